@@ -1,0 +1,139 @@
+"""Every error that Mailhold raises on purpose, in one hierarchy.
+
+    MailholdError                     what, why and what to do, in one sentence a user can act on
+     ├─ UsageError                    a value that the user gave cannot be used (command line exit code 2)
+     │   ├─ FilterError               a filter line that does not parse; knows the position
+     │   ├─ SettingError              a setting's name or value is not valid
+     │   └─ AddressError              an email address that cannot be delivered to
+     ├─ StoreError                    the store cannot do what was asked
+     │   ├─ StoreMissing              nothing is there under that path or URL
+     │   ├─ StoreExists               `init` found a store already there
+     │   ├─ StoreFormat               not a store, or a format version that this release does not know
+     │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
+     │   └─ CopyMissing               no copy has that id (any more)
+     ├─ KeyError_                     a key is missing, wrong, or lacks the right to do this
+     │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
+     │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
+     │   └─ LastSlot                  the last key slot cannot be removed
+     ├─ TamperedError                 an AEAD, HPKE or signature check failed; names the copy, never partial text
+     ├─ DeliveryError                 a delivery cannot be queued or sent
+     │   ├─ InfectedRefused           the setting does not allow delivery of infected messages
+     │   ├─ NoRelay                   no relay is set
+     │   ├─ NoRecipients              nothing to send to
+     │   └─ RelayError                the relay's address is wrong or it cannot be reached
+     ├─ ImportError_                  a file given to `import` cannot be read
+     └─ SaveError                     a copy cannot be written to the folder
+
+`str(error)` is complete: it says what happened, why, and what to do. It never holds message content.
+"""
+
+from __future__ import annotations
+
+
+class MailholdError(Exception):
+    """The root: catch this at the edge and print `str(error)`."""
+
+
+class UsageError(MailholdError):
+    """A value that the user gave cannot be used."""
+
+
+class FilterError(UsageError):
+    """A filter line does not parse. `position` is the 0-based offset of the word that is wrong."""
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+class SettingError(UsageError):
+    """A setting's name or value is not valid."""
+
+
+class AddressError(UsageError):
+    """An email address that cannot be delivered to."""
+
+
+class StoreError(MailholdError):
+    """The store cannot do what was asked."""
+
+
+class StoreMissing(StoreError):
+    """Nothing is there under that path or URL."""
+
+
+class StoreExists(StoreError):
+    """A store is already there."""
+
+
+class StoreFormat(StoreError):
+    """Not a store, or a format version that this release does not know."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is locked, gone, read-only or its disk is full."""
+
+
+class CopyMissing(StoreError):
+    """No copy has that id, or it was deleted."""
+
+    def __init__(self, copy_id: int) -> None:
+        super().__init__(f"There is no message copy {copy_id}: it was deleted, rotated away, or never existed.")
+        self.copy_id = copy_id
+
+
+class KeyError_(MailholdError):
+    """A key is missing, wrong, or lacks the right to do this."""
+
+
+class WrongKey(KeyError_):
+    """No key slot opens with what was given."""
+
+
+class KeyFileError(KeyError_):
+    """The key file is missing, unreadable, readable by others, or not a key file."""
+
+
+class LastSlot(KeyError_):
+    """The last key slot cannot be removed."""
+
+
+class TamperedError(MailholdError):
+    """Sealed data does not verify: it was changed, damaged, or sealed for another place.
+
+    `what` names the thing (``copy 17``, ``epoch 3``, ``setting``); no partial plaintext is ever attached.
+    """
+
+    def __init__(self, what: str, why: str = "the seal does not verify") -> None:
+        super().__init__(
+            f"{what[:1].upper()}{what[1:]} is damaged or was tampered with: {why}. Nothing of it was used."
+        )
+        self.what = what
+
+
+class DeliveryError(MailholdError):
+    """A delivery cannot be queued or sent."""
+
+
+class InfectedRefused(DeliveryError):
+    """The copy is infected or probably infected, and the setting does not allow its delivery."""
+
+
+class NoRelay(DeliveryError):
+    """No relay is set."""
+
+
+class NoRecipients(DeliveryError):
+    """There is nobody to send to."""
+
+
+class RelayError(DeliveryError):
+    """The relay's address is wrong or it cannot be reached."""
+
+
+class ImportError_(MailholdError):
+    """A file given to `import` cannot be read."""
+
+
+class SaveError(MailholdError):
+    """A copy cannot be written to the folder."""

@@ -1,0 +1,84 @@
+"""Engines, statuses and actions in the spec's words, and the table of what is kept (spec, "About Backup")."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Engine(StrEnum):
+    """A scan engine. The value is the stable name used in files and the filter line; `label` is what the screen shows."""
+
+    ANTI_VIRUS = "anti-virus"
+    ANTI_SPAM = "anti-spam"
+    ANTI_PHISHING = "anti-phishing"
+    CONTENT = "content"
+    BLACK_LIST = "black-list"
+
+    @property
+    def label(self) -> str:
+        return _ENGINE_LABELS[self]
+
+
+class Status(StrEnum):
+    """A status label that an engine assigns to a message."""
+
+    CLEAN = "clean"
+    NOT_SCANNED = "not-scanned"
+    INFECTED = "infected"
+    PROBABLY_INFECTED = "probably-infected"
+    CORRUPTED = "corrupted"
+    ENCRYPTED = "encrypted"
+    SPAM = "spam"
+    PROBABLE_SPAM = "probable-spam"
+    BLACKLISTED = "blacklisted"
+    MASSMAIL = "massmail"
+    PHISHING = "phishing"
+    MALICIOUS_LINK = "malicious-link"
+    BANNED_FILE_NAME = "banned-file-name"
+    BANNED_FILE_FORMAT = "banned-file-format"
+    SIZE_EXCEEDED = "size-exceeded"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("-", " ").capitalize() if self not in _STATUS_LABELS else _STATUS_LABELS[self]
+
+
+class Action(StrEnum):
+    """What a rule does with a message."""
+
+    SKIP = "skip"
+    DISINFECT = "disinfect"
+    DELETE_ATTACHMENT = "delete-attachment"
+    DELETE_MESSAGE = "delete-message"
+    REJECT = "reject"
+
+    @property
+    def label(self) -> str:
+        return self.value.replace("-", " ").capitalize()
+
+
+_ENGINE_LABELS = {
+    Engine.ANTI_VIRUS: "Anti-Virus",
+    Engine.ANTI_SPAM: "Anti-Spam",
+    Engine.ANTI_PHISHING: "Anti-Phishing",
+    Engine.CONTENT: "Content filtering",
+    Engine.BLACK_LIST: "Custom black list of addresses",
+}
+_STATUS_LABELS = {
+    Status.BANNED_FILE_NAME: "Banned File Name",
+    Status.BANNED_FILE_FORMAT: "Banned File Format",
+    Status.SIZE_EXCEEDED: "Size Exceeded",
+}
+
+#: Statuses whose copies can harm the recipient's computer: delivery is subject to the setting, saving warns.
+DANGEROUS = frozenset({Status.INFECTED, Status.PROBABLY_INFECTED})
+
+
+class Verdict(msgspec.Struct, frozen=True, array_like=True):
+    """What one engine said: `detail` is the engine's own words (a signature name, a score, a symbol list)."""
+
+    engine: Engine
+    status: Status
+    detail: str = ""
