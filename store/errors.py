@@ -11,7 +11,7 @@
      │   ├─ StoreFormat               not a store, or a format version that this release does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
      │   └─ CopyMissing               no copy has that id (any more)
-     ├─ KeyError_                     a key is missing, wrong, or lacks the right to do this
+     ├─ UnlockError                     a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
      │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
      │   └─ LastSlot                  the last key slot cannot be removed
@@ -21,7 +21,7 @@
      │   ├─ NoRelay                   no relay is set
      │   ├─ NoRecipients              nothing to send to
      │   └─ RelayError                the relay's address is wrong or it cannot be reached
-     ├─ ImportError_                  a file given to `import` cannot be read
+     ├─ IntakeError                   a file given to `import` cannot be read
      └─ SaveError                     a copy cannot be written to the folder
 
 `str(error)` is complete: it says what happened, why, and what to do. It never holds message content.
@@ -82,19 +82,19 @@ class CopyMissing(StoreError):
         self.copy_id = copy_id
 
 
-class KeyError_(MailholdError):
+class UnlockError(MailholdError):
     """A key is missing, wrong, or lacks the right to do this."""
 
 
-class WrongKey(KeyError_):
+class WrongKey(UnlockError):
     """No key slot opens with what was given."""
 
 
-class KeyFileError(KeyError_):
+class KeyFileError(UnlockError):
     """The key file is missing, unreadable, readable by others, or not a key file."""
 
 
-class LastSlot(KeyError_):
+class LastSlot(UnlockError):
     """The last key slot cannot be removed."""
 
 
@@ -131,7 +131,7 @@ class RelayError(DeliveryError):
     """The relay's address is wrong or it cannot be reached."""
 
 
-class ImportError_(MailholdError):
+class IntakeError(MailholdError):
     """A file given to `import` cannot be read."""
 
 

@@ -10,7 +10,7 @@ from store.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
 
 class Attachment(msgspec.Struct, frozen=True, array_like=True):
-    """An attachment as the record lists it: declared name (decoded, unsanitised), declared type, decoded size in bytes."""
+    """An attachment as the record lists it: declared name (decoded, not safe), declared type, decoded size in bytes."""
 
     name: str
     content_type: str

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Engine(StrEnum):
-    """A scan engine. The value is the stable name used in files and the filter line; `label` is what the screen shows."""
+    """A scan engine. The value is its stable name in files and the filter line; `label` is what the screen shows."""
 
     ANTI_VIRUS = "anti-virus"
     ANTI_SPAM = "anti-spam"
