@@ -11,7 +11,7 @@
      │   ├─ StoreFormat               not a store, or a format version that this release does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
      │   └─ CopyMissing               no copy has that id (any more)
-     ├─ UnlockError                     a key is missing, wrong, or lacks the right to do this
+     ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
      │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
      │   └─ LastSlot                  the last key slot cannot be removed
