@@ -1,0 +1,46 @@
+# Mailhold. `make` lists what there is; each target makes .venv itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SIZE ?= 10k
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format screenshots bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+# The stamp is made last, so that an install that was interrupted is done again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Mailhold needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed ## open the console on a store of sample mail (ARGS="--messages 5000" for more)
+	@$(BIN)/mailhold demo $(ARGS)
+
+test: $(VENV)/.installed ## run the tests; those that need Postfix or PostgreSQL skip where these are missing
+	@$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
+
+check: $(VENV)/.installed ## formatting, lint and types, all clean
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.installed ## format the code and mend what lint can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+screenshots: $(VENV)/.installed ## write screenshots/*.svg, driven through the real console
+	@$(BIN)/python -m tests.screenshots
+
+bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
+	@$(BIN)/python -m tests.benchmarks --size $(SIZE) $(ARGS)
+
+clean: ## remove .venv and caches
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench build dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

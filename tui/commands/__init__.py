@@ -1,0 +1,28 @@
+"""The commands of `mailhold`, one a module, imported only when its command runs: start-up time is a feature.
+
+Each module has `arguments(parser)`, which declares its options, and `run(args) -> int`, which does it and returns the
+exit code: 0 done, 1 failed or partly done, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+#: name -> (module, one line of help); the order is that of `mailhold --help` and of the README's table.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "console": ("tui.commands.console", "open the console on a store (what `mailhold` does without a command)"),
+    "demo": (
+        "tui.commands.demo",
+        "open the console on a throw-away store of sample mail, with a receiver to deliver to",
+    ),
+    "init": ("tui.commands.init", "create a store and print its recovery key once"),
+    "import": ("tui.commands.import_", "place messages from files, mailboxes and quarantine folders in Backup"),
+    "list": ("tui.commands.list_", "list message copies, newest first, by the filter language"),
+    "show": ("tui.commands.show", "show everything about a copy, or its bytes"),
+    "save": ("tui.commands.save", "save copies to a folder, byte for byte"),
+    "deliver": ("tui.commands.deliver", "place copies in the delivery queue"),
+    "delete": ("tui.commands.delete", "delete copies from Backup"),
+    "queue": ("tui.commands.queue", "show the delivery queue; retry or cancel a delivery"),
+    "settings": ("tui.commands.settings", "show or change the Backup settings"),
+    "status": ("tui.commands.status", "how many copies there are, and how much space they take"),
+    "check": ("tui.commands.check", "verify every copy, signature and chain"),
+    "keys": ("tui.commands.keys", "list, add and remove the ways to unlock the store"),
+}

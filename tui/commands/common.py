@@ -1,0 +1,263 @@
+"""What several commands share: finding and unlocking the store, naming copies, and printing."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.errors import CopyMissing, StoreMissing, UnlockError, UsageError
+
+if TYPE_CHECKING:
+    from store.catalogue import Sort
+    from store.opening import Unlock
+    from store.records import Row
+    from store.vault import Vault
+
+
+def operator_name() -> str:
+    """Who acts, for orders and events: the login name behind sudo where there is one."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def store_location(args: argparse.Namespace) -> str:
+    """The store that `--store` or MAILHOLD_STORE names. Raises UsageError where neither does."""
+    location = getattr(args, "store", None) or os.environ.get("MAILHOLD_STORE")
+    if not location:
+        raise UsageError(
+            "No store is named: give --store PATH or set MAILHOLD_STORE. `mailhold init --store PATH` creates one, "
+            "and `mailhold demo` shows one full of sample mail."
+        )
+    return str(location)
+
+
+def key_file(args: argparse.Namespace) -> Path | None:
+    """The key file that `--key-file` or MAILHOLD_KEY_FILE names, if any."""
+    name = getattr(args, "key_file", None) or os.environ.get("MAILHOLD_KEY_FILE")
+    return Path(name) if name else None
+
+
+def ask_secret(prompt: str) -> str:
+    """Ask for a secret on the terminal, unseen. Raises UnlockError where there is no terminal to ask on."""
+    try:
+        with Path("/dev/tty").open("rb"):
+            pass
+    except OSError:
+        raise UnlockError(
+            "The store is locked and there is no terminal to ask for a passphrase on: give --key-file F or set "
+            "MAILHOLD_KEY_FILE."
+        ) from None
+    try:
+        return getpass.getpass(prompt)
+    except EOFError:
+        raise UnlockError("No passphrase was given.") from None
+
+
+def ask_new_passphrase() -> str:
+    """Ask for a new passphrase twice. Raises UsageError where it is empty or the two differ."""
+    first = ask_secret("New passphrase: ")
+    if not first:
+        raise UsageError("An empty passphrase protects nothing: choose one, or use a key file.")
+    if ask_secret("The same again: ") != first:
+        raise UsageError("The two passphrases are not the same; nothing was done.")
+    return first
+
+
+def unlocking(args: argparse.Namespace) -> Unlock:
+    """How to unlock the store: the recovery key, the key file, or a passphrase that is asked for."""
+    from store.opening import Unlock
+
+    if getattr(args, "recovery", False):
+        return Unlock.recovery(ask_secret("Recovery key: "))
+    path = key_file(args)
+    if path is not None:
+        return Unlock.key_file(path)
+    return Unlock.passphrase(ask_secret("Passphrase: "))
+
+
+def open_vault(args: argparse.Namespace) -> Vault:
+    """Open and unlock the store that `args` name."""
+    location = store_location(args)
+    if "://" not in location and not Path(location).exists():
+        # Said before a passphrase is asked for, not after.
+        raise StoreMissing(
+            f"There is no store at {location}: check --store, or create one with `mailhold init --store {location}`."
+        )
+    from store.opening import open_store
+
+    return open_store(location, unlocking(args))
+
+
+def add_selection(parser: argparse.ArgumentParser, *, query: bool = True) -> None:
+    """Declare ID… and --query."""
+    parser.add_argument("ids", metavar="ID", nargs="*" if query else "+", help="a copy's id, or a range as 17-25")
+    if query:
+        parser.add_argument("--query", metavar="Q", help="the copies that match this filter line, instead of ids")
+
+
+def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
+    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
+    ranges = []
+    for word in words:
+        first, dash, last = word.partition("-")
+        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
+            raise UsageError(f"`{word}` is no copy's id: ids are whole numbers, or ranges of them as 17-25.")
+        low, high = int(first), int(last) if dash else int(first)
+        if high < low:
+            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
+        ranges.append((low, high))
+    return ranges
+
+
+def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
+    """The ids that ID… and --query select, and those asked for one by one that are not there.
+
+    A range takes what exists in it. Raises UsageError where nothing was asked for, or both were.
+    """
+    if args.query is not None and args.ids:
+        raise UsageError("Give ids or --query, not both.")
+    if args.query is not None:
+        rows, _ = select_rows(vault, args.query)
+        return [row.id for row in rows], []
+    if not args.ids:
+        raise UsageError("Nothing is selected: give the ids of copies, or --query with a filter line.")
+    ranges = parse_ids(args.ids)
+    existing = set(vault.ids())
+    chosen: dict[int, None] = {}
+    missing = []
+    for low, high in ranges:
+        if low == high:
+            if low in existing:
+                chosen[low] = None
+            else:
+                missing.append(low)
+        else:
+            chosen.update(dict.fromkeys(sorted(copy_id for copy_id in existing if low <= copy_id <= high)))
+    return list(chosen), missing
+
+
+def select_rows(
+    vault: Vault, query: str, *, sort: Sort | None = None, limit: int | None = None
+) -> tuple[list[Row], int]:
+    """The list lines that match the filter line `query`, and how many match in all.
+
+    The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
+    """
+    from store.filters import parse
+    from store.records import row_of
+
+    flt = parse(query)
+    if flt.is_empty and sort is None and limit is not None:
+        return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
+    from store.catalogue import NEWEST, Catalogue
+
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.start()
+        catalogue.wait_complete()
+        selection = catalogue.select(flt, sort or NEWEST)
+        stop = selection.count if limit is None else min(limit, selection.count)
+        return selection.rows(0, stop), selection.count
+    finally:
+        catalogue.close()
+
+
+def iso(milliseconds: int | None) -> str | None:
+    """Unix milliseconds -> ISO 8601 in UTC, as `2026-11-24T07:41:03.250Z`; None and 0 (unknown) -> None."""
+    if not milliseconds:
+        return None
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local_time(milliseconds: int) -> str:
+    """Unix milliseconds -> `2026-11-24 09:41` in the local time zone."""
+    return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M")
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON in ASCII: no byte of a message can act on the terminal it may be shown on."""
+    print(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None))
+
+
+def say_failed(failures: Iterable[tuple[object, str]]) -> int:
+    """Name each item that failed on standard error; returns how many there were."""
+    from tui.safe import safe
+
+    count = 0
+    for item, why in failures:
+        count += 1
+        print(f"mailhold: {safe(str(item))}: {safe(why)}", file=sys.stderr)
+    return count
+
+
+def say_missing(missing: Iterable[int]) -> int:
+    """Name each copy that is not there on standard error; returns how many there were."""
+    return say_failed((f"copy {copy_id}", str(CopyMissing(copy_id))) for copy_id in missing)
+
+
+class Progress:
+    """A progress bar on standard error; silent where that is not a terminal."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._shown = sys.stderr.isatty()
+        self._last = -1.0
+
+    def __call__(self, done: int, total: int) -> None:
+        import time
+
+        now = time.monotonic()
+        if not self._shown or (now - self._last < 0.1 and done != total):
+            return
+        self._last = now
+        if total:
+            filled = min(30, done * 30 // total)
+            print(f"\r{self._verb} {'█' * filled}{'░' * (30 - filled)} {done:,}/{total:,}", end="", file=sys.stderr)
+        else:
+            print(f"\r{self._verb} {done:,}", end="", file=sys.stderr)
+        sys.stderr.flush()
+
+    def finish(self) -> None:
+        """Clear the bar."""
+        if self._shown and self._last >= 0:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+class Interrupt:
+    """While it is entered, the first Ctrl-C asks the work to stop at a clean point; the second stops it at once.
+
+    Pass the object as `cancelled`; it is true afterwards too, so that the command can say that it was cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("\nmailhold: stopping after this step; Ctrl-C again stops at once.", file=sys.stderr)

@@ -1,0 +1,28 @@
+"""`mailhold` without a command: the console."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from store.errors import UsageError
+from tui.commands.common import open_vault, operator_name
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """No option of its own."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Open the console; returns the app's return code."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
+    vault = open_vault(args)
+    try:
+        from tui.app import MailholdApp
+
+        app = MailholdApp(vault, operator=operator_name())
+        app.run()
+        return app.return_code or 0
+    finally:
+        vault.close()

@@ -1,0 +1,103 @@
+"""`mailhold deliver`: copies into the delivery queue, and with --wait on to their recipients."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import (
+    Interrupt,
+    Progress,
+    add_selection,
+    open_vault,
+    operator_name,
+    print_json,
+    say_failed,
+    say_missing,
+    selected_ids,
+)
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ID…, --query, --original, --also, --wait and --json."""
+    add_selection(parser)
+    parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
+    parser.add_argument(
+        "--also", metavar="ADDRESS", action="append", default=[], help="to this address too (repeatable)"
+    )
+    parser.add_argument("--wait", action="store_true", help="send now, and wait until each recipient has an answer")
+    parser.add_argument("--json", action="store_true", help="print what was queued, refused and, with --wait, sent")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Queue (and send); returns 1 where a copy was refused or a recipient was not served."""
+    if not args.original and not args.also:
+        raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
+    from store.delivery.addresses import check_address
+    from store.delivery.queue import release
+
+    additional = [check_address(address) for address in args.also]
+    vault = open_vault(args)
+    try:
+        ids, missing = selected_ids(vault, args)
+        progress = Progress("Queueing")
+        with Interrupt() as interrupt:
+            result = release(
+                vault,
+                ids,
+                original=args.original,
+                additional=additional,
+                operator=operator_name(),
+                progress=progress,
+                cancelled=interrupt,
+            )
+        progress.finish()
+        if args.wait and result.queued and not interrupt():
+            _send(vault)
+        sent = [delivery for delivery in _queue(vault) if delivery["id"] in set(result.queued)]
+    finally:
+        vault.close()
+    refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in result.refused]
+    refused += [{"copy_id": copy_id, "reason": "no such copy"} for copy_id in missing]
+    if args.json:
+        print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused})
+    else:
+        print(_summary(sent, wait=args.wait))
+    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused) + say_missing(missing)
+    if args.wait:
+        failures += say_failed(
+            (f"delivery {delivery['id']} to {recipient['address']}", f"{recipient['state']} {recipient['reply'] or ''}")
+            for delivery in sent
+            for recipient in delivery["recipients"]
+            if recipient["state"] != "sent"
+        )
+    return 1 if failures or interrupt() else 0
+
+
+def _send(vault: Vault) -> None:
+    import asyncio
+
+    from store.delivery.worker import DeliveryWorker
+
+    asyncio.run(DeliveryWorker(vault, owner="command").run_until_idle())
+
+
+def _queue(vault: Vault) -> list[dict[str, Any]]:
+    from tui.commands.queue import queue_json
+
+    return queue_json(vault)
+
+
+def _summary(deliveries: list[dict[str, Any]], *, wait: bool) -> str:
+    recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
+    if not wait:
+        return (
+            f"{len(deliveries):,} placed in queue for delivery to {len(recipients):,} recipients. The console or "
+            "`mailhold queue send` sends them."
+        )
+    sent = sum(recipient["state"] == "sent" for recipient in recipients)
+    return f"{sent:,} of {len(recipients):,} recipients served, of {len(deliveries):,} messages"

@@ -1,0 +1,26 @@
+"""`mailhold demo`: the console on a throw-away store of sample mail."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from store.errors import UsageError
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --messages."""
+    parser.add_argument(
+        "--messages", metavar="N", type=int, default=400, help="how many copies to compose (default 400)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compose the store and open the console on it."""
+    if not 1 <= args.messages <= 1_000_000:
+        raise UsageError("--messages takes a number from 1 to 1,000,000.")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The demo opens the console, which needs a terminal.")
+    from tui.demo.demo import run_demo
+
+    return run_demo(args.messages)

@@ -1,0 +1,74 @@
+"""`mailhold import`: place messages from files in Backup."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from store.errors import UsageError
+from store.verdicts import Engine, Status, Verdict
+from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare PATH…, --verdict, --rule and --json."""
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="+", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
+    )
+    parser.add_argument(
+        "--verdict",
+        metavar="ENGINE=STATUS",
+        help="the verdict for all, as anti-virus=infected (else from scanner headers)",
+    )
+    parser.add_argument("--rule", metavar="N", type=int, default=0, help="the id of the processing rule for all")
+    parser.add_argument("--json", action="store_true", help='print {"imported": n, "failed": [{"path", "error"}]}')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Import; returns 1 where any path failed."""
+    verdict = parse_verdict(args.verdict) if args.verdict else None
+    if args.rule < 0:
+        raise UsageError("--rule takes a rule's number: 0 or more.")
+    from store.audit import record_event
+    from store.intake.mailbox import import_paths
+
+    vault = open_vault(args)
+    try:
+        progress = Progress("Importing")
+        with Interrupt() as interrupt:
+            result = import_paths(
+                vault, args.paths, verdict=verdict, rule=args.rule, progress=progress, cancelled=interrupt
+            )
+        progress.finish()
+        if result.imported:
+            record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
+    finally:
+        vault.close()
+    if args.json:
+        failed = [{"path": str(path), "error": error} for path, error in result.failed]
+        print_json({"imported": result.imported, "failed": failed})
+    else:
+        print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
+    say_failed(result.failed)
+    if interrupt():
+        say_failed([("import", "cancelled half-way; what was placed in Backup stays there")])
+    return 1 if result.failed or interrupt() else 0
+
+
+def parse_verdict(text: str) -> Verdict:
+    """`anti-virus=infected` -> Verdict; labels of the screen work too. Raises UsageError naming what there is."""
+    engine_text, equals, status_text = text.partition("=")
+    if not equals:
+        raise UsageError(f"`{text}` is no verdict: write ENGINE=STATUS, as anti-virus=infected.")
+    engines = {_plain(name): engine for engine in Engine for name in (engine.value, engine.label)}
+    statuses = {_plain(name): status for status in Status for name in (status.value, status.label)}
+    engine, status = engines.get(_plain(engine_text)), statuses.get(_plain(status_text))
+    if engine is None:
+        raise UsageError(f"There is no engine `{engine_text}`; there are: {', '.join(Engine)}.")
+    if status is None:
+        raise UsageError(f"There is no status `{status_text}`; there are: {', '.join(Status)}.")
+    return Verdict(engine, status, "given at import")
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())

@@ -1,0 +1,55 @@
+"""`mailhold keys`: the ways to unlock the store."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from store.errors import UsageError
+from tui.commands.common import ask_new_passphrase, iso, open_vault, operator_name, parse_ids, print_json
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb, the slot to remove, what to add, and --json."""
+    parser.add_argument("verb", nargs="?", choices=["list", "add", "remove"], default="list", help="default: list")
+    parser.add_argument("slot", metavar="SLOT", nargs="?", help="for remove: the slot's number")
+    parser.add_argument(
+        "--new-key-file", metavar="F", type=Path, help="for add: a key file (made if it is not there), not a passphrase"
+    )
+    parser.add_argument("--new-recovery", action="store_true", help="for add: a recovery key, which is shown once")
+    parser.add_argument("--name", metavar="NAME", help="for add: whose slot it is (default: your login name)")
+    parser.add_argument("--json", action="store_true", help="print an array of {id, kind, name, created_at}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List or change the key slots. Raises LastSlot, KeyFileError, UsageError."""
+    if (args.verb == "remove") != (args.slot is not None):
+        raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
+    from store import opening
+
+    vault = open_vault(args)
+    try:
+        if args.verb == "remove":
+            [(slot_id, last)] = parse_ids([args.slot])
+            if slot_id != last:
+                raise UsageError("`keys remove` takes one slot at a time.")
+            opening.remove_slot(vault, slot_id)
+        elif args.verb == "add":
+            name = args.name or operator_name()
+            if args.new_recovery:
+                print(opening.add_recovery_slot(vault, name=name))
+            elif args.new_key_file:
+                opening.add_key_file_slot(vault, args.new_key_file, name=name)
+            else:
+                opening.add_passphrase_slot(vault, ask_new_passphrase(), name=name)
+        slots = opening.list_slots(vault)
+    finally:
+        vault.close()
+    if args.json:
+        print_json([{"id": s.id, "kind": s.kind, "name": s.name, "created_at": iso(s.created_at)} for s in slots])
+    else:
+        from tui.safe import safe
+
+        for s in slots:
+            print(f"{s.id:>4}  {s.kind:<12}{safe(s.name):<24}{iso(s.created_at) or ''}".rstrip())
+    return 0

@@ -1,0 +1,115 @@
+"""`mailhold list`: message copies that match a filter line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import iso, local_time, open_vault, print_json, select_rows
+
+if TYPE_CHECKING:
+    from store.catalogue import Sort
+    from store.records import Row
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare QUERY, --limit, --sort and --json."""
+    parser.add_argument(
+        "query", metavar="QUERY", nargs="*", help='a filter line, as from:exa period:week "cheap pills"'
+    )
+    parser.add_argument("--limit", metavar="N", type=int, help="the first N only")
+    parser.add_argument(
+        "--sort", metavar="KEY", help="placed, engine, from, to, subject, size or rule; -KEY: descending"
+    )
+    parser.add_argument("--json", action="store_true", help="print an array of objects")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list."""
+    if args.limit is not None and args.limit < 0:
+        raise UsageError("--limit takes a number of copies: 0 or more.")
+    query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
+    from store.filters import parse
+
+    parse(query)  # a filter that does not parse is said before the store is unlocked
+    vault = open_vault(args)
+    try:
+        rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=args.limit)
+        reasons = (
+            {copy.id: copy.record.reason for copy in vault.get_many([row.id for row in rows])} if args.json else {}
+        )
+    finally:
+        vault.close()
+    if args.json:
+        print_json([as_json(row, reasons.get(row.id)) for row in rows])
+    else:
+        _print_table(rows, count)
+    return 0
+
+
+def parse_sort(text: str | None) -> Sort | None:
+    """`size` ascending, `-size` descending; None is the default, newest first. Raises UsageError."""
+    if text is None:
+        return None
+    from store.catalogue import Sort, SortKey
+
+    name = text.lstrip("-+").upper()
+    if name not in SortKey.__members__:
+        raise UsageError(
+            f"There is no sort order `{text}`; there are: {', '.join(key.lower() for key in SortKey.__members__)}."
+        )
+    return Sort(SortKey[name], text.startswith("-"))
+
+
+def as_json(row: Row, reason: Any) -> dict[str, Any]:
+    """A list line as the JSON object that the README documents."""
+    return {
+        "id": row.id,
+        "from": row.from_,
+        "to": row.to,
+        "subject": row.subject,
+        "message_id": row.message_id,
+        "mta_message_id": row.mta_message_id,
+        "rule_id": row.rule_id,
+        "stored_at": iso(row.stored_at),
+        "size": row.size,
+        "engine": row.engine.value if row.engine else None,
+        "status": row.status.value if row.status else None,
+        "reason": reason_text(reason),
+    }
+
+
+def reason_text(reason: Any) -> str | None:
+    """A verdict as `Anti-Virus: Infected (Eicar-Signature)`; None stays None."""
+    if reason is None:
+        return None
+    text = f"{reason.engine.label}: {reason.status.label}"
+    return f"{text} ({reason.detail})" if reason.detail else text
+
+
+def _quoted(word: str) -> str:
+    # The shell took the quotes off: a word with spaces was one term, as subject:"cheap pills" or "cheap pills".
+    if " " not in word or '"' in word:
+        return word
+    key, colon, value = word.partition(":")
+    return f'{key}:"{value}"' if colon and " " not in key else f'"{word}"'
+
+
+def _print_table(rows: list[Row], count: int) -> None:
+    import shutil
+
+    from store.settings import format_size
+    from tui.safe import fit
+
+    width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 160
+    text = max(12, (width - 58) // 3)
+    for row in rows:
+        verdict = row.status.label if row.status else "-"
+        print(
+            f"{row.id:>8}  {local_time(row.stored_at)}  {fit(verdict, 18)}  {fit(row.from_, text)}  "
+            f"{fit(row.to, text)}  {fit(row.subject, text)} {format_size(row.size):>9}".rstrip()
+        )
+    if sys.stdout.isatty():
+        print(f"{len(rows):,} shown of {count:,}")

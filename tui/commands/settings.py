@@ -1,0 +1,85 @@
+"""`mailhold settings`: the Backup settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import open_vault, operator_name, print_json
+
+if TYPE_CHECKING:
+    from store.settings import Settings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare `get`/`set`, NAME=VALUE… and --json."""
+    parser.add_argument("verb", nargs="?", choices=["get", "set"], default="get", help="default: get")
+    parser.add_argument(
+        "values",
+        metavar="NAME=VALUE",
+        nargs="*",
+        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator",
+    )
+    parser.add_argument("--json", action="store_true", help="print the settings as an object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show or change settings. Raises SettingError, UsageError."""
+    if args.verb == "set" and not args.values:
+        raise UsageError("`settings set` takes NAME=VALUE, as max_size=2GB.")
+    if args.verb == "get" and any("=" in value for value in args.values):
+        raise UsageError(f"To change a setting, write `mailhold settings set {args.values[0]}`.")
+    from store.settings import parse_setting, read_settings, write_settings
+
+    vault = open_vault(args)
+    try:
+        settings = read_settings(vault)
+        for value in args.values if args.verb == "set" else ():
+            name, equals, text = value.partition("=")
+            if not equals:
+                raise UsageError(f"`{value}` sets nothing: write NAME=VALUE.")
+            settings, warning = parse_setting(settings, name.strip(), text.strip())
+            if warning:
+                print(f"mailhold: {warning}", file=sys.stderr)
+        if args.verb == "set":
+            write_settings(vault, settings, operator=operator_name())
+    finally:
+        vault.close()
+    fields = settings_json(settings)
+    if args.verb == "get" and args.values:
+        unknown = [name for name in args.values if name not in fields]
+        if unknown:
+            raise UsageError(f"There is no setting `{unknown[0]}`; there are: {', '.join(fields)}.")
+        fields = {name: fields[name] for name in args.values}
+    if args.json:
+        print_json(fields)
+    else:
+        _print(fields)
+    return 0
+
+
+def settings_json(settings: Settings) -> dict[str, Any]:
+    """The settings as plain JSON values: sizes in bytes, a relay's password left out."""
+    import msgspec
+
+    from store.delivery.relay import without_password
+
+    fields: dict[str, Any] = msgspec.to_builtins(settings)
+    fields["relay"] = without_password(settings.relay)
+    return fields
+
+
+def _print(fields: dict[str, Any]) -> None:
+    from store.settings import format_size
+    from tui.safe import safe
+
+    for name, value in fields.items():
+        if name in ("max_size", "notify_below"):
+            text = f"{format_size(value)} ({value:,} bytes)"
+        elif isinstance(value, bool):
+            text = "yes" if value else "no"
+        else:
+            text = safe(str(value)) or "-"
+        print(f"{name:<16}{text}")

@@ -1,0 +1,130 @@
+"""`mailhold show`: everything about a copy, or its bytes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from store.verdicts import Engine, Status
+from tui.commands.common import iso, open_vault, parse_ids, print_json
+from tui.commands.list_ import reason_text
+
+if TYPE_CHECKING:
+    from store.records import Copy, CopyRecord
+    from store.vault import Vault
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ID, --json, --raw and --force."""
+    parser.add_argument("id", metavar="ID", help="the copy's id")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print all the fields of the view")
+    form.add_argument("--raw", action="store_true", help="print the message's bytes as they came")
+    parser.add_argument(
+        "--force", action="store_true", help="with --raw: even to a terminal, which may obey what is in them"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the copy. Raises CopyMissing, TamperedError, UsageError."""
+    [(copy_id, last)] = parse_ids([args.id])
+    if copy_id != last:
+        raise UsageError("`show` takes one id, not a range.")
+    if args.raw and sys.stdout.isatty() and not args.force:
+        raise UsageError(
+            "The bytes of a message can act on your terminal: send them to a file or a pipe, or give --force."
+        )
+    vault = open_vault(args)
+    try:
+        if args.raw:
+            sys.stdout.buffer.write(vault.raw(copy_id))
+            return 0
+        fields = view_fields(vault, vault.get(copy_id))
+    finally:
+        vault.close()
+    if args.json:
+        print_json(fields)
+    else:
+        _print_fields(fields)
+    return 0
+
+
+def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
+    """All the fields of the message view, by their names in the spec, as plain JSON values; times are ISO 8601."""
+    from store.delivery.queue import released_copies
+
+    record = copy.record
+    released = released_copies(vault).get(copy.id)
+    return {
+        "id": copy.id,
+        "subject": record.subject,
+        "processing_rule": {"id": record.rule_id, "name": record.rule_name},
+        "rule_id": record.rule_id,
+        "from": record.from_,
+        "to": record.to,
+        "cc": record.cc,
+        "bcc": _bcc(record),
+        "scan_results": _scan_results(record),
+        "backup_reason": reason_text(record.reason),
+        "reason": reason_text(record.reason),
+        "engine": record.reason.engine.value if record.reason else None,
+        "status": record.reason.status.value if record.reason else None,
+        "action": record.action.value,
+        "blacklisted_by_user": list(record.blacklisted_by),
+        "whitelisted_by_user": list(record.whitelisted_by),
+        "stored_at": iso(copy.stored_at),
+        "time_placed_in_backup": iso(copy.stored_at),
+        "mta_message_id": record.mta_message_id,
+        "message_id": record.message_id,
+        "size": record.size,
+        "message_size": record.size,
+        "time_sent": iso(record.sent_at),
+        "time_received": iso(record.received_at),
+        "attachments": [
+            {"name": part.name, "content_type": part.content_type, "size": part.size} for part in record.attachments
+        ],
+        "anti_virus_databases_release_date": iso(record.av_database_date),
+        "envelope": {"sender": record.envelope_sender, "recipients": list(record.envelope_recipients)},
+        "client_address": record.client_address,
+        "sha256": record.sha256.hex(),
+        "stored_size": copy.stored_size,
+        "source": record.source,
+        "released": {"by": released[0], "at": iso(released[1])} if released else None,
+    }
+
+
+def _bcc(record: CopyRecord) -> str:
+    from store.delivery.queue import blind_recipients
+
+    return ", ".join(filter(None, [record.bcc, *blind_recipients(record)]))
+
+
+def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
+    said = {verdict.engine: verdict for verdict in record.verdicts}
+    results = []
+    for engine in (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING, Engine.BLACK_LIST):
+        verdict = said.get(engine)
+        if verdict is not None or engine is not Engine.BLACK_LIST:
+            status = verdict.status if verdict else Status.NOT_SCANNED
+            results.append(
+                {"engine": engine.value, "status": status.value, "detail": verdict.detail if verdict else ""}
+            )
+    return results
+
+
+def _print_fields(fields: dict[str, Any]) -> None:
+    from tui.safe import safe
+
+    for name, value in fields.items():
+        label = name.replace("_", " ").capitalize()
+        lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
+        for number, line in enumerate(lines or [""]):
+            print(f"{label if number == 0 else '':<36}{safe(line)}".rstrip())
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return "  ".join(f"{item}" for item in value.values() if item not in (None, "", []))
+    return "" if value is None else str(value)

@@ -1,0 +1,45 @@
+"""`mailhold status`: copies and space at a glance."""
+
+from __future__ import annotations
+
+import argparse
+
+from tui.commands.common import iso, local_time, open_vault, print_json
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument(
+        "--json", action="store_true", help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue}"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the status."""
+    from store.delivery.queue import queue_length
+    from store.settings import format_size
+
+    vault = open_vault(args)
+    try:
+        usage, queue = vault.usage(), queue_length(vault)
+    finally:
+        vault.close()
+    if args.json:
+        print_json(
+            {
+                "messages": usage.messages,
+                "used_bytes": usage.used_bytes,
+                "max_bytes": usage.max_bytes,
+                "free_bytes": usage.free_bytes,
+                "oldest": iso(usage.oldest),
+                "queue": queue,
+            }
+        )
+        return 0
+    share = usage.used_bytes * 100 // usage.max_bytes if usage.max_bytes else 100
+    print(f"{usage.messages:,} message copies")
+    used, most, free = map(format_size, (usage.used_bytes, usage.max_bytes, usage.free_bytes))
+    print(f"{used} of {most} used ({share} %), {free} free")
+    print(f"oldest: {local_time(usage.oldest) if usage.oldest else '-'}")
+    print(f"{queue:,} in the delivery queue")
+    return 0
