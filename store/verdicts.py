@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -82,3 +83,51 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     engine: Engine
     status: Status
     detail: str = ""
+
+
+class Kept(NamedTuple):
+    """One bullet of the spec: these statuses of this engine are kept before any of these actions is taken."""
+
+    engine: Engine
+    statuses: frozenset[Status]
+    actions: frozenset[Action]
+
+
+def _kept(engine: Engine, statuses: set[Status], actions: set[Action]) -> Kept:
+    return Kept(engine, frozenset(statuses), frozenset(actions))
+
+
+#: Which messages have a copy placed in Backup before which action (spec, "About Backup"). The bullet on content
+#: filtering names two pairs, so it takes two lines. An address in the custom black list is the status Blacklisted.
+# fmt: off
+KEPT: tuple[Kept, ...] = (
+    _kept(Engine.ANTI_VIRUS,
+          {Status.INFECTED, Status.PROBABLY_INFECTED, Status.CORRUPTED, Status.ENCRYPTED},
+          {Action.DISINFECT, Action.DELETE_ATTACHMENT, Action.DELETE_MESSAGE}),
+    _kept(Engine.ANTI_SPAM,
+          {Status.SPAM, Status.PROBABLE_SPAM, Status.BLACKLISTED, Status.MASSMAIL},
+          {Action.DELETE_MESSAGE}),
+    _kept(Engine.ANTI_PHISHING,
+          {Status.PHISHING, Status.MALICIOUS_LINK},
+          {Action.DELETE_MESSAGE}),
+    _kept(Engine.CONTENT,
+          {Status.BANNED_FILE_NAME, Status.BANNED_FILE_FORMAT},
+          {Action.DELETE_ATTACHMENT, Action.DELETE_MESSAGE}),
+    _kept(Engine.CONTENT,
+          {Status.SIZE_EXCEEDED},
+          {Action.DELETE_MESSAGE}),
+    _kept(Engine.BLACK_LIST,
+          {Status.BLACKLISTED},
+          {Action.DELETE_MESSAGE}),
+)
+# fmt: on
+
+
+def is_kept(engine: Engine, status: Status, action: Action) -> bool:
+    """True where a copy goes to Backup before `action` is taken on a message that `engine` gave `status`."""
+    return any(engine == line.engine and status in line.statuses and action in line.actions for line in KEPT)
+
+
+def statuses_of(engine: Engine) -> frozenset[Status]:
+    """The condemning statuses that `engine` can assign, as the table of what is kept lists them."""
+    return frozenset().union(*(line.statuses for line in KEPT if line.engine == engine))

@@ -1,0 +1,26 @@
+"""The lines that the list shows after an action, word for word as the spec has them."""
+
+from __future__ import annotations
+
+#: The link at the right of a notice that takes it away.
+HIDE = "Hide"
+
+
+def delivered(count: int) -> str:
+    """The notice after `count` copies were queued for delivery; empty where none was."""
+    return _of(
+        count,
+        "Message has been placed in queue for delivery",
+        "Messages have been placed in queue for delivery",
+    )
+
+
+def deleted(count: int) -> str:
+    """The notice after `count` copies were deleted; empty where none was."""
+    return _of(count, "Marked message has been deleted", "Marked messages have been deleted")
+
+
+def _of(count: int, one: str, many: str) -> str:
+    if count <= 0:
+        return ""
+    return one if count == 1 else many
