@@ -1,0 +1,123 @@
+"""The rules that keep the house in order: what may import what, and what no committed file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE_MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "store").rglob("*.py")
+)
+
+#: Modules that cost a tenth of a second or more; a command that does not need them must not pay for them.
+HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "psycopg")
+
+
+def loaded_by(*statements: str) -> set[str]:
+    """The top-level names of the modules that a fresh interpreter has loaded after `statements`."""
+    code = "\n".join([*statements, "import sys", "print(*sorted({name.partition('.')[0] for name in sys.modules}))"])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
+    )
+    return set(done.stdout.split())
+
+
+def imported_names(path: Path) -> set[str]:
+    """The top-level names of all modules that `path` imports, wherever in the file it does."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_store_never_imports_the_screens(path: Path) -> None:
+    assert not imported_names(path) & {"tui", "textual", "rich"}
+
+
+def test_importing_all_of_store_loads_no_screen() -> None:
+    loaded = loaded_by(*(f"import {name}" for name in STORE_MODULES if not name.endswith("__init__")))
+    assert not loaded & {"tui", "textual", "rich"}
+
+
+@pytest.mark.parametrize("module", ["store.vault", "store.opening", "store.catalogue", "store.settings", "tui.cli"])
+def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
+    assert not loaded_by(f"import {module}") & set(HEAVY)
+
+
+def test_the_command_line_starts_without_cryptography() -> None:
+    """`--help` and wrong usage answer at once: nothing of the store is loaded for them."""
+    loaded = loaded_by("import tui.cli", "tui.cli.build_parser()")
+    assert not loaded & {*HEAVY, "cryptography", "peewee", "zstandard"}
+
+
+def test_there_is_no_import_circle_in_store() -> None:
+    """Module-level imports inside store form no circle (those inside functions are late on purpose)."""
+    edges: dict[str, set[str]] = {}
+    for name in STORE_MODULES:
+        tree = ast.parse((ROOT / (name.replace(".", "/") + ".py")).read_text())
+        edges[name] = {
+            target
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("store")
+            for target in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+            if target in STORE_MODULES
+        }
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for target in sorted(edges[name]):
+                visit(target, (*path, name))
+            done.add(name)
+
+    for name in STORE_MODULES:
+        visit(name, ())
+
+
+def tracked_files() -> list[Path]:
+    """The files that git knows here; skips where this is no checkout."""
+    done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout, so there is no list of committed files to look through")
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_committed_file_names_a_registry_or_a_maker() -> None:
+    # Spelled in parts, so that this file itself passes.
+    forbidden = [
+        "pypi" + r"\.org",
+        "python" + "hosted",
+        "npm" + "js",
+        "deb" + r"\.debian",
+        "kasper" + "sky",
+        "index-" + "url",
+    ]
+    pattern = re.compile("|".join(forbidden), re.IGNORECASE)
+    found = []
+    for path in tracked_files():
+        if pattern.search(path.read_bytes().decode("utf-8", "replace")):
+            found.append(str(path.relative_to(ROOT)))
+    assert not found
+
+
+def test_pinned_versions_hold_names_and_versions_only() -> None:
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        assert re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
+
+
+def test_the_top_level_holds_what_people_expect() -> None:
+    expected = {"tui", "store", "tests", "screenshots", "pyproject.toml", "README.md", "Makefile", "CHANGELOG.md"}
+    expected |= {"LICENSE", ".ci", ".gitignore", "constraints.txt"}
+    top = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
+    assert top <= expected
