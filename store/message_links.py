@@ -1,0 +1,222 @@
+"""Where a link really leads: its host as a browser reads it, in plain ASCII, defanged, and compared with its text.
+
+Browsers forgive much in a URL (backslashes, tabs, a name before `@`, numbers for an address), so the reading here
+follows the WHATWG URL standard and not RFC 3986. Nothing is ever fetched or resolved, and nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+import msgspec
+
+_URL_LIMIT = 4096
+_LABEL_LIMIT = 63
+_STRIP = re.compile(r"[\t\r\n]")
+_EDGES = "".join(map(chr, range(0x21)))
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}):")
+_SPECIAL = frozenset(("http", "https", "ftp", "ws", "wss"))
+_SAFE_SCHEMES = _SPECIAL | {"mailto", "tel", "sms", "cid", "mid", "news", "geo", "xmpp", "sip"}
+_HIDING_SCHEMES = {"http": "hxxp", "https": "hxxps", "ftp": "fxp"}
+_AUTHORITY_END = re.compile(r"[/\\?#]")
+_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
+_PORT = re.compile(r":(\d*)\Z")
+_NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)(?:\.(?:0[xX][0-9a-fA-F]*|\d+)){0,3}\.?\Z")
+_DOTS = re.compile("[\u3002\uff0e\uff61]")
+#: A host name or URL as people write it; what a link's text must look like to be compared with its target.
+_SHOWN = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,20})://)?(?:[^\s/@]{1,64}@)?"
+    r"(?P<host>(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_])?)(?::\d{1,5})?(?=[/?#\s,;:!)\]>'\"]|\.?\Z|\.\s)"
+)
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True):
+    """One link of a message: what is shown, and where it leads. All of it is hostile text, `defanged` too.
+
+    `punycode` is the target host in ASCII where the host is not plain ASCII (or is written as punycode); `mismatch`
+    says that the text names another host than the target; `reason` says in words all that is odd, "" if nothing is.
+    """
+
+    text: str
+    target: str
+    defanged: str
+    mismatch: bool = False
+    punycode: str | None = None
+    reason: str = ""
+
+
+class Target(NamedTuple):
+    """A URL taken apart: lower-case scheme ("" = relative), user part, host in Unicode and in ASCII, port, the rest."""
+
+    scheme: str
+    user: str
+    host: str
+    ascii_host: str
+    port: str
+    rest: str
+
+
+def read_url(url: str) -> Target:
+    """A URL as a browser reads it. Hosts that cannot be a name come back as they stand; never raises."""
+    url = _STRIP.sub("", url[:_URL_LIMIT]).strip(_EDGES)
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else ""
+    rest = url[found.end() :] if found else url
+    if scheme in ("mailto", "sip", "xmpp"):
+        address = rest.split("?", 1)[0]
+        user, at, host = address.rpartition("@")
+        if not at:
+            return Target(scheme, address, "", "", "", rest[len(address) :])
+        return Target(scheme, user, *_hosts(host), "", rest[len(address) :])
+    if scheme in _SPECIAL:
+        rest = rest.lstrip("/\\")
+    elif rest[:2] in ("//", "\\\\", "/\\", "\\/"):
+        rest = rest[2:]
+    else:
+        return Target(scheme, "", "", "", "", rest)
+    end = _AUTHORITY_END.search(rest)
+    authority, path = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+    user, _, host = authority.rpartition("@")
+    port = ""
+    if number := _PORT.search(host):
+        host, port = host[: number.start()], number[1]
+    return Target(scheme, user, *_hosts(host), port, path)
+
+
+def _hosts(host: str) -> tuple[str, str]:
+    if "%" in host:
+        raw = _PERCENT.sub(lambda match: chr(int(match[1], 16)), host)
+        try:
+            host = raw.encode("latin-1").decode()
+        except UnicodeError:
+            host = raw
+    shown = _DOTS.sub(".", unicodedata.normalize("NFKC", host[:1024]).lower()).strip()
+    labels = shown.split(".")
+    return ".".join(map(_unicode_label, labels)), ".".join(map(_ascii_label, labels))
+
+
+def _unicode_label(label: str) -> str:
+    if not label.startswith("xn--") or len(label) > _LABEL_LIMIT:
+        return label
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except (UnicodeError, ValueError, OverflowError):
+        return label
+
+
+def _ascii_label(label: str) -> str:
+    if label.isascii() or len(label) > _LABEL_LIMIT:
+        return label
+    try:
+        return "xn--" + label.encode("punycode").decode("ascii")
+    except (UnicodeError, ValueError, OverflowError):
+        return label
+
+
+def punycode(host: str) -> str | None:
+    """The ASCII form of a host that is not plain ASCII, or that is written in that form already; else None."""
+    if host.isascii() and "xn--" not in host.lower():
+        return None
+    return _hosts(host)[1]
+
+
+def defang(url: str) -> str:
+    """A URL or address that no terminal, mail program or reader makes a link of: `hxxps://host[.]example/…`.
+
+    Dots of the host are bracketed, and `@` too. The result is still hostile text.
+    """
+    url = _STRIP.sub("", url[:_URL_LIMIT]).strip(_EDGES)
+    found = _SCHEME.match(url)
+    scheme = found[1].lower() if found else ""
+    head, rest = (url[: found.end()], url[found.end() :]) if found else ("", url)
+    if scheme in _HIDING_SCHEMES:
+        head = _HIDING_SCHEMES[scheme] + ":"
+    elif scheme and scheme not in _SAFE_SCHEMES:
+        head = scheme + "[:]"
+    slashes = len(rest) - len(rest.lstrip("/\\"))
+    end = _AUTHORITY_END.search(rest, slashes)
+    stop = end.start() if end else len(rest)
+    authority = rest[:stop].replace(".", "[.]").replace("@", "[@]")
+    return head + authority + rest[stop:].replace("://", "[://]").replace("@", "[@]")
+
+
+_SCRIPT_OF: dict[str, str] = {
+    "HIRAGANA": "JAPANESE", "KATAKANA": "JAPANESE", "CJK": "HAN", "HANGUL": "KOREAN", "BOPOMOFO": "HAN",
+}  # fmt: skip
+_LATIN_LOOKALIKES = frozenset("асԁеһіјӏорԛѕԝхуѵʏɡαονρτικѡгьᴦ")
+
+
+def _script(character: str) -> str:
+    word = unicodedata.name(character, "").split(" ", 1)[0].split("-", 1)[0]
+    return _SCRIPT_OF.get(word, word)
+
+
+def host_warning(host: str) -> str:
+    """What is odd in the spelling of a Unicode host: scripts that mix, letters that only look Latin. "" if nothing."""
+    for label in host.split("."):
+        if label.isascii():
+            continue
+        scripts = {_script(character) for character in label[:_LABEL_LIMIT] if character.isalpha()}
+        foreign = scripts - {"HAN", "JAPANESE", "KOREAN"}
+        asian = scripts & {"HAN", "JAPANESE", "KOREAN"}
+        if len(foreign) > 1 or (foreign - {"LATIN"} and asian):
+            return f"mixes {' and '.join(sorted(name.capitalize() for name in scripts))} letters"
+        letters = [character for character in label if character.isalpha()]
+        if scripts and "LATIN" not in scripts and all(letter in _LATIN_LOOKALIKES for letter in letters):
+            return "written in letters that only look Latin"
+    return ""
+
+
+def examine(text: str, url: str) -> Link:
+    """The link with this shown text and target, and what is odd about it. Never raises."""
+    target = read_url(url)
+    reasons: list[str] = []
+    if target.scheme and target.scheme not in _SAFE_SCHEMES:
+        reasons.append(f"{target.scheme}: is not a web address")
+    shown = _SHOWN.search(text[:_URL_LIMIT])
+    mismatch = bool(shown and target.ascii_host and not _same_site(_hosts(shown["host"])[1], target.ascii_host))
+    if mismatch and shown:
+        reasons.append(f"shows {shown['host']}, leads to {target.ascii_host}")
+    elif shown and shown["scheme"] and target.scheme and not target.host:
+        mismatch = True
+    if target.user and target.scheme in _SPECIAL:
+        reasons.append(f"the part before @ is not the host; it leads to {target.ascii_host}")
+    if _NUMERIC_HOST.match(target.ascii_host) or target.ascii_host.startswith("["):
+        reasons.append("a number for a host")
+    warning = host_warning(target.host)
+    ascii_host = None
+    if target.host != target.ascii_host or "xn--" in target.ascii_host:
+        ascii_host = target.ascii_host
+        reasons.append(f"the host is not plain ASCII and reads {target.host}" + (f", {warning}" if warning else ""))
+    if target.port and target.scheme in _SPECIAL and target.port not in ("80", "443", "21"):
+        reasons.append(f"port {target.port}")
+    if target.scheme in _SPECIAL and "%" in _authority(url):
+        reasons.append("the host is percent-encoded")
+    return Link(text, url, defang(url), mismatch, ascii_host, "; ".join(reasons))
+
+
+def _authority(url: str) -> str:
+    return _AUTHORITY_END.split(url.split(":", 1)[-1].lstrip("/\\"), maxsplit=1)[0]
+
+
+def _same_site(shown: str, target: str) -> bool:
+    shown, target = (host.removesuffix(".").removeprefix("www.") for host in (shown, target))
+    return shown == target or target.endswith("." + shown)
+
+
+_IN_TEXT = re.compile(r"(?i)\b(?:https?://|ftp://|www\.)[^\s<>\"'\x00-\x20]{3,2000}")
+_TRAILING = ".,;:!?)]}>'\"…"
+
+
+def links_in_text(text: str, limit: int) -> list[Link]:
+    """The URLs that a mail program would make clickable in plain text, each once, at most `limit`."""
+    found: dict[str, Link] = {}
+    for match in _IN_TEXT.finditer(text):
+        url = match[0].rstrip(_TRAILING)
+        if url not in found:
+            if len(found) == limit:
+                break
+            found[url] = examine(url, url if "://" in url else f"http://{url}")
+    return list(found.values())
