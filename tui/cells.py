@@ -1,0 +1,74 @@
+"""Numbers and times in few cells, aligned, for lists and the top line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+
+_UNITS = "KMGT"
+#: Not strftime's %b: that follows the locale, and the console's words are English.
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def short_size(size: int) -> str:
+    """Bytes in at most 5 cells, binary units: ``812``, ``2.1 K``, ``84 K``, ``1.5 G``."""
+    if size < 1000:
+        return str(size)
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 9.95:
+            return f"{value:.1f} {unit}"
+        if value < 999.5:
+            return f"{value:.0f} {unit}"
+    return f"{value:.0f} {_UNITS[-1]}"
+
+
+def local(ms: int, zone: tzinfo) -> datetime:
+    """Unix milliseconds as a time in a zone; times that no calendar holds become its ends."""
+    try:
+        return datetime.fromtimestamp(ms / 1000, zone)
+    except (OverflowError, OSError, ValueError):
+        return datetime(1970 if ms < 0 else 9998, 1, 1, tzinfo=zone)
+
+
+def placed(ms: int, now: int, zone: tzinfo, width: int) -> str:
+    """When a copy was placed, in 12 cells (``24 Nov 07:41``, ``24 Nov  2024``) or 6 (``07:41``, ``24 Nov``, ``2024``)."""
+    when, today = local(ms, zone), local(now, zone)
+    day = f"{when.day:2} {MONTHS[when.month - 1]}"
+    clock = f"{when.hour:02}:{when.minute:02}"
+    if width >= 12:
+        return f"{day} {clock}" if when.year == today.year or 0 <= now - ms < 90 * 86_400_000 else f"{day}  {when.year}"
+    if when.date() == today.date():
+        return f" {clock}"
+    return day if when.year == today.year else f"  {when.year}"
+
+
+def age(ms: int, now: int) -> str:
+    """How long ago, roughly: ``11 days``, ``3 hours``, ``1 minute``."""
+    seconds = max(0, now - ms) // 1000
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            number = seconds // length
+            return f"{number:,} {unit}{'' if number == 1 else 's'}"
+    return "a moment"
+
+
+def zone_name(zone: tzinfo, now: int) -> str:
+    """A zone as its distance from UTC: ``UTC``, ``UTC+2``, ``UTC-3:30``."""
+    offset = local(now, zone).utcoffset()
+    minutes = int(offset.total_seconds() // 60) if offset else 0
+    if minutes == 0:
+        return "UTC"
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'+' if minutes > 0 else '-'}{hours}" + (f":{rest:02}" if rest else "")
+
+
+def now_ms() -> int:
+    """The time now, Unix milliseconds."""
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def local_zone() -> tzinfo:
+    """The zone of the machine."""
+    zone = datetime.now().astimezone().tzinfo
+    return zone if zone is not None else UTC
