@@ -1,0 +1,247 @@
+"""The dialogs answer values; each test drives one by keys and looks at the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from tests.tui.view_harness import NOTHING, DialogApp, FakeRecipient
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.delete import DeleteDialog
+from tui.dialogs.deliver import DeliverChoice, DeliverDialog
+from tui.dialogs.passphrase import PassphraseDialog
+from tui.dialogs.save import FolderSuggester, SaveDialog
+from tui.widgets.controls import PushButton
+from tui.widgets.recipient_list import RecipientList
+
+RECIPIENTS = [
+    FakeRecipient("ap@corp.example"),
+    FakeRecipient("ceo@corp.example", "To"),
+    FakeRecipient("hidden@corp.example", "envelope", True),
+]
+
+
+async def answer(dialog, *keys: str, size: tuple[int, int] = (80, 24)) -> object:
+    app = DialogApp(dialog)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        return app.answer
+
+
+def text_of(app: DialogApp, selector: str) -> str:
+    return str(app.screen.query_one(selector, Static).visual)
+
+
+# -- Delete message(s)
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("escape",), ("c",), ("alt+c",)])
+async def test_delete_is_cancelled_unless_delete_is_pressed(keys):
+    assert await answer(DeleteDialog(3), *keys) is False
+
+
+@pytest.mark.parametrize("keys", [("d",), ("alt+d",), ("shift+tab", "enter"), ("up", "enter"), ("tab", "enter")])
+async def test_delete_is_confirmed_by_its_button(keys):
+    assert await answer(DeleteDialog(3), *keys) is True
+
+
+@pytest.mark.parametrize(
+    ("dialog", "words"),
+    [
+        (DeleteDialog(1), "Delete this message copy from Backup?"),
+        (DeleteDialog(1204), "Delete 1,204 message copies from Backup?"),
+        (DeleteDialog(2, outside=1), "1 marked copy is outside the filter"),
+        (DeleteDialog(2, live=1), "1 copy waits for delivery"),
+    ],
+)
+async def test_delete_names_the_count(dialog, words):
+    app = DialogApp(dialog)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert words in " ".join(str(one.visual) for one in app.screen.query("DialogBody Static"))
+        assert app.screen.query_one("#dialog").border_title == "Delete message(s)"
+
+
+async def test_a_confirmation_with_a_verb_in_c_keeps_both_letters_apart():
+    assert await answer(ConfirmDialog("Cancel delivery", "Cancel delivery 7?", "Cancel delivery"), "c") is True
+    assert await answer(ConfirmDialog("Cancel delivery", "Cancel delivery 7?", "Cancel delivery"), "n") is False
+
+
+# -- Deliver message
+
+
+async def test_nobody_is_chosen_at_first_and_enter_says_so():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert text_of(app, "#count") == "1 copy to nobody yet"
+        await pilot.press("enter")
+        assert app.answer is NOTHING
+        assert "at least one of the two check boxes" in text_of(app, "#dialog-error")
+
+
+async def test_deliver_to_the_original_recipients():
+    assert await answer(DeliverDialog(RECIPIENTS, copies=1), "space", "enter") == DeliverChoice(True, (), frozenset())
+
+
+async def test_a_single_recipient_is_left_out():
+    choice = await answer(DeliverDialog(RECIPIENTS, copies=1), "space", "tab", "down", "space", "enter")
+    assert choice == DeliverChoice(True, (), frozenset({"ceo@corp.example"}))
+
+
+async def test_leaving_out_everybody_is_refused():
+    app = DialogApp(DeliverDialog(RECIPIENTS[:1], copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space", "tab", "space", "enter")
+        assert app.answer is NOTHING
+        assert "Every recipient is left out" in text_of(app, "#dialog-error")
+
+
+async def test_typing_an_additional_address_checks_its_box():
+    choice = await answer(DeliverDialog(RECIPIENTS, copies=1), "tab", "tab", "tab", *"a@b.example,c@d.example", "enter")
+    assert choice == DeliverChoice(False, ("a@b.example", "c@d.example"), frozenset())
+
+
+async def test_an_additional_address_that_is_none_is_refused_inline():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space", "tab", "tab", "tab", *"<x", "enter")
+        assert app.answer is NOTHING
+        line = app.screen.query_one("#additional-error", Static)
+        assert line.display
+        assert "not an email address" in str(line.visual)
+
+
+async def test_a_checked_additional_box_without_an_address_is_refused():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("tab", "tab", "space", "enter")
+        assert app.answer is NOTHING
+        assert "Enter at least one email address" in text_of(app, "#additional-error")
+
+
+async def test_the_count_follows_the_choice():
+    many = [FakeRecipient(f"user{number}@corp.example") for number in range(3410)]
+    app = DialogApp(DeliverDialog(many, copies=1204))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space")
+        await pilot.pause()
+        assert text_of(app, "#count") == "1,204 copies to 3,410 addresses"
+        await pilot.press("tab", "space")
+        await pilot.pause()
+        assert text_of(app, "#count") == "1,204 copies to 3,409 addresses"
+
+
+async def test_addresses_that_are_not_listed_are_counted_too():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=2, address_count=10))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space")
+        await pilot.pause()
+        assert text_of(app, "#count") == "2 copies to 10 addresses"
+
+
+async def test_an_infected_copy_is_refused_with_its_reason_unless_the_setting_allows():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=1, dangerous=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.screen.query_one("#ok", PushButton).disabled
+        assert app.focused is app.screen.query_one("#cancel")
+        assert "not allowed in Backup settings" in text_of(app, "DialogBody .danger").replace("\n", " ")
+        await pilot.press("o")
+        assert app.answer is NOTHING
+    allowed = DeliverDialog(RECIPIENTS, copies=1, dangerous=1, infected_allowed=True)
+    assert await answer(allowed, "space", "enter") == DeliverChoice(True, (), frozenset())
+
+
+async def test_without_known_recipients_only_additional_addresses_are_possible():
+    choice = await answer(DeliverDialog([], copies=1), "space", *"a@b.example", "enter")
+    assert choice == DeliverChoice(False, ("a@b.example",), frozenset())
+
+
+async def test_hostile_addresses_are_drawn_safe():
+    hostile = [FakeRecipient("\x1b]0;owned\x07[@click=app.quit]x[/]@evil.example\u202e")]
+    app = DialogApp(DeliverDialog(hostile, copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        line = app.screen.query_one(RecipientList).render_line(0).text
+        assert not any(ord(character) < 32 or character == "\u202e" for character in line)
+        assert "[@click=app.quit]" in line
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 60)])
+async def test_buttons_stay_in_sight(size):
+    many = [FakeRecipient(f"user{number}@corp.example") for number in range(50)]
+    app = DialogApp(DeliverDialog(many, copies=9, dangerous=2, released=3, outside=4))
+    async with app.run_test(size=size) as pilot:
+        await pilot.press("enter")
+        await pilot.pause()
+        for button in app.screen.query(PushButton):
+            assert button.region.height == 1
+            assert app.screen.region.contains_region(button.region)
+
+
+# -- Save
+
+
+async def test_save_answers_the_folder(tmp_path: Path):
+    assert await answer(SaveDialog(1, folder=tmp_path), "enter") == tmp_path
+    assert await answer(SaveDialog(1, folder=tmp_path), "escape") is None
+
+
+@pytest.mark.parametrize("what", ["missing", "file", "\0", ""])
+async def test_save_refuses_what_is_no_folder(tmp_path: Path, what: str):
+    (tmp_path / "file").write_bytes(b"")
+    app = DialogApp(SaveDialog(1, folder=tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        app.screen.query_one("#folder").value = str(tmp_path / what) if what else ""
+        await pilot.press("enter")
+        assert app.answer is NOTHING
+        assert text_of(app, "#dialog-error")
+
+
+async def test_save_warns_of_infected_copies(tmp_path: Path):
+    app = DialogApp(SaveDialog(37, folder=tmp_path, dangerous=2))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        text = text_of(app, "DialogBody .danger").replace("\n", " ")
+        assert "2 of them are infected or probably infected" in text
+
+
+async def test_a_folder_is_completed(tmp_path: Path):
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "query.txt").write_bytes(b"")
+    suggester = FolderSuggester()
+    assert await suggester.get_suggestion(f"{tmp_path}/qu") == f"{tmp_path}/quarantine"
+    assert await suggester.get_suggestion(f"{tmp_path}/zz") is None
+    assert await suggester.get_suggestion("/no/such/folder/x") is None
+
+
+# -- passphrase
+
+
+async def test_the_passphrase_is_answered_and_never_drawn():
+    app = DialogApp(PassphraseDialog("/var/lib/backup.db"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*"cu secret", "alt+u")
+        assert app.answer == "cu secret"
+    app = DialogApp(PassphraseDialog("/var/lib/backup.db", error="That passphrase does not open it."))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*"secret")
+        await pilot.pause()
+        assert "secret" not in app.export_screenshot()
+        assert "That passphrase does not open it." in text_of(app, "#dialog-error")
+        await pilot.press("escape")
+        assert app.answer is None
+
+
+async def test_an_empty_passphrase_is_asked_again():
+    app = DialogApp(PassphraseDialog("/var/lib/backup.db"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        assert app.answer is NOTHING
+        assert text_of(app, "#dialog-error") == "Enter the passphrase."

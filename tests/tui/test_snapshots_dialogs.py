@@ -1,0 +1,51 @@
+"""The windows, as pictures at 80x24."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.view_harness import DialogApp, FakeRecipient
+from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.delete import DeleteDialog
+from tui.dialogs.deliver import DeliverDialog
+from tui.dialogs.passphrase import PassphraseDialog
+from tui.dialogs.save import SaveDialog
+
+RECIPIENTS = [
+    FakeRecipient("ap@corp.example"),
+    FakeRecipient("ceo@corp.example", "To"),
+    FakeRecipient("hidden@corp.example", "envelope", True),
+]
+MANY = [FakeRecipient(f"user{number}@corp{number % 7}.example") for number in range(3410)]
+
+DIALOGS = {
+    "delete_one": (lambda: DeleteDialog(1), []),
+    "delete_many": (lambda: DeleteDialog(1204, outside=3, live=2), []),
+    "deliver_one": (lambda: DeliverDialog(RECIPIENTS, copies=1, released=1), ["space"]),
+    "deliver_left_out": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["space", "tab", "down", "space"]),
+    "deliver_bad_address": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["tab", "tab", "tab", *"<x", "enter"]),
+    "deliver_refused": (lambda: DeliverDialog(RECIPIENTS, copies=1, dangerous=1), []),
+    "deliver_many": (
+        lambda: DeliverDialog(MANY, copies=1204, dangerous=12, infected_allowed=True, released=4, outside=3),
+        ["space"],
+    ),
+    "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
+    "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
+    "unlock": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),
+    "unlock_again": (
+        lambda: PassphraseDialog("/var/lib/mailhold/backup.db", error="No key slot opens with that passphrase."),
+        [],
+    ),
+    "cancel_delivery": (
+        lambda: ConfirmDialog("Message queue", "Cancel delivery 7 to 2 addresses?", "Cancel delivery"),
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_dialog(snap_compare, name):
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog()), press=keys, terminal_size=(80, 24))

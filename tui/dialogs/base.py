@@ -1,0 +1,149 @@
+"""What every dialog shares: one frame, a body that scrolls, buttons that never do, and the keys.
+
+A dialog is a `ModalScreen` that returns one value and never touches the store. Esc answers `None` (or what `cancelled`
+says), Enter in a field accepts, Tab and the arrows walk the controls, and a button's underlined letter presses it:
+alone while no field has focus, with Alt anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar, Generic, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button, Input, Static
+
+from tui.widgets.controls import PushButton
+
+Answer = TypeVar("Answer")
+
+
+class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The part of a dialog that scrolls where the terminal is too low for it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pageup", "page_up", "Scroll up", show=False),
+        Binding("pagedown", "page_down", "Scroll down", show=False),
+    ]
+
+
+class Dialog(ModalScreen[Answer], Generic[Answer]):
+    """A framed window over the console. Subclasses fill `body()` and `buttons()` and answer through `accept()`."""
+
+    DEFAULT_CSS = """
+    Dialog {
+        align: center middle;
+        & > #dialog {
+            width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 0 1;
+            border: solid $accent; border-title-style: bold; border-title-color: $foreground; background: $surface;
+        }
+        DialogBody { height: auto; scrollbar-size-vertical: 1; padding: 0 1; }
+        #dialog-error { height: auto; padding: 0 1; color: $text-error; display: none; }
+        #dialog-buttons { height: 1; margin: 1 0 0 0; padding: 0 1; align-horizontal: right; }
+        #dialog-buttons PushButton:last-of-type { margin: 0; }
+        .gap { margin-top: 1; }
+        .note { color: $text-muted; height: auto; }
+        .warning { color: $text-warning; height: auto; }
+        .danger { color: $text-error; height: auto; }
+        .row { height: 1; width: 1fr; }
+        .label { width: auto; height: 1; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", show=False),
+        Binding("down", "app.focus_next", "Next", show=False),
+        Binding("up", "app.focus_previous", "Previous", show=False),
+    ]
+    heading: ClassVar[str] = ""
+    #: The control that has focus when the dialog opens.
+    first_focus: str = ""
+
+    def body(self) -> Iterable[Widget]:
+        """The dialog's content, top to bottom."""
+        raise NotImplementedError
+
+    def buttons(self) -> Iterable[PushButton]:
+        """The buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
+        yield PushButton("OK", mnemonic="o", id="ok")
+        yield PushButton("Cancel", mnemonic="c", id="cancel")
+
+    def accept(self) -> None:
+        """Validate and `dismiss` with the answer, or `complain` and stay."""
+        raise NotImplementedError
+
+    def cancelled(self) -> Answer | None:
+        """The answer when the user gives up."""
+        return None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as frame:
+            frame.border_title = self.heading
+            with DialogBody():
+                yield from self.body()
+            yield Static(id="dialog-error", markup=False)
+            with Horizontal(id="dialog-buttons"):
+                yield from self.buttons()
+
+    def on_mount(self) -> None:
+        self._bound_body()
+        if self.first_focus:
+            self.query_one(self.first_focus).focus()
+        self.opened()
+
+    def opened(self) -> None:
+        """Hook: the dialog is mounted and its first control has focus."""
+
+    def on_resize(self) -> None:
+        self._bound_body()
+
+    def _bound_body(self) -> None:
+        error = self.query_one("#dialog-error", Static)
+        rows = 4 + (error.size.height or 1 if error.display else 0)
+        self.query_one(DialogBody).styles.max_height = max(1, self.app.size.height - rows)
+
+    def complain(self, text: str, focus: str = "") -> None:
+        """Show `text` above the buttons as what stands in the way ("" clears it), and focus the control to mend."""
+        error = self.query_one("#dialog-error", Static)
+        error.update(text)
+        error.display = bool(text)
+        self.call_after_refresh(self._bound_body)
+        if focus:
+            self.query_one(focus).focus()
+
+    def action_cancel(self) -> None:
+        self.dismiss(self.cancelled())
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_cancel()
+        elif event.button.id == "ok":
+            self.accept()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.accept()
+
+    def on_key(self, event: events.Key) -> None:
+        key = event.key
+        if key.startswith("alt+"):
+            letter = key.removeprefix("alt+")
+        elif isinstance(self.focused, Input):
+            return
+        else:
+            letter = key
+        if key == "enter" and not isinstance(self.focused, Button):
+            event.stop()
+            self.accept()
+            return
+        for button in self.query(PushButton):
+            if button.mnemonic == letter and not button.disabled:
+                event.stop()
+                event.prevent_default()
+                button.press()
+                return

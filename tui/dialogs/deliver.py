@@ -1,0 +1,204 @@
+"""The Deliver message window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from store.errors import AddressError
+from tui.dialogs.base import Dialog
+from tui.safe import safe
+from tui.widgets.controls import CheckBox, Field, PushButton
+from tui.widgets.recipient_list import RecipientList
+from tui.words import addresses, copies, counted
+
+if TYPE_CHECKING:
+    from store.delivery.queue import Recipient
+
+
+@dataclass(frozen=True)
+class DeliverChoice:
+    """What the Deliver message window answers: to whom, and who of the original recipients is left out."""
+
+    original: bool
+    additional: tuple[str, ...]
+    left_out: frozenset[str]
+
+
+class DeliverDialog(Dialog[DeliverChoice]):
+    """Asks to whom `copies` message copies shall be delivered; None where the user gives up.
+
+    `recipients` are the distinct original recipients of all of them, `address_count` their number where the list is
+    not complete. `dangerous` of the copies are infected or probably infected: refused unless `infected_allowed`.
+    `released` were delivered before; `outside` are marked but not shown by the filter.
+    """
+
+    DEFAULT_CSS = """
+    DeliverDialog {
+        #original, #additional { margin-top: 1; }
+        #recipients { max-height: 8; margin-left: 4; width: 1fr; }
+        #additional-row { margin-left: 4; height: 1; }
+        #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
+        #count { text-style: bold; }
+    }
+    """
+    heading = "Deliver message"
+    first_focus = "#original"
+
+    def __init__(
+        self,
+        recipients: Sequence[Recipient],
+        *,
+        copies: int,
+        address_count: int | None = None,
+        dangerous: int = 0,
+        infected_allowed: bool = False,
+        released: int = 0,
+        outside: int = 0,
+    ) -> None:
+        super().__init__()
+        self.recipients = recipients
+        self.copies = copies
+        self.unlisted = max(0, (address_count or 0) - len(recipients))
+        self.dangerous = dangerous
+        self.infected_allowed = infected_allowed
+        self.released = released
+        self.outside = outside
+
+    @property
+    def all_refused(self) -> bool:
+        """True where every copy is infected and the setting does not allow it: there is nothing to deliver."""
+        return not self.infected_allowed and self.dangerous >= self.copies
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(id="count", markup=False)
+        yield from self._warnings()
+        yield CheckBox("To recipients' email addresses specified in the message header", id="original")
+        if self.recipients:
+            yield RecipientList(self.recipients, id="recipients")
+        else:
+            yield Static("    No recipient is known. Use additional addresses.", markup=False, classes="note")
+        yield CheckBox("To additional email addresses", id="additional")
+        yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
+        yield Static(id="additional-error", markup=False)
+
+    def _warnings(self) -> Iterable[Static]:
+        some = self.copies > 1
+        if self.dangerous:
+            one, many = ("of them is", "of them are") if some else ("copy is", "copies are")
+            subject = counted(self.dangerous, one, many) if some else "This copy is"
+            if self.infected_allowed:
+                text = f"{subject} infected or probably infected: a security threat to the recipients' computers."
+            else:
+                verdict = "They will be refused" if self.dangerous > 1 else "It will be refused"
+                text = (
+                    f"{subject} infected or probably infected. {verdict}: delivery of infected messages is not "
+                    "allowed in Backup settings."
+                )
+            yield Static(f"▲ {text}", markup=False, classes="danger")
+        if self.released:
+            subject = counted(self.released, "of them was", "of them were") if some else "This copy was"
+            yield Static(f"↗ {subject} delivered before.", markup=False, classes="note")
+        if self.outside:
+            text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
+            yield Static(f"▲ {text}", markup=False, classes="warning")
+
+    def opened(self) -> None:
+        original = self.query_one("#original", CheckBox)
+        original.disabled = not self.recipients and not self.unlisted
+        if self.all_refused:
+            self.query_one("#ok", PushButton).disabled = True
+            self.query_one("#cancel").focus()
+        elif original.disabled:
+            self.query_one("#additional").focus()
+        self._recount()
+
+    # -- what is chosen
+
+    @property
+    def original(self) -> bool:
+        return self.query_one("#original", CheckBox).value
+
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(self.query_one(RecipientList).left_out) if self.recipients else frozenset()
+
+    def _additional(self) -> tuple[str, ...]:
+        """The additional addresses that are chosen. Raises `AddressError`."""
+        from store.delivery.addresses import parse_addresses
+
+        text = self.query_one("#addresses", Field).value
+        if not self.query_one("#additional", CheckBox).value or not text.strip():
+            return ()
+        return tuple(dict.fromkeys(parse_addresses(text)))
+
+    def _recount(self) -> None:
+        left_out = self._left_out()
+        chosen = {one.address for one in self.recipients if one.address not in left_out} if self.original else set()
+        try:
+            chosen.update(self._additional())
+        except AddressError:
+            pass
+        number = len(chosen) + (self.unlisted if self.original else 0)
+        what = f"{copies(self.copies)} to {addresses(number)}" if number else f"{copies(self.copies)} to nobody yet"
+        self.query_one("#count", Static).update(what)
+        if self.recipients:
+            self.query_one(RecipientList).active = self.original
+
+    def on_check_box_changed(self, event: CheckBox.Changed) -> None:
+        event.stop()
+        if event.box.id == "additional" and event.value:
+            self.query_one("#addresses").focus()
+        self.complain("")
+        self._recount()
+
+    def on_recipient_list_changed(self, event: RecipientList.Changed) -> None:
+        event.stop()
+        self.query_one("#original", CheckBox).value = True
+        self._recount()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value.strip():
+            with self.prevent(CheckBox.Changed):
+                self.query_one("#additional", CheckBox).value = True
+        self._say_additional("")
+        self._recount()
+
+    def on_input_blurred(self, event: Input.Blurred) -> None:
+        event.stop()
+        try:
+            self._additional()
+        except AddressError as error:
+            self._say_additional(str(error))
+
+    def _say_additional(self, text: str) -> None:
+        line = self.query_one("#additional-error", Static)
+        line.update(safe(text))
+        line.display = bool(text)
+
+    def accept(self) -> None:
+        if self.all_refused:
+            self.complain("Delivery of infected messages is not allowed in Backup settings.", "#cancel")
+            return
+        try:
+            additional = self._additional()
+        except AddressError as error:
+            self._say_additional(str(error))
+            self.query_one("#addresses").focus()
+            return
+        left_out = self._left_out()
+        everyone_left_out = not self.unlisted and all(one.address in left_out for one in self.recipients)
+        if self.query_one("#additional", CheckBox).value and not additional:
+            self._say_additional("Enter at least one email address.")
+            self.query_one("#addresses").focus()
+        elif not self.original and not additional:
+            self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
+        elif self.original and everyone_left_out and not additional:
+            self.complain("Every recipient is left out. Take one in, or add an address.", "#recipients")
+        else:
+            self.dismiss(DeliverChoice(self.original, additional, left_out if self.original else frozenset()))

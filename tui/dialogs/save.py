@@ -1,0 +1,109 @@
+"""The window that asks where to save message copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual.suggester import Suggester
+from textual.widget import Widget
+from textual.widgets import Static
+
+from store.errors import SaveError
+from tui.dialogs.base import Dialog
+from tui.widgets.controls import Field, PushButton
+from tui.words import copies, counted
+
+
+class FolderSuggester(Suggester):
+    """Completes a folder's path from the file system, shell-like: the first folder that begins with what is typed."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        head, _, part = value.rpartition("/")
+        if not head and not value.startswith("/"):
+            return None
+        try:
+            with os.scandir(Path(head or "/").expanduser()) as entries:
+                names = sorted(
+                    entry.name
+                    for entry in entries
+                    if entry.name.startswith(part) and entry.is_dir() and entry.name.isprintable()
+                )
+        except OSError:
+            return None
+        names = [name for name in names if part or not name.startswith(".")]
+        return f"{head}/{names[0]}" if names else None
+
+
+def writable_folder(text: str) -> Path:
+    """The folder that `text` names, absolute. Raises `SaveError` where it is none or cannot be written to."""
+    if not text.strip() or "\0" in text:
+        raise SaveError("No folder is given. Enter the folder to save to.")
+    try:
+        folder = Path(text.strip()).expanduser().absolute()
+        if not folder.exists():
+            raise SaveError(f"There is no folder {folder}. Make it first, or enter another.")
+        if not folder.is_dir():
+            raise SaveError(f"{folder} is a file, not a folder. Enter a folder.")
+    except (OSError, RuntimeError) as error:
+        raise SaveError(f"The folder cannot be looked at: {error}. Enter another.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SaveError(f"You may not write to {folder}. Enter another, or change its permissions.")
+    return folder
+
+
+class SaveDialog(Dialog[Path]):
+    """Asks for the folder to save `count` copies to, and answers it, or None.
+
+    `dangerous` of them are infected or probably infected, which is warned about; `outside` are marked but not shown.
+    """
+
+    heading = "Save message"
+    first_focus = "#folder"
+
+    def __init__(self, count: int, *, folder: Path, dangerous: int = 0, outside: int = 0) -> None:
+        super().__init__()
+        self.count = count
+        self.folder = folder
+        self.dangerous = dangerous
+        self.outside = outside
+
+    def body(self) -> Iterable[Widget]:
+        plural = self.count != 1
+        yield Static(f"{copies(self.count)} to the folder", markup=False)
+        field = Field(str(self.folder), id="folder")
+        field.suggester = FolderSuggester()
+        yield field
+        yield Static(
+            f"{'Each copy is' if plural else 'The copy is'} written byte for byte as an .eml file that only you can "
+            "read, under a name of its own; no file is overwritten.",
+            markup=False,
+            classes="note gap",
+        )
+        if self.outside:
+            text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
+            yield Static(f"▲ {text}", markup=False, classes="warning gap")
+        if self.dangerous:
+            subject = counted(self.dangerous, "of them is", "of them are") if plural else "It is"
+            yield Static(
+                f"▲ {subject} infected or probably infected. Saving infected and probably infected messages on the "
+                "hard drive poses a security threat to this computer.",
+                markup=False,
+                classes="danger gap",
+            )
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("Save", mnemonic="s", id="ok", danger=bool(self.dangerous))
+        yield PushButton("Cancel", mnemonic="c", id="cancel")
+
+    def accept(self) -> None:
+        try:
+            folder = writable_folder(self.query_one("#folder", Field).value)
+        except SaveError as error:
+            self.complain(str(error), "#folder")
+        else:
+            self.dismiss(folder)

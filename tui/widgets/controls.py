@@ -1,0 +1,179 @@
+"""Small controls shared by dialogs and views: push button, check box, choice, one-line field.
+
+All are one line high, draw no box, and show focus by reverse video, so that they read the same without colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+
+def mark_mnemonic(label: str, mnemonic: str) -> Content:
+    """`label` with the first occurrence of the letter `mnemonic` underlined (unchanged where it is not in it)."""
+    content = Content(label)
+    at = label.lower().find(mnemonic.lower()) if mnemonic else -1
+    return content if at < 0 else content.stylize("underline", at, at + 1)
+
+
+class PushButton(Button, inherit_css=False):
+    """A one-line button, drawn ``[ Label ]``; `mnemonic` is the letter that presses it and is underlined."""
+
+    DEFAULT_CSS = """
+    PushButton {
+        width: auto; height: 1; margin: 0 2 0 0; pointer: pointer;
+        &:hover { text-style: bold; }
+        &:focus { color: $accent; text-style: reverse; }
+        &:disabled { color: $text-disabled; pointer: not-allowed; }
+        &.-error { color: $text-error; }
+        &.-error:focus { color: $text-error; text-style: reverse; }
+    }
+    """
+
+    def __init__(self, label: str, *, mnemonic: str = "", id: str | None = None, danger: bool = False) -> None:
+        self.mnemonic = mnemonic
+        text = Content.assemble("[ ", mark_mnemonic(label, mnemonic), " ]")
+        super().__init__(text, "error" if danger else "default", id=id)
+        self.active_effect_duration = 0
+
+
+class CheckBox(Widget, can_focus=True):
+    """``[x] label``; Space or a click toggles it. Posts `Changed`."""
+
+    DEFAULT_CSS = """
+    CheckBox {
+        width: auto; height: 1; pointer: pointer;
+        &:focus { color: $accent; text-style: reverse; }
+        &:disabled { color: $text-disabled; pointer: not-allowed; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "check", "Check", show=False)]
+
+    value: reactive[bool] = reactive(False, init=False)
+
+    class Changed(Message):
+        """The box was checked or cleared."""
+
+        def __init__(self, box: CheckBox, value: bool) -> None:
+            super().__init__()
+            self.box = box
+            self.value = value
+
+        @property
+        def control(self) -> CheckBox:
+            return self.box
+
+    def __init__(self, label: str | Content, value: bool = False, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.label = label if isinstance(label, Content) else Content(label)
+        self.set_reactive(CheckBox.value, value)
+
+    def render(self) -> Content:
+        return Content.assemble("[x] " if self.value else "[ ] ", self.label)
+
+    def watch_value(self, value: bool) -> None:
+        self.post_message(self.Changed(self, value))
+
+    def action_check(self) -> None:
+        self.value = not self.value
+
+    def on_click(self) -> None:
+        self.action_check()
+
+
+class Choice(Widget, can_focus=True):
+    """One of a few options on one line, ``(•) Yes  ( ) No``; left, right and the first letters choose."""
+
+    DEFAULT_CSS = """
+    Choice {
+        width: auto; height: 1;
+        & > .choice--chosen { text-style: none; }
+        &:focus > .choice--chosen { color: $accent; text-style: reverse; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"choice--chosen"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move(-1)", "Previous", show=False),
+        Binding("right,space", "move(1)", "Next", show=False),
+    ]
+
+    index: reactive[int] = reactive(0, init=False)
+
+    class Changed(Message):
+        """Another option was chosen; `index` is its place."""
+
+        def __init__(self, choice: Choice, index: int) -> None:
+            super().__init__()
+            self.choice = choice
+            self.index = index
+
+        @property
+        def control(self) -> Choice:
+            return self.choice
+
+    def __init__(self, options: Sequence[str], index: int = 0, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.options = tuple(options)
+        self.set_reactive(Choice.index, index)
+
+    def render(self) -> Content:
+        chosen = self.get_visual_style("choice--chosen", partial=True)
+        parts: list[str | Content] = []
+        for place, option in enumerate(self.options):
+            text = Content(f"({'•' if place == self.index else ' '}) {option}")
+            parts += [text.stylize(chosen) if place == self.index else text, "  "]
+        return Content.assemble(*parts[:-1])
+
+    def watch_index(self, index: int) -> None:
+        self.post_message(self.Changed(self, index))
+
+    def action_move(self, step: int) -> None:
+        self.index = (self.index + step) % len(self.options)
+
+    def on_key(self, event: events.Key) -> None:
+        if not event.is_printable or not event.character:
+            return
+        for place, option in enumerate(self.options):
+            if option.lower().startswith(event.character.lower()):
+                self.index = place
+                event.stop()
+                return
+
+    def on_click(self, event: events.Click) -> None:
+        start = 0
+        for place, option in enumerate(self.options):
+            end = start + len(option) + 4
+            if start <= event.x < end:
+                self.index = place
+            start = end + 2
+
+
+class Field(Input, inherit_css=False):
+    """A one-line text field without a box: a tick at either end shows its extent."""
+
+    DEFAULT_CSS = """
+    Field {
+        width: 1fr; height: 1; background: $panel; color: $foreground; scrollbar-size-horizontal: 0; pointer: text;
+        border-left: vkey $foreground 50%; border-right: vkey $foreground 50%;
+        &>.input--cursor { text-style: reverse; }
+        &>.input--selection { background: $input-selection-background; color: $input-selection-foreground; }
+        &>.input--placeholder, &>.input--suggestion { color: $text-disabled; }
+        &:focus { background-tint: $accent 20%; border-left: vkey $accent; border-right: vkey $accent; }
+        &:disabled { color: $text-disabled; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = Input.COMPONENT_CLASSES
+
+    def __init__(
+        self, value: str = "", *, placeholder: str = "", id: str | None = None, password: bool = False
+    ) -> None:
+        super().__init__(value, placeholder=placeholder, id=id, password=password, select_on_focus=False)
+        self.cursor_blink = False
