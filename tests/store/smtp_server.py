@@ -1,0 +1,134 @@
+"""A scripted SMTP server for tests: keeps what it takes, and fails at the points that its script names."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+#: Points at which a connection can die.
+POINTS = ("connect", "ehlo", "mail", "rcpt", "data", "content", "dot", "replied")
+
+
+@dataclass
+class Taken:
+    """One message that the server answered 250 to (or would have, had it not died at `dot`)."""
+
+    mail: str
+    rcpt: list[str]
+    content: bytes
+    options: list[str] = field(default_factory=list)
+
+
+class ScriptedServer:
+    """Listens on loopback. `script(point, argument)` answers: None go on, "die" cut the line, or a reply to give.
+
+    `taken` holds every message whose final dot arrived and that the script let pass, durable or not from the client's
+    point of view: dying at `dot` happens BEFORE it is taken, dying at `replied` after it was taken but unanswered.
+    """
+
+    def __init__(
+        self,
+        script: Callable[[str, str], str | None] | None = None,
+        extensions: Sequence[str] = ("SIZE 50000000", "8BITMIME", "SMTPUTF8"),
+        tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+    ) -> None:
+        self.script = script or (lambda point, argument: None)
+        self.extensions = list(extensions)
+        self.tls = tls
+        self.implicit_tls = implicit_tls
+        self.taken: list[Taken] = []
+        self.sessions = 0
+        self.commands: list[str] = []
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> ScriptedServer:
+        context = self.tls if self.implicit_tls else None
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context, limit=1 << 26)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._server
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        assert self._server
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.sessions += 1
+        self._writers.add(writer)
+        try:
+            await self._talk(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.transport.abort()
+
+    def _ask(self, point: str, argument: str) -> str | None:
+        answer = self.script(point, argument)
+        if answer == "die":
+            raise ConnectionResetError
+        return answer
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def say(text: str) -> None:
+            writer.write(text.encode() + b"\r\n")
+            await writer.drain()
+
+        await say(self._ask("connect", "") or "220 scripted")
+        mail, rcpt, options = "", [], []
+        while line := await reader.readline():
+            text = line.decode("utf-8", "replace").rstrip("\r\n")
+            self.commands.append(text)
+            verb = text[:4].upper()
+            if verb in ("EHLO", "HELO"):
+                offers = [*self.extensions, *(["STARTTLS"] if self.tls and not self.implicit_tls else [])]
+                lines = ["scripted", *offers] if verb == "EHLO" else ["scripted"]
+                greeting = "\r\n".join(
+                    f"250{'-' if at < len(lines) - 1 else ' '}{offer}" for at, offer in enumerate(lines)
+                )
+                await say(self._ask("ehlo", text) or greeting)
+            elif text.upper() == "STARTTLS":
+                await say("220 go ahead")
+                await writer.start_tls(self.tls)
+            elif verb == "AUTH":
+                await say(self._ask("auth", text) or "235 welcome")
+            elif verb == "MAIL":
+                answer = self._ask("mail", text)
+                address, _, rest = text[10:].partition(">")
+                mail, rcpt, options = address.lstrip("<"), [], rest.split()
+                await say(answer or "250 sender ok")
+            elif verb == "RCPT":
+                address = text[9:].rstrip(">")
+                answer = self._ask("rcpt", address)
+                if not answer:
+                    rcpt.append(address)
+                await say(answer or "250 recipient ok")
+            elif verb == "DATA":
+                answer = self._ask("data", "")
+                await say(answer or "354 go")
+                if answer:
+                    continue
+                content = await reader.read(1)
+                self._ask("content", "")
+                content += await reader.readuntil(b"\r\n.\r\n")
+                answer = self._ask("dot", "")
+                if not answer:
+                    body = content[:-3].replace(b"\r\n..", b"\r\n.").removeprefix(b".")
+                    self.taken.append(Taken(mail, rcpt, body, options))
+                    self._ask("replied", "")
+                await say(answer or f"250 taken {len(self.taken)}")
+            elif verb == "QUIT":
+                await say("221 bye")
+                return
+            else:
+                await say("250 ok")
