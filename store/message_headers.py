@@ -1,0 +1,158 @@
+"""The header block of a message or part: found, cut to its limits, split into fields, decoded. Cannot raise.
+
+Encoded-words (RFC 2047) are read as generously as mail programs do: in any place, also inside quotes, without the
+spaces between, with words that split a character. Raw 8-bit text is UTF-8 if it can be, else windows-1252.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from store.message_charset import decode, guess
+from store.message_transfer import decode_base64, decode_quoted_printable
+
+#: Bytes of a header block that are looked at; the rest of a longer block is not.
+BLOCK_LIMIT = 256 * 1024
+#: Fields that are looked at.
+FIELD_COUNT_LIMIT = 2000
+#: Bytes of one field that are decoded.
+FIELD_LIMIT = 64 * 1024
+
+_FIELD = re.compile(rb"([!-9;-~]{1,1000})[ \t]*:[ \t]*")
+_WORD = r"=\?([^?\s]{1,80})\?([BbQq])\?([^?]*)\?="
+_WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
+_ONE_WORD = re.compile(_WORD)
+_SPECIALS = re.compile(r'[",;:<>@()\[\]\\]')
+
+
+class Block(NamedTuple):
+    """A header block: its fields in order (lower-case name, unfolded raw value), where it starts and ends, the body.
+
+    Offsets are in the bytes that were scanned. `cut` says that a limit was reached, `broken` that the block ends in
+    a line that is no field (which then belongs to the body).
+    """
+
+    fields: list[tuple[bytes, bytes]]
+    start: int
+    end: int
+    body: int
+    cut: bool
+    broken: bool
+
+    def first(self, name: bytes) -> bytes:
+        """The first field of this name (lower case), b"" where there is none."""
+        for field, value in self.fields:
+            if field == name:
+                return value
+        return b""
+
+    def all(self, name: bytes) -> list[bytes]:
+        """All fields of this name (lower case), in order."""
+        return [value for field, value in self.fields if field == name]
+
+
+def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | None = None, top: bool = True) -> Block:
+    """Split the header block at ``raw[start:end]``; with `wanted`, only fields of these names are kept.
+
+    At the `top` of a message a `From ` line (mbox) is skipped first. Continuation lines are joined with one space.
+    """
+    if top and (raw.startswith(b"From ", start) or raw.startswith(b">From ", start)):
+        line_end = raw.find(b"\n", start, end)
+        start = line_end + 1 if line_end >= 0 else end
+    if raw.startswith((b"\n", b"\r\n"), start):
+        return Block([], start, start, min(end, start + (1 if raw.startswith(b"\n", start) else 2)), False, False)
+    crlf = raw.find(b"\n\r\n", start, end)
+    blank = raw.find(b"\n\n", start, crlf if crlf >= 0 else end)
+    if blank >= 0:
+        stop, body = blank + 1, blank + 2
+    elif crlf >= 0:
+        stop, body = crlf + 1, crlf + 3
+    else:
+        stop = body = end
+    fields: list[tuple[bytes, bytes]] = []
+    pieces: list[bytes] | None = None
+    cut = stop - start > BLOCK_LIMIT
+    offset = start
+    seen = 0
+    for line in raw[start : min(stop, start + BLOCK_LIMIT)].split(b"\n"):
+        if line[:1] in (b" ", b"\t"):
+            if pieces is not None:
+                pieces.append(line.strip())
+        elif line and line != b"\r":
+            if pieces is not None and len(pieces) > 1:
+                fields[-1] = (fields[-1][0], b" ".join(pieces))
+            pieces = None
+            found = _FIELD.match(line)
+            if found is None:
+                if line[:1] != b":":
+                    return Block(fields, start, offset, offset, cut, True)
+            else:
+                seen += 1
+                if seen > FIELD_COUNT_LIMIT:
+                    cut = True
+                    break
+                name = found[1].lower()
+                if wanted is None or name in wanted:
+                    pieces = [line[found.end() :].rstrip()]
+                    fields.append((name, pieces[0]))
+        offset += len(line) + 1
+    if pieces is not None and len(pieces) > 1:
+        fields[-1] = (fields[-1][0], b" ".join(pieces))
+    return Block(fields, start, stop, body, cut, False)
+
+
+def decode_field(value: bytes, limit: int = FIELD_LIMIT) -> str:
+    """A field's value as text of at most `limit` characters, encoded-words decoded; an ellipsis where it was cut."""
+    text = guess(value[: min(FIELD_LIMIT, 4 * limit + 64)])
+    if "=?" in text:
+        text = _WORDS.sub(_decode_words, text)
+    if len(text) > limit or len(value) > FIELD_LIMIT:
+        return text[: limit - 1] + "…"
+    return text
+
+
+def decode_addresses(value: bytes, limit: int = FIELD_LIMIT) -> str:
+    """A field of addresses as text: as `decode_field`, but what an encoded-word hides cannot pose as an address.
+
+    A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already.
+    """
+    text = guess(value[: min(FIELD_LIMIT, 4 * limit + 64)])
+    if "=?" in text:
+        out: list[str] = []
+        position = 0
+        quoted = False
+        for match in _WORDS.finditer(text):
+            between = text[position : match.start()]
+            quoted ^= between.replace("\\\\", "").replace('\\"', "").count('"') % 2 == 1
+            words = _decode_words(match)
+            if quoted:
+                words = words.replace("\\", "\\\\").replace('"', '\\"')
+            elif _SPECIALS.search(words):
+                words = '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+            out += (between, words)
+            position = match.end()
+        text = "".join((*out, text[position:]))
+    if len(text) > limit or len(value) > FIELD_LIMIT:
+        return text[: limit - 1] + "…"
+    return text
+
+
+def _decode_words(match: re.Match[str]) -> str:
+    out: list[str] = []
+    pending: list[bytes] = []
+    pending_charset = ""
+    for charset, encoding, payload in _ONE_WORD.findall(match[0]):
+        charset = charset.split("*", 1)[0].lower()
+        coded = payload.encode("utf-8", "replace")
+        if encoding in "Bb":
+            data = decode_base64(coded)[0]
+        else:
+            data = decode_quoted_printable(coded.replace(b"_", b" ").replace(b"\n", b" ").replace(b"= ", b"=20"))
+        if pending and charset != pending_charset:
+            out.append(decode(b"".join(pending), pending_charset))
+            pending = []
+        pending.append(data)
+        pending_charset = charset
+    out.append(decode(b"".join(pending), pending_charset))
+    return "".join(out)

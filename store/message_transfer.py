@@ -1,0 +1,75 @@
+"""Content-Transfer-Encoding: base64, quoted-printable and uuencode to bytes, however broken. Cannot raise."""
+
+from __future__ import annotations
+
+import binascii
+import re
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64) - {ord("=")}))
+_SPACE = b" \t\r\n"
+_UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4} [^\r\n]*\r?$")
+
+
+def decode_base64(data: bytes) -> tuple[bytes, bool]:
+    """The decoded bytes, and whether anything was wrong: foreign characters, padding inside, a cut end."""
+    clean = data.translate(None, _SPACE)
+    try:
+        return binascii.a2b_base64(clean, strict_mode=True), False
+    except (binascii.Error, ValueError):
+        pass
+    clean = clean.translate(None, _NOT_BASE64)
+    out = []
+    for run in re.findall(rb"[^=]+", clean):
+        run = run[: len(run) - (len(run) % 4 == 1)]
+        out.append(binascii.a2b_base64(run + b"=" * (-len(run) % 4)))
+    return b"".join(out), True
+
+
+def base64_size(raw: bytes, start: int, end: int) -> int:
+    """The decoded size of well-formed base64 in ``raw[start:end]``, without decoding or copying it."""
+    padding = raw.find(b"=", start, end)
+    stop = padding if padding >= 0 else end
+    digits = stop - start - sum(raw.count(space, start, stop) for space in (b"\n", b"\r", b" ", b"\t"))
+    return digits * 3 // 4
+
+
+def decode_quoted_printable(data: bytes) -> bytes:
+    """The decoded bytes; a broken escape stands for itself."""
+    return binascii.a2b_qp(data)
+
+
+def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
+    """The bytes of the first uuencoded block, and whether anything was wrong with it."""
+    begin = _UU_BEGIN.search(data)
+    if not begin:
+        return data, True
+    out: list[bytes] = []
+    broken = False
+    for line in data[begin.end() :].lstrip(b"\r").lstrip(b"\n").split(b"\n"):
+        line = line.rstrip(b"\r")
+        if line == b"end":
+            return b"".join(out), broken
+        try:
+            out.append(binascii.a2b_uu(line))
+        except binascii.Error:
+            length = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
+            try:
+                out.append(binascii.a2b_uu(line[:length]))
+            except binascii.Error:
+                broken = True
+    return b"".join(out), True
+
+
+def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, bool]:
+    """The bytes under a declared transfer encoding, and whether they were malformed (an unknown encoding is)."""
+    match encoding:
+        case "base64":
+            return decode_base64(data)
+        case "quoted-printable":
+            return decode_quoted_printable(data), False
+        case "x-uuencode" | "uuencode" | "x-uue" | "uue":
+            return decode_uuencode(data)
+        case "" | "7bit" | "8bit" | "binary":
+            return data, False
+    return data, True
