@@ -1,0 +1,163 @@
+"""Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL.
+
+Errors of the driver become `StoreUnavailable`, with what to do; a location never shows its password.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from peewee import Database, PeeweeException, SqliteDatabase
+
+from store.errors import MailholdError, StoreFormat, StoreUnavailable
+
+PAGE_SIZE = 4096
+BUSY_SECONDS = 15
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that can be weakly referenced."""
+
+
+class SqliteStore(SqliteDatabase):
+    """Peewee's SQLite database, with every thread's connection known so that `close_all` can close them."""
+
+    def __init__(self, path: str, pragmas: dict[str, Any]) -> None:
+        self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
+        self._opened_lock = threading.Lock()
+        super().__init__(
+            path,
+            pragmas=pragmas,
+            lock_type="IMMEDIATE",
+            timeout=BUSY_SECONDS,
+            factory=_Connection,
+            check_same_thread=False,
+            cached_statements=64,
+        )
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]
+        with self._opened_lock:
+            self._opened.add(connection)
+        return connection
+
+    def close_all(self) -> None:
+        """Close the connections of all threads."""
+        if not self.in_transaction():
+            self.close()
+        with self._opened_lock:
+            opened, self._opened = list(self._opened), weakref.WeakSet()
+        for connection in opened:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                pass
+
+
+def is_url(location: str) -> bool:
+    """Whether `location` names a PostgreSQL database rather than a file."""
+    return location.startswith(("postgresql://", "postgres://"))
+
+
+def shown_location(location: str) -> str:
+    """`location` without its password."""
+    if not is_url(location):
+        return location
+    location = re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:…@", location)
+    return re.sub(r"(password=)[^&]*", r"\1…", location)
+
+
+def connect(location: str) -> Database:
+    """A Peewee database of `location`, not yet connected; what connecting raises is for `translated`."""
+    if is_url(location):
+        from peewee import PostgresqlDatabase
+
+        url = "postgresql://" + location.split("://", 1)[1]
+        return PostgresqlDatabase(
+            url, prefer_psycopg3=True, connect_timeout=10, application_name="mailhold", isolation_level="READ COMMITTED"
+        )
+    # The first two must come before journal_mode, which fixes the file's layout.
+    return SqliteStore(
+        str(Path(location).absolute()),
+        {
+            "page_size": PAGE_SIZE,
+            "auto_vacuum": "INCREMENTAL",
+            "journal_mode": "WAL",
+            "synchronous": "FULL",
+            "secure_delete": "FAST",
+            "temp_store": "MEMORY",
+            "trusted_schema": "OFF",
+            "cell_size_check": "ON",
+            "mmap_size": 0,
+            "cache_size": -16384,
+            "journal_size_limit": 64 * 1024 * 1024,
+        },
+    )
+
+
+@lru_cache(maxsize=256)
+def _dialect(sql: str, sqlite: bool) -> str:
+    if sqlite:
+        return sql.replace("= ANY(?)", "IN (SELECT value FROM json_each(?))")
+    return sql.replace("?", "%s")
+
+
+def run(db: Database, sql: str, *values: Any) -> Any:
+    """Execute SQL that is written with `?` for a value and `= ANY(?)` for a list of integers. Returns the cursor."""
+    sqlite = isinstance(db, SqliteDatabase)
+    if sqlite:
+        values = tuple(str(value) if isinstance(value, list) else value for value in values)
+    return db.execute_sql(_dialect(sql, sqlite), values)
+
+
+def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    """Execute SQL that is written with `?` once for each of `rows`."""
+    db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What the database's driver may raise, through Peewee or past it."""
+    psycopg = sys.modules.get("psycopg")
+    return (PeeweeException, sqlite3.Error, *([psycopg.Error] if psycopg else []))
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the database refused a write because the disk is full."""
+    text = str(error).lower()
+    return "disk is full" in text or "no space left" in text or "disk i/o error" in text
+
+
+@contextmanager
+def translated(location: str) -> Iterator[None]:
+    """Turn the driver's errors into `StoreUnavailable` or `StoreFormat`, naming the store."""
+    try:
+        yield
+    except MailholdError:
+        raise
+    except driver_errors() as error:
+        where, text = (
+            shown_location(location),
+            str(error).strip().splitlines()[0] if str(error).strip() else "no reason given",
+        )
+        if "not a database" in text or "malformed" in text:
+            raise StoreFormat(
+                f"{where} is not a Mailhold store, or it is damaged ({text}): name another one."
+            ) from None
+        if is_full(error):
+            advice = "free some space on that disk, or delete copies"
+        elif "readonly" in text or "read-only" in text or "permission" in text.lower():
+            advice = "check who owns it and its permissions"
+        elif "locked" in text:
+            advice = "another program has held it for too long, try again"
+        else:
+            advice = "check that the database is there and that this user may use it"
+        raise StoreUnavailable(f"The store {where} is not available ({text}): {advice}.") from None

@@ -1,0 +1,156 @@
+"""Deleting copies in short batches, each with a signed tombstone that says which, when and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from store.database import run
+from store.errors import TamperedError, UnlockError
+from store.sealing import statement
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+ROTATED = "rotated"
+AUTHORITY = 0
+OPERATOR_ROLE = "tombstone operator"
+LIVE = "it has a delivery that is not finished: cancel that delivery first"
+_TARGET_SECONDS = 0.02
+_FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
+
+
+class Run(NamedTuple):
+    """Copies that follow each other in id and in step: ids `copy_id…`, steps `step…` of one epoch, `length` of them."""
+
+    copy_id: int
+    epoch_id: int
+    step: int
+    length: int
+
+
+@dataclass
+class DeleteResult:
+    """What was deleted, what was not there, and what was refused with the reason. In no list: not reached."""
+
+    deleted: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
+    """Runs of rows (copy id, epoch id, step) in order of id."""
+    runs: list[Run] = []
+    copy_id = epoch_id = step = length = -1
+    for row in rows:
+        if row == (copy_id + length, epoch_id, step + length):
+            length += 1
+            continue
+        if length > 0:
+            runs.append(Run(copy_id, epoch_id, step, length))
+        (copy_id, epoch_id, step), length = row, 1
+    if length > 0:
+        runs.append(Run(copy_id, epoch_id, step, length))
+    return runs
+
+
+def entries_of(blob: bytes, what: str) -> list[Run]:
+    """The runs that a tombstone's row holds. `TamperedError` names `what`."""
+    try:
+        return [Run(*run) for run in msgspec.msgpack.decode(bytes(blob), type=list[tuple[int, int, int, int]])]
+    except msgspec.MsgspecError:
+        raise TamperedError(what, "its entries cannot be read") from None
+
+
+def ids_of(runs: Sequence[Run]) -> list[int]:
+    """The copy ids of runs."""
+    return [copy_id for run in runs for copy_id in range(run.copy_id, run.copy_id + run.length)]
+
+
+def tombstone_statement(
+    store_id: bytes, at: int, cause: str, gateway_id: int, entries: bytes, operator: bytes | None
+) -> bytes:
+    """What the authority (gateway_id 0) or the gateway that rotated signs."""
+    return statement("tombstone", store_id, at, cause, gateway_id, entries, operator or b"")
+
+
+class Deleter:
+    """Deletes copies of one vault."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def delete(
+        self,
+        ids: Iterable[int],
+        *,
+        operator: str,
+        cause: str,
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> DeleteResult:
+        vault, result = self._vault, DeleteResult()
+        wanted = sorted(set(ids))
+        nested = vault.db.in_transaction()
+        size, start = _FIRST_BATCH, 0
+        while start < len(wanted) and not (cancelled is not None and cancelled()):
+            batch = wanted[start : start + size]
+            began = time.perf_counter()
+            done = self._batch(batch, operator, cause)
+            took = time.perf_counter() - began
+            result.deleted += done.deleted
+            result.missing += done.missing
+            result.refused += done.refused
+            start += len(batch)
+            if progress is not None:
+                progress(start, len(wanted))
+            size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET_SECONDS / max(took, 0.001)))))
+            if start < len(wanted) and not nested:
+                time.sleep(min(took / 5, 0.005))
+        return result
+
+    def _batch(self, ids: list[int], operator: str, cause: str) -> DeleteResult:
+        vault, db = self._vault, self._vault.db
+        result = DeleteResult()
+        with vault.write():
+            sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
+            rows = run(db, sql, ids).fetchall()
+            sql = "SELECT copy_id FROM delivery WHERE finished_at IS NULL AND copy_id = ANY(?)"
+            live = {copy_id for (copy_id,) in run(db, sql, ids).fetchall()}
+            present = {row[0] for row in rows}
+            result.missing = [copy_id for copy_id in ids if copy_id not in present]
+            result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]
+            doomed = [row for row in rows if row[0] not in live]
+            if not doomed:
+                return result
+            result.deleted = [row[0] for row in doomed]
+            run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
+            run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
+            sql = "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1"
+            run(db, sql, len(doomed), sum(row[3] for row in doomed))
+            self._bury(runs_of(row[:3] for row in doomed), operator, cause)
+        return result
+
+    def _bury(self, runs: list[Run], operator: str, cause: str) -> None:
+        vault, keys = self._vault, self._vault.keys
+        entries = msgspec.msgpack.encode(runs)
+        at = time.time_ns() // 1_000_000
+        gateway_id, signer = AUTHORITY, keys.authority
+        if cause == ROTATED and keys.gateway is not None:
+            gateway_id, signer = keys.gateway.gateway_id, keys.gateway.signing
+        if signer is None:
+            raise UnlockError("The keys at hand cannot delete copies: unlock the store as an operator.")
+        sealed_operator = vault.seal(OPERATOR_ROLE, operator.encode()) if operator else None
+        data = tombstone_statement(vault.store_id, at, cause, gateway_id, entries, sealed_operator)
+        vault.models.Tombstone.insert(
+            at=at,
+            cause=cause,
+            gateway_id=gateway_id,
+            entries=entries,
+            sealed_operator=sealed_operator,
+            signature=signer.sign(data),
+        ).execute()

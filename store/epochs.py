@@ -1,0 +1,258 @@
+"""Epochs in the database: the one that this process writes, and those that it reads.
+
+A writer's epoch begins with its first put, inside the same transaction, and ends after 1,000 steps, an hour, or the
+process. When a transaction fails after keys were served, its epoch ends there: the closing counts only the steps that
+were committed, and the keys that were served for nothing are gone with the ratchet. So no key is ever used twice, and
+every step below an epoch's count is a copy or has a tombstone.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from peewee import Database
+
+from store.errors import StoreError, TamperedError
+from store.keys import StoreKeys, hybrid_public
+from store.schema import Models
+from store.sealing import (
+    EPOCH_MS,
+    EPOCH_STEPS,
+    Chains,
+    Closing,
+    EpochName,
+    Opening,
+    Ratchet,
+    open_epoch,
+    read_epoch,
+    statement,
+    verify,
+)
+
+FIRST_PREVIOUS = bytes(32)
+
+
+def gateway_statement(store_id: bytes, row: Any) -> bytes:
+    """What the authority signs when it enrols a gateway."""
+    return statement(
+        "gateway", store_id, row.id, row.name, bytes(row.signing_key), bytes(row.delivery_key), row.enrolled_at
+    )
+
+
+def opening_of(store_id: bytes, row: Any) -> Opening:
+    """The opening that an epoch's row holds, not yet verified."""
+    name = EpochName(store_id, row.gateway_id, row.id, row.number)
+    return Opening(name, row.opened_at, bytes(row.previous), bytes(row.commitment), bytes(row.sealed_secret))
+
+
+class EpochReader:
+    """Step keys of any epoch, verified when first asked for. Thread-safe."""
+
+    _KEPT = 2048
+
+    def __init__(self, models: Models, keys: StoreKeys) -> None:
+        self._models = models
+        self._keys = keys
+        self._chains: OrderedDict[int, Chains] = OrderedDict()
+        self._gateways: dict[int, Ed25519PublicKey] = {}
+        self._lock = threading.Lock()
+
+    def gateway_key(self, gateway_id: int) -> Ed25519PublicKey:
+        """A gateway's signing key, from its enrolment as the authority signed it."""
+        known = self._gateways.get(gateway_id)
+        if known is not None:
+            return known
+        what = f"gateway {gateway_id}"
+        row = self._models.Gateway.get_or_none(self._models.Gateway.id == gateway_id)
+        if row is None:
+            raise TamperedError(what, "it is not enrolled")
+        verify(self._keys.authority_verifier(), bytes(row.signature), gateway_statement(self._keys.store_id, row), what)
+        key = Ed25519PublicKey.from_public_bytes(bytes(row.signing_key))
+        self._gateways[gateway_id] = key
+        return key
+
+    def chains(self, epoch_id: int) -> Chains:
+        """The keys of an epoch. `TamperedError` names the epoch or the gateway that opened it."""
+        with self._lock:
+            known = self._chains.get(epoch_id)
+            if known is not None:
+                self._chains.move_to_end(epoch_id)
+                return known
+        row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
+        if row is None:
+            raise TamperedError(f"epoch {epoch_id}", "its row is missing")
+        fresh = self.read(row)
+        with self._lock:
+            self._chains[epoch_id] = fresh
+            while len(self._chains) > self._KEPT:
+                self._chains.popitem(last=False)
+        return fresh
+
+    def read(self, row: Any) -> Chains:
+        """Verify an epoch's row and open it."""
+        if self._keys.read_private is None:
+            raise StoreError("The keys at hand cannot read message copies: unlock the store as an operator.")
+        opening = opening_of(self._keys.store_id, row)
+        signer = self.gateway_key(row.gateway_id)
+        return Chains(opening.name, read_epoch(opening, bytes(row.opening_signature), signer, self._keys.read_private))
+
+    def forget(self, epoch_ids: Sequence[int]) -> None:
+        """Drop what was read of epochs whose transaction was rolled back."""
+        with self._lock:
+            for epoch_id in epoch_ids:
+                self._chains.pop(epoch_id, None)
+
+
+@dataclass
+class _Current:
+    opening: Opening
+    ratchet: Ratchet
+    expires: float
+    committed: int = 0
+    head: bytes = b""
+    in_database: bool = False
+
+    def mark(self) -> None:
+        self.committed = self.ratchet.step
+        self.head = self.ratchet.head()
+        self.in_database = True
+
+
+@dataclass
+class _Ended:
+    """An epoch that a failed transaction ended. Where that transaction's fate is unknown, its first copy tells."""
+
+    opening: Opening
+    count: int
+    head: bytes
+    doubtful: tuple[int, int, bytes] | None = None
+
+
+class EpochWriter:
+    """Serves step keys to the one writer of this process. Call it under the writer's lock, inside its transaction."""
+
+    def __init__(self, db: Database, models: Models, keys: StoreKeys, reader: EpochReader) -> None:
+        self._db = db
+        self._models = models
+        self._keys = keys
+        self._reader = reader
+        self._public = hybrid_public(keys.read_public)
+        self._current: _Current | None = None
+        self._closed: list[_Current] = []
+        self._ended: list[_Ended] = []
+        self._pid = os.getpid()
+
+    def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
+        """The next step: the epoch, the ratchet that now holds the step's keys, and the step's number."""
+        if self._pid != os.getpid():
+            self.drop()
+        self._write_ended(now)
+        current = self._current
+        if current is not None and (current.ratchet.step >= EPOCH_STEPS or time.monotonic() >= current.expires):
+            self._close(current, now)
+            current = None
+        if current is None:
+            current = self._current = self._open(now)
+        return current.opening.name, current.ratchet, current.ratchet.advance()
+
+    def committed(self) -> None:
+        """The transaction in which keys were served is durable."""
+        if self._current is not None:
+            self._current.mark()
+        for closed in self._closed:
+            closed.ratchet.wipe()
+        self._closed.clear()
+        self._ended.clear()
+
+    def failed(self, *, first_copy: int | None = None) -> None:
+        """The transaction was rolled back, or its fate is unknown and the copy `first_copy` would be of it."""
+        for epoch in [*self._closed, *([self._current] if self._current else [])]:
+            if epoch.in_database:
+                doubtful = None
+                if first_copy is not None and epoch.ratchet.step > epoch.committed:
+                    doubtful = (first_copy, epoch.ratchet.step, epoch.ratchet.head())
+                self._ended.append(_Ended(epoch.opening, epoch.committed, epoch.head, doubtful))
+            else:
+                self._reader.forget([epoch.opening.name.epoch_id])
+            epoch.ratchet.wipe()
+        self._closed.clear()
+        self._current = None
+
+    def finish(self, now: int) -> None:
+        """Close the current epoch: part of closing the vault."""
+        self._write_ended(now)
+        if self._current is not None and self._current.in_database:
+            self._close(self._current, now)
+            self._current = None
+
+    def needs_finish(self) -> bool:
+        """Whether `finish` has anything to write."""
+        return self._pid == os.getpid() and (self._current is not None or bool(self._ended))
+
+    def drop(self) -> None:
+        """Forget the epoch without closing it: a forked child must not serve its parent's keys."""
+        for epoch in [*self._closed, *([self._current] if self._current else [])]:
+            epoch.ratchet.wipe()
+        self._closed.clear()
+        self._ended.clear()
+        self._current = None
+        self._pid = os.getpid()
+
+    def _open(self, now: int) -> _Current:
+        gateway = self._keys.gateway
+        if gateway is None:
+            raise StoreError("The keys at hand can only read this store: unlock it as an operator to write.")
+        epochs = self._models.Epoch
+        newest = epochs.select().order_by(epochs.id.desc()).first()
+        before = epochs.select().where(epochs.gateway_id == gateway.gateway_id).order_by(epochs.number.desc()).first()
+        name = EpochName(
+            self._keys.store_id,
+            gateway.gateway_id,
+            newest.id + 1 if newest else 1,
+            before.number + 1 if before else 1,
+        )
+        previous = opening_of(self._keys.store_id, before).digest() if before else FIRST_PREVIOUS
+        opening, signature, ratchet = open_epoch(name, self._public, gateway.signing, previous, now)
+        epochs.insert(
+            id=name.epoch_id,
+            gateway_id=name.gateway_id,
+            number=name.number,
+            opened_at=now,
+            previous=opening.previous,
+            commitment=opening.commitment,
+            sealed_secret=opening.sealed_secret,
+            opening_signature=signature,
+        ).execute()
+        return _Current(opening, ratchet, time.monotonic() + EPOCH_MS / 1000)
+
+    def _close(self, epoch: _Current, now: int) -> None:
+        self._closed.append(epoch)
+        self._write_closing(Closing(epoch.opening, epoch.ratchet.step, epoch.ratchet.head(), now))
+
+    def _write_ended(self, now: int) -> None:
+        for ended in self._ended:
+            count, head = ended.count, ended.head
+            if ended.doubtful is not None:
+                first_copy, doubtful_count, doubtful_head = ended.doubtful
+                messages = self._models.Message
+                if messages.select().where(messages.id == first_copy).exists():
+                    count, head = doubtful_count, doubtful_head
+            self._write_closing(Closing(ended.opening, count, head, now))
+
+    def _write_closing(self, closing: Closing) -> None:
+        gateway = self._keys.gateway
+        assert gateway is not None
+        epochs = self._models.Epoch
+        epochs.update(
+            count=closing.served,
+            chain_head=closing.chain_head,
+            closed_at=closing.closed_at,
+            closing_signature=gateway.signing.sign(closing.data()),
+        ).where(epochs.id == closing.opening.name.epoch_id).execute()

@@ -1,0 +1,323 @@
+"""The store's keys, all derived from one 32-byte seed, and the slots that wrap that seed. Pure functions over bytes.
+
+seed -HKDF-> read key (opens epochs), authority key (signs), configuration key (gateways hold it too), private key (what
+only an operator reads), and the keys of the gateway `local`. `FORMAT.md` says it byte by byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from store.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
+from store.sealing import KEY_SIZE, SALT_SIZE, expand, statement
+
+HYBRID_SEED_SIZE = 96
+LOCAL = "local"
+LOCAL_ID = 1
+PASSPHRASE, KEY_FILE, RECOVERY = "passphrase", "key-file", "recovery"
+_MLKEM_PUBLIC_SIZE = 1184
+
+
+class Argon2Cost(NamedTuple):
+    """What one guess of a passphrase costs. Memory in KiB."""
+
+    memory: int
+    iterations: int
+    lanes: int
+
+
+#: The cost of new passphrase slots (RFC 9106, second choice).
+ARGON2_COST = Argon2Cost(64 * 1024, 3, 4)
+#: A slot that asks for more than this is not believed: opening a store must not be a way to exhaust the machine.
+ARGON2_LIMIT = Argon2Cost(4 * 1024 * 1024, 64, 64)
+
+
+# --- Key pairs -------------------------------------------------------------------------------------------------------
+
+
+def hybrid_private(seed: bytes) -> MLKEM768X25519PrivateKey:
+    """The HPKE private key of 96 bytes: ML-KEM-768 seed (64), X25519 scalar (32)."""
+    return MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(seed[:64]), X25519PrivateKey.from_private_bytes(seed[64:])
+    )
+
+
+def hybrid_public_bytes(seed: bytes) -> bytes:
+    """The public key that belongs to `hybrid_private(seed)`: ML-KEM-768 (1184 bytes), X25519 (32)."""
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(seed[:64]).public_key().public_bytes_raw()
+    return mlkem + X25519PrivateKey.from_private_bytes(seed[64:]).public_key().public_bytes_raw()
+
+
+def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
+    """An HPKE public key from `hybrid_public_bytes`. Raises ValueError for bytes that are no key."""
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(data[:_MLKEM_PUBLIC_SIZE]),
+        X25519PublicKey.from_public_bytes(data[_MLKEM_PUBLIC_SIZE:]),
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class GatewayKeys:
+    """What a gateway writes and delivers with."""
+
+    gateway_id: int
+    name: str
+    signing: Ed25519PrivateKey
+    delivery: MLKEM768X25519PrivateKey
+    signing_public: bytes
+    delivery_public: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class StoreKeys:
+    """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign)."""
+
+    store_id: bytes
+    read_public: bytes
+    authority_public: bytes
+    seed: bytes | None = None
+    read_private: MLKEM768X25519PrivateKey | None = None
+    read_seed: bytes | None = None
+    authority: Ed25519PrivateKey | None = None
+    configuration_key: bytes | None = None
+    private_key: bytes | None = None
+    gateway: GatewayKeys | None = None
+
+    def authority_verifier(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.authority_public)
+
+    def sealing_key(self, role: str) -> bytes:
+        """The key that `role` seals with: gateways may open the roles `configuration…`, operators all."""
+        key = self.configuration_key if role.startswith("configuration") else self.private_key
+        if key is None:
+            raise UnlockError(f"The keys at hand cannot open or seal the {role}: unlock the store as an operator.")
+        return key
+
+
+def derive_keys(seed: bytes, store_id: bytes) -> StoreKeys:
+    """All keys of a store from its seed."""
+
+    def derive(purpose: str, length: int = KEY_SIZE) -> bytes:
+        return expand(seed, statement("store key", purpose, store_id), length)
+
+    read_seed = derive("read", HYBRID_SEED_SIZE)
+    authority = Ed25519PrivateKey.from_private_bytes(derive("authority"))
+    signing = Ed25519PrivateKey.from_private_bytes(derive("local gateway signing"))
+    delivery_seed = derive("local gateway delivery", HYBRID_SEED_SIZE)
+    return StoreKeys(
+        store_id=store_id,
+        read_public=hybrid_public_bytes(read_seed),
+        authority_public=authority.public_key().public_bytes_raw(),
+        seed=seed,
+        read_private=hybrid_private(read_seed),
+        read_seed=read_seed,
+        authority=authority,
+        configuration_key=derive("configuration"),
+        private_key=derive("private"),
+        gateway=GatewayKeys(
+            gateway_id=LOCAL_ID,
+            name=LOCAL,
+            signing=signing,
+            delivery=hybrid_private(delivery_seed),
+            signing_public=signing.public_key().public_bytes_raw(),
+            delivery_public=hybrid_public_bytes(delivery_seed),
+        ),
+    )
+
+
+class _Reader(msgspec.Struct, frozen=True, array_like=True):
+    store_id: bytes
+    read_seed: bytes
+    read_public: bytes
+    authority_public: bytes
+    configuration_key: bytes
+    private_key: bytes
+
+
+def reader_material(keys: StoreKeys) -> bytes:
+    """What a child process needs to read the store: it can neither sign nor write. Secret: pass it on a pipe only."""
+    if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
+        raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
+    return msgspec.msgpack.encode(
+        _Reader(
+            keys.store_id,
+            keys.read_seed,
+            keys.read_public,
+            keys.authority_public,
+            keys.configuration_key,
+            keys.private_key,
+        )
+    )
+
+
+def reader_keys(material: bytes) -> StoreKeys:
+    """The inverse of `reader_material`."""
+    try:
+        reader = msgspec.msgpack.decode(material, type=_Reader)
+        private = hybrid_private(reader.read_seed)
+    except (msgspec.DecodeError, ValueError):
+        raise UnlockError("What was passed as key material is not a reader's keys.") from None
+    return StoreKeys(
+        store_id=reader.store_id,
+        read_public=reader.read_public,
+        authority_public=reader.authority_public,
+        read_private=private,
+        read_seed=reader.read_seed,
+        configuration_key=reader.configuration_key,
+        private_key=reader.private_key,
+    )
+
+
+# --- Slots -----------------------------------------------------------------------------------------------------------
+
+
+class Slot(NamedTuple):
+    """One wrapping of the seed. The commitment tells a wrong key from a damaged slot."""
+
+    kind: str
+    salt: bytes
+    cost: Argon2Cost
+    commitment: bytes
+    sealed_seed: bytes
+
+
+def _slot_keys(kind: str, salt: bytes, cost: Argon2Cost, secret: bytes, store_id: bytes) -> tuple[bytes, bytes]:
+    info = statement("key slot", kind, store_id, salt, *cost)
+    if kind == PASSPHRASE:
+        secret = Argon2id(
+            salt=salt, length=KEY_SIZE, memory_cost=cost.memory, iterations=cost.iterations, lanes=cost.lanes
+        ).derive(secret)
+    both = HKDF(SHA256(), 2 * KEY_SIZE, salt, info).derive(secret)
+    return both[:KEY_SIZE], both[KEY_SIZE:]
+
+
+def wrap_seed(kind: str, secret: bytes, seed: bytes, store_id: bytes) -> Slot:
+    """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the key serves once."""
+    salt = os.urandom(SALT_SIZE)
+    cost = ARGON2_COST if kind == PASSPHRASE else Argon2Cost(0, 0, 0)
+    key, commitment = _slot_keys(kind, salt, cost, secret, store_id)
+    sealed = AESGCM(key).encrypt(bytes(12), seed, statement("wrapped seed", kind, store_id))
+    return Slot(kind, salt, cost, commitment, sealed)
+
+
+def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytes | None:
+    """The seed, or None where `secret` is not this slot's. `TamperedError` names `what` where the slot is damaged."""
+    if slot.kind == PASSPHRASE:
+        limits = zip(slot.cost, (8 * slot.cost.lanes, 1, 1), ARGON2_LIMIT, strict=True)
+        if any(not low <= value <= high for value, low, high in limits):
+            raise TamperedError(what, "its cost parameters are out of all proportion")
+    elif any(slot.cost):
+        raise TamperedError(what, "it has cost parameters that its kind does not take")
+    key, commitment = _slot_keys(slot.kind, slot.salt, slot.cost, secret, store_id)
+    if not hmac.compare_digest(commitment, slot.commitment):
+        return None
+    try:
+        return AESGCM(key).decrypt(bytes(12), slot.sealed_seed, statement("wrapped seed", slot.kind, store_id))
+    except InvalidTag:
+        raise TamperedError(what) from None
+
+
+def passphrase_secret(passphrase: str) -> bytes:
+    """A passphrase as bytes, the same however the keyboard composed its characters. `UsageError` if it is empty."""
+    if not passphrase:
+        raise UsageError("The passphrase is empty: type one of some length.")
+    return unicodedata.normalize("NFKC", passphrase).encode("utf-8", "surrogatepass")
+
+
+# --- Key files and recovery keys -------------------------------------------------------------------------------------
+
+
+def make_key_file(path: Path) -> bytes:
+    """Create a key file (32 random bytes, mode 0600). `KeyFileError` if it cannot be made or is there already."""
+    secret = os.urandom(KEY_SIZE)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(handle, secret)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except FileExistsError:
+        raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be made: {error.strerror}. Choose another place.") from None
+    return secret
+
+
+def read_key_file(path: Path) -> bytes:
+    """The secret in a key file. `KeyFileError` if it is missing, open to others, or not a key file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyFileError(f"The key file {path} is not there: name the file that `init` or `keys` wrote.") from None
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"The key file {path} is not a plain file.")
+        if status.st_mode & 0o077:
+            raise KeyFileError(f"The key file {path} is open to other users: run chmod 600 on it.")
+        secret = os.read(handle, KEY_SIZE + 1)
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
+    finally:
+        os.close(handle)
+    if len(secret) != KEY_SIZE:
+        raise KeyFileError(f"{path} is not a key file: a key file holds exactly {KEY_SIZE} bytes.")
+    return secret
+
+
+RECOVERY_SIZE = 25
+_CHECK_DIGITS = 4
+_RECOVERY_LENGTH = RECOVERY_SIZE * 8 // 5 + _CHECK_DIGITS
+
+
+def _check_digits(secret: bytes) -> str:
+    digest = hashlib.sha256(statement("recovery check", secret)).digest()
+    return base64.b32encode(digest).decode()[:_CHECK_DIGITS]
+
+
+def new_recovery_key() -> tuple[str, bytes]:
+    """A recovery key to show once (groups of four, the last one check digits), and its secret (200 bits)."""
+    secret = os.urandom(RECOVERY_SIZE)
+    text = base64.b32encode(secret).decode() + _check_digits(secret)
+    return "-".join(text[i : i + 4] for i in range(0, len(text), 4)), secret
+
+
+def read_recovery_key(text: str) -> bytes:
+    """The secret of a recovery key as typed: case, spaces and dashes do not matter, nor 0, 1 and 8 for O, I and B."""
+    compact = "".join(text.split()).replace("-", "").upper().translate(str.maketrans("018", "OIB"))
+    try:
+        secret = base64.b32decode(compact[:-_CHECK_DIGITS])
+    except ValueError:
+        secret = b""
+    if len(compact) != _RECOVERY_LENGTH or compact[-_CHECK_DIGITS:] != _check_digits(secret):
+        raise WrongKey(
+            "The recovery key has a typing mistake: its check digits do not match. Compare it with the note."
+        )
+    return secret

@@ -1,0 +1,383 @@
+"""The vault: put, read, delete and count sealed message copies. The only module that joins schema and sealing.
+
+A `Vault` comes from `store.opening`. Every method may be called from any thread; each thread has its own connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import msgspec
+from peewee import Database, SqliteDatabase
+
+from store import sealing
+from store.database import SqliteStore, connect, run, translated
+from store.deleting import Deleter, DeleteResult, entries_of, ids_of
+from store.epochs import EpochReader, EpochWriter
+from store.errors import CopyMissing, MailholdError, StoreError, TamperedError, UnlockError
+from store.keys import StoreKeys, reader_keys, reader_material
+from store.records import Copy, CopyRecord
+from store.schema import Models
+from store.sealing import BODY, RECORD, Place
+from store.writer import Writer, prepare
+
+__all__ = ["DeleteResult", "Usage", "Vault"]
+
+_SCAN_ROWS = 2000
+_SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
+_LARGEST_ID = (1 << 63) - 1
+_RELEASE = "released body key"
+_MessageRow = tuple[int, int, int, int, int, int, bytes]
+OnError = Callable[[int, TamperedError], None]
+
+
+class Usage(NamedTuple):
+    """How full the store is. Bytes; `oldest` is the time the oldest copy was placed (Unix ms), None without copies."""
+
+    messages: int
+    used_bytes: int
+    max_bytes: int
+    free_bytes: int
+    oldest: int | None
+
+
+def now_ms() -> int:
+    """The time: Unix milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Vault:
+    """An open store."""
+
+    def __init__(self, location: str, db: Database, models: Models, keys: StoreKeys) -> None:
+        self.location = location
+        self.db = db
+        self.models = models
+        self.keys = keys
+        self.store_id = keys.store_id
+        self.epoch_reader = EpochReader(models, keys)
+        self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
+        self._decoder = msgspec.msgpack.Decoder(CopyRecord)
+        self._lock = threading.RLock()
+        self._watcher: Any = None
+        self._watcher_lock = threading.Lock()
+        self._maximum: tuple[object, int] = (None, 0)
+        self._writer = Writer(self)
+        self._deleter = Deleter(self)
+        self._closed = False
+
+    @classmethod
+    def from_key_material(cls, location: str, material: bytes) -> Vault:
+        """Open a store for reading only, with what `worker_key_material` gave. Raises StoreUnavailable, UnlockError."""
+        keys = reader_keys(material)
+        db = connect(location)
+        vault = cls(location, db, Models(db), keys)
+        with translated(location):
+            row = vault.models.Store.get_or_none()
+        if row is None or bytes(row.store_id) != keys.store_id:
+            raise UnlockError("The key material belongs to another store.")
+        return vault
+
+    def worker_key_material(self) -> bytes:
+        """What a child process needs to read this store. Secret: pass it on a pipe and nowhere else."""
+        return reader_material(self.keys)
+
+    # --- Transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold this process's writer lock."""
+        with self._lock, translated(self.location):
+            yield
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A write transaction: serialised with every other writer of the store. Joins one that this thread has open.
+
+        Whatever changes rows goes through here. Keep it under 50 ms. Raises StoreUnavailable.
+        """
+        if self.db.in_transaction():
+            yield
+            return
+        self._require_open()
+        with self.writing(), self.db.atomic():
+            if not isinstance(self.db, SqliteDatabase):
+                self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Translate the driver's errors of a read."""
+        self._require_open()
+        with translated(self.location):
+            yield
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError("The store was closed: open it again.")
+
+    # --- Putting -----------------------------------------------------------------------------------------------------
+
+    def put(self, raw: bytes, record: CopyRecord, *, stored_at: int | None = None) -> int:
+        """Store a copy of the message `raw`. Returns its id once it is durable.
+
+        The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
+        where the maximum size is exceeded. Raises StoreUnavailable.
+        """
+        return self._writer.put(prepare(raw, record, stored_at))
+
+    def put_many(self, items: Iterable[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
+        """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order."""
+        return self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
+
+    def maximum(self) -> int:
+        """The maximum size in bytes, as the settings say. Read again only when the settings changed."""
+        from store.settings import NAME, Settings, read_settings
+
+        sql = "SELECT id, version FROM configuration WHERE name = ? ORDER BY id DESC LIMIT 1"
+        key = run(self.db, sql, NAME).fetchone()
+        if key is None:
+            return Settings().max_size
+        if key != self._maximum[0]:
+            self._maximum = (key, read_settings(self).max_size)
+        return self._maximum[1]
+
+    def rotate(self) -> None:
+        """Remove the oldest copies until the maximum is kept."""
+        from store.retention import rotate
+
+        rotate(self)
+
+    # --- Reading -----------------------------------------------------------------------------------------------------
+
+    def get(self, copy_id: int) -> Copy:
+        """The copy of that id. Raises CopyMissing, TamperedError."""
+        return self._open(self._row(copy_id))
+
+    def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None) -> list[Copy]:
+        """The copies of those ids, in their order; missing ones left out.
+
+        A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+        """
+        rows: dict[int, _MessageRow] = {}
+        for start in range(0, len(ids), _SCAN_ROWS):
+            chunk = list(ids[start : start + _SCAN_ROWS])
+            with self.reading():
+                rows.update((row[0], row) for row in run(self.db, _SELECT + "WHERE id = ANY(?)", chunk).fetchall())
+        return list(self._open_all((rows[copy_id] for copy_id in ids if copy_id in rows), on_error))
+
+    def newest(self, limit: int, before_id: int | None = None, *, on_error: OnError | None = None) -> list[Copy]:
+        """Up to `limit` copies, newest first, below `before_id` where that is given. `on_error` as in `get_many`."""
+        below = _LARGEST_ID if before_id is None else before_id
+        with self.reading():
+            rows = run(self.db, _SELECT + "WHERE id < ? ORDER BY id DESC LIMIT ?", below, limit).fetchall()
+        return list(self._open_all(rows, on_error))
+
+    def scan(self, after_id: int = 0, limit: int | None = None, *, on_error: OnError | None = None) -> Iterator[Copy]:
+        """Copies in order of id, above `after_id`, without a lasting transaction. `on_error` as in `get_many`."""
+        left = limit
+        while left is None or left > 0:
+            with self.reading():
+                count = _SCAN_ROWS if left is None else min(left, _SCAN_ROWS)
+                rows = run(self.db, _SELECT + "WHERE id > ? ORDER BY id LIMIT ?", after_id, count).fetchall()
+            if not rows:
+                return
+            after_id = rows[-1][0]
+            if left is not None:
+                left -= len(rows)
+            yield from self._open_all(rows, on_error)
+
+    def raw(self, copy_id: int) -> bytes:
+        """The message itself, byte for byte, its SHA-256 verified. Raises CopyMissing, TamperedError."""
+        copy, place, body_key = self._open_with_key(self._row(copy_id))
+        return self._open_body(place, body_key, copy.record.sha256)
+
+    def ids(self) -> list[int]:
+        """The ids of all copies, ascending."""
+        with self.reading():
+            return [copy_id for (copy_id,) in self.db.execute_sql("SELECT id FROM message ORDER BY id").fetchall()]
+
+    def _row(self, copy_id: int) -> _MessageRow:
+        with self.reading():
+            row = run(self.db, _SELECT + "WHERE id = ?", copy_id).fetchone() if abs(copy_id) <= _LARGEST_ID else None
+        if row is None:
+            raise CopyMissing(copy_id)
+        return cast("_MessageRow", row)
+
+    def _open_all(self, rows: Iterable[_MessageRow], on_error: OnError | None) -> Iterator[Copy]:
+        for row in rows:
+            try:
+                yield self._open(row)
+            except TamperedError as error:
+                if on_error is None:
+                    raise
+                on_error(row[0], error)
+
+    def _open(self, row: _MessageRow) -> Copy:
+        return self._open_with_key(row)[0]
+
+    def _open_with_key(self, row: _MessageRow) -> tuple[Copy, Place, bytes]:
+        copy_id, epoch_id, step, stored_at, size, stored_size, sealed = row
+        what = f"copy {copy_id}"
+        if not 0 <= step < sealing.EPOCH_STEPS:
+            raise TamperedError(what, "it claims a step that no epoch has")
+        try:
+            chains = self.epoch_reader.chains(epoch_id)
+        except TamperedError as error:
+            raise TamperedError(what, f"the epoch it belongs to does not verify ({error.what})") from None
+        record_key, body_key = chains.keys(step)
+        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        try:
+            record = self._decoder.decode(sealing.open_part(record_key, place, RECORD, sealed))
+        except msgspec.MsgspecError:
+            raise TamperedError(what, "its record is in a form that this release does not know") from None
+        return Copy(copy_id, stored_at, stored_size, record), place, body_key
+
+    def _open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
+        what = f"copy {place.copy_id}"
+        with self.reading():
+            row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
+        if row is None:
+            self._row(place.copy_id)
+            raise TamperedError(what, "its body is missing")
+        raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
+        if hashlib.sha256(raw).digest() != sha256:
+            raise TamperedError(what, "its body is not the one that its record describes")
+        return raw
+
+    # --- Deleting ----------------------------------------------------------------------------------------------------
+
+    def delete(
+        self,
+        ids: Iterable[int],
+        *,
+        operator: str = "",
+        cause: str = "deleted",
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> DeleteResult:
+        """Delete copies for good, in batches that hold the write lock for under 50 ms, each with a signed tombstone.
+
+        A copy with a live delivery is refused. `cause` is "deleted" or "rotated". What `cancelled` prevented is in
+        none of the result's lists. Raises StoreUnavailable.
+        """
+        return self._deleter.delete(ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled)
+
+    def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
+        """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""
+        table = self.models.Tombstone
+        with self.reading():
+            rows = list(
+                table.select(table.id, table.entries).where(table.id > tombstone_id).order_by(table.id).tuples()
+            )
+        newest = rows[-1][0] if rows else tombstone_id
+        return newest, [copy_id for row in rows for copy_id in ids_of(entries_of(row[1], f"tombstone {row[0]}"))]
+
+    # --- Counting and watching ---------------------------------------------------------------------------------------
+
+    def usage(self) -> Usage:
+        """How full the store is."""
+        with self.reading():
+            messages, used = self.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+            oldest = self.db.execute_sql("SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
+            maximum = self.maximum()
+        return Usage(messages, used, maximum, max(0, maximum - used), oldest[0] if oldest else None)
+
+    def change_token(self) -> object:
+        """Something that is not equal after any process committed a change of the store. Cheap."""
+        self._require_open()
+        with self._watcher_lock, translated(self.location):
+            if not isinstance(self.db, SqliteDatabase):
+                return self.db.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0]
+            # data_version tells a connection of the commits of all others: this one never commits anything itself.
+            if self._watcher is None or self._watcher[0] != os.getpid():
+                watcher = connect(self.location)
+                self._watcher = (os.getpid(), watcher, watcher.connection())
+            return self._watcher[2].execute("PRAGMA data_version").fetchone()[0]
+
+    # --- Sealing for other modules -----------------------------------------------------------------------------------
+
+    def seal(self, role: str, plaintext: bytes) -> bytes:
+        """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`."""
+        return sealing.seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
+
+    def unseal(self, role: str, sealed: bytes) -> bytes:
+        """Open what `seal` made for the same role. Raises TamperedError naming the role."""
+        return sealing.unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
+
+    def sign(self, role: str, data: bytes) -> bytes:
+        """The authority's signature of `data`, bound to this store and `role`."""
+        if self.keys.authority is None:
+            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+        return self.keys.authority.sign(sealing.statement("signed", role, self.store_id, data))
+
+    def verify(self, role: str, data: bytes, signature: bytes) -> None:
+        """Check what `sign` made. Raises TamperedError naming the role."""
+        signed = sealing.statement("signed", role, self.store_id, data)
+        sealing.verify(self.keys.authority_verifier(), signature, signed, role)
+
+    # --- Releasing for delivery --------------------------------------------------------------------------------------
+
+    def release_body_key(self, copy_id: int, delivery_id: int) -> bytes:
+        """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority."""
+        copy, _place, body_key = self._open_with_key(self._row(copy_id))
+        gateway = self.keys.gateway
+        if gateway is None:
+            raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+        info = sealing.statement(_RELEASE, self.store_id, gateway.gateway_id, delivery_id, copy_id)
+        sealed = sealing.hpke_seal(gateway.delivery.public_key(), info, body_key + copy.record.sha256)
+        return self.sign(_RELEASE, info + sealed) + sealed
+
+    def released_raw(self, delivery: Any) -> bytes:
+        """The message that a delivery's row releases, its SHA-256 verified. Raises CopyMissing, TamperedError."""
+        gateway, what = self.keys.gateway, f"delivery {delivery.id}"
+        if gateway is None:
+            raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
+        if delivery.sealed_body_key is None:
+            raise TamperedError(what, "it holds no key of the copy")
+        blob = bytes(delivery.sealed_body_key)
+        info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
+        try:
+            self.verify(_RELEASE, info + blob[64:], blob[:64])
+        except TamperedError:
+            raise TamperedError(what, "the key that it releases was not released by the authority") from None
+        opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
+        copy_id, epoch_id, step, stored_at, size, stored_size, _record = self._row(delivery.copy_id)
+        chains = self.epoch_reader.chains(epoch_id)
+        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        return self._open_body(place, opened[:32], opened[32:])
+
+    # --- Closing -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the epoch and every connection; again, or where the store is gone, without complaint."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                if self.epoch_writer.needs_finish():
+                    with self.write():
+                        self.epoch_writer.finish(now_ms())
+                    self.epoch_writer.committed()
+            except MailholdError:
+                pass  # An epoch that stays open is valid: the next `check` reports it as open.
+            finally:
+                self.epoch_writer.drop()
+                self._closed = True
+                self._close_connections()
+
+    def _close_connections(self) -> None:
+        with self._watcher_lock:
+            if self._watcher is not None:
+                self._watcher[1].close_all()
+                self._watcher = None
+        if isinstance(self.db, SqliteStore):
+            self.db.close_all()
+        elif not self.db.in_transaction():
+            self.db.close()

@@ -1,0 +1,212 @@
+"""Putting copies, many to one commit: callers that wait at the same time share the transaction of the first of them.
+
+Compression, digest and encoding happen in the caller's thread, outside every lock; sealing happens inside the
+transaction, where ids and steps are known, so that a sealed part is bound to its copy's id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from store.database import PAGE_SIZE, driver_errors, run, run_many
+from store.errors import StoreUnavailable, TamperedError
+from store.records import CopyRecord
+from store.sealing import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+GROUP_COPIES = 50
+GROUP_BYTES = 4 * 1024 * 1024
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Prepared(NamedTuple):
+    """A copy ready to be sealed."""
+
+    record: bytes
+    body: bytes
+    size: int
+    stored_at: int
+    stored_size: int
+
+
+def stored_size(record: int, body: int) -> int:
+    """The bytes that a copy takes up in the database file, page rounding and bookkeeping included.
+
+    SQLite's rule for a row that spills over (file format, "B-tree cell format"): whole overflow pages and a local rest.
+    Each page also has 5 bytes of pointer map.
+    """
+    total = 0
+    for payload in (record + 40, body + 8):
+        largest = PAGE_SIZE - 35
+        if payload > largest:
+            smallest = (PAGE_SIZE - 12) * 32 // 255 - 23
+            local = smallest + (payload - smallest) % (PAGE_SIZE - 4)
+            local = local if local <= largest else smallest
+            total += (payload - local + PAGE_SIZE - 5) // (PAGE_SIZE - 4) * (PAGE_SIZE + 5)
+            payload = local
+        # A page holds whole cells only: a large one wastes on average half of itself.
+        total += payload + min(payload // 2, 1024) // 2 + 16
+    return total
+
+
+def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
+    """Digest, compress and encode a message."""
+    filled = msgspec.structs.replace(record, size=len(raw), sha256=hashlib.sha256(raw).digest())
+    encoded = _encoder.encode(filled)
+    body = pack_body(raw)
+    return Prepared(
+        encoded,
+        body,
+        len(raw),
+        time.time_ns() // 1_000_000 if stored_at is None else stored_at,
+        stored_size(len(encoded) + TAG_SIZE, len(body) + TAG_SIZE),
+    )
+
+
+_UPDATE_STATE = (
+    "UPDATE state SET messages = messages + ?, used_bytes = used_bytes + ?, next_copy_id = next_copy_id + ? "
+    "WHERE id = 1 RETURNING next_copy_id, used_bytes"
+)
+_INSERT_MESSAGE = (
+    "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
+
+
+class _Waiting:
+    __slots__ = ("copy_id", "error", "finished", "item", "woken")
+
+    def __init__(self, item: Prepared) -> None:
+        self.item = item
+        self.copy_id = 0
+        self.error: Exception | None = None
+        self.finished = False
+        #: Set when it is finished, and when it is its turn to lead.
+        self.woken = threading.Event()
+
+
+class Writer:
+    """Puts copies into one vault, for all threads of the process."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._queue: deque[_Waiting] = deque()
+        self._queue_lock = threading.Lock()
+        self._leading = False
+
+    def put(self, item: Prepared) -> int:
+        """Store one copy; returns its id once it is durable, having shared a commit with whoever waited as well."""
+        mine = _Waiting(item)
+        with self._queue_lock:
+            self._queue.append(mine)
+            lead, self._leading = not self._leading, True
+        if not lead:
+            mine.woken.wait()
+        if not mine.finished:
+            self._lead(mine)
+        if mine.error is not None:
+            raise mine.error
+        return mine.copy_id
+
+    def put_many(self, items: Iterable[Prepared]) -> list[int]:
+        """Store copies in groups, one commit each."""
+        ids: list[int] = []
+        for group in _groups(items):
+            ids.extend(self._commit(group))
+        return ids
+
+    def _lead(self, mine: _Waiting) -> None:
+        """Commit groups until one's own copy is stored, then hand the lead to the next that waits."""
+        try:
+            while not mine.finished:
+                self._commit_waiting()
+        finally:
+            with self._queue_lock:
+                if self._queue:
+                    self._queue[0].woken.set()
+                else:
+                    self._leading = False
+
+    def _commit_waiting(self) -> None:
+        group: list[_Waiting] = []
+        size = 0
+        with self._queue_lock:
+            while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
+                group.append(self._queue.popleft())
+                size += len(group[-1].item.body)
+        error: Exception | None = StoreUnavailable("The copy was not stored: the program was interrupted. Try again.")
+        try:
+            ids = self._commit([each.item for each in group])
+            for waiting, copy_id in zip(group, ids, strict=True):
+                waiting.copy_id = copy_id
+            error = None
+        except Exception as failure:
+            error = failure
+        finally:
+            for waiting in group:
+                waiting.error = error
+                waiting.finished = True
+                waiting.woken.set()
+
+    def _commit(self, group: list[Prepared]) -> list[int]:
+        vault = self._vault
+        if vault.db.in_transaction():
+            raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
+        epochs = vault.epoch_writer
+        first_copy: int | None = None
+        with vault.writing():
+            try:
+                with vault.write():
+                    first_copy, used = self._write(group)
+                    if used > vault.maximum():
+                        vault.rotate()
+            except driver_errors() as error:
+                epochs.failed(first_copy=first_copy)
+                if "Integrity" in type(error).__name__ or "UniqueViolation" in type(error).__name__:
+                    raise TamperedError("the table of counters", "it gives out ids that are taken") from None
+                raise
+            except BaseException:
+                epochs.failed(first_copy=first_copy)
+                raise
+            epochs.committed()
+        return list(range(first_copy, first_copy + len(group)))
+
+    def _write(self, group: list[Prepared]) -> tuple[int, int]:
+        """Seal and insert a group inside the transaction. Returns the first id, and the bytes then used."""
+        db, epochs = self._vault.db, self._vault.epoch_writer
+        count, total = len(group), sum(item.stored_size for item in group)
+        next_copy, used = run(db, _UPDATE_STATE, count, total, count).fetchone()
+        first_copy = next_copy - count
+        messages, bodies = [], []
+        for copy_id, item in enumerate(group, first_copy):
+            name, ratchet, step = epochs.advance(item.stored_at)
+            place = Place(name, step, copy_id, item.stored_at, item.size, item.stored_size)
+            record = seal_part(ratchet.record_key, place, RECORD, item.record)
+            body = seal_part(ratchet.body_key, place, BODY, item.body)
+            messages.append((copy_id, name.epoch_id, step, item.stored_at, item.size, item.stored_size, record))
+            bodies.append((copy_id, body))
+        run_many(db, _INSERT_MESSAGE, messages)
+        run_many(db, _INSERT_BODY, bodies)
+        return first_copy, used
+
+
+def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:
+    group: list[Prepared] = []
+    size = 0
+    for item in items:
+        group.append(item)
+        size += len(item.body)
+        if len(group) >= GROUP_COPIES or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
