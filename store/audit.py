@@ -1,0 +1,181 @@
+"""The audit trail: who did what to which copies, and when. Sealed, and each event bound to the one before it.
+
+An event also carries the versions of all configuration as they were when it was written, so that settings put back from
+an older backup are found (see `store.configuration`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import msgspec
+from peewee import fn
+
+from store.errors import TamperedError
+from store.vault import now_ms
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+ROLE = "audit"
+
+
+class CopyIds(Sequence[int]):
+    """Ids of copies in ascending order, held as runs: a hundred thousand of them in a row take no more than one."""
+
+    def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
+        self.runs = tuple(runs)
+        self._ends: list[int] = []
+        for _, length in self.runs:
+            self._ends.append((self._ends[-1] if self._ends else 0) + length)
+
+    @classmethod
+    def of(cls, ids: Iterable[int]) -> CopyIds:
+        """The ids in any order; each counts once."""
+        runs: list[tuple[int, int]] = []
+        for copy_id in sorted(set(ids)):
+            if runs and copy_id == runs[-1][0] + runs[-1][1]:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((copy_id, 1))
+        return cls(runs)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        run = bisect_right(self._ends, at)
+        first, length = self.runs[run]
+        return first + length - (self._ends[run] - at)
+
+    def __iter__(self) -> Iterator[int]:
+        for first, length in self.runs:
+            yield from range(first, first + length)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, CopyIds):
+            return self.runs == other.runs
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"CopyIds({', '.join(f'{first}-{first + n - 1}' if n > 1 else str(first) for first, n in self.runs)})"
+
+
+class Event(NamedTuple):
+    """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe."""
+
+    id: int
+    at: int
+    operator: str
+    action: str
+    copies: Sequence[int]
+    detail: str
+
+
+class _Sealed(msgspec.Struct, frozen=True, array_like=True):
+    at: int
+    operator: str
+    action: str
+    runs: list[tuple[int, int]]
+    detail: str
+    previous: bytes
+    versions: dict[str, int]
+
+
+def record_event(
+    vault: Vault,
+    action: str,
+    *,
+    operator: str,
+    copies: Iterable[int] = (),
+    detail: str = "",
+    at: int | None = None,
+) -> None:
+    """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
+
+    `detail` may hold message content: it is sealed, and NOT safe for a terminal.
+    """
+    runs = list(CopyIds.of(copies).runs)
+    models = vault.models
+    with vault.write():
+        now = now_ms() if at is None else at
+        newest = models.Audit.select(models.Audit.sealed).order_by(models.Audit.id.desc()).first()
+        sealed = _Sealed(now, operator, action, runs, detail, _digest(newest), _versions(vault))
+        models.Audit.insert(at=now, sealed=vault.seal(ROLE, msgspec.msgpack.encode(sealed))).execute()
+
+
+def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list[Event]:
+    """The newest events, newest first; those older than the event `before_id` where it is given.
+
+    Raises TamperedError where an event was changed, or one between two of them is missing.
+    """
+    table = vault.models.Audit
+    query = table.select().order_by(table.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(table.id < before_id)
+    found: list[Event] = []
+    expected: bytes | None = None
+    for row in query:
+        sealed = _open(vault, row)
+        if expected is not None and expected != _digest(row):
+            raise TamperedError(f"event {row.id}", "an event after it is missing, or it is not where it was written")
+        expected = sealed.previous
+        found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail))
+    return found
+
+
+def check_events(vault: Vault) -> Iterator[tuple[str, str | None]]:
+    """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None."""
+    table = vault.models.Audit
+    expected = b""
+    after = 0
+    while rows := list(table.select().where(table.id > after).order_by(table.id).limit(500)):
+        for row in rows:
+            after = row.id
+            name = f"event {row.id}"
+            try:
+                problem = None if _open(vault, row).previous == expected else "an event before it is missing"
+            except TamperedError as error:
+                problem = str(error)
+            expected = _digest(row)
+            yield name, problem
+
+
+def known_versions(vault: Vault) -> dict[str, int]:
+    """The versions of all configuration as the newest event knows them. Raises TamperedError."""
+    table = vault.models.Audit
+    row = table.select().order_by(table.id.desc()).first()
+    return _open(vault, row).versions if row else {}
+
+
+def _open(vault: Vault, row: Any) -> _Sealed:
+    name = f"event {row.id}"
+    try:
+        sealed = msgspec.msgpack.decode(vault.unseal(ROLE, bytes(row.sealed)), type=_Sealed)
+    except (TamperedError, msgspec.DecodeError):
+        raise TamperedError(name) from None
+    if sealed.at != row.at:
+        raise TamperedError(name, "its time was changed")
+    return sealed
+
+
+def _digest(row: Any) -> bytes:
+    return hashlib.sha256(bytes(row.sealed)).digest() if row else b""
+
+
+def _versions(vault: Vault) -> dict[str, int]:
+    table = vault.models.Configuration
+    newest = table.select(table.name, fn.MAX(table.version)).group_by(table.name)
+    return dict(newest.tuples())

@@ -1,0 +1,225 @@
+"""The notification that free space went below the threshold: once, and again only after space was freed.
+
+Where the notice stands is kept in the store, so that several consoles, workers and gateways send it once among them:
+whoever finds the threshold crossed claims the notice under a lease, writes down that the mail is about to go out, and
+sends it. Who dies before that is followed by another after the lease; who dies later may have sent it, so nobody sends
+it again.
+
+    armed -> claimed -> handed over -> told -> armed
+                ^  what was not taken comes back to armed, to be tried again later
+
+Rotation does not arm it again: at the maximum it frees a little with every new copy. Deleting does, and so does a
+change of the maximum or of the threshold, as soon as the free space is not below the threshold any more.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+from peewee import fn
+
+from store import configuration
+from store.deleting import ROTATED
+from store.delivery.outcome import Outcome, State
+from store.errors import MailholdError
+from store.settings import NAME as SETTINGS
+from store.settings import Settings
+from store.vault import now_ms
+
+if TYPE_CHECKING:
+    from store.vault import Usage, Vault
+
+NAME = "free-space-notice"
+LEASE_MS = 15 * 60_000
+RETRY_MS = 60_000
+RETRY_MOST_MS = 60 * 60_000
+
+#: Sends a message (bytes) as the settings' relay and administrator say, calling the last argument just before the
+#: content goes out. What it reports is as a delivery's: anything but SENT and UNKNOWN was certainly not taken.
+Send = Callable[[Settings, bytes, Callable[[], None]], Outcome]
+
+
+class Phase(StrEnum):
+    """Where the notice stands."""
+
+    ARMED = "armed"
+    CLAIMED = "claimed"
+    HANDED_OVER = "handed-over"
+    TOLD = "told"
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """The state that is kept. `until`: when the claim ends, or when it is tried again at the earliest (Unix ms).
+
+    `number` counts the notices. The last three say what was in force when the notice was claimed: the settings'
+    version, the maximum and the threshold in bytes; and the newest tombstone.
+    """
+
+    phase: Phase = Phase.ARMED
+    number: int = 0
+    attempts: int = 0
+    until: int = 0
+    settings_version: int = 0
+    max_size: int = 0
+    notify_below: int = 0
+    tombstone: int = 0
+
+
+class Told(StrEnum):
+    """What one look at the free space led to. NOBODY: no relay or no administrator is set."""
+
+    ENOUGH = "enough"
+    ALREADY = "already"
+    WAITING = "waiting"
+    NOBODY = "nobody"
+    SENT = "sent"
+    NOT_SENT = "not-sent"
+    UNKNOWN = "unknown"
+
+
+def notify_administrator(vault: Vault) -> Told:
+    """Look at the free space, and send the notification through the relay if it is due.
+
+    Cheap where it is not; where it is, blocks for as long as the relay takes. Not for an event loop's thread.
+    """
+    return free_space_notice(vault, send_through_relay)
+
+
+def free_space_notice(
+    vault: Vault, send: Send, *, clock: Callable[[], int] = now_ms, host: Callable[[], str] = socket.gethostname
+) -> Told:
+    """As `notify_administrator`, sending with `send`. Raises TamperedError, StoreUnavailable."""
+    stored_settings = configuration.read(vault, SETTINGS, Settings)
+    settings = stored_settings.value if stored_settings else Settings()
+    settings_version = stored_settings.version if stored_settings else 0
+    stored = configuration.read(vault, NAME, Notice)
+    notice, version = (stored.value, stored.version) if stored else (Notice(), 0)
+    usage, now = vault.usage(), clock()
+    try:
+        if usage.free_bytes >= settings.notify_below:
+            if _may_arm(vault, notice, settings, now):
+                _move(vault, version, Notice(number=notice.number), now)
+            return Told.ENOUGH
+        if notice.phase is Phase.TOLD:
+            return Told.ALREADY
+        if now < notice.until and (notice.phase is not Phase.ARMED or notice.settings_version == settings_version):
+            return Told.WAITING
+        if notice.phase is Phase.HANDED_OVER:
+            _move(vault, version, replace(notice, phase=Phase.TOLD), now, *_unknown("the program ended meanwhile"))
+            return Told.UNKNOWN
+        if not settings.relay or not settings.administrator:
+            return Told.NOBODY
+        claimed = Notice(
+            phase=Phase.CLAIMED,
+            number=notice.number if notice.attempts else notice.number + 1,
+            attempts=notice.attempts + 1,
+            until=now + LEASE_MS,
+            settings_version=settings_version,
+            max_size=settings.max_size,
+            notify_below=settings.notify_below,
+            tombstone=_newest_tombstone(vault),
+        )
+        version = _move(vault, version, claimed, now)
+        return _send_claimed(vault, send, settings, usage, claimed, version, clock, host())
+    except configuration.Conflict:
+        return Told.WAITING
+
+
+def _send_claimed(
+    vault: Vault,
+    send: Send,
+    settings: Settings,
+    usage: Usage,
+    claimed: Notice,
+    version: int,
+    clock: Callable[[], int],
+    host: str,
+) -> Told:
+    """Send the notice that this process has claimed, and write down what came of it. Raises Conflict."""
+    from store.notification import compose
+
+    newest = [version]
+    handed = replace(claimed, phase=Phase.HANDED_OVER)
+
+    def handed_over() -> None:
+        newest[0] = _move(vault, newest[0], handed, clock())
+
+    message = compose(settings, usage, number=claimed.number, now=clock(), host=host, store_id=vault.store_id)
+    try:
+        outcome = send(settings, message, handed_over)
+    except configuration.Conflict:
+        raise
+    except MailholdError as error:
+        outcome = Outcome(State.DEFERRED if newest[0] == version else State.UNKNOWN, str(error))
+    now = clock()
+    if outcome.state is State.SENT:
+        _move(vault, newest[0], replace(handed, phase=Phase.TOLD), now, "administrator notified", outcome.reply)
+        return Told.SENT
+    if outcome.state is State.UNKNOWN:
+        _move(vault, newest[0], replace(handed, phase=Phase.TOLD), now, *_unknown(outcome.reply))
+        return Told.UNKNOWN
+    pause = min(RETRY_MS << min(claimed.attempts - 1, 10), RETRY_MOST_MS)
+    failed = replace(claimed, phase=Phase.ARMED, until=now + pause)
+    first = ("administrator not notified", outcome.reply) if claimed.attempts == 1 else ()
+    _move(vault, newest[0], failed, now, *first)
+    return Told.NOT_SENT
+
+
+def send_through_relay(settings: Settings, message: bytes, handed_over: Callable[[], None]) -> Outcome:
+    """A `Send` over SMTP. Blocks. Raises RelayError where the relay's address is wrong."""
+    import asyncio
+
+    from store.delivery.relay import parse_relay
+    from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
+    from store.notification import SENDER
+
+    relay = parse_relay(settings.relay)
+    context = relay.tls_context()
+    administrator = settings.administrator
+
+    async def hand_over(accepted: Sequence[str], _refused: Mapping[str, Outcome]) -> None:
+        await asyncio.to_thread(handed_over)
+
+    async def send() -> Outcome:
+        session = Session(relay, context, await local_host_name(), Timeouts(command=60, message=300))
+        try:
+            await session.open()
+            return (await session.send(SENDER, [administrator], message, hand_over))[administrator]
+        except SessionLost as error:
+            return Outcome(State.DEFERRED, str(error))
+        finally:
+            await session.close()
+
+    return asyncio.run(send())
+
+
+def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool:
+    """Whether a notice that was given, or given up, may be given anew: there is room, and it was made."""
+    if notice.phase is Phase.ARMED:
+        return notice.attempts > 0
+    if notice.phase is not Phase.TOLD and now < notice.until:
+        return False
+    if (notice.max_size, notice.notify_below) != (settings.max_size, settings.notify_below):
+        return True
+    table = vault.models.Tombstone
+    freed = table.select().where((table.id > notice.tombstone) & (table.cause != ROTATED))
+    return bool(freed.exists())
+
+
+def _newest_tombstone(vault: Vault) -> int:
+    table = vault.models.Tombstone
+    return table.select(fn.MAX(table.id)).scalar() or 0
+
+
+def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:
+    """Write the next state over that of `version`; returns its version. Raises Conflict where another was faster."""
+    return configuration.write(vault, NAME, notice, expected=version, action=action, detail=detail, now=now)
+
+
+def _unknown(reply: str) -> tuple[str, str]:
+    return "administrator perhaps notified", reply

@@ -1,0 +1,170 @@
+"""The Backup settings (spec, "Configuring Backup settings"), sealed and signed in the store's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from store import configuration
+from store.errors import AddressError, RelayError, SettingError
+from store.sizes import MIB, format_size, parse_size
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+__all__ = [
+    "Settings",
+    "Unavailable",
+    "format_size",
+    "parse_setting",
+    "parse_size",
+    "read_settings",
+    "write_settings",
+]
+
+#: The name under which the settings lie in the configuration.
+NAME = "settings"
+#: "A value of 100 MB or greater is recommended."
+RECOMMENDED_SIZE = 100 * MIB
+
+
+class Unavailable(StrEnum):
+    """Actions to take on messages if Backup is unavailable."""
+
+    PROCESS = "process"
+    TEMPORARY_FAIL = "temporary-fail"
+    REJECT = "reject"
+
+    @property
+    def label(self) -> str:
+        """The option in the spec's words."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Unavailable.PROCESS: "Process messages",
+    Unavailable.TEMPORARY_FAIL: "Temporary fail",
+    Unavailable.REJECT: "Reject messages",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set".
+
+    `relay` is a URL as `store.delivery.relay.parse_relay` takes it, and may hold a password.
+    """
+
+    max_size: int = 7500 * MIB
+    notify_below: int = 500 * MIB
+    allow_infected: bool = False
+    if_unavailable: Unavailable = Unavailable.PROCESS
+    relay: str = ""
+    administrator: str = ""
+
+
+def read_settings(vault: Vault) -> Settings:
+    """The settings in force; the defaults where none were written. Raises TamperedError, StoreFormat."""
+    stored = configuration.read(vault, NAME, Settings)
+    return stored.value if stored else Settings()
+
+
+def write_settings(vault: Vault, settings: Settings, *, operator: str = "") -> None:
+    """Put `settings` in force, in one transaction with the event that says which have changed.
+
+    Rotates at once where the maximum shrank. Raises TamperedError where the present settings do not verify: they are
+    then not written over.
+    """
+    before = read_settings(vault)
+    changed = [name for name in Settings.__struct_fields__ if getattr(before, name) != getattr(settings, name)]
+    if not changed:
+        return
+    configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=", ".join(changed))
+    if settings.max_size < before.max_size:
+        from store.retention import shrink
+
+        shrink(vault)
+
+
+def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, str | None]:
+    """`settings` with the setting `name` changed to what `value` says, and a warning or None.
+
+    Raises SettingError where there is no such setting, or the value is not valid for it.
+    """
+    key = name.strip().lower().replace("-", "_")
+    if key not in _PARSERS:
+        raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
+    changed: Settings = msgspec.structs.replace(settings, **{key: _PARSERS[key](value.strip())})
+    return changed, _warning(changed, key)
+
+
+def _warning(settings: Settings, key: str) -> str | None:
+    if key == "max_size" and settings.max_size < RECOMMENDED_SIZE:
+        return (
+            f"A Backup maximum size below {format_size(RECOMMENDED_SIZE)} is not recommended: "
+            "copies are removed again soon after they were placed."
+        )
+    if key in ("max_size", "notify_below") and settings.notify_below >= settings.max_size:
+        return (
+            "The free space threshold is not below the Backup maximum size, so the notification is sent at once: "
+            f"set notify_below to less than {format_size(settings.max_size)}."
+        )
+    if key == "allow_infected" and settings.allow_infected:
+        return "Delivering infected and probably infected messages can pose a security threat to computers of users."
+    return None
+
+
+def _max_size(text: str) -> int:
+    size = parse_size(text)
+    if size == 0:
+        raise SettingError("The Backup maximum size cannot be 0: it would hold nothing. 100 MB or more is recommended.")
+    return size
+
+
+def _yes_no(text: str) -> bool:
+    answers = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
+    if text.lower() not in answers:
+        raise SettingError(f"{text[:40]!r} is neither yes nor no. Write allow_infected=yes or allow_infected=no.")
+    return answers[text.lower()]
+
+
+def _unavailable(text: str) -> Unavailable:
+    for option in Unavailable:
+        if text.lower().replace("_", "-").replace(" ", "-") in (option.value, option.label.lower().replace(" ", "-")):
+            return option
+    raise SettingError(
+        f"{text[:40]!r} is not an action. There are: {', '.join(option.value for option in Unavailable)}."
+    )
+
+
+def _relay(text: str) -> str:
+    from store.delivery.relay import parse_relay
+
+    try:
+        if text:
+            parse_relay(text)
+    except RelayError as error:
+        raise SettingError(str(error)) from error
+    return text
+
+
+def _administrator(text: str) -> str:
+    from store.delivery.addresses import check_address
+
+    try:
+        return check_address(text) if text else ""
+    except AddressError as error:
+        raise SettingError(str(error)) from error
+
+
+#: The settings in the order shown, each with what reads its text.
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "max_size": _max_size,
+    "notify_below": parse_size,
+    "allow_infected": _yes_no,
+    "if_unavailable": _unavailable,
+    "relay": _relay,
+    "administrator": _administrator,
+}
