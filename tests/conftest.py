@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 from store import keys
 from store.opening import Unlock, create_store, open_store
 from store.vault import Vault
+from tests.postgres import Cluster, Missing
 
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):
     os.environ.pop(_name, None)
 
 PASSPHRASE = "correct horse battery staple"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
+_schemas = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -25,27 +29,16 @@ def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    """The location of a new SQLite store. It opens with `PASSPHRASE`."""
-    location = str(tmp_path / "mail.store")
+def _create(location: str) -> str:
     vault, _recovery = create_store(location, passphrase=PASSPHRASE)
     vault.close()
     return location
 
 
 @pytest.fixture
-def open_again(store: str) -> Iterator[Callable[[], Vault]]:
-    """A function that opens `store` once more, as another process would."""
-    opened: list[Vault] = []
-
-    def again() -> Vault:
-        opened.append(open_store(store, Unlock.passphrase(PASSPHRASE)))
-        return opened[-1]
-
-    yield again
-    for vault in opened:
-        vault.close()
+def store(tmp_path: Path) -> str:
+    """The location of a new SQLite store. It opens with `PASSPHRASE`."""
+    return _create(str(tmp_path / "mail.store"))
 
 
 @pytest.fixture
@@ -54,6 +47,63 @@ def vault(store: str) -> Iterator[Vault]:
     opened = open_store(store, Unlock.passphrase(PASSPHRASE))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A throw-away PostgreSQL cluster for the session."""
+    try:
+        cluster = Cluster()
+    except Missing as reason:
+        pytest.skip(str(reason))
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def empty_postgres(postgres: Cluster) -> Iterator[str]:
+    """The location of an empty schema in a real PostgreSQL."""
+    import psycopg
+
+    schema = f"t{os.getpid()}_{next(_schemas)}"
+    location = postgres.url(schema)
+    with psycopg.connect(location, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}".encode())
+    yield location
+    with psycopg.connect(location, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
+
+
+@pytest.fixture(params=BACKENDS)
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The location of a new store, on SQLite and on PostgreSQL. It opens with `PASSPHRASE`."""
+    if request.param == "sqlite":
+        return _create(str(tmp_path / "mail.store"))
+    return _create(request.getfixturevalue("empty_postgres"))
+
+
+@pytest.fixture
+def any_vault(any_store: str) -> Iterator[Vault]:
+    """`any_store`, open."""
+    opened = open_store(any_store, Unlock.passphrase(PASSPHRASE))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def open_again(request: pytest.FixtureRequest) -> Iterator[Callable[[], Vault]]:
+    """A function that opens the test's store once more, as another process would."""
+    name = "any_store" if "any_store" in request.fixturenames else "store"
+    location = request.getfixturevalue(name)
+    opened: list[Vault] = []
+
+    def again() -> Vault:
+        opened.append(open_store(location, Unlock.passphrase(PASSPHRASE)))
+        return opened[-1]
+
+    yield again
+    for each in opened:
+        each.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ from store.records import CopyRecord
 from store.vault import Vault
 
 
-def test_what_is_put_comes_back(vault: Vault) -> None:
+def test_what_is_put_comes_back(any_vault: Vault) -> None:
     raw = b"Subject: hi\r\n\r\nbody\x00\xff"
-    copy_id = vault.put(raw, CopyRecord(subject="hi"), stored_at=5)
-    copy = vault.get(copy_id)
+    copy_id = any_vault.put(raw, CopyRecord(subject="hi"), stored_at=5)
+    copy = any_vault.get(copy_id)
     assert (copy.id, copy.stored_at, copy.record.subject, copy.record.size) == (copy_id, 5, "hi", len(raw))
-    assert vault.raw(copy_id) == raw
+    assert any_vault.raw(copy_id) == raw

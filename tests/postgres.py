@@ -1,0 +1,69 @@
+"""A throw-away PostgreSQL cluster for tests: its own folder, a unix socket, no durability."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+class Missing(Exception):
+    """PostgreSQL cannot be run here; says why."""
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    if newest:
+        return str(newest[-1])
+    if found:
+        return found
+    raise Missing(f"PostgreSQL is not installed: no {name} in the path nor in /usr/lib/postgresql")
+
+
+class Cluster:
+    """A running cluster. PostgreSQL refuses to run as root, so root hands over to another user."""
+
+    def __init__(self) -> None:
+        initdb, self._pg_ctl = _program("initdb"), _program("pg_ctl")
+        self._as: list[str] = []
+        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-"))
+        if os.getuid() == 0:
+            user = next((name for name in ("postgres", "nobody") if _known(name)), None)
+            if user is None or shutil.which("runuser") is None:
+                raise Missing("PostgreSQL does not run as root, and there is no other user to run it as")
+            self._as = ["runuser", "-u", user, "--"]
+            shutil.chown(self.folder, user)
+        self._data = self.folder / "data"
+        self._run([initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
+        options = (
+            f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c synchronous_commit=off "
+            "-c full_page_writes=off -c max_connections=200"
+        )
+        self._run([self._pg_ctl, "-D", str(self._data), "-l", str(self.folder / "log"), "-w", "-o", options, "start"])
+
+    def url(self, schema: str) -> str:
+        """The location of a store in a schema of its own."""
+        return f"postgresql://postgres@/postgres?host={self.folder}&options=-csearch_path%3D{schema}"
+
+    def stop(self) -> None:
+        self._run([self._pg_ctl, "-D", str(self._data), "-m", "immediate", "-w", "stop"])
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, command: list[str]) -> None:
+        done = subprocess.run(
+            [*self._as, *command], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=120, check=False
+        )
+        if done.returncode:
+            raise Missing(f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+
+
+def _known(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
