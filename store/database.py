@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from peewee import Database, PeeweeException, SqliteDatabase
+from peewee import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase
 
 from store.errors import MailholdError, StoreFormat, StoreUnavailable
 
@@ -24,43 +24,49 @@ PAGE_SIZE = 4096
 BUSY_SECONDS = 15
 
 
+_opened_lock = threading.Lock()
+
+
 class _Connection(sqlite3.Connection):
     """A connection that can be weakly referenced."""
 
 
-class SqliteStore(SqliteDatabase):
-    """Peewee's SQLite database, with every thread's connection known so that `close_all` can close them."""
-
-    def __init__(self, path: str, pragmas: dict[str, Any]) -> None:
-        self._opened: weakref.WeakSet[sqlite3.Connection] = weakref.WeakSet()
-        self._opened_lock = threading.Lock()
-        super().__init__(
-            path,
-            pragmas=pragmas,
-            lock_type="IMMEDIATE",
-            timeout=BUSY_SECONDS,
-            factory=_Connection,
-            check_same_thread=False,
-            cached_statements=64,
-        )
+class _Tracked:
+    """Knows the connections of all threads, so that `close_all` can close them."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]
-        with self._opened_lock:
-            self._opened.add(connection)
+        with _opened_lock:
+            self.__dict__.setdefault("_opened", weakref.WeakSet()).add(connection)
         return connection
 
     def close_all(self) -> None:
         """Close the connections of all threads."""
-        if not self.in_transaction():
-            self.close()
-        with self._opened_lock:
-            opened, self._opened = list(self._opened), weakref.WeakSet()
+        with _opened_lock:
+            opened = list(self.__dict__.pop("_opened", ()))
         for connection in opened:
             try:
                 connection.close()
-            except sqlite3.Error:
+            except driver_errors():
                 pass
+        self._state.reset()  # type: ignore[attr-defined]
+
+    def abandon(self) -> None:
+        """Forget every connection without closing it: a forked child shares them with its parent."""
+        with _opened_lock:
+            self.__dict__.pop("_opened", None)
+        self._state.reset()  # type: ignore[attr-defined]
+
+
+class SqliteStore(_Tracked, SqliteDatabase):
+    """A store's database in one SQLite file."""
+
+
+class PostgresStore(_Tracked, PostgresqlDatabase):
+    """A store's database on a PostgreSQL server."""
+
+
+StoreDatabase = SqliteStore | PostgresStore
 
 
 def is_url(location: str) -> bool:
@@ -76,19 +82,20 @@ def shown_location(location: str) -> str:
     return re.sub(r"(password=)[^&]*", r"\1…", location)
 
 
-def connect(location: str) -> Database:
-    """A Peewee database of `location`, not yet connected; what connecting raises is for `translated`."""
+def connect(location: str) -> StoreDatabase:
+    """The database of `location`, not yet connected; what connecting raises is for `translated`."""
     if is_url(location):
-        from peewee import PostgresqlDatabase
-
-        url = "postgresql://" + location.split("://", 1)[1]
-        return PostgresqlDatabase(
-            url, prefer_psycopg3=True, connect_timeout=10, application_name="mailhold", isolation_level="READ COMMITTED"
+        return PostgresStore(
+            "postgresql://" + location.split("://", 1)[1],
+            prefer_psycopg3=True,
+            isolation_level="READ COMMITTED",
+            connect_timeout=10,
+            application_name="mailhold",
         )
-    # The first two must come before journal_mode, which fixes the file's layout.
     return SqliteStore(
         str(Path(location).absolute()),
-        {
+        # The first two must come before journal_mode, which fixes the file's layout.
+        pragmas={
             "page_size": PAGE_SIZE,
             "auto_vacuum": "INCREMENTAL",
             "journal_mode": "WAL",
@@ -101,6 +108,11 @@ def connect(location: str) -> Database:
             "cache_size": -16384,
             "journal_size_limit": 64 * 1024 * 1024,
         },
+        # Every transaction is a write transaction from its start: one that turns into one later can fail at once.
+        lock_type="IMMEDIATE",
+        timeout=BUSY_SECONDS,
+        factory=_Connection,
+        check_same_thread=False,
     )
 
 

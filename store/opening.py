@@ -182,7 +182,7 @@ def open_store(location: str, unlock: Unlock) -> Vault:
             keys = derive_keys(seed, bytes(store.store_id))
             _verify_store(store, keys)
     except BaseException:
-        db.close()
+        db.close_all()
         raise
     return Vault(location, db, models, keys)
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import msgspec
-from peewee import Database, SqliteDatabase
+from peewee import SqliteDatabase
 
 from store import sealing
-from store.database import SqliteStore, connect, run, translated
+from store.database import StoreDatabase, connect, run, translated
 from store.deleting import Deleter, DeleteResult, entries_of, ids_of
 from store.epochs import EpochReader, EpochWriter
 from store.errors import CopyMissing, MailholdError, StoreError, TamperedError, UnlockError
@@ -55,7 +55,7 @@ def now_ms() -> int:
 class Vault:
     """An open store."""
 
-    def __init__(self, location: str, db: Database, models: Models, keys: StoreKeys) -> None:
+    def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
         self.location = location
         self.db = db
         self.models = models
@@ -148,11 +148,13 @@ class Vault:
             self._maximum = (key, read_settings(self).max_size)
         return self._maximum[1]
 
-    def rotate(self) -> None:
-        """Remove the oldest copies until the maximum is kept."""
+    def rotate(self) -> int:
+        """Remove the oldest copies until the maximum is kept. Returns the bytes still above it: inside a transaction,
+        no more than one batch goes.
+        """
         from store.retention import rotate
 
-        rotate(self)
+        return rotate(self).over_bytes
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
@@ -377,7 +379,4 @@ class Vault:
             if self._watcher is not None:
                 self._watcher[1].close_all()
                 self._watcher = None
-        if isinstance(self.db, SqliteStore):
-            self.db.close_all()
-        elif not self.db.in_transaction():
-            self.db.close()
+        self.db.close_all()
