@@ -71,21 +71,37 @@ def read_settings(vault: Vault) -> Settings:
     return stored.value if stored else Settings()
 
 
-def write_settings(vault: Vault, settings: Settings, *, operator: str = "") -> None:
+def write_settings(
+    vault: Vault,
+    settings: Settings,
+    *,
+    operator: str = "",
+    base: Settings | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> None:
     """Put `settings` in force, in one transaction with the event that says which have changed.
 
-    Rotates at once where the maximum shrank. Raises TamperedError where the present settings do not verify: they are
-    then not written over.
+    With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
+    changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
+    bytes; what is `cancelled` then goes with the next copies that come. Raises TamperedError where the present settings
+    do not verify: they are then not written over.
     """
-    before = read_settings(vault)
-    changed = [name for name in Settings.__struct_fields__ if getattr(before, name) != getattr(settings, name)]
-    if not changed:
-        return
-    configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=", ".join(changed))
+    names = Settings.__struct_fields__
+    with vault.write():
+        before = read_settings(vault)
+        if base is not None:
+            own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
+            settings = msgspec.structs.replace(before, **own)
+        changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
+        if not changed:
+            return
+        detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
+        configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
     if settings.max_size < before.max_size:
         from store.retention import shrink
 
-        shrink(vault)
+        shrink(vault, progress=progress, cancelled=cancelled)
 
 
 def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, str | None]:
@@ -98,6 +114,23 @@ def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, 
         raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
     changed: Settings = msgspec.structs.replace(settings, **{key: _PARSERS[key](value.strip())})
     return changed, _warning(changed, key)
+
+
+def _shown(settings: Settings, name: str) -> str:
+    """A setting's value for the event: sizes readable, no password."""
+    value = getattr(settings, name)
+    if name in ("max_size", "notify_below"):
+        return format_size(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "relay" and value:
+        from store.delivery.relay import parse_relay
+
+        try:
+            return str(parse_relay(value))
+        except RelayError:
+            return "not valid"
+    return value or "-"
 
 
 def _warning(settings: Settings, key: str) -> str | None:

@@ -163,12 +163,13 @@ class Writer:
             raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
         epochs = vault.epoch_writer
         first_copy: int | None = None
+        over = 0
         with vault.writing():
             try:
                 with vault.write():
                     first_copy, used = self._write(group)
                     if used > vault.maximum():
-                        vault.rotate()
+                        over = vault.rotate()
             except driver_errors() as error:
                 epochs.failed(first_copy=first_copy)
                 if "Integrity" in type(error).__name__ or "UniqueViolation" in type(error).__name__:
@@ -178,6 +179,11 @@ class Writer:
                 epochs.failed(first_copy=first_copy)
                 raise
             epochs.committed()
+        if over:
+            try:
+                vault.rotate()
+            except StoreUnavailable:
+                pass  # The copies are durable; the next put goes on with the rotation.
         return list(range(first_copy, first_copy + len(group)))
 
     def _write(self, group: list[Prepared]) -> tuple[int, int]:
