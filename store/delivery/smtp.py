@@ -86,7 +86,7 @@ class Session:
     """A connection to the relay, used for one message after another and by one task at a time."""
 
     def __init__(self, relay: Relay, context: ssl.SSLContext | None, host_name: str, timeouts: Timeouts) -> None:
-        self._relay = relay
+        self.relay = relay
         self._context = context
         self._host_name = host_name
         self._timeouts = timeouts
@@ -102,7 +102,7 @@ class Session:
         """Connect and log in. Raises SessionLost, with the reason."""
         from aiosmtplib import SMTP, SMTPException, SMTPHeloError
 
-        relay = self._relay
+        relay = self.relay
         client = SMTP(
             hostname=relay.host,
             port=relay.port,
@@ -204,15 +204,13 @@ class Session:
 
     async def _content(self, wire: bytes) -> Outcome:
         """The one stretch after which nobody can say: from the first byte of the content to the server's reply."""
-        from aiosmtplib import SMTPException
-
         protocol = self._client.protocol if self._client else None
         if protocol is None or not protocol.is_connected:
             raise SessionLost("The connection was lost before the message went out.")
         try:
             protocol.write(wire)
             response = await protocol.read_response(timeout=self._timeouts.message)
-        except (SMTPException, OSError, ValueError) as error:
+        except Exception as error:
             await self.close(polite=False)
             return Outcome(State.UNKNOWN, f"The connection was lost after DATA had begun: {failure(error)}")
         if response.code == 421:

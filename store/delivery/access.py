@@ -1,0 +1,64 @@
+"""What a worker needs of the keys and settings, apart from the database: whoever has that can send.
+
+`StoreAccess` is for a program that has unlocked the store (console, command). Another holder of a delivery key gives
+the worker an `Access` of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from store.delivery.orders import Order, open_order
+from store.errors import TamperedError, UnlockError
+from store.sealing import expand, statement
+from store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+
+class Access(Protocol):
+    """The rights of one gateway: to open the orders addressed to it, and the copies they release."""
+
+    @property
+    def gateway_id(self) -> int:
+        """The gateway whose deliveries these are."""
+
+    @property
+    def marker_key(self) -> bytes:
+        """The key of `store.delivery.marker`, which all gateways of the store share."""
+
+    def settings(self) -> Settings:
+        """The settings in force. Raises TamperedError, StoreUnavailable."""
+
+    def order(self, row: Any) -> Order:
+        """The verified order of a delivery row. Raises TamperedError."""
+
+    def message(self, row: Any, order: Order) -> bytes:
+        """The message that the order releases, verified. Raises TamperedError, CopyMissing."""
+
+
+class StoreAccess:
+    """The access of the gateway `local`, whose keys every unlocked store has."""
+
+    def __init__(self, vault: Vault) -> None:
+        keys = vault.keys
+        if keys.gateway is None or keys.configuration_key is None:
+            raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
+        self._vault = vault
+        self._gateway = keys.gateway
+        self.gateway_id = keys.gateway.gateway_id
+        self.marker_key = expand(keys.configuration_key, statement("delivery marker", vault.store_id))
+
+    def settings(self) -> Settings:
+        return read_settings(self._vault)
+
+    def order(self, row: Any) -> Order:
+        return open_order(self._vault, row, self._gateway.delivery)
+
+    def message(self, row: Any, order: Order) -> bytes:
+        raw = self._vault.released_raw(row)
+        if hashlib.sha256(raw).digest() != order.sha256:
+            raise TamperedError(f"delivery {row.id}", "its copy is not the one that was ordered")
+        return raw

@@ -1,0 +1,92 @@
+"""Database work of an event loop: done in threads, and writes that come at the same time share one commit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from store.delivery.leases import LeaseLost
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+T = TypeVar("T")
+#: Writes to a commit, so that the write lock is held for a moment only.
+GROUP = 32
+
+
+class Ledger:
+    """Reads and writes of one worker. A write is awaited until it is durable.
+
+    A write that raises LeaseLost has changed nothing: the others of its group are committed all the same. Any other
+    error undoes the group, and each of them gets it.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._writer = ThreadPoolExecutor(1, "delivery-write")
+        self._reader = ThreadPoolExecutor(1, "delivery-read")
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._running = False
+
+    async def read(self, function: Callable[[], T]) -> T:
+        """`function()` in the reading thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function)
+
+    async def write(self, function: Callable[[], T]) -> T:
+        """`function()` in the writing thread, inside a write transaction that is committed on return."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            self._waiting.append((function, future))
+            start, self._running = not self._running, True
+        if start:
+            self._writer.submit(self._drain, loop)
+        return await future
+
+    def _drain(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            with self._lock:
+                group, self._waiting = self._waiting[:GROUP], self._waiting[GROUP:]
+                if not group:
+                    self._running = False
+                    return
+            results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+            try:
+                with self._vault.write():
+                    for function, future in group:
+                        try:
+                            results.append((future, function(), None))
+                        except LeaseLost as error:
+                            results.append((future, None, error))
+            except BaseException as error:
+                results = [(future, None, error) for _, future in group]
+            try:
+                loop.call_soon_threadsafe(_resolve, results)
+            except RuntimeError:
+                return
+
+    async def close(self) -> None:
+        """Finish what was begun, and give up the threads with their connections."""
+        loop = asyncio.get_running_loop()
+        for executor in (self._writer, self._reader):
+            await loop.run_in_executor(executor, self._disconnect)
+            executor.shutdown(wait=False)
+
+    def _disconnect(self) -> None:
+        if not self._vault.db.is_closed():
+            self._vault.db.close()
+
+
+def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, value, error in results:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

@@ -1,0 +1,139 @@
+"""The release order: what an operator signed, and only the gateway that is to send it can open.
+
+`order_blob` is sealed (HPKE) to the gateway's delivery key and signed by the authority together with the ids of the
+delivery, the copy and the gateway, so that none can stand in another's place. What operators look at is sealed to them:
+each recipient row holds its address under the store's private key, and a worker's reply under the read key.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from store.errors import TamperedError, UnlockError
+from store.keys import hybrid_public
+from store.sealing import hpke_open, hpke_seal, statement
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+
+    from store.vault import Vault
+
+ORDER = "delivery order"
+RECIPIENT = "delivery recipient"
+REPLY = "delivery reply"
+
+
+class Addressee(NamedTuple):
+    """One recipient that an order names. `place` is that of its row among the delivery's, by id, from 0."""
+
+    place: int
+    address: str
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """What is to be sent to whom. Times are Unix ms. `sender` is "" for the null sender.
+
+    `dangerous` says that the copy is infected or probably infected and that its delivery was allowed when ordered.
+    `nonce` makes every order a different one, also two for the same delivery.
+    """
+
+    delivery_id: int
+    copy_id: int
+    sha256: bytes
+    sender: str
+    addressees: tuple[Addressee, ...]
+    dangerous: bool
+    operator: str
+    ordered_at: int
+    expires_at: int
+    nonce: bytes
+
+
+class SealedRecipient(msgspec.Struct, frozen=True, array_like=True):
+    """What a recipient row holds for operators: where it belongs, its address, and who ordered the release."""
+
+    delivery_id: int
+    place: int
+    address: str
+    operator: str
+
+
+def new_nonce() -> bytes:
+    """16 bytes that no other order has."""
+    return secrets.token_bytes(16)
+
+
+def _signed(delivery_id: int, copy_id: int, gateway_id: int, blob: bytes) -> bytes:
+    return statement(ORDER, delivery_id, copy_id, gateway_id, blob)
+
+
+def _info(store_id: bytes, delivery_id: int, gateway_id: int) -> bytes:
+    return statement(ORDER, store_id, delivery_id, gateway_id)
+
+
+def seal_order(vault: Vault, order: Order, gateway_id: int, key: MLKEM768X25519PublicKey) -> tuple[bytes, bytes]:
+    """The blob and the authority's signature. `key` is the delivery key of the gateway that is to send."""
+    blob = hpke_seal(key, _info(vault.store_id, order.delivery_id, gateway_id), msgspec.msgpack.encode(order))
+    return blob, vault.sign(ORDER, _signed(order.delivery_id, order.copy_id, gateway_id, blob))
+
+
+def verify_order(vault: Vault, row: Any) -> None:
+    """Check the authority's signature of a delivery row's order. Raises TamperedError, naming the delivery."""
+    try:
+        data = _signed(row.id, row.copy_id, row.gateway_id, bytes(row.order_blob))
+        vault.verify(ORDER, data, bytes(row.order_signature))
+    except TamperedError:
+        raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority") from None
+
+
+def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
+    """The verified order of a delivery row. Raises TamperedError where it was changed or belongs elsewhere."""
+    what = f"delivery {row.id}"
+    verify_order(vault, row)
+    opened = hpke_open(key, _info(vault.store_id, row.id, row.gateway_id), bytes(row.order_blob), what)
+    try:
+        order = msgspec.msgpack.decode(opened, type=Order)
+    except msgspec.DecodeError:
+        raise TamperedError(what, "its order is not in the form that this release writes") from None
+    if (order.delivery_id, order.copy_id) != (row.id, row.copy_id):
+        raise TamperedError(what, "its order belongs to another delivery")
+    if order.expires_at != row.expires_at:
+        raise TamperedError(what, "its expiry was changed")
+    return order
+
+
+def seal_recipient(vault: Vault, recipient: SealedRecipient) -> bytes:
+    """A recipient row's sealed address."""
+    return vault.seal(RECIPIENT, msgspec.msgpack.encode(recipient))
+
+
+def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
+    """What a recipient row holds. Raises TamperedError where it was changed or belongs to another delivery."""
+    what = f"a recipient of delivery {row.delivery_id}"
+    try:
+        recipient = msgspec.msgpack.decode(vault.unseal(RECIPIENT, bytes(row.sealed_address)), type=SealedRecipient)
+    except (TamperedError, msgspec.DecodeError):
+        raise TamperedError(what) from None
+    if recipient.delivery_id != row.delivery_id:
+        raise TamperedError(what, "it belongs to another delivery")
+    return recipient
+
+
+def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
+    """A server's reply, readable with the store's read key alone."""
+    key = hybrid_public(vault.keys.read_public)
+    return hpke_seal(key, statement(REPLY, vault.store_id, recipient_id), text.encode())
+
+
+def unseal_reply(vault: Vault, row: Any) -> str:
+    """The reply of a recipient row, "" where there is none. NOT safe for a terminal. Raises TamperedError."""
+    if row.sealed_reply is None:
+        return ""
+    key = vault.keys.read_private
+    if key is None:
+        raise UnlockError("The keys at hand cannot read replies: unlock the store as an operator.")
+    what = f"a reply of delivery {row.delivery_id}"
+    return hpke_open(key, statement(REPLY, vault.store_id, row.id), bytes(row.sealed_reply), what).decode()

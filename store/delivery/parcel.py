@@ -1,0 +1,57 @@
+"""From a claimed delivery to what goes into one SMTP transaction. Blocking: for a thread."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from store.delivery.access import Access
+from store.delivery.leases import Claim
+from store.delivery.marker import marker_field
+from store.delivery.outcome import Outcome, State
+from store.delivery.trace import released_message, resent_fields
+from store.errors import CopyMissing, TamperedError
+
+#: Recipients to a transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
+MAX_RECIPIENTS = 100
+
+_NOT_ORDERED = "The order does not name this recipient: nothing was sent."
+_NOT_ALLOWED = "It is infected or probably infected, and Backup settings no longer allow the delivery of such messages."
+
+
+class Parcel(NamedTuple):
+    """One transaction: `rows` maps the addresses to recipient rows. Where `refused` is not empty, nothing is sent."""
+
+    sender: str
+    rows: dict[str, int]
+    message: bytes
+    refused: dict[int, Outcome]
+
+
+def pack(access: Access, claim: Claim, host_name: str, now: int) -> Parcel:
+    """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
+
+    Raises StoreUnavailable where it cannot be read now.
+    """
+    try:
+        order = access.order(claim.row)
+        places = list(claim.recipients)
+        ordered = {places[each.place]: each.address for each in order.addressees if each.place < len(places)}
+        live = claim.live
+        strangers = [row for row in live if row not in ordered]
+        if strangers:
+            return _refusal(strangers, _NOT_ORDERED)
+        settings = access.settings()
+        if order.dangerous and not settings.allow_infected:
+            return _refusal(live, _NOT_ALLOWED)
+        raw = access.message(claim.row, order)
+    except (TamperedError, CopyMissing) as error:
+        return _refusal(claim.live, str(error))
+    rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
+    resent = resent_fields(settings.administrator or f"mailhold@{host_name}", f"{order.nonce.hex()}@{host_name}", now)
+    message = released_message(raw, resent)
+    marker = marker_field(access.marker_key, order.delivery_id, message, list(rows), now)
+    return Parcel(order.sender, rows, marker + message, {})
+
+
+def _refusal(rows: list[int], why: str) -> Parcel:
+    return Parcel("", {}, b"", dict.fromkeys(rows, Outcome(State.FAILED, why)))

@@ -1,0 +1,41 @@
+"""To whom a copy was meant to go: the stored envelope, and header fields only where no envelope is known."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from store.delivery.addresses import addresses_in_header, same
+from store.records import Copy, CopyRecord
+
+ENVELOPE, TO, CC, BCC = "envelope", "To", "Cc", "Bcc"
+
+
+class Recipient(NamedTuple):
+    """One original recipient. `source` is "envelope", "To", "Cc" or "Bcc"; `bcc` is True where To and Cc hide it.
+
+    The address is as it was stored: NOT safe for a terminal, and checked only when it is released to.
+    """
+
+    address: str
+    source: str
+    bcc: bool
+
+
+def recipients_of(copy: Copy) -> list[Recipient]:
+    """The original recipients of a copy, each once, in order. Empty where nobody is known."""
+    record = copy.record
+    if record.envelope_recipients:
+        return _from_envelope(record)
+    found: dict[str, Recipient] = {}
+    for source, text in ((TO, record.to), (CC, record.cc), (BCC, record.bcc)):
+        for address in addresses_in_header(text):
+            found.setdefault(same(address), Recipient(address, source, source == BCC))
+    return list(found.values())
+
+
+def _from_envelope(record: CopyRecord) -> list[Recipient]:
+    shown = {same(address) for text in (record.to, record.cc) for address in addresses_in_header(text)}
+    found: dict[str, Recipient] = {}
+    for address in record.envelope_recipients:
+        found.setdefault(same(address), Recipient(address, ENVELOPE, same(address) not in shown))
+    return list(found.values())

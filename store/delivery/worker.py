@@ -1,0 +1,345 @@
+"""The worker: takes due deliveries from the queue and hands them to the relay over several connections at once.
+
+One task claims, `connections` tasks send, each with a session that it uses again. Nothing blocks the event loop: the
+database and the keys are used in threads (`Ledger`). However the program ends, the next worker goes on from what is
+durable (`store.delivery.leases`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from store.delivery.access import Access, StoreAccess
+from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
+from store.delivery.ledger import Ledger
+from store.delivery.outcome import Outcome, State
+from store.delivery.parcel import Parcel, pack
+from store.delivery.relay import Relay, parse_relay
+from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
+from store.errors import MailholdError, NoRelay
+from store.vault import now_ms
+
+if TYPE_CHECKING:
+    import ssl
+
+    from store.vault import Vault
+
+LEASE = 120_000
+#: Seconds: between looks at the queue, until an idle session is closed, and that a relay out of reach is left alone.
+POLL, IDLE, PAUSE, LONGEST_PAUSE = 0.5, 5.0, 5.0, 60.0
+#: How long a stop waits for messages under way (seconds); what is not done by then is `unknown` or sent later.
+GRACE = 20.0
+
+
+class DeliveryWorker:
+    """Sends what is due of one gateway's deliveries. `lease` is in ms, `poll` in seconds.
+
+    `problem` says why nothing is being sent, "" where nothing stands in the way.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        owner: str,
+        connections: int = 4,
+        access: Access | None = None,
+        lease: int = LEASE,
+        poll: float = POLL,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._vault = vault
+        self._access: Access = access or StoreAccess(vault)
+        self._owner = f"{owner}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._connections = connections
+        self._lease = lease
+        self._poll = poll
+        self._timeouts = timeouts or Timeouts()
+        self._relay_text = ""
+        self._relay: Relay | None = None
+        self._context: ssl.SSLContext | None = None
+        self._host_name = ""
+        self._pause = PAUSE
+        self._paused_until = 0.0
+        self.problem = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send what becomes due until `stop` is set; then finish what is under way."""
+        await _Shift(self).work(stop, until_idle=False, deadline=None)
+
+    async def run_until_idle(self, deadline: float | None = None) -> None:
+        """Send until nothing more is due, the relay cannot be reached, or `deadline` seconds have passed.
+
+        What was deferred waits for its time in the queue, and is not waited for here.
+        """
+        until = None if deadline is None else time.monotonic() + deadline
+        await _Shift(self).work(asyncio.Event(), until_idle=True, deadline=until)
+
+    @property
+    def paused(self) -> bool:
+        """True while a relay out of reach is being left alone."""
+        return time.monotonic() < self._paused_until
+
+    def lost(self, reason: str) -> None:
+        """The relay cannot be reached: leave it alone for a while, longer each time."""
+        self.problem = f"The relay cannot be used: {reason}"
+        if not self.paused:
+            self._paused_until = time.monotonic() + self._pause
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def reached(self) -> None:
+        """The relay answered."""
+        self.problem = ""
+        self._pause, self._paused_until = PAUSE, 0.0
+
+    def read_relay(self) -> bool:
+        """Take up the relay that the settings name now. False, with `problem` set, where there is none. Blocking."""
+        try:
+            text = self._access.settings().relay
+            if not text:
+                raise NoRelay("No relay is set: what is queued waits. Set the relay in Settings.")
+            if text != self._relay_text:
+                relay = parse_relay(text)
+                self._context, self._relay, self._relay_text = relay.tls_context(), relay, text
+                self.reached()
+        except MailholdError as error:
+            self._relay, self._relay_text = None, ""
+            self.problem = str(error)
+            return False
+        if not self.paused and not self.problem.startswith("The relay cannot"):
+            self.problem = ""
+        return True
+
+
+class _Shift:
+    """One run of a worker, from start to stop: its tasks, its sessions, and the claims it holds."""
+
+    def __init__(self, worker: DeliveryWorker) -> None:
+        self._worker = worker
+        self._vault = worker._vault
+        self._ledger = Ledger(worker._vault)
+        self._queue: asyncio.Queue[Claim] = asyncio.Queue()
+        self._held: dict[int, Claim] = {}
+        self._progress = asyncio.Event()
+
+    async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
+        worker = self._worker
+        worker._host_name = worker._host_name or await local_host_name()
+        senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
+        heartbeat = asyncio.create_task(self._keep_leases())
+        try:
+            await self._feed(stop, until_idle, deadline)
+            await self._drain(senders)
+        finally:
+            for task in (heartbeat, *senders):
+                task.cancel()
+            await asyncio.gather(heartbeat, *senders, return_exceptions=True)
+            await self._ledger.close()
+
+    # --- Claiming ----------------------------------------------------------------------------------------------------
+
+    async def _feed(self, stop: asyncio.Event, until_idle: bool, deadline: float | None) -> None:
+        worker = self._worker
+        enough = worker._connections * 2
+        while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
+            self._progress.clear()
+            claimed = 0
+            if self._queue.qsize() < worker._connections and not worker.paused:
+                claimed = await self._claim(enough * 2 - self._queue.qsize())
+            if claimed:
+                continue
+            if until_idle and not self._held:
+                return
+            # With work in hand it is a sender that says when more is needed; without, time and `stop` do.
+            waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._progress.wait())]
+            await asyncio.wait(waits, timeout=worker._poll, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+
+    async def _claim(self, limit: int) -> int:
+        """Claim up to `limit` deliveries into the local queue; returns how many."""
+        worker, vault, gateway = self._worker, self._vault, self._worker._access.gateway_id
+        try:
+            if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
+                return 0
+            claims = await self._ledger.write(
+                lambda: claim(vault, gateway, worker._owner, limit, now_ms(), worker._lease)
+            )
+        except MailholdError as error:
+            worker.problem = str(error)
+            return 0
+        for each in claims:
+            self._held[each.id] = each
+            self._queue.put_nowait(each)
+        return len(claims)
+
+    def _any_due(self) -> bool:
+        with self._vault.reading():
+            return bool(due(self._vault, self._worker._access.gateway_id, now_ms()).exists())
+
+    async def _keep_leases(self) -> None:
+        worker = self._worker
+        while True:
+            await asyncio.sleep(worker._lease / 3000)
+            held = list(self._held)
+            if held:
+                with suppress(MailholdError):
+                    await self._ledger.write(partial(renew, self._vault, worker._owner, held, now_ms(), worker._lease))
+
+    async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
+        """Give back what was not begun, and wait for what was."""
+        while not self._queue.empty():
+            each = self._queue.get_nowait()
+            with suppress(MailholdError):
+                await self._ledger.write(partial(give_back, self._vault, each))
+            self._held.pop(each.id, None)
+        until = time.monotonic() + GRACE
+        while self._held and time.monotonic() < until and not all(sender.done() for sender in senders):
+            self._progress.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._progress.wait(), 0.2)
+
+    # --- Sending -----------------------------------------------------------------------------------------------------
+
+    async def _send_all(self) -> None:
+        session: Session | None = None
+        try:
+            while True:
+                try:
+                    each = await asyncio.wait_for(self._queue.get(), IDLE)
+                except TimeoutError:
+                    if session:
+                        await session.close()
+                    continue
+                try:
+                    session = await self._deliver(each, session)
+                finally:
+                    self._held.pop(each.id, None)
+                    self._progress.set()
+        finally:
+            if session:
+                await session.close()
+
+    async def _deliver(self, each: Claim, session: Session | None) -> Session | None:
+        """One attempt at a delivery; returns the session for the next."""
+        worker = self._worker
+        try:
+            parcel = await self._ledger.read(lambda: pack(worker._access, each, worker._host_name, now_ms()))
+        except MailholdError as error:
+            worker.problem = str(error)
+            await self._settle(each, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(error))))
+            return session
+        if parcel.refused:
+            await self._settle(each, parcel.refused)
+            return session
+        try:
+            session, outcomes = await self._attempt(each, parcel, session)
+        except LeaseLost:
+            return session
+        except SessionLost as error:
+            outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
+        await self._settle(each, {parcel.rows[address]: outcome for address, outcome in outcomes.items()})
+        return session
+
+    async def _attempt(
+        self, each: Claim, parcel: Parcel, session: Session | None
+    ) -> tuple[Session, dict[str, Outcome]]:
+        """Send over `session`, or over a new one where that has died since it was last used."""
+
+        async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
+            rows = [parcel.rows[address] for address in accepted]
+            others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
+            now, lease = now_ms(), self._worker._lease
+            await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease))
+
+        if session and session.connected and session.relay is self._worker._relay:
+            try:
+                return session, await session.send(parcel.sender, list(parcel.rows), parcel.message, before_data)
+            except SessionLost:
+                pass
+        if session:
+            await session.close()
+        session = await self._connect()
+        return session, await session.send(parcel.sender, list(parcel.rows), parcel.message, before_data)
+
+    async def _connect(self) -> Session:
+        worker = self._worker
+        if worker._relay is None or worker.paused:
+            raise SessionLost(worker.problem)
+        session = Session(worker._relay, worker._context, worker._host_name, worker._timeouts)
+        try:
+            await session.open()
+        except SessionLost as error:
+            worker.lost(str(error))
+            raise
+        worker.reached()
+        return session
+
+    async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
+        """Make the outcomes durable, however long the database is away; the leases are kept meanwhile."""
+        while True:
+            try:
+                await self._ledger.write(lambda: settle(self._vault, each, outcomes, now_ms()))
+            except LeaseLost:
+                return
+            except MailholdError as error:
+                self._worker.problem = str(error)
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+
+class WorkerHandle:
+    """A worker that runs in a thread of its own with its own event loop."""
+
+    def __init__(self, worker: DeliveryWorker) -> None:
+        self._worker = worker
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="delivery-worker", daemon=True)
+        self._thread.start()
+
+    @property
+    def problem(self) -> str:
+        """Why nothing is being sent, "" where nothing stands in the way."""
+        return self._worker.problem
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self, timeout: float = GRACE + 5) -> bool:
+        """Let it finish what is under way. False where it has not ended after `timeout` seconds."""
+        self._ready.wait(timeout)
+        if self._loop and self._stop:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except Exception as error:
+            self._worker.problem = f"The delivery worker stopped: {error}. What is queued waits for the next start."
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        await self._worker.run(self._stop)
+
+
+def start_worker_thread(vault: Vault, owner: str, connections: int = 4) -> WorkerHandle:
+    """Start a worker for the store in a thread. Raises UnlockError where the keys cannot deliver."""
+    return WorkerHandle(DeliveryWorker(vault, owner=owner, connections=connections))
