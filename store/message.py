@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from store.message_dates import parse_date, received_date
+from store.message_filetype import attachment_type
 from store.message_headers import decode_addresses, decode_field, scan_block
+from store.message_links import Link
 from store.message_mime import Budget, Part, scan_structure
+from store.message_parse import parse_message, with_line_feeds
+from store.message_parsed import ParsedAttachment, ParsedMessage
 from store.message_transfer import base64_size, decode_quoted_printable, decode_uuencode
 from store.records import Attachment, CopyRecord
+
+__all__ = [
+    "Link", "ParsedAttachment", "ParsedMessage", "attachment_type", "parse_in_child", "parse_message", "summarise",
+]  # fmt: skip
 
 #: Characters kept of a subject, of From, of Message-ID, and of To, Cc and Bcc each.
 SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 8000
@@ -26,7 +34,6 @@ _WANTED = frozenset(
         b"content-disposition", b"content-transfer-encoding",
     )
 )  # fmt: skip
-_FALLBACK_LIMIT = 64 * 1024
 
 
 def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
@@ -56,11 +63,15 @@ def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipi
     )
 
 
-def with_line_feeds(raw: bytes) -> bytes:
-    """The bytes as they are, unless their only line ends are lone carriage returns."""
-    if b"\n" in raw or b"\r" not in raw:
-        return raw
-    return raw.replace(b"\r", b"\n")
+def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
+    """As `parse_message`, in a child process with limits on memory and processor time, killed after `timeout` seconds.
+
+    Never raises and never takes (much) longer: where the child fails, the result has `error` set, and the headers.
+    Blocking; call it from a worker thread.
+    """
+    from store.parsing import parse_in_child as parse
+
+    return parse(raw, timeout=timeout)
 
 
 def _addresses(values: list[bytes], limit: int) -> str:

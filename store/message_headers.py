@@ -20,6 +20,7 @@ FIELD_COUNT_LIMIT = 2000
 FIELD_LIMIT = 64 * 1024
 
 _FIELD = re.compile(rb"([!-9;-~]{1,1000})[ \t]*:[ \t]*")
+_NAMES = re.compile(rb"(?m)^([!-9;-~]{1,1000})[ \t]*:")
 _WORD = r"=\?([^?\s]{1,80})\?([BbQq])\?([^?]*)\?="
 _WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
 _ONE_WORD = re.compile(_WORD)
@@ -46,6 +47,13 @@ class Block(NamedTuple):
             if field == name:
                 return value
         return b""
+
+    def original(self, raw: bytes) -> list[tuple[bytes, bytes]]:
+        """The fields with their names as written, for a block that was scanned without `wanted`."""
+        names = _NAMES.findall(raw[self.start : self.end][:BLOCK_LIMIT])
+        if len(names) < len(self.fields):
+            return self.fields
+        return [(names[index], value) for index, (_, value) in enumerate(self.fields)]
 
     def all(self, name: bytes) -> list[bytes]:
         """All fields of this name (lower case), in order."""

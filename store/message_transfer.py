@@ -61,6 +61,21 @@ def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
     return b"".join(out), True
 
 
+def uuencoded_files(text: bytes, limit: int = 20) -> list[tuple[bytes, bytes]]:
+    """The files that stand uuencoded in plain text, as mail programs find them: (name, bytes), at most `limit`."""
+    found: list[tuple[bytes, bytes]] = []
+    position = 0
+    while len(found) < limit and (begin := _UU_BEGIN.search(text, position)):
+        end = text.find(b"\nend", begin.end())
+        if end < 0:
+            break
+        data, broken = decode_uuencode(text[begin.start() : end + 5].rstrip(b"\r\n") + b"\n")
+        if data and not broken:
+            found.append((begin[0].strip().split(b" ", 2)[2], data))
+        position = end
+    return found
+
+
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, bool]:
     """The bytes under a declared transfer encoding, and whether they were malformed (an unknown encoding is)."""
     match encoding:
