@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import fn
+from peewee import Case, fn
 
 from store.delivery.orders import unseal_recipient, unseal_reply
 from store.delivery.outcome import State

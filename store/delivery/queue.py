@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.audit import record_event
+from store.clock import now_ms
 from store.delivery.addresses import address_problem, check_address, same, unique
 from store.delivery.leases import call_off
 from store.delivery.listing import (
@@ -36,7 +37,6 @@ from store.delivery.recipients import Recipient, recipients_of
 from store.errors import CopyMissing, DeliveryError, InfectedRefused, NoRecipients, NoRelay, TamperedError, UnlockError
 from store.records import Copy
 from store.settings import Settings, read_settings
-from store.vault import now_ms
 
 if TYPE_CHECKING:
     from store.vault import Vault

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from store.clock import now_ms
 from store.delivery.access import Access, StoreAccess
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import Ledger
@@ -25,7 +26,6 @@ from store.delivery.parcel import Parcel, pack
 from store.delivery.relay import Relay, parse_relay
 from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
 from store.errors import MailholdError, NoRelay
-from store.vault import now_ms
 
 if TYPE_CHECKING:
     import ssl
