@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import msgspec
 from peewee import fn
 
+from store.clock import now_ms
 from store.errors import TamperedError
-from store.vault import now_ms
 
 if TYPE_CHECKING:
     from store.vault import Vault

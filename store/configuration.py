@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from store import audit
+from store.clock import now_ms
 from store.errors import StoreError, StoreFormat, TamperedError, UnlockError
-from store.vault import now_ms
 
 if TYPE_CHECKING:
     from store.vault import Vault

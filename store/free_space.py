@@ -24,12 +24,12 @@ from msgspec.structs import replace
 from peewee import fn
 
 from store import configuration
+from store.clock import now_ms
 from store.deleting import ROTATED
 from store.delivery.outcome import Outcome, State
 from store.errors import MailholdError
 from store.settings import NAME as SETTINGS
-from store.settings import Settings
-from store.vault import now_ms
+from store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from store.vault import Usage, Vault
@@ -128,6 +128,20 @@ def free_space_notice(
         return _send_claimed(vault, send, settings, usage, claimed, version, clock, host())
     except configuration.Conflict:
         return Told.WAITING
+
+
+def space_freed(vault: Vault) -> None:
+    """Called after copies were deleted: arms the notice again at once, for space may fill up before the next look."""
+    settings = read_settings(vault)
+    stored = configuration.read(vault, NAME, Notice)
+    if stored is None or vault.usage().free_bytes < settings.notify_below:
+        return
+    now = now_ms()
+    try:
+        if _may_arm(vault, stored.value, settings, now):
+            _move(vault, stored.version, Notice(number=stored.value.number), now)
+    except configuration.Conflict:
+        pass  # Somebody is at it.
 
 
 def _send_claimed(

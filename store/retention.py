@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import SqliteDatabase
 
+from store.clock import now_ms
 from store.deleting import ROTATED
 from store.errors import StoreUnavailable
-from store.vault import now_ms
 
 if TYPE_CHECKING:
     from store.vault import Vault
