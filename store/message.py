@@ -48,12 +48,13 @@ def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipi
     for name, value in block.fields:
         first.setdefault(name, value)
     received = first.get(b"received")
+    hint = root.charset
     return CopyRecord(
-        from_=_addresses(block.all(b"from"), FROM_LIMIT),
-        to=_addresses(block.all(b"to"), ADDRESSES_LIMIT),
-        cc=_addresses(block.all(b"cc"), ADDRESSES_LIMIT),
-        bcc=_addresses(block.all(b"bcc"), ADDRESSES_LIMIT),
-        subject=decode_field(first.get(b"subject", b""), SUBJECT_LIMIT),
+        from_=_addresses(block.all(b"from"), FROM_LIMIT, hint),
+        to=_addresses(block.all(b"to"), ADDRESSES_LIMIT, hint),
+        cc=_addresses(block.all(b"cc"), ADDRESSES_LIMIT, hint),
+        bcc=_addresses(block.all(b"bcc"), ADDRESSES_LIMIT, hint),
+        subject=decode_field(first.get(b"subject", b""), SUBJECT_LIMIT, hint),
         message_id=decode_field(first.get(b"message-id", b""), ID_LIMIT),
         envelope_sender=envelope_sender,
         envelope_recipients=tuple(envelope_recipients),
@@ -74,10 +75,10 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
     return parse(raw, timeout=timeout)
 
 
-def _addresses(values: list[bytes], limit: int) -> str:
+def _addresses(values: list[bytes], limit: int, hint: str) -> str:
     if len(values) == 1:
-        return decode_addresses(values[0], limit)
-    return decode_addresses(b", ".join(value for value in values if value), limit)
+        return decode_addresses(values[0], limit, hint)
+    return decode_addresses(b", ".join(value for value in values if value), limit, hint)
 
 
 def _attachments(raw: bytes, root: Part) -> tuple[Attachment, ...]:

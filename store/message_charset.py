@@ -72,17 +72,22 @@ def decode(data: bytes, charset: str = "") -> str:
         return guess(data)
 
 
-def guess(data: bytes) -> str:
-    """Text of unknown charset: UTF-8 (cut off or a little damaged too), ISO-2022-JP by its escapes, else cp1252."""
+def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
+    """Text of unknown charset: UTF-8 (also a little damaged, or `cut` off by us), ISO-2022-JP by its escapes; else
+    the charset that `hint` names (as that of the message's body), else windows-1252.
+    """
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start >= len(data) - _UTF8_CUT and error.reason == "unexpected end of data" and error.start > 0:
+        if cut and error.start >= len(data) - _UTF8_CUT and error.reason == "unexpected end of data":
             return data[: error.start].decode("utf-8", "replace")
         text = data.decode("utf-8", "replace")
         foreign = len(text) - len(text.encode("ascii", "ignore"))
         damaged = text.count("\ufffd")
-        return text if foreign > _DAMAGED * damaged else data.decode("cp1252", "replace")
+        if foreign > _DAMAGED * damaged:
+            return text
+        codec = codec_of(hint) if hint else None
+        return data.decode(codec if codec and not codec.startswith("utf") else "cp1252", "replace")
     if "\x1b$" in text:
         try:
             return data.decode("iso2022_jp_ext")

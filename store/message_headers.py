@@ -110,9 +110,12 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
     return Block(fields, start, stop, body, cut, False)
 
 
-def decode_field(value: bytes, limit: int = FIELD_LIMIT) -> str:
-    """A field's value as text of at most `limit` characters, encoded-words decoded; an ellipsis where it was cut."""
-    text = guess(value[: min(FIELD_LIMIT, 4 * limit + 64)])
+def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
+    """A field's value as text of at most `limit` characters, encoded-words decoded; an ellipsis where it was cut.
+
+    `hint` is the charset in which raw 8-bit text that is not UTF-8 is read.
+    """
+    text = _raw_text(value, limit, hint)
     if "=?" in text:
         text = _WORDS.sub(_decode_words, text)
     if len(text) > limit or len(value) > FIELD_LIMIT:
@@ -120,12 +123,12 @@ def decode_field(value: bytes, limit: int = FIELD_LIMIT) -> str:
     return text
 
 
-def decode_addresses(value: bytes, limit: int = FIELD_LIMIT) -> str:
+def decode_addresses(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
     """A field of addresses as text: as `decode_field`, but what an encoded-word hides cannot pose as an address.
 
     A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already.
     """
-    text = guess(value[: min(FIELD_LIMIT, 4 * limit + 64)])
+    text = _raw_text(value, limit, hint)
     if "=?" in text:
         out: list[str] = []
         position = 0
@@ -144,6 +147,13 @@ def decode_addresses(value: bytes, limit: int = FIELD_LIMIT) -> str:
     if len(text) > limit or len(value) > FIELD_LIMIT:
         return text[: limit - 1] + "…"
     return text
+
+
+def _raw_text(value: bytes, limit: int, hint: str) -> str:
+    if value.isascii() and b"\x1b" not in value:
+        return value[:FIELD_LIMIT].decode("ascii")
+    room = min(FIELD_LIMIT, 8 * limit + 64)
+    return guess(value[:room], hint, cut=len(value) > room)
 
 
 def _decode_words(match: re.Match[str]) -> str:

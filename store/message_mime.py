@@ -70,6 +70,11 @@ class Part:
             return True
         return self.type not in ("text/plain", "text/html", "text/enriched") and not self.type.startswith("multipart/")
 
+    @property
+    def charset(self) -> str:
+        """The charset of this part, or else of the first part in it that names one."""
+        return next((named for part in self.walk() if (named := part.parameters.get("charset"))), "")
+
     def walk(self) -> Iterator[Part]:
         """This part and all in it, in the order in which they stand."""
         stack = [self]

@@ -12,8 +12,9 @@ from store.message_headers import BLOCK_LIMIT, Block, decode_field, scan_block
 from store.message_html import LINK_LIMIT, TEXT_LIMIT, read_html
 from store.message_links import Link, links_in_text
 from store.message_mime import Budget, Part, nest_message, scan_structure
+from store.message_params import parse_parameters
 from store.message_parsed import ParsedAttachment, ParsedMessage
-from store.message_transfer import decode_transfer, uuencoded_files
+from store.message_transfer import decode_transfer, is_base64, uuencoded_files
 
 #: Attachments that are listed; characters of a decoded header field; bytes of one text part that are decoded.
 ATTACHMENT_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 16_000, 8_000_000
@@ -26,9 +27,11 @@ _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
 def parse_message(raw: bytes) -> ParsedMessage:
     """Headers, text, links and attachments of any bytes. Never raises."""
     raw = with_line_feeds(raw)
-    parsed, block = parse_headers(raw)
-    budget = Budget(problems=parsed.problems)
+    block = scan_block(raw, 0, len(raw))
+    budget = Budget()
     root = scan_structure(raw, block, len(raw), budget)
+    parsed = _headers(raw, block, root.charset)
+    parsed.problems = budget.problems
     reader = _Reader(raw, budget)
     reader.read(root)
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
@@ -40,17 +43,20 @@ def parse_message(raw: bytes) -> ParsedMessage:
     return parsed
 
 
-def parse_headers(raw: bytes) -> tuple[ParsedMessage, Block]:
+def parse_headers(raw: bytes) -> ParsedMessage:
     """Only the headers: what is left to show where the rest cannot be parsed. Linear time, never raises."""
+    raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
-    headers = [(name.decode("ascii"), decode_field(value, HEADER_LIMIT)) for name, value in block.original(raw)]
-    parsed = ParsedMessage(
+    return _headers(raw, block, parse_parameters(block.first(b"content-type")).get("charset"))
+
+
+def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
+    headers = [(name.decode("ascii"), decode_field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)]
+    return ParsedMessage(
         headers=headers,
         raw_headers=raw[block.start : min(block.end, block.start + BLOCK_LIMIT)],
-        problems=[],
         headers_truncated=block.cut,
     )
-    return parsed, block
 
 
 def with_line_feeds(raw: bytes) -> bytes:
@@ -129,6 +135,9 @@ class _Reader:
 
     def _text(self, part: Part, show: bool, plain: bool) -> None:
         data = self._decode(part, TEXT_PART_LIMIT)
+        stands = self.raw[part.start : min(part.end, part.start + TEXT_PART_LIMIT)]
+        if part.encoding == "base64" and not is_base64(stands):
+            data = stands
         charset = part.parameters.get("charset")
         if part.type == "text/html":
             if show:

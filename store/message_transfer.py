@@ -6,24 +6,31 @@ import binascii
 import re
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64) - {ord("=")}))
+_NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64)))
 _SPACE = b" \t\r\n"
 _UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4} [^\r\n]*\r?$")
 
 
 def decode_base64(data: bytes) -> tuple[bytes, bool]:
-    """The decoded bytes, and whether anything was wrong: foreign characters, padding inside, a cut end."""
+    """The decoded bytes, and whether anything was wrong: foreign characters, a cut end, text after the padding."""
     clean = data.translate(None, _SPACE)
     try:
         return binascii.a2b_base64(clean, strict_mode=True), False
     except (binascii.Error, ValueError):
         pass
-    clean = clean.translate(None, _NOT_BASE64)
-    out = []
-    for run in re.findall(rb"[^=]+", clean):
-        run = run[: len(run) - (len(run) % 4 == 1)]
-        out.append(binascii.a2b_base64(run + b"=" * (-len(run) % 4)))
-    return b"".join(out), True
+    try:
+        return binascii.a2b_base64(clean), True
+    except (binascii.Error, ValueError):
+        pass
+    digits = clean.translate(None, _NOT_BASE64)
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return binascii.a2b_base64(digits + b"=" * (-len(digits) % 4)), True
+
+
+def is_base64(data: bytes) -> bool:
+    """Whether text that is called base64 can have been meant as such: hardly any foreign character or inner space."""
+    clean = data.translate(None, b"\t\r\n=")
+    return len(clean) - len(clean.translate(None, _NOT_BASE64)) <= len(clean) // 50
 
 
 def base64_size(raw: bytes, start: int, end: int) -> int:

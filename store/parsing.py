@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from store.message_child import DONE, HEAD, LENGTH, READY
-from store.message_parse import parse_headers, with_line_feeds
+from store.message_parse import parse_headers
 from store.message_parsed import ParsedMessage
 
 #: Children at once, messages that one may take apart, and the size above which it is not used again.
@@ -208,7 +208,7 @@ def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
 
 
 def _headers_only(raw: bytes, failure: _ChildFailed) -> ParsedMessage:
-    parsed, _ = parse_headers(with_line_feeds(raw))
+    parsed = parse_headers(raw)
     parsed.error = (
         f"The message could not be taken apart: {failure}. Its headers and its source are there all the same."
     )
