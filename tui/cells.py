@@ -32,7 +32,7 @@ def local(ms: int, zone: tzinfo) -> datetime:
 
 
 def placed(ms: int, now: int, zone: tzinfo, width: int) -> str:
-    """When a copy was placed, in 12 cells (``24 Nov 07:41``, ``24 Nov  2024``) or 6 (``07:41``, ``24 Nov``, ``2024``)."""
+    """When a copy was placed, in 12 cells (``24 Nov 07:41``, ``24 Nov  2024``) or 6 (`` 07:41``, ``24 Nov``)."""
     when, today = local(ms, zone), local(now, zone)
     day = f"{when.day:2} {MONTHS[when.month - 1]}"
     clock = f"{when.hour:02}:{when.minute:02}"

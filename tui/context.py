@@ -1,20 +1,24 @@
-"""What every view of the console is given: the open store, who works in it, and the few things a view asks of the shell."""
+"""What every view of the console is given: the open store, who works in it, and what a view asks of the shell."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tui.tasks import Task, Work
 
 if TYPE_CHECKING:
+    from textual.screen import ModalScreen
+
     from store.catalogue import Catalogue
     from store.settings import Settings
     from store.vault import Vault
     from tui.marks import Chosen
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 #: The copy that lies `step` places after (before, where negative) another in the list, or None at its end.
@@ -51,17 +55,26 @@ class Shell(Protocol):
     def store_changed(self) -> None:
         """Take up what this console just changed in the store at once, rather than at the next poll."""
 
+    def unmark(self, ids: Collection[int]) -> None:
+        """Take the marks off copies that an action is done with."""
+
+    def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
+        """Open a window; `answered` gets what it is dismissed with."""
+
     def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
         """Ask before something that cannot be undone; `verb` names the button."""
+
+    def cannot(self, action: str) -> str | None:
+        """Why an action of the key map is not possible now, or None."""
 
 
 @dataclass
 class ConsoleContext:
     """The open store and the shell around a view.
 
-    `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory:
-    `reload_settings` in a worker, or `settings_changed` with the new ones, keeps it true. `released` says of each copy
-    that was released before by whom and when (Unix ms). `queue_length` counts deliveries that are not finished.
+    `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory,
+    kept true by the shell's polling. `released` says of each copy that was released before by whom and when (Unix ms),
+    `live` which copies have a delivery that is not finished. `save_folder` is where the last save went.
     """
 
     vault: Vault
@@ -72,8 +85,10 @@ class ConsoleContext:
     tz: tzinfo
     settings: Settings
     host: str = ""
-    released: dict[int, tuple[str, int]] = field(default_factory=dict)
+    released: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    live: Set[int] = frozenset()
     queue_length: int = 0
+    save_folder: Path = field(default_factory=Path.cwd)
 
     def notice(self, text: str, *, severity: str = "information") -> None:
         """Show a notice above the workspace."""
@@ -137,6 +152,4 @@ class ConsoleContext:
 
     def cannot(self, action: str) -> str | None:
         """Why an action (its id in the key map) is not possible now, or None if it is."""
-        from tui import actions
-
-        return actions.reason_against(self, action)
+        return self.shell.cannot(action)

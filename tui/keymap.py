@@ -1,6 +1,6 @@
 """The console's keys as data: one table, from which the bindings, the footer, the help and the palette are made.
 
-A user's own file (``$MAILHOLD_KEYS``, else ``$XDG_CONFIG_HOME/mailhold/keys.toml``) gives other keys to an action by its id::
+A user's own file (``$MAILHOLD_KEYS``, else ``$XDG_CONFIG_HOME/mailhold/keys.toml``) gives other keys to an action::
 
     [keys]
     deliver = "r"
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.keys import format_key
 
 from store.errors import UsageError
@@ -29,7 +29,8 @@ class Scope(StrEnum):
     LIST = "Message list"
     VIEW = "Message view"
     TREE = "Console tree"
-    PAGE = "Monitoring, Message queue, Events, Settings"
+    QUEUE = "Message queue"
+    PAGE = "Monitoring, Events, Settings"
     FILTER = "Filter line"
     APP = "Everywhere"
 
@@ -49,7 +50,7 @@ class Key(NamedTuple):
     palette: bool = True
 
 
-_L, _V, _T, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.PAGE, Scope.APP
+_L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
 
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
@@ -69,6 +70,7 @@ KEYS: tuple[Key, ...] = (
     Key("unmark-all", "ctrl+t", "unmark_all", "", "Take all marks away", _L),
     Key("copy", "y", "copy", "", "Copy an address, the subject or an id to the clipboard", _L),
     Key("clear-filter", "escape", "back", "", "Clear the filter", _L),
+    Key("leave", "q", "leave", "", "Quit", _L, False),
     Key("up", "k,up", "cursor(-1)", "", "Up", _L, False),
     Key("down", "j,down", "cursor(1)", "", "Down", _L, False),
     Key("page-up", "pageup,ctrl+b", "page(-1)", "", "Page up", _L, False),
@@ -85,8 +87,9 @@ KEYS: tuple[Key, ...] = (
     Key("view-previous", "p", "neighbour(-1)", "Previous", "Previous copy", _V),
     Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
-    Key("retry", "r", "retry", "Retry", "Send a delivery again", _P, False),
-    Key("cancel-delivery", "c", "cancel_delivery", "Cancel delivery", "Cancel a delivery", _P, False),
+    Key("retry", "r", "retry", "Retry", "Send the delivery at the cursor again", _Q),
+    Key("cancel-delivery", "c", "cancel_delivery", "Cancel delivery", "Cancel the delivery at the cursor", _Q),
+    Key("queue-back", "escape,q", "to_list", "To messages list", "Back to the message list", _Q, False),
     Key("page-back", "escape,q", "to_list", "To messages list", "Back to the message list", _P, False),
     Key("tree-up", "k,up", "cursor(-1)", "", "Up", _T, False),
     Key("tree-down", "j,down", "cursor(1)", "", "Down", _T, False),
@@ -130,11 +133,17 @@ def keys_of(scope: Scope) -> list[Key]:
     return [key for key in KEYS if key.scope is scope]
 
 
-def bindings(scope: Scope) -> list[Binding]:
-    """What a widget of that scope binds."""
+def name_of(action: str) -> str:
+    """An action without its arguments: ``cursor`` of ``cursor(-1)``."""
+    return action.partition("(")[0]
+
+
+def bindings(scope: Scope, *, only: Container[str] = (), but: Container[str] = ()) -> list[BindingType]:
+    """What a widget of that scope binds: all its actions, or `only` those, or all `but` those (names of actions)."""
     return [
         Binding(key.keys, key.action, key.text, show=bool(key.label), tooltip=key.text, id=key.id)
         for key in keys_of(scope)
+        if (not only or name_of(key.action) in only) and name_of(key.action) not in but
     ]
 
 
@@ -193,8 +202,8 @@ def default_path() -> Path:
 def load(path: Path | None = None) -> Keymap:
     """The key map with the user's file on top; no file is no change.
 
-    Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or gives
-    two actions of one scope the same key.
+    Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or
+    gives two actions of one scope the same key.
     """
     path = path or default_path()
     try:

@@ -6,9 +6,12 @@ later is never in it) but for those taken out again, and then the ids that were 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
+
+#: How many answers a frozen filter remembers.
+_KNOWN = 20_000
 
 
 class Matches(Protocol):
@@ -20,44 +23,84 @@ class Matches(Protocol):
     @property
     def partial(self) -> bool: ...
 
-    def __contains__(self, copy_id: int, /) -> bool: ...
+    @property
+    def high_water(self) -> int: ...
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]: ...
+
+    def among(self, ids: Iterable[int]) -> set[int]: ...
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """Everything that a filter matched at one moment. `again` finds it once more, for one that was partial then."""
+    """Everything that a filter matched at one moment, up to `high_water`.
+
+    `again` finds it once more for one that was partial then (with True: after waiting until it no longer is); `beyond`
+    says how many of the matches have a higher id than the high water.
+    """
 
     matches: Matches
     high_water: int
-    again: Callable[[], Matches]
+    again: Callable[[bool], Matches]
+    beyond: int = 0
+    _known: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def count(self) -> int:
+        """How many copies it holds; while it is partial, those that were found so far."""
+        return self.matches.count - self.beyond
 
     def __contains__(self, copy_id: int) -> bool:
-        return copy_id <= self.high_water and copy_id in self.matches
+        known = self._known.get(copy_id)
+        return self.learn((copy_id,))[copy_id] if known is None else known
+
+    def learn(self, ids: Collection[int]) -> dict[int, bool]:
+        """Look up these at once (one look at the catalogue costs more than an id); pages are asked again."""
+        held = self.matches.among(ids)
+        answers = {copy_id: copy_id <= self.high_water and copy_id in held for copy_id in ids}
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        self._known.update(answers)
+        return answers
+
+    def knows(self, copy_id: int) -> bool:
+        """True where asking for this one costs nothing."""
+        return copy_id in self._known
 
     def ids(self) -> list[int]:
         """The ids in the filter's order; takes time, so call it in a worker."""
-        matches = self.again() if self.matches.partial else self.matches
+        matches = self.again(True) if self.matches.partial else self.matches
         return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water]
+
+    def fuller(self) -> Frozen:
+        """The same after more of the catalogue was read; takes time, so call it in a worker."""
+        matches = self.again(False)
+        beyond = 0
+        if matches.high_water > self.high_water:
+            beyond = sum(copy_id > self.high_water for copy_id in matches.ids())
+        return Frozen(matches, self.high_water, self.again, beyond)
 
 
 @dataclass(frozen=True)
 class Chosen:
     """What an action works on: the marks, or the cursor's row where there are none.
 
-    `ids` finds them (in a worker: it may take time). `marked` is False for the cursor's row.
+    `ids` finds them (in a worker: it may take time). `shown` is what the list shows, to say how many lie outside.
     """
 
     count: int
     ids: Callable[[], list[int]]
-    marked: bool = False
+    shown: Matches | None = None
 
     @classmethod
     def of(cls, ids: Iterable[int]) -> Chosen:
         """Just these ids."""
         fixed = list(ids)
         return cls(len(fixed), lambda: fixed)
+
+    def outside(self, ids: Collection[int]) -> int:
+        """How many of these ids the list's filter does not show; takes time, so call it in a worker."""
+        return 0 if self.shown is None else len(ids) - len(self.shown.among(ids))
 
 
 @dataclass
@@ -77,7 +120,7 @@ class Marks:
     @property
     def count(self) -> int:
         """How many copies are marked; while a frozen filter is partial, those that were found so far."""
-        frozen = self.frozen.matches.count - len(self.excluded) if self.frozen else 0
+        frozen = self.frozen.count - len(self.excluded) if self.frozen else 0
         return frozen + len(self.included)
 
     def __bool__(self) -> bool:
@@ -90,19 +133,25 @@ class Marks:
 
     def add(self, ids: Iterable[int]) -> None:
         """Mark these."""
-        for copy_id in ids:
-            self.excluded.discard(copy_id)
-            if self.frozen is None or copy_id not in self.frozen:
-                self.included.add(copy_id)
+        fixed = list(ids)
+        held = self._held(fixed)
+        self.excluded.difference_update(fixed)
+        self.included.update(copy_id for copy_id in fixed if copy_id not in held)
         self.version += 1
 
     def remove(self, ids: Iterable[int]) -> None:
         """Take the mark off these. Also for copies that were deleted: they count no longer."""
-        for copy_id in ids:
-            self.included.discard(copy_id)
-            if self.frozen is not None and copy_id in self.frozen:
-                self.excluded.add(copy_id)
+        fixed = list(ids)
+        self.included.difference_update(fixed)
+        self.excluded |= self._held(fixed)
         self.version += 1
+
+    def _held(self, ids: list[int]) -> set[int]:
+        """Those that the frozen filter holds."""
+        if self.frozen is None:
+            return set()
+        high_water = self.frozen.high_water
+        return {copy_id for copy_id in self.frozen.matches.among(ids) if copy_id <= high_water}
 
     def toggle(self, copy_id: int) -> bool:
         """Mark or unmark one; True if it is marked now."""
@@ -110,19 +159,21 @@ class Marks:
         (self.add if marked else self.remove)((copy_id,))
         return marked
 
-    def add_all(self, frozen: Frozen) -> None:
-        """Mark everything a filter matches. Marks outside of it stay; another frozen filter is listed out once."""
-        if self.frozen is not None:
-            self.included.update(copy_id for copy_id in self.frozen.ids() if copy_id not in self.excluded)
+    def add_all(self, frozen: Frozen, *, before_ids: Collection[int] = ()) -> None:
+        """Mark everything a filter matches. Marks outside of it stay.
+
+        `before_ids` are the ids of the filter that was frozen before, which is listed out (in a worker).
+        """
+        self.included.update(copy_id for copy_id in before_ids if copy_id not in self.excluded)
         self.frozen = frozen
         self.excluded.clear()
-        self.included = {copy_id for copy_id in self.included if copy_id not in frozen}
+        self.included -= self._held(list(self.included))
         self.version += 1
 
-    def refreeze(self, matches: Matches) -> None:
-        """Take the fuller result of the frozen filter, found after more of the catalogue was there."""
-        if self.frozen is not None:
-            self.frozen = Frozen(matches, self.frozen.high_water, self.frozen.again)
+    def refreeze(self, before: Frozen, fuller: Frozen) -> None:
+        """Take the fuller result of the frozen filter, unless the marks are no longer those it was made for."""
+        if self.frozen is before:
+            self.frozen = fuller
             self.version += 1
 
     def clear(self) -> None:
@@ -132,12 +183,12 @@ class Marks:
         self.frozen = None
         self.version += 1
 
-    def chosen(self) -> Chosen:
-        """The marks of this moment, for an action: later marking does not change it."""
+    def chosen(self, shown: Matches | None = None) -> Chosen:
+        """The marks of this moment, for an action: later marking does not change it. `shown` as in `Chosen`."""
         frozen, excluded, included = self.frozen, set(self.excluded), sorted(self.included, reverse=True)
 
         def ids() -> list[int]:
             first = [copy_id for copy_id in frozen.ids() if copy_id not in excluded] if frozen else []
             return first + included
 
-        return Chosen(self.count, ids, marked=True)
+        return Chosen(self.count, ids, shown)

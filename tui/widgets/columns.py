@@ -15,6 +15,13 @@ SHORT_ENGINES = {
     Engine.BLACK_LIST: "Black list",
 }
 
+#: Statuses in at most 14 cells, where their own labels are longer.
+SHORT_STATUSES = {
+    Status.PROBABLY_INFECTED: "Prob. infected",
+    Status.BANNED_FILE_NAME: "Banned name",
+    Status.BANNED_FILE_FORMAT: "Banned format",
+}
+
 #: Statuses that threaten whoever opens the message by what it asks of them.
 RISKY = frozenset({Status.PHISHING, Status.MALICIOUS_LINK, Status.ENCRYPTED, Status.CORRUPTED})
 #: Statuses that a rule of the house gave.
@@ -28,6 +35,11 @@ def severity(status: Status | None) -> str:
     if status in RISKY:
         return "risk"
     return "policy" if status in POLICY else "bulk"
+
+
+def status_label(status: Status, width: int) -> str:
+    """A status in so many cells: its own label where it fits."""
+    return status.label if len(status.label) <= width else SHORT_STATUSES.get(status, status.label)
 
 
 class Column(NamedTuple):
@@ -65,10 +77,10 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
         status = _Want("status", "Status", 18, sort="engine")
         return [mark, placed, sign, engine, status, from_, to, subject, size, rule], 2
     if width >= 92:
-        status = _Want("status", "Status", 17 if width >= 104 else 13, sort="engine")
+        status = _Want("status", "Status", 18 if width >= 110 else 14, sort="engine")
         return [mark, placed, sign, status, from_, to, subject, size, rule], 2 if width >= 112 else 1
     if width >= 68:
-        return [mark, placed, sign, _Want("status", "Status", 12, sort="engine"), from_, to, subject, size], 1
+        return [mark, placed, sign, _Want("status", "Status", 14, sort="engine"), from_, to, subject, size], 1
     if width >= 44:
         return [mark, placed, sign, _Want("status", "Status", 9, sort="engine"), from_, subject], 1
     return [mark, placed, sign, from_, subject], 1

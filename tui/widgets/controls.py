@@ -95,8 +95,7 @@ class Choice(Widget, can_focus=True):
     DEFAULT_CSS = """
     Choice {
         width: auto; height: 1;
-        & > .choice--chosen { text-style: none; }
-        &:focus > .choice--chosen { color: $accent; text-style: reverse; }
+        & > .choice--chosen { color: $accent; text-style: reverse; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"choice--chosen"}
@@ -129,7 +128,7 @@ class Choice(Widget, can_focus=True):
         parts: list[str | Content] = []
         for place, option in enumerate(self.options):
             text = Content(f"({'•' if place == self.index else ' '}) {option}")
-            parts += [text.stylize(chosen) if place == self.index else text, "  "]
+            parts += [text.stylize(chosen) if place == self.index and self.has_focus else text, "  "]
         return Content.assemble(*parts[:-1])
 
     def watch_index(self, index: int) -> None:
@@ -162,7 +161,7 @@ class Field(Input, inherit_css=False):
     DEFAULT_CSS = """
     Field {
         width: 1fr; height: 1; background: $panel; color: $foreground; scrollbar-size-horizontal: 0; pointer: text;
-        border-left: vkey $foreground 50%; border-right: vkey $foreground 50%;
+        border-left: vkey $text-disabled; border-right: vkey $text-disabled;
         &>.input--cursor { text-style: reverse; }
         &>.input--selection { background: $input-selection-background; color: $input-selection-foreground; }
         &>.input--placeholder, &>.input--suggestion { color: $text-disabled; }

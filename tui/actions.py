@@ -1,0 +1,322 @@
+"""Deliver, Delete, Save and Backup settings: each looks at what was chosen, asks in its window, does it, and reports.
+
+The looking and the doing run in threads; the windows only ask, and `store` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store import notices
+from tui.marks import Chosen
+from tui.tasks import Cancelled, Progress
+from tui.words import copies as copies_words
+
+if TYPE_CHECKING:
+    from store.deleting import DeleteResult
+    from store.delivery.queue import Recipient, ReleaseResult
+    from store.records import Copy
+    from store.saving import SaveResult
+    from store.settings import Settings
+    from tui.context import ConsoleContext
+    from tui.dialogs.deliver import DeliverChoice
+
+#: A window lists no more recipients than this; the rest are counted.
+_LISTED = 500
+_PAGE = 500
+#: Looking at more copies than this shows a progress bar.
+_MANY = 2_000
+
+NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
+NOTHING = "There is no message copy to work on."
+
+
+def reason_against(context: ConsoleContext, action: str) -> str | None:
+    """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
+    if action in ("deliver", "view-deliver") and not context.settings.relay:
+        return NO_RELAY
+    return None
+
+
+@dataclass
+class Looked:
+    """What was found out about the chosen copies before a window asks."""
+
+    ids: list[int]
+    outside: int = 0
+    dangerous: int = 0
+    released: int = 0
+    live: int = 0
+    addresses: int = 0
+    recipients: list[Recipient] = field(default_factory=list)
+    cancelled: bool = False
+
+
+def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
+    """Ask to whom, then place the copies in the queue for delivery."""
+    if reason := reason_against(context, "deliver"):
+        context.notice(reason, severity="warning")
+        return
+    _look(
+        context, _chosen(chosen), "Reading recipients", _look_recipients, lambda looked: _ask_deliver(context, looked)
+    )
+
+
+def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
+    from tui.dialogs.deliver import DeliverDialog
+
+    def answered(choice: DeliverChoice | None) -> None:
+        if choice is not None:
+            _do_deliver(context, looked.ids, choice)
+
+    dialog = DeliverDialog(
+        looked.recipients,
+        copies=len(looked.ids),
+        address_count=looked.addresses,
+        dangerous=looked.dangerous,
+        infected_allowed=context.settings.allow_infected,
+        released=looked.released,
+        outside=looked.outside,
+    )
+    context.shell.ask(dialog, answered)
+
+
+def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, bool]:
+        from store.delivery.queue import release
+
+        result = release(
+            context.vault,
+            ids,
+            original=choice.original,
+            additional=choice.additional,
+            left_out=choice.left_out,
+            operator=context.operator,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        return result, cancelled()
+
+    def done(answer: tuple[ReleaseResult, bool]) -> None:
+        result, stopped = answer
+        _say(
+            context, "Deliver message", ids, len(result.queued), result.refused, stopped, notices.delivered, "delivered"
+        )
+        refused = {copy_id for copy_id, _ in result.refused}
+        if not stopped:
+            context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
+        context.shell.store_changed()
+
+    context.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
+
+
+def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
+    """Ask, then delete; `then` runs where any copy was deleted."""
+    _look(context, _chosen(chosen), "Reading", _look_live, lambda looked: _ask_delete(context, looked, then))
+
+
+def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None] | None) -> None:
+    from tui.dialogs.delete import DeleteDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            _do_delete(context, looked.ids, then)
+
+    context.shell.ask(DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live), answered)
+
+
+def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
+        from store.audit import record_event
+
+        result = context.vault.delete(ids, operator=context.operator, progress=progress, cancelled=cancelled)
+        if result.deleted:
+            record_event(context.vault, "delete", operator=context.operator, copies=result.deleted)
+        return result, cancelled()
+
+    def done(answer: tuple[DeleteResult, bool]) -> None:
+        result, stopped = answer
+        gone = "it was deleted or rotated away before"
+        failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
+        _say(context, "Delete message(s)", ids, len(result.deleted), failed, stopped, notices.deleted, "deleted")
+        context.shell.unmark([*result.deleted, *result.missing])
+        context.shell.store_changed()
+        if then is not None and result.deleted:
+            then()
+
+    context.run_task(f"Deleting {copies_words(len(ids))}", work, done)
+
+
+def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
+    """Ask for the folder, then save each copy to a file of its own there."""
+    _look(context, _chosen(chosen), "Reading", _look_dangerous, lambda looked: _ask_save(context, looked))
+
+
+def _ask_save(context: ConsoleContext, looked: Looked) -> None:
+    from tui.dialogs.save import SaveDialog
+
+    def answered(folder: Path | None) -> None:
+        if folder is not None:
+            context.save_folder = folder
+            _do_save(context, looked.ids, folder)
+
+    dialog = SaveDialog(len(looked.ids), folder=context.save_folder, dangerous=looked.dangerous, outside=looked.outside)
+    context.shell.ask(dialog, answered)
+
+
+def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[SaveResult, bool]:
+        from store.audit import record_event
+        from store.saving import save_copies
+
+        result = save_copies(context.vault, ids, folder, progress=progress, cancelled=cancelled)
+        saved = [copy_id for copy_id, _ in result.saved]
+        if saved:
+            record_event(context.vault, "save", operator=context.operator, copies=saved, detail=f"to {folder}")
+        return result, cancelled()
+
+    def done(answer: tuple[SaveResult, bool]) -> None:
+        result, stopped = answer
+
+        def said(count: int) -> str:
+            if count == 1:
+                return f"Message has been saved to {result.saved[0][1]}"
+            return f"{count:,} messages have been saved to {folder}"
+
+        _say(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
+        context.shell.store_changed()
+
+    context.run_task(f"Saving {copies_words(len(ids))}", work, done)
+
+
+def backup_settings(context: ConsoleContext) -> None:
+    """Open the Backup settings window, and write what it answers."""
+    from tui.dialogs.backup_settings import BackupSettingsDialog
+
+    def answered(settings: Settings | None) -> None:
+        if settings is not None and settings != context.settings:
+            _write_settings(context, settings)
+
+    def ask(used: int) -> None:
+        context.shell.ask(BackupSettingsDialog(context.settings, used_bytes=used), answered)
+
+    context.background(lambda: context.vault.usage().used_bytes, ask, group="look")
+
+
+def _write_settings(context: ConsoleContext, settings: Settings) -> None:
+    def work(progress: Progress, cancelled: Cancelled) -> None:
+        from store.settings import write_settings
+
+        write_settings(context.vault, settings, operator=context.operator)
+
+    def done(_: None) -> None:
+        context.settings_changed(settings)
+        context.notice("Backup settings have been changed")
+
+    context.run_task("Changing Backup settings", work, done)
+
+
+# -- looking at what was chosen, before asking
+
+
+def _chosen(chosen: Chosen | Sequence[int]) -> Chosen:
+    return chosen if isinstance(chosen, Chosen) else Chosen.of(chosen)
+
+
+def _look(
+    context: ConsoleContext,
+    chosen: Chosen,
+    title: str,
+    look: Callable[[ConsoleContext, Looked, Progress, Cancelled], None],
+    ask: Callable[[Looked], None],
+) -> None:
+    """Find the ids and what the window needs to say of them, in a thread; then ask."""
+    if not chosen.count:
+        context.notice(NOTHING, severity="warning")
+        return
+
+    def work(progress: Progress, cancelled: Cancelled) -> Looked:
+        looked = Looked(chosen.ids())
+        looked.outside = chosen.outside(looked.ids)
+        look(context, looked, progress, cancelled)
+        looked.cancelled = cancelled()
+        return looked
+
+    def done(looked: Looked) -> None:
+        if looked.cancelled:
+            context.notice("Cancelled: nothing was done.")
+        elif not looked.ids:
+            context.notice(NOTHING, severity="warning")
+        else:
+            ask(looked)
+
+    if chosen.count > _MANY:
+        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done)
+    else:
+        context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
+
+
+def _pages(
+    context: ConsoleContext, ids: Sequence[int], progress: Progress, cancelled: Cancelled
+) -> Iterator[list[Copy]]:
+    for start in range(0, len(ids), _PAGE):
+        if cancelled():
+            return
+        yield context.vault.get_many(ids[start : start + _PAGE])
+        progress(min(start + _PAGE, len(ids)), len(ids))
+
+
+def _look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    from store.delivery.queue import recipients_of
+
+    found: dict[str, Recipient] = {}
+    addresses: set[str] = set()
+    for page in _pages(context, looked.ids, progress, cancelled):
+        for copy in page:
+            looked.dangerous += copy.record.dangerous
+            looked.released += copy.id in context.released
+            for recipient in recipients_of(copy):
+                addresses.add(recipient.address)
+                if len(found) < _LISTED:
+                    found.setdefault(recipient.address, recipient)
+    looked.recipients, looked.addresses = list(found.values()), len(addresses)
+
+
+def _look_live(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    looked.live = len(context.live & set(looked.ids)) if context.live else 0
+
+
+def _look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    for page in _pages(context, looked.ids, progress, cancelled):
+        looked.dangerous += sum(copy.record.dangerous for copy in page)
+
+
+# -- saying what was done
+
+
+def _say(
+    context: ConsoleContext,
+    title: str,
+    ids: Sequence[int],
+    done: int,
+    failed: Iterable[tuple[int, str]],
+    stopped: bool,
+    said: Callable[[int], str],
+    verb: str,
+) -> None:
+    """The notice of what was done, and a window with what was not and why."""
+    failures = list(failed)
+    left = len(ids) - done - len(failures)
+    if stopped and left > 0:
+        context.notice(
+            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached", severity="warning"
+        )
+    elif done:
+        context.notice(said(done))
+    if failures:
+        from tui.dialogs.report import ReportDialog
+
+        context.shell.ask(ReportDialog(title, done, verb, failures), lambda _: None)

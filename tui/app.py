@@ -1,0 +1,195 @@
+"""The console's app: it wires the store, the screens and the threads together, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from store.settings import Settings
+from tui import keymap as keys
+from tui.background import Background
+from tui.cells import local_zone, now_ms
+from tui.context import ConsoleContext, Neighbour
+from tui.follow import Facts, Follower
+from tui.palette import ActionProvider
+from tui.screens.main import MainScreen
+from tui.tasks import Task, TaskRunner, explain
+from tui.theme import DARK, SIXTEEN, THEMES
+
+if TYPE_CHECKING:
+    from store.catalogue import Catalogue
+    from store.vault import Vault
+
+A = TypeVar("A")
+
+#: How often the store is asked whether anything changed, in seconds.
+POLL = 0.3
+
+
+class MailholdApp(App[None]):
+    """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's)."""
+
+    TITLE = "Mailhold"
+    COMMANDS: ClassVar[set[Any]] = {ActionProvider}
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit")]
+    COMMAND_PALETTE_BINDING = "f2"
+    NOTIFICATION_TIMEOUT = 4
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        catalogue: Catalogue | None = None,
+        operator: str = "",
+        clock: Callable[[], int] = now_ms,
+        tz: tzinfo | None = None,
+        host: str | None = None,
+    ) -> None:
+        super().__init__()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = SIXTEEN.name if self.console.color_system == "standard" else DARK.name
+        for name in set(self.available_themes) - {theme.name for theme in THEMES}:
+            self.unregister_theme(name)
+        self._key_problem = ""
+        try:
+            self.keys = keys.load()
+        except keys.KeymapError as error:
+            self.keys, self._key_problem = keys.Keymap(), str(error)
+        self.set_keymap(self.keys.overrides)
+        if catalogue is None:
+            from store.catalogue import Catalogue
+
+            catalogue = Catalogue(vault)
+        self.vault = vault
+        self.catalogue = catalogue
+        self.context = ConsoleContext(
+            vault=vault,
+            catalogue=catalogue,
+            shell=self,
+            operator=operator,
+            clock=clock,
+            tz=tz or local_zone(),
+            settings=Settings(),
+            host=socket.getfqdn() if host is None else host,
+        )
+        self.tasks = TaskRunner(self._tasks_changed, lambda error: self.show_notice(explain(error), severity="error"))
+        self._threads = Background(self._hand)
+        self._follower = Follower(vault, catalogue)
+        self._poll_failed = False
+        self._worker: Any = None
+        self.main = MainScreen(self.context, self.keys, self.tasks)
+
+    def get_default_screen(self) -> MainScreen:
+        return self.main
+
+    def _hand(self, receive: Callable[[Any], None], what: Any) -> None:
+        self.call_later(receive, what)
+
+    def on_ready(self) -> None:
+        self.catalogue.start()
+        self._poll()
+        self.set_interval(POLL, self._poll)
+        if self._key_problem:
+            self.show_notice(self._key_problem, severity="warning")
+
+    def on_unmount(self) -> None:
+        self.tasks.shut_down()
+        self._threads.stop()
+        if self._worker is not None:
+            self._worker.stop()
+        self.catalogue.close()
+
+    # -- following the store
+
+    def _poll(self) -> None:
+        if not self._threads.busy("follow"):
+            self._threads.start(self._follower.poll, self._take_facts, self._poll_error, "follow")
+
+    def _poll_error(self, error: Exception) -> None:
+        if not self._poll_failed:
+            self._poll_failed = True
+            self.show_notice(explain(error), severity="error")
+
+    def _take_facts(self, facts: Facts | None) -> None:
+        self._poll_failed = False
+        if facts is not None:
+            self.main.take_facts(facts)
+            self._run_worker_if_wanted(facts)
+
+    def _run_worker_if_wanted(self, facts: Facts) -> None:
+        """Deliver from here where a relay is set and something waits: a lease keeps two workers off one delivery."""
+        if self._worker is None and facts.settings.relay and facts.queue_length:
+            from store.delivery.worker import start_worker_thread
+
+            self._worker = start_worker_thread(self.vault, f"console {self.context.operator}".strip())
+
+    # -- what views ask for (tui.context.Shell)
+
+    def show_notice(self, text: str, *, severity: str = "information") -> None:
+        self.main.show_notice(text, severity)
+
+    def start_task(self, task: Task[Any]) -> None:
+        self.tasks.start(task)
+
+    def start_background(
+        self,
+        work: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_error: Callable[[Exception], None] | None,
+        group: str,
+    ) -> None:
+        def failed(error: Exception) -> None:
+            self.show_notice(explain(error), severity="error")
+
+        self._threads.start(work, on_done, on_error or failed, group)
+
+    def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
+        self.main.open_copy(copy_id, neighbour)
+
+    def close_copy(self) -> None:
+        self.main.close_copy()
+
+    def go(self, place: str) -> None:
+        self.main.show_place(place, focus=True)
+
+    def store_changed(self) -> None:
+        self._poll()
+
+    def unmark(self, ids: Collection[int]) -> None:
+        self.main.backup.list.forget(ids)
+
+    def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
+        self.push_screen(dialog, answered)
+
+    def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
+        from tui.dialogs.confirm import ConfirmDialog
+
+        self.push_screen(ConfirmDialog(verb, question, verb), lambda yes: on_yes() if yes else None)
+
+    def cannot(self, action: str) -> str | None:
+        return self.main.cannot(action)
+
+    def _tasks_changed(self) -> None:
+        self.main.tasks_changed()
+
+    def idle(self) -> bool:
+        """True while no thread works for the console; tests wait for it."""
+        return not self._threads.busy() and not self.tasks.running
+
+    def _fatal_error(self) -> None:
+        """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""
+        if "debug" in self.features:
+            super()._fatal_error()
+        else:
+            name = type(self._exception).__name__ if self._exception else "unknown"
+            self.panic(
+                f"The console had to stop because of a defect in it ({name}). Nothing in Backup was changed by that; "
+                "work that was running stopped at a safe place. Start the console again."
+            )

@@ -1,0 +1,94 @@
+"""Short work of the console in threads: the newest request of a group wins; its result comes back to the event loop.
+
+A group has one thread, so its work never overlaps; while it is busy only the newest request waits, and the result of
+one that was overtaken is dropped. So a burst of keystrokes costs at most two queries, and a stale answer never shows.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Hand = Callable[[Callable[[Any], None], Any], None]
+
+
+class _Request(NamedTuple):
+    number: int
+    work: Callable[[], Any]
+    on_done: Callable[[Any], None]
+    on_error: Callable[[Exception], None]
+
+
+class _Group:
+    """One thread and the newest request it has not begun."""
+
+    def __init__(self, name: str, hand: Hand) -> None:
+        self._hand = hand
+        self._newest = 0
+        self._lock = threading.Lock()
+        self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self.busy = 0
+        threading.Thread(target=self._run, name=f"console {name}", daemon=True).start()
+
+    def start(
+        self, work: Callable[[], Any], on_done: Callable[[Any], None], on_error: Callable[[Exception], None]
+    ) -> None:
+        with self._lock:
+            self._newest += 1
+            self.busy += 1
+            self._waiting.put(_Request(self._newest, work, on_done, on_error))
+
+    def stop(self) -> None:
+        self._waiting.put(None)
+
+    def _run(self) -> None:
+        while (request := self._waiting.get()) is not None:
+            if request.number == self._newest:
+                try:
+                    result = request.work()
+                except Exception as error:  # reaches the user as a notice
+                    self._hand(self._deliver, (request, request.on_error, error))
+                    continue
+                self._hand(self._deliver, (request, request.on_done, result))
+            else:
+                with self._lock:
+                    self.busy -= 1
+
+    def _deliver(self, what: tuple[_Request, Callable[[Any], None], Any]) -> None:
+        request, receiver, result = what
+        with self._lock:
+            self.busy -= 1
+        if request.number == self._newest:
+            receiver(result)
+
+
+class Background:
+    """The groups. `hand` calls a function with one argument on the event loop, from any thread, and never blocks."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+        self._groups: dict[str, _Group] = {}
+
+    def start(
+        self,
+        work: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_error: Callable[[Exception], None],
+        group: str,
+    ) -> None:
+        """Run `work` in the group's thread; see the module. Called on the event loop's thread."""
+        if group not in self._groups:
+            self._groups[group] = _Group(group, self._hand)
+        self._groups[group].start(work, on_done, on_error)
+
+    def busy(self, group: str | None = None) -> bool:
+        """True while anything of the group (of any group) runs or waits to be handed over."""
+        groups = self._groups.values() if group is None else filter(None, [self._groups.get(group)])
+        return any(one.busy for one in groups)
+
+    def stop(self) -> None:
+        """Let every thread end when it is done with what it does."""
+        for group in self._groups.values():
+            group.stop()

@@ -1,0 +1,27 @@
+"""The window that asks what of a copy goes to the clipboard."""
+
+from __future__ import annotations
+
+from store.records import Row
+from tui.dialogs.picker import Pick, PickDialog
+from tui.safe import safe
+
+_LONGEST = 2_000
+
+
+class CopyDialog(PickDialog[str]):
+    """Answers the picked field's text, made safe: a clipboard is pasted into terminals too."""
+
+    heading = "Copy to the clipboard"
+
+    def __init__(self, row: Row) -> None:
+        fields = (
+            ("f", "From", row.from_),
+            ("t", "To", row.to),
+            ("s", "Subject", row.subject),
+            ("m", "Message-ID", row.message_id),
+            ("a", "MTA-Message-ID", row.mta_message_id),
+            ("i", "Copy id", str(row.id)),
+        )
+        texts = [(letter, label, safe(text, max_len=_LONGEST)) for letter, label, text in fields]
+        super().__init__([Pick(letter, label, text, text) for letter, label, text in texts if text])

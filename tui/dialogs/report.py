@@ -1,0 +1,53 @@
+"""What a bulk action did not do, copy by copy, with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.dialogs.base import Dialog
+from tui.safe import safe
+from tui.widgets.controls import PushButton
+from tui.words import copies, counted
+
+_LISTED = 1_000
+
+
+class ReportDialog(Dialog[None]):
+    """Names each copy of `failures` (id, reason) with its reason; `done` copies were `verb` (deleted, saved…)."""
+
+    DEFAULT_CSS = """
+    ReportDialog { #reasons { height: auto; } }
+    """
+    first_focus = "#ok"
+
+    def __init__(self, title: str, done: int, verb: str, failures: Sequence[tuple[int, str]]) -> None:
+        super().__init__()
+        self.title_text = title
+        self.done = done
+        self.verb = verb
+        self.failures = failures
+
+    def body(self) -> Iterable[Widget]:
+        failed = counted(len(self.failures), "was not", "were not")
+        yield Static(f"{copies(self.done)} {self.verb}, {failed} {self.verb}:", markup=False)
+        reasons = Counter(reason for _, reason in self.failures)
+        lines = []
+        for reason in reasons:
+            ids = [copy_id for copy_id, why in self.failures if why == reason]
+            shown = ", ".join(f"{copy_id:,}" for copy_id in ids[:_LISTED]) + (", …" if len(ids) > _LISTED else "")
+            lines.append(f"▲ {safe(reason)}\n  {'copy' if len(ids) == 1 else 'copies'} {shown}")
+        yield Static("\n".join(lines), markup=False, id="reasons", classes="gap")
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("OK", mnemonic="o", id="ok")
+
+    def on_mount(self) -> None:
+        self.query_one("#dialog").border_title = self.title_text
+        super().on_mount()
+
+    def accept(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,324 @@
+"""The Backup section: the filter, always in sight, and the list of message copies."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from store.catalogue_sort import NEWEST, Sort, SortKey
+from store.errors import FilterError
+from store.filters import MessageFilter, Period, parse, print_filter
+from store.verdicts import Engine
+from tui.cells import zone_name
+from tui.context import ConsoleContext
+from tui.follow import Facts
+from tui.keymap import Scope, bindings
+from tui.marks import Chosen, Frozen
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.list_header import Line, ListHeader
+from tui.widgets.message_list import MOVES, MessageList
+from tui.widgets.pages import Pages, Result
+
+#: Sort keys whose first order is downward: the newest and the largest come first.
+_DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
+
+
+class BackupView(Widget):
+    """The message list with its filter. What the filter line says is what is listed, and where the tree is."""
+
+    DEFAULT_CSS = """
+    BackupView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > MessageList { height: 1fr; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, but=MOVES)
+    scope = Scope.LIST
+    title = "Backup"
+
+    class Filtered(Message):
+        """The filter changed."""
+
+        def __init__(self, flt: MessageFilter) -> None:
+            super().__init__()
+            self.filter = flt
+
+    class Quit(Message):
+        """The user wants to leave the console."""
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(id="backup")
+        self.context = context
+        self.filter = MessageFilter()
+        self.sort = NEWEST
+        self.loading_share = ""
+        self._fresh = True
+        self._problem = ""
+
+    def compose(self) -> ComposeResult:
+        yield FilterLine(id="filter")
+        yield Line()
+        yield ListHeader(id="list-header")
+        yield MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+
+    def on_mount(self) -> None:
+        self.list = self.query_one(MessageList)
+        self.line = self.query_one(FilterLine)
+        self.header = self.query_one(ListHeader)
+        self._query()
+
+    def focus_main(self) -> None:
+        """Give the list the focus."""
+        self.list.focus()
+
+    # -- the filter and the result
+
+    def set_filter(self, flt: MessageFilter, *, text: str | None = None) -> None:
+        """Show what a filter matches. `text` is what the user typed for it, else the filter line is rewritten."""
+        self._problem = ""
+        if text is None:
+            self.line.show_text(print_filter(flt, tz=self.context.tz))
+        if flt == self.filter:
+            self._show_counts()
+            return
+        # Clearing keeps the copy at the cursor: what was found is then seen among its neighbours.
+        self._fresh = self._fresh or not flt.is_empty
+        self.filter = flt
+        self.post_message(self.Filtered(flt))
+        self._query()
+
+    def set_engine(self, engine: Engine | None) -> None:
+        """Narrow the filter to one engine, or to none (all messages)."""
+        engines = frozenset() if engine is None else frozenset({engine})
+        self.set_filter(msgspec.structs.replace(self.filter, engines=engines, not_engines=frozenset()))
+
+    @property
+    def engine(self) -> Engine | None:
+        """The one engine that the filter is narrowed to."""
+        return next(iter(self.filter.engines)) if len(self.filter.engines) == 1 else None
+
+    def set_sort(self, sort: Sort) -> None:
+        """Sort the list; it goes to its first row."""
+        self.sort = sort
+        self.header.sort = (sort.key.value, sort.descending)
+        self._fresh = True
+        self._query()
+
+    def sort_by(self, key: SortKey) -> None:
+        """Sort by a column, or turn the order round where it is sorted by it already."""
+        same = self.sort.key is key
+        self.set_sort(Sort(key, not self.sort.descending if same else key in _DOWNWARD))
+
+    @property
+    def count(self) -> int:
+        """How many copies are listed."""
+        return self.list.count
+
+    def take_facts(self, facts: Facts) -> None:
+        """Take up what changed in the store."""
+        self.list.forget(facts.gone)
+        self.list.set_released(facts.released)
+        share = "" if facts.complete else f"{100 * facts.loaded // max(1, facts.total)} %"
+        if facts.copies_changed or share != self.loading_share:
+            self.loading_share = share
+            self._query()
+
+    def refresh_data(self) -> None:
+        """Take up what changed in the store; cursor and marks stay on their copies."""
+        self._query()
+
+    def _query(self) -> None:
+        catalogue, flt, sort = self.context.catalogue, self.filter, self.sort
+        fresh, cursor_id, line = self._fresh, self.list.cursor_id, self.list.cursor - round(self.list.scroll_y)
+        height = max(40, self.list.size.height)
+        frozen = self.list.marks.frozen
+
+        def work() -> tuple[Pages, Frozen | None]:
+            result = catalogue.select(flt, sort)
+            pages = self.list.new_pages(result)
+            at = None if fresh or cursor_id is None else result.position(cursor_id)
+            top = self.list.window()[0] if at is None and not fresh else max(0, (at or 0) - line)
+            pages.load(top - height, top + 2 * height)
+            fuller = frozen.fuller() if frozen is not None and frozen.matches.partial else None
+            return pages, fuller
+
+        def done(answer: tuple[Pages, Frozen | None]) -> None:
+            pages, fuller = answer
+            if frozen is not None and fuller is not None:
+                self.list.marks.refreeze(frozen, fuller)
+            keep, self._fresh = not self._fresh, False
+            self.list.show(pages, keep=keep)
+            self._show_counts()
+
+        self.context.background(work, done, group="select")
+
+    def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
+        event.stop()
+        try:
+            flt = parse(event.text, tz=self.context.tz, lenient=True)
+        except FilterError as error:
+            self._problem = str(error)
+            self._show_counts()
+            return
+        self.set_filter(flt, text=event.text)
+
+    def on_filter_line_done(self, event: FilterLine.Done) -> None:
+        event.stop()
+        self.focus_main()
+
+    def on_list_header_sort_by(self, event: ListHeader.SortBy) -> None:
+        event.stop()
+        self.sort_by(SortKey(event.name))
+
+    def on_message_list_opened(self, event: MessageList.Opened) -> None:
+        event.stop()
+        self.context.shell.open_copy(event.copy_id, self.neighbour)
+
+    def on_message_list_changed(self, event: MessageList.Changed) -> None:
+        event.stop()
+        self._show_counts()
+
+    def neighbour(self, copy_id: int, step: int) -> int | None:
+        """The copy `step` places after another in the list; the cursor goes there too."""
+        if self.list.pages is None:
+            return None
+        result = self.list.pages.result
+        position = result.position(copy_id)
+        place = self.list.cursor if position is None else position + step
+        if not 0 <= place < result.count:
+            return None
+        self.list.cursor = place
+        ids = result.ids(place, place + 1)
+        return ids[0] if ids else None
+
+    # -- the counts
+
+    def _show_counts(self) -> None:
+        if self._problem:
+            self.line.show_counts(Content(f"▲ {self._problem}").stylize("$danger"))
+            return
+        if self.list.pages is None:
+            return
+        result = self.list.pages.result
+        total = f"{result.total:,}"
+        wide = self.size.width >= 76
+        if self.filter.is_empty:
+            shown = f"{total} {'copy' if result.total == 1 else 'copies'}"
+        else:
+            shown = f"{result.count:,}{'+' if result.partial else ''} {'shown of' if wide else 'of'} {total}"
+        parts = [Content(shown)]
+        if self.loading_share:
+            parts.append(Content(f"reading {self.loading_share}").stylize("$muted"))
+        if self.list.range_count:
+            parts.append(Content(f"range of {self.list.range_count:,}").stylize("$accent"))
+        if marked := self.list.marks.count:
+            parts.append(Content(f"● {marked:,} marked" if wide else f"● {marked:,}").stylize("bold $accent"))
+        if wide:
+            parts.append(Content(zone_name(self.context.tz, self.context.clock())).stylize("$muted"))
+        self.line.show_counts(Content("   " if wide else " ").join(parts))
+
+    # -- actions
+
+    def selection(self) -> Chosen:
+        """What an action takes: the marks, or the cursor's row."""
+        return self.list.selection()
+
+    def action_deliver(self) -> None:
+        self.context.deliver(self.selection())
+
+    def action_delete(self) -> None:
+        self.context.delete(self.selection())
+
+    def action_save(self) -> None:
+        self.context.save(self.selection())
+
+    def action_filter(self) -> None:
+        self.line.focus_text()
+
+    def action_back(self) -> None:
+        if not self.list.leave_range() and not (self.filter.is_empty and not self.line.text):
+            self.set_filter(MessageFilter())
+
+    def action_search_filter(self) -> None:
+        from tui.dialogs.search_filter import SearchFilterDialog
+
+        catalogue = self.context.catalogue
+
+        def answered(flt: MessageFilter | None) -> None:
+            if flt is not None:
+                self.set_filter(flt)
+
+        def ask(rules: list[tuple[int, str]]) -> None:
+            dialog = SearchFilterDialog(self.filter, rules=rules, tz=self.context.tz, now=self.context.clock())
+            self.context.shell.ask(dialog, answered)
+
+        self.context.background(catalogue.rule_ids, ask, group="look")
+
+    def action_sort(self) -> None:
+        from tui.dialogs.sort import SortDialog
+
+        self.context.shell.ask(SortDialog(self.sort), lambda key: self.sort_by(key) if key else None)
+
+    def action_mark_query(self) -> None:
+        from tui.dialogs.mark import MarkDialog
+
+        dialog = MarkDialog(self.context, self.line.text)
+        self.context.shell.ask(dialog, lambda found: self.mark_matches(*found) if found else None)
+
+    def mark_matches(self, flt: MessageFilter, result: Result) -> None:
+        """Mark what a query found, besides what is marked."""
+        self._add_frozen(self.freeze(flt, result))
+
+    def action_copy(self) -> None:
+        from tui.dialogs.copy import CopyDialog
+
+        if row := self.list.current:
+            self.context.shell.ask(CopyDialog(row), self._copied)
+
+    def _copied(self, text: str | None) -> None:
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.context.notice(f"Copied: {text}")
+
+    def action_leave(self) -> None:
+        self.post_message(self.Quit())
+
+    def action_mark_all(self) -> None:
+        """Mark everything the filter matches now; copies that arrive later are not among them."""
+        if self.list.pages is None:
+            return
+        self._add_frozen(self.freeze(self.filter, self.list.pages.result))
+
+    def _add_frozen(self, frozen: Frozen) -> None:
+        # A filter that was marked before is listed out, which takes a while where it is long: in a worker then.
+        marks = self.list.marks
+        before = marks.frozen
+
+        def add(ids: list[int]) -> None:
+            if marks.frozen is before:
+                marks.add_all(frozen, before_ids=ids)
+                self.list.marks_changed()
+
+        if before is None:
+            add([])
+        else:
+            self.context.background(before.ids, add, group="mark")
+
+    def freeze(self, flt: MessageFilter, result: Result) -> Frozen:
+        """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
+        since = flt.earliest(self.context.clock())
+        fixed = flt if since is None else msgspec.structs.replace(flt, period=Period.CUSTOM, since=since)
+        catalogue, sort = self.context.catalogue, self.sort
+
+        def again(wait: bool) -> Result:
+            if wait:
+                catalogue.wait_complete()
+            return catalogue.select(fixed, sort)
+
+        return Frozen(result, result.high_water, again)

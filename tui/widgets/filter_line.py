@@ -1,0 +1,109 @@
+"""The filter line: the active filter as text, always in sight and live as it is typed, and the counts beside it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from tui.keymap import Scope, bindings
+
+
+class FilterInput(Input, inherit_css=False):
+    """The text of the filter. Enter and down keep it and go to the list; Esc clears it."""
+
+    DEFAULT_CSS = """
+    FilterInput {
+        width: 1fr; height: 1; background: $background; color: $foreground; scrollbar-size-horizontal: 0; pointer: text;
+        & > .input--cursor { text-style: reverse; }
+        & > .input--selection { background: $input-selection-background; }
+        & > .input--placeholder, & > .input--suggestion { color: $text-disabled; }
+        &:focus { background: $panel; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = Input.COMPONENT_CLASSES
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.FILTER)
+    scope = Scope.FILTER
+
+    class Left(Message):
+        """The user is done typing."""
+
+    def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:
+        super().__init__(placeholder=placeholder, id=id, select_on_focus=False)
+        self.cursor_blink = False
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+    def action_clear(self) -> None:
+        self.value = ""
+        self.post_message(self.Left())
+
+
+class FilterLine(Horizontal):
+    """The text at the left, the counts (or what is wrong with the text) at the right."""
+
+    DEFAULT_CSS = """
+    FilterLine {
+        height: 1; background: $background;
+        & > #filter-sign { width: 2; color: $accent; }
+        & > #counts { width: auto; max-width: 60%; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #counts > .error { color: $danger; }
+    }
+    """
+
+    class Edited(Message):
+        """The user changed the text."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Done(Message):
+        """The user wants the list."""
+
+    def compose(self) -> ComposeResult:
+        yield Static("/", id="filter-sign", markup=False)
+        yield FilterInput(placeholder="from: to: subject: scan: period: … or words", id="filter-text")
+        yield Static("", id="counts", markup=False)
+
+    @property
+    def text(self) -> str:
+        """What the line says now."""
+        return self.query_one(FilterInput).value
+
+    def show_text(self, text: str) -> None:
+        """Set the text, as a filter that came from elsewhere reads; not answered by `Edited`."""
+        line = self.query_one(FilterInput)
+        if line.value != text:
+            with line.prevent(Input.Changed):
+                line.value = text
+            line.cursor_position = len(text)
+
+    def show_counts(self, counts: Content) -> None:
+        """Set the counts."""
+        self.query_one("#counts", Static).update(counts)
+
+    def focus_text(self) -> None:
+        """Let the user type."""
+        line = self.query_one(FilterInput)
+        line.focus()
+        line.cursor_position = len(line.value)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Edited(event.value))
+
+    def on_filter_input_left(self, event: FilterInput.Left) -> None:
+        event.stop()
+        self.post_message(self.Done())
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is not None and event.widget.id == "filter-sign":
+            self.focus_text()

@@ -1,0 +1,420 @@
+"""The message list: a virtual list that draws the lines in sight and fetches no more than those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, tzinfo
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from store.records import Row
+from tui.cells import placed, short_size
+from tui.keymap import Scope, bindings
+from tui.marks import Chosen, Marks
+from tui.safe import fit
+from tui.widgets.columns import SHORT_ENGINES, Column, columns, severity, status_label
+from tui.widgets.pages import Pages, Result
+
+#: Columns whose click opens the copy, as the spec's links do.
+LINKS = frozenset({"from", "to", "subject"})
+#: The actions of the key map that the list does by itself; the view around it does the others.
+MOVES = frozenset(
+    {"cursor", "page", "half_page", "top", "bottom", "mark", "mark_move", "mark_range", "unmark_all", "view"}
+)
+_SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
+_STRIPS_KEPT = 512
+
+
+class MessageList(ScrollView, can_focus=True):
+    """Rows of a result, a cursor that stays on its copy, and marks. It never touches the store.
+
+    `show` gives it a result; `selection` answers what an action works on. Times are shown in `tz` against `clock`.
+    """
+
+    DEFAULT_CSS = """
+    MessageList {
+        background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; overflow-y: scroll;
+        & > .message-list--text { color: $foreground; }
+        & > .message-list--muted { color: $muted; }
+        & > .message-list--mark { color: $accent; text-style: bold; }
+        & > .message-list--danger { color: $danger; text-style: bold; }
+        & > .message-list--risk { color: $risk; }
+        & > .message-list--policy { color: $policy; }
+        & > .message-list--bulk { color: $muted; }
+        & > .message-list--cursor { background: $cursor-blurred; }
+        & > .message-list--cursor-focus { background: $cursor; }
+        &:ansi > .message-list--cursor-focus, &:nocolor > .message-list--cursor-focus { text-style: reverse; }
+        &:ansi > .message-list--cursor, &:nocolor > .message-list--cursor { text-style: underline; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"message-list--{name}"
+        for name in ("text", "muted", "mark", "danger", "risk", "policy", "bulk", "cursor", "cursor-focus")
+    }
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, only=MOVES)
+
+    scope = Scope.LIST
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    class Opened(Message):
+        """A copy is to be viewed."""
+
+        def __init__(self, copy_id: int) -> None:
+            super().__init__()
+            self.copy_id = copy_id
+
+    class Changed(Message, namespace="message_list"):
+        """Marks or the cursor changed."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, MessageList.Changed)
+
+    def __init__(
+        self, *, clock: Callable[[], int], tz: tzinfo = UTC, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.clock = clock
+        self.tz = tz
+        self.marks = Marks()
+        self.released: Collection[int] = frozenset()
+        self.pages: Pages | None = None
+        self.cursor_id: int | None = None
+        self.range_start: int | None = None
+        self.columns: list[Column] = columns(80)
+        self._pool = ThreadPoolExecutor(1, "message-list")
+        self._strips: dict[tuple[object, ...], Strip] = {}
+        self._styles: dict[tuple[str, str], Style] = {}
+        self._today = 0
+
+    # -- what is shown
+
+    def new_pages(self, result: Result) -> Pages:
+        """Pages for a result, to be loaded by the worker that made it and then shown."""
+        return Pages(result, self._pool, self._page_arrived)
+
+    def window(self) -> tuple[int, int]:
+        """The rows in sight, and a screenful around them."""
+        height = max(1, self.size.height)
+        top = round(self.scroll_y)
+        return max(0, top - height), top + 2 * height
+
+    def show(self, pages: Pages, *, keep: bool) -> None:
+        """Show a result. `keep`: it is the same list after a change, so the cursor stays on its copy, on its line.
+
+        Without it the cursor goes to the first row. Where the list was at its top it stays there while the cursor's
+        copy is in sight, so that mail which arrives is seen.
+        """
+        self.pages = pages
+        count = pages.result.count
+        top = round(self.scroll_y)
+        if not keep or self.cursor_id is None:
+            cursor, top = 0, 0
+            self.range_start = None
+        else:
+            line = self.cursor - top
+            position = pages.result.position(self.cursor_id)
+            cursor = min(self.cursor, max(0, count - 1)) if position is None else position
+            if top > 0 or cursor >= self._height:
+                top = cursor - line
+            if self.range_start is not None:
+                self.range_start = max(0, min(count - 1, self.range_start + cursor - self.cursor))
+        self._strips.clear()
+        self._today = self.clock()
+        self.virtual_size = Size(0, count)
+        self.set_reactive(MessageList.cursor, cursor)
+        self._scroll_rows(max(0, min(top, count - self._height)))
+        self._note_cursor()
+        self._keep_in_sight()
+        self.refresh()
+        self.post_message(self.Changed())
+
+    @property
+    def count(self) -> int:
+        """How many rows the result has."""
+        return self.pages.result.count if self.pages else 0
+
+    @property
+    def current(self) -> Row | None:
+        """The row at the cursor."""
+        return self.pages.row(self.cursor) if self.pages and self.cursor < self.count else None
+
+    def selection(self) -> Chosen:
+        """The marks, or the cursor's row if there are none: what every action works on."""
+        self._end_range()
+        if self.marks:
+            return self.marks.chosen(self.pages.result if self.pages else None)
+        return Chosen.of([] if self.cursor_id is None else [self.cursor_id])
+
+    def forget(self, ids: Collection[int]) -> None:
+        """Take the marks off copies that were deleted."""
+        if ids and self.marks:
+            self.marks.remove(ids)
+            self.marks_changed()
+
+    def set_released(self, released: Collection[int]) -> None:
+        """The copies that were released before."""
+        if released != self.released:
+            self.released = released
+            self._strips.clear()
+            self.refresh()
+
+    def _page_arrived(self, pages: Pages) -> None:
+        self.app.call_later(self._repaint, pages)
+
+    def _repaint(self, pages: Pages) -> None:
+        if pages is self.pages:
+            if self.cursor_id is None:
+                self._note_cursor()
+            self.refresh()
+
+    # -- moving
+
+    @property
+    def _height(self) -> int:
+        return max(1, self.size.height)
+
+    def _scroll_rows(self, top: int) -> None:
+        self.scroll_to(y=top, animate=False, force=True, immediate=True)
+
+    def _keep_in_sight(self) -> None:
+        """Scroll so that the cursor is seen. A step over the edge turns a third of a page: a redraw for many steps."""
+        top, height = round(self.scroll_y), self._height
+        turn = max(1, height // 3)
+        if self.cursor < top:
+            self._scroll_rows(max(0, min(self.cursor, max(top - turn, self.cursor - height + 1))))
+        elif self.cursor >= top + height:
+            self._scroll_rows(
+                min(max(0, self.count - height), max(self.cursor - height + 1, min(top + turn, self.cursor)))
+            )
+
+    def _note_cursor(self) -> None:
+        row = self.current
+        self.cursor_id = row.id if row else None
+
+    def watch_cursor(self, old: int, new: int) -> None:
+        self._note_cursor()
+        if self.range_start is not None:
+            self.refresh()
+        else:
+            self.refresh_line(old)
+            self.refresh_line(new)
+        self._keep_in_sight()
+        self.post_message(self.Changed())
+
+    def validate_cursor(self, cursor: int) -> int:
+        return max(0, min(cursor, self.count - 1))
+
+    def action_cursor(self, step: int) -> None:
+        self.cursor += step
+
+    def action_page(self, pages: int) -> None:
+        self._move_page(pages * max(1, self._height - 1))
+
+    def action_half_page(self, pages: int) -> None:
+        self._move_page(pages * max(1, self._height // 2))
+
+    def _move_page(self, rows: int) -> None:
+        top = max(0, min(round(self.scroll_y) + rows, self.count - self._height))
+        self._scroll_rows(top)
+        self.cursor += rows
+
+    def action_top(self) -> None:
+        self.cursor = 0
+
+    def action_bottom(self) -> None:
+        self.cursor = self.count - 1
+
+    # -- marking
+
+    def action_mark(self) -> None:
+        if self.range_start is not None:
+            self._end_range()
+            return
+        if self.cursor_id is not None:
+            self.marks.toggle(self.cursor_id)
+            self.refresh_line(self.cursor)
+            self.cursor += 1
+            self.post_message(self.Changed())
+
+    def action_mark_move(self, step: int) -> None:
+        if self.cursor_id is not None:
+            self.marks.add((self.cursor_id,))
+            self.refresh_line(self.cursor)
+            before = self.cursor
+            self.cursor += step
+            if self.cursor != before and self.cursor_id is not None:
+                self.marks.add((self.cursor_id,))
+                self.refresh_line(self.cursor)
+            self.post_message(self.Changed())
+
+    def action_mark_range(self) -> None:
+        if self.range_start is None and self.count:
+            self.range_start = self.cursor
+            self.refresh()
+            self.post_message(self.Changed())
+        else:
+            self._end_range()
+
+    def action_unmark_all(self) -> None:
+        self.range_start = None
+        self.marks.clear()
+        self.marks_changed()
+
+    def leave_range(self) -> bool:
+        """Drop a range that was begun; False if there was none."""
+        if self.range_start is None:
+            return False
+        self.range_start = None
+        self.marks_changed()
+        return True
+
+    @property
+    def range_count(self) -> int:
+        """How many rows the range that was begun spans."""
+        return 0 if self.range_start is None else abs(self.cursor - self.range_start) + 1
+
+    def _end_range(self) -> None:
+        if self.range_start is not None and self.pages is not None:
+            first, last = sorted((self.range_start, self.cursor))
+            self.marks.add(self.pages.result.ids(first, last + 1))
+            self.range_start = None
+            self.marks_changed()
+
+    def marks_changed(self) -> None:
+        """Repaint after marks changed."""
+        self.refresh()
+        self.post_message(self.Changed())
+
+    # -- the mouse
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + round(self.scroll_y)
+        if index >= self.count:
+            return
+        self.cursor = index
+        column = next((one for one in self.columns if one.x <= event.x < one.x + one.width), None)
+        if event.shift and self.cursor_id is not None:
+            self.marks.add((self.cursor_id,))
+            self.marks_changed()
+        elif event.x <= 1 and self.cursor_id is not None:
+            self.marks.toggle(self.cursor_id)
+            self.marks_changed()
+        elif column is not None and column.name in LINKS:
+            self.action_view()
+
+    def action_view(self) -> None:
+        if self.cursor_id is not None:
+            self.post_message(self.Opened(self.cursor_id))
+
+    # -- drawing
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.columns = columns(self.scrollable_content_region.width)
+        self._strips.clear()
+        self._keep_in_sight()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._strips.clear()
+
+    def watch_has_focus(self, focus: bool) -> None:
+        super().watch_has_focus(focus)
+        self.refresh_line(self.cursor)
+
+    def refresh_line(self, y: int) -> None:
+        """Repaint one row, without the scroll bar (a redraw of which costs more bytes than the row)."""
+        self.refresh(Region(0, y - round(self.scroll_y), self.scrollable_content_region.width, 1))
+
+    def _style(self, name: str, state: str) -> Style:
+        if (name, state) not in self._styles:
+            style = self.get_component_rich_style(f"message-list--{name}")
+            if state:
+                style += self.get_component_rich_style(f"message-list--{state}", partial=True)
+            self._styles[name, state] = style
+        return self._styles[name, state]
+
+    def _in_range(self, index: int) -> bool:
+        if self.range_start is None:
+            return False
+        first, last = sorted((self.range_start, self.cursor))
+        return first <= index <= last
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        index = y + round(self.scroll_y)
+        state = "" if index != self.cursor else "cursor-focus" if self.has_focus else "cursor"
+        if self.pages is None or index >= self.count:
+            return Strip.blank(width, self._style("text", ""))
+        row = self.pages.row(index)
+        if row is None:
+            return Strip([Segment(fit("  …", width), self._style("muted", state))], width)
+        frozen = self.marks.frozen
+        if frozen is not None and not frozen.knows(row.id):
+            frozen.learn([row.id, *(one.id for one in self.pages.around(index))])
+        marked = row.id in self.marks or self._in_range(index)
+        key = (row.id, marked, state, width)
+        strip = self._strips.get(key)
+        if strip is None:
+            if len(self._strips) > _STRIPS_KEPT:
+                self._strips.clear()
+            strip = self._strips[key] = self._draw(row, marked, state, width)
+        return strip
+
+    def _cell(self, column: Column, row: Row, marked: bool) -> tuple[str, str]:
+        """What a column shows of a row, and the style's name."""
+        level = severity(row.status)
+        match column.name:
+            case "mark":
+                return ("●" if marked else " "), "mark"
+            case "placed":
+                return placed(row.stored_at, self._today, self.tz, column.width), "muted"
+            case "sign":
+                return ("↗" if row.id in self.released else _SIGNS[level]), level
+            case "engine":
+                return (SHORT_ENGINES[row.engine] if row.engine else ""), "muted"
+            case "status":
+                return (status_label(row.status, column.width) if row.status else ""), level
+            case "from":
+                return row.from_, "text"
+            case "to":
+                return row.to, "muted"
+            case "subject":
+                return row.subject, "text"
+            case "size":
+                return short_size(row.size), "muted"
+            case _:
+                return (str(row.rule_id) if row.rule_id else ""), "muted"
+
+    def _draw(self, row: Row, marked: bool, state: str, width: int) -> Strip:
+        # Neighbours in one style become one segment: fewer escape sequences go over a slow line.
+        parts: list[tuple[str, str]] = []
+        x = 0
+        for column in self.columns:
+            text, name = self._cell(column, row, marked)
+            if column.right:
+                text = text.rjust(column.width)
+            gap, cell = " " * (column.x - x), fit(text, column.width)
+            x = column.x + column.width
+            if parts and (parts[-1][1] == name or not cell.strip()):
+                parts[-1] = (parts[-1][0] + gap + cell, parts[-1][1])
+            elif parts:
+                parts[-1] = (parts[-1][0] + gap, parts[-1][1])
+                parts.append((cell, name))
+            else:
+                parts.append((gap + cell, name))
+        segments = [Segment(text, self._style(name, state)) for text, name in parts]
+        return Strip(segments).adjust_cell_length(width, self._style("text", state))
+
+    def on_unmount(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,60 @@
+"""A row of tab names, one of them chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class TabStrip(Widget):
+    """``Message  Text  Headers``: the chosen one in reverse. A click chooses; keys are its owner's."""
+
+    DEFAULT_CSS = """
+    TabStrip { height: 1; width: 1fr; color: $text-muted; }
+    """
+
+    chosen: reactive[int] = reactive(0, init=False)
+
+    class Chosen(Message):
+        """Another tab was chosen."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.names = list(names)
+
+    def rename(self, names: Sequence[str]) -> None:
+        """Other words on the same tabs (a count that became known)."""
+        self.names = list(names)
+        self.refresh()
+
+    def render(self) -> Content:
+        return Content.assemble(
+            *(
+                (f" {name} ", "bold reverse $accent" if index == self.chosen else "")
+                for index, name in enumerate(self.names)
+            )
+        )
+
+    def watch_chosen(self, chosen: int) -> None:
+        self.post_message(self.Chosen(chosen))
+
+    def move(self, step: int) -> None:
+        """Choose the tab `step` places on, round the ends."""
+        self.chosen = (self.chosen + step) % len(self.names)
+
+    def on_click(self, event: events.Click) -> None:
+        start = 0
+        for index, name in enumerate(self.names):
+            if start <= event.x < start + len(name) + 2:
+                self.chosen = index
+                return
+            start += len(name) + 2
