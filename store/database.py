@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import struct
 import sys
 import threading
 import weakref
@@ -18,7 +19,7 @@ from typing import Any
 
 from peewee import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase
 
-from store.errors import MailholdError, StoreFormat, StoreUnavailable
+from store.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
@@ -56,6 +57,17 @@ class _Tracked:
         with _opened_lock:
             self.__dict__.pop("_opened", None)
         self._state.reset()  # type: ignore[attr-defined]
+
+    @contextmanager
+    def healed(self) -> Iterator[None]:
+        """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
+        try:
+            yield
+        except driver_errors():
+            lost = getattr(self._state.conn, "closed", False)  # type: ignore[attr-defined]
+            if lost:
+                self._state.reset()  # type: ignore[attr-defined]
+            raise
 
 
 class SqliteStore(_Tracked, SqliteDatabase):
@@ -142,10 +154,38 @@ def driver_errors() -> tuple[type[Exception], ...]:
     return (PeeweeException, sqlite3.Error, *([psycopg.Error] if psycopg else []))
 
 
-def is_full(error: BaseException) -> bool:
-    """Whether the database refused a write because the disk is full."""
-    text = str(error).lower()
-    return "disk is full" in text or "no space left" in text or "disk i/o error" in text
+class DiskFull(StoreUnavailable):
+    """The database refused a write because its disk is full."""
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk is full. Rolling back after that fails as well, and hides the first error in its context."""
+    while error is not None:
+        text = str(error).lower()
+        if "disk is full" in text or "no space left" in text:
+            return True
+        error = error.__context__
+    return False
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Turn what a row of absurd values provokes (text where a number belongs) into `TamperedError` naming `what`."""
+    try:
+        yield
+    except ABSURD:
+        raise TamperedError(what, "a field holds a value that it cannot have") from None
+
+
+#: What absurd values in a row provoke.
+ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
+
+
+def as_bytes(value: object) -> bytes:
+    """A binary column's value. Raises TypeError for anything else: of a number `bytes` would make as many zeros."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("not bytes")
+    return bytes(value)
 
 
 @contextmanager
@@ -164,9 +204,11 @@ def translated(location: str) -> Iterator[None]:
             raise StoreFormat(
                 f"{where} is not a Mailhold store, or it is damaged ({text}): name another one."
             ) from None
-        if is_full(error):
-            advice = "free some space on that disk, or delete copies"
-        elif "readonly" in text or "read-only" in text or "permission" in text.lower():
+        if _is_full(error):
+            raise DiskFull(
+                f"The store {where} is not available (its disk is full): free space, or delete copies."
+            ) from None
+        if "readonly" in text or "read-only" in text or "permission" in text.lower():
             advice = "check who owns it and its permissions"
         elif "locked" in text:
             advice = "another program has held it for too long, try again"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from store.database import run
+from store.clock import now_ms
+from store.database import DiskFull, as_bytes, run
 from store.errors import TamperedError, UnlockError
 from store.sealing import statement
 
@@ -61,8 +62,8 @@ def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
 def entries_of(blob: bytes, what: str) -> list[Run]:
     """The runs that a tombstone's row holds. `TamperedError` names `what`."""
     try:
-        return [Run(*run) for run in msgspec.msgpack.decode(bytes(blob), type=list[tuple[int, int, int, int]])]
-    except msgspec.MsgspecError:
+        return [Run(*run) for run in msgspec.msgpack.decode(as_bytes(blob), type=list[tuple[int, int, int, int]])]
+    except (msgspec.MsgspecError, TypeError):
         raise TamperedError(what, "its entries cannot be read") from None
 
 
@@ -76,6 +77,11 @@ def tombstone_statement(
 ) -> bytes:
     """What the authority (gateway_id 0) or the gateway that rotated signs."""
     return statement("tombstone", store_id, at, cause, gateway_id, entries, operator or b"")
+
+
+def _whole(value: object) -> int:
+    """A row's number, or 0 where somebody put something else there: such a copy can be deleted like any other."""
+    return value if isinstance(value, int) else 0
 
 
 class Deleter:
@@ -96,11 +102,18 @@ class Deleter:
         vault, result = self._vault, DeleteResult()
         wanted = sorted(set(ids))
         nested = vault.db.in_transaction()
-        size, start = _FIRST_BATCH, 0
+        size, start, gave_ballast = _FIRST_BATCH, 0, False
         while start < len(wanted) and not (cancelled is not None and cancelled()):
             batch = wanted[start : start + size]
             began = time.perf_counter()
-            done = self._batch(batch, operator, cause)
+            try:
+                done = self._batch(batch, operator, cause)
+            except DiskFull:
+                size = _LEAST
+                if nested or not vault.make_room():
+                    raise
+                gave_ballast = True
+                continue
             took = time.perf_counter() - began
             result.deleted += done.deleted
             result.missing += done.missing
@@ -111,6 +124,8 @@ class Deleter:
             size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET_SECONDS / max(took, 0.001)))))
             if start < len(wanted) and not nested:
                 time.sleep(min(took / 5, 0.005))
+        if gave_ballast:
+            vault.settle()
         return result
 
     def _batch(self, ids: list[int], operator: str, cause: str) -> DeleteResult:
@@ -124,7 +139,7 @@ class Deleter:
             present = {row[0] for row in rows}
             result.missing = [copy_id for copy_id in ids if copy_id not in present]
             result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]
-            doomed = [row for row in rows if row[0] not in live]
+            doomed = [tuple(map(_whole, row)) for row in rows if row[0] not in live]
             if not doomed:
                 return result
             result.deleted = [row[0] for row in doomed]
@@ -132,13 +147,13 @@ class Deleter:
             run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
             sql = "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1"
             run(db, sql, len(doomed), sum(row[3] for row in doomed))
-            self._bury(runs_of(row[:3] for row in doomed), operator, cause)
+            self._bury(runs_of((row[0], row[1], row[2]) for row in doomed), operator, cause)
         return result
 
     def _bury(self, runs: list[Run], operator: str, cause: str) -> None:
         vault, keys = self._vault, self._vault.keys
         entries = msgspec.msgpack.encode(runs)
-        at = time.time_ns() // 1_000_000
+        at = now_ms()
         gateway_id, signer = AUTHORITY, keys.authority
         if cause == ROTATED and keys.gateway is not None:
             gateway_id, signer = keys.gateway.gateway_id, keys.gateway.signing

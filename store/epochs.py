@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import Database
 
+from store.database import as_bytes, sound
 from store.errors import StoreError, TamperedError
 from store.keys import StoreKeys, hybrid_public
 from store.schema import Models
@@ -42,14 +43,14 @@ FIRST_PREVIOUS = bytes(32)
 def gateway_statement(store_id: bytes, row: Any) -> bytes:
     """What the authority signs when it enrols a gateway."""
     return statement(
-        "gateway", store_id, row.id, row.name, bytes(row.signing_key), bytes(row.delivery_key), row.enrolled_at
+        "gateway", store_id, row.id, row.name, as_bytes(row.signing_key), as_bytes(row.delivery_key), row.enrolled_at
     )
 
 
 def opening_of(store_id: bytes, row: Any) -> Opening:
     """The opening that an epoch's row holds, not yet verified."""
     name = EpochName(store_id, row.gateway_id, row.id, row.number)
-    return Opening(name, row.opened_at, bytes(row.previous), bytes(row.commitment), bytes(row.sealed_secret))
+    return Opening(name, row.opened_at, as_bytes(row.previous), as_bytes(row.commitment), as_bytes(row.sealed_secret))
 
 
 class EpochReader:
@@ -70,11 +71,13 @@ class EpochReader:
         if known is not None:
             return known
         what = f"gateway {gateway_id}"
-        row = self._models.Gateway.get_or_none(self._models.Gateway.id == gateway_id)
-        if row is None:
-            raise TamperedError(what, "it is not enrolled")
-        verify(self._keys.authority_verifier(), bytes(row.signature), gateway_statement(self._keys.store_id, row), what)
-        key = Ed25519PublicKey.from_public_bytes(bytes(row.signing_key))
+        with sound(what):
+            row = self._models.Gateway.get_or_none(self._models.Gateway.id == gateway_id)
+            if row is None:
+                raise TamperedError(what, "it is not enrolled")
+            signed = gateway_statement(self._keys.store_id, row)
+            verify(self._keys.authority_verifier(), as_bytes(row.signature), signed, what)
+            key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
         self._gateways[gateway_id] = key
         return key
 
@@ -85,10 +88,12 @@ class EpochReader:
             if known is not None:
                 self._chains.move_to_end(epoch_id)
                 return known
-        row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
-        if row is None:
-            raise TamperedError(f"epoch {epoch_id}", "its row is missing")
-        fresh = self.read(row)
+        what = f"epoch {epoch_id}"
+        with sound(what):
+            row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
+            if row is None:
+                raise TamperedError(what, "its row is missing")
+            fresh = self.read(row)
         with self._lock:
             self._chains[epoch_id] = fresh
             while len(self._chains) > self._KEPT:
@@ -101,7 +106,9 @@ class EpochReader:
             raise StoreError("The keys at hand cannot read message copies: unlock the store as an operator.")
         opening = opening_of(self._keys.store_id, row)
         signer = self.gateway_key(row.gateway_id)
-        return Chains(opening.name, read_epoch(opening, bytes(row.opening_signature), signer, self._keys.read_private))
+        return Chains(
+            opening.name, read_epoch(opening, as_bytes(row.opening_signature), signer, self._keys.read_private)
+        )
 
     def forget(self, epoch_ids: Sequence[int]) -> None:
         """Drop what was read of epochs whose transaction was rolled back."""

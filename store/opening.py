@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from peewee import Database, SqliteDatabase
 
-from store.database import connect, is_url, shown_location, translated
+from store.clock import now_ms
+from store.database import as_bytes, connect, is_url, shown_location, sound, translated
 from store.epochs import gateway_statement
 from store.errors import (
     LastSlot,
@@ -40,9 +41,9 @@ from store.keys import (
 )
 from store.schema import APPLICATION_ID, Models
 from store.sealing import FORMAT, statement, verify
-from store.vault import Vault, now_ms
+from store.vault import Vault
 
-_LABEL_ROLE = "key slot label"
+LABEL_ROLE = "key slot label"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
@@ -177,10 +178,12 @@ def open_store(location: str, unlock: Unlock) -> Vault:
     try:
         with translated(location):
             models = Models(db)
-            store = _store_row(db, models, location)
-            seed = _unlock(models, unlock.kind, secret, bytes(store.store_id))
-            keys = derive_keys(seed, bytes(store.store_id))
-            _verify_store(store, keys)
+            with sound("the store's row"):
+                store = _store_row(db, models, location)
+                store_id = as_bytes(store.store_id)
+            keys = derive_keys(_unlock(models, unlock.kind, secret, store_id), store_id)
+            with sound("the store's row"):
+                _verify_store(store, keys)
     except BaseException:
         db.close_all()
         raise
@@ -225,11 +228,15 @@ def _store_row(db: Database, models: Models, location: str) -> Any:
 
 def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytes:
     damaged: TamperedError | None = None
-    for row in models.KeySlot.select().where(models.KeySlot.kind == kind).order_by(models.KeySlot.id):
-        cost = Argon2Cost(row.memory, row.iterations, row.lanes)
-        slot = Slot(kind, bytes(row.salt), cost, bytes(row.commitment), bytes(row.sealed_seed))
+    slots = models.KeySlot
+    for (slot_id,) in list(slots.select(slots.id).where(slots.kind == kind).order_by(slots.id).tuples()):
+        what = f"key slot {slot_id}"
         try:
-            seed = unwrap_seed(slot, secret, store_id, f"key slot {row.id}")
+            with sound(what):
+                row = slots.get_by_id(slot_id)
+                cost = Argon2Cost(row.memory, row.iterations, row.lanes)
+                slot = Slot(kind, as_bytes(row.salt), cost, as_bytes(row.commitment), as_bytes(row.sealed_seed))
+                seed = unwrap_seed(slot, secret, store_id, what)
         except TamperedError as error:
             damaged = damaged or error
             continue
@@ -243,14 +250,14 @@ def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytes:
 def store_statement(row: Any) -> bytes:
     """What the authority signs of the store's own row."""
     return statement(
-        "store", row.format, bytes(row.store_id), bytes(row.read_key), bytes(row.authority_key), row.created_at
+        "store", row.format, as_bytes(row.store_id), as_bytes(row.read_key), as_bytes(row.authority_key), row.created_at
     )
 
 
 def _verify_store(row: Any, keys: StoreKeys) -> None:
-    if bytes(row.read_key) != keys.read_public or bytes(row.authority_key) != keys.authority_public:
+    if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
         raise TamperedError("the store's row", "its public keys are not those of the seed")
-    verify(keys.authority_verifier(), bytes(row.signature), store_statement(row), "the store's row")
+    verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")
 
 
 # --- Slots -----------------------------------------------------------------------------------------------------------
@@ -262,13 +269,13 @@ def slot_statement(store_id: bytes, row: Any) -> bytes:
         "key slot row",
         store_id,
         row.kind,
-        bytes(row.salt),
+        as_bytes(row.salt),
         row.memory,
         row.iterations,
         row.lanes,
-        bytes(row.commitment),
-        bytes(row.sealed_seed),
-        bytes(row.sealed_label),
+        as_bytes(row.commitment),
+        as_bytes(row.sealed_seed),
+        as_bytes(row.sealed_label),
         row.created_at,
     )
 
@@ -287,7 +294,7 @@ def _insert_slot(vault: Vault, kind: str, secret: bytes, label: str) -> int:
             lanes=slot.cost.lanes,
             commitment=slot.commitment,
             sealed_seed=slot.sealed_seed,
-            sealed_label=vault.seal(_LABEL_ROLE, label.encode()),
+            sealed_label=vault.seal(LABEL_ROLE, label.encode()),
             created_at=now_ms(),
         )
         row.signature = keys.authority.sign(slot_statement(vault.store_id, row))
@@ -322,9 +329,9 @@ def list_slots(vault: Vault) -> list[SlotInfo]:
 def slot_info(vault: Vault, row: Any) -> SlotInfo:
     """A verified slot. Raises TamperedError naming it."""
     what = f"key slot {row.id}"
-    verify(vault.keys.authority_verifier(), bytes(row.signature), slot_statement(vault.store_id, row), what)
-    label = vault.unseal(_LABEL_ROLE, bytes(row.sealed_label)).decode()
-    return SlotInfo(row.id, row.kind, label, row.created_at)
+    with sound(what):
+        verify(vault.keys.authority_verifier(), as_bytes(row.signature), slot_statement(vault.store_id, row), what)
+        return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
 
 
 def remove_slot(vault: Vault, slot_id: int) -> None:

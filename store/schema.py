@@ -39,6 +39,7 @@ class Models:
         class Base(Model):
             class Meta:
                 database = db
+                strict_tables = isinstance(db, SqliteDatabase)
 
         class Store(Base):
             """Exactly one row: which store this is, its public keys, and the authority's signature of them."""

@@ -40,6 +40,7 @@ RECORD, BODY = "record", "body"
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _NONCE = bytes(12)
+_SHA256 = SHA256()
 _PLACE = struct.Struct(">qqqqq")
 _RAW, _ZSTD = b"\x00", b"\x01"
 
@@ -61,7 +62,7 @@ def statement(role: str, *fields: int | bytes | str) -> bytes:
 
 def expand(key: bytes | bytearray | memoryview, info: bytes, length: int = KEY_SIZE) -> bytes:
     """HKDF-Expand (SHA-256) of a uniformly random `key`."""
-    return HKDFExpand(SHA256(), length, info).derive(key)
+    return HKDFExpand(_SHA256, length, info).derive(key)
 
 
 # --- Sealing with a long-lived key: a fresh salt makes a fresh key each time -----------------------------------------
@@ -71,7 +72,7 @@ def seal_with(key: bytes, role: str, store_id: bytes, plaintext: bytes) -> bytes
     """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag."""
     context = statement("sealed", role, store_id)
     salt = os.urandom(SALT_SIZE)
-    once = HKDF(SHA256(), KEY_SIZE, salt, context).derive(key)
+    once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
     return bytes([FORMAT]) + salt + AESGCM(once).encrypt(_NONCE, plaintext, context)
 
 
@@ -81,7 +82,7 @@ def unseal_with(key: bytes, role: str, store_id: bytes, sealed: bytes, *, what: 
     salt = sealed[1 : 1 + SALT_SIZE]
     if sealed[:1] != bytes([FORMAT]) or len(sealed) < 1 + SALT_SIZE + TAG_SIZE:
         raise TamperedError(what or role)
-    once = HKDF(SHA256(), KEY_SIZE, salt, context).derive(key)
+    once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
     try:
         return AESGCM(once).decrypt(_NONCE, sealed[1 + SALT_SIZE :], context)
     except InvalidTag:
@@ -186,13 +187,16 @@ def read_epoch(
     return first_chain(opening.name, secret)
 
 
+STEP_INFO = statement("ratchet step")
+HEAD_INFO = statement("chain head")
+
+
 class Ratchet:
     """Serves each step's record key and body key once, forwards only. Not thread-safe.
 
     The keys are views of one buffer that the next step overwrites; `wipe` ends it.
     """
 
-    _INFO = statement("ratchet step")
     __slots__ = ("_buffer", "_view", "body_key", "record_key", "step")
 
     def __init__(self, chain: bytes | bytearray | memoryview, step: int = 0) -> None:
@@ -207,19 +211,15 @@ class Ratchet:
     def advance(self) -> int:
         """Move to the next step, whose keys are then in `record_key` and `body_key`. Returns the step."""
         fresh = bytearray(3 * KEY_SIZE)
-        HKDFExpand(SHA256(), 3 * KEY_SIZE, self._INFO).derive_into(self._view[:KEY_SIZE], fresh)
+        HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive_into(self._view[:KEY_SIZE], fresh)
         self._buffer[:] = fresh
         fresh[:] = bytes(3 * KEY_SIZE)
         self.step += 1
         return self.step - 1
 
-    def chain(self) -> bytes:
-        """The chain before step `self.step`: only readers, who hold the read key anyway, keep copies of it."""
-        return bytes(self._view[:KEY_SIZE])
-
     def head(self) -> bytes:
         """What stands for the chain in a closing, and gives nothing of it away."""
-        return expand(self._view[:KEY_SIZE], statement("chain head"))
+        return expand(self._view[:KEY_SIZE], HEAD_INFO)
 
     def wipe(self) -> None:
         """Overwrite every key held here."""
@@ -246,7 +246,8 @@ class Place(NamedTuple):
     stored_size: int
 
     def associated(self, role: str) -> bytes:
-        return _prefix(self.name, role) + _PLACE.pack(*self[1:])
+        name, *columns = self
+        return _prefix(name, role) + _PLACE.pack(*columns)
 
 
 def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
@@ -297,35 +298,40 @@ def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
 
 
 class Chains:
-    """The step keys of one epoch for a reader: any step, quick in order. Keeps the chain of every 32nd step."""
+    """The step keys of one epoch for a reader: any step, quick in order. Keeps the chain before every 32nd step."""
 
     _STRIDE = 32
-    __slots__ = ("_lock", "_marks", "_ratchet", "name")
+    __slots__ = ("_chain", "_lock", "_marks", "_next", "name")
 
-    def __init__(self, name: EpochName, chain: bytearray) -> None:
+    def __init__(self, name: EpochName, chain: bytes | bytearray) -> None:
         self.name = name
         self._marks = [bytes(chain)]
-        self._ratchet = Ratchet(chain)
+        self._chain, self._next = bytes(chain), 0
         self._lock = threading.Lock()
 
     def keys(self, step: int) -> tuple[bytes, bytes]:
         """Record key and body key of `step`."""
         with self._lock:
-            ratchet = self._ratchet
-            mark = min(step // self._STRIDE, len(self._marks) - 1)
-            if ratchet.step > step or ratchet.step < mark * self._STRIDE:
-                ratchet = self._ratchet = Ratchet(self._marks[mark], mark * self._STRIDE)
-            while ratchet.step <= step:
-                ratchet.advance()
-                if ratchet.step == len(self._marks) * self._STRIDE:
-                    self._marks.append(ratchet.chain())
-            return bytes(ratchet.record_key), bytes(ratchet.body_key)
+            self._seek(step)
+            served = HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive(self._chain)
+            self._chain, self._next = served[:KEY_SIZE], step + 1
+        return served[KEY_SIZE : 2 * KEY_SIZE], served[2 * KEY_SIZE :]
 
-    def head(self, count: int) -> bytes:
-        """The chain head after `count` steps."""
+    def head(self, served: int) -> bytes:
+        """The chain head after `served` steps."""
         with self._lock:
-            mark = min(count // self._STRIDE, len(self._marks) - 1)
-            ratchet = Ratchet(self._marks[mark], mark * self._STRIDE)
-            while ratchet.step < count:
-                ratchet.advance()
-            return ratchet.head()
+            self._seek(served)
+            return expand(self._chain, HEAD_INFO)
+
+    def _seek(self, step: int) -> None:
+        """Stand before `step`."""
+        mark = min(step // self._STRIDE, len(self._marks) - 1)
+        if not mark * self._STRIDE <= self._next <= step:
+            self._chain, self._next = self._marks[mark], mark * self._STRIDE
+        while True:
+            if self._next == len(self._marks) * self._STRIDE:
+                self._marks.append(self._chain)
+            if self._next == step:
+                return
+            self._chain = HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive(self._chain)[:KEY_SIZE]
+            self._next += 1

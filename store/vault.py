@@ -8,19 +8,30 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import msgspec
 from peewee import SqliteDatabase
 
 from store import sealing
-from store.database import StoreDatabase, connect, run, translated
-from store.deleting import Deleter, DeleteResult, entries_of, ids_of
+from store.ballast import Ballast
+from store.clock import now_ms
+from store.database import ABSURD, StoreDatabase, as_bytes, connect, is_url, run, sound, translated
+from store.deleting import ROTATED, Deleter, DeleteResult, entries_of, ids_of
 from store.epochs import EpochReader, EpochWriter
-from store.errors import CopyMissing, MailholdError, StoreError, TamperedError, UnlockError
+from store.errors import (
+    CopyMissing,
+    MailholdError,
+    StoreError,
+    StoreFormat,
+    StoreUnavailable,
+    TamperedError,
+    UnlockError,
+)
 from store.keys import StoreKeys, reader_keys, reader_material
 from store.records import Copy, CopyRecord
 from store.schema import Models
@@ -32,9 +43,22 @@ __all__ = ["DeleteResult", "Usage", "Vault"]
 _SCAN_ROWS = 2000
 _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
 _LARGEST_ID = (1 << 63) - 1
+#: Without settings that verify nothing is rotated away.
+_UNKNOWN_MAXIMUM = 1 << 62
 _RELEASE = "released body key"
 _MessageRow = tuple[int, int, int, int, int, int, bytes]
 OnError = Callable[[int, TamperedError], None]
+
+
+_open_vaults: weakref.WeakSet[Vault] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for vault in list(_open_vaults):
+        vault._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Usage(NamedTuple):
@@ -47,9 +71,12 @@ class Usage(NamedTuple):
     oldest: int | None
 
 
-def now_ms() -> int:
-    """The time: Unix milliseconds UTC."""
-    return time.time_ns() // 1_000_000
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class Vault:
@@ -71,6 +98,11 @@ class Vault:
         self._writer = Writer(self)
         self._deleter = Deleter(self)
         self._closed = False
+        self._path = Path(location).absolute()
+        self._file = None if is_url(location) else _identity(self._path)
+        self._ballast = None if is_url(location) else Ballast(self._path)
+        self._ballast_tried = False
+        _open_vaults.add(self)
 
     @classmethod
     def from_key_material(cls, location: str, material: bytes) -> Vault:
@@ -80,7 +112,7 @@ class Vault:
         vault = cls(location, db, Models(db), keys)
         with translated(location):
             row = vault.models.Store.get_or_none()
-        if row is None or bytes(row.store_id) != keys.store_id:
+        if row is None or as_bytes(row.store_id) != keys.store_id:
             raise UnlockError("The key material belongs to another store.")
         return vault
 
@@ -93,7 +125,7 @@ class Vault:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold this process's writer lock."""
-        with self._lock, translated(self.location):
+        with self._lock, translated(self.location), self.db.healed():
             yield
 
     @contextmanager
@@ -106,21 +138,30 @@ class Vault:
             yield
             return
         self._require_open()
-        with self.writing(), self.db.atomic():
-            if not isinstance(self.db, SqliteDatabase):
-                self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
-            yield
+        with self.writing():
+            self._require_there()
+            with self.db.atomic():
+                if not isinstance(self.db, SqliteDatabase):
+                    self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
+                yield
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Translate the driver's errors of a read."""
         self._require_open()
-        with translated(self.location):
+        with translated(self.location), self.db.healed():
             yield
 
     def _require_open(self) -> None:
         if self._closed:
-            raise StoreError("The store was closed: open it again.")
+            raise StoreError("The store was closed, or opened before a fork: open it again.")
+
+    def _require_there(self) -> None:
+        """Refuse to write to a file that was removed or replaced: what is written there would be lost."""
+        if self._file is not None and self._file != _identity(self._path):
+            raise StoreUnavailable(
+                f"The store {self.location} was removed or replaced while it was open: open it again."
+            )
 
     # --- Putting -----------------------------------------------------------------------------------------------------
 
@@ -130,11 +171,20 @@ class Vault:
         The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
         where the maximum size is exceeded. Raises StoreUnavailable.
         """
-        return self._writer.put(prepare(raw, record, stored_at))
+        copy_id = self._writer.put(prepare(raw, record, stored_at))
+        self._load_ballast()
+        return copy_id
 
     def put_many(self, items: Iterable[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
         """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order."""
-        return self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
+        ids = self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
+        self._load_ballast()
+        return ids
+
+    def _load_ballast(self) -> None:
+        if self._ballast is not None and not self._ballast_tried:
+            self._ballast_tried = True
+            self._ballast.load()
 
     def maximum(self) -> int:
         """The maximum size in bytes, as the settings say. Read again only when the settings changed."""
@@ -147,6 +197,13 @@ class Vault:
         if key != self._maximum[0]:
             self._maximum = (key, read_settings(self).max_size)
         return self._maximum[1]
+
+    def maximum_or_last(self) -> int:
+        """As `maximum`, but the last one known where the settings do not verify: intake must not stop for that."""
+        try:
+            return self.maximum()
+        except (TamperedError, StoreFormat):
+            return self._maximum[1] or _UNKNOWN_MAXIMUM
 
     def rotate(self) -> int:
         """Remove the oldest copies until the maximum is kept. Returns the bytes still above it: inside a transaction,
@@ -227,18 +284,21 @@ class Vault:
     def _open_with_key(self, row: _MessageRow) -> tuple[Copy, Place, bytes]:
         copy_id, epoch_id, step, stored_at, size, stored_size, sealed = row
         what = f"copy {copy_id}"
-        if not 0 <= step < sealing.EPOCH_STEPS:
-            raise TamperedError(what, "it claims a step that no epoch has")
         try:
+            if not 0 <= step < sealing.EPOCH_STEPS:
+                raise TamperedError(what, "it claims a step that no epoch has")
             chains = self.epoch_reader.chains(epoch_id)
-        except TamperedError as error:
-            raise TamperedError(what, f"the epoch it belongs to does not verify ({error.what})") from None
-        record_key, body_key = chains.keys(step)
-        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
-        try:
+            record_key, body_key = chains.keys(step)
+            place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
             record = self._decoder.decode(sealing.open_part(record_key, place, RECORD, sealed))
+        except TamperedError as error:
+            if error.what == what:
+                raise
+            raise TamperedError(what, f"{error.what}, which it belongs to, does not verify") from None
         except msgspec.MsgspecError:
             raise TamperedError(what, "its record is in a form that this release does not know") from None
+        except ABSURD:
+            raise TamperedError(what, "a field of its row holds a value that it cannot have") from None
         return Copy(copy_id, stored_at, stored_size, record), place, body_key
 
     def _open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
@@ -248,7 +308,8 @@ class Vault:
         if row is None:
             self._row(place.copy_id)
             raise TamperedError(what, "its body is missing")
-        raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
+        with sound(what):
+            raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
         if hashlib.sha256(raw).digest() != sha256:
             raise TamperedError(what, "its body is not the one that its record describes")
         return raw
@@ -269,7 +330,18 @@ class Vault:
         A copy with a live delivery is refused. `cause` is "deleted" or "rotated". What `cancelled` prevented is in
         none of the result's lists. Raises StoreUnavailable.
         """
-        return self._deleter.delete(ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled)
+        result = self._deleter.delete(ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled)
+        if result.deleted and cause != ROTATED:
+            self._space_freed()
+        return result
+
+    def _space_freed(self) -> None:
+        from store.free_space import space_freed
+
+        try:
+            space_freed(self)
+        except MailholdError:
+            pass  # The copies are gone all the same; what is wrong with the notice shows at its next look.
 
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
         """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""
@@ -280,6 +352,24 @@ class Vault:
             )
         newest = rows[-1][0] if rows else tombstone_id
         return newest, [copy_id for row in rows for copy_id in ids_of(entries_of(row[1], f"tombstone {row[0]}"))]
+
+    def make_room(self) -> bool:
+        """Give up the ballast of a store whose disk is full. Whether that freed anything."""
+        return self._ballast is not None and self._ballast.give_up()
+
+    def settle(self) -> None:
+        """After deletions on a full disk: give freed pages back to it, and make the ballast again."""
+        if self._ballast is None:
+            return
+        try:
+            with self.writing():
+                connection = self.db.connection()
+                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+                connection.executescript("PRAGMA incremental_vacuum(4096)")
+                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+        except StoreUnavailable:
+            pass
+        self._ballast.load()
 
     # --- Counting and watching ---------------------------------------------------------------------------------------
 
@@ -343,7 +433,7 @@ class Vault:
             raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
         if delivery.sealed_body_key is None:
             raise TamperedError(what, "it holds no key of the copy")
-        blob = bytes(delivery.sealed_body_key)
+        blob = as_bytes(delivery.sealed_body_key)
         info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
         try:
             self.verify(_RELEASE, info + blob[64:], blob[:64])
@@ -373,6 +463,16 @@ class Vault:
                 self.epoch_writer.drop()
                 self._closed = True
                 self._close_connections()
+
+    def _forked(self) -> None:
+        """In a forked child: neither the parent's keys nor its connections may be used twice."""
+        self._closed = True
+        self._lock = threading.RLock()
+        self._watcher_lock = threading.Lock()
+        self._watcher = None
+        self._writer = Writer(self)
+        self.epoch_writer.drop()
+        self.db.abandon()
 
     def _close_connections(self) -> None:
         with self._watcher_lock:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.clock import now_ms
 from store.database import PAGE_SIZE, driver_errors, run, run_many
 from store.errors import StoreUnavailable, TamperedError
 from store.records import CopyRecord
@@ -67,7 +67,7 @@ def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
         encoded,
         body,
         len(raw),
-        time.time_ns() // 1_000_000 if stored_at is None else stored_at,
+        now_ms() if stored_at is None else stored_at,
         stored_size(len(encoded) + TAG_SIZE, len(body) + TAG_SIZE),
     )
 
@@ -168,7 +168,7 @@ class Writer:
             try:
                 with vault.write():
                     first_copy, used = self._write(group)
-                    if used > vault.maximum():
+                    if used > vault.maximum_or_last():
                         over = vault.rotate()
             except driver_errors() as error:
                 epochs.failed(first_copy=first_copy)
@@ -193,8 +193,9 @@ class Writer:
         next_copy, used = run(db, _UPDATE_STATE, count, total, count).fetchone()
         first_copy = next_copy - count
         messages, bodies = [], []
+        now = now_ms()
         for copy_id, item in enumerate(group, first_copy):
-            name, ratchet, step = epochs.advance(item.stored_at)
+            name, ratchet, step = epochs.advance(now)
             place = Place(name, step, copy_id, item.stored_at, item.size, item.stored_size)
             record = seal_part(ratchet.record_key, place, RECORD, item.record)
             body = seal_part(ratchet.body_key, place, BODY, item.body)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from store import keys
+from store import ballast, keys
 from store.opening import Unlock, create_store, open_store
 from store.vault import Vault
 from tests.postgres import Cluster, Missing
@@ -24,9 +24,10 @@ _schemas = itertools.count(1)
 
 
 @pytest.fixture(autouse=True)
-def cheap_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2id at its least cost: the tests open thousands of stores."""
+def cheap_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id at its least cost and a small ballast: the tests make thousands of stores."""
     monkeypatch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
+    monkeypatch.setattr(ballast, "BALLAST_BYTES", 64 * 1024)
 
 
 def _create(location: str) -> str:
