@@ -57,9 +57,14 @@ class _Table(dict[int, str]):
 
     _LIMIT = 30_000
 
+    def __init__(self, kept: dict[int, str]) -> None:
+        super().__init__(kept)
+        self._kept = kept
+
     def __missing__(self, code: int) -> str:
         if len(self) > self._LIMIT:
             self.clear()
+            self.update(self._kept)
         self[code] = replacement = _replacement(code)
         return replacement
 
