@@ -15,8 +15,9 @@ STORE_MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "store").rglob("*.py")
 )
 
-#: Modules that cost a tenth of a second or more; a command that does not need them must not pay for them.
-HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "psycopg")
+#: Modules that cost a tenth of a second or more: a command that does not need them must not pay for them. (Peewee
+#: itself imports psycopg wherever that is installed.)
+HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd")
 
 
 def loaded_by(*statements: str) -> set[str]:

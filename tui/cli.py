@@ -18,6 +18,9 @@ from tui.commands import COMMANDS
 #: Options of `mailhold` itself that take a value, so that the command's name is found behind them.
 _VALUE_OPTIONS = ("--store", "--key-file")
 
+#: Options whose value may begin with a dash.
+_DASHED_VALUE_OPTIONS = ("--sort", "--query")
+
 
 class _Parser(argparse.ArgumentParser):
     """An ArgumentParser that suggests where help is, and never abbreviates options."""
@@ -42,9 +45,24 @@ def command_name(argv: Sequence[str]) -> str | None:
     return None
 
 
+def shielded(argv: Sequence[str]) -> list[str]:
+    """`argv` with the words that only look like options made safe from argparse.
+
+    A filter line's negated terms (`list -from:example`) and descending orders (`--sort -size`) begin with a dash.
+    """
+    words, terms = list(argv), []
+    for position, word in reversed(list(enumerate(words))):
+        if word in _DASHED_VALUE_OPTIONS and position + 1 < len(words):
+            words[position : position + 2] = [f"{word}={words[position + 1]}"]
+    if command_name(words) == "list" and "--" not in words:
+        terms = [word for word in words if word[:1] == "-" and word[:2] != "--" and word not in ("-", "-h")]
+        words = [word for word in words if word not in terms]
+    return [*words, "--", *terms] if terms else words
+
+
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of every command, or (fast) with the options of the command `only` alone."""
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--store", metavar="S", help="the store: a file's path or a postgresql:// URL ($MAILHOLD_STORE)"
     )
@@ -67,6 +85,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def _run(argv: Sequence[str]) -> int:
+    argv = shielded(argv)
     name = command_name(argv)
     args = build_parser(name if name in COMMANDS else None).parse_args(argv)
     if args.version:

@@ -37,19 +37,19 @@ def run(args: argparse.Namespace) -> int:
         elif args.verb == "add":
             name = args.name or operator_name()
             if args.new_recovery:
-                print(opening.add_recovery_slot(vault, name=name))
+                print(opening.add_recovery(vault, name)[1])
             elif args.new_key_file:
-                opening.add_key_file_slot(vault, args.new_key_file, name=name)
+                opening.add_key_file(vault, args.new_key_file, name)
             else:
-                opening.add_passphrase_slot(vault, ask_new_passphrase(), name=name)
+                opening.add_passphrase(vault, ask_new_passphrase(), name)
         slots = opening.list_slots(vault)
     finally:
         vault.close()
     if args.json:
-        print_json([{"id": s.id, "kind": s.kind, "name": s.name, "created_at": iso(s.created_at)} for s in slots])
+        print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in slots])
     else:
         from tui.safe import safe
 
         for s in slots:
-            print(f"{s.id:>4}  {s.kind:<12}{safe(s.name):<24}{iso(s.created_at) or ''}".rstrip())
+            print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
     return 0

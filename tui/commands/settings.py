@@ -64,10 +64,10 @@ def settings_json(settings: Settings) -> dict[str, Any]:
     """The settings as plain JSON values: sizes in bytes, a relay's password left out."""
     import msgspec
 
-    from store.delivery.relay import without_password
+    from store.delivery.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)
-    fields["relay"] = without_password(settings.relay)
+    fields["relay"] = str(parse_relay(settings.relay)) if settings.relay else ""
     return fields
 
 

@@ -65,7 +65,7 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
         "from": record.from_,
         "to": record.to,
         "cc": record.cc,
-        "bcc": _bcc(record),
+        "bcc": blind_recipients(copy),
         "scan_results": _scan_results(record),
         "backup_reason": reason_text(record.reason),
         "reason": reason_text(record.reason),
@@ -95,10 +95,12 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
     }
 
 
-def _bcc(record: CopyRecord) -> str:
-    from store.delivery.queue import blind_recipients
+def blind_recipients(copy: Copy) -> str:
+    """The Bcc field, and the envelope's recipients that neither To nor Cc names: MTAs take Bcc out of the header."""
+    from store.delivery.recipients import ENVELOPE, recipients_of
 
-    return ", ".join(filter(None, [record.bcc, *blind_recipients(record)]))
+    hidden = [recipient.address for recipient in recipients_of(copy) if recipient.source == ENVELOPE and recipient.bcc]
+    return ", ".join(filter(None, [copy.record.bcc, *hidden]))
 
 
 def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
