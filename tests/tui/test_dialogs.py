@@ -66,9 +66,13 @@ async def test_delete_names_the_count(dialog, words):
         assert app.screen.query_one("#dialog").border_title == "Delete message(s)"
 
 
-async def test_a_confirmation_with_a_verb_in_c_keeps_both_letters_apart():
-    assert await answer(ConfirmDialog("Cancel delivery", "Cancel delivery 7?", "Cancel delivery"), "c") is True
-    assert await answer(ConfirmDialog("Cancel delivery", "Cancel delivery 7?", "Cancel delivery"), "n") is False
+async def test_the_other_button_can_have_a_name_of_its_own():
+    def dialog() -> ConfirmDialog:
+        return ConfirmDialog("Message queue", "Cancel delivery 7?", "Cancel delivery", refuse="Keep")
+
+    assert await answer(dialog(), "c") is True
+    assert await answer(dialog(), "k") is False
+    assert await answer(dialog(), "enter") is False
 
 
 # -- Deliver message

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from store.settings import Settings, Unavailable
 from tests.tui.view_harness import DialogApp, FakeRecipient
+from tui.dialogs.backup_settings import BackupSettingsDialog
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.delete import DeleteDialog
 from tui.dialogs.deliver import DeliverDialog
@@ -38,8 +40,23 @@ DIALOGS = {
         lambda: PassphraseDialog("/var/lib/mailhold/backup.db", error="No key slot opens with that passphrase."),
         [],
     ),
+    "settings": (lambda: BackupSettingsDialog(Settings()), []),
+    "settings_warnings": (
+        lambda: BackupSettingsDialog(
+            Settings(
+                max_size=50 << 20,
+                allow_infected=True,
+                if_unavailable=Unavailable.REJECT,
+                relay="smtps://user:secret@mx1.example.org:465",
+                administrator="postmaster@example.org",
+            ),
+            used_bytes=5 << 30,
+        ),
+        [],
+    ),
+    "settings_errors": (lambda: BackupSettingsDialog(Settings()), [*"x", "tab", *"y", "enter"]),
     "cancel_delivery": (
-        lambda: ConfirmDialog("Message queue", "Cancel delivery 7 to 2 addresses?", "Cancel delivery"),
+        lambda: ConfirmDialog("Message queue", "Cancel delivery 7 to 2 addresses?", "Cancel delivery", refuse="Keep"),
         [],
     ),
 }

@@ -14,8 +14,8 @@ from tui.widgets.controls import PushButton
 class ConfirmDialog(Dialog[bool]):
     """Asks before something that cannot be taken back. Answers True only where the verb's button was pressed.
 
-    `question` names the verb and the count; `warning` says what can go wrong. Neither is markup, and neither may hold
-    text of a message that did not pass `tui.safe`.
+    `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button (another
+    first letter than the verb). Neither is markup, nor may hold text of a message that did not pass `tui.safe`.
     """
 
     DEFAULT_CSS = """
@@ -23,13 +23,16 @@ class ConfirmDialog(Dialog[bool]):
     """
     first_focus = "#cancel"
 
-    def __init__(self, title: str, question: str, verb: str, *, warning: str = "", danger: bool = False) -> None:
+    def __init__(
+        self, title: str, question: str, verb: str, *, warning: str = "", danger: bool = False, refuse: str = "Cancel"
+    ) -> None:
         super().__init__()
         self.title_text = title
         self.question = question
         self.verb = verb
         self.warning = warning
         self.danger = danger
+        self.refuse = refuse
 
     def body(self) -> Iterable[Widget]:
         yield Static(self.question, markup=False)
@@ -38,7 +41,7 @@ class ConfirmDialog(Dialog[bool]):
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton(self.verb, mnemonic=self.verb[0].lower(), id="ok", danger=self.danger)
-        yield PushButton("Cancel", mnemonic="c" if self.verb[0].lower() != "c" else "n", id="cancel")
+        yield PushButton(self.refuse, mnemonic=self.refuse[0].lower(), id="cancel")
 
     def opened(self) -> None:
         self.query_one("#dialog").border_title = self.title_text

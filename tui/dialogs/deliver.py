@@ -83,6 +83,9 @@ class DeliverDialog(Dialog[DeliverChoice]):
             yield RecipientList(self.recipients, id="recipients")
         else:
             yield Static("    No recipient is known. Use additional addresses.", markup=False, classes="note")
+        if self.unlisted:
+            text = f"    and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
+            yield Static(text, markup=False, classes="note")
         yield CheckBox("To additional email addresses", id="additional")
         yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)

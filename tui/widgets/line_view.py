@@ -101,6 +101,10 @@ class LineView(ScrollView, can_focus=True):
             self.scroll_to(0, top, animate=False)
         self.refresh()
 
+    def to_top(self) -> None:
+        """Scroll to the first line."""
+        self.scroll_to(0, 0, animate=False)
+
     def render_line(self, y: int) -> Strip:
         left, top = self.scroll_offset
         width = self.scrollable_content_region.width

@@ -14,12 +14,20 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from store.message_links import punycode
 from tui.safe import fit
 
 if TYPE_CHECKING:
     from store.delivery.queue import Recipient
 
 _SOURCE_WIDTH = 22
+
+
+def _spelled(address: str) -> str:
+    """The address as it is shown: with the domain in punycode too where that is not plain ASCII."""
+    domain = address.rpartition("@")[2]
+    ascii_domain = punycode(domain)
+    return f"{address} ({ascii_domain})" if ascii_domain and ascii_domain != domain else address
 
 
 class RecipientList(ScrollView, can_focus=True):
@@ -86,7 +94,7 @@ class RecipientList(ScrollView, can_focus=True):
             style = self.get_component_rich_style("recipients--cursor")
             source_style = style
         line = [
-            Segment(box + fit(recipient.address or "<>", room) + " ", style),
+            Segment(box + fit(_spelled(recipient.address), room) + " ", style),
             Segment(fit(source, _SOURCE_WIDTH), source_style),
         ]
         return Strip(line).adjust_cell_length(width, style)

@@ -1,0 +1,224 @@
+"""The Message queue: deliveries, and where each recipient of the one at the cursor stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Rule, Static
+
+from store.delivery.outcome import RETRIABLE, State
+from tui import queue_lines as made
+from tui.context import ConsoleContext
+from tui.dialogs.confirm import ConfirmDialog
+from tui.keymap import Scope, bindings
+from tui.lines import Line
+from tui.widgets.line_view import LineView
+from tui.widgets.pick_list import PickList
+from tui.words import addresses
+
+if TYPE_CHECKING:
+    from store.delivery.queue import Delivery
+
+#: The newest deliveries that are shown; what waits is among them unless more than this were queued since.
+LIMIT = 1_000
+#: How often the time until the next try is drawn anew, in seconds.
+_TICK = 5.0
+
+
+class _Read(NamedTuple):
+    deliveries: list[Delivery]
+    subjects: dict[int, str]
+
+
+class QueueView(Widget):
+    """Deliveries, newest first, above the recipients of the one at the cursor. Live: it follows the store."""
+
+    DEFAULT_CSS = """
+    QueueView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > #queue-head { height: 1; }
+        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
+        & > #queue-detail { height: 40%; min-height: 5; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.QUEUE)
+    scope = Scope.QUEUE
+    title = "Message queue"
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__()
+        self.context = context
+        self.deliveries: list[Delivery] = []
+        self._subjects: dict[int, str] = {}
+
+    def compose(self) -> ComposeResult:
+        yield Static("", id="queue-head", markup=False)
+        yield Rule(line_style="solid")
+        yield PickList(id="queue-list")
+        yield Rule(line_style="solid")
+        yield LineView(id="queue-detail")
+
+    def on_mount(self) -> None:
+        self.list = self.query_one(PickList)
+        self.detail = self.query_one("#queue-detail", LineView)
+        self.set_interval(_TICK, self._tick)
+        self.refresh_data()
+
+    def refresh_data(self) -> None:
+        """Take up what changed in the queue; the cursor stays on its delivery."""
+        vault = self.context.vault
+
+        def read() -> _Read:
+            from store.delivery.queue import deliveries
+
+            found = deliveries(vault, LIMIT)
+            wanted = {delivery.copy_id for delivery in found}
+            copies = vault.get_many(sorted(wanted), on_error=lambda copy_id, error: None)
+            return _Read(found, {copy.id: copy.record.subject for copy in copies})
+
+        self.context.background(read, self._show, group="queue")
+
+    def _show(self, read: _Read) -> None:
+        if not self.is_attached:
+            return
+        here = self.current.id if self.current else None
+        self.deliveries, self._subjects = read
+        head = made.summary(self.deliveries, LIMIT) if self.deliveries else "Nothing was delivered yet."
+        self.query_one("#queue-head", Static).update(head)
+        place = next((at for at, delivery in enumerate(self.deliveries) if delivery.id == here), None)
+        self._draw()
+        if place is not None:
+            self.list.cursor = place
+
+    def _tick(self) -> None:
+        if self.display and any(delivery.state.live for delivery in self.deliveries):
+            self._draw()
+
+    def _draw(self) -> None:
+        self.list.build(self._list_builder(self.deliveries))
+        self._draw_detail()
+
+    def _draw_detail(self) -> None:
+        delivery = self.current
+        if delivery is None:
+            self.detail.build(None)
+            return
+        subject, now, zone = made.subject_of(self._subjects, delivery), self.context.clock(), self.context.tz
+        self.detail.build(lambda width: made.detail_lines(delivery, subject, now, zone, width))
+
+    def _list_builder(self, deliveries: Sequence[Delivery]) -> Callable[[int], Sequence[Line]]:
+        subjects, now, zone = self._subjects, self.context.clock(), self.context.tz
+        return lambda width: [
+            made.delivery_line(delivery, made.subject_of(subjects, delivery), now, zone, width)
+            for delivery in deliveries
+        ]
+
+    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
+        event.stop()
+        # A thousand lines take a few milliseconds; the cursor must find them there.
+        event.view.show(event.builder(event.width))
+
+    def on_pick_list_moved(self, event: PickList.Moved) -> None:
+        event.stop()
+        self._draw_detail()
+        self.detail.to_top()
+
+    def on_pick_list_picked(self, event: PickList.Picked) -> None:
+        event.stop()
+        delivery = self.current
+        if delivery is None:
+            return
+        if delivery.copy_id in self._subjects:
+            self.context.shell.open_copy(delivery.copy_id)
+        else:
+            self.context.notice("The copy of this delivery was deleted.", severity="warning")
+
+    @property
+    def current(self) -> Delivery | None:
+        """The delivery at the cursor."""
+        return self.deliveries[self.list.cursor] if self.list.cursor < len(self.deliveries) else None
+
+    # -- actions
+
+    def reason_against(self, action: str) -> str | None:
+        """Why Retry or Cancel delivery is not possible for the delivery at the cursor, or None."""
+        delivery = self.current
+        if action not in ("retry", "cancel-delivery"):
+            return None
+        if delivery is None:
+            return "There is no delivery."
+        if delivery.state is State.SENDING:
+            return "It is being sent at this moment: wait for the result."
+        if action == "cancel-delivery":
+            return None if delivery.state.live else f"Delivery {delivery.id} is finished."
+        if delivery.state.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
+            return None
+        return f"Delivery {delivery.id} reached all of its recipients."
+
+    def action_retry(self) -> None:
+        """Send the delivery at the cursor again; what may be out already is asked about first."""
+        delivery = self._allowed("retry")
+        if delivery is None:
+            return
+        unknown = sum(recipient.state is State.UNKNOWN for recipient in delivery.recipients)
+        if not unknown:
+            self._retry(delivery.id)
+            return
+        dialog = ConfirmDialog(
+            "Message queue",
+            f"Send delivery {delivery.id} again to {addresses(unknown)}?",
+            "Retry",
+            warning="The connection was lost after the message had been sent: it may arrive twice.",
+        )
+        self.context.shell.ask(dialog, lambda yes: self._retry(delivery.id) if yes else None)
+
+    def action_cancel_delivery(self) -> None:
+        """Call the delivery at the cursor off, once that is confirmed."""
+        delivery = self._allowed("cancel-delivery")
+        if delivery is None:
+            return
+        waiting = sum(recipient.state.live for recipient in delivery.recipients)
+        dialog = ConfirmDialog(
+            "Message queue",
+            f"Cancel delivery {delivery.id} to {addresses(waiting)}?",
+            "Cancel delivery",
+            refuse="Keep",
+        )
+        self.context.shell.ask(dialog, lambda yes: self._cancel(delivery.id) if yes else None)
+
+    def action_to_list(self) -> None:
+        self.context.shell.go("backup")
+
+    def _allowed(self, action: str) -> Delivery | None:
+        if reason := self.reason_against(action):
+            self.context.notice(reason, severity="warning")
+            return None
+        return self.current
+
+    def _retry(self, delivery_id: int) -> None:
+        def work() -> None:
+            from store.delivery.queue import retry
+
+            retry(self.context.vault, delivery_id, self.context.operator)
+
+        self._do(work, f"Delivery {delivery_id} is sent again")
+
+    def _cancel(self, delivery_id: int) -> None:
+        def work() -> None:
+            from store.delivery.queue import cancel
+
+            cancel(self.context.vault, delivery_id, self.context.operator)
+
+        self._do(work, f"Delivery {delivery_id} has been cancelled")
+
+    def _do(self, work: Callable[[], None], said: str) -> None:
+        def done(_: None) -> None:
+            self.context.notice(said)
+            self.context.shell.store_changed()
+            self.refresh_data()
+
+        self.context.background(work, done, group="queue-act")

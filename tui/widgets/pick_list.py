@@ -1,0 +1,100 @@
+"""Lines with a cursor: one of them is picked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+
+from tui.lines import Line
+from tui.widgets.line_view import LineView
+
+
+class PickList(LineView):
+    """A `LineView` whose movement keys move a cursor. Posts `Moved` and, on Enter or a double click, `Picked`."""
+
+    DEFAULT_CSS = """
+    PickList > .pick--cursor { background: $block-cursor-background; text-style: $block-cursor-text-style; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pick--cursor"}
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "View", show=False)]
+
+    cursor: reactive[int] = reactive(0, init=False)
+
+    class Moved(Message):
+        """The cursor is on another line."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    class Picked(Message):
+        """The line was chosen."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def show(self, lines: Sequence[Line], *, line_width: int = 0, top: int | None = None) -> None:
+        super().show(lines, line_width=line_width, top=top)
+        self.cursor = max(0, min(self.cursor, len(lines) - 1))
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        if round(self.scroll_y) + y == self.cursor and self.lines:
+            cursor = self.get_component_rich_style("pick--cursor", partial=True)
+            if not self.has_focus:
+                cursor = Style(underline=True) if cursor.reverse else cursor
+            return strip.apply_style(cursor)
+        return strip
+
+    def watch_cursor(self, cursor: int) -> None:
+        self.scroll_to_region(Region(0, cursor, 1, 1), animate=False, force=True)
+        self.refresh()
+        self.post_message(self.Moved(cursor))
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def _move(self, step: int) -> None:
+        self.cursor = max(0, min(self.cursor + step, len(self.lines) - 1))
+
+    def action_scroll_up(self) -> None:
+        self._move(-1)
+
+    def action_scroll_down(self) -> None:
+        self._move(1)
+
+    def action_page_up(self) -> None:
+        self._move(1 - self.size.height)
+
+    def action_page_down(self) -> None:
+        self._move(self.size.height - 1)
+
+    def action_half_page(self, direction: int) -> None:
+        self._move(direction * max(1, self.size.height // 2))
+
+    def action_edge(self, direction: int) -> None:
+        self._move(direction * len(self.lines))
+
+    def action_pick(self) -> None:
+        if self.lines:
+            self.post_message(self.Picked(self.cursor))
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y + round(self.scroll_y)
+        if not 0 <= index < len(self.lines):
+            return
+        if index == self.cursor and event.chain == 2:
+            self.action_pick()
+        self.cursor = index
