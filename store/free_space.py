@@ -15,7 +15,8 @@ change of the maximum or of the threshold, as soon as the free space is not belo
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,13 @@ from store.settings import NAME as SETTINGS
 from store.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from store.vault import Usage, Vault
+    from store.vault import Vault
 
 NAME = "free-space-notice"
 LEASE_MS = 15 * 60_000
 RETRY_MS = 60_000
 RETRY_MOST_MS = 60 * 60_000
+PERHAPS = "administrator perhaps notified"
 
 #: Sends a message (bytes) as the settings' relay and administrator say, calling the last argument just before the
 #: content goes out. What it reports is as a delivery's: anything but SENT and UNKNOWN was certainly not taken.
@@ -82,18 +84,25 @@ class Told(StrEnum):
     UNKNOWN = "unknown"
 
 
-def notify_administrator(vault: Vault) -> Told:
-    """Look at the free space, and send the notification through the relay if it is due.
+def free_space_notice(vault: Vault, send: Send, *, clock: Callable[[], int] = now_ms, host: str = "") -> Told:
+    """Look at the free space, and send the notification with `send` if it is due. `host` is named in the mail.
 
-    Cheap where it is not; where it is, blocks for as long as the relay takes. Not for an event loop's thread.
+    Cheap where it is not due. Raises TamperedError, StoreUnavailable.
     """
-    return free_space_notice(vault, send_through_relay)
+    due = claim(vault, clock=clock, host=host)
+    if isinstance(due, Told):
+        return due
+    try:
+        outcome = send(due.settings, due.message, due.hand_over)
+    except configuration.Conflict:
+        return Told.WAITING
+    except MailholdError as error:
+        outcome = due.interrupted(str(error))
+    return due.settle(outcome)
 
 
-def free_space_notice(
-    vault: Vault, send: Send, *, clock: Callable[[], int] = now_ms, host: Callable[[], str] = socket.gethostname
-) -> Told:
-    """As `notify_administrator`, sending with `send`. Raises TamperedError, StoreUnavailable."""
+def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") -> Due | Told:
+    """The notification to send, under a lease, where it is due; else why it is not. Raises as `free_space_notice`."""
     stored_settings = configuration.read(vault, SETTINGS, Settings)
     settings = stored_settings.value if stored_settings else Settings()
     settings_version = stored_settings.version if stored_settings else 0
@@ -110,7 +119,7 @@ def free_space_notice(
         if now < notice.until and (notice.phase is not Phase.ARMED or notice.settings_version == settings_version):
             return Told.WAITING
         if notice.phase is Phase.HANDED_OVER:
-            _move(vault, version, replace(notice, phase=Phase.TOLD), now, *_unknown("the program ended meanwhile"))
+            _move(vault, version, replace(notice, phase=Phase.TOLD), now, PERHAPS, "the program ended while sending")
             return Told.UNKNOWN
         if not settings.relay or not settings.administrator:
             return Told.NOBODY
@@ -125,9 +134,66 @@ def free_space_notice(
             tombstone=_newest_tombstone(vault),
         )
         version = _move(vault, version, claimed, now)
-        return _send_claimed(vault, send, settings, usage, claimed, version, clock, host())
     except configuration.Conflict:
         return Told.WAITING
+    from store.notification import compose
+
+    where = host or socket.gethostname()
+    message = compose(settings, usage, number=claimed.number, now=now, host=where, store_id=vault.store_id)
+    return Due(vault, settings, message, claimed, version, clock)
+
+
+class Due:
+    """A notification that this process has claimed. `message` is to be sent as `settings` say."""
+
+    def __init__(
+        self, vault: Vault, settings: Settings, message: bytes, claimed: Notice, version: int, clock: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.message = message
+        self._vault = vault
+        self._claimed = claimed
+        self._version = version
+        self._clock = clock
+        self._handed_over = self._settled = False
+        self._lock = threading.Lock()
+
+    def hand_over(self) -> None:
+        """To be called just before the content goes out. Raises Conflict where the lease was lost: then do not send."""
+        with self._lock:
+            if self._settled:
+                raise configuration.Conflict(NAME)
+            self._move(replace(self._claimed, phase=Phase.HANDED_OVER))
+            self._handed_over = True
+
+    def interrupted(self, reason: str) -> Outcome:
+        """What a failure means that is no answer of the relay."""
+        return Outcome(State.UNKNOWN if self._handed_over else State.DEFERRED, reason)
+
+    def settle(self, outcome: Outcome) -> Told:
+        """Write down what came of it. Raises StoreUnavailable."""
+        with self._lock:
+            self._settled = True
+            return self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> Told:
+        claimed = self._claimed
+        try:
+            if outcome.state is State.SENT:
+                self._move(replace(claimed, phase=Phase.TOLD), "administrator notified", outcome.reply)
+                return Told.SENT
+            if outcome.state is State.UNKNOWN:
+                self._move(replace(claimed, phase=Phase.TOLD), PERHAPS, outcome.reply)
+                return Told.UNKNOWN
+            pause = min(RETRY_MS << min(claimed.attempts - 1, 10), RETRY_MOST_MS)
+            failed = replace(claimed, phase=Phase.ARMED, until=self._clock() + pause)
+            self._move(failed, "administrator not notified" if claimed.attempts == 1 else "", outcome.reply)
+        except configuration.Conflict:
+            return Told.WAITING
+        return Told.NOT_SENT
+
+    def _move(self, notice: Notice, action: str = "", detail: str = "") -> None:
+        self._version = _move(self._vault, self._version, notice, self._clock(), action, detail)
 
 
 def space_freed(vault: Vault) -> None:
@@ -142,74 +208,6 @@ def space_freed(vault: Vault) -> None:
             _move(vault, stored.version, Notice(number=stored.value.number), now)
     except configuration.Conflict:
         pass  # Somebody is at it.
-
-
-def _send_claimed(
-    vault: Vault,
-    send: Send,
-    settings: Settings,
-    usage: Usage,
-    claimed: Notice,
-    version: int,
-    clock: Callable[[], int],
-    host: str,
-) -> Told:
-    """Send the notice that this process has claimed, and write down what came of it. Raises Conflict."""
-    from store.notification import compose
-
-    newest = [version]
-    handed = replace(claimed, phase=Phase.HANDED_OVER)
-
-    def handed_over() -> None:
-        newest[0] = _move(vault, newest[0], handed, clock())
-
-    message = compose(settings, usage, number=claimed.number, now=clock(), host=host, store_id=vault.store_id)
-    try:
-        outcome = send(settings, message, handed_over)
-    except configuration.Conflict:
-        raise
-    except MailholdError as error:
-        outcome = Outcome(State.DEFERRED if newest[0] == version else State.UNKNOWN, str(error))
-    now = clock()
-    if outcome.state is State.SENT:
-        _move(vault, newest[0], replace(handed, phase=Phase.TOLD), now, "administrator notified", outcome.reply)
-        return Told.SENT
-    if outcome.state is State.UNKNOWN:
-        _move(vault, newest[0], replace(handed, phase=Phase.TOLD), now, *_unknown(outcome.reply))
-        return Told.UNKNOWN
-    pause = min(RETRY_MS << min(claimed.attempts - 1, 10), RETRY_MOST_MS)
-    failed = replace(claimed, phase=Phase.ARMED, until=now + pause)
-    first = ("administrator not notified", outcome.reply) if claimed.attempts == 1 else ()
-    _move(vault, newest[0], failed, now, *first)
-    return Told.NOT_SENT
-
-
-def send_through_relay(settings: Settings, message: bytes, handed_over: Callable[[], None]) -> Outcome:
-    """A `Send` over SMTP. Blocks. Raises RelayError where the relay's address is wrong."""
-    import asyncio
-
-    from store.delivery.relay import parse_relay
-    from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
-    from store.notification import SENDER
-
-    relay = parse_relay(settings.relay)
-    context = relay.tls_context()
-    administrator = settings.administrator
-
-    async def hand_over(accepted: Sequence[str], _refused: Mapping[str, Outcome]) -> None:
-        await asyncio.to_thread(handed_over)
-
-    async def send() -> Outcome:
-        session = Session(relay, context, await local_host_name(), Timeouts(command=60, message=300))
-        try:
-            await session.open()
-            return (await session.send(SENDER, [administrator], message, hand_over))[administrator]
-        except SessionLost as error:
-            return Outcome(State.DEFERRED, str(error))
-        finally:
-            await session.close()
-
-    return asyncio.run(send())
 
 
 def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool:
@@ -233,7 +231,3 @@ def _newest_tombstone(vault: Vault) -> int:
 def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:
     """Write the next state over that of `version`; returns its version. Raises Conflict where another was faster."""
     return configuration.write(vault, NAME, notice, expected=version, action=action, detail=detail, now=now)
-
-
-def _unknown(reply: str) -> tuple[str, str]:
-    return "administrator perhaps notified", reply

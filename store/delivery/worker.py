@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from store.clock import now_ms
 from store.delivery.access import Access, StoreAccess
+from store.delivery.administrator import watch
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import Ledger
 from store.delivery.outcome import Outcome, State
@@ -70,6 +71,7 @@ class DeliveryWorker:
         self._pause = PAUSE
         self._paused_until = 0.0
         self.problem = ""
+        self.resent_from = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what becomes due until `stop` is set; then finish what is under way."""
@@ -103,7 +105,9 @@ class DeliveryWorker:
     def read_relay(self) -> bool:
         """Take up the relay that the settings name now. False, with `problem` set, where there is none. Blocking."""
         try:
-            text = self._access.settings().relay
+            settings = self._access.settings()
+            self.resent_from = settings.administrator or f"mailhold@{self._host_name}"
+            text = settings.relay
             if not text:
                 raise NoRelay("No relay is set: what is queued waits. Set the relay in Settings.")
             if text != self._relay_text:
@@ -198,7 +202,7 @@ class _Shift:
         """Give back what was not begun, and wait for what was."""
         while not self._queue.empty():
             each = self._queue.get_nowait()
-            with suppress(MailholdError):
+            with suppress(MailholdError, LeaseLost):
                 await self._ledger.write(partial(give_back, self._vault, each))
             self._held.pop(each.id, None)
         until = time.monotonic() + GRACE
@@ -221,6 +225,9 @@ class _Shift:
                     continue
                 try:
                     session = await self._deliver(each, session)
+                except Exception as error:
+                    # Its lease runs out, and then the row says whether it may be sent again.
+                    self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
                 finally:
                     self._held.pop(each.id, None)
                     self._progress.set()
@@ -232,7 +239,9 @@ class _Shift:
         """One attempt at a delivery; returns the session for the next."""
         worker = self._worker
         try:
-            parcel = await self._ledger.read(lambda: pack(worker._access, each, worker._host_name, now_ms()))
+            parcel = await self._ledger.read(
+                lambda: pack(worker._access, each, worker.resent_from, worker._host_name, now_ms())
+            )
         except MailholdError as error:
             worker.problem = str(error)
             await self._settle(each, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(error))))
@@ -244,7 +253,7 @@ class _Shift:
             session, outcomes = await self._attempt(each, parcel, session)
         except LeaseLost:
             return session
-        except SessionLost as error:
+        except (SessionLost, MailholdError) as error:  # DATA did not go out: at worst it could not be announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
         await self._settle(each, {parcel.rows[address]: outcome for address, outcome in outcomes.items()})
         return session
@@ -298,7 +307,7 @@ class _Shift:
 
 
 class WorkerHandle:
-    """A worker that runs in a thread of its own with its own event loop."""
+    """A worker that runs in a thread of its own with its own event loop, and watches the free space beside it."""
 
     def __init__(self, worker: DeliveryWorker) -> None:
         self._worker = worker
@@ -337,7 +346,12 @@ class WorkerHandle:
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._ready.set()
-        await self._worker.run(self._stop)
+        watching = asyncio.create_task(watch(self._worker._vault))
+        try:
+            await self._worker.run(self._stop)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 def start_worker_thread(vault: Vault, owner: str, connections: int = 4) -> WorkerHandle:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from store import audit, configuration
+from store.delivery.administrator import notify, notify_administrator, watch
 from store.delivery.outcome import Outcome, State
 from store.errors import RelayError, TamperedError
-from store.free_space import LEASE_MS, Told, free_space_notice, notify_administrator
+from store.free_space import LEASE_MS, Told, free_space_notice
 from store.notification import compose
 from store.records import CopyRecord
 from store.settings import Settings, parse_setting, read_settings, write_settings
@@ -77,7 +78,7 @@ def look(any_vault: Vault, relay: Relay, clock: Clock) -> Callable[..., Told]:
     write_settings(any_vault, SETTINGS)
 
     def look(vault: Vault = any_vault) -> Told:
-        return free_space_notice(vault, relay, clock=clock, host=lambda: "mx1.example.org")
+        return free_space_notice(vault, relay, clock=clock, host="mx1.example.org")
 
     return look
 
@@ -378,6 +379,48 @@ async def test_a_session_that_fails(vault: Vault, point: str, answer: str, expec
     state = configuration.read(vault, "free-space-notice", dict)
     assert state is not None
     assert state.value["phase"] == ("armed" if expected is Told.NOT_SENT else "told")
+
+
+@pytest.mark.parametrize(("point", "phase"), [("rcpt", "armed"), ("dot", "told")])
+async def test_stopping_the_program_while_it_sends(vault: Vault, point: str, phase: str) -> None:
+    """Before the content it is given back to the next process; after, nobody sends it again."""
+    reached = asyncio.Event()
+
+    def script(at: str, _argument: str) -> str | None:
+        if at == point:
+            reached.set()
+            return "250-the rest of this reply never comes"
+        return None
+
+    async with ScriptedServer(script) as server:
+        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        fill(vault, 8)
+        task = asyncio.create_task(notify(vault))
+        await asyncio.wait_for(reached.wait(), 20)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    state = configuration.read(vault, "free-space-notice", dict)
+    assert state is not None
+    assert state.value["phase"] == phase
+
+
+async def test_watching_sends_one_for_each_crossing(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        watching = asyncio.create_task(watch(vault, every=0.01))
+        for crossing in (1, 2):
+            ids = await asyncio.to_thread(fill, vault, 8)
+            async with asyncio.timeout(20):
+                while len(server.taken) < crossing:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(vault.delete, ids)
+        watching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+        assert len(server.taken) == 2
 
 
 def _fields(settings: Settings) -> dict[str, Any]:

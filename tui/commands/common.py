@@ -13,13 +13,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.errors import CopyMissing, StoreMissing, UnlockError, UsageError
+from store.errors import CopyMissing, MailholdError, StoreMissing, UnlockError, UsageError
 
 if TYPE_CHECKING:
     from store.catalogue import Sort
     from store.opening import Unlock
     from store.records import Row
     from store.vault import Vault
+
+
+def look_at_free_space(vault: Vault) -> None:
+    """Send the administrator the free space notification, if it is due now. What keeps it back fails no command."""
+    from store.delivery.administrator import notify_administrator
+
+    try:
+        notify_administrator(vault)
+    except MailholdError as error:
+        print(f"mailhold: the free space could not be looked at: {error}", file=sys.stderr)
 
 
 def operator_name() -> str:

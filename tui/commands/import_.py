@@ -7,7 +7,15 @@ from pathlib import Path
 
 from store.errors import UsageError
 from store.verdicts import Engine, Status, Verdict
-from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed
+from tui.commands.common import (
+    Interrupt,
+    Progress,
+    look_at_free_space,
+    open_vault,
+    operator_name,
+    print_json,
+    say_failed,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         progress.finish()
         if result.imported:
             record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
+            look_at_free_space(vault)
     finally:
         vault.close()
     if args.json:

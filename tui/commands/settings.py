@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
-from tui.commands.common import open_vault, operator_name, print_json
+from tui.commands.common import look_at_free_space, open_vault, operator_name, print_json
 
 if TYPE_CHECKING:
     from store.settings import Settings
@@ -45,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f"mailhold: {warning}", file=sys.stderr)
         if args.verb == "set":
             write_settings(vault, settings, operator=operator_name())
+            look_at_free_space(vault)
     finally:
         vault.close()
     fields = settings_json(settings)
