@@ -14,8 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store import catalogue_loader
-from store.catalogue_loader import Child, Loaded, LoaderError
+from store.catalogue_loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue_selection import FrameSelection, RowSelection, Selection
 from store.catalogue_sort import NEWEST, Sort, SortKey
 from store.database import is_url
@@ -61,7 +60,7 @@ class Catalogue:
         self._now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None
-        self._child: Child | None = None
+        self._children: Children | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -144,7 +143,7 @@ class Catalogue:
             self._saved = None
             span = follower.begin()
         self._follower = follower
-        self._read(follower, *span)
+        self._read(follower, spans_of(*span))
         follower.finish()
 
     def _resume(self, follower: Follower) -> tuple[int, int] | None:
@@ -167,44 +166,40 @@ class Catalogue:
             self._note_deletion()
         return span
 
-    def _read(self, follower: Follower, after: int, until: int) -> None:
-        """Load a range of ids: in a child process, or here where that is not worth it or the child fails."""
+    def _read(self, follower: Follower, spans: list[Span]) -> None:
+        """Load spans of ids: in child processes, or here where that is not worth it or a child fails."""
         if self._vault.usage().messages - len(follower.state.frame) > FEW_COPIES:
             try:
-                self._child = child = Child(self._vault, after, until)
+                self._children = children = Children(self._vault, spans)
                 if self._stopping.is_set():
-                    child.stop()
-                until = self._take(follower, child.frames(), until)
+                    children.stop()
+                spans = self._take(follower, children.frames(), spans)
             except LoaderError:
                 pass
         if not self._stopping.is_set():
-            self._take(follower, catalogue_loader.load(self._vault, after, until), until)
+            self._take(follower, load(self._vault, spans), spans)
 
-    def _take(self, follower: Follower, source: Iterator[Loaded], until: int) -> int:
-        """Take up frames, several at once as they grow in number. Returns the id down to which all is there."""
+    def _take(self, follower: Follower, source: Iterator[Loaded], spans: list[Span]) -> list[Span]:
+        """Take up frames, more at once as they grow in number. Returns the spans that did not come."""
+        left = list(spans)
         waiting: list[Loaded] = []
-        try:
-            for loaded in source:
-                if self._stopping.is_set():
-                    break
-                waiting.append(loaded)
-                self._pending += len(loaded.frame)
-                if self._pending * 3 > len(follower.state.frame):
-                    until = self._add(follower, waiting, until)
-        except LoaderError:
-            pass
-        return self._add(follower, waiting, until)
+        for loaded in source:
+            if self._stopping.is_set():
+                break
+            left.remove(loaded.span)
+            waiting.append(loaded)
+            self._pending += len(loaded.frame)
+            if self._pending * 3 > len(follower.state.frame):
+                self._add(follower, waiting)
+        self._add(follower, waiting)
+        return left
 
-    def _add(self, follower: Follower, waiting: list[Loaded], until: int) -> int:
-        for loaded in waiting[1:]:
-            waiting[0].damaged.extend(loaded.damaged)
+    def _add(self, follower: Follower, waiting: list[Loaded]) -> None:
         if waiting:
             frame = reduce(lambda newer, older: older.merge(newer), (loaded.frame for loaded in waiting))
-            follower.add_loaded(frame, waiting[0].damaged)
-            until = waiting[-1].after
+            follower.add_loaded(frame, [copy_id for loaded in waiting for copy_id in loaded.damaged])
             waiting.clear()
         self._pending = 0
-        return until
 
     # --- Queries -----------------------------------------------------------------------------------------------------
 
@@ -349,11 +344,11 @@ class Catalogue:
             self._saved_at = time.monotonic()
 
     def close(self) -> None:
-        """Stop the background thread and the child process, and save the snapshot where it is worthwhile."""
+        """Stop the background thread and the child processes, and save the snapshot where it is worthwhile."""
         self._stopping.set()
         self._wake.set()
-        if (child := self._child) is not None:
-            child.stop()
+        if (children := self._children) is not None:
+            children.stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         self._settled.set()

@@ -8,26 +8,19 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
 from store.catalogue_sort import Sort, SortKey
 from store.catalogue_text import Dictionary
 from store.filter_model import fold, recipients_text
-from store.records import Copy, CopyRecord, Row
+from store.records import Copy, Row
 from store.verdicts import Engine, Status
 
-#: The text columns, with what is shown and what is searched (and sorted by, folded).
-_TEXTS: dict[str, tuple[Callable[[CopyRecord], str], Callable[[CopyRecord], str]]] = {
-    "from": (lambda record: record.from_, lambda record: record.from_),
-    "to": (lambda record: record.to, recipients_text),
-    "subject": (lambda record: record.subject, lambda record: record.subject),
-    "message_id": (lambda record: record.message_id, lambda record: record.message_id),
-    "mta_message_id": (lambda record: record.mta_message_id, lambda record: record.mta_message_id),
-}
+_TEXTS = ("from", "to", "subject", "message_id", "mta_message_id")
 _SORT_TEXT = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 _SORT_NUMBER = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
 _SCHEMA = {
@@ -84,27 +77,38 @@ class Frame:
     @classmethod
     def of(cls, copies: Iterable[Copy]) -> Frame:
         """From copies in ascending order of ids."""
-        columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA}
-        shown: dict[str, dict[tuple[str, str], int]] = {name: {} for name in _TEXTS}
+        ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]
+        senders: dict[str, int] = {}
+        recipients: dict[tuple[str, str], int] = {}
+        subjects: dict[str, int] = {}
+        from_codes: list[int] = []
+        to_codes: list[int] = []
+        subject_codes: list[int] = []
+        message_ids: list[str] = []
+        mta_ids: list[str] = []
         rule_names: dict[int, str] = {}
-        append = [columns[name].append for name in _SCHEMA]
-        readers = [(append[6 + index], shown[name], *reads) for index, (name, reads) in enumerate(_TEXTS.items())]
-        for copy in copies:
-            record = copy.record
+        for copy_id, stored_at, _, record in copies:
             reason = record.reason
-            append[0](copy.id)
-            append[1](copy.stored_at)
-            append[2](record.size)
-            append[3](record.rule_id)
-            append[4](_VERDICT_CODES[reason.engine, reason.status] if reason else 255)
-            append[5](record.dangerous)
+            ids.append(copy_id)
+            times.append(stored_at)
+            sizes.append(record.size)
+            rules.append(record.rule_id)
+            verdicts.append(_VERDICT_CODES[reason.engine, reason.status] if reason else 255)
+            dangerous.append(record.dangerous)
             if record.rule_name:
                 rule_names[record.rule_id] = record.rule_name
-            for add, known, text, search in readers:
-                key = (text(record), search(record))
-                add(known.setdefault(key, len(known)))
-        rows = pl.DataFrame(columns, schema=_SCHEMA)
-        return cls(rows, {name: _dictionary(keys) for name, keys in shown.items()}, rule_names)
+            from_codes.append(senders.setdefault(record.from_, len(senders)))
+            to_codes.append(recipients.setdefault((record.to, recipients_text(record)), len(recipients)))
+            subject_codes.append(subjects.setdefault(record.subject, len(subjects)))
+            # Hardly ever equal to another one: not worth looking for it.
+            message_ids.append(record.message_id)
+            mta_ids.append(record.mta_message_id)
+        each = range(len(ids))
+        values = dict(zip(_SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
+        frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in _SCHEMA.items()])
+        words = [_dictionary(senders, senders), _dictionary(*zip(*recipients, strict=True) if recipients else ((), ()))]
+        words += [_dictionary(subjects, subjects), _dictionary(message_ids, message_ids), _dictionary(mta_ids, mta_ids)]
+        return cls(frame, dict(zip(_TEXTS, words, strict=True)), rule_names)
 
     def __len__(self) -> int:
         return self.rows.height
@@ -306,13 +310,9 @@ def empty_frame() -> Frame:
     return Frame.of(())
 
 
-def _dictionary(keys: dict[tuple[str, str], int]) -> Dictionary:
-    shown, folded = [], []
-    for text, search in keys:
-        form = fold(search)
-        shown.append(text)
-        folded.append(form if form != text else None)
-    return Dictionary.of(pl.Series("text", shown, dtype=pl.String), pl.Series("folded", folded, dtype=pl.String))
+def _dictionary(shown: Collection[str], searched: Collection[str]) -> Dictionary:
+    folded = [None if (form := fold(search)) == text else form for text, search in zip(shown, searched, strict=True)]
+    return Dictionary.of(pl.Series("text", list(shown), dtype=pl.String), pl.Series("folded", folded, dtype=pl.String))
 
 
 def _compacted(words: Dictionary, codes: pl.Series) -> tuple[Dictionary, pl.Series]:

@@ -1,7 +1,7 @@
-"""Reads copies' records in a child process: opening a million of them would hold up this one's screen.
+"""Reads copies' records in child processes: opening a million of them here would hold up the screen.
 
-The child is `python -m store.catalogue_loader`. It gets what it needs on its standard input (location, key material,
-ranges of ids; nothing secret is in its arguments or environment) and answers frames of the catalogue on its standard
+A child is `python -m store.catalogue_loader`. It gets what it needs on its standard input (location, key material,
+spans of ids; nothing secret is in its arguments or environment) and answers frames of the catalogue on its standard
 output, the newest copies first. It ends by itself when this process does.
 
 Both directions carry messages: 4 bytes of length (big-endian), msgpack; a frame's Arrow IPC sections follow theirs.
@@ -10,8 +10,10 @@ Both directions carry messages: 4 bytes of length (big-endian), msgpack; a frame
 from __future__ import annotations
 
 import os
+import queue
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -20,24 +22,34 @@ import msgspec
 from store.errors import MailholdError, TamperedError
 
 if TYPE_CHECKING:
+    import subprocess
+
     from store.catalogue_frame import Frame
     from store.records import Copy
     from store.vault import Vault
 
-#: Copies in the first frame (soon there) and in the others (fewer texts held twice).
-FIRST_COPIES = 10_000
-FRAME_COPIES = 100_000
+#: Ids in the first frame (soon there) and in the others (fewer texts held twice).
+FIRST_IDS = 10_000
+FRAME_IDS = 50_000
+_CHILDREN = 2
+_CHILD_IDS = 50_000
 
 
 class LoaderError(Exception):
-    """The child process could not be started, or ended before it was done."""
+    """A child process could not be started, or ended before it was done."""
 
 
-class Loaded(NamedTuple):
-    """One frame: the copies with ids above `after` and up to `until`, and the ids of those that do not verify."""
+class Span(NamedTuple):
+    """The copies with ids above `after` and up to `until`."""
 
     after: int
     until: int
+
+
+class Loaded(NamedTuple):
+    """One frame: the copies of a span, and the ids of those that do not verify."""
+
+    span: Span
     frame: Frame
     damaged: list[int]
 
@@ -45,33 +57,39 @@ class Loaded(NamedTuple):
 class _Task(msgspec.Struct, array_like=True):
     location: str
     material: bytes
-    after: int
-    until: int
+    spans: list[Span]
 
 
 class _Header(msgspec.Struct, array_like=True):
-    after: int
-    until: int
+    span: Span
     damaged: list[int]
     sections: list[int]
 
 
-def load(vault: Vault, after: int, until: int) -> Iterator[Loaded]:
-    """Read the copies with ids above `after` and up to `until` in this process, the newest frame first."""
+def spans_of(after: int, until: int) -> list[Span]:
+    """A range of ids (above `after`, up to `until`) in pieces of a frame each, the newest first."""
+    spans = []
+    size = FIRST_IDS
+    while until > after:
+        start = max(after, until - size)
+        spans.append(Span(start, until))
+        until, size = start, FRAME_IDS
+    return spans
+
+
+def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
+    """Read spans in this process."""
     from store.catalogue_frame import Frame
 
-    count = FIRST_COPIES
-    while until > after:
-        start = max(after, until - count)
+    for span in spans:
         damaged: list[int] = []
 
         def note(copy_id: int, _error: TamperedError, damaged: list[int] = damaged) -> None:
             damaged.append(copy_id)
 
-        copies = vault.scan(start, until - start, on_error=note)
-        frame = Frame.of(_up_to(copies, until))
-        yield Loaded(start, until, frame, [copy_id for copy_id in damaged if copy_id <= until])
-        until, count = start, FRAME_COPIES
+        copies = vault.scan(span.after, span.until - span.after, on_error=note)
+        frame = Frame.of(_up_to(copies, span.until))
+        yield Loaded(span, frame, [copy_id for copy_id in damaged if copy_id <= span.until])
 
 
 def _up_to(copies: Iterator[Copy], until: int) -> Iterator[Copy]:
@@ -81,53 +99,80 @@ def _up_to(copies: Iterator[Copy], until: int) -> Iterator[Copy]:
         yield copy
 
 
-class Child:
-    """A child process that does what `load` does. `frames` may be read by one thread, `stop` called by any."""
+class Children:
+    """Child processes that share the spans. `frames` is for one thread, `stop` for any."""
 
-    def __init__(self, vault: Vault, after: int, until: int) -> None:
-        """Start it. Raises LoaderError."""
-        import subprocess
-
-        package = str(Path(__file__).resolve().parents[1])
-        inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([package, inherited] if inherited else [package])
-        task = _Task(vault.location, vault.worker_key_material(), after, until)
+    def __init__(self, vault: Vault, spans: Sequence[Span]) -> None:
+        """Start them. Raises LoaderError."""
+        count = (
+            min(_CHILDREN, os.cpu_count() or 1) if sum(span.until - span.after for span in spans) > _CHILD_IDS else 1
+        )
+        self._answers: queue.SimpleQueue[Loaded | None] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "store.catalogue_loader"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,
-            )
-            assert self._process.stdin is not None
-            with self._process.stdin as pipe:
-                _send(pipe, msgspec.msgpack.encode(task))
+            for number in range(count):
+                self._processes.append(_start(vault, list(spans[number::count])))
         except OSError as error:
+            self.stop()
             raise LoaderError(str(error)) from error
 
     def frames(self) -> Iterator[Loaded]:
-        """Its frames, as they come. Raises LoaderError where it ends too early, also after `stop`."""
+        """Their frames, as they come. What a child that failed should have read is not among them."""
+        for process in self._processes:
+            threading.Thread(target=self._read, args=(process,), name="catalogue-reader", daemon=True).start()
+        running = len(self._processes)
+        while running:
+            if (loaded := self._answers.get()) is None:
+                running -= 1
+            else:
+                yield loaded
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
         from store.catalogue_frame import Frame
 
-        pipe = self._process.stdout
+        pipe = process.stdout
         assert pipe is not None
-        with pipe:
-            while (message := _receive(pipe)) is not None:
-                try:
+        try:
+            with pipe:
+                while (message := _receive(pipe)) is not None:
                     header = msgspec.msgpack.decode(message, type=_Header)
                     frame = Frame.of_sections(_exactly(pipe, length) for length in header.sections)
-                except (ValueError, msgspec.MsgspecError) as error:
-                    raise LoaderError("the child process answered what it should not") from error
-                yield Loaded(header.after, header.until, frame, header.damaged)
-        if self._process.wait() != 0:
-            raise LoaderError(f"the child process ended with {self._process.returncode}")
+                    self._answers.put(Loaded(header.span, frame, header.damaged))
+        except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
+            pass  # Its spans are read again, here.
+        finally:
+            self._answers.put(None)
+            process.kill()
+            process.wait()
 
     def stop(self) -> None:
-        """End it at once; what it reads can be read again."""
-        self._process.kill()
-        self._process.wait()
+        """End them at once; what they read can be read again."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    package = str(Path(__file__).resolve().parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([package, inherited] if inherited else [package])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "store.catalogue_loader"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            _send(pipe, msgspec.msgpack.encode(_Task(vault.location, vault.worker_key_material(), spans)))
+    except BrokenPipeError:
+        pass  # It ended already, which the reader of its answers finds out.
+    return process
 
 
 def _send(pipe: IO[bytes], message: bytes) -> None:
@@ -148,13 +193,15 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
 
 
 def main() -> int:
-    """What the child does: one task from standard input, its frames to standard output."""
+    """What a child does: one task from standard input, its frames to standard output."""
+    import gc
     import resource
 
     from store.vault import Vault
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(2)
+    gc.disable()
     message = _receive(sys.stdin.buffer)
     if message is None:
         return 1
@@ -162,9 +209,9 @@ def main() -> int:
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)
-        for loaded in load(vault, task.after, task.until):
+        for loaded in load(vault, task.spans):
             sections = list(loaded.frame.sections("uncompressed", compact=False))
-            header = _Header(loaded.after, loaded.until, loaded.damaged, [len(section) for section in sections])
+            header = _Header(loaded.span, loaded.damaged, [len(section) for section in sections])
             _send(output, msgspec.msgpack.encode(header))
             for section in sections:
                 output.write(section)

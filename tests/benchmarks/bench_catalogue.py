@@ -1,0 +1,241 @@
+"""Measures the catalogue by itself: load, snapshot, memory, filters, sorts, pages, and following a store.
+
+    python tests/benchmarks/bench_catalogue.py [--size 1000000] [--dir FOLDER]
+
+The synthetic store is made once in FOLDER (tiny bodies, realistic metadata) and used again. Each measurement of loading
+runs in a process of its own, so that memory is that of a console without its screen. Prints one line per figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from store.catalogue import NEWEST, Catalogue, Sort, SortKey
+from store.filters import parse
+from store.opening import Unlock, create_store, open_store
+from store.records import CopyRecord
+from store.vault import Vault
+from store.verdicts import Engine, Status, Verdict
+
+START = 1_760_000_000_000
+PASSPHRASE = "benchmark"
+_WORDS = [
+    *["invoice", "payment", "urgent", "meeting", "Rechnung", "счёт", "оплата", "请", "发票", "请求书", "Newsletter"],
+    *["account", "verify", "Straße", "delivery", "parcel", "order", "offer", "casino", "cheap", "pills", "última"],
+    *["oportunidad", "Ihre", "Sendung", "confirmación", "פגישה", "تحديث", "security", "update"],
+]
+_NAMES = [
+    "Billing",
+    "Anna Schmidt",
+    "Иван Петров",
+    "Jürgen Müller",
+    "Offers",
+    "Support",
+    "José García",
+    "Security",
+    "王芳",
+]
+_REASONS = [
+    *[Verdict(Engine.ANTI_SPAM, Status.SPAM)] * 8,
+    Verdict(Engine.ANTI_SPAM, Status.MASSMAIL),
+    Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "Eicar"),
+    Verdict(Engine.ANTI_PHISHING, Status.PHISHING),
+    Verdict(Engine.CONTENT, Status.BANNED_FILE_NAME),
+]
+FILTERS = [
+    "c",
+    "casino",
+    "оплата",
+    "zzzz",
+    "from:schmidt",
+    "to:u77",
+    "subject:发票",
+    "id:abc",
+    "cheap pills -invoice",
+    "size:<=20",
+    "period:month scan:anti-virus",
+    "from:a1 to:u7 subject:pills id:4 rule:3 since:2025-10-12 scan:anti-spam size:>=5 size:<=200",
+]
+
+
+def records(size: int, seed: int = 1) -> Iterator[tuple[bytes, CopyRecord, int]]:
+    """Synthetic copies: half of the subjects repeat in campaigns, few recipients, many senders, several scripts."""
+    rnd = random.Random(seed)
+    campaigns = [" ".join(rnd.choice(_WORDS) for _ in range(rnd.randint(3, 7))) for _ in range(max(10, size // 50))]
+    users = [f"{rnd.choice(_NAMES)} <u{n}@corp.example>" if n % 2 else f"u{n}@corp.example" for n in range(5000)]
+    for number in range(size):
+        domain = f"example{rnd.randrange(30_000)}.net"
+        tail = f" {rnd.randrange(10**6)}" if rnd.random() < 0.5 else ""
+        record = CopyRecord(
+            from_=f"{rnd.choice(_NAMES)} <a{rnd.randrange(10**6):x}@{domain}>",
+            to=rnd.choice(users),
+            subject=rnd.choice(campaigns) + tail,
+            message_id=f"<{rnd.getrandbits(64):016x}.{number:X}@{domain}>",
+            mta_message_id=f"4{rnd.getrandbits(36):09X}",
+            rule_id=rnd.randrange(12),
+            rule_name="Default",
+            reason=(reason := rnd.choice(_REASONS)),
+            verdicts=(reason,),
+        )
+        yield b"x" * rnd.randrange(20, 400), record, START + number * 1000
+
+
+def make_store(location: str, size: int) -> None:
+    """Create the store that is measured."""
+    vault, _ = create_store(location, passphrase=PASSPHRASE)
+    started = time.perf_counter()
+    vault.put_many(records(size))
+    vault.close()
+    say("make the store", time.perf_counter() - started, "s")
+
+
+def say(what: str, value: float, unit: str) -> None:
+    """Print one figure."""
+    print(f"{what:<64} {value:>10.1f} {unit}" if unit != "s" else f"{what:<64} {value:>10.2f} s", flush=True)
+
+
+def memory(field: str) -> float:
+    """A field of /proc/self/status, in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+def timed(what: str, run: Callable[[], object], times: int = 9) -> None:
+    """Print the median and the largest of several runs, in ms."""
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        run()
+        taken.append((time.perf_counter() - started) * 1000)
+    taken.sort()
+    print(f"{what:<64} {taken[len(taken) // 2]:>10.1f} ms   max {taken[-1]:>8.1f} ms", flush=True)
+
+
+def measure_load(vault: Vault, label: str) -> Catalogue:
+    """Start a catalogue and say when the first rows and all rows were there, and what memory that took."""
+    say(f"{label}: resident before", memory("VmRSS"), "MB")
+    started = time.perf_counter()
+    catalogue = Catalogue(vault)
+    catalogue.start()
+    page = catalogue.select(parse("")).rows(0, 50)
+    say(f"{label}: first {len(page)} rows", time.perf_counter() - started, "s")
+    catalogue.wait_complete()
+    say(f"{label}: every filter complete", time.perf_counter() - started, "s")
+    say(f"{label}: peak resident then", memory("VmHWM"), "MB")
+    time.sleep(6)
+    say(f"{label}: resident when settled", memory("VmRSS"), "MB")
+    say(f"{label}: peak resident", memory("VmHWM"), "MB")
+    return catalogue
+
+
+def measure_queries(catalogue: Catalogue) -> None:
+    """Filters (each time as if the first of its kind), keystrokes that narrow one, sorts, pages."""
+    follower = catalogue._follower
+    assert follower is not None
+
+    def select(line: str, sort: Sort = NEWEST, *, fresh: bool = True) -> None:
+        frame = follower.state.frame
+        if fresh:
+            frame._orders.clear()
+            for words in frame.texts.values():
+                words._lineage.masks.clear()
+        catalogue.select(parse(line), sort).rows(0, 50)
+
+    for line in FILTERS:
+        timed(f"filter {line[:56]}", lambda line=line: select(line))  # type: ignore[misc]
+    timed("filter in", lambda: select("in"))
+    for line in ("inv", "invo", "invoice"):
+        timed(f"  then the keystroke {line}", lambda line=line: select(line, fresh=False), 1)  # type: ignore[misc]
+    for key in SortKey:
+        for descending in (False, True):
+            sort = Sort(key, descending)
+            timed(f"sort by {key}{' descending' if descending else ''}", lambda sort=sort: select("", sort), 5)  # type: ignore[misc]
+            timed("  with a filter", lambda sort=sort: select(FILTERS[-1], sort), 5)  # type: ignore[misc]
+            timed("  with a filter that few pass", lambda sort=sort: select("a1", sort), 5)  # type: ignore[misc]
+    selection = catalogue.select(parse("invoice"))
+    middle = selection.count // 2
+    timed("200 rows from the middle", lambda: selection.rows(middle, middle + 200))
+    copy_id = selection.ids(middle, middle + 1)[0]
+    timed("position of a copy", lambda: selection.position(copy_id))
+    timed("all ids of a result", lambda: selection.ids(), 3)
+    timed("engine counts", catalogue.engine_counts)
+    timed("counts of 90 days", lambda: catalogue.day_counts(90))
+
+
+def measure_following(vault: Vault, catalogue: Catalogue) -> None:
+    """Take up changes."""
+    timed("refresh, nothing changed", catalogue.refresh)
+
+    def put() -> None:
+        vault.put_many(records(10, seed=time.time_ns()))
+
+    def put_and_refresh() -> float:
+        put()
+        started = time.perf_counter()
+        catalogue.refresh()
+        return time.perf_counter() - started
+
+    say("refresh, 10 new copies", 1000 * min(put_and_refresh() for _ in range(5)), "ms")
+    doomed = vault.put_many(records(5000, seed=time.time_ns()))
+    while catalogue.refresh():
+        pass
+    vault.delete(doomed)
+    started = time.perf_counter()
+    catalogue.refresh()
+    say("refresh, 5,000 deleted", 1000 * (time.perf_counter() - started), "ms")
+
+
+def measure(location: str, phase: str) -> None:
+    """One phase in this process."""
+    vault = open_store(location, Unlock.passphrase(PASSPHRASE))
+    catalogue = measure_load(vault, phase)
+    if phase == "with snapshot":
+        measure_queries(catalogue)
+        measure_following(vault, catalogue)
+        say("resident after all of it", memory("VmRSS"), "MB")
+    started = time.perf_counter()
+    catalogue.close()
+    say(f"{phase}: close", time.perf_counter() - started, "s")
+    vault.close()
+
+
+def main() -> None:
+    """Make the store and run each phase in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=1_000_000)
+    parser.add_argument("--dir", type=Path, default=Path(".bench"))
+    parser.add_argument("--phase", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    location = str(arguments.dir / f"catalogue-{arguments.size}.store")
+    if arguments.phase:
+        measure(location, arguments.phase)
+        return
+    arguments.dir.mkdir(parents=True, exist_ok=True)
+    if not Path(location).exists():
+        make_store(location, arguments.size)
+    snapshot = Path(f"{location}.snapshot")
+    snapshot.unlink(missing_ok=True)
+    for phase in ("without snapshot", "with snapshot"):
+        command = [
+            sys.executable,
+            __file__,
+            "--size",
+            str(arguments.size),
+            "--dir",
+            str(arguments.dir),
+            "--phase",
+            phase,
+        ]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        say("snapshot on disk", snapshot.stat().st_size / 1e6, "MB")
+
+
+if __name__ == "__main__":
+    main()
