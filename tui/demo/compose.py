@@ -1,0 +1,90 @@
+"""The demo's mail: `compose` makes any number of different messages, with their records, out of one seed.
+
+Nothing of it is real, domains are those that are reserved for examples, and one seed and one `now` give the same mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import cycle, islice
+from random import Random
+
+from store.records import CopyRecord
+from tui.demo.composer import Composer, Placed
+from tui.demo.hostile import HOSTILE
+from tui.demo.languages import languages
+from tui.demo.rhythm import Rhythm
+from tui.demo.scenarios import SCENARIOS, SIZE_EXCEEDED, Scenario
+from tui.demo.threads import Thread
+
+Make = Callable[[int], Placed]
+
+#: Under so many messages there is one for each reason in turn; from here on there are campaigns and threads.
+_SMALL = 100
+_CAMPAIGN_SHARE, _THREAD_SHARE = 0.42, 0.07
+_MOST_LARGE = 20
+#: From so many messages on, attachments get smaller, so that a hundred thousand of them fit on a laptop.
+_FULL_SIZE = 1_000
+
+
+def compose(count: int, *, now: int, seed: int = 2026) -> Iterator[tuple[bytes, CopyRecord, int]]:
+    """`count` messages with their records and the times (Unix ms, ascending) at which they were placed in Backup."""
+    rng = Random(seed)
+    composer = Composer(rng, max(1.0, (count / _FULL_SIZE) ** 0.45))
+    for moment, make in _plan(count, composer, Rhythm(now, rng), rng):
+        raw, record = make(moment)
+        yield raw, record, moment
+
+
+def _plan(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
+    """When each message comes, and what makes it."""
+    plan: list[tuple[int, Make]] = []
+    each = cycle((*SCENARIOS, SIZE_EXCEEDED))
+    if count < _SMALL:
+        makers = [_single(composer, scenario) for scenario in islice(each, count)]
+        plan = list(zip(rhythm.moments(count), makers, strict=True))
+    else:
+        for maker, status in HOSTILE:
+            plan.append((rhythm.moments(1)[0], partial(composer.hostile, maker, status)))
+        for moment in rhythm.moments(min(_MOST_LARGE, 1 + count // 60)):
+            plan.append((moment, _single(composer, SIZE_EXCEEDED)))
+        plan += _threads(int(count * _THREAD_SHARE), composer, rhythm, rng)
+        plan += _campaigns(int(count * _CAMPAIGN_SHARE), composer, rhythm, rng)
+        for moment, scenario in zip(rhythm.moments(len(SCENARIOS)), SCENARIOS, strict=True):
+            plan.append((moment, _single(composer, scenario)))
+        rest = count - len(plan)
+        drawn = rng.choices(SCENARIOS, weights=[scenario.weight for scenario in SCENARIOS], k=rest)
+        plan += [
+            (moment, _single(composer, scenario)) for moment, scenario in zip(rhythm.moments(rest), drawn, strict=True)
+        ]
+    plan.sort(key=lambda entry: entry[0])
+    return plan
+
+
+def _threads(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
+    known = languages()
+    plan: list[tuple[int, Make]] = []
+    while count - len(plan) >= 3:
+        length = min(count - len(plan), rng.randrange(5, 16))
+        thread = Thread(rng, known["en"])
+        turns = thread.turns(length)
+        for moment, turn in zip(rhythm.conversation(length), turns, strict=True):
+            plan.append((moment, partial(composer.turn, turn, thread.status)))
+    return plan
+
+
+def _campaigns(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
+    """Bursts: one text, one sender's domain, one kind of file, and a new recipient each time."""
+    weights = [scenario.weight for scenario in SCENARIOS]
+    plan: list[tuple[int, Make]] = []
+    while len(plan) < count:
+        size = min(count - len(plan), rng.choice((4, 6, 8, 12, 18, 27)))
+        campaign = composer.campaign(rng.choices(SCENARIOS, weights=weights)[0])
+        for moment in rhythm.burst(size, rng.choice((0.5, 2, 6, 30))):
+            plan.append((moment, partial(composer.letter, campaign)))
+    return plan
+
+
+def _single(composer: Composer, scenario: Scenario) -> Make:
+    return lambda at: composer.letter(composer.campaign(scenario), at)

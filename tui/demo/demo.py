@@ -1,0 +1,184 @@
+"""`mailhold demo`: a throw-away store full of composed mail, a receiver that gets what is delivered, and the console.
+
+The store, its key and the Maildir lie in one temporary folder (mode 0700). At the end only mail that arrived is left:
+that is the recipients' mailbox, so it lies there in plain text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from store.audit import record_event
+from store.opening import create_store
+from store.records import CopyRecord
+from store.settings import Settings, write_settings
+from store.sizes import MIB
+from store.vault import Vault
+from tui.cells import now_ms
+from tui.demo.compose import compose
+from tui.demo.receiver import FULL, GONE, HOST, Receiver
+from tui.demo.rhythm import DAY, HOUR
+
+Progress = Callable[[int, int], None]
+
+OPERATOR = "r.feldman"
+_NIGHT_OPERATOR = "j.fischer"
+_GROUP = 100
+#: So many more are composed and deleted again, where there are many.
+_REMOVED = 3
+#: The part of Backup that is used: enough to see the end of it coming.
+_USED = 0.8
+_SEED = 2026
+
+
+def build_demo(
+    location: str,
+    key_file: Path,
+    messages: int = 400,
+    *,
+    now: int | None = None,
+    seed: int = _SEED,
+    relay: str = "",
+    progress: Progress | None = None,
+) -> None:
+    """Create a store at `location` that opens with `key_file`, with so many copies of the last three months.
+
+    One seed and one `now` (Unix ms) give the same mail. With a `relay` (its URL) some copies are delivered through it
+    as well. Raises what `create_store` raises.
+    """
+    vault, _recovery = create_store(location, key_file=key_file, operator=OPERATOR)
+    try:
+        fill_demo(vault, messages, now=now, seed=seed, relay=relay, progress=progress)
+    finally:
+        vault.close()
+
+
+def fill_demo(
+    vault: Vault,
+    messages: int,
+    *,
+    now: int | None = None,
+    seed: int = _SEED,
+    relay: str = "",
+    progress: Progress | None = None,
+) -> None:
+    """Put copies, settings, events and (with a `relay`) deliveries into an empty store."""
+    at = now_ms() if now is None else now
+    _past(vault, at)
+    removed = _REMOVED if messages >= _GROUP else 0
+    composed = compose(messages + removed, now=at, seed=seed)
+    done = 0
+    while group := list(islice(composed, _GROUP)):
+        vault.put_many(group)
+        done += len(group)
+        if progress:
+            progress(min(done, messages), messages)
+    if removed:
+        _remove_some(vault, at)
+    used = vault.usage().used_bytes
+    size = max(MIB, round(used / _USED / MIB) * MIB)
+    settings = Settings(
+        max_size=size, notify_below=size // 20 // MIB * MIB, relay=relay, administrator="postmaster@example.org"
+    )
+    write_settings(vault, settings, operator=OPERATOR)
+    if relay:
+        _deliver_some(vault)
+
+
+def run_demo(messages: int) -> int:
+    """Compose, open the console, and say at the end where the mail lies that was delivered. Returns its exit code."""
+    from tui.app import MailholdApp
+    from tui.commands.common import Progress as Bar
+
+    folder = Path(tempfile.mkdtemp(prefix="mailhold-demo-"))
+    receiver = Receiver(folder / "received")
+    try:
+        receiver.start()
+        bar = Bar("Composing")
+        vault, _recovery = create_store(str(folder / "backup.store"), key_file=folder / "key", operator=OPERATOR)
+        try:
+            fill_demo(vault, messages, relay=f"smtp://{HOST}:{receiver.port}", progress=bar)
+            bar.finish()
+            before = receiver.arrived
+            app = MailholdApp(vault, operator=OPERATOR)
+            app.run()
+        finally:
+            vault.close()
+        _say_farewell(receiver, before)
+        return app.return_code or 0
+    finally:
+        receiver.stop()
+        _clear(folder, keep=receiver.maildir)
+
+
+def _say_farewell(receiver: Receiver, before: int) -> None:
+    arrived = receiver.arrived
+    if not arrived:
+        print("Nothing was delivered. The demo's store is gone again.")
+        return
+    by_you = arrived - before
+    print(
+        f"{arrived:,} delivered messages arrived, {by_you:,} of them while the console was open. As in any mailbox "
+        f"they lie in plain text:\n  {receiver.maildir / 'new'}\nThe demo's store and its key are gone again."
+    )
+
+
+def _clear(folder: Path, keep: Path) -> None:
+    """Remove all of the demo but mail that arrived."""
+    if keep.is_dir() and any((keep / "new").iterdir()):
+        for entry in folder.iterdir():
+            if entry != keep:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    else:
+        shutil.rmtree(folder)
+
+
+def _past(vault: Vault, now: int) -> None:
+    """What operators did before today, as Events lists it."""
+    for before, operator, action, detail in (
+        (61 * DAY + 3 * HOUR, OPERATOR, "settings changed", "if_unavailable: reject -> temporary-fail"),
+        (61 * DAY + 2 * HOUR, OPERATOR, "settings changed", "if_unavailable: temporary-fail -> process"),
+        (33 * DAY + 5 * HOUR, _NIGHT_OPERATOR, "settings changed", "allow_infected: no -> yes"),
+        (33 * DAY + 4 * HOUR, _NIGHT_OPERATOR, "settings changed", "allow_infected: yes -> no"),
+    ):
+        record_event(vault, action, operator=operator, detail=detail, at=now - before)
+
+
+def _remove_some(vault: Vault, now: int) -> None:
+    """Save a few copies for the police, as it were, and delete a few."""
+    ids = vault.ids()
+    at = len(ids) * 9 // 10
+    saved, deleted = ids[at : at + 4], ids[at + 20 : at + 20 + 2 * _REMOVED : 2]
+    record_event(vault, "save", operator=OPERATOR, copies=saved, detail="to /srv/evidence", at=now - 2 * DAY)
+    vault.delete(deleted, operator=_NIGHT_OPERATOR)
+    record_event(vault, "delete", operator=_NIGHT_OPERATOR, copies=deleted, at=now - DAY - 3 * HOUR)
+
+
+def _deliver_some(vault: Vault) -> None:
+    """Release a few copies that were held by mistake: most arrive, one recipient is gone, one mailbox is full."""
+    from store.delivery.queue import cancel, release
+    from store.delivery.worker import DeliveryWorker
+
+    harmless = [copy for copy in vault.newest(2000) if not copy.record.dangerous and copy.record.size < 300_000]
+
+    def addressed(record: CopyRecord, address: str) -> bool:
+        return address in record.envelope_recipients
+
+    def first(count: int, wanted: Callable[[CopyRecord], bool]) -> Iterator[int]:
+        return islice((copy.id for copy in harmless if wanted(copy.record)), count)
+
+    several = first(1, lambda record: addressed(record, GONE) and len(record.envelope_recipients) > 1)
+    full = first(1, lambda record: addressed(record, FULL))
+    easy = first(4, lambda record: not addressed(record, GONE) and not addressed(record, FULL))
+    chosen = list(dict.fromkeys([*several, *full, *easy]))
+    if not chosen:
+        return
+    queued = release(vault, chosen, original=True, operator=_NIGHT_OPERATOR).queued
+    if len(queued) > 2:
+        cancel(vault, queued[-1], operator=_NIGHT_OPERATOR)
+    asyncio.run(DeliveryWorker(vault, owner="demo").run_until_idle(deadline=3))

@@ -1,0 +1,171 @@
+"""What the demo's messages say and how they look: plain letters, newsletters, phishing pages, spam."""
+
+from __future__ import annotations
+
+import html
+from random import Random
+from typing import NamedTuple
+
+from tui.demo.languages import Language, Text
+from tui.demo.mime import Part, text_part
+from tui.demo.people import Brand, idna
+
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_NOISE = """
+harbour lantern quarter meadow ledger copper window orchard signal river paper engine winter garden bridge letter
+cotton granite falcon morning velvet island market canyon thunder basket silver compass willow station marble
+"""
+_WORDS = _NOISE.split()
+_TOPICS = (
+    ("Pumpkins, leeks and the first frost", "Five recipes for what the garden still gives in November."),
+    ("A night train through the Alps", "Seats that turn into beds, and a breakfast car worth getting up for."),
+    ("Twelve books for long evenings", "Our booksellers name the ones they gave away most often this year."),
+    ("How to sharpen a plane iron", "Two stones, ten minutes, and an edge that takes shavings you can read through."),
+    ("The quiet return of the typewriter", "Repair shops have waiting lists again. We visited three of them."),
+    ("Maps drawn from memory", "An exhibition of cities as those who left them remember them."),
+    ("Solder without smoke", "Tips, tables and one trick for the balcony workshop."),
+    ("Call for papers closes soon", "Abstracts of 300 words are due on Friday; reviewers are waiting."),
+)
+
+
+class Letter(NamedTuple):
+    """A subject and a body; `shown` and `target` are the host that a link shows and the one it leads to."""
+
+    subject: str
+    body: Part
+    shown: str = ""
+    target: str = ""
+    plain: str = ""
+
+
+def fill(text: str, values: dict[str, str]) -> str:
+    """`text` with its `{…}` filled in."""
+    return text.format_map(values) if "{" in text else text
+
+
+def values_for(language: Language, rng: Random, link: str, name: str) -> dict[str, str]:
+    """Numbers, sums and dates as they differ from message to message."""
+    if language.code in ("zh", "zh-tw", "ja", "ko"):
+        date = f"2026-12-{rng.randrange(1, 29):02}"
+    elif language.code == "en":
+        date = f"{rng.choice(_MONTHS)} {rng.randrange(1, 29)}"
+    else:
+        date = f"{rng.randrange(1, 29)}.{rng.randrange(1, 13)}.2026"
+    amount = f"{language.currency}{rng.choice((49, 89, 120, 349, 780, 1250, 4900, 18500, 250000)) + rng.randrange(9):,}"
+    return {"n": str(rng.randrange(15, 95)), "amount": amount, "date": date, "link": link, "name": name}
+
+
+def paragraphs(text: Text, values: dict[str, str]) -> list[str]:
+    """The filled-in paragraphs."""
+    return [fill(paragraph, values) for paragraph in text.body]
+
+
+def plain(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
+    """A letter in plain text."""
+    body = "\n\n".join(paragraphs(text, values)) + "\n"
+    return Letter(fill(text.subject, values), text_part(body, charset, rng), plain=body)
+
+
+def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
+    """Loud HTML, with words for the filter that a reader does not see."""
+    lines = "".join(
+        f'<p style="font:bold 18px Arial;color:#c00"><a href="{line}">{line}</a></p>'
+        if line.startswith("http")
+        else f"<p>{html.escape(line)}</p>"
+        for line in paragraphs(text, values)
+    )
+    noise = " ".join(rng.choices(_WORDS, k=40))
+    page = (
+        f'<html><head><meta http-equiv="Content-Type" content="text/html; charset={charset}"></head>'
+        f'<body bgcolor="#ffffff"><center>{lines}</center>\n'
+        f'<font size="1" color="#fffffe">{noise}</font>\n<div style="display:none">{noise[::-1]}</div></body></html>\n'
+    )
+    return Letter(fill(text.subject, values), text_part(page, charset, rng, subtype="html"), plain=page)
+
+
+def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng: Random) -> Letter:
+    """A page in a company's name whose link shows one address and leads to another."""
+    target = idna(rng.choice(brand.lookalikes))
+    scheme, path = "https" if rng.random() < 0.7 else "http", rng.choice(("login", "verify", "id", "secure/pay"))
+    url = f"{scheme}://{target}/{path}?s={rng.getrandbits(40):x}"
+    shown = f"https://{brand.domain}/account"
+    button = f'<a href="{url}" style="background:#0b5;color:#fff;padding:10px 18px">{shown}</a>'
+    lines = "".join(
+        f"<p>{html.escape(fill(line, {**values, 'link': chr(0)})).replace(chr(0), button)}</p>" for line in text.body
+    )
+    if url not in lines:
+        lines += f"<p>{button}</p>"
+    hidden = " ".join(rng.choices(_WORDS, k=25))
+    page = (
+        f'<!DOCTYPE html>\n<html><head><meta charset="{charset}"><title>{brand.name}</title></head>\n'
+        f'<body style="font-family:Helvetica,Arial"><table width="600" align="center"><tr><td>\n'
+        f'<h2 style="color:#0a3d62">{brand.name}</h2>\n{lines}\n'
+        f'<span style="font-size:0;line-height:0;color:transparent">{hidden}</span>\n'
+        f'<p style="color:#888;font-size:11px">{brand.name} · <a href="{url}&u=1">{brand.domain}</a></p>\n'
+        "</td></tr></table></body></html>\n"
+    )
+    subject = fill(text.subject, values)
+    return Letter(subject, text_part(page, charset, rng, subtype="html"), brand.domain, target, page)
+
+
+def newsletter(name: str, host: str, rng: Random) -> tuple[str, str, str]:
+    """A newsletter's subject, its plain text and its HTML, with pictures that are not there and a pixel that counts."""
+    topics = rng.sample(_TOPICS, 3)
+    issue = rng.randrange(100, 400)
+    subject = f"{topics[0][0]} · {name} no. {issue}"
+    token = f"{rng.getrandbits(48):x}"
+    lines = [f"{name}, issue {issue}", ""]
+    cells = []
+    for number, (title, teaser) in enumerate(topics):
+        url = f"https://{host}/{issue}/{number}?r={token}"
+        lines += [title.upper(), teaser, url, ""]
+        cells.append(
+            f'<tr><td style="padding:16px 24px"><img src="https://{host}/img/{issue}-{number}.jpg" width="552" alt="">'
+            f'<h2 style="font:22px Georgia,serif;margin:12px 0 6px">{html.escape(title)}</h2>'
+            f'<p style="font:15px/1.5 Georgia,serif;color:#333">{html.escape(teaser)} '
+            f'<a href="{url}">Read&nbsp;more&nbsp;&rarr;</a></p></td></tr>\n'
+        )
+    lines += [f"You receive this because you subscribed. Leave: https://{host}/leave?r={token}", ""]
+    page = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><style>a{color:#06c}@media(max-width:600px)'
+        '{table{width:100%!important}}</style></head>\n<body style="margin:0;background:#f4f1ea">'
+        '<table width="600" align="center" cellpadding="0" style="background:#fff">\n'
+        f'<tr><td style="padding:24px;font:italic 28px Georgia,serif">{html.escape(name)}</td></tr>\n{"".join(cells)}'
+        f'<tr><td style="padding:24px;font:11px Arial;color:#999">&copy; 2026 {html.escape(name)}. '
+        f'<a href="https://{host}/leave?r={token}">Unsubscribe</a></td></tr></table>'
+        f'<img src="https://{host}/open.gif?r={token}" width="1" height="1" alt=""></body></html>\n'
+    )
+    return subject, "\n".join(lines), page
+
+
+def obfuscated(subject: str, rng: Random) -> str:
+    """The subject as spammers write it to get round filters."""
+    turn = rng.random()
+    if turn < 0.12:
+        return subject.upper()
+    if turn < 0.2:
+        return f"{rng.choice(_SHOUTS)} {subject} {rng.choice(('🔥', '!!!', '👉', ''))}".rstrip()
+    if turn < 0.24:
+        return "\u200b".join(subject)
+    if turn < 0.28:
+        return " ".join(subject[:24])
+    if turn < 0.32:
+        return subject.translate(_LOOKALIKES)
+    return f"Re: {subject}" if turn < 0.38 else subject
+
+
+_SHOUTS = ("🔥", "💊", "✅", "⚠️", "🎁", "💰")
+_LOOKALIKES = str.maketrans("aeopcxyABEKMHOPCTX", "аеорсхуАВЕКМНОРСТХ")
