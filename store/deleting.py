@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from store.clock import now_ms
-from store.database import DiskFull, as_bytes, run
+from store.database import DiskFull, as_bytes, run, sound
 from store.errors import TamperedError, UnlockError
-from store.sealing import statement
+from store.sealing import statement, verify
 
 if TYPE_CHECKING:
     from store.vault import Vault
@@ -77,6 +77,26 @@ def tombstone_statement(
 ) -> bytes:
     """What the authority (gateway_id 0) or the gateway that rotated signs."""
     return statement("tombstone", store_id, at, cause, gateway_id, entries, operator or b"")
+
+
+def verified_runs(vault: Vault, row: Any) -> list[Run]:
+    """What a tombstone's row says was deleted, its signature verified. `TamperedError` names it.
+
+    A gateway may bury by rotation only; everything else takes the authority.
+    """
+    what = f"tombstone {row.id}"
+    with sound(what):
+        entries = as_bytes(row.entries)
+        operator = None if row.sealed_operator is None else as_bytes(row.sealed_operator)
+        if row.gateway_id == AUTHORITY:
+            signer = vault.keys.authority_verifier()
+        elif row.cause == ROTATED:
+            signer = vault.epoch_reader.gateway_key(row.gateway_id)
+        else:
+            raise TamperedError(what, "a gateway may not delete for that cause")
+        data = tombstone_statement(vault.store_id, row.at, row.cause, row.gateway_id, entries, operator)
+        verify(signer, as_bytes(row.signature), data, what)
+        return entries_of(entries, what)
 
 
 def _whole(value: object) -> int:

@@ -101,7 +101,8 @@ class LastSlot(UnlockError):
 class TamperedError(MailholdError):
     """Sealed data does not verify: it was changed, damaged, or sealed for another place.
 
-    `what` names the thing (``copy 17``, ``epoch 3``, ``setting``); no partial plaintext is ever attached.
+    `what` names the thing (``copy 17``, ``epoch 3``, ``setting``), `why` says what is wrong with it; no partial
+    plaintext is ever attached.
     """
 
     def __init__(self, what: str, why: str = "the seal does not verify") -> None:
@@ -109,6 +110,7 @@ class TamperedError(MailholdError):
             f"{what[:1].upper()}{what[1:]} is damaged or was tampered with: {why}. Nothing of it was used."
         )
         self.what = what
+        self.why = why
 
 
 class DeliveryError(MailholdError):

@@ -21,7 +21,7 @@ from store import sealing
 from store.ballast import Ballast
 from store.clock import now_ms
 from store.database import ABSURD, StoreDatabase, as_bytes, connect, is_url, run, sound, translated
-from store.deleting import ROTATED, Deleter, DeleteResult, entries_of, ids_of
+from store.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
 from store.epochs import EpochReader, EpochWriter
 from store.errors import (
     CopyMissing,
@@ -46,7 +46,7 @@ _LARGEST_ID = (1 << 63) - 1
 #: Without settings that verify nothing is rotated away.
 _UNKNOWN_MAXIMUM = 1 << 62
 _RELEASE = "released body key"
-_MessageRow = tuple[int, int, int, int, int, int, bytes]
+MessageRow = tuple[int, int, int, int, int, int, bytes]
 OnError = Callable[[int, TamperedError], None]
 
 
@@ -217,14 +217,14 @@ class Vault:
 
     def get(self, copy_id: int) -> Copy:
         """The copy of that id. Raises CopyMissing, TamperedError."""
-        return self._open(self._row(copy_id))
+        return self._open(self.row(copy_id))
 
     def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None) -> list[Copy]:
         """The copies of those ids, in their order; missing ones left out.
 
         A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
         """
-        rows: dict[int, _MessageRow] = {}
+        rows: dict[int, MessageRow] = {}
         for start in range(0, len(ids), _SCAN_ROWS):
             chunk = list(ids[start : start + _SCAN_ROWS])
             with self.reading():
@@ -242,9 +242,7 @@ class Vault:
         """Copies in order of id, above `after_id`, without a lasting transaction. `on_error` as in `get_many`."""
         left = limit
         while left is None or left > 0:
-            with self.reading():
-                count = _SCAN_ROWS if left is None else min(left, _SCAN_ROWS)
-                rows = run(self.db, _SELECT + "WHERE id > ? ORDER BY id LIMIT ?", after_id, count).fetchall()
+            rows = self.rows(after_id, _SCAN_ROWS if left is None else min(left, _SCAN_ROWS))
             if not rows:
                 return
             after_id = rows[-1][0]
@@ -252,24 +250,31 @@ class Vault:
                 left -= len(rows)
             yield from self._open_all(rows, on_error)
 
+    def rows(self, after_id: int, limit: int) -> list[MessageRow]:
+        """Up to `limit` messages' rows above `after_id`, in order of id, not verified."""
+        with self.reading():
+            found = run(self.db, _SELECT + "WHERE id > ? ORDER BY id LIMIT ?", after_id, limit).fetchall()
+        return cast("list[MessageRow]", found)
+
     def raw(self, copy_id: int) -> bytes:
         """The message itself, byte for byte, its SHA-256 verified. Raises CopyMissing, TamperedError."""
-        copy, place, body_key = self._open_with_key(self._row(copy_id))
-        return self._open_body(place, body_key, copy.record.sha256)
+        copy, place, body_key = self.open_row(self.row(copy_id))
+        return self.open_body(place, body_key, copy.record.sha256)
 
     def ids(self) -> list[int]:
         """The ids of all copies, ascending."""
         with self.reading():
             return [copy_id for (copy_id,) in self.db.execute_sql("SELECT id FROM message ORDER BY id").fetchall()]
 
-    def _row(self, copy_id: int) -> _MessageRow:
+    def row(self, copy_id: int) -> MessageRow:
+        """A message's row, not verified. Raises CopyMissing."""
         with self.reading():
             row = run(self.db, _SELECT + "WHERE id = ?", copy_id).fetchone() if abs(copy_id) <= _LARGEST_ID else None
         if row is None:
             raise CopyMissing(copy_id)
-        return cast("_MessageRow", row)
+        return cast("MessageRow", row)
 
-    def _open_all(self, rows: Iterable[_MessageRow], on_error: OnError | None) -> Iterator[Copy]:
+    def _open_all(self, rows: Iterable[MessageRow], on_error: OnError | None) -> Iterator[Copy]:
         for row in rows:
             try:
                 yield self._open(row)
@@ -278,16 +283,17 @@ class Vault:
                     raise
                 on_error(row[0], error)
 
-    def _open(self, row: _MessageRow) -> Copy:
-        return self._open_with_key(row)[0]
+    def _open(self, row: MessageRow) -> Copy:
+        return self.open_row(row)[0]
 
-    def _open_with_key(self, row: _MessageRow) -> tuple[Copy, Place, bytes]:
+    def open_row(self, row: MessageRow, reader: EpochReader | None = None) -> tuple[Copy, Place, bytes]:
+        """A row's copy, its place, and the key of its body. Raises TamperedError naming the copy."""
         copy_id, epoch_id, step, stored_at, size, stored_size, sealed = row
         what = f"copy {copy_id}"
         try:
             if not 0 <= step < sealing.EPOCH_STEPS:
                 raise TamperedError(what, "it claims a step that no epoch has")
-            chains = self.epoch_reader.chains(epoch_id)
+            chains = (reader or self.epoch_reader).chains(epoch_id)
             record_key, body_key = chains.keys(step)
             place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
             record = self._decoder.decode(sealing.open_part(record_key, place, RECORD, sealed))
@@ -301,12 +307,13 @@ class Vault:
             raise TamperedError(what, "a field of its row holds a value that it cannot have") from None
         return Copy(copy_id, stored_at, stored_size, record), place, body_key
 
-    def _open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
+    def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
+        """The message that belongs to a place. Raises CopyMissing, TamperedError naming the copy."""
         what = f"copy {place.copy_id}"
         with self.reading():
             row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
         if row is None:
-            self._row(place.copy_id)
+            self.row(place.copy_id)
             raise TamperedError(what, "its body is missing")
         with sound(what):
             raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
@@ -346,12 +353,16 @@ class Vault:
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
         """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""
         table = self.models.Tombstone
+        newest, ids = tombstone_id, []
         with self.reading():
-            rows = list(
-                table.select(table.id, table.entries).where(table.id > tombstone_id).order_by(table.id).tuples()
-            )
-        newest = rows[-1][0] if rows else tombstone_id
-        return newest, [copy_id for row in rows for copy_id in ids_of(entries_of(row[1], f"tombstone {row[0]}"))]
+            rows = list(table.select().where(table.id > tombstone_id).order_by(table.id))
+        for row in rows:
+            newest = row.id
+            try:
+                ids += ids_of(verified_runs(self, row))
+            except TamperedError:
+                pass  # Nothing is believed to be deleted for it; `check` reports it.
+        return newest, ids
 
     def make_room(self) -> bool:
         """Give up the ballast of a store whose disk is full. Whether that freed anything."""
@@ -418,7 +429,7 @@ class Vault:
 
     def release_body_key(self, copy_id: int, delivery_id: int) -> bytes:
         """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority."""
-        copy, _place, body_key = self._open_with_key(self._row(copy_id))
+        copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway
         if gateway is None:
             raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
@@ -432,18 +443,25 @@ class Vault:
         if gateway is None:
             raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
         if delivery.sealed_body_key is None:
-            raise TamperedError(what, "it holds no key of the copy")
+            raise TamperedError(what, "it holds no key of its copy")
         blob = as_bytes(delivery.sealed_body_key)
+        info = self.verify_release(delivery)
+        opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
+        copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
+        chains = self.epoch_reader.chains(epoch_id)
+        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        return self.open_body(place, opened[:32], opened[32:])
+
+    def verify_release(self, delivery: Any) -> bytes:
+        """Check that the authority released the body key in a delivery's row. Returns the info it is sealed with."""
         info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
+        blob = as_bytes(delivery.sealed_body_key)
         try:
             self.verify(_RELEASE, info + blob[64:], blob[:64])
         except TamperedError:
-            raise TamperedError(what, "the key that it releases was not released by the authority") from None
-        opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
-        copy_id, epoch_id, step, stored_at, size, stored_size, _record = self._row(delivery.copy_id)
-        chains = self.epoch_reader.chains(epoch_id)
-        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
-        return self._open_body(place, opened[:32], opened[32:])
+            why = "the key that it releases was not released by the authority"
+            raise TamperedError(f"delivery {delivery.id}", why) from None
+        return info
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,279 @@
+"""Verify everything that a writer of the database could have changed: `mailhold check`.
+
+Copies one by one; epochs, their chain and their ends; every step of every epoch (a copy or a tombstone); tombstones,
+key slots, gateways, configuration, audit trail, release orders and the counters. What cannot be found from within the
+database: a whole database put back from an older time, and the newest copies of an epoch that was never closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from store.database import as_bytes, run, sound
+from store.deleting import OPERATOR_ROLE, verified_runs
+from store.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
+from store.errors import CopyMissing, StoreError, TamperedError
+from store.opening import slot_info, store_statement
+from store.sealing import EPOCH_STEPS, Chains, Closing, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from store.vault import Vault
+
+_ROWS = 500
+_ABSENT, _PRESENT, _BURIED = 0, 1, 2
+
+
+@dataclass
+class CheckResult:
+    """`checked` copies were looked at; `broken` names each thing that does not verify, and why.
+
+    `open_epochs` were not closed: one is in use, or its process was killed. `cancelled` tells that not all was seen.
+    """
+
+    checked: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    open_epochs: list[int] = field(default_factory=list)
+    cancelled: bool = False
+
+
+def check(
+    vault: Vault,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> CheckResult:
+    """Verify the whole store, without holding up its writers. `progress` counts copies. Raises StoreUnavailable."""
+    return _Check(vault, progress, cancelled).run()
+
+
+@dataclass
+class _Epoch:
+    """What is known of one epoch: the steps it served, and the step it ended before (None while it is open)."""
+
+    end: int | None
+    steps: bytearray = field(default_factory=lambda: bytearray(EPOCH_STEPS))
+
+
+class _Check:
+    def __init__(
+        self,
+        vault: Vault,
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self._vault = vault
+        self._models = vault.models
+        self._reader = EpochReader(vault.models, vault.keys)
+        self._progress = progress
+        self._cancelled = cancelled
+        self._epochs: dict[int, _Epoch] = {}
+        self._result = CheckResult()
+
+    def run(self) -> CheckResult:
+        self._foundations()
+        # The order matters while others write: what is deleted after its row was seen is found among the tombstones.
+        self._read_epochs()
+        self._copies()
+        if not self._result.cancelled:
+            self._tombstones()
+            self._steps()
+            self._counters()
+            self._orders()
+            self._others()
+        return self._result
+
+    def _broken(self, what: str, why: str) -> None:
+        self._result.broken.append((what, why))
+
+    @contextmanager
+    def _reporting(self, what: str) -> Iterator[None]:
+        """Note what fails, and go on."""
+        try:
+            with sound(what):
+                yield
+        except TamperedError as error:
+            self._broken(what, error.why if error.what == what else f"{error.what}: {error.why}")
+        except StoreError as error:
+            self._broken(what, str(error))
+
+    def _rows(self, model: Any, what: str) -> Iterator[tuple[str, Any]]:
+        """The rows of a small table, each fetched alone, so that one that cannot be read does not hide the others."""
+        with self._vault.reading():
+            ids = [row_id for (row_id,) in model.select(model.id).order_by(model.id).tuples()]
+        for row_id in ids:
+            name = f"{what} {row_id}"
+            row = None
+            with self._reporting(name), self._vault.reading():
+                row = model.get_or_none(model.id == row_id)
+            if row is not None:
+                yield name, row
+
+    def _foundations(self) -> None:
+        keys = self._vault.keys
+        authority = keys.authority_verifier()
+        with self._reporting("the store's row"), self._vault.reading():
+            rows = list(self._models.Store.select())
+            if len(rows) != 1:
+                raise TamperedError("the store's row", "there is not exactly one")
+            if as_bytes(rows[0].read_key) != keys.read_public:
+                raise TamperedError("the store's row", "its public keys are not those of the seed")
+            verify(authority, as_bytes(rows[0].signature), store_statement(rows[0]), "the store's row")
+        for name, row in self._rows(self._models.KeySlot, "key slot"):
+            with self._reporting(name):
+                slot_info(self._vault, row)
+        for name, row in self._rows(self._models.Gateway, "gateway"):
+            with self._reporting(name):
+                verify(authority, as_bytes(row.signature), gateway_statement(keys.store_id, row), name)
+
+    def _read_epochs(self) -> None:
+        """Verify each epoch, the chain that they form for each gateway, and where they end."""
+        before: dict[int, tuple[int, bytes | None]] = {}
+        for name, row in self._rows(self._models.Epoch, "epoch"):
+            with self._reporting(name):
+                self._epochs[row.id] = _Epoch(None)
+                number, previous = before.get(row.gateway_id, (0, FIRST_PREVIOUS))
+                before[row.gateway_id] = (row.number, None)
+                chains = self._reader.read(row)
+                before[row.gateway_id] = (row.number, opening_of(self._vault.store_id, row).digest())
+                if row.number != number + 1:
+                    raise TamperedError(name, f"epoch number {number + 1} of its gateway is missing before it")
+                if previous is not None and as_bytes(row.previous) != previous:
+                    raise TamperedError(name, "the epoch before it is not the one that it followed")
+                self._verify_closing(name, row, chains)
+
+    def _verify_closing(self, name: str, row: Any, chains: Chains) -> None:
+        if row.count is None and row.chain_head is None and row.closed_at is None and row.closing_signature is None:
+            self._result.open_epochs.append(row.id)
+            return
+        closing = Closing(opening_of(self._vault.store_id, row), row.count, as_bytes(row.chain_head), row.closed_at)
+        signer = self._reader.gateway_key(row.gateway_id)
+        verify(signer, as_bytes(row.closing_signature), closing.data(), name)
+        if not 0 <= row.count <= EPOCH_STEPS or chains.head(row.count) != closing.chain_head:
+            raise TamperedError(name, "its chain does not end where its closing says")
+        self._epochs[row.id].end = row.count
+
+    def _copies(self) -> None:
+        total, after = self._vault.usage().messages, 0
+        while rows := self._vault.rows(after, _ROWS):
+            for row in rows:
+                if self._cancelled is not None and self._cancelled():
+                    self._result.cancelled = True
+                    return
+                with self._reporting(f"copy {row[0]}"):
+                    self._copy(row)
+                self._result.checked += 1
+                if self._progress is not None:
+                    self._progress(self._result.checked, max(total, self._result.checked))
+            after = rows[-1][0]
+
+    def _copy(self, row: Any) -> None:
+        self._mark(row[1], row[2], _PRESENT)
+        try:
+            copy, place, body_key = self._vault.open_row(row, self._reader)
+            if copy.record.size != place.size:
+                raise TamperedError(f"copy {copy.id}", "its size is not the one in its record")
+            self._vault.open_body(place, body_key, copy.record.sha256)
+        except CopyMissing:
+            pass  # Deleted a moment ago.
+
+    def _mark(self, epoch_id: int, step: int, state: int) -> int | None:
+        """Note what became of a step; returns what was noted before, None where no such step can be."""
+        epoch = self._epochs.get(epoch_id)
+        if epoch is None and self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id) is not None:
+            epoch = self._epochs[epoch_id] = _Epoch(None)
+        if epoch is None or not 0 <= step < EPOCH_STEPS:
+            return None
+        before, epoch.steps[step] = epoch.steps[step], state
+        return before
+
+    def _tombstones(self) -> None:
+        for name, row in self._rows(self._models.Tombstone, "tombstone"):
+            with self._reporting(name):
+                runs = verified_runs(self._vault, row)
+                if row.sealed_operator is not None:
+                    self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
+                for run_ in runs:
+                    for offset in range(run_.length):
+                        if self._mark(run_.epoch_id, run_.step + offset, _BURIED) == _PRESENT:
+                            self._resurrected(run_.copy_id + offset)
+
+    def _resurrected(self, copy_id: int) -> None:
+        try:
+            self._vault.row(copy_id)
+        except CopyMissing:
+            return
+        self._broken(f"copy {copy_id}", "it was deleted, and somebody put it back")
+
+    def _steps(self) -> None:
+        """Every step that an epoch served is a copy or has a tombstone."""
+        for epoch_id, epoch in self._epochs.items():
+            used = len(epoch.steps.rstrip(b"\0"))
+            end = used if epoch.end is None else epoch.end
+            if used > end:
+                self._broken(f"epoch {epoch_id}", f"it was closed after {end} copies, and there is one beyond that")
+            missing = [step for step in range(end) if epoch.steps[step] == _ABSENT]
+            if missing:
+                why = f"copies are missing without a tombstone, at {_ranges(missing)}"
+                self._broken(f"epoch {epoch_id}", why)
+
+    def _counters(self) -> None:
+        vault = self._vault
+        with self._reporting("the table of counters"), vault.reading():
+            row = run(
+                vault.db,
+                "SELECT messages, used_bytes, next_copy_id, (SELECT COUNT(*) FROM message), "
+                "(SELECT COALESCE(SUM(stored_size), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM message) "
+                "FROM state WHERE id = 1",
+            ).fetchone()
+            if row is None:
+                raise TamperedError("the table of counters", "it is empty")
+            messages, used, next_copy, real_messages, real_used, newest = row
+            if (messages, used) != (real_messages, real_used):
+                raise TamperedError("the table of counters", "it does not count what is there")
+            if next_copy <= newest:
+                raise TamperedError("the table of counters", "it would give out ids that are taken")
+        with self._reporting("bodies"), vault.reading():
+            sql = "SELECT body.id FROM body LEFT JOIN message ON message.id = body.id WHERE message.id IS NULL"
+            for (copy_id,) in run(vault.db, sql).fetchall():
+                self._broken(f"body {copy_id}", "there is no copy that it belongs to")
+
+    def _orders(self) -> None:
+        from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
+
+        for name, row in self._rows(self._models.Delivery, "delivery"):
+            with self._reporting(name):
+                verify_order(self._vault, row)
+                if row.sealed_body_key is not None:
+                    self._vault.verify_release(row)
+        for name, row in self._rows(self._models.DeliveryRecipient, "recipient"):
+            with self._reporting(name):
+                unseal_recipient(self._vault, row)
+                unseal_reply(self._vault, row)
+
+    def _others(self) -> None:
+        from store.audit import check_events
+        from store.configuration import check_configuration
+
+        for what, problems in (
+            ("configuration", check_configuration(self._vault)),
+            ("events", check_events(self._vault)),
+        ):
+            with self._reporting(what), self._vault.reading():
+                for name, why in problems:
+                    if why is not None:
+                        self._broken(name, why)
+
+
+def _ranges(steps: Iterable[int]) -> str:
+    """Ascending numbers for a reader: "3-5, 9"."""
+    runs: list[list[int]] = []
+    for step in steps:
+        if runs and step == runs[-1][1] + 1:
+            runs[-1][1] = step
+        else:
+            runs.append([step, step])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
