@@ -1,0 +1,92 @@
+"""Filters that operators keep under a name, for the console tree: shared by all who open the store, sealed and signed.
+
+A filter is kept as its line, so that `period:week` stays the last week, and times mean those of who looks.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store import configuration
+from store.errors import UsageError
+from store.filters import parse
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+NAME = "saved-filters"
+MAX_NAME = 40
+MAX_FILTERS = 100
+
+
+class SavedFilter(msgspec.Struct, frozen=True, array_like=True):
+    """A filter line under a name. Neither is safe for a terminal."""
+
+    name: str
+    line: str
+
+
+def read_saved_filters(vault: Vault) -> tuple[SavedFilter, ...]:
+    """The saved filters in order of name. Raises TamperedError."""
+    return _read(vault)[0]
+
+
+def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> SavedFilter:
+    """Keep `line` under `name`, in the place of what had that name (case does not count).
+
+    Raises FilterError where the line does not parse, UsageError where the name cannot be used.
+    """
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    if not name:
+        raise UsageError("A saved filter needs a name.")
+    if len(name) > MAX_NAME:
+        raise UsageError(f"The name of a saved filter has at most {MAX_NAME} characters.")
+    if any(unicodedata.category(char)[0] == "C" for char in name):
+        raise UsageError("The name of a saved filter has a character that cannot be shown.")
+    line = line.strip()
+    if parse(line).is_empty:
+        raise UsageError("This filter matches everything: there is nothing to save.")
+    saved = SavedFilter(name, line)
+
+    def change(present: list[SavedFilter]) -> list[SavedFilter]:
+        others = [each for each in present if _key(each.name) != _key(name)]
+        if len(others) >= MAX_FILTERS:
+            raise UsageError(f"There are {MAX_FILTERS} saved filters: remove one first.")
+        return [*others, saved]
+
+    _change(vault, change, operator, "filter saved", f"{name}: {line}")
+    return saved
+
+
+def remove_filter(vault: Vault, name: str, *, operator: str = "") -> bool:
+    """Remove the filter of that name; False where there is none."""
+    if not any(_key(each.name) == _key(name) for each in read_saved_filters(vault)):
+        return False
+
+    def change(present: list[SavedFilter]) -> list[SavedFilter]:
+        return [each for each in present if _key(each.name) != _key(name)]
+
+    _change(vault, change, operator, "filter removed", name)
+    return True
+
+
+def _read(vault: Vault) -> tuple[tuple[SavedFilter, ...], int]:
+    stored = configuration.read(vault, NAME, tuple[SavedFilter, ...])
+    return (stored.value, stored.version) if stored else ((), 0)
+
+
+def _change(
+    vault: Vault, change: Callable[[list[SavedFilter]], list[SavedFilter]], operator: str, action: str, detail: str
+) -> None:
+    with vault.write():
+        present, version = _read(vault)
+        changed = sorted(change(list(present)), key=lambda each: _key(each.name))
+        configuration.write(vault, NAME, changed, expected=version, operator=operator, action=action, detail=detail)
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
