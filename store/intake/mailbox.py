@@ -1,6 +1,6 @@
 """`import`: messages from files into Backup, each byte kept as it is, a group of them a commit.
 
-Memory stays flat: one message, or a group of at most `GROUP_BYTES`, is held at a time. What cannot be read is
+Memory stays flat: one message, or one group of them, is held at a time. What cannot be read is
 reported and passed over; a message that cannot be parsed is kept all the same.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from store.database import is_url
 from store.errors import IntakeError, MailholdError, StoreUnavailable
 from store.intake.amavis import Unpacked, with_name
 from store.intake.discovery import Found, find_files, open_regular
@@ -23,12 +24,10 @@ from store.intake.scanner_words import one_an_engine
 from store.message import summarise
 from store.records import CopyRecord
 from store.verdicts import Verdict
+from store.writer import GROUP_BYTES, GROUP_COPIES
 
 if TYPE_CHECKING:
     from store.vault import Vault
-
-#: A group is committed at so many messages or bytes, whichever comes first.
-GROUP_MESSAGES, GROUP_BYTES = 64, 8 << 20
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
@@ -37,7 +36,7 @@ Cancelled = Callable[[], bool]
 class ImportResult(msgspec.Struct):
     """What an import did. `failed` holds (path, reason).
 
-    `passed_over` counts hidden files and a Maildir's own indexes.
+    `passed_over` counts hidden files, a Maildir's indexes and the store's own files.
     """
 
     ids: list[int] = msgspec.field(default_factory=list)
@@ -68,12 +67,27 @@ def import_paths(
     """
     work = _Import(vault, verdict, rule, progress, cancelled)
     total = sum(found.size for found in find_files(paths)) if progress else 0
+    own = _Own(vault)
     for found in find_files(paths):
         if work.stopped():
             break
-        work.take(found, total)
+        work.take(found._replace(hidden=True) if found.path in own else found, total)
     work.flush()
     return work.result
+
+
+class _Own:
+    """The files of a store that is a file: a folder that is imported may hold them, and they are no messages."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._name = "" if is_url(vault.location) else Path(vault.location).name
+        self._folder = Path(vault.location).resolve().parent
+
+    def __contains__(self, path: Path) -> bool:
+        if not self._name or not path.name.startswith(self._name):
+            return False
+        rest = path.name[len(self._name) :]
+        return rest[:1] in ("", "-", ".") and path.resolve().parent == self._folder
 
 
 class _Import:
@@ -104,6 +118,7 @@ class _Import:
         """Read one file and queue its messages."""
         if found.hidden:
             self.result.passed_over += 1
+            self._read += found.size
             return
         if found.problem:
             self.result.failed.append((found.path, found.problem))
@@ -155,7 +170,7 @@ class _Import:
         self._group.append((raw, self._record(raw, path), None))
         self._group_paths.append(path)
         self._group_bytes += len(raw)
-        if len(self._group) >= GROUP_MESSAGES or self._group_bytes >= GROUP_BYTES:
+        if len(self._group) >= GROUP_COPIES or self._group_bytes >= GROUP_BYTES:
             self.flush()
 
     def _record(self, raw: bytes, path: Path) -> CopyRecord:

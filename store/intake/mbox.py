@@ -1,9 +1,9 @@
 """Messages out of one file, byte for byte: one message, or an mbox that holds several.
 
-A file is an mbox of several messages only where it begins with a `From ` line and a second such line begins another
-message: after an empty line, with a time and a year in it, and followed by a header field or an empty line. In every
-other case the file is ONE message and is kept whole, a leading `From ` line included. So nothing is ever cut out of a
-single message's file.
+A file is an mbox of several messages only where it begins with a `From ` line and a second one begins another message,
+after an empty line and with a time and a year in it. In every other case, and always where its name ends in `.eml` or
+it lies in a Maildir, the file is ONE message and is kept whole, a leading `From ` line included. So nothing is ever cut
+out of a single message's file.
 
 Out of an mbox come the bytes between a `From ` line and the empty line before the next one; the separators are the
 mbox's, not the message's. A writer of mboxrd puts one `>` before each line of the message that begins with `From `
@@ -22,15 +22,12 @@ from store.errors import IntakeError
 #: The largest message that is read, in bytes. One message at a time is held in memory.
 MESSAGE_LIMIT = 256 << 20
 _CHUNK = 1 << 20
-#: Bytes after a possible separator that must be there to judge it: its own line and the beginning of the next.
+#: The longest line that can be a separator, in bytes.
 _LOOKAHEAD = 4096
 
 _FIRST = re.compile(rb"From [^\r\n]*\r?\n")
 _CANDIDATE = re.compile(rb"\nFrom ")
-_SEPARATOR = re.compile(
-    rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\b(?:19|20)\d\d\b[^\r\n]*\r?\n"
-    rb"(?:[\x21-\x39\x3b-\x7e]{1,200}[ \t]*:|>?From |\r?\n|\Z)"
-)
+_SEPARATOR = re.compile(rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\b(?:19|20)\d\d\b[^\r\n]*(?:\r?\n|\Z)")
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 

@@ -40,10 +40,10 @@ class Trickle:
         FROM,
         FROM + b"Subject: one\n\nbody\n\n",
         FROM.replace(b"\n", b"\r\n") + b"Subject: one\r\n\r\n>From here\r\n",
-        # Neither a reply's words nor a line without a date, a blank line or a header after it begins another message.
+        # Neither a line without a time and a year nor one without an empty line before it begins another message.
         FROM + b"Subject: one\n\nFrom here on it is text\nFrom: x\n",
         FROM + b"Subject: one\n\nbody\n" + FROM + b"Subject: two\n\n",
-        FROM + b"Subject: one\n\nbody\n\nFrom the meeting at 10:00 in 2026\nwe report\n",
+        FROM + b"Subject: one\n\nbody\n\nFrom the meeting at 10:00 we report\n",
         # Without a `From ` line first it is no mbox, whatever follows.
         b"Subject: one\n\nbody\n\n" + FROM + b"Subject: two\n\nbody\n",
     ],
