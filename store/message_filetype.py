@@ -91,15 +91,16 @@ _FTYP = {b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heif", b"
 
 _SNIFF = 4096
 _PROLOGUE = rb"(?i)(?:(?><\?xml[^>]{0,200}>|<!--.{0,1000}?-->|<!DOCTYPE svg[^>]{0,200}>)\s*){0,20}"
-_HTML_TAGS = rb"html|head|body|script|iframe|meta|table|div|form|title|style|center|font|a|p|br|img|h[1-6]|span"
+_HTML_TAGS = rb"head|body|script|iframe|meta|table|div|form|title|style|center|font|a|p|br|img|h[1-6]|span"
 _MARKUP: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"#!\s*/"), "text/x-shellscript"),
     (re.compile(rb"(?i)@echo\s+off\b"), "application/x-bat"),
     (re.compile(rb"(?i)<\?php"), "application/x-php"),
     (re.compile(_PROLOGUE + rb"<svg\b", re.S), "image/svg+xml"),
     (re.compile(_PROLOGUE + rb"(?:<html[^>]{0,200}>.{0,500})?<hta:application", re.S), "application/hta"),
-    (re.compile(_PROLOGUE + rb"<(?:!doctype\s+html|(?:" + _HTML_TAGS + rb")[\s/>])", re.S), "text/html"),
+    (re.compile(_PROLOGUE + rb"<(?:!doctype\s+html|html[\s/>])", re.S), "text/html"),
     (re.compile(rb"<\?xml\b"), "text/xml"),
+    (re.compile(_PROLOGUE + rb"<(?:" + _HTML_TAGS + rb")[\s/>]", re.S), "text/html"),
     (re.compile(rb"(?i)BEGIN:VCALENDAR"), "text/calendar"),
     (re.compile(rb"(?i)BEGIN:VCARD"), "text/vcard"),
     (re.compile(rb"(?i)\[InternetShortcut\]"), "application/x-mswinurl"),

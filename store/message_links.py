@@ -25,10 +25,11 @@ _PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 _PORT = re.compile(r":(\d*)\Z")
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)(?:\.(?:0[xX][0-9a-fA-F]*|\d+)){0,3}\.?\Z")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
+_FILE_NAME = re.compile(r"(?i)\.(?:pdf|docx?|xlsx?|pptx?|txt|jpe?g|png|gif|html?|csv|exe|mp[34]|odt|ods|xml|eml)\Z")
 #: A host name or URL as people write it; what a link's text must look like to be compared with its target.
 _SHOWN = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,20})://)?(?:[^\s/@]{1,64}@)?"
-    r"(?P<host>(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_])?)(?::\d{1,5})?(?=[/?#\s,;:!)\]>'\"]|\.?\Z|\.\s)"
+    r"(?P<host>(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_]))(?::\d{1,5})?(?=[/?#\s,;:!)\]>'\"]|\.?\Z|\.\s)"
 )
 
 
@@ -176,6 +177,8 @@ def examine(text: str, url: str) -> Link:
     if target.scheme and target.scheme not in _SAFE_SCHEMES:
         reasons.append(f"{target.scheme}: is not a web address")
     shown = _SHOWN.search(text[:_URL_LIMIT])
+    if shown and not shown["scheme"] and _FILE_NAME.search(shown["host"]):
+        shown = None
     mismatch = bool(shown and target.ascii_host and not _same_site(_hosts(shown["host"])[1], target.ascii_host))
     if mismatch and shown:
         reasons.append(f"shows {shown['host']}, leads to {target.ascii_host}")

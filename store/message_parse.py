@@ -121,17 +121,23 @@ class _Reader:
         ]
         self._show("\n".join(["", "──── attached message ────", *lines, ""]), False)
 
-    def _show(self, text: str, also_plain: bool) -> None:
-        room = TEXT_LIMIT - self.length
-        if self.shown and text and room > 0 and not self.shown[-1].endswith("\n"):
-            text = "\n" + text
-        if len(text) > room:
-            text = text[: max(0, room)]
-            self.truncated = True
-        self.shown.append(text)
-        self.length += len(text)
+    def _show(self, text: str, also_plain: bool) -> int:
+        """Put text out on a line of its own; where it starts."""
+        if not text:
+            return self.length
+        if self.shown and not self.shown[-1].endswith("\n"):
+            self._append("\n")
+        start = self.length
+        self._append(text)
         if also_plain:
             self.plain.append(text)
+        return start
+
+    def _append(self, text: str) -> None:
+        room = max(0, TEXT_LIMIT - self.length)
+        self.truncated |= len(text) > room
+        self.shown.append(text[:room])
+        self.length += len(self.shown[-1])
 
     def _text(self, part: Part, show: bool, plain: bool) -> None:
         data = self._decode(part, TEXT_PART_LIMIT)
@@ -160,11 +166,9 @@ class _Reader:
     def _html(self, markup: str) -> None:
         reading = read_html(markup)
         self.has_html = True
-        if self.shown and reading.text and not self.shown[-1].endswith("\n"):
-            self._show("\n", False)
-        offset = self.length
-        self._show(reading.text, False)
-        self.hidden += [(start + offset, end + offset) for start, end in reading.hidden if end + offset <= self.length]
+        offset = self._show(reading.text, False)
+        spans = [(start + offset, min(end + offset, self.length)) for start, end in reading.hidden]
+        self.hidden += [span for span in spans if span[0] < self.length]
         self.links += reading.links
         self.truncated |= reading.truncated
         for problem in reading.problems:
@@ -188,12 +192,18 @@ class _Reader:
             return
         data = self._decode(part)
         self.decoded += len(data)
-        if part.is_message and not part.children and part.encoding in _ENCODINGS:
-            self._encoded_message(part, data, messages)
+        children = part.children
+        if part.is_message and not children and part.encoding in _ENCODINGS:
+            children = self._encoded_message(part, data, messages)
         name = part.name
-        if not name and part.children:
-            name = decode_field(part.children[0].block.first(b"subject"), 255)
-        self._add(name, part.type, data, part.disposition.value or "", messages, _name_note(part))
+        if not name and children:
+            name = decode_field(children[0].block.first(b"subject"), 255)
+        self._add(name, part.type, data, part.disposition.value, messages, _name_note(part))
+        if children is not part.children:
+            outer, self.raw = self.raw, data
+            for child in children:
+                self.read(child, messages + 1, False, False)
+            self.raw = outer
 
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)
@@ -202,17 +212,14 @@ class _Reader:
             ParsedAttachment(name[:1000], declared[:200], detected, len(data), digest, disposition[:40], depth, note)
         )
 
-    def _encoded_message(self, part: Part, data: bytes, messages: int) -> None:
-        # Not allowed by RFC 2046 and done all the same: what is in it is read once, from its own bytes.
+    def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:
+        # Not allowed by RFC 2046 and done all the same: what is in it is read from its own bytes.
         if messages >= _ENCODED_DEPTH:
             self.budget.problem("messages nest deeper than what is looked at")
-            return
+            return []
         inner = Part(part.block, 0, len(data), part.type, part.parameters, part.disposition, "", part.depth)
         nest_message(data, inner, 0, self.budget)
-        outer, self.raw = self.raw, data
-        for child in inner.children:
-            self.read(child, messages + 1, False, False)
-        self.raw = outer
+        return inner.children
 
 
 _HEADING = (b"from", b"date", b"subject")

@@ -36,9 +36,13 @@ Colour = tuple[int, int, int]
 
 
 class Look(NamedTuple):
-    """What text at one place looks like: why it is hidden ("" if it is not), its colour and the one behind it."""
+    """What text at one place looks like: why it is hidden ("" if it is not), its colour and the one behind it.
+
+    `inside` is the reason that all in the element shares, whatever its own colours.
+    """
 
     hidden: str = ""
+    inside: str = ""
     colour: Colour | None = (0, 0, 0)
     background: Colour | None = (255, 255, 255)
 
@@ -126,10 +130,10 @@ def look_of(tag: str, attributes: dict[str, str | None], sheet: Sheet, outer: Lo
         colour = parse_colour(value, background)
     elif tag == "a":
         colour = None
-    hidden = outer.hidden or _hidden(attributes, style)
+    inside = hidden = outer.inside or _hidden(attributes, style)
     if not hidden and colour and background and sheet.colours_known and colour_close(colour, background):
         hidden = "its colour is that of the background"
-    return Look(hidden, colour, background)
+    return Look(hidden, inside, colour, background)
 
 
 def _hidden(attributes: dict[str, str | None], style: dict[str, str]) -> str:

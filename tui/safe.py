@@ -64,8 +64,7 @@ class _Table(dict[int, str]):
     def __missing__(self, code: int) -> str:
         if len(self) > self._LIMIT:
             self.clear()
-            self.update(self._kept)
-        self[code] = replacement = _replacement(code)
+        self[code] = replacement = self._kept.get(code) or _replacement(code)
         return replacement
 
 
