@@ -81,6 +81,14 @@ def test_one_byte_too_many_takes_the_oldest_and_no_more(any_vault: Vault) -> Non
     assert rotated(any_vault) == ids[:1]
 
 
+def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
+    ids = fill(any_vault, 5)
+    oldest = sizes(any_vault)[ids[0]]
+    set_maximum(any_vault, any_vault.usage().used_bytes - oldest)
+    assert any_vault.ids() == ids[1:]
+    assert any_vault.usage().free_bytes == 0
+
+
 def test_each_put_rotates_at_once(any_vault: Vault) -> None:
     put(any_vault)
     per_copy = any_vault.usage().used_bytes
