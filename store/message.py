@@ -67,7 +67,8 @@ def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipi
 def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
     """As `parse_message`, in a child process with limits on memory and processor time, killed after `timeout` seconds.
 
-    Never raises and never takes (much) longer: where the child fails, the result has `error` set, and the headers.
+    Never raises and never takes much longer. Where the child fails, a second one tries without reading HTML as such
+    (told in `problems`); where that fails too, the result has `error` set, and the headers.
     Blocking; call it from a worker thread.
     """
     from store.parsing import parse_in_child as parse

@@ -1,9 +1,9 @@
 """The child process in which hostile messages are taken apart. Knows no store, no key and no file; imports little.
 
-On its standard input come requests, ``length (8 bytes) | milliseconds (4 bytes) | message``, big-endian; to each it
-answers ``length (8 bytes) | 0 | msgpack of ParsedMessage`` or ``length | 1 | what went wrong``; one byte at the start
-says that it is ready. It may use a gibibyte of address space, the processor for as long as it was told, no file, no
-process, and leaves no core. It ends when its input does.
+On its standard input come requests, ``length (8 bytes) | milliseconds (4) | 1 if HTML failed before (1) | message``,
+big-endian; it answers ``length (8) | 0 | msgpack of ParsedMessage`` or ``length (8) | 1 | what went wrong``, and at the
+start one byte says that it is ready. It may use a gibibyte of address space, the processor for as long as it was told,
+no process, no file but modules, and it leaves no core. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from store.message_charset import decode
 from store.message_html import read_html
 from store.message_parse import parse_message
 
-HEAD = struct.Struct(">QI")
+HEAD = struct.Struct(">QIB")
 LENGTH = struct.Struct(">Q")
 READY = b"+"
 DONE, FAILED = b"\0", b"\1"
+HTML_FAILED = "takes too much time or memory to be read as a browser does"
 
 _ADDRESS_SPACE = 1 << 30
 _OPEN_FILES = 16  # a codec that is used for the first time is read from its module
@@ -40,13 +41,13 @@ def main() -> None:
     os.write(1, READY)
     encoder = msgspec.msgpack.Encoder()
     while head := _read(HEAD.size):
-        length, milliseconds = HEAD.unpack(head)
+        length, milliseconds, html_failed = HEAD.unpack(head)
         raw = _read(length)
         if len(raw) != length:
             return
         _limit_time(milliseconds)
         try:
-            answer = DONE + encoder.encode(parse_message(raw))
+            answer = DONE + encoder.encode(parse_message(raw, html_fails=HTML_FAILED if html_failed else ""))
         except MemoryError:
             _write(FAILED + b"it takes more memory than is allowed")
             return

@@ -6,6 +6,7 @@ recursion. Made to run in a child process: hostile markup can cost quadratic tim
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ _STRIP_TAGS = re.compile(
 _INVISIBLE = re.compile(
     "[\\s\u00a0\u00ad\u034f\u200b-\u200f\u2007\u2060\u2800\u3164\u115f\u1160\ufeff\u061c\u180e\u17b4\u17b5]+"
 )
+_MANY_ATTRIBUTES = re.compile(r"<[a-zA-Z](?:[^>\s/]*+[\s/]++){2000}")
 _REFRESH = re.compile(r"(?i)url\s*=\s*[\"']?\s*([^\"'\s>][^\"'>]*)")
 
 
@@ -72,9 +74,9 @@ def read_html(markup: str) -> Reading:
     reading = Reading(truncated=len(markup) > MARKUP_LIMIT)
     markup = markup[:MARKUP_LIMIT]
     if _nesting(markup) > _NEST_LIMIT:
-        reading.problems.append("the HTML nests too deep to be read as a browser does; its tags are only taken off")
-        reading.text = _STRIP_TAGS.sub(" ", markup)[:TEXT_LIMIT]
-        return reading
+        return strip_html(markup, "nests too deep")
+    if _MANY_ATTRIBUTES.search(markup):
+        return strip_html(markup, "has a tag with too many attributes")
     from selectolax.lexbor import LexborHTMLParser
 
     # A lone surrogate cannot be handed to the parser.
@@ -82,6 +84,16 @@ def read_html(markup: str) -> Reading:
     if parser.root is not None:
         _Walk(reading).run(parser.root)
     return reading
+
+
+def strip_html(markup: str, why: str) -> Reading:
+    """The text of HTML whose structure costs too much to find: tags are only taken off. Linear time."""
+    text = html.unescape(_STRIP_TAGS.sub(" ", markup[:MARKUP_LIMIT]))
+    return Reading(
+        text=text[:TEXT_LIMIT],
+        problems=[f"the HTML {why}; its tags are only taken off, and hidden text and links are not told"],
+        truncated=len(text) > TEXT_LIMIT,
+    )
 
 
 def _nesting(markup: str) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from store.message_charset import decode, guess
 from store.message_filetype import attachment_type
 from store.message_headers import BLOCK_LIMIT, Block, decode_field, scan_block
-from store.message_html import LINK_LIMIT, TEXT_LIMIT, read_html
+from store.message_html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message_links import Link, links_in_text
 from store.message_mime import Budget, Part, nest_message, scan_structure
 from store.message_params import parse_parameters
@@ -24,15 +24,18 @@ _META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.
 _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
 
 
-def parse_message(raw: bytes) -> ParsedMessage:
-    """Headers, text, links and attachments of any bytes. Never raises."""
+def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
+    """Headers, text, links and attachments of any bytes. Never raises.
+
+    With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of.
+    """
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
     budget = Budget()
     root = scan_structure(raw, block, len(raw), budget)
     parsed = _headers(raw, block, root.charset)
     parsed.problems = budget.problems
-    reader = _Reader(raw, budget)
+    reader = _Reader(raw, budget, html_fails)
     reader.read(root)
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
     parsed.hidden_spans = reader.hidden
@@ -72,6 +75,7 @@ class _Reader:
 
     raw: bytes
     budget: Budget
+    html_fails: str
     shown: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
     has_html: bool = False
@@ -164,7 +168,7 @@ class _Reader:
             self.plain.append(text[:TEXT_LIMIT])
 
     def _html(self, markup: str) -> None:
-        reading = read_html(markup)
+        reading = strip_html(markup, self.html_fails) if self.html_fails else read_html(markup)
         self.has_html = True
         offset = self._show(reading.text, False)
         spans = [(start + offset, min(end + offset, self.length)) for start, end in reading.hidden]

@@ -24,6 +24,7 @@ from store.message_parsed import ParsedMessage
 #: Children at once, messages that one may take apart, and the size above which it is not used again.
 CHILDREN, SERVED_LIMIT, LARGE = 2, 500, 16 * 1024 * 1024
 _START_TIMEOUT = 15.0
+_SECOND_TIMEOUT = 3.0
 _ANSWER_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1 << 20
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from store.message_child import main; main()"
@@ -69,11 +70,11 @@ class _Child:
     def usable(self) -> bool:
         return self.served < SERVED_LIMIT and self.process.poll() is None
 
-    def parse(self, raw: bytes, timeout: float) -> ParsedMessage:
+    def parse(self, raw: bytes, timeout: float, html_failed: bool) -> ParsedMessage:
         """The answer of the child; `_ChildFailed` where there is none, after which the child must be closed."""
         self.served += 1 if len(raw) < LARGE else SERVED_LIMIT
         deadline = time.monotonic() + timeout
-        head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF))
+        head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF), html_failed)
         (length,) = LENGTH.unpack(self._exchange(head, LENGTH.size, deadline, raw))
         if not 0 < length <= _ANSWER_LIMIT:
             raise _ChildFailed("the answer of the process for it makes no sense")
@@ -160,6 +161,16 @@ class _Pool:
         else:
             child.close()
 
+    def parse(self, raw: bytes, timeout: float, html_failed: bool) -> ParsedMessage:
+        child = self.take()
+        try:
+            parsed = child.parse(raw, timeout, html_failed)
+        except BaseException:
+            child.close()
+            raise
+        self.give_back(child)
+        return parsed
+
     def close(self) -> None:
         with self.lock:
             children, self.idle = self.idle, []
@@ -188,23 +199,19 @@ atexit.register(close_children)
 
 
 def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
-    """As `store.message.parse_in_child`. The start of a child does not count against `timeout` (seconds)."""
+    """As `store.message.parse_in_child`. The start of a child does not count against `timeout` (seconds).
+
+    Where a child fails, another one tries without the structure of HTML, the likeliest cause, for 3 s.
+    """
     pool = _pool
     with pool.slots:
         try:
-            child = pool.take()
-        except _ChildFailed as failure:
-            return _headers_only(raw, failure)
-        try:
-            parsed = child.parse(raw, timeout)
-        except _ChildFailed as failure:
-            child.close()
-            return _headers_only(raw, failure)
-        except BaseException:
-            child.close()
-            raise
-        pool.give_back(child)
-        return parsed
+            return pool.parse(raw, timeout, False)
+        except _ChildFailed:
+            try:
+                return pool.parse(raw, _SECOND_TIMEOUT, True)
+            except _ChildFailed as failure:
+                return _headers_only(raw, failure)
 
 
 def _headers_only(raw: bytes, failure: _ChildFailed) -> ParsedMessage:
