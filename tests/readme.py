@@ -1,0 +1,49 @@
+"""`python -m tests.readme` writes the README's tables of keys and commands from the code that they describe."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def keys_table() -> str:
+    """The keys of every scope, by what they do."""
+    from tui.keymap import Keymap, Scope, keys_of
+
+    keymap = Keymap()
+    rows = ["| where | keys | name | what |", "| --- | --- | --- | --- |"]
+    for scope in Scope:
+        for key in keys_of(scope):
+            drawn = " ".join(f"`{name}`" for name in keymap.drawn(key, all_keys=True).split())
+            rows.append(f"| {scope.value} | {drawn} | {key.id} | {key.text} |")
+    return "\n".join(rows)
+
+
+def commands_table() -> str:
+    """Every command with its options."""
+    from tui.cli import build_parser
+    from tui.commands import COMMANDS
+
+    parser = build_parser()
+    choices = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+    rows = ["| command | what |", "| --- | --- |"]
+    for name, (_module, summary) in COMMANDS.items():
+        choices[name].prog = name
+        usage = " ".join(choices[name].format_usage().removeprefix("usage: ").split())
+        usage = re.sub(r" \[-h\]| \[--store S\]| \[--key-file F\]| \[--recovery\]", "", usage)
+        rows.append(f"| `{usage.replace('|', chr(92) + '|')}` | {summary} |")
+    return "\n".join(rows)
+
+
+def with_tables(text: str) -> str:
+    """The README's text with its tables made anew."""
+    for name, table in (("keys", keys_table()), ("commands", commands_table())):
+        pattern = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))

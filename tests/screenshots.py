@@ -1,0 +1,171 @@
+"""`make screenshots`: pictures of the real console on the demo store, for the README. Driven by keys, so never stale.
+
+Everything is fixed (clock, zone, seed, host), so that a picture changes only where the console does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+for _name in ("NO_COLOR", "TEXTUAL_THEME", "MAILHOLD_KEYS"):
+    os.environ.pop(_name, None)
+os.environ["XDG_CONFIG_HOME"] = os.devnull
+
+from textual.pilot import Pilot  # noqa: E402 - the environment comes first
+
+from store.opening import Unlock, open_store  # noqa: E402
+from store.settings import read_settings, write_settings  # noqa: E402
+from tui.app import MailholdApp  # noqa: E402
+from tui.demo.demo import build_demo  # noqa: E402
+from tui.demo.receiver import Receiver  # noqa: E402
+
+FOLDER = Path(__file__).resolve().parent.parent / "screenshots"
+NOW = int(datetime(2026, 11, 24, 7, 45, tzinfo=UTC).timestamp() * 1000)
+WIDE, NARROW = (132, 36), (80, 24)
+
+Steps = Callable[["Driver"], Awaitable[None]]
+
+
+class Shot(NamedTuple):
+    """A picture: the file's name, what is done before it is taken, the terminal's size, settings it needs."""
+
+    name: str
+    steps: Steps
+    size: tuple[int, int] = WIDE
+    allow_infected: bool = False
+
+
+class Driver:
+    """The console under a Pilot, waiting after each key until its threads are idle."""
+
+    def __init__(self, app: MailholdApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    async def settle(self) -> None:
+        """Wait until nothing works in the background any more."""
+        for _ in range(200):
+            await self.pilot.pause(0.02)
+            if self.app.idle() and self.app.catalogue.complete:
+                break
+        await self.pilot.pause(0.1)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one by one."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Type a text."""
+        await self.pilot.press(*text)
+        await self.settle()
+
+    async def filter(self, text: str) -> None:
+        """Put a line in the filter and go to the list."""
+        await self.press("slash")
+        await self.type(text)
+        await self.press("enter")
+
+
+def keys(*names: str) -> Steps:
+    """Steps that press keys."""
+
+    async def steps(driver: Driver) -> None:
+        await driver.press(*names)
+
+    return steps
+
+
+def filtered(line: str, *names: str) -> Steps:
+    """Steps that filter, then press keys."""
+
+    async def steps(driver: Driver) -> None:
+        await driver.filter(line)
+        await driver.press(*names)
+
+    return steps
+
+
+SHOTS = [
+    Shot("list", keys("down", "down", "space", "space", "down", "space")),
+    Shot("list-80x24", keys("down", "down"), NARROW),
+    Shot("filter-line", filtered("scan:anti-phishing period:month")),
+    Shot("search-filter", filtered("from:example scan:anti-spam,anti-virus size:<=512 period:week", "f")),
+    Shot("message", filtered("status:phishing", "enter")),
+    Shot("message-text", filtered("status:phishing", "enter", "right_square_bracket")),
+    Shot("message-links", filtered("status:phishing", "enter", "left_square_bracket")),
+    Shot("message-attachments", filtered("status:infected", "enter", *["right_square_bracket"] * 4)),
+    Shot("message-80x24", filtered("status:phishing", "enter"), NARROW),
+    Shot("deliver", filtered("status:spam", "r")),
+    Shot("deliver-many", filtered("status:probable-spam", "asterisk", "r")),
+    Shot("deliver-infected-refused", filtered("status:infected", "r")),
+    Shot("deliver-infected-warning", filtered("status:infected", "r"), allow_infected=True),
+    Shot("delete", filtered("status:spam period:week", "asterisk", "d")),
+    Shot("save", filtered("status:infected", "s")),
+    Shot("backup-settings", keys("B")),
+    Shot("notice-delivered-one", filtered("status:spam", "r", "enter")),
+    Shot("notice-delivered-many", filtered("status:spam", "space", "space", "r", "enter")),
+    Shot("notice-deleted-one", filtered("status:spam", "d", "left", "enter")),
+    Shot("notice-deleted-many", filtered("status:spam", "space", "space", "d", "left", "enter")),
+    Shot("monitoring", keys("1")),
+    Shot("monitoring-80x24", keys("1"), NARROW),
+    Shot("message-queue", keys("3")),
+    Shot("events", keys("4")),
+    Shot("settings", keys("5")),
+    Shot("help", keys("question_mark")),
+    Shot("palette", keys("colon")),
+    Shot("sort", keys("o")),
+    Shot("mark-by-query", keys("T")),
+]
+
+
+async def take(shot: Shot, location: str, key_file: Path) -> str:
+    """The picture as an SVG text, without the address of a web font."""
+    vault = open_store(location, Unlock.key_file(key_file))
+    settings = read_settings(vault)
+    if settings.allow_infected != shot.allow_infected:
+        import msgspec
+
+        write_settings(vault, msgspec.structs.replace(settings, allow_infected=shot.allow_infected))
+    app = MailholdApp(vault, operator="r.feldman", clock=lambda: NOW, tz=UTC, host="mx1.example.org")
+    try:
+        async with app.run_test(size=shot.size) as pilot:
+            driver = Driver(app, pilot)
+            await driver.settle()
+            await shot.steps(driver)
+            await driver.settle()
+            svg = app.export_screenshot(title="Mailhold")
+    finally:
+        vault.close()
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    return re.sub(r"Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono", svg)
+
+
+def main(names: list[str]) -> int:
+    """Take the pictures named, or all of them."""
+    chosen = [shot for shot in SHOTS if not names or shot.name in names]
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mailhold-screenshots-") as folder:
+        receiver = Receiver(Path(folder) / "received")
+        receiver.start()
+        try:
+            for shot in chosen:
+                location, key_file = f"{folder}/{shot.name}.store", Path(folder) / f"{shot.name}.key"
+                build_demo(location, key_file, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}")
+                (FOLDER / f"{shot.name}.svg").write_text(asyncio.run(take(shot, location, key_file)))
+                print(f"screenshots/{shot.name}.svg")
+        finally:
+            receiver.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
