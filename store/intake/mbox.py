@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from store.errors import IntakeError
 
@@ -78,9 +78,9 @@ def _split(stream: Readable, buffer: bytearray, limit: int) -> Iterator[bytes | 
     several, at_end, searched, dropped = False, False, 0, False
     while True:
         found = _separator(buffer, searched, at_end)
-        if found.start is not None:
+        if found.end is not None:
             several = True
-            yield _too_large(limit) if dropped else _message(bytes(buffer[: found.start]))
+            yield _too_large(limit) if dropped else _message(bytes(buffer[: found.end]))
             del buffer[: found.next]
             searched, dropped = 0, False
             continue
@@ -102,14 +102,11 @@ def _split(stream: Readable, buffer: bytearray, limit: int) -> Iterator[bytes | 
         yield _message(bytes(buffer), last=True) if several else bytes(buffer)
 
 
-class _Cut:
-    """Where a message ends (`start`, None if no separator was found) and where the next or the next search begins."""
+class _Cut(NamedTuple):
+    """Where a message ends (None: no separator was found), and where the next one, or the next search, begins."""
 
-    __slots__ = ("next", "start")
-
-    def __init__(self, start: int | None, next_: int) -> None:
-        self.start = start
-        self.next = next_
+    end: int | None
+    next: int
 
 
 def _separator(buffer: bytearray, position: int, at_end: bool) -> _Cut:
@@ -132,7 +129,7 @@ def _blank_line_before(buffer: bytearray, line: int) -> int | None:
 
 
 def _message(piece: bytes, *, last: bool = False) -> bytes:
-    body = piece[piece.index(b"\n") + 1 :]
+    body = piece.partition(b"\n")[2]
     if last:
         if body.endswith(b"\r\n\r\n"):
             body = body[:-2]

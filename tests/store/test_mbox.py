@@ -70,6 +70,10 @@ def test_the_empty_line_that_ends_an_mbox_is_not_the_last_messages() -> None:
     assert read(FROM + b"A: 1\n\nx\n\n" + FROM + b"B: 2\n\ny\n\n") == [b"A: 1\n\nx\n", b"B: 2\n\ny\n"]
 
 
+def test_a_separator_at_the_very_end_begins_an_empty_message() -> None:
+    assert read(FROM + b"A: 1\n\nx\n\n" + FROM[:-1]) == [b"A: 1\n\nx\n", b""]
+
+
 def test_quoted_from_lines_are_unquoted_once() -> None:
     data = FROM + b"A: 1\n\n>From here\n>>From there\n> From\n\n" + FROM + b"B: 2\n\n"
     assert read(data)[0] == b"A: 1\n\nFrom here\n>From there\n> From\n"

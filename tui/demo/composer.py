@@ -168,7 +168,7 @@ class Composer:
         if scenario.style == "spam" and language.code == "en":
             letter = letter._replace(subject=letters.obfuscated(letter.subject, rng))
         if scenario is SIZE_EXCEEDED:
-            part, name = self._files.large(rng.choice((12, 14)), rng)
+            part, name = self._files.large(rng.choice((13, 15)), rng)
             return _Letter(letter, multipart("mixed", [letter.body, part], rng), name)
         body, name = self._attach(letter.body, campaign.files, campaign.charset)
         return _Letter(letter, body, name)

@@ -146,12 +146,15 @@ _PERCENT = [
 def multipart(subtype: str, parts: Sequence[Part], rng: Random) -> Part:
     """Several parts as one."""
     boundary = b"=_%024x" % rng.getrandbits(96)
-    pieces = [b"--" + boundary + b"\r\n" + part.head + b"\r\n" + part.body + b"\r\n" for part in parts]
+    edge = b"--" + boundary
+    pieces: list[bytes] = []
+    for part in parts:
+        pieces += (edge, b"\r\n", part.head, b"\r\n", part.body, b"\r\n")
     head = b'Content-Type: multipart/%s;\r\n\tboundary="%s"\r\n' % (subtype.encode(), boundary)
-    return Part(head, b"".join(pieces) + b"--" + boundary + b"--\r\n")
+    return Part(head, b"".join([*pieces, edge, b"--\r\n"]))
 
 
 def message(headers: Iterable[Header], body: Part) -> bytes:
     """The whole message."""
-    lines = b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in headers)
-    return lines + b"MIME-Version: 1.0\r\n" + body.head + b"\r\n" + body.body
+    lines = [b"%s: %s\r\n" % (name.encode(), value) for name, value in headers]
+    return b"".join([*lines, b"MIME-Version: 1.0\r\n", body.head, b"\r\n", body.body])

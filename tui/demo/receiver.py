@@ -107,7 +107,8 @@ class Receiver:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Deliver: on the disk first, then the answer."""
         content = envelope.original_content or b""
-        top = [f"Return-Path: <{envelope.mail_from or ''}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
+        sender = (envelope.mail_from or "").strip("<>")
+        top = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]
         name = f"{time.time_ns() // 1000}.{os.getpid()}_{next(self._numbers)}.{socket.gethostname()}"
         await asyncio.to_thread(self._keep, name, "\r\n".join([*top, ""]).encode() + content)
         return f"250 2.0.0 Ok: delivered as {name}"
