@@ -10,7 +10,7 @@ Source of the columns: `store.schema.Delivery`. Times are Unix ms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.delivery.orders import seal_reply
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: Waits before the next attempt (ms), by the number of attempts made; the last one repeats.
 BACKOFF = tuple(minutes * 60_000 for minutes in (1, 2, 5, 10, 20, 30, 60))
 
+_STATES = {state.value: state for state in State}
 _STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
 _EXPIRED = "The order has expired."
 
@@ -64,36 +65,36 @@ def due(vault: Vault, gateway_id: int, now: int) -> Any:
 
 
 def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease: int) -> list[Claim]:
-    """Take up to `limit` due deliveries for `lease` ms, settling on the way what an abandoned or expired one became."""
+    """Take up to `limit` due deliveries for `lease` ms, settling on the way what an abandoned or expired one became.
+
+    The transaction must be a `Vault.write`, which keeps all other writers out.
+    """
+    rows = list(due(vault, gateway_id, now).limit(limit))
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    _run(
+        vault,
+        "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "  # noqa: S608
+        f"attempts = attempts + 1, data_started_at = NULL WHERE id IN {_places(ids)}",
+        (State.SENDING.value, owner, now + lease, *ids),
+    )
+    states = _states(vault, ids)
     claims: list[Claim] = []
-    for row in list(due(vault, gateway_id, now).limit(limit)):
-        token = row.lease_token + 1
-        taken = _update(
-            vault,
-            row.id,
-            row.lease_token,
-            state=State.SENDING,
-            attempts=row.attempts + 1,
-            lease_owner=owner,
-            lease_token=token,
-            lease_until=now + lease,
-            data_started_at=None,
-        )
-        if not taken:
-            continue
+    for row in rows:
+        if row.id not in states:
+            continue  # Damaged: it stays as it is and is never sent; reading the queue names it.
         row.attempts += 1
-        try:
-            recipients = states_of(vault, row.id)
-        except TamperedError:
-            continue  # It stays as it is, claimed by nobody that would send it; reading the queue names it.
-        settled = _abandoned(recipients)
+        each = Claim(row, row.lease_token + 1, states[row.id])
+        settled = _abandoned(each.recipients)
         if row.expires_at <= now:
-            settled |= {each: Outcome(State.FAILED, _EXPIRED) for each in _live(recipients) if each not in settled}
-        _set_recipients(vault, recipients, settled, now)
-        if _live(recipients):
-            claims.append(Claim(row, token, recipients))
-        else:
-            _finish(vault, row.id, token, overall(recipients.values()), now)
+            settled |= {live: Outcome(State.FAILED, _EXPIRED) for live in each.live if live not in settled}
+        if settled or not each.live:
+            _set_recipients(vault, each.recipients, settled, now)
+            if not each.live:
+                _finish(vault, row.id, each.token, overall(each.recipients.values()), now)
+                continue
+        claims.append(each)
     return claims
 
 
@@ -105,15 +106,13 @@ def renew(vault: Vault, owner: str, deliveries: Sequence[int], now: int, lease: 
 
 
 def start_data(
-    vault: Vault, claim: Claim, accepted: Iterable[int], refused: Mapping[int, Outcome], now: int, lease: int
+    vault: Vault, claim: Claim, accepted: Sequence[int], refused: Mapping[int, Outcome], now: int, lease: int
 ) -> None:
     """Say, before DATA, that the message is about to go to the rows `accepted`. Raises LeaseLost."""
-    if not _update(vault, claim.id, claim.token, data_started_at=now, lease_until=now + lease):
-        raise LeaseLost
+    _own(vault, claim.id, claim.token, "data_started_at = ?, lease_until = ?", (now, now + lease))
     _set_recipients(vault, claim.recipients, refused, now)
-    accepted = list(accepted)
-    table = vault.models.DeliveryRecipient
-    table.update(state=State.SENDING, changed_at=now).where(table.id.in_(accepted)).execute()
+    sql = f"UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id IN {_places(accepted)}"  # noqa: S608
+    _run(vault, sql, (State.SENDING.value, now, claim.id, *accepted))
     claim.recipients.update(dict.fromkeys(accepted, State.SENDING))
 
 
@@ -122,55 +121,54 @@ def settle(vault: Vault, claim: Claim, outcomes: Mapping[int, Outcome], now: int
 
     Recipients without an outcome that are still live wait on. Raises LeaseLost.
     """
-    if not _update(vault, claim.id, claim.token, data_started_at=None):
-        raise LeaseLost
-    recipients = dict(claim.recipients)
-    _set_recipients(vault, recipients, outcomes, now)
+    recipients = dict(claim.recipients) | {row: outcome.state for row, outcome in outcomes.items()}
     state = overall(recipients.values())
-    if state not in LIVE:
+    if state in LIVE:
+        again = now if state is State.QUEUED else now + backoff(claim.row.attempts)
+        again = min(again, max(claim.row.expires_at, now))
+        back = "state = ?, next_attempt_at = ?, data_started_at = NULL, lease_owner = '', lease_until = 0"
+        _own(vault, claim.id, claim.token, back, (state.value, again))
+    else:
         _finish(vault, claim.id, claim.token, state, now)
-        return state
-    again = now if state is State.QUEUED else now + backoff(claim.row.attempts)
-    _update(
-        vault,
-        claim.id,
-        claim.token,
-        state=state,
-        lease_owner="",
-        lease_until=0,
-        next_attempt_at=min(again, max(claim.row.expires_at, now)),
-    )
+    _set_recipients(vault, recipients, outcomes, now)
     return state
 
 
 def give_back(vault: Vault, claim: Claim) -> None:
-    """Return an untouched claim to the queue, as if it had never been claimed. Does nothing where the lease is lost."""
+    """Return an untouched claim to the queue, as if it had never been claimed. Raises LeaseLost."""
     state = State.DEFERRED if State.DEFERRED in claim.recipients.values() else State.QUEUED
-    _update(vault, claim.id, claim.token, state=state, attempts=claim.row.attempts - 1, lease_owner="", lease_until=0)
+    back = "state = ?, attempts = ?, lease_owner = '', lease_until = 0"
+    _own(vault, claim.id, claim.token, back, (state.value, claim.row.attempts - 1))
 
 
 def call_off(vault: Vault, row: Any, now: int) -> bool:
     """Cancel a live delivery; what may have gone out becomes UNKNOWN. False while a worker is sending it right now."""
     if row.state == State.SENDING and row.data_started_at is not None and row.lease_until >= now:
         return False
-    if not _update(vault, row.id, row.lease_token, lease_token=row.lease_token + 1):
-        return False
-    recipients = states_of(vault, row.id)
+    token = row.lease_token + 1
+    _own(vault, row.id, row.lease_token, "lease_token = ?", (token,))
+    recipients = _states(vault, [row.id]).get(row.id)
+    if recipients is None:
+        raise TamperedError(f"delivery {row.id}", "its recipients are not the ones it was made with")
     settled = _abandoned(recipients)
     settled |= {each: Outcome(State.CANCELLED, "") for each in _live(recipients) if each not in settled}
     _set_recipients(vault, recipients, settled, now)
-    _finish(vault, row.id, row.lease_token + 1, overall(recipients.values()), now)
+    _finish(vault, row.id, token, overall(recipients.values()), now)
     return True
 
 
-def states_of(vault: Vault, delivery_id: int) -> dict[int, State]:
-    """The recipient rows of a delivery, in order, and their states. Raises TamperedError for a state there is not."""
-    table = vault.models.DeliveryRecipient
-    query = table.select(table.id, table.state).where(table.delivery_id == delivery_id).order_by(table.id)
-    try:
-        return {each: State(state) for each, state in query.tuples()}
-    except ValueError:
-        raise TamperedError(f"delivery {delivery_id}", "a recipient is in a state that there is not") from None
+def _states(vault: Vault, deliveries: Sequence[int]) -> dict[int, dict[int, State]]:
+    """The recipient rows of each delivery, in order, and their states; a delivery with a damaged one is left out."""
+    found: dict[int, dict[int, State]] = {}
+    damaged: set[int] = set()
+    where = f"delivery_id IN {_places(deliveries)}"
+    sql = f"SELECT delivery_id, id, state FROM delivery_recipient WHERE {where} ORDER BY id"  # noqa: S608
+    for delivery_id, each, state in _run(vault, sql, tuple(deliveries)).fetchall():
+        if state in _STATES:
+            found.setdefault(delivery_id, {})[each] = _STATES[state]
+        else:
+            damaged.add(delivery_id)
+    return {delivery_id: states for delivery_id, states in found.items() if delivery_id not in damaged}
 
 
 def _live(recipients: Mapping[int, State]) -> list[int]:
@@ -183,28 +181,31 @@ def _abandoned(recipients: Mapping[int, State]) -> dict[int, Outcome]:
 
 
 def _set_recipients(vault: Vault, known: dict[int, State], outcomes: Mapping[int, Outcome], now: int) -> None:
-    table = vault.models.DeliveryRecipient
     for each, outcome in outcomes.items():
         sealed = seal_reply(vault, each, outcome.reply) if outcome.reply else None
-        table.update(state=outcome.state, sealed_reply=sealed, changed_at=now).where(table.id == each).execute()
+        sql = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
+        _run(vault, sql, (outcome.state.value, sealed, now, each))
         known[each] = outcome.state
 
 
 def _finish(vault: Vault, delivery_id: int, token: int, state: State, now: int) -> None:
-    _update(
-        vault,
-        delivery_id,
-        token,
-        state=state,
-        finished_at=now,
-        sealed_body_key=None,
-        data_started_at=None,
-        lease_owner="",
-        lease_until=0,
+    """End a delivery; the key that it released goes with it."""
+    done = (
+        "state = ?, finished_at = ?, sealed_body_key = NULL, data_started_at = NULL, lease_owner = '', lease_until = 0"
     )
+    _own(vault, delivery_id, token, done, (state.value, now))
 
 
-def _update(vault: Vault, delivery_id: int, token: int, **fields: Any) -> bool:
-    table = vault.models.Delivery
-    mine = (table.id == delivery_id) & (table.lease_token == token) & table.finished_at.is_null()
-    return bool(table.update(**fields).where(mine).execute())
+def _own(vault: Vault, delivery_id: int, token: int, assignments: str, values: tuple[Any, ...]) -> None:
+    """Change a live delivery as the holder of `token`, or raise LeaseLost."""
+    sql = f"UPDATE delivery SET {assignments} WHERE id = ? AND lease_token = ? AND finished_at IS NULL"  # noqa: S608
+    if not _run(vault, sql, (*values, delivery_id, token)).rowcount:
+        raise LeaseLost
+
+
+def _places(values: Sequence[int]) -> str:
+    return f"({', '.join('?' * len(values))})"
+
+
+def _run(vault: Vault, sql: str, values: tuple[Any, ...]) -> Any:
+    return vault.db.execute_sql(sql.replace("?", vault.db.param), values)

@@ -88,8 +88,11 @@ def _mac(key: bytes, use: bytes, data: bytes) -> bytes:
 
 def _body_hash(message: bytes) -> bytes:
     """SHA-256 of the body with the liberties of an MTA undone: line ends, stray CR, and the last line's end."""
-    body = body_of(message).replace(b"\r\n", b"\n").replace(b"\r", b" ")
-    return hashlib.sha256(body.rstrip(b"\n")).digest()
+    body = body_of(message)
+    pairs = body.count(b"\r\n")
+    if not body.count(b"\r") == body.count(b"\n") == pairs:
+        body = body.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n")
+    return hashlib.sha256(body.rstrip(b"\r\n")).digest()
 
 
 def _text(data: bytes) -> str:

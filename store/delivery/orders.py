@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ORDER = "delivery order"
 RECIPIENT = "delivery recipient"
 REPLY = "delivery reply"
+_PRIVATE, _HYBRID = b"\x00", b"\x01"
 
 
 class Addressee(NamedTuple):
@@ -123,17 +124,23 @@ def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
 
 
 def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
-    """A server's reply, readable with the store's read key alone."""
+    """A server's reply, for operators to read. A holder of no operator's keys seals it to the store's read key."""
+    if vault.keys.private_key is not None:
+        return _PRIVATE + vault.seal(f"{REPLY} {recipient_id}", text.encode())
     key = hybrid_public(vault.keys.read_public)
-    return hpke_seal(key, statement(REPLY, vault.store_id, recipient_id), text.encode())
+    return _HYBRID + hpke_seal(key, statement(REPLY, vault.store_id, recipient_id), text.encode())
 
 
 def unseal_reply(vault: Vault, row: Any) -> str:
     """The reply of a recipient row, "" where there is none. NOT safe for a terminal. Raises TamperedError."""
     if row.sealed_reply is None:
         return ""
-    key = vault.keys.read_private
+    sealed, key, what = bytes(row.sealed_reply), vault.keys.read_private, f"a reply of delivery {row.delivery_id}"
     if key is None:
         raise UnlockError("The keys at hand cannot read replies: unlock the store as an operator.")
-    what = f"a reply of delivery {row.delivery_id}"
-    return hpke_open(key, statement(REPLY, vault.store_id, row.id), bytes(row.sealed_reply), what).decode()
+    if sealed[:1] == _HYBRID:
+        return hpke_open(key, statement(REPLY, vault.store_id, row.id), sealed[1:], what).decode()
+    try:
+        return vault.unseal(f"{REPLY} {row.id}", sealed[1:]).decode()
+    except TamperedError:
+        raise TamperedError(what) from None

@@ -27,10 +27,10 @@ class Parcel(NamedTuple):
     refused: dict[int, Outcome]
 
 
-def pack(access: Access, claim: Claim, host_name: str, now: int) -> Parcel:
+def pack(access: Access, claim: Claim, resent_from: str, host_name: str, now: int) -> Parcel:
     """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
 
-    Raises StoreUnavailable where it cannot be read now.
+    `resent_from` is the address for Resent-From. Raises StoreUnavailable where the copy cannot be read now.
     """
     try:
         order = access.order(claim.row)
@@ -40,14 +40,13 @@ def pack(access: Access, claim: Claim, host_name: str, now: int) -> Parcel:
         strangers = [row for row in live if row not in ordered]
         if strangers:
             return _refusal(strangers, _NOT_ORDERED)
-        settings = access.settings()
-        if order.dangerous and not settings.allow_infected:
+        if order.dangerous and not access.settings().allow_infected:
             return _refusal(live, _NOT_ALLOWED)
         raw = access.message(claim.row, order)
     except (TamperedError, CopyMissing) as error:
         return _refusal(claim.live, str(error))
     rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
-    resent = resent_fields(settings.administrator or f"mailhold@{host_name}", f"{order.nonce.hex()}@{host_name}", now)
+    resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
     message = released_message(raw, resent)
     marker = marker_field(access.marker_key, order.delivery_id, message, list(rows), now)
     return Parcel(order.sender, rows, marker + message, {})

@@ -26,7 +26,7 @@ TAKEN_OFF = frozenset(
 TAKEN_OFF_PREFIXES = (b"x-amavis-", b"x-mailhold-")
 
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_MBOX_LINE = re.compile(rb">*From [^\n]*\n")
+_MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\n]*\n")
 
 
 class Field(NamedTuple):

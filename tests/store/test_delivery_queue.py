@@ -162,9 +162,9 @@ def test_infected_copies_are_refused_by_the_store_unless_the_setting_allows(read
     set_relay(ready, allow_infected=True)
     [delivery_id] = release(ready, [infected], original=True).queued
     set_relay(ready, allow_infected=False)
-    parcel = pack(StoreAccess(ready), claim_one(ready, now_ms() + 5), "host", now_ms())
+    parcel = pack(StoreAccess(ready), claim_one(ready, now_ms() + 5), "r@x.example", "host", now_ms())
     while not parcel.refused:
-        parcel = pack(StoreAccess(ready), claim_one(ready, now_ms() + 5), "host", now_ms())
+        parcel = pack(StoreAccess(ready), claim_one(ready, now_ms() + 5), "r@x.example", "host", now_ms())
     assert all(outcome.state is State.FAILED and "no longer" in outcome.reply for outcome in parcel.refused.values())
     with pytest.raises(DeliveryError):
         cancel(ready, 999)
@@ -211,12 +211,11 @@ def test_one_worker_owns_a_delivery_until_its_lease_runs_out(ready: Vault) -> No
     for stale in (
         lambda: leases.start_data(ready, first, first.live, {}, later, LEASE),
         lambda: leases.settle(ready, first, dict.fromkeys(first.live, SENT), later),
+        lambda: leases.settle(ready, first, dict.fromkeys(first.live, DEFERRED), later),
+        lambda: leases.give_back(ready, first),
     ):
         with pytest.raises(LeaseLost), ready.write():
             stale()
-    with ready.write():
-        leases.give_back(ready, first)
-    assert delivery_of(ready, delivery_id).state is State.SENDING
     with ready.write():
         leases.start_data(ready, second, second.live, {}, later, LEASE)
         leases.settle(ready, second, dict.fromkeys(second.live, SENT), later)
@@ -318,7 +317,7 @@ def test_only_an_operator_sends_unknown_again_and_only_to_those_without_it(ready
     with pytest.raises(DeliveryError, match="sent already"):
         claim = claim_one(ready)
         retry(ready, delivery_id)
-    parcel = pack(StoreAccess(ready), claim, "host", now_ms())
+    parcel = pack(StoreAccess(ready), claim, "r@x.example", "host", now_ms())
     assert list(parcel.rows) == ["u1@x.example", "u2@x.example"]
     with ready.write():
         leases.settle(ready, claim, dict.fromkeys(claim.live, SENT), now_ms())
@@ -372,9 +371,9 @@ def test_cancel_waits_for_a_message_that_is_going_out(ready: Vault) -> None:
 
 def test_a_parcel_holds_the_message_with_its_marker_and_trace(ready: Vault) -> None:
     queued(ready)
-    parcel = pack(StoreAccess(ready), claim_one(ready), "host.example", now_ms())
+    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host.example", now_ms())
     assert parcel.message.endswith(RAW) and parcel.message.startswith(b"X-Mailhold-Delivery: ")
-    assert b"Resent-From: mailhold@host.example\r\n" in parcel.message
+    assert b"Resent-From: r@x.example\r\n" in parcel.message
     assert parcel.sender == "s@x.example" and list(parcel.rows) == list(TO)
 
 
@@ -394,7 +393,7 @@ def test_a_changed_order_is_not_sent(ready: Vault, change: dict[str, object]) ->
     put(ready)
     table = ready.models.Delivery
     table.update(**change).where(table.id == delivery_id).execute()
-    parcel = pack(StoreAccess(ready), claim_one(ready), "host", now_ms())
+    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms())
     assert not parcel.message and {outcome.state for outcome in parcel.refused.values()} == {State.FAILED}
 
 
@@ -410,7 +409,7 @@ def test_an_order_does_not_serve_another_delivery(ready: Vault) -> None:
         expires_at=row.expires_at,
     ).where(table.id == second).execute()
     table.update(finished_at=1).where(table.id == first).execute()
-    assert pack(StoreAccess(ready), claim_one(ready), "host", now_ms()).refused
+    assert pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms()).refused
 
 
 def test_recipients_that_were_added_or_exchanged_are_not_served(ready: Vault) -> None:
@@ -419,7 +418,7 @@ def test_recipients_that_were_added_or_exchanged_are_not_served(ready: Vault) ->
     table.update(delivery_id=first).where(table.delivery_id == second).execute()
     with pytest.raises(TamperedError, match="recipient"):
         delivery_of(ready, first)
-    parcel = pack(StoreAccess(ready), claim_one(ready), "host", now_ms())
+    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms())
     assert "does not name" in next(iter(parcel.refused.values())).reply and not parcel.message
 
 

@@ -51,6 +51,7 @@ def test_trace_fields_come_off_with_their_continuations_and_nothing_else() -> No
         (b"Return-Path: x", ADDED),
         (b"A: b", ADDED + b"A: b"),
         (b">From mbox\nA: b\n\nx", ADDED + b"A: b\n\nx"),
+        (b"From : a@x.example\nA: b\n\nx", ADDED + b"From : a@x.example\nA: b\n\nx"),
     ],
 )
 def test_malformed_headers(raw: bytes, expected: bytes) -> None:
@@ -79,7 +80,7 @@ def test_only_trace_fields_differ(lines: list[bytes], rest: bytes) -> None:
     raw = b"".join(lines) + b"\r\n" + rest
     released = released_message(raw, ADDED)
     assert released.startswith(ADDED)
-    fields, end = header_fields(raw, match.end() if (match := re.match(rb">*From [^\n]*\n", raw)) else 0)
+    fields, end = header_fields(raw, match.end() if (match := re.match(rb">*From (?![ \t]*:)[^\n]*\n", raw)) else 0)
     kept = b"".join(raw[field.start : field.end] for field in fields if not is_trace(field.name))
     assert released[len(ADDED) :].removeprefix(b"\r\n" if not fields else b"").endswith(kept + raw[end:]) or not fields
     if fields:

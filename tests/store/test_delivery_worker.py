@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +73,12 @@ async def send(vault: Vault, connections: int = 4) -> DeliveryWorker:
     return sender
 
 
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 async def test_all_is_sent_once_over_sessions_that_are_used_again(any_vault: Vault) -> None:
     async with ScriptedServer() as server:
         use(any_vault, server.port)
@@ -132,12 +137,10 @@ async def test_without_a_relay_all_waits_and_starts_when_one_is_set(vault: Vault
     stop = asyncio.Event()
     task = asyncio.create_task(sender.run(stop))
     async with ScriptedServer() as server:
-        while not sender.problem:
-            await asyncio.sleep(0.01)
+        await until(lambda: sender.problem)
         assert "No relay" in sender.problem and not server.taken
         use(vault, server.port)
-        while queue_length(vault):
-            await asyncio.sleep(0.01)
+        await until(lambda: not queue_length(vault))
         assert sender.problem == ""
         stop.set()
         await asyncio.wait_for(task, DEADLINE)
@@ -167,8 +170,7 @@ async def test_an_idle_session_that_died_is_replaced_without_an_attempt_lost(
         sender = DeliveryWorker(vault, owner="test", connections=1, timeouts=QUICK, poll=0.02)
         stop = asyncio.Event()
         task = asyncio.create_task(sender.run(stop))
-        while "QUIT" not in server.commands:
-            await asyncio.sleep(0.01)
+        await until(lambda: "QUIT" in server.commands)
         stop.set()
         await asyncio.wait_for(task, DEADLINE)
 
@@ -180,12 +182,10 @@ async def test_a_changed_relay_is_taken_up_by_running_sessions(vault: Vault) -> 
         sender = DeliveryWorker(vault, owner="test", timeouts=QUICK, poll=0.02)
         stop = asyncio.Event()
         task = asyncio.create_task(sender.run(stop))
-        while queue_length(vault):
-            await asyncio.sleep(0.01)
+        await until(lambda: not queue_length(vault))
         use(vault, second.port)
         fill(vault, 3)
-        while queue_length(vault):
-            await asyncio.sleep(0.01)
+        await until(lambda: not queue_length(vault))
         stop.set()
         await asyncio.wait_for(task, DEADLINE)
         assert (len(first.taken), len(second.taken)) == (3, 3)
@@ -248,7 +248,7 @@ async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Call
         server._talk = slow  # type: ignore[method-assign]
         first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=300, poll=0.05)
         task = asyncio.create_task(first.run_until_idle())
-        await asked.wait()
+        await until(asked.is_set)
         stop = asyncio.Event()
         second = asyncio.create_task(DeliveryWorker(other, owner="two", timeouts=QUICK, lease=300, poll=0.05).run(stop))
         await asyncio.wait_for(task, DEADLINE)
@@ -307,9 +307,7 @@ def test_the_thread_sends_and_stops(vault: Vault) -> None:
             use(vault, server.port)
             fill(vault, 5)
             handle = await asyncio.to_thread(start_worker_thread, vault, "console")
-            until = time.monotonic() + DEADLINE
-            while queue_length(vault) and time.monotonic() < until:
-                await asyncio.sleep(0.02)
+            await until(lambda: not queue_length(vault))
             assert handle.alive and handle.problem == ""
             assert await asyncio.to_thread(handle.stop)
             assert not handle.alive and len(server.taken) == 5
