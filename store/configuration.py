@@ -114,13 +114,17 @@ def write(
 def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
     """Verify every row: what each is called, and what is wrong with it or None."""
     table = vault.models.Configuration
+    known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
+    present = {name for (name,) in table.select(table.name).distinct().tuples()}
+    for name in sorted(known - present):
+        yield f"configuration {name}", "it is missing"
     for row in table.select().order_by(table.id):
         problem = None
         try:
             _open(vault, row)
-            known = _known(vault, row.name)
-            if row.version < known:
-                problem = f"version {row.version} is there, and version {known} had been written"
+            newest = _known(vault, row.name)
+            if row.version < newest:
+                problem = f"version {row.version} is there, and version {newest} had been written"
         except TamperedError as error:
             problem = str(error)
         yield f"configuration {row.name}", problem
@@ -130,11 +134,15 @@ def _known(vault: Vault, name: str) -> int:
     seen = _seen.get(vault, {}).get(name, 0)
     if name in UNSIGNED:
         return seen
+    return max(seen, _of_trail(vault).get(name, 0))
+
+
+def _of_trail(vault: Vault) -> dict[str, int]:
     try:
-        return max(seen, audit.known_versions(vault).get(name, 0))
+        return audit.known_versions(vault)
     except (UnlockError, TamperedError):
         # A gateway cannot open the trail; an event that is damaged is `check`'s to report, and must not stop intake.
-        return seen
+        return {}
 
 
 def _newest(vault: Vault, name: str) -> Any:

@@ -22,6 +22,8 @@ AUTHORITY = 0
 OPERATOR_ROLE = "tombstone operator"
 LIVE = "it has a delivery that is not finished: cancel that delivery first"
 _TARGET_SECONDS = 0.02
+#: Rotation's tombstones become one while this time (ms) and number of copies hold.
+_JOINED_MS, _JOINED_COPIES = 3_600_000, 1000
 _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
 
 
@@ -104,6 +106,18 @@ def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
+def joined(runs: Sequence[Run]) -> list[Run]:
+    """The same runs, those that follow each other as one."""
+    whole: list[Run] = []
+    for one in runs:
+        last = whole[-1] if whole else None
+        if last and one[:3] == (last.copy_id + last.length, last.epoch_id, last.step + last.length):
+            whole[-1] = last._replace(length=last.length + one.length)
+        else:
+            whole.append(one)
+    return whole
+
+
 class Deleter:
     """Deletes copies of one vault."""
 
@@ -172,13 +186,15 @@ class Deleter:
 
     def _bury(self, runs: list[Run], operator: str, cause: str) -> None:
         vault, keys = self._vault, self._vault.keys
-        entries = msgspec.msgpack.encode(runs)
         at = now_ms()
         gateway_id, signer = AUTHORITY, keys.authority
         if cause == ROTATED and keys.gateway is not None:
             gateway_id, signer = keys.gateway.gateway_id, keys.gateway.signing
         if signer is None:
             raise UnlockError("The keys at hand cannot delete copies: unlock the store as an operator.")
+        if cause == ROTATED:
+            runs = self._taken_over(gateway_id, at) + runs
+        entries = msgspec.msgpack.encode(joined(runs))
         sealed_operator = vault.seal(OPERATOR_ROLE, operator.encode()) if operator else None
         data = tombstone_statement(vault.store_id, at, cause, gateway_id, entries, sealed_operator)
         vault.models.Tombstone.insert(
@@ -189,3 +205,24 @@ class Deleter:
             sealed_operator=sealed_operator,
             signature=signer.sign(data),
         ).execute()
+
+    def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
+        """What the newest tombstone says, if the next may say it in its place: it goes. Else nothing, and it stays.
+
+        At its maximum a store rotates with every put, and a tombstone each would outgrow what is kept. The oldest
+        tombstone stays, so that who follows them can tell whether any that it has not seen are gone.
+        """
+        table = self._vault.models.Tombstone
+        newest = table.select().order_by(table.id.desc()).first()
+        if newest is None or (newest.cause, newest.gateway_id) != (ROTATED, gateway_id):
+            return []
+        if not 0 <= at - newest.at < _JOINED_MS or not table.select().where(table.id < newest.id).exists():
+            return []
+        try:
+            runs = verified_runs(self._vault, newest)
+        except TamperedError:
+            return []
+        if sum(run.length for run in runs) >= _JOINED_COPIES:
+            return []
+        table.delete().where(table.id == newest.id).execute()
+        return runs

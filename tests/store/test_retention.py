@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from store import retention
+from store import deleting, retention
+from store.check import check
 from store.deleting import entries_of, ids_of, tombstone_statement
 from store.errors import CopyMissing
 from store.records import CopyRecord
@@ -305,3 +307,38 @@ def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
         first = retention._first_since(any_vault, since)
         expected = [copy_id for copy_id, at in present.items() if at >= since]
         assert [copy_id for copy_id in present if copy_id >= first and present[copy_id] >= since] == expected
+
+
+def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows the tombstones learns of each copy that went, also across those that became one."""
+    monkeypatch.setattr(deleting, "_JOINED_COPIES", 10)
+    fill(any_vault, 3, 500)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    seen, followed = 0, set()
+    for number in range(60):
+        put(any_vault, 500)
+        if number % 4 == 0:
+            seen, gone = any_vault.tombstones_since(seen)
+            followed.update(gone)
+        if number == 30:
+            any_vault.delete([any_vault.ids()[1]], operator="ada")
+    _, gone = any_vault.tombstones_since(seen)
+    followed.update(gone)
+    assert followed == set(range(1, 64)) - set(any_vault.ids())
+    assert sorted(any_vault.tombstones_since(0)[1]) == sorted(followed)
+    assert any_vault.models.Tombstone.select().count() <= 10
+    assert check(any_vault).broken == []
+
+
+def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
+    fill(any_vault, 5, 500)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    put(any_vault, 500)
+    put(any_vault, 500)
+    table = any_vault.models.Tombstone
+    newest = table.select().order_by(table.id.desc()).get()
+    forged = msgspec.msgpack.encode([(1, 1, 0, 7)])
+    table.update(entries=forged).where(table.id == newest.id).execute()
+    put(any_vault, 500)
+    assert table.get_by_id(newest.id).entries == forged
+    assert any(f"tombstone {newest.id}" in what for what, _ in check(any_vault).broken)
