@@ -154,7 +154,7 @@ def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
         lines.append((Span("The message has no text.", "muted"),))
     else:
         if parsed.text_source == "html":
-            lines += [(Span("Made from HTML. Nothing was loaded; [1] is the first of the links.", "muted"),), EMPTY]
+            lines += [(Span("Made from HTML; nothing was loaded. [1] is the first link.", "muted"),), EMPTY]
         for spans in _paragraphs(parsed.text, parsed.hidden_spans):
             lines += wrap_spans(spans, width)
     if parsed.text_truncated:
@@ -313,6 +313,10 @@ class SourceLines(Sequence[Line]):
                 continue
             at = min(len(raw), at + cls.CHUNK)
             while at < len(raw) and raw[at] & 0xC0 == 0x80:
+                at += 1
+            if raw[at : at + 2] == b"\r\n":
+                at += 1
+            if raw[at : at + 1] == b"\n":
                 at += 1
 
     def __len__(self) -> int:

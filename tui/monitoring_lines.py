@@ -79,9 +79,8 @@ def monitoring_lines(facts: Facts, width: int, height: int) -> list[Line]:
     space = _space_lines(facts, width)
     engines = _engine_lines(facts, order, width)
     room = height - len(space) - len(engines) - 4
-    rows = max(1, min(4, room // max(1, len(order))))
-    gap = [EMPTY] if room >= len(order) else []
-    return [*space, EMPTY, *engines, EMPTY, *_day_lines(facts, order, width, rows), *gap]
+    rows = max(1, min(4, room // len(order)))
+    return [*space, EMPTY, *engines, EMPTY, *_day_lines(facts, order, width, rows)]
 
 
 def _order(counts: Mapping[Engine | None, int]) -> list[Engine | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
@@ -35,14 +36,15 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
         what = f"{copies(len(event.copies))}: {_ranges(event.copies)}" if event.copies else ""
         detail = "  ".join(part for part in (what, safe(event.detail)) if part)
         head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
+        indent = cell_len(head)
         action = safe(event.action)
-        room = width - len(head) - _ACTION - 2
+        room = width - indent - _ACTION - 2
         if room >= 24:
             first, *rest = wrap(detail, room)
             lines.append((Span(head, "muted"), Span(fit(action, _ACTION) + "  "), Span(first, "muted")))
-            lines += [(Span(" " * (len(head) + _ACTION + 2) + piece, "muted"),) for piece in rest]
+            lines += [(Span(" " * (indent + _ACTION + 2) + piece, "muted"),) for piece in rest]
         else:
-            lines.append((Span(head, "muted"), Span(fit(action, max(0, width - len(head))))))
+            lines.append((Span(head, "muted"), Span(fit(action, max(0, width - indent)))))
             lines += [(Span(f"  {piece}", "muted"),) for piece in wrap(detail, max(8, width - 2)) if piece]
     return lines
 

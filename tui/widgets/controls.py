@@ -11,6 +11,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -43,6 +44,10 @@ class PushButton(Button, inherit_css=False):
         text = Content.assemble("[ ", mark_mnemonic(label, mnemonic), " ]")
         super().__init__(text, "error" if danger else "default", id=id)
         self.active_effect_duration = 0
+        self._cells = text.cell_length
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return self._cells
 
 
 class CheckBox(Widget, can_focus=True):

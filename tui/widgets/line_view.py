@@ -98,7 +98,7 @@ class LineView(ScrollView, can_focus=True):
         self.lines = lines
         self.virtual_size = Size(line_width or 1, len(lines))
         if top is not None:
-            self.scroll_to(0, top, animate=False)
+            self.scroll_to(0, top, animate=False, force=True)
         self.refresh()
 
     def to_top(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
@@ -21,9 +22,14 @@ class PickList(LineView):
     """A `LineView` whose movement keys move a cursor. Posts `Moved` and, on Enter or a double click, `Picked`."""
 
     DEFAULT_CSS = """
-    PickList > .pick--cursor { background: $block-cursor-background; text-style: $block-cursor-text-style; }
+    PickList {
+        & > .pick--cursor { background: $cursor-blurred; }
+        & > .pick--cursor-focus { background: $cursor; }
+        &:ansi > .pick--cursor-focus, &:nocolor > .pick--cursor-focus { text-style: reverse; }
+        &:ansi > .pick--cursor, &:nocolor > .pick--cursor { text-style: underline; }
+    }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"pick--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"pick--cursor", "pick--cursor-focus"}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "View", show=False)]
 
     cursor: reactive[int] = reactive(0, init=False)
@@ -48,12 +54,11 @@ class PickList(LineView):
 
     def render_line(self, y: int) -> Strip:
         strip = super().render_line(y)
-        if round(self.scroll_y) + y == self.cursor and self.lines:
-            cursor = self.get_component_rich_style("pick--cursor", partial=True)
-            if not self.has_focus:
-                cursor = Style(underline=True) if cursor.reverse else cursor
-            return strip.apply_style(cursor)
-        return strip
+        if round(self.scroll_y) + y != self.cursor or not self.lines:
+            return strip
+        name = "pick--cursor-focus" if self.has_focus else "pick--cursor"
+        cursor = self.get_component_rich_style(name, partial=True)
+        return Strip([Segment(text, (style or Style()) + cursor) for text, style, _ in strip], strip.cell_length)
 
     def watch_cursor(self, cursor: int) -> None:
         self.scroll_to_region(Region(0, cursor, 1, 1), animate=False, force=True)

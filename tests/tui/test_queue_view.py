@@ -1,0 +1,165 @@
+"""The Message queue on a real store: what it says of deliveries and recipients, retry and cancel."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.audit import events
+from store.delivery.outcome import State
+from store.delivery.queue import deliveries
+from tests.tui.view_data import fill_queue
+from tests.tui.view_harness import ViewApp, screen_text, settle
+from tui.dialogs.confirm import ConfirmDialog
+from tui.screens.queue import QueueView
+
+
+@pytest.fixture
+def queue(vault, monkeypatch) -> list[int]:
+    return fill_queue(vault, monkeypatch)
+
+
+def states(vault) -> dict[int, State]:
+    return {delivery.id: delivery.state for delivery in deliveries(vault)}
+
+
+async def test_an_empty_queue_says_so(vault):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Nothing was delivered yet" in screen_text(app)
+        await pilot.press("r")
+        assert app.notices == ["There is no delivery."]
+
+
+async def test_it_lists_deliveries_newest_first_with_their_state(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        lines = screen_text(app).splitlines()
+        assert lines[0].startswith("2 waiting · 1 unknown · 1 failed")
+        shown = [line.split() for line in lines[2:6]]
+        assert [(line[0], line[4] + line[5]) for line in shown] == [
+            (str(queue[3]), "·queued"),
+            (str(queue[2]), "?unknown"),
+            (str(queue[1]), "△deferred"),
+            (str(queue[0]), "▲failed"),
+        ]
+        assert "2 of 3" in lines[5]
+        assert "next try in" in lines[4]
+        assert "Invoice 88213" in lines[5]
+        assert "\x1b" not in screen_text(app)
+
+
+async def test_the_cursors_delivery_shows_every_recipient_and_reply(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("G")
+        await settle(pilot)
+        text = screen_text(app)
+        assert f"Delivery {queue[0]} of copy 1 to 3 addresses" in text
+        for words in ("ap@corp.example", "250 2.0.0 Ok", "hidden@corp.example", "550 5.1.1", "rejected: User"):
+            assert words in text
+
+
+async def test_it_follows_the_store_and_the_cursor_stays_on_its_delivery(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("j")
+        await settle(pilot)
+        assert f"Delivery {queue[2]} " in screen_text(app)
+        from store.delivery.queue import release
+
+        new = release(vault, [1], original=True).queued
+        app.view.refresh_data()
+        await settle(pilot)
+        assert "3 waiting" in screen_text(app)
+        assert str(new[0]) in screen_text(app).splitlines()[2]
+        assert f"Delivery {queue[2]} " in screen_text(app)
+
+
+async def test_cancel_asks_and_keeps_unless_confirmed(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("c")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmDialog)
+        assert app.screen.question == f"Cancel delivery {queue[3]} to 3 addresses?"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert states(vault)[queue[3]] is State.QUEUED
+        await pilot.press("c", "c")
+        await settle(pilot)
+        assert states(vault)[queue[3]] is State.CANCELLED
+        assert app.notices == [f"Delivery {queue[3]} has been cancelled"]
+        assert ("changed",) in app.asked
+        assert events(vault, 1)[0].operator == "root"
+
+
+async def test_retry_of_a_failed_delivery_needs_no_question(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("G", "r")
+        await settle(pilot)
+        assert states(vault)[queue[0]] is State.QUEUED
+        assert app.notices == [f"Delivery {queue[0]} is sent again"]
+
+
+async def test_retry_of_an_unknown_delivery_warns_that_it_may_arrive_twice(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "r")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmDialog)
+        assert "twice" in app.screen.warning
+        await pilot.press("escape")
+        await settle(pilot)
+        assert states(vault)[queue[2]] is State.UNKNOWN
+        await pilot.press("r", "r")
+        await settle(pilot)
+        assert states(vault)[queue[2]] is State.QUEUED
+
+
+async def test_what_is_not_possible_says_why(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        view = app.view
+        assert isinstance(view, QueueView)
+        await pilot.press("G")
+        assert view.reason_against("retry") is None
+        assert view.reason_against("cancel-delivery") == f"Delivery {queue[0]} is finished."
+        await pilot.press("c")
+        assert app.notices == [f"Delivery {queue[0]} is finished."]
+
+
+async def test_enter_views_the_copy_unless_it_was_deleted(vault, queue):
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("G", "enter")
+        await pilot.pause()
+        assert ("open", 1) in app.asked
+        vault.delete([1])
+        app.view.refresh_data()
+        await settle(pilot)
+        assert "(the copy was deleted)" in screen_text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.notices == ["The copy of this delivery was deleted."]
+        await pilot.press("escape")
+        assert ("go", "backup") in app.asked
+
+
+async def test_a_damaged_queue_is_reported(vault, queue):
+    table = vault.models.DeliveryRecipient
+    with vault.write():
+        table.update(sealed_address=b"\0" * 80).execute()
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert any("tampered" in notice for notice in app.notices)

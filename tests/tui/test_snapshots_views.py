@@ -1,0 +1,134 @@
+"""The views, as pictures: at the smallest terminal, wide, and in the terminal's own colours."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.settings import Settings, Unavailable
+from tests.tui.test_monitoring import COUNTS, days
+from tests.tui.view_data import DAY, HOSTILE, RAW, fill_queue, record_of
+from tests.tui.view_harness import NOW, NoCatalogue, ViewApp, settle
+from tui.screens.events import EventsView
+from tui.screens.message import TABS, MessageView
+from tui.screens.monitoring import MonitoringView
+from tui.screens.queue import QueueView
+from tui.screens.settings import SettingsView
+from tui.theme import DARK, LIGHT, SIXTEEN
+
+MIB = 1 << 20
+
+
+def pressing(*keys: str):
+    async def run(pilot):
+        await settle(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return run
+
+
+def message_app(vault, raw: bytes = RAW, theme: str = DARK.name, *, released: bool = False) -> ViewApp:
+    copy_id = vault.put(raw, record_of(raw), stored_at=NOW)
+    app = ViewApp(vault, lambda context: MessageView(context, copy_id), theme=theme)
+    if released:
+        app.console_context.released = {copy_id: ("root", NOW - 60_000)}
+    return app
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_message(snap_compare, vault, tab):
+    keys = ["right_square_bracket"] * TABS.index(tab)
+    assert snap_compare(message_app(vault), run_before=pressing(*keys), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("tab", ["Message", "Text", "Source"])
+def test_hostile_message(snap_compare, vault, tab):
+    keys = ["right_square_bracket"] * TABS.index(tab)
+    assert snap_compare(message_app(vault, HOSTILE), run_before=pressing(*keys), terminal_size=(80, 24))
+
+
+def test_message_released_and_wide(snap_compare, vault):
+    assert snap_compare(message_app(vault, released=True), run_before=pressing(), terminal_size=(120, 36))
+
+
+@pytest.mark.parametrize("theme", [LIGHT.name, SIXTEEN.name])
+def test_message_in_other_themes(snap_compare, vault, theme):
+    assert snap_compare(message_app(vault, theme=theme), run_before=pressing(), terminal_size=(80, 24))
+
+
+def test_message_without_colour(snap_compare, vault, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(message_app(vault), run_before=pressing(), terminal_size=(80, 24))
+
+
+def test_message_gone(snap_compare, vault):
+    app = message_app(vault)
+    vault.delete([1])
+    assert snap_compare(app, run_before=pressing(), terminal_size=(80, 24))
+
+
+class FullCatalogue(NoCatalogue):
+    loaded = total = 83_310
+
+    def engine_counts(self):
+        return COUNTS
+
+    def day_counts(self, number: int, *, tz=None):
+        return days(number)
+
+
+def monitoring_app(vault, monkeypatch, theme: str = DARK.name) -> ViewApp:
+    from store.retention import Forecast
+    from store.vault import Usage
+
+    usage = Usage(83_310, 6053 * MIB, 7500 * MIB, 1447 * MIB, NOW - 11 * DAY)
+    monkeypatch.setattr(type(vault), "usage", lambda self: usage)
+    forecast = Forecast(NOW - 11 * DAY, 412 * MIB, NOW + 3 * DAY)
+    monkeypatch.setattr("store.retention.forecast", lambda vault, now: forecast)
+    return ViewApp(vault, MonitoringView, catalogue=FullCatalogue(), theme=theme)
+
+
+@pytest.mark.parametrize("size", [(58, 20), (80, 24), (140, 44)])
+def test_monitoring(snap_compare, vault, monkeypatch, size):
+    assert snap_compare(monitoring_app(vault, monkeypatch), run_before=pressing(), terminal_size=size)
+
+
+def test_monitoring_in_sixteen_colours(snap_compare, vault, monkeypatch):
+    app = monitoring_app(vault, monkeypatch, SIXTEEN.name)
+    assert snap_compare(app, run_before=pressing(), terminal_size=(80, 24))
+
+
+def test_monitoring_of_an_empty_store(snap_compare, vault):
+    assert snap_compare(ViewApp(vault, MonitoringView), run_before=pressing(), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize(("size", "keys"), [((80, 24), ("G",)), ((80, 24), ("j", "j")), ((120, 30), ("G",))])
+def test_queue(snap_compare, vault, monkeypatch, size, keys):
+    fill_queue(vault, monkeypatch)
+    assert snap_compare(ViewApp(vault, QueueView), run_before=pressing(*keys), terminal_size=size)
+
+
+def test_queue_retry_of_unknown(snap_compare, vault, monkeypatch):
+    fill_queue(vault, monkeypatch)
+    assert snap_compare(ViewApp(vault, QueueView), run_before=pressing("j", "r"), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("size", [(58, 20), (100, 24)])
+def test_events(snap_compare, vault, monkeypatch, size):
+    from store.audit import record_event
+
+    fill_queue(vault, monkeypatch)
+    record_event(vault, "delete", operator="root", copies=[2, 3, 4], at=NOW)
+    record_event(vault, "save", operator="ann", copies=[9], detail="to /srv/quarantine/[red]x\x1b[0m", at=NOW + 1000)
+    assert snap_compare(ViewApp(vault, EventsView), run_before=pressing(), terminal_size=size)
+
+
+@pytest.mark.parametrize("size", [(58, 20), (80, 24)])
+def test_settings(snap_compare, vault, size):
+    settings = Settings(
+        allow_infected=True,
+        if_unavailable=Unavailable.TEMPORARY_FAIL,
+        relay="smtps://user:secret@mx1.example.org:465",
+    )
+    assert snap_compare(ViewApp(vault, SettingsView, settings=settings), run_before=pressing(), terminal_size=size)
