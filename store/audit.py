@@ -15,6 +15,7 @@ import msgspec
 from peewee import fn
 
 from store.clock import now_ms
+from store.database import as_bytes, sound
 from store.errors import TamperedError
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list
         query = query.where(table.id < before_id)
     found: list[Event] = []
     expected: bytes | None = None
-    for row in query:
+    with vault.reading():
+        rows = list(query)
+    for row in rows:
         sealed = _open(vault, row)
         if expected is not None and expected != _digest(row):
             raise TamperedError(f"event {row.id}", "an event after it is missing, or it is not where it was written")
@@ -156,14 +159,16 @@ def check_events(vault: Vault) -> Iterator[tuple[str, str | None]]:
 def known_versions(vault: Vault) -> dict[str, int]:
     """The versions of all configuration as the newest event knows them. Raises TamperedError."""
     table = vault.models.Audit
-    row = table.select().order_by(table.id.desc()).first()
+    with vault.reading():
+        row = table.select().order_by(table.id.desc()).first()
     return _open(vault, row).versions if row else {}
 
 
 def _open(vault: Vault, row: Any) -> _Sealed:
     name = f"event {row.id}"
     try:
-        sealed = msgspec.msgpack.decode(vault.unseal(ROLE, bytes(row.sealed)), type=_Sealed)
+        with sound(name):
+            sealed = msgspec.msgpack.decode(vault.unseal(ROLE, as_bytes(row.sealed)), type=_Sealed)
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(name) from None
     if sealed.at != row.at:
@@ -172,7 +177,10 @@ def _open(vault: Vault, row: Any) -> _Sealed:
 
 
 def _digest(row: Any) -> bytes:
-    return hashlib.sha256(bytes(row.sealed)).digest() if row else b""
+    """What an event is bound to by the next; of an absurd one something that none is."""
+    if row is None:
+        return b""
+    return hashlib.sha256(row.sealed if isinstance(row.sealed, bytes | memoryview) else b"").digest()
 
 
 def _versions(vault: Vault) -> dict[str, int]:

@@ -18,6 +18,7 @@ import msgspec
 
 from store import audit
 from store.clock import now_ms
+from store.database import as_bytes, sound
 from store.errors import StoreError, StoreFormat, TamperedError, UnlockError
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def read(vault: Vault, name: str, kind: type[T]) -> Stored[T] | None:
     known = _known(vault, name)
     row = _newest(vault, name)
     version = row.version if row else 0
+    if not isinstance(version, int):
+        raise TamperedError(name, "its version is no number")
     if version < known:
         raise TamperedError(name, f"version {version} is there, and version {known} had been written")
     if row is None:
@@ -119,15 +122,15 @@ def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
     for name in sorted(known - present):
         yield f"configuration {name}", "it is missing"
     for row in table.select().order_by(table.id):
-        problem = None
+        name, problem = str(row.name), None
         try:
             _open(vault, row)
-            newest = _known(vault, row.name)
+            newest = _known(vault, name)
             if row.version < newest:
                 problem = f"version {row.version} is there, and version {newest} had been written"
         except TamperedError as error:
             problem = str(error)
-        yield f"configuration {row.name}", problem
+        yield f"configuration {name}", problem
 
 
 def _known(vault: Vault, name: str) -> int:
@@ -147,16 +150,18 @@ def _of_trail(vault: Vault) -> dict[str, int]:
 
 def _newest(vault: Vault, name: str) -> Any:
     table = vault.models.Configuration
-    return table.select().where(table.name == name).order_by(table.version.desc()).first()
+    with vault.reading():
+        return table.select().where(table.name == name).order_by(table.version.desc()).first()
 
 
 def _open(vault: Vault, row: Any) -> _Frame:
-    name = row.name
-    sealed = bytes(row.sealed)
+    name = str(row.name)
     try:
-        if name not in UNSIGNED:
-            vault.verify(_role(name), sealed, bytes(row.signature))
-        frame = msgspec.msgpack.decode(vault.unseal(_role(name), sealed), type=_Frame)
+        with sound(name):
+            sealed = as_bytes(row.sealed)
+            if name not in UNSIGNED:
+                vault.verify(_role(name), sealed, as_bytes(row.signature))
+            frame = msgspec.msgpack.decode(vault.unseal(_role(name), sealed), type=_Frame)
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(name) from None
     if frame[:3] != (name, row.version, row.changed_at):

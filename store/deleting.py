@@ -216,13 +216,13 @@ class Deleter:
         newest = table.select().order_by(table.id.desc()).first()
         if newest is None or (newest.cause, newest.gateway_id) != (ROTATED, gateway_id):
             return []
-        if not 0 <= at - newest.at < _JOINED_MS or not table.select().where(table.id < newest.id).exists():
+        if not table.select().where(table.id < newest.id).exists():
             return []
         try:
             runs = verified_runs(self._vault, newest)
         except TamperedError:
             return []
-        if sum(run.length for run in runs) >= _JOINED_COPIES:
+        if not 0 <= at - newest.at < _JOINED_MS or sum(run.length for run in runs) >= _JOINED_COPIES:
             return []
         table.delete().where(table.id == newest.id).execute()
         return runs

@@ -220,12 +220,14 @@ def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool
         return True
     table = vault.models.Tombstone
     freed = table.select().where((table.id > notice.tombstone) & (table.cause != ROTATED))
-    return bool(freed.exists())
+    with vault.reading():
+        return bool(freed.exists())
 
 
 def _newest_tombstone(vault: Vault) -> int:
     table = vault.models.Tombstone
-    return table.select(fn.MAX(table.id)).scalar() or 0
+    with vault.reading():
+        return table.select(fn.MAX(table.id)).scalar() or 0
 
 
 def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:

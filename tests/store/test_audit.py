@@ -105,6 +105,20 @@ def test_a_changed_time_is_found(any_vault: Vault) -> None:
         events(any_vault)
 
 
+@pytest.mark.parametrize("field", ["at", "sealed"])
+@pytest.mark.parametrize("absurd", ["text", b"bytes", 3.5, 7])
+def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
+    """A table made anew without types keeps any value in any column."""
+    record_event(vault, "saved", operator="op")
+    vault.db.connection().executescript(
+        "CREATE TABLE loose AS SELECT * FROM audit; DROP TABLE audit; ALTER TABLE loose RENAME TO audit"
+    )
+    vault.db.execute_sql(f"UPDATE audit SET {field} = ?", (absurd,))
+    with pytest.raises(TamperedError):
+        events(vault)
+    assert sum(bool(problem) for _, problem in check_events(vault)) == 1
+
+
 def test_an_event_that_was_taken_out_is_found(any_vault: Vault) -> None:
     for _ in range(4):
         record_event(any_vault, "saved", operator="op")

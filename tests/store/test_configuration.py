@@ -130,6 +130,21 @@ def test_a_cut_or_empty_field_is_found(vault: Vault, field: str) -> None:
             read(vault, "colours", Colours)
 
 
+@pytest.mark.parametrize("field", ["version", "changed_at", "sealed", "signature"])
+@pytest.mark.parametrize("absurd", ["text", b"bytes", 3.5, 7])
+def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
+    """A table made anew without types keeps any value in any column."""
+    write(vault, "colours", Colours(["red"]))
+    vault.db.connection().executescript(
+        "CREATE TABLE loose AS SELECT * FROM configuration; DROP TABLE configuration; "
+        "ALTER TABLE loose RENAME TO configuration"
+    )
+    vault.db.execute_sql(f"UPDATE configuration SET {field} = ?", (absurd,))
+    with pytest.raises(TamperedError):
+        read(vault, "colours", Colours)
+    assert len(problems(vault)) == 1
+
+
 def test_a_row_does_not_stand_in_for_another(any_vault: Vault) -> None:
     write(any_vault, "colours", Colours(["red"]))
     any_vault.models.Configuration.update(name="settings").execute()
