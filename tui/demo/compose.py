@@ -24,6 +24,8 @@ Make = Callable[[int], Placed]
 _SMALL = 100
 _CAMPAIGN_SHARE, _THREAD_SHARE = 0.42, 0.07
 _MOST_LARGE = 20
+#: How many came within the last hour.
+_LATELY = 9
 #: From so many messages on, attachments get smaller, so that a hundred thousand of them fit on a laptop.
 _FULL_SIZE = 1_000
 
@@ -54,10 +56,10 @@ def _plan(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[t
         for moment, scenario in zip(rhythm.moments(len(SCENARIOS)), SCENARIOS, strict=True):
             plan.append((moment, _single(composer, scenario)))
         rest = count - len(plan)
+        fresh = min(_LATELY, rest // 10)
+        moments = rhythm.moments(rest - fresh) + rhythm.lately(fresh)
         drawn = rng.choices(SCENARIOS, weights=[scenario.weight for scenario in SCENARIOS], k=rest)
-        plan += [
-            (moment, _single(composer, scenario)) for moment, scenario in zip(rhythm.moments(rest), drawn, strict=True)
-        ]
+        plan += [(moment, _single(composer, scenario)) for moment, scenario in zip(moments, drawn, strict=True)]
     plan.sort(key=lambda entry: entry[0])
     return plan
 

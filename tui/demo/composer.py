@@ -33,7 +33,7 @@ from tui.demo.scenarios import FORMATS, SCENARIOS, SIZE_EXCEEDED, WORDS_FOR_FILE
 from tui.demo.threads import Turn
 
 Placed = tuple[bytes, CopyRecord]
-_ENGLISH_SHARE = 0.45
+_ENGLISH_SHARE = 0.55
 _MAILERS = ("Mailer 9.2", "WebMail 3.4.1", "PHPMailer 6.8", "Bulk Sender 2.11", "")
 _DATABASE_HOUR = 9 * 3_600_000 + 41 * 60_000
 
@@ -168,7 +168,7 @@ class Composer:
         if scenario.style == "spam" and language.code == "en":
             letter = letter._replace(subject=letters.obfuscated(letter.subject, rng))
         if scenario is SIZE_EXCEEDED:
-            part, name = self._files.large(rng.choice((13, 15)), rng)
+            part, name = self._files.large(rng.choice((13, 14)), rng)
             return _Letter(letter, multipart("mixed", [letter.body, part], rng), name)
         body, name = self._attach(letter.body, campaign.files, campaign.charset)
         return _Letter(letter, body, name)

@@ -32,14 +32,19 @@ class Rhythm:
         for back, start in enumerate(self._hours):
             hour = datetime.fromtimestamp(start / 1000, UTC)
             shares: Sequence[int] = _WEEKEND if hour.weekday() >= 5 else _WORKDAY
-            # A little more of everything every week: what a forecast is made from.
-            weights.append(shares[hour.hour] * moods[back // 24] * (1.5 - 0.5 * back / len(self._hours)))
+            # A little more of everything every week, which is what a forecast is made from, and most of it today.
+            growth = 1.5 - 0.5 * back / len(self._hours)
+            weights.append(shares[hour.hour] * moods[back // 24] * growth * (4 if back < 30 else 1))
         self._weights = list(accumulate(weights))
 
     def moments(self, count: int) -> list[int]:
         """So many times, in no order."""
         starts = self._rng.choices(self._hours, cum_weights=self._weights, k=count)
         return [min(self._now, start + self._rng.randrange(HOUR)) for start in starts]
+
+    def lately(self, count: int) -> list[int]:
+        """Times within the last hour."""
+        return [self._now - self._rng.randrange(20_000, HOUR - 60_000) for _ in range(count)]
 
     def burst(self, count: int, hours: float) -> list[int]:
         """The times of one campaign: thick at the beginning, thinning out over about so many hours."""
