@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 #: Characters kept of a subject, of From, of Message-ID, and of To, Cc and Bcc each.
-SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 8000
+SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 60_000
 #: Attachments that a record lists, and characters of their names and types.
 ATTACHMENT_LIMIT, NAME_LIMIT, TYPE_LIMIT = 100, 255, 100
 

@@ -126,7 +126,8 @@ def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
 def decode_addresses(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
     """A field of addresses as text: as `decode_field`, but what an encoded-word hides cannot pose as an address.
 
-    A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already.
+    A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already. What is
+    too long is cut after a whole address, so that no half of one is left to be written to.
     """
     text = _raw_text(value, limit, hint)
     if "=?" in text:
@@ -145,7 +146,8 @@ def decode_addresses(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> 
             position = match.end()
         text = "".join((*out, text[position:]))
     if len(text) > limit or len(value) > FIELD_LIMIT:
-        return text[: limit - 1] + "…"
+        whole, comma, _ = text[: limit - 3].rpartition(",")
+        return f"{whole}, …" if comma else text[: limit - 1] + "…"
     return text
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.message import SUBJECT_LIMIT, summarise
+from store.message import ADDRESSES_LIMIT, SUBJECT_LIMIT, summarise
 from store.message_dates import parse_date
 from store.message_headers import decode_addresses, decode_field
 from store.records import Attachment
@@ -133,7 +133,9 @@ def test_limits_are_kept() -> None:
     record = summarise(b"Subject: " + b"s" * 1_000_000 + b"\nTo: " + b"a@b, " * 100_000 + b"\n\nbody")
     assert len(record.subject) == 1000
     assert record.subject.endswith("…")
-    assert len(record.to) <= 8000
+    assert len(record.to) <= ADDRESSES_LIMIT
+    assert set(record.to.split(", ")) == {"a@b", "…"}
+    assert summarise(b"To: " + b"a" * 70_000 + b"@b.example\n\n").to.endswith("a…")
     many = b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\nContent-Type: a/b\n\ndata\n" * 5000
     assert len(summarise(many).attachments) == 100
 
