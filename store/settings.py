@@ -79,8 +79,8 @@ def write_settings(
     base: Settings | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> None:
-    """Put `settings` in force, in one transaction with the event that says which have changed.
+) -> Settings:
+    """Put `settings` in force, in one transaction with the event that says what changed; returns what is in force.
 
     With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
     changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
@@ -95,13 +95,14 @@ def write_settings(
             settings = msgspec.structs.replace(before, **own)
         changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
         if not changed:
-            return
+            return settings
         detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
         configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
     if settings.max_size < before.max_size:
         from store.retention import shrink
 
         shrink(vault, progress=progress, cancelled=cancelled)
+    return settings
 
 
 def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, str | None]:

@@ -196,24 +196,35 @@ def backup_settings(context: ConsoleContext) -> None:
     """Open the Backup settings window, and write what it answers."""
     from tui.dialogs.backup_settings import BackupSettingsDialog
 
-    def answered(settings: Settings | None) -> None:
-        if settings is not None and settings != context.settings:
-            _write_settings(context, settings)
-
     def ask(used: int) -> None:
-        context.shell.ask(BackupSettingsDialog(context.settings, used_bytes=used), answered)
+        shown = context.settings
+
+        def answered(settings: Settings | None) -> None:
+            if settings is not None and settings != shown:
+                _write_settings(context, settings, shown)
+
+        context.shell.ask(BackupSettingsDialog(shown, used_bytes=used), answered)
 
     context.background(lambda: context.vault.usage().used_bytes, ask, group="look")
 
 
-def _write_settings(context: ConsoleContext, settings: Settings) -> None:
-    def work(progress: Progress, cancelled: Cancelled) -> None:
+def _write_settings(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
+    """Change what differs from what was `shown`: somebody else may have changed the rest meanwhile."""
+
+    def work(progress: Progress, cancelled: Cancelled) -> Settings:
         from store.settings import write_settings
 
-        write_settings(context.vault, settings, operator=context.operator)
+        return write_settings(
+            context.vault,
+            settings,
+            operator=context.operator,
+            base=shown,
+            progress=progress,
+            cancelled=cancelled,
+        )
 
-    def done(_: None) -> None:
-        context.settings_changed(settings)
+    def done(in_force: Settings) -> None:
+        context.settings_changed(in_force)
         context.notice("Backup settings have been changed")
 
     context.run_task("Changing Backup settings", work, done)

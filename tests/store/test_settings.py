@@ -151,7 +151,8 @@ def test_writing_the_same_again_does_nothing(any_vault: Vault) -> None:
 def test_two_operators_do_not_undo_each_other(any_vault: Vault) -> None:
     base = read_settings(any_vault)
     write_settings(any_vault, changed("administrator", "admin@example.org", base), base=base)
-    write_settings(any_vault, changed("allow_infected", "yes", base), base=base)
+    in_force = write_settings(any_vault, changed("allow_infected", "yes", base), base=base)
+    assert in_force == read_settings(any_vault)
     assert read_settings(any_vault) == Settings(administrator="admin@example.org", allow_infected=True)
 
 
