@@ -96,7 +96,7 @@ class Composer:
     def letter(self, campaign: Campaign, moment: int) -> Placed:
         """One message of a campaign, placed in Backup at `moment` (Unix ms)."""
         rng = self._rng
-        made = self._write(campaign)
+        made = self._write(campaign, moment)
         to = recipients(rng)
         sender = campaign.sender
         envelope_sender = sender.address
@@ -137,19 +137,19 @@ class Composer:
     def hostile(self, make: Callable[[list[Header]], bytes], status: Status, moment: int) -> Placed:
         """One of the messages that attack whoever looks at them."""
         campaign = self.campaign(next(scenario for scenario in SCENARIOS if scenario.status is status))
-        made = _Letter(letters.Letter("", Part(b"", b"")), Part(b"", b""), "update.exe")
+        made = _Letter(letters.Letter("", Part(b"", b"")), Part(b"", b""), "update.txt")
         to = Recipients(recipients(self._rng).to or (Person("", "info@example.org"),))
         headers = [header for header in self._headers(campaign, made, to, moment) if header[0] != "Subject"]
         raw = make(headers)
         reason = self._reason(campaign, made, campaign.sender.address.rpartition("@")[2], len(raw))
         return raw, self._record(raw, campaign, reason, campaign.sender.address, to, headers, moment)
 
-    def _write(self, campaign: Campaign) -> _Letter:
+    def _write(self, campaign: Campaign, moment: int) -> _Letter:
         rng = self._rng
         scenario, language = campaign.scenario, campaign.language
         if scenario.style == "bulk":
             host = campaign.sender.address.rpartition("@")[2]
-            subject, text, page = letters.newsletter(campaign.sender.name, host, rng)
+            subject, text, page = letters.newsletter(campaign.sender.name, host, rng, moment)
             parts = [text_part(text, "utf-8", rng), text_part(page, "utf-8", rng, subtype="html")]
             extra: list[Header] = [
                 ("List-Id", f"<weekly.{host}>".encode()),
@@ -158,7 +158,7 @@ class Composer:
             ]
             return _Letter(letters.Letter(subject, parts[0]), multipart("alternative", parts, rng), "", tuple(extra))
         link = f"http://{rng.choice(SPAM_DOMAINS)}/{rng.getrandbits(32):x}"
-        values = letters.values_for(language, rng, link, campaign.sender.name)
+        values = letters.values_for(language, rng, link, campaign.sender.name, moment)
         if scenario.style == "phishing":
             letter = letters.phishing(campaign.text, values, campaign.charset, campaign.brand, rng)
         elif scenario.style == "spam" and rng.random() < 0.6:

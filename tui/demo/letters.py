@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from tui.demo.languages import Language, Text
 from tui.demo.mime import Part, text_part
 from tui.demo.people import Brand, idna
 
+WEEK = 7 * 86_400_000
 _MONTHS = (
     "January",
     "February",
@@ -56,14 +58,15 @@ def fill(text: str, values: dict[str, str]) -> str:
     return text.format_map(values) if "{" in text else text
 
 
-def values_for(language: Language, rng: Random, link: str, name: str) -> dict[str, str]:
-    """Numbers, sums and dates as they differ from message to message."""
+def values_for(language: Language, rng: Random, link: str, name: str, moment: int) -> dict[str, str]:
+    """Numbers, sums and dates as they differ from message to message; dates lie around `moment` (Unix ms)."""
+    day = datetime.fromtimestamp(moment / 1000, UTC) + timedelta(days=rng.randrange(-6, 25))
     if language.code in ("zh", "zh-tw", "ja", "ko"):
-        date = f"2026-12-{rng.randrange(1, 29):02}"
+        date = f"{day:%Y-%m-%d}"
     elif language.code == "en":
-        date = f"{rng.choice(_MONTHS)} {rng.randrange(1, 29)}"
+        date = f"{_MONTHS[day.month - 1]} {day.day}"
     else:
-        date = f"{rng.randrange(1, 29)}.{rng.randrange(1, 13)}.2026"
+        date = f"{day.day}.{day.month}.{day.year}"
     amount = f"{language.currency}{rng.choice((49, 89, 120, 349, 780, 1250, 4900, 18500, 250000)) + rng.randrange(9):,}"
     return {"n": str(rng.randrange(15, 95)), "amount": amount, "date": date, "link": link, "name": name}
 
@@ -121,10 +124,11 @@ def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng
     return Letter(subject, text_part(page, charset, rng, subtype="html"), brand.domain, target, page)
 
 
-def newsletter(name: str, host: str, rng: Random) -> tuple[str, str, str]:
+def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str, str]:
     """A newsletter's subject, its plain text and its HTML, with pictures that are not there and a pixel that counts."""
-    topics = rng.sample(_TOPICS, 3)
-    issue = rng.randrange(100, 400)
+    issue = moment // WEEK - 2_700
+    topics = Random(f"{name} {issue}").sample(_TOPICS, 3)
+    year = datetime.fromtimestamp(moment / 1000, UTC).year
     subject = f"{topics[0][0]} · {name} no. {issue}"
     token = f"{rng.getrandbits(48):x}"
     lines = [f"{name}, issue {issue}", ""]
@@ -144,7 +148,7 @@ def newsletter(name: str, host: str, rng: Random) -> tuple[str, str, str]:
         '{table{width:100%!important}}</style></head>\n<body style="margin:0;background:#f4f1ea">'
         '<table width="600" align="center" cellpadding="0" style="background:#fff">\n'
         f'<tr><td style="padding:24px;font:italic 28px Georgia,serif">{html.escape(name)}</td></tr>\n{"".join(cells)}'
-        f'<tr><td style="padding:24px;font:11px Arial;color:#999">&copy; 2026 {html.escape(name)}. '
+        f'<tr><td style="padding:24px;font:11px Arial;color:#999">&copy; {year} {html.escape(name)}. '
         f'<a href="https://{host}/leave?r={token}">Unsubscribe</a></td></tr></table>'
         f'<img src="https://{host}/open.gif?r={token}" width="1" height="1" alt=""></body></html>\n'
     )
