@@ -36,6 +36,20 @@ class MailholdApp(App[None]):
     """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's)."""
 
     TITLE = "Mailhold"
+    CSS = """
+    CommandPalette {
+        & > Vertical { width: 78; max-width: 100%; margin-top: 1; background: transparent; }
+        #--input { border: solid $accent; background: $surface; padding: 0 1; }
+        #--input.--list-visible { border: solid $accent; border-bottom: none; }
+        SearchIcon { display: none; }
+        CommandInput, CommandInput:focus { border: none; height: 1; padding: 0; background: $surface; }
+        CommandList { max-height: 80vh; }
+        CommandList, CommandList:focus { background: $surface; border: solid $accent; border-top: none; }
+        CommandList > .option-list--option { padding: 0 1; text-style: none; }
+        CommandList > .option-list--option-highlighted { background: $cursor; color: $foreground; text-style: none; }
+        & > .command-palette--help-text { color: $muted; text-style: none; }
+    }
+    """
     COMMANDS: ClassVar[set[Any]] = {ActionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit")]
     COMMAND_PALETTE_BINDING = "f2"

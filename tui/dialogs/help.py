@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
 from rich.cells import cell_len
+from textual import events
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
@@ -16,6 +18,7 @@ from tui.keymap import Key, Keymap, Scope, keys_of
 from tui.widgets.controls import PushButton
 
 _KEYS = 14
+_WIDTH = 68
 _TWO_COLUMNS = 124
 
 
@@ -45,11 +48,9 @@ class HelpDialog(Dialog[None]):
         yield PushButton("Close", mnemonic="c", id="ok")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._fill()
 
     def on_resize(self) -> None:
-        super().on_resize()
         self._fill()
 
     def _fill(self) -> None:
@@ -63,29 +64,30 @@ class HelpDialog(Dialog[None]):
         return [Content(scope.value).stylize("bold $accent"), *(self._line(key) for key in keys_of(scope))]
 
     def _line(self, key: Key) -> Content:
-        drawn = self.keymap.drawn(key, all_keys=True)
-        pad = " " * max(1, _KEYS - cell_len(drawn))
         reason = self.cannot(key.id)
-        line = Content.assemble((drawn, "bold"), pad, key.text)
-        return line if reason is None else (line + Content(f"  ({reason})")).stylize("$text-disabled")
+        line = _entry(self.keymap.drawn(key, all_keys=True), key.text if reason is None else f"{key.text} ({reason})")
+        return line if reason is None else line.stylize("$text-disabled")
 
     def _filter_block(self) -> list[Content]:
         lines = [Content("The filter's words").stylize("bold $accent")]
         for name, says in FIELDS.items():
-            lines.append(Content.assemble((f"{name}:".ljust(_KEYS), "bold"), says))
-        lines.append(Content.assemble(("word".ljust(_KEYS), "bold"), "part of From, To or Subject"))
-        lines.append(Content.assemble(("-".ljust(_KEYS), "bold"), "before any of them: must not be found"))
+            lines.append(_entry(f"{name}:", says))
+        lines.append(_entry("word", "part of From, To or Subject"))
+        lines.append(_entry("-", "before any of them: must not be found"))
         return lines
 
-    def on_key(self, event: object) -> None:
-        key = getattr(event, "key", "")
-        if key in ("q", "question_mark"):
+    def on_key(self, event: events.Key) -> None:
+        if event.key in ("q", "question_mark"):
             self.action_cancel()
-        else:
-            super().on_key(event)  # type: ignore[arg-type]
 
     def accept(self) -> None:
         self.dismiss(None)
+
+
+def _entry(name: str, text: str) -> Content:
+    """A line of the help: a name in bold, and a text that is wrapped beside it."""
+    wrapped = f"\n{' ' * _KEYS}".join(textwrap.wrap(text, _WIDTH - _KEYS))
+    return Content.assemble((name, "bold"), " " * max(1, _KEYS - cell_len(name)), wrapped)
 
 
 def _one_column(blocks: list[list[Content]]) -> Content:
@@ -94,6 +96,7 @@ def _one_column(blocks: list[list[Content]]) -> Content:
 
 def _two_columns(blocks: list[list[Content]], width: int) -> Content:
     """The blocks in two columns of about the same height, in order."""
+    blocks = [[line for entry in block for line in entry.split("\n")] for block in blocks]
     half = sum(len(block) + 1 for block in blocks) / 2
     columns: list[list[Content]] = [[], []]
     for block in blocks:

@@ -39,7 +39,6 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         yield PushButton("Cancel", mnemonic="c", id="cancel")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._count(self.text)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -47,7 +47,6 @@ class ReportDialog(Dialog[None]):
 
     def on_mount(self) -> None:
         self.query_one("#dialog").border_title = self.title_text
-        super().on_mount()
 
     def accept(self) -> None:
         self.dismiss(None)

@@ -43,7 +43,8 @@ class DropDown(Select[Any], inherit_css=False):
         &:focus > SelectCurrent, &.-expanded > SelectCurrent { background: $panel; background-tint: $accent 20%; }
         &:ansi:focus > SelectCurrent { text-style: reverse; }
         & > SelectCurrent {
-            border: none; padding: 0; width: 1fr; height: 1; background: $panel; color: $foreground;
+            border: none; border-left: vkey $text-disabled; border-right: vkey $text-disabled;
+            padding: 0; width: 1fr; height: 1; background: $panel; color: $foreground;
             &.-has-value > Static#label { color: $foreground; }
             & > Static#label { width: 1fr; color: $foreground; background: transparent; }
             & > .arrow { width: 1; height: 1; color: $accent; background: transparent; }
@@ -66,13 +67,13 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     DEFAULT_CSS = """
     SearchFilterDialog {
         .name { width: 14; height: 1; }
-        .half { width: 1fr; height: 1; }
-        #size-max, #size-min { width: 9; }
+        #size-max, #size-min { width: 12; }
         .sign { width: auto; height: 1; padding: 0 1; }
-        .zone { width: auto; height: 1; padding: 0 0 0 2; color: $text-muted; }
-        #since, #until { width: 17; }
+        .zone { width: auto; height: 1; padding: 0 0 0 1; color: $text-muted; }
+        #since, #until { width: 18; }
         CheckBox { margin: 0 2 0 0; }
-        #limits { margin: 0 0 0 14; }
+        .ending { width: 13; height: 1; padding: 0 0 0 1; }
+        .wide { width: 19; }
         #kept { margin-top: 1; }
         #dialog-buttons { margin-top: 1; }
     }
@@ -100,29 +101,27 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         yield self._row("Period", period)
         with_zone = Static(zone_name(self.tz, self.now), markup=False, classes="zone")
         yield Horizontal(
-            Static("starting from", markup=False, classes="sign"),
+            Static("starting from", markup=False, classes="name"),
             Field(
                 self._moment("since"),
                 placeholder="2026-11-01 08:00",
                 id="since",
             ),
-            Static("ending with", markup=False, classes="sign"),
+            Static("ending with", markup=False, classes="ending"),
             Field(self._moment("until"), placeholder="2026-11-20 12:00", id="until"),
             with_zone,
-            id="limits",
             classes="row",
         )
         boxes = [CheckBox(engine.label, engine in self.filter.engines, id=engine.value) for engine in _ENGINES]
         yield self._row("Scan type", *boxes[:3], classes="gap")
         yield self._row("", *boxes[3:])
-        yield self._row(
-            "Message size",
+        yield Horizontal(
+            Static("Message size (KB)", markup=False, classes="wide"),
             Static("≤", markup=False, classes="sign"),
             Field(_number(self.filter.size_max), id="size-max"),
-            Static("KB    ≥", markup=False, classes="sign"),
+            Static("≥", markup=False, classes="sign"),
             Field(_number(self.filter.size_min), id="size-min"),
-            Static("KB", markup=False, classes="sign"),
-            classes="gap",
+            classes="row gap",
         )
         kept = print_filter(self._kept(), tz=self.tz)
         if kept:
@@ -152,7 +151,6 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         yield PushButton("Cancel", mnemonic="c", id="cancel")
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._enable_limits()
 
     def _enable_limits(self) -> None:
@@ -171,10 +169,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "clear":
-            event.stop()
             self.dismiss(MessageFilter())
-        else:
-            super().on_button_pressed(event)
 
     # -- what is answered
 
@@ -188,8 +183,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         kept = self._kept()
         fields: dict[str, Any] = {}
         for name in _TEXTS:
-            text = self.query_one(f"#{name}", Field).value.strip()
-            fields[name] = ((Term(text),) if text else ()) + getattr(kept, name)
+            fields[name] = _with_text(getattr(self.filter, name), self.query_one(f"#{name}", Field).value)
         fields["rule_ids"] = self.query_one("#rule", DropDown).value
         fields["engines"] = frozenset(
             engine for engine in _ENGINES if self.query_one(f"#{engine.value}", CheckBox).value
@@ -237,6 +231,15 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 def _shown_text(terms: Sequence[Term]) -> str:
     """The term that a field shows: the first that is not negated."""
     return next((safe(term.text) for term in terms if not term.negated), "")
+
+
+def _with_text(terms: tuple[Term, ...], text: str) -> tuple[Term, ...]:
+    """The terms after the user edited the one that the field shows."""
+    if text == _shown_text(terms):
+        return terms
+    edited = (Term(text.strip()),) if text.strip() else ()
+    place = next((index for index, term in enumerate(terms) if not term.negated), 0)
+    return terms[:place] + edited + _rest(terms)[place:]
 
 
 def _rest(terms: Sequence[Term]) -> tuple[Term, ...]:

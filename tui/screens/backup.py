@@ -62,15 +62,15 @@ class BackupView(Widget):
         self._problem = ""
 
     def compose(self) -> ComposeResult:
-        yield FilterLine(id="filter")
+        self.line = FilterLine(id="filter")
+        self.header = ListHeader(id="list-header")
+        self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+        yield self.line
         yield Line()
-        yield ListHeader(id="list-header")
-        yield MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+        yield self.header
+        yield self.list
 
     def on_mount(self) -> None:
-        self.list = self.query_one(MessageList)
-        self.line = self.query_one(FilterLine)
-        self.header = self.query_one(ListHeader)
         self._query()
 
     def focus_main(self) -> None:

@@ -77,19 +77,21 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         self.backup = BackupView(self.context)
         self._pages["backup"] = self.backup
-        yield StatusBar(self.context.host, id="status")
-        with Horizontal(id="panes"):
-            yield ConsoleTree(id="tree")
-            with Vertical(id="workspace"):
-                yield NoticeLine(id="notice")
-                with Container(id="pages"):
-                    yield self.backup
-                yield TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
-        yield KeyFooter(self.keymap, self.context.cannot, id="keys")
+        self.status = StatusBar(self.context.host, id="status")
+        self.console_tree = ConsoleTree(id="tree")
+        self.notice_line = NoticeLine(id="notice")
+        self.pages_box = Container(self.backup, id="pages")
+        self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
+        self.footer = KeyFooter(self.keymap, self.context.cannot, id="keys")
+        yield self.status
+        yield Horizontal(
+            self.console_tree,
+            Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace"),
+            id="panes",
+        )
+        yield self.footer
 
     def on_mount(self) -> None:
-        self.console_tree = self.query_one(ConsoleTree)
-        self.footer = self.query_one(KeyFooter)
         self._fit_tree()
         self.backup.list.focus()
         self.refresh_keys()
@@ -103,7 +105,7 @@ class MainScreen(Screen[None]):
         self._fit_tree()
 
     def _fit_tree(self) -> None:
-        tree = self.query_one(ConsoleTree)
+        tree = self.console_tree
         wanted = self.app.size.width >= WIDE if self._tree_wanted is None else self._tree_wanted
         tree.display = wanted or tree.has_focus
 
@@ -163,7 +165,7 @@ class MainScreen(Screen[None]):
             self._drop_copy()
         if place not in self._pages:
             self._pages[place] = page = make_page(place, self.context)
-            self.query_one("#pages").mount(page)
+            self.pages_box.mount(page)
         self.place = place
         self._show_page()
         refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
@@ -190,7 +192,7 @@ class MainScreen(Screen[None]):
         if self._copy is not None:
             self._copy.remove()
         self._copy = view = MessageView(self.context, copy_id, neighbour)
-        self.query_one("#pages").mount(view)
+        self.pages_box.mount(view)
         self._show_page()
         self.call_after_refresh(self.focus_workspace)
 
@@ -248,7 +250,7 @@ class MainScreen(Screen[None]):
             case "clear-filter":
                 return "No filter is set." if self.backup.filter.is_empty else None
             case "hide-notice":
-                return None if self.query_one(NoticeLine).display else "No notice is shown."
+                return None if self.notice_line.display else "No notice is shown."
             case "cancel-task":
                 return None if self.tasks.running else "Nothing runs that could be cancelled."
         return None
@@ -278,7 +280,7 @@ class MainScreen(Screen[None]):
         self.show_place(place, focus=True)
 
     def action_hide_notice(self) -> None:
-        self.query_one(NoticeLine).hide()
+        self.notice_line.hide()
 
     def on_notice_line_hide(self, event: NoticeLine.Hide) -> None:
         event.stop()
@@ -319,11 +321,11 @@ class MainScreen(Screen[None]):
 
     def show_notice(self, text: str, severity: str = "information") -> None:
         """Show a line above the workspace."""
-        self.query_one(NoticeLine).show(text, severity)
+        self.notice_line.show(text, severity)
 
     def tasks_changed(self) -> None:
         """Long work started or ended."""
-        self.query_one(TaskBar).changed()
+        self.task_bar.changed()
 
     def take_facts(self, facts: Facts) -> None:
         """Show what is new in the store: top line, tree, list, and the page that is seen."""
@@ -331,14 +333,14 @@ class MainScreen(Screen[None]):
         context.settings = facts.settings
         context.released, context.live = facts.released, facts.live
         context.queue_length = facts.queue_length
-        self.query_one(StatusBar).show(
+        self.status.show(
             used=facts.used,
             maximum=facts.maximum,
             threshold=facts.settings.notify_below,
             oldest=facts.oldest,
             now=context.clock(),
         )
-        self.console_tree.show_counts(facts.engines, facts.queue_length)
+        self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length)
         self.backup.take_facts(facts)
         if self.page is not self.backup:
             refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)

@@ -87,7 +87,7 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
 
 
 def columns(width: int) -> list[Column]:
-    """The columns that fit `width` cells, left to right, filling it exactly (from 30 cells up)."""
+    """The columns that fit `width` cells, left to right, filling it exactly (from 32 cells up)."""
     wanted, gap = _wanted(width)
     # The sign belongs to the column right of it, one cell away whatever the gap, and so does the mark.
     gaps = [1 if want.name in ("mark", "sign") else gap for want in wanted[:-1]]

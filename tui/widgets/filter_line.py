@@ -10,6 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tui.keymap import Scope, bindings
@@ -46,6 +47,28 @@ class FilterInput(Input, inherit_css=False):
         self.post_message(self.Left())
 
 
+class Counts(Widget):
+    """What is shown of how many. A new number of the same length repaints these few cells and nothing else."""
+
+    DEFAULT_CSS = """
+    Counts { width: auto; max-width: 60%; height: 1; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._content = Content("")
+
+    def show(self, content: Content) -> None:
+        """Set the counts."""
+        if content.markup != self._content.markup:
+            wider = content.cell_length != self._content.cell_length
+            self._content = content
+            self.refresh(layout=wider)
+
+    def render(self) -> Content:
+        return self._content
+
+
 class FilterLine(Horizontal):
     """The text at the left, the counts (or what is wrong with the text) at the right."""
 
@@ -53,8 +76,6 @@ class FilterLine(Horizontal):
     FilterLine {
         height: 1; background: $background;
         & > #filter-sign { width: 2; color: $accent; }
-        & > #counts { width: auto; max-width: 60%; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > #counts > .error { color: $danger; }
     }
     """
 
@@ -69,18 +90,20 @@ class FilterLine(Horizontal):
         """The user wants the list."""
 
     def compose(self) -> ComposeResult:
+        self.counts = Counts(id="counts")
+        self.input = FilterInput(placeholder="from: to: subject: scan: period: … or words", id="filter-text")
         yield Static("/", id="filter-sign", markup=False)
-        yield FilterInput(placeholder="from: to: subject: scan: period: … or words", id="filter-text")
-        yield Static("", id="counts", markup=False)
+        yield self.input
+        yield self.counts
 
     @property
     def text(self) -> str:
         """What the line says now."""
-        return self.query_one(FilterInput).value
+        return self.input.value
 
     def show_text(self, text: str) -> None:
         """Set the text, as a filter that came from elsewhere reads; not answered by `Edited`."""
-        line = self.query_one(FilterInput)
+        line = self.input
         if line.value != text:
             with line.prevent(Input.Changed):
                 line.value = text
@@ -88,11 +111,11 @@ class FilterLine(Horizontal):
 
     def show_counts(self, counts: Content) -> None:
         """Set the counts."""
-        self.query_one("#counts", Static).update(counts)
+        self.counts.show(counts)
 
     def focus_text(self) -> None:
         """Let the user type."""
-        line = self.query_one(FilterInput)
+        line = self.input
         line.focus()
         line.cursor_position = len(line.value)
 

@@ -44,8 +44,8 @@ class ListHeader(Widget):
         for column in columns(self.size.width - 1):
             title = column.title
             if column.sort == name and title:
-                title = f"{title} {'▾' if descending else '▴'}"[: column.width]
-            line = line.ljust(column.x) + (title.rjust(column.width) if column.right else title)
+                title = f"{title}{'▾' if descending else '▴'}"
+            line = line.ljust(column.x + (column.width - len(title) if column.right else 0)) + title
         return Content(line)
 
     def on_click(self, event: events.Click) -> None:

@@ -90,7 +90,8 @@ class MessageList(ScrollView, can_focus=True):
         self.pages: Pages | None = None
         self.cursor_id: int | None = None
         self.range_start: int | None = None
-        self.columns: list[Column] = columns(80)
+        self.columns: list[Column] = []
+        self._width = 0
         self._pool = ThreadPoolExecutor(1, "message-list")
         self._strips: dict[tuple[object, ...], Strip] = {}
         self._styles: dict[tuple[str, str], Style] = {}
@@ -187,9 +188,9 @@ class MessageList(ScrollView, can_focus=True):
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
 
     def _keep_in_sight(self) -> None:
-        """Scroll so that the cursor is seen. A step over the edge turns a third of a page: a redraw for many steps."""
+        """Scroll so that the cursor is seen. A step over the edge turns half a page: one redraw for many steps."""
         top, height = round(self.scroll_y), self._height
-        turn = max(1, height // 3)
+        turn = max(1, height // 2)
         if self.cursor < top:
             self._scroll_rows(max(0, min(self.cursor, max(top - turn, self.cursor - height + 1))))
         elif self.cursor >= top + height:
@@ -318,9 +319,7 @@ class MessageList(ScrollView, can_focus=True):
 
     # -- drawing
 
-    def on_resize(self, event: events.Resize) -> None:
-        self.columns = columns(self.scrollable_content_region.width)
-        self._strips.clear()
+    def on_resize(self) -> None:
         self._keep_in_sight()
 
     def notify_style_update(self) -> None:
@@ -352,6 +351,9 @@ class MessageList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
+        if width != self._width:
+            self._width, self.columns = width, columns(width)
+            self._strips.clear()
         index = y + round(self.scroll_y)
         state = "" if index != self.cursor else "cursor-focus" if self.has_focus else "cursor"
         if self.pages is None or index >= self.count:
@@ -406,8 +408,10 @@ class MessageList(ScrollView, can_focus=True):
                 text = text.rjust(column.width)
             gap, cell = " " * (column.x - x), fit(text, column.width)
             x = column.x + column.width
-            if parts and (parts[-1][1] == name or not cell.strip()):
+            if parts and (parts[-1][1] == name or cell.isspace()):
                 parts[-1] = (parts[-1][0] + gap + cell, parts[-1][1])
+            elif parts and parts[-1][0].isspace():
+                parts[-1] = (parts[-1][0] + gap + cell, name)
             elif parts:
                 parts[-1] = (parts[-1][0] + gap, parts[-1][1])
                 parts.append((cell, name))

@@ -30,14 +30,15 @@ class NoticeLine(Horizontal):
         """The user clicked Hide."""
 
     def compose(self) -> ComposeResult:
-        yield Static("", id="notice-text", markup=False)
+        self.line = Static("", id="notice-text", markup=False)
+        yield self.line
         yield Static("Hide", id="notice-hide", markup=False)
 
     def show(self, text: str, severity: str = "information") -> None:
         """Show a notice instead of the one before."""
         self.set_class(severity == "warning", "-warning")
         self.set_class(severity == "error", "-error")
-        self.query_one("#notice-text", Static).update(_SIGNS[severity] + safe(text))
+        self.line.update(_SIGNS[severity] + safe(text))
         self.display = True
 
     def hide(self) -> None:

@@ -79,10 +79,10 @@ class ConsoleTree(Widget, can_focus=True):
         super().__init__(id=id)
         self._counts: dict[str, int] = {}
 
-    def show_counts(self, engines: Mapping[Engine | None, int], queue: int) -> None:
-        """Set the counts: copies by engine, and deliveries that are not finished."""
+    def show_counts(self, total: int, engines: Mapping[Engine | None, int], queue: int) -> None:
+        """Set the counts: all copies, copies by engine, and deliveries that are not finished."""
         counts = {place.id: engines.get(place.engine, 0) for place in PLACES if place.engine is not None}
-        counts["all"] = sum(engines.values())
+        counts["all"] = total
         if queue:
             counts["queue"] = queue
         if counts != self._counts:

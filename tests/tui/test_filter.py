@@ -1,0 +1,189 @@
+"""The filter line is live, always in sight, in step with tree and window; Esc clears it; stale results are dropped."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from store.catalogue_selection import Selection
+from store.catalogue_sort import NEWEST, Sort
+from store.filters import MessageFilter, Term, parse
+from store.vault import Vault
+from store.verdicts import Engine
+from tests.tui.console import TZ, counts, lines, make_console, settle, the_list
+from tests.tui.fakes import FakeCatalogue, copies
+
+
+async def test_typing_filters_at_once(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"subject:invoice")
+        await settle(pilot)
+        assert app.main.backup.filter == parse("subject:invoice")
+        assert 0 < the_list(app).count < 40
+        assert f"{the_list(app).count} shown of 40" in counts(app)
+        await pilot.press("enter")
+        assert the_list(app).has_focus
+        assert "subject:invoice" in lines(app)[1]
+
+
+async def test_what_is_still_typed_is_no_error(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"from:")
+        await settle(pilot)
+        assert the_list(app).count == 40 and "▲" not in counts(app)
+
+
+async def test_a_wrong_word_says_so_and_keeps_the_list(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(160, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"size:many ")
+        await settle(pilot)
+        assert "▲" in counts(app)
+        assert the_list(app).count == 40
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "▲" not in counts(app) and "40 copies" in counts(app)
+
+
+async def test_escape_clears_the_filter_and_keeps_the_copy_at_the_cursor(vault: Vault) -> None:
+    app = make_console(vault, count=100)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"cv", "enter", "j", "j")
+        await settle(pilot)
+        found = the_list(app).cursor_id
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.main.backup.filter.is_empty and app.main.backup.line.text == ""
+        assert the_list(app).cursor_id == found
+
+
+async def test_a_filter_goes_to_its_first_row(vault: Vault) -> None:
+    app = make_console(vault, count=100)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("G", "slash", "e")
+        await settle(pilot)
+        assert the_list(app).cursor == 0 and the_list(app).scroll_y == 0
+
+
+async def test_the_tree_and_the_filter_are_one_thing(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("tab", "down", "down")
+        await settle(pilot)
+        assert app.main.backup.line.text == "scan:anti-spam"
+        assert the_list(app).count == 10
+        await pilot.press("enter")
+        await pilot.pause()
+        assert the_list(app).has_focus
+        app.main.backup.set_filter(parse("scan:anti-virus invoice"))
+        await settle(pilot)
+        assert app.main.console_tree.here == "engine:anti-virus"
+        assert app.main.backup.engine is Engine.ANTI_VIRUS
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.main.console_tree.here == "all"
+
+
+async def test_a_stale_result_is_never_shown(vault: Vault) -> None:
+    gates = {"a": threading.Event()}
+    shown: list[int] = []
+
+    class Slow(FakeCatalogue):
+        def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
+            if flt == MessageFilter(words=(Term("in"),)):
+                gates["a"].wait(5)
+            return super().select(flt, sort)
+
+    app = make_console(vault, Slow(copies(40)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        show = the_list(app).show
+        the_list(app).show = lambda pages, keep: (shown.append(pages.result.count), show(pages, keep=keep))[1]  # type: ignore[method-assign]
+        await pilot.press("slash", "i", "n")
+        await pilot.pause(0.05)
+        await pilot.press("v", "o")
+        await pilot.pause(0.05)
+        shown.clear()
+        gates["a"].set()
+        await settle(pilot)
+        assert app.main.backup.filter == parse("invo")
+        assert shown == [the_list(app).count]
+        asked = [flt.words[0].text for flt in app.catalogue.selects if flt.words]  # type: ignore[attr-defined]
+        assert "inv" not in asked
+
+
+async def test_sorting_by_a_column_and_turning_it_round(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("o", "z")
+        await settle(pilot)
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        assert sizes == sorted(sizes, reverse=True)
+        assert "Size▾" in lines(app)[3]
+        await pilot.press("o", "z")
+        await settle(pilot)
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        assert sizes == sorted(sizes)
+
+
+async def test_a_click_on_a_title_sorts(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        place = next(one for one in the_list(app).columns if one.name == "from")
+        await pilot.click("#list-header", offset=(place.x + 1, 0))
+        await settle(pilot)
+        senders = [row.from_ for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        assert senders == sorted(senders)
+
+
+async def test_marking_by_query_looks_at_all_of_backup(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space")
+        await pilot.press("T", *"scan:anti-phishing", "enter")
+        await settle(pilot)
+        assert the_list(app).marks.count == 11
+        await pilot.press("T", *"scan:content", "enter")
+        await settle(pilot)
+        assert the_list(app).marks.count == 16
+
+
+@pytest.mark.parametrize("typed", ["size:many", "scan:anti-", "no-such-word-anywhere"])
+async def test_a_query_that_finds_nothing_marks_nothing(vault: Vault, typed: str) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("T", *typed, "enter")
+        await settle(pilot)
+        assert app.screen is not app.main
+        assert not the_list(app).marks
+
+
+async def test_partial_results_say_so(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(40))
+    catalogue.partial, catalogue.complete = True, False
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(140, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"invoice")
+        await settle(pilot)
+        assert "+ shown of 40" in counts(app) and "reading 100 %" in counts(app)
+
+
+async def test_times_show_their_zone(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert app.context.tz is TZ and "UTC+2" in counts(app)

@@ -1,0 +1,144 @@
+"""Help, footer and palette are made from the key map; what is not possible now says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from store.settings import Settings, write_settings
+from store.vault import Vault
+from tests.tui.console import lines, make_console, settle, the_list
+from tests.tui.fakes import FakeCatalogue
+from tui import actions
+from tui.keymap import KEYS
+from tui.palette import ActionProvider
+
+
+async def test_the_help_names_every_key(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("question_mark")
+        await pilot.pause()
+        text = " ".join(str(app.screen.query_one("#text", Static).render()).split())
+        for key in KEYS:
+            assert app.keys.drawn(key, all_keys=True) in text
+        for word in ("from:", "scan:", "part of the subject"):
+            assert word in text
+        await pilot.press("q")
+        await pilot.pause()
+        assert app.screen is app.main
+
+
+async def test_the_footer_shows_the_keys_of_where_the_focus_is(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert "f Search filter" in lines(app)[-1]
+        await pilot.press("slash")
+        await pilot.pause()
+        assert "Esc Clear" in lines(app)[-1] and "Search filter" not in lines(app)[-1]
+        await pilot.press("escape", "tab")
+        await pilot.pause()
+        assert "⏎ Open" in lines(app)[-1]
+
+
+async def test_the_footer_keeps_the_help_where_there_is_no_room(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(44, 20)) as pilot:
+        await settle(pilot)
+        assert lines(app)[-1].rstrip().endswith("? Help")
+        assert "r Deliver" in lines(app)[-1]
+
+
+async def test_a_click_in_the_footer_presses_the_key(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.click("#keys", offset=(lines(app)[-1].index("Mark") + 1, 0))
+        await settle(pilot)
+        assert the_list(app).marks.count == 1
+
+
+async def test_an_action_that_is_not_possible_says_why(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert app.cannot("deliver") == actions.NO_RELAY
+        await pilot.press("r")
+        await settle(pilot)
+        assert actions.NO_RELAY in "\n".join(lines(app))
+        assert app.cannot("unmark-all") == "Nothing is marked."
+        await pilot.press("space")
+        assert app.cannot("unmark-all") is None
+
+
+async def test_with_a_relay_deliver_is_possible(vault: Vault) -> None:
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert app.cannot("deliver") is None
+
+
+async def test_an_empty_backup_has_nothing_to_do(vault: Vault) -> None:
+    app = make_console(vault, FakeCatalogue())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert app.cannot("view") == app.cannot("delete") == actions.NOTHING
+        await pilot.press("d")
+        await settle(pilot)
+        assert app.screen is app.main
+
+
+async def test_the_palette_offers_what_is_possible_and_what_is_not(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        provider = ActionProvider(app.screen)
+        offered = [hit async for hit in provider.discover()]
+        texts = {str(hit.text): str(hit.help or "") for hit in offered}
+        assert {"Open the Search filter window", "Go to Settings", "Sort by another column"} <= set(texts)
+        deliver = next(key.text for key in KEYS if key.id == "deliver")
+        assert actions.NO_RELAY in texts[deliver]
+        found = [str(hit.text) async for hit in provider.search("sort")]
+        assert "Sort by another column" in found and "Go to Settings" not in found
+
+
+async def test_the_palette_runs_an_action(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("colon", *"mark all")
+        await pilot.pause(0.5)
+        await pilot.press("enter", "enter")
+        await settle(pilot)
+        assert the_list(app).marks.count == 40
+
+
+async def test_a_users_keys_are_used_and_shown(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text('[keys]\nmark = "m"\n')
+    monkeypatch.setenv("MAILHOLD_KEYS", str(path))
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert "m Mark" in lines(app)[-1]
+        await pilot.press("m", "space")
+        assert the_list(app).marks.count == 1
+
+
+async def test_a_bad_key_file_is_a_notice_and_no_more(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("[keys")
+    monkeypatch.setenv("MAILHOLD_KEYS", str(path))
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert "not valid TOML" in "\n".join(lines(app))
+        await pilot.press("space")
+        assert the_list(app).marks.count == 1

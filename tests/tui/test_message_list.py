@@ -1,0 +1,261 @@
+"""The message list: it fetches what is in sight, its cursor stays on its copy, marks and ranges, and the mouse."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from store.records import Row
+from store.vault import Vault
+from tests.tui.console import counts, lines, make_console, poll, settle, the_list
+from tests.tui.fakes import NOW, FakeCatalogue, copies
+from tui.app import MailholdApp
+from tui.widgets.pages import PAGE, Pages
+
+
+def cursor_line(app: MailholdApp) -> int:
+    the = the_list(app)
+    return the.cursor - round(the.scroll_y)
+
+
+async def test_only_pages_in_sight_are_fetched(vault: Vault) -> None:
+    app = make_console(vault, count=5000)
+    fetched: list[tuple[int, int]] = []
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        pages = the_list(app).pages
+        assert pages is not None
+        rows = pages.result.rows
+
+        def watched(start: int, stop: int) -> Sequence[Row]:
+            fetched.append((start, stop))
+            return rows(start, stop)
+
+        pages.result.rows = watched  # type: ignore[method-assign]
+        await pilot.press("G")
+        await settle(pilot)
+        assert the_list(app).cursor == 4999
+        assert "24 Nov" not in lines(app)[10] and "Oct" in lines(app)[10]
+    assert fetched == [(4800, 5000)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "row"),
+    [
+        (["j", "j", "k"], 1),
+        (["down", "down"], 2),
+        (["G"], 199),
+        (["end", "k"], 198),
+        (["G", "g"], 0),
+        (["pagedown"], 24),
+        (["pagedown", "pageup"], 0),
+        (["ctrl+d", "ctrl+d", "ctrl+u"], 12),
+        (["k"], 0),
+    ],
+)
+async def test_moving(vault: Vault, keys: list[str], row: int) -> None:
+    app = make_console(vault, count=200)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press(*keys)
+        the = the_list(app)
+        assert the.cursor == row
+        assert the.cursor_id == 200 - row
+        assert 0 <= cursor_line(app) < the.size.height
+
+
+async def test_the_cursor_stays_on_its_copy_and_line_when_copies_arrive(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(300))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("pagedown", "pagedown", "j")
+        the = the_list(app)
+        before, line = the.cursor_id, cursor_line(app)
+        catalogue.add(copies(17, first=301, now=NOW + 5))
+        await poll(pilot)
+        assert the.count == 317
+        assert (the.cursor_id, cursor_line(app)) == (before, line)
+
+
+async def test_at_the_top_new_mail_is_seen_and_the_cursor_stays_on_its_copy(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(50))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        catalogue.add(copies(2, first=51))
+        await poll(pilot)
+        the = the_list(app)
+        assert the.cursor_id == 50 and the.cursor == 2
+        assert the.scroll_y == 0
+
+
+async def test_the_cursor_stays_near_when_its_copy_vanishes(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(50))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "j")
+        catalogue.remove([48])
+        await poll(pilot)
+        assert the_list(app).cursor_id == 47
+
+
+async def test_deleting_everything_leaves_an_empty_list(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(5))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        catalogue.remove([1, 2, 3, 4, 5])
+        await poll(pilot)
+        the = the_list(app)
+        assert the.count == 0 and the.cursor_id is None
+        await pilot.press("j", "G", "space", "enter", "v", "asterisk", "d")
+        await settle(pilot)
+        assert not the.selection().count
+
+
+async def test_space_marks_and_goes_on(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "t")
+        the = the_list(app)
+        assert the.marks.included == {40, 39}
+        assert the.cursor == 2
+        assert "● 2 marked" in counts(app)
+        await pilot.press("k", "space")
+        assert the.marks.included == {40}
+        assert sorted(the.selection().ids()) == [40]
+
+
+async def test_without_marks_an_action_takes_the_row_at_the_cursor(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "j")
+        assert the_list(app).selection().ids() == [38]
+
+
+async def test_a_range_is_marked_between_two_rows(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("j", "v", "j", "j", "j")
+        the = the_list(app)
+        assert "range of 4" in counts(app)
+        assert not the.marks
+        await pilot.press("v")
+        assert the.marks.included == {39, 38, 37, 36}
+        await pilot.press("v", "j", "escape")
+        assert the.marks.included == {39, 38, 37, 36}
+
+
+async def test_a_range_that_is_open_counts_for_an_action(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("v", "G")
+        assert the_list(app).selection().count == 40
+
+
+async def test_shift_and_an_arrow_mark_on_the_way(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("shift+down", "shift+down", "K")
+        assert the_list(app).marks.included == {40, 39, 38}
+        await pilot.press("ctrl+t")
+        assert not the_list(app).marks
+
+
+async def test_marking_all_takes_the_filter_of_that_moment(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(40))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("asterisk")
+        assert the_list(app).marks.inverted and the_list(app).marks.count == 40
+        catalogue.add(copies(3, first=41))
+        await poll(pilot)
+        assert the_list(app).marks.count == 40
+        assert 41 not in the_list(app).marks
+        await pilot.press("g", "space")
+        assert the_list(app).selection().count == 41
+
+
+async def test_marks_of_copies_that_were_deleted_count_no_longer(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "space", "space")
+        the_list(app).forget([40, 39])
+        assert the_list(app).selection().ids() == [38]
+
+
+@pytest.mark.parametrize(("column", "opens"), [("from", True), ("subject", True), ("to", True), ("size", False)])
+async def test_a_click_on_a_link_opens_the_copy(vault: Vault, column: str, opens: bool) -> None:
+    app = make_console(vault)
+    opened: list[int] = []
+    app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)  # type: ignore[method-assign]
+    async with app.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        place = next(one for one in the_list(app).columns if one.name == column)
+        await pilot.click("#messages", offset=(place.x + 1, 3))
+        await settle(pilot)
+        assert opened == ([37] if opens else [])
+        assert the_list(app).cursor_id == 37
+
+
+async def test_a_click_on_the_first_column_marks(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.click("#messages", offset=(0, 2))
+        assert the_list(app).marks.included == {38}
+
+
+async def test_a_row_that_is_late_is_a_placeholder_and_then_itself(vault: Vault) -> None:
+    app = make_console(vault, count=PAGE * 3)
+    gate = threading.Event()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        pages = the_list(app).pages
+        assert isinstance(pages, Pages)
+        rows = pages.result.rows
+
+        def slow(start: int, stop: int) -> Sequence[Row]:
+            gate.wait(5)
+            return rows(start, stop)
+
+        pages.result.rows = slow  # type: ignore[method-assign]
+        await pilot.press("G")
+        await pilot.pause()
+        assert "…" in lines(app)[-3] and the_list(app).cursor_id is None
+        gate.set()
+        for _ in range(100):
+            await pilot.pause(0.01)
+            if the_list(app).cursor_id:
+                break
+        assert the_list(app).cursor_id == 1
+        assert "…" not in lines(app)[-2][:30]
+
+
+async def test_text_from_a_message_is_drawn_safely(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(210, 50)) as pilot:
+        await settle(pilot)
+        screen = "\n".join(lines(app))
+        assert "\x1b" not in screen and "\u202e" not in screen
+        assert "[@click=app.quit]x[/]" in screen
+
+
+async def test_released_copies_show_it(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        the_list(app).set_released({40: ("ada", NOW)})
+        await pilot.pause()
+        assert "↗" in lines(app)[4]
