@@ -72,7 +72,7 @@ def read(vault: Vault, name: str, kind: type[T]) -> Stored[T] | None:
     if row is None:
         return None
     frame = _open(vault, row)
-    _seen.setdefault(vault, {})[name] = version
+    _saw(vault, name, version)
     try:
         return Stored(msgspec.msgpack.decode(frame.value, type=kind), frame.version, frame.changed_at)
     except msgspec.DecodeError:
@@ -110,7 +110,7 @@ def write(
         table.insert(name=name, version=version, changed_at=changed_at, sealed=sealed, signature=signature).execute()
         if action:
             audit.record_event(vault, action, operator=operator, detail=detail, at=changed_at)
-    _seen.setdefault(vault, {})[name] = version
+    _saw(vault, name, version)
     return version
 
 
@@ -131,6 +131,12 @@ def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
         except TamperedError as error:
             problem = str(error)
         yield f"configuration {name}", problem
+
+
+def _saw(vault: Vault, name: str, version: int) -> None:
+    """Remember a version that is durable: a transaction that is still open may yet be rolled back."""
+    if not vault.db.in_transaction():
+        _seen.setdefault(vault, {})[name] = version
 
 
 def _known(vault: Vault, name: str) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peewee import SqliteDatabase
 
 from store.clock import now_ms
+from store.database import DiskFull
 from store.deleting import ROTATED
 from store.errors import StoreUnavailable
 
@@ -72,18 +73,27 @@ def rotate(
     nested = vault.db.in_transaction()
     removed = freed = 0
     total: int | None = None
+    made_room = False
     while True:
         began = time.perf_counter()
-        with vault.write():
-            over, ids, size = _excess(vault, None if nested else _BATCH_BYTES)
-            total = max(over, 0) if total is None else total
-            if ids:
-                vault.delete(ids, cause=ROTATED)
+        try:
+            with vault.write():
+                over, ids, size = _excess(vault, None if nested else _BATCH_BYTES)
+                total = max(over, 0) if total is None else total
+                if ids:
+                    vault.delete(ids, cause=ROTATED)
+        except DiskFull:
+            if nested or made_room or not vault.make_room():
+                raise
+            made_room = True
+            continue
         removed += len(ids)
         freed += size
         if progress is not None and total:
             progress(min(freed, total), total)
         if not ids or over - size <= 0 or nested or (cancelled is not None and cancelled()):
+            if made_room:
+                vault.settle()
             return RotateResult(removed, freed, max(0, over - size))
         time.sleep(min((time.perf_counter() - began) / 5, 0.005))
 

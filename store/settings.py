@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from store import configuration
+from store.database import DiskFull
 from store.errors import AddressError, RelayError, SettingError
 from store.sizes import MIB, format_size, parse_size
 
@@ -87,6 +88,26 @@ def write_settings(
     bytes; what is `cancelled` then goes with the next copies that come. Raises TamperedError where the present settings
     do not verify: they are then not written over.
     """
+    made_room = False
+    try:
+        before, settings = _replace(vault, settings, base, operator)
+    except DiskFull:
+        # A smaller maximum may be what is to help.
+        made_room = vault.make_room()
+        if not made_room:
+            raise
+        before, settings = _replace(vault, settings, base, operator)
+    if settings.max_size < before.max_size:
+        from store.retention import shrink
+
+        shrink(vault, progress=progress, cancelled=cancelled)
+    if made_room:
+        vault.settle()
+    return settings
+
+
+def _replace(vault: Vault, settings: Settings, base: Settings | None, operator: str) -> tuple[Settings, Settings]:
+    """Write what changes; returns the settings before and after."""
     names = Settings.__struct_fields__
     with vault.write():
         before = read_settings(vault)
@@ -94,15 +115,10 @@ def write_settings(
             own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
             settings = msgspec.structs.replace(before, **own)
         changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
-        if not changed:
-            return settings
-        detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
-        configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
-    if settings.max_size < before.max_size:
-        from store.retention import shrink
-
-        shrink(vault, progress=progress, cancelled=cancelled)
-    return settings
+        if changed:
+            detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
+            configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
+    return before, settings
 
 
 def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, str | None]:

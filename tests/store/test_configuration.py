@@ -182,6 +182,18 @@ def test_an_older_version_that_this_vault_has_seen_newer(any_vault: Vault) -> No
     assert len(problems(any_vault)) == 1
 
 
+def test_a_version_that_was_rolled_back_was_never_there(any_vault: Vault) -> None:
+    write(any_vault, "colours", Colours(["red"]))
+    with pytest.raises(RuntimeError), any_vault.write():
+        write(any_vault, "colours", Colours(["blue"]), action="painted")
+        assert read(any_vault, "colours", Colours) is not None
+        raise RuntimeError("the disk is full")
+    stored = read(any_vault, "colours", Colours)
+    assert stored is not None
+    assert stored.value == Colours(["red"])
+    assert write(any_vault, "colours", Colours(["green"])) == 2
+
+
 def test_an_older_version_that_the_audit_trail_knows_newer(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
     write(any_vault, "colours", Colours(["red"]), action="painted")
     old = row(any_vault)

@@ -16,6 +16,7 @@ import pytest
 from store import audit, configuration
 from store.delivery.administrator import notify, notify_administrator, watch
 from store.delivery.outcome import Outcome, State
+from store.delivery.worker import start_worker_thread
 from store.errors import RelayError, TamperedError
 from store.free_space import LEASE_MS, Due, Told, claim, free_space_notice
 from store.notification import compose
@@ -449,6 +450,18 @@ async def test_watching_sends_one_for_each_crossing(vault: Vault) -> None:
         with pytest.raises(asyncio.CancelledError):
             await watching
         assert len(server.taken) == 2
+
+
+async def test_the_worker_s_thread_watches(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        await asyncio.to_thread(fill, vault, 8)
+        handle = start_worker_thread(vault, "test")
+        async with asyncio.timeout(20):
+            while not server.taken:
+                await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(handle.stop)
+    assert [taken.rcpt for taken in server.taken] == [["admin@example.org"]]
 
 
 def _fields(settings: Settings) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from store import deleting, retention
+from store import configuration, deleting, retention
 from store.check import check
 from store.deleting import entries_of, ids_of, tombstone_statement
-from store.errors import CopyMissing
+from store.errors import CopyMissing, StoreUnavailable
 from store.records import CopyRecord
 from store.retention import DAY_MS, forecast, give_back, rotate
 from store.settings import Settings, write_settings
@@ -342,3 +342,66 @@ def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
     put(any_vault, 500)
     assert table.get_by_id(newest.id).entries == forged
     assert any(f"tombstone {newest.id}" in what for what, _ in check(any_vault).broken)
+
+
+class FullDisk:
+    """A disk without room until the ballast is given up: the first write of a kind fails as SQLite's would."""
+
+    def __init__(self, vault: Vault, monkeypatch: pytest.MonkeyPatch, ballast: bool) -> None:
+        self.full = True
+        self.ballast = ballast
+        self.settled = 0
+        delete = vault.delete
+
+        def refusing(*arguments: Any, **named: Any) -> Any:
+            result = delete(*arguments, **named)
+            if self.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            return result
+
+        monkeypatch.setattr(vault, "delete", refusing)
+        monkeypatch.setattr(vault, "make_room", self.make_room)
+        monkeypatch.setattr(vault, "settle", self.settle)
+
+    def make_room(self) -> bool:
+        had, self.ballast = self.ballast, False
+        self.full = self.full and not had
+        return had
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+def test_rotation_on_a_full_disk_gives_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    disk = FullDisk(vault, monkeypatch, ballast=True)
+    set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids[1:]
+    assert disk.settled == 1
+
+
+def test_a_full_disk_without_ballast_is_a_clear_error(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    FullDisk(vault, monkeypatch, ballast=False)
+    with pytest.raises(StoreUnavailable, match="full"):
+        set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids
+    monkeypatch.undo()
+    assert rotate(vault).removed == 1
+
+
+def test_settings_on_a_full_disk_give_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    disk = FullDisk(vault, monkeypatch, ballast=True)
+    write = configuration.write
+
+    def refusing(*arguments: Any, **named: Any) -> int:
+        version = write(*arguments, **named)
+        if disk.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return version
+
+    monkeypatch.setattr(configuration, "write", refusing)
+    set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids[1:]
+    assert disk.settled == 1
