@@ -12,11 +12,9 @@ from typing import NamedTuple
 from store.message_charset import decode, guess
 from store.message_transfer import decode_base64, decode_quoted_printable
 
-#: Bytes of a header block that are looked at; the rest of a longer block is not.
-BLOCK_LIMIT = 256 * 1024
-#: Fields that are looked at.
-FIELD_COUNT_LIMIT = 2000
-#: Bytes of one field that are decoded.
+#: Bytes and lines of a header block that are looked at, and fields that are kept of it; the rest is left out.
+BLOCK_LIMIT, LINE_LIMIT, FIELD_COUNT_LIMIT = 4 * 1024 * 1024, 20_000, 2000
+#: Bytes of one field that are kept. A longer one does not push the fields after it out of sight.
 FIELD_LIMIT = 64 * 1024
 
 _FIELD = re.compile(rb"([!-9;-~]{1,1000})[ \t]*:[ \t]*")
@@ -82,11 +80,16 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
     pieces: list[bytes] | None = None
     cut = stop - start > BLOCK_LIMIT
     offset = start
-    seen = 0
-    for line in raw[start : min(stop, start + BLOCK_LIMIT)].split(b"\n"):
+    size = 0
+    lines = raw[start : min(stop, start + BLOCK_LIMIT)].split(b"\n", LINE_LIMIT)
+    if len(lines) > LINE_LIMIT:
+        lines.pop()
+        cut = True
+    for line in lines:
         if line[:1] in (b" ", b"\t"):
-            if pieces is not None:
+            if pieces is not None and size < FIELD_LIMIT:
                 pieces.append(line.strip())
+                size += len(line)
         elif line and line != b"\r":
             if pieces is not None and len(pieces) > 1:
                 fields[-1] = (fields[-1][0], b" ".join(pieces))
@@ -96,13 +99,13 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
                 if line[:1] != b":":
                     return Block(fields, start, offset, offset, cut, True)
             else:
-                seen += 1
-                if seen > FIELD_COUNT_LIMIT:
-                    cut = True
-                    break
                 name = found[1].lower()
                 if wanted is None or name in wanted:
-                    pieces = [line[found.end() :].rstrip()]
+                    if len(fields) == FIELD_COUNT_LIMIT:
+                        cut = True
+                        break
+                    pieces = [line[found.end() : found.end() + FIELD_LIMIT + 1].rstrip()]
+                    size = len(pieces[0])
                     fields.append((name, pieces[0]))
         offset += len(line) + 1
     if pieces is not None and len(pieces) > 1:

@@ -260,7 +260,8 @@ class _Walk:
             out.space = True
         elif tag == "hr":
             out.newline(1)
-            out.text("────────", look.hidden, False)
+            if not look.hidden:
+                out.text("────────", "", False)
             out.newline(1)
         elif tag == "img":
             self._image(attributes, look)

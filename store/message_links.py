@@ -196,7 +196,7 @@ def examine(text: str, url: str) -> Link:
     if target.port and target.scheme in _SPECIAL and target.port not in ("80", "443", "21"):
         reasons.append(f"port {target.port}")
     if target.scheme in _SPECIAL and "%" in _authority(url):
-        reasons.append("the host is percent-encoded")
+        reasons.append(f"the host is percent-encoded and reads {target.ascii_host}")
     return Link(text, url, defang(url), mismatch, ascii_host, "; ".join(reasons))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from store.message_charset import decode, guess
 from store.message_filetype import attachment_type
-from store.message_headers import BLOCK_LIMIT, Block, decode_field, scan_block
+from store.message_headers import Block, decode_field, scan_block
 from store.message_html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message_links import Link, links_in_text
 from store.message_mime import Budget, Part, nest_message, scan_structure
@@ -16,8 +16,9 @@ from store.message_params import parse_parameters
 from store.message_parsed import ParsedAttachment, ParsedMessage
 from store.message_transfer import decode_transfer, is_base64, uuencoded_files
 
-#: Attachments that are listed; characters of a decoded header field; bytes of one text part that are decoded.
-ATTACHMENT_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 16_000, 8_000_000
+#: Attachments that are listed; bytes of raw headers and characters of a decoded field that are kept; bytes of one text
+#: part that are decoded.
+ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
 #: Decoded bytes of all attachments together that are hashed. More than any message has, unless its parts overlap.
 _DECODED_LIMIT = 512 * 1024 * 1024
 _META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})")
@@ -57,8 +58,8 @@ def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
     headers = [(name.decode("ascii"), decode_field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)]
     return ParsedMessage(
         headers=headers,
-        raw_headers=raw[block.start : min(block.end, block.start + BLOCK_LIMIT)],
-        headers_truncated=block.cut,
+        raw_headers=raw[block.start : min(block.end, block.start + RAW_HEADERS_LIMIT)],
+        headers_truncated=block.cut or block.end - block.start > RAW_HEADERS_LIMIT,
     )
 
 
@@ -163,7 +164,8 @@ class _Reader:
         self.has_plain = True
         if show:
             self._show(text, plain)
-            self.links += links_in_text(text[:TEXT_LIMIT], LINK_LIMIT - len(self.links))
+            known = {link.target for link in self.links}
+            self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
         elif plain:
             self.plain.append(text[:TEXT_LIMIT])
 

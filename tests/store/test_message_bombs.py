@@ -43,6 +43,7 @@ def _attachment(data: bytes, kind: str = "application/octet-stream") -> bytes:
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a subject of a megabyte": lambda: b"Subject: " + b"s" * _MEGABYTE + b"\n\nbody",
+    "a megabyte before the other fields": lambda: b"X: " + b"s" * _MEGABYTE + b"\nSubject: s\n\nbody",
     "a subject of encoded-words": lambda: b"Subject: " + b"=?utf-8?q?=C3=A9?= " * 60_000 + b"\n\nbody",
     "a subject of unfinished encoded-words": lambda: b"Subject: " + b"=?utf-8?q?" * 100_000 + b"\n\nbody",
     "a subject of question marks": lambda: b"Subject: " + b"=?" * 500_000 + b"\n\nbody",

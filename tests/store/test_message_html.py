@@ -175,3 +175,8 @@ def test_any_markup_is_read(markup: str) -> None:
         assert reading.text[start:end].startswith("[hidden text (")
         assert reading.text[end - 1] == "]"
         position = end
+
+
+def test_a_hidden_line_is_left_out() -> None:
+    reading = read_html("a<hr style='font-size:0'>b<hr>c")
+    assert (reading.text, reading.hidden) == ("a\nb\n────────\nc", [])

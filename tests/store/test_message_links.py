@@ -72,7 +72,7 @@ def test_text_that_names_another_host_is_a_mismatch(text: str, url: str, mismatc
         ("javascript:x()", "not a web address"),
         ("data:text/html,x", "not a web address"),
         ("http://example.org:8443/", "port 8443"),
-        ("http://%65xample.org/", "percent"),
+        ("http://%65xample.org/", "percent-encoded and reads example.org"),
         ("http://xn--80ak6aa92e.com/", "only look Latin"),
         ("http://pаypal.com/", "Cyrillic and Latin"),
         ("http://bücher.example/", "bücher"),

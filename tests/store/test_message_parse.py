@@ -246,3 +246,8 @@ def test_the_corpus_says_the_same_in_summary_and_in_full(corpus_files: list[Path
         raw = path.read_bytes()
         listed = [one.name[:255] for one in parse_message(raw).attachments if not one.note.startswith("uuencoded")]
         assert [one.name for one in summarise(raw).attachments] == listed, path
+
+
+def test_a_link_that_several_parts_hold_is_listed_once() -> None:
+    parsed = parse_message(_multipart(b"\nhttp://a.example/", b"\nhttp://a.example/ http://b.example/"))
+    assert [link.target for link in parsed.links] == ["http://a.example/", "http://b.example/"]

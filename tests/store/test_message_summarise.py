@@ -136,6 +136,8 @@ def test_limits_are_kept() -> None:
     assert len(record.to) <= ADDRESSES_LIMIT
     assert set(record.to.split(", ")) == {"a@b", "…"}
     assert summarise(b"To: " + b"a" * 70_000 + b"@b.example\n\n").to.endswith("a…")
+    hidden = b"X: " + b"x\n x" * 5000 + b"\nX: " + b"x" * 1_000_000 + b"\nSubject: still there\n\nbody"
+    assert summarise(hidden).subject == "still there"
     many = b"Content-Type: multipart/mixed; boundary=x\n\n" + b"--x\nContent-Type: a/b\n\ndata\n" * 5000
     assert len(summarise(many).attachments) == 100
 
