@@ -1,0 +1,56 @@
+"""A message on its way in, however it came, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Incoming:
+    """One received message with its envelope. Text is as the client sent it: NOT safe for a terminal.
+
+    `raw` is the message byte for byte, lines ended as the client ended them; `truncated` says that it was larger than
+    the listener takes, and `raw` is only its beginning. `received_at` is Unix ms.
+    """
+
+    raw: bytes
+    sender: str
+    recipients: list[str]
+    queue_id: str = ""
+    client_address: str = ""
+    client_name: str = ""
+    helo: str = ""
+    auth_user: str = ""
+    received_at: int = 0
+    truncated: bool = False
+    trusted_headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The message goes on, perhaps changed.
+
+    `body` replaces all behind the header; `delete_headers` are (name, which of that name, from 1), `add_headers`
+    (name, value).
+    """
+
+    body: bytes | None = None
+    add_headers: tuple[tuple[str, str], ...] = ()
+    delete_headers: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """The client is told that all is well, and nobody gets the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The client is told `code` (4xx: try again, 5xx: never), an enhanced status code, and why."""
+
+    code: int
+    enhanced: str
+    text: str
+
+
+Outcome = Accept | Discard | Refuse

@@ -1,0 +1,242 @@
+"""One connection of an MTA: its packets become messages, and what becomes of a message becomes replies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.intake.milter import wire
+from store.intake.milter.wire import Actions, Protocol
+
+log = logging.getLogger("mailhold.milter")
+
+Handler = Callable[[Incoming], Awaitable[Outcome]]
+
+#: While a message is judged, the MTA is told so often (s) that the filter is alive.
+PROGRESS_SECONDS = 10.0
+ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS
+PROTOCOL = (
+    Protocol.NO_UNKNOWN
+    | Protocol.NO_DATA
+    | Protocol.NO_REPLY_CONNECT
+    | Protocol.NO_REPLY_HELO
+    | Protocol.NO_REPLY_MAIL
+    | Protocol.NO_REPLY_RECIPIENT
+    | Protocol.NO_REPLY_HEADER
+    | Protocol.NO_REPLY_END_OF_HEADER
+    | Protocol.NO_REPLY_BODY
+    | Protocol.LEADING_SPACE
+)
+#: Commands that are answered unless the MTA agreed to do without, and the flag that says so.
+_ANSWERED = {
+    wire.CONNECT: Protocol.NO_REPLY_CONNECT,
+    wire.HELO: Protocol.NO_REPLY_HELO,
+    wire.MAIL: Protocol.NO_REPLY_MAIL,
+    wire.RECIPIENT: Protocol.NO_REPLY_RECIPIENT,
+    wire.HEADER: Protocol.NO_REPLY_HEADER,
+    wire.END_OF_HEADER: Protocol.NO_REPLY_END_OF_HEADER,
+    wire.BODY: Protocol.NO_REPLY_BODY,
+    wire.DATA: Protocol(0),
+    wire.UNKNOWN: Protocol(0),
+}
+
+
+class Session(asyncio.Protocol):
+    """A connection. `max_size` is the largest message in bytes; what is larger arrives cut off and marked so."""
+
+    def __init__(
+        self, handler: Handler, *, max_size: int, opened: Callable[[Session], None], closed: Callable[[Session], None]
+    ) -> None:
+        self._handler = handler
+        self._max_size = max_size
+        self._opened, self._closed = opened, closed
+        self._packets = wire.Packets()
+        self._transport: asyncio.Transport | None = None
+        self._quick: socket.socket | None = None
+        self._agreed = Protocol(0)
+        self._task: asyncio.Task[None] | None = None
+        self._client_name = self._client_address = self._helo = ""
+        self._connection_macros: dict[str, str] = {}
+        self._stopping = False
+        self._forget()
+
+    # --- The connection ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Without it each message waits 40 ms for a delayed acknowledgement. Linux forgets it after each read.
+            self._quick = sock
+        self._opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # A message that is being judged is judged to its end: a copy that was begun is not half-written.
+        self._transport = None
+        self._closed(self)
+
+    @property
+    def busy(self) -> bool:
+        """True while a message is judged."""
+        return self._task is not None
+
+    def stop(self) -> None:
+        """Take no further message: a session between two is closed, one that is judging closes after its answer."""
+        self._stopping = True
+        if self._task is None and self._transport is not None:
+            self._transport.close()
+
+    async def finished(self) -> None:
+        """Wait for the message that is being judged."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def data_received(self, data: bytes) -> None:
+        if self._quick is not None:
+            self._quick.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        try:
+            for command, payload in self._packets.feed(data):
+                self._take(command, payload)
+        except wire.WireError as error:
+            log.warning("milter session closed: %s", error)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def _send(self, *packets: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(packets))
+
+    # --- Commands ----------------------------------------------------------------------------------------------------
+
+    def _take(self, command: bytes, data: bytes) -> None:
+        if command == wire.NEGOTIATE:
+            offer = wire.read_negotiation(data)
+            self._agreed = PROTOCOL & offer.protocol
+            self._send(wire.negotiate(offer, ACTIONS, PROTOCOL))
+        elif command == wire.MACROS:
+            self._take_macros(data)
+        elif command == wire.END_OF_MESSAGE:
+            self._add_body(data)
+            self._begin_judging()
+        elif command == wire.ABORT:
+            self._forget()
+        elif command == wire.NEW_CONNECTION:
+            self._forget()
+            self._client_name = self._client_address = self._helo = ""
+        elif command == wire.QUIT:
+            if self._transport is not None:
+                self._transport.close()
+        else:
+            self._take_part(command, data)
+            flag = _ANSWERED.get(command)
+            if flag is None:
+                log.warning("milter session: unknown command %r ignored", command)
+            elif not flag or flag not in self._agreed:
+                self._send(wire.CONTINUE)
+
+    def _take_part(self, command: bytes, data: bytes) -> None:
+        if command == wire.HEADER:
+            name, _, value = data.removesuffix(b"\0").partition(b"\0")
+            space = b"" if Protocol.LEADING_SPACE in self._agreed or not value else b" "
+            self._headers.append(name + b":" + space + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n")
+        elif command == wire.BODY:
+            self._add_body(data)
+        elif command == wire.RECIPIENT:
+            self._recipients.append(_address(data))
+        elif command == wire.MAIL:
+            self._forget(keep_macros=True)
+            self._sender = _address(data)
+        elif command == wire.CONNECT:
+            self._take_client(data)
+        elif command == wire.HELO:
+            self._helo = _text(data.removesuffix(b"\0"))
+
+    def _take_client(self, data: bytes) -> None:
+        name, _, rest = data.partition(b"\0")
+        self._client_name = _text(name)
+        self._client_address = _text(rest[3:].removesuffix(b"\0")).removeprefix("IPv6:") if rest[:1] in b"46" else ""
+
+    def _take_macros(self, data: bytes) -> None:
+        command, macros = wire.read_macros(data)
+        (self._connection_macros if command in (wire.CONNECT, wire.HELO) else self._macros).update(macros)
+
+    def _add_body(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._max_size:
+            self._body.append(data)
+
+    def _forget(self, *, keep_macros: bool = False) -> None:
+        self._sender = ""
+        self._recipients: list[str] = []
+        self._headers: list[bytes] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        if not keep_macros:
+            self._macros: dict[str, str] = {}
+
+    # --- Judging -----------------------------------------------------------------------------------------------------
+
+    def _incoming(self) -> Incoming:
+        macros = self._connection_macros | self._macros
+        return Incoming(
+            raw=b"".join([*self._headers, b"\r\n", *self._body]),
+            sender=self._sender,
+            recipients=self._recipients,
+            queue_id=macros.get("i", ""),
+            client_address=macros.get("client_addr", self._client_address),
+            client_name=macros.get("client_name", self._client_name),
+            helo=self._helo,
+            auth_user=macros.get("auth_authen", ""),
+            received_at=time.time_ns() // 1_000_000,
+            truncated=self._size > self._max_size,
+        )
+
+    def _begin_judging(self) -> None:
+        incoming = self._incoming()
+        self._forget()
+        self._task = asyncio.get_running_loop().create_task(self._judge(incoming))
+
+    async def _judge(self, incoming: Incoming) -> None:
+        judging = asyncio.ensure_future(self._handler(incoming))
+        try:
+            while not (await asyncio.wait([judging], timeout=PROGRESS_SECONDS))[0]:
+                self._send(wire.PROGRESS)
+            self._answer(judging.result())
+        except Exception:
+            log.exception("milter session: a message could not be judged; the client was told to try again")
+            self._send(wire.TEMPFAIL)
+        finally:
+            self._task = None
+            if self._stopping and self._transport is not None:
+                self._transport.close()
+
+    def _answer(self, outcome: Outcome) -> None:
+        match outcome:
+            case Discard():
+                self._send(wire.DISCARD)
+            case Refuse(code, enhanced, text):
+                self._send(wire.reply(code, enhanced, text))
+            case Accept(body, add_headers, delete_headers):
+                # From the last of a name to the first: deleting one renumbers those behind it.
+                edits = [wire.delete_header(name, index) for name, index in sorted(delete_headers, reverse=True)]
+                edits += [wire.add_header(name, value) for name, value in add_headers]
+                if body is not None:
+                    edits += wire.replace_body(body)
+                self._send(*edits, wire.CONTINUE)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _address(data: bytes) -> str:
+    """The address of a MAIL or RCPT command, without its angle brackets and parameters."""
+    address = data.partition(b"\0")[0]
+    if address.startswith(b"<") and address.endswith(b">"):
+        address = address[1:-1]
+    return _text(address)

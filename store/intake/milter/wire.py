@@ -1,0 +1,156 @@
+"""The milter wire format, version 6: packets as bytes, commands of the MTA as tuples, replies of the filter as bytes.
+
+Pure functions over bytes. A packet is a length (32 bits, big-endian, counting what follows), a command letter and its
+data. Source: Sendmail's libmilter (`mfdef.h`) and Postfix's MILTER_README.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntFlag
+from typing import NamedTuple
+
+from store.errors import MailholdError
+
+#: Commands of the MTA.
+NEGOTIATE, CONNECT, HELO, MAIL, RECIPIENT, DATA = b"O", b"C", b"H", b"M", b"R", b"T"
+HEADER, END_OF_HEADER, BODY, END_OF_MESSAGE = b"L", b"N", b"B", b"E"
+ABORT, QUIT, NEW_CONNECTION, MACROS, UNKNOWN = b"A", b"Q", b"K", b"D", b"U"
+
+#: Replies of the filter that carry no data.
+CONTINUE, ACCEPT, DISCARD, REJECT, TEMPFAIL, SKIP, PROGRESS = (
+    struct.pack(">I", 1) + letter for letter in (b"c", b"a", b"d", b"r", b"t", b"s", b"p")
+)
+
+VERSION = 6
+#: A new body is sent in chunks of at most so many bytes.
+CHUNK = 65535
+#: No packet of an MTA is longer: Postfix sends headers whole, up to `header_size_limit`, and bodies in 64 KiB chunks.
+LARGEST_PACKET = 16 << 20
+
+_LENGTH = struct.Struct(">I")
+_NEGOTIATION = struct.Struct(">III")
+
+
+class Actions(IntFlag):
+    """What a filter may do to a message."""
+
+    ADD_HEADERS = 0x01
+    CHANGE_BODY = 0x02
+    CHANGE_HEADERS = 0x10
+
+
+class Protocol(IntFlag):
+    """What an MTA need not send, and need not wait an answer for."""
+
+    NO_HELO = 0x02
+    NO_REPLY_HEADER = 0x80
+    NO_UNKNOWN = 0x100
+    NO_DATA = 0x200
+    SKIP = 0x400
+    NO_REPLY_CONNECT = 0x1000
+    NO_REPLY_HELO = 0x2000
+    NO_REPLY_MAIL = 0x4000
+    NO_REPLY_RECIPIENT = 0x8000
+    NO_REPLY_END_OF_HEADER = 0x40000
+    NO_REPLY_BODY = 0x80000
+    LEADING_SPACE = 0x100000
+
+
+class WireError(MailholdError):
+    """What came is not the milter protocol."""
+
+
+class Negotiation(NamedTuple):
+    """An MTA's offer."""
+
+    version: int
+    actions: Actions
+    protocol: Protocol
+
+
+class Packets:
+    """Cuts a stream of bytes into packets."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Take bytes in; yields each whole packet as (command, data). Raises WireError."""
+        buffer = self._buffer
+        buffer += data
+        start = 0
+        try:
+            while len(buffer) - start >= 5:
+                (length,) = _LENGTH.unpack_from(buffer, start)
+                if not 1 <= length <= LARGEST_PACKET:
+                    raise WireError(f"A milter packet of {length} bytes was announced; this is no milter client.")
+                end = start + 4 + length
+                if end > len(buffer):
+                    break
+                command = bytes(buffer[start + 4 : start + 5])
+                payload = bytes(memoryview(buffer)[start + 5 : end])
+                start = end
+                yield command, payload
+        finally:
+            del buffer[:start]
+
+
+def packet(letter: bytes, data: bytes = b"") -> bytes:
+    """A packet."""
+    return _LENGTH.pack(1 + len(data)) + letter + data
+
+
+def strings(data: bytes) -> list[bytes]:
+    """`b"a\\0b\\0"` -> `[b"a", b"b"]`."""
+    return data.removesuffix(b"\0").split(b"\0") if data else []
+
+
+def read_negotiation(data: bytes) -> Negotiation:
+    """An MTA's offer. Raises WireError."""
+    if len(data) < _NEGOTIATION.size:
+        raise WireError("The milter client's greeting is too short.")
+    version, actions, protocol = _NEGOTIATION.unpack_from(data)
+    return Negotiation(version, Actions(actions), Protocol(protocol))
+
+
+def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol) -> bytes:
+    """The answer: what is wanted of what is offered."""
+    wanted = (min(offer.version, VERSION), int(actions & offer.actions), int(protocol & offer.protocol))
+    return packet(NEGOTIATE, _NEGOTIATION.pack(*wanted))
+
+
+def read_macros(data: bytes) -> tuple[bytes, dict[str, str]]:
+    """A macro packet: the command that the macros belong to, and their values by name without braces."""
+    words = [word.decode("utf-8", "surrogateescape") for word in strings(data[1:])]
+    names = (name.removeprefix("{").removesuffix("}") for name in words[::2])
+    return data[:1], dict(zip(names, words[1::2], strict=False))
+
+
+def reply(code: int, enhanced: str, text: str) -> bytes:
+    """An SMTP reply of the filter's own, as `554 5.7.1 text`; one line of printable ASCII."""
+    line = "".join(c if " " <= c <= "~" else "?" for c in text).replace("%", "%%")[:400]
+    return packet(b"y", f"{code} {enhanced} {line}".encode("ascii") + b"\0")
+
+
+def add_header(name: str, value: str) -> bytes:
+    """Add a header field at the end. `value` has no leading space; folded lines are parted by a line feed."""
+    return packet(b"h", name.encode("ascii") + b"\0 " + value.encode("utf-8", "surrogateescape") + b"\0")
+
+
+def insert_header(index: int, name: str, value: str) -> bytes:
+    """Insert a header field so that it is number `index` (0 is the first)."""
+    data = _LENGTH.pack(index) + name.encode("ascii") + b"\0 " + value.encode("utf-8", "surrogateescape") + b"\0"
+    return packet(b"i", data)
+
+
+def delete_header(name: str, index: int) -> bytes:
+    """Delete the header field that is number `index` (from 1) of its name."""
+    return packet(b"m", _LENGTH.pack(index) + name.encode("ascii") + b"\0\0")
+
+
+def replace_body(body: bytes) -> Iterator[bytes]:
+    """Packets that put `body` in place of the message's body."""
+    for start in range(0, max(len(body), 1), CHUNK):
+        yield packet(b"b", body[start : start + CHUNK])
