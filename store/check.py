@@ -157,7 +157,8 @@ class _Check:
         self._epochs[row.id].end = row.count
 
     def _copies(self) -> None:
-        total, after = self._vault.usage().messages, 0
+        with self._vault.reading():
+            total, after = self._models.Message.select().count(), 0
         while rows := self._vault.rows(after, _ROWS):
             for row in rows:
                 if self._cancelled is not None and self._cancelled():
@@ -185,7 +186,7 @@ class _Check:
         epoch = self._epochs.get(epoch_id)
         if epoch is None and self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id) is not None:
             epoch = self._epochs[epoch_id] = _Epoch(None)
-        if epoch is None or not 0 <= step < EPOCH_STEPS:
+        if epoch is None or not isinstance(step, int) or not 0 <= step < EPOCH_STEPS:
             return None
         before, epoch.steps[step] = epoch.steps[step], state
         return before

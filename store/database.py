@@ -158,6 +158,10 @@ class DiskFull(StoreUnavailable):
     """The database refused a write because its disk is full."""
 
 
+class Clash(StoreUnavailable):
+    """The database refused a row because there is one of that id already."""
+
+
 def _is_full(error: BaseException | None) -> bool:
     """Whether the disk is full. Rolling back after that fails as well, and hides the first error in its context."""
     while error is not None:
@@ -196,10 +200,8 @@ def translated(location: str) -> Iterator[None]:
     except MailholdError:
         raise
     except driver_errors() as error:
-        where, text = (
-            shown_location(location),
-            str(error).strip().splitlines()[0] if str(error).strip() else "no reason given",
-        )
+        where = shown_location(location)
+        text = next(iter(str(error).strip().splitlines()), "no reason given")
         if "not a database" in text or "malformed" in text:
             raise StoreFormat(
                 f"{where} is not a Mailhold store, or it is damaged ({text}): name another one."
@@ -208,6 +210,8 @@ def translated(location: str) -> Iterator[None]:
             raise DiskFull(
                 f"The store {where} is not available (its disk is full): free space, or delete copies."
             ) from None
+        if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
+            raise Clash(f"The store {where} refused a row ({text}): run `mailhold check`.") from None
         if "readonly" in text or "read-only" in text or "permission" in text.lower():
             advice = "check who owns it and its permissions"
         elif "locked" in text:

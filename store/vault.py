@@ -291,9 +291,11 @@ class Vault:
         copy_id, epoch_id, step, stored_at, size, stored_size, sealed = row
         what = f"copy {copy_id}"
         try:
-            if not 0 <= step < sealing.EPOCH_STEPS:
+            if not isinstance(step, int) or not 0 <= step < sealing.EPOCH_STEPS:
                 raise TamperedError(what, "it claims a step that no epoch has")
             chains = (reader or self.epoch_reader).chains(epoch_id)
+            if chains.name.epoch_id != epoch_id:
+                raise TamperedError(what, "it claims an epoch that there is not")
             record_key, body_key = chains.keys(step)
             place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
             record = self._decoder.decode(sealing.open_part(record_key, place, RECORD, sealed))
@@ -387,9 +389,12 @@ class Vault:
     def usage(self) -> Usage:
         """How full the store is."""
         with self.reading():
-            messages, used = self.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+            counted = self.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
             oldest = self.db.execute_sql("SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
             maximum = self.maximum()
+        if counted is None:
+            raise TamperedError("the table of counters", "it is empty")
+        messages, used = counted
         return Usage(messages, used, maximum, max(0, maximum - used), oldest[0] if oldest else None)
 
     def change_token(self) -> object:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from store.clock import now_ms
-from store.database import PAGE_SIZE, driver_errors, run, run_many
+from store.database import PAGE_SIZE, Clash, run, run_many
 from store.errors import StoreUnavailable, TamperedError
 from store.records import CopyRecord
 from store.sealing import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
@@ -170,11 +170,9 @@ class Writer:
                     first_copy, used = self._write(group)
                     if used > vault.maximum_or_last():
                         over = vault.rotate()
-            except driver_errors() as error:
-                epochs.failed(first_copy=first_copy)
-                if "Integrity" in type(error).__name__ or "UniqueViolation" in type(error).__name__:
-                    raise TamperedError("the table of counters", "it gives out ids that are taken") from None
-                raise
+            except Clash:
+                epochs.failed()
+                raise TamperedError("the table of counters", "it gives out ids that are taken") from None
             except BaseException:
                 epochs.failed(first_copy=first_copy)
                 raise
@@ -190,7 +188,10 @@ class Writer:
         """Seal and insert a group inside the transaction. Returns the first id, and the bytes then used."""
         db, epochs = self._vault.db, self._vault.epoch_writer
         count, total = len(group), sum(item.stored_size for item in group)
-        next_copy, used = run(db, _UPDATE_STATE, count, total, count).fetchone()
+        counted = run(db, _UPDATE_STATE, count, total, count).fetchone()
+        if counted is None:
+            raise TamperedError("the table of counters", "it is empty")
+        next_copy, used = counted
         first_copy = next_copy - count
         messages, bodies = [], []
         now = now_ms()

@@ -1,0 +1,56 @@
+"""Fixtures of the store's tests: messages, rows to tamper with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from store.records import Attachment, CopyRecord
+from store.vault import Vault
+from store.verdicts import Action, Engine, Status, Verdict
+
+RECORD = CopyRecord(
+    from_="Zoë Example <zoe@example.org>",
+    to="bob@corp.example",
+    subject="Straße [link](x) \x1b[31m",
+    message_id="<1@example.org>",
+    mta_message_id="4XyZ",
+    envelope_sender="",
+    envelope_recipients=("bob@corp.example", "eve@corp.example"),
+    rule_id=7,
+    verdicts=(Verdict(Engine.ANTI_SPAM, Status.SPAM, "score 12"), Verdict(Engine.ANTI_VIRUS, Status.CLEAN)),
+    reason=Verdict(Engine.ANTI_SPAM, Status.SPAM, "score 12"),
+    action=Action.DELETE_MESSAGE,
+    sent_at=1,
+    received_at=2,
+    attachments=(Attachment("a.txt", "text/plain", 3),),
+)
+
+
+@pytest.fixture
+def record() -> CopyRecord:
+    """A record with something in most fields."""
+    return RECORD
+
+
+@pytest.fixture
+def put_some(record: CopyRecord) -> Callable[..., list[int]]:
+    """A function that puts `count` distinct copies into a vault, in one group commit."""
+
+    def put(vault: Vault, count: int, size: int = 40) -> list[int]:
+        return vault.put_many((f"{i}:".encode() + b"x" * size, record, 1000 + i) for i in range(count))
+
+    return put
+
+
+@pytest.fixture
+def sql() -> Callable[..., Any]:
+    """A function that runs SQL on a vault's database as whoever may write to it would, with `?` for values."""
+
+    def execute(vault: Vault, text: str, *values: Any) -> Any:
+        cursor = vault.db.execute_sql(text.replace("?", vault.db.param), values)
+        return cursor.fetchall() if cursor.description else None
+
+    return execute
