@@ -212,7 +212,7 @@ class Catalogue:
 
         frame = state.frame
         mask = mask_of(frame, flt, now=self._now(), released=self._released(flt))
-        positions = frame.order(sort) if mask is None else frame.ordered(mask, sort)
+        positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
         return FrameSelection(
             frame, positions, mask, total=state.total, partial=not state.complete, high_water=state.high_water
         )
@@ -291,15 +291,17 @@ class Catalogue:
 
     def _maintain(self) -> None:
         """Keep text sorts ready, memory tight and the snapshot true, until `close`."""
+        from store.catalogue_sections import loose, tightened
+
         follower = self._follower
         assert follower is not None
         for name in follower.state.frame.texts:
             frame = follower.state.frame
-            if frame.loose(name) and not self._stopping.is_set():
-                follower.swap(frame, frame.tightened(name))
+            if loose(frame, name) and not self._stopping.is_set():
+                follower.swap(frame, tightened(frame, name))
         while not self._stopping.is_set():
             self._wake.clear()
-            follower.state.frame.rank_texts()
+            follower.state.frame.orders.prepare()
             wait = self._save_in(follower)
             if wait is not None and wait <= 0:
                 self._save(follower)

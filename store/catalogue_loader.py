@@ -63,6 +63,7 @@ class _Task(msgspec.Struct, array_like=True):
 class _Header(msgspec.Struct, array_like=True):
     span: Span
     damaged: list[int]
+    layout: list[str]
     sections: list[int]
 
 
@@ -128,7 +129,7 @@ class Children:
                 yield loaded
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
-        from store.catalogue_frame import Frame
+        from store.catalogue_sections import frame_of
 
         pipe = process.stdout
         assert pipe is not None
@@ -136,7 +137,7 @@ class Children:
             with pipe:
                 while (message := _receive(pipe)) is not None:
                     header = msgspec.msgpack.decode(message, type=_Header)
-                    frame = Frame.of_sections(_exactly(pipe, length) for length in header.sections)
+                    frame = frame_of(header.layout, (_exactly(pipe, length) for length in header.sections))
                     self._answers.put(Loaded(header.span, frame, header.damaged))
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # Its spans are read again, here.
@@ -197,6 +198,7 @@ def main() -> int:
     import gc
     import resource
 
+    from store.catalogue_sections import layout_of, sections
     from store.vault import Vault
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -210,11 +212,12 @@ def main() -> int:
     try:
         vault = Vault.from_key_material(task.location, task.material)
         for loaded in load(vault, task.spans):
-            sections = list(loaded.frame.sections("uncompressed", compact=False))
-            header = _Header(loaded.span, loaded.damaged, [len(section) for section in sections])
+            parts = list(sections(loaded.frame, "uncompressed", compact=False))
+            lengths = [len(part) for part in parts]
+            header = _Header(loaded.span, loaded.damaged, layout_of(loaded.frame), lengths)
             _send(output, msgspec.msgpack.encode(header))
-            for section in sections:
-                output.write(section)
+            for part in parts:
+                output.write(part)
             output.flush()
     except (MailholdError, BrokenPipeError):
         return 1

@@ -17,6 +17,7 @@ from store.filter_model import KB, MessageFilter, Term, fold
 from store.verdicts import Engine
 
 _PARALLEL = 50_000
+_FEW = 0.1
 _IDS = ("message_id", "mta_message_id")
 _WORDS = ("from", "to", "subject")
 
@@ -32,12 +33,21 @@ def mask_of(frame: Frame, flt: MessageFilter, *, now: int, released: Collection[
     `released` are the ids of the copies that were released for delivery; only a filter on `delivered` looks at them.
     """
     mask: pl.Series | None = None
-    for part in _parts(frame, flt, now, released):
+    for part in _numbers(frame, flt, now, released):
         mask = part if mask is None else mask & part
+    for names, terms in (
+        (("from",), flt.from_),
+        (("to",), flt.to),
+        (("subject",), flt.subject),
+        (_IDS, flt.message_id),
+        (_WORDS, flt.words),
+    ):
+        for term in terms:
+            mask = _narrowed(frame, names, term, mask)
     return mask
 
 
-def _parts(frame: Frame, flt: MessageFilter, now: int, released: Collection[int]) -> Iterator[pl.Series]:
+def _numbers(frame: Frame, flt: MessageFilter, now: int, released: Collection[int]) -> Iterator[pl.Series]:
     rows = frame.rows
     if (earliest := flt.earliest(now)) is not None:
         yield rows.get_column("stored_at") >= earliest
@@ -66,15 +76,6 @@ def _parts(frame: Frame, flt: MessageFilter, now: int, released: Collection[int]
     if flt.delivered is not None:
         mask = frame.among(released)
         yield mask if flt.delivered else ~mask
-    for names, terms in (
-        (("from",), flt.from_),
-        (("to",), flt.to),
-        (("subject",), flt.subject),
-        (_IDS, flt.message_id),
-        (_WORDS, flt.words),
-    ):
-        for term in terms:
-            yield _text_mask(frame, names, term)
 
 
 def _any_of(values: pl.Series, wanted: Sequence[int]) -> pl.Series:
@@ -84,18 +85,30 @@ def _any_of(values: pl.Series, wanted: Sequence[int]) -> pl.Series:
     return mask
 
 
-def _text_mask(frame: Frame, names: Sequence[str], term: Term) -> pl.Series:
+def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | None) -> pl.Series:
+    """What a term leaves of the mask (None: of all rows)."""
     needle = fold(term.text)
-    if not _is_text(needle):
-        return pl.repeat(term.negated, len(frame), dtype=pl.Boolean, eager=True)
+    rows = None
+    if mask is not None and (mask.sum() or 0) < _FEW * len(frame):
+        rows = mask.arg_true()
 
     def find(name: str) -> pl.Series:
-        return frame.texts[name].find(needle).gather(frame.rows.get_column(name))
+        codes = frame.rows.get_column(name)
+        if rows is not None:
+            return frame.texts[name].find_among(needle, codes.gather(rows))
+        return frame.texts[name].find(needle).gather(codes)
 
-    # Polars looks through one column with one thread, and lets other threads run meanwhile.
-    masks = list(_pool().map(find, names)) if len(names) > 1 and len(frame) > _PARALLEL else map(find, names)
-    mask = reduce(or_, masks)
-    return ~mask if term.negated else mask
+    if not _is_text(needle):
+        found = pl.repeat(False, len(frame) if rows is None else len(rows), dtype=pl.Boolean, eager=True)
+    elif len(names) > 1 and (len(frame) if rows is None else len(rows)) > _PARALLEL:
+        # Polars looks through one column with one thread, and lets other threads run meanwhile.
+        found = reduce(or_, list(_pool().map(find, names)))
+    else:
+        found = reduce(or_, map(find, names))
+    found = ~found if term.negated else found
+    if rows is not None:
+        return pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True).scatter(rows.filter(found), True)
+    return found if mask is None else mask & found
 
 
 def _is_text(needle: str) -> bool:

@@ -5,13 +5,16 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
+import re
 import threading
+from abc import ABC, abstractmethod
 from collections import OrderedDict
+from typing import Self
 
 import polars as pl
 
 _CACHED_MASKS = 24
-_NARROW_BELOW = 0.5
+_NARROW_BELOW = 0.1
 _TAIL_LIMIT = 20_000
 _GAP = 1 << 24
 
@@ -24,45 +27,45 @@ class _Lineage:
         self.ranking = threading.Lock()
         self.masks: OrderedDict[str, pl.Series] = OrderedDict()
         self.ranks: pl.Series | None = None
-        self.sorted: pl.Series | None = None
+        self.distinct: pl.Series | None = None
 
 
-class Dictionary:
-    """Texts with their searched form, append-only and immutable: row `r` has `texts[codes[r]]`.
+class Texts(ABC):
+    """Texts, append-only and immutable: row `r` of a frame has `texts[codes[r]]`. A String series without nulls.
 
-    `texts` and `search` are String series of equal length, without nulls; `search` is folded and shares its memory
-    with `texts` where folding changes nothing. A text may occur twice (after `extend`): that costs memory only.
+    A text may occur twice (after `extend`): that costs memory only. Needles are folded (`filters.fold`).
     """
 
-    def __init__(self, texts: pl.Series, search: pl.Series, lineage: _Lineage | None = None) -> None:
+    def __init__(self, texts: pl.Series, lineage: _Lineage | None) -> None:
         self.texts = texts
-        self.search = search
         self._lineage = lineage or _Lineage()
 
     @classmethod
-    def of(cls, texts: pl.Series, folded: pl.Series) -> Dictionary:
-        """From texts and their searched form, null where that is the same."""
-        if folded.null_count() == len(folded):
-            return cls(texts, texts)
-        return cls(texts, folded.zip_with(folded.is_not_null(), texts))
+    @abstractmethod
+    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
+        """From texts and their searched form, null where `parts` may leave it out."""
+
+    @abstractmethod
+    def extend(self, other: Self) -> Self:
+        """This dictionary with another's entries after its own; codes of this one stay valid."""
+
+    @abstractmethod
+    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Of these codes what `of` takes."""
+
+    @abstractmethod
+    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
+        """Boolean, for each code: whether its text contains the needle. Good for few codes."""
+
+    @abstractmethod
+    def _scan(self, needle: str, start: int) -> pl.Series:
+        """Boolean: which entries from `start` on contain the needle."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def extend(self, other: Dictionary) -> Dictionary:
-        """This dictionary with another's entries after its own; codes of this one stay valid."""
-        texts = pl.concat([self.texts, other.texts], rechunk=True)
-        if self.search is self.texts and other.search is other.texts:
-            return Dictionary(texts, texts, self._lineage)
-        return Dictionary(texts, pl.concat([self.search, other.search], rechunk=True), self._lineage)
-
-    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Texts and searched forms (null where the same) of these codes, as `of` takes them."""
-        texts, search = self.texts.gather(codes), self.search.gather(codes)
-        return texts, search.zip_with(search != texts, pl.Series([None], dtype=pl.String))
-
     def find(self, needle: str) -> pl.Series:
-        """A Boolean series: which entries contain the (folded) needle."""
+        """Boolean, by entry: which contain the needle. Remembers the latest needles."""
         lineage = self._lineage
         with lineage.lock:
             known = lineage.masks.get(needle)
@@ -74,19 +77,47 @@ class Dictionary:
         if known is not None and len(known) >= len(self):
             return known.head(len(self))
         if known is not None:
-            mask = pl.concat([known, self.search.slice(len(known)).str.contains(needle, literal=True)], rechunk=True)
+            mask = pl.concat([known, self._scan(needle, len(known))], rechunk=True)
         elif wider is not None and (wider.sum() or 0) < _NARROW_BELOW * len(self):
             candidates = wider.head(len(self)).arg_true()
-            found = candidates.filter(self.search.gather(candidates).str.contains(needle, literal=True))
+            found = candidates.filter(self.find_among(needle, candidates))
             mask = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(found, True)
         else:
-            mask = self.search.str.contains(needle, literal=True)
+            mask = self._scan(needle, 0).rechunk()
         with lineage.lock:
             lineage.masks[needle] = mask
             lineage.masks.move_to_end(needle)
             while len(lineage.masks) > _CACHED_MASKS:
                 lineage.masks.popitem(last=False)
         return mask
+
+
+class Dictionary(Texts):
+    """Texts with their searched form beside them (`search`), which shares its memory where folding changes nothing."""
+
+    def __init__(self, texts: pl.Series, search: pl.Series, lineage: _Lineage | None = None) -> None:
+        super().__init__(texts, lineage)
+        self.search = search
+
+    @classmethod
+    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
+        """From texts and their searched form, null where that is the same."""
+        if folded.null_count() == len(folded):
+            return cls(texts, texts)
+        return cls(texts, folded.zip_with(folded.is_not_null(), texts))
+
+    def extend(self, other: Self) -> Self:
+        return type(self)(_joined(self.texts, other.texts), _joined(self.search, other.search), self._lineage)
+
+    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
+        texts, search = self.texts.gather(codes), self.search.gather(codes)
+        return texts, search.zip_with(search != texts, _NOTHING)
+
+    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
+        return self.search.gather(codes).str.contains(needle, literal=True)
+
+    def _scan(self, needle: str, start: int) -> pl.Series:
+        return self.search.slice(start).str.contains(needle, literal=True)
 
     @property
     def ranked(self) -> bool:
@@ -102,14 +133,90 @@ class Dictionary:
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks = self.search.rank("dense").cast(pl.UInt64) * _GAP
-                first = pl.DataFrame({"rank": lineage.ranks, "search": self.search})
-                lineage.sorted = first.unique("rank", keep="any").sort("rank").get_column("search")
-            ranks, base = lineage.ranks, lineage.sorted
-        assert ranks is not None and base is not None
+                lineage.ranks, lineage.distinct = _rank(self.search)
+            ranks, distinct = lineage.ranks, lineage.distinct
+        assert ranks is not None and distinct is not None
         if len(ranks) >= len(self):
             return ranks.head(len(self))
-        return pl.concat([ranks, _ranks_between(base, self.search.slice(len(ranks)))], rechunk=True)
+        tail = _ranks_between(self.search.gather(distinct), self.search.slice(len(ranks)))
+        return pl.concat([ranks, tail], rechunk=True)
+
+
+class Identifiers(Texts):
+    """Texts that hardly ever repeat and are nearly all ASCII: searched without regard to case as they are.
+
+    Only those that are not ASCII have a searched form: `odd` are their codes, ascending, `odd_search` the folded texts.
+    """
+
+    def __init__(
+        self, texts: pl.Series, odd: pl.Series, odd_search: pl.Series, lineage: _Lineage | None = None
+    ) -> None:
+        super().__init__(texts, lineage)
+        self.odd = odd
+        self.odd_search = odd_search
+
+    @classmethod
+    def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
+        """From texts and their searched form, null where they are ASCII."""
+        odd = folded.is_not_null().arg_true()
+        return cls(texts, odd, folded.gather(odd))
+
+    def extend(self, other: Self) -> Self:
+        odd = pl.concat([self.odd, other.odd + len(self)], rechunk=True)
+        search = pl.concat([self.odd_search, other.odd_search], rechunk=True)
+        return type(self)(_joined(self.texts, other.texts), odd, search, self._lineage)
+
+    def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
+        if len(self.odd):
+            folded = pl.repeat(None, len(self), dtype=pl.String, eager=True).scatter(self.odd, self.odd_search)
+            return self.texts.gather(codes), folded.gather(codes)
+        return self.texts.gather(codes), pl.repeat(None, len(codes), dtype=pl.String, eager=True)
+
+    def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
+        found = _contains_ascii(self.texts.gather(codes), needle)
+        if not len(self.odd):
+            return found
+        places = self.odd.search_sorted(codes).clip(upper_bound=len(self.odd) - 1)
+        is_odd = self.odd.gather(places) == codes
+        return self.odd_search.str.contains(needle, literal=True).gather(places).zip_with(is_odd, found)
+
+    def _scan(self, needle: str, start: int) -> pl.Series:
+        mask = _contains_ascii(self.texts.slice(start), needle)
+        odd = self.odd >= start
+        if not odd.any():
+            return mask
+        found = self.odd_search.filter(odd).str.contains(needle, literal=True)
+        return mask.rechunk().scatter(self.odd.filter(odd) - start, found)
+
+
+_NOTHING = pl.Series([None], dtype=pl.String)
+
+
+def _joined(series: pl.Series, other: pl.Series) -> pl.Series:
+    """Both, in chunks of which each is at least twice as long as the next, so that appending copies little."""
+    chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
+    if not chunks:
+        return series
+    while len(chunks) > 1 and len(chunks[-2]) < 2 * len(chunks[-1]):
+        last = chunks.pop()
+        chunks[-1] = pl.concat([chunks[-1], last], rechunk=True)
+    return pl.concat(chunks, rechunk=False)
+
+
+def _contains_ascii(texts: pl.Series, needle: str) -> pl.Series:
+    if not needle.isascii():
+        return pl.repeat(False, len(texts), dtype=pl.Boolean, eager=True)
+    return texts.str.contains(f"(?i-u){re.escape(needle)}")
+
+
+def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The rank of each text (1, 2, 3, … times `_GAP`), and the positions of one text of each rank, ascending."""
+    order = search.arg_sort()
+    ordered = search.gather(order)
+    first = (ordered != ordered.shift(1)).fill_null(True)
+    dense = first.cum_sum().cast(pl.UInt64) * _GAP
+    ranks = pl.repeat(0, len(search), dtype=pl.UInt64, eager=True).scatter(order, dense)
+    return ranks, order.filter(first)
 
 
 def _ranks_between(base: pl.Series, tail: pl.Series) -> pl.Series:
@@ -119,5 +226,5 @@ def _ranks_between(base: pl.Series, tail: pl.Series) -> pl.Series:
         equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
     else:
         equal = place < 0
-    below = (place.cast(pl.UInt64)) * _GAP
+    below = place.cast(pl.UInt64) * _GAP
     return (below + _GAP).zip_with(equal, below + tail.rank("dense").cast(pl.UInt64))

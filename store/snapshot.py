@@ -50,7 +50,7 @@ class _Header(msgspec.Struct, array_like=True):
     meaning: list[str]
     store_id: bytes
     name: str
-    sections: int
+    layout: list[str]
     marks: Marks
 
 
@@ -63,7 +63,7 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
 
     Raises OSError where it cannot be written: what was there before is still there then.
     """
-    from store.catalogue_frame import MEANING
+    from store.catalogue_sections import MEANING, layout_of, sections
 
     _remove_abandoned(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
@@ -72,11 +72,10 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             name = secrets.token_hex(16)
-            sections = frame.section_count
-            header = _Header(MEANING, vault.store_id, name, sections, marks)
+            header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
             file.write(_MAGIC)
             _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
-            for number, section in enumerate(frame.sections("zstd", compact=True)):
+            for number, section in enumerate(sections(frame, "zstd", compact=True)):
                 _write_part(file, vault.seal(_section_role(name, number), section))
             file.flush()
             os.fsync(file.fileno())
@@ -89,7 +88,7 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
 
 def open_snapshot(vault: Vault, path: Path) -> tuple[Frame, Marks] | None:
     """Read the snapshot; None where there is none. Raises SnapshotError."""
-    from store.catalogue_frame import MEANING, Frame
+    from store.catalogue_sections import MEANING, frame_of
 
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -104,7 +103,7 @@ def open_snapshot(vault: Vault, path: Path) -> tuple[Frame, Marks] | None:
             header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
             if header.meaning != MEANING or header.store_id != vault.store_id:
                 raise SnapshotError("it was made by another release")
-            frame = Frame.of_sections(_sections(vault, file, header))
+            frame = frame_of(header.layout, _sections(vault, file, header))
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
         except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
@@ -121,7 +120,7 @@ def discard(path: Path) -> None:
 
 
 def _sections(vault: Vault, file: IO[bytes], header: _Header) -> Iterator[bytes]:
-    for number in range(header.sections):
+    for number in range(len(header.layout)):
         yield vault.unseal(_section_role(header.name, number), _read_part(file))
 
 

@@ -65,7 +65,7 @@ FILTERS = [
 ]
 
 
-def records(size: int, seed: int = 1) -> Iterator[tuple[bytes, CopyRecord, int]]:
+def records(size: int, seed: int = 1, start: int = START) -> Iterator[tuple[bytes, CopyRecord, int]]:
     """Synthetic copies: half of the subjects repeat in campaigns, few recipients, many senders, several scripts."""
     rnd = random.Random(seed)
     campaigns = [" ".join(rnd.choice(_WORDS) for _ in range(rnd.randint(3, 7))) for _ in range(max(10, size // 50))]
@@ -84,7 +84,7 @@ def records(size: int, seed: int = 1) -> Iterator[tuple[bytes, CopyRecord, int]]
             reason=(reason := rnd.choice(_REASONS)),
             verdicts=(reason,),
         )
-        yield b"x" * rnd.randrange(20, 400), record, START + number * 1000
+        yield b"x" * rnd.randrange(20, 400), record, start + number * 1000
 
 
 def make_store(location: str, size: int) -> None:
@@ -143,7 +143,7 @@ def measure_queries(catalogue: Catalogue) -> None:
     def select(line: str, sort: Sort = NEWEST, *, fresh: bool = True) -> None:
         frame = follower.state.frame
         if fresh:
-            frame._orders.clear()
+            frame.orders.forget()
             for words in frame.texts.values():
                 words._lineage.masks.clear()
         catalogue.select(parse(line), sort).rows(0, 50)
@@ -174,7 +174,7 @@ def measure_following(vault: Vault, catalogue: Catalogue) -> None:
     timed("refresh, nothing changed", catalogue.refresh)
 
     def put() -> None:
-        vault.put_many(records(10, seed=time.time_ns()))
+        vault.put_many(records(10, seed=time.time_ns(), start=time.time_ns() // 1_000_000))
 
     def put_and_refresh() -> float:
         put()
@@ -183,7 +183,7 @@ def measure_following(vault: Vault, catalogue: Catalogue) -> None:
         return time.perf_counter() - started
 
     say("refresh, 10 new copies", 1000 * min(put_and_refresh() for _ in range(5)), "ms")
-    doomed = vault.put_many(records(5000, seed=time.time_ns()))
+    doomed = vault.put_many(records(5000, seed=time.time_ns(), start=time.time_ns() // 1_000_000))
     while catalogue.refresh():
         pass
     vault.delete(doomed)

@@ -1,0 +1,187 @@
+"""Frames by themselves: any filter and sort over any rows equals the plain way, however the frame came about."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store import catalogue_order, catalogue_text
+from store.catalogue import NEWEST, Sort, SortKey
+from store.catalogue_frame import Frame, empty_frame
+from store.catalogue_query import day_counts, engine_counts, mask_of, rule_ids
+from store.catalogue_sections import frame_of, layout_of, sections, tightened
+from store.catalogue_selection import FrameSelection
+from store.filters import MessageFilter, Term, parse
+from store.records import Copy, CopyRecord, row_of
+from store.verdicts import Engine, Status, Verdict
+from tests.store.catalogue_model import NOW, expected, filters, moments, needles, records, sorts
+
+
+@st.composite
+def copies(draw: st.DrawFn, max_size: int = 12) -> list[Copy]:
+    ids = sorted(draw(st.sets(st.integers(1, 40), max_size=max_size)))
+    in_order = draw(st.booleans())
+    times = draw(st.lists(moments, min_size=len(ids), max_size=len(ids)))
+    return [
+        Copy(copy_id, stored_at, 0, draw(records))
+        for copy_id, stored_at in zip(ids, sorted(times) if in_order else times, strict=True)
+    ]
+
+
+def select(
+    frame: Frame, flt: MessageFilter, sort: Sort = NEWEST, released: frozenset[int] = frozenset()
+) -> FrameSelection:
+    mask = mask_of(frame, flt, now=NOW, released=released)
+    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
+    return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
+
+
+@given(copies(), filters, sorts, st.frozensets(st.integers(1, 40)))
+@settings(max_examples=300)
+def test_a_selection_is_what_the_filter_lets_through_in_order(
+    some: list[Copy], flt: MessageFilter, sort: Sort, released: frozenset[int]
+) -> None:
+    wanted = expected(some, flt, sort, released=released)
+    found = select(Frame.of(some), flt, sort, released)
+    assert found.rows(0, 100) == [row_of(copy) for copy in wanted]
+    assert found.ids() == [copy.id for copy in wanted]
+    assert (found.count, found.total) == (len(wanted), len(some))
+    for copy in some:
+        position = wanted.index(copy) if copy in wanted else None
+        assert found.position(copy.id) == position
+        assert (copy.id in found) == (position is not None)
+    assert found.among(range(-1, 45)) == {copy.id for copy in wanted}
+    assert found.position(99) is None and found.position(-1) is None and found.position(2**70) is None
+
+
+@given(copies(20), filters, sorts, st.data())
+@settings(max_examples=150)
+def test_however_a_frame_came_about_it_answers_the_same(
+    some: list[Copy], flt: MessageFilter, sort: Sort, data: st.DataObject
+) -> None:
+    share = [data.draw(st.integers(0, 3)) for _ in some]
+    frame = empty_frame()
+    for number in data.draw(st.permutations(range(4))):
+        part = Frame.of(copy for copy, owner in zip(some, share, strict=True) if owner == number)
+        if data.draw(st.booleans()):
+            part = frame_of(layout_of(part), sections(part, "uncompressed", compact=data.draw(st.booleans())))
+        frame = frame.merge(part)
+        if data.draw(st.booleans()):
+            frame.orders.prepare()
+            select(frame, flt, sort)
+    gone = data.draw(st.sets(st.integers(1, 40)))
+    frame = frame.without(gone)
+    for name in data.draw(st.lists(st.sampled_from(sorted(frame.texts)))):
+        frame = tightened(frame, name)
+    left = [copy for copy in some if copy.id not in gone]
+    assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
+
+
+@given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
+@settings(max_examples=150)
+def test_typing_on_finds_what_a_fresh_search_finds(
+    some: list[CopyRecord], typed: list[str], data: st.DataObject
+) -> None:
+    rows = [Copy(number, NOW, 0, record) for number, record in enumerate(some, 1)]
+    frame, line = Frame.of(rows[:1]), ""
+    for number, text in enumerate(typed):
+        line = line + text if data.draw(st.booleans()) else text
+        if number < len(rows) and number:
+            frame = frame.merge(Frame.of(rows[number : number + 1]))
+        flt = MessageFilter(words=(Term(line),))
+        assert select(frame, flt).ids() == select(Frame.of(rows[: len(frame)]), flt).ids()
+
+
+@given(copies(20), sorts)
+def test_sorting_few_of_many_is_sorting_many(some: list[Copy], sort: Sort) -> None:
+    flt = parse("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_order, "_FEW_ROWS", 1)
+        patch.setattr(catalogue_order, "_FEW_TEXTS", 0)
+        few = select(Frame.of(some), flt, sort).ids()
+    assert few == select(Frame.of(some), flt, sort).ids() == [copy.id for copy in expected(some, flt, sort)]
+
+
+@given(st.lists(st.lists(st.text(max_size=2), max_size=4), min_size=2, max_size=5), st.integers(0, 3))
+def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_text, "_TAIL_LIMIT", limit)
+        frame, number = empty_frame(), 0
+        for part in parts:
+            new = [Copy(number + index, 0, 0, CopyRecord(subject=text)) for index, text in enumerate(part, 1)]
+            number += len(part)
+            frame = frame.merge(Frame.of(new))
+            words = frame.texts["subject"]
+            ranks = words.ranks().to_list()
+            keys = words.search.to_list()
+            for first in range(len(keys)):
+                for second in range(len(keys)):
+                    assert (ranks[first] < ranks[second]) == (keys[first] < keys[second])
+                    assert (ranks[first] == ranks[second]) == (keys[first] == keys[second])
+
+
+def test_a_selection_stays_as_it_was() -> None:
+    frame = Frame.of([Copy(number, number, 0, CopyRecord(subject="x")) for number in range(1, 5)])
+    before = select(frame, parse("x"))
+    later = frame.merge(Frame.of([Copy(9, 9, 0, CopyRecord(subject="x"))])).without([2])
+    assert select(later, parse("x")).ids() == [9, 4, 3, 1]
+    assert before.ids() == [4, 3, 2, 1]
+    assert before.rows(-5, 2) == before.rows(0, 2)
+    assert before.rows(3, 99) == before.rows(3, 4)
+    assert before.rows(9, 12) == before.rows(2, 1) == []
+
+
+def test_what_is_deleted_is_in_no_section_and_in_no_tightened_column() -> None:
+    some = [
+        Copy(number, 0, 0, CopyRecord(subject=f"secret {number} of many", rule_id=number, rule_name=f"rule {number}"))
+        for number in (1, 2)
+    ]
+    frame = Frame.of(some).without([1])
+    written = b"".join(sections(frame, "uncompressed", compact=True))
+    assert b"secret 2" in written and b"rule 2" in written
+    assert b"secret 1" not in written and b"rule 1" not in written
+    assert tightened(frame, "subject").texts["subject"].texts.to_list() == ["secret 2 of many"]
+
+
+def test_sections_that_do_not_fit_together_are_refused() -> None:
+    frame = Frame.of([Copy(1, 0, 0, CopyRecord(subject="x"))])
+    parts = list(sections(frame, "zstd", compact=True))
+    other = list(sections(empty_frame(), "zstd", compact=True))
+    for wrong in (parts[:-1], [*other[:-1], parts[-1]], [b"x", *parts[1:]], [parts[-1], *parts[1:]], []):
+        with pytest.raises(ValueError, match="catalogue"):
+            frame_of(layout_of(frame), wrong)
+
+
+def test_comparing_ids_tells_both_sides() -> None:
+    frame = Frame.of([Copy(number, 0, 0, CopyRecord()) for number in (1, 3, 5)])
+    assert frame.missing_from([5, 2, 1]) == ([3], [2])
+    assert empty_frame().missing_from([2, 1]) == ([], [1, 2])
+    assert frame.missing_from([]) == ([1, 3, 5], [])
+
+
+def test_figures_for_the_screen() -> None:
+    day = 24 * 3_600_000
+    spam, virus = Verdict(Engine.ANTI_SPAM, Status.SPAM), Verdict(Engine.ANTI_VIRUS, Status.INFECTED)
+    frame = Frame.of(
+        [
+            Copy(1, 0, 0, CopyRecord(reason=spam, rule_id=2, rule_name="old")),
+            Copy(2, day - 1, 0, CopyRecord(reason=virus, rule_id=2, rule_name="new")),
+            Copy(3, day, 0, CopyRecord(reason=spam, rule_id=1)),
+            Copy(4, 3 * day, 0, CopyRecord()),
+        ]
+    )
+    assert engine_counts(frame) == {Engine.ANTI_SPAM: 2, Engine.ANTI_VIRUS: 1, None: 1}
+    assert rule_ids(frame) == [(0, ""), (1, ""), (2, "new")]
+    assert day_counts(frame, [0, day, 2 * day, 3 * day]) == [
+        {Engine.ANTI_SPAM: 1, Engine.ANTI_VIRUS: 1},
+        {Engine.ANTI_SPAM: 1},
+        {},
+    ]
+    assert day_counts(empty_frame(), [0, day]) == [{}]
+
+
+def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
+    for key in SortKey:
+        assert select(empty_frame(), parse("a"), Sort(key, True)).ids() == []
+        assert select(empty_frame(), parse(""), Sort(key, False)).ids() == []
