@@ -36,6 +36,8 @@ def wrap(text: str, width: int) -> list[str]:
         if len(text) <= width:
             return [text]
         return list(_wrap_ascii(text, width))
+    if len(text) <= width and cell_len(text) <= width:
+        return [text]
     return list(_wrap_cells(text, width)) or [""]
 
 

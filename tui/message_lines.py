@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
+from store.delivery.recipients import ENVELOPE, recipients_of
 from store.message_links import host_warning, read_url
 from store.sizes import format_size
 from store.verdicts import Engine, Status, Verdict
@@ -97,11 +98,10 @@ def _size(size: int) -> str:
 
 
 def _bcc(copy: Copy) -> str:
-    """Bcc as the header has it, and the envelope's recipients whom no header field names."""
-    record = copy.record
-    named = f"{record.to}\n{record.cc}\n{record.bcc}".lower()
-    hidden = [one for one in record.envelope_recipients if one.lower() not in named] if named.strip() else []
-    return ", ".join(([record.bcc] if record.bcc else []) + hidden)
+    """Bcc as the header has it, and the envelope's recipients whom neither To nor Cc names."""
+    header = copy.record.bcc
+    hidden = [one.address for one in recipients_of(copy) if one.bcc and one.source == ENVELOPE]
+    return ", ".join([header] * bool(header) + [address for address in hidden if address not in header])
 
 
 def _names(names: Sequence[str]) -> Values:

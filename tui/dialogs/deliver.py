@@ -140,10 +140,12 @@ class DeliverDialog(Dialog[DeliverChoice]):
         return tuple(dict.fromkeys(parse_addresses(text)))
 
     def _recount(self) -> None:
+        from store.delivery.addresses import same
+
         left_out = self._left_out()
-        chosen = {one.address for one in self.recipients if one.address not in left_out} if self.original else set()
+        chosen = {same(one.address) for one in self.recipients if self.original and one.address not in left_out}
         try:
-            chosen.update(self._additional())
+            chosen.update(map(same, self._additional()))
         except AddressError:
             pass
         number = len(chosen) + (self.unlisted if self.original else 0)

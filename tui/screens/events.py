@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from store.audit import Event
 
 _PAGE = 500
-_OPERATOR, _ACTION = 12, 24
+_OPERATOR, _ACTION = 12, 20
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:

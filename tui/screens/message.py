@@ -258,7 +258,10 @@ class MessageView(Widget):
             self.context.notice(reason, severity="warning")
 
     def action_neighbour(self, step: int) -> None:
-        target = self.neighbour(self.copy_id, step) if self.neighbour else None
+        if self.neighbour is None:
+            self.context.notice("Next and Previous work on a copy that was opened from the message list.")
+            return
+        target = self.neighbour(self.copy_id, step)
         if target is None:
             self.context.notice("This is the last copy." if step > 0 else "This is the first copy.")
         else:

@@ -103,7 +103,7 @@ class LineView(ScrollView, can_focus=True):
 
     def to_top(self) -> None:
         """Scroll to the first line."""
-        self.scroll_to(0, 0, animate=False)
+        self.scroll_to(0, 0, animate=False, force=True)
 
     def render_line(self, y: int) -> Strip:
         left, top = self.scroll_offset
@@ -119,25 +119,25 @@ class LineView(ScrollView, can_focus=True):
         return Strip(segments).crop_extend(left, left + width, style)
 
     def action_scroll_up(self) -> None:
-        self.scroll_relative(y=-1, animate=False)
+        self.scroll_relative(y=-1, animate=False, force=True)
 
     def action_scroll_down(self) -> None:
-        self.scroll_relative(y=1, animate=False)
+        self.scroll_relative(y=1, animate=False, force=True)
 
     def action_scroll_left(self) -> None:
-        self.scroll_relative(x=-8, animate=False)
+        self.scroll_relative(x=-8, animate=False, force=True)
 
     def action_scroll_right(self) -> None:
-        self.scroll_relative(x=8, animate=False)
+        self.scroll_relative(x=8, animate=False, force=True)
 
     def action_page_up(self) -> None:
-        self.scroll_relative(y=1 - self.size.height, animate=False)
+        self.scroll_relative(y=1 - self.size.height, animate=False, force=True)
 
     def action_page_down(self) -> None:
-        self.scroll_relative(y=self.size.height - 1, animate=False)
+        self.scroll_relative(y=self.size.height - 1, animate=False, force=True)
 
     def action_half_page(self, direction: int) -> None:
-        self.scroll_relative(y=direction * max(1, self.size.height // 2), animate=False)
+        self.scroll_relative(y=direction * max(1, self.size.height // 2), animate=False, force=True)
 
     def action_edge(self, direction: int) -> None:
-        self.scroll_to(y=0 if direction < 0 else self.max_scroll_y, animate=False)
+        self.scroll_to(y=0 if direction < 0 else self.max_scroll_y, animate=False, force=True)
