@@ -20,7 +20,7 @@ class MilterServer:
         self._max_size = max_size
         self._sessions: set[Session] = set()
         self._servers: list[asyncio.Server] = []
-        self._paths: list[Path] = []
+        self.paths: list[Path] = []
 
     @property
     def sessions(self) -> int:
@@ -54,7 +54,7 @@ class MilterServer:
             made.unlink(missing_ok=True)
             raise StoreError(f"The milter cannot listen on {path}: {error.strerror or error}.") from None
         self._servers.append(server)
-        self._paths.append(path)
+        self.paths.append(path)
 
     async def listen_tcp(self, host: str, port: int) -> int:
         """Listen on a TCP port (0: any). Returns the port. Raises StoreError."""
@@ -70,7 +70,7 @@ class MilterServer:
         """Take no new session and no new message; wait up to `grace` seconds for those that are being judged."""
         for server in self._servers:
             server.close()
-        for path in self._paths:
+        for path in self.paths:
             path.unlink(missing_ok=True)
         sessions = list(self._sessions)
         for session in sessions:
