@@ -151,19 +151,21 @@ def _shown(settings: Settings, name: str) -> str:
 
 
 def _warning(settings: Settings, key: str) -> str | None:
+    warnings = []
     if key == "max_size" and settings.max_size < RECOMMENDED_SIZE:
-        return (
+        warnings.append(
             f"A Backup maximum size below {format_size(RECOMMENDED_SIZE)} is not recommended: "
             "copies are removed again soon after they were placed."
         )
     if key in ("max_size", "notify_below") and settings.notify_below >= settings.max_size:
-        return (
-            "The free space threshold is not below the Backup maximum size, so the notification is sent at once: "
-            f"set notify_below to less than {format_size(settings.max_size)}."
+        warnings.append(
+            "The free space threshold is not below the maximum size: the notification is sent at once, and only once."
         )
     if key == "allow_infected" and settings.allow_infected:
-        return "Delivering infected and probably infected messages can pose a security threat to computers of users."
-    return None
+        warnings.append(
+            "Delivering infected and probably infected messages can pose a security threat to computers of users."
+        )
+    return " ".join(warnings) or None
 
 
 def _max_size(text: str) -> int:

@@ -101,6 +101,7 @@ def test_any_text_is_a_setting_or_a_clear_error(name: str, value: str) -> None:
 def test_less_than_100_mb_is_warned_about_and_not_refused() -> None:
     assert changed("max_size", "99 MB").max_size == 99 * MIB
     assert "below 100 MB is not recommended" in (warning("max_size", "104857599") or "")
+    assert "threshold" in (warning("max_size", "50 MB") or "")
     small = Settings(notify_below=MIB)
     assert warning("max_size", "100 MB", small) is None
 
