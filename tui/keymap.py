@@ -89,6 +89,8 @@ KEYS: tuple[Key, ...] = (
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
     Key("retry", "r", "retry", "Retry", "Send the delivery at the cursor again", _Q),
     Key("cancel-delivery", "c", "cancel_delivery", "Cancel delivery", "Cancel the delivery at the cursor", _Q),
+    Key("queue-detail-down", "J,shift+down", "detail(1)", "", "Scroll the recipients down", _Q, False),
+    Key("queue-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the recipients up", _Q, False),
     Key("queue-back", "escape,q", "to_list", "To messages list", "Back to the message list", _Q, False),
     Key("page-back", "escape,q", "to_list", "To messages list", "Back to the message list", _P, False),
     Key("tree-up", "k,up", "cursor(-1)", "", "Up", _T, False),

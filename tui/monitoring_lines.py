@@ -185,7 +185,9 @@ def _day_lines(facts: Facts, order: Sequence[Engine | None], width: int, rows: i
     note = ""
     if peak is not None and totals[peak]:
         note = f"  {sum(totals):,} in {len(shown)} days, most on {_day(shown[peak][0], facts.zone)}: {totals[peak]:,}"
-    lines: list[Line] = [(Span("Copies by day", "strong"), Span(note, "muted"))]
+    lines: list[Line] = [(Span("Copies by day", "strong"), Span(note or f"  none in the last {days} days", "muted"))]
+    if not note:
+        return lines
     for engine in order:
         values = [counts.get(engine, 0) for _, counts in shown]
         drawn = chart(values, rows, cells)

@@ -134,7 +134,9 @@ def test_an_empty_store_is_drawn():
     empty = facts(
         usage=Usage(0, 0, 7500 * MIB, 7500 * MIB, None), engines={}, days=[], forecast=Forecast(None, 0, None)
     )
-    assert "0 in all" in "\n".join(drawn(empty))
+    text = "\n".join(drawn(empty))
+    assert "0 in all" in text
+    assert "none in the last 42 days" in text
 
 
 async def test_it_follows_a_real_store(vault):

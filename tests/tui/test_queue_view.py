@@ -62,6 +62,22 @@ async def test_the_cursors_delivery_shows_every_recipient_and_reply(vault, queue
             assert words in text
 
 
+async def test_many_recipients_are_scrolled_without_leaving_the_list(vault, queue):
+    from store.delivery.queue import release
+
+    release(vault, [1], original=False, additional=[f"user{number}@corp.example" for number in range(60)])
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "user59@" not in screen_text(app)
+        await pilot.press(*["J"] * 30)
+        await settle(pilot)
+        assert "user59@" in screen_text(app)
+        await pilot.press(*["shift+up"] * 30)
+        await settle(pilot)
+        assert "60 addresses" in screen_text(app)
+
+
 async def test_it_follows_the_store_and_the_cursor_stays_on_its_delivery(vault, queue):
     app = ViewApp(vault, QueueView)
     async with app.run_test(size=(80, 30)) as pilot:

@@ -190,6 +190,10 @@ class QueueView(Widget):
         )
         self.context.shell.ask(dialog, lambda yes: self._cancel(delivery.id) if yes else None)
 
+    def action_detail(self, direction: int) -> None:
+        """Scroll the recipients, which the cursor's keys do not reach."""
+        self.detail.action_half_page(direction)
+
     def action_to_list(self) -> None:
         self.context.shell.go("backup")
 
