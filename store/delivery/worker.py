@@ -8,7 +8,6 @@ durable (`store.delivery.leases`).
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import threading
 import time
@@ -43,6 +42,7 @@ GRACE = 20.0
 class DeliveryWorker:
     """Sends what is due of one gateway's deliveries. `lease` is in ms, `poll` in seconds.
 
+    `owner` names the worker to this program only; in the store a random token stands for it.
     `problem` says why nothing is being sent, "" where nothing stands in the way.
     """
 
@@ -59,7 +59,8 @@ class DeliveryWorker:
     ) -> None:
         self._vault = vault
         self._access: Access = access or StoreAccess(vault)
-        self._owner = f"{owner}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.owner = owner
+        self._lease_owner = secrets.token_hex(8)
         self._connections = connections
         self._lease = lease
         self._poll = poll
@@ -175,7 +176,7 @@ class _Shift:
             if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
                 return 0
             claims = await self._ledger.write(
-                lambda: claim(vault, gateway, worker._owner, limit, now_ms(), worker._lease)
+                lambda: claim(vault, gateway, worker._lease_owner, limit, now_ms(), worker._lease)
             )
         except MailholdError as error:
             worker.problem = str(error)
@@ -196,7 +197,9 @@ class _Shift:
             held = list(self._held)
             if held:
                 with suppress(MailholdError):
-                    await self._ledger.write(partial(renew, self._vault, worker._owner, held, now_ms(), worker._lease))
+                    await self._ledger.write(
+                        partial(renew, self._vault, worker._lease_owner, held, now_ms(), worker._lease)
+                    )
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
         """Give back what was not begun, and wait for what was."""
@@ -314,7 +317,7 @@ class WorkerHandle:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="delivery-worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"delivery {worker.owner}", daemon=True)
         self._thread.start()
 
     @property
