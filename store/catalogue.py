@@ -32,8 +32,10 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
 #: How many of the newest copies are answered straight from the database before the catalogue is there.
 FIRST_ROWS = 200
-#: Up to so many copies are read without a child process, and are not worth a snapshot.
+#: Up to so many copies are read without a child process.
 FEW_COPIES = 3_000
+#: Up to so many copies are not worth a snapshot.
+SNAPSHOT_COPIES = 3_000
 _QUIET_SECONDS = 3.0
 _STALE_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
@@ -176,7 +178,7 @@ class Catalogue:
                 spans = self._take(follower, children.frames(), spans)
             except LoaderError:
                 pass
-        if not self._stopping.is_set():
+        if spans and not self._stopping.is_set():
             self._take(follower, load(self._vault, spans), spans)
 
     def _take(self, follower: Follower, source: Iterator[Loaded], spans: list[Span]) -> list[Span]:
@@ -318,12 +320,12 @@ class Catalogue:
             return max(0.0, min(last + _QUIET_SECONDS, first + _STALE_SECONDS) - now)
         if self._saved is None:
             return 0.0 if self._worthwhile(follower) else None
-        if follower.arrivals - self._saved[0] > max(FEW_COPIES, _SAVE_SHARE * len(follower.state.frame)):
+        if follower.arrivals - self._saved[0] > max(SNAPSHOT_COPIES, _SAVE_SHARE * len(follower.state.frame)):
             return max(0.0, self._saved_at + _SAVE_AGAIN_SECONDS - now)
         return None
 
     def _worthwhile(self, follower: Follower) -> bool:
-        return len(follower.state.frame) > FEW_COPIES
+        return len(follower.state.frame) > SNAPSHOT_COPIES
 
     def _save(self, follower: Follower) -> None:
         """Save the snapshot, or remove the one that is there if it holds deleted copies and cannot be replaced."""
@@ -357,6 +359,6 @@ class Catalogue:
         follower, self._follower = self._follower, None
         if follower is None or not follower.state.complete or self._path is None:
             return
-        new = follower.arrivals - (self._saved[0] if self._saved else -FEW_COPIES)
-        if self._deleted_at is not None or new > min(FEW_COPIES, 0.01 * len(follower.state.frame)):
+        unsaved = follower.arrivals - self._saved[0] if self._saved else len(follower.state.frame)
+        if self._deleted_at is not None or unsaved > min(SNAPSHOT_COPIES, 0.01 * len(follower.state.frame)):
             self._save(follower)
