@@ -169,10 +169,15 @@ def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[V
 
 
 def _spam_status(line: str, yes: bool) -> list[Verdict]:
-    """`Yes, score=8.1 required=5.0 tests=[A=1.2,B=6.9]`; a message under its kill level is probable spam only."""
+    """`Yes, score=8.1 required=5.0 tests=[A=1.2,B=6.9]`; a message under its kill level is probable spam only.
+
+    A score of `x` says that the message was not scanned, because it was condemned before that.
+    """
     score, kill, tests = _SCORE.search(line), _KILL.search(line), _TESTS.search(line)
     symbols = set(re.findall(r"[A-Z][A-Z0-9_]+", (tests[1] or tests[2] or "") if tests else ""))
     detail = f"score {score[1]}" if score else ""
+    if re.search(r"\bscore=x\b", line):
+        return [Verdict(Engine.ANTI_SPAM, Status.NOT_SCANNED, "")]
     if re.search(r"\bBLACKLISTED\b", line):
         return [Verdict(Engine.ANTI_SPAM, Status.BLACKLISTED, detail)]
     if not yes or re.search(r"\bWHITELISTED\b", line):

@@ -37,6 +37,7 @@ def found(header: str) -> list[tuple[Engine, Status]]:
         ("X-Spam-Status: Yes,\n score=9\n tag=2\n tag2=6\n kill=6\n WHITELISTED\n tests=[]\n", [CLEAN]),
         ("X-Spam-Status: Yes, score=105 required=5 tests=USER_IN_BLOCKLIST,BAYES_50 autolearn=no\n", [LISTED]),
         ("X-Spam-Status: No, score=-2.6 required=3.0 tests=BAYES_00\n\tautolearn=ham\n", [CLEAN]),
+        ("X-Spam-Status: No, score=x tag=2 tag2=5 kill=6.9 tests=[]\n", [(Engine.ANTI_SPAM, Status.NOT_SCANNED)]),
         ("X-Spam-Status: unknown words\n", []),
         ("X-Spam-Level: ****\n", [CLEAN]),
         ("X-Spam-Level: *****\n", [PROBABLE]),
