@@ -105,6 +105,18 @@ async def test_warnings_do_not_stop():
         assert app.answer == Settings(max_size=99 * MIB, notify_below=0)
 
 
+async def test_the_threshold_is_judged_beside_the_maximum_as_it_is_entered():
+    app = DialogApp(BackupSettingsDialog(Settings()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one("#max_size", Field).value = "400 MB"
+        await pilot.pause()
+        assert says(app, "max_size") == ""
+        assert "not below the maximum" in says(app, "notify_below").replace("\n", " ")
+        app.screen.query_one("#notify_below", Field).value = "40 MB"
+        await pilot.pause()
+        assert says(app, "notify_below") == ""
+
+
 async def test_the_relays_password_is_not_drawn():
     app = DialogApp(BackupSettingsDialog(FULL))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -192,7 +192,12 @@ async def test_buttons_stay_in_sight(size):
 
 
 async def test_save_answers_the_folder(tmp_path: Path):
-    assert await answer(SaveDialog(1, folder=tmp_path), "enter") == tmp_path
+    app = DialogApp(SaveDialog(1, folder=tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert app.answer == tmp_path
     assert await answer(SaveDialog(1, folder=tmp_path), "escape") is None
 
 
@@ -204,6 +209,7 @@ async def test_save_refuses_what_is_no_folder(tmp_path: Path, what: str):
         await pilot.pause()
         app.screen.query_one("#folder").value = str(tmp_path / what) if what else ""
         await pilot.press("enter")
+        await app.workers.wait_for_complete()
         assert app.answer is NOTHING
         assert text_of(app, "#dialog-error")
 

@@ -14,6 +14,7 @@ from tui.dialogs.delete import DeleteDialog
 from tui.dialogs.deliver import DeliverDialog
 from tui.dialogs.passphrase import PassphraseDialog
 from tui.dialogs.save import SaveDialog
+from tui.theme import SIXTEEN
 
 RECIPIENTS = [
     FakeRecipient("ap@corp.example"),
@@ -62,7 +63,29 @@ DIALOGS = {
 }
 
 
+def pressing(keys: list[str]):
+    async def run(pilot):
+        await pilot.press(*keys)
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+
+    return run
+
+
 @pytest.mark.parametrize("name", DIALOGS)
 def test_dialog(snap_compare, name):
     dialog, keys = DIALOGS[name]
-    assert snap_compare(DialogApp(dialog()), press=keys, terminal_size=(80, 24))
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("name", ["deliver_left_out", "delete_many", "settings_warnings"])
+def test_dialog_without_colour(snap_compare, monkeypatch, name):
+    monkeypatch.setenv("NO_COLOR", "1")
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("name", ["deliver_left_out", "settings"])
+def test_dialog_in_sixteen_colours(snap_compare, name):
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog(), SIXTEEN.name), run_before=pressing(keys), terminal_size=(80, 24))

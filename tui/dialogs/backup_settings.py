@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import msgspec
 from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -111,10 +112,21 @@ class BackupSettingsDialog(Dialog["Settings"]):
             warnings.append(f"Backup holds more: the oldest copies go until {excess} are freed.")
         return parsed, " ".join(warnings)
 
+    def _beside(self, name: str) -> Settings:
+        """The settings to judge the field `name` beside: what the two sizes have against each other is the threshold's."""
+        if name == "max_size":
+            return msgspec.structs.replace(self.settings, notify_below=0)
+        if name == "notify_below":
+            try:
+                return self._parse(self.settings, "max_size")[0]
+            except SettingError:
+                pass
+        return self.settings
+
     def _judge(self, name: str, *, quiet: bool = False) -> bool:
         """Say under the field what is wrong with it; False where it cannot be used. `quiet` keeps errors back."""
         try:
-            _, warning = self._parse(self.settings, name)
+            _, warning = self._parse(self._beside(name), name)
         except SettingError as error:
             self._say(name, "" if quiet else str(error), "-error")
             return False
@@ -143,6 +155,8 @@ class BackupSettingsDialog(Dialog["Settings"]):
         event.stop()
         self.complain("")
         self._judge(event.input.id or "", quiet=True)
+        if event.input.id == "max_size":
+            self._judge("notify_below", quiet=True)
 
     def on_input_blurred(self, event: Input.Blurred) -> None:
         event.stop()

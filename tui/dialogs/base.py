@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Input, Static
 
+from tui.safe import safe
 from tui.widgets.controls import PushButton
 
 Answer = TypeVar("Answer")
@@ -109,7 +110,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     def complain(self, text: str, focus: str = "") -> None:
         """Show `text` above the buttons as what stands in the way ("" clears it), and focus the control to mend."""
         error = self.query_one("#dialog-error", Static)
-        error.update(text)
+        error.update(safe(text))
         error.display = bool(text)
         self.call_after_refresh(self._bound_body)
         if focus:

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.dialogs.base import Dialog
+from tui.safe import safe
 from tui.widgets.controls import Field, PushButton
 
 
@@ -29,7 +30,7 @@ class PassphraseDialog(Dialog[str]):
         self.error = error
 
     def body(self) -> Iterable[Widget]:
-        yield Static(self.location, markup=False, classes="note")
+        yield Static(safe(self.location), markup=False, classes="note")
         yield Static("Passphrase", markup=False, classes="gap")
         yield Field(id="passphrase", password=True)
 

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from store.errors import SaveError
 from tui.dialogs.base import Dialog
+from tui.tasks import run_in_thread
 from tui.widgets.controls import Field, PushButton
 from tui.words import copies, counted
 
@@ -26,17 +27,18 @@ class FolderSuggester(Suggester):
         head, _, part = value.rpartition("/")
         if not head and not value.startswith("/"):
             return None
-        try:
-            with os.scandir(Path(head or "/").expanduser()) as entries:
-                names = sorted(
-                    entry.name
-                    for entry in entries
-                    if entry.name.startswith(part) and entry.is_dir() and entry.name.isprintable()
-                )
-        except OSError:
-            return None
-        names = [name for name in names if part or not name.startswith(".")]
+        names = await run_in_thread(lambda: _folders(head or "/", part), name="folder suggestion")
         return f"{head}/{names[0]}" if names else None
+
+
+def _folders(folder: str, part: str) -> list[str]:
+    """The folders in `folder` whose names begin with `part`, sorted; hidden ones only where `part` begins so."""
+    try:
+        with os.scandir(Path(folder).expanduser()) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(part) and entry.is_dir()]
+    except (OSError, RuntimeError, ValueError):
+        return []
+    return sorted(name for name in names if name.isprintable() and (part or not name.startswith(".")))
 
 
 def writable_folder(text: str) -> Path:
@@ -101,8 +103,12 @@ class SaveDialog(Dialog[Path]):
         yield PushButton("Cancel", mnemonic="c", id="cancel")
 
     def accept(self) -> None:
+        self.run_worker(self._accept(), exclusive=True)
+
+    async def _accept(self) -> None:
+        text = self.query_one("#folder", Field).value
         try:
-            folder = writable_folder(self.query_one("#folder", Field).value)
+            folder = await run_in_thread(lambda: writable_folder(text), name="folder check")
         except SaveError as error:
             self.complain(str(error), "#folder")
         else:
