@@ -113,7 +113,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
-        """The settings to judge the field `name` beside: what the two sizes have against each other is the threshold's."""
+        """The settings to judge a field beside. What the two sizes have against each other is said at the threshold."""
         if name == "max_size":
             return msgspec.structs.replace(self.settings, notify_below=0)
         if name == "notify_below":
