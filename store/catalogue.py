@@ -122,6 +122,13 @@ class Catalogue:
         return StoreError(f"The catalogue of copies cannot be made ({self._problem}): free some memory and try again.")
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            if not self._vault.db.is_closed():
+                self._vault.db.close()
+
+    def _work(self) -> None:
         while not self._stopping.is_set():
             try:
                 if not self.complete:

@@ -96,9 +96,12 @@ def open_snapshot(vault: Vault, path: Path) -> tuple[Frame, Marks] | None:
         return None
     except OSError as error:
         raise SnapshotError(str(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SnapshotError("it is not a file")
     with os.fdopen(descriptor, "rb") as file:
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode) or file.read(len(_MAGIC)) != _MAGIC:
+            if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
             header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
             if header.meaning != MEANING or header.store_id != vault.store_id:
