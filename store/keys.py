@@ -221,6 +221,8 @@ def wrap_seed(kind: str, secret: bytes, seed: bytes, store_id: bytes) -> Slot:
 
 def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytes | None:
     """The seed, or None where `secret` is not this slot's. `TamperedError` names `what` where the slot is damaged."""
+    if len(slot.salt) != SALT_SIZE:
+        raise TamperedError(what, "its salt is not as long as a salt is")
     if slot.kind == PASSPHRASE:
         limits = zip(slot.cost, (8 * slot.cost.lanes, 1, 1), ARGON2_LIMIT, strict=True)
         if any(not low <= value <= high for value, low, high in limits):

@@ -162,9 +162,9 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             )
             enrolled.signature = authority.sign(gateway_statement(keys.store_id, enrolled))
             enrolled.save(force_insert=True)
-        vault = Vault(location, db, models, keys)
-        for kind, secret in secrets:
-            _insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
+            vault = Vault(location, db, models, keys)
+            for kind, secret in secrets:
+                _insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
         if isinstance(db, SqliteDatabase):
             db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return vault
