@@ -108,7 +108,8 @@ class Children:
         count = (
             min(_CHILDREN, os.cpu_count() or 1) if sum(span.until - span.after for span in spans) > _CHILD_IDS else 1
         )
-        self._answers: queue.SimpleQueue[Loaded | None] = queue.SimpleQueue()
+        self._spans = spans
+        self._answers: queue.SimpleQueue[Loaded | int] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(count):
@@ -118,19 +119,27 @@ class Children:
             raise LoaderError(str(error)) from error
 
     def frames(self) -> Iterator[Loaded]:
-        """Their frames, as they come. What a child that failed should have read is not among them."""
-        for process in self._processes:
-            threading.Thread(target=self._read, args=(process,), name="catalogue-reader", daemon=True).start()
-        running = len(self._processes)
-        while running:
-            if (loaded := self._answers.get()) is None:
-                running -= 1
-            else:
-                yield loaded
+        """Their frames in the order of the spans. What a child that failed should have read is not among them."""
+        count = len(self._processes)
+        for number in range(count):
+            threading.Thread(target=self._read, args=(number,), name="catalogue-reader", daemon=True).start()
+        early: dict[Span, Loaded] = {}
+        running = set(range(count))
+        for place, span in enumerate(self._spans):
+            while span not in early and place % count in running:
+                answer = self._answers.get()
+                if isinstance(answer, int):
+                    running.discard(answer)
+                else:
+                    early[answer.span] = answer
+            if span in early:
+                yield early.pop(span)
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
+    def _read(self, number: int) -> None:
+        """Put what a child answers in the queue, and its number when it is done."""
         from store.catalogue_sections import frame_of
 
+        process = self._processes[number]
         pipe = process.stdout
         assert pipe is not None
         try:
@@ -142,7 +151,7 @@ class Children:
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # Its spans are read again, here.
         finally:
-            self._answers.put(None)
+            self._answers.put(number)
             process.kill()
             process.wait()
 
