@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from peewee import fn
+
 from store.database import as_bytes, run, sound
 from store.deleting import OPERATOR_ROLE, verified_runs
 from store.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
@@ -52,9 +54,10 @@ def check(
 
 @dataclass
 class _Epoch:
-    """What is known of one epoch: the steps it served, and the step it ended before (None while it is open)."""
+    """What is known of one epoch: the steps below `end` must be accounted for; they are when it was `closed`."""
 
-    end: int | None
+    closed: bool = False
+    end: int = 0
     steps: bytearray = field(default_factory=lambda: bytearray(EPOCH_STEPS))
 
 
@@ -71,13 +74,16 @@ class _Check:
         self._progress = progress
         self._cancelled = cancelled
         self._epochs: dict[int, _Epoch] = {}
+        self._buried_before = 0
         self._result = CheckResult()
 
     def run(self) -> CheckResult:
         self._foundations()
-        # The order matters while others write: what is deleted after its row was seen is found among the tombstones.
+        # The order matters while others write. What was served or buried before these lines has an id that the copies
+        # below reach; what is deleted after its row was seen is found among the tombstones.
+        self._buried_before = self._newest(self._models.Tombstone)
         self._read_epochs()
-        self._copies()
+        self._copies(self._newest(self._models.Message))
         if not self._result.cancelled:
             self._tombstones()
             self._steps()
@@ -112,6 +118,10 @@ class _Check:
             if row is not None:
                 yield name, row
 
+    def _newest(self, model: Any) -> int:
+        with self._vault.reading():
+            return int(model.select(fn.MAX(model.id)).scalar() or 0)
+
     def _foundations(self) -> None:
         keys = self._vault.keys
         authority = keys.authority_verifier()
@@ -134,7 +144,7 @@ class _Check:
         before: dict[int, tuple[int, bytes | None]] = {}
         for name, row in self._rows(self._models.Epoch, "epoch"):
             with self._reporting(name):
-                self._epochs[row.id] = _Epoch(None)
+                self._epochs[row.id] = _Epoch()
                 number, previous = before.get(row.gateway_id, (0, FIRST_PREVIOUS))
                 before[row.gateway_id] = (row.number, None)
                 chains = self._reader.read(row)
@@ -154,13 +164,15 @@ class _Check:
         verify(signer, as_bytes(row.closing_signature), closing.data(), name)
         if not 0 <= row.count <= EPOCH_STEPS or chains.head(row.count) != closing.chain_head:
             raise TamperedError(name, "its chain does not end where its closing says")
-        self._epochs[row.id].end = row.count
+        self._epochs[row.id] = _Epoch(closed=True, end=row.count)
 
-    def _copies(self) -> None:
+    def _copies(self, until: int) -> None:
         with self._vault.reading():
             total, after = self._models.Message.select().count(), 0
         while rows := self._vault.rows(after, _ROWS):
             for row in rows:
+                if row[0] > until:
+                    return
                 if self._cancelled is not None and self._cancelled():
                     self._result.cancelled = True
                     return
@@ -181,14 +193,19 @@ class _Check:
         except CopyMissing:
             pass  # Deleted a moment ago.
 
-    def _mark(self, epoch_id: int, step: int, state: int) -> int | None:
-        """Note what became of a step; returns what was noted before, None where no such step can be."""
+    def _mark(self, epoch_id: int, step: int, state: int, *, judged: bool = True) -> int | None:
+        """Note what became of a step; returns what was noted before, None where no such step can be.
+
+        Once a step of an open epoch is `judged`, all those before it must be accounted for as well.
+        """
         epoch = self._epochs.get(epoch_id)
         if epoch is None and self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id) is not None:
-            epoch = self._epochs[epoch_id] = _Epoch(None)
+            epoch = self._epochs[epoch_id] = _Epoch()
         if epoch is None or not isinstance(step, int) or not 0 <= step < EPOCH_STEPS:
             return None
         before, epoch.steps[step] = epoch.steps[step], state
+        if judged and not epoch.closed:
+            epoch.end = max(epoch.end, step + 1)
         return before
 
     def _tombstones(self) -> None:
@@ -197,9 +214,10 @@ class _Check:
                 runs = verified_runs(self._vault, row)
                 if row.sealed_operator is not None:
                     self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
+                judged = row.id <= self._buried_before
                 for run_ in runs:
                     for offset in range(run_.length):
-                        if self._mark(run_.epoch_id, run_.step + offset, _BURIED) == _PRESENT:
+                        if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) == _PRESENT:
                             self._resurrected(run_.copy_id + offset)
 
     def _resurrected(self, copy_id: int) -> None:
@@ -212,11 +230,9 @@ class _Check:
     def _steps(self) -> None:
         """Every step that an epoch served is a copy or has a tombstone."""
         for epoch_id, epoch in self._epochs.items():
-            used = len(epoch.steps.rstrip(b"\0"))
-            end = used if epoch.end is None else epoch.end
-            if used > end:
-                self._broken(f"epoch {epoch_id}", f"it was closed after {end} copies, and there is one beyond that")
-            missing = [step for step in range(end) if epoch.steps[step] == _ABSENT]
+            if epoch.closed and any(epoch.steps[epoch.end :]):
+                self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, and has one beyond that")
+            missing = [step for step in range(epoch.end) if epoch.steps[step] == _ABSENT]
             if missing:
                 why = f"copies are missing without a tombstone, at {_ranges(missing)}"
                 self._broken(f"epoch {epoch_id}", why)
