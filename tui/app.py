@@ -97,6 +97,7 @@ class MailholdApp(App[None]):
         self._threads = Background(self._hand)
         self._follower = Follower(vault, catalogue)
         self._poll_failed = False
+        self._followed = False
         self._worker: Any = None
         self.main = MainScreen(self.context, self.keys, self.tasks)
 
@@ -132,7 +133,7 @@ class MailholdApp(App[None]):
             self.show_notice(explain(error), severity="error")
 
     def _take_facts(self, facts: Facts | None) -> None:
-        self._poll_failed = False
+        self._poll_failed, self._followed = False, True
         if facts is not None:
             self.main.take_facts(facts)
             self._run_worker_if_wanted(facts)
@@ -194,8 +195,8 @@ class MailholdApp(App[None]):
         self.main.tasks_changed()
 
     def idle(self) -> bool:
-        """True while no thread works for the console; tests wait for it."""
-        return not self._threads.busy() and not self.tasks.running
+        """True while the store was looked at and no thread works for the console; tests wait for it."""
+        return self._followed and not self._threads.busy() and not self.tasks.running
 
     def _fatal_error(self) -> None:
         """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""

@@ -153,6 +153,11 @@ class BackupView(Widget):
             if frozen is not None and fuller is not None:
                 self.list.marks.refreeze(frozen, fuller)
             keep, self._fresh = not self._fresh, False
+            self.list.empty_text = (
+                "There is no message copy in Backup."
+                if flt.is_empty
+                else "No message copy matches the filter. Esc clears it."
+            )
             self.list.show(pages, keep=keep)
             self._show_counts()
 
@@ -207,7 +212,7 @@ class BackupView(Widget):
             return
         result = self.list.pages.result
         total = f"{result.total:,}"
-        wide = self.size.width >= 76
+        wide = self.size.width >= 66
         if self.filter.is_empty:
             shown = f"{total} {'copy' if result.total == 1 else 'copies'}"
         else:

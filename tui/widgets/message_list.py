@@ -90,6 +90,7 @@ class MessageList(ScrollView, can_focus=True):
         self.pages: Pages | None = None
         self.cursor_id: int | None = None
         self.range_start: int | None = None
+        self.empty_text = ""
         self.columns: list[Column] = []
         self._width = 0
         self._pool = ThreadPoolExecutor(1, "message-list")
@@ -337,10 +338,10 @@ class MessageList(ScrollView, can_focus=True):
 
     def _style(self, name: str, state: str) -> Style:
         if (name, state) not in self._styles:
-            style = self.get_component_rich_style(f"message-list--{name}")
-            if state:
-                style += self.get_component_rich_style(f"message-list--{state}", partial=True)
-            self._styles[name, state] = style
+            over = self.get_component_rich_style(f"message-list--{state}", partial=True) if state else Style.null()
+            # Reverse video over many colours is a patchwork: there the row is drawn in the text's.
+            base = "text" if over.reverse else name
+            self._styles[name, state] = self.get_component_rich_style(f"message-list--{base}") + over
         return self._styles[name, state]
 
     def _in_range(self, index: int) -> bool:
@@ -357,6 +358,8 @@ class MessageList(ScrollView, can_focus=True):
         index = y + round(self.scroll_y)
         state = "" if index != self.cursor else "cursor-focus" if self.has_focus else "cursor"
         if self.pages is None or index >= self.count:
+            if self.pages is not None and not self.count and y == 1:
+                return Strip([Segment(fit(f"  {self.empty_text}", width), self._style("muted", ""))], width)
             return Strip.blank(width, self._style("text", ""))
         row = self.pages.row(index)
         if row is None:

@@ -1,0 +1,91 @@
+"""The console in a real pseudo-terminal, as a user's terminal sees it: a process of its own, and a pyte screen."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+
+import pyte
+
+_RUN = """
+import sys
+from pathlib import Path
+from store.opening import Unlock, open_store
+from tui.app import MailholdApp
+vault = open_store(sys.argv[1], Unlock.key_file(Path(sys.argv[2])))
+app = MailholdApp(vault, operator="ada", host="mx1.example.org")
+app.run()
+vault.close()
+sys.exit(app.return_code)
+"""
+
+
+class Terminal:
+    """A console in a terminal of `columns` by `lines`. `screen` is what it shows, `raw` all bytes it received."""
+
+    def __init__(self, store: Path, key_file: Path, *, columns: int = 80, lines: int = 24) -> None:
+        self.screen = pyte.Screen(columns, lines)
+        self.raw = b""
+        self._stream = pyte.ByteStream(self.screen)
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", MAILHOLD_KEYS="/nowhere")
+            os.execv(sys.executable, [sys.executable, "-c", _RUN, str(store), str(key_file)])
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def read(self, quiet: float = 0.4) -> bytes:
+        """What comes until nothing comes for `quiet` seconds."""
+        got = b""
+        while select.select([self._fd], [], [], quiet)[0]:
+            try:
+                part = os.read(self._fd, 1 << 16)
+            except OSError:
+                break
+            if not part:
+                break
+            got += part
+            self._stream.feed(part)
+        self.raw += got
+        return got
+
+    def press(self, keys: bytes) -> bytes:
+        """Type, and answer what the console sends for it."""
+        os.write(self._fd, keys)
+        return self.read()
+
+    def wait_for(self, text: str, seconds: float = 30) -> None:
+        """Read until the screen shows a text."""
+        end = time.monotonic() + seconds
+        while text not in self.text():
+            if time.monotonic() > end:
+                raise AssertionError(f"{text!r} is not on the screen:\n{self.text()}")
+            self.read(0.1)
+        self.read()
+
+    def text(self) -> str:
+        """What the screen shows."""
+        return "\n".join(self.screen.display)
+
+    def leave(self) -> int:
+        """Quit by the key, and answer the exit code."""
+        os.write(self._fd, b"\x11")
+        self.read(1.0)
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status)
+
+    def close(self) -> None:
+        """End the process if it still runs."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._fd)
