@@ -86,7 +86,7 @@ def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
     if stat.S_ISREG(status.st_mode):
         return Found(path, status.st_size, single)
     kind = next((words for test, words in _KINDS if test(status.st_mode)), "no regular file")
-    return Found(path, problem=f"{kind}: only regular files are read. Give the message's file itself.")
+    return Found(path, problem=f"It is {kind}: only regular files are read. Give the message's file itself.")
 
 
 def open_regular(path: Path) -> int:

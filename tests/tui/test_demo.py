@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import select
+import signal
 import smtplib
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,3 +152,30 @@ def test_a_console_that_fails_leaves_no_store_and_no_key(monkeypatch: pytest.Mon
     with pytest.raises(RuntimeError):
         in_the_demo(monkeypatch, tmp_path, fail)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_clears_up(tmp_path: Path, number: signal.Signals) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tui.cli", "demo", "--messages", "3"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        seen = bytearray()
+        deadline = time.monotonic() + 60
+        while b"3 copies" not in seen and time.monotonic() < deadline:
+            if select.select([ours], [], [], 1)[0]:
+                seen += os.read(ours, 65536)
+        assert b"3 copies" in seen
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                with contextlib.suppress(OSError):
+                    os.read(ours, 65536)
+        assert process.wait(10) == 128 + number
+    os.close(ours)
+    left = [entry.name for folder in tmp_path.iterdir() for entry in folder.iterdir()]
+    assert set(left) <= {"received"}

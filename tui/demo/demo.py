@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -92,6 +94,11 @@ def fill_demo(
 
 def run_demo(messages: int) -> int:
     """Compose, open the console, and say at the end where the mail lies that was delivered. Returns its exit code."""
+    with _ends_cleanly():
+        return _run(messages)
+
+
+def _run(messages: int) -> int:
     from tui.app import MailholdApp
     from tui.commands.common import Progress as Bar
 
@@ -114,6 +121,21 @@ def run_demo(messages: int) -> int:
     finally:
         receiver.stop()
         _clear(folder, keep=receiver.maildir)
+
+
+@contextmanager
+def _ends_cleanly() -> Iterator[None]:
+    """A terminal that goes away and a request to end leave the demo by its regular way out, which clears up."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say_farewell(receiver: Receiver, before: int) -> None:
