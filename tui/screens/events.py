@@ -83,6 +83,7 @@ class EventsView(Widget):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
+        self._ready = False
         self.events: list[Event] = []
         self._ended = False
         self._reading = False
@@ -93,12 +94,15 @@ class EventsView(Widget):
         yield LineView(id="events-lines")
 
     def on_mount(self) -> None:
+        self._ready = True
         self.lines = self.query_one(LineView)
         self.watch(self.lines, "scroll_y", self._scrolled, init=False)
         self.refresh_data()
 
     def refresh_data(self) -> None:
         """Put the events that are new before those that are shown."""
+        if not self._ready:
+            return
         vault, newest = self.context.vault, self.events[0].id if self.events else 0
 
         def read() -> list[Event]:

@@ -27,17 +27,21 @@ class MonitoringView(Widget):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
+        self._ready = False
         self._facts: Facts | None = None
 
     def compose(self) -> ComposeResult:
         yield LineView(id="monitoring-lines")
 
     def on_mount(self) -> None:
+        self._ready = True
         self.lines = self.query_one(LineView)
         self.refresh_data()
 
     def refresh_data(self) -> None:
         """Take up what changed in the store."""
+        if not self._ready:
+            return
         context = self.context
         now, settings = context.clock(), context.settings
 

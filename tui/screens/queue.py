@@ -52,6 +52,7 @@ class QueueView(Widget):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
+        self._ready = False
         self.deliveries: list[Delivery] = []
         self._subjects: dict[int, str] = {}
 
@@ -63,6 +64,7 @@ class QueueView(Widget):
         yield LineView(id="queue-detail")
 
     def on_mount(self) -> None:
+        self._ready = True
         self.list = self.query_one(PickList)
         self.detail = self.query_one("#queue-detail", LineView)
         self.set_interval(_TICK, self._tick)
@@ -70,6 +72,8 @@ class QueueView(Widget):
 
     def refresh_data(self) -> None:
         """Take up what changed in the queue; the cursor stays on its delivery."""
+        if not self._ready:
+            return
         vault = self.context.vault
 
         def read() -> _Read:

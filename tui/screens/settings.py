@@ -65,6 +65,7 @@ class SettingsView(Widget):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
+        self._ready = False
         self._shown: Settings | None = None
 
     def compose(self) -> ComposeResult:
@@ -75,10 +76,13 @@ class SettingsView(Widget):
         yield lines
 
     def on_mount(self) -> None:
+        self._ready = True
         self.refresh_data()
 
     def refresh_data(self) -> None:
         """Show the settings that the console holds now."""
+        if not self._ready:
+            return
         settings = self.context.settings
         if settings != self._shown:
             self._shown = settings
