@@ -247,20 +247,30 @@ def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
     return notes
 
 
-#: Types that say nothing of what is inside: they contradict no content.
-_VAGUE = frozenset({"", "application/octet-stream", "application/x-download", "application/force-download"})
+#: Types that say nothing of what is inside, or that there is nothing: they contradict no other.
+_VAGUE = frozenset(
+    {"", "application/octet-stream", "application/x-download", "application/force-download", "application/x-empty"}
+)
+#: Parts of type names that stand for the same kind of content as others of their line.
+_KINDS = (
+    ("zip", "vnd.openxmlformats", "vnd.oasis", "java-archive"),
+    ("gzip", "gtar", "x-tgz"),
+    ("message/", "rfc822"),
+    ("pkcs7",),
+    ("jpeg", "jpg"),
+)
 
 
 def _types_agree(declared: str, detected: str) -> bool:
     declared, detected = declared.lower(), detected.lower()
-    if declared == detected or declared in _VAGUE or detected in _VAGUE:
+    if declared in _VAGUE or detected in _VAGUE:
         return True
     if detected.startswith("text/") and not declared.startswith(("image/", "audio/", "video/", "application/pdf")):
         return True
-    family = {"zip": "zip", "vnd.openxmlformats": "zip", "vnd.oasis": "zip", "java-archive": "zip"}
-    names = [next((group for part, group in family.items() if part in one), one) for one in (declared, detected)]
     bare = [one.split("/")[-1].removeprefix("x-") for one in (declared, detected)]
-    return names[0] == names[1] or bare[0] == bare[1]
+    return bare[0] == bare[1] or any(
+        any(part in declared for part in parts) and any(part in detected for part in parts) for parts in _KINDS
+    )
 
 
 def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:

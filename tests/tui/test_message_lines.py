@@ -269,6 +269,10 @@ def test_links_show_text_against_the_real_target_defanged():
         ("application/pdf", "application/pdf", False),
         ("application/octet-stream", "application/zip", False),
         ("text/csv", "text/plain", False),
+        ("text/plain", "application/x-empty", False),
+        ("application/pkcs7-signature", "application/pkcs7-mime", False),
+        ("message/delivery-status", "message/rfc822", False),
+        ("image/jpeg", "image/png", True),
         ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "application/zip", False),
     ],
 )
