@@ -253,7 +253,7 @@ _VAGUE = frozenset(
 )
 #: Parts of type names that stand for the same kind of content as others of their line.
 _KINDS = (
-    ("zip", "vnd.openxmlformats", "vnd.oasis", "java-archive"),
+    ("/zip", "x-zip", "vnd.openxmlformats", "vnd.oasis", "java-archive"),
     ("gzip", "gtar", "x-tgz"),
     ("message/", "rfc822"),
     ("pkcs7",),
