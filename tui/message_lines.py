@@ -31,6 +31,9 @@ _WIDE_LABELS, _NARROW_LABELS = 34, 21
 _NO_STATUS = frozenset({Status.CLEAN, Status.NOT_SCANNED})
 _DOMAIN = re.compile(r"@([^\s<>,;:\"'()\[\]@]{1,255})")
 
+#: Text is wrapped at this many cells at most, however wide the view.
+_READABLE = 100
+
 Values = list[tuple[str, str]]
 
 
@@ -149,6 +152,7 @@ def domain_warnings(text: str, limit: int = 10) -> list[str]:
 
 def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
     """The message's text, wrapped; quoted lines are read second, and text that a reader would not see is marked."""
+    width = min(width, _READABLE)
     lines = list(_problem_lines(parsed, width))
     if not parsed.text.strip():
         lines.append((Span("The message has no text.", "muted"),))

@@ -79,8 +79,10 @@ def monitoring_lines(facts: Facts, width: int, height: int) -> list[Line]:
     space = _space_lines(facts, width)
     engines = _engine_lines(facts, order, width)
     room = height - len(space) - len(engines) - 4
-    rows = max(1, min(4, room // len(order)))
-    return [*space, EMPTY, *engines, EMPTY, *_day_lines(facts, order, width, rows)]
+    each = room // len(order)
+    apart = each >= 3
+    rows = max(1, min(4, each - apart))
+    return [*space, EMPTY, *engines, EMPTY, *_day_lines(facts, order, width, rows, apart)]
 
 
 def _order(counts: Mapping[Engine | None, int]) -> list[Engine | None]:
@@ -175,7 +177,7 @@ def _engine_lines(facts: Facts, order: Sequence[Engine | None], width: int) -> l
     return lines
 
 
-def _day_lines(facts: Facts, order: Sequence[Engine | None], width: int, rows: int) -> list[Line]:
+def _day_lines(facts: Facts, order: Sequence[Engine | None], width: int, rows: int, apart: bool) -> list[Line]:
     room = max(7, width - _LABEL - _NUMBERS)
     days = next((days for days in DAYS if days <= room), 7)
     cells = max(1, min(3, room // days))
@@ -192,6 +194,8 @@ def _day_lines(facts: Facts, order: Sequence[Engine | None], width: int, rows: i
         values = [counts.get(engine, 0) for _, counts in shown]
         drawn = chart(values, rows, cells)
         numbers = f"{sum(values):>{10 + room - len(drawn[-1])},}"
+        if apart:
+            lines.append(EMPTY)
         for row, text in enumerate(drawn):
             last = row == rows - 1
             lines.append(
