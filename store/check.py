@@ -209,16 +209,25 @@ class _Check:
         return before
 
     def _tombstones(self) -> None:
-        for name, row in self._rows(self._models.Tombstone, "tombstone"):
-            with self._reporting(name):
-                runs = verified_runs(self._vault, row)
-                if row.sealed_operator is not None:
-                    self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
-                judged = row.id <= self._buried_before
-                for run_ in runs:
-                    for offset in range(run_.length):
-                        if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) == _PRESENT:
-                            self._resurrected(run_.copy_id + offset)
+        table, newest = self._models.Tombstone, 0
+        for name, row in self._rows(table, "tombstone"):
+            newest = row.id
+            self._tombstone(name, row)
+        # Rotation puts the newest one's runs into the next and takes it away: one statement sees one or the other.
+        with self._vault.reading(), self._reporting("tombstones"):
+            for row in list(table.select().where(table.id > newest).order_by(table.id)):
+                self._tombstone(f"tombstone {row.id}", row)
+
+    def _tombstone(self, name: str, row: Any) -> None:
+        with self._reporting(name):
+            runs = verified_runs(self._vault, row)
+            if row.sealed_operator is not None:
+                self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
+            judged = row.id <= self._buried_before
+            for run_ in runs:
+                for offset in range(run_.length):
+                    if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) == _PRESENT:
+                        self._resurrected(run_.copy_id + offset)
 
     def _resurrected(self, copy_id: int) -> None:
         try:

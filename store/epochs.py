@@ -166,7 +166,8 @@ class EpochWriter:
             self._close(current, now)
             current = None
         if current is None:
-            current = self._current = self._open(now)
+            with sound("the table of epochs"):
+                current = self._current = self._open(now)
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
     def committed(self) -> None:

@@ -248,6 +248,15 @@ def passphrase_secret(passphrase: str) -> bytes:
 # --- Key files and recovery keys -------------------------------------------------------------------------------------
 
 
+def sync_folder(folder: Path) -> None:
+    """Make a new file's name as durable as its content. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def make_key_file(path: Path) -> bytes:
     """Create a key file (32 random bytes, mode 0600). `KeyFileError` if it cannot be made or is there already."""
     secret = os.urandom(KEY_SIZE)
@@ -258,11 +267,7 @@ def make_key_file(path: Path) -> bytes:
             os.fsync(handle)
         finally:
             os.close(handle)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
     except OSError as error:

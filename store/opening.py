@@ -36,6 +36,7 @@ from store.keys import (
     passphrase_secret,
     read_key_file,
     read_recovery_key,
+    sync_folder,
     unwrap_seed,
     wrap_seed,
 )
@@ -118,6 +119,7 @@ def _claim(location: str) -> Path | None:
     path = Path(location).absolute()
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        sync_folder(path.parent)
     except FileExistsError:
         raise StoreExists(f"{location} is there already: name a new file, or open that store.") from None
     except OSError as error:

@@ -404,10 +404,10 @@ class Vault:
             if not isinstance(self.db, SqliteDatabase):
                 return self.db.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0]
             # data_version tells a connection of the commits of all others: this one never commits anything itself.
-            if self._watcher is None or self._watcher[0] != os.getpid():
+            if self._watcher is None:
                 watcher = connect(self.location)
-                self._watcher = (os.getpid(), watcher, watcher.connection())
-            return self._watcher[2].execute("PRAGMA data_version").fetchone()[0]
+                self._watcher = (watcher, watcher.connection())
+            return self._watcher[1].execute("PRAGMA data_version").fetchone()[0]
 
     # --- Sealing for other modules -----------------------------------------------------------------------------------
 
@@ -449,12 +449,13 @@ class Vault:
             raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
         if delivery.sealed_body_key is None:
             raise TamperedError(what, "it holds no key of its copy")
+        with sound(what):
+            info = self.verify_release(delivery)
         blob = as_bytes(delivery.sealed_body_key)
-        info = self.verify_release(delivery)
         opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
         copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
-        chains = self.epoch_reader.chains(epoch_id)
-        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        name = self.epoch_reader.chains(epoch_id).name
+        place = Place(name, step, copy_id, stored_at, size, stored_size)
         return self.open_body(place, opened[:32], opened[32:])
 
     def verify_release(self, delivery: Any) -> bytes:
@@ -500,6 +501,6 @@ class Vault:
     def _close_connections(self) -> None:
         with self._watcher_lock:
             if self._watcher is not None:
-                self._watcher[1].close_all()
+                self._watcher[0].close_all()
                 self._watcher = None
         self.db.close_all()

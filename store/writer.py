@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -61,7 +61,10 @@ def stored_size(record: int, body: int) -> int:
 def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
     """Digest, compress and encode a message."""
     filled = msgspec.structs.replace(record, size=len(raw), sha256=hashlib.sha256(raw).digest())
-    encoded = _encoder.encode(filled)
+    try:
+        encoded = _encoder.encode(filled)
+    except UnicodeEncodeError:
+        encoded = _encoder.encode(_encodable(msgspec.to_builtins(filled, builtin_types=(bytes,))))
     body = pack_body(raw)
     return Prepared(
         encoded,
@@ -80,6 +83,17 @@ _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
+
+
+def _encodable(value: Any) -> Any:
+    """`value` with its lone surrogates, which no encoding has, replaced: a copy is stored whatever its header says."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(item) for item in value]
+    return value
 
 
 class _Waiting:

@@ -32,7 +32,10 @@ def test_an_empty_store(any_vault: Vault) -> None:
     assert (check(any_vault).checked, check(any_vault).broken) == (0, [])
 
 
-def test_while_others_write_and_delete(any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord) -> None:
+@pytest.mark.parametrize("cause", ["deleted", "rotated"])
+def test_while_others_write_and_delete(
+    any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord, cause: str
+) -> None:
     other, stop = open_again(), threading.Event()
 
     def busy() -> None:
@@ -41,8 +44,10 @@ def test_while_others_write_and_delete(any_vault: Vault, open_again: Callable[[]
             if stop.is_set():
                 return
             ids += other.put_many((b"x" * 300, record, None) for _ in range(40))
-            other.delete(ids[::3])
-            ids = [copy_id for index, copy_id in enumerate(ids) if index % 3]
+            for copy_id in ids[:3]:
+                other.delete([copy_id], cause=cause)
+            other.delete(ids[3::3], cause=cause)
+            ids = [copy_id for index, copy_id in enumerate(ids[3:]) if index % 3]
 
     thread = threading.Thread(target=busy)
     thread.start()

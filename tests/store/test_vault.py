@@ -35,6 +35,15 @@ def test_any_bytes_come_back(vault: Vault, raw: bytes, subject: str) -> None:
     assert vault.get(copy_id).record.subject == encodable
 
 
+def test_text_that_has_no_encoding_does_not_keep_a_copy_out(any_vault: Vault, record: CopyRecord) -> None:
+    import msgspec
+
+    broken = msgspec.structs.replace(record, subject="a\udcffb", envelope_recipients=("\ud800@example.org",))
+    copy = any_vault.get(any_vault.put(b"x", broken))
+    assert (copy.record.subject, copy.record.envelope_recipients) == ("a?b", ("?@example.org",))
+    assert (copy.record.from_, copy.record.verdicts) == (record.from_, record.verdicts)
+
+
 def test_real_messages_come_back(vault: Vault, corpus_files: list[Any]) -> None:
     raws = [path.read_bytes() for path in corpus_files[:400]]
     ids = vault.put_many((raw, CopyRecord(), None) for raw in raws)
