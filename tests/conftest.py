@@ -17,6 +17,15 @@ from tests.postgres import Cluster, Missing
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):
     os.environ.pop(_name, None)
 
+# A timing is a benchmark, never a test: a busy machine must not fail one. CI draws the same examples each time.
+hypothesis.settings.register_profile(
+    "mailhold",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
+hypothesis.settings.load_profile("mailhold")
+
 PASSPHRASE = "correct horse battery staple"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]

@@ -15,17 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-for _name in ("NO_COLOR", "TEXTUAL_THEME", "MAILHOLD_KEYS"):
-    os.environ.pop(_name, None)
-os.environ["XDG_CONFIG_HOME"] = os.devnull
+from textual.pilot import Pilot
 
-from textual.pilot import Pilot  # noqa: E402 - the environment comes first
-
-from store.opening import Unlock, open_store  # noqa: E402
-from store.settings import read_settings, write_settings  # noqa: E402
-from tui.app import MailholdApp  # noqa: E402
-from tui.demo.demo import build_demo  # noqa: E402
-from tui.demo.receiver import Receiver  # noqa: E402
+from store.opening import Unlock, open_store
+from store.settings import read_settings, write_settings
+from tui.app import MailholdApp
+from tui.demo.demo import build_demo
+from tui.demo.receiver import Receiver
 
 FOLDER = Path(__file__).resolve().parent.parent / "screenshots"
 NOW = int(datetime(2026, 11, 24, 7, 45, tzinfo=UTC).timestamp() * 1000)
@@ -151,6 +147,8 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
 
 def main(names: list[str]) -> int:
     """Take the pictures named, or all of them."""
+    os.environ.pop("MAILHOLD_KEYS", None)
+    os.environ["XDG_CONFIG_HOME"] = os.devnull  # No key file of whoever takes the pictures.
     chosen = [shot for shot in SHOTS if not names or shot.name in names]
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mailhold-screenshots-") as folder:

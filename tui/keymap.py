@@ -210,7 +210,7 @@ def load(path: Path | None = None) -> Keymap:
     path = path or default_path()
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Keymap()
     except (OSError, UnicodeDecodeError) as error:
         raise KeymapError(f"The key file {path} cannot be read ({error}); the usual keys are used.") from error

@@ -112,6 +112,7 @@ def test_the_null_sender_stays_null(milter: Milter, postfix: Postfix) -> None:
 
 
 def test_discard_refuse_and_tempfail_are_taken(milter: Milter, postfix: Postfix) -> None:
+    postfix.wait_until_empty()
     before = len(postfix.received())
     milter.judge = lambda _incoming: Discard()
     assert send(postfix, b"Subject: d\r\n\r\nbody\r\n")[0] == 250
@@ -131,6 +132,7 @@ def test_discard_refuse_and_tempfail_are_taken(milter: Milter, postfix: Postfix)
 
 
 def test_headers_and_body_are_changed(milter: Milter, postfix: Postfix) -> None:
+    postfix.wait_until_empty()
     before = len(postfix.received())
     body = b"new\r\n" * 40_000
     milter.judge = lambda _incoming: Accept(
