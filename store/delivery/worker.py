@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 LEASE = 120_000
 #: Seconds: between looks at the queue, until an idle session is closed, and that a relay out of reach is left alone.
 POLL, IDLE, PAUSE, LONGEST_PAUSE = 0.5, 5.0, 5.0, 60.0
-#: How long a stop waits for messages under way (seconds); what is not done by then is `unknown` or sent later.
-GRACE = 20.0
+#: How long a stop waits (seconds): for all that was begun, and for what is past DATA, which else would be `unknown`.
+GRACE, DATA_GRACE = 2.0, 20.0
 
 
 class DeliveryWorker:
@@ -133,6 +133,7 @@ class _Shift:
         self._ledger = Ledger(worker._vault)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue()
         self._held: dict[int, Claim] = {}
+        self._announced: set[int] = set()
         self._progress = asyncio.Event()
 
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
@@ -147,6 +148,7 @@ class _Shift:
             for task in (heartbeat, *senders):
                 task.cancel()
             await asyncio.gather(heartbeat, *senders, return_exceptions=True)
+            await self._return(list(self._held.values()))
             await self._ledger.close()
 
     # --- Claiming ----------------------------------------------------------------------------------------------------
@@ -202,17 +204,27 @@ class _Shift:
                     )
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
-        """Give back what was not begun, and wait for what was."""
+        """Give back what was not begun, and wait for what was, longest for what may be out already."""
+        waiting: list[Claim] = []
         while not self._queue.empty():
-            each = self._queue.get_nowait()
-            with suppress(MailholdError, LeaseLost):
-                await self._ledger.write(partial(give_back, self._vault, each))
-            self._held.pop(each.id, None)
-        until = time.monotonic() + GRACE
-        while self._held and time.monotonic() < until and not all(sender.done() for sender in senders):
+            waiting.append(self._queue.get_nowait())
+        await self._return(waiting)
+        began = time.monotonic()
+        while self._held and not all(sender.done() for sender in senders):
+            grace = DATA_GRACE if self._announced else GRACE
+            if time.monotonic() > began + grace:
+                return
             self._progress.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._progress.wait(), 0.2)
+                await asyncio.wait_for(self._progress.wait(), 0.1)
+
+    async def _return(self, claims: Sequence[Claim]) -> None:
+        """Give claims back to the queue, but those whose message may be out: of them the row tells the next worker."""
+        for each in claims:
+            if each.id not in self._announced:
+                with suppress(MailholdError, LeaseLost):
+                    await self._ledger.write(partial(give_back, self._vault, each))
+            self._held.pop(each.id, None)
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 
@@ -231,9 +243,9 @@ class _Shift:
                 except Exception as error:
                     # Its lease runs out, and then the row says whether it may be sent again.
                     self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
-                finally:
-                    self._held.pop(each.id, None)
-                    self._progress.set()
+                self._held.pop(each.id, None)
+                self._announced.discard(each.id)
+                self._progress.set()
         finally:
             if session:
                 await session.close()
@@ -270,6 +282,7 @@ class _Shift:
             rows = [parcel.rows[address] for address in accepted]
             others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
             now, lease = now_ms(), self._worker._lease
+            self._announced.add(each.id)
             await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease))
 
         if session and session.connected and session.relay is self._worker._relay:
@@ -329,7 +342,7 @@ class WorkerHandle:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def stop(self, timeout: float = GRACE + 5) -> bool:
+    def stop(self, timeout: float = GRACE + DATA_GRACE + 5) -> bool:
         """Let it finish what is under way. False where it has not ended after `timeout` seconds."""
         self._ready.wait(timeout)
         if self._loop and self._stop:

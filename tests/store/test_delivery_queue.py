@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import msgspec
@@ -12,6 +13,7 @@ from store.clock import now_ms
 from store.delivery import leases, queue
 from store.delivery.access import StoreAccess
 from store.delivery.leases import LeaseLost
+from store.delivery.orders import seal_reply, unseal_reply
 from store.delivery.outcome import Outcome, State
 from store.delivery.parcel import pack
 from store.delivery.queue import Recipient, can_deliver, cancel, deliveries, delivery_of, queue_length, release, retry
@@ -23,6 +25,7 @@ from store.errors import (
     NoRecipients,
     NoRelay,
     TamperedError,
+    UnlockError,
 )
 from store.records import Copy, CopyRecord
 from store.settings import Settings, write_settings
@@ -434,6 +437,22 @@ def test_a_state_or_reply_that_was_changed_is_named(ready: Vault) -> None:
         deliveries(ready)
     ready.models.Delivery.update(finished_at=None, state="queued").execute()
     assert nothing_due(ready)
+
+
+def test_a_reply_that_a_gateway_sealed_is_read_by_operators_alone(ready: Vault) -> None:
+    """A holder of no operator's keys seals a reply to the read key, bound to its row."""
+    delivery_id = finish(ready, FAILED, FAILED)
+    table, keys = ready.models.DeliveryRecipient, ready.keys
+    one, two = table.select().where(table.delivery_id == delivery_id).order_by(table.id)
+    ready.keys = dataclasses.replace(keys, private_key=None, read_private=None)
+    sealed = seal_reply(ready, one.id, "550 no")
+    with pytest.raises(UnlockError):
+        unseal_reply(ready, one)
+    ready.keys = keys
+    one.sealed_reply = two.sealed_reply = sealed
+    assert unseal_reply(ready, one) == "550 no"
+    with pytest.raises(TamperedError):
+        unseal_reply(ready, two)
 
 
 def test_two_processes_never_claim_the_same_delivery(ready: Vault, open_again: Callable[[], Vault]) -> None:

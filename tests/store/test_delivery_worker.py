@@ -207,6 +207,44 @@ async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(vault: Va
         assert set(received(server).values()) == {1} and len(server.taken) == 30
 
 
+@pytest.mark.parametrize(("point", "state"), [("connect", State.QUEUED), ("content", State.SENDING)])
+async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, point: str, state: State
+) -> None:
+    """What is not past DATA is given back at once; of what is, the row tells the next worker."""
+    monkeypatch.setattr(worker, "GRACE", 0.1)
+    monkeypatch.setattr(worker, "DATA_GRACE", 0.3)
+    hanging = asyncio.Event()
+    async with ScriptedServer() as server:
+        original = server._talk
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if point == "connect":
+                hanging.set()
+                await asyncio.sleep(DEADLINE)
+            await original(reader, writer)
+
+        server._talk = talk  # type: ignore[method-assign]
+        if point == "content":
+            # A reply that never ends: the message is out, and its answer does not come.
+            server.script = lambda at, argument: (hanging.set(), "250-")[1] if at == "dot" else None  # type: ignore[func-returns-value]
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+        stop = asyncio.Event()
+        sender = DeliveryWorker(vault, owner="test", connections=1, poll=0.02)
+        task = asyncio.create_task(sender.run(stop))
+        await until(hanging.is_set)
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE / 2)
+    found = delivery_of(vault, delivery_id)
+    assert found.state is state and found.attempts == (0 if state is State.QUEUED else 1)
+    if state is State.SENDING:
+        table = vault.models.Delivery
+        table.update(lease_until=1).where(table.id == delivery_id).execute()
+        await send(vault)
+        assert delivery_of(vault, delivery_id).state is State.UNKNOWN
+
+
 async def test_a_deadline_ends_the_wait(vault: Vault) -> None:
     async with ScriptedServer() as server:
         use(vault, server.port)
