@@ -1,0 +1,150 @@
+"""An open database and the keys to it: transactions, watching for changes, and sealing for other modules."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from peewee import SqliteDatabase
+
+from store import sealing
+from store.database import StoreDatabase, connect, is_url, translated
+from store.errors import StoreError, StoreUnavailable, UnlockError
+from store.keys import StoreKeys
+from store.schema import Models
+
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in list(_open_sessions):
+        session.forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+class Session:
+    """A store's database, its models and the keys at hand. Every method may be called from any thread."""
+
+    def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
+        self.location = location
+        self.db = db
+        self.models = models
+        self.keys = keys
+        self.store_id = keys.store_id
+        self._lock = threading.RLock()
+        self._watcher: Any = None
+        self._watcher_lock = threading.Lock()
+        self._closed = False
+        self._path = Path(location).absolute()
+        self._file = None if is_url(location) else _identity(self._path)
+        _open_sessions.add(self)
+
+    # --- Transactions ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold this process's writer lock."""
+        with self._lock, translated(self.location), self.db.healed():
+            yield
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """A write transaction: serialised with every other writer of the store. Joins one that this thread has open.
+
+        Whatever changes rows goes through here. Keep it under 50 ms. Raises StoreUnavailable.
+        """
+        if self.db.in_transaction():
+            yield
+            return
+        self._require_open()
+        with self.writing():
+            self._require_there()
+            with self.db.atomic():
+                if not isinstance(self.db, SqliteDatabase):
+                    self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
+                yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Translate the driver's errors of a read."""
+        self._require_open()
+        with translated(self.location), self.db.healed():
+            yield
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError("The store was closed, or opened before a fork: open it again.")
+
+    def _require_there(self) -> None:
+        """Refuse to write to a file that was removed or replaced: what is written there would be lost."""
+        if self._file is not None and self._file != _identity(self._path):
+            raise StoreUnavailable(
+                f"The store {self.location} was removed or replaced while it was open: open it again."
+            )
+
+    # --- Watching -----------------------------------------------------------------------------------------------------
+
+    def change_token(self) -> object:
+        """Something that is not equal after any process committed a change of the store. Cheap."""
+        self._require_open()
+        with self._watcher_lock, translated(self.location), self.db.healed():
+            if not isinstance(self.db, SqliteDatabase):
+                return self.db.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0]
+            # data_version tells a connection of the commits of all others: this one never commits anything itself.
+            if self._watcher is None:
+                watcher = connect(self.location)
+                self._watcher = (watcher, watcher.connection())
+            return self._watcher[1].execute("PRAGMA data_version").fetchone()[0]
+
+    # --- Sealing for other modules -----------------------------------------------------------------------------------
+
+    def seal(self, role: str, plaintext: bytes) -> bytes:
+        """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`."""
+        return sealing.seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
+
+    def unseal(self, role: str, sealed: bytes) -> bytes:
+        """Open what `seal` made for the same role. Raises TamperedError naming the role."""
+        return sealing.unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
+
+    def sign(self, role: str, data: bytes) -> bytes:
+        """The authority's signature of `data`, bound to this store and `role`."""
+        if self.keys.authority is None:
+            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+        return self.keys.authority.sign(sealing.statement("signed", role, self.store_id, data))
+
+    def verify(self, role: str, data: bytes, signature: bytes) -> None:
+        """Check what `sign` made. Raises TamperedError naming the role."""
+        signed = sealing.statement("signed", role, self.store_id, data)
+        sealing.verify(self.keys.authority_verifier(), signature, signed, role)
+
+    # --- Closing -----------------------------------------------------------------------------------------------------
+
+    def forked(self) -> None:
+        """In a forked child: neither the parent's keys nor its connections may be used twice."""
+        self._closed = True
+        self._lock = threading.RLock()
+        self._watcher_lock = threading.Lock()
+        self._watcher = None
+        self.db.abandon()
+
+    def _close_connections(self) -> None:
+        with self._watcher_lock:
+            if self._watcher is not None:
+                self._watcher[0].close_all()
+                self._watcher = None
+        self.db.close_all()
