@@ -98,6 +98,7 @@ class MailholdApp(App[None]):
         self._follower = Follower(vault, catalogue)
         self._poll_failed = False
         self._followed = False
+        self._problem = ""
         self._worker: Any = None
         self.main = MainScreen(self.context, self.keys, self.tasks)
 
@@ -105,7 +106,10 @@ class MailholdApp(App[None]):
         return self.main
 
     def _hand(self, receive: Callable[[Any], None], what: Any) -> None:
-        self.call_later(receive, what)
+        try:
+            self.call_later(receive, what)
+        except RuntimeError:  # the console was left while a thread still worked
+            pass
 
     def on_ready(self) -> None:
         self.catalogue.start()
@@ -136,6 +140,9 @@ class MailholdApp(App[None]):
         self._poll_failed, self._followed = False, True
         if facts is not None:
             self.main.take_facts(facts)
+            if facts.problem and facts.problem != self._problem:
+                self.show_notice(facts.problem, severity="error")
+            self._problem = facts.problem
             self._run_worker_if_wanted(facts)
 
     def _run_worker_if_wanted(self, facts: Facts) -> None:

@@ -6,18 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from store.errors import TamperedError
+from store.settings import Settings, read_settings
 from store.verdicts import Engine
+from tui.words import counted
 
 if TYPE_CHECKING:
     from store.catalogue import Catalogue
-    from store.settings import Settings
     from store.vault import Vault
 
 
 @dataclass(frozen=True)
 class Facts:
     """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
-    list may look different now; `loaded` of `total` records are in the catalogue."""
+    list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
+    a part of the store while the rest goes on, or "".
+    """
 
     used: int
     maximum: int
@@ -32,6 +36,7 @@ class Facts:
     loaded: int
     total: int
     complete: bool
+    problem: str
 
 
 class Follower:
@@ -40,32 +45,31 @@ class Follower:
     def __init__(self, vault: Vault, catalogue: Catalogue) -> None:
         self._vault = vault
         self._catalogue = catalogue
-        self._token: object = None
-        self._progress: tuple[int, int, bool] | None = None
+        self._seen: tuple[object, ...] | None = None
         self._tombstone: int | None = None
         self._releases: object = None
         self._released: dict[int, tuple[str, int]] = {}
+        self._settings = Settings()
+        self._problem = ""
 
     def poll(self) -> Facts | None:
         """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
-        from store.delivery.listing import live_copies, released_copies, released_token
-        from store.settings import read_settings
+        from store.delivery.listing import live_copies
 
         vault, catalogue = self._vault, self._catalogue
         changed = catalogue.refresh()
         progress = (catalogue.loaded, catalogue.total, catalogue.complete)
-        token = vault.change_token()
-        if not changed and token == self._token and progress == self._progress:
+        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged))
+        if not changed and seen == self._seen:
             return None
-        copies_changed = changed or progress != self._progress
+        copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
         # The first time it is only asked where the tombstones end: nothing can be marked yet.
-        since = 0 if self._tombstone is None else self._tombstone
-        tombstone, gone = vault.tombstones_since(since)
+        tombstone, gone = vault.tombstones_since(self._tombstone or 0)
+        self._problem = catalogue.problem or _damage(len(catalogue.damaged))
+        self._read_settings()
+        self._read_releases()
         usage = vault.usage()
         live = live_copies(vault)
-        if (releases := released_token(vault)) != self._releases:
-            self._releases, self._released = releases, released_copies(vault)
-        settings = read_settings(vault)
         facts = Facts(
             used=usage.used_bytes,
             maximum=usage.max_bytes,
@@ -74,12 +78,36 @@ class Follower:
             queue_length=len(live),
             live=live,
             released=self._released,
-            settings=settings,
+            settings=self._settings,
             gone=[] if self._tombstone is None else gone,
             copies_changed=copies_changed,
             loaded=progress[0],
             total=progress[1],
             complete=progress[2],
+            problem=self._problem,
         )
-        self._token, self._progress, self._tombstone = token, progress, tombstone
+        self._seen, self._tombstone = seen, tombstone
         return facts
+
+    def _read_settings(self) -> None:
+        try:
+            self._settings = read_settings(self._vault)
+        except TamperedError as error:
+            self._problem = str(error)
+
+    def _read_releases(self) -> None:
+        from store.delivery.listing import released_copies, released_token
+
+        if (releases := released_token(self._vault)) != self._releases:
+            self._releases = releases
+            try:
+                self._released = released_copies(self._vault)
+            except TamperedError as error:
+                self._problem = str(error)
+
+
+def _damage(number: int) -> str:
+    if not number:
+        return ""
+    what = counted(number, "message copy is", "message copies are")
+    return f"{what} damaged or tampered with and cannot be listed: `mailhold check` names each."

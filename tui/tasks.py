@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from store.errors import MailholdError
@@ -120,19 +119,28 @@ async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threa
 
     A thread of its own, and not the loop's default pool: that pool is joined at exit without a limit.
     """
-    future: Future[T] = Future()
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def hand(give: Callable[[Any], None], what: object) -> None:
+        if not future.done():
+            give(what)
 
     def body() -> None:
         try:
-            future.set_result(work())
+            answer = future.set_result, work()
         except BaseException as error:
-            future.set_exception(error)
+            answer = future.set_exception, error  # type: ignore[assignment]
+        try:
+            loop.call_soon_threadsafe(hand, *answer)
+        except RuntimeError:  # the console was left meanwhile
+            pass
 
     thread = threading.Thread(target=body, name=name, daemon=True)
     if threads is not None:
         threads.append(thread)
     thread.start()
-    return await asyncio.wrap_future(future)
+    return await future
 
 
 def explain(error: BaseException) -> str:

@@ -83,6 +83,8 @@ class FakeCatalogue:
         self.now = now
         self.complete = True
         self.partial = False
+        self.problem: str | None = None
+        self.damaged: frozenset[int] = frozenset()
         self.selects: list[MessageFilter] = []
         self._dirty = False
 

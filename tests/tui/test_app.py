@@ -286,6 +286,30 @@ async def test_a_store_that_goes_away_is_a_notice(
         assert the_list(app).count == 5
 
 
+async def test_settings_that_were_tampered_with_are_said_to_be_and_the_list_goes_on(
+    vault: Vault, console: Callable[[], MailholdApp], open_again: Callable[[], Vault]
+) -> None:
+    write_settings(vault, Settings(relay=RELAY))
+    fill(vault, 5)
+    app = console()
+    async with app.run_test(size=(160, 30)) as pilot:
+        await loaded(pilot, 5)
+        other = open_again()
+        other.models.Configuration.update(sealed=b"x" * 60).execute()
+        fill(other, 2, first=6)
+        await loaded(pilot, 7)
+        assert "tampered" in notice(app)
+
+
+async def test_copies_that_do_not_verify_are_counted(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    fill(vault, 5)
+    vault.models.Message.update(record=b"x" * 200).where(vault.models.Message.id == 3).execute()
+    app = console()
+    async with app.run_test(size=(160, 30)) as pilot:
+        await loaded(pilot, 4)
+        assert "1 message copy is damaged or tampered with" in notice(app)
+
+
 def test_a_defect_shows_a_sentence_and_no_message_text(
     vault: Vault, console: Callable[[], MailholdApp], capsys: pytest.CaptureFixture[str]
 ) -> None:

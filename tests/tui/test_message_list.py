@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from textual.events import MouseScrollDown
 
 from store.records import Row
 from store.vault import Vault
@@ -38,7 +39,12 @@ async def test_only_pages_in_sight_are_fetched(vault: Vault) -> None:
         await settle(pilot)
         assert the_list(app).cursor == 4999
         assert "24 Nov" not in lines(app)[10] and "Oct" in lines(app)[10]
-    assert fetched == [(4800, 5000)]
+        assert fetched == [(4800, 5000)]
+        for _ in range(7):
+            await pilot.press("pageup")
+        await settle(pilot)
+        assert fetched[1:] == [(4600, 4800)], "the next page is fetched before it is wanted"
+        assert the_list(app).cursor > 4800
 
 
 @pytest.mark.parametrize(
@@ -90,6 +96,24 @@ async def test_at_the_top_new_mail_is_seen_and_the_cursor_stays_on_its_copy(vaul
         the = the_list(app)
         assert the.cursor_id == 50 and the.cursor == 2
         assert the.scroll_y == 0
+
+
+async def test_rows_that_are_read_stay_where_the_wheel_took_them(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(300))
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        for _ in range(40):
+            await pilot._post_mouse_events([MouseScrollDown], "#messages", offset=(5, 5))
+        await settle(pilot)
+        the, before = the_list(app), [line[26:98] for line in lines(app)[5:20]]
+        assert the.scroll_y > 30 and the.cursor == 0
+        catalogue.add(copies(3, first=301, now=NOW + 5))
+        await poll(pilot)
+        assert [line[26:98] for line in lines(app)[5:20]] == before
+        assert the.cursor_id == 300
+        await pilot.press("j")
+        assert the.cursor_id == 299 and 0 <= cursor_line(app) < the.size.height
 
 
 async def test_the_cursor_stays_near_when_its_copy_vanishes(vault: Vault) -> None:

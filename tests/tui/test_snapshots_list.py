@@ -37,6 +37,7 @@ def pressing(*keys: str, released: bool = False) -> Callable[[Pilot[Any]], Any]:
     return before
 
 
+LONG_FILTER = "from:exa -status:spam since:2026-11-01T08:00 scan:anti-spam size:<=512"
 PICTURES: dict[str, tuple[str, ...]] = {
     "list": ("j", "j"),
     "marked": ("j", "space", "space", "j", "space", "v", "j", "j"),
@@ -45,7 +46,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "nothing_found": ("slash", *"no-such-word", "enter"),
     "tree": ("tab", "down", "down"),
     "search_filter": ("f",),
-    "search_filter_custom": ("slash", *"from:exa -status:spam since:2026-11-01T08:00 scan:anti-spam size:<=512", "enter", "f"),
+    "search_filter_custom": ("slash", *LONG_FILTER, "enter", "f"),
     "sort": ("o",),
     "copy": ("y",),
     "mark_query": ("T", *"scan:anti-phishing"),

@@ -14,10 +14,8 @@ from tests.tui.fakes import NOW, sample
 from tests.tui.terminal import Terminal
 
 #: The escape sequences that Textual sends: colours, cursor, erase, modes, queries, pointer.
-_OWN = re.compile(
-    rb"\x1b\]22;[a-z-]*\x07|\x1b\[[0-9;:?>=<$]*[A-Za-z~]|\x1b\[\?[0-9;]*\$p|\x1b[78=>]|\x1b\]8;[^\x07\x1b]*(\x07|\x1b\\)|\x1bP[^\x1b]*\x1b\\"
-)
-_ALLOWED_CONTROLS = b"\n\r\t\x08\x0f\x0e"
+_OWN = re.compile(rb"\x1b\]22;[a-z-]*\x07|\x1b\[[0-9;:?>=<$]*[A-Za-z~]|\x1b\[\?[0-9;]*\$p|\x1b[78=>]")
+_ALLOWED_CONTROLS = b"\n\r"
 
 HOSTILE = [
     "\x1b]0;owned\x07title",

@@ -75,7 +75,7 @@ class BackupView(Widget):
 
     def focus_main(self) -> None:
         """Give the list the focus."""
-        self.list.focus()
+        self.screen.set_focus(self.list)
 
     # -- the filter and the result
 

@@ -163,7 +163,8 @@ class MainScreen(Screen[None]):
         """Show a place of the tree in the workspace, made when it is first shown."""
         if self._copy is not None:
             self._drop_copy()
-        if place not in self._pages:
+        known = place in self._pages
+        if not known:
             self._pages[place] = page = make_page(place, self.context)
             self.pages_box.mount(page)
         self.place = place
@@ -171,7 +172,9 @@ class MainScreen(Screen[None]):
         refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
         if refresh is not None:
             self.call_after_refresh(refresh)
-        if focus:
+        if focus and known:
+            self.focus_workspace()  # At once: what was typed ahead is meant for this page.
+        elif focus:
             self.call_after_refresh(self.focus_workspace)
 
     def _show_page(self) -> None:

@@ -116,7 +116,7 @@ class FilterLine(Horizontal):
     def focus_text(self) -> None:
         """Let the user type."""
         line = self.input
-        line.focus()
+        self.screen.set_focus(line)  # At once, so that what was typed ahead lands in it.
         line.cursor_position = len(line.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -91,6 +91,7 @@ class MessageList(ScrollView, can_focus=True):
         self.cursor_id: int | None = None
         self.range_start: int | None = None
         self.empty_text = ""
+        self._placeholders = False
         self.columns: list[Column] = []
         self._width = 0
         self._pool = ThreadPoolExecutor(1, "message-list")
@@ -114,19 +115,26 @@ class MessageList(ScrollView, can_focus=True):
         """Show a result. `keep`: it is the same list after a change, so the cursor stays on its copy, on its line.
 
         Without it the cursor goes to the first row. Where the list was at its top it stays there while the cursor's
-        copy is in sight, so that mail which arrives is seen.
+        copy is in sight, so that mail which arrives is seen; and where the wheel took the cursor out of sight, the
+        rows that are read stay where they are.
         """
-        self.pages = pages
+        before, self.pages = self.pages, pages
         count = pages.result.count
-        top = round(self.scroll_y)
-        if not keep or self.cursor_id is None:
+        in_sight = True
+        if not keep or self.cursor_id is None or before is None:
             cursor, top = 0, 0
             self.range_start = None
         else:
+            top = round(self.scroll_y)
             line = self.cursor - top
+            in_sight = 0 <= line < self._height
             position = pages.result.position(self.cursor_id)
             cursor = min(self.cursor, max(0, count - 1)) if position is None else position
-            if top > 0 or cursor >= self._height:
+            if not in_sight:
+                row = before.row(top)
+                first = pages.result.position(row.id) if row else None
+                top = top if first is None else first
+            elif top > 0 or cursor >= self._height:
                 top = cursor - line
             if self.range_start is not None:
                 self.range_start = max(0, min(count - 1, self.range_start + cursor - self.cursor))
@@ -136,7 +144,8 @@ class MessageList(ScrollView, can_focus=True):
         self.set_reactive(MessageList.cursor, cursor)
         self._scroll_rows(max(0, min(top, count - self._height)))
         self._note_cursor()
-        self._keep_in_sight()
+        if in_sight:
+            self._keep_in_sight()
         self.refresh()
         self.post_message(self.Changed())
 
@@ -171,13 +180,18 @@ class MessageList(ScrollView, can_focus=True):
             self.refresh()
 
     def _page_arrived(self, pages: Pages) -> None:
-        self.app.call_later(self._repaint, pages)
+        try:
+            self.app.call_later(self._repaint, pages)
+        except RuntimeError:  # the console is closing
+            pass
 
     def _repaint(self, pages: Pages) -> None:
         if pages is self.pages:
             if self.cursor_id is None:
                 self._note_cursor()
-            self.refresh()
+            if self._placeholders:
+                self._placeholders = False
+                self.refresh()
 
     # -- moving
 
@@ -205,6 +219,9 @@ class MessageList(ScrollView, can_focus=True):
 
     def watch_cursor(self, old: int, new: int) -> None:
         self._note_cursor()
+        if self.pages is not None:
+            reach = 3 * self._height
+            self.pages.expect(new - reach, new + reach)
         if self.range_start is not None:
             self.refresh()
         else:
@@ -363,6 +380,7 @@ class MessageList(ScrollView, can_focus=True):
             return Strip.blank(width, self._style("text", ""))
         row = self.pages.row(index)
         if row is None:
+            self._placeholders = True
             return Strip([Segment(fit("  …", width), self._style("muted", state))], width)
         frozen = self.marks.frozen
         if frozen is not None and not frozen.knows(row.id):

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError
+from functools import partial
 from typing import Protocol
 
 from store.records import Row
@@ -65,6 +66,16 @@ class Pages:
         place = index % PAGE
         return rows[place] if rows is not None and place < len(rows) else None
 
+    def expect(self, start: int, stop: int) -> None:
+        """Have the pages of these rows fetched, without waiting: the next steps will want them."""
+        last = min(stop, self.result.count) - 1
+        for page in range(max(0, start) // PAGE, last // PAGE + 1):
+            with self._lock:
+                if page in self._pages or page in self._asked:
+                    continue
+                future = self._asked[page] = self._pool.submit(self._fetch, page)
+            future.add_done_callback(partial(self._late, page))
+
     def around(self, index: int) -> Sequence[Row]:
         """The rows of the page that holds a row, so far as they are there."""
         return self._pages.get(index // PAGE, ())
@@ -80,9 +91,10 @@ class Pages:
         try:
             rows = future.result(_PATIENCE)
         except TimeoutError:
-            future.add_done_callback(lambda done: self._late(page, done))
+            future.add_done_callback(partial(self._late, page))
             return None
         except Exception:  # the store is gone or damaged: the rows stay placeholders, and the next poll reports it
+            self._asked.pop(page, None)
             return None
         self._keep(page, rows)
         return rows
@@ -98,6 +110,8 @@ class Pages:
                 self._pages.popitem(last=False)
 
     def _late(self, page: int, future: Future[Sequence[Row]]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            self._keep(page, future.result())
-            self._arrived(self)
+        if future.cancelled() or future.exception() is not None:
+            self._asked.pop(page, None)
+            return
+        self._keep(page, future.result())
+        self._arrived(self)
