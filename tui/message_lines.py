@@ -6,7 +6,6 @@ Every function is pure and made for a worker thread; all text of the message is 
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING
@@ -16,12 +15,13 @@ from store.message_links import host_warning, read_url
 from store.sizes import format_size
 from store.verdicts import Engine, Status, Verdict
 from tui.lines import EMPTY, Line, Span, block, field, wrap, wrap_spans
+from tui.message_parts import digest_halves, full_size
 from tui.safe import safe
 from tui.times import full_time
 from tui.widgets.columns import severity
 
 if TYPE_CHECKING:
-    from store.message_parsed import ParsedAttachment, ParsedMessage
+    from store.message_parsed import ParsedMessage
     from store.records import Copy
 
 #: The engines that the spec lists under Scan Results, in its order.
@@ -72,10 +72,13 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     add("Whitelisted by user", *(_names(record.whitelisted_by)))
     add("Time placed in Backup", (full_time(copy.stored_at, zone), "text"))
     add("MTA-Message-ID", (record.mta_message_id, "text"))
-    add("Message size", (_size(record.size), "text"))
+    add("Message size", (full_size(record.size), "text"))
     add("Time sent", (full_time(record.sent_at, zone), "text"))
     add("Time received", (full_time(record.received_at, zone), "text"))
-    add("Attachments", *((f"{one.name or '(no name)'}  {format_size(one.size)}", "text") for one in record.attachments))
+    add(
+        "Attachments",
+        *((f"{one.name or '(no name)'}  {format_size(one.size)}", "text") for one in record.attachments),
+    )
     add("Anti-Virus databases release date", (full_time(record.av_database_date, zone), "text"))
     lines.append(EMPTY)
     add("Message-ID", (record.message_id, "muted"))
@@ -84,20 +87,9 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     add("Envelope recipients", *((one, "muted") for one in record.envelope_recipients))
     add("Client", (record.client_address, "muted"))
     add("Source", (record.source, "muted"))
-    add("SHA-256", *((piece, "muted") for piece in _digest(record.sha256, width - labels - 2)))
+    add("SHA-256", *((piece, "muted") for piece in digest_halves(record.sha256, width - labels - 2)))
     add("Copy", (str(copy.id), "muted"))
     return lines
-
-
-def _digest(digest: bytes, room: int) -> list[str]:
-    """A digest in hexadecimal, in two even halves where it does not fit."""
-    text = digest.hex()
-    return [text] if len(text) <= room else [text[: len(text) // 2], text[len(text) // 2 :]]
-
-
-def _size(size: int) -> str:
-    shown = format_size(size)
-    return shown if size < 1024 else f"{shown} ({size:,} bytes)"
 
 
 def _bcc(copy: Copy) -> str:
@@ -214,134 +206,6 @@ def header_lines(parsed: ParsedMessage, width: int) -> list[Line]:
     if parsed.headers_truncated:
         lines += [EMPTY, (Span("The header is longer: the rest is in Source.", "muted"),)]
     return lines or [(Span("The message has no header fields.", "muted"),)]
-
-
-def attachment_lines(parsed: ParsedMessage, width: int) -> list[Line]:
-    """Each attachment: name, declared type, type by content, size and SHA-256."""
-    if not parsed.attachments:
-        return [(Span("The message has no attachments.", "muted"),)]
-    lines: list[Line] = []
-    for attachment in parsed.attachments:
-        differs = not _types_agree(attachment.declared_type, attachment.detected_type)
-        values: list[tuple[str, str, str]] = [
-            ("Name", attachment.name or "(no name)", "strong"),
-            ("Declared type", attachment.declared_type, "text"),
-            (
-                "Type by content",
-                f"{attachment.detected_type}{'  △ not what is declared' if differs else ''}",
-                "risk" if differs else "text",
-            ),
-            ("Size", _size(attachment.size), "text"),
-        ]
-        for label, text, kind in values:
-            lines += field(label, [(text, kind)] if text else [], width, 15)
-        lines += field("SHA-256", [(piece, "muted") for piece in _digest(attachment.sha256, width - 17)], width, 15)
-        for note in _attachment_notes(attachment):
-            lines += field("", [(note, "risk")], width, 15)
-        lines.append(EMPTY)
-    if parsed.attachments_truncated:
-        lines += [(Span("There are more attachments: they are in Source.", "muted"),), EMPTY]
-    return lines[:-1]
-
-
-def _attachment_notes(attachment: ParsedAttachment) -> list[str]:
-    notes = [f"△ {attachment.note}"] if attachment.note else []
-    if attachment.depth:
-        notes.append(f"In an attached message{f', {attachment.depth} deep' if attachment.depth > 1 else ''}")
-    return notes
-
-
-#: Types that say nothing of what is inside, or that there is nothing: they contradict no other.
-_VAGUE = frozenset(
-    {"", "application/octet-stream", "application/x-download", "application/force-download", "application/x-empty"}
-)
-#: Parts of type names that stand for the same kind of content as others of their line.
-_KINDS = (
-    ("/zip", "x-zip", "vnd.openxmlformats", "vnd.oasis", "java-archive"),
-    ("gzip", "gtar", "x-tgz"),
-    ("message/", "rfc822"),
-    ("pkcs7",),
-    ("jpeg", "jpg"),
-)
-
-
-def _types_agree(declared: str, detected: str) -> bool:
-    declared, detected = declared.lower(), detected.lower()
-    if declared in _VAGUE or detected in _VAGUE:
-        return True
-    if detected.startswith("text/") and not declared.startswith(("image/", "audio/", "video/", "application/pdf")):
-        return True
-    bare = [one.split("/")[-1].removeprefix("x-") for one in (declared, detected)]
-    return bare[0] == bare[1] or any(
-        any(part in declared for part in parts) and any(part in detected for part in parts) for parts in _KINDS
-    )
-
-
-def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:
-    """Each link: the text shown, against where it really leads, defanged; what is odd about it below."""
-    if not parsed.links:
-        return [(Span("The message has no links.", "muted"),)]
-    lines: list[Line] = []
-    for number, link in enumerate(parsed.links, 1):
-        kind = "danger" if link.mismatch else "risk" if link.reason else "text"
-        values: list[tuple[str, str, str]] = [
-            ("Shown text", f"[{number}]  {' '.join(link.text.split()) or '(nothing)'}", "text"),
-            ("Real target", link.defanged, kind),
-        ]
-        if link.punycode:
-            values.append(("Punycode", link.punycode.replace(".", "[.]"), kind))
-        if link.reason:
-            sign = "▲" if link.mismatch else "△"
-            values.append(("", f"{sign} {link.reason}", kind))
-        for label, text, value_kind in values:
-            lines += field(label, [(text, value_kind)], width, 11)
-        lines.append(EMPTY)
-    return lines[:-1]
-
-
-class SourceLines(Sequence[Line]):
-    """The raw bytes as lines, decoded and made safe only as they are looked at.
-
-    Bytes that are no UTF-8 show as ``\\xNN``; a line longer than `CHUNK` bytes is shown in pieces.
-    """
-
-    CHUNK = 2000
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-        self._starts = array("q", self._find_starts(raw))
-        self.width = min(
-            self.CHUNK,
-            max((end - start for start, end in zip(self._starts, self._starts[1:], strict=False)), default=1),
-        )
-        self._starts.append(len(raw))
-
-    @classmethod
-    def _find_starts(cls, raw: bytes) -> Iterator[int]:
-        at = 0
-        while at < len(raw):
-            yield at
-            end = raw.find(b"\n", at, at + cls.CHUNK)
-            if end >= 0:
-                at = end + 1
-                continue
-            at = min(len(raw), at + cls.CHUNK)
-            while at < len(raw) and raw[at] & 0xC0 == 0x80:
-                at += 1
-            if raw[at : at + 2] == b"\r\n":
-                at += 1
-            if raw[at : at + 1] == b"\n":
-                at += 1
-
-    def __len__(self) -> int:
-        return len(self._starts) - 1
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        if isinstance(index, slice):
-            return [self[one] for one in range(*index.indices(len(self)))]
-        piece = self._raw[self._starts[index] : self._starts[index + 1]]
-        line = piece.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "backslashreplace")
-        return (Span(safe(line.expandtabs(8))),)
 
 
 def failure_lines(sentence: str, width: int) -> list[Line]:

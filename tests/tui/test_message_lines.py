@@ -16,15 +16,8 @@ from store.records import Attachment, Copy, CopyRecord
 from store.verdicts import Engine, Status, Verdict
 from tests.tui.view_harness import NOW, ZONE
 from tui.lines import KINDS, Span, field, wrap, wrap_spans
-from tui.message_lines import (
-    SourceLines,
-    attachment_lines,
-    copy_lines,
-    domain_warnings,
-    header_lines,
-    link_lines,
-    text_lines,
-)
+from tui.message_lines import copy_lines, domain_warnings, header_lines, text_lines
+from tui.message_parts import SourceLines, attachment_lines, link_lines
 from tui.safe import safe
 
 #: The spec, "Viewing message copies in Backup", in its order.
@@ -233,7 +226,7 @@ def test_a_long_source_line_is_shown_in_pieces_and_characters_stay_whole():
 
 def test_a_large_source_is_indexed_and_not_decoded(monkeypatch):
     looked: list[str] = []
-    monkeypatch.setattr("tui.message_lines.safe", lambda text, **_: looked.append(text) or text)
+    monkeypatch.setattr("tui.message_parts.safe", lambda text, **_: looked.append(text) or text)
     lines = SourceLines(b"x" * 70 + b"\n" + b"0123456789\n" * 500_000)
     assert len(lines) == 500_001
     assert looked == []

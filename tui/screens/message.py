@@ -17,6 +17,7 @@ from tui import message_lines as made
 from tui.context import ConsoleContext, Neighbour
 from tui.keymap import Scope, bindings
 from tui.lines import Line, Span
+from tui.message_parts import SourceLines, attachment_lines, link_lines
 from tui.safe import safe, safe_content
 from tui.tasks import explain
 from tui.times import full_time
@@ -42,7 +43,7 @@ class _Read(NamedTuple):
     """What the worker made of the raw message."""
 
     parsed: ParsedMessage
-    source: made.SourceLines
+    source: SourceLines
 
 
 class MessageView(Widget):
@@ -68,7 +69,7 @@ class MessageView(Widget):
         self.neighbour = neighbour
         self.copy: Copy | None = None
         self.parsed: ParsedMessage | None = None
-        self._source: made.SourceLines | None = None
+        self._source: SourceLines | None = None
         self._failure = ""
         self._tops: dict[int, int] = {}
         self._shown = 0
@@ -128,7 +129,7 @@ class MessageView(Widget):
             from store.message import parse_in_child
 
             raw = vault.raw(copy.id)
-            return _Read(parse_in_child(raw), made.SourceLines(raw))
+            return _Read(parse_in_child(raw), SourceLines(raw))
 
         def done(read: _Read) -> None:
             if self.is_attached and copy.id == self.copy_id:
@@ -212,8 +213,8 @@ class MessageView(Widget):
         makers = {
             "Text": made.text_lines,
             "Headers": made.header_lines,
-            "Attachments": made.attachment_lines,
-            "Links": made.link_lines,
+            "Attachments": attachment_lines,
+            "Links": link_lines,
         }
         return lambda width: makers[tab](parsed, width)
 
@@ -223,7 +224,7 @@ class MessageView(Widget):
 
         def show(lines: Sequence[Line]) -> None:
             if self.is_attached and tab == self._shown:
-                line_width = lines.width if isinstance(lines, made.SourceLines) else 0
+                line_width = lines.width if isinstance(lines, SourceLines) else 0
                 self.lines.show(lines, line_width=line_width, top=self._tops.get(tab, 0))
 
         self.context.background(lambda: builder(width), show, group="copy-lines")
