@@ -21,7 +21,7 @@ import sys
 import termios
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyte
@@ -283,6 +283,7 @@ class Console:
         os.write(self._master, keys)
 
     def kill(self) -> bool:
+        """Kill it and what it started; False where it had already ended."""
         alive = slain(self.process)
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -292,7 +293,23 @@ class Console:
         return alive
 
 
-def test_console(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def consoles() -> Iterator[Callable[[Store], Console]]:
+    """Starts consoles; the last one is killed where a test fails before it could."""
+    started: list[Console] = []
+
+    def start(killed: Store) -> Console:
+        started.append(Console(killed))
+        return started[-1]
+
+    yield start
+    if started and started[-1].process.returncode is None:
+        started[-1].kill()
+
+
+def test_console(
+    killed: Store, emptied: Postfix, consoles: Callable[[Store], Console], capsys: pytest.CaptureFixture[str]
+) -> None:
     """An operator delivers the newest copy by keyboard, while the console's own worker sends what is queued."""
     dice = random.Random(SEED + 2)
     vault = killed.vault
@@ -302,7 +319,7 @@ def test_console(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[
         if queue_length(vault) < 20:
             release(vault, fill(vault, turn * 100, 15), original=True)
         [newest] = fill(vault, turn * 100 + 50, 1)
-        console = Console(killed)
+        console = consoles(killed)
         until = time.monotonic() + 30
         while "Deliver" not in (screen := console.read(0.2)) or f"number {turn * 100 + 50}" not in screen:
             assert time.monotonic() < until and console.process.poll() is None, f"the console shows:\n{screen}"
