@@ -169,7 +169,7 @@ class _Check:
     def _copies(self, until: int) -> None:
         with self._vault.reading():
             total, after = self._models.Message.select().count(), 0
-        while rows := self._vault.rows(after, _ROWS):
+        while rows := self._next_rows(after):
             for row in rows:
                 if row[0] > until:
                     return
@@ -182,6 +182,12 @@ class _Check:
                 if self._progress is not None:
                     self._progress(self._result.checked, max(total, self._result.checked))
             after = rows[-1][0]
+
+    def _next_rows(self, after: int) -> list[Any]:
+        """The next rows; none where they cannot be read, which is reported."""
+        with self._reporting("the table of copies"):
+            return list(self._vault.rows(after, _ROWS))
+        return []
 
     def _copy(self, row: Any) -> None:
         self._mark(row[1], row[2], _PRESENT)

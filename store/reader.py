@@ -11,7 +11,7 @@ import msgspec
 from store import sealing
 from store.database import ABSURD, StoreDatabase, as_bytes, run, sound
 from store.epochs import EpochReader
-from store.errors import CopyMissing, TamperedError, UnlockError
+from store.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.keys import StoreKeys
 from store.records import Copy, CopyRecord
 from store.schema import Models
@@ -70,9 +70,19 @@ class Reader(Session):
             yield from self._open_all(rows, on_error)
 
     def rows(self, after_id: int, limit: int) -> list[MessageRow]:
-        """Up to `limit` messages' rows above `after_id`, in order of id, not verified."""
+        """Up to `limit` messages' rows above `after_id`, in order of id, not verified. Raises StoreFormat.
+
+        A damaged file can give rows out of order: whoever goes on from the last one would then never end.
+        """
         with self.reading():
             found = run(self.db, _SELECT + "WHERE id > ? ORDER BY id LIMIT ?", after_id, limit).fetchall()
+        last: Any = after_id
+        for row in found:
+            if not isinstance(row[0], int) or row[0] <= last:
+                raise StoreFormat(
+                    f"The store {self.location} is damaged: its copies are out of order. Run `mailhold check`."
+                )
+            last = row[0]
         return cast("list[MessageRow]", found)
 
     def raw(self, copy_id: int) -> bytes:

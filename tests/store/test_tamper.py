@@ -347,3 +347,53 @@ def test_counters_that_give_out_a_taken_id(full_vault: Vault, sql: Callable[...,
     sql(full_vault, "UPDATE state SET next_copy_id = 500")
     assert full_vault.raw(full_vault.put(b"y", record)) == b"y"
     assert check(full_vault).broken == []
+
+
+def test_a_file_damaged_anywhere(vault: Vault, put_some: Callable[..., list[int]], tmp_path: Path) -> None:
+    """Flipped bits, overwritten stretches and cuts of the SQLite file: a clear error or the right bytes, and an end."""
+    import random
+    import shutil
+
+    ids = put_some(vault, 30, size=300)
+    ids.append(vault.put(random.Random(1).randbytes(30_000), CopyRecord()))
+    vault.delete(ids[3:6])
+    expected = {copy_id: vault.raw(copy_id) for copy_id in vault.ids()}
+    vault.close()
+    whole, source, outcomes = Path(vault.location).read_bytes(), random.Random(5), []
+    for turn in range(80):
+        at = source.randrange(len(whole))
+        if turn % 4 == 3:
+            data = whole[:at]
+        elif turn % 4 == 2:
+            data = whole[:at] + source.randbytes(30) + whole[at + 30 :]
+        else:
+            data = whole[:at] + bytes([whole[at] ^ 1 << source.randrange(8)]) + whole[at + 1 :]
+        folder = tmp_path / f"damaged{turn}"
+        folder.mkdir()
+        (folder / "s").write_bytes(data)
+        outcomes.append(_outcome(str(folder / "s"), expected))
+        shutil.rmtree(folder)
+    assert {"refused", "found", "whole"} <= set(outcomes)
+
+
+def _outcome(location: str, expected: dict[int, bytes]) -> str:
+    """What becomes of a damaged store: refused on opening, found by `check`, or whole (the damage lies in free space)."""
+    try:
+        opened = open_store(location, Unlock.passphrase(PASSPHRASE))
+    except MailholdError:
+        return "refused"
+    try:
+        broken = check(opened).broken
+        right = 0
+        for copy_id in expected:
+            try:
+                assert opened.raw(copy_id) == expected[copy_id]
+                right += 1
+            except MailholdError:
+                pass
+        assert broken or right == len(expected)
+        return "found" if broken else "whole"
+    except MailholdError:
+        return "refused"
+    finally:
+        opened.close()
