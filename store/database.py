@@ -90,7 +90,7 @@ def shown_location(location: str) -> str:
     """`location` without its password."""
     if not is_url(location):
         return location
-    location = re.sub(r"(://[^/@]*?):[^/@]*@", r"\1:…@", location)
+    location = re.sub(r"(://[^:@/?]*):.*@", r"\1:…@", location)
     return re.sub(r"(password=)[^&]*", r"\1…", location)
 
 

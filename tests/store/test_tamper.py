@@ -377,7 +377,7 @@ def test_a_file_damaged_anywhere(vault: Vault, put_some: Callable[..., list[int]
 
 
 def _outcome(location: str, expected: dict[int, bytes]) -> str:
-    """What becomes of a damaged store: refused on opening, found by `check`, or whole (the damage lies in free space)."""
+    """What becomes of a damaged store: refused when opened, found by `check`, or whole (damage in free space)."""
     try:
         opened = open_store(location, Unlock.passphrase(PASSPHRASE))
     except MailholdError:

@@ -1,0 +1,103 @@
+"""How the database is opened, and what its driver's errors become."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import peewee
+import pytest
+
+from store import database
+from store.database import DiskFull, as_bytes, run, shown_location, sound, translated
+from store.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
+from store.records import CopyRecord
+from store.vault import Vault
+
+
+def test_sqlite_is_set_up_for_a_file_that_others_can_write(vault: Vault, sql: Callable[..., Any]) -> None:
+    expected = {
+        "auto_vacuum": 2,
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "secure_delete": 2,
+        "temp_store": 2,
+        "trusted_schema": 0,
+        "cell_size_check": 1,
+        "mmap_size": 0,
+    }
+    assert {name: sql(vault, f"PRAGMA {name}")[0][0] for name in expected} == expected
+    tables = sql(vault, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    assert tables and all(text.endswith("STRICT") for (text,) in tables)
+    for table in ("tombstone", "delivery", "delivery_recipient", "audit", "key_slot", "configuration"):
+        assert any(f'"{table}"' in text and "AUTOINCREMENT" in text for (text,) in tables), table
+
+
+def test_a_store_that_is_held_by_another_program(
+    store: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, open_again: Callable[[], Vault]
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    vault = open_again()
+    holder = sqlite3.connect(store, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="try again"):
+        vault.put(b"x", record)
+    assert vault.ids() == []
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert vault.raw(vault.put(b"y", record)) == b"y"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "advice"),
+    [
+        (peewee.OperationalError("database or disk is full"), DiskFull, "free space"),
+        (peewee.OperationalError("could not extend file: No space left on device"), DiskFull, "free space"),
+        (sqlite3.OperationalError("database is locked"), StoreUnavailable, "try again"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), StoreUnavailable, "permissions"),
+        (sqlite3.DatabaseError("file is not a database"), StoreFormat, "another one"),
+        (sqlite3.DatabaseError("database disk image is malformed"), StoreFormat, "damaged"),
+        (peewee.InterfaceError(""), StoreUnavailable, "no reason given"),
+    ],
+)
+def test_errors_say_what_to_do(error: Exception, kind: type[MailholdError], advice: str) -> None:
+    with pytest.raises(kind, match=advice) as caught, translated("postgresql://u:secret@host/db"):
+        raise error
+    assert "secret" not in str(caught.value)
+
+
+def test_our_own_errors_and_mistakes_pass() -> None:
+    for error in (StoreFormat("x"), KeyError("x")):
+        with pytest.raises(type(error)), translated("somewhere"):
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/var/lib/mail.store", "/var/lib/mail.store"),
+        ("postgresql://u:pw@h/db", "postgresql://u:…@h/db"),
+        ("postgresql://u:p/w@d@h/db", "postgresql://u:…@h/db"),
+        ("postgresql://h:5432/db", "postgresql://h:5432/db"),
+        ("postgresql://u@h/db?password=pw&x=1", "postgresql://u@h/db?password=…&x=1"),
+        ("postgresql:///db?host=/run", "postgresql:///db?host=/run"),
+    ],
+)
+def test_a_location_never_shows_its_password(location: str, shown: str) -> None:
+    assert shown_location(location) == shown
+
+
+def test_absurd_values() -> None:
+    with pytest.raises(TypeError):
+        as_bytes(1 << 40)
+    for error in (TypeError, ValueError, OverflowError):
+        with pytest.raises(TamperedError, match="Thing"), sound("thing"):
+            raise error
+
+
+def test_lists_of_ids_of_any_length(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
+    ids = put_some(any_vault, 5)
+    wanted = [ids[1], *range(10_000, 60_000)]
+    assert run(any_vault.db, "SELECT id FROM message WHERE id = ANY(?)", wanted).fetchall() == [(ids[1],)]
+    assert run(any_vault.db, "SELECT id FROM message WHERE id = ANY(?)", []).fetchall() == []
