@@ -250,7 +250,9 @@ class EpochWriter:
             if ended.doubtful is not None:
                 first_copy, doubtful_count, doubtful_head = ended.doubtful
                 messages = self._models.Message
-                if messages.select().where(messages.id == first_copy).exists():
+                # After a rollback somebody else may have that id by now.
+                of_it = (messages.id == first_copy) & (messages.epoch_id == ended.opening.name.epoch_id)
+                if messages.select().where(of_it).exists():
                     count, head = doubtful_count, doubtful_head
             self._write_closing(Closing(ended.opening, count, head, now))
 

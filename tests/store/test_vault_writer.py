@@ -137,6 +137,21 @@ def test_a_commit_whose_answer_is_lost(
     assert check(any_vault).broken == []
 
 
+def test_a_rolled_back_id_that_another_process_takes(
+    any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_again()
+    any_vault.put(b"before", record)
+    with monkeypatch.context() as broken:
+        broken.setattr(any_vault.db, "commit", _fails(OperationalError("the connection was lost")))
+        with pytest.raises(StoreUnavailable):
+            any_vault.put(b"lost", record)
+    other.put(b"theirs", record)
+    any_vault.put(b"after", record)
+    assert [any_vault.raw(copy_id) for copy_id in any_vault.ids()] == [b"before", b"theirs", b"after"]
+    assert check(any_vault).broken == []
+
+
 def test_an_interrupt_in_the_middle_leaves_a_working_vault(
     any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
