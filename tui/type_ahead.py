@@ -1,0 +1,64 @@
+"""Keys that come faster than the console follows: each waits until the one before it has had its effect.
+
+Textual hands every key at once to the widget that has the focus then. On a slow line several keys come in one piece,
+and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from textual import events
+from textual.app import App
+from textual.message_pump import MessagePump
+
+#: A widget that does not come to answer in this time (s) holds no key back.
+_PATIENCE = 1.0
+
+
+class TypeAheadApp(App[None]):
+    """An app whose keys take effect one after the other. A key that comes alone is not delayed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: deque[events.Key] = deque()
+        self._following: asyncio.Task[None] | None = None
+
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+        elif self._following is not None:
+            self._waiting.append(event)
+        else:
+            reached = self._reached()
+            await super().on_event(event)
+            self._following = asyncio.create_task(self._follow(reached))
+
+    def _reached(self) -> list[MessagePump]:
+        """Whom a key reaches: the widget that has the focus, and its ancestors, to whom its messages bubble."""
+        focused = self.focused
+        return list(focused.ancestors_with_self) if focused is not None else [self.screen, self]
+
+    async def _follow(self, reached: list[MessagePump]) -> None:
+        """Hand on the keys that came meanwhile, each once the one before it was dealt with all the way up."""
+        try:
+            while True:
+                for pump in reached:
+                    await self._dealt_with(pump)
+                if not self._waiting:
+                    return
+                reached = self._reached()
+                await super().on_event(self._waiting.popleft())
+        finally:
+            self._following = None
+
+    @staticmethod
+    async def _dealt_with(pump: MessagePump) -> None:
+        done = asyncio.Event()
+        if pump.call_later(done.set):
+            try:
+                await asyncio.wait_for(done.wait(), _PATIENCE)
+            except TimeoutError:
+                return
