@@ -15,7 +15,7 @@ from store.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.keys import StoreKeys
 from store.records import Copy, CopyRecord
 from store.schema import Models
-from store.sealing import BODY, RECORD, Place
+from store.sealing import BODY, RECORD, Chains, Place
 from store.session import Session
 
 _SCAN_ROWS = 2000
@@ -113,30 +113,36 @@ class Reader(Session):
                 on_error(row[0], error)
 
     def _open(self, row: MessageRow) -> Copy:
-        return self.open_row(row)[0]
+        chains = self._chains_of(row, self.epoch_reader)
+        return self._open_record(row, chains, chains.record_key(row[2]))[0]
 
     def open_row(self, row: MessageRow, reader: EpochReader | None = None) -> tuple[Copy, Place, bytes]:
         """A row's copy, its place, and the key of its body. Raises TamperedError naming the copy."""
-        copy_id, epoch_id, step, stored_at, size, stored_size, sealed = row
-        what = f"copy {copy_id}"
+        chains = self._chains_of(row, reader or self.epoch_reader)
+        record_key, body_key = chains.keys(row[2])
+        return *self._open_record(row, chains, record_key), body_key
+
+    def _chains_of(self, row: MessageRow, reader: EpochReader) -> Chains:
+        """The keys of a row's epoch, once its step is known to be one."""
+        copy_id, epoch_id, step = row[:3]
+        if not isinstance(step, int) or not 0 <= step < sealing.EPOCH_STEPS or not isinstance(epoch_id, int):
+            raise TamperedError(f"copy {copy_id}", "it claims a step or an epoch that there is not")
         try:
-            if not isinstance(step, int) or not 0 <= step < sealing.EPOCH_STEPS:
-                raise TamperedError(what, "it claims a step that no epoch has")
-            chains = (reader or self.epoch_reader).chains(epoch_id)
-            if chains.name.epoch_id != epoch_id:
-                raise TamperedError(what, "it claims an epoch that there is not")
-            record_key, body_key = chains.keys(step)
-            place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
-            record = self._decoder.decode(sealing.open_part(record_key, place, RECORD, sealed))
+            return reader.chains(epoch_id)
         except TamperedError as error:
-            if error.what == what:
-                raise
-            raise TamperedError(what, f"{error.what}, which it belongs to, does not verify") from None
+            why = f"{error.what}, which it belongs to, does not verify"
+            raise TamperedError(f"copy {copy_id}", why) from None
+
+    def _open_record(self, row: MessageRow, chains: Chains, key: bytes) -> tuple[Copy, Place]:
+        copy_id, _epoch_id, step, stored_at, size, stored_size, sealed = row
+        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        try:
+            record = self._decoder.decode(sealing.open_part(key, place, RECORD, sealed))
         except msgspec.MsgspecError:
-            raise TamperedError(what, "its record is in a form that this release does not know") from None
+            raise TamperedError(f"copy {copy_id}", "its record is in a form that this release does not know") from None
         except ABSURD:
-            raise TamperedError(what, "a field of its row holds a value that it cannot have") from None
-        return Copy(copy_id, stored_at, stored_size, record), place, body_key
+            raise TamperedError(f"copy {copy_id}", "a field of its row holds a value that it cannot have") from None
+        return Copy(copy_id, stored_at, stored_size, record), place
 
     def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
         """The message that belongs to a place. Raises CopyMissing, TamperedError naming the copy."""
