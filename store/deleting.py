@@ -27,6 +27,22 @@ _JOINED_MS, _JOINED_COPIES = 3_600_000, 1000
 _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
 
 
+_INSERT = "INSERT INTO tombstone (at, cause, gateway_id, entries, sealed_operator, signature) VALUES (?, ?, ?, ?, ?, ?)"
+_NEWEST_TWO = (
+    "SELECT id, at, cause, gateway_id, entries, sealed_operator, signature FROM tombstone ORDER BY id DESC LIMIT 2"
+)
+
+
+class _Tombstone(NamedTuple):
+    id: int
+    at: int
+    cause: str
+    gateway_id: int
+    entries: bytes
+    sealed_operator: bytes | None
+    signature: bytes
+
+
 class Run(NamedTuple):
     """Copies that follow each other in id and in step: ids `copy_id…`, steps `step…` of one epoch, `length` of them."""
 
@@ -123,6 +139,8 @@ class Deleter:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        #: Signature and runs of the tombstone that was written last: the newest row, mostly.
+        self._last: tuple[bytes, list[Run]] = (b"", [])
 
     def delete(
         self,
@@ -194,17 +212,13 @@ class Deleter:
             raise UnlockError("The keys at hand cannot delete copies: unlock the store as an operator.")
         if cause == ROTATED:
             runs = self._taken_over(gateway_id, at) + runs
-        entries = msgspec.msgpack.encode(joined(runs))
+        runs = joined(runs)
+        entries = msgspec.msgpack.encode(runs)
         sealed_operator = vault.seal(OPERATOR_ROLE, operator.encode()) if operator else None
         data = tombstone_statement(vault.store_id, at, cause, gateway_id, entries, sealed_operator)
-        vault.models.Tombstone.insert(
-            at=at,
-            cause=cause,
-            gateway_id=gateway_id,
-            entries=entries,
-            sealed_operator=sealed_operator,
-            signature=signer.sign(data),
-        ).execute()
+        signature = signer.sign(data)
+        run(vault.db, _INSERT, at, cause, gateway_id, entries, sealed_operator, signature)
+        self._last = (signature, runs)
 
     def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
         """What the newest tombstone says, if the next may say it in its place: it goes. Else nothing, and it stays.
@@ -212,17 +226,19 @@ class Deleter:
         At its maximum a store rotates with every put, and a tombstone each would outgrow what is kept. The oldest
         tombstone stays, so that who follows them can tell whether any that it has not seen are gone.
         """
-        table = self._vault.models.Tombstone
-        newest = table.select().order_by(table.id.desc()).first()
-        if newest is None or (newest.cause, newest.gateway_id) != (ROTATED, gateway_id):
+        rows = run(self._vault.db, _NEWEST_TWO).fetchall()
+        if len(rows) < 2:
             return []
-        if not table.select().where(table.id < newest.id).exists():
+        newest = _Tombstone(*rows[0])
+        if (newest.cause, newest.gateway_id) != (ROTATED, gateway_id):
             return []
-        try:
-            runs = verified_runs(self._vault, newest)
-        except TamperedError:
-            return []
+        signature, runs = self._last
+        if newest.signature != signature:
+            try:
+                runs = verified_runs(self._vault, newest)
+            except TamperedError:
+                return []
         if not 0 <= at - newest.at < _JOINED_MS or sum(run.length for run in runs) >= _JOINED_COPIES:
             return []
-        table.delete().where(table.id == newest.id).execute()
+        run(self._vault.db, "DELETE FROM tombstone WHERE id = ?", newest.id)
         return runs
