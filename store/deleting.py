@@ -139,8 +139,8 @@ class Deleter:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
-        #: Signature and runs of the tombstone that was written last: the newest row, mostly.
-        self._last: tuple[bytes, list[Run]] = (b"", [])
+        #: The row and the runs of the tombstone that was written last: the newest, mostly, and no need to verify it.
+        self._last: tuple[tuple[Any, ...], list[Run]] = ((), [])
 
     def delete(
         self,
@@ -216,9 +216,9 @@ class Deleter:
         entries = msgspec.msgpack.encode(runs)
         sealed_operator = vault.seal(OPERATOR_ROLE, operator.encode()) if operator else None
         data = tombstone_statement(vault.store_id, at, cause, gateway_id, entries, sealed_operator)
-        signature = signer.sign(data)
-        run(vault.db, _INSERT, at, cause, gateway_id, entries, sealed_operator, signature)
-        self._last = (signature, runs)
+        row = (at, cause, gateway_id, entries, sealed_operator, signer.sign(data))
+        run(vault.db, _INSERT, *row)
+        self._last = (row, runs)
 
     def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
         """What the newest tombstone says, if the next may say it in its place: it goes. Else nothing, and it stays.
@@ -232,8 +232,8 @@ class Deleter:
         newest = _Tombstone(*rows[0])
         if (newest.cause, newest.gateway_id) != (ROTATED, gateway_id):
             return []
-        signature, runs = self._last
-        if newest.signature != signature:
+        written, runs = self._last
+        if newest[1:] != written:
             try:
                 runs = verified_runs(self._vault, newest)
             except TamperedError:
