@@ -136,7 +136,7 @@ async def test_deleting_marked_copies(vault: Vault, console: Callable[[], Mailho
         await choose(pilot, "space", "space", "d")
         await choose(pilot, "enter")
         assert vault.usage().messages == 12, "Enter on a window that was just opened deletes nothing"
-        await choose(pilot, "d", "d")
+        await choose(pilot, "d", "e")
         assert notice(app) == "Marked messages have been deleted"
         assert vault.ids() == list(range(1, 11))
         await loaded(pilot, 10)
@@ -149,7 +149,7 @@ async def test_deleting_one_says_so_in_the_singular(vault: Vault, console: Calla
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 3)
-        await choose(pilot, "d", "d")
+        await choose(pilot, "d", "e")
         assert notice(app) == "Marked message has been deleted"
 
 
@@ -216,7 +216,7 @@ async def test_long_work_can_be_cancelled_half_way(
     monkeypatch.setattr(vault, "delete", slow)
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 20)
-        await choose_while_running(pilot, half, "asterisk", "d", "d")
+        await choose_while_running(pilot, half, "asterisk", "d", "e")
         assert "Deleting 20 copies" in "\n".join(lines(app))
         await pilot.press("j", "k", "ctrl+x")
         await pilot.pause(0.3)
@@ -255,7 +255,7 @@ async def test_leaving_asks_while_work_runs(
     monkeypatch.setattr(vault, "delete", slow)
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 5)
-        await choose_while_running(pilot, reached, "d", "d")
+        await choose_while_running(pilot, reached, "d", "e")
         await pilot.press("q")
         await pilot.pause()
         assert "Work is running" in "\n".join(lines(app))

@@ -44,9 +44,14 @@ async def test_delete_is_cancelled_unless_delete_is_pressed(keys):
     assert await answer(DeleteDialog(3), *keys) is False
 
 
-@pytest.mark.parametrize("keys", [("d",), ("alt+d",), ("shift+tab", "enter"), ("up", "enter"), ("tab", "enter")])
+@pytest.mark.parametrize("keys", [("e",), ("alt+e",), ("shift+tab", "enter"), ("up", "enter"), ("left", "enter"), ("tab", "enter")])
 async def test_delete_is_confirmed_by_its_button(keys):
     assert await answer(DeleteDialog(3), *keys) is True
+
+
+async def test_the_key_that_asked_does_not_answer():
+    """`d` opens the window: held a moment too long, it must not delete."""
+    assert await answer(DeleteDialog(3), "d", "d", "escape") is False
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,7 @@ async def test_the_other_button_can_have_a_name_of_its_own():
     def dialog() -> ConfirmDialog:
         return ConfirmDialog("Message queue", "Cancel delivery 7?", "Cancel delivery", refuse="Keep")
 
-    assert await answer(dialog(), "c") is True
+    assert await answer(dialog(), "a") is True
     assert await answer(dialog(), "k") is False
     assert await answer(dialog(), "enter") is False
 

@@ -106,7 +106,7 @@ async def test_cancel_asks_and_keeps_unless_confirmed(vault, queue):
         await pilot.press("enter")
         await settle(pilot)
         assert states(vault)[queue[3]] is State.QUEUED
-        await pilot.press("c", "c")
+        await pilot.press("c", "a")
         await settle(pilot)
         assert states(vault)[queue[3]] is State.CANCELLED
         assert app.notices == [f"Delivery {queue[3]} has been cancelled"]
@@ -135,7 +135,7 @@ async def test_retry_of_an_unknown_delivery_warns_that_it_may_arrive_twice(vault
         await pilot.press("escape")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.UNKNOWN
-        await pilot.press("r", "r")
+        await pilot.press("r", "e")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.QUEUED
 

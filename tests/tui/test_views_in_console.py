@@ -137,7 +137,7 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
         await until(pilot, lambda: "Delete this message copy from Backup?" in text(console))
         await press(pilot, "enter")
         assert isinstance(console.main.page, MessageView)
-        await press(pilot, "d", "d")
+        await press(pilot, "d", "e")
         await until(pilot, lambda: "Marked message has been deleted" in text(console))
         assert not isinstance(console.main.page, MessageView)
         assert vault.ids() == [2, 3]

@@ -40,7 +40,8 @@ class ConfirmDialog(Dialog[bool]):
             yield Static(f"▲ {self.warning}", markup=False, classes="warning gap")
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton(self.verb, mnemonic=self.verb[0].lower(), id="ok", danger=self.danger)
+        # Not the first letter: that is often the key that asked, and one pressed twice must not answer.
+        yield PushButton(self.verb, mnemonic=self.verb[1].lower(), id="ok", danger=self.danger)
         yield PushButton(self.refuse, mnemonic=self.refuse[0].lower(), id="cancel")
 
     def opened(self) -> None:

@@ -39,6 +39,11 @@ class PushButton(Button, inherit_css=False):
     }
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "app.focus_next", "Next", show=False),
+        Binding("left", "app.focus_previous", "Previous", show=False),
+    ]
+
     def __init__(self, label: str, *, mnemonic: str = "", id: str | None = None, danger: bool = False) -> None:
         self.mnemonic = mnemonic
         text = Content.assemble("[ ", mark_mnemonic(label, mnemonic), " ]")
