@@ -73,7 +73,7 @@ class Catalogue:
         self._settled = threading.Event()
         self._pending = 0
         self._problem: Exception | None = None
-        self._saving = threading.Lock()
+        self._saving = threading.RLock()
         self._saved: tuple[int, int] | None = None
         self._saved_at = 0.0
         self._save_took = 0.0
@@ -319,10 +319,11 @@ class Catalogue:
                 self._tighten(follower)
                 tight = changes
             follower.state.frame.orders.prepare()
-            wait = self._save_in(follower)
-            if wait is not None and wait <= 0:
-                self._save(follower)
-                continue
+            with self._saving:
+                wait = None if self._stopping.is_set() else self._save_in(follower)
+                if wait is not None and wait <= 0:
+                    self._save(follower)
+                    continue
             self._wake.wait(wait)
 
     def _tighten(self, follower: Follower) -> None:
@@ -387,6 +388,8 @@ class Catalogue:
         follower, self._follower = self._follower, None
         if follower is None or not follower.state.complete or self._path is None:
             return
-        unsaved = follower.arrivals - self._saved[0] if self._saved else len(follower.state.frame)
-        if self._deleted_at is not None or unsaved > min(SNAPSHOT_COPIES, 0.01 * len(follower.state.frame)):
-            self._save(follower)
+        with self._saving:
+            size = len(follower.state.frame)
+            unsaved = follower.arrivals - self._saved[0] if self._saved else size
+            if self._deleted_at is not None or unsaved > min(SNAPSHOT_COPIES, 0.01 * size):
+                self._save(follower)

@@ -6,8 +6,10 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Literal
 
 import polars as pl
@@ -24,6 +26,7 @@ MEANING = ["1", *SCHEMA, *(engine.value for engine in Engine), *(status.value fo
 _RULES = {"id": pl.Int64, "name": pl.String}
 _SECTION = 100_000
 _LOOSE = 50_000
+_FEW_SECTIONS = 12
 
 
 def layout_of(frame: Frame) -> list[str]:
@@ -50,16 +53,48 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes]) -> Frame:
     """From what `layout_of` and `sections` answered. Raises ValueError where they do not fit together."""
-    source = iter(parts)
+    texts = {name: _no_words(name) for name in TEXTS}
+    frames: dict[str, pl.DataFrame] = {}
     try:
-        texts = {name: _words_of(name, islice(source, layout.count(name))) for name in TEXTS}
-        rules, rows = (pl.read_ipc(io.BytesIO(section)) for section in source)
+        for name, read in _read(zip(layout, parts, strict=True)):
+            if isinstance(read, Texts):
+                texts[name] = texts[name].extend(read)
+            else:
+                frames[name] = read
+        rules, rows = frames["rules"], frames["rows"]
         fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items())
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
         raise ValueError("not Arrow IPC sections of a catalogue") from error
     if rows.schema != pl.Schema(SCHEMA) or rules.schema != pl.Schema(_RULES) or not fits:
         raise ValueError("not the columns of a catalogue")
     return Frame(rows.rechunk(), texts, dict(rules.iter_rows()))
+
+
+def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.DataFrame]]:
+    """Decode sections, the next ones in threads while one is used."""
+    source = iter(named)
+    first = list(islice(source, _FEW_SECTIONS))
+    if len(first) < _FEW_SECTIONS:
+        yield from ((name, _decoded(name, part)) for name, part in first)
+        return
+    with ThreadPoolExecutor(2, "sections") as pool:
+        ahead: deque[tuple[str, Future[Texts | pl.DataFrame]]] = deque()
+        for name, part in chain(first, source):
+            ahead.append((name, pool.submit(_decoded, name, part)))
+            if len(ahead) > 3:
+                name, future = ahead.popleft()
+                yield name, future.result()
+        for name, future in ahead:
+            yield name, future.result()
+
+
+def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
+    read = pl.read_ipc(io.BytesIO(part))
+    return _no_words(name).of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
+
+
+def _no_words(name: str) -> Texts:
+    return dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
 
 
 def loose(frame: Frame, name: str) -> bool:
@@ -86,10 +121,12 @@ def tightened(frame: Frame, name: str) -> Frame:
             order, first.cast(pl.UInt32).cum_sum() - 1
         )
         used, codes = used.gather(order.filter(first)), places.gather(codes)
-    pieces = (
-        _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed") for start in range(0, len(used), _SECTION)
-    )
-    return frame.with_texts(name, _words_of(name, pieces), codes)
+    fresh = _no_words(name)
+    for start in range(0, len(used), _SECTION):
+        piece = _decoded(name, _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed"))
+        assert isinstance(piece, Texts)
+        fresh = fresh.extend(piece)
+    return frame.with_texts(name, fresh, codes)
 
 
 def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -104,14 +141,6 @@ def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
 def _words_to_ipc(words: Texts, codes: pl.Series, compression: Compression) -> bytes:
     texts, folded = words.parts(codes)
     return _to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
-
-
-def _words_of(name: str, parts: Iterable[bytes]) -> Texts:
-    words: Texts = dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
-    for part in parts:
-        read = pl.read_ipc(io.BytesIO(part))
-        words = words.extend(words.of(read.get_column("text"), read.get_column("folded")))
-    return words
 
 
 def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:

@@ -17,6 +17,7 @@ _CACHED_MASKS = 24
 _NARROW_BELOW = 0.1
 _TAIL_LIMIT = 20_000
 _GAP = 1 << 24
+_CHUNKS = 12
 
 
 class _Lineage:
@@ -193,11 +194,11 @@ _NOTHING = pl.Series([None], dtype=pl.String)
 
 
 def _joined(series: pl.Series, other: pl.Series) -> pl.Series:
-    """Both, in chunks of which each is at least twice as long as the next, so that appending copies little."""
+    """Both, in some chunks and beyond those in ones at least twice as long as the next: appending copies little."""
     chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
     if not chunks:
         return series
-    while len(chunks) > 1 and len(chunks[-2]) < 2 * len(chunks[-1]):
+    while len(chunks) > _CHUNKS and len(chunks[-2]) < 2 * len(chunks[-1]):
         last = chunks.pop()
         chunks[-1] = pl.concat([chunks[-1], last], rechunk=True)
     return pl.concat(chunks, rechunk=False)
