@@ -11,6 +11,7 @@ import os
 import struct
 import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.hpke import (
 )
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-from store.errors import TamperedError
+from store.errors import StoreUnavailable, TamperedError
 
 FORMAT = 1
 EPOCH_STEPS = 1000
@@ -89,7 +90,7 @@ def unseal_with(key: bytes, role: str, store_id: bytes, sealed: bytes, *, what: 
         raise TamperedError(what or role) from None
 
 
-def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes) -> bytes:
+def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | bytearray) -> bytes:
     """Seal to a public key (HPKE base mode, MLKEM768-X25519, HKDF-SHA256, AES-256-GCM)."""
     return _SUITE.encrypt(plaintext, public, info=info)
 
@@ -155,24 +156,42 @@ class Closing(NamedTuple):
         )
 
 
-def commitment_of(name: EpochName, secret: bytes) -> bytes:
+def commitment_of(name: EpochName, secret: bytes | bytearray) -> bytes:
     """What ties the sealed secret to one value: AES-GCM alone would let one ciphertext open to two."""
     return expand(secret, name.statement("epoch commitment"))
 
 
-def first_chain(name: EpochName, secret: bytes) -> bytearray:
+def first_chain(name: EpochName, secret: bytes | bytearray) -> bytearray:
     """The ratchet's chain before step 0."""
-    return bytearray(expand(secret, name.statement("epoch chain")))
+    chain = bytearray(KEY_SIZE)
+    HKDFExpand(_SHA256, KEY_SIZE, name.statement("epoch chain")).derive_into(secret, chain)
+    return chain
+
+
+def _fresh_secret() -> bytearray:
+    """32 random bytes that can be wiped: what `os.urandom` returns cannot."""
+    secret = bytearray(KEY_SIZE)
+    try:
+        with Path("/dev/urandom").open("rb", buffering=0) as source:
+            count = source.readinto(secret)
+    except OSError:
+        count = 0
+    if count != KEY_SIZE:
+        raise StoreUnavailable("The system gives no random bytes (/dev/urandom), so nothing can be sealed: mount /dev.")
+    return secret
 
 
 def open_epoch(
     name: EpochName, public: MLKEM768X25519PublicKey, signer: Ed25519PrivateKey, previous: bytes, opened_at: int
 ) -> tuple[Opening, bytes, Ratchet]:
     """Begin an epoch: its opening, the gateway's signature of it, and the ratchet that serves its keys."""
-    secret = os.urandom(KEY_SIZE)
+    secret = _fresh_secret()
     sealed = hpke_seal(public, name.statement("epoch secret"), secret)
     opening = Opening(name, opened_at, previous, commitment_of(name, secret), sealed)
-    return opening, signer.sign(opening.data()), Ratchet(first_chain(name, secret))
+    chain = first_chain(name, secret)
+    ratchet = Ratchet(chain)
+    secret[:] = chain[:] = bytes(KEY_SIZE)
+    return opening, signer.sign(opening.data()), ratchet
 
 
 def read_epoch(

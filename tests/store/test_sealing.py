@@ -154,6 +154,29 @@ def test_steps_in_any_order(steps: list[int]) -> None:
         assert chains.keys(step) == expected[step]
 
 
+def test_an_epochs_secret_and_first_chain_are_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    from store.keys import hybrid_public, hybrid_public_bytes
+
+    seen: list[bytearray] = []
+    first_chain = sealing.first_chain
+
+    def spying(name: EpochName, secret: bytearray) -> bytearray:
+        chain = first_chain(name, secret)
+        assert any(secret) and any(chain)
+        seen.extend([secret, chain])
+        return chain
+
+    monkeypatch.setattr(sealing, "first_chain", spying)
+    seed, signer = bytes(range(96)), Ed25519PrivateKey.generate()
+    opening, signature, ratchet = sealing.open_epoch(
+        NAME, hybrid_public(hybrid_public_bytes(seed)), signer, bytes(32), 1
+    )
+    assert seen == [bytearray(32), bytearray(32)]
+    chains = Chains(NAME, sealing.read_epoch(opening, signature, signer.public_key(), hybrid_private(seed)))
+    ratchet.advance()
+    assert chains.keys(0) == (bytes(ratchet.record_key), bytes(ratchet.body_key))
+
+
 def test_a_served_key_does_not_stay() -> None:
     ratchet = Ratchet(bytes(32))
     ratchet.advance()
