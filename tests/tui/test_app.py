@@ -362,7 +362,7 @@ async def test_deleting_in_the_view_goes_back_to_the_list(vault: Vault, console:
         await loaded(pilot, 9)
         await choose(pilot, "enter")
         await choose(pilot, "d")
-        await choose(pilot, "d")
+        await choose(pilot, "e")
         assert app.main.page is app.main.backup
         assert notice(app) == "Marked message has been deleted"
         assert 9 not in vault.ids()
