@@ -4,6 +4,7 @@
      ├─ UsageError                    a value that the user gave cannot be used (command line exit code 2)
      │   ├─ FilterError               a filter line that does not parse; knows the position
      │   ├─ SettingError              a setting's name or value is not valid
+     │   ├─ RuleError                 a rule, or an entry of an address list, is not valid; knows the field
      │   └─ AddressError              an email address that cannot be delivered to
      ├─ StoreError                    the store cannot do what was asked
      │   ├─ StoreMissing              nothing is there under that path or URL
@@ -48,6 +49,14 @@ class FilterError(UsageError):
 
 class SettingError(UsageError):
     """A setting's name or value is not valid."""
+
+
+class RuleError(UsageError):
+    """A rule, or an entry of an address list, is not valid. `field` is that of the rule ("" where none is to blame)."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class AddressError(UsageError):
