@@ -112,7 +112,7 @@ class Catalogue:
     @property
     def problem(self) -> str | None:
         """Why loading does not go on at the moment (it is tried again), for the user to read."""
-        return None if self._problem is None else str(self._failure())
+        return None if self._problem is None or self.complete else str(self._failure())
 
     def wait_complete(self, timeout: float | None = None) -> bool:
         """Wait until every copy is there, for at most `timeout` seconds. Raises what keeps loading from going on."""
