@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
@@ -21,6 +20,7 @@ from tui.palette import ActionProvider
 from tui.screens.main import MainScreen
 from tui.tasks import Task, TaskRunner, explain
 from tui.theme import DARK, SIXTEEN, THEMES
+from tui.type_ahead import TypeAheadApp
 
 if TYPE_CHECKING:
     from store.catalogue import Catalogue
@@ -32,7 +32,7 @@ A = TypeVar("A")
 POLL = 0.3
 
 
-class MailholdApp(App[None]):
+class MailholdApp(TypeAheadApp):
     """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's)."""
 
     TITLE = "Mailhold"
@@ -112,7 +112,6 @@ class MailholdApp(App[None]):
             pass
 
     def on_ready(self) -> None:
-        self.catalogue.start()
         self._poll()
         self.set_interval(POLL, self._poll)
         if self._key_problem:

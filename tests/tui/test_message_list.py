@@ -6,13 +6,17 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.events import MouseScrollDown
 
+from store.filters import fold
 from store.records import Row
 from store.vault import Vault
 from tests.tui.console import counts, lines, make_console, poll, settle, the_list
 from tests.tui.fakes import NOW, FakeCatalogue, copies
 from tui.app import MailholdApp
+from tui.widgets.message_list import split_found
 from tui.widgets.pages import PAGE, Pages
 
 
@@ -106,11 +110,11 @@ async def test_rows_that_are_read_stay_where_the_wheel_took_them(vault: Vault) -
         for _ in range(40):
             await pilot._post_mouse_events([MouseScrollDown], "#messages", offset=(5, 5))
         await settle(pilot)
-        the, before = the_list(app), [line[26:98] for line in lines(app)[5:20]]
+        the, before = the_list(app), [line[26:90] for line in lines(app)[5:20]]
         assert the.scroll_y > 30 and the.cursor == 0
         catalogue.add(copies(3, first=301, now=NOW + 5))
         await poll(pilot)
-        assert [line[26:98] for line in lines(app)[5:20]] == before
+        assert [line[26:90] for line in lines(app)[5:20]] == before
         assert the.cursor_id == 300
         await pilot.press("j")
         assert the.cursor_id == 299 and 0 <= cursor_line(app) < the.size.height
@@ -274,6 +278,27 @@ async def test_text_from_a_message_is_drawn_safely(vault: Vault) -> None:
         screen = "\n".join(lines(app))
         assert "\x1b" not in screen and "\u202e" not in screen
         assert "[@click=app.quit]x[/]" in screen
+
+
+@given(st.text(max_size=30), st.lists(st.text("aäAß b", min_size=1, max_size=3), max_size=3))
+def test_pieces_make_the_text_again_and_name_what_was_found(text: str, words: list[str]) -> None:
+    pieces = list(split_found(text, [fold(word) for word in words]))
+    assert "".join(piece for piece, _ in pieces) == text
+    assert all(fold(piece) in {fold(word) for word in words} for piece, found in pieces if found)
+
+
+def test_what_was_looked_for_is_found_whatever_its_case() -> None:
+    assert list(split_found("Re: INVOICE 7", ["invoice"])) == [("Re: ", False), ("INVOICE", True), (" 7", False)]
+
+
+async def test_what_the_filter_looks_for_is_underlined(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(160, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"subject:invoice -from:billing")
+        await settle(pilot)
+        strip = the_list(app).render_line(1)
+        assert [segment.text for segment in strip if segment.style and segment.style.underline] == ["Invoice"]
 
 
 async def test_released_copies_show_it(vault: Vault) -> None:

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from store.settings import Settings, write_settings
 from store.vault import Vault
-from tests.tui.console import make_console, settle, the_list
+from tests.tui.console import make_console, settle
 from tests.tui.fakes import NOW, FakeCatalogue, copies
 from tui.app import MailholdApp
 
@@ -24,11 +24,15 @@ def prepared(vault: Vault, *, empty: bool = False) -> MailholdApp:
     return make_console(vault, catalogue)
 
 
-def pressing(*keys: str, released: bool = False) -> Callable[[Pilot[Any]], Any]:
+@pytest.fixture(autouse=True)
+def some_were_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = {1202: ("ada", NOW), 1199: ("ada", NOW)}
+    monkeypatch.setattr("store.delivery.listing.released_copies", lambda vault: released)
+
+
+def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
     async def before(pilot: Pilot[Any]) -> None:
         await settle(pilot)
-        if released:
-            the_list(pilot.app).set_released({1202: ("ada", NOW), 1199: ("ada", NOW)})  # type: ignore[arg-type]
         for key in keys:
             await pilot.press(key)
             await settle(pilot)
@@ -60,7 +64,7 @@ PICTURES: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize("name", PICTURES)
 def test_picture(snap_compare: Shown, vault: Vault, name: str, size: tuple[int, int]) -> None:
     app = prepared(vault)
-    keys = pressing(*PICTURES[name], released=name in ("list", "marked"))
+    keys = pressing(*PICTURES[name])
     assert snap_compare(app, terminal_size=size, run_before=keys)
 
 
@@ -68,7 +72,7 @@ def test_picture(snap_compare: Shown, vault: Vault, name: str, size: tuple[int, 
 def test_theme(snap_compare: Shown, vault: Vault, theme: str) -> None:
     app = prepared(vault)
     app.theme = theme
-    keys = pressing("j", "space", "space", released=True)
+    keys = pressing("j", "space", "space")
     assert snap_compare(app, terminal_size=(100, 24), run_before=keys)
 
 
@@ -76,7 +80,7 @@ def test_without_colour(snap_compare: Shown, vault: Vault, monkeypatch: pytest.M
     monkeypatch.setenv("NO_COLOR", "1")
     app = prepared(vault)
     assert app.no_color
-    assert snap_compare(app, terminal_size=(100, 24), run_before=pressing("j", "space", "space", released=True))
+    assert snap_compare(app, terminal_size=(100, 24), run_before=pressing("j", "space", "space"))
 
 
 def test_an_empty_backup(snap_compare: Shown, vault: Vault) -> None:

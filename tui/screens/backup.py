@@ -13,13 +13,14 @@ from textual.widget import Widget
 
 from store.catalogue_sort import NEWEST, Sort, SortKey
 from store.errors import FilterError
-from store.filters import MessageFilter, Period, parse, print_filter
+from store.filters import MessageFilter, Period, fold, parse, print_filter
 from store.verdicts import Engine
 from tui.cells import zone_name
 from tui.context import ConsoleContext
 from tui.follow import Facts
 from tui.keymap import Scope, bindings
 from tui.marks import Chosen, Frozen
+from tui.tasks import explain
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.list_header import Line, ListHeader
 from tui.widgets.message_list import MOVES, MessageList
@@ -27,6 +28,16 @@ from tui.widgets.pages import Pages, Result
 
 #: Sort keys whose first order is downward: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
+
+
+def needles(flt: MessageFilter) -> dict[str, list[str]]:
+    """What a filter looks for in each column, folded."""
+    found = {}
+    for column, terms in (("from", flt.from_), ("to", flt.to), ("subject", flt.subject)):
+        texts = [fold(term.text) for term in (*terms, *flt.words) if not term.negated]
+        if texts:
+            found[column] = texts
+    return found
 
 
 class BackupView(Widget):
@@ -60,6 +71,8 @@ class BackupView(Widget):
         self.loading_share = ""
         self._fresh = True
         self._problem = ""
+        self._marked_outside = 0
+        self._loading = False
 
     def compose(self) -> ComposeResult:
         self.line = FilterLine(id="filter")
@@ -138,6 +151,7 @@ class BackupView(Widget):
         fresh, cursor_id, line = self._fresh, self.list.cursor_id, self.list.cursor - round(self.list.scroll_y)
         height = max(40, self.list.size.height)
         frozen = self.list.marks.frozen
+        marked = [] if frozen is not None else list(self.list.marks.included)
 
         def work() -> tuple[Pages, Frozen | None]:
             result = catalogue.select(flt, sort)
@@ -145,6 +159,7 @@ class BackupView(Widget):
             at = None if fresh or cursor_id is None else result.position(cursor_id)
             top = self.list.window()[0] if at is None and not fresh else max(0, (at or 0) - line)
             pages.load(top - height, top + 2 * height)
+            self._marked_outside = len(marked) - len(result.among(marked)) if marked else 0
             fuller = frozen.fuller() if frozen is not None and frozen.matches.partial else None
             return pages, fuller
 
@@ -158,10 +173,22 @@ class BackupView(Widget):
                 if flt.is_empty
                 else "No message copy matches the filter. Esc clears it."
             )
+            self.list.needles = needles(flt)
             self.list.show(pages, keep=keep)
             self._show_counts()
+            self._start_loading()
 
-        self.context.background(work, done, group="select")
+        def failed(error: Exception) -> None:
+            self.context.notice(explain(error), severity="error")
+            self._start_loading()
+
+        self.context.background(work, done, on_error=failed, group="select")
+
+    def _start_loading(self) -> None:
+        """Begin to fill the catalogue once the first rows are painted: what it imports would hold them up."""
+        if not self._loading:
+            self._loading = True
+            self.call_after_refresh(self.context.catalogue.start)
 
     def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
         event.stop()
@@ -204,6 +231,9 @@ class BackupView(Widget):
 
     # -- the counts
 
+    def on_resize(self) -> None:
+        self._show_counts()
+
     def _show_counts(self) -> None:
         if self._problem:
             self.line.show_counts(Content(f"▲ {self._problem}").stylize("$danger"))
@@ -223,7 +253,10 @@ class BackupView(Widget):
         if self.list.range_count:
             parts.append(Content(f"range of {self.list.range_count:,}").stylize("$accent"))
         if marked := self.list.marks.count:
-            parts.append(Content(f"● {marked:,} marked" if wide else f"● {marked:,}").stylize("bold $accent"))
+            outside = min(marked, self._marked_outside)
+            hidden = f", {outside:,} not shown" if outside and wide else ""
+            text = f"● {marked:,} marked{hidden}" if wide else f"● {marked:,}"
+            parts.append(Content(text).stylize("bold $accent"))
         if wide:
             parts.append(Content(zone_name(self.context.tz, self.context.clock())).stylize("$muted"))
         self.line.show_counts(Content("   " if wide else " ").join(parts))

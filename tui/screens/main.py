@@ -245,6 +245,8 @@ class MainScreen(Screen[None]):
         if action in ("retry", "cancel-delivery"):
             reason_here: Callable[[str], str | None] | None = getattr(self.page, "reason_against", None)
             return reason_here(action) if reason_here is not None else None
+        if action in ("deliver", "delete", "save") and self.backup.list.marks:
+            return None
         if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
             return None if self.backup.count else actions.NOTHING
         match action:

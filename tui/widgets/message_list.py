@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from typing import ClassVar
@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from store.filter_model import fold
 from store.records import Row
 from tui.cells import placed, short_size
 from tui.keymap import Scope, bindings
@@ -35,6 +36,26 @@ _SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
 _STRIPS_KEPT = 512
 
 
+def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, each with whether it is one of the folded needles."""
+    folded = fold(text) if needles else ""
+    if len(folded) != len(text):
+        yield text, False
+        return
+    at = 0
+    while at < len(text):
+        hits = [(place, -len(needle)) for needle in needles if (place := folded.find(needle, at)) >= 0]
+        if not hits:
+            break
+        start, length = min(hits)
+        if start > at:
+            yield text[at:start], False
+        at = start - length
+        yield text[start:at], True
+    if at < len(text):
+        yield text[at:], False
+
+
 class MessageList(ScrollView, can_focus=True):
     """Rows of a result, a cursor that stays on its copy, and marks. It never touches the store.
 
@@ -51,6 +72,7 @@ class MessageList(ScrollView, can_focus=True):
         & > .message-list--risk { color: $risk; }
         & > .message-list--policy { color: $policy; }
         & > .message-list--bulk { color: $muted; }
+        & > .message-list--found { text-style: underline; }
         & > .message-list--cursor { background: $cursor-blurred; }
         & > .message-list--cursor-focus { background: $cursor; }
         &:ansi > .message-list--cursor-focus, &:nocolor > .message-list--cursor-focus { text-style: reverse; }
@@ -59,7 +81,7 @@ class MessageList(ScrollView, can_focus=True):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"message-list--{name}"
-        for name in ("text", "muted", "mark", "danger", "risk", "policy", "bulk", "cursor", "cursor-focus")
+        for name in ("text", "muted", "mark", "danger", "risk", "policy", "bulk", "found", "cursor", "cursor-focus")
     }
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, only=MOVES)
 
@@ -91,6 +113,8 @@ class MessageList(ScrollView, can_focus=True):
         self.cursor_id: int | None = None
         self.range_start: int | None = None
         self.empty_text = ""
+        #: What the filter looked for, folded, by column: underlined where it is seen.
+        self.needles: Mapping[str, Sequence[str]] = {}
         self._placeholders = False
         self.columns: list[Column] = []
         self._width = 0
@@ -356,9 +380,12 @@ class MessageList(ScrollView, can_focus=True):
     def _style(self, name: str, state: str) -> Style:
         if (name, state) not in self._styles:
             over = self.get_component_rich_style(f"message-list--{state}", partial=True) if state else Style.null()
+            base, _, found = name.partition(" ")
             # Reverse video over many colours is a patchwork: there the row is drawn in the text's.
-            base = "text" if over.reverse else name
-            self._styles[name, state] = self.get_component_rich_style(f"message-list--{base}") + over
+            style = self.get_component_rich_style(f"message-list--{'text' if over.reverse else base}")
+            if found:
+                style += self.get_component_rich_style("message-list--found", partial=True)
+            self._styles[name, state] = style + over
         return self._styles[name, state]
 
     def _in_range(self, index: int) -> bool:
@@ -421,24 +448,29 @@ class MessageList(ScrollView, can_focus=True):
 
     def _draw(self, row: Row, marked: bool, state: str, width: int) -> Strip:
         # Neighbours in one style become one segment: fewer escape sequences go over a slow line.
-        parts: list[tuple[str, str]] = []
+        parts: list[tuple[str, str, bool]] = []
+
+        def put(text: str, name: str, found: bool = False) -> None:
+            if parts and not found and not parts[-1][2] and (parts[-1][1] == name or text.isspace()):
+                parts[-1] = (parts[-1][0] + text, parts[-1][1], False)
+            elif parts and not found and parts[-1][0].isspace():
+                parts[-1] = (parts[-1][0] + text, name, False)
+            else:
+                parts.append((text, name, found))
+
         x = 0
         for column in self.columns:
             text, name = self._cell(column, row, marked)
             if column.right:
                 text = text.rjust(column.width)
-            gap, cell = " " * (column.x - x), fit(text, column.width)
+            if column.x > x:
+                put(" " * (column.x - x), name)
             x = column.x + column.width
-            if parts and (parts[-1][1] == name or cell.isspace()):
-                parts[-1] = (parts[-1][0] + gap + cell, parts[-1][1])
-            elif parts and parts[-1][0].isspace():
-                parts[-1] = (parts[-1][0] + gap + cell, name)
-            elif parts:
-                parts[-1] = (parts[-1][0] + gap, parts[-1][1])
-                parts.append((cell, name))
-            else:
-                parts.append((gap + cell, name))
-        segments = [Segment(text, self._style(name, state)) for text, name in parts]
+            for piece, found in split_found(fit(text, column.width), self.needles.get(column.name, ())):
+                put(piece, name, found)
+        segments = [
+            Segment(text, self._style(f"{name} found" if found else name, state)) for text, name, found in parts
+        ]
         return Strip(segments).adjust_cell_length(width, self._style("text", state))
 
     def on_unmount(self) -> None:
