@@ -24,6 +24,8 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
         raise RuleError(f"There are {len(rules)} rules; a store holds at most {MAX_RULES}.")
     checked = tuple(check_rule(rule) for rule in rules)
     for index, rule in enumerate(checked):
+        if rule.id == 0:
+            raise RuleError(f"The rule {rule.name!r} has no number.", "id")
         before = next((other for other in checked[:index] if other.id == rule.id), None)
         if before:
             raise RuleError(f"Two rules have the number {rule.id}: {before.name!r} and {rule.name!r}.", "id")
@@ -35,10 +37,13 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def check_rule(rule: Rule) -> Rule:
-    """The rule as it is kept: blanks and repetitions gone. Raises RuleError, which names the rule and the field."""
+    """The rule as it is kept: blanks and repetitions gone. Raises RuleError, which names the rule and the field.
+
+    A rule that has no number yet may be checked too.
+    """
     name = unicodedata.normalize("NFC", " ".join(rule.name.split()))
     try:
-        if not 0 < rule.id <= MAX_ID:
+        if not 0 <= rule.id <= MAX_ID:
             raise RuleError(f"a rule's number lies between 1 and {MAX_ID}", "id")
         _check_name(name)
         if rule.id == DEFAULT_ID and (rule.conditional or not rule.enabled):
