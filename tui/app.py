@@ -51,8 +51,11 @@ class MailholdApp(TypeAheadApp):
     }
     """
     COMMANDS: ClassVar[set[Any]] = {ActionProvider}
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit")]
-    COMMAND_PALETTE_BINDING = "f2"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        # Named here so that Textual adds none of its own, which would open the palette over a window.
+        Binding("ctrl+p", "command_palette", "Command palette", show=False, id="palette"),
+    ]
     NOTIFICATION_TIMEOUT = 4
 
     def __init__(
@@ -199,6 +202,9 @@ class MailholdApp(TypeAheadApp):
 
     def _tasks_changed(self) -> None:
         self.main.tasks_changed()
+
+    async def action_quit(self) -> None:
+        self.main.leave()
 
     def idle(self) -> bool:
         """True while the store was looked at and no thread works for the console; tests wait for it."""

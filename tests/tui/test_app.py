@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Static
 
@@ -239,8 +240,9 @@ async def choose_while_running(pilot: Pilot[Any], reached: threading.Event, *key
     raise AssertionError("the work did not begin")
 
 
+@pytest.mark.parametrize("key", ["q", "ctrl+q"])
 async def test_leaving_asks_while_work_runs(
-    vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch
+    vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     fill(vault, 5)
     app = console()
@@ -256,7 +258,7 @@ async def test_leaving_asks_while_work_runs(
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 5)
         await choose_while_running(pilot, reached, "d", "e")
-        await pilot.press("q")
+        await pilot.press(key)
         await pilot.pause()
         assert "Work is running" in "\n".join(lines(app))
         await pilot.press("escape")
@@ -267,6 +269,19 @@ async def test_leaving_asks_while_work_runs(
         await pilot.press("q")
         await pilot.pause()
     assert app.return_code == 0
+
+
+async def test_no_palette_opens_over_a_window(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    fill(vault, 3)
+    app = console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot, 3)
+        await choose(pilot, "d")
+        window = app.screen
+        await choose(pilot, "ctrl+p", "f2")
+        assert app.screen is window
+        await choose(pilot, "escape", "ctrl+p")
+        assert CommandPalette.is_open(app)
 
 
 async def test_a_store_that_goes_away_is_a_notice(
@@ -307,6 +322,7 @@ async def test_copies_that_do_not_verify_are_counted(vault: Vault, console: Call
     app = console()
     async with app.run_test(size=(160, 30)) as pilot:
         await loaded(pilot, 4)
+        await poll(pilot)
         assert "1 message copy is damaged or tampered with" in notice(app)
 
 

@@ -307,16 +307,15 @@ class MainScreen(Screen[None]):
 
         self.app.push_screen(HelpDialog(self.keymap, self.cannot, self.scope))
 
-    def action_quit(self) -> None:
-        self.leave()
-
     def on_backup_view_quit(self, event: BackupView.Quit) -> None:
         event.stop()
         self.leave()
 
     def leave(self) -> None:
-        """Leave the console; ask first where that stops work."""
-        if self.tasks.running:
+        """Leave the console; ask first where that stops work, unless a question is being asked."""
+        from tui.dialogs.confirm import ConfirmDialog
+
+        if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
             question = "Work is running. Leaving cancels it; what was not done stays as it is."
             self.context.shell.confirm(question, "Leave", self.app.exit)
         else:

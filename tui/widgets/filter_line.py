@@ -74,7 +74,7 @@ class FilterLine(Horizontal):
 
     DEFAULT_CSS = """
     FilterLine {
-        height: 1; background: $background;
+        height: 1; padding: 0 1 0 0; background: $background;
         & > #filter-sign { width: 2; color: $accent; }
     }
     """

@@ -18,7 +18,7 @@ class NoticeLine(Horizontal):
 
     DEFAULT_CSS = """
     NoticeLine {
-        height: auto; max-height: 3; display: none; background: $background;
+        height: auto; max-height: 3; padding: 0 1 0 0; display: none; background: $background;
         & > #notice-text { width: 1fr; height: auto; color: $foreground; text-style: bold; }
         & > #notice-hide { width: auto; padding: 0 0 0 2; color: $accent; text-style: underline; pointer: pointer; }
         &.-warning > #notice-text { color: $risk; }
