@@ -42,7 +42,7 @@ class DropDown(Select[Any], inherit_css=False):
         }
         &:focus > SelectCurrent, &.-expanded > SelectCurrent { background: $panel; background-tint: $accent 20%; }
         &:ansi:focus > SelectCurrent { text-style: reverse; }
-        & > SelectCurrent {
+        & > SelectCurrent, &:ansi > SelectCurrent {
             border: none; border-left: vkey $text-disabled; border-right: vkey $text-disabled;
             padding: 0; width: 1fr; height: 1; background: $panel; color: $foreground;
             &.-has-value > Static#label { color: $foreground; }
