@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import grp
-import os
-import socket
 from pathlib import Path
 
-from store.errors import StoreError, UsageError
+from store.errors import StoreError
+from store.intake.listening import unix_listener
 from store.intake.milter.session import Handler, Session
 
 
@@ -32,27 +30,8 @@ class MilterServer:
 
     async def listen_unix(self, path: Path, *, mode: int = 0o660, group: str = "") -> None:
         """Listen on a unix socket that `group` may open. Raises StoreError, UsageError where there is no such group."""
-        loop = asyncio.get_running_loop()
-        # Made under another name and moved into place: nobody can connect before the mode and the group are right.
-        made = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            made.unlink(missing_ok=True)
-            self._refuse_if_served(path)
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(str(made))
-            if group:
-                os.chown(made, -1, grp.getgrnam(group).gr_gid)
-            made.chmod(mode)
-            server = await loop.create_unix_server(self._session, sock=listener, backlog=256)
-            made.rename(path)
-        except KeyError:
-            made.unlink(missing_ok=True)
-            raise UsageError(
-                f"There is no group `{group}` for the milter's socket: name one that the MTA is in."
-            ) from None
-        except OSError as error:
-            made.unlink(missing_ok=True)
-            raise StoreError(f"The milter cannot listen on {path}: {error.strerror or error}.") from None
+        listener = unix_listener(path, "the milter", mode=mode, group=group)
+        server = await asyncio.get_running_loop().create_unix_server(self._session, sock=listener, backlog=256)
         self._servers.append(server)
         self.paths.append(path)
 
@@ -80,15 +59,3 @@ class MilterServer:
             _done, late = await asyncio.wait(waiting, timeout=grace)
             for waiter in late:
                 waiter.cancel()
-
-    @staticmethod
-    def _refuse_if_served(path: Path) -> None:
-        """A socket that nobody serves any more is replaced; one that another gateway serves is not taken away."""
-        probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return
-        finally:
-            probe.close()
-        raise StoreError(f"The milter's socket {path} is served by another process: stop that one first.")

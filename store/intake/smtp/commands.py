@@ -1,0 +1,123 @@
+"""The arguments of SMTP commands as bytes are read from them, and replies as bytes are made of them.
+
+An address stays what stands between the angle brackets, so that what is stored and what is sent on is what came: it is
+not taken apart, decoded or written anew. Sources: RFC 5321 (4.1.1, 4.1.2, 4.2), 1870, 6152, 6531, and Postfix's
+XFORWARD_README.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+#: The longest address that is taken, in bytes (RFC 5321 asks for 256).
+MAX_ADDRESS = 1000
+_PATH = re.compile(rb'<((?:"(?:\\[^\r\n]|[^"\\\r\n])*"|[^"<>\r\n])*)>(?: +(.*))?$', re.DOTALL)
+_ROUTE = re.compile(rb"@[^:<> ]+:")
+_BLANK_OR_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
+_QUOTED = re.compile(rb'"(?:\\[\x20-\x7e\x80-\xff]|[\x20!#-\[\]-~\x80-\xff])*"')
+_XTEXT = re.compile(rb"\+([0-9A-F]{2})")
+_UNKNOWN = frozenset((b"[UNAVAILABLE]", b"[TEMPUNAVAIL]"))
+#: The attributes of XFORWARD that are taken; what else a client sends is not an error.
+XFORWARD = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
+
+
+class BadArgument(Exception):
+    """A command's argument cannot be taken; `reply` is what the client is told."""
+
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        super().__init__(text)
+        self.reply = reply(code, enhanced, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """MAIL FROM: the sender ("" is the null sender), the declared size in bytes, and what else was declared."""
+
+    sender: str
+    size: int = 0
+    eight_bit: bool = False
+    utf8: bool = False
+
+
+def reply(code: int, enhanced: str, text: str) -> bytes:
+    """A reply of one line. What no reply may hold becomes `?`, so that text from elsewhere cannot make two of it."""
+    clean = "".join(char if char.isprintable() else "?" for char in text)[:400]
+    return f"{code} {f'{enhanced} ' if enhanced else ''}{clean}".encode("utf-8", "replace") + b"\r\n"
+
+
+def parse_mail(argument: bytes, *, max_size: int) -> Mail:
+    """The argument of MAIL. Raises BadArgument, also for a declared size above `max_size`."""
+    address, options = _path(argument, b"FROM:", "MAIL FROM:<address>")
+    size, eight_bit, utf8 = 0, False, False
+    for option in options:
+        name, _, value = option.upper().partition(b"=")
+        if name == b"SIZE" and value.isdigit() and len(value) <= 20:
+            size = int(value)
+        elif name == b"BODY" and value in (b"7BIT", b"8BITMIME"):
+            eight_bit = value == b"8BITMIME"
+        elif option.upper() == b"SMTPUTF8":
+            utf8 = True
+        else:
+            raise BadArgument(555, "5.5.4", "A parameter of MAIL is not known here")
+    if size > max_size:
+        raise BadArgument(552, "5.3.4", f"The message is larger than the {max_size} bytes that are taken here")
+    return Mail(text(address), size, eight_bit, utf8)
+
+
+def parse_recipient(argument: bytes) -> str:
+    """The address in the argument of RCPT. Raises BadArgument."""
+    address, options = _path(argument, b"TO:", "RCPT TO:<address>")
+    if options:
+        raise BadArgument(555, "5.5.4", "A parameter of RCPT is not known here")
+    if not address:
+        raise BadArgument(501, "5.1.3", "A recipient cannot be empty")
+    return text(address)
+
+
+def parse_xforward(argument: bytes) -> dict[str, str]:
+    """The attributes of XFORWARD by name in upper case; "" where the client does not know one. Raises BadArgument."""
+    found = {}
+    for word in argument.split():
+        name, equals, value = word.partition(b"=")
+        if not equals:
+            raise BadArgument(501, "5.5.4", "Syntax: XFORWARD attribute=value...")
+        key = text(name).upper()
+        if key not in XFORWARD:
+            raise BadArgument(501, "5.5.4", "An attribute of XFORWARD is not known here")
+        if value.upper() in _UNKNOWN:
+            value = b""
+        value = _XTEXT.sub(lambda match: bytes([int(match[1], 16)]), value)
+        if key == "ADDR" and value[:5].upper() == b"IPV6:":
+            value = value[5:]
+        found[key] = text(value)
+    return found
+
+
+def xtext(value: str) -> bytes:
+    """`value` as XFORWARD carries it: RFC 1891's xtext, or `[UNAVAILABLE]` where it is empty."""
+    if not value:
+        return b"[UNAVAILABLE]"
+    return b"".join(
+        bytes((byte,)) if 0x21 <= byte <= 0x7E and byte not in b"+=" else b"+%02X" % byte
+        for byte in value.encode("utf-8", "surrogateescape")
+    )
+
+
+def text(data: bytes) -> str:
+    """Bytes of a command as text that turns back into the same bytes."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _path(argument: bytes, keyword: bytes, syntax: str) -> tuple[bytes, list[bytes]]:
+    """The address between the brackets, without a source route, and the parameters behind it."""
+    match = _PATH.match(argument[len(keyword) :].strip(b" ")) if argument[: len(keyword)].upper() == keyword else None
+    if match is None:
+        raise BadArgument(501, "5.5.4", f"Syntax: {syntax}")
+    address = match[1]
+    route = _ROUTE.match(address)
+    if route:
+        address = address[route.end() :]
+    if len(address) > MAX_ADDRESS or _BLANK_OR_CONTROL.search(_QUOTED.sub(b"", address)):
+        raise BadArgument(553, "5.1.3", "The address is not valid")
+    return address, (match[2] or b"").split()

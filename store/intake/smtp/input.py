@@ -1,0 +1,67 @@
+"""What a client sends: lines while it sends commands, chunks while it sends a message."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+#: The longest command line, in bytes with its line end. RFC 5321 asks for 512, and more for each extension.
+MAX_LINE = 4096
+_CHUNK = 256 * 1024
+
+
+class LineTooLong(Exception):
+    """A command line was too long, and was passed over."""
+
+
+class Input:
+    """Reads a connection. Raises EOFError where the client is gone, TimeoutError where it is silent too long."""
+
+    def __init__(self, reader: asyncio.StreamReader, tcp: socket.socket | None) -> None:
+        self._reader = reader
+        self._tcp = tcp
+        self._pending = b""
+
+    @property
+    def has_line(self) -> bool:
+        """True where the next command is here already, so that its reply can go out together with those before it."""
+        return b"\n" in self._pending
+
+    @property
+    def at_end(self) -> bool:
+        """True where the client has closed its side and all that it sent is read."""
+        return not self._pending and self._reader.at_eof()
+
+    async def line(self, timeout: float) -> bytes:
+        """The next line without its line end (CR LF, or a bare LF). Raises LineTooLong."""
+        kept, passed_over = [], 0
+        while True:
+            head, found, rest = self._pending.partition(b"\n")
+            if passed_over + len(head) < MAX_LINE:
+                kept.append(head)
+            passed_over += len(head)
+            if found:
+                self._pending = rest
+                if passed_over >= MAX_LINE:
+                    raise LineTooLong
+                return b"".join(kept).removesuffix(b"\r")
+            self._pending = b""
+            self._pending = await self.chunk(timeout)
+
+    async def chunk(self, timeout: float) -> bytes:
+        """What has come, at least one byte."""
+        if self._pending:
+            chunk, self._pending = self._pending, b""
+            return chunk
+        async with asyncio.timeout(timeout):
+            chunk = await self._reader.read(_CHUNK)
+        if not chunk:
+            raise EOFError
+        if self._tcp is not None:
+            # Without it a client that waits for an acknowledgement waits 40 ms. Linux forgets it after each read.
+            self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return chunk
+
+    def give_back(self, rest: bytes) -> None:
+        """Bytes that were read as part of a message and are the next commands."""
+        self._pending = rest + self._pending

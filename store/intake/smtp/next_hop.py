@@ -1,0 +1,202 @@
+"""The server that accepted messages go on to, spoken to while the client waits.
+
+The envelope is offered to it as it comes in, so that a recipient that it refuses is refused to the client, one by one;
+the message follows once it is judged. What the client sent of the original client (XFORWARD) goes along where the
+server takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from store.intake.smtp.commands import XFORWARD, Mail, reply, xtext
+
+if TYPE_CHECKING:
+    from aiosmtplib import SMTP, SMTPResponse
+
+    from store.delivery.relay import Relay
+
+#: Seconds to wait for a connection, the reply to a command, and the reply to a whole message.
+CONNECT_SECONDS, COMMAND_SECONDS, MESSAGE_SECONDS = 30.0, 120.0, 600.0
+_XFORWARD_LINE = 480
+
+
+class NextHopFailed(Exception):
+    """The next hop did not take what it was sent. `reply` is what the client is told; `refused` tells its own word."""
+
+    def __init__(self, told: bytes, *, refused: bool = False) -> None:
+        super().__init__(told.decode("utf-8", "replace").strip())
+        self.reply = told
+        self.refused = refused
+
+
+_LOST = reply(451, "4.4.1", "The next hop cannot be reached: try again later")
+
+
+class NextHop:
+    """A connection to the next hop, used for one message after another. Every method raises NextHopFailed."""
+
+    def __init__(self, relay: Relay, host_name: str) -> None:
+        self._relay = relay
+        self._host_name = host_name
+        self._client: SMTP | None = None
+
+    async def begin(self, mail: Mail, client: Mapping[str, str]) -> None:
+        """Offer the sender; connect first where that is needed. `client` has the attributes of XFORWARD."""
+        fresh = self._client is None or not self._client.is_connected
+        try:
+            await self._begin(mail, client)
+        except NextHopFailed as failed:
+            if fresh or failed.refused:
+                raise
+            # It may have closed a connection that was idle since the last message.
+            await self._begin(mail, client)
+
+    async def _begin(self, mail: Mail, client: Mapping[str, str]) -> None:
+        if self._client is None or not self._client.is_connected:
+            await self._connect()
+        for attributes in self._xforward_lines(client):
+            try:
+                await self._command(b"XFORWARD", *attributes)
+            except NextHopFailed as failed:
+                # What the log of the next hop says of the client is worth less than the message.
+                if not failed.refused:
+                    raise
+        options = []
+        if mail.size and self._offered("size") is not None:
+            options.append(b"SIZE=%d" % mail.size)
+        if mail.eight_bit and self._offered("8bitmime") is not None:
+            options.append(b"BODY=8BITMIME")
+        if mail.utf8:
+            if self._offered("smtputf8") is None:
+                raise NextHopFailed(reply(550, "5.6.7", "The next hop does not offer SMTPUTF8"), refused=True)
+            options.append(b"SMTPUTF8")
+        await self._command(b"MAIL", b"FROM:<%s>" % _bytes(mail.sender), *options)
+
+    async def recipient(self, address: str) -> None:
+        """Offer a recipient."""
+        await self._command(b"RCPT", b"TO:<%s>" % _bytes(address))
+
+    async def send(self, message: bytes) -> bytes:
+        """Send the message to the recipients that it took. The reply for the client, which is a positive one."""
+        from store.delivery.smtp import wire_form
+
+        try:
+            wire = wire_form(message)
+        except ValueError as error:
+            await self.reset()
+            raise NextHopFailed(reply(554, "5.6.0", str(error))) from None
+        try:
+            await self._command(b"DATA", positive=354)
+        except NextHopFailed:
+            await self.reset()
+            raise
+        protocol = self._client.protocol if self._client is not None else None
+        if protocol is None:
+            raise NextHopFailed(_LOST)
+        try:
+            protocol.write(wire)
+            response = await protocol.read_response(timeout=MESSAGE_SECONDS)
+        except Exception as error:
+            self._drop()
+            raise NextHopFailed(_LOST) from error
+        return self._answer(response)
+
+    async def reset(self) -> None:
+        """Take back what was begun. Never raises."""
+        if self._client is not None and self._client.is_connected:
+            try:
+                await self._command(b"RSET")
+            except NextHopFailed:
+                self._drop()
+
+    async def close(self) -> None:
+        """End the connection. Never raises."""
+        client, self._client = self._client, None
+        if client is not None and client.is_connected:
+            try:
+                await client.quit(timeout=2)
+            except Exception:
+                pass
+            client.close()
+
+    async def _connect(self) -> None:
+        from aiosmtplib import SMTP, SMTPException
+
+        self._drop()
+        relay = self._relay
+        client = SMTP(
+            hostname=relay.host,
+            port=relay.port,
+            username=relay.user or None,
+            password=relay.password or None,
+            local_hostname=self._host_name,
+            use_tls=relay.tls,
+            start_tls=relay.starttls,
+            tls_context=await asyncio.to_thread(relay.tls_context) if relay.tls or relay.starttls else None,
+            timeout=CONNECT_SECONDS,
+        )
+        try:
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
+        except (SMTPException, OSError, ValueError) as error:
+            client.close()
+            raise NextHopFailed(_LOST) from error
+        client.timeout = COMMAND_SECONDS
+        self._client = client
+
+    async def _command(self, *words: bytes, positive: int = 250) -> bytes:
+        from aiosmtplib import SMTPException
+
+        if self._client is None:
+            raise NextHopFailed(_LOST)
+        try:
+            response = await self._client.execute_command(*words)
+        except (SMTPException, OSError, ValueError) as error:
+            self._drop()
+            raise NextHopFailed(_LOST) from error
+        return self._answer(response, positive)
+
+    def _answer(self, response: SMTPResponse, positive: int = 250) -> bytes:
+        code, words = response.code, " ".join(response.message.split())
+        if code // 100 == positive // 100:
+            return reply(250, "", words)
+        if code == 421 or not 400 <= code <= 599:
+            self._drop()
+            raise NextHopFailed(reply(451, "4.4.1", f"The next hop said: {code} {words}"), refused=code != 421)
+        raise NextHopFailed(reply(code, "", words), refused=True)
+
+    def _xforward_lines(self, client: Mapping[str, str]) -> list[list[bytes]]:
+        """The attributes that the server takes, in lines that are short enough."""
+        offered = (self._offered("xforward") or "").upper().split()
+        lines: list[list[bytes]] = []
+        room = 0
+        for name in XFORWARD:
+            if name not in client or name not in offered:
+                continue
+            word = name.encode() + b"=" + xtext(_address(client[name]) if name == "ADDR" else client[name])
+            if len(word) > room:
+                lines.append([])
+                room = _XFORWARD_LINE
+            lines[-1].append(word)
+            room -= len(word) + 1
+        return lines
+
+    def _offered(self, extension: str) -> str | None:
+        return self._client.esmtp_extensions.get(extension) if self._client is not None else None
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _address(address: str) -> str:
+    return f"IPv6:{address}" if ":" in address else address
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")

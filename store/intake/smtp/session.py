@@ -1,0 +1,413 @@
+"""One connection of an SMTP or LMTP client: its commands become messages, and what becomes of a message, replies.
+
+A protocol of our own rather than aiosmtpd's: that one reads addresses as header fields (`<=?utf-8?q?x?=@example>`
+becomes `x@example`, a comment disappears), gives an LMTP client one reply for all recipients, refuses lines above 1,001
+bytes, shares the limits of a command's length between all connections, so that each new one takes away what another had
+been granted, cancels the handler where the client goes away (which would leave a copy half-made), cuts off a message
+that is under way for more than its time limit, and knows neither pipelining nor XFORWARD nor a 421 at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from store.intake.changes import changed
+from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.intake.smtp.commands import (
+    XFORWARD,
+    BadArgument,
+    Mail,
+    parse_mail,
+    parse_recipient,
+    parse_xforward,
+    reply,
+    text,
+)
+from store.intake.smtp.content import Content
+from store.intake.smtp.input import Input, LineTooLong
+from store.intake.smtp.next_hop import NextHop, NextHopFailed
+
+if TYPE_CHECKING:
+    from store.delivery.relay import Relay
+
+log = logging.getLogger("mailhold.sink")
+
+#: Judges a message: one outcome for all recipients, or one for each in their order.
+Handler = Callable[[Incoming], Awaitable[Outcome | Sequence[Outcome]]]
+
+#: Seconds that a client may be silent: between commands, and in the middle of a message (RFC 5321, 4.5.3.2).
+COMMAND_SECONDS, CONTENT_SECONDS = 300.0, 180.0
+MAX_RECIPIENTS = 1000
+MAX_ERRORS = 20
+
+_OK = reply(250, "2.0.0", "Ok")
+_DISCARDED = reply(250, "2.7.0", "Ok: discarded")
+_BUSY = reply(451, "4.3.0", "The message could not be judged: try again later")
+_SHUTTING_DOWN = reply(421, "4.3.2", "Shutting down: try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the sessions of one listener have in common. `max_size` is the largest message in bytes."""
+
+    handler: Handler
+    lmtp: bool
+    max_size: int
+    trusted: bool
+    host_name: str
+    next_hop: Relay | None
+
+
+class Session:
+    """A connection. `busy` is true from the first byte of a message to the reply to it."""
+
+    def __init__(self, options: Options, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._options = options
+        self._writer = writer
+        sock = writer.get_extra_info("socket")
+        tcp = sock if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6) else None
+        self._input = Input(reader, tcp)
+        self._peer = _outside(writer.get_extra_info("peername")) if tcp is not None else ""
+        self._next_hop = NextHop(options.next_hop, options.host_name) if options.next_hop is not None else None
+        self._out: list[bytes] = []
+        self._greeted = ""
+        self._errors = 0
+        self._ended = self._stopping = self.busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._mail: Mail | None = None
+        self._recipients: list[str] = []
+        self._client: dict[str, str] = {}
+
+    # --- The connection ----------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the client until it or the server ends the session. Never raises."""
+        self._say(reply(220, "", f"{self._options.host_name} {'LMTP' if self._options.lmtp else 'ESMTP'} Mailhold"))
+        try:
+            while not self._ended:
+                if not self._input.has_line:
+                    await self._flush()
+                await self._next_command()
+            await self._flush()
+        except TimeoutError:
+            self._end(reply(421, "4.4.2", "Nothing was sent for too long"))
+        except (EOFError, ConnectionError):
+            pass
+        except Exception:
+            log.exception("sink session closed by a defect")
+        finally:
+            self._ended = True
+            self._writer.close()
+            if self._next_hop is not None:
+                await self._next_hop.close()
+
+    def stop(self) -> None:
+        """Take no further message: end the session now, or after the reply to the message that is under way."""
+        self._stopping = True
+        if not self.busy:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """End the session now. A message that is being judged is judged to its end; its client will try again."""
+        self._end(_SHUTTING_DOWN)
+
+    async def finished(self) -> None:
+        """Wait for the message that is under way."""
+        await self._idle.wait()
+
+    def _say(self, *replies: bytes) -> None:
+        if not self._ended:
+            self._out += replies
+
+    async def _flush(self) -> None:
+        if self._out and not self._writer.is_closing():
+            self._writer.write(b"".join(self._out))
+            self._out.clear()
+            await self._writer.drain()
+
+    def _end(self, last: bytes) -> None:
+        """Say the last words and close. What is said afterwards reaches nobody."""
+        if self._ended:
+            return
+        self._say(last)
+        self._ended = True
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(self._out))
+            self._out.clear()
+            self._writer.close()
+
+    # --- Commands ----------------------------------------------------------------------------------------------------
+
+    async def _next_command(self) -> None:
+        try:
+            line = await self._input.line(COMMAND_SECONDS)
+        except LineTooLong:
+            self._refuse(reply(500, "5.5.2", "The line is too long"))
+            return
+        verb, _, argument = line.partition(b" ")
+        command = self._COMMANDS.get(verb.upper())
+        if command is None:
+            self._refuse(reply(500, "5.5.2", "The command is not known here"))
+            return
+        try:
+            await command(self, argument.strip(b" "))
+        except BadArgument as error:
+            self._refuse(error.reply)
+
+    def _refuse(self, told: bytes) -> None:
+        self._errors += 1
+        if self._errors > MAX_ERRORS:
+            self._end(reply(421, "4.7.0", "Too many errors"))
+        self._say(told)
+
+    async def _hello(self, argument: bytes, *, lmtp: bool, extended: bool = True) -> None:
+        if lmtp != self._options.lmtp:
+            self._refuse(reply(500, "5.5.1", f"Say {'LHLO' if self._options.lmtp else 'EHLO'} here"))
+            return
+        if not argument:
+            self._refuse(reply(501, "5.5.4", "The name of the client is missing"))
+            return
+        await self._reset_transaction()
+        self._greeted = text(argument)
+        offers = [self._options.host_name]
+        if extended:
+            offers += ["PIPELINING", f"SIZE {self._options.max_size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+            offers += [f"XFORWARD {' '.join(XFORWARD)}"]
+        for offer in offers[:-1]:
+            self._say(f"250-{offer}\r\n".encode())
+        self._say(f"250 {offers[-1]}\r\n".encode())
+
+    async def _ehlo(self, argument: bytes) -> None:
+        await self._hello(argument, lmtp=False)
+
+    async def _helo(self, argument: bytes) -> None:
+        await self._hello(argument, lmtp=False, extended=False)
+
+    async def _lhlo(self, argument: bytes) -> None:
+        await self._hello(argument, lmtp=True)
+
+    async def _xforward(self, argument: bytes) -> None:
+        if self._mail is not None:
+            self._refuse(reply(503, "5.5.1", "XFORWARD comes before MAIL"))
+            return
+        self._client.update(parse_xforward(argument))
+        self._say(_OK)
+
+    async def _take_mail(self, argument: bytes) -> None:
+        if not self._greeted:
+            self._refuse(reply(503, "5.5.1", f"Say {'LHLO' if self._options.lmtp else 'EHLO'} first"))
+            return
+        if self._mail is not None:
+            self._refuse(reply(503, "5.5.1", "There is a sender already"))
+            return
+        mail = parse_mail(argument, max_size=self._options.max_size)
+        if self._next_hop is not None:
+            try:
+                await self._next_hop.begin(mail, self._client)
+            except NextHopFailed as failed:
+                self._say_failed(failed)
+                return
+        self._mail = mail
+        self._say(reply(250, "2.1.0", "Ok"))
+
+    async def _take_recipient(self, argument: bytes) -> None:
+        if self._mail is None:
+            self._refuse(reply(503, "5.5.1", "MAIL comes before RCPT"))
+            return
+        address = parse_recipient(argument)
+        if len(self._recipients) >= MAX_RECIPIENTS:
+            self._say(reply(452, "4.5.3", "Too many recipients"))
+            return
+        if self._next_hop is not None:
+            try:
+                await self._next_hop.recipient(address)
+            except NextHopFailed as failed:
+                self._say_failed(failed)
+                return
+        self._recipients.append(address)
+        self._say(reply(250, "2.1.5", "Ok"))
+
+    def _say_failed(self, failed: NextHopFailed) -> None:
+        log.warning("sink: %s", "the next hop refused a command" if failed.refused else failed)
+        self._say(failed.reply)
+
+    async def _rset(self, _argument: bytes) -> None:
+        await self._reset_transaction()
+        self._say(_OK)
+
+    async def _reset_transaction(self) -> None:
+        if self._mail is not None and self._next_hop is not None:
+            await self._next_hop.reset()
+        self._forget()
+
+    async def _noop(self, _argument: bytes) -> None:
+        self._say(_OK)
+
+    async def _vrfy(self, _argument: bytes) -> None:
+        self._say(reply(252, "2.5.0", "Send some mail, and it will be seen"))
+
+    async def _quit(self, _argument: bytes) -> None:
+        self._say(reply(221, "2.0.0", "Bye"))
+        self._ended = True
+
+    # --- A message ---------------------------------------------------------------------------------------------------
+
+    async def _data(self, argument: bytes) -> None:
+        if argument:
+            raise BadArgument(501, "5.5.4", "Syntax: DATA")
+        if self._mail is None or not self._recipients:
+            # LMTP says so too (RFC 2033, 4.2): without a recipient there is nothing to reply to.
+            self._refuse(reply(503, "5.5.1", "RCPT comes before DATA"))
+            return
+        self._say(reply(354, "", "End with a dot on a line of its own"))
+        await self._flush()
+        self.busy = True
+        self._idle.clear()
+        try:
+            content = Content(self._options.max_size)
+            rest = None
+            while rest is None:
+                rest = content.feed(await self._input.chunk(CONTENT_SECONDS))
+            self._input.give_back(rest)
+            self._say(*await self._judge(self._mail, content))
+            if self._stopping:
+                self._end(_SHUTTING_DOWN)
+        finally:
+            self.busy = False
+            self._idle.set()
+            self._forget()
+
+    async def _judge(self, mail: Mail, content: Content) -> list[bytes]:
+        """The replies to a message: one for each recipient in LMTP, one in SMTP."""
+        raw = content.message()
+        if content.too_large:
+            await self._reset_transaction_at_next_hop()
+            told = f"The message is larger than the {self._options.max_size} bytes that are taken here"
+            return self._replies([reply(552, "5.3.4", told)] * len(self._recipients))
+        incoming = self._incoming(mail, raw)
+        try:
+            judged = await self._options.handler(incoming)
+            outcomes = list(judged) if isinstance(judged, Sequence) else [judged] * len(self._recipients)
+            if len(outcomes) != len(self._recipients):
+                raise ValueError("one outcome for each recipient is needed")
+            replies = await self._act(mail, raw, outcomes)
+        except Exception:
+            log.exception("sink session: a message could not be judged; the client was told to try again")
+            await self._reset_transaction_at_next_hop()
+            replies = [_BUSY] * len(self._recipients)
+        return self._replies(replies)
+
+    def _incoming(self, mail: Mail, raw: bytes) -> Incoming:
+        client = self._client
+        return Incoming(
+            raw=raw,
+            sender=mail.sender,
+            recipients=list(self._recipients),
+            queue_id=client.get("IDENT", ""),
+            client_address=client.get("ADDR", self._peer),
+            client_name=client.get("NAME", ""),
+            helo=client.get("HELO", self._greeted),
+            received_at=time.time_ns() // 1_000_000,
+            trusted_headers=self._options.trusted,
+        )
+
+    async def _act(self, mail: Mail, raw: bytes, outcomes: list[Outcome]) -> list[bytes]:
+        """Send the message on to those who are to get it; the reply for each recipient."""
+        replies = [_OK] * len(outcomes)
+        onward: dict[Accept, list[int]] = {}
+        for at, outcome in enumerate(outcomes):
+            match outcome:
+                case Refuse(code, enhanced, words):
+                    replies[at] = reply(code, enhanced, words)
+                case Discard():
+                    replies[at] = _DISCARDED
+                case Accept():
+                    onward.setdefault(outcome, []).append(at)
+        if self._next_hop is None:
+            return replies
+        # A client that is gone was told nothing and will send the message again.
+        if self._ended or self._writer.is_closing() or self._input.at_end:
+            await self._next_hop.reset()
+            return [_BUSY] * len(outcomes)
+        begun = [*range(len(outcomes))]
+        for accept, who in onward.items():
+            told = dict.fromkeys(who, _OK)
+            try:
+                if begun != who:
+                    told = await self._begin_again(mail, who)
+                if any(each == _OK for each in told.values()):
+                    sent = await self._next_hop.send(changed(raw, accept))
+                    told = {at: sent if each == _OK else each for at, each in told.items()}
+            except NextHopFailed as failed:
+                log.warning("sink: %s", "the next hop refused a message" if failed.refused else failed)
+                told = {at: failed.reply if each == _OK else each for at, each in told.items()}
+            begun = []
+            for at, each in told.items():
+                replies[at] = each
+        if begun:
+            await self._next_hop.reset()
+        return replies
+
+    async def _begin_again(self, mail: Mail, who: list[int]) -> dict[int, bytes]:
+        """Offer the envelope once more, with some of its recipients only; what each is told by now."""
+        assert self._next_hop is not None
+        await self._next_hop.reset()
+        await self._next_hop.begin(mail, self._client)
+        told = {}
+        for at in who:
+            try:
+                await self._next_hop.recipient(self._recipients[at])
+                told[at] = _OK
+            except NextHopFailed as failed:
+                if not failed.refused:
+                    raise
+                told[at] = failed.reply
+        return told
+
+    async def _reset_transaction_at_next_hop(self) -> None:
+        if self._next_hop is not None:
+            await self._next_hop.reset()
+
+    def _replies(self, replies: list[bytes]) -> list[bytes]:
+        """All of them in LMTP. SMTP has one: where any recipient was refused, that, and rather `try again`."""
+        if self._options.lmtp:
+            return replies
+        for first in (b"4", b"5"):
+            for each in replies:
+                if each.startswith(first):
+                    return [each]
+        return replies[:1]
+
+    _COMMANDS: dict[bytes, Callable[[Session, bytes], Awaitable[None]]] = {  # noqa: RUF012  # never changed
+        b"EHLO": _ehlo,
+        b"HELO": _helo,
+        b"LHLO": _lhlo,
+        b"XFORWARD": _xforward,
+        b"MAIL": _take_mail,
+        b"RCPT": _take_recipient,
+        b"DATA": _data,
+        b"RSET": _rset,
+        b"NOOP": _noop,
+        b"VRFY": _vrfy,
+        b"QUIT": _quit,
+    }
+
+
+def _outside(peer: tuple[str, ...]) -> str:
+    """The address of a client on another host; "" for the MTA on this one, which is not where the message came from."""
+    address = peer[0].partition("%")[0]
+    try:
+        return "" if ip_address(address).is_loopback else address
+    except ValueError:
+        return ""
