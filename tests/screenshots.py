@@ -100,15 +100,15 @@ SHOTS = [
     Shot("message-links", filtered("status:phishing", "enter", "left_square_bracket")),
     Shot("message-attachments", filtered("status:infected", "enter", *["right_square_bracket"] * 4)),
     Shot("message-80x24", filtered("status:phishing", "enter"), NARROW),
-    Shot("deliver", filtered("status:spam", "r")),
-    Shot("deliver-many", filtered("status:probable-spam", "asterisk", "r")),
+    Shot("deliver", filtered("status:spam", "r", "space")),
+    Shot("deliver-many", filtered("status:probable-spam", "asterisk", "r", "space")),
     Shot("deliver-infected-refused", filtered("status:infected", "r")),
     Shot("deliver-infected-warning", filtered("status:infected", "r"), allow_infected=True),
     Shot("delete", filtered("status:spam period:week", "asterisk", "d")),
     Shot("save", filtered("status:infected", "s")),
     Shot("backup-settings", keys("B")),
-    Shot("notice-delivered-one", filtered("status:spam", "r", "enter")),
-    Shot("notice-delivered-many", filtered("status:spam", "space", "space", "r", "enter")),
+    Shot("notice-delivered-one", filtered("status:spam", "r", "space", "enter")),
+    Shot("notice-delivered-many", filtered("status:spam", "space", "space", "r", "space", "enter")),
     Shot("notice-deleted-one", filtered("status:spam", "d", "left", "enter")),
     Shot("notice-deleted-many", filtered("status:spam", "space", "space", "d", "left", "enter")),
     Shot("monitoring", keys("1")),
@@ -141,6 +141,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
             svg = app.export_screenshot(title="Mailhold")
     finally:
         vault.close()
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     return re.sub(r"Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono", svg)
 

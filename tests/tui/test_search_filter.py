@@ -222,3 +222,11 @@ async def test_window_and_filter_line_are_in_step(vault: Vault) -> None:
         await settle(pilot)
         assert app.main.backup.line.text == "from:billing subject:invoice"
         assert app.main.backup.filter == parse("from:billing subject:invoice")
+
+
+async def test_rule_and_period_are_chosen_by_the_keyboard_alone() -> None:
+    to_rule = ["tab"] * 4
+    pick_rule = ["enter", "down", "down", "enter"]
+    pick_period = ["tab", "enter", "down", "enter"]
+    found = await answer(window(), None, *to_rule, *pick_rule, *pick_period, "alt+o")
+    assert found == MessageFilter(rule_ids=(3,), period=Period.HOUR)

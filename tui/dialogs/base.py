@@ -16,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, OptionList, Select, Static
 
 from tui.safe import safe
 from tui.widgets.controls import PushButton
@@ -134,11 +134,11 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         key = event.key
         if key.startswith("alt+"):
             letter = key.removeprefix("alt+")
-        elif isinstance(self.focused, Input):
+        elif isinstance(self.focused, Input | OptionList):
             return
         else:
             letter = key
-        if key == "enter" and not isinstance(self.focused, Button):
+        if key == "enter" and not isinstance(self.focused, Button | Select):
             event.stop()
             self.accept()
             return
