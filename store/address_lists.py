@@ -173,7 +173,7 @@ def change_lists(
                 expected=version,
                 operator=operator,
                 action="address lists changed",
-                detail=detail or describe_change(present, lists),
+                detail=detail or "; ".join(changes_of(present, lists)),
             )
     return lists
 
@@ -242,8 +242,8 @@ def each_list(lists: AddressLists) -> Iterable[tuple[str, str, tuple[str, ...]]]
                 yield user, color, of_users[user]
 
 
-def describe_change(before: AddressLists, after: AddressLists) -> str:
-    """What was added to and removed from which list, for the event; "" where nothing changed."""
+def changes_of(before: AddressLists, after: AddressLists) -> list[str]:
+    """What was added to and removed from which list, a line a list."""
     old = {(user, color): set(entries) for user, color, entries in each_list(before)}
     new = {(user, color): set(entries) for user, color, entries in each_list(after)}
     said = []
@@ -254,7 +254,7 @@ def describe_change(before: AddressLists, after: AddressLists) -> str:
         ]
         if parts:
             said.append(f"{color} list of {user or 'the organisation'}: {', '.join(parts)}")
-    return "; ".join(said)
+    return said
 
 
 def _some(entries: set[str]) -> str:

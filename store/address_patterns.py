@@ -42,7 +42,7 @@ def check_pattern(text: str) -> str:
     if problem:
         shown = pattern if len(pattern) <= 60 else pattern[:59] + "…"
         raise RuleError(
-            f"{shown!r} is no pattern of addresses: {problem}. Write name@example.com, example.com or *@*.x."
+            f"{shown!r} is no pattern of addresses: {problem}. Write name@example.com, example.com or *.example.com."
         )
     return pattern.removeprefix("@")
 

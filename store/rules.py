@@ -28,11 +28,12 @@ __all__ = [
     "Rule",
     "actions_for",
     "change_rules",
+    "changes_of",
     "check_networks",
     "check_rule",
     "check_rules",
-    "describe_change",
     "first_match",
+    "preview_rules",
     "read_rules",
     "write_rules",
 ]
@@ -77,7 +78,7 @@ def change_rules(
         wanted = _numbered(change(present.rules), present)
         rules = check_rules(wanted)
         last_id = max(present.last_id, *(rule.id for rule in rules))
-        detail = describe_change(present.rules, rules)
+        detail = "; ".join(changes_of(present.rules, rules))
         if detail:
             configuration.write(
                 vault,
@@ -91,8 +92,13 @@ def change_rules(
     return rules
 
 
-def describe_change(before: Sequence[Rule], after: Sequence[Rule]) -> str:
-    """What became of which rule, for the event; "" where nothing changed."""
+def preview_rules(vault: Vault, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """What `write_rules` would put in force. Raises as that does, and changes nothing."""
+    return check_rules(_numbered(rules, _read(vault)[0]))
+
+
+def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
+    """What became of which rule and of the order, a line each."""
     old = {rule.id: rule for rule in before}
     new = {rule.id: rule for rule in after}
     said = [f"rule {rule.id} ({rule.name}) removed" for rule in before if rule.id not in new]
@@ -104,7 +110,7 @@ def describe_change(before: Sequence[Rule], after: Sequence[Rule]) -> str:
             said.append(f"rule {rule.id} ({rule.name}) changed: {', '.join(fields)}")
     if [rule.id for rule in before if rule.id in new] != [rule.id for rule in after if rule.id in old]:
         said.append(f"order: {', '.join(str(rule.id) for rule in after)}")
-    return "; ".join(said)
+    return said
 
 
 def _read(vault: Vault) -> tuple[_Rules, int]:

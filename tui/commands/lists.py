@@ -1,0 +1,135 @@
+"""`mailhold lists`: the custom black list and white list of addresses, of the organisation and of users."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import open_vault, operator_name, print_json
+from tui.commands.rules import read_text, write_text
+
+if TYPE_CHECKING:
+    from store.address_lists import AddressLists
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb, its words and --user."""
+    parser.add_argument(
+        "verb", nargs="?", choices=["list", "add", "remove", "import", "export"], default="list", help="default: list"
+    )
+    parser.add_argument(
+        "words",
+        metavar="WORD",
+        nargs="*",
+        help="black or white (list, import, export: all lists without it); then for add and remove entries "
+        "(ann@example.com, example.com, *.example.com), for import and export a file, or - (the default)",
+    )
+    parser.add_argument("--user", metavar="ADDRESS", help="this user's own list, not the organisation's")
+    parser.add_argument("--replace", action="store_true", help="import: the list holds nothing else afterwards")
+    parser.add_argument("--json", action="store_true", help="print the lists as an object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show or change the lists. Raises RuleError, UsageError."""
+    color, words = (args.words[0], args.words[1:]) if args.words[:1] in (["black"], ["white"]) else (None, args.words)
+    args.list, args.words = color, words
+    _check(args)
+    from store.address_lists import check_user, read_lists
+
+    user = check_user(args.user) if args.user is not None else ""
+    wanted = _text(args) if args.verb == "import" else None
+    vault = open_vault(args)
+    try:
+        before = read_lists(vault)
+        if args.verb in ("add", "remove", "import"):
+            from store.address_lists import change_lists
+
+            lists = change_lists(vault, lambda present: _changed(present, args, user, wanted), operator_name())
+        else:
+            lists = before
+    finally:
+        vault.close()
+    if args.verb == "export":
+        from store.lists_text import print_list, print_lists
+
+        text = print_list(lists.of(args.list, user)) if args.list else print_lists(lists)
+        write_text(text, args.words[0] if args.words else "-")
+    elif args.json:
+        print_json(lists_json(lists))
+    elif args.verb == "list":
+        _print(lists, args.list, user)
+    else:
+        _print_change(before, lists)
+    return 0
+
+
+def lists_json(lists: AddressLists) -> dict[str, Any]:
+    """All lists as the JSON object that the README documents."""
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(lists)
+    return fields
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.verb in ("add", "remove") and not (args.list and args.words):
+        raise UsageError(f"Write `mailhold lists {args.verb} black ENTRY…` (or white).")
+    if args.verb == "list" and args.words:
+        raise UsageError("`lists list` takes black or white, and nothing else.")
+    if args.verb in ("import", "export") and len(args.words) > 1:
+        raise UsageError(f"`lists {args.verb}` takes one file.")
+    if args.user is not None and args.verb in ("import", "export") and not args.list:
+        raise UsageError("--user goes with one list: say black or white.")
+    if args.replace and not (args.verb == "import" and args.list):
+        raise UsageError(
+            "--replace is for `lists import black` and `lists import white`; without them, all is replaced."
+        )
+
+
+def _text(args: argparse.Namespace) -> tuple[str, ...] | AddressLists:
+    from store.lists_text import parse_list, parse_lists
+
+    text, source = read_text(args.words[0] if args.words else "-")
+    return parse_list(text, source) if args.list else parse_lists(text, source)
+
+
+def _changed(
+    present: AddressLists, args: argparse.Namespace, user: str, wanted: tuple[str, ...] | AddressLists | None
+) -> AddressLists:
+    from store.address_lists import AddressLists, added, removed, with_entries
+
+    if isinstance(wanted, AddressLists):
+        return wanted
+    if wanted is not None:
+        return (with_entries if args.replace else added)(present, args.list, wanted, user)
+    if args.verb == "add":
+        return added(present, args.list, args.words, user)
+    missing = [word for word in args.words if removed(present, args.list, [word], user) == present]
+    if missing:
+        raise UsageError(f"{missing[0]!r} is not in the {args.list} list; nothing was removed.")
+    return removed(present, args.list, args.words, user)
+
+
+def _print(lists: AddressLists, color: str | None, user: str) -> None:
+    from store.address_lists import each_list
+    from store.address_patterns import canonical
+    from tui.safe import safe
+
+    for owner, which, entries in each_list(lists):
+        if (color and which != color) or (user and canonical(owner) != canonical(user)):
+            continue
+        print(f"{which.capitalize()} list of {safe(owner) if owner else 'the organisation'}: {len(entries):,}")
+        for entry in entries:
+            print(f"  {safe(entry)}")
+
+
+def _print_change(before: AddressLists, after: AddressLists) -> None:
+    from store.address_lists import changes_of
+    from tui.safe import safe
+
+    changes = changes_of(before, after)
+    if not changes:
+        print("Nothing was changed: the lists are so already.")
+    for change in changes:
+        print(safe(f"{change[:1].upper()}{change[1:]}"))

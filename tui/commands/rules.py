@@ -1,0 +1,235 @@
+"""`mailhold rules`: the processing rules, in order."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import open_vault, operator_name, print_json
+
+if TYPE_CHECKING:
+    from store.rules import Rule
+    from store.vault import Vault
+
+#: verb -> how many words follow it (least, most).
+_VERBS = {
+    "list": (0, 0),
+    "show": (1, 1),
+    "export": (0, 1),
+    "import": (1, 1),
+    "add": (1, 1),
+    "set": (1, 1),
+    "remove": (1, None),
+    "move": (2, 2),
+    "enable": (1, None),
+    "disable": (1, None),
+}
+_USAGE = {
+    "show": "show RULE",
+    "export": "export [FILE]",
+    "import": "import FILE",
+    "add": "add NAME",
+    "set": "set RULE",
+    "remove": "remove RULE…",
+    "move": "move RULE POSITION",
+    "enable": "enable RULE…",
+    "disable": "disable RULE…",
+    "list": "list",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb, its words, and the options of a rule."""
+    parser.add_argument("verb", nargs="?", choices=list(_VERBS), default="list", help="default: list")
+    parser.add_argument(
+        "words", metavar="WORD", nargs="*", help="; ".join(_USAGE[verb] for verb in _VERBS if verb != "list")
+    )
+    parser.add_argument("--json", action="store_true", help="print rules as objects")
+    parser.add_argument("--dry-run", action="store_true", help="import: say what would change, and change nothing")
+    rule = parser.add_argument_group("add and set", "A list that is given replaces the one before; '' empties it.")
+    rule.add_argument("--name", metavar="N", help="set: another name")
+    for option, what in (
+        ("--sender", "a pattern of senders: ann@example.com, example.com, *.example.com"),
+        ("--recipient", "a pattern of recipients"),
+        ("--network", "a network of clients, as 192.0.2.0/24"),
+        ("--ban-name", "a pattern of attachments' names, as *.exe"),
+        ("--ban-format", "a format of attachments by content, as executable"),
+        ("--scanner", "ask this scanner and no other; 'all' asks all"),
+    ):
+        rule.add_argument(option, metavar="P", action="append", help=f"{what}; may be repeated")
+    rule.add_argument("--every-recipient", choices=["yes", "no"], help="all recipients must match, not one")
+    rule.add_argument("--max-size", metavar="SIZE", help="the largest message, as 20MB; 0: no limit")
+    rule.add_argument(
+        "--action", metavar="ENGINE.STATUS=ACTION", action="append", help="as anti-spam.spam=reject; may be repeated"
+    )
+    rule.add_argument(
+        "--if-down", metavar="ENGINE=CHOICE", action="append", help="go-on or temporary-fail; may be repeated"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show or change the rules. Raises RuleError, UsageError."""
+    least, most = _VERBS[args.verb]
+    if len(args.words) < least or (most is not None and len(args.words) > most):
+        raise UsageError(f"Write `mailhold rules {_USAGE[args.verb]}`.")
+    if args.verb not in ("add", "set") and _given(args):
+        raise UsageError(f"`rules {args.verb}` takes no {_given(args)[0]}: `rules add` and `rules set` do.")
+    if args.dry_run and args.verb != "import":
+        raise UsageError("--dry-run is for `rules import`.")
+    if args.verb == "import":
+        return _import(args)
+    from store.rules import read_rules
+
+    vault = open_vault(args)
+    try:
+        rules = read_rules(vault) if args.verb in ("list", "show", "export") else _change(vault, args)
+    finally:
+        vault.close()
+    if args.verb == "export":
+        return _export(rules, args.words[0] if args.words else "-")
+    shown = _shown(rules, args)
+    if args.json:
+        print_json(rule_json(shown[0]) if args.verb == "show" else [rule_json(rule) for rule in shown])
+    elif args.verb == "show":
+        from store.rules_toml import print_rules
+        from tui.safe import safe
+
+        print(safe(print_rules(shown).partition("\n\n")[2], multiline=True).rstrip("\n"))
+    else:
+        _print(rules)
+    return 0
+
+
+def rule_json(rule: Rule) -> dict[str, Any]:
+    """A rule as the JSON object that the README documents; all actions are written out."""
+    import msgspec
+
+    from store.rules import check_rule
+
+    fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))
+    return fields
+
+
+def _given(args: argparse.Namespace) -> list[str]:
+    names = (
+        *("name", "sender", "recipient", "network", "ban_name", "ban_format", "scanner", "every_recipient"),
+        *("max_size", "action", "if_down"),
+    )
+    return [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None]
+
+
+def _number(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and len(word) < 12):
+        raise UsageError(f"`{word}` is no rule's number: `mailhold rules` lists them.")
+    return int(word)
+
+
+def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
+    from store.rule_edits import find_rule, moved, with_enabled, with_rule, without_rule
+    from store.rules import Rule, change_rules
+
+    def change(rules: tuple[Rule, ...]) -> list[Rule]:
+        changed = list(rules)
+        if args.verb == "add":
+            return with_rule(changed, _edited(Rule(name=args.words[0]), args))
+        if args.verb == "set":
+            return with_rule(changed, _edited(find_rule(changed, _number(args.words[0])), args))
+        if args.verb == "move":
+            return moved(changed, _number(args.words[0]), _number(args.words[1]))
+        for word in args.words:
+            number = _number(word)
+            if args.verb == "remove":
+                changed = without_rule(changed, number)
+            else:
+                changed = with_enabled(changed, number, args.verb == "enable")
+        return changed
+
+    if args.verb == "set" and not _given(args):
+        raise UsageError("`rules set` changes what its options say, as `--action anti-spam.spam=reject`.")
+    return change_rules(vault, change, operator_name())
+
+
+def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
+    """The rule with what the options say; what they leave out stays."""
+    from tui.commands.rule_options import edited
+
+    return edited(rule, vars(args))
+
+
+def _shown(rules: tuple[Rule, ...], args: argparse.Namespace) -> list[Rule]:
+    """What is printed: all rules, or the one asked for."""
+    from store.rule_edits import find_rule
+
+    return [find_rule(rules, _number(args.words[0]))] if args.verb == "show" else list(rules)
+
+
+def _export(rules: tuple[Rule, ...], target: str) -> int:
+    from store.rules_toml import print_rules
+
+    write_text(print_rules(rules), target)
+    return 0
+
+
+def _import(args: argparse.Namespace) -> int:
+    from store.rules import changes_of, preview_rules, read_rules, write_rules
+    from store.rules_toml import parse_rules
+    from tui.safe import safe
+
+    text, source = read_text(args.words[0])
+    wanted = parse_rules(text, source)
+    vault = open_vault(args)
+    try:
+        before = read_rules(vault)
+        after = preview_rules(vault, wanted) if args.dry_run else write_rules(vault, wanted, operator_name())
+    finally:
+        vault.close()
+    if args.json:
+        print_json([rule_json(rule) for rule in after])
+        return 0
+    changes = changes_of(before, after)
+    print("This would change:" if changes and args.dry_run else "Changed:" if changes else "Nothing changes.")
+    for change in changes:
+        print(f"  {safe(change)}")
+    return 0
+
+
+def read_text(name: str) -> tuple[str, str]:
+    """The text of a file, `-` for standard input, and what errors call it. Raises UsageError where it is no text."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8-sig"), "standard input" if name == "-" else name
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UsageError(f"{name}, line {line}: this is not UTF-8 text.") from None
+
+
+def write_text(text: str, target: str) -> None:
+    """Write `text` to a new file that only the user can read, or with `-` to standard output."""
+    if target != "-":
+        import os
+
+        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        return
+    from tui.safe import safe
+
+    print(safe(text, multiline=True) if sys.stdout.isatty() else text, end="")
+
+
+def _print(rules: tuple[Rule, ...]) -> None:
+    from rich.cells import cell_len
+
+    from tui.rule_words import conditions, effects
+    from tui.safe import fit, safe
+
+    whom = [safe(conditions(rule)) for rule in rules]
+    width = min(max(len("For"), *(cell_len(text) for text in whom)), 60)
+    print(f"{'':2}{'Rule':>5}  {'Name':<20}  {fit('For', width)}  Does")
+    for rule, text in zip(rules, whom, strict=True):
+        mark = "  " if rule.enabled else "- "
+        print(f"{mark}{rule.id:>5}  {fit(rule.name, 20)}  {fit(text, width)}  {safe(effects(rule))}".rstrip())
+    if any(not rule.enabled for rule in rules):
+        print("- disabled")
