@@ -107,7 +107,9 @@ async def test_a_message_that_is_too_large_for_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"stre", b"stream: OK", b"\xff\xfe\0", b"stream: \0", b"UNKNOWN COMMAND\0", b"x" * 200_000]
+    "answer",
+    [b"", b"stre", b"stream: OK", b"\xff\xfe\0", b"stream: \0", b"UNKNOWN COMMAND\0", b"x" * 200_000],
+    ids=lambda answer: ascii(answer)[:30],
 )
 async def test_garbage_and_half_an_answer_are_no_verdict(tmp_path: Path, answer: bytes) -> None:
     async with serving(tmp_path / "s", answering(answer)) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -62,3 +63,11 @@ def words(text: str) -> str:
     """A scanner's own words on one line, cut to what is kept. NOT safe for a terminal."""
     line = " ".join(text.split())
     return line if len(line) <= DETAIL_LIMIT else line[: DETAIL_LIMIT - 1] + "…"
+
+
+def client_ip(incoming: Incoming) -> str:
+    """The client's address where it is one, without what MTAs write before it; "" where it is not known."""
+    try:
+        return str(ipaddress.ip_address(incoming.client_address.removeprefix("IPv6:").strip("[]")))
+    except ValueError:
+        return ""
