@@ -140,7 +140,7 @@ async def test_a_click_on_a_title_sorts(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
-        place = next(one for one in the_list(app).columns if one.name == "from")
+        place = next(one for one in the_list(app).painter.columns if one.name == "from")
         await pilot.click("#list-header", offset=(place.x + 1, 0))
         await settle(pilot)
         senders = [row.from_ for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]

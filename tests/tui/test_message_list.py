@@ -16,8 +16,8 @@ from store.vault import Vault
 from tests.tui.console import counts, lines, make_console, poll, settle, the_list
 from tests.tui.fakes import NOW, FakeCatalogue, copies
 from tui.app import MailholdApp
-from tui.widgets.message_list import split_found
 from tui.widgets.pages import PAGE, Pages
+from tui.widgets.row_painter import split_found
 
 
 def cursor_line(app: MailholdApp) -> int:
@@ -230,7 +230,7 @@ async def test_a_click_on_a_link_opens_the_copy(vault: Vault, column: str, opens
     app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)  # type: ignore[method-assign]
     async with app.run_test(size=(160, 40)) as pilot:
         await settle(pilot)
-        place = next(one for one in the_list(app).columns if one.name == column)
+        place = next(one for one in the_list(app).painter.columns if one.name == column)
         await pilot.click("#messages", offset=(place.x + 1, 3))
         await settle(pilot)
         assert opened == ([37] if opens else [])

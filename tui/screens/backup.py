@@ -173,7 +173,7 @@ class BackupView(Widget):
                 if flt.is_empty
                 else "No message copy matches the filter. Esc clears it."
             )
-            self.list.needles = needles(flt)
+            self.list.painter.needles = needles(flt)
             self.list.show(pages, keep=keep)
             self._show_counts()
             self._start_loading()

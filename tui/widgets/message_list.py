@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
@@ -17,14 +16,11 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from store.filter_model import fold
 from store.records import Row
-from tui.cells import placed, short_size
 from tui.keymap import Scope, bindings
 from tui.marks import Chosen, Marks
-from tui.safe import fit
-from tui.widgets.columns import SHORT_ENGINES, Column, columns, severity, status_label
 from tui.widgets.pages import Pages, Result
+from tui.widgets.row_painter import RowPainter
 
 #: Columns whose click opens the copy, as the spec's links do.
 LINKS = frozenset({"from", "to", "subject"})
@@ -32,28 +28,6 @@ LINKS = frozenset({"from", "to", "subject"})
 MOVES = frozenset(
     {"cursor", "page", "half_page", "top", "bottom", "mark", "mark_move", "mark_range", "unmark_all", "view"}
 )
-_SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
-_STRIPS_KEPT = 512
-
-
-def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the folded needles."""
-    folded = fold(text) if needles else ""
-    if len(folded) != len(text):
-        yield text, False
-        return
-    at = 0
-    while at < len(text):
-        hits = [(place, -len(needle)) for needle in needles if (place := folded.find(needle, at)) >= 0]
-        if not hits:
-            break
-        start, length = min(hits)
-        if start > at:
-            yield text[at:start], False
-        at = start - length
-        yield text[start:at], True
-    if at < len(text):
-        yield text[at:], False
 
 
 class MessageList(ScrollView, can_focus=True):
@@ -106,22 +80,14 @@ class MessageList(ScrollView, can_focus=True):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.clock = clock
-        self.tz = tz
+        self.painter = RowPainter(self._component, tz)
         self.marks = Marks()
-        self.released: Collection[int] = frozenset()
         self.pages: Pages | None = None
         self.cursor_id: int | None = None
         self.range_start: int | None = None
         self.empty_text = ""
-        #: What the filter looked for, folded, by column: underlined where it is seen.
-        self.needles: Mapping[str, Sequence[str]] = {}
         self._placeholders = False
-        self.columns: list[Column] = []
-        self._width = 0
         self._pool = ThreadPoolExecutor(1, "message-list")
-        self._strips: dict[tuple[object, ...], Strip] = {}
-        self._styles: dict[tuple[str, str], Style] = {}
-        self._today = 0
 
     # -- what is shown
 
@@ -162,8 +128,8 @@ class MessageList(ScrollView, can_focus=True):
                 top = cursor - line
             if self.range_start is not None:
                 self.range_start = max(0, min(count - 1, self.range_start + cursor - self.cursor))
-        self._strips.clear()
-        self._today = self.clock()
+        self.painter.now = self.clock()
+        self.painter.forget()
         self.virtual_size = Size(0, count)
         self.set_reactive(MessageList.cursor, cursor)
         self._scroll_rows(max(0, min(top, count - self._height)))
@@ -198,9 +164,9 @@ class MessageList(ScrollView, can_focus=True):
 
     def set_released(self, released: Collection[int]) -> None:
         """The copies that were released before."""
-        if released != self.released:
-            self.released = released
-            self._strips.clear()
+        if released != self.painter.released:
+            self.painter.released = released
+            self.painter.forget()
             self.refresh()
 
     def _page_arrived(self, pages: Pages) -> None:
@@ -345,7 +311,7 @@ class MessageList(ScrollView, can_focus=True):
         if index >= self.count:
             return
         self.cursor = index
-        column = next((one for one in self.columns if one.x <= event.x < one.x + one.width), None)
+        column = next((one for one in self.painter.columns if one.x <= event.x < one.x + one.width), None)
         if event.shift and self.cursor_id is not None:
             self.marks.add((self.cursor_id,))
             self.marks_changed()
@@ -366,8 +332,10 @@ class MessageList(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._styles.clear()
-        self._strips.clear()
+        self.painter.forget(styles=True)
+
+    def _component(self, name: str, partial: bool) -> Style:
+        return self.get_component_rich_style(f"message-list--{name}", partial=partial)
 
     def watch_has_focus(self, focus: bool) -> None:
         super().watch_has_focus(focus)
@@ -377,17 +345,6 @@ class MessageList(ScrollView, can_focus=True):
         """Repaint one row, without the scroll bar (a redraw of which costs more bytes than the row)."""
         self.refresh(Region(0, y - round(self.scroll_y), self.scrollable_content_region.width, 1))
 
-    def _style(self, name: str, state: str) -> Style:
-        if (name, state) not in self._styles:
-            over = self.get_component_rich_style(f"message-list--{state}", partial=True) if state else Style.null()
-            base, _, found = name.partition(" ")
-            # Reverse video over many colours is a patchwork: there the row is drawn in the text's.
-            style = self.get_component_rich_style(f"message-list--{'text' if over.reverse else base}")
-            if found:
-                style += self.get_component_rich_style("message-list--found", partial=True)
-            self._styles[name, state] = style + over
-        return self._styles[name, state]
-
     def _in_range(self, index: int) -> bool:
         if self.range_start is None:
             return False
@@ -395,83 +352,20 @@ class MessageList(ScrollView, can_focus=True):
         return first <= index <= last
 
     def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
-        if width != self._width:
-            self._width, self.columns = width, columns(width)
-            self._strips.clear()
+        self.painter.set_width(self.scrollable_content_region.width)
         index = y + round(self.scroll_y)
         state = "" if index != self.cursor else "cursor-focus" if self.has_focus else "cursor"
         if self.pages is None or index >= self.count:
-            if self.pages is not None and not self.count and y == 1:
-                return Strip([Segment(fit(f"  {self.empty_text}", width), self._style("muted", ""))], width)
-            return Strip.blank(width, self._style("text", ""))
+            hint = self.pages is not None and not self.count and y == 1
+            return self.painter.text(self.empty_text) if hint else self.painter.blank()
         row = self.pages.row(index)
         if row is None:
             self._placeholders = True
-            return Strip([Segment(fit("  …", width), self._style("muted", state))], width)
+            return self.painter.text("…", state)
         frozen = self.marks.frozen
         if frozen is not None and not frozen.knows(row.id):
             frozen.learn([row.id, *(one.id for one in self.pages.around(index))])
-        marked = row.id in self.marks or self._in_range(index)
-        key = (row.id, marked, state, width)
-        strip = self._strips.get(key)
-        if strip is None:
-            if len(self._strips) > _STRIPS_KEPT:
-                self._strips.clear()
-            strip = self._strips[key] = self._draw(row, marked, state, width)
-        return strip
-
-    def _cell(self, column: Column, row: Row, marked: bool) -> tuple[str, str]:
-        """What a column shows of a row, and the style's name."""
-        level = severity(row.status)
-        match column.name:
-            case "mark":
-                return ("●" if marked else " "), "mark"
-            case "placed":
-                return placed(row.stored_at, self._today, self.tz, column.width), "muted"
-            case "sign":
-                return ("↗" if row.id in self.released else _SIGNS[level]), level
-            case "engine":
-                return (SHORT_ENGINES[row.engine] if row.engine else ""), "muted"
-            case "status":
-                return (status_label(row.status, column.width) if row.status else ""), level
-            case "from":
-                return row.from_, "text"
-            case "to":
-                return row.to, "muted"
-            case "subject":
-                return row.subject, "text"
-            case "size":
-                return short_size(row.size), "muted"
-            case _:
-                return (str(row.rule_id) if row.rule_id else ""), "muted"
-
-    def _draw(self, row: Row, marked: bool, state: str, width: int) -> Strip:
-        # Neighbours in one style become one segment: fewer escape sequences go over a slow line.
-        parts: list[tuple[str, str, bool]] = []
-
-        def put(text: str, name: str, found: bool = False) -> None:
-            if parts and not found and not parts[-1][2] and (parts[-1][1] == name or text.isspace()):
-                parts[-1] = (parts[-1][0] + text, parts[-1][1], False)
-            elif parts and not found and parts[-1][0].isspace():
-                parts[-1] = (parts[-1][0] + text, name, False)
-            else:
-                parts.append((text, name, found))
-
-        x = 0
-        for column in self.columns:
-            text, name = self._cell(column, row, marked)
-            if column.right:
-                text = text.rjust(column.width)
-            if column.x > x:
-                put(" " * (column.x - x), name)
-            x = column.x + column.width
-            for piece, found in split_found(fit(text, column.width), self.needles.get(column.name, ())):
-                put(piece, name, found)
-        segments = [
-            Segment(text, self._style(f"{name} found" if found else name, state)) for text, name, found in parts
-        ]
-        return Strip(segments).adjust_cell_length(width, self._style("text", state))
+        return self.painter.row(row, marked=row.id in self.marks or self._in_range(index), state=state)
 
     def on_unmount(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

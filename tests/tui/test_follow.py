@@ -1,0 +1,45 @@
+"""What the console polls: nothing where nothing changed, and which copies are released and waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.delivery.listing import live_copies, released_copies, released_token
+from store.delivery.queue import cancel, release
+from store.settings import Settings, write_settings
+from store.vault import Vault
+from tests.tui.fakes import NOW, FakeCatalogue, copies, sample
+from tui.follow import Follower
+
+
+@pytest.fixture
+def ids(any_vault: Vault) -> list[int]:
+    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
+    return any_vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(2 + 8 * n), NOW) for n in range(3))
+
+
+def test_released_and_waiting_copies_are_seen_as_they_change(any_vault: Vault, ids: list[int]) -> None:
+    tokens = [released_token(any_vault)]
+    queued = release(any_vault, ids[:2], original=True, operator="ada").queued
+    tokens.append(released_token(any_vault))
+    assert live_copies(any_vault) == set(ids[:2]) == set(released_copies(any_vault))
+    cancel(any_vault, queued[0], "ada")
+    tokens.append(released_token(any_vault))
+    assert live_copies(any_vault) == {ids[1]} == set(released_copies(any_vault))
+    assert len(set(map(str, tokens))) == 3
+
+
+def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int]) -> None:
+    catalogue = FakeCatalogue(copies(3))
+    follower = Follower(any_vault, catalogue)  # type: ignore[arg-type]
+    first = follower.poll()
+    assert first is not None and first.copies_changed and first.gone == []
+    assert follower.poll() is None
+    any_vault.delete(ids[:1])
+    second = follower.poll()
+    assert second is not None and second.gone == ids[:1]
+    assert follower.poll() is None
+    release(any_vault, ids[1:2], original=True, operator="ada")
+    third = follower.poll()
+    assert third is not None and third.live == {ids[1]} and third.released[ids[1]][0] == "ada"
+    assert not third.copies_changed
