@@ -210,7 +210,7 @@ def _sender(fields: dict[str, list[str]]) -> str | None:
 def _recipients(fields: dict[str, list[str]]) -> tuple[str, ...]:
     """Those who did not get the message: X-Envelope-To-Blocked where it stands, else everyone in X-Envelope-To."""
     for name in ("x-envelope-to-blocked", "x-envelope-to"):
-        value = ", ".join(fields.get(name, ()))
+        value = _first(fields, name)
         found = _BRACKETED.findall(value) or [part for part in value.split(",") if "@" in part]
         addresses = dict.fromkeys(address.strip() for address in found if address.strip())
         if addresses:
