@@ -239,7 +239,7 @@ class Session:
         self._say(reply(250, "2.1.5", "Ok"))
 
     def _say_failed(self, failed: NextHopFailed) -> None:
-        log.warning("sink: %s", "the next hop refused a command" if failed.refused else failed)
+        _log_failed(failed)
         self._say(failed.reply)
 
     async def _rset(self, _argument: bytes) -> None:
@@ -350,7 +350,7 @@ class Session:
                     sent = await self._next_hop.send(changed(raw, accept))
                     told = {at: sent if each == _OK else each for at, each in told.items()}
             except NextHopFailed as failed:
-                log.warning("sink: %s", "the next hop refused a message" if failed.refused else failed)
+                _log_failed(failed)
                 told = {at: failed.reply if each == _OK else each for at, each in told.items()}
             begun = []
             for at, each in told.items():
@@ -402,6 +402,12 @@ class Session:
         b"VRFY": _vrfy,
         b"QUIT": _quit,
     }
+
+
+def _log_failed(failed: NextHopFailed) -> None:
+    """A refusal is the client's to know, and its words may name an address; a next hop that is gone is ours."""
+    if not failed.refused:
+        log.warning("sink: %s", failed)
 
 
 def _outside(peer: tuple[str, ...]) -> str:
