@@ -103,7 +103,14 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
     def done(answer: tuple[ReleaseResult, bool]) -> None:
         result, stopped = answer
         _say(
-            context, "Deliver message", ids, len(result.queued), result.refused, stopped, notices.delivered, "delivered"
+            context,
+            "Deliver message",
+            ids,
+            len(result.queued),
+            result.refused,
+            stopped,
+            notices.delivered,
+            "placed in queue",
         )
         refused = {copy_id for copy_id, _ in result.refused}
         if not stopped:

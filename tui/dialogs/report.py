@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +15,11 @@ from tui.widgets.controls import PushButton
 from tui.words import copies, counted
 
 _LISTED = 1_000
+_WIDTH = 68
+
+
+def _block(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent="  ")
 
 
 class ReportDialog(Dialog[None]):
@@ -39,8 +45,9 @@ class ReportDialog(Dialog[None]):
         for reason in reasons:
             ids = [copy_id for copy_id, why in self.failures if why == reason]
             shown = ", ".join(f"{copy_id:,}" for copy_id in ids[:_LISTED]) + (", …" if len(ids) > _LISTED else "")
-            lines.append(f"▲ {safe(reason)}\n  {'copy' if len(ids) == 1 else 'copies'} {shown}")
-        yield Static("\n".join(lines), markup=False, id="reasons", classes="gap")
+            lines.append(_block(f"▲ {safe(reason)}"))
+            lines.append(_block(f"  {'copy' if len(ids) == 1 else 'copies'} {shown}") + "\n")
+        yield Static("\n".join(lines).rstrip(), markup=False, id="reasons", classes="gap")
 
     def buttons(self) -> Iterable[PushButton]:
         yield PushButton("OK", mnemonic="o", id="ok")

@@ -8,6 +8,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Static
 
+from store.notices import HIDE
 from tui.safe import safe
 
 _SIGNS = {"information": "", "warning": "△ ", "error": "▲ "}
@@ -32,7 +33,7 @@ class NoticeLine(Horizontal):
     def compose(self) -> ComposeResult:
         self.line = Static("", id="notice-text", markup=False)
         yield self.line
-        yield Static("Hide", id="notice-hide", markup=False)
+        yield Static(HIDE, id="notice-hide", markup=False)
 
     def show(self, text: str, severity: str = "information") -> None:
         """Show a notice instead of the one before."""
