@@ -16,12 +16,20 @@ from peewee import fn
 
 from store.clock import now_ms
 from store.database import as_bytes, sound
-from store.errors import TamperedError
+from store.errors import TamperedError, UnlockError
+from store.keys import hybrid_public
+from store.sealing import hpke_open, hpke_seal, statement, verify
 
 if TYPE_CHECKING:
     from store.vault import Vault
 
 ROLE = "audit"
+#: The first byte of an event that a gateway wrote; what an operator's keys sealed begins with the sealing's version.
+_GATEWAY = b"\x02"
+_GATEWAY_ROLE = "gateway event"
+_SIGNATURE = 64
+#: How many events of gateways are looked past for the newest operator's.
+_LOOK_BACK = 500
 
 
 class CopyIds(Sequence[int]):
@@ -114,7 +122,7 @@ def record_event(
         now = now_ms() if at is None else at
         newest = models.Audit.select(models.Audit.sealed).order_by(models.Audit.id.desc()).first()
         sealed = _Sealed(now, operator, action, runs, detail, _digest(newest), _versions(vault))
-        models.Audit.insert(at=now, sealed=vault.seal(ROLE, msgspec.msgpack.encode(sealed))).execute()
+        models.Audit.insert(at=now, sealed=_seal(vault, msgspec.msgpack.encode(sealed))).execute()
 
 
 def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list[Event]:
@@ -157,18 +165,56 @@ def check_events(vault: Vault) -> Iterator[tuple[str, str | None]]:
 
 
 def known_versions(vault: Vault) -> dict[str, int]:
-    """The versions of all configuration as the newest event knows them. Raises TamperedError."""
+    """The versions of all configuration as the newest event of an operator knows them. Raises TamperedError.
+
+    What a gateway says of them counts for nothing: it must not be able to shut operators out of their settings.
+    """
     table = vault.models.Audit
     with vault.reading():
-        row = table.select().order_by(table.id.desc()).first()
-    return _open(vault, row).versions if row else {}
+        for row in table.select().order_by(table.id.desc()).limit(_LOOK_BACK).iterator():
+            if not _by_gateway(row):
+                return _open(vault, row).versions
+    return {}
+
+
+def _seal(vault: Vault, event: bytes) -> bytes:
+    """An event as its row holds it. A gateway, which cannot read events, seals it to the read key and signs it."""
+    keys = vault.keys
+    if keys.private_key is not None or keys.gateway is None:
+        return vault.seal(ROLE, event)
+    gateway = keys.gateway
+    header = _GATEWAY + gateway.gateway_id.to_bytes(8, "big")
+    sealed = hpke_seal(hybrid_public(keys.read_public), _gateway_info(vault, header), event)
+    return header + gateway.signing.sign(_gateway_info(vault, header, sealed)) + sealed
+
+
+def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
+    if blob[:1] != _GATEWAY:
+        return msgspec.msgpack.decode(vault.unseal(ROLE, blob), type=_Sealed)
+    key = vault.keys.read_private
+    if key is None:
+        raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
+    header, signature, sealed = blob[:9], blob[9 : 9 + _SIGNATURE], blob[9 + _SIGNATURE :]
+    gateway_id = int.from_bytes(header[1:], "big")
+    verify(vault.epoch_reader.gateway_key(gateway_id), signature, _gateway_info(vault, header, sealed), name)
+    event = msgspec.msgpack.decode(hpke_open(key, _gateway_info(vault, header), sealed, name), type=_Sealed)
+    # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
+    return msgspec.structs.replace(event, operator="", versions={})
+
+
+def _gateway_info(vault: Vault, header: bytes, *more: bytes) -> bytes:
+    return statement(_GATEWAY_ROLE, vault.store_id, header, *more)
+
+
+def _by_gateway(row: Any) -> bool:
+    return isinstance(row.sealed, bytes | memoryview) and bytes(row.sealed[:1]) == _GATEWAY
 
 
 def _open(vault: Vault, row: Any) -> _Sealed:
     name = f"event {row.id}"
     try:
         with sound(name):
-            sealed = msgspec.msgpack.decode(vault.unseal(ROLE, as_bytes(row.sealed)), type=_Sealed)
+            sealed = _unseal(vault, as_bytes(row.sealed), name)
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(name) from None
     if sealed.at != row.at:

@@ -105,6 +105,15 @@ class EpochReader:
                 self._chains.popitem(last=False)
         return fresh
 
+    def name(self, epoch_id: int) -> EpochName:
+        """What an epoch's keys are bound to, as its row says: a body opens under no other. Raises TamperedError."""
+        what = f"epoch {epoch_id}"
+        with sound(what):
+            row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
+            if row is None:
+                raise TamperedError(what, "its row is missing")
+            return opening_of(self._keys.store_id, row).name
+
     def read(self, row: Any) -> Chains:
         """Verify an epoch's row and open it."""
         if self._keys.read_private is None:

@@ -174,14 +174,14 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
 
 def open_store(location: str, unlock: Unlock) -> Vault:
     """Open the store at `location`. Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable."""
-    _look_at(location)
+    look_at(location)
     secret = unlock.secret()
     db = connect(location)
     try:
         with translated(location):
             models = Models(db)
             with sound("the store's row"):
-                store = _store_row(db, models, location)
+                store = store_row(db, models, location)
                 store_id = as_bytes(store.store_id)
             keys = derive_keys(_unlock(models, unlock.kind, secret, store_id), store_id)
             with sound("the store's row"):
@@ -192,7 +192,7 @@ def open_store(location: str, unlock: Unlock) -> Vault:
     return Vault(location, db, models, keys)
 
 
-def _look_at(location: str) -> None:
+def look_at(location: str) -> None:
     """Refuse a path that holds no store before SQLite writes anything to it."""
     if is_url(location):
         return
@@ -214,7 +214,8 @@ def _look_at(location: str) -> None:
         raise StoreUnavailable(f"The store {location} is read-only for this user: check who owns it.")
 
 
-def _store_row(db: Database, models: Models, location: str) -> Any:
+def store_row(db: Database, models: Models, location: str) -> Any:
+    """The row that says which store this is, not verified. Raises StoreMissing, StoreFormat."""
     if not db.table_exists("store"):
         raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
     row = models.Store.get_or_none()

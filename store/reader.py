@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -17,6 +17,9 @@ from store.records import Copy, CopyRecord
 from store.schema import Models
 from store.sealing import BODY, RECORD, Chains, Place
 from store.session import Session
+
+if TYPE_CHECKING:
+    from store.gateways import Target
 
 _SCAN_ROWS = 2000
 _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
@@ -160,14 +163,18 @@ class Reader(Session):
 
     # --- Releasing for delivery --------------------------------------------------------------------------------------
 
-    def release_body_key(self, copy_id: int, delivery_id: int) -> bytes:
-        """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority."""
+    def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
+        """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority.
+
+        `target` is that gateway (`store.gateways.delivery_target`); by default whoever has the store open.
+        """
         copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway
         if gateway is None:
             raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
-        info = sealing.statement(_RELEASE, self.store_id, gateway.gateway_id, delivery_id, copy_id)
-        sealed = sealing.hpke_seal(gateway.delivery.public_key(), info, body_key + copy.record.sha256)
+        gateway_id, key = target or (gateway.gateway_id, gateway.delivery.public_key())
+        info = sealing.statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
+        sealed = sealing.hpke_seal(key, info, body_key + copy.record.sha256)
         return self.sign(_RELEASE, info + sealed) + sealed
 
     def released_raw(self, delivery: Any) -> bytes:
@@ -182,8 +189,7 @@ class Reader(Session):
         blob = as_bytes(delivery.sealed_body_key)
         opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
         copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
-        name = self.epoch_reader.chains(epoch_id).name
-        place = Place(name, step, copy_id, stored_at, size, stored_size)
+        place = Place(self.epoch_reader.name(epoch_id), step, copy_id, stored_at, size, stored_size)
         return self.open_body(place, opened[:32], opened[32:])
 
     def verify_release(self, delivery: Any) -> bytes:

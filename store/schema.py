@@ -83,6 +83,8 @@ class Models:
             delivery_key: Field = BlobField()
             enrolled_at: Field = BigIntegerField()
             signature: Field = BlobField()
+            #: When it last said that it is running (0: it stopped, or never ran). Signed by nobody.
+            alive_at: Field = BigIntegerField(default=0)
 
         class Epoch(Base):
             """A run of copies sealed under one secret. The last four fields are null until it is closed."""
@@ -178,6 +180,16 @@ class Models:
             class Meta:
                 table_name = "delivery_recipient"
 
+        class UsedMarker(Base):
+            """A delivery marker that intake let pass, good once: `tag` names the marker and a recipient."""
+
+            id: Field = stable_id()
+            tag: Field = BlobField(unique=True)
+            expires_at: Field = BigIntegerField(index=True)
+
+            class Meta:
+                table_name = "used_marker"
+
         self.Store: Any = Store
         self.State: Any = State
         self.KeySlot: Any = KeySlot
@@ -190,6 +202,7 @@ class Models:
         self.Audit: Any = Audit
         self.Delivery: Any = Delivery
         self.DeliveryRecipient: Any = DeliveryRecipient
+        self.UsedMarker: Any = UsedMarker
         self.all: list[Any] = [
             Store,
             State,
@@ -203,4 +216,5 @@ class Models:
             Audit,
             Delivery,
             DeliveryRecipient,
+            UsedMarker,
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.audit import record_event
 from store.clock import now_ms
@@ -32,9 +32,11 @@ from store.delivery.orders import (
     seal_recipient,
     unseal_recipient,
 )
-from store.delivery.outcome import RETRIABLE, State
+from store.delivery.outcome import LIVE, RETRIABLE, State
 from store.delivery.recipients import Recipient, recipients_of
-from store.errors import CopyMissing, DeliveryError, InfectedRefused, NoRecipients, NoRelay, TamperedError, UnlockError
+from store.errors import CopyMissing, DeliveryError, InfectedRefused, NoRecipients, NoRelay, TamperedError
+from store.gateways import Target, delivery_target, is_alive
+from store.keys import LOCAL_ID
 from store.records import Copy
 from store.settings import Settings, read_settings
 
@@ -184,9 +186,10 @@ def _queue(vault: Vault, plans: list[_Plan], operator: str, result: ReleaseResul
         asked = [plan.copy.id for plan in plans]
         present = {copy_id for (copy_id,) in table.select(table.id).where(table.id.in_(asked)).tuples()}
         now = now_ms()
+        target = delivery_target(vault, now)
         for plan in plans:
             if plan.copy.id in present:
-                queued.append(_insert(vault, plan, operator, now))
+                queued.append(_insert(vault, plan, target, operator, now))
             else:
                 refused.append((plan.copy.id, str(CopyMissing(plan.copy.id))))
         if queued:
@@ -196,14 +199,12 @@ def _queue(vault: Vault, plans: list[_Plan], operator: str, result: ReleaseResul
     result.refused += refused
 
 
-def _insert(vault: Vault, plan: _Plan, operator: str, now: int) -> int:
-    models, gateway = vault.models, vault.keys.gateway
-    if gateway is None:
-        raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+def _insert(vault: Vault, plan: _Plan, target: Target, operator: str, now: int) -> int:
+    models = vault.models
     delivery_id = models.Delivery.insert(
         copy_id=plan.copy.id,
         created_at=now,
-        gateway_id=gateway.gateway_id,
+        gateway_id=target.gateway_id,
         state=State.QUEUED,
         next_attempt_at=now,
         order_blob=b"",
@@ -222,17 +223,20 @@ def _insert(vault: Vault, plan: _Plan, operator: str, now: int) -> int:
         ]
     ).execute()
     addressees = tuple(Addressee(index, address) for index, address in enumerate(plan.addresses))
-    _order(vault, delivery_id, plan.copy, addressees, operator, now)
+    _order(vault, delivery_id, plan.copy, addressees, target, operator, now)
     return int(delivery_id)
 
 
 def _order(
-    vault: Vault, delivery_id: int, copy: Copy, addressees: tuple[Addressee, ...], operator: str, now: int
+    vault: Vault,
+    delivery_id: int,
+    copy: Copy,
+    addressees: tuple[Addressee, ...],
+    target: Target,
+    operator: str,
+    now: int,
 ) -> None:
     """Write a fresh signed order into the row of a delivery, and what it needs to be sent from the beginning."""
-    gateway = vault.keys.gateway
-    if gateway is None:
-        raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
     order = Order(
         delivery_id=delivery_id,
         copy_id=copy.id,
@@ -245,13 +249,13 @@ def _order(
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
     )
-    blob, signature = seal_order(vault, order, gateway.gateway_id, gateway.delivery.public_key())
+    blob, signature = seal_order(vault, order, target.gateway_id, target.key)
     table = vault.models.Delivery
     table.update(
         order_blob=blob,
         order_signature=signature,
-        sealed_body_key=vault.release_body_key(copy.id, delivery_id),
-        gateway_id=gateway.gateway_id,
+        sealed_body_key=vault.release_body_key(copy.id, delivery_id, target),
+        gateway_id=target.gateway_id,
         expires_at=order.expires_at,
     ).where(table.id == delivery_id).execute()
 
@@ -273,10 +277,36 @@ def retry(vault: Vault, delivery_id: int, operator: str = "") -> None:
         if row.finished_at is None:
             if row.state == State.SENDING:
                 raise DeliveryError(f"Delivery {delivery_id} is being sent already: wait for the result.")
+            if row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now):
+                _address_anew(vault, row, operator, now)
             table.update(next_attempt_at=now).where(table.id == delivery_id).execute()
         else:
             _reopen(vault, row.copy_id, delivery_id, settings, operator, now)
         record_event(vault, "delivery sent again", operator=operator, copies=[row.copy_id])
+
+
+def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
+    """Give what a gateway that is not running any more was to send to whoever can send it."""
+    found = vault.get_many([row.copy_id])
+    if not found:
+        raise CopyMissing(row.copy_id)
+    places = _recipients(vault, row.id)
+    waiting = tuple(Addressee(place, each.address) for place, (state, each) in enumerate(places) if state in LIVE)
+    _order(vault, row.id, found[0], waiting, delivery_target(vault, now), operator, now)
+    table = vault.models.Delivery
+    table.update(lease_token=table.lease_token + 1).where(table.id == row.id).execute()
+
+
+def _recipients(vault: Vault, delivery_id: int) -> list[tuple[str, SealedRecipient]]:
+    """The state and content of each recipient row, in order. Raises TamperedError where one was moved."""
+    table = vault.models.DeliveryRecipient
+    found = []
+    for index, row in enumerate(table.select().where(table.delivery_id == delivery_id).order_by(table.id)):
+        recipient = unseal_recipient(vault, row)
+        if recipient.place != index:
+            raise TamperedError(f"delivery {delivery_id}", "its recipients are not the ones it was made with")
+        found.append((row.state, recipient))
+    return found
 
 
 def _reopen(vault: Vault, copy_id: int, delivery_id: int, settings: Settings, operator: str, now: int) -> None:
@@ -297,7 +327,7 @@ def _reopen(vault: Vault, copy_id: int, delivery_id: int, settings: Settings, op
             table.update(state=State.QUEUED, changed_at=now).where(table.id == row.id).execute()
     if not again:
         raise DeliveryError(f"Delivery {delivery_id} reached all of its recipients: there is nothing to send again.")
-    _order(vault, delivery_id, found[0], tuple(again), operator, now)
+    _order(vault, delivery_id, found[0], tuple(again), delivery_target(vault, now), operator, now)
     deliveries_ = vault.models.Delivery
     deliveries_.update(
         state=State.QUEUED,

@@ -39,6 +39,8 @@ OPERATIONAL = {
     "key_slot": {"id"},
     "configuration": {"id"},
     "audit": {"id"},
+    "gateway": {"alive_at"},
+    "used_marker": {"id", "tag", "expires_at"},
 }
 NAMES = {
     "store": "the store's row",

@@ -1,0 +1,95 @@
+"""The gateways of a store: which are enrolled, which are alive, and which one sends what an operator releases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.clock import now_ms
+from store.database import as_bytes, sound
+from store.epochs import gateway_statement
+from store.errors import TamperedError, UnlockError
+from store.keys import LOCAL_ID, hybrid_public
+from store.sealing import verify
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
+
+    from store.vault import Vault
+
+#: A gateway says so often (seconds) that it is alive, and counts as alive for so long after (ms).
+BEAT_SECONDS = 10.0
+ALIVE_MS = 45_000
+
+
+class Target(NamedTuple):
+    """The gateway that is to send a delivery, and the key that the delivery is sealed to."""
+
+    gateway_id: int
+    key: MLKEM768X25519PublicKey
+
+
+class GatewayState(NamedTuple):
+    """An enrolled gateway. Times are Unix ms; `alive_at` 0: it stopped, or never ran. The name is NOT safe."""
+
+    id: int
+    name: str
+    enrolled_at: int
+    alive_at: int
+
+
+def verified(vault: Vault, row: Any) -> None:
+    """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
+    what = f"gateway {row.id}"
+    with sound(what):
+        verify(vault.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(vault.store_id, row), what)
+
+
+def gateways(vault: Vault) -> list[GatewayState]:
+    """The enrolled gateways but `local`, which is every unlocked store itself. Raises TamperedError."""
+    table = vault.models.Gateway
+    with vault.reading():
+        rows = list(table.select().where(table.id != LOCAL_ID).order_by(table.id))
+    for row in rows:
+        verified(vault, row)
+    return [GatewayState(row.id, row.name, row.enrolled_at, row.alive_at) for row in rows]
+
+
+def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
+    """Whether a gateway said lately that it is running."""
+    moment = now_ms() if now is None else now
+    table = vault.models.Gateway
+    with vault.reading():
+        return bool(table.select().where((table.id == gateway_id) & (table.alive_at > moment - ALIVE_MS)).exists())
+
+
+def delivery_target(vault: Vault, now: int | None = None) -> Target:
+    """Who sends what is released now: the enrolled gateway that was last heard of, else whoever has the store open.
+
+    A gateway whose enrolment does not verify is passed over: nothing is ever sealed to it.
+    """
+    moment = now_ms() if now is None else now
+    own = vault.keys.gateway
+    if own is None or vault.keys.authority is None:
+        raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+    table = vault.models.Gateway
+    alive = (table.id != LOCAL_ID) & (table.alive_at > moment - ALIVE_MS)
+    with vault.reading():
+        rows = list(table.select().where(alive).order_by(table.alive_at.desc()))
+    for row in rows:
+        try:
+            verified(vault, row)
+            with sound(f"gateway {row.id}"):
+                return Target(row.id, hybrid_public(as_bytes(row.delivery_key)))
+        except TamperedError:
+            continue  # `check` reports it.
+    return Target(own.gateway_id, own.delivery.public_key())
+
+
+def beat(vault: Vault, *, alive: bool = True) -> None:
+    """Say that the vault's own gateway is running, or that it stops."""
+    gateway = vault.keys.gateway
+    if gateway is None:
+        raise UnlockError("The keys at hand are no gateway's.")
+    table = vault.models.Gateway
+    with vault.write():
+        table.update(alive_at=now_ms() if alive else 0).where(table.id == gateway.gateway_id).execute()
