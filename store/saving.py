@@ -138,7 +138,7 @@ class _Folder:
             finally:
                 os.close(descriptor)
         except BaseException as error:
-            os.unlink(name, dir_fd=self._descriptor)
+            os.unlink(name.encode(), dir_fd=self._descriptor)
             if isinstance(error, OSError):
                 raise SaveError(_reason(error, f"It could not be written to {self._path}")) from None
             raise
@@ -150,7 +150,8 @@ class _Folder:
         for attempt in range(1, _ATTEMPTS):
             candidate = name if attempt == 1 else f"{stem}-{attempt}{dot}{extension}"
             try:
-                return os.open(candidate, flags, 0o600, dir_fd=self._descriptor), candidate
+                # UTF-8 whatever the locale: one without the letters of a subject must not keep it from being saved.
+                return os.open(candidate.encode(), flags, 0o600, dir_fd=self._descriptor), candidate
             except FileExistsError:
                 continue
             except OSError as error:

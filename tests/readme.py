@@ -23,8 +23,8 @@ def keys_table() -> str:
 
 def commands_table() -> str:
     """Every command with its options."""
-    from tui.cli import build_parser
     from tui.commands import COMMANDS
+    from tui.parser import build_parser
 
     parser = build_parser()
     choices = next(action.choices for action in parser._actions if isinstance(action.choices, dict))

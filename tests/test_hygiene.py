@@ -57,7 +57,7 @@ def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
 
 def test_the_command_line_starts_without_cryptography() -> None:
     """`--help` and wrong usage answer at once: nothing of the store is loaded for them."""
-    loaded = loaded_by("import tui.cli", "tui.cli.build_parser()")
+    loaded = loaded_by("import tui.parser", "tui.parser.build_parser()")
     assert not loaded & {*HEAVY, "cryptography", "peewee", "zstandard"}
 
 

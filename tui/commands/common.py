@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.errors import CopyMissing, MailholdError, StoreMissing, UnlockError, UsageError
+from store.errors import CopyMissing, MailholdError, StoreError, StoreFormat, StoreMissing, UnlockError, UsageError
 
 if TYPE_CHECKING:
     from store.catalogue import Sort
@@ -35,14 +35,21 @@ def look_at_free_space(vault: Vault) -> None:
 def operator_name() -> str:
     """Who acts, for orders and events: the login name behind sudo where there is one."""
     try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
+        return as_text(os.environ.get("SUDO_USER") or getpass.getuser())
     except (KeyError, OSError):
         return str(os.getuid())
 
 
+def as_text(word: str | Path) -> str:
+    """A word of the command line or a path, with the bytes in it that are no UTF-8 replaced: fit to be kept."""
+    return os.fsencode(word).decode("utf-8", "replace")
+
+
 def store_location(args: argparse.Namespace) -> str:
     """The store that `--store` or MAILHOLD_STORE names. Raises UsageError where neither does."""
-    location = getattr(args, "store", None) or os.environ.get("MAILHOLD_STORE")
+    location = getattr(args, "store", None)
+    if location is None:  # an empty --store is a script's unset variable: it must not mean another store
+        location = os.environ.get("MAILHOLD_STORE")
     if not location:
         raise UsageError(
             "No store is named: give --store PATH or set MAILHOLD_STORE. `mailhold init --store PATH` creates one, "
@@ -98,11 +105,15 @@ def unlocking(args: argparse.Namespace) -> Unlock:
 def open_vault(args: argparse.Namespace) -> Vault:
     """Open and unlock the store that `args` name."""
     location = store_location(args)
-    if "://" not in location and not Path(location).exists():
+    if "://" not in location:
         # Said before a passphrase is asked for, not after.
-        raise StoreMissing(
-            f"There is no store at {location}: check --store, or create one with `mailhold init --store {location}`."
-        )
+        if not Path(location).exists():
+            raise StoreMissing(
+                f"There is no store at {location}: check --store, or create one with `mailhold init --store "
+                f"{location}`."
+            )
+        if Path(location).is_fifo() or Path(location).is_char_device():  # reading one could wait for ever
+            raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
     from store.opening import open_store
 
     return open_store(location, unlocking(args))
@@ -122,11 +133,16 @@ def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
         first, dash, last = word.partition("-")
         if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
             raise UsageError(f"`{word}` is no copy's id: ids are whole numbers, or ranges of them as 17-25.")
-        low, high = int(first), int(last) if dash else int(first)
+        low, high = _number(first), _number(last if dash else first)
         if high < low:
             raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
         ranges.append((low, high))
     return ranges
+
+
+def _number(digits: str) -> int:
+    """The number that `digits` write; of one that is larger than any id the beginning, which is so as well."""
+    return int(digits.lstrip("0")[:25] or "0")
 
 
 def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
@@ -153,7 +169,7 @@ def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], lis
                 missing.append(low)
         else:
             chosen.update(dict.fromkeys(sorted(copy_id for copy_id in existing if low <= copy_id <= high)))
-    return list(chosen), missing
+    return list(chosen), list(dict.fromkeys(missing))
 
 
 def select_rows(
@@ -201,6 +217,21 @@ def local_time(milliseconds: int) -> str:
 def print_json(value: Any) -> None:
     """Print `value` as JSON in ASCII: no byte of a message can act on the terminal it may be shown on."""
     print(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None))
+
+
+def print_recovery_key(lines: Iterable[str]) -> None:
+    """Print lines that show a recovery key. Raises StoreError where they may not have been seen: nobody has it then."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except OSError as error:
+        # What could not be written must not come out later, at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise StoreError(
+            f"The recovery key could not be shown ({error.strerror}), and is lost; the store opens with its other "
+            "keys. Make a new one with `mailhold keys add --new-recovery`, and remove the lost one with `keys remove`."
+        ) from None
 
 
 def say_failed(failures: Iterable[tuple[object, str]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from store.errors import UsageError
 from tui.commands.common import (
@@ -17,9 +17,6 @@ from tui.commands.common import (
     say_missing,
     selected_ids,
 )
-
-if TYPE_CHECKING:
-    from store.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
     from store.delivery.addresses import check_address
     from store.delivery.queue import release
+    from tui.commands.queue import queue_json, send_queue
 
     additional = [check_address(address) for address in args.also]
     vault = open_vault(args)
@@ -56,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
                 cancelled=interrupt,
             )
         progress.finish()
-        if args.wait and result.queued and not interrupt():
-            _send(vault)
-        sent = [delivery for delivery in _queue(vault) if delivery["id"] in set(result.queued)]
+        problem = send_queue(vault) if args.wait and result.queued and not interrupt() else ""
+        sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
     finally:
         vault.close()
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in result.refused]
@@ -70,26 +67,17 @@ def run(args: argparse.Namespace) -> int:
     failures = say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused) + say_missing(missing)
     if args.wait:
         failures += say_failed(
-            (f"delivery {delivery['id']} to {recipient['address']}", f"{recipient['state']} {recipient['reply'] or ''}")
+            (
+                f"delivery {delivery['id']} to {recipient['address']}",
+                f"{recipient['state']} {recipient['reply'] or problem}",
+            )
             for delivery in sent
             for recipient in delivery["recipients"]
             if recipient["state"] != "sent"
         )
+    if interrupt():
+        say_failed([("deliver", f"cancelled; {len(result.not_reached):,} were not queued")])
     return 1 if failures or interrupt() else 0
-
-
-def _send(vault: Vault) -> None:
-    import asyncio
-
-    from store.delivery.worker import DeliveryWorker
-
-    asyncio.run(DeliveryWorker(vault, owner="command").run_until_idle())
-
-
-def _queue(vault: Vault) -> list[dict[str, Any]]:
-    from tui.commands.queue import queue_json
-
-    return queue_json(vault)
 
 
 def _summary(deliveries: list[dict[str, Any]], *, wait: bool) -> str:

@@ -35,8 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Import; returns 1 where any path failed."""
     verdict = parse_verdict(args.verdict) if args.verdict else None
-    if args.rule < 0:
-        raise UsageError("--rule takes a rule's number: 0 or more.")
+    if not 0 <= args.rule < 1 << 31:
+        raise UsageError("--rule takes a rule's number: 0 or more, and less than two thousand million.")
     from store.audit import record_event
     from store.intake.mailbox import import_paths
 

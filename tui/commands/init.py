@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tui.commands.common import ask_new_passphrase, key_file, operator_name, store_location
+from tui.commands.common import ask_new_passphrase, key_file, operator_name, print_recovery_key, store_location
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Create the store; print the recovery key. Raises StoreExists, KeyFileError, UsageError."""
+    from store.database import shown_location
     from store.opening import create_store
 
     location = store_location(args)
@@ -20,9 +21,13 @@ def run(args: argparse.Namespace) -> int:
     passphrase = None if path else ask_new_passphrase()
     vault, recovery = create_store(location, passphrase=passphrase, key_file=path, operator=operator_name())
     vault.close()
-    print(f"Created the store {location}.")
-    print(f"It opens with {f'the key file {path}' if path else 'your passphrase'}, or with this recovery key:\n")
-    print(f"    {recovery}\n")
-    print("Write the recovery key down and keep it apart from the store: it is not shown again,")
-    print("and without any key nobody can open the store, its makers included.")
+    print_recovery_key(
+        (
+            f"Created the store {shown_location(location)}.",
+            f"It opens with {f'the key file {path}' if path else 'your passphrase'}, or with this recovery key:\n",
+            f"    {recovery}\n",
+            "Write the recovery key down and keep it apart from the store: it is not shown again,",
+            "and without any key nobody can open the store, its makers included.",
+        )
+    )
     return 0

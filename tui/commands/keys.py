@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 
 from store.errors import UsageError
-from tui.commands.common import ask_new_passphrase, iso, open_vault, operator_name, parse_ids, print_json
+from tui.commands.common import (
+    as_text,
+    ask_new_passphrase,
+    iso,
+    open_vault,
+    operator_name,
+    parse_ids,
+    print_json,
+    print_recovery_key,
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,11 +42,13 @@ def run(args: argparse.Namespace) -> int:
             [(slot_id, last)] = parse_ids([args.slot])
             if slot_id != last:
                 raise UsageError("`keys remove` takes one slot at a time.")
+            if slot_id >= 1 << 63:
+                raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
             opening.remove_slot(vault, slot_id)
         elif args.verb == "add":
-            name = args.name or operator_name()
+            name = as_text(args.name) if args.name else operator_name()
             if args.new_recovery:
-                print(opening.add_recovery(vault, name)[1])
+                print_recovery_key([opening.add_recovery(vault, name)[1]])
             elif args.new_key_file:
                 opening.add_key_file(vault, args.new_key_file, name)
             else:

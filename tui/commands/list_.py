@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     parse(query)  # a filter that does not parse is said before the store is unlocked
     vault = open_vault(args)
     try:
-        rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=args.limit)
+        limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
+        rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
         reasons = (
             {copy.id: copy.record.reason for copy in vault.get_many([row.id for row in rows])} if args.json else {}
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
-from tui.commands.common import iso, open_vault, operator_name, parse_ids, print_json
+from store.errors import MailholdError, StoreUnavailable, UsageError
+from tui.commands.common import iso, open_vault, operator_name, parse_ids, print_json, say_failed
 
 if TYPE_CHECKING:
     from store.vault import Vault
@@ -22,34 +22,65 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show or change the queue. Raises DeliveryError, UsageError."""
+    """Show or change the queue; returns 1 where something could not be changed or sent. Raises UsageError."""
     if args.verb in ("retry", "cancel") and not args.ids:
         raise UsageError(f"`queue {args.verb}` takes the ids of deliveries; `mailhold queue` lists them.")
     if args.verb in ("list", "send") and args.ids:
         raise UsageError(f"`queue {args.verb}` takes no ids.")
-    wanted = [n for low, high in parse_ids(args.ids) for n in range(low, high + 1)]
-    from store.delivery.queue import cancel, retry
-
+    ranges = parse_ids(args.ids)
+    failures: list[tuple[object, str]] = []
     vault = open_vault(args)
     try:
-        for delivery_id in wanted:
-            (retry if args.verb == "retry" else cancel)(vault, delivery_id, operator=operator_name())
         if args.verb == "send":
-            import asyncio
-
-            from store.delivery.worker import DeliveryWorker
-
-            asyncio.run(DeliveryWorker(vault, owner="command").run_until_idle())
+            problem = send_queue(vault)
+            failures = [("queue send", problem)] if problem else []
+        chosen: set[int] = set()
+        if ranges:
+            chosen, failures = _change(vault, args.verb, ranges)
         found = queue_json(vault)
     finally:
         vault.close()
-    if wanted:
-        found = [delivery for delivery in found if delivery["id"] in set(wanted)]
+    if ranges:
+        found = [delivery for delivery in found if delivery["id"] in chosen]
     if args.json:
         print_json(found)
     else:
         _print(found)
-    return 0
+    return 1 if say_failed(failures) else 0
+
+
+def _change(vault: Vault, verb: str, ranges: list[tuple[int, int]]) -> tuple[set[int], list[tuple[object, str]]]:
+    """Retry or cancel each delivery that `ranges` name; returns their ids, and what failed and why.
+
+    A range takes what exists in it.
+    """
+    from store.delivery.queue import cancel, deliveries, retry
+
+    existing = sorted(delivery.id for delivery in deliveries(vault)) if any(a != b for a, b in ranges) else []
+    chosen: dict[int, None] = {}
+    for low, high in ranges:
+        chosen.update(dict.fromkeys([low] if low == high else [n for n in existing if low <= n <= high]))
+    failures: list[tuple[object, str]] = []
+    for delivery_id in chosen:
+        try:
+            (retry if verb == "retry" else cancel)(vault, delivery_id, operator=operator_name())
+        except StoreUnavailable:
+            raise
+        except MailholdError as error:
+            failures.append((f"delivery {delivery_id}", str(error)))
+    return set(chosen), failures
+
+
+def send_queue(vault: Vault) -> str:
+    """Send what is due, and wait for the relay's answers. Returns what kept it from being sent, or ""."""
+    import asyncio
+
+    from store.delivery.queue import queue_length
+    from store.delivery.worker import DeliveryWorker
+
+    worker = DeliveryWorker(vault, owner="command")
+    asyncio.run(worker.run_until_idle())
+    return worker.problem if queue_length(vault) else ""
 
 
 def queue_json(vault: Vault) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from tui.commands.common import (
     Interrupt,
     Progress,
     add_selection,
+    as_text,
     open_vault,
     operator_name,
     print_json,
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         progress.finish()
         saved = [copy_id for copy_id, _ in result.saved]
         if saved:
-            record_event(vault, "save", operator=operator_name(), copies=saved, detail=f"to {args.to}")
+            record_event(vault, "save", operator=operator_name(), copies=saved, detail=f"to {as_text(args.to)}")
         dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     finally:
         vault.close()

@@ -29,13 +29,16 @@ def run(args: argparse.Namespace) -> int:
     """Show or change settings. Raises SettingError, UsageError."""
     if args.verb == "set" and not args.values:
         raise UsageError("`settings set` takes NAME=VALUE, as max_size=2GB.")
+    if any("://" in value.partition("=")[0] for value in args.values):
+        raise UsageError("An address stands without its setting's name: write relay=smtp://host:port.")
     if args.verb == "get" and any("=" in value for value in args.values):
-        raise UsageError(f"To change a setting, write `mailhold settings set {args.values[0]}`.")
+        name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
+        raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     from store.settings import parse_setting, read_settings, write_settings
 
     vault = open_vault(args)
     try:
-        settings = read_settings(vault)
+        before = settings = read_settings(vault)
         for value in args.values if args.verb == "set" else ():
             name, equals, text = value.partition("=")
             if not equals:
@@ -44,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             if warning:
                 print(f"mailhold: {warning}", file=sys.stderr)
         if args.verb == "set":
-            write_settings(vault, settings, operator=operator_name())
+            settings = write_settings(vault, settings, base=before, operator=operator_name())
             look_at_free_space(vault)
     finally:
         vault.close()
