@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -72,6 +73,8 @@ class BackupView(Widget):
         self._fresh = True
         self._problem = ""
         self._marked_outside = 0
+        self._gathering = False
+        self._waiting: Callable[[Chosen], None] | None = None
         self._loading = False
 
     def compose(self) -> ComposeResult:
@@ -268,13 +271,20 @@ class BackupView(Widget):
         return self.list.selection()
 
     def action_deliver(self) -> None:
-        self.context.deliver(self.selection())
+        self._once_marked(self.context.deliver)
 
     def action_delete(self) -> None:
-        self.context.delete(self.selection())
+        self._once_marked(self.context.delete)
 
     def action_save(self) -> None:
-        self.context.save(self.selection())
+        self._once_marked(self.context.save)
+
+    def _once_marked(self, act: Callable[[Chosen], None]) -> None:
+        """Act on the selection: what was asked for before all marks are gathered waits, and takes all of them."""
+        if self._gathering:
+            self._waiting = act
+        else:
+            act(self.selection())
 
     def action_filter(self) -> None:
         self.line.focus_text()
@@ -342,11 +352,22 @@ class BackupView(Widget):
             if marks.frozen is before:
                 marks.add_all(frozen, before_ids=ids)
                 self.list.marks_changed()
+            self._gathered(act=True)
+
+        def failed(error: Exception) -> None:
+            self.context.notice(explain(error), severity="error")
+            self._gathered(act=False)
 
         if before is None:
             add([])
         else:
-            self.context.background(before.ids, add, group="mark")
+            self._gathering = True
+            self.context.background(before.ids, add, on_error=failed, group="mark")
+
+    def _gathered(self, *, act: bool) -> None:
+        self._gathering, waiting, self._waiting = False, self._waiting, None
+        if act and waiting is not None:
+            waiting(self.selection())
 
     def freeze(self, flt: MessageFilter, result: Result) -> Frozen:
         """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
