@@ -26,5 +26,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "settings": ("tui.commands.settings", "show or change the Backup settings"),
     "status": ("tui.commands.status", "how many copies there are, and how much space they take"),
     "check": ("tui.commands.check", "verify every copy, signature and chain"),
+    "doctor": ("tui.commands.doctor", "send test messages through the MTA, and follow each to the store"),
     "keys": ("tui.commands.keys", "list, add and remove the ways to unlock the store"),
 }

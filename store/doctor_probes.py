@@ -1,0 +1,62 @@
+"""The two harmless messages that every scanner knows: the antivirus test file, and the text for spam filters."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from store.verdicts import Engine, Status
+
+# In pieces, so that no scanner mistakes this file for what it describes.
+_EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTI", "VIRUS-TEST-FILE!", "$H+H*")
+_GTUBE = ("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI", "-UBE-TEST-EMAIL*C.34X")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A test message and what the engines are to say about it."""
+
+    name: str
+    engine: Engine
+    statuses: tuple[Status, ...]
+
+
+EICAR = Probe("EICAR", Engine.ANTI_VIRUS, (Status.INFECTED,))
+GTUBE = Probe("GTUBE", Engine.ANTI_SPAM, (Status.SPAM, Status.PROBABLE_SPAM))
+PROBES = (EICAR, GTUBE)
+
+
+def compose(probe: Probe, sender: str, recipient: str, message_id: str) -> bytes:
+    """The probe as a message (lines end in CR LF)."""
+    head = [
+        f"From: Mailhold doctor <{sender}>",
+        f"To: <{recipient}>",
+        f"Subject: Mailhold doctor: {probe.name} test",
+        f"Message-ID: {message_id}",
+        f"Date: {formatdate()}",
+        "MIME-Version: 1.0",
+    ]
+    text = "This is a harmless test of the mail gateway, which it should have kept in Backup."
+    if probe is EICAR:
+        attachment = base64.b64encode("".join(_EICAR).encode()).decode()
+        lines = [
+            *head,
+            'Content-Type: multipart/mixed; boundary="mailhold-doctor"',
+            "",
+            "--mailhold-doctor",
+            "Content-Type: text/plain",
+            "",
+            text,
+            "--mailhold-doctor",
+            "Content-Type: application/octet-stream",
+            "Content-Transfer-Encoding: base64",
+            'Content-Disposition: attachment; filename="doctor-test.bin"',
+            "",
+            attachment,
+            "--mailhold-doctor--",
+            "",
+        ]
+    else:
+        lines = [*head, "Content-Type: text/plain", "", text, "", "".join(_GTUBE), ""]
+    return "\r\n".join(lines).encode()

@@ -1,0 +1,117 @@
+"""`mailhold doctor`: sends test messages through the MTA and follows them to the store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from store.errors import UsageError
+from tui.commands.common import Interrupt, iso, open_vault, operator_name, print_json, say_failed
+
+if TYPE_CHECKING:
+    from store.doctor import Trace
+    from store.vault import Vault
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--smtp", metavar="HOST:PORT", default="127.0.0.1:25", help="the MTA (default: 127.0.0.1:25)")
+    parser.add_argument("--to", metavar="ADDRESS", help="the recipient (default: the administrator of the settings)")
+    parser.add_argument("--from", dest="sender", metavar="ADDRESS", help="the sender (default: the recipient)")
+    parser.add_argument("--only", choices=["eicar", "gtube"], help="send one of the two messages alone")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=float, default=30.0, help="for a copy to appear (default: 30)"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the copies in Backup; otherwise they are deleted")
+    parser.add_argument("--json", action="store_true", help="print [{probe, ok, message_id, queue_id, copy, steps}]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Examine the gateway; returns 1 where a step failed. Raises UsageError, AddressError."""
+    from store.delivery.addresses import check_address
+    from store.doctor import examine, parse_endpoint
+    from store.doctor_probes import PROBES
+    from store.settings import read_settings
+
+    server = parse_endpoint(args.smtp)
+    if not 0 <= args.wait <= 3600:
+        raise UsageError("--wait takes seconds, from 0 to 3600.")
+    vault = open_vault(args)
+    try:
+        recipient = check_address(args.to) if args.to else read_settings(vault).administrator
+        if not recipient:
+            raise UsageError("Nobody is named to send to: give --to ADDRESS, or set the administrator's address.")
+        with Interrupt() as interrupt:
+            traces = examine(
+                vault,
+                server,
+                sender=check_address(args.sender) if args.sender else recipient,
+                recipient=recipient,
+                probes=[probe for probe in PROBES if args.only in (None, probe.name.lower())],
+                wait=args.wait,
+                cancelled=interrupt,
+            )
+        gateway = _gateway(vault)
+        if not args.keep:
+            _delete(vault, traces)
+    finally:
+        vault.close()
+    if args.json:
+        print_json([_as_json(trace) for trace in traces])
+    else:
+        for trace in traces:
+            _print(trace, gateway)
+    return 1 if any(trace.failed for trace in traces) else 0
+
+
+def _gateway(vault: Vault) -> str:
+    """What is worth knowing of the gateways where a test failed."""
+    from store.gateways import gateways, is_alive
+
+    enrolled = gateways(vault)
+    if not enrolled:
+        return "No gateway is enrolled in this store: `mailhold gateway enroll NAME` does that."
+    if not any(is_alive(vault, each.id) for each in enrolled):
+        return "No gateway of this store is running now."
+    return ""
+
+
+def _delete(vault: Vault, traces: list[Trace]) -> None:
+    from store.audit import record_event
+
+    ids = [trace.copy.id for trace in traces if trace.copy is not None]
+    if ids:
+        result = vault.delete(ids, operator=operator_name())
+        if result.deleted:
+            record_event(vault, "delete", operator=operator_name(), copies=result.deleted)
+        say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused)
+
+
+def _as_json(trace: Trace) -> dict[str, Any]:
+    copy = trace.copy
+    return {
+        "probe": trace.probe.name,
+        "ok": trace.failed is None,
+        "message_id": trace.message_id,
+        "queue_id": trace.queue_id,
+        "copy": None if copy is None else {"id": copy.id, "placed": iso(copy.stored_at)},
+        "steps": [
+            {"step": step.name, "state": step.state.value, "found": step.found, "check": step.check}
+            for step in trace.steps
+        ],
+    }
+
+
+def _print(trace: Trace, gateway: str) -> None:
+    from tui.safe import safe
+
+    print(f"{trace.probe.name:<8}{'FAILED' if trace.failed else 'ok'}")
+    for step in trace.steps:
+        print(f"  {step.name:<10}{_STATES[step.state.value]:<8}{safe(step.found)}")
+        if step.check:
+            print(f"  {'':<10}{'check:':<8}{safe(step.check)}")
+    if trace.failed and gateway:
+        print(f"  {'':<10}{'note:':<8}{gateway}")
+
+
+_STATES = {"done": "ok", "failed": "FAILED", "skipped": "-"}
