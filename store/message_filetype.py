@@ -169,7 +169,7 @@ _MACRO = {"word/": "word.document", "xl/": "excel.sheet", "ppt/": "powerpoint.pr
 
 
 def _zip_type(data: bytes) -> str:
-    names = list(_zip_names(data))
+    names = list(zip_names(data))
     if "[Content_Types].xml" in names:
         folder = next((folder for folder in _DOCUMENT for name in names if name.startswith(folder)), "")
         if folder and any(name.endswith("/vbaProject.bin") for name in names):
@@ -187,7 +187,7 @@ def _zip_type(data: bytes) -> str:
     return "application/zip"
 
 
-def _zip_names(data: bytes) -> Iterator[str]:
+def zip_names(data: bytes) -> Iterator[str]:
     """The names that the central directory lists, else those of the local headers; at most `_ZIP_ENTRIES`."""
     end = data.rfind(b"PK\x05\x06", max(0, len(data) - 66_000))
     position = -1
