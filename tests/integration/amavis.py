@@ -11,8 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.integration.postfix import free_port
-
 CONFIGURATION = """\
 use strict;
 $max_servers = 2; $daemon_user = 'amavis'; $daemon_group = 'amavis';
@@ -30,11 +28,15 @@ $final_spam_destiny = D_DISCARD; $final_bad_header_destiny = D_PASS;
 @av_scanners = (['ClamAV-clamd', \\&ask_daemon, ["{{}}/*", 'clamd:[127.0.0.1]:{clamd}'],
   qr/\\bOK$/m, qr/\\bFOUND$/m, qr/^.*?: (?!Infected Archive)(.*) FOUND$/m]);
 @av_scanners_backup = ();
-$virus_quarantine_method = $spam_quarantine_method = $banned_files_quarantine_method = '{quarantine}';
-$virus_quarantine_to = 'virus-quarantine@sink.test'; $spam_quarantine_to = 'spam-quarantine@sink.test';
-$banned_quarantine_to = 'banned-quarantine@sink.test';
+{quarantine}
 $banned_filename_re = new_RE(qr'.\\.(exe|vbs|pif|scr|bat|cmd|com)$'i);
 1;
+"""
+#: Quarantine by LMTP to a port.
+QUARANTINE = """\
+$virus_quarantine_method = 'lmtp:[127.0.0.1]:{port}'; $spam_quarantine_method = $virus_quarantine_method;
+$banned_files_quarantine_method = $virus_quarantine_method; $virus_quarantine_to = 'virus-quarantine@sink.test';
+$spam_quarantine_to = 'spam-quarantine@sink.test'; $banned_quarantine_to = 'banned-quarantine@sink.test';
 """
 
 
@@ -48,8 +50,8 @@ def why_not() -> str:
 class Amavis:
     """A running amavis on `port`.
 
-    It sends mail on to the port `forward`, asks clamd on the port `clamd`, and quarantines by `quarantine`, as in
-    `lmtp:[127.0.0.1]:10027`.
+    It sends mail on to the port `forward` and asks clamd on the port `clamd`; `quarantine` are the lines of its
+    configuration that say where it quarantines to.
     """
 
     def __init__(self, port: int, *, forward: int, clamd: int, quarantine: str) -> None:
@@ -100,6 +102,3 @@ class Amavis:
             self._process.wait(20)
         self._output.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-__all__ = ["Amavis", "free_port", "why_not"]

@@ -77,7 +77,7 @@ smtpd_tls_security_level = may
 """
 
 MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{port} inet n - {chroot} - - smtpd
 {extra}
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -121,9 +121,12 @@ def free_port() -> int:
 
 
 class Postfix:
-    """A running Postfix. `settings` go to main.cf; `services` are lines of master.cf."""
+    """A running Postfix. `settings` go to main.cf; `services` are lines of master.cf.
 
-    def __init__(self, settings: Mapping[str, str] | None = None, services: str = "") -> None:
+    `chroot`: its smtpd sees nothing outside its queue directory.
+    """
+
+    def __init__(self, settings: Mapping[str, str] | None = None, services: str = "", *, chroot: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mailhold-postfix-"))
         self.folder.chmod(0o755)
         self.port = free_port()
@@ -144,7 +147,7 @@ class Postfix:
         }
         more = "".join(f"{name} = {value}\n" for name, value in (settings or {}).items())
         (config / "main.cf").write_text(MAIN.format(**values) + more)
-        (config / "master.cf").write_text(MASTER.format(port=self.port, extra=services))
+        (config / "master.cf").write_text(MASTER.format(port=self.port, extra=services, chroot="y" if chroot else "n"))
         self._certificate()
         self._postfix("start")
         self._wait()

@@ -25,14 +25,14 @@ MAX_SIZE = 2_000_000
 class Milter:
     """A milter in a thread of its own, whose judge the test may replace."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, mode: int = 0o666, group: str = "") -> None:
         self.judge: Callable[[Incoming], Outcome] = lambda _incoming: Accept()
         self.seen: list[Incoming] = []
         self.loop = asyncio.new_event_loop()
         self.server = MilterServer(self._handle, max_size=MAX_SIZE)
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self._call(self.server.listen_unix(path, mode=0o666)).result(10)
+        self._call(self.server.listen_unix(path, mode=mode, group=group)).result(10)
 
     async def _handle(self, incoming: Incoming) -> Outcome:
         self.seen.append(incoming)

@@ -13,7 +13,7 @@ from store.intake.trusted_headers import scanner_verdicts
 from store.verdicts import Engine, Status
 from tests.integration import amavis as amavis_module
 from tests.integration import clamd as clamd_module
-from tests.integration.amavis import Amavis
+from tests.integration.amavis import QUARANTINE, Amavis
 from tests.integration.clamd import EICAR, ClamdServer
 from tests.integration.postfix import DOMAIN, Postfix, free_port
 from tests.integration.postfix import why_not as why_no_postfix
@@ -48,7 +48,7 @@ def postfix(sink: Sink) -> Iterator[Postfix]:
     running = Postfix(
         settings={"content_filter": f"amavis:[127.0.0.1]:{port}"}, services=REINJECT.format(port=reinject)
     )
-    filtering = Amavis(port, forward=reinject, clamd=clamd.port, quarantine=f"lmtp:[127.0.0.1]:{sink.port}")
+    filtering = Amavis(port, forward=reinject, clamd=clamd.port, quarantine=QUARANTINE.format(port=sink.port))
     yield running
     filtering.stop()
     running.stop()
