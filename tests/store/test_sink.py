@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import stat
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from store.errors import StoreError, UsageError
 from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
@@ -340,3 +343,54 @@ async def test_a_port_that_is_taken_is_an_error() -> None:
     async with serving("smtp", Handled()) as (_server, port):
         with pytest.raises(StoreError, match="cannot listen on"):
             await SinkServer(Handled(), protocol="smtp", max_size=1).listen_tcp("127.0.0.1", port)
+
+
+FRAGMENTS = [
+    b"EHLO x\r\n",
+    b"LHLO x\r\n",
+    b"MAIL FROM:<s@gw.test>\r\n",
+    b"MAIL FROM:<> SIZE=5\r\n",
+    b"RCPT TO:<a@gw.test>\r\n",
+    b"DATA\r\n",
+    b".\r\n",
+    b"..\r\n",
+    b"\r\n",
+    b"\n",
+    b"RSET\r\n",
+    b"XFORWARD ADDR=192.0.2.1\r\n",
+    b"QUIT\r\n",
+    b"\x00\xff\x1b",
+    b"y" * 5000,
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=30), max_size=30))
+@settings(max_examples=60)
+def test_whatever_is_sent_is_answered_in_order_and_the_session_ends(parts: list[bytes]) -> None:
+    defects: list[logging.LogRecord] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            defects.append(record)
+
+    async def talk() -> None:
+        handled = Handled()
+        async with serving("lmtp", handled, max_size=2000) as (server, port):
+            client = await WireClient.tcp(port)
+            client.writer.write(b"".join(parts))
+            client.writer.write_eof()
+            async with asyncio.timeout(20):
+                told = await client.reader.read()
+            for line in told.splitlines(keepends=True):
+                assert re.fullmatch(rb"[2-5]\d\d[- ][^\r\n]*\r\n", line)
+            client.close()
+            await until(lambda: server.sessions == 0)
+            assert told.count(b"250 2.0.0 Ok\r\n") >= sum(len(each.recipients) for each in handled.seen)
+
+    handler = Kept(logging.ERROR)
+    logging.getLogger("mailhold.sink").addHandler(handler)
+    try:
+        asyncio.run(talk())
+    finally:
+        logging.getLogger("mailhold.sink").removeHandler(handler)
+    assert not defects
