@@ -17,7 +17,7 @@ STORE_MODULES = sorted(
 
 #: Modules that cost a tenth of a second or more: a command that does not need them must not pay for them. (Peewee
 #: itself imports psycopg wherever that is installed.)
-HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd")
+HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "aiohttp")
 
 
 def loaded_by(*statements: str) -> set[str]:
@@ -50,7 +50,10 @@ def test_importing_all_of_store_loads_no_screen() -> None:
     assert not loaded & {"tui", "textual", "rich"}
 
 
-@pytest.mark.parametrize("module", ["store.vault", "store.opening", "store.catalogue", "store.settings", "tui.cli"])
+@pytest.mark.parametrize(
+    "module",
+    ["store.vault", "store.opening", "store.catalogue", "store.settings", "tui.cli", "store.intake.engines.rspamd"],
+)
 def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
     assert not loaded_by(f"import {module}") & set(HEAVY)
 

@@ -267,3 +267,9 @@ def test_addresses(url: str, where: str) -> None:
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(UsageError):
         Rspamd(url)
+
+
+def test_without_aiohttp_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda _name: None)
+    with pytest.raises(UsageError, match=r"mailhold\[gateway\]"):
+        Rspamd("localhost:11333")

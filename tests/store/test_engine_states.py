@@ -10,7 +10,7 @@ import pytest
 from store.errors import UsageError
 from store.intake.engines import states
 from store.intake.engines.address import Address, parse_address
-from store.intake.engines.engine import DETAIL_LIMIT, EngineResult, scan_all, words
+from store.intake.engines.engine import DETAIL_LIMIT, EngineResult, scan_all, still_condemned, words
 from store.intake.engines.states import RemoteScanner, ScannerFailure
 from store.intake.incoming import Incoming
 from store.verdicts import Engine, Status, Verdict
@@ -265,3 +265,24 @@ def test_what_is_no_address(text: str) -> None:
 def test_words_are_one_short_line() -> None:
     assert words("a\r\n b\tc ") == "a b c"
     assert len(words("x" * 5000)) == DETAIL_LIMIT
+
+
+async def test_what_is_left_of_a_message_is_asked_about_again() -> None:
+    """A virus in the text stays where only attachments are taken off."""
+    scanner = Scripted()
+
+    async def by_text(incoming: Incoming) -> EngineResult:
+        if b"down" in incoming.raw:
+            raise ScannerFailure("too large", final=True)
+        status = Status.INFECTED if b"virus" in incoming.raw else Status.CLEAN
+        return EngineResult(True, (Verdict(Engine.ANTI_VIRUS, status, "Eicar"),))
+
+    scanner.answer = by_text
+    message = incoming(b"virus twice")
+    assert (
+        await still_condemned([scanner], message, b"virus", Engine.ANTI_VIRUS) == "scripted still says Infected: Eicar"
+    )
+    assert await still_condemned([scanner], message, b"clean", Engine.ANTI_VIRUS) == ""
+    assert "could not be scanned again" in await still_condemned([scanner], message, b"down", Engine.ANTI_VIRUS)
+    assert await still_condemned([scanner], message, b"virus", Engine.ANTI_SPAM) == "", "no scanner of that engine"
+    assert message.raw == b"virus twice"

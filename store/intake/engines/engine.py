@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from store.intake.incoming import Incoming
@@ -63,6 +63,21 @@ def words(text: str) -> str:
     """A scanner's own words on one line, cut to what is kept. NOT safe for a terminal."""
     line = " ".join(text.split())
     return line if len(line) <= DETAIL_LIMIT else line[: DETAIL_LIMIT - 1] + "…"
+
+
+async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: bytes, engine: Engine) -> str:
+    """Why `engine` does not pass `raw`, which is what is left of a message without attachments; "" where it does.
+
+    What condemned a message may have stood in its text, where taking attachments off does not help. Never raises.
+    """
+    left = replace(incoming, raw=raw)
+    for name, result in (await scan_all([s for s in scanners if engine in s.engines], left)).items():
+        if not result.scanned:
+            return f"what was left could not be scanned again ({name}: {result.why})"
+        for verdict in result.verdicts:
+            if verdict.engine is engine and verdict.status is not Status.CLEAN:
+                return f"{name} still says {verdict.status.label}" + (f": {verdict.detail}" if verdict.detail else "")
+    return ""
 
 
 def client_ip(incoming: Incoming) -> str:

@@ -7,6 +7,7 @@ import, so it is imported with the first message.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -85,6 +86,8 @@ class Rspamd(RemoteScanner):
         for symbol, status in self._symbols.items():
             if status not in OWN:
                 raise UsageError(f"The symbol {symbol} of {name} cannot mean `{status}`: it can mean {', '.join(OWN)}.")
+        if find_spec("aiohttp") is None:
+            raise UsageError("rspamd needs aiohttp, which is not installed: install mailhold[gateway].")
         self._session: aiohttp.ClientSession | None = None
 
     async def _ask(self, incoming: Incoming) -> EngineResult:
