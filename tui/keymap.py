@@ -30,6 +30,8 @@ class Scope(StrEnum):
     VIEW = "Message view"
     TREE = "Console tree"
     QUEUE = "Message queue"
+    RULES = "Rules"
+    ADDRESSES = "Address lists"
     PAGE = "Monitoring, Events, Settings"
     FILTER = "Filter line"
     APP = "Everywhere"
@@ -51,6 +53,7 @@ class Key(NamedTuple):
 
 
 _L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
+_R, _S = Scope.RULES, Scope.ADDRESSES
 
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
@@ -92,6 +95,19 @@ KEYS: tuple[Key, ...] = (
     Key("queue-detail-down", "J,shift+down", "detail(1)", "", "Scroll the recipients down", _Q, False),
     Key("queue-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the recipients up", _Q, False),
     Key("queue-back", "escape,q", "to_list", "To messages list", "Back to the message list", _Q, False),
+    Key("edit-rule", "enter", "edit_rule", "Edit", "Edit the rule at the cursor", _R),
+    Key("add-rule", "a", "add_rule", "Add", "Add a rule", _R),
+    Key("delete-rule", "d,delete", "delete_rule", "Delete", "Remove the rule at the cursor", _R),
+    Key("enable-rule", "e", "enable_rule", "Enable or disable", "Enable or disable the rule at the cursor", _R),
+    Key("rule-up", "K,shift+up", "move_rule(-1)", "Move up", "Move the rule at the cursor up in the order", _R),
+    Key("rule-down", "J,shift+down", "move_rule(1)", "Move down", "Move the rule at the cursor down in the order", _R),
+    Key("rule-detail-up", "left_square_bracket", "detail(-1)", "", "Scroll the rule in full up", _R, False),
+    Key("rule-detail-down", "right_square_bracket", "detail(1)", "", "Scroll the rule in full down", _R, False),
+    Key("rules-back", "escape,q", "to_list", "", "Back to the message list", _R, False),
+    Key("add-address", "a", "add_address", "Add", "Add addresses to a list", _S),
+    Key("remove-address", "d,delete", "remove_address", "Remove", "Remove the entry at the cursor from its list", _S),
+    Key("find-address", "slash,f", "find_address", "Find", "Show the entries and users with some text", _S),
+    Key("addresses-back", "escape,q", "to_list", "", "Show all entries, or go back to the message list", _S, False),
     Key("page-back", "escape,q", "to_list", "To messages list", "Back to the message list", _P, False),
     Key("tree-up", "k,up", "cursor(-1)", "", "Up", _T, False),
     Key("tree-down", "j,down", "cursor(1)", "", "Down", _T, False),
@@ -109,8 +125,10 @@ KEYS: tuple[Key, ...] = (
     Key("go-monitoring", "1", "go('monitoring')", "", "Go to Monitoring", _A),
     Key("go-backup", "2", "go('backup')", "", "Go to Backup", _A),
     Key("go-queue", "3", "go('queue')", "", "Go to Message queue", _A),
-    Key("go-events", "4", "go('events')", "", "Go to Events", _A),
-    Key("go-settings", "5", "go('settings')", "", "Go to Settings", _A),
+    Key("go-rules", "4", "go('rules')", "", "Go to Rules", _A),
+    Key("go-addresses", "5", "go('addresses')", "", "Go to Address lists", _A),
+    Key("go-events", "6", "go('events')", "", "Go to Events", _A),
+    Key("go-settings", "7", "go('settings')", "", "Go to Settings", _A),
     Key("hide-notice", "h", "hide_notice", "", "Hide the notice", _A),
     Key("cancel-task", "ctrl+x", "cancel_task", "", "Cancel the work that runs", _A),
     Key("palette", "colon,ctrl+p", "command_palette", "", "Command palette", _A, False),

@@ -111,7 +111,7 @@ async def test_an_infected_copy_is_refused_until_the_setting_allows(console, vau
         await until(pilot, lambda: "Number 0" in text(console))
         await press(pilot, "G", "enter", "r")
         await until(pilot, lambda: "It will be refused" in text(console))
-        await press(pilot, "escape", "5", "enter")
+        await press(pilot, "escape", "7", "enter")
         await until(pilot, lambda: "Free space threshold" in text(console) and "[ OK ]" in text(console))
         await press(pilot, "tab", "tab", "y", "enter")
         await until(pilot, lambda: read_settings(vault).allow_infected)
@@ -145,7 +145,7 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("1", "Copies by engine"), ("3", "Nothing was delivered yet"), ("4", "Nothing has happened"), ("5", "7.32 GB")],
+    [("1", "Copies by engine"), ("3", "Nothing was delivered yet"), ("6", "Nothing has happened"), ("7", "7.32 GB")],
 )
 async def test_every_place_is_reached_by_its_key_and_left_by_escape(console, key, words):
     async with console.run_test(size=(80, 24)) as pilot:

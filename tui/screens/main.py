@@ -18,7 +18,7 @@ from tui.follow import Facts
 from tui.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
 from tui.screens.backup import BackupView
 from tui.tasks import TaskRunner
-from tui.widgets.key_footer import KeyFooter
+from tui.widgets.key_footer import KeyFooter, KeysChanged
 from tui.widgets.message_list import MOVES
 from tui.widgets.notice import NoticeLine
 from tui.widgets.status_bar import StatusBar
@@ -40,6 +40,14 @@ def make_page(place: str, context: ConsoleContext) -> Widget:
             from tui.screens.queue import QueueView
 
             return QueueView(context)
+        case "rules":
+            from tui.screens.rules import RulesView
+
+            return RulesView(context)
+        case "addresses":
+            from tui.screens.address_lists import AddressListsView
+
+            return AddressListsView(context)
         case "events":
             from tui.screens.events import EventsView
 
@@ -242,7 +250,8 @@ class MainScreen(Screen[None]):
         """Why an action of the key map is not possible now, or None if it is."""
         if reason := actions.reason_against(self.context, action):
             return reason
-        if action in ("retry", "cancel-delivery"):
+        key = by_id().get(action)
+        if key is not None and key.scope in (Scope.QUEUE, Scope.RULES, Scope.ADDRESSES):
             reason_here: Callable[[str], str | None] | None = getattr(self.page, "reason_against", None)
             return reason_here(action) if reason_here is not None else None
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
@@ -273,6 +282,10 @@ class MainScreen(Screen[None]):
             elif key.scope is Scope.LIST and name_of(key.action) in MOVES:
                 target = self.backup.list
         await self.app.run_action(key.action, target)
+
+    def on_keys_changed(self, event: KeysChanged) -> None:
+        event.stop()
+        self.refresh_keys()
 
     async def on_key_footer_pressed(self, event: KeyFooter.Pressed) -> None:
         event.stop()

@@ -16,6 +16,10 @@ from tui.keymap import Key, Keymap, Scope, by_id, keys_of
 ALWAYS = ("tree", "help")
 
 
+class KeysChanged(Message):
+    """What is possible where the focus is changed: the footer is to show it."""
+
+
 class KeyFooter(Widget):
     """One line of keys. Those that do not fit are left out from the right, but never the help."""
 

@@ -60,8 +60,12 @@ class PickList(LineView):
         cursor = self.get_component_rich_style(name, partial=True)
         return Strip([Segment(text, (style or Style()) + cursor) for text, style, _ in strip], strip.cell_length)
 
+    def to_cursor(self) -> None:
+        """Scroll so that the cursor's line is to be seen."""
+        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
+
     def watch_cursor(self, cursor: int) -> None:
-        self.scroll_to_region(Region(0, cursor, 1, 1), animate=False, force=True)
+        self.to_cursor()
         self.refresh()
         self.post_message(self.Moved(cursor))
 

@@ -38,6 +38,8 @@ PLACES = (
     Place("all", "All messages", 1),
     *(Place(f"engine:{engine.value}", label, 1, engine) for engine, label in SHORT_ENGINES.items()),
     Place("queue", "Message queue"),
+    Place("rules", "Rules"),
+    Place("addresses", "Address lists"),
     Place("events", "Events"),
     Place("settings", "Settings"),
 )

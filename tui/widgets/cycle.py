@@ -1,0 +1,79 @@
+"""One of several options in few cells: ``‹ Delete message ›``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class Cycle(Widget, can_focus=True):
+    """The option that is chosen; left, right, Space, a click and the first letters choose another one."""
+
+    DEFAULT_CSS = """
+    Cycle {
+        width: auto; height: 1; pointer: pointer;
+        & > .cycle--arrow { color: $text-muted; }
+        &:focus { color: $accent; text-style: reverse; }
+        &:focus > .cycle--arrow { color: $accent; text-style: reverse; }
+        &:disabled, &:disabled > .cycle--arrow { color: $text-disabled; pointer: not-allowed; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"cycle--arrow"}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move(-1)", "Previous", show=False),
+        Binding("right,space", "move(1)", "Next", show=False),
+    ]
+
+    index: reactive[int] = reactive(0, init=False)
+
+    class Changed(Message):
+        """Another option was chosen; `index` is its place."""
+
+        def __init__(self, cycle: Cycle, index: int) -> None:
+            super().__init__()
+            self.cycle = cycle
+            self.index = index
+
+        @property
+        def control(self) -> Cycle:
+            return self.cycle
+
+    def __init__(self, options: Sequence[str], index: int = 0, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.options = tuple(options)
+        self.set_reactive(Cycle.index, index)
+        self._width = max(map(len, self.options))
+
+    def render(self) -> Content:
+        arrow = self.get_visual_style("cycle--arrow", partial=True)
+        return Content.assemble(("‹ ", arrow), self.options[self.index].ljust(self._width), (" ›", arrow))
+
+    def get_content_width(self, container: object, viewport: object) -> int:
+        return self._width + 4
+
+    def watch_index(self, index: int) -> None:
+        self.post_message(self.Changed(self, index))
+
+    def action_move(self, step: int) -> None:
+        self.index = (self.index + step) % len(self.options)
+
+    def on_key(self, event: events.Key) -> None:
+        if not event.is_printable or not event.character or event.character == " ":
+            return
+        letter = event.character.lower()
+        later = [*range(self.index + 1, len(self.options)), *range(self.index + 1)]
+        found = next((at for at in later if self.options[at].lower().startswith(letter)), None)
+        if found is not None:
+            self.index = found
+            event.stop()
+
+    def on_click(self, event: events.Click) -> None:
+        if not self.disabled:
+            self.action_move(-1 if event.x < 2 else 1)
