@@ -10,7 +10,7 @@ import msgspec
 
 from store.address_patterns import check_patterns
 from store.errors import RuleError
-from store.intake.content import ContentPolicy
+from store.intake.content import FORMAT_GROUPS, ContentPolicy, is_format
 from store.rule_model import DEFAULT_ACTIONS, DEFAULT_ID, SCANNED, IfDown, Rule, actions_for
 from store.verdicts import Action, Engine, Status, statuses_of
 
@@ -118,6 +118,13 @@ def _checked_content(policy: ContentPolicy) -> ContentPolicy:
         for entry in getattr(policy, name):
             if not entry.strip() or len(entry) > 255 or any(unicodedata.category(char)[0] == "C" for char in entry):
                 raise RuleError(f"{entry[:60]!r} is no {name[7:-1]}", f"content.{name}")
+    for entry in policy.banned_formats:
+        if not is_format(entry.strip()):
+            groups = ", ".join(FORMAT_GROUPS)
+            raise RuleError(
+                f"{entry[:60]!r} is no format: write a type such as application/zip or image/*, or one of {groups}",
+                "content.banned_formats",
+            )
     if policy.max_size < 0:
         raise RuleError("the maximum size is less than 0; 0 is no limit", "content.max_size")
     return msgspec.structs.replace(

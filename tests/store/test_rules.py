@@ -158,6 +158,7 @@ def test_a_rule_is_kept_whole_and_tidy() -> None:
         ({"if_down": {Engine.CONTENT: IfDown.GO_ON}}, "if_down.content", "never down"),
         ({"content": ContentPolicy(banned_names=("",))}, "content.banned_names", "no name"),
         ({"content": ContentPolicy(banned_formats=("a\x00",))}, "content.banned_formats", "no format"),
+        ({"content": ContentPolicy(banned_formats=("exe",))}, "content.banned_formats", "one of executable"),
         ({"content": ContentPolicy(max_size=-1)}, "content.max_size", "less than 0"),
         ({"scanners": ("cl amd",)}, "scanners", "no name of a scanner"),
         ({"id": 1, "senders": ("a.b",)}, "enabled", "no conditions"),
