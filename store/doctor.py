@@ -193,6 +193,9 @@ def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str
 
     try:
         for command, reply in (("MAIL", client.mail(sender)), ("RCPT", client.rcpt(recipient))):
+            if 400 <= reply[0] < 500:
+                _put_off(trace, *reply)
+                return None
             if reply[0] not in (250, 251):
                 check = f"Give an address that the MTA takes mail for: --to, and --from for the sender (`{command}`)."
                 trace.add("hand over", State.FAILED, f"{reply[0]} {_words(reply[1])}", check)
@@ -202,16 +205,10 @@ def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str
         check = "Does the filter behind the MTA answer in time? Its log and the gateway's say what they waited for."
         trace.add("hand over", State.FAILED, f"The connection was lost: {_error(error)}", check)
         return None
-    words = _words(told)
     if 400 <= code < 500:
-        trace.add(
-            "hand over",
-            State.FAILED,
-            f"{code} {words}",
-            "The message was put off: is the gateway running, may the MTA's user open its socket, and is Backup "
-            "available (`mailhold status`)? A rule may ask for this where a scanner is down; the gateway's log says.",
-        )
+        _put_off(trace, code, told)
         return None
+    words = _words(told)
     trace.queue_id = words.rpartition("queued as ")[2] if "queued as " in words else ""
     trace.add("hand over", State.DONE, f"{code} {words}")
     try:
@@ -219,6 +216,16 @@ def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str
     except (OSError, smtplib.SMTPException):
         pass
     return code, words
+
+
+def _put_off(trace: Trace, code: int, words: bytes) -> None:
+    trace.add(
+        "hand over",
+        State.FAILED,
+        f"{code} {_words(words)}",
+        "The message was put off: is the gateway running, may the MTA's user open its socket, and is Backup "
+        "available (`mailhold status`)? A rule may ask for this where a scanner is down; the gateway's log says.",
+    )
 
 
 def _find(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
