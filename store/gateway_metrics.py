@@ -1,0 +1,105 @@
+"""What a gateway counts, and Prometheus's way to ask for it.
+
+Counting takes no library. Only where metrics are served is prometheus-client imported (extra `gateway`).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from store.errors import UsageError
+from store.intake.engines.address import Address
+
+#: Upper bounds of the histogram of times, in seconds.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+#: name -> (what it counts, its labels).
+COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "messages": ("Messages by what was done with them", ("outcome",)),
+    "verdicts": ("Verdicts that condemn, by engine and status", ("engine", "status")),
+    "kept": ("Copies placed in Backup", ()),
+    "not_kept": ("Copies that could not be placed in Backup, by why", ("why",)),
+    "not_scanned": ("Messages that a scanner gave no verdict on", ("scanner",)),
+    "markers": ("Delivery markers by whether they were genuine", ("result",)),
+}
+
+
+class Metrics:
+    """Counters, two histograms of seconds, and gauges that are asked when somebody wants to know. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+        self._times = {name: [0] * (len(BUCKETS) + 1) for name in ("judge", "put")}
+        self._sums = {"judge": 0.0, "put": 0.0}
+        self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+
+    def count(self, name: str, *labels: str) -> None:
+        """Add one to a counter of `COUNTERS`."""
+        with self._lock:
+            self._counts[name, labels] += 1
+
+    def time(self, name: str, seconds: float) -> None:
+        """Note how long it took to "judge" a message from its end to the answer, or to "put" its copy."""
+        with self._lock:
+            self._times[name][bisect_left(BUCKETS, seconds)] += 1
+            self._sums[name] += seconds
+
+    def value(self, name: str, *labels: str) -> int:
+        """A counter's value."""
+        return self._counts[name, labels]
+
+    def collect(self) -> Iterator[Any]:
+        """All of it, as prometheus-client's registry asks for it."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        with self._lock:
+            counts = dict(self._counts)
+            times = {name: (list(bins), self._sums[name]) for name, bins in self._times.items()}
+        for name, (text, labels) in COUNTERS.items():
+            family = CounterMetricFamily(f"mailhold_{name}", text, labels=labels)
+            for (other, values), count in counts.items():
+                if other == name:
+                    family.add_metric(values, count)
+            yield family
+        for name, (bins, total) in times.items():
+            text = "Seconds to judge a message" if name == "judge" else "Seconds until a copy was durable"
+            bounds = [*map(str, BUCKETS), "+Inf"]
+            histogram = HistogramMetricFamily(f"mailhold_{name}_seconds", text)
+            histogram.add_metric([], list(zip(bounds, accumulate(bins), strict=True)), total)
+            yield histogram
+        for name, (text, ask) in self.gauges.items():
+            yield GaugeMetricFamily(f"mailhold_{name}", text, value=ask())
+
+
+class MetricsServer:
+    """Serves metrics to Prometheus from a thread of its own. Raises UsageError, also where the library is missing."""
+
+    def __init__(self, metrics: Metrics, address: Address) -> None:
+        try:
+            from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, start_http_server
+        except ImportError:
+            raise UsageError(
+                "Metrics are served with prometheus-client, which is not installed: install mailhold with its extra "
+                "`gateway`, or leave [metrics] out."
+            ) from None
+        registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        registry.register(metrics)
+        try:
+            self._server, self._thread = start_http_server(address.port, address.host, registry)
+        except OSError as error:
+            raise UsageError(f"Metrics cannot listen on {address}: {error.strerror or error}.") from None
+        self.port = int(self._server.server_port)
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)

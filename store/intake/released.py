@@ -1,0 +1,77 @@
+"""Recognising what this store's deliveries sent back in: it passes once, and is not kept again.
+
+A marker counts where it is genuine, not expired, fits the body and the envelope, and was not used before. Which ones
+were used stands in the store, so that it holds across restarts and among gateways; a message with any other marker is
+judged like every message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.clock import now_ms
+from store.database import Clash
+from store.delivery.marker import FIELD, read_marker
+from store.delivery.trace import header_fields
+from store.errors import TamperedError
+from store.intake.incoming import Incoming
+from store.sealing import expand, statement
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+_PREFIX = b"x-mailhold-"
+
+
+class Fields(NamedTuple):
+    """Our own fields in a message that comes in: where each is, and the values of markers."""
+
+    delete: tuple[tuple[str, int], ...]
+    markers: tuple[bytes, ...]
+
+
+def own_fields(raw: bytes) -> Fields:
+    """The fields in Mailhold's name, which nobody but Mailhold may write: none of them goes on."""
+    delete: list[tuple[str, int]] = []
+    markers: list[bytes] = []
+    seen: dict[bytes, int] = {}
+    for field in header_fields(raw)[0]:
+        if field.name.startswith(_PREFIX):
+            seen[field.name] = seen.get(field.name, 0) + 1
+            delete.append((field.name.decode("ascii"), seen[field.name]))
+            if field.name == FIELD:
+                markers.append(raw[field.start : field.end].partition(b":")[2])
+    return Fields(tuple(delete), tuple(markers))
+
+
+def marker_key(vault: Vault) -> bytes:
+    """The key of markers, which all gateways of the store share."""
+    key = vault.keys.configuration_key
+    assert key is not None
+    return expand(key, statement("delivery marker", vault.store_id))
+
+
+def passes(vault: Vault, fields: Fields, incoming: Incoming, *, now: int | None = None) -> str:
+    """Use up the marker of a released message: "" where it passes, else why it is judged like any other. Blocking.
+
+    Raises StoreUnavailable where it cannot be known whether a genuine marker was used before.
+    """
+    moment = now_ms() if now is None else now
+    key, why = marker_key(vault), "there is none"
+    table = vault.models.UsedMarker
+    for value in fields.markers:
+        try:
+            marker = read_marker(key, value, incoming.raw, incoming.recipients, moment)
+        except TamperedError as error:
+            why = error.why
+            continue
+        rows = [{"tag": marker.nonce + tag, "expires_at": marker.expires_at} for tag in dict.fromkeys(marker.tags)]
+        try:
+            with vault.write():
+                table.delete().where(table.expires_at < moment).execute()
+                table.insert_many(rows).execute()
+        except Clash:
+            why = "it was used before"
+            continue
+        return ""
+    return why

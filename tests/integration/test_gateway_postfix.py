@@ -1,0 +1,301 @@
+"""The gateway beside a real Postfix: copies before actions, live configuration, deliveries out and in, ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store.address_lists import AddressLists, write_lists
+from store.check import check
+from store.delivery.queue import delivery_of, release
+from store.intake.content import ContentPolicy
+from store.rules import Rule, write_rules
+from store.settings import Settings, Unavailable, read_settings, write_settings
+from store.vault import Vault
+from store.verdicts import Action, Engine, Status
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.postfix import DOMAIN, Postfix, free_port, why_not
+from tests.integration.test_milter_postfix import send
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("postfix-gateway")]
+
+SPAMMER = "offers@spam.example"
+ATTACHMENT = (
+    b"Subject: an attachment\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n"
+    b"Content-Type: text/plain\r\n\r\nSee the file.\r\n--b\r\nContent-Type: application/octet-stream\r\n"
+    b"Content-Disposition: attachment; filename=setup.exe\r\n\r\nMZ harmless\r\n--b--\r\n"
+)
+
+
+@pytest.fixture(scope="module")
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def gateway(metrics_port: int) -> Iterator[GatewayProcess]:
+    if reason := why_not():
+        pytest.skip(reason)
+    running = GatewayProcess(f'[metrics]\nlisten = "127.0.0.1:{metrics_port}"\n')
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def postfix(gateway: GatewayProcess) -> Iterator[Postfix]:
+    running = Postfix(settings={"smtpd_milters": f"unix:{gateway.socket}", "milter_default_action": "tempfail"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def vault(gateway: GatewayProcess, postfix: Postfix) -> Iterator[Vault]:
+    """The operator's vault; the settings, rules and lists of every test are the same at its start."""
+    opened = gateway.vault()
+    write_settings(opened, Settings(relay=f"smtp://127.0.0.1:{postfix.port}", administrator=f"admin@{DOMAIN}"))
+    write_lists(opened, AddressLists(black=("spam.example",)))
+    write_rules(opened, [Rule(name="Names", content=ContentPolicy(banned_names=("*.exe",)))])
+    wait_taken_up(gateway, opened)
+    yield opened
+    opened.close()
+
+
+def wait_taken_up(gateway: GatewayProcess, vault: Vault) -> None:
+    """Wait until the gateway has surely looked at the configuration as it is now."""
+    time.sleep(0.8)
+
+
+def test_ham_passes_without_a_copy(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    before, kept = len(postfix.received()), vault.usage().messages
+    assert send(postfix, b"Subject: ham\r\n\r\nhello\r\n")[0] == 250
+    arrived = postfix.wait_for(before + 1)[-1]
+    assert arrived.endswith(b"Subject: ham\n\nhello\n")
+    assert vault.usage().messages == kept
+
+
+def test_a_condemned_message_is_kept_and_then_deleted(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    before = len(postfix.received())
+    raw = b"Subject: offers\r\nX-Space:   three\r\n\r\nbuy\r\n"
+    code, text = send(postfix, raw, sender=SPAMMER, to=(f"a@{DOMAIN}", f"bcc@{DOMAIN}"))
+    assert code == 250
+    [copy] = vault.newest(1)
+    record = copy.record
+    assert vault.raw(copy.id) == raw
+    assert record.reason is not None and record.reason.engine is Engine.BLACK_LIST
+    assert (record.action, record.source) == (Action.DELETE_MESSAGE, "gateway")
+    assert (record.envelope_sender, record.envelope_recipients) == (SPAMMER, (f"a@{DOMAIN}", f"bcc@{DOMAIN}"))
+    assert record.mta_message_id and record.mta_message_id.encode() in text
+    assert record.client_address == "127.0.0.1"
+    assert send(postfix, b"Subject: after\r\n\r\nx\r\n")[0] == 250
+    assert [b"after" in each for each in postfix.wait_for(before + 1)[before:]] == [True]
+
+
+def test_attachments_are_taken_off_after_a_copy(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    before = len(postfix.received())
+    assert send(postfix, ATTACHMENT)[0] == 250
+    arrived = postfix.wait_for(before + 1)[-1]
+    assert b"MZ harmless" not in arrived and b"See the file." in arrived
+    assert b"X-Mailhold-Verdict: content=banned-file-name" in arrived
+    [copy] = vault.newest(1)
+    assert vault.raw(copy.id) == ATTACHMENT
+    assert copy.record.action is Action.DELETE_ATTACHMENT
+
+
+def test_a_change_is_taken_up_and_a_forged_one_refused(
+    gateway: GatewayProcess, postfix: Postfix, vault: Vault, metrics_port: int
+) -> None:
+    rule = Rule(name="No", senders=("new.example",), actions={Engine.BLACK_LIST: {Status.BLACKLISTED: Action.REJECT}})
+    write_lists(vault, AddressLists(black=("new.example",)))
+    write_rules(vault, [rule])
+    wait_taken_up(gateway, vault)
+    code, text = send(postfix, b"Subject: x\r\n\r\nx\r\n", sender="a@new.example")
+    assert (code, text) == (554, b"5.7.1 The message is refused: Blacklisted")
+    for name in ("rules", "address-lists", "settings"):
+        with sqlite3.connect(gateway.location, timeout=20) as db:
+            [(sealed,)] = db.execute("SELECT sealed FROM configuration WHERE name = ?", (name,))
+            db.execute("UPDATE configuration SET sealed = ? WHERE name = ?", (sealed[:-1] + b"\0", name))
+        gateway.wait_for(lambda name=name: any(entry["name"] == name for entry in gateway.log("configuration refused")))
+        with sqlite3.connect(gateway.location, timeout=20) as db:
+            assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender="a@new.example")[0] == 554
+            page = urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).read().decode()
+            assert "mailhold_configuration_refused 1.0" in page
+            assert 'mailhold_messages_total{outcome="rejected"}' in page
+            db.execute("UPDATE configuration SET sealed = ? WHERE name = ?", (sealed, name))
+        gateway.wait_for(
+            lambda name=name: any(entry["name"] == name for entry in gateway.log("configuration verifies again"))
+        )
+
+
+def test_an_enrolment_that_was_changed_is_refused(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    write_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
+    wait_taken_up(gateway, vault)
+    with sqlite3.connect(gateway.location, timeout=20) as db:
+        [(signature,)] = db.execute("SELECT signature FROM gateway WHERE id = 2")
+        db.execute("UPDATE gateway SET signature = ? WHERE id = 2", (bytes(64),))
+    gateway.wait_for(lambda: any(e["name"] == "enrolment" for e in gateway.log("configuration refused")))
+    assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender=SPAMMER)[0] == 451
+    with sqlite3.connect(gateway.location, timeout=20) as db:
+        db.execute("UPDATE gateway SET signature = ? WHERE id = 2", (signature,))
+    gateway.wait_for(lambda: any(e["name"] == "enrolment" for e in gateway.log("configuration verifies again")))
+    assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
+
+
+def test_what_is_released_goes_out_and_comes_in_once(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    before = len(postfix.received())
+    raw = b"From: <offers@spam.example>\r\nSubject: wanted after all\r\n\r\nbody\r\n"
+    assert send(postfix, raw, sender=SPAMMER)[0] == 250
+    [copy] = vault.newest(1)
+    count = vault.usage().messages
+    [queued] = release(vault, [copy.id], original=True, operator="olga").queued
+    # The relay is the same Postfix, through the same milter: without the marker it would be judged and kept again.
+    arrived = postfix.wait_for(before + 1)[-1]
+    gateway.wait_for(lambda: delivery_of(vault, queued).state == "sent")
+    assert vault.models.Delivery.get_by_id(queued).gateway_id == 2
+    assert b"X-Mailhold" not in arrived and b"Resent-From" in arrived and arrived.endswith(b"after all\n\nbody\n")
+    assert vault.usage().messages == count
+    assert gateway.log("message")[-1]["outcome"] == "released"
+
+
+def test_forged_and_replayed_markers_do_not_pass(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    from store.clock import now_ms
+    from store.delivery.access import StoreAccess
+    from store.delivery.marker import marker_field
+
+    to = (f"a@{DOMAIN}", f"b@{DOMAIN}")
+    message = b"Subject: marked\r\n\r\nbody\r\n"
+    key = StoreAccess(vault).marker_key
+    genuine = marker_field(key, 7, message, to, now_ms())
+    count = vault.usage().messages
+    for wrong in (
+        marker_field(bytes(32), 7, message, to, now_ms()),
+        marker_field(key, 7, b"Subject: x\r\n\r\nother\r\n", to, now_ms()),
+        marker_field(key, 7, message, to[:1], now_ms()),
+        marker_field(key, 7, message, to, now_ms() - 30 * 3600 * 1000),
+        b"X-Mailhold-Delivery: v=1\r\n",
+    ):
+        assert send(postfix, wrong + message, sender=SPAMMER, to=to)[0] == 250
+        count += 1
+        assert vault.usage().messages == count
+    assert send(postfix, genuine + message, sender=SPAMMER, to=to[:1])[0] == 250
+    assert vault.usage().messages == count
+    assert send(postfix, genuine + message, sender=SPAMMER, to=to[1:])[0] == 250
+    assert vault.usage().messages == count
+    assert send(postfix, genuine + message, sender=SPAMMER, to=to[:1])[0] == 250
+    assert vault.usage().messages == count + 1
+    gateway.stop()
+    gateway.start()
+    assert send(postfix, genuine + message, sender=SPAMMER, to=to[1:])[0] == 250
+    assert vault.usage().messages == count + 2
+
+
+def test_larger_than_the_maximum(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    raw = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 3000
+    for option, code in ((Unavailable.TEMPORARY_FAIL, 451), (Unavailable.REJECT, 554), (Unavailable.PROCESS, 250)):
+        write_settings(vault, Settings(max_size=100_000, if_unavailable=option))
+        wait_taken_up(gateway, vault)
+        count = vault.usage().messages
+        assert send(postfix, raw, sender=SPAMMER)[0] == code
+        assert vault.usage().messages == count
+    assert send(postfix, b"Subject: small\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
+    assert vault.newest(1)[0].record.subject == "small"
+
+
+def test_reload_takes_up_what_is_right_and_refuses_what_is_wrong(gateway: GatewayProcess, postfix: Postfix) -> None:
+    assert gateway.process is not None
+    gateway.notified.clear()
+    text = gateway.config.read_text()
+    gateway.config.write_text(text + "[nonsense]\n")
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_notified("READY=1")
+    [refused] = gateway.log("mailhold.toml refused, what was read before stays in force")
+    assert f"line {text.count(chr(10)) + 1}" in refused["why"]
+    gateway.config.write_text(text + '[engines.clamd]\naddress = "127.0.0.1:1"\n')
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_notified("READY=1")
+    assert gateway.log("mailhold.toml read again")
+    assert send(postfix, b"Subject: x\r\n\r\nx\r\n")[0] == 250
+    assert gateway.log("message")[-1]["not_scanned"] == "anti-virus"
+    gateway.config.write_text(text)
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_notified("READY=1")
+
+
+def test_it_tells_the_watchdog_and_ends_cleanly(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    assert gateway.stop() == 0
+    assert not gateway.socket.exists()
+    gateway.start(environment={"WATCHDOG_USEC": "300000"})
+    gateway.wait_notified("WATCHDOG=1")
+    assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
+    assert gateway.stop() == 0
+    # Every epoch of the gateway is closed: no message was under way.
+    assert [row.id for row in vault.models.Epoch.select() if row.gateway_id == 2 and row.count is None] == []
+    assert vault.models.Gateway.get_by_id(2).alive_at == 0
+    assert check(vault).broken == []
+    gateway.start()
+
+
+def test_nothing_of_a_message_is_logged_and_no_screen_or_table_is_loaded(
+    gateway: GatewayProcess, postfix: Postfix, vault: Vault
+) -> None:
+    assert send(postfix, b"Subject: geheim-subject\r\n\r\ngeheim-body\r\n", sender="geheim@new.example")[0] == 250
+    assert "geheim" not in gateway.log_text() and DOMAIN not in gateway.log_text()
+    assert gateway.process is not None
+    maps = Path(f"/proc/{gateway.process.pid}/maps").read_text()
+    assert "polars" not in maps and "selectolax" not in maps
+
+
+def test_a_store_that_was_removed_and_comes_back(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
+    write_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
+    wait_taken_up(gateway, vault)
+    path = Path(gateway.location)
+    vault.close()
+    files = [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+    away = [file.with_name("away-" + file.name) for file in files]
+    for file, other in zip(files, away, strict=True):
+        if file.exists():
+            file.rename(other)
+    assert send(postfix, b"Subject: 1\r\n\r\nx\r\n", sender=SPAMMER)[0] == 451
+    for file, other in zip(files, away, strict=True):
+        if other.exists():
+            other.rename(file)
+    assert send(postfix, b"Subject: 2\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
+    # Put in its place from a backup: another file.
+    copied = path.with_name("copied")
+    source = sqlite3.connect(path)
+    target = sqlite3.connect(copied)
+    source.backup(target)
+    source.close()
+    target.close()
+    copied.chmod(0o600)
+    for file in files:
+        file.unlink(missing_ok=True)
+    copied.replace(path)
+    gateway.wait_for(lambda: gateway.log("opening the store again"))
+    gateway.wait_for(lambda: send(postfix, b"Subject: 3\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250)
+    opened = gateway.vault()
+    assert [copy.record.subject for copy in opened.newest(2)] == ["3", "2"]
+    assert read_settings(opened).if_unavailable is Unavailable.TEMPORARY_FAIL
+    opened.close()
+
+
+def test_the_socket_is_not_taken_from_a_running_gateway(gateway: GatewayProcess) -> None:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.connect(str(gateway.socket))
+    done = subprocess.run(
+        [sys.executable, "-m", "tui", "gateway", "--config", str(gateway.config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and "served by another process" in done.stderr
+    assert "Traceback" not in done.stderr
