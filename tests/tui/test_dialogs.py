@@ -44,7 +44,9 @@ async def test_delete_is_cancelled_unless_delete_is_pressed(keys):
     assert await answer(DeleteDialog(3), *keys) is False
 
 
-@pytest.mark.parametrize("keys", [("e",), ("alt+e",), ("shift+tab", "enter"), ("up", "enter"), ("left", "enter"), ("tab", "enter")])
+@pytest.mark.parametrize(
+    "keys", [("e",), ("alt+e",), ("shift+tab", "enter"), ("up", "enter"), ("left", "enter"), ("tab", "enter")]
+)
 async def test_delete_is_confirmed_by_its_button(keys):
     assert await answer(DeleteDialog(3), *keys) is True
 
