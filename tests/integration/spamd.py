@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -41,12 +42,21 @@ class SpamdServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        until = time.monotonic() + 60
-        while not path.exists():
-            if time.monotonic() > until or self._process.poll() is not None:
-                self.stop()
-                raise RuntimeError("spamd does not start")
-            time.sleep(0.1)
+        until = time.monotonic() + 120
+        while time.monotonic() < until and self._process.poll() is None:
+            try:
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.settimeout(5)
+                    sock.connect(str(path))
+                    sock.sendall(b"PING SPAMC/1.5\r\n\r\n")
+                    if sock.recv(6) == b"SPAMD/":
+                        return
+            except OSError:
+                time.sleep(0.1)
+        log = self.folder / "spamd.log"
+        said = log.read_text(errors="replace") if log.exists() else "(no log)"
+        self.stop()
+        raise RuntimeError(f"spamd does not answer:\n{said[-3000:]}")
 
     @property
     def unix(self) -> str:

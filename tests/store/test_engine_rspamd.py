@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from store.errors import UsageError
 from store.intake.engines import rspamd as module
 from store.intake.engines import states
 from store.intake.engines.rspamd import Rspamd
+from store.intake.engines.states import ScannerFailure
 from store.verdicts import Engine, Status, Verdict
 from tests.store.wire_server import Talk, WireServer, incoming, mute, serving
 
@@ -60,7 +63,8 @@ async def asked(server: WireServer, **options: Any) -> tuple[Rspamd, Any]:
         await scanner.close()
 
 
-CLEAN_PHISHING = Verdict(Engine.ANTI_PHISHING, Status.CLEAN)
+FIELDS = ("score", "required_score", "is_skipped", "passthrough_module", "symbols")
+ACTIONS = ("no action", "reject", "add header", "greylist", "no such action")
 
 
 @pytest.mark.parametrize(
@@ -212,6 +216,25 @@ async def test_garbage_and_half_an_answer_are_no_verdict(server: WireServer, rep
     server.talk = answering(http(answer()))
     assert (await scanner.scan(incoming())).scanned
     await scanner.close()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON)), st.sampled_from(ACTIONS))
+def test_any_answer_is_a_verdict_or_a_failure_that_was_foreseen(values: dict[str, object], action: str) -> None:
+    body = json.dumps({"action": action, **values}).encode()
+    scanner = Rspamd("localhost:11333")
+    try:
+        result = scanner.read(body)
+    except ScannerFailure:
+        return
+    assert result.scanned
+    assert len({verdict.engine for verdict in result.verdicts}) == len(result.verdicts) == 2
 
 
 async def test_an_answer_that_does_not_end(server: WireServer, monkeypatch: pytest.MonkeyPatch) -> None:

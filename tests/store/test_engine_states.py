@@ -151,7 +151,7 @@ async def test_what_was_not_foreseen_does_not_reach_the_caller() -> None:
 
 
 async def test_no_more_than_so_many_are_asked_at_once_and_waiting_has_an_end() -> None:
-    scanner = Scripted(time_limit=0.1, concurrency=2)
+    scanner = Scripted(time_limit=60, concurrency=2)
     running = most = 0
 
     async def counted(_incoming: Incoming) -> EngineResult:
@@ -173,7 +173,6 @@ async def test_no_more_than_so_many_are_asked_at_once_and_waiting_has_an_end() -
         return CLEAN
 
     scanner.answer = held
-    scanner.time_limit = 30
     holders = [asyncio.create_task(scanner.scan(incoming())) for _ in range(2)]
     await asyncio.sleep(0)
     scanner.time_limit = 0.05

@@ -106,13 +106,14 @@ class Rspamd(RemoteScanner):
             raise EOFError from None
         except aiohttp.ClientError as error:
             raise ScannerFailure(f"its answer makes no sense ({type(error).__name__})") from None
+        return self.read(body)
+
+    def read(self, body: bytes) -> EngineResult:
+        """What the JSON of an answer says. Raises ScannerFailure."""
         try:
             answer = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise ScannerFailure("its answer makes no sense") from None
-        return self._result(answer)
-
-    def _result(self, answer: _Answer) -> EngineResult:
         status = _STATUS.get(answer.action)
         if status is None:
             raise ScannerFailure(f"its action `{words(answer.action)[:40]}` is not known", final=True)
