@@ -202,6 +202,8 @@ def translated(location: str) -> Iterator[None]:
     except driver_errors() as error:
         where = shown_location(location)
         text = next(iter(str(error).strip().splitlines()), "no reason given")
+        # Of a password with an @ in it the driver takes the end for the host's.
+        text = re.sub(r"""(['"])[^'"\s]*@""", r"\1…@", text)
         if "not a database" in text or "malformed" in text:
             raise StoreFormat(
                 f"{where} is not a Mailhold store, or it is damaged ({text}): name another one."

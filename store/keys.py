@@ -7,6 +7,7 @@ only an operator reads), and the keys of the gateway `local`. `FORMAT.md` says i
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import os
@@ -263,11 +264,16 @@ def make_key_file(path: Path) -> bytes:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            os.write(handle, secret)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        sync_folder(path.parent)
+            try:
+                if os.write(handle, secret) != KEY_SIZE:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            sync_folder(path.parent)
+        except BaseException:
+            path.unlink(missing_ok=True)  # half a key file would pass for one that is in use
+            raise
     except FileExistsError:
         raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
     except OSError as error:

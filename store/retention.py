@@ -16,7 +16,7 @@ from peewee import SqliteDatabase
 from store.clock import now_ms
 from store.database import DiskFull
 from store.deleting import ROTATED
-from store.errors import StoreUnavailable
+from store.errors import StoreUnavailable, TamperedError
 
 if TYPE_CHECKING:
     from store.vault import Vault
@@ -103,7 +103,10 @@ def _excess(vault: Vault, most: int | None) -> tuple[int, list[int], int]:
 
     `most` bytes end a batch, where given.
     """
-    messages, used = vault.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+    counted = vault.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+    if counted is None:
+        raise TamperedError("the table of counters", "it is empty")
+    messages, used = counted
     over = used - vault.maximum()
     wanted = over if most is None else min(over, most)
     ids: list[int] = []

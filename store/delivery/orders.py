@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from store.database import as_bytes, sound
 from store.errors import TamperedError, UnlockError
 from store.keys import hybrid_public
 from store.sealing import hpke_open, hpke_seal, statement
@@ -84,8 +85,9 @@ def seal_order(vault: Vault, order: Order, gateway_id: int, key: MLKEM768X25519P
 def verify_order(vault: Vault, row: Any) -> None:
     """Check the authority's signature of a delivery row's order. Raises TamperedError, naming the delivery."""
     try:
-        data = _signed(row.id, row.copy_id, row.gateway_id, bytes(row.order_blob))
-        vault.verify(ORDER, data, bytes(row.order_signature))
+        with sound(ORDER):
+            data = _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob))
+            vault.verify(ORDER, data, as_bytes(row.order_signature))
     except TamperedError:
         raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority") from None
 
@@ -94,7 +96,7 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
     """The verified order of a delivery row. Raises TamperedError where it was changed or belongs elsewhere."""
     what = f"delivery {row.id}"
     verify_order(vault, row)
-    opened = hpke_open(key, _info(vault.store_id, row.id, row.gateway_id), bytes(row.order_blob), what)
+    opened = hpke_open(key, _info(vault.store_id, row.id, row.gateway_id), as_bytes(row.order_blob), what)
     try:
         order = msgspec.msgpack.decode(opened, type=Order)
     except msgspec.DecodeError:
@@ -115,7 +117,9 @@ def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
     """What a recipient row holds. Raises TamperedError where it was changed or belongs to another delivery."""
     what = f"a recipient of delivery {row.delivery_id}"
     try:
-        recipient = msgspec.msgpack.decode(vault.unseal(RECIPIENT, bytes(row.sealed_address)), type=SealedRecipient)
+        with sound(RECIPIENT):
+            opened = vault.unseal(RECIPIENT, as_bytes(row.sealed_address))
+        recipient = msgspec.msgpack.decode(opened, type=SealedRecipient)
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(what) from None
     if recipient.delivery_id != row.delivery_id:
@@ -135,7 +139,9 @@ def unseal_reply(vault: Vault, row: Any) -> str:
     """The reply of a recipient row, "" where there is none. NOT safe for a terminal. Raises TamperedError."""
     if row.sealed_reply is None:
         return ""
-    sealed, key, what = bytes(row.sealed_reply), vault.keys.read_private, f"a reply of delivery {row.delivery_id}"
+    key, what = vault.keys.read_private, f"a reply of delivery {row.delivery_id}"
+    with sound(what):
+        sealed = as_bytes(row.sealed_reply)
     if key is None:
         raise UnlockError("The keys at hand cannot read replies: unlock the store as an operator.")
     if sealed[:1] == _HYBRID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from store.delivery.access import Access
+from store.delivery.addresses import address_problem
 from store.delivery.leases import Claim
 from store.delivery.marker import marker_field
 from store.delivery.outcome import Outcome, State
@@ -49,7 +50,15 @@ def pack(access: Access, claim: Claim, resent_from: str, host_name: str, now: in
     resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
     message = released_message(raw, resent)
     marker = marker_field(access.marker_key, order.delivery_id, message, list(rows), now)
-    return Parcel(order.sender, rows, marker + message, {})
+    return Parcel(_sender(order.sender), rows, marker + message, {})
+
+
+def _sender(address: str) -> str:
+    """The sender as an envelope can carry it: the null sender where a hostile one could not, so that the copy can go.
+
+    A name without a domain, as local mail has it, is let through.
+    """
+    return "" if address_problem(address if "@" in address else f"{address}@localhost") else address
 
 
 def _refusal(rows: list[int], why: str) -> Parcel:

@@ -80,14 +80,17 @@ class _Own:
     """The files of a store that is a file: a folder that is imported may hold them, and they are no messages."""
 
     def __init__(self, vault: Vault) -> None:
-        self._name = "" if is_url(vault.location) else Path(vault.location).name
-        self._folder = Path(vault.location).resolve().parent
+        # A store that is named by a link has files beside the link, and others beside what it leads to.
+        named = [] if is_url(vault.location) else [Path(vault.location).absolute(), Path(vault.location).resolve()]
+        self._stores = {(path.parent.resolve(), path.name) for path in named}
 
     def __contains__(self, path: Path) -> bool:
-        if not self._name or not path.name.startswith(self._name):
-            return False
-        rest = path.name[len(self._name) :]
-        return rest[:1] in ("", "-", ".") and path.resolve().parent == self._folder
+        return any(
+            path.name.startswith(name)
+            and path.name[len(name) :][:1] in ("", "-", ".")
+            and path.parent.resolve() == folder
+            for folder, name in self._stores
+        )
 
 
 class _Import:

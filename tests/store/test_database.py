@@ -67,6 +67,12 @@ def test_errors_say_what_to_do(error: Exception, kind: type[MailholdError], advi
     assert "secret" not in str(caught.value)
 
 
+def test_the_end_of_a_password_that_the_driver_takes_for_a_host_is_not_shown() -> None:
+    with pytest.raises(StoreUnavailable) as caught, translated("postgresql://u:pw@secret@host/db"):
+        raise peewee.OperationalError("failed to resolve host 'secret@host': Name or service not known")
+    assert "secret" not in str(caught.value) and "host" in str(caught.value)
+
+
 def test_our_own_errors_and_mistakes_pass() -> None:
     for error in (StoreFormat("x"), KeyError("x")):
         with pytest.raises(type(error)), translated("somewhere"):

@@ -13,7 +13,7 @@ from store.clock import now_ms
 from store.delivery import leases, queue
 from store.delivery.access import StoreAccess
 from store.delivery.leases import LeaseLost
-from store.delivery.orders import seal_reply, unseal_reply
+from store.delivery.orders import seal_reply, unseal_recipient, unseal_reply
 from store.delivery.outcome import Outcome, State
 from store.delivery.parcel import pack
 from store.delivery.queue import Recipient, can_deliver, cancel, deliveries, delivery_of, queue_length, release, retry
@@ -381,6 +381,25 @@ def test_a_parcel_holds_the_message_with_its_marker_and_trace(ready: Vault) -> N
 
 
 @pytest.mark.parametrize(
+    "sender", ["a@x.example SIZE=1", "a\0@x.example", "a@x.example\rRCPT", "no body", "@", "x" * 400]
+)
+def test_a_sender_that_no_envelope_can_carry_does_not_keep_a_copy_from_being_delivered(
+    ready: Vault, sender: str
+) -> None:
+    copy_id = ready.put(RAW, CopyRecord(envelope_sender=sender, envelope_recipients=TO))
+    release(ready, [copy_id], original=True)
+    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms())
+    assert parcel.sender == "" and list(parcel.rows) == list(TO)
+
+
+@pytest.mark.parametrize("sender", ["", "root", '"a b"@x.example', "ü@x.example"])
+def test_an_odd_sender_stays(ready: Vault, sender: str) -> None:
+    copy_id = ready.put(RAW, CopyRecord(envelope_sender=sender, envelope_recipients=TO))
+    release(ready, [copy_id], original=True)
+    assert pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms()).sender == sender
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"order_blob": b"\x00" * 1300},
@@ -437,6 +456,18 @@ def test_a_state_or_reply_that_was_changed_is_named(ready: Vault) -> None:
         deliveries(ready)
     ready.models.Delivery.update(finished_at=None, state="queued").execute()
     assert nothing_due(ready)
+
+
+def test_absurd_values_in_a_delivery_are_named(ready: Vault) -> None:
+    row = ready.models.Delivery.get_by_id(queued(ready))
+    table = ready.models.DeliveryRecipient
+    recipient = table.select().where(table.delivery_id == row.id).first()
+    row.order_blob, recipient.sealed_address, recipient.sealed_reply = -1, 1 << 62, "text"
+    with pytest.raises(TamperedError, match=f"elivery {row.id}"):
+        StoreAccess(ready).order(row)
+    for read in (unseal_recipient, unseal_reply):
+        with pytest.raises(TamperedError, match=f"delivery {row.id}"):
+            read(ready, recipient)
 
 
 def test_a_reply_that_a_gateway_sealed_is_read_by_operators_alone(ready: Vault) -> None:

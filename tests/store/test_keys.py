@@ -244,3 +244,14 @@ def test_reader_material_is_checked(any_vault: Vault, tmp_path: Path) -> None:
     seed = any_vault.keys.seed
     assert seed is not None and seed not in any_vault.worker_key_material()
     other.close()
+
+
+def test_a_key_file_that_was_not_written_to_its_end_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda handle, data: 5)
+        with pytest.raises(KeyFileError, match="No space"):
+            keys.make_key_file(tmp_path / "key")
+    assert not (tmp_path / "key").exists()
+    assert len(keys.make_key_file(tmp_path / "key")) == 32

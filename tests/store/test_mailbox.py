@@ -15,10 +15,12 @@ from store.errors import StoreUnavailable, TamperedError
 from store.intake import mailbox
 from store.intake.discovery import find_files
 from store.intake.mailbox import import_paths
+from store.opening import Unlock, open_store
 from store.records import CopyRecord
 from store.vault import Vault
 from store.verdicts import Engine, Status, Verdict
 from store.writer import GROUP_COPIES
+from tests.conftest import PASSPHRASE
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "intake"
 PLAIN = b"From: a@example.com\nTo: b@example.org\nSubject: plain\n\nbody\n"
@@ -305,3 +307,17 @@ def test_a_store_that_fails_ends_the_import_and_every_file_is_accounted_for(tmp_
     assert result.imported == len(vault.kept) == 2 * GROUP_COPIES
     assert [path.name for path, _ in result.failed] == [f"{number:03}.eml" for number in range(100, 150)]
     assert "disk is full" in result.failed[0][1]
+
+
+def test_a_store_that_is_named_by_a_link_is_no_message_either(store: str, tmp_path: Path) -> None:
+    link = tmp_path / "links" / "other-name"
+    link.parent.mkdir()
+    link.symlink_to(store)
+    write(tmp_path, "a.eml")
+    vault = open_store(str(link), Unlock.passphrase(PASSPHRASE))
+    try:
+        result = import_paths(vault, [tmp_path])
+    finally:
+        vault.close()
+    assert result.imported == 1 and result.passed_over
+    assert not result.failed

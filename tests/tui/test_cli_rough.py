@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -236,3 +237,17 @@ def test_a_second_ctrl_c_does_not_break_the_end(shell: Shell, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, "interrupted; what was done up to here is kept.\n")
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+@pytest.mark.parametrize("change", ["UPDATE state SET id = 7", "UPDATE message SET stored_at = 9223372036854775807"])
+def test_odd_numbers_in_the_database_end_in_an_answer(
+    shell: Shell, tmp_path: Path, capfd: pytest.CaptureFixture[str], change: str
+) -> None:
+    database = sqlite3.connect(tmp_path / "backup.db")
+    database.execute(change)
+    database.commit()
+    database.close()
+    for words in (["status"], ["settings", "set", "max_size=1GB"], ["list"], ["check"]):
+        main(words)
+    err = capfd.readouterr().err
+    assert "internal error" not in err and "Traceback" not in err

@@ -45,6 +45,11 @@ def as_text(word: str | Path) -> str:
     return os.fsencode(word).decode("utf-8", "replace")
 
 
+def is_terminal() -> bool:
+    """Whether the console can be used here: it reads the keys from standard input and draws on standard error."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def store_location(args: argparse.Namespace) -> str:
     """The store that `--store` or MAILHOLD_STORE names. Raises UsageError where neither does."""
     location = getattr(args, "store", None)
@@ -210,8 +215,11 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 def local_time(milliseconds: int) -> str:
-    """Unix milliseconds -> `2026-11-24 09:41` in the local time zone."""
-    return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M")
+    """Unix milliseconds -> `2026-11-24 09:41` in the local time zone; `no date` where there is no such time."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        return "no date"
 
 
 def print_json(value: Any) -> None:
