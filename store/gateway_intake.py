@@ -21,8 +21,9 @@ from store.gateway_log import say
 from store.gateway_metrics import Metrics
 from store.gateway_policy import ENROLMENT, LivePolicy, Policy
 from store.intake.attachments import accept_without
+from store.intake.changes import changed
 from store.intake.content import ContentResult, content_verdicts
-from store.intake.engines.engine import EngineResult, Scanner, scan_all
+from store.intake.engines.engine import EngineResult, Scanner, scan_all, still_condemned
 from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.intake.judge import Decision, judge, record_of
 from store.intake.released import own_fields, passes
@@ -31,7 +32,7 @@ from store.intake.trusted_headers import scanner_verdicts
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.records import CopyRecord
 from store.rules import first_match
-from store.verdicts import Action, Engine, Status
+from store.verdicts import Action, Engine, Status, Verdict
 
 if TYPE_CHECKING:
     from store.address_lists import AddressLists
@@ -85,7 +86,11 @@ class Intake:
             return TEMPORARY
         rule = first_match(policy.rules, incoming)
         results, content = await self._scan(rule, incoming)
-        judged = await self._in_pool(partial(self._judge, policy, policy.lists, rule, incoming, results, content))
+        decision, changes = await self._in_pool(partial(_decided, policy.lists, rule, incoming, results, content))
+        decision, changes = await self._checked(rule, incoming, decision, changes)
+        judged = _Judged(decision, changes, None, "")
+        if decision.keep:
+            judged = await self._in_pool(partial(self._place, policy, rule, incoming, results, judged))
         outcome = self._act(judged, policy, own.delete)
         self._note(incoming, rule, judged, outcome, began)
         return outcome
@@ -141,7 +146,7 @@ class Intake:
 
     async def _scan(self, rule: Rule, incoming: Incoming) -> tuple[dict[str, EngineResult], ContentResult]:
         """Scanners and content filtering side by side."""
-        asked = [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
+        asked = self._asked(rule)
         filtering = bool(rule.content.banned_names or rule.content.banned_formats or rule.content.max_size)
         content = self._in_pool(partial(content_verdicts, incoming.raw, rule.content)) if filtering else None
         results = await scan_all(asked, incoming)
@@ -152,33 +157,34 @@ class Intake:
             results[HEADERS] = _from_headers(incoming)
         return results, await content if content is not None else ContentResult()
 
+    async def _checked(
+        self, rule: Rule, incoming: Incoming, decision: Decision, changes: Accept
+    ) -> tuple[Decision, Accept]:
+        """The decision, unless what is left without the attachments is still infected: then the whole message goes."""
+        if changes == Accept() or not any(_by_attachment(rule, verdict) for verdict in decision.verdicts):
+            return decision, changes
+        left = await self._in_pool(partial(changed, incoming.raw, changes))
+        why = await still_condemned(self._asked(rule), incoming, left, Engine.ANTI_VIRUS)
+        if not why:
+            return decision, changes
+        return decision.with_whole_message_deleted(f"{why}, so the message is deleted"), Accept()
+
+    def _asked(self, rule: Rule) -> list[Scanner]:
+        return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
+
     def _in_pool(self, work: Callable[[], object]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     # --- In a thread -------------------------------------------------------------------------------------------------
 
-    def _judge(
-        self,
-        policy: Policy,
-        lists: AddressLists,
-        rule: Rule,
-        incoming: Incoming,
-        results: dict[str, EngineResult],
-        content: ContentResult,
+    def _place(
+        self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: _Judged
     ) -> _Judged:
-        decision = judge(rule, lists, incoming, results, content)
-        changes = Accept()
-        if decision.action is Action.DELETE_ATTACHMENT and not decision.temporary_fail:
-            changes = accept_without(incoming.raw, decision.attachments)
-            if changes == Accept():
-                decision = decision.with_whole_message_deleted()
-        if not decision.keep:
-            return _Judged(decision, changes, None, "")
         try:
-            record = record_of(incoming, rule, decision, results)
-            return _Judged(decision, changes, self._keep(policy, incoming, record), "")
+            record = record_of(incoming, rule, judged.decision, results)
+            return judged._replace(copy_id=self._keep(policy, incoming, record))
         except NotKept as error:
-            return _Judged(decision, changes, None, str(error))
+            return judged._replace(why=str(error))
 
     def _keep(self, policy: Policy, incoming: Incoming, record: CopyRecord) -> int:
         """Place a copy; returns its id once it is durable. Raises NotKept."""
@@ -263,6 +269,26 @@ class Intake:
             why=judged.why,
             ms=_ms(began),
         )
+
+
+def _decided(
+    lists: AddressLists,
+    rule: Rule,
+    incoming: Incoming,
+    results: dict[str, EngineResult],
+    content: ContentResult,
+) -> tuple[Decision, Accept]:
+    decision = judge(rule, lists, incoming, results, content)
+    if decision.action is not Action.DELETE_ATTACHMENT or decision.temporary_fail:
+        return decision, Accept()
+    changes = accept_without(incoming.raw, decision.attachments)
+    return (decision, changes) if changes != Accept() else (decision.with_whole_message_deleted(), changes)
+
+
+def _by_attachment(rule: Rule, verdict: Verdict) -> bool:
+    """Whether the rule takes attachments off because of what Anti-Virus said."""
+    action = rule.action_for(verdict.engine, verdict.status)
+    return verdict.engine is Engine.ANTI_VIRUS and action in (Action.DELETE_ATTACHMENT, Action.DISINFECT)
 
 
 def _ms(began: float) -> float:
