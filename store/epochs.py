@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from peewee import Database
 
-from store.database import as_bytes, sound
+from store.database import as_bytes, run, sound
 from store.errors import StoreError, TamperedError
 from store.keys import StoreKeys, hybrid_public
 from store.schema import Models
@@ -109,10 +109,11 @@ class EpochReader:
         """What an epoch's keys are bound to, as its row says: a body opens under no other. Raises TamperedError."""
         what = f"epoch {epoch_id}"
         with sound(what):
-            row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
+            sql = "SELECT gateway_id, number FROM epoch WHERE id = ?"
+            row = run(self._models.Epoch._meta.database, sql, epoch_id).fetchone()
             if row is None:
                 raise TamperedError(what, "its row is missing")
-            return opening_of(self._keys.store_id, row).name
+            return EpochName(self._keys.store_id, row[0], epoch_id, row[1])
 
     def read(self, row: Any) -> Chains:
         """Verify an epoch's row and open it."""

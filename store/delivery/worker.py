@@ -1,7 +1,8 @@
 """The worker: takes due deliveries from the queue and hands them to the relay over several connections at once.
 
-One task claims, `connections` tasks send, each with a session that it uses again. Nothing blocks the event loop: the
-database and the keys are used in threads (`Ledger`). However the program ends, the next worker goes on from what is
+One task claims, one opens the message that goes out next, `connections` tasks send, each with a session that it uses
+again and with the outcome of its last message being written while the next one goes out. Nothing blocks the event loop:
+the database and the keys are used in threads (`Ledger`). However the program ends, the next worker goes on from what is
 durable (`store.delivery.leases`).
 """
 
@@ -132,6 +133,9 @@ class _Shift:
         self._vault = worker._vault
         self._ledger = Ledger(worker._vault)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue()
+        #: Opened ahead, one at a time: messages may be large.
+        self._ready: asyncio.Queue[tuple[Claim, Parcel | MailholdError]] = asyncio.Queue(1)
+        self._opening: Claim | None = None
         self._held: dict[int, Claim] = {}
         self._announced: set[int] = set()
         self._progress = asyncio.Event()
@@ -141,13 +145,16 @@ class _Shift:
         worker._host_name = worker._host_name or await local_host_name()
         senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
         heartbeat = asyncio.create_task(self._keep_leases())
+        opener = asyncio.create_task(self._open_ahead())
         try:
             await self._feed(stop, until_idle, deadline)
+            opener.cancel()
+            await asyncio.gather(opener, return_exceptions=True)
             await self._drain(senders)
         finally:
-            for task in (heartbeat, *senders):
+            for task in (heartbeat, opener, *senders):
                 task.cancel()
-            await asyncio.gather(heartbeat, *senders, return_exceptions=True)
+            await asyncio.gather(heartbeat, opener, *senders, return_exceptions=True)
             await self._return(list(self._held.values()))
             await self._ledger.close()
 
@@ -205,7 +212,9 @@ class _Shift:
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
         """Give back what was not begun, and wait for what was, longest for what may be out already."""
-        waiting: list[Claim] = []
+        waiting: list[Claim] = [self._opening] if self._opening else []
+        while not self._ready.empty():
+            waiting.append(self._ready.get_nowait()[0])
         while not self._queue.empty():
             waiting.append(self._queue.get_nowait())
         await self._return(waiting)
@@ -228,50 +237,83 @@ class _Shift:
 
     # --- Sending -----------------------------------------------------------------------------------------------------
 
+    async def _open_ahead(self) -> None:
+        """Open the message that goes out next while those before it are being sent."""
+        worker = self._worker
+        while True:
+            each = self._opening = await self._queue.get()
+            work = partial(pack, worker._access, each, worker.resent_from, worker._host_name)
+            found: Parcel | MailholdError
+            try:
+                found = await self._ledger.read(lambda work=work: work(now_ms()))  # type: ignore[misc]
+            except MailholdError as error:
+                found = error
+            except Exception as error:
+                self._stopped(each, error)
+                self._let_go(each)
+                continue
+            await self._ready.put((each, found))
+            self._opening = None
+
     async def _send_all(self) -> None:
         session: Session | None = None
+        ending: asyncio.Task[None] | None = None
         try:
             while True:
                 try:
-                    each = await asyncio.wait_for(self._queue.get(), IDLE)
+                    each, parcel = await asyncio.wait_for(self._ready.get(), IDLE)
                 except TimeoutError:
                     if session:
                         await session.close()
                     continue
+                outcomes: dict[int, Outcome] | None = None
                 try:
-                    session = await self._deliver(each, session)
+                    session, outcomes = await self._deliver(each, parcel, session)
                 except Exception as error:
-                    # Its lease runs out, and then the row says whether it may be sent again.
-                    self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
-                self._held.pop(each.id, None)
-                self._announced.discard(each.id)
-                self._progress.set()
+                    self._stopped(each, error)
+                if ending:
+                    await ending
+                ending = asyncio.create_task(self._end(each, outcomes))
         finally:
+            if ending:
+                ending.cancel()
             if session:
                 await session.close()
 
-    async def _deliver(self, each: Claim, session: Session | None) -> Session | None:
-        """One attempt at a delivery; returns the session for the next."""
-        worker = self._worker
+    async def _end(self, each: Claim, outcomes: Mapping[int, Outcome] | None) -> None:
+        """Write an attempt's outcomes, if it has any, and let the claim go."""
         try:
-            parcel = await self._ledger.read(
-                lambda: pack(worker._access, each, worker.resent_from, worker._host_name, now_ms())
-            )
-        except MailholdError as error:
-            worker.problem = str(error)
-            await self._settle(each, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(error))))
-            return session
+            if outcomes is not None:
+                await self._settle(each, outcomes)
+        except Exception as error:
+            self._stopped(each, error)
+        self._let_go(each)
+
+    def _stopped(self, each: Claim, error: Exception) -> None:
+        # Its lease runs out, and then the row says whether it may be sent again.
+        self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
+
+    def _let_go(self, each: Claim) -> None:
+        self._held.pop(each.id, None)
+        self._announced.discard(each.id)
+        self._progress.set()
+
+    async def _deliver(
+        self, each: Claim, parcel: Parcel | MailholdError, session: Session | None
+    ) -> tuple[Session | None, dict[int, Outcome] | None]:
+        """One attempt at a delivery: the session for the next, and the outcomes; None where the lease was lost."""
+        if isinstance(parcel, MailholdError):
+            self._worker.problem = str(parcel)
+            return session, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(parcel)))
         if parcel.refused:
-            await self._settle(each, parcel.refused)
-            return session
+            return session, parcel.refused
         try:
             session, outcomes = await self._attempt(each, parcel, session)
         except LeaseLost:
-            return session
+            return session, None
         except (SessionLost, MailholdError) as error:  # DATA did not go out: at worst it could not be announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
-        await self._settle(each, {parcel.rows[address]: outcome for address, outcome in outcomes.items()})
-        return session
+        return session, {parcel.rows[address]: outcome for address, outcome in outcomes.items()}
 
     async def _attempt(
         self, each: Claim, parcel: Parcel, session: Session | None
