@@ -1,0 +1,95 @@
+"""Measures Mailhold and what it is measured against, and prints one table.
+
+    python -m tests.benchmarks [--size 10k|100k|1M] [BENCHMARK ...]
+
+Stores and mail folders are made once under `.bench/`. The rows also go to `.bench/results.json`, beside those of the
+other sizes; `README.md` beside this file says what each line measures. Exits with 0 whether targets are met or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.benchmarks import console, deleting, delivering, intake, queries, store_maker
+from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.growth import growth
+
+BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
+    "start": console.start,
+    "keys": console.keys,
+    "busy": console.busy,
+    "keystrokes": console.filters,
+    "filters": queries.filters,
+    "sorts": queries.sorts,
+    "memory": console.memory,
+    "put": intake.put,
+    "seal": intake.seal,
+    "delete": deleting.delete,
+    "deliver": delivering.deliver,
+    "import": intake.importing,
+    "list": queries.command,
+}
+RESULTS = store_maker.FOLDER / "results.json"
+
+
+def kept(path: Path) -> list[Figure]:
+    """The rows of earlier runs."""
+    try:
+        return [Figure(**row) for row in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _machine() -> str:
+    """What else kept the machine busy: figures taken under load say little."""
+    return f"{os.cpu_count()} cores, load {', '.join(f'{load:.1f}' for load in os.getloadavg())}"
+
+
+def main() -> int:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=("10k", "100k", "1M"), default="10k")
+    parser.add_argument("names", metavar="BENCHMARK", nargs="*", help=f"one of {', '.join(BENCHMARKS)}; default: all")
+    arguments = parser.parse_args()
+    size: str = arguments.size
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}; there are: {', '.join(BENCHMARKS)}")
+    began = time.monotonic()
+    store_maker.FOLDER.mkdir(exist_ok=True)
+    store_maker.store(store_maker.SIZES[size])
+    store_maker.plain_sqlite(store_maker.SIZES[size])
+    figures: list[Figure] = []
+    failed = False
+    for name in arguments.names or BENCHMARKS:
+        print(f"[{time.monotonic() - began:6.0f} s] {name}", file=sys.stderr, flush=True)
+        try:
+            figures += BENCHMARKS[name](size)
+        except Exception as error:
+            failed = True
+            print(f"{name} could not be measured: {error!r}", file=sys.stderr, flush=True)
+    names = {(one.name, one.size) for one in figures}
+    everything = not arguments.names
+    others = [
+        row
+        for row in kept(RESULTS)
+        if (row.name, row.size) not in names
+        and not (row.size == size and (everything or row.name.startswith("growth")))
+    ]
+    grown = list(growth([*others, *figures], size))
+    print(table([*figures, *grown]))
+    RESULTS.write_text(json.dumps([row._asdict() for row in [*others, *figures, *grown]], indent=1, ensure_ascii=False))
+    missed = sum(row.met is False for row in [*figures, *grown])
+    taken, disk = time.monotonic() - began, store_maker.disk_use() / 1e9
+    print(f"\n{size}: {missed} missed; {taken:.0f} s; .bench/ takes {disk:.1f} GB; {_machine()}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

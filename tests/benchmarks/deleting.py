@@ -1,0 +1,74 @@
+"""Deleting what is marked, against `rm` of as many files of a Maildir."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tests.benchmarks import store_maker
+from tests.benchmarks.figures import Figure, figure, percentile
+
+_MOST = 100_000
+
+
+def delete(size: str) -> Iterator[Figure]:
+    """Up to 100,000 copies in one call: the rate, how long the write lock was held, and the space afterwards."""
+    copies = store_maker.SIZES[size]
+    copy = store_maker.copy_of(store_maker.store(copies), "delete.store")
+    vault = store_maker.open_made(copy)
+    ids = vault.ids()[-_MOST:]
+    held: list[float] = []
+    deleter: Any = vault._deleter
+    batch = deleter._batch
+
+    def timed(*arguments: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return batch(*arguments)
+        finally:
+            held.append((time.perf_counter() - began) * 1000)
+
+    deleter._batch = timed
+    free = vault.usage().free_bytes
+    file_size = copy.stat().st_size
+    began = time.perf_counter()
+    result = vault.delete(ids)
+    ours = len(result.deleted) / (time.perf_counter() - began)
+    deleter._batch = batch
+    freed = vault.usage().free_bytes - free
+    count = min(len(ids), 20_000)
+    vault.put_many(store_maker.records(count, seed=9))
+    grown = copy.stat().st_size / file_size
+    vault.close()
+    store_maker.remove_store(copy)
+    theirs = _removal(min(len(ids), store_maker.MOST_PEER_MESSAGES))
+    yield figure(
+        *(f"delete {len(ids):,} marked", size, [ours], "/s"),
+        baseline=theirs,
+        target="20,000/s",
+        met=lambda middle, _high: middle >= 20_000,
+    )
+    longest = max(held)
+    yield Figure(
+        *("  the write lock is held (p95: the longest)", size, percentile(held, 0.5), longest, "ms"),
+        *(None, None, "under 50 ms", longest < 50),
+    )
+    yield Figure(
+        *("  the file after as many puts again, by before", size, grown, grown, "x", None, None),
+        *("the space is usable: 1.02", grown <= 1.02 and freed > 0),
+    )
+
+
+def _removal(count: int) -> float:
+    """Files a second that `rm -r` removes of a Maildir."""
+    source = store_maker.maildir(count)
+    target = store_maker.FOLDER / "delete-maildir"
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-r", str(source / "Maildir"), str(target)], check=True)
+    subprocess.run(["sync", "-f", str(target)], check=True)
+    began = time.perf_counter()
+    subprocess.run(["rm", "-r", str(target)], check=True)
+    return count / (time.perf_counter() - began)

@@ -1,0 +1,113 @@
+"""Deliveries to a sink that drops what it gets, against bare aiosmtplib over as many connections."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from store.delivery.queue import deliveries, queue_length, release
+from store.delivery.worker import DeliveryWorker
+from store.records import CopyRecord
+from store.settings import Settings, write_settings
+from tests.benchmarks import store_maker
+from tests.benchmarks.figures import Figure, absent, figure, median
+
+CONNECTIONS = 4
+COUNT = 1000
+SIZES = {"6 kB": 6_000, "75 kB": 75_000}
+
+
+def sink_program() -> str | None:
+    """Postfix's smtp-sink, a program in C that takes and drops messages."""
+    return shutil.which("smtp-sink", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """A running sink's port."""
+    program = sink_program()
+    assert program is not None
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = int(taken.getsockname()[1])
+    process = subprocess.Popen([program, "-u", "nobody", f"127.0.0.1:{port}", "100"])
+    try:
+        time.sleep(0.3)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def queue(location: Path, port: int, count: int) -> Callable[[], int]:
+    """Put `count` copies in the queue of a store, to be delivered there; answers how many still wait."""
+    vault = store_maker.open_made(location)
+    write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
+    release(vault, [copy.id for copy in vault.newest(count)], original=True)
+    return lambda: queue_length(vault)
+
+
+async def bare(port: int, raw: Sequence[bytes], connections: int) -> float:
+    """Seconds that aiosmtplib takes by itself."""
+    from aiosmtplib import SMTP
+
+    left = list(enumerate(raw))
+
+    async def one() -> None:
+        client = SMTP(hostname="127.0.0.1", port=port, local_hostname="bench", start_tls=False)
+        await client.connect()
+        while left:
+            number, message = left.pop()
+            await client.sendmail("s@x.example", [f"u{number}@x.example"], message)
+        await client.quit()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(connections)))
+    return time.perf_counter() - began
+
+
+def _at_least(limit: float, middle: float, _high: float) -> bool:
+    return middle >= limit
+
+
+def deliver(size: str) -> Iterator[Figure]:
+    """The worker until it is idle; releasing is not in it, and has a line of its own."""
+    if sink_program() is None:
+        yield absent("deliver 1,000: smtp-sink (Postfix)", size, "msg/s")
+        return
+    with sink() as port:
+        for label, mean in SIZES.items():
+            messages = store_maker.bodies(20, mean)
+            location = store_maker.FOLDER / "deliver.store"
+            vault = store_maker.new_store(location)
+            write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}"))
+            record = CopyRecord(envelope_sender="s@x.example", envelope_recipients=("u@x.example",))
+            raw = [messages[number % len(messages)] for number in range(COUNT)]
+            ids = vault.put_many((each, record, None) for each in raw)
+            ours, theirs, released = [], [], []
+            for _ in range(3):
+                theirs.append(COUNT / asyncio.run(bare(port, raw, CONNECTIONS)))
+                began = time.perf_counter()
+                release(vault, ids, original=True)
+                released.append(COUNT / (time.perf_counter() - began))
+                began = time.perf_counter()
+                worker = DeliveryWorker(vault, owner="bench", connections=CONNECTIONS)
+                asyncio.run(worker.run_until_idle())
+                ours.append(COUNT / (time.perf_counter() - began))
+                assert all(found.state == "sent" for found in deliveries(vault, COUNT))
+            vault.close()
+            store_maker.remove_store(location)
+            yield figure(
+                *(f"deliver 1,000 of {label}, {CONNECTIONS} connections", size, ours, "msg/s"),
+                baseline=median(theirs),
+                target="90 % of bare aiosmtplib",
+                met=partial(_at_least, 0.9 * median(theirs)),
+            )
+            yield figure(f"  release 1,000 of {label}", size, released, "msg/s")
