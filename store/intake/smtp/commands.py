@@ -41,9 +41,9 @@ class Mail:
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
-    """A reply of one line. What no reply may hold becomes `?`, so that text from elsewhere cannot make two of it."""
-    clean = "".join(char if char.isprintable() else "?" for char in text)[:400]
-    return f"{code} {f'{enhanced} ' if enhanced else ''}{clean}".encode("utf-8", "replace") + b"\r\n"
+    """A reply of one line. All but ASCII text becomes `?`, so that text from elsewhere cannot make two of it."""
+    clean = "".join(char if " " <= char <= "~" else "?" for char in text)[:400]
+    return f"{code} {f'{enhanced} ' if enhanced else ''}{clean}\r\n".encode("ascii")
 
 
 def parse_mail(argument: bytes, *, max_size: int) -> Mail:
