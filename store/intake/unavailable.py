@@ -50,11 +50,16 @@ class Outage:
     """
 
     def __init__(
-        self, say: Callable[..., None], send: Send | None = None, *, peace: float = PEACE, again: float = AGAIN
+        self,
+        say: Callable[..., None],
+        send: Send | None = None,
+        *,
+        again: float = AGAIN,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._say = say
         self._send = send or send_to_administrator
-        self._peace, self._again = peace, again
+        self._again, self._clock = again, clock
         self.why = ""
         self._failed_at = 0.0
         self._told = False
@@ -62,8 +67,8 @@ class Outage:
 
     def failed(self, why: str, settings: Settings | None) -> None:
         """A copy could not be placed. `why` is complete, and free of message content."""
-        now = time.monotonic()
-        if self._told and now - self._failed_at > self._peace:
+        now = self._clock()
+        if self._told and now - self._failed_at > PEACE:
             self._told = False
         self._failed_at = now
         if why != self.why:
