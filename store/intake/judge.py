@@ -15,6 +15,7 @@ import msgspec
 
 from store.address_lists import AddressLists, ListMatch, match, needs_from
 from store.delivery.addresses import addresses_in_header
+from store.intake.attachments import attachments_of
 from store.intake.content import ContentResult
 from store.intake.engines.engine import EngineResult
 from store.intake.incoming import Incoming
@@ -102,7 +103,7 @@ def judge(
     if waiting and _FORCE[decision.action] < _FORCE[Action.DELETE_MESSAGE]:
         return replace(decision, keep=False, temporary_fail="; ".join(waiting))
     if decision.action is Action.DELETE_ATTACHMENT and (
-        incoming.truncated or (decision.attachments is None and not summarise(incoming.raw).attachments)
+        incoming.truncated or (decision.attachments is None and not attachments_of(incoming.raw)[0])
     ):
         return decision.with_whole_message_deleted()
     return decision

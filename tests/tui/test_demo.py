@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from store.address_lists import read_lists
 from store.audit import events
 from store.delivery.outcome import State
 from store.delivery.queue import deliveries
 from store.opening import Unlock, create_store, open_store
+from store.rules import read_rules
 from store.settings import read_settings
 from store.vault import Vault
 from tui.demo import demo
@@ -73,6 +75,9 @@ def test_the_demo_store(tmp_path: Path) -> None:
         times = [event.at for event in events(vault)]
         assert times == sorted(times, reverse=True)
         assert deliveries(vault) == []
+        rules = {rule.id: rule.name for rule in read_rules(vault)}
+        assert all(rules[copy.record.rule_id] == copy.record.rule_name for copy in vault.newest(250))
+        assert read_lists(vault).black and read_lists(vault).user_black
     finally:
         vault.close()
 

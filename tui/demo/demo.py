@@ -23,6 +23,7 @@ from store.sizes import MIB
 from store.vault import Vault
 from tui.cells import now_ms
 from tui.demo.compose import compose
+from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
 
@@ -87,6 +88,7 @@ def fill_demo(
     settings = Settings(
         max_size=size, notify_below=size // 20 // MIB * MIB, relay=relay, administrator="postmaster@example.org"
     )
+    write_policy(vault, OPERATOR)
     write_settings(vault, settings, operator=OPERATOR)
     if relay:
         _deliver_some(vault)
@@ -174,7 +176,7 @@ def _past(vault: Vault, now: int) -> None:
 def _remove_some(vault: Vault, now: int) -> None:
     """Save a few copies for the police, as it were, and delete a few."""
     ids = vault.ids()
-    at = len(ids) * 9 // 10
+    at = len(ids) * 7 // 10
     saved, deleted = ids[at : at + 4], ids[at + 20 : at + 20 + 2 * _REMOVED : 2]
     record_event(vault, "save", operator=OPERATOR, copies=saved, detail="to /srv/evidence", at=now - 2 * DAY)
     vault.delete(deleted, operator=_NIGHT_OPERATOR)
