@@ -143,6 +143,12 @@ class Vault(Reader):
         except MailholdError:
             pass  # The copies are gone all the same; what is wrong with the notice shows at its next look.
 
+    def newest_tombstone(self) -> int:
+        """The newest tombstone's id, 0 where nothing was deleted yet."""
+        sql = "SELECT COALESCE(MAX(id), 0) FROM tombstone"
+        with self.reading():
+            return int(run(self.db, sql).fetchone()[0])
+
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
         """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""
         table = self.models.Tombstone

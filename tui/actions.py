@@ -256,6 +256,8 @@ def _look(
         context.notice(NOTHING, severity="warning")
         return
 
+    typed = context.shell.typed
+
     def work(progress: Progress, cancelled: Cancelled) -> Looked:
         looked = Looked(chosen.ids())
         looked.outside = chosen.outside(looked.ids)
@@ -269,6 +271,8 @@ def _look(
         elif not looked.ids:
             context.notice(NOTHING, severity="warning")
         else:
+            if context.shell.typed != typed:
+                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
             ask(looked)
 
     if chosen.count > _MANY:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from store.settings import Settings
+from store.errors import MailholdError
+from store.settings import Settings, read_settings
 from tui import keymap as keys
 from tui.background import Background
 from tui.cells import local_zone, now_ms
@@ -18,7 +19,7 @@ from tui.context import ConsoleContext, Neighbour
 from tui.follow import Facts, Follower
 from tui.palette import ActionProvider
 from tui.screens.main import MainScreen
-from tui.tasks import Task, TaskRunner, explain
+from tui.tasks import Task, TaskRunner, explain, run_in_thread
 from tui.theme import DARK, SIXTEEN, THEMES
 from tui.type_ahead import TypeAheadApp
 
@@ -93,7 +94,7 @@ class MailholdApp(TypeAheadApp):
             operator=operator,
             clock=clock,
             tz=tz or local_zone(),
-            settings=Settings(),
+            settings=_settings(vault),
             host=socket.getfqdn() if host is None else host,
         )
         self.tasks = TaskRunner(self._tasks_changed, lambda error: self.show_notice(explain(error), severity="error"))
@@ -120,9 +121,13 @@ class MailholdApp(TypeAheadApp):
         if self._key_problem:
             self.show_notice(self._key_problem, severity="warning")
 
-    def on_unmount(self) -> None:
-        self.tasks.shut_down()
+    async def on_unmount(self) -> None:
         self._threads.stop()
+        await run_in_thread(self._wind_up, name="console end")
+
+    def _wind_up(self) -> None:
+        """Let what runs reach a safe place. It may take seconds, so it is no work for the event loop."""
+        self.tasks.shut_down()
         if self._worker is not None:
             self._worker.stop()
         self.catalogue.close()
@@ -210,6 +215,9 @@ class MailholdApp(TypeAheadApp):
         """True while the store was looked at and no thread works for the console; tests wait for it."""
         return self._followed and not self._threads.busy() and not self.tasks.running
 
+    def changing(self) -> bool:
+        return self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
+
     def _fatal_error(self) -> None:
         """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""
         if "debug" in self.features:
@@ -220,3 +228,11 @@ class MailholdApp(TypeAheadApp):
                 f"The console had to stop because of a defect in it ({name}). Nothing in Backup was changed by that; "
                 "work that was running stopped at a safe place. Start the console again."
             )
+
+
+def _settings(vault: Vault) -> Settings:
+    """The settings at the start. Where they do not verify or cannot be read, the first poll says so."""
+    try:
+        return read_settings(vault)
+    except MailholdError:
+        return Settings()

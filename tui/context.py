@@ -58,6 +58,13 @@ class Shell(Protocol):
     def unmark(self, ids: Collection[int]) -> None:
         """Take the marks off copies that an action is done with."""
 
+    @property
+    def typed(self) -> int:
+        """How many keys had an effect so far."""
+
+    def drop_typing(self) -> None:
+        """Give no key an effect until there was a pause: a window comes in the midst of typing."""
+
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
         """Open a window; `answered` gets what it is dismissed with."""
 

@@ -63,8 +63,7 @@ class Follower:
         if not changed and seen == self._seen:
             return None
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
-        # The first time it is only asked where the tombstones end: nothing can be marked yet.
-        tombstone, gone = vault.tombstones_since(self._tombstone or 0)
+        tombstone, gone = self._tombstones()
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
         self._read_settings()
         self._read_releases()
@@ -79,7 +78,7 @@ class Follower:
             live=live,
             released=self._released,
             settings=self._settings,
-            gone=[] if self._tombstone is None else gone,
+            gone=gone,
             copies_changed=copies_changed,
             loaded=progress[0],
             total=progress[1],
@@ -88,6 +87,12 @@ class Follower:
         )
         self._seen, self._tombstone = seen, tombstone
         return facts
+
+    def _tombstones(self) -> tuple[int, list[int]]:
+        """The newest tombstone, and what was deleted since the poll before. At the first poll nothing can be marked."""
+        if self._tombstone is None:
+            return self._vault.newest_tombstone(), []
+        return self._vault.tombstones_since(self._tombstone)
 
     def _read_settings(self) -> None:
         try:

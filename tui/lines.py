@@ -72,6 +72,15 @@ def _wrap_cells(text: str, width: int) -> Iterator[str]:
     yield text[start:]
 
 
+def hang(text: str, width: int, indent: int) -> list[str]:
+    """As `wrap`, but what follows the first piece begins at column `indent`, where that leaves half of the width."""
+    pieces = wrap(text, width)
+    if len(pieces) == 1 or not 0 < indent <= width // 2:
+        return pieces
+    following = text[len(pieces[0]) :].lstrip(" ")
+    return [pieces[0], *(" " * indent + piece for piece in wrap(following, width - indent))]
+
+
 def wrap_spans(spans: list[Span], width: int) -> list[Line]:
     """A line of safe spans of several kinds, wrapped as one text."""
     if len(spans) == 1:
@@ -101,16 +110,18 @@ def block(text: str, width: int, kind: str = "text") -> list[Line]:
     return [(Span(piece, kind),) for line in safe(text, multiline=True).split("\n") for piece in wrap(line, width)]
 
 
-def field(label: str, values: Iterable[tuple[str, str]], width: int, label_width: int) -> list[Line]:
+def field(
+    label: str, values: Iterable[tuple[str, str]], width: int, label_width: int, *, indent: int = 0
+) -> list[Line]:
     """A label, wrapped in its column, beside values (message text, kind), each of which begins a line of its own.
 
-    No value at all shows a dash.
+    What a value has beyond its first line is indented by so many cells more. No value at all shows a dash.
     """
     gap = 2
     room = max(8, width - label_width - gap)
     right: list[Span] = []
     for text, kind in values:
-        right += [Span(piece, kind) for piece in wrap(safe(text), room)]
+        right += [Span(piece, kind) for piece in hang(safe(text), room, indent)]
     left = wrap(label, label_width)
     lines: list[Line] = []
     for row in range(max(len(left), len(right), 1)):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SCAN_RESULTS = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING)
 #: Columns for labels where there is room for the longest, and where there is not.
 _WIDE_LABELS, _NARROW_LABELS = 34, 21
+#: The column of the engines' names under Scan Results.
+_ENGINE_NAMES = 18
 _NO_STATUS = frozenset({Status.CLEAN, Status.NOT_SCANNED})
 _DOMAIN = re.compile(r"@([^\s<>,;:\"'()\[\]@]{1,255})")
 
@@ -56,8 +58,8 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     labels = _WIDE_LABELS if width >= 90 else _NARROW_LABELS
     lines: list[Line] = []
 
-    def add(label: str, *values: tuple[str, str]) -> None:
-        lines.extend(field(label, [one for one in values if one[0]], width, labels))
+    def add(label: str, *values: tuple[str, str], indent: int = 0) -> None:
+        lines.extend(field(label, [one for one in values if one[0]], width, labels, indent=indent))
 
     add("Subject", (record.subject, "strong"))
     rule = f"{record.rule_id}" + (f"  {record.rule_name}" if record.rule_name else "")
@@ -66,7 +68,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     add("To", *_addresses(record.to))
     add("Cc", *_addresses(record.cc))
     add("Bcc", *_addresses(_bcc(copy)))
-    add("Scan Results", *_scan_results(record.verdicts))
+    add("Scan Results", *_scan_results(record.verdicts), indent=_ENGINE_NAMES + 1)
     add("Backup Reason", *_reason(record.reason))
     add("Blacklisted by user", *(_names(record.blacklisted_by)))
     add("Whitelisted by user", *(_names(record.whitelisted_by)))
@@ -109,7 +111,7 @@ def _scan_results(verdicts: Sequence[Verdict]) -> Values:
     for engine in (*SCAN_RESULTS, *dict.fromkeys(extra)):
         of_engine = [one for one in verdicts if one.engine is engine]
         for verdict in of_engine or [Verdict(engine, Status.NOT_SCANNED)]:
-            values.append((f"{engine.label:<18} {_verdict(verdict)}", status_kind(verdict.status)))
+            values.append((f"{engine.label:<{_ENGINE_NAMES}} {_verdict(verdict)}", status_kind(verdict.status)))
     return values
 
 

@@ -1,12 +1,14 @@
 """Keys that come faster than the console follows: each waits until the one before it has had its effect.
 
 Textual hands every key at once to the widget that has the focus then. On a slow line several keys come in one piece,
-and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it.
+and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it; and a
+window that comes only after some work would get keys that were never meant for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
@@ -16,6 +18,10 @@ from textual.message_pump import MessagePump
 
 #: A widget that does not come to answer in this time (s) holds no key back.
 _PATIENCE = 1.0
+#: How often it is looked whether what a key opened is there (s).
+_LOOK = 0.01
+#: Typing that was meant for something else is over once no key came for this time (s).
+_QUIET = 0.6
 
 
 class TypeAheadApp(App[None]):
@@ -25,16 +31,36 @@ class TypeAheadApp(App[None]):
         super().__init__(*args, **kwargs)
         self._waiting: deque[events.Key] = deque()
         self._following: asyncio.Task[None] | None = None
+        self._deaf_since: float | None = None
+        #: How many keys had an effect so far.
+        self.typed = 0
+
+    def changing(self) -> bool:
+        """True while what a key asked for (a window, a view) is not there yet: keys behind it are meant for that."""
+        return False
+
+    def drop_typing(self) -> None:
+        """Give no key an effect until there was a pause: a window came in the midst of typing."""
+        self._deaf_since = time.monotonic()
+        self._waiting.clear()
 
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
+        elif self._deaf():
+            self._deaf_since = time.monotonic()
         elif self._following is not None:
             self._waiting.append(event)
         else:
             reached = self._reached()
+            self.typed += 1
             await super().on_event(event)
             self._following = asyncio.create_task(self._follow(reached))
+
+    def _deaf(self) -> bool:
+        if self._deaf_since is not None and time.monotonic() - self._deaf_since > _QUIET:
+            self._deaf_since = None
+        return self._deaf_since is not None
 
     def _reached(self) -> list[MessagePump]:
         """Whom a key reaches: the widget that has the focus, and its ancestors, to whom its messages bubble."""
@@ -47,12 +73,23 @@ class TypeAheadApp(App[None]):
             while True:
                 for pump in reached:
                     await self._dealt_with(pump)
+                if self.changing():
+                    await self._there()
                 if not self._waiting:
                     return
                 reached = self._reached()
+                self.typed += 1
                 await super().on_event(self._waiting.popleft())
         finally:
             self._following = None
+
+    async def _there(self) -> None:
+        """Wait until what a key opened has come and has the focus, or for as long as patience lasts."""
+        end = time.monotonic() + _PATIENCE
+        while self.changing() and time.monotonic() < end:
+            await asyncio.sleep(_LOOK)
+        await self._dealt_with(self.screen)
+        await self._dealt_with(self)
 
     @staticmethod
     async def _dealt_with(pump: MessagePump) -> None:

@@ -36,11 +36,13 @@ class Terminal:
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
         self.pid, self._fd = pty.fork()
+        size = struct.pack("HHHH", lines, columns, 0, 0)
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+            for name in ("COLUMNS", "LINES"):
+                os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", MAILHOLD_KEYS="/nowhere")
             os.execv(sys.executable, [sys.executable, "-c", _RUN, str(store), str(key_file)])
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        os.kill(self.pid, signal.SIGWINCH)
 
     def read(self, quiet: float = 0.4) -> bytes:
         """What comes until nothing comes for `quiet` seconds."""

@@ -21,6 +21,7 @@ from store.vault import Vault
 from tests.tui.console import TZ, lines, poll, settle, the_list
 from tests.tui.fakes import NOW, sample
 from tui.app import MailholdApp
+from tui.dialogs.delete import DeleteDialog
 from tui.dialogs.deliver import DeliverDialog
 from tui.dialogs.report import ReportDialog
 from tui.theme import DARK
@@ -238,6 +239,68 @@ async def choose_while_running(pilot: Pilot[Any], reached: threading.Event, *key
         if reached.is_set():
             return
     raise AssertionError("the work did not begin")
+
+
+async def test_a_window_that_comes_in_the_midst_of_typing_is_not_answered_by_it(
+    vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(vault, 12)
+    looking, gate = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        looking.set()
+        gate.wait(10)
+
+    monkeypatch.setattr("tui.actions._MANY", 0)
+    monkeypatch.setattr("tui.actions._look_live", slow)
+    app = console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot, 12)
+        await choose_while_running(pilot, looking, "asterisk", "d")
+        await pilot.press("slash", "a")
+        gate.set()
+        for _ in range(400):
+            if isinstance(app.screen, DeleteDialog):
+                break
+            await pilot.pause(0.01)
+        await pilot.press("e", "e")  # the letter of its button Delete
+        assert isinstance(app.screen, DeleteDialog)
+        assert not app.tasks.running and vault.usage().messages == 12
+        await pilot.pause(0.7)
+        await choose(pilot, "e")
+        assert vault.usage().messages == 0
+
+
+async def test_the_footer_promises_no_key_under_a_window(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    fill(vault, 3)
+    app = console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot, 3)
+        assert "View" in lines(app)[-1]
+        await choose(pilot, "f")
+        assert not app.main.footer.render().plain
+        await choose(pilot, "escape")
+        assert "View" in lines(app)[-1]
+
+
+async def test_leaving_keeps_the_event_loop_free_while_the_worker_ends(
+    vault: Vault, console: Callable[[], MailholdApp]
+) -> None:
+    stopped_in: list[str] = []
+
+    class Worker:
+        def stop(self) -> None:
+            stopped_in.append(threading.current_thread().name)
+
+    app = console()
+    async with app.run_test(size=(120, 30)):
+        app._worker = Worker()
+    assert stopped_in == ["console end"]
+
+
+async def test_the_settings_hold_before_the_first_poll(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    write_settings(vault, Settings(relay=RELAY))
+    assert console().context.settings.relay == RELAY
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+q"])

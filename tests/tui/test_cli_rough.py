@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from store.audit import events
 from store.opening import Unlock, open_store
 from store.settings import read_settings, write_settings
 from tui.cli import main
+from tui.commands.common import is_terminal
 
 MESSAGE = "From: a@x.example\r\nTo: b@y.example\r\nSubject: ¡Última!\r\n\r\nhello\r\n".encode()
 #: A file's name that is no UTF-8, as Python sees it.
@@ -73,6 +75,16 @@ def test_the_console_says_that_it_needs_a_terminal_where_standard_input_is_close
     done = shell(f"mailhold {words} <&-")
     assert done.returncode == 2
     assert "terminal" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_the_console_needs_all_three_streams_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It draws on standard error: with that in a file it would be there, and unseen."""
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, SimpleNamespace(isatty=lambda: True))
+    assert is_terminal()
+    monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda: False))
+    assert not is_terminal()
 
 
 def test_a_full_disk_behind_standard_output_says_that_what_was_done_is_kept(shell: Shell) -> None:

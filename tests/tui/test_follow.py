@@ -29,11 +29,14 @@ def test_released_and_waiting_copies_are_seen_as_they_change(any_vault: Vault, i
     assert len(set(map(str, tokens))) == 3
 
 
-def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int]) -> None:
+def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    any_vault.delete(any_vault.put_many([(b"x", sample(1), NOW)]))
+    decoded, since = [], any_vault.tombstones_since
+    monkeypatch.setattr(any_vault, "tombstones_since", lambda id: decoded.append(id) or since(id))  # type: ignore[func-returns-value]
     catalogue = FakeCatalogue(copies(3))
     follower = Follower(any_vault, catalogue)  # type: ignore[arg-type]
     first = follower.poll()
-    assert first is not None and first.copies_changed and first.gone == []
+    assert first is not None and first.copies_changed and first.gone == [] and not decoded
     assert follower.poll() is None
     any_vault.delete(ids[:1])
     second = follower.poll()

@@ -15,7 +15,7 @@ from store.message_parsed import ParsedAttachment, ParsedMessage
 from store.records import Attachment, Copy, CopyRecord
 from store.verdicts import Engine, Status, Verdict
 from tests.tui.view_harness import NOW, ZONE
-from tui.lines import KINDS, Span, field, wrap, wrap_spans
+from tui.lines import KINDS, Span, field, hang, wrap, wrap_spans
 from tui.message_lines import copy_lines, domain_warnings, header_lines, text_lines
 from tui.message_parts import SourceLines, attachment_lines, link_lines
 from tui.safe import safe
@@ -324,3 +324,21 @@ def test_wrapping_spans_keeps_each_characters_kind(written, width):
 def test_a_field_without_value_shows_a_dash_and_a_long_label_wraps():
     lines = plain(field("Anti-Virus databases release date", [], 60, 21))
     assert lines == ["Anti-Virus databases   —", "release date           "]
+
+
+def test_what_a_scan_result_has_beyond_its_line_stays_in_the_column_of_the_status():
+    detail = "26.6 of 15.0: BAYES_SPAM, R_DKIM_REJECT, DMARC_POLICY_REJECT, URIBL_BLACK"
+    verdict = Verdict(Engine.ANTI_SPAM, Status.SPAM, detail)
+    record = CopyRecord(verdicts=(verdict,), reason=verdict)
+    lines = plain(copy_lines(Copy(1, NOW, 4096, record), ZONE, 75))
+    first = next(index for index, line in enumerate(lines) if line.startswith("Scan Results"))
+    column = lines[first].rindex("Spam  ")
+    assert lines[first + 1][:column].isspace() and lines[first + 1][column] != " "
+    assert " ".join(" ".join(lines[first : first + 3]).split()).count(detail) == 1
+
+
+@given(st.text(max_size=120), st.integers(1, 40), st.integers(0, 30))
+def test_hanging_keeps_all_but_blanks_and_the_width(text, width, indent):
+    pieces = hang(safe(text), width, indent)
+    assert "".join("".join(pieces).split()) == "".join(safe(text).split())
+    assert all(cell_len(piece) <= max(width, 2) for piece in pieces)

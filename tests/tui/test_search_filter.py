@@ -230,3 +230,12 @@ async def test_rule_and_period_are_chosen_by_the_keyboard_alone() -> None:
     pick_period = ["tab", "enter", "down", "enter"]
     found = await answer(window(), None, *to_rule, *pick_rule, *pick_period, "alt+o")
     assert found == MessageFilter(rule_ids=(3,), period=Period.HOUR)
+
+
+async def test_a_letter_in_a_list_presses_no_button() -> None:
+    app = window("from:kept")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        app.dialog.query_one("#period").focus()
+        await pilot.press("c", "l", "o")
+        assert app.answer is NOTHING

@@ -40,3 +40,17 @@ def test_a_filter_and_then_the_list(terminal: Terminal) -> None:
     terminal.press(b"/e\r  ")
     terminal.wait_for("2 marked")
     assert "/ e" in terminal.text()
+
+
+def test_what_is_typed_behind_a_key_that_opens_a_copy_is_meant_for_the_copy(terminal: Terminal) -> None:
+    terminal.press(b"\rn")
+    terminal.wait_for("To messages list")
+    terminal.press(b"\x1b")
+    terminal.wait_for("Placed")
+    terminal.press(b"y")
+    terminal.wait_for("Copy id         2")
+
+
+def test_what_is_typed_behind_a_key_that_opens_a_window_is_meant_for_the_window(terminal: Terminal) -> None:
+    terminal.press(b"fodd\r")
+    terminal.wait_for("from:odd")

@@ -131,6 +131,11 @@ class ViewApp(ThemedApp):
     def ask(self, dialog: ModalScreen[Any], answered: Callable[[Any], None]) -> None:
         self.push_screen(dialog, answered)
 
+    typed = 0
+
+    def drop_typing(self) -> None:
+        self.asked.append(("drop typing",))
+
     def cannot(self, action: str) -> str | None:
         return None
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from store.errors import UsageError
-from tui.commands.common import open_vault, operator_name
+from tui.commands.common import is_terminal, open_vault, operator_name
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the console; returns the app's return code."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_terminal():
         raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
     vault = open_vault(args)
     try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from store.errors import UsageError
+from tui.commands.common import is_terminal
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Compose the store and open the console on it."""
     if not 1 <= args.messages <= 1_000_000:
         raise UsageError("--messages takes a number from 1 to 1,000,000.")
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_terminal():
         raise UsageError("The demo opens the console, which needs a terminal.")
     from tui.demo.demo import run_demo
 

@@ -2,7 +2,7 @@
 
 A dialog is a `ModalScreen` that returns one value and never touches the store. Esc answers `None` (or what `cancelled`
 says), Enter in a field accepts, Tab and the arrows walk the controls, and a button's underlined letter presses it:
-alone while no field has focus, with Alt anywhere.
+alone while no field or list has focus, with Alt anywhere.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         key = event.key
         if key.startswith("alt+"):
             letter = key.removeprefix("alt+")
-        elif isinstance(self.focused, Input | OptionList):
+        elif isinstance(self.focused, Input | OptionList | Select):
             return
         else:
             letter = key

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.screen import Screen
-from textual.widget import Widget
+from textual.widget import AwaitMount, Widget
 
 from tui import actions
 from tui.context import ConsoleContext, Neighbour
@@ -80,6 +80,8 @@ class MainScreen(Screen[None]):
         self.place = "backup"
         self._pages: dict[str, Widget] = {}
         self._copy: Widget | None = None
+        #: The page that is being made and gets the focus once it is there.
+        self.opening: Widget | None = None
         self._tree_wanted: bool | None = None
 
     def compose(self) -> ComposeResult:
@@ -116,6 +118,12 @@ class MainScreen(Screen[None]):
         tree = self.console_tree
         wanted = self.app.size.width >= WIDE if self._tree_wanted is None else self._tree_wanted
         tree.display = wanted or tree.has_focus
+
+    def on_screen_suspend(self) -> None:
+        self.footer.covered = True
+
+    def on_screen_resume(self) -> None:
+        self.footer.covered = False
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_keys()
@@ -173,8 +181,8 @@ class MainScreen(Screen[None]):
             self._drop_copy()
         known = place in self._pages
         if not known:
-            self._pages[place] = page = make_page(place, self.context)
-            self.pages_box.mount(page)
+            self._pages[place] = make_page(place, self.context)
+            mounted = self.pages_box.mount(self._pages[place])
         self.place = place
         self._show_page()
         refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
@@ -183,7 +191,22 @@ class MainScreen(Screen[None]):
         if focus and known:
             self.focus_workspace()  # At once: what was typed ahead is meant for this page.
         elif focus:
-            self.call_after_refresh(self.focus_workspace)
+            self._enter(self.page, mounted)
+
+    def _enter(self, page: Widget, mounted: AwaitMount) -> None:
+        """Give a new page the focus once it has something that takes it."""
+        self.opening = page
+
+        async def enter() -> None:
+            try:
+                await mounted
+                if page is self.page:
+                    self.focus_workspace()
+            finally:
+                if self.opening is page:
+                    self.opening = None
+
+        self.run_worker(enter(), group="enter")
 
     def _show_page(self) -> None:
         for page in self._pages.values():
@@ -203,9 +226,9 @@ class MainScreen(Screen[None]):
         if self._copy is not None:
             self._copy.remove()
         self._copy = view = MessageView(self.context, copy_id, neighbour)
-        self.pages_box.mount(view)
+        mounted = self.pages_box.mount(view)
         self._show_page()
-        self.call_after_refresh(self.focus_workspace)
+        self._enter(view, mounted)
 
     def close_copy(self) -> None:
         """Back from the copy to what was shown before."""

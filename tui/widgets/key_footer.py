@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.keymap import Key, Keymap, Scope, by_id, keys_of
@@ -31,6 +32,9 @@ class KeyFooter(Widget):
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-footer--key", "key-footer--off"}
+
+    #: True while a window lies over the screen: none of its keys does anything then, so none is shown.
+    covered: reactive[bool] = reactive(False)
 
     class Pressed(Message):
         """A key in the footer was clicked."""
@@ -70,6 +74,8 @@ class KeyFooter(Widget):
         off_style = self.get_visual_style("key-footer--off", partial=True)
         parts: list[Content] = []
         self._spans, x = [], 0
+        if self.covered:
+            return Content("")
         for key in self._fitting():
             text = self._text(key)
             self._spans.append((x, x + len(text), key))

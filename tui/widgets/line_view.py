@@ -78,7 +78,7 @@ class LineView(ScrollView, can_focus=True):
             self._want()
 
     def _want(self) -> None:
-        width = self.content_size.width - (0 if self.show_vertical_scrollbar else 1)
+        width = self.content_size.width - 1  # The scroll bar's column, whether it is there yet or not.
         if self._builder is None or width <= 0 or width == self._built_for:
             return
         self._built_for = width
