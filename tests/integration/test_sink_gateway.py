@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -113,3 +116,53 @@ def test_the_content_filter_keeps_and_sends_on(listening: Listening) -> None:
     assert copy.record.action is Action.DELETE_MESSAGE
     assert copy.record.reason is not None
     assert copy.record.reason.status is Status.INFECTED
+
+
+MESSAGES, KILLS = 200, 5
+FILTERED = """\
+127.0.0.1:{hop} inet n - n - - smtpd
+  -o content_filter=
+backupfilter unix - - n - 8 smtp
+  -o smtp_send_xforward_command=yes -o disable_mime_output_conversion=yes -o smtp_line_length_limit=0
+"""
+
+
+def test_a_filter_that_is_killed_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the filter had said 250 for is behind it; what it had not, Postfix sends again."""
+    if reason := why_no_postfix():
+        pytest.skip(reason)
+    hop, port = free_port(), free_port()
+    gateway = GatewayProcess(
+        f'[[sink]]\nlisten = "127.0.0.1:{port}"\nprotocol = "smtp"\nnext_hop = "smtp://127.0.0.1:{hop}"\n'
+    )
+    postfix = Postfix(
+        settings={"content_filter": f"backupfilter:[127.0.0.1]:{port}", "minimal_backoff_time": "1s"},
+        services=FILTERED.format(hop=hop),
+    )
+    try:
+        gateway.start()
+        killed = 0
+        with smtplib.SMTP("127.0.0.1", postfix.port, timeout=60) as client:
+            for number in range(MESSAGES):
+                client.sendmail("s@gw.test", [f"a@{DOMAIN}"], composed(f"number-{number}-"))
+                if number % (MESSAGES // KILLS) == MESSAGES // KILLS - 1:
+                    gateway.kill()
+                    killed += 1
+                    gateway.start()
+                    postfix._postfix("flush")
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            postfix._postfix("flush")
+            try:
+                postfix.wait_until_empty(2)
+                break
+            except AssertionError:
+                continue
+        counts = Counter(re.findall(rb"Subject: number-(\d+)-", b"\n".join(postfix.received())))
+        with capsys.disabled():
+            twice = sum(count - 1 for count in counts.values())
+            print(f"\ncontent filter killed {killed} times: {len(counts)} of {MESSAGES} arrived, {twice} once more")
+        assert len(counts) == MESSAGES
+    finally:
+        gateway.close()
+        postfix.stop()
