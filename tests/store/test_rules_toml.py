@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -170,3 +173,14 @@ def test_what_is_wrong_in_lists_is_named_with_its_line(text: str, line: int, say
         parse_lists(text, "l.toml")
     assert str(error.value).startswith(f"l.toml, line {line}: "), str(error.value)
     assert says in str(error.value)
+
+
+def test_the_rule_in_the_readme_is_one() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    block = re.search(r"^    \[\[rule\]\]\n(?:    .*\n)+", text, re.MULTILINE)
+    assert block is not None
+    (rule,) = parse_rules(textwrap.dedent(block[0]))
+    assert rule.name == "Partners"
+    assert rule.every_recipient
+    assert rule.action_for(Engine.ANTI_VIRUS, Status.INFECTED) is Action.DISINFECT
+    assert rule.content.max_size == 20 << 20
