@@ -6,6 +6,7 @@ Errors of the driver become `StoreUnavailable`, with what to do; a location neve
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import struct
 import sys
@@ -23,6 +24,8 @@ from store.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedE
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
+#: What the index of a write-ahead log takes at least.
+_INDEX_BYTES = 64 * 1024
 
 
 _opened_lock = threading.Lock()
@@ -172,6 +175,14 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
+def _has_no_room(location: str) -> bool:
+    """Whether the disk of a SQLite store has no room for a log's index: SQLite calls that an I/O error."""
+    try:
+        return not is_url(location) and shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
+    except OSError:
+        return False
+
+
 @contextmanager
 def sound(what: str) -> Iterator[None]:
     """Turn what a row of absurd values provokes (text where a number belongs) into `TamperedError` naming `what`."""
@@ -208,7 +219,7 @@ def translated(location: str) -> Iterator[None]:
             raise StoreFormat(
                 f"{where} is not a Mailhold store, or it is damaged ({text}): name another one."
             ) from None
-        if _is_full(error):
+        if _is_full(error) or ("disk i/o error" in text.lower() and _has_no_room(location)):
             raise DiskFull(
                 f"The store {where} is not available (its disk is full): free space, or delete copies."
             ) from None

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from peewee import Database, SqliteDatabase
 
+from store.ballast import Ballast
 from store.clock import now_ms
-from store.database import as_bytes, connect, is_url, shown_location, sound, translated
+from store.database import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
 from store.epochs import gateway_statement
 from store.errors import (
     LastSlot,
@@ -176,6 +177,15 @@ def open_store(location: str, unlock: Unlock) -> Vault:
     """Open the store at `location`. Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable."""
     look_at(location)
     secret = unlock.secret()
+    try:
+        return _open(location, unlock.kind, secret)
+    except DiskFull:
+        if is_url(location) or not Ballast(Path(location).absolute()).cut():
+            raise
+        return _open(location, unlock.kind, secret)
+
+
+def _open(location: str, kind: str, secret: bytes) -> Vault:
     db = connect(location)
     try:
         with translated(location):
@@ -183,7 +193,7 @@ def open_store(location: str, unlock: Unlock) -> Vault:
             with sound("the store's row"):
                 store = store_row(db, models, location)
                 store_id = as_bytes(store.store_id)
-            keys = derive_keys(_unlock(models, unlock.kind, secret, store_id), store_id)
+            keys = derive_keys(_unlock(models, kind, secret, store_id), store_id)
             with sound("the store's row"):
                 _verify_store(store, keys)
     except BaseException:

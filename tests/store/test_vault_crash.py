@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -15,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from store.ballast import Ballast
 from store.check import check
 from store.errors import StoreError, StoreUnavailable
-from store.opening import Unlock, create_store
+from store.opening import Unlock, create_store, open_store
 from store.records import CopyRecord
 from store.vault import Vault
 from tests.conftest import PASSPHRASE
@@ -205,6 +207,60 @@ def test_a_full_disk(small_disk: Path, record: CopyRecord, monkeypatch: pytest.M
     assert check(vault).broken == []
     vault.close()
     filler.close()
+
+
+@pytest.mark.integration
+def test_a_store_on_a_full_disk_opens_and_copies_can_be_deleted(
+    small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed store has no write-ahead log and no index of it: opening it takes room."""
+    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
+    path = str(small_disk / "mail.store")
+    vault, _recovery = create_store(path, passphrase=PASSPHRASE)
+    ballast = small_disk / "mail.store.ballast"
+    source = random.Random(4)
+    ids = vault.put_many((source.randbytes(50_000), record, None) for _ in range(200))
+    vault.put(b"x", record)
+    vault.close()
+    assert ballast.stat().st_size == 2 * 1024 * 1024
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    for _ in range(2):
+        again = open_store(path, Unlock.passphrase(PASSPHRASE))
+        assert len(again.ids()) == 201 and check(again).broken == []
+        again.close()
+    assert 1024 * 1024 < ballast.stat().st_size < 2 * 1024 * 1024
+    again = open_store(path, Unlock.passphrase(PASSPHRASE))
+    assert again.delete(ids).deleted == ids
+    again.close()
+    assert ballast.stat().st_size == 2 * 1024 * 1024
+    ballast.unlink()
+    with (small_disk / "filler").open("ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        open_store(path, Unlock.passphrase(PASSPHRASE))
+
+
+def test_a_ballast_that_was_cut_is_made_whole_and_nothing_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 1 << 20)
+    ballast = Ballast(tmp_path / "s")
+    assert not ballast.cut()
+    ballast.load()
+    assert ballast.cut() and ballast.path.stat().st_size < 1 << 20
+    ballast.load()
+    assert ballast.path.stat().st_size == 1 << 20
+    while ballast.cut():
+        pass
+    assert not ballast.path.exists()
+    (tmp_path / "precious").write_bytes(b"x" * 1_000_000)
+    ballast.path.symlink_to(tmp_path / "precious")
+    assert not ballast.cut()
+    ballast.load()
+    assert (tmp_path / "precious").stat().st_size == 1_000_000
 
 
 def test_the_ballast_lies_beside_the_store(vault: Vault, record: CopyRecord) -> None:
