@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.clock import now_ms
 from store.database import as_bytes, sound
+from store.delivery.outcome import State
 from store.epochs import gateway_statement
 from store.errors import TamperedError, UnlockError
 from store.keys import LOCAL_ID, hybrid_public
@@ -93,3 +95,28 @@ def beat(vault: Vault, *, alive: bool = True) -> None:
     table = vault.models.Gateway
     with vault.write():
         table.update(alive_at=now_ms() if alive else 0).where(table.id == gateway.gateway_id).execute()
+
+
+def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
+    """Wait until gateways that are alive made their first attempt at what they are to send. Blocking.
+
+    Returns what keeps something back, "" where nothing does.
+    """
+    table = vault.models.Delivery
+    theirs = table.finished_at.is_null() & (table.gateway_id != LOCAL_ID)
+    until = time.monotonic() + seconds
+    while True:
+        with vault.reading():
+            rows = list(table.select(table.gateway_id, table.state, table.attempts).where(theirs).tuples())
+        waiting = {gateway_id for gateway_id, state, attempts in rows if not attempts or state == State.SENDING}
+        gone = sorted(gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id))
+        if gone:
+            return (
+                f"Gateway {gone[0]}, which is to send it, is not running: start it, or have it sent from here with "
+                "`mailhold queue retry ID` and `mailhold queue send`."
+            )
+        if not waiting:
+            return ""
+        if time.monotonic() > until:
+            return f"Gateway {min(waiting)} has not sent it yet: `mailhold queue` shows when it has."
+        time.sleep(0.2)

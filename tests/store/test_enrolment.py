@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from store.enrolment import check_enrolment, enroll, open_with_credentials
 from store.errors import KeyFileError, StoreError, TamperedError, UnlockError, UsageError
 from store.free_space import Told
 from store.free_space import claim as claim_notice
-from store.gateways import beat, delivery_target, gateways
+from store.gateways import beat, delivery_target, gateways, wait_for_gateways
 from store.records import CopyRecord
 from store.settings import Settings, read_settings, write_settings
 from store.vault import Vault
@@ -129,9 +130,12 @@ async def test_releases_go_to_the_living_gateway_and_are_sent_by_it(
         [queued] = release(any_vault, [first], original=False, additional=["new@corp.example"]).queued
         await DeliveryWorker(any_vault, owner="console").run_until_idle(10)
         assert delivery_of(any_vault, queued).state == "queued"
+        assert "not sent it yet" in await asyncio.to_thread(wait_for_gateways, any_vault, 0)
+        waiting = asyncio.create_task(asyncio.to_thread(wait_for_gateways, any_vault))
         await DeliveryWorker(gateway, owner="gateway").run_until_idle(20)
         assert delivery_of(any_vault, queued).state == "sent"
         assert "250" in delivery_of(any_vault, queued).recipients[0].reply
+        assert await waiting == ""
         [taken] = server.taken
         assert taken.content.rstrip().endswith(b"first")
         assert check(any_vault).broken == []
@@ -145,7 +149,9 @@ def test_a_release_for_a_gateway_that_died_is_sent_by_who_retries_it(
     beat(gateway)
     [queued] = release(any_vault, [first], original=True, operator="olga").queued
     beat(gateway, alive=False)
+    assert "queue retry" in wait_for_gateways(any_vault)
     retry(any_vault, queued, "olga")
+    assert wait_for_gateways(any_vault) == ""
     with gateway.write():
         assert claim(gateway, 2, "gateway", 10, now_ms() + 9, 1000) == []
     with any_vault.write():

@@ -77,10 +77,12 @@ def send_queue(vault: Vault) -> str:
 
     from store.delivery.queue import queue_length
     from store.delivery.worker import DeliveryWorker
+    from store.gateways import wait_for_gateways
 
     worker = DeliveryWorker(vault, owner="command")
     asyncio.run(worker.run_until_idle())
-    return worker.problem if queue_length(vault) else ""
+    problem = wait_for_gateways(vault)
+    return worker.problem or problem if queue_length(vault) else ""
 
 
 def queue_json(vault: Vault) -> list[dict[str, Any]]:
