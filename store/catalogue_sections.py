@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import Literal
@@ -51,8 +51,11 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
     yield _to_ipc(rows, compression)
 
 
-def frame_of(layout: Sequence[str], parts: Iterable[bytes]) -> Frame:
-    """From what `layout_of` and `sections` answered. Raises ValueError where they do not fit together."""
+def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
+    """From what `layout_of` and `sections` answered. Raises ValueError where they do not fit together.
+
+    The text columns `left_out` are not among them: they are empty, and their codes mean nothing.
+    """
     texts = {name: _no_words(name) for name in TEXTS}
     frames: dict[str, pl.DataFrame] = {}
     try:
@@ -62,7 +65,7 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes]) -> Frame:
             else:
                 frames[name] = read
         rules, rows = frames["rules"], frames["rows"]
-        fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items())
+        fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items() if name not in left_out)
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
         raise ValueError("not Arrow IPC sections of a catalogue") from error
     if rows.schema != pl.Schema(SCHEMA) or rules.schema != pl.Schema(_RULES) or not fits:

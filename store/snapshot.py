@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -86,8 +86,13 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
     _sync_folder(path.parent)
 
 
-def open_snapshot(vault: Vault, path: Path) -> tuple[Frame, Marks] | None:
-    """Read the snapshot; None where there is none. Raises SnapshotError."""
+def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
+    """Read the snapshot; None where there is none. Raises SnapshotError.
+
+    With `texts`, of the text columns only these are read. The others have no texts then, and their codes no meaning:
+    such a frame is for one question, and never to be saved.
+    """
+    from store.catalogue_frame import TEXTS
     from store.catalogue_sections import MEANING, frame_of
 
     try:
@@ -106,7 +111,9 @@ def open_snapshot(vault: Vault, path: Path) -> tuple[Frame, Marks] | None:
             header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
             if header.meaning != MEANING or header.store_id != vault.store_id:
                 raise SnapshotError("it was made by another release")
-            frame = frame_of(header.layout, _sections(vault, file, header))
+            left_out = frozenset() if texts is None else frozenset(TEXTS) - set(texts)
+            layout = [name for name in header.layout if name not in left_out]
+            frame = frame_of(layout, _sections(vault, file, header, left_out), left_out=left_out)
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
         except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
@@ -122,8 +129,11 @@ def discard(path: Path) -> None:
         pass  # It is of no use, not a danger: whoever reads it finds it so again.
 
 
-def _sections(vault: Vault, file: IO[bytes], header: _Header) -> Iterator[bytes]:
-    for number in range(len(header.layout)):
+def _sections(vault: Vault, file: IO[bytes], header: _Header, left_out: Collection[str]) -> Iterator[bytes]:
+    for number, name in enumerate(header.layout):
+        if name in left_out:
+            file.seek(_length(file), os.SEEK_CUR)
+            continue
         yield vault.unseal(_section_role(header.name, number), _read_part(file))
 
 
@@ -137,11 +147,16 @@ def _write_part(file: IO[bytes], part: bytes) -> None:
 
 
 def _read_part(file: IO[bytes]) -> bytes:
+    return file.read(_length(file))
+
+
+def _length(file: IO[bytes]) -> int:
+    """The length of the part that follows."""
     length = int.from_bytes(file.read(8), "big")
     left = os.fstat(file.fileno()).st_size - file.tell()
     if length > min(left, _MAX_PART):
         raise SnapshotError("it is cut off")
-    return file.read(length)
+    return length
 
 
 def _remove_abandoned(path: Path) -> None:
