@@ -103,13 +103,19 @@ def _as_json(trace: Trace) -> dict[str, Any]:
 
 
 def _print(trace: Trace, gateway: str) -> None:
+    import shutil
+    import textwrap
+
     from tui.safe import safe
+
+    width = max(40, min(shutil.get_terminal_size().columns, 120) - 20)
 
     print(f"{trace.probe.name:<8}{'FAILED' if trace.failed else 'ok'}")
     for step in trace.steps:
         print(f"  {step.name:<10}{_STATES[step.state.value]:<8}{safe(step.found)}")
         if step.check:
-            print(f"  {'':<10}{'check:':<8}{safe(step.check)}")
+            lines = textwrap.wrap(safe(step.check), width, break_long_words=False, break_on_hyphens=False)
+            print(textwrap.indent("\n".join(lines), " " * 20).replace(" " * 20, f"{'':<12}{'check:':<8}", 1))
     if trace.failed and gateway:
         print(f"  {'':<10}{'note:':<8}{gateway}")
 
