@@ -90,17 +90,20 @@ class Patterns:
     def __init__(self, patterns: Iterable[str]) -> None:
         self._exact: dict[str, str] = {}
         self._domains: dict[str, str] = {}
+        self._below: dict[str, str] = {}
         self._globs: list[tuple[re.Pattern[str], bool, str]] = []
         for pattern in patterns:
             key = canonical(pattern).removeprefix("@")
-            whole = "@" in key or pattern in ("*", NULL_SENDER)
-            if "*" in key or "?" in key:
+            whole = "@" in key or key in ("*", NULL_SENDER)
+            if key.startswith("*.") and not any(char in key[1:] for char in "*?@"):
+                self._below.setdefault(key[2:], pattern)
+            elif "*" in key or "?" in key:
                 self._globs.append((_compiled(key), whole, pattern))
             else:
                 (self._exact if whole else self._domains).setdefault(key, pattern)
 
     def __bool__(self) -> bool:
-        return bool(self._exact or self._domains or self._globs)
+        return bool(self._exact or self._domains or self._below or self._globs)
 
     def find(self, address: str) -> tuple[Exactness, str]:
         """How exactly `address` ("" = the null sender) is matched, and by which pattern; (NONE, "") where by none."""
@@ -110,6 +113,12 @@ class Patterns:
             return Exactness.ADDRESS, self._exact[key]
         if domain and domain in self._domains:
             return Exactness.DOMAIN, self._domains[domain]
+        if self._below:
+            above = domain
+            while above:
+                above = above.partition(".")[2]
+                if above in self._below:
+                    return Exactness.GLOB, self._below[above]
         for pattern, whole, text in self._globs:
             if pattern.fullmatch(key if whole else domain) and (whole or domain):
                 return Exactness.GLOB, text

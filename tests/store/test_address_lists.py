@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from store.address_lists import (
     write_lists,
 )
 from store.errors import RuleError, TamperedError
+from store.rules import Rule, write_rules
 from store.vault import Vault
 
 ANN, BOB, EVE = "ann@corp.example", "bob@corp.example", "eve@corp.example"
@@ -200,3 +202,12 @@ def test_lists_that_were_altered_are_not_used(vault: Vault) -> None:
     vault.models.Configuration.update(sealed=b"x" * 99).execute()
     with pytest.raises(TamperedError, match="Address-lists"):
         read_lists(vault)
+
+
+def test_no_rule_and_no_list_stands_in_the_files_in_plain_text(vault: Vault) -> None:
+    write_rules(vault, [Rule(name="Zebra crossing", senders=("quagga.example",))], "root")
+    write_lists(vault, AddressLists(black=("okapi.example",), user_white={"gnu@corp.example": ("eland.example",)}))
+    written = b"".join(path.read_bytes() for path in Path(vault.location).parent.iterdir() if path.is_file())
+    assert len(written) > 10_000
+    for word in (b"Zebra", b"quagga", b"okapi", b"gnu@", b"eland"):
+        assert word not in written
