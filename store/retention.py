@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import SqliteDatabase
@@ -30,6 +31,8 @@ HORIZON_MS = 3650 * DAY_MS
 _BATCH_COPIES = 500
 _BATCH_BYTES = 8 * 1024 * 1024
 _VACUUM_PAGES = 2000
+#: As many as a ballast has room for in the write-ahead log.
+_FEW_PAGES = 100
 
 _OLDEST = """
     SELECT id, stored_size FROM message
@@ -134,15 +137,21 @@ def shrink(
     result = rotate(vault, progress=progress, cancelled=cancelled)
     try:
         give_back(vault, cancelled=cancelled)
+    except DiskFull:
+        if vault.make_room():  # it takes space to give space back
+            with suppress(StoreUnavailable):
+                give_back(vault, cancelled=cancelled, batch=_FEW_PAGES)
+            vault.settle()
     except StoreUnavailable:
         pass  # Busy: the free pages stay in the file, where new copies use them.
     return result
 
 
-def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None) -> int:
+def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batch: int = _VACUUM_PAGES) -> int:
     """Cut free pages off a SQLite file that is larger than the maximum; returns the bytes. PostgreSQL needs none of it.
 
-    Free pages within the maximum stay: new copies use them. Raises StoreUnavailable where others keep the file busy.
+    Free pages within the maximum stay: new copies use them. `batch` pages at a time first go through the write-ahead
+    log, which is emptied in between. Raises StoreUnavailable where others keep the file busy.
     """
     if not isinstance(vault.db, SqliteDatabase) or vault.db.in_transaction():
         return 0
@@ -150,11 +159,12 @@ def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None) -> i
     before = _pragma(vault, "page_count")
     while not (cancelled is not None and cancelled()):
         pages, free = _pragma(vault, "page_count"), _pragma(vault, "freelist_count")
-        surplus = min(free, pages - vault.maximum() // page_size, _VACUUM_PAGES)
+        surplus = min(free, pages - vault.maximum() // page_size, batch)
         if surplus <= 0:
             break
         with vault.writing():
             # Python's `execute` steps this pragma once, which frees one page; `executescript` runs it to its end.
+            vault.db.connection().executescript("PRAGMA wal_checkpoint(TRUNCATE)")
             vault.db.connection().executescript(f"PRAGMA incremental_vacuum({surplus})")
         if _pragma(vault, "page_count") >= pages:
             break

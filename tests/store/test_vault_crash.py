@@ -21,6 +21,7 @@ from store.check import check
 from store.errors import StoreError, StoreUnavailable
 from store.opening import Unlock, create_store, open_store
 from store.records import CopyRecord
+from store.settings import Settings, write_settings
 from store.vault import Vault
 from tests.conftest import PASSPHRASE
 
@@ -241,6 +242,26 @@ def test_a_store_on_a_full_disk_opens_and_copies_can_be_deleted(
             filler.write(bytes(4096))
     with pytest.raises(StoreUnavailable, match="disk is full"):
         open_store(path, Unlock.passphrase(PASSPHRASE))
+
+
+@pytest.mark.integration
+def test_a_smaller_maximum_gives_space_back_to_a_full_disk(
+    small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
+    path = small_disk / "mail.store"
+    vault, _recovery = create_store(str(path), passphrase=PASSPHRASE)
+    source = random.Random(5)
+    vault.put_many((source.randbytes(50_000), record, None) for _ in range(200))
+    vault.put(b"x", record)
+    vault.close()
+    with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+    vault = open_store(str(path), Unlock.passphrase(PASSPHRASE))
+    write_settings(vault, Settings(max_size=4 * 1024 * 1024))
+    vault.close()
+    assert path.stat().st_size < 5 * 1024 * 1024
 
 
 def test_a_ballast_that_was_cut_is_made_whole_and_nothing_is_followed(
