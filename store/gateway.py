@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store import systemd
+from store.audit import record_event
 from store.database import is_url
 from store.delivery.administrator import watch
 from store.delivery.smtp import local_host_name
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 LOOK, OPEN_AGAIN, GRACE = 0.3, 1.0, 15.0
 #: Threads that use the store: copies of so many messages can share a commit.
 THREADS = 16
+#: Threads that judge, and look into attachments.
+THINKERS = 4
 
 
 class Gateway:
@@ -58,6 +61,8 @@ class Gateway:
         self._vault: Vault | None = None
         self._file: tuple[int, int] | None = None
         self._pool = ThreadPoolExecutor(THREADS, "store")
+        self._thinkers = ThreadPoolExecutor(THINKERS, "judge")
+        self._keeper = ThreadPoolExecutor(1, "upkeep")
         self._worker: DeliveryWorker | None = None
         self._servers: list[MilterServer | SinkServer] = []
         self._metrics_server: MetricsServer | None = None
@@ -67,6 +72,7 @@ class Gateway:
             live=self.live,
             scanners=scanners_of(config.engines),
             pool=self._pool,
+            thinkers=self._thinkers,
             metrics=self.metrics,
             outage=self.outage,
         )
@@ -116,7 +122,8 @@ class Gateway:
             await scanner.close()
         if self._metrics_server is not None:
             await asyncio.to_thread(self._metrics_server.stop)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._thinkers, self._keeper):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # --- Listening ---------------------------------------------------------------------------------------------------
 
@@ -158,8 +165,9 @@ class Gateway:
         said = ""
         while not self.stopping.is_set():
             try:
-                self._vault = await self._in_pool(self._open)
-                await self._in_pool(lambda: self.live.refresh(self._open_vault()))
+                self._vault = await self._aside(self._open)
+                await self._aside(lambda: self._look(self._open_vault()))
+                await self._record("gateway started")
                 return
             except StoreUnavailable as error:
                 await self._let_go()
@@ -173,6 +181,15 @@ class Gateway:
         section = self.config.store
         self._file = _identity(section.location)
         return open_with_credentials(section.location, Path(section.credentials))
+
+    def _look(self, vault: Vault) -> None:
+        """Take the configuration up, and tell operators what was refused."""
+        before = dict(self.live.refused)
+        self.live.refresh(vault)
+        for name, why in self.live.refused.items():
+            if before.get(name) != why:
+                with suppress(MailholdError):
+                    record_event(vault, "configuration refused", operator="", detail=f"{name}: {why}")
 
     def _open_vault(self) -> Vault:
         if self._vault is None:
@@ -197,12 +214,20 @@ class Gateway:
             await self._open_first()
             self.outage.succeeded()
 
+    async def _record(self, action: str, vault: Vault | None = None) -> None:
+        """Write an event for operators, where the store takes it."""
+        opened = vault or self._open_vault()
+        name = opened.keys.gateway.name if opened.keys.gateway else ""
+        with suppress(MailholdError):
+            await self._aside(lambda: record_event(opened, action, operator="", detail=name))
+
     async def _let_go(self) -> None:
         vault, self._vault = self._vault, None
         if vault is not None:
+            await self._record("gateway stopped", vault)
             with suppress(MailholdError):
-                await self._in_pool(lambda: beat(vault, alive=False))
-            await self._in_pool(vault.close)
+                await self._aside(lambda: beat(vault, alive=False))
+            await self._aside(vault.close)
 
     async def _until_replaced(self) -> None:
         location = self.config.store.location
@@ -218,13 +243,16 @@ class Gateway:
         """What runs beside the sessions while the store is open."""
         vault = self._open_vault()
         jobs: list[Coroutine[Any, Any, None]] = [
-            self._again(LOOK, lambda: self.live.refresh(vault), "the configuration cannot be looked at"),
-            self._again(BEAT_SECONDS, lambda: beat(vault), "the store cannot be told that the gateway is alive"),
+            self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
             watch(vault),
         ]
         stop = asyncio.Event()
         if self.config.delivery.enabled:
-            self._worker = DeliveryWorker(vault, owner="gateway", connections=self.config.delivery.connections)
+            # Who says that he is alive is sent releases.
+            what = "the store cannot be told that the gateway is alive"
+            jobs.append(self._again(BEAT_SECONDS, lambda: beat(vault), what))
+            connections = self.config.delivery.connections
+            self._worker = DeliveryWorker(vault, owner="gateway", connections=connections, say=say)
             delivery = asyncio.create_task(self._worker.run(stop))
         else:
             delivery = asyncio.create_task(_until(stop))
@@ -246,7 +274,7 @@ class Gateway:
         problem = ""
         while True:
             try:
-                await self._in_pool(job)
+                await self._aside(job)
                 problem = ""
             except MailholdError as error:
                 if str(error) != problem:
@@ -300,8 +328,8 @@ class Gateway:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    def _in_pool(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+    def _aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._keeper, work)
 
     def _gauges(self) -> None:
         gauges = self.metrics.gauges

@@ -64,7 +64,11 @@ class NotKept(Exception):
 
 @dataclass
 class Intake:
-    """Judges messages. `vault` answers the open store, or None while there is none; `pool` is where it is used."""
+    """Judges messages. `vault` answers the open store, or None while there is none; `pool` is where it is used.
+
+    `thinkers` are the threads for all else that takes long (by default the same): a store that keeps its callers
+    waiting must not hold up the messages that need no copy.
+    """
 
     vault: Callable[[], Vault | None]
     live: LivePolicy
@@ -72,6 +76,7 @@ class Intake:
     pool: Executor
     metrics: Metrics
     outage: Outage
+    thinkers: Executor | None = None
 
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""
@@ -86,7 +91,7 @@ class Intake:
             return TEMPORARY
         rule = first_match(policy.rules, incoming)
         results, content = await self._scan(rule, incoming)
-        decision, changes = await self._in_pool(partial(_decided, policy.lists, rule, incoming, results, content))
+        decision, changes = await self._aside(partial(_decided, policy.lists, rule, incoming, results, content))
         decision, changes = await self._checked(rule, incoming, decision, changes)
         judged = _Judged(decision, changes, None, "")
         if decision.keep:
@@ -101,7 +106,7 @@ class Intake:
         policy = self.live.policy
         if policy.settings is None:
             return TEMPORARY
-        record = await self._in_pool(partial(_quarantined, incoming))
+        record = await self._aside(partial(_quarantined, incoming))
         rule = first_match(policy.rules or (), incoming)
         record = msgspec.structs.replace(record, rule_id=rule.id, rule_name=rule.name)
         try:
@@ -148,7 +153,7 @@ class Intake:
         """Scanners and content filtering side by side."""
         asked = self._asked(rule)
         filtering = bool(rule.content.banned_names or rule.content.banned_formats or rule.content.max_size)
-        content = self._in_pool(partial(content_verdicts, incoming.raw, rule.content)) if filtering else None
+        content = self._aside(partial(content_verdicts, incoming.raw, rule.content)) if filtering else None
         results = await scan_all(asked, incoming)
         for name, result in results.items():
             if not result.scanned:
@@ -163,7 +168,7 @@ class Intake:
         """The decision, unless what is left without the attachments is still infected: then the whole message goes."""
         if changes == Accept() or not any(_by_attachment(rule, verdict) for verdict in decision.verdicts):
             return decision, changes
-        left = await self._in_pool(partial(changed, incoming.raw, changes))
+        left = await self._aside(partial(changed, incoming.raw, changes))
         why = await still_condemned(self._asked(rule), incoming, left, Engine.ANTI_VIRUS)
         if not why:
             return decision, changes
@@ -171,6 +176,9 @@ class Intake:
 
     def _asked(self, rule: Rule) -> list[Scanner]:
         return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
+
+    def _aside(self, work: Callable[[], object]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self.thinkers or self.pool, work)
 
     def _in_pool(self, work: Callable[[], object]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self.pool, work)

@@ -12,7 +12,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,7 +44,8 @@ class DeliveryWorker:
     """Sends what is due of one gateway's deliveries. `lease` is in ms, `poll` in seconds.
 
     `owner` names the worker to this program only; in the store a random token stands for it.
-    `problem` says why nothing is being sent, "" where nothing stands in the way.
+    `problem` says why nothing is being sent, "" where nothing stands in the way. `say` logs an event with its fields,
+    none of which holds anything of a message.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class DeliveryWorker:
         lease: int = LEASE,
         poll: float = POLL,
         timeouts: Timeouts | None = None,
+        say: Callable[..., None] = lambda *_args, **_fields: None,
     ) -> None:
         self._vault = vault
+        self.say = say
         self._access: Access = access or StoreAccess(vault)
         self.owner = owner
         self._lease_owner = secrets.token_hex(8)
@@ -306,6 +309,8 @@ class _Shift:
             self._worker.problem = str(parcel)
             return session, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(parcel)))
         if parcel.refused:
+            whys = sorted({outcome.reply for outcome in parcel.refused.values()})
+            self._worker.say("delivery refused", level=40, delivery=each.id, why=" ".join(whys))
             return session, parcel.refused
         try:
             session, outcomes = await self._attempt(each, parcel, session)

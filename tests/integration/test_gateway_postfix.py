@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from store.address_lists import AddressLists, write_lists
+from store.audit import events
 from store.check import check
 from store.delivery.queue import delivery_of, release
 from store.intake.content import ContentPolicy
@@ -125,6 +126,7 @@ def test_a_change_is_taken_up_and_a_forged_one_refused(
             [(sealed,)] = db.execute("SELECT sealed FROM configuration WHERE name = ?", (name,))
             db.execute("UPDATE configuration SET sealed = ? WHERE name = ?", (sealed[:-1] + b"\0", name))
         gateway.wait_for(lambda name=name: any(entry["name"] == name for entry in gateway.log("configuration refused")))
+        gateway.wait_for(lambda: events(vault, 1)[0].action == "configuration refused")
         with sqlite3.connect(gateway.location, timeout=20) as db:
             assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender="a@new.example")[0] == 554
             page = urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).read().decode()
@@ -241,6 +243,7 @@ def test_it_tells_the_watchdog_and_ends_cleanly(gateway: GatewayProcess, postfix
     assert [row.id for row in vault.models.Epoch.select() if row.gateway_id == 2 and row.count is None] == []
     assert vault.models.Gateway.get_by_id(2).alive_at == 0
     assert check(vault).broken == []
+    assert [event.action for event in events(vault, 2)] == ["gateway stopped", "gateway started"]
     gateway.start()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,10 +63,12 @@ class Lab:
         self.scanner = FakeScanner()
         self.live = LivePolicy(lambda *_args, **_fields: None)
         self.metrics = Metrics()
-        self.pool = ThreadPoolExecutor(16)
+        self.pool, self.thinkers = ThreadPoolExecutor(16), ThreadPoolExecutor(2)
         self.said: list[tuple[str, dict[str, Any]]] = []
         self.outage = Outage(lambda event, **fields: self.said.append((event, fields)))
-        self.intake = Intake(lambda: self.opened, self.live, (self.scanner,), self.pool, self.metrics, self.outage)
+        self.intake = Intake(
+            lambda: self.opened, self.live, (self.scanner,), self.pool, self.metrics, self.outage, self.thinkers
+        )
         self.force()
 
     def force(self, *rules: Rule, settings: Settings | None = None, lists: AddressLists | None = None) -> None:
@@ -84,6 +87,7 @@ def lab(vault: Vault, tmp_path: Path) -> Iterator[Lab]:
     made = Lab(opened)
     yield made
     made.pool.shutdown()
+    made.thinkers.shutdown()
     opened.close()
 
 
@@ -186,6 +190,28 @@ async def test_sessions_share_commits(lab: Lab, vault: Vault) -> None:
     subjects = {copy.record.subject for copy in vault.scan()}
     assert subjects == {str(n) for n in range(200)}
     assert check(vault).broken == []
+
+
+async def test_a_store_that_keeps_its_callers_waiting_holds_up_no_clean_mail(
+    lab: Lab, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    assert lab.opened is not None
+    put = lab.opened.put
+
+    def slow(*given: Any) -> int:
+        assert release.wait(60)
+        return put(*given)
+
+    monkeypatch.setattr(lab.opened, "put", slow)
+    waiting = [asyncio.create_task(lab.filter(sender="a@spam.example")) for _ in range(40)]
+    while lab.pool._work_queue.qsize() < 20:
+        await asyncio.sleep(0.01)
+    assert await lab.filter() == Accept()
+    assert not any(task.done() for task in waiting)
+    release.set()
+    assert await asyncio.gather(*waiting) == [Discard()] * 40
+    assert len(vault.ids()) == 40
 
 
 async def test_headers_count_only_where_they_are_trusted(lab: Lab, vault: Vault) -> None:
