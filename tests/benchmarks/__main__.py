@@ -16,18 +16,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import console, deleting, delivering, intake, queries, store_maker
+from tests.benchmarks import busy, console, deleting, delivering, intake, keystrokes, memory, queries, store_maker
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.growth import growth
 
 BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "start": console.start,
     "keys": console.keys,
-    "busy": console.busy,
-    "keystrokes": console.filters,
+    "step": console.step,
+    "busy": busy.busy,
+    "keystrokes": keystrokes.keystrokes,
     "filters": queries.filters,
     "sorts": queries.sorts,
-    "memory": console.memory,
+    "memory": memory.memory,
     "put": intake.put,
     "seal": intake.seal,
     "delete": deleting.delete,
@@ -51,6 +52,20 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores, load {', '.join(f'{load:.1f}' for load in os.getloadavg())}"
 
 
+def keep(figures: list[Figure], size: str, *, everything: bool) -> list[Figure]:
+    """Write the rows in the place of earlier ones of their names or, with `everything`, of all earlier ones of `size`.
+
+    Returns the rows about growth that go with them.
+    """
+    names = {(one.name, one.size) for one in figures}
+    others = [row for row in kept(RESULTS) if (row.name, row.size) not in names]
+    others = [row for row in others if row.size != size or not (everything or row.name.startswith("growth"))]
+    grown = list(growth([*others, *figures], size))
+    rows = [row._asdict() for row in (*others, *figures, *grown)]
+    RESULTS.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
+    return grown
+
+
 def main() -> int:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,20 +86,12 @@ def main() -> int:
         print(f"[{time.monotonic() - began:6.0f} s] {name}", file=sys.stderr, flush=True)
         try:
             figures += BENCHMARKS[name](size)
+            keep(figures, size, everything=False)
         except Exception as error:
             failed = True
             print(f"{name} could not be measured: {error!r}", file=sys.stderr, flush=True)
-    names = {(one.name, one.size) for one in figures}
-    everything = not arguments.names
-    others = [
-        row
-        for row in kept(RESULTS)
-        if (row.name, row.size) not in names
-        and not (row.size == size and (everything or row.name.startswith("growth")))
-    ]
-    grown = list(growth([*others, *figures], size))
+    grown = keep(figures, size, everything=not arguments.names)
     print(table([*figures, *grown]))
-    RESULTS.write_text(json.dumps([row._asdict() for row in [*others, *figures, *grown]], indent=1, ensure_ascii=False))
     missed = sum(row.met is False for row in [*figures, *grown])
     taken, disk = time.monotonic() - began, store_maker.disk_use() / 1e9
     print(f"\n{size}: {missed} missed; {taken:.0f} s; .bench/ takes {disk:.1f} GB; {_machine()}")

@@ -1,6 +1,6 @@
 """Measures the catalogue by itself: load, snapshot, memory, filters, sorts, pages, and following a store.
 
-    python tests/benchmarks/bench_catalogue.py [--size 1000000] [--dir FOLDER]
+    python -m tests.benchmarks.bench_catalogue [--size 1000000] [--dir FOLDER]
 
 The synthetic store is made once in FOLDER (tiny bodies, realistic metadata) and used again. Each measurement of loading
 runs in a process of its own, so that memory is that of a console without its screen. Prints one line per figure.
@@ -10,45 +10,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from store.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.filters import parse
 from store.opening import Unlock, create_store, open_store
-from store.records import CopyRecord
 from store.vault import Vault
-from store.verdicts import Engine, Status, Verdict
+from tests.benchmarks.store_maker import records
 
-START = 1_760_000_000_000
 PASSPHRASE = "benchmark"
-_WORDS = [
-    *["invoice", "payment", "urgent", "meeting", "Rechnung", "счёт", "оплата", "请", "发票", "请求书", "Newsletter"],
-    *["account", "verify", "Straße", "delivery", "parcel", "order", "offer", "casino", "cheap", "pills", "última"],
-    *["oportunidad", "Ihre", "Sendung", "confirmación", "פגישה", "تحديث", "security", "update"],
-]
-_NAMES = [
-    "Billing",
-    "Anna Schmidt",
-    "Иван Петров",
-    "Jürgen Müller",
-    "Offers",
-    "Support",
-    "José García",
-    "Security",
-    "王芳",
-]
-_REASONS = [
-    *[Verdict(Engine.ANTI_SPAM, Status.SPAM)] * 8,
-    Verdict(Engine.ANTI_SPAM, Status.MASSMAIL),
-    Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "Eicar"),
-    Verdict(Engine.ANTI_PHISHING, Status.PHISHING),
-    Verdict(Engine.CONTENT, Status.BANNED_FILE_NAME),
-]
 FILTERS = [
     "c",
     "casino",
@@ -63,28 +37,6 @@ FILTERS = [
     "period:month scan:anti-virus",
     "from:a1 to:u7 subject:pills id:4 rule:3 since:2025-10-12 scan:anti-spam size:>=5 size:<=200",
 ]
-
-
-def records(size: int, seed: int = 1, start: int = START) -> Iterator[tuple[bytes, CopyRecord, int]]:
-    """Synthetic copies: half of the subjects repeat in campaigns, few recipients, many senders, several scripts."""
-    rnd = random.Random(seed)
-    campaigns = [" ".join(rnd.choice(_WORDS) for _ in range(rnd.randint(3, 7))) for _ in range(max(10, size // 50))]
-    users = [f"{rnd.choice(_NAMES)} <u{n}@corp.example>" if n % 2 else f"u{n}@corp.example" for n in range(5000)]
-    for number in range(size):
-        domain = f"example{rnd.randrange(30_000)}.net"
-        tail = f" {rnd.randrange(10**6)}" if rnd.random() < 0.5 else ""
-        record = CopyRecord(
-            from_=f"{rnd.choice(_NAMES)} <a{rnd.randrange(10**6):x}@{domain}>",
-            to=rnd.choice(users),
-            subject=rnd.choice(campaigns) + tail,
-            message_id=f"<{rnd.getrandbits(64):016x}.{number:X}@{domain}>",
-            mta_message_id=f"4{rnd.getrandbits(36):09X}",
-            rule_id=rnd.randrange(12),
-            rule_name="Default",
-            reason=(reason := rnd.choice(_REASONS)),
-            verdicts=(reason,),
-        )
-        yield b"x" * rnd.randrange(20, 400), record, start + number * 1000
 
 
 def make_store(location: str, size: int) -> None:
