@@ -67,6 +67,7 @@ class Gateway:
         self._servers: list[MilterServer | SinkServer] = []
         self._metrics_server: MetricsServer | None = None
         self._reload: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self.intake = Intake(
             vault=lambda: self._vault,
             live=self.live,
@@ -115,9 +116,9 @@ class Gateway:
             await asyncio.gather(store, return_exceptions=True)
         await self._let_go()
         await self.outage.stop()
-        for task in tasks:
+        for task in (*tasks, *self._closing):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
         for scanner in self.intake.scanners:
             await scanner.close()
         if self._metrics_server is not None:
@@ -314,9 +315,10 @@ class Gateway:
             log=config.log,
         )
         say("mailhold.toml read again", restart_needed_for=", ".join(names))
-        await asyncio.sleep(0)
         for scanner in before:
-            asyncio.get_running_loop().create_task(_close_later(scanner.close))
+            closing = asyncio.get_running_loop().create_task(_close_later(scanner.close))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _watchdog(self) -> None:
         every = systemd.watchdog_seconds() / 3
@@ -367,5 +369,7 @@ async def _until(stop: asyncio.Event) -> None:
 
 async def _close_later(close: Callable[[], Awaitable[None]]) -> None:
     """Give up a scanner's connections once nobody can be waiting for its answer any more."""
-    await asyncio.sleep(60)
-    await close()
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await close()
