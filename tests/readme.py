@@ -37,10 +37,17 @@ def commands_table() -> str:
     return "\n".join(rows)
 
 
+def configuration() -> str:
+    """Every key of mailhold.toml, as the commented example has them."""
+    from store.gateway_config import example
+
+    return f"```toml\n{example().strip()}\n```"
+
+
 def with_tables(text: str) -> str:
     """The README's text with its tables made anew."""
-    for name, table in (("keys", keys_table()), ("commands", commands_table())):
-        pattern = re.compile(rf"(<!-- {name}: .*? -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    for name, table in (("keys", keys_table()), ("commands", commands_table()), ("mailhold.toml", configuration())):
+        pattern = re.compile(rf"(<!-- {re.escape(name)}: .*? -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
     return text
 

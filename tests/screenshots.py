@@ -114,6 +114,8 @@ SHOTS = [
     Shot("monitoring", keys("1")),
     Shot("monitoring-80x24", keys("1"), NARROW),
     Shot("message-queue", keys("3")),
+    Shot("rules", keys("4")),
+    Shot("address-lists", keys("5")),
     Shot("events", keys("6")),
     Shot("settings", keys("7")),
     Shot("help", keys("question_mark")),
