@@ -102,6 +102,9 @@ class Gateway:
             await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)
             if store.done():
                 store.result()
+        except Exception as error:
+            say("gateway failed", level=40, error=error)
+            raise
         finally:
             systemd.notify("STOPPING=1")
             self.stopping.set()

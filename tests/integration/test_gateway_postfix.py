@@ -301,4 +301,5 @@ def test_the_socket_is_not_taken_from_a_running_gateway(gateway: GatewayProcess)
         timeout=60,
     )
     assert done.returncode == 1 and "served by another process" in done.stderr
+    assert '"event":"gateway failed"' in done.stderr
     assert "Traceback" not in done.stderr
