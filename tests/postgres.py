@@ -43,11 +43,20 @@ class Cluster:
             f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c synchronous_commit=off "
             "-c full_page_writes=off -c max_connections=200"
         )
-        self._run([self._pg_ctl, "-D", str(self._data), "-l", str(self.folder / "log"), "-w", "-o", options, "start"])
+        self._start = [*("-l", str(self.folder / "log"), "-w", "-o", options, "start")]
+        self.resume()
 
     def url(self, schema: str) -> str:
         """The location of a store in a schema of its own."""
         return f"postgresql://postgres@/postgres?host={self.folder}&options=-csearch_path%3D{schema}"
+
+    def halt(self) -> None:
+        """Stop the server, and leave what it holds for `resume`."""
+        self._run([self._pg_ctl, "-D", str(self._data), "-m", "fast", "-w", "stop"])
+
+    def resume(self) -> None:
+        """Start the server again."""
+        self._run([self._pg_ctl, "-D", str(self._data), *self._start])
 
     def stop(self) -> None:
         self._run([self._pg_ctl, "-D", str(self._data), "-m", "immediate", "-w", "stop"])

@@ -1,0 +1,60 @@
+"""What a running process holds in memory and has written, searched for keys, or for any 8 bytes of one.
+
+A key is looked for by its four words of 8 bytes, at every offset. So a buffer that was freed and half overwritten still
+counts, and a word of 8 random bytes stands in a gigabyte by chance once in 10^10 times.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+_MAP = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r\S{3}) \S+ \S+ \S+\s*(.*)")
+_WORD = 8
+_CHUNK = 64 << 20
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes below `pid`, itself first."""
+    found = [pid]
+    for parent in found:
+        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+            found += [int(child) for child in path.read_text().split()]
+    return found
+
+
+def memory_of(pid: int) -> Iterator[bytes]:
+    """Every readable range of the process's memory that is in use, and not a plain copy of a file."""
+    with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in maps:
+            match = _MAP.match(line)
+            if not match or match[4] in ("[vvar]", "[vsyscall]", "[vvar_vclock]"):
+                continue
+            begin, end = int(match[1], 16), int(match[2], 16)
+            if "w" not in match[3] and match[4].startswith("/"):
+                continue
+            for start in range(begin, end, _CHUNK):
+                try:
+                    memory.seek(start)
+                    yield memory.read(min(_CHUNK + 64, end - start))
+                except (OSError, OverflowError):
+                    continue
+
+
+def keys_in(pieces: Iterable[bytes], keys: Mapping[str, bytes]) -> tuple[set[str], int]:
+    """The names of the `keys` of which any word of 8 bytes stands in `pieces`, and how many bytes were searched."""
+    words = {
+        int.from_bytes(key[at : at + _WORD], sys.byteorder): name
+        for name, key in keys.items()
+        for at in range(0, len(key), _WORD)
+    }
+    wanted, found, size = frozenset(words), set[int](), 0
+    for piece in pieces:
+        size += len(piece)
+        view = memoryview(piece)
+        for offset in range(_WORD):
+            end = offset + (len(piece) - offset) // _WORD * _WORD
+            found |= wanted.intersection(view[offset:end].cast("Q"))
+    return {words[word] for word in found}, size
