@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from collections.abc import Callable, Collection
 from datetime import tzinfo
@@ -54,6 +56,7 @@ class MailholdApp(TypeAheadApp):
     COMMANDS: ClassVar[set[Any]] = {ActionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True, id="suspend"),
         # Named here so that Textual adds none of its own, which would open the palette over a window.
         Binding("ctrl+p", "command_palette", "Command palette", show=False, id="palette"),
     ]
@@ -104,6 +107,7 @@ class MailholdApp(TypeAheadApp):
         self._followed = False
         self._problem = ""
         self._worker: Any = None
+        self._leaving = False
         self.main = MainScreen(self.context, self.keys, self.tasks)
 
     def get_default_screen(self) -> MainScreen:
@@ -115,11 +119,42 @@ class MailholdApp(TypeAheadApp):
         except RuntimeError:  # the console was left while a thread still worked
             pass
 
+    def on_mount(self) -> None:
+        if not self.is_headless:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.add_signal_handler(number, self._told_to_end, number)
+
+        self.app_resume_signal.subscribe(self, self._resumed)
+
+    def _resumed(self, _: object) -> None:
+        """Draw everything again: a shell had the terminal meanwhile."""
+        for screen in self.screen_stack:
+            for widget in screen.walk_children(with_self=True):
+                widget.refresh()
+
+    def _told_to_end(self, number: int) -> None:
+        """Leave by the regular way, which gives the terminal back as it was."""
+        self.exit(return_code=128 + number)
+
     def on_ready(self) -> None:
         self._poll()
         self.set_interval(POLL, self._poll)
         if self._key_problem:
             self.show_notice(self._key_problem, severity="warning")
+
+    def end(self) -> None:
+        """Leave the console. What is being sent is brought to its end first, which may take seconds: say so."""
+        if self._worker is None or self._leaving:
+            self.exit()
+            return
+        self._leaving = True
+        self.show_notice("Leaving: what is being sent is brought to its end first.")
+        self.run_worker(self._end())
+
+    async def _end(self) -> None:
+        await run_in_thread(self._worker.stop, name="delivery end")
+        self.exit()
 
     async def on_unmount(self) -> None:
         self._threads.stop()

@@ -68,6 +68,9 @@ class Shell(Protocol):
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
         """Open a window; `answered` gets what it is dismissed with."""
 
+    def end(self) -> None:
+        """Leave the console."""
+
     def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
         """Ask before something that cannot be undone; `verb` names the button."""
 

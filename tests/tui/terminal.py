@@ -81,6 +81,10 @@ class Terminal:
         """Quit by the key, and answer the exit code."""
         os.write(self._fd, b"\x11")
         self.read(1.0)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the process, and answer its exit code."""
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
         return os.waitstatus_to_exitcode(status)

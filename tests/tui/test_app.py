@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -283,19 +284,27 @@ async def test_the_footer_promises_no_key_under_a_window(vault: Vault, console: 
         assert "View" in lines(app)[-1]
 
 
-async def test_leaving_keeps_the_event_loop_free_while_the_worker_ends(
-    vault: Vault, console: Callable[[], MailholdApp]
-) -> None:
-    stopped_in: list[str] = []
+async def test_leaving_says_so_while_what_is_being_sent_ends(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    sent = threading.Event()
 
     class Worker:
         def stop(self) -> None:
-            stopped_in.append(threading.current_thread().name)
+            sent.wait(10)
 
     app = console()
-    async with app.run_test(size=(120, 30)):
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
         app._worker = Worker()
-    assert stopped_in == ["console end"]
+        await pilot.press("q")
+        await pilot.pause(0.1)
+        assert notice(app).startswith("Leaving")
+        assert app.is_running
+        sent.set()
+        for _ in range(300):
+            if not app.is_running:
+                break
+            await asyncio.sleep(0.01)
+        assert not app.is_running
 
 
 async def test_the_settings_hold_before_the_first_poll(vault: Vault, console: Callable[[], MailholdApp]) -> None:
@@ -411,7 +420,7 @@ async def test_every_place_of_the_tree_opens(vault: Vault, console: Callable[[],
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 5)
-        for key, place in zip("13452", ("monitoring", "queue", "events", "settings", "backup"), strict=True):
+        for key, place in zip("13672", ("monitoring", "queue", "events", "settings", "backup"), strict=True):
             await choose(pilot, key)
             assert app.main.place == place
             assert app.main.page.display and app.main.focused is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +73,17 @@ def test_the_terminal_gets_its_state_back(terminal: Terminal) -> None:
     assert terminal.leave() == 0
     end = terminal.raw[-200:]
     assert b"\x1b[?1049l" in end and b"\x1b[?25h" in end and b"\x1b[?1000l" in end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_console_that_is_told_to_end_gives_the_terminal_its_state_back(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    os.kill(terminal.pid, number)
+    terminal.read(2.0)
+    end = terminal.raw[-200:]
+    assert b"\x1b[?1049l" in end and b"\x1b[?25h" in end and b"\x1b[?1000l" in end
+    assert terminal.ended() == 128 + number
 
 
 def test_nothing_of_a_message_reaches_the_terminal(tmp_path: Path) -> None:

@@ -131,6 +131,9 @@ class ViewApp(ThemedApp):
     def ask(self, dialog: ModalScreen[Any], answered: Callable[[Any], None]) -> None:
         self.push_screen(dialog, answered)
 
+    def end(self) -> None:
+        self.exit()
+
     typed = 0
 
     def drop_typing(self) -> None:

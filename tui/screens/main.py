@@ -353,9 +353,9 @@ class MainScreen(Screen[None]):
 
         if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
             question = "Work is running. Leaving cancels it; what was not done stays as it is."
-            self.context.shell.confirm(question, "Leave", self.app.exit)
+            self.context.shell.confirm(question, "Leave", self.context.shell.end)
         else:
-            self.app.exit()
+            self.context.shell.end()
 
     # -- what happened
 
