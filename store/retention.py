@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from peewee import SqliteDatabase
 
 from store.clock import now_ms
-from store.database import DiskFull
+from store.database import DiskFull, run
 from store.deleting import ROTATED
 from store.errors import StoreUnavailable, TamperedError
 
@@ -30,6 +30,8 @@ HORIZON_MS = 3650 * DAY_MS
 #: What one transaction removes at most: a few dozen milliseconds of the write lock.
 _BATCH_COPIES = 500
 _BATCH_BYTES = 8 * 1024 * 1024
+#: An excess up to this is taken from the counter as it stands.
+_BELIEVED_BYTES = 2 * _BATCH_BYTES
 _VACUUM_PAGES = 2000
 #: As many as a ballast has room for in the write-ahead log.
 _FEW_PAGES = 100
@@ -81,7 +83,7 @@ def rotate(
         began = time.perf_counter()
         try:
             with vault.write():
-                over, ids, size = _excess(vault, None if nested else _BATCH_BYTES)
+                over, ids, size = _excess(vault, None if nested else _BATCH_BYTES, trusted=total is not None)
                 total = max(over, 0) if total is None else total
                 if ids:
                     vault.delete(ids, cause=ROTATED)
@@ -101,15 +103,18 @@ def rotate(
         time.sleep(min((time.perf_counter() - began) / 5, 0.005))
 
 
-def _excess(vault: Vault, most: int | None) -> tuple[int, list[int], int]:
+def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int]:
     """The bytes above the maximum, the oldest copies that go for them in this batch, and the bytes of those.
 
-    `most` bytes end a batch, where given.
+    `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
+    that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
     counted = vault.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
     if counted is None:
         raise TamperedError("the table of counters", "it is empty")
     messages, used = counted
+    if not trusted and used - vault.maximum() > _BELIEVED_BYTES:
+        messages, used = _recount(vault)
     over = used - vault.maximum()
     wanted = over if most is None else min(over, most)
     ids: list[int] = []
@@ -125,6 +130,14 @@ def _excess(vault: Vault, most: int | None) -> tuple[int, list[int], int]:
             ids.append(copy_id)
             size += stored_size
     return over, ids, size
+
+
+def _recount(vault: Vault) -> tuple[int, int]:
+    """Count the copies and their bytes anew, and put the counters right."""
+    counted = vault.db.execute_sql("SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
+    messages, used = int(counted[0]), int(counted[1])
+    run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
+    return messages, used
 
 
 def shrink(

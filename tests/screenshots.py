@@ -143,6 +143,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
             svg = app.export_screenshot(title="Mailhold")
     finally:
         vault.close()
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = svg.replace("<text ", '<text xml:space="preserve" ')
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     return re.sub(r"Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono", svg)

@@ -91,6 +91,18 @@ def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
     assert any_vault.usage().free_bytes == 0
 
 
+def test_a_false_counter_does_not_empty_the_store(any_vault: Vault) -> None:
+    """Whoever can write the database can write any number there; the copies themselves are counted then."""
+    ids = fill(any_vault, 5)
+    used = any_vault.usage().used_bytes
+    with any_vault.write():
+        any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000")
+    ids.append(put(any_vault))
+    assert any_vault.ids() == ids
+    assert any_vault.usage().used_bytes == used + sizes(any_vault)[ids[-1]]
+    assert check(any_vault).broken == []
+
+
 def test_each_put_rotates_at_once(any_vault: Vault) -> None:
     put(any_vault)
     per_copy = any_vault.usage().used_bytes
