@@ -40,6 +40,7 @@ class Bare:
     """A milter in a thread of its own that remembers what it saw, by queue ID, and lets everything pass."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.seen: dict[str, bytes] = {}
         self._loop = asyncio.new_event_loop()
         self._server = MilterServer(self._handle, max_size=64 << 20)
@@ -63,7 +64,6 @@ def bare() -> Iterator[Bare]:
     with tempfile.TemporaryDirectory(prefix="mailhold-bare-") as folder:
         Path(folder).chmod(0o755)
         made = Bare(Path(folder) / "m")
-        made.path = Path(folder) / "m"  # type: ignore[attr-defined]
         yield made
         made.stop()
 
@@ -75,7 +75,7 @@ def lab(clamd: ClamdServer, rspamd: RspamdServer, bare: Bare) -> Iterator[Lab]:
     made = Lab(
         clamd=clamd.unix,
         rspamd=rspamd.unix,
-        milters=(f"unix:{bare.path}",),  # type: ignore[attr-defined]
+        milters=(f"unix:{bare.path}",),
         settings={"allow_infected": True},
     )
     yield made
