@@ -251,7 +251,8 @@ class MailholdApp(TypeAheadApp):
         return self._followed and not self._threads.busy() and not self.tasks.running
 
     def changing(self) -> bool:
-        return self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
+        listing = self.focused is self.main.backup.list and self._threads.busy("select")
+        return listing or self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
 
     def _fatal_error(self) -> None:
         """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""
