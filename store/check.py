@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from peewee import fn
 
 from store.database import as_bytes, run, sound
-from store.deleting import OPERATOR_ROLE, verified_runs
-from store.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
 from store.errors import CopyMissing, StoreError, TamperedError
 from store.opening import slot_info, store_statement
 from store.sealing import EPOCH_STEPS, Chains, Closing, verify
+from store.vault.deleting import OPERATOR_ROLE, verified_runs
+from store.vault.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

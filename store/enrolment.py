@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.audit import record_event
 from store.clock import now_ms
 from store.database import as_bytes, connect, sound, translated
-from store.epochs import gateway_statement
 from store.errors import KeyFileError, TamperedError, UnlockError, UsageError
 from store.gateways import verified
 from store.keys import HYBRID_SEED_SIZE, GatewayKeys, StoreKeys, hybrid_private, hybrid_public_bytes, sync_folder
@@ -28,6 +27,7 @@ from store.opening import look_at, store_row, store_statement
 from store.schema import Models
 from store.sealing import KEY_SIZE, verify
 from store.vault import Vault
+from store.vault.epochs import gateway_statement
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
 _KIND = "mailhold gateway credentials 1"

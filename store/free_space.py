@@ -26,11 +26,11 @@ from peewee import fn
 
 from store import configuration
 from store.clock import now_ms
-from store.deleting import ROTATED
 from store.delivery.outcome import Outcome, State
 from store.errors import MailholdError
 from store.settings import NAME as SETTINGS
 from store.settings import Settings, read_settings
+from store.vault.deleting import ROTATED
 
 if TYPE_CHECKING:
     from store.vault import Vault

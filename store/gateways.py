@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from store.clock import now_ms
 from store.database import as_bytes, sound
 from store.delivery.outcome import State
-from store.epochs import gateway_statement
 from store.errors import TamperedError, UnlockError
 from store.keys import LOCAL_ID, hybrid_public
 from store.sealing import verify
+from store.vault.epochs import gateway_statement
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 from peewee import Database, SqliteDatabase
 
-from store.ballast import Ballast
 from store.clock import now_ms
 from store.database import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
-from store.epochs import gateway_statement
 from store.errors import (
     LastSlot,
     StoreExists,
@@ -44,6 +42,8 @@ from store.keys import (
 from store.schema import APPLICATION_ID, Models
 from store.sealing import FORMAT, statement, verify
 from store.vault import Vault
+from store.vault.ballast import Ballast
+from store.vault.epochs import gateway_statement
 
 LABEL_ROLE = "key slot label"
 _SQLITE_MAGIC = b"SQLite format 3\x00"

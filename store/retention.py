@@ -16,8 +16,8 @@ from peewee import SqliteDatabase
 
 from store.clock import now_ms
 from store.database import DiskFull, run
-from store.deleting import ROTATED
 from store.errors import StoreUnavailable, TamperedError
+from store.vault.deleting import ROTATED
 
 if TYPE_CHECKING:
     from store.vault import Vault

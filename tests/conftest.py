@@ -10,9 +10,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from store import ballast, keys
+from store import keys
 from store.opening import Unlock, create_store, open_store
-from store.vault import Vault
+from store.vault import Vault, ballast
 from tests.postgres import Cluster, Missing
 
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):

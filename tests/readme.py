@@ -39,7 +39,7 @@ def commands_table() -> str:
 
 def configuration() -> str:
     """Every key of mailhold.toml, as the commented example has them."""
-    from store.gateway_config import example
+    from store.gateway.config import example
 
     return f"```toml\n{example().strip()}\n```"
 

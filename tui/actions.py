@@ -16,11 +16,11 @@ from tui.tasks import Cancelled, Progress
 from tui.words import copies as copies_words
 
 if TYPE_CHECKING:
-    from store.deleting import DeleteResult
     from store.delivery.queue import Recipient, ReleaseResult
     from store.records import Copy
     from store.saving import SaveResult
     from store.settings import Settings
+    from store.vault.deleting import DeleteResult
     from tui.context import ConsoleContext
     from tui.dialogs.deliver import DeliverChoice
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, overload
 
-from store.address_lists import AddressLists, each_list
+from store.rules.address_lists import AddressLists, each_list
 from tui.lines import Line, Span
 from tui.safe import fit
 from tui.words import counted

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from store.delivery.recipients import ENVELOPE, recipients_of
-from store.message_links import host_warning, read_url
+from store.message.links import host_warning, read_url
 from store.sizes import format_size
 from store.verdicts import Engine, Status, Verdict
 from tui.lines import EMPTY, Line, Span, block, field, wrap, wrap_spans
@@ -21,7 +21,7 @@ from tui.times import full_time
 from tui.widgets.columns import severity
 
 if TYPE_CHECKING:
-    from store.message_parsed import ParsedMessage
+    from store.message.parsed import ParsedMessage
     from store.records import Copy
 
 #: The engines that the spec lists under Scan Results, in its order.

@@ -11,7 +11,7 @@ from tui.lines import EMPTY, Line, Span, field
 from tui.safe import safe
 
 if TYPE_CHECKING:
-    from store.message_parsed import ParsedAttachment, ParsedMessage
+    from store.message.parsed import ParsedAttachment, ParsedMessage
 
 
 def digest_halves(digest: bytes, room: int) -> list[str]:

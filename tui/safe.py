@@ -21,7 +21,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from store.message_links import defang
+from store.message.links import defang
 from store.names import safe_filename
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from store.intake.incoming import Accept
-from store.message_headers import Block, scan_block
-from store.message_mime import Budget, Part, scan_structure
-from store.message_parse import with_line_feeds
-from store.message_transfer import base64_size, decode_transfer, decode_uuencode
+from store.message.headers import Block, scan_block
+from store.message.mime import Budget, Part, scan_structure
+from store.message.parse import with_line_feeds
+from store.message.transfer import base64_size, decode_transfer, decode_uuencode
 from store.names import safe_filename
 from store.sizes import format_size
 

@@ -17,8 +17,8 @@ from functools import lru_cache
 import msgspec
 
 from store.intake.attachments import Found, attachments_of
-from store.message_filetype import attachment_type, zip_names
-from store.message_transfer import uuencoded_files
+from store.message.filetype import attachment_type, zip_names
+from store.message.transfer import uuencoded_files
 from store.sizes import format_size
 from store.verdicts import Engine, Status, Verdict
 

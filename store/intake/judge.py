@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from store.address_lists import AddressLists, ListMatch, match, needs_from
 from store.delivery.addresses import addresses_in_header
 from store.intake.attachments import attachments_of
 from store.intake.content import ContentResult
@@ -21,10 +20,11 @@ from store.intake.engines.engine import EngineResult
 from store.intake.incoming import Incoming
 from store.intake.scanner_words import GRAVITY
 from store.message import summarise
-from store.message_headers import decode_addresses, scan_block
-from store.message_parse import with_line_feeds
+from store.message.headers import decode_addresses, scan_block
+from store.message.parse import with_line_feeds
 from store.records import CopyRecord
-from store.rule_model import IfDown, Rule
+from store.rules.address_lists import AddressLists, ListMatch, match, needs_from
+from store.rules.model import IfDown, Rule
 from store.verdicts import Action, Engine, Status, Verdict, is_kept
 
 NOT_DISINFECTED = "it cannot be disinfected, so its attachments are deleted"

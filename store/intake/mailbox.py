@@ -23,8 +23,8 @@ from store.intake.scanner_headers import header_block, verdicts_from_headers
 from store.intake.scanner_words import one_an_engine
 from store.message import summarise
 from store.records import CopyRecord
+from store.vault.writer import GROUP_BYTES, GROUP_COPIES
 from store.verdicts import Verdict
-from store.writer import GROUP_BYTES, GROUP_COPIES
 
 if TYPE_CHECKING:
     from store.vault import Vault

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from store.doctor import State, Trace, examine
-from store.doctor_probes import PROBES
+from store.doctor.probes import PROBES
 from store.vault import Vault
 from tests.integration import clamd as clamd_module
 from tests.integration import rspamd as rspamd_module

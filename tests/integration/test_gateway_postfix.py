@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from store.address_lists import AddressLists, write_lists
 from store.audit import events
 from store.check import check
 from store.delivery.queue import delivery_of, release
 from store.intake.content import ContentPolicy
 from store.rules import Rule, write_rules
+from store.rules.address_lists import AddressLists, write_lists
 from store.settings import Settings, Unavailable, read_settings, write_settings
 from store.vault import Vault
 from store.verdicts import Action, Engine, Status

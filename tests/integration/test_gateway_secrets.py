@@ -180,7 +180,7 @@ def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, 
 @pytest.fixture(scope="module")
 def changing() -> Iterator[Lab]:
     """A lab whose configuration was changed once by its operator, so that there is something older to put back."""
-    from store.address_lists import AddressLists, write_lists
+    from store.rules.address_lists import AddressLists, write_lists
 
     if reason := why_not():
         pytest.skip(reason)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from store.gateway_config import next_hop, parse_config
+from store.gateway.config import next_hop, parse_config
 from store.intake.incoming import Accept, Discard, Refuse
 from store.intake.trusted_headers import scanner_verdicts
 from store.verdicts import Status

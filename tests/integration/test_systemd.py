@@ -13,7 +13,7 @@ import store
 
 pytestmark = pytest.mark.integration
 
-UNIT = Path(store.__file__).parent / "mailhold-gateway.service"
+UNIT = Path(store.__file__).parent / "gateway" / "mailhold-gateway.service"
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:

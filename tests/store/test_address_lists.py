@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store import audit
-from store.address_lists import (
+from store.errors import RuleError, TamperedError
+from store.rules import Rule, write_rules
+from store.rules.address_lists import (
     AddressLists,
     added,
     change_lists,
@@ -22,8 +24,6 @@ from store.address_lists import (
     removed,
     write_lists,
 )
-from store.errors import RuleError, TamperedError
-from store.rules import Rule, write_rules
 from store.vault import Vault
 
 ANN, BOB, EVE = "ann@corp.example", "bob@corp.example", "eve@corp.example"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.address_patterns import Exactness, Patterns, canonical, check_pattern, check_patterns
 from store.errors import RuleError
+from store.rules.address_patterns import Exactness, Patterns, canonical, check_pattern, check_patterns
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from store.opening import Unlock, create_store, open_store
 from store.records import CopyRecord
 from store.settings import Settings, write_settings
 from store.vault import Vault
-from store.writer import prepare
+from store.vault.writer import prepare
 from tests.conftest import BACKENDS
 from tests.postgres import Cluster
 

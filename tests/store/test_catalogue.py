@@ -17,8 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import catalogue as catalogue_module
-from store import catalogue_follow, catalogue_loader
 from store.catalogue import NEWEST, Catalogue, Sort, SortKey
+from store.catalogue import follow as catalogue_follow
+from store.catalogue import loader as catalogue_loader
 from store.filters import MessageFilter, parse
 from store.records import Copy, CopyRecord, row_of
 from store.vault import Vault
@@ -256,7 +257,7 @@ def test_what_a_child_fails_to_load_is_loaded_here(
         code = {
             "dies at once": "raise SystemExit(3)",
             "answers rubbish": "import sys; sys.stdout.buffer.write(b'\\0\\0\\0\\3abc' * 10)",
-            "dies half-way": "import os, store.catalogue_loader as c\n"
+            "dies half-way": "import os, store.catalogue.loader as c\n"
             "send = c._send\n"
             "def once(*a): send(*a); c._send = lambda *_: os._exit(9)\n"
             "c._send = once\nc.main()",

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import catalogue_order, catalogue_text
 from store.catalogue import NEWEST, Sort, SortKey
-from store.catalogue_frame import Frame, empty_frame
-from store.catalogue_query import day_counts, engine_counts, mask_of, rule_ids
-from store.catalogue_sections import frame_of, layout_of, sections, tightened
-from store.catalogue_selection import FrameSelection
+from store.catalogue import order as catalogue_order
+from store.catalogue import text as catalogue_text
+from store.catalogue.frame import Frame, empty_frame
+from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
+from store.catalogue.sections import frame_of, layout_of, sections, tightened
+from store.catalogue.selection import FrameSelection
 from store.filters import MessageFilter, Term, parse
 from store.records import Copy, CopyRecord, row_of
 from store.verdicts import Engine, Status, Verdict

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from store import catalogue as catalogue_module
-from store import catalogue_once
 from store.catalogue import NEWEST, Catalogue, Sort, SortKey
-from store.catalogue_once import needed, select_once
+from store.catalogue import once as catalogue_once
+from store.catalogue.once import needed, select_once
 from store.filters import parse
 from store.records import CopyRecord, Row
 from store.vault import Vault

@@ -63,7 +63,7 @@ def test_while_others_write_and_delete(
 def test_a_broken_epoch_is_told_once_and_its_copies_each(
     any_vault: Vault, put_some: Callable[..., list[int]], sql: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.epochs.EPOCH_STEPS", 20)
+    monkeypatch.setattr("store.vault.epochs.EPOCH_STEPS", 20)
     ids = put_some(any_vault, 60)
     sql(any_vault, "UPDATE epoch SET opened_at = opened_at + 1 WHERE id = 2")
     broken = dict(check(any_vault).broken)

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from store.doctor import State, Trace, examine, parse_endpoint
-from store.doctor_probes import EICAR, GTUBE, PROBES, Probe, compose
+from store.doctor.probes import EICAR, GTUBE, PROBES, Probe, compose
 from store.errors import UsageError
 from store.message import summarise
-from store.message_parse import parse_message
+from store.message.parse import parse_message
 from store.rules import DEFAULT_RULE, write_rules
 from store.vault import Vault
 from store.verdicts import Action, Engine, Status, Verdict
@@ -189,7 +189,7 @@ def test_the_messages_are_what_the_scanners_know_and_the_code_is_not() -> None:
     assert attachment.size == 68
     assert b"STANDARD-ANTI-UBE-TEST-EMAIL" in compose(GTUBE, "s@gw.test", "a@gw.test", "<1@x>")
     root = Path(__file__).resolve().parents[2]
-    for path in (root / "store" / "doctor_probes.py", Path(__file__)):
+    for path in (root / "store" / "doctor" / "probes.py", Path(__file__)):
         text = path.read_text()
         assert "STANDARD-" + "ANTIVIRUS" not in text
         assert "STANDARD-ANTI-" + "UBE-TEST-EMAIL*C" not in text

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from store.errors import UsageError
-from store.gateway_config import Config, example, parse_config, read_config, scanners_of
+from store.gateway.config import Config, example, parse_config, read_config, scanners_of
 from store.verdicts import Status
 
 SMALL = '[store]\nlocation = "s"\ncredentials = "c"\n\n[milter]\nlisten = ["unix:/m"]\n'

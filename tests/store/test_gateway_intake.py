@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from store.address_lists import AddressLists
 from store.check import check
 from store.enrolment import enroll, open_with_credentials
 from store.errors import StoreUnavailable
-from store.gateway_intake import NOT_SCANNED, Intake
-from store.gateway_metrics import Metrics
-from store.gateway_policy import ENROLMENT, LivePolicy, Policy
+from store.gateway.intake import NOT_SCANNED, Intake
+from store.gateway.metrics import Metrics
+from store.gateway.policy import ENROLMENT, LivePolicy, Policy
 from store.intake.content import ContentPolicy
 from store.intake.engines.engine import EngineResult
 from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage
-from store.rule_model import IfDown
 from store.rules import DEFAULT_RULE, Rule
+from store.rules.address_lists import AddressLists
+from store.rules.model import IfDown
 from store.settings import Settings, Unavailable
 from store.vault import Vault
 from store.verdicts import Action, Engine, Status, Verdict

@@ -17,21 +17,22 @@ from typing import Any
 
 import pytest
 
-from store import gateway_log, systemd
-from store.address_lists import AddressLists, write_lists
 from store.audit import events
 from store.clock import now_ms
 from store.delivery.marker import marker_field
 from store.enrolment import enroll, open_with_credentials
 from store.errors import StoreUnavailable
-from store.gateway_log import say
-from store.gateway_metrics import Metrics, MetricsServer
-from store.gateway_policy import ENROLMENT, LivePolicy
+from store.gateway import log as gateway_log
+from store.gateway import systemd
+from store.gateway.log import say
+from store.gateway.metrics import Metrics, MetricsServer
+from store.gateway.policy import ENROLMENT, LivePolicy
 from store.intake.engines.address import Address
 from store.intake.incoming import Incoming
 from store.intake.released import marker_key, own_fields, passes
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage, answer, compose, send_to_administrator
 from store.rules import Rule, read_rules, write_rules
+from store.rules.address_lists import AddressLists, write_lists
 from store.settings import Settings, Unavailable, read_settings, write_settings
 from store.vault import Vault
 from tests.store.smtp_server import ScriptedServer
@@ -131,7 +132,7 @@ def test_prometheus_gets_what_was_counted() -> None:
 
 
 def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:
-    code = "import store.gateway, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import store.gateway.daemon, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )

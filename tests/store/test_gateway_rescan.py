@@ -9,15 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from store.address_lists import AddressLists
-from store.gateway_intake import Intake
-from store.gateway_metrics import Metrics
-from store.gateway_policy import Policy
+from store.gateway.intake import Intake
+from store.gateway.metrics import Metrics
+from store.gateway.policy import Policy
 from store.intake.content import ContentPolicy
 from store.intake.engines.engine import EngineResult
 from store.intake.incoming import Accept, Discard, Incoming
 from store.intake.unavailable import Outage
 from store.rules import Rule
+from store.rules.address_lists import AddressLists
 from store.settings import Settings
 from store.vault import Vault
 from store.verdicts import Action, Engine, Status, Verdict

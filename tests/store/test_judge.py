@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.address_lists import AddressLists
 from store.intake.content import ContentResult
 from store.intake.engines.engine import EngineResult
 from store.intake.incoming import Incoming
 from store.intake.judge import NO_ATTACHMENTS, NOT_DISINFECTED, Decision, judge, record_of
 from store.intake.scanner_words import GRAVITY
 from store.rules import DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for
+from store.rules.address_lists import AddressLists
 from store.verdicts import Action, Engine, Status, Verdict, is_kept, statuses_of
 
 PLAIN = b"From: Ann <ann@example.com>\r\nTo: bob@corp.example\r\nSubject: x\r\n\r\nhello\r\n"

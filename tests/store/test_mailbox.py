@@ -18,8 +18,8 @@ from store.intake.mailbox import import_paths
 from store.opening import Unlock, open_store
 from store.records import CopyRecord
 from store.vault import Vault
+from store.vault.writer import GROUP_COPIES
 from store.verdicts import Engine, Status, Verdict
-from store.writer import GROUP_COPIES
 from tests.conftest import PASSPHRASE
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "intake"

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from store import parsing
-from store.message import ParsedMessage, parse_in_child, parse_message
+from store.message import ParsedMessage, parse_in_child, parse_message, parsing
 
 _HELLO = b"Subject: hello\nContent-Type: text/html\n\n<p>body"
 
@@ -131,7 +130,7 @@ def test_the_child_imports_neither_the_store_nor_the_screen() -> None:
     import subprocess
     import sys
 
-    code = "import sys, store.message_child, store.message_html, selectolax.lexbor; print(*sys.modules)"
+    code = "import sys, store.message.child, store.message.html, selectolax.lexbor; print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=True
     ).stdout.split()
@@ -152,7 +151,7 @@ def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         parsing,
         "_CODE",
-        "import sys; sys.path.insert(0, sys.argv[1]); import store.message_child as child;"
+        "import sys; sys.path.insert(0, sys.argv[1]); import store.message.child as child;"
         " child.parse_message = lambda raw, html_fails: bytearray(4 << 30); child.main()",
     )
     parsed = parse_in_child(_HELLO)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import message_html
-from store.message_html import Reading, read_html
+from store.message import html as message_html
+from store.message.html import Reading, read_html
 from tests.store.hostile import texts
 
 

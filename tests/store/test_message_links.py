@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.message_links import defang, examine, host_warning, links_in_text, punycode, read_url
+from store.message.links import defang, examine, host_warning, links_in_text, punycode, read_url
 from tests.store.hostile import texts
 
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.message import ParsedMessage, parse_message, summarise
-from store.message_charset import decode
-from store.message_transfer import base64_size, decode_base64, decode_transfer
+from store.message.charset import decode
+from store.message.transfer import base64_size, decode_base64, decode_transfer
 from tests.store.hostile import messages
 
 

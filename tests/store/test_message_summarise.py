@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.message import ADDRESSES_LIMIT, SUBJECT_LIMIT, summarise
-from store.message_dates import parse_date
-from store.message_headers import decode_addresses, decode_field
+from store.message.dates import parse_date
+from store.message.headers import decode_addresses, decode_field
 from store.records import Attachment
 from tests.store.hostile import messages
 

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from store import configuration, deleting, retention
+from store import configuration, retention
 from store.check import check
-from store.deleting import entries_of, ids_of, tombstone_statement
 from store.errors import CopyMissing, StoreUnavailable
 from store.records import CopyRecord
 from store.retention import DAY_MS, forecast, give_back, rotate
 from store.settings import Settings, write_settings
-from store.vault import Vault
+from store.vault import Vault, deleting
+from store.vault.deleting import entries_of, ids_of, tombstone_statement
 
 NOW = 1_790_000_000_000
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.address_lists import AddressLists, check_lists
 from store.errors import RuleError, UsageError
 from store.intake.content import ContentPolicy
-from store.lists_text import parse_list, parse_lists, print_list, print_lists
 from store.rules import DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for, check_rule, check_rules
-from store.rules_toml import parse_rules, print_rules
+from store.rules.address_lists import AddressLists, check_lists
+from store.rules.lists_text import parse_list, parse_lists, print_list, print_lists
+from store.rules.toml_form import parse_rules, print_rules
 from store.toml_lines import Lines, load, string
 from store.verdicts import Action, Engine, Status, statuses_of
 

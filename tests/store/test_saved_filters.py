@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store import audit, saved_filters
+from store import audit
 from store.errors import FilterError, MailholdError, TamperedError, UsageError
-from store.saved_filters import SavedFilter, read_saved_filters, remove_filter, save_filter
+from store.filters import saved as saved_filters
+from store.filters.saved import SavedFilter, read_saved_filters, remove_filter, save_filter
 from store.vault import Vault
 
 

@@ -16,8 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store import catalogue as catalogue_module
-from store import snapshot
-from store.catalogue import Catalogue
+from store.catalogue import Catalogue, snapshot
 from store.errors import StoreUnavailable
 from store.filters import MessageFilter, parse
 from store.opening import create_store
@@ -325,7 +324,7 @@ def test_a_folder_of_its_own_choice(vault: Vault, path: Path, tmp_path: Path) ->
 
 
 def test_an_old_meaning_of_the_codes_is_refused(vault: Vault, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from store import catalogue_sections
+    from store.catalogue import sections as catalogue_sections
 
     put(vault, "one")
     run(vault)

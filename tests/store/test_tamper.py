@@ -255,7 +255,7 @@ def test_a_forged_tombstone_hides_nothing(full_vault: Vault, sql: Callable[..., 
 def test_a_gateway_may_not_delete_for_an_operator(full_vault: Vault) -> None:
     import msgspec
 
-    from store.deleting import tombstone_statement
+    from store.vault.deleting import tombstone_statement
 
     gateway = full_vault.keys.gateway
     assert gateway is not None

@@ -74,7 +74,7 @@ def test_a_put_can_be_read_by_another_process_at_once(
 def test_epochs_end_after_their_steps(
     any_vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.epochs.EPOCH_STEPS", 60)
+    monkeypatch.setattr("store.vault.epochs.EPOCH_STEPS", 60)
     ids = put_some(any_vault, 130)
     epochs = list(any_vault.models.Epoch.select().order_by(any_vault.models.Epoch.id))
     assert [epoch.count for epoch in epochs] == [60, 60, None]
@@ -84,7 +84,7 @@ def test_epochs_end_after_their_steps(
 
 def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.put(b"one", record)
-    monkeypatch.setattr("store.epochs.time.monotonic", lambda: 1e12)
+    monkeypatch.setattr("store.vault.epochs.time.monotonic", lambda: 1e12)
     vault.put(b"two", record)
     assert [epoch.count for epoch in vault.models.Epoch.select()] == [1, None]
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from store.ballast import Ballast
 from store.check import check
 from store.errors import StoreError, StoreUnavailable
 from store.opening import Unlock, create_store, open_store
 from store.records import CopyRecord
 from store.settings import Settings, write_settings
 from store.vault import Vault
+from store.vault.ballast import Ballast
 from tests.conftest import PASSPHRASE
 
 #: Puts copies, in threads and in groups, and deletes some; says what was acknowledged, one line each.
@@ -185,9 +185,9 @@ def small_disk() -> Iterator[Path]:
 
 @pytest.mark.integration
 def test_a_full_disk(small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
+    monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
     vault, _recovery = create_store(str(small_disk / "mail.store"), passphrase=PASSPHRASE)
-    ballast = small_disk / "mail.store.ballast"
+    ballast = small_disk / "mail.store.vault.ballast"
     source = random.Random(3)
     ids: list[int] = []
     with pytest.raises(StoreUnavailable, match="disk is full"):
@@ -215,10 +215,10 @@ def test_a_store_on_a_full_disk_opens_and_copies_can_be_deleted(
     small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A closed store has no write-ahead log and no index of it: opening it takes room."""
-    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
+    monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
     path = str(small_disk / "mail.store")
     vault, _recovery = create_store(path, passphrase=PASSPHRASE)
-    ballast = small_disk / "mail.store.ballast"
+    ballast = small_disk / "mail.store.vault.ballast"
     source = random.Random(4)
     ids = vault.put_many((source.randbytes(50_000), record, None) for _ in range(200))
     vault.put(b"x", record)
@@ -248,7 +248,7 @@ def test_a_store_on_a_full_disk_opens_and_copies_can_be_deleted(
 def test_a_smaller_maximum_gives_space_back_to_a_full_disk(
     small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
+    monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
     path = small_disk / "mail.store"
     vault, _recovery = create_store(str(path), passphrase=PASSPHRASE)
     source = random.Random(5)
@@ -267,7 +267,7 @@ def test_a_smaller_maximum_gives_space_back_to_a_full_disk(
 def test_a_ballast_that_was_cut_is_made_whole_and_nothing_is_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.ballast.BALLAST_BYTES", 1 << 20)
+    monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 1 << 20)
     ballast = Ballast(tmp_path / "s")
     assert not ballast.cut()
     ballast.load()

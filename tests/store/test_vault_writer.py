@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from peewee import OperationalError
 
-from store import writer
 from store.check import check
 from store.errors import StoreUnavailable
 from store.records import CopyRecord
 from store.sealing import seal_part
-from store.vault import Vault
+from store.vault import Vault, writer
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from store.catalogue_selection import RowSelection, Selection
-from store.catalogue_sort import NEWEST, Sort, SortKey
+from store.catalogue.selection import RowSelection, Selection
+from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.filters import MessageFilter
 from store.records import Copy, CopyRecord, row_of
 from store.verdicts import Engine, Status, Verdict

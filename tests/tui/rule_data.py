@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from store.address_lists import AddressLists, write_lists
 from store.intake.content import ContentPolicy
 from store.rules import IfDown, Rule, write_rules
+from store.rules.address_lists import AddressLists, write_lists
 from store.vault import Vault
 from store.verdicts import Action, Engine, Status
 

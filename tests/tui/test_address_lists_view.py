@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from store.address_lists import AddressLists, added, change_lists, read_lists, write_lists
 from store.audit import events
+from store.rules.address_lists import AddressLists, added, change_lists, read_lists, write_lists
 from tests.tui.console import lines, make_console
 from tests.tui.console import settle as console_settle
 from tests.tui.rule_data import fill

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from store.address_lists import read_lists
 from store.audit import events
 from store.delivery.outcome import State
 from store.delivery.queue import deliveries
 from store.opening import Unlock, create_store, open_store
 from store.rules import read_rules
+from store.rules.address_lists import read_lists
 from store.settings import read_settings
 from store.vault import Vault
 from tui.demo import demo

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from store.catalogue_selection import Selection
-from store.catalogue_sort import NEWEST, Sort
+from store.catalogue.selection import Selection
+from store.catalogue.sort import NEWEST, Sort
 from store.filters import MessageFilter, Term, parse
 from store.vault import Vault
 from store.verdicts import Engine

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from store.message import parse_message, summarise
-from store.message_links import examine
-from store.message_parsed import ParsedAttachment, ParsedMessage
+from store.message.links import examine
+from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.records import Attachment, Copy, CopyRecord
 from store.verdicts import Engine, Status, Verdict
 from tests.tui.view_harness import NOW, ZONE

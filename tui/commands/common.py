@@ -191,7 +191,7 @@ def select_rows(
     if flt.is_empty and sort is None and limit is not None:
         return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
     from store.catalogue import NEWEST, Catalogue
-    from store.catalogue_once import select_once
+    from store.catalogue.once import select_once
 
     if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
         return answer

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Examine the gateway; returns 1 where a step failed. Raises UsageError, AddressError."""
     from store.delivery.addresses import check_address
     from store.doctor import examine, parse_endpoint
-    from store.doctor_probes import PROBES
+    from store.doctor.probes import PROBES
     from store.settings import read_settings
 
     server = parse_endpoint(args.smtp)

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.name or args.credentials:
         raise UsageError("NAME and --credentials go with `mailhold gateway enroll`.")
     if args.example_config:
-        from store.gateway_config import example
+        from store.gateway.config import example
 
         print(example(), end="")
         return 0
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def systemd_unit() -> str:
     """The unit, with the program's own path in it."""
-    unit = resources.files("store").joinpath("mailhold-gateway.service").read_text("utf-8")
+    unit = resources.files("store.gateway").joinpath("mailhold-gateway.service").read_text("utf-8")
     return unit.replace("@MAILHOLD@", shutil.which("mailhold") or _INSTALLED)
 
 
@@ -71,9 +71,9 @@ def _enroll(args: argparse.Namespace) -> int:
 def _run(path: Path) -> int:
     import asyncio
 
-    from store.gateway import Gateway
-    from store.gateway_config import read_config
-    from store.gateway_log import start
+    from store.gateway.config import read_config
+    from store.gateway.daemon import Gateway
+    from store.gateway.log import start
 
     config = read_config(path)
     start(config.log.format, config.log.level)
@@ -89,8 +89,8 @@ def _check(path: Path) -> int:
     import asyncio
 
     from store.enrolment import open_with_credentials
-    from store.gateway_config import read_config, scanners_of
-    from store.gateway_policy import LivePolicy
+    from store.gateway.config import read_config, scanners_of
+    from store.gateway.policy import LivePolicy
 
     config = read_config(path)
     print(f"{path}: every key and value is valid")

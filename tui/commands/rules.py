@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rule_json(shown[0]) if args.verb == "show" else [rule_json(rule) for rule in shown])
     elif args.verb == "show":
-        from store.rules_toml import print_rules
+        from store.rules.toml_form import print_rules
         from tui.safe import safe
 
         print(safe(print_rules(shown).partition("\n\n")[2], multiline=True).rstrip("\n"))
@@ -128,8 +128,8 @@ def _number(word: str) -> int:
 
 
 def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
-    from store.rule_edits import find_rule, moved, with_enabled, with_rule, without_rule
     from store.rules import Rule, change_rules
+    from store.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
 
     def change(rules: tuple[Rule, ...]) -> list[Rule]:
         changed = list(rules)
@@ -161,13 +161,13 @@ def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
 
 def _shown(rules: tuple[Rule, ...], args: argparse.Namespace) -> list[Rule]:
     """What is printed: all rules, or the one asked for."""
-    from store.rule_edits import find_rule
+    from store.rules.edits import find_rule
 
     return [find_rule(rules, _number(args.words[0]))] if args.verb == "show" else list(rules)
 
 
 def _export(rules: tuple[Rule, ...], target: str) -> int:
-    from store.rules_toml import print_rules
+    from store.rules.toml_form import print_rules
 
     write_text(print_rules(rules), target)
     return 0
@@ -175,7 +175,7 @@ def _export(rules: tuple[Rule, ...], target: str) -> int:
 
 def _import(args: argparse.Namespace) -> int:
     from store.rules import changes_of, preview_rules, read_rules, write_rules
-    from store.rules_toml import parse_rules
+    from store.rules.toml_form import parse_rules
     from tui.safe import safe
 
     text, source = read_text(args.words[0])

@@ -9,8 +9,8 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from store.address_lists import check_entry, check_user
 from store.errors import RuleError
+from store.rules.address_lists import check_entry, check_user
 from tui.dialogs.base import Dialog
 from tui.widgets.controls import Choice, Field
 

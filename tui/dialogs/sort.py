@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.catalogue_sort import Sort, SortKey
+from store.catalogue.sort import Sort, SortKey
 from tui.dialogs.picker import Pick, PickDialog
 
 _LINES = {

@@ -10,8 +10,8 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Rule, Static
 
-from store.address_lists import AddressLists, added, change_lists, read_lists, removed
-from store.address_patterns import canonical
+from store.rules.address_lists import AddressLists, added, change_lists, read_lists, removed
+from store.rules.address_patterns import canonical
 from tui.address_lines import Entry, EntryLines, entries_of, heading, summary
 from tui.context import ConsoleContext
 from tui.dialogs.confirm import ConfirmDialog

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from store.catalogue_sort import NEWEST, Sort, SortKey
+from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.errors import FilterError
 from store.filters import MessageFilter, Period, fold, parse, print_filter
 from store.verdicts import Engine

@@ -26,7 +26,7 @@ from tui.widgets.line_view import LineView
 from tui.widgets.tab_strip import TabStrip
 
 if TYPE_CHECKING:
-    from store.message_parsed import ParsedMessage
+    from store.message.parsed import ParsedMessage
     from store.records import Copy
 
 TABS = ("Message", "Text", "Headers", "Source", "Attachments", "Links")

@@ -12,8 +12,8 @@ from textual.widgets import Rule as Line_
 from textual.widgets import Static
 
 from store.errors import RuleError
-from store.rule_edits import find_rule, moved, with_enabled, with_rule, without_rule
 from store.rules import DEFAULT_ID, Rule, change_rules, read_rules
+from store.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
 from tui import rule_lines as made
 from tui.context import ConsoleContext
 from tui.dialogs.confirm import ConfirmDialog

@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from store.message_links import punycode
+from store.message.links import punycode
 from tui.safe import fit
 
 if TYPE_CHECKING:

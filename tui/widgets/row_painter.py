@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from store.filter_model import fold
+from store.filters.model import fold
 from store.records import Row
 from tui.cells import placed, short_size
 from tui.safe import fit

@@ -1,0 +1,222 @@
+"""The catalogue's rows in memory: numbers and codes by row, texts in dictionaries; immutable, ordered by id.
+
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import polars as pl
+
+from store.catalogue.order import Orders
+from store.catalogue.text import Dictionary, Identifiers, Texts
+from store.filters.model import fold, recipients_text
+from store.records import Copy, Row
+from store.verdicts import Engine, Status
+
+TEXTS = ("from", "to", "subject", "message_id", "mta_message_id")
+SCHEMA = {
+    "id": pl.Int64,
+    "stored_at": pl.Int64,
+    "size": pl.Int64,
+    "rule_id": pl.Int64,
+    "verdict": pl.UInt8,
+    "dangerous": pl.Boolean,
+    **dict.fromkeys(TEXTS, pl.UInt32),
+}
+_NUMBERS = ("id", "stored_at", "size", "rule_id", "verdict", "dangerous")
+_ENGINES: list[Engine | None] = [*Engine, *[None] * (8 - len(Engine))]
+_STATUSES: list[Status | None] = [*Status, *[None] * (32 - len(Status))]
+
+
+def verdict_code(engine: Engine | None, status: Status | None) -> int:
+    """Engine and status as one number that sorts by engine, then status; none comes last."""
+    return _ENGINES.index(engine) * 32 + _STATUSES.index(status)
+
+
+def verdict_engine(code: int) -> Engine | None:
+    return _ENGINES[code >> 5]
+
+
+def verdict_status(code: int) -> Status | None:
+    return _STATUSES[code & 31]
+
+
+_VERDICT_CODES = {
+    (engine, status): verdict_code(engine, status) for engine in (*Engine, None) for status in (*Status, None)
+}
+
+
+class Frame:
+    """Immutable rows in ascending order of ids, each id once."""
+
+    def __init__(
+        self, rows: pl.DataFrame, texts: dict[str, Texts], rule_names: dict[int, str], placed: pl.Series | None = None
+    ) -> None:
+        """`placed`: the rows' positions by time placed, then id, where they are known."""
+        self.rows = rows
+        self.texts = texts
+        self.rule_names = rule_names
+        self.orders = Orders(rows, texts, placed)
+
+    @classmethod
+    def of(cls, copies: Iterable[Copy]) -> Frame:
+        """From copies in ascending order of ids."""
+        ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]
+        senders: dict[str, int] = {}
+        recipients: dict[tuple[str, str], int] = {}
+        subjects: dict[str, int] = {}
+        from_codes: list[int] = []
+        to_codes: list[int] = []
+        subject_codes: list[int] = []
+        message_ids: list[str] = []
+        mta_ids: list[str] = []
+        rule_names: dict[int, str] = {}
+        for copy_id, stored_at, _, record in copies:
+            reason = record.reason
+            ids.append(copy_id)
+            times.append(stored_at)
+            sizes.append(record.size)
+            rules.append(record.rule_id)
+            verdicts.append(_VERDICT_CODES[reason.engine, reason.status] if reason else 255)
+            dangerous.append(record.dangerous)
+            if record.rule_name:
+                rule_names[record.rule_id] = record.rule_name
+            from_codes.append(senders.setdefault(record.from_, len(senders)))
+            to_codes.append(recipients.setdefault((record.to, recipients_text(record)), len(recipients)))
+            subject_codes.append(subjects.setdefault(record.subject, len(subjects)))
+            # Hardly ever equal to another one: not worth looking for it.
+            message_ids.append(record.message_id)
+            mta_ids.append(record.mta_message_id)
+        each = range(len(ids))
+        values = dict(zip(SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
+        frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in SCHEMA.items()])
+        words = [
+            dictionary(senders, senders),
+            dictionary(*zip(*recipients, strict=True)) if recipients else dictionary((), ()),
+            dictionary(subjects, subjects),
+            identifiers(message_ids),
+            identifiers(mta_ids),
+        ]
+        return cls(frame, dict(zip(TEXTS, words, strict=True)), rule_names)
+
+    def __len__(self) -> int:
+        return self.rows.height
+
+    @property
+    def ids(self) -> pl.Series:
+        return self.rows.get_column("id")
+
+    @property
+    def last_id(self) -> int:
+        return int(self.ids[-1]) if len(self) else 0
+
+    def merge(self, other: Frame) -> Frame:
+        """These rows and those of another frame, which has none of the same ids."""
+        if not len(other):
+            return self
+        shifts = [pl.col(name) + pl.lit(len(self.texts[name]), pl.UInt32) for name in TEXTS]
+        moved = other.rows.with_columns(shifts)
+        texts = {name: words.extend(other.texts[name]) for name, words in self.texts.items()}
+        placed = None
+        if not len(self) or self.last_id < other.ids[0]:
+            rows = pl.concat([self.rows, moved], rechunk=True)
+            placed = self.orders.placed_after(moved)
+        elif other.last_id < self.ids[0]:
+            rows = pl.concat([moved, self.rows], rechunk=True)
+        else:
+            rows = pl.concat([self.rows, moved], rechunk=True).sort("id")
+        older, newer = (self, other) if self.last_id < other.last_id else (other, self)
+        return Frame(rows, texts, older.rule_names | newer.rule_names, placed)
+
+    def without(self, ids: Iterable[int]) -> Frame:
+        """These rows but for those ids. Their texts stay in memory until `tightened`."""
+        gone = self.among(ids)
+        if not gone.any():
+            return self
+        return Frame(self.rows.filter(~gone), self.texts, self.rule_names, self.orders.placed_without(~gone))
+
+    def with_texts(self, name: str, words: Texts, codes: pl.Series) -> Frame:
+        """The same rows, with one text column held otherwise."""
+        texts = {**self.texts, name: words}
+        return Frame(self.rows.with_columns(codes.alias(name)), texts, self.rule_names, self.orders.placed())
+
+    def new_to(self, other: Frame) -> Frame:
+        """These rows but for those whose ids another frame has."""
+        known = _among(self.ids, other.ids)
+        return Frame(self.rows.filter(~known), self.texts, self.rule_names) if known.any() else self
+
+    def missing_from(self, ids: Iterable[int]) -> tuple[list[int], list[int]]:
+        """Compared with these ids: those that this frame has and they do not, and those that it lacks."""
+        others = _ordered(ids)
+        mine = self.ids
+        extra = mine.filter(~_among(mine, others))
+        lacking = others.filter(~_among(others, mine))
+        return extra.to_list(), lacking.to_list()
+
+    def position(self, copy_id: int) -> int | None:
+        """The row of an id."""
+        if not 0 <= copy_id < 2**63:
+            return None
+        position = int(self.ids.search_sorted(copy_id))
+        return position if position < len(self) and self.ids[position] == copy_id else None
+
+    def among(self, ids: Iterable[int]) -> pl.Series:
+        """Boolean, by row: whether its id is one of these."""
+        return _among(self.ids, _ordered(ids))
+
+    def row_list(self, positions: pl.Series) -> list[Row]:
+        """The list lines of these rows, in this order."""
+        picked = self.rows[positions]
+        texts = {name: self.texts[name].texts.gather(picked.get_column(name)).to_list() for name in TEXTS}
+        return [
+            Row(
+                copy_id,
+                at,
+                _ENGINES[code >> 5],
+                _STATUSES[code & 31],
+                from_,
+                to,
+                subject,
+                size,
+                rule,
+                mid,
+                mta,
+                dangerous,
+            )
+            for copy_id, at, size, rule, code, dangerous, from_, to, subject, mid, mta in zip(
+                *(picked.get_column(name).to_list() for name in _NUMBERS), *texts.values(), strict=True
+            )
+        ]
+
+
+def empty_frame() -> Frame:
+    return Frame.of(())
+
+
+def dictionary(shown: Collection[str], searched: Collection[str]) -> Dictionary:
+    """Texts and what of each is searched."""
+    folded = [None if (form := fold(search)) == text else form for text, search in zip(shown, searched, strict=True)]
+    return Dictionary.of(_strings(shown), _strings(folded))
+
+
+def identifiers(texts: Collection[str]) -> Identifiers:
+    """Texts that are searched as they are."""
+    return Identifiers.of(_strings(texts), _strings([None if text.isascii() else fold(text) for text in texts]))
+
+
+def _strings(texts: Collection[str | None]) -> pl.Series:
+    return pl.Series(list(texts), dtype=pl.String)
+
+
+def _ordered(ids: Iterable[int]) -> pl.Series:
+    return pl.Series("id", [copy_id for copy_id in ids if 0 <= copy_id < 2**63], dtype=pl.Int64).sort()
+
+
+def _among(values: pl.Series, ordered: pl.Series) -> pl.Series:
+    """Boolean: which values occur in the ascending series `ordered`."""
+    if not len(ordered):
+        return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
+    places = ordered.search_sorted(values).clip(upper_bound=len(ordered) - 1)
+    return ordered.gather(places) == values

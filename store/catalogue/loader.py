@@ -1,0 +1,237 @@
+"""Reads copies' records in child processes: opening a million of them here would hold up the screen.
+
+A child is `python -m store.catalogue.loader`. It gets what it needs on its standard input (location, key material,
+spans of ids; nothing secret is in its arguments or environment) and answers frames of the catalogue on its standard
+output, the newest copies first. It ends by itself when this process does.
+
+Both directions carry messages: 4 bytes of length (big-endian), msgpack; a frame's Arrow IPC sections follow theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from store.errors import MailholdError, TamperedError
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from store.catalogue.frame import Frame
+    from store.records import Copy
+    from store.vault import Vault
+
+#: Ids in the first frame (soon there) and in the others (fewer texts held twice).
+FIRST_IDS = 10_000
+FRAME_IDS = 50_000
+_CHILDREN = 2
+_CHILD_IDS = 50_000
+
+
+class LoaderError(Exception):
+    """A child process could not be started, or ended before it was done."""
+
+
+class Span(NamedTuple):
+    """The copies with ids above `after` and up to `until`."""
+
+    after: int
+    until: int
+
+
+class Loaded(NamedTuple):
+    """One frame: the copies of a span, and the ids of those that do not verify."""
+
+    span: Span
+    frame: Frame
+    damaged: list[int]
+
+
+class _Task(msgspec.Struct, array_like=True):
+    location: str
+    material: bytes
+    spans: list[Span]
+
+
+class _Header(msgspec.Struct, array_like=True):
+    span: Span
+    damaged: list[int]
+    layout: list[str]
+    sections: list[int]
+
+
+def spans_of(after: int, until: int) -> list[Span]:
+    """A range of ids (above `after`, up to `until`) in pieces of a frame each, the newest first."""
+    spans = []
+    size = FIRST_IDS
+    while until > after:
+        start = max(after, until - size)
+        spans.append(Span(start, until))
+        until, size = start, FRAME_IDS
+    return spans
+
+
+def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
+    """Read spans in this process."""
+    from store.catalogue.frame import Frame
+
+    for span in spans:
+        damaged: list[int] = []
+
+        def note(copy_id: int, _error: TamperedError, damaged: list[int] = damaged) -> None:
+            damaged.append(copy_id)
+
+        copies = vault.scan(span.after, span.until - span.after, on_error=note)
+        frame = Frame.of(_up_to(copies, span.until))
+        yield Loaded(span, frame, [copy_id for copy_id in damaged if copy_id <= span.until])
+
+
+def _up_to(copies: Iterator[Copy], until: int) -> Iterator[Copy]:
+    for copy in copies:
+        if copy.id > until:
+            return
+        yield copy
+
+
+class Children:
+    """Child processes that share the spans. `frames` is for one thread, `stop` for any."""
+
+    def __init__(self, vault: Vault, spans: Sequence[Span]) -> None:
+        """Start them. Raises LoaderError."""
+        count = (
+            min(_CHILDREN, os.cpu_count() or 1) if sum(span.until - span.after for span in spans) > _CHILD_IDS else 1
+        )
+        self._spans = spans
+        self._answers: queue.SimpleQueue[Loaded | int] = queue.SimpleQueue()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for number in range(count):
+                self._processes.append(_start(vault, list(spans[number::count])))
+        except OSError as error:
+            self.stop()
+            raise LoaderError(str(error)) from error
+
+    def frames(self) -> Iterator[Loaded]:
+        """Their frames in the order of the spans. What a child that failed should have read is not among them."""
+        count = len(self._processes)
+        for number in range(count):
+            threading.Thread(target=self._read, args=(number,), name="catalogue-reader", daemon=True).start()
+        early: dict[Span, Loaded] = {}
+        running = set(range(count))
+        for place, span in enumerate(self._spans):
+            while span not in early and place % count in running:
+                answer = self._answers.get()
+                if isinstance(answer, int):
+                    running.discard(answer)
+                else:
+                    early[answer.span] = answer
+            if span in early:
+                yield early.pop(span)
+
+    def _read(self, number: int) -> None:
+        """Put what a child answers in the queue, and its number when it is done."""
+        from store.catalogue.sections import frame_of
+
+        process = self._processes[number]
+        pipe = process.stdout
+        assert pipe is not None
+        try:
+            with pipe:
+                while (message := _receive(pipe)) is not None:
+                    header = msgspec.msgpack.decode(message, type=_Header)
+                    frame = frame_of(header.layout, (_exactly(pipe, length) for length in header.sections))
+                    self._answers.put(Loaded(header.span, frame, header.damaged))
+        except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
+            pass  # Its spans are read again, here.
+        finally:
+            self._answers.put(number)
+            process.kill()
+            process.wait()
+
+    def stop(self) -> None:
+        """End them at once; what they read can be read again."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    package = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([package, inherited] if inherited else [package])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "store.catalogue.loader"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    try:
+        with process.stdin as pipe:
+            _send(pipe, msgspec.msgpack.encode(_Task(vault.location, vault.worker_key_material(), spans)))
+    except BrokenPipeError:
+        pass  # It ended already, which the reader of its answers finds out.
+    return process
+
+
+def _send(pipe: IO[bytes], message: bytes) -> None:
+    pipe.write(len(message).to_bytes(4, "big") + message)
+    pipe.flush()
+
+
+def _receive(pipe: IO[bytes]) -> bytes | None:
+    length = pipe.read(4)
+    return _exactly(pipe, int.from_bytes(length, "big")) if length else None
+
+
+def _exactly(pipe: IO[bytes], length: int) -> bytes:
+    data = pipe.read(length)
+    if len(data) != length:
+        raise LoaderError("the child process ended in the middle of an answer")
+    return data
+
+
+def main() -> int:
+    """What a child does: one task from standard input, its frames to standard output."""
+    import gc
+    import resource
+
+    from store.catalogue.sections import layout_of, sections
+    from store.vault import Vault
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(2)
+    gc.disable()
+    message = _receive(sys.stdin.buffer)
+    if message is None:
+        return 1
+    task = msgspec.msgpack.decode(message, type=_Task)
+    output = sys.stdout.buffer
+    try:
+        vault = Vault.from_key_material(task.location, task.material)
+        for loaded in load(vault, task.spans):
+            parts = list(sections(loaded.frame, "uncompressed", compact=False))
+            lengths = [len(part) for part in parts]
+            header = _Header(loaded.span, loaded.damaged, layout_of(loaded.frame), lengths)
+            _send(output, msgspec.msgpack.encode(header))
+            for part in parts:
+                output.write(part)
+            output.flush()
+    except (MailholdError, BrokenPipeError):
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

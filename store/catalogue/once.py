@@ -1,0 +1,76 @@
+"""One question to the catalogue's snapshot, for a command that asks and ends: only the texts it needs are read.
+
+Most of a snapshot are texts that a question does not look at. The rows that are answered come from the database.
+Imports Polars only when it is asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.catalogue.loader import load, spans_of
+from store.catalogue.sort import Sort, SortKey
+from store.clock import now_ms
+from store.database import is_url
+from store.errors import TamperedError
+from store.filters.model import MessageFilter
+from store.records import Row, row_of
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+#: With more new copies than this since the snapshot, loading the catalogue in child processes is faster.
+_MOST_NEW = 3_000
+_SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
+
+
+def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
+    """The text columns that a question looks at."""
+    names = {_SORT_TEXTS[sort.key]} if sort.key in _SORT_TEXTS else set()
+    for columns, terms in (
+        (("from",), flt.from_),
+        (("to",), flt.to),
+        (("subject",), flt.subject),
+        (("message_id", "mta_message_id"), flt.message_id),
+        (("from", "to", "subject"), flt.words),
+    ):
+        if terms:
+            names.update(columns)
+    return frozenset(names)
+
+
+def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tuple[list[Row], int] | None:
+    """The first `limit` list lines of the copies that the filter lets through, and how many those are.
+
+    None where there is no snapshot to answer from: ask a `Catalogue` then. Raises StoreUnavailable.
+    """
+    path = Path(f"{vault.location}.snapshot")
+    if flt.delivered is not None or is_url(vault.location) or not path.exists():
+        return None
+    from store.catalogue.follow import Follower
+    from store.catalogue.query import mask_of
+    from store.catalogue.snapshot import SnapshotError, open_snapshot
+
+    try:
+        opened = open_snapshot(vault, path, texts=needed(flt, sort))
+        if opened is None:
+            return None
+        follower = Follower(vault)
+        after, until = follower.resume(*opened)
+    except SnapshotError:
+        return None
+    if until - after > _MOST_NEW:
+        return None
+    for loaded in load(vault, spans_of(after, until)):
+        follower.add_loaded(loaded.frame, loaded.damaged)
+    follower.finish()
+    frame = follower.state.frame
+    mask = mask_of(frame, flt, now=now_ms())
+    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
+    count = len(frame) if positions is None else len(positions)
+    ids = frame.ids.head(limit) if positions is None else frame.ids.gather(positions.head(limit))
+    try:
+        return [row_of(copy) for copy in vault.get_many(ids.to_list())], count
+    except TamperedError:
+        return None

@@ -1,0 +1,134 @@
+"""The rows of a frame in any order.
+
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+import polars as pl
+
+from store.catalogue.sort import Sort, SortKey
+from store.catalogue.text import Dictionary, Texts
+
+SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
+_SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
+_CACHED_ORDERS = 3
+_FEW_ROWS = 16
+_FEW_TEXTS = 50_000
+
+
+class Orders:
+    """Orders of rows that are in ascending order of ids, as positions (UInt32). Thread-safe.
+
+    Among equal keys the newest come first, whatever the direction.
+    """
+
+    def __init__(self, rows: pl.DataFrame, texts: Mapping[str, Texts], placed: pl.Series | None = None) -> None:
+        """`placed`: the positions by time placed, then id, where they are known."""
+        self._rows = rows
+        self._texts = texts
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Sort, pl.Series] = OrderedDict()
+        self._placed = placed
+        self._in_time_order: bool | None = None
+
+    @property
+    def in_time_order(self) -> bool:
+        """Whether ids ascend as the times placed do, which spares sorting by them."""
+        if self._in_time_order is None:
+            self._in_time_order = bool(self._rows.get_column("stored_at").is_sorted())
+        return self._in_time_order
+
+    def placed(self) -> pl.Series | None:
+        """All positions by time placed, then id; None where that is their own order."""
+        if self.in_time_order:
+            return None
+        if self._placed is None:
+            self._placed = self._rows.select(pl.arg_sort_by("stored_at", maintain_order=True)).to_series()
+        return self._placed
+
+    def placed_after(self, later: pl.DataFrame) -> pl.Series | None:
+        """What `placed` is when rows with higher ids are appended; None where it is not known or not that simple."""
+        if self._placed is None or not self._rows.height or not later.height:
+            return None
+        newest = self._rows.get_column("stored_at")[int(self._placed[-1])]
+        times = later.get_column("stored_at")
+        if times[0] < newest or not times.is_sorted():
+            return None
+        added = pl.arange(self._rows.height, self._rows.height + later.height, dtype=pl.UInt32, eager=True)
+        return pl.concat([self._placed, added], rechunk=True)
+
+    def placed_without(self, keep: pl.Series) -> pl.Series | None:
+        """What `placed` is when only the rows of a Boolean mask stay; None where it is not known."""
+        if self._placed is None:
+            return None
+        places = keep.cast(pl.UInt32).cum_sum() - 1
+        return places.gather(self._placed.filter(keep.gather(self._placed)))
+
+    def order(self, sort: Sort) -> pl.Series | None:
+        """All positions in this order; None where that is their own order."""
+        if sort.key is SortKey.PLACED:
+            return self._newest_first() if sort.descending else self.placed()
+        with self._lock:
+            if (known := self._known.get(sort)) is not None:
+                self._known.move_to_end(sort)
+                return known
+        order = self._sorted(self._newest_first(), sort)
+        with self._lock:
+            self._known[sort] = order
+            while len(self._known) > _CACHED_ORDERS:
+                self._known.popitem(last=False)
+        return order
+
+    def ordered(self, mask: pl.Series, sort: Sort) -> pl.Series:
+        """The positions of a Boolean mask, in this order."""
+        if sort.key is SortKey.PLACED:
+            placed = self.placed()
+            chosen = mask.arg_true() if placed is None else placed.filter(mask.gather(placed))
+            return chosen.reverse() if sort.descending else chosen
+        with self._lock:
+            known = sort in self._known
+        if not known and int(mask.sum() or 0) < len(mask) // _FEW_ROWS:
+            return self._sorted(self.ordered(mask, Sort(SortKey.PLACED, True)), sort)
+        order = self.order(sort)
+        assert order is not None
+        return order.filter(mask.gather(order))
+
+    def prepare(self) -> None:
+        """Make what sorting by time and by texts needs, so that the first such sort does not wait for it."""
+        self.placed()
+        for name in SORT_TEXTS.values():
+            if not self._words(name).ranked:
+                self._words(name).ranks()
+
+    def forget(self) -> None:
+        """Drop the orders that are kept in case they are asked for again."""
+        with self._lock:
+            self._known.clear()
+
+    def _newest_first(self) -> pl.Series:
+        placed = self.placed()
+        return (pl.arange(self._rows.height, dtype=pl.UInt32, eager=True) if placed is None else placed).reverse()
+
+    def _sorted(self, positions: pl.Series, sort: Sort) -> pl.Series:
+        if name := _SORT_NUMBERS.get(sort.key):
+            keys = self._rows.get_column(name).gather(positions)
+        else:
+            name = SORT_TEXTS[sort.key]
+            codes = self._rows.get_column(name).gather(positions)
+            words = self._words(name)
+            if len(positions) < _FEW_TEXTS and not words.ranked:
+                keys = words.search.gather(codes)
+            else:
+                keys = words.ranks().gather(codes)
+        by_key = pl.arg_sort_by("key", descending=sort.descending, maintain_order=True)
+        return positions.gather(pl.DataFrame({"key": keys}).select(by_key).to_series())
+
+    def _words(self, name: str) -> Dictionary:
+        words = self._texts[name]
+        assert isinstance(words, Dictionary)
+        return words

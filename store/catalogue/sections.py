@@ -1,0 +1,153 @@
+"""Frames as Arrow IPC sections, for a pipe or a snapshot, and dictionaries made tight.
+
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import Literal
+
+import polars as pl
+
+from store.catalogue.frame import SCHEMA, TEXTS, Frame, dictionary, identifiers
+from store.catalogue.order import SORT_TEXTS
+from store.catalogue.text import Texts
+from store.verdicts import Engine, Status
+
+Compression = Literal["uncompressed", "zstd"]
+
+#: What the codes in sections mean; a snapshot made under another meaning is of no use.
+MEANING = ["1", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
+_RULES = {"id": pl.Int64, "name": pl.String}
+_SECTION = 100_000
+_LOOSE = 50_000
+_FEW_SECTIONS = 12
+
+
+def layout_of(frame: Frame) -> list[str]:
+    """What each of `sections` holds."""
+    counts = {name: -(-len(words) // _SECTION) for name, words in frame.texts.items()}
+    return [*(name for name, count in counts.items() for _ in range(count)), "rules", "rows"]
+
+
+def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterator[bytes]:
+    """A frame as Arrow IPC: dictionaries, rule names, rows. `compact`: nothing that is not of these rows."""
+    rows = frame.rows
+    for name, words in frame.texts.items():
+        used = pl.arange(len(words), dtype=pl.UInt32, eager=True)
+        if compact:
+            used, codes = _renumbered(words, rows.get_column(name))
+            rows = rows.with_columns(codes.alias(name))
+        for start in range(0, len(words), _SECTION):
+            yield _words_to_ipc(words, used.slice(start, _SECTION), compression)
+    rules = set(rows.get_column("rule_id").unique()) if compact else set(frame.rule_names)
+    names = {rule: name for rule, name in frame.rule_names.items() if rule in rules}
+    yield _to_ipc(pl.DataFrame({"id": list(names), "name": list(names.values())}, schema=_RULES), compression)
+    yield _to_ipc(rows, compression)
+
+
+def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
+    """From what `layout_of` and `sections` answered. Raises ValueError where they do not fit together.
+
+    The text columns `left_out` are not among them: they are empty, and their codes mean nothing.
+    """
+    texts = {name: _no_words(name) for name in TEXTS}
+    frames: dict[str, pl.DataFrame] = {}
+    try:
+        for name, read in _read(zip(layout, parts, strict=True)):
+            if isinstance(read, Texts):
+                texts[name] = texts[name].extend(read)
+            else:
+                frames[name] = read
+        rules, rows = frames["rules"], frames["rows"]
+        fits = all((rows.get_column(name) < len(words)).all() for name, words in texts.items() if name not in left_out)
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+        raise ValueError("not Arrow IPC sections of a catalogue") from error
+    if rows.schema != pl.Schema(SCHEMA) or rules.schema != pl.Schema(_RULES) or not fits:
+        raise ValueError("not the columns of a catalogue")
+    return Frame(rows.rechunk(), texts, dict(rules.iter_rows()))
+
+
+def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.DataFrame]]:
+    """Decode sections, the next ones in threads while one is used."""
+    source = iter(named)
+    first = list(islice(source, _FEW_SECTIONS))
+    if len(first) < _FEW_SECTIONS:
+        yield from ((name, _decoded(name, part)) for name, part in first)
+        return
+    with ThreadPoolExecutor(2, "sections") as pool:
+        ahead: deque[tuple[str, Future[Texts | pl.DataFrame]]] = deque()
+        for name, part in chain(first, source):
+            ahead.append((name, pool.submit(_decoded, name, part)))
+            if len(ahead) > 3:
+                name, future = ahead.popleft()
+                yield name, future.result()
+        for name, future in ahead:
+            yield name, future.result()
+
+
+def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
+    read = pl.read_ipc(io.BytesIO(part))
+    return _no_words(name).of(read.get_column("text"), read.get_column("folded")) if name in TEXTS else read
+
+
+def _no_words(name: str) -> Texts:
+    return dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
+
+
+def loose(frame: Frame, name: str) -> bool:
+    """Whether `tightened` would free much: many texts of the column are used by no row, or held twice."""
+    entries = len(frame.texts[name])
+    if entries < _LOOSE:
+        return False
+    used = frame.rows.get_column(name).n_unique()
+    if name in SORT_TEXTS.values():
+        used = min(used, frame.texts[name].texts.to_frame().select(pl.first().approx_n_unique()).item())
+    return entries > 1.3 * used
+
+
+def tightened(frame: Frame, name: str) -> Frame:
+    """The same rows; of one text column, texts of no row are gone and few are held twice, in memory of its own."""
+    words, codes = frame.texts[name], frame.rows.get_column(name)
+    used, codes = _renumbered(words, codes)
+    if name in SORT_TEXTS.values():
+        texts, search = words.parts(used)
+        order = search.zip_with(search.is_not_null(), texts).arg_sort()
+        texts, search = texts.gather(order), search.gather(order)
+        first = texts.ne_missing(texts.shift(1)) | search.ne_missing(search.shift(1))
+        places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(
+            order, first.cast(pl.UInt32).cum_sum() - 1
+        )
+        used, codes = used.gather(order.filter(first)), places.gather(codes)
+    fresh = _no_words(name)
+    for start in range(0, len(used), _SECTION):
+        piece = _decoded(name, _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed"))
+        assert isinstance(piece, Texts)
+        fresh = fresh.extend(piece)
+    return frame.with_texts(name, fresh, codes)
+
+
+def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The codes that rows use, ascending, and the rows' codes if only those texts were held."""
+    used = codes.unique().sort()
+    if len(used) == len(words):
+        return used, codes
+    each = pl.arange(len(used), dtype=pl.UInt32, eager=True)
+    return used, pl.repeat(0, len(words), dtype=pl.UInt32, eager=True).scatter(used, each).gather(codes)
+
+
+def _words_to_ipc(words: Texts, codes: pl.Series, compression: Compression) -> bytes:
+    texts, folded = words.parts(codes)
+    return _to_ipc(pl.DataFrame({"text": texts, "folded": folded}), compression)
+
+
+def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:
+    buffer = io.BytesIO()
+    # The oldest layout writes texts one by one; the view layout writes whole buffers, deleted texts with them.
+    frame.rechunk().write_ipc(buffer, compression=compression, compat_level=pl.CompatLevel.oldest())
+    return buffer.getvalue()

@@ -1,0 +1,119 @@
+"""Selections: what a filter found, in order. Held for nothing, read by the page."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from store.records import Row
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from store.catalogue.frame import Frame
+
+
+class Selection(ABC):
+    """The copies that a filter lets through, in a sort order: an immutable result, safe to use from any thread.
+
+    `count` copies of `total` in Backup; `partial`: more may be found when loading is complete; `high_water`: no copy
+    with a higher id was looked at, so none that arrived later is in it. Positions count from 0.
+    """
+
+    count: int
+    total: int
+    partial: bool
+    high_water: int
+
+    @abstractmethod
+    def rows(self, start: int, stop: int) -> list[Row]:
+        """The lines at positions start to stop (not included), fewer at the end."""
+
+    @abstractmethod
+    def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
+        """The ids at positions start to stop (not included), or to the end."""
+
+    @abstractmethod
+    def position(self, copy_id: int) -> int | None:
+        """Where a copy stands; None where it is not among them."""
+
+    @abstractmethod
+    def among(self, ids: Iterable[int]) -> set[int]:
+        """Those of the ids that are among them; the cost is by the id plus one look at the catalogue."""
+
+    def __contains__(self, copy_id: int) -> bool:
+        return self.position(copy_id) is not None
+
+
+class RowSelection(Selection):
+    """Over rows read straight from the database: the newest copies, until the catalogue is there."""
+
+    def __init__(self, rows: Sequence[Row], *, total: int, partial: bool, high_water: int) -> None:
+        self._rows = list(rows)
+        self._positions = {row.id: position for position, row in enumerate(self._rows)}
+        self.count = len(self._rows)
+        self.total = total
+        self.partial = partial
+        self.high_water = high_water
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        return self._rows[max(start, 0) : max(stop, 0)]
+
+    def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
+        return [row.id for row in self.rows(start, self.count if stop is None else stop)]
+
+    def position(self, copy_id: int) -> int | None:
+        return self._positions.get(copy_id)
+
+    def among(self, ids: Iterable[int]) -> set[int]:
+        return {copy_id for copy_id in ids if copy_id in self._positions}
+
+
+class FrameSelection(Selection):
+    """Over the rows of a frame: `positions` in order, None for all of them by ascending id; `mask` None for all."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        positions: pl.Series | None,
+        mask: pl.Series | None,
+        *,
+        total: int,
+        partial: bool,
+        high_water: int,
+    ) -> None:
+        self._frame = frame
+        self._positions = positions
+        self._mask = mask
+        self.count = len(frame) if positions is None else len(positions)
+        self.total = total
+        self.partial = partial
+        self.high_water = high_water
+
+    def _slice(self, start: int, stop: int | None) -> pl.Series:
+        import polars as pl
+
+        start = min(max(start, 0), self.count)
+        stop = self.count if stop is None else min(max(stop, start), self.count)
+        if self._positions is None:
+            return pl.arange(start, stop, dtype=pl.UInt32, eager=True)
+        return self._positions.slice(start, stop - start)
+
+    def rows(self, start: int, stop: int) -> list[Row]:
+        return self._frame.row_list(self._slice(start, stop))
+
+    def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
+        return self._frame.ids.gather(self._slice(start, stop)).to_list()
+
+    def position(self, copy_id: int) -> int | None:
+        row = self._frame.position(copy_id)
+        if row is None or (self._mask is not None and not self._mask[row]):
+            return None
+        if self._positions is None:
+            return row
+        return int((self._positions == row).arg_true()[0])
+
+    def among(self, ids: Iterable[int]) -> set[int]:
+        mask = self._frame.among(ids)
+        return set(self._frame.ids.filter(mask if self._mask is None else mask & self._mask).to_list())

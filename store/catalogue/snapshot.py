@@ -1,0 +1,178 @@
+"""The catalogue's snapshot: one file of sealed parts, so that the next start need not open every copy's record.
+
+Layout: 8 bytes of magic, then parts, each 8 bytes of length (big-endian) and what `Vault.seal` made. The first part,
+sealed under the role ``snapshot``, is the header (msgpack): what the codes mean, the store, the marks up to which it
+knows the store, a random name. The others are zstd-compressed Arrow IPC sections of the frame, each sealed under a role
+that has the name and its number, so that parts of two snapshots cannot be mixed.
+
+A snapshot, or an older one that somebody puts in its place, is believed only after its `Marks` were reconciled with the
+store (`store.catalogue.follow`). It never holds anything of copies that were not in the frame it was made of.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from store.errors import TamperedError
+
+if TYPE_CHECKING:
+    from store.catalogue.frame import Frame
+    from store.vault import Vault
+
+_MAGIC = b"MHSNAP1\n"
+_ROLE = "snapshot"
+_MAX_PART = 1 << 32
+_ABANDONED_SECONDS = 600
+
+
+class Marks(NamedTuple):
+    """Up to where a frame knows its store: the newest copy, the newest tombstone, and copies that do not verify.
+
+    `witnesses` are digests of some of its newest rows, by id: a store that was put back from a copy of its own files
+    gives the same ids to other messages, and these tell.
+    """
+
+    last_id: int
+    tombstone: int
+    damaged: list[int]
+    witnesses: dict[int, bytes]
+
+
+class _Header(msgspec.Struct, array_like=True):
+    meaning: list[str]
+    store_id: bytes
+    name: str
+    layout: list[str]
+    marks: Marks
+
+
+class SnapshotError(Exception):
+    """The snapshot cannot be used: it is damaged, altered, of another store or of another release."""
+
+
+def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
+    """Write the snapshot and put it in place of the one before, atomically. Only sealed bytes touch the disk.
+
+    Raises OSError where it cannot be written: what was there before is still there then.
+    """
+    from store.catalogue.sections import MEANING, layout_of, sections
+
+    _remove_abandoned(path)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            name = secrets.token_hex(16)
+            header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
+            file.write(_MAGIC)
+            _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
+            for number, section in enumerate(sections(frame, "zstd", compact=True)):
+                _write_part(file, vault.seal(_section_role(name, number), section))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
+    """Read the snapshot; None where there is none. Raises SnapshotError.
+
+    With `texts`, of the text columns only these are read. The others have no texts then, and their codes no meaning:
+    such a frame is for one question, and never to be saved.
+    """
+    from store.catalogue.frame import TEXTS
+    from store.catalogue.sections import MEANING, frame_of
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SnapshotError(str(error)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SnapshotError("it is not a file")
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            if file.read(len(_MAGIC)) != _MAGIC:
+                raise SnapshotError("it is not a snapshot")
+            header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
+            if header.meaning != MEANING or header.store_id != vault.store_id:
+                raise SnapshotError("it was made by another release")
+            left_out = frozenset() if texts is None else frozenset(TEXTS) - set(texts)
+            layout = [name for name in header.layout if name not in left_out]
+            frame = frame_of(layout, _sections(vault, file, header, left_out), left_out=left_out)
+            if file.read(1):
+                raise SnapshotError("there is more in it than there should be")
+        except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
+            raise SnapshotError(str(error)) from error
+    return frame, header.marks
+
+
+def discard(path: Path) -> None:
+    """Remove the snapshot, if there is one."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        pass  # It is of no use, not a danger: whoever reads it finds it so again.
+
+
+def _sections(vault: Vault, file: IO[bytes], header: _Header, left_out: Collection[str]) -> Iterator[bytes]:
+    for number, name in enumerate(header.layout):
+        if name in left_out:
+            file.seek(_length(file), os.SEEK_CUR)
+            continue
+        yield vault.unseal(_section_role(header.name, number), _read_part(file))
+
+
+def _section_role(name: str, number: int) -> str:
+    return f"{_ROLE} {name} {number}"
+
+
+def _write_part(file: IO[bytes], part: bytes) -> None:
+    file.write(len(part).to_bytes(8, "big"))
+    file.write(part)
+
+
+def _read_part(file: IO[bytes]) -> bytes:
+    return file.read(_length(file))
+
+
+def _length(file: IO[bytes]) -> int:
+    """The length of the part that follows."""
+    length = int.from_bytes(file.read(8), "big")
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    if length > min(left, _MAX_PART):
+        raise SnapshotError("it is cut off")
+    return length
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a process that was killed while saving left behind."""
+    for file in path.parent.iterdir():
+        try:
+            ours = file.name.startswith(f"{path.name}.") and file.suffix == ".tmp"
+            if ours and time.time() - file.stat().st_mtime > _ABANDONED_SECONDS:
+                file.unlink()
+        except OSError:
+            continue
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

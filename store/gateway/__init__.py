@@ -1,0 +1,1 @@
+"""The daemon beside an MTA: configuration, listeners, policy, operation."""

@@ -1,0 +1,288 @@
+"""`mailhold.toml`: what a gateway is told on its own machine. Everything else lies in the store, and is signed.
+
+The commented example beside this module (`mailhold.toml.example`) names every key. A key that is unknown, or a value of
+another kind, is an error that names the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+
+from store.errors import MailholdError, UsageError
+from store.intake.engines.address import Address, parse_address
+from store.sizes import MIB, parse_size
+from store.toml_lines import Lines, load
+from store.toml_lines import Path as KeyPath
+from store.verdicts import Status
+
+if TYPE_CHECKING:
+    from store.delivery.relay import Relay
+    from store.intake.engines.engine import Scanner
+
+T = TypeVar("T")
+
+DEFAULT_PATH = Path("/etc/mailhold/mailhold.toml")
+EXAMPLE = "mailhold.toml.example"
+_WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_MODE = re.compile(r"0?[0-7]{3}")
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class StoreSection(_Section, frozen=True, kw_only=True):
+    """The store, and the credentials that `mailhold gateway enroll` wrote."""
+
+    location: str
+    credentials: str
+
+
+class MilterSection(_Section, frozen=True, kw_only=True):
+    """Where the MTA's milter client connects, who may, and the largest message."""
+
+    listen: tuple[str, ...] = ()
+    group: str = ""
+    mode: str = "0660"
+    max_message: str = "64 MB"
+
+
+class SinkSection(_Section, frozen=True, kw_only=True):
+    """A listener for LMTP or SMTP. Without `next_hop`, messages end there: each is kept."""
+
+    listen: str
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    trusted: bool = False
+    next_hop: str = ""
+    group: str = ""
+    mode: str = "0660"
+    max_message: str = "64 MB"
+
+
+class ClamdSection(_Section, frozen=True, kw_only=True):
+    address: str
+    time_limit: float = 60.0
+    concurrency: int = 8
+
+
+class RspamdSection(_Section, frozen=True, kw_only=True):
+    address: str
+    time_limit: float = 30.0
+    concurrency: int = 8
+    symbols: dict[str, Status] = {}
+
+
+class SpamdSection(_Section, frozen=True, kw_only=True):
+    address: str
+    time_limit: float = 60.0
+    concurrency: int = 5
+    spam_score: float | None = None
+    user: str = ""
+
+
+class EnginesSection(_Section, frozen=True, kw_only=True):
+    """The scanners that are asked about every message, side by side."""
+
+    clamd: ClamdSection | None = None
+    rspamd: RspamdSection | None = None
+    spamd: SpamdSection | None = None
+
+
+class DeliverySection(_Section, frozen=True, kw_only=True):
+    """The delivery of what operators release."""
+
+    enabled: bool = True
+    connections: int = 4
+
+
+class MetricsSection(_Section, frozen=True, kw_only=True):
+    """Where Prometheus may ask: an address of this machine; "" for none."""
+
+    listen: str = ""
+
+
+class LogSection(_Section, frozen=True, kw_only=True):
+    format: Literal["json", "text"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    store: StoreSection
+    milter: MilterSection = MilterSection()
+    sink: tuple[SinkSection, ...] = ()
+    engines: EnginesSection = EnginesSection()
+    delivery: DeliverySection = DeliverySection()
+    metrics: MetricsSection = MetricsSection()
+    log: LogSection = LogSection()
+
+
+def example() -> str:
+    """The commented example."""
+    return resources.files("store.gateway").joinpath(EXAMPLE).read_text("utf-8")
+
+
+def read_config(path: Path) -> Config:
+    """The configuration in a file. Raises UsageError, which names the line."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"The configuration {path} cannot be read: {error.strerror}. "
+            "`mailhold gateway --example-config` prints one."
+        ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"The configuration {path} is no UTF-8 text.") from None
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, source: str = "mailhold.toml") -> Config:
+    """The configuration in `text`, every value looked at. Raises UsageError, which names `source` and the line."""
+    document = load(text, source)
+    lines = Lines(text)
+
+    def wrong(where: KeyPath, why: str) -> UsageError:
+        return UsageError(f"{source}, line {lines.of(where)}: {why.rstrip('.')}.")
+
+    try:
+        config = msgspec.convert(document, Config, strict=True)
+    except msgspec.ValidationError as error:
+        found = _WHERE.search(str(error))
+        where: KeyPath = tuple(
+            name or (int(index) if index.isdigit() else "") for name, index in _STEP.findall(found[1] if found else "")
+        )
+        why = _WHERE.sub("", str(error))
+        unknown = _UNKNOWN.fullmatch(why)
+        if unknown:
+            name = ".".join(str(part) for part in (*where, unknown[1]))
+            raise wrong((*where, unknown[1]), f"there is no key `{name}`") from None
+        raise wrong(where, f"{why[:1].lower()}{why[1:]}") from None
+    for where, check, value in _checks(config):
+        try:
+            check(value)
+        except MailholdError as error:
+            raise wrong(where, str(error)) from None
+    return config
+
+
+def scanners_of(engines: EnginesSection) -> tuple[Scanner, ...]:
+    """The scanners that a configuration names. Raises UsageError, also where a library for one is missing."""
+    found: list[Scanner] = []
+    if engines.clamd is not None:
+        from store.intake.engines.clamd import Clamd
+
+        found.append(_made(Clamd, engines.clamd))
+    if engines.rspamd is not None:
+        try:
+            import aiohttp  # noqa: F401
+        except ImportError:
+            raise UsageError(
+                "rspamd is asked with aiohttp, which is not installed: install mailhold with its extra `gateway`."
+            ) from None
+        from store.intake.engines.rspamd import Rspamd
+
+        found.append(_made(Rspamd, engines.rspamd))
+    if engines.spamd is not None:
+        from store.intake.engines.spamd import Spamd
+
+        found.append(_made(Spamd, engines.spamd))
+    return tuple(found)
+
+
+def size(text: str) -> int:
+    """A message's largest size in bytes. Raises SettingError, UsageError."""
+    value = parse_size(text)
+    if not value or value > 2048 * MIB:
+        raise UsageError(f"{text!r} is no size for a message: give one between 1 byte and 2 GB.")
+    return value
+
+
+def mode(text: str) -> int:
+    """The mode of a socket, as "0660". Raises UsageError."""
+    if not _MODE.fullmatch(text):
+        raise UsageError(f"{text!r} is no mode of a socket: write four octal digits, as 0660.")
+    return int(text, 8)
+
+
+def next_hop(section: SinkSection) -> Relay | None:
+    """Where a listener sends on what is accepted; None where messages end there. Raises RelayError."""
+    from store.delivery.relay import parse_relay
+
+    return parse_relay(section.next_hop) if section.next_hop else None
+
+
+def loopback(text: str) -> Address:
+    """An address of this machine for metrics. Raises UsageError."""
+    import ipaddress
+
+    address = parse_address(text)
+    try:
+        here = address.host == "localhost" or ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        here = False
+    if not here:
+        raise UsageError(f"`{text}` is not on this machine: metrics are for 127.0.0.1:port or [::1]:port alone.")
+    return address
+
+
+def _made(kind: Callable[..., T], section: ClamdSection | RspamdSection | SpamdSection) -> T:
+    values: dict[str, Any] = msgspec.structs.asdict(section)
+    return kind(values.pop("address"), **values)
+
+
+def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]]:
+    """What a value's kind alone does not say: where it stands, what looks at it, and the value."""
+    checks: list[tuple[KeyPath, Callable[[Any], object], Any]] = [
+        (("store", "location"), _filled, config.store.location),
+        (("store", "credentials"), _filled, config.store.credentials),
+        (("milter", "mode"), mode, config.milter.mode),
+        (("milter", "max_message"), size, config.milter.max_message),
+        (("delivery", "connections"), _connections, config.delivery.connections),
+    ]
+    checks += [(("milter", "listen"), parse_address, listen) for listen in config.milter.listen]
+    for index, sink in enumerate(config.sink):
+        checks += [
+            (("sink", index, "listen"), parse_address, sink.listen),
+            (("sink", index, "mode"), mode, sink.mode),
+            (("sink", index, "max_message"), size, sink.max_message),
+            (("sink", index, "next_hop"), next_hop, sink),
+        ]
+    if config.metrics.listen:
+        checks.append((("metrics", "listen"), loopback, config.metrics.listen))
+    for name in ("clamd", "rspamd", "spamd"):
+        section = getattr(config.engines, name)
+        if section is not None:
+            checks.append((("engines", name, "concurrency"), _connections, section.concurrency))
+            checks.append((("engines", name, "time_limit"), _time_limit, section.time_limit))
+            checks.append((("engines", name), scanners_of, EnginesSection(**{name: section})))
+    if not config.milter.listen and not config.sink:
+        checks.append((("milter",), _nothing, None))
+    return checks
+
+
+def _filled(value: str) -> None:
+    if not value.strip():
+        raise UsageError("a value is empty that the gateway needs")
+
+
+def _connections(value: int) -> None:
+    if not 1 <= value <= 256:
+        raise UsageError(f"{value} is no number of connections: give one from 1 to 256")
+
+
+def _time_limit(value: float) -> None:
+    if not 0 < value <= 600:
+        raise UsageError(f"{value} is no time limit: give seconds, up to 600")
+
+
+def _nothing(_value: object) -> None:
+    raise UsageError("nothing would listen: give the milter something to listen on, or add a [[sink]]")

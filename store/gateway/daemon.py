@@ -1,0 +1,378 @@
+"""The gateway: one asyncio process beside an MTA that judges mail, keeps copies, delivers what operators release.
+
+It opens the store with credentials that write and cannot read. Whatever may block runs in threads: copies that several
+sessions place at the same time share a commit. Where the store goes away, the gateway answers as the setting says, and
+opens it again by itself. A stop takes no new message, lets those under way come to their end, and closes the epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from store.audit import record_event
+from store.database import is_url
+from store.delivery.administrator import watch
+from store.delivery.smtp import local_host_name
+from store.delivery.worker import DeliveryWorker
+from store.enrolment import open_with_credentials
+from store.errors import MailholdError, StoreUnavailable
+from store.gateway import systemd
+from store.gateway.config import Config, mode, next_hop, read_config, scanners_of, size
+from store.gateway.intake import Intake
+from store.gateway.log import say, start
+from store.gateway.metrics import Metrics, MetricsServer
+from store.gateway.policy import LivePolicy
+from store.gateways import BEAT_SECONDS, beat
+from store.intake.engines.address import parse_address
+from store.intake.milter.server import MilterServer
+from store.intake.sink import SinkServer
+from store.intake.unavailable import Outage
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+#: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
+LOOK, OPEN_AGAIN, GRACE = 0.3, 1.0, 15.0
+#: Threads that use the store: copies of so many messages can share a commit.
+THREADS = 16
+#: Threads that judge, and look into attachments.
+THINKERS = 4
+
+
+class Gateway:
+    """A gateway. `path` is where its configuration is read again from on SIGHUP."""
+
+    def __init__(self, config: Config, *, path: Path | None = None) -> None:
+        self.config = config
+        self.metrics = Metrics()
+        self.live = LivePolicy(say)
+        self.outage = Outage(say)
+        self.stopping = asyncio.Event()
+        #: What listens, as (its section in the configuration, the address).
+        self.listening: list[tuple[str, str]] = []
+        self._path = path
+        self._vault: Vault | None = None
+        self._file: tuple[int, int] | None = None
+        self._pool = ThreadPoolExecutor(THREADS, "store")
+        self._thinkers = ThreadPoolExecutor(THINKERS, "judge")
+        self._keeper = ThreadPoolExecutor(1, "upkeep")
+        self._worker: DeliveryWorker | None = None
+        self._servers: list[MilterServer | SinkServer] = []
+        self._metrics_server: MetricsServer | None = None
+        self._reload: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self.intake = Intake(
+            vault=lambda: self._vault,
+            live=self.live,
+            scanners=scanners_of(config.engines),
+            pool=self._pool,
+            thinkers=self._thinkers,
+            metrics=self.metrics,
+            outage=self.outage,
+        )
+        self._gauges()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT. Raises MailholdError where it cannot begin."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._watchdog())]
+        store: asyncio.Task[None] | None = None
+        try:
+            await self._open_first()
+            if self.stopping.is_set():
+                return
+            store = asyncio.create_task(self._serve_store())
+            await self._listen()
+            if self.config.metrics.listen:
+                self._metrics_server = MetricsServer(self.metrics, parse_address(self.config.metrics.listen))
+            systemd.notify("READY=1", "STATUS=Judging mail")
+            say("gateway started", pid=os.getpid(), listening=", ".join(address for _, address in self.listening))
+            stopped = asyncio.create_task(self.stopping.wait())
+            tasks.append(stopped)
+            await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)
+            if store.done():
+                store.result()
+        except Exception as error:
+            say("gateway failed", level=40, error=error)
+            raise
+        finally:
+            systemd.notify("STOPPING=1")
+            self.stopping.set()
+            await self._end(tasks, store)
+            say("gateway stopped")
+
+    async def _end(self, tasks: list[asyncio.Task[Any]], store: asyncio.Task[None] | None) -> None:
+        # Messages under way need the store until they are answered.
+        await asyncio.gather(*(server.stop(GRACE) for server in self._servers))
+        if store is not None:
+            store.cancel()
+            await asyncio.gather(store, return_exceptions=True)
+        await self._let_go()
+        await self.outage.stop()
+        for task in (*tasks, *self._closing):
+            task.cancel()
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
+        for scanner in self.intake.scanners:
+            await scanner.close()
+        if self._metrics_server is not None:
+            await asyncio.to_thread(self._metrics_server.stop)
+        for pool in (self._pool, self._thinkers, self._keeper):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # --- Listening ---------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        milter = self.config.milter
+        if milter.listen:
+            server = MilterServer(self.intake.filter, max_size=size(milter.max_message))
+            self._servers.append(server)
+            for text in milter.listen:
+                await self._listen_at("milter", server, text, milter.mode, milter.group)
+        host = await local_host_name()
+        for section in self.config.sink:
+            hop = next_hop(section)
+            sink = SinkServer(
+                self.intake.filter if hop is not None else self.intake.take,
+                protocol=section.protocol,
+                max_size=size(section.max_message),
+                trusted=section.trusted,
+                next_hop=hop,
+                host_name=host,
+            )
+            self._servers.append(sink)
+            await self._listen_at("sink", sink, section.listen, section.mode, section.group)
+
+    async def _listen_at(
+        self, kind: str, server: MilterServer | SinkServer, text: str, socket_mode: str, group: str
+    ) -> None:
+        address = parse_address(text)
+        if address.path:
+            await server.listen_unix(Path(address.path), mode=mode(socket_mode), group=group)
+        else:
+            await server.listen_tcp(address.host, address.port)
+        self.listening.append((kind, text))
+
+    # --- The store ---------------------------------------------------------------------------------------------------
+
+    async def _open_first(self) -> None:
+        """Open the store; where the database is away, wait for it: the MTA holds mail back meanwhile."""
+        said = ""
+        while not self.stopping.is_set():
+            try:
+                self._vault = await self._aside(self._open)
+                await self._aside(lambda: self._look(self._open_vault()))
+                await self._record("gateway started")
+                return
+            except StoreUnavailable as error:
+                await self._let_go()
+                if str(error) != said:
+                    said = str(error)
+                    say("waiting for the store", level=40, why=said)
+                systemd.notify(f"STATUS=Waiting for the store: {said}", "EXTEND_TIMEOUT_USEC=30000000")
+                await self._pause(OPEN_AGAIN)
+
+    def _open(self) -> Vault:
+        section = self.config.store
+        self._file = _identity(section.location)
+        return open_with_credentials(section.location, Path(section.credentials))
+
+    def _look(self, vault: Vault) -> None:
+        """Take the configuration up, and tell operators what was refused."""
+        before = dict(self.live.refused)
+        self.live.refresh(vault)
+        for name, why in self.live.refused.items():
+            if before.get(name) != why:
+                with suppress(MailholdError):
+                    record_event(vault, "configuration refused", operator="", detail=f"{name}: {why}")
+
+    def _open_vault(self) -> Vault:
+        if self._vault is None:
+            raise StoreUnavailable("The store is not open.")
+        return self._vault
+
+    async def _serve_store(self) -> None:
+        """Work with the store as long as it is the one that lies there; then with what came in its place."""
+        while True:
+            work = asyncio.create_task(self._work())
+            replaced = asyncio.create_task(self._until_replaced())
+            try:
+                await asyncio.wait([work, replaced], return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+            finally:
+                for task in (replaced, work):
+                    task.cancel()
+                await asyncio.gather(work, replaced, return_exceptions=True)
+            say("opening the store again", level=30, why="it was replaced")
+            await self._let_go()
+            await self._open_first()
+            self.outage.succeeded()
+
+    async def _record(self, action: str, vault: Vault | None = None) -> None:
+        """Write an event for operators, where the store takes it."""
+        opened = vault or self._open_vault()
+        name = opened.keys.gateway.name if opened.keys.gateway else ""
+        with suppress(MailholdError):
+            await self._aside(lambda: record_event(opened, action, operator="", detail=name))
+
+    async def _let_go(self) -> None:
+        vault, self._vault = self._vault, None
+        if vault is not None:
+            await self._record("gateway stopped", vault)
+            with suppress(MailholdError):
+                await self._aside(lambda: beat(vault, alive=False))
+            await self._aside(vault.close)
+
+    async def _until_replaced(self) -> None:
+        location = self.config.store.location
+        if is_url(location):
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(OPEN_AGAIN)
+            now = await asyncio.to_thread(_identity, location)
+            if now is not None and now != self._file:
+                return
+
+    async def _work(self) -> None:
+        """What runs beside the sessions while the store is open."""
+        vault = self._open_vault()
+        jobs: list[Coroutine[Any, Any, None]] = [
+            self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
+            watch(vault),
+        ]
+        stop = asyncio.Event()
+        if self.config.delivery.enabled:
+            # Who says that he is alive is sent releases.
+            what = "the store cannot be told that the gateway is alive"
+            jobs.append(self._again(BEAT_SECONDS, lambda: beat(vault), what))
+            connections = self.config.delivery.connections
+            self._worker = DeliveryWorker(vault, owner="gateway", connections=connections, say=say)
+            delivery = asyncio.create_task(self._worker.run(stop))
+        else:
+            delivery = asyncio.create_task(_until(stop))
+        tasks = [asyncio.create_task(job) for job in jobs]
+        try:
+            await asyncio.wait([delivery, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in (delivery, *tasks):
+                if task.done():
+                    task.result()
+        finally:
+            stop.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.shield(asyncio.gather(delivery, *tasks, return_exceptions=True))
+            self._worker = None
+
+    async def _again(self, seconds: float, job: Callable[[], object], what: str) -> None:
+        """Do a job again and again. What keeps the store from it is said once."""
+        problem = ""
+        while True:
+            try:
+                await self._aside(job)
+                problem = ""
+            except MailholdError as error:
+                if str(error) != problem:
+                    problem = str(error)
+                    say(what, level=30, why=problem)
+            await asyncio.sleep(seconds)
+
+    # --- Being told --------------------------------------------------------------------------------------------------
+
+    def _begin_reload(self) -> None:
+        if self._reload is None or self._reload.done():
+            self._reload = asyncio.get_running_loop().create_task(self.reload())
+
+    async def reload(self) -> None:
+        """Read the configuration again: scanners and log at once, the rest with a restart. A wrong one is refused."""
+        systemd.reloading()
+        try:
+            if self._path is not None:
+                await self._take_up(await asyncio.to_thread(read_config, self._path))
+        except MailholdError as error:
+            say("mailhold.toml refused, what was read before stays in force", level=40, why=str(error))
+        systemd.notify("READY=1")
+
+    async def _take_up(self, config: Config) -> None:
+        scanners, before = scanners_of(config.engines), self.intake.scanners
+        old, self.config = self.config, config
+        start(config.log.format, config.log.level)
+        self.intake.scanners = scanners
+        names = [
+            name
+            for name in ("store", "milter", "sink", "delivery", "metrics")
+            if getattr(old, name) != getattr(config, name)
+        ]
+        self.config = Config(
+            **{name: getattr(old, name) for name in ("store", "milter", "sink", "delivery", "metrics")},
+            engines=config.engines,
+            log=config.log,
+        )
+        say("mailhold.toml read again", restart_needed_for=", ".join(names))
+        for scanner in before:
+            closing = asyncio.get_running_loop().create_task(_close_later(scanner.close))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _watchdog(self) -> None:
+        every = systemd.watchdog_seconds() / 3
+        while every:
+            systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(every)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+    def _aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._keeper, work)
+
+    def _gauges(self) -> None:
+        gauges = self.metrics.gauges
+        gauges["backup_available"] = (
+            "1 while copies can be placed",
+            lambda: float(not self.outage.why and self._there()),
+        )
+        gauges["sessions"] = "Clients connected", lambda: float(sum(server.sessions for server in self._servers))
+        gauges["configuration_refused"] = (
+            "Parts of the configuration that do not verify",
+            lambda: float(len(self.live.refused)),
+        )
+        gauges["delivery_problem"] = (
+            "1 while something keeps deliveries back",
+            lambda: float(bool(self._worker is not None and self._worker.problem)),
+        )
+
+    def _there(self) -> bool:
+        return self._vault is not None
+
+
+def _identity(location: str) -> tuple[int, int] | None:
+    if is_url(location):
+        return None
+    try:
+        status = Path(location).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+async def _until(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _close_later(close: Callable[[], Awaitable[None]]) -> None:
+    """Give up a scanner's connections once nobody can be waiting for its answer any more."""
+    try:
+        await asyncio.sleep(60)
+    finally:
+        await close()

@@ -1,0 +1,117 @@
+"""What a running gateway goes by: settings, rules and address lists from the store, each verified when it changes.
+
+What does not verify is refused, and the last that did stays in force: a writer of the database changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from store.database import run
+from store.enrolment import check_enrolment
+from store.errors import MailholdError, StoreUnavailable
+from store.rules import NAME as RULES
+from store.rules import Rule, read_rules
+from store.rules.address_lists import NAME as LISTS
+from store.rules.address_lists import AddressLists, read_lists
+from store.settings import NAME as SETTINGS
+from store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+ENROLMENT = "enrolment"
+_READERS: dict[str, tuple[str, Callable[[Vault], Any]]] = {
+    SETTINGS: ("settings", read_settings),
+    RULES: ("rules", read_rules),
+    LISTS: ("lists", read_lists),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is in force. An item is None only until it first verified."""
+
+    settings: Settings | None = None
+    rules: tuple[Rule, ...] | None = None
+    lists: AddressLists | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is something to go by at all."""
+        return self.settings is not None and self.rules is not None and self.lists is not None
+
+
+class LivePolicy:
+    """Follows the store. `refused` says what does not verify now (its name in the store), and why."""
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        self.policy = Policy()
+        self.refused: dict[str, str] = {}
+        self._say = say
+        self._token: object = None
+        self._digest = b""
+        self._vault: Vault | None = None
+
+    def refresh(self, vault: Vault) -> bool:
+        """Look whether anything changed, and take it up; whether it did. Blocking. Raises StoreUnavailable.
+
+        Cheap where nothing in the store changed at all.
+        """
+        if vault is not self._vault:
+            self._vault, self._token, self._digest = vault, None, b""
+        token = vault.change_token()
+        if token == self._token:
+            return False
+        digest = self._look(vault)
+        if digest == self._digest:
+            self._token = token
+            return False
+        for name, (field, read) in _READERS.items():
+            try:
+                value = read(vault)
+            except StoreUnavailable:
+                raise
+            except MailholdError as error:
+                self._refuse(name, str(error))
+                continue
+            self._take(name)
+            if value != getattr(self.policy, field):
+                self.policy = replace(self.policy, **{field: value})
+                self._say("configuration taken up", name=name)
+        try:
+            check_enrolment(vault)
+            self._take(ENROLMENT)
+        except StoreUnavailable:
+            raise
+        except MailholdError as error:
+            self._refuse(ENROLMENT, str(error))
+        self._token, self._digest = token, digest
+        return True
+
+    def _look(self, vault: Vault) -> bytes:
+        """A digest of the rows that the policy and the enrolment rest on."""
+        gateway = vault.keys.gateway
+        with vault.reading():
+            rows = run(vault.db, "SELECT name, version, changed_at, sealed, signature FROM configuration ORDER BY id")
+            found = [*rows.fetchall()]
+            found += run(vault.db, "SELECT store_id, read_key, authority_key, signature FROM store").fetchall()
+            sql = "SELECT name, signing_key, delivery_key, enrolled_at, signature FROM gateway WHERE id = ?"
+            found += run(vault.db, sql, gateway.gateway_id if gateway else 0).fetchall()
+        digest = hashlib.sha256()
+        for row in found:
+            if row[0] != "free-space-notice":
+                digest.update(repr([bytes(v) if isinstance(v, memoryview) else v for v in row]).encode())
+        return digest.digest()
+
+    def _refuse(self, name: str, why: str) -> None:
+        if self.refused.get(name) != why:
+            self.refused[name] = why
+            self._say("configuration refused", level=40, name=name, why=why)
+
+    def _take(self, name: str) -> None:
+        if self.refused.pop(name, None) is not None:
+            self._say("configuration verifies again", name=name)

@@ -1,0 +1,122 @@
+"""Content-Type and Content-Disposition: the value and its parameters (RFC 2045, 2231), with what mail really has.
+
+Names come in quotes or not, in encoded-words, percent-encoded with a charset, in numbered pieces, in raw 8-bit, and
+more than once with different contents; the first counts, and `names` gives all so that a difference can be told.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from store.message.charset import decode, guess
+from store.message.headers import decode_field
+
+_VALUE_LIMIT = 16 * 1024
+_COUNT_LIMIT = 200
+_PARAMETER = re.compile(r'[;\s]*([^\s=;"]{1,100})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+_ESCAPE = re.compile(r"\\(.)")
+_SECTION = re.compile(r"(.+?)(?:\*(\d{1,4}))?(\*)?\Z")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}\Z")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:\\|\\\\")
+
+
+class Parameters(NamedTuple):
+    """A header's main value in lower case and its parameters (name, decoded value), the RFC 2231 ones first.
+
+    A boundary stays as it is on the wire (one character a byte).
+    """
+
+    value: str
+    items: list[tuple[str, str]]
+
+    def get(self, name: str) -> str:
+        """The first parameter of this name, "" where there is none."""
+        return next((value for key, value in self.items if key == name), "")
+
+    def names(self, name: str) -> list[str]:
+        """Each different value of this parameter, first to last."""
+        return list(dict.fromkeys(value for key, value in self.items if key == name))
+
+
+EMPTY = Parameters("", [])
+
+
+def parse_parameters(raw: bytes) -> Parameters:
+    """Take a Content-Type or Content-Disposition value apart. Cannot raise."""
+    if not raw:
+        return EMPTY
+    text = raw[:_VALUE_LIMIT].decode("latin-1")
+    value, _, rest = text.partition(";")
+    value = value.strip().lower()
+    if not rest:
+        return Parameters(value, [])
+    plain: list[tuple[str, str]] = []
+    extended: list[tuple[str, str]] = []
+    pieces: dict[str, dict[int, tuple[str, bool]]] = {}
+    for count, match in enumerate(_PARAMETER.finditer(rest)):
+        if count == _COUNT_LIMIT:
+            break
+        key, quoted, bare = match.groups()
+        content = _unquote(quoted) if quoted is not None else bare.strip()
+        key = key.lower()
+        if "*" not in key:
+            plain.append((key, _plain(key, content)))
+            continue
+        section = _SECTION.match(key)
+        if section is None:
+            continue
+        name, number, star = section.groups()
+        if number is None:
+            extended.append((name, _extended(content.encode("latin-1"))))
+        elif int(number) not in pieces.setdefault(name, {}):
+            pieces[name][int(number)] = (content, bool(star))
+    for name, sections in pieces.items():
+        extended.append((name, _joined(sections)))
+    return Parameters(value, extended + plain)
+
+
+def _unquote(text: str) -> str:
+    # Backslashes of a Windows path that was not escaped are meant literally.
+    return text if "\\" not in text or _WINDOWS_PATH.match(text) else _ESCAPE.sub(r"\1", text)
+
+
+def _plain(key: str, content: str) -> str:
+    if key == "boundary":
+        return content
+    return decode_field(content.encode("latin-1"), 4096)
+
+
+def _extended(content: bytes) -> str:
+    charset, quote, rest = content.partition(b"'")
+    if quote and b"'" in rest:
+        return decode(_unpercent(rest.partition(b"'")[2]), charset.decode("latin-1"))
+    return guess(_unpercent(content))
+
+
+def _unpercent(content: bytes) -> bytes:
+    return _PERCENT.sub(lambda match: bytes((int(match[1], 16),)), content)
+
+
+def _joined(sections: dict[int, tuple[str, bool]]) -> str:
+    charset = ""
+    out = bytearray()
+    for position, number in enumerate(sorted(sections)):
+        content, extended = sections[number]
+        data = content.encode("latin-1")
+        if extended and position == 0 and data.count(b"'") >= 2:
+            head, _, rest = data.partition(b"'")
+            charset = head.decode("latin-1")
+            data = rest.partition(b"'")[2]
+        out += _unpercent(data) if extended else data
+    text = decode(bytes(out), charset)
+    return decode_field(text.encode("utf-8", "replace"), 4096) if "=?" in text else text
+
+
+def media_type(parameters: Parameters, default: str) -> str:
+    """The type/subtype of a Content-Type; `default` where it is absent, text/plain where it is no type at all."""
+    value = parameters.value
+    if not value:
+        return default
+    return value if _TYPE.match(value) else "text/plain"

@@ -1,0 +1,255 @@
+"""A whole message decoded: text, links, attachments with their hashes. Cannot raise; hostile input can make it slow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from store.message.charset import decode, guess
+from store.message.filetype import attachment_type
+from store.message.headers import Block, decode_field, scan_block
+from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
+from store.message.links import Link, links_in_text
+from store.message.mime import Budget, Part, nest_message, scan_structure
+from store.message.params import parse_parameters
+from store.message.parsed import ParsedAttachment, ParsedMessage
+from store.message.transfer import decode_transfer, is_base64, uuencoded_files
+
+#: Attachments that are listed; bytes of raw headers and characters of a decoded field that are kept; bytes of one text
+#: part that are decoded.
+ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
+#: Decoded bytes of all attachments together that are hashed. More than any message has, unless its parts overlap.
+_DECODED_LIMIT = 512 * 1024 * 1024
+_META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})")
+_EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
+
+
+def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
+    """Headers, text, links and attachments of any bytes. Never raises.
+
+    With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of.
+    """
+    raw = with_line_feeds(raw)
+    block = scan_block(raw, 0, len(raw))
+    budget = Budget()
+    root = scan_structure(raw, block, len(raw), budget)
+    parsed = _headers(raw, block, root.charset)
+    parsed.problems = budget.problems
+    reader = _Reader(raw, budget, html_fails)
+    reader.read(root)
+    parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
+    parsed.hidden_spans = reader.hidden
+    parsed.text_truncated = reader.truncated
+    parsed.links = reader.links[:LINK_LIMIT]
+    parsed.attachments = reader.attachments
+    parsed.attachments_truncated = reader.attachments_cut
+    return parsed
+
+
+def parse_headers(raw: bytes) -> ParsedMessage:
+    """Only the headers: what is left to show where the rest cannot be parsed. Linear time, never raises."""
+    raw = with_line_feeds(raw)
+    block = scan_block(raw, 0, len(raw))
+    return _headers(raw, block, parse_parameters(block.first(b"content-type")).get("charset"))
+
+
+def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
+    headers = [(name.decode("ascii"), decode_field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)]
+    return ParsedMessage(
+        headers=headers,
+        raw_headers=raw[block.start : min(block.end, block.start + RAW_HEADERS_LIMIT)],
+        headers_truncated=block.cut or block.end - block.start > RAW_HEADERS_LIMIT,
+    )
+
+
+def with_line_feeds(raw: bytes) -> bytes:
+    """The bytes as they are, unless their only line ends are lone carriage returns."""
+    if b"\n" in raw or b"\r" not in raw:
+        return raw
+    return raw.replace(b"\r", b"\n")
+
+
+@dataclass
+class _Reader:
+    """Collects what the parts of one message hold."""
+
+    raw: bytes
+    budget: Budget
+    html_fails: str
+    shown: list[str] = field(default_factory=list)
+    plain: list[str] = field(default_factory=list)
+    has_html: bool = False
+    has_plain: bool = False
+    hidden: list[tuple[int, int]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    attachments: list[ParsedAttachment] = field(default_factory=list)
+    attachments_cut: bool = False
+    truncated: bool = False
+    decoded: int = 0
+    length: int = 0
+
+    def texts(self) -> tuple[str, str, str]:
+        """The text to show, where it is from, and the plain alternative of it."""
+        shown = "".join(self.shown)
+        if self.has_html:
+            return shown, "html", "".join(self.plain) if self.has_plain else ""
+        return shown, "plain" if self.has_plain else "none", ""
+
+    def read(self, part: Part, messages: int = 0, show: bool = True, plain: bool = True) -> None:
+        """Take up a part: as attachment, as text to `show`, as `plain` alternative, and all that is in it."""
+        if part.is_attachment:
+            self._attachment(part, messages)
+            if part.children and part.is_message:
+                child = part.children[0]
+                if show:
+                    self._heading(child)
+                self.read(child, messages + 1, show, plain)
+        elif part.children:
+            best = _best(part.children) if part.type == "multipart/alternative" else None
+            simple = _simple(part.children) if part.type == "multipart/alternative" else None
+            for child in part.children:
+                self.read(
+                    child,
+                    messages,
+                    show and (best is None or child is best),
+                    plain and (simple is None or child is simple),
+                )
+        elif part.start < part.end and (show or plain):
+            self._text(part, show, plain)
+
+    def _heading(self, part: Part) -> None:
+        lines = [
+            f"{label}: {decode_field(value, 500)}"
+            for label, value in ((name.decode().capitalize(), part.block.first(name)) for name in _HEADING)
+            if value
+        ]
+        self._show("\n".join(["", "──── attached message ────", *lines, ""]), False)
+
+    def _show(self, text: str, also_plain: bool) -> int:
+        """Put text out on a line of its own; where it starts."""
+        if not text:
+            return self.length
+        if self.shown and not self.shown[-1].endswith("\n"):
+            self._append("\n")
+        start = self.length
+        self._append(text)
+        if also_plain:
+            self.plain.append(text)
+        return start
+
+    def _append(self, text: str) -> None:
+        room = max(0, TEXT_LIMIT - self.length)
+        self.truncated |= len(text) > room
+        self.shown.append(text[:room])
+        self.length += len(self.shown[-1])
+
+    def _text(self, part: Part, show: bool, plain: bool) -> None:
+        data = self._decode(part, TEXT_PART_LIMIT)
+        stands = self.raw[part.start : min(part.end, part.start + TEXT_PART_LIMIT)]
+        if part.encoding == "base64" and not is_base64(stands):
+            data = stands
+        charset = part.parameters.get("charset")
+        if part.type == "text/html":
+            if show:
+                found = _META_CHARSET.search(data[:2048]) if not charset else None
+                self._html(decode(data, charset or (found[1].decode("ascii") if found else "")))
+            return
+        text = decode(data, charset).replace("\r\n", "\n")
+        if "begin " in text and (files := uuencoded_files(data)):
+            for name, content in files:
+                self._add(guess(name), "application/x-uuencode", content, "inline", 0, "uuencoded in the text")
+        if part.type == "text/enriched":
+            text = re.sub(r"<[^>]{0,100}>", "", text)
+        self.has_plain = True
+        if show:
+            self._show(text, plain)
+            known = {link.target for link in self.links}
+            self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
+        elif plain:
+            self.plain.append(text[:TEXT_LIMIT])
+
+    def _html(self, markup: str) -> None:
+        reading = strip_html(markup, self.html_fails) if self.html_fails else read_html(markup)
+        self.has_html = True
+        offset = self._show(reading.text, False)
+        spans = [(start + offset, min(end + offset, self.length)) for start, end in reading.hidden]
+        self.hidden += [span for span in spans if span[0] < self.length]
+        self.links += reading.links
+        self.truncated |= reading.truncated
+        for problem in reading.problems:
+            self.budget.problem(problem)
+
+    def _decode(self, part: Part, limit: int | None = None) -> bytes:
+        end = part.end if limit is None else min(part.end, part.start + limit)
+        if end < part.end:
+            self.truncated = True
+        data, malformed = decode_transfer(self.raw[part.start : end], part.encoding)
+        if malformed and end == part.end:
+            self.budget.problem(
+                f"malformed {part.encoding}" if part.encoding in _ENCODINGS else "an unknown transfer encoding"
+            )
+        return data
+
+    def _attachment(self, part: Part, messages: int) -> None:
+        if len(self.attachments) >= ATTACHMENT_LIMIT or self.decoded > _DECODED_LIMIT:
+            self.attachments_cut = True
+            self.budget.problem("there are more attachments than are listed")
+            return
+        data = self._decode(part)
+        self.decoded += len(data)
+        children = part.children
+        if part.is_message and not children and part.encoding in _ENCODINGS:
+            children = self._encoded_message(part, data, messages)
+        name = part.name
+        if not name and children:
+            name = decode_field(children[0].block.first(b"subject"), 255)
+        self._add(name, part.type, data, part.disposition.value, messages, _name_note(part))
+        if children is not part.children:
+            outer, self.raw = self.raw, data
+            for child in children:
+                self.read(child, messages + 1, False, False)
+            self.raw = outer
+
+    def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
+        detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)
+        digest = hashlib.sha256(data).digest()
+        self.attachments.append(
+            ParsedAttachment(name[:1000], declared[:200], detected, len(data), digest, disposition[:40], depth, note)
+        )
+
+    def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:
+        # Not allowed by RFC 2046 and done all the same: what is in it is read from its own bytes.
+        if messages >= _ENCODED_DEPTH:
+            self.budget.problem("messages nest deeper than what is looked at")
+            return []
+        inner = Part(part.block, 0, len(data), part.type, part.parameters, part.disposition, "", part.depth)
+        nest_message(data, inner, 0, self.budget)
+        return inner.children
+
+
+_HEADING = (b"from", b"date", b"subject")
+_ENCODINGS = frozenset(("base64", "quoted-printable", "x-uuencode", "uuencode", "x-uue", "uue"))
+_ENCODED_DEPTH = 3
+
+
+def _best(parts: list[Part]) -> Part:
+    """Of alternatives, what a mail program shows: the last that holds HTML, else the last that holds text."""
+    return next((part for part in reversed(parts) if _holds(part, "text/html")), None) or _simple(parts)
+
+
+def _simple(parts: list[Part]) -> Part:
+    return next((part for part in parts if _holds(part, "text/plain")), parts[-1])
+
+
+def _holds(part: Part, kind: str) -> bool:
+    return any(inner.type == kind and not inner.is_attachment for inner in part.walk())
+
+
+def _name_note(part: Part) -> str:
+    """What is odd about the claimed names: several of them that end differently."""
+    names = part.disposition.names("filename") + part.parameters.names("name")
+    extensions = {match[0].lower() for name in names if (match := _EXTENSION.search(name.strip()))}
+    if len(extensions) > 1:
+        return "named more than once, differently: " + ", ".join(dict.fromkeys(names[:5]))
+    return ""

@@ -1,0 +1,204 @@
+"""Reading sealed copies: their records, their bodies, and bodies that were released for delivery."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from store import sealing
+from store.database import ABSURD, StoreDatabase, as_bytes, run, sound
+from store.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
+from store.keys import StoreKeys
+from store.records import Copy, CopyRecord
+from store.schema import Models
+from store.sealing import BODY, RECORD, Chains, Place
+from store.vault.epochs import EpochReader
+from store.vault.session import Session
+
+if TYPE_CHECKING:
+    from store.gateways import Target
+
+_SCAN_ROWS = 2000
+_SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
+_LARGEST_ID = (1 << 63) - 1
+_RELEASE = "released body key"
+MessageRow = tuple[int, int, int, int, int, int, bytes]
+OnError = Callable[[int, TamperedError], None]
+
+
+class Reader(Session):
+    """A session that reads copies."""
+
+    def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
+        super().__init__(location, db, models, keys)
+        self.epoch_reader = EpochReader(models, keys)
+        self._decoder = msgspec.msgpack.Decoder(CopyRecord)
+
+    def get(self, copy_id: int) -> Copy:
+        """The copy of that id. Raises CopyMissing, TamperedError."""
+        return self._open(self.row(copy_id))
+
+    def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None) -> list[Copy]:
+        """The copies of those ids, in their order; missing ones left out.
+
+        A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+        """
+        rows: dict[int, MessageRow] = {}
+        for start in range(0, len(ids), _SCAN_ROWS):
+            chunk = list(ids[start : start + _SCAN_ROWS])
+            with self.reading():
+                rows.update((row[0], row) for row in run(self.db, _SELECT + "WHERE id = ANY(?)", chunk).fetchall())
+        return list(self._open_all((rows[copy_id] for copy_id in ids if copy_id in rows), on_error))
+
+    def newest(self, limit: int, before_id: int | None = None, *, on_error: OnError | None = None) -> list[Copy]:
+        """Up to `limit` copies, newest first, below `before_id` where that is given. `on_error` as in `get_many`."""
+        below = _LARGEST_ID if before_id is None else before_id
+        with self.reading():
+            rows = run(self.db, _SELECT + "WHERE id < ? ORDER BY id DESC LIMIT ?", below, limit).fetchall()
+        return list(self._open_all(rows, on_error))
+
+    def scan(self, after_id: int = 0, limit: int | None = None, *, on_error: OnError | None = None) -> Iterator[Copy]:
+        """Copies in order of id, above `after_id`, without a lasting transaction. `on_error` as in `get_many`."""
+        left = limit
+        while left is None or left > 0:
+            rows = self.rows(after_id, _SCAN_ROWS if left is None else min(left, _SCAN_ROWS))
+            if not rows:
+                return
+            after_id = rows[-1][0]
+            if left is not None:
+                left -= len(rows)
+            yield from self._open_all(rows, on_error)
+
+    def rows(self, after_id: int, limit: int) -> list[MessageRow]:
+        """Up to `limit` messages' rows above `after_id`, in order of id, not verified. Raises StoreFormat.
+
+        A damaged file can give rows out of order: whoever goes on from the last one would then never end.
+        """
+        with self.reading():
+            found = run(self.db, _SELECT + "WHERE id > ? ORDER BY id LIMIT ?", after_id, limit).fetchall()
+        last: Any = after_id
+        for row in found:
+            if not isinstance(row[0], int) or row[0] <= last:
+                raise StoreFormat(
+                    f"The store {self.location} is damaged: its copies are out of order. Run `mailhold check`."
+                )
+            last = row[0]
+        return cast("list[MessageRow]", found)
+
+    def raw(self, copy_id: int) -> bytes:
+        """The message itself, byte for byte, its SHA-256 verified. Raises CopyMissing, TamperedError."""
+        copy, place, body_key = self.open_row(self.row(copy_id))
+        return self.open_body(place, body_key, copy.record.sha256)
+
+    def ids(self) -> list[int]:
+        """The ids of all copies, ascending."""
+        with self.reading():
+            return [copy_id for (copy_id,) in self.db.execute_sql("SELECT id FROM message ORDER BY id").fetchall()]
+
+    def row(self, copy_id: int) -> MessageRow:
+        """A message's row, not verified. Raises CopyMissing."""
+        with self.reading():
+            row = run(self.db, _SELECT + "WHERE id = ?", copy_id).fetchone() if abs(copy_id) <= _LARGEST_ID else None
+        if row is None:
+            raise CopyMissing(copy_id)
+        return cast("MessageRow", row)
+
+    def _open_all(self, rows: Iterable[MessageRow], on_error: OnError | None) -> Iterator[Copy]:
+        for row in rows:
+            try:
+                yield self._open(row)
+            except TamperedError as error:
+                if on_error is None:
+                    raise
+                on_error(row[0], error)
+
+    def _open(self, row: MessageRow) -> Copy:
+        chains = self._chains_of(row, self.epoch_reader)
+        return self._open_record(row, chains, chains.record_key(row[2]))[0]
+
+    def open_row(self, row: MessageRow, reader: EpochReader | None = None) -> tuple[Copy, Place, bytes]:
+        """A row's copy, its place, and the key of its body. Raises TamperedError naming the copy."""
+        chains = self._chains_of(row, reader or self.epoch_reader)
+        record_key, body_key = chains.keys(row[2])
+        return *self._open_record(row, chains, record_key), body_key
+
+    def _chains_of(self, row: MessageRow, reader: EpochReader) -> Chains:
+        """The keys of a row's epoch, once its step is known to be one."""
+        copy_id, epoch_id, step = row[:3]
+        if not isinstance(step, int) or not 0 <= step < sealing.EPOCH_STEPS or not isinstance(epoch_id, int):
+            raise TamperedError(f"copy {copy_id}", "it claims a step or an epoch that there is not")
+        try:
+            return reader.chains(epoch_id)
+        except TamperedError as error:
+            why = f"{error.what}, which it belongs to, does not verify"
+            raise TamperedError(f"copy {copy_id}", why) from None
+
+    def _open_record(self, row: MessageRow, chains: Chains, key: bytes) -> tuple[Copy, Place]:
+        copy_id, _epoch_id, step, stored_at, size, stored_size, sealed = row
+        place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
+        try:
+            record = self._decoder.decode(sealing.open_part(key, place, RECORD, sealed))
+        except msgspec.MsgspecError:
+            raise TamperedError(f"copy {copy_id}", "its record is in a form that this release does not know") from None
+        except ABSURD:
+            raise TamperedError(f"copy {copy_id}", "a field of its row holds a value that it cannot have") from None
+        return Copy(copy_id, stored_at, stored_size, record), place
+
+    def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
+        """The message that belongs to a place. Raises CopyMissing, TamperedError naming the copy."""
+        what = f"copy {place.copy_id}"
+        with self.reading():
+            row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
+        if row is None:
+            self.row(place.copy_id)
+            raise TamperedError(what, "its body is missing")
+        with sound(what):
+            raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
+        if hashlib.sha256(raw).digest() != sha256:
+            raise TamperedError(what, "its body is not the one that its record describes")
+        return raw
+
+    # --- Releasing for delivery --------------------------------------------------------------------------------------
+
+    def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
+        """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority.
+
+        `target` is that gateway (`store.gateways.delivery_target`); by default whoever has the store open.
+        """
+        copy, _place, body_key = self.open_row(self.row(copy_id))
+        gateway = self.keys.gateway
+        if gateway is None:
+            raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+        gateway_id, key = target or (gateway.gateway_id, gateway.delivery.public_key())
+        info = sealing.statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
+        sealed = sealing.hpke_seal(key, info, body_key + copy.record.sha256)
+        return self.sign(_RELEASE, info + sealed) + sealed
+
+    def released_raw(self, delivery: Any) -> bytes:
+        """The message that a delivery's row releases, its SHA-256 verified. Raises CopyMissing, TamperedError."""
+        gateway, what = self.keys.gateway, f"delivery {delivery.id}"
+        if gateway is None:
+            raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
+        if delivery.sealed_body_key is None:
+            raise TamperedError(what, "it holds no key of its copy")
+        with sound(what):
+            info = self.verify_release(delivery)
+        blob = as_bytes(delivery.sealed_body_key)
+        opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
+        copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
+        place = Place(self.epoch_reader.name(epoch_id), step, copy_id, stored_at, size, stored_size)
+        return self.open_body(place, opened[:32], opened[32:])
+
+    def verify_release(self, delivery: Any) -> bytes:
+        """Check that the authority released the body key in a delivery's row. Returns the info it is sealed with."""
+        info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
+        blob = as_bytes(delivery.sealed_body_key)
+        try:
+            self.verify(_RELEASE, info + blob[64:], blob[:64])
+        except TamperedError:
+            why = "the key that it releases was not released by the authority"
+            raise TamperedError(f"delivery {delivery.id}", why) from None
+        return info
