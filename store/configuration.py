@@ -114,6 +114,18 @@ def write(
     return version
 
 
+def seen_versions(vault: Vault) -> dict[str, int]:
+    """The newest version of each signed name that was seen through this vault."""
+    return {name: version for name, version in _seen.get(vault, {}).items() if name not in UNSIGNED}
+
+
+def remember_versions(vault: Vault, versions: dict[str, int]) -> None:
+    """Refuse from now on what is older than these, which were seen before this vault was opened."""
+    known = _seen.setdefault(vault, {})
+    for name, version in versions.items():
+        known[name] = max(version, known.get(name, 0))
+
+
 def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
     """Verify every row: what each is called, and what is wrong with it or None."""
     table = vault.models.Configuration

@@ -29,6 +29,7 @@ from store.gateway.intake import Intake
 from store.gateway.log import say, start
 from store.gateway.metrics import Metrics, MetricsServer
 from store.gateway.policy import LivePolicy
+from store.gateway.seen import SeenVersions, seen_path
 from store.gateways import BEAT_SECONDS, beat
 from store.intake.engines.address import parse_address
 from store.intake.milter.server import MilterServer
@@ -52,7 +53,7 @@ class Gateway:
     def __init__(self, config: Config, *, path: Path | None = None) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.live = LivePolicy(say)
+        self.live = LivePolicy(say, SeenVersions(seen_path(Path(config.store.credentials))))
         self.outage = Outage(say)
         self.stopping = asyncio.Event()
         #: What listens, as (its section in the configuration, the address).

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from store.configuration import remember_versions, seen_versions
 from store.database import run
 from store.enrolment import check_enrolment
 from store.errors import MailholdError, StoreUnavailable
+from store.gateway.seen import SeenVersions
 from store.rules import NAME as RULES
 from store.rules import Rule, read_rules
 from store.rules.address_lists import NAME as LISTS
@@ -46,10 +48,15 @@ class Policy:
 
 
 class LivePolicy:
-    """Follows the store. `refused` says what does not verify now (its name in the store), and why."""
+    """Follows the store. `refused` says what does not verify now (its name in the store), and why.
 
-    def __init__(self, say: Callable[..., None]) -> None:
+    With `seen`, what was in force before the last restart is known, and nothing older is taken up.
+    """
+
+    def __init__(self, say: Callable[..., None], seen: SeenVersions | None = None) -> None:
         self.policy = Policy()
+        self._seen = seen
+        self._unkept = ""
         self.refused: dict[str, str] = {}
         self._say = say
         self._token: object = None
@@ -63,6 +70,8 @@ class LivePolicy:
         """
         if vault is not self._vault:
             self._vault, self._token, self._digest = vault, None, b""
+            if self._seen is not None:
+                remember_versions(vault, self._seen.of(vault.store_id))
         token = vault.change_token()
         if token == self._token:
             return False
@@ -89,8 +98,15 @@ class LivePolicy:
             raise
         except MailholdError as error:
             self._refuse(ENROLMENT, str(error))
+        self._keep(vault)
         self._token, self._digest = token, digest
         return True
+
+    def _keep(self, vault: Vault) -> None:
+        why = self._seen.keep(vault.store_id, seen_versions(vault)) if self._seen is not None else ""
+        if why and why != self._unkept:
+            self._say("configuration versions not kept", level=30, why=why)
+        self._unkept = why
 
     def _look(self, vault: Vault) -> bytes:
         """A digest of the rows that the policy and the enrolment rest on."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from store import configuration
 from store.audit import events
 from store.clock import now_ms
 from store.delivery.marker import marker_field
@@ -27,6 +28,7 @@ from store.gateway import systemd
 from store.gateway.log import say
 from store.gateway.metrics import Metrics, MetricsServer
 from store.gateway.policy import ENROLMENT, LivePolicy
+from store.gateway.seen import SeenVersions
 from store.intake.engines.address import Address
 from store.intake.incoming import Incoming
 from store.intake.released import marker_key, own_fields, passes
@@ -289,6 +291,44 @@ def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: V
     sql(any_vault, "DELETE FROM configuration WHERE name = 'rules'")
     live.refresh(gateway)
     assert list(live.refused) == ["rules"] and live.policy == before
+
+
+@pytest.mark.parametrize("way", ["removed", "older"])
+def test_what_was_put_back_while_the_gateway_was_stopped_is_refused(
+    any_vault: Vault, gateway: Vault, sql: Callable[..., Any], tmp_path: Path, way: str
+) -> None:
+    columns = "name, version, changed_at, sealed, signature"
+    write_rules(any_vault, [Rule(name="One")])
+    [older] = sql(any_vault, f"SELECT {columns} FROM configuration WHERE name = 'rules'")
+    write_rules(any_vault, [Rule(name="Two")])
+    said: list[str] = []
+
+    def started() -> LivePolicy:
+        live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "seen"))
+        configuration._seen.pop(gateway, None)  # Another process would know nothing.
+        live.refresh(gateway)
+        return live
+
+    assert started().refused == {}
+    assert (tmp_path / "seen").stat().st_mode & 0o777 == 0o600
+    sql(any_vault, "DELETE FROM configuration WHERE name = 'rules'")
+    if way == "older":
+        sql(any_vault, f"INSERT INTO configuration ({columns}) VALUES (?, ?, ?, ?, ?)", *older)
+    live = started()
+    assert list(live.refused) == ["rules"]
+    assert live.policy.rules is None and not live.policy.complete
+    (tmp_path / "seen").write_bytes(b"no JSON")
+    assert started().refused == {}
+    assert "configuration versions not kept" not in said
+
+
+def test_where_versions_cannot_be_kept_the_log_says_so_once(any_vault: Vault, gateway: Vault, tmp_path: Path) -> None:
+    said: list[str] = []
+    live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "no folder" / "seen"))
+    live.refresh(gateway)
+    write_settings(any_vault, SETTINGS)
+    live.refresh(gateway)
+    assert said.count("configuration versions not kept") == 1
 
 
 def test_nothing_is_believed_before_it_verified(any_vault: Vault, gateway: Vault, sql: Callable[..., Any]) -> None:

@@ -1,0 +1,62 @@
+"""The newest versions of the configuration that a gateway went by, kept outside the database.
+
+A row that is put back as it was does verify, and so does a database without the row. While a gateway runs it knows
+better; this file lets it know better after a restart too. It names kinds and numbers, nothing that is secret, and lies
+in systemd's StateDirectory, or beside the credentials where there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+
+class _File(msgspec.Struct, frozen=True):
+    store: str
+    versions: dict[str, int]
+
+
+class SeenVersions:
+    """What was seen of one store. A file that is missing, unreadable or of another store says nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._kept: tuple[str, dict[str, int]] | None = None
+
+    def of(self, store_id: bytes) -> dict[str, int]:
+        """The newest version of each name that was ever taken up from this store."""
+        try:
+            file = msgspec.json.decode(self._path.read_bytes(), type=_File)
+        except (OSError, msgspec.MsgspecError):
+            return {}
+        return dict(file.versions) if file.store == store_id.hex() else {}
+
+    def keep(self, store_id: bytes, versions: dict[str, int]) -> str:
+        """Keep them durably, where they are others than before. Returns why that failed, or ""."""
+        wanted = (store_id.hex(), dict(versions))
+        if wanted == self._kept:
+            return ""
+        data = msgspec.json.encode(_File(*wanted))
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            with beside.open("xb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            return f"{self._path}: {error.strerror or error}"
+        self._kept = wanted
+        return ""
+
+
+def seen_path(credentials: Path) -> Path:
+    """Where the file of the gateway with these credentials lies."""
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return (Path(folder) if folder else credentials.parent) / f"{credentials.name}.seen"
