@@ -119,7 +119,7 @@ def test_a_full_disk(disk: Path) -> None:
                     pass
         assert os.statvfs(disk).f_bavail == 0
         # What is in the log already is written without a new page: use that up.
-        for path in disk.glob("mail.store.vault.ballast"):
+        for path in disk.glob("mail.store.ballast"):
             path.unlink()
 
     try:

@@ -187,7 +187,7 @@ def small_disk() -> Iterator[Path]:
 def test_a_full_disk(small_disk: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
     vault, _recovery = create_store(str(small_disk / "mail.store"), passphrase=PASSPHRASE)
-    ballast = small_disk / "mail.store.vault.ballast"
+    ballast = small_disk / "mail.store.ballast"
     source = random.Random(3)
     ids: list[int] = []
     with pytest.raises(StoreUnavailable, match="disk is full"):
@@ -218,7 +218,7 @@ def test_a_store_on_a_full_disk_opens_and_copies_can_be_deleted(
     monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 2 * 1024 * 1024)
     path = str(small_disk / "mail.store")
     vault, _recovery = create_store(path, passphrase=PASSPHRASE)
-    ballast = small_disk / "mail.store.vault.ballast"
+    ballast = small_disk / "mail.store.ballast"
     source = random.Random(4)
     ids = vault.put_many((source.randbytes(50_000), record, None) for _ in range(200))
     vault.put(b"x", record)
