@@ -6,14 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from peewee import SqliteDatabase
 
 from store import sealing
-from store.database import StoreDatabase, connect, is_url, translated
+from store.database import StoreDatabase, Translated, connect, is_url
 from store.errors import StoreError, StoreUnavailable, UnlockError
 from store.keys import StoreKeys
 from store.schema import Models
@@ -29,12 +29,31 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+class _Writing:
+    """This process's writer lock, held with the driver's errors translated. May be entered again and again."""
+
+    __slots__ = ("_lock", "_translated")
+
+    def __init__(self, lock: threading.RLock, translated: Translated) -> None:
+        self._lock = lock
+        self._translated = translated
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self._translated.__exit__(kind, error, trace)
+        finally:
+            self._lock.release()
 
 
 class Session:
@@ -46,21 +65,22 @@ class Session:
         self.models = models
         self.keys = keys
         self.store_id = keys.store_id
+        self._translated = Translated(location, db)
         self._lock = threading.RLock()
+        self._writing = _Writing(self._lock, self._translated)
         self._watcher: Any = None
         self._watcher_lock = threading.Lock()
         self._closed = False
         self._path = Path(location).absolute()
-        self._file = None if is_url(location) else _identity(self._path)
+        self._there = str(self._path)
+        self._file = None if is_url(location) else _identity(self._there)
         _open_sessions.add(self)
 
     # --- Transactions ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self) -> AbstractContextManager[None]:
         """Hold this process's writer lock."""
-        with self._lock, translated(self.location), self.db.healed():
-            yield
+        return self._writing
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -72,19 +92,17 @@ class Session:
             yield
             return
         self._require_open()
-        with self.writing():
+        with self._writing:
             self._require_there()
-            with self.db.atomic():
+            with self.db.transaction():
                 if not isinstance(self.db, SqliteDatabase):
                     self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
                 yield
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> AbstractContextManager[None]:
         """Translate the driver's errors of a read."""
         self._require_open()
-        with translated(self.location), self.db.healed():
-            yield
+        return self._translated
 
     def _require_open(self) -> None:
         if self._closed:
@@ -92,7 +110,7 @@ class Session:
 
     def _require_there(self) -> None:
         """Refuse to write to a file that was removed or replaced: what is written there would be lost."""
-        if self._file is not None and self._file != _identity(self._path):
+        if self._file is not None and self._file != _identity(self._there):
             raise StoreUnavailable(
                 f"The store {self.location} was removed or replaced while it was open: open it again."
             )
@@ -102,7 +120,7 @@ class Session:
     def change_token(self) -> object:
         """Something that is not equal after any process committed a change of the store. Cheap."""
         self._require_open()
-        with self._watcher_lock, translated(self.location), self.db.healed():
+        with self._watcher_lock, self._translated:
             if not isinstance(self.db, SqliteDatabase):
                 return self.db.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0]
             # data_version tells a connection of the commits of all others: this one never commits anything itself.
@@ -138,6 +156,7 @@ class Session:
         """In a forked child: neither the parent's keys nor its connections may be used twice."""
         self._closed = True
         self._lock = threading.RLock()
+        self._writing = _Writing(self._lock, self._translated)
         self._watcher_lock = threading.Lock()
         self._watcher = None
         self.db.abandon()

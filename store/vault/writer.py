@@ -119,12 +119,18 @@ class Writer:
 
     def put(self, item: Prepared) -> int:
         """Store one copy; returns its id once it is durable, having shared a commit with whoever waited as well."""
-        mine = _Waiting(item)
+        mine: _Waiting | None = None
         with self._queue_lock:
-            self._queue.append(mine)
-            lead, self._leading = not self._leading, True
-        if not lead:
-            mine.woken.wait()
+            if self._leading:
+                mine = _Waiting(item)
+                self._queue.append(mine)
+            self._leading = True
+        if mine is None:
+            try:
+                return self._commit([item])[0]
+            finally:
+                self._hand_over()
+        mine.woken.wait()
         if not mine.finished:
             self._lead(mine)
         if mine.error is not None:
@@ -144,11 +150,15 @@ class Writer:
             while not mine.finished:
                 self._commit_waiting()
         finally:
-            with self._queue_lock:
-                if self._queue:
-                    self._queue[0].woken.set()
-                else:
-                    self._leading = False
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the next that waits lead."""
+        with self._queue_lock:
+            if self._queue:
+                self._queue[0].woken.set()
+            else:
+                self._leading = False
 
     def _commit_waiting(self) -> None:
         group: list[_Waiting] = []
