@@ -49,6 +49,7 @@ class Follower:
         self._tombstone: int | None = None
         self._releases: object = None
         self._released: dict[int, tuple[str, int]] = {}
+        self._damaged_deliveries = 0
         self._settings = Settings()
         self._problem = ""
 
@@ -104,11 +105,17 @@ class Follower:
         from store.delivery.listing import released_copies, released_token
 
         if (releases := released_token(self._vault)) != self._releases:
-            self._releases = releases
-            try:
-                self._released = released_copies(self._vault)
-            except TamperedError as error:
-                self._problem = str(error)
+            damaged: set[int] = set()
+            self._released = released_copies(self._vault, on_error=lambda each, error: damaged.add(each))
+            self._releases, self._damaged_deliveries = releases, len(damaged)
+        self._problem = self._problem or _damaged_deliveries(self._damaged_deliveries)
+
+
+def _damaged_deliveries(number: int) -> str:
+    if not number:
+        return ""
+    what = counted(number, "delivery is", "deliveries are")
+    return f"{what} damaged or tampered with: the message queue shows each."
 
 
 def _damage(number: int) -> str:

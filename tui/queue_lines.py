@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from store.delivery.outcome import State
 from tui.cells import placed
-from tui.lines import EMPTY, Line, Span, field
+from tui.lines import EMPTY, Line, Span, block, field
 from tui.safe import fit, safe
 from tui.times import full_time
 from tui.words import addresses, counted
@@ -28,6 +28,7 @@ SIGNS = {
     State.CANCELLED: ("–", "muted"),
 }
 _DETAIL = 26
+_DAMAGED = Span(f"{'▲ damaged':<11}", "danger")
 
 
 def state_span(state: State) -> Span:
@@ -38,9 +39,11 @@ def state_span(state: State) -> Span:
 
 def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
     """How the deliveries stand: ``3 waiting · 1 failed · 120 sent``."""
-    counts = Counter(delivery.state for delivery in deliveries)
+    counts = Counter(delivery.state for delivery in deliveries if not delivery.damage)
     waiting = sum(counts[state] for state in State if state.live)
-    parts = [f"{waiting:,} waiting"] + [
+    damaged = len(deliveries) - counts.total()
+    parts = [f"{waiting:,} waiting"] + [f"{damaged:,} damaged"] * bool(damaged)
+    parts += [
         f"{counts[state]:,} {state.value}"
         for state in (State.UNKNOWN, State.FAILED, State.CANCELLED, State.SENT)
         if counts[state]
@@ -57,7 +60,8 @@ def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, widt
     when = placed(delivery.created_at, now, zone, 12)
     head = f"{delivery.id:>5}  {when:<12}  "
     room = width - len(head) - 11 - 2 - 8 - (_DETAIL if detail or width >= 84 else 0)
-    spans = [Span(head), state_span(delivery.state), Span(f"  {progress:>7} ")]
+    state = _DAMAGED if delivery.damage else state_span(delivery.state)
+    spans = [Span(head), state, Span(f"  {progress:>7} ")]
     if width >= 84:
         spans.append(Span(f" {detail:<{_DETAIL - 1}}", "muted"))
     spans.append(Span(fit(subject, max(0, room))))
@@ -66,6 +70,8 @@ def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, widt
 
 def next_step(delivery: Delivery, now: int) -> str:
     """When a delivery that waits is tried again: ``next try in 4 minutes``; "" for one that does not wait."""
+    if delivery.damage:
+        return "not sent: cancel it" if delivery.live else ""
     if delivery.state is State.QUEUED and not delivery.attempts:
         return ""
     if delivery.state not in (State.QUEUED, State.DEFERRED):
@@ -88,16 +94,25 @@ def detail_lines(delivery: Delivery, subject: str, now: int, zone: tzinfo, width
         (Span(fit(subject, width)),),
         EMPTY,
     ]
+    if delivery.damage:
+        lines += [*block(_damage(delivery), width, "danger"), EMPTY]
     columns = 13
     for recipient in delivery.recipients:
         span = state_span(recipient.state)
-        values = [(recipient.address, "text")]
+        values = [(recipient.address, "text")] if recipient.address else [("an address that does not verify", "danger")]
         if recipient.reply:
             values.append((recipient.reply, "danger" if recipient.state is State.FAILED else "muted"))
         shown = field("", values, width, columns - 2)
         lines.append((Span(f"{span.text:<{columns}}", span.kind), *shown[0][1:]))
         lines += shown[1:]
     return lines
+
+
+def _damage(delivery: Delivery) -> str:
+    """What is wrong with a delivery, and what to do about it."""
+    todo = "`c` cancels it, and its copy can be delivered anew." if delivery.live else "Nothing more is sent for it."
+    check = "`mailhold check` shows what else does not verify."
+    return f"It was tampered with or is damaged: {delivery.damage}. {todo} {check}"
 
 
 def subject_of(subjects: Mapping[int, str], delivery: Delivery) -> str:

@@ -1,14 +1,18 @@
-"""What operators see of the queue: deliveries with their recipients, its length, and which copies were released."""
+"""What operators see of the queue: deliveries with their recipients, its length, and which copies were released.
+
+A row that was altered hides none of the others: its delivery is listed with what is wrong with it as `damage`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from peewee import Case, fn
 
-from store.delivery.orders import unseal_recipient, unseal_reply
+from store.database import run, sound
+from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.delivery.outcome import State
 from store.errors import DeliveryError, TamperedError
 
@@ -16,18 +20,35 @@ if TYPE_CHECKING:
     from store.vault import Vault
 
 _CHUNK = 500
+_OTHER_RECIPIENTS = "its recipients are not the ones it was made with"
+_ABSURD = "a field holds a value that it cannot have"
+#: The state of a row as text, "" where it is none that there is: SQLite gives out no text that is not UTF-8.
+_KNOWN = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
+_DELIVERY = (
+    f"SELECT id, copy_id, {_KNOWN}, created_at, attempts, next_attempt_at, gateway_id, order_blob, order_signature, "  # noqa: S608 - made of constants alone
+    "sealed_body_key, finished_at FROM delivery "
+)
+_RECIPIENT = f"SELECT id, delivery_id, {_KNOWN}, sealed_address, sealed_reply FROM delivery_recipient "  # noqa: S608 - made of constants alone
 
 
 class RecipientState(NamedTuple):
-    """A recipient of a delivery and where it stands. `address` and `reply` are NOT safe for a terminal."""
+    """A recipient of a delivery and where it stands. `address` and `reply` are NOT safe for a terminal.
+
+    `damage` is what is wrong with its row, or "". An address that does not verify is "", and so is such a reply.
+    """
 
     address: str
     state: State
     reply: str
+    damage: str = ""
 
 
 class Delivery(NamedTuple):
-    """One delivery. Times are Unix ms; `next_attempt_at` counts only while `state` is queued or deferred."""
+    """One delivery. Times are Unix ms; `next_attempt_at` counts only while `state` is queued or deferred.
+
+    `live` ones are not finished: they keep their copy, and can be cancelled. `damage` is what is wrong with the rows,
+    or "". Numbers that a damaged row cannot have are 0, and so a state that there is not is `UNKNOWN`.
+    """
 
     id: int
     copy_id: int
@@ -36,27 +57,56 @@ class Delivery(NamedTuple):
     attempts: int
     next_attempt_at: int
     recipients: list[RecipientState]
+    live: bool
+    damage: str = ""
+
+
+class _Row(NamedTuple):
+    id: int
+    copy_id: int
+    state: str
+    created_at: int
+    attempts: int
+    next_attempt_at: int
+    gateway_id: int
+    order_blob: bytes
+    order_signature: bytes
+    sealed_body_key: bytes | None
+    finished_at: int | None
+
+
+class _RecipientRow(NamedTuple):
+    id: int
+    delivery_id: int
+    state: str
+    sealed_address: bytes
+    sealed_reply: bytes | None
 
 
 def deliveries(vault: Vault, limit: int | None = None) -> list[Delivery]:
-    """The deliveries, newest first. Raises TamperedError where one was changed."""
-    table = vault.models.Delivery
+    """The deliveries, newest first; damaged ones say so."""
     with vault.reading():
-        return _with_recipients(vault, list(table.select().order_by(table.id.desc()).limit(limit)))
+        if limit is None:
+            rows = run(vault.db, _DELIVERY + "ORDER BY id DESC").fetchall()
+        else:
+            rows = run(vault.db, _DELIVERY + "ORDER BY id DESC LIMIT ?", limit).fetchall()
+    return _with_recipients(vault, [_Row(*row) for row in rows])
 
 
 def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
-    """One delivery. Raises DeliveryError where there is none of that id."""
-    return _with_recipients(vault, [row_of(vault, delivery_id)])[0]
+    """One delivery; a damaged one says so. Raises DeliveryError where there is none of that id."""
+    with vault.reading():
+        known = abs(delivery_id) < 1 << 63
+        row = run(vault.db, _DELIVERY + "WHERE id = ?", delivery_id).fetchone() if known else None
+    if row is None:
+        raise DeliveryError(f"There is no delivery {delivery_id}: look at the message queue for those there are.")
+    return _with_recipients(vault, [_Row(*row)])[0]
 
 
 def row_of(vault: Vault, delivery_id: int) -> Any:
-    """The row of a delivery. Raises DeliveryError where there is none of that id."""
-    with vault.reading():
-        row = vault.models.Delivery.get_or_none(id=delivery_id) if abs(delivery_id) < 1 << 63 else None
-    if row is None:
-        raise DeliveryError(f"There is no delivery {delivery_id}: look at the message queue for those there are.")
-    return row
+    """The row of a delivery that is there. Raises TamperedError for values that it cannot have."""
+    with vault.reading(), sound(f"delivery {delivery_id}"):
+        return vault.models.Delivery.get_by_id(delivery_id)
 
 
 def queue_length(vault: Vault) -> int:
@@ -68,9 +118,8 @@ def queue_length(vault: Vault) -> int:
 
 def live_copies(vault: Vault) -> frozenset[int]:
     """The copies that have a delivery which is not finished."""
-    table = vault.models.Delivery
     with vault.reading():
-        rows = list(table.select(table.copy_id).where(table.finished_at.is_null()).tuples())
+        rows = run(vault.db, "SELECT copy_id FROM delivery WHERE finished_at IS NULL").fetchall()
     return frozenset(copy_id for (copy_id,) in rows)
 
 
@@ -82,54 +131,101 @@ def released_token(vault: Vault) -> object:
         return table.select(fn.COUNT(table.id), fn.MAX(table.id), cancelled).tuples().get()
 
 
-def released_copies(vault: Vault) -> dict[int, tuple[str, int]]:
+def released_copies(
+    vault: Vault, *, on_error: Callable[[int, TamperedError], None] | None = None
+) -> dict[int, tuple[str, int]]:
     """The copies that were released: who last did, and when (Unix ms). One whose delivery was cancelled does not count.
 
-    Raises TamperedError.
+    A damaged delivery is left out; `on_error` is told its id.
     """
-    table, recipients = vault.models.Delivery, vault.models.DeliveryRecipient
-    first = recipients.select(fn.MIN(recipients.id)).group_by(recipients.delivery_id)
-    query = (
-        recipients.select(recipients, table.copy_id, table.created_at)
-        .join(table, on=(table.id == recipients.delivery_id))
-        .where(recipients.id.in_(first) & (table.state != State.CANCELLED))
-        .order_by(table.id)
+    sql = (
+        "SELECT r.id, r.delivery_id, '', r.sealed_address, NULL, d.copy_id, d.created_at "
+        "FROM delivery_recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.state <> ? "
+        "AND r.id IN (SELECT MIN(id) FROM delivery_recipient GROUP BY delivery_id) ORDER BY d.id"
     )
     with vault.reading():
-        rows = list(query.objects())
-    return {row.copy_id: (unseal_recipient(vault, row).operator, row.created_at) for row in rows}
+        rows = run(vault.db, sql, State.CANCELLED.value).fetchall()
+    found: dict[int, tuple[str, int]] = {}
+    for *recipient, copy_id, created_at in rows:
+        row = _RecipientRow(*recipient)
+        try:
+            found[copy_id] = (unseal_recipient(vault, row).operator, _whole(created_at))
+        except TamperedError as error:
+            if on_error is not None:
+                on_error(row.delivery_id, error)
+    return found
 
 
-def _with_recipients(vault: Vault, rows: Iterable[Any]) -> list[Delivery]:
-    rows = list(rows)
-    table = vault.models.DeliveryRecipient
-    recipients: defaultdict[int, list[RecipientState]] = defaultdict(list)
+def _with_recipients(vault: Vault, rows: list[_Row]) -> list[Delivery]:
+    recipients: defaultdict[int, list[_RecipientRow]] = defaultdict(list)
     for at in range(0, len(rows), _CHUNK):
         ids = [row.id for row in rows[at : at + _CHUNK]]
         with vault.reading():
-            found = list(table.select().where(table.delivery_id.in_(ids)).order_by(table.id))
-        for each in found:
-            recipient = unseal_recipient(vault, each)
-            if recipient.place != len(recipients[each.delivery_id]):
-                raise TamperedError(f"delivery {each.delivery_id}", "its recipients are not the ones it was made with")
-            state = _state(each.state, each.delivery_id)
-            recipients[each.delivery_id].append(RecipientState(recipient.address, state, unseal_reply(vault, each)))
-    return [
-        Delivery(
-            row.id,
-            row.copy_id,
-            _state(row.state, row.id),
-            row.created_at,
-            row.attempts,
-            row.next_attempt_at,
-            recipients[row.id],
-        )
-        for row in rows
-    ]
+            found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", ids).fetchall()
+        for each in map(_RecipientRow._make, found):
+            recipients[each.delivery_id].append(each)
+    return [_delivery(vault, row, recipients[row.id]) for row in rows]
 
 
-def _state(text: str, delivery_id: int) -> State:
+def _delivery(vault: Vault, row: _Row, rows: list[_RecipientRow]) -> Delivery:
+    recipients = [_recipient(vault, each, place) for place, each in enumerate(rows)]
+    return Delivery(
+        row.id,
+        _whole(row.copy_id),
+        _state(row.state),
+        _whole(row.created_at),
+        _whole(row.attempts),
+        _whole(row.next_attempt_at),
+        recipients,
+        row.finished_at is None,
+        _damage(vault, row, recipients),
+    )
+
+
+def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
+    """What is wrong with a delivery's row or its recipients, or "". Only a live one has an order that still counts."""
+    end = 0 if row.finished_at is None else row.finished_at
+    numbers = (row.copy_id, row.created_at, row.attempts, row.next_attempt_at, end)
+    if any(_whole(number) != number for number in numbers):
+        return _ABSURD
+    if not row.state:
+        return "it is in a state that there is not"
+    if _state(row.state).live != (row.finished_at is None):
+        return "its state and its end contradict each other"
     try:
-        return State(text)
-    except ValueError:
-        raise TamperedError(f"delivery {delivery_id}", "it is in a state that there is not") from None
+        if row.finished_at is None:
+            verify_order(vault, row)
+            if row.sealed_body_key is None:
+                return "it holds no key of its copy"
+            with sound(f"delivery {row.id}"):
+                vault.verify_release(row)
+    except TamperedError as error:
+        return error.why
+    if not recipients:
+        return _OTHER_RECIPIENTS
+    return next((recipient.damage for recipient in recipients if recipient.damage), "")
+
+
+def _recipient(vault: Vault, row: _RecipientRow, place: int) -> RecipientState:
+    address, state = "", _state(row.state)
+    try:
+        recipient = unseal_recipient(vault, row)
+        address = recipient.address
+        if recipient.place != place:
+            return RecipientState(address, state, "", _OTHER_RECIPIENTS)
+        if not row.state:
+            return RecipientState(address, state, "", "a recipient is in a state that there is not")
+        with sound(f"a reply of delivery {row.delivery_id}"):
+            return RecipientState(address, state, unseal_reply(vault, row))
+    except TamperedError as error:
+        what = "a reply" if address else "a recipient"
+        return RecipientState(address, state, "", f"{what} does not verify: {error.why}")
+
+
+def _state(text: str) -> State:
+    return State(text) if text else State.UNKNOWN
+
+
+def _whole(value: Any) -> int:
+    """A column's number that is not negative, or 0 where somebody put something else there."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 53 else 0

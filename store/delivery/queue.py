@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from store.audit import record_event
 from store.clock import now_ms
 from store.delivery.addresses import address_problem, check_address, same, unique
+from store.delivery.damaged import withdraw
 from store.delivery.leases import call_off
 from store.delivery.listing import (
     Delivery,
@@ -31,6 +32,7 @@ from store.delivery.orders import (
     seal_order,
     seal_recipient,
     unseal_recipient,
+    verify_order,
 )
 from store.delivery.outcome import LIVE, RETRIABLE, State
 from store.delivery.recipients import Recipient, recipients_of
@@ -271,7 +273,14 @@ def retry(vault: Vault, delivery_id: int, operator: str = "") -> None:
         raise NoRelay(_NO_RELAY)
     models = vault.models
     with vault.write():
+        delivery = delivery_of(vault, delivery_id)
+        if delivery.damage:
+            raise DeliveryError(
+                f"Delivery {delivery_id} was tampered with or is damaged ({delivery.damage}): it is not sent again. "
+                f"{'Cancel it, and deliver' if delivery.live else 'Deliver'} its copy anew."
+            )
         row = row_of(vault, delivery_id)
+        verify_order(vault, row)  # Else another copy would go to these recipients.
         now = now_ms()
         table = models.Delivery
         if row.finished_at is None:
@@ -342,12 +351,20 @@ def _reopen(vault: Vault, copy_id: int, delivery_id: int, settings: Settings, op
 def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:
     """Call a delivery off. Recipients whose message may be out already become `unknown`, the others `cancelled`.
 
-    Raises DeliveryError where it is finished, or is being sent at this very moment.
+    A damaged one goes as well, whatever stands in its rows. Raises DeliveryError where it is finished, or is being sent
+    at this very moment.
     """
     with vault.write():
-        row = row_of(vault, delivery_id)
-        if row.finished_at is not None:
-            raise DeliveryError(f"Delivery {delivery_id} is finished ({row.state}): there is nothing to cancel.")
-        if not call_off(vault, row, now_ms()):
+        delivery = delivery_of(vault, delivery_id)
+        if not delivery.live:
+            raise DeliveryError(f"Delivery {delivery_id} is finished ({delivery.state}): there is nothing to cancel.")
+        now = now_ms()
+        if delivery.damage:
+            done = withdraw(vault, delivery_id, now)
+        else:
+            done = call_off(vault, row_of(vault, delivery_id), now)
+        if not done:
             raise DeliveryError(f"Delivery {delivery_id} is being sent at this moment: wait for the result.")
-        record_event(vault, "delivery cancelled", operator=operator, copies=[row.copy_id])
+        copies = [delivery.copy_id] if delivery.copy_id else []
+        damage = f"delivery {delivery_id}, damaged: {delivery.damage}" if delivery.damage else ""
+        record_event(vault, "delivery cancelled", operator=operator, copies=copies, detail=damage)

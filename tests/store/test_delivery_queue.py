@@ -438,8 +438,7 @@ def test_recipients_that_were_added_or_exchanged_are_not_served(ready: Vault) ->
     first, second = queued(ready), queued(ready, to=("c@x.example",))
     table = ready.models.DeliveryRecipient
     table.update(delivery_id=first).where(table.delivery_id == second).execute()
-    with pytest.raises(TamperedError, match="recipient"):
-        delivery_of(ready, first)
+    assert "recipient" in delivery_of(ready, first).damage
     parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host", now_ms())
     assert "does not name" in next(iter(parcel.refused.values())).reply and not parcel.message
 
@@ -449,11 +448,9 @@ def test_a_state_or_reply_that_was_changed_is_named(ready: Vault) -> None:
     table = ready.models.DeliveryRecipient
     one, two = table.select().where(table.delivery_id == delivery_id).order_by(table.id)
     table.update(sealed_reply=two.sealed_reply).where(table.id == one.id).execute()
-    with pytest.raises(TamperedError, match=f"reply of delivery {delivery_id}"):
-        deliveries(ready)
+    assert "a reply does not verify" in delivery_of(ready, delivery_id).damage
     table.update(sealed_reply=None, state="nonsense").where(table.id == one.id).execute()
-    with pytest.raises(TamperedError, match="state"):
-        deliveries(ready)
+    assert "in a state that there is not" in delivery_of(ready, delivery_id).damage
     ready.models.Delivery.update(finished_at=None, state="queued").execute()
     assert nothing_due(ready)
 

@@ -252,7 +252,7 @@ def test_delivery_of_infected_copies_is_refused_and_queued_where_allowed(filled:
     [delivery] = filled("queue", "--json").json
     assert delivery["copy_id"] == 1
     assert {recipient["address"] for recipient in delivery["recipients"]} == {"ap@corp.example", "it@corp.example"}
-    assert set(delivery["recipients"][0]) == {"address", "state", "reply"}
+    assert set(delivery["recipients"][0]) == {"address", "state", "reply", "damage"}
     assert filled("queue", "cancel", delivery["id"]).code == 0
     assert filled("queue", "--json").json[0]["state"] == "cancelled"
 

@@ -158,6 +158,34 @@ def test_each_delivery_that_cannot_be_changed_is_named_and_the_others_are(
     assert err.count("nothing to cancel") == 2
 
 
+def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
+    for _ in range(2):
+        assert main(["deliver", "1", "--original"]) == 0
+    with sqlite3.connect(os.environ["MAILHOLD_STORE"]) as database:
+        database.execute("UPDATE delivery SET order_signature = x'00' WHERE id = 1")
+        database.execute("UPDATE delivery_recipient SET sealed_address = x'00' WHERE delivery_id = 1")
+    capfd.readouterr()
+    assert main(["queue"]) == 1
+    out, err = capfd.readouterr()
+    assert (
+        "     1  copy 1  damaged  0 attempts\n" in out and "tampered with or damaged: its order was not signed" in out
+    )
+    assert "(does not verify)  queued" in out and "     2  copy 1  queued  0 attempts\n" in out
+    assert err.count("\n") == 1 and "delivery 1: " in err
+    assert "`mailhold check`" in err and "`mailhold queue cancel 1`" in err
+    assert main(["queue", "--json"]) == 1
+    two, one = json.loads(capfd.readouterr().out)
+    assert (one["state"], one["live"], two["state"], two["damage"]) == ("damaged", True, "queued", None)
+    assert "its order was not signed" in one["damage"]
+    assert [each["address"] for each in one["recipients"]] == [""]
+    assert main(["queue", "retry", "1"]) == 1
+    assert "deliver its copy anew" in capfd.readouterr().err
+    assert main(["queue", "cancel", "1", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)[0]["live"] is False
+    assert main(["queue"]) == 0
+
+
 def test_what_keeps_the_queue_from_being_sent_is_said(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "set", "relay=smtps://127.0.0.1:1?ca=/nowhere"]) == 0
     assert main(["queue", "send"]) == 0

@@ -46,3 +46,20 @@ def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], m
     third = follower.poll()
     assert third is not None and third.live == {ids[1]} and third.released[ids[1]][0] == "ada"
     assert not third.copies_changed
+
+
+def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids: list[int]) -> None:
+    queued = release(any_vault, ids[:2], original=True, operator="ada").queued
+    table = any_vault.models.DeliveryRecipient
+    with any_vault.write():
+        table.update(sealed_address=b"x" * 90).where(table.delivery_id == queued[0]).execute()
+    follower = Follower(any_vault, FakeCatalogue(copies(3)))  # type: ignore[arg-type]
+    facts = follower.poll()
+    assert facts is not None and set(facts.released) == {ids[1]} and facts.live == set(ids[:2])
+    assert facts.problem == "1 delivery is damaged or tampered with: the message queue shows each."
+    any_vault.delete(ids[2:])
+    facts = follower.poll()
+    assert facts is not None and "1 delivery is damaged" in facts.problem
+    cancel(any_vault, queued[0], "ada")
+    facts = follower.poll()
+    assert facts is not None and not facts.problem

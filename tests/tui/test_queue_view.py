@@ -171,11 +171,30 @@ async def test_enter_views_the_copy_unless_it_was_deleted(vault, queue):
         assert ("go", "backup") in app.asked
 
 
-async def test_a_damaged_queue_is_reported(vault, queue):
+async def test_a_damaged_delivery_stands_among_the_others_and_can_be_cancelled(vault, queue):
     table = vault.models.DeliveryRecipient
     with vault.write():
-        table.update(sealed_address=b"\0" * 80).execute()
+        table.update(sealed_address=b"\0" * 80).where(table.delivery_id == queue[1]).execute()
     app = ViewApp(vault, QueueView)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(100, 34)) as pilot:
         await settle(pilot)
-        assert any("tampered" in notice for notice in app.notices)
+        lines = screen_text(app).splitlines()
+        assert lines[0].startswith("1 waiting · 1 damaged · 1 unknown · 1 failed")
+        assert "▲ damaged" in lines[4] and "not sent: cancel it" in lines[4]
+        assert "· queued" in lines[2]
+        await pilot.press("j", "j")
+        await settle(pilot)
+        text = screen_text(app)
+        assert "It was tampered with or is damaged: a recipient does not verify" in text
+        assert "`mailhold check`" in text and text.count("an address that does not verify") == 3
+        await pilot.press("r")
+        assert app.notices == ["It was tampered with or is damaged: deliver its copy anew."]
+        await pilot.press("c")
+        await pilot.pause()
+        assert isinstance(app.screen, ConfirmDialog)
+        assert app.screen.question == f"Cancel delivery {queue[1]}, which was tampered with or is damaged?"
+        await pilot.press("a")
+        await settle(pilot)
+        assert app.notices[1:] == [f"Delivery {queue[1]} has been cancelled"]
+        assert "Nothing more is sent for it." in " ".join(screen_text(app).split())
+        assert app.view.reason_against("cancel-delivery") == f"Delivery {queue[1]} is finished."

@@ -18,11 +18,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "verb", nargs="?", choices=["list", "send", "retry", "cancel"], default="list", help="default: list"
     )
     parser.add_argument("ids", metavar="ID", nargs="*", help="deliveries, for retry and cancel")
-    parser.add_argument("--json", action="store_true", help="print an array of {id, copy_id, state, recipients}")
+    parser.add_argument(
+        "--json", action="store_true", help="print an array of {id, copy_id, state, damage, recipients}"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show or change the queue; returns 1 where something could not be changed or sent. Raises UsageError."""
+    """Show or change the queue; returns 1 where something could not be changed or sent, or waits and is damaged.
+
+    Raises UsageError.
+    """
     if args.verb in ("retry", "cancel") and not args.ids:
         raise UsageError(f"`queue {args.verb}` takes the ids of deliveries; `mailhold queue` lists them.")
     if args.verb in ("list", "send") and args.ids:
@@ -46,6 +51,15 @@ def run(args: argparse.Namespace) -> int:
         print_json(found)
     else:
         _print(found)
+    failures += [
+        (
+            f"delivery {delivery['id']}",
+            f"It was tampered with or is damaged ({delivery['damage']}) and is not sent: `mailhold check` shows what "
+            f"does not verify; `mailhold queue cancel {delivery['id']}` takes it out of the queue.",
+        )
+        for delivery in found
+        if delivery["damage"] and delivery["live"]
+    ]
     return 1 if say_failed(failures) else 0
 
 
@@ -86,19 +100,26 @@ def send_queue(vault: Vault) -> str:
 
 
 def queue_json(vault: Vault) -> list[dict[str, Any]]:
-    """Every delivery as the JSON object that the README documents."""
+    """Every delivery as a JSON object. `damage` is what is wrong with its rows, or None; `live`: not finished."""
     from store.delivery.queue import deliveries
 
     return [
         {
             "id": delivery.id,
             "copy_id": delivery.copy_id,
-            "state": str(delivery.state),
+            "state": "damaged" if delivery.damage else str(delivery.state),
+            "live": delivery.live,
+            "damage": delivery.damage or None,
             "created_at": iso(delivery.created_at),
             "attempts": delivery.attempts,
             "next_attempt_at": iso(delivery.next_attempt_at),
             "recipients": [
-                {"address": recipient.address, "state": str(recipient.state), "reply": recipient.reply}
+                {
+                    "address": recipient.address,
+                    "state": str(recipient.state),
+                    "reply": recipient.reply,
+                    "damage": recipient.damage or None,
+                }
                 for recipient in delivery.recipients
             ],
         }
@@ -113,7 +134,8 @@ def _print(found: list[dict[str, Any]]) -> None:
         print("The delivery queue is empty.")
     for delivery in found:
         print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {delivery['attempts']} attempts")
+        if delivery["damage"]:
+            print(f"        tampered with or damaged: {delivery['damage']}")
         for recipient in delivery["recipients"]:
-            print(
-                f"        {safe(recipient['address'])}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip()
-            )
+            address = safe(recipient["address"]) or "(does not verify)"
+            print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())

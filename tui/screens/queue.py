@@ -99,7 +99,7 @@ class QueueView(Widget):
             self.list.cursor = place
 
     def _tick(self) -> None:
-        if self.display and any(delivery.state.live for delivery in self.deliveries):
+        if self.display and any(delivery.live for delivery in self.deliveries):
             self._draw()
 
     def _draw(self) -> None:
@@ -155,11 +155,14 @@ class QueueView(Widget):
             return None
         if delivery is None:
             return "There is no delivery."
+        if action == "cancel-delivery" and not delivery.live:
+            return f"Delivery {delivery.id} is finished."
+        if delivery.damage:
+            again = "It was tampered with or is damaged: deliver its copy anew."
+            return again if action == "retry" else None
         if delivery.state is State.SENDING:
             return "It is being sent at this moment: wait for the result."
-        if action == "cancel-delivery":
-            return None if delivery.state.live else f"Delivery {delivery.id} is finished."
-        if delivery.state.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
+        if delivery.live or any(recipient.state in RETRIABLE for recipient in delivery.recipients):
             return None
         return f"Delivery {delivery.id} reached all of its recipients."
 
@@ -186,9 +189,10 @@ class QueueView(Widget):
         if delivery is None:
             return
         waiting = sum(recipient.state.live for recipient in delivery.recipients)
+        whom = "which was tampered with or is damaged" if delivery.damage else f"to {addresses(waiting)}"
         dialog = ConfirmDialog(
             "Message queue",
-            f"Cancel delivery {delivery.id} to {addresses(waiting)}?",
+            f"Cancel delivery {delivery.id}{',' * bool(delivery.damage)} {whom}?",
             "Cancel delivery",
             refuse="Keep",
         )
