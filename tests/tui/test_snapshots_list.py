@@ -27,7 +27,7 @@ def prepared(vault: Vault, *, empty: bool = False) -> MailholdApp:
 @pytest.fixture(autouse=True)
 def some_were_released(monkeypatch: pytest.MonkeyPatch) -> None:
     released = {1202: ("ada", NOW), 1199: ("ada", NOW)}
-    monkeypatch.setattr("store.delivery.listing.released_copies", lambda vault: released)
+    monkeypatch.setattr("store.delivery.listing.released_copies", lambda vault, on_error: released)
 
 
 def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
