@@ -52,9 +52,10 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def dangerous(self) -> bool:
         """True where any engine found the message infected or probably infected."""
-        return any(verdict.status in DANGEROUS for verdict in self.verdicts) or (
-            self.reason is not None and self.reason.status in DANGEROUS
-        )
+        for verdict in self.verdicts:
+            if verdict.status in DANGEROUS:
+                return True
+        return self.reason is not None and self.reason.status in DANGEROUS
 
 
 class Copy(NamedTuple):

@@ -5,7 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
 
@@ -62,7 +62,12 @@ class Frame:
 
     @classmethod
     def of(cls, copies: Iterable[Copy]) -> Frame:
-        """From copies in ascending order of ids."""
+        """Copies in ascending order of ids."""
+        return cls.of_batches([list(copies)])
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
+        """Copies in ascending order of ids, some at a time, so that few records are held at once."""
         ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
@@ -73,22 +78,25 @@ class Frame:
         message_ids: list[str] = []
         mta_ids: list[str] = []
         rule_names: dict[int, str] = {}
-        for copy_id, stored_at, _, record in copies:
-            reason = record.reason
-            ids.append(copy_id)
-            times.append(stored_at)
-            sizes.append(record.size)
-            rules.append(record.rule_id)
-            verdicts.append(_VERDICT_CODES[reason.engine, reason.status] if reason else 255)
-            dangerous.append(record.dangerous)
-            if record.rule_name:
-                rule_names[record.rule_id] = record.rule_name
-            from_codes.append(senders.setdefault(record.from_, len(senders)))
-            to_codes.append(recipients.setdefault((record.to, recipients_text(record)), len(recipients)))
-            subject_codes.append(subjects.setdefault(record.subject, len(subjects)))
+        for batch in batches:
+            records = [copy.record for copy in batch]
+            ids += [copy.id for copy in batch]
+            times += [copy.stored_at for copy in batch]
+            sizes += [record.size for record in records]
+            rules += [record.rule_id for record in records]
+            verdicts += [
+                _VERDICT_CODES[reason.engine, reason.status] if (reason := record.reason) else 255 for record in records
+            ]
+            dangerous += [record.dangerous for record in records]
+            rule_names.update({record.rule_id: record.rule_name for record in records if record.rule_name})
+            from_codes += [senders.setdefault(record.from_, len(senders)) for record in records]
+            to_codes += [
+                recipients.setdefault((record.to, recipients_text(record)), len(recipients)) for record in records
+            ]
+            subject_codes += [subjects.setdefault(record.subject, len(subjects)) for record in records]
             # Hardly ever equal to another one: not worth looking for it.
-            message_ids.append(record.message_id)
-            mta_ids.append(record.mta_message_id)
+            message_ids += [record.message_id for record in records]
+            mta_ids += [record.mta_message_id for record in records]
         each = range(len(ids))
         values = dict(zip(SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
         frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in SCHEMA.items()])

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     import subprocess
 
     from store.catalogue.frame import Frame
-    from store.records import Copy
     from store.vault import Vault
 
 #: Ids in the first frame (soon there) and in the others (fewer texts held twice).
-FIRST_IDS = 10_000
-FRAME_IDS = 50_000
+FIRST_IDS = 5_000
+FRAME_IDS = 20_000
 _CHILDREN = 2
 _CHILD_IDS = 50_000
 
@@ -88,16 +87,8 @@ def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
         def note(copy_id: int, _error: TamperedError, damaged: list[int] = damaged) -> None:
             damaged.append(copy_id)
 
-        copies = vault.scan(span.after, span.until - span.after, on_error=note)
-        frame = Frame.of(_up_to(copies, span.until))
-        yield Loaded(span, frame, [copy_id for copy_id in damaged if copy_id <= span.until])
-
-
-def _up_to(copies: Iterator[Copy], until: int) -> Iterator[Copy]:
-    for copy in copies:
-        if copy.id > until:
-            return
-        yield copy
+        frame = Frame.of_batches(vault.batches(span.after, span.until, on_error=note))
+        yield Loaded(span, frame, damaged)
 
 
 class Children:

@@ -7,6 +7,7 @@ import hmac
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from store import sealing
 from store.errors import TamperedError
 from store.keys import hybrid_private
-from store.sealing import BODY, Chains, Closing, EpochName, Opening, Place, Ratchet
+from store.sealing import BODY, RECORD, Chains, Closing, EpochName, Opening, Place, Ratchet
 from tests.store.vectors import vectors
 
 NAME = EpochName(bytes(16), 1, 2, 3)
@@ -140,6 +141,22 @@ def test_the_ratchet_as_the_format_says_it() -> None:
         assert (bytes(ratchet.record_key), bytes(ratchet.body_key)) == (record_key, body_key)
         assert chains.keys(step) == (record_key, body_key)
         assert ratchet.head() == chains.head(step + 1) == _hkdf_expand(chain, header + text("chain head"), 32)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 70), st.binary(max_size=9)), min_size=1, max_size=20))
+def test_records_opened_together_are_what_each_is_by_itself(some: list[tuple[int, bytes]]) -> None:
+    places = [Place(NAME, step, number, number + 1, number + 2, number + 3) for number, (step, _) in enumerate(some)]
+    chains = Chains(NAME, bytes(32))
+    sealed = [
+        sealing.seal_part(chains.keys(place.step)[0], place, RECORD, text)
+        for place, (_, text) in zip(places, some, strict=True)
+    ]
+    steps = [step for step, _ in some]
+    opened = sealing.open_records(Chains(NAME, bytes(32)), steps, [place[2:] for place in places], sealed)
+    assert opened == [text for _, text in some]
+    with pytest.raises(InvalidTag):
+        sealing.open_records(chains, steps, [place[2:] for place in places], [*sealed[:-1], sealed[-1][:-1] + b"?!"])
 
 
 @settings(max_examples=30)

@@ -38,16 +38,16 @@ def path(vault: Vault) -> Path:
 
 @pytest.fixture
 def scanned(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The ids that were read from the database by a scan."""
+    """The ids that were read from the database one after another."""
     ids: list[int] = []
-    scan = vault.scan
+    rows = vault.rows
 
-    def noting(*args: Any, **options: Any) -> Iterator[Any]:
-        for copy in scan(*args, **options):
-            ids.append(copy.id)
-            yield copy
+    def noting(*args: Any) -> list[Any]:
+        found = rows(*args)
+        ids.extend(row[0] for row in found)
+        return found
 
-    monkeypatch.setattr(vault, "scan", noting)
+    monkeypatch.setattr(vault, "rows", noting)
     yield ids
 
 

@@ -200,6 +200,24 @@ def test_reading_names_the_copy_and_spares_the_others(full_vault: Vault, sql: Ca
     assert [copy.id for copy in full_vault.get_many([1, 2, 4], on_error=lambda *_: None)] == [1, 4]
 
 
+def test_many_at_once_are_refused_as_each_by_itself_is(full_vault: Vault, sql: Callable[..., Any]) -> None:
+    sql(full_vault, "UPDATE message SET step = 5000 WHERE id = 2")
+    sql(full_vault, "UPDATE message SET record = ? WHERE id = 4", b"\x01" * 60)
+    sql(full_vault, "UPDATE message SET epoch_id = 2 WHERE id = 5")
+    sql(full_vault, "UPDATE message SET stored_at = stored_at + 1 WHERE id = 9")
+    sql(full_vault, "UPDATE epoch SET opening_signature = ? WHERE id = 3", bytes(64))
+    refused: dict[int, str] = {}
+    batches = full_vault.batches(1, 12, on_error=lambda copy_id, error: refused.update({copy_id: str(error)}))
+    found = [copy for batch in batches for copy in batch]
+    assert [copy.id for copy in found] == [6, 7, 10]
+    assert found == full_vault.get_many([6, 7, 10])
+    assert sorted(refused) == [2, 4, 5, 9, 11, 12]
+    for copy_id, message in refused.items():
+        with pytest.raises(TamperedError) as caught:
+            full_vault.get(copy_id)
+        assert str(caught.value) == message
+
+
 def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault], sql: Callable[..., Any]) -> None:
     """The read key is public: whoever has the database can seal to it. Only a gateway's signature makes an epoch."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
