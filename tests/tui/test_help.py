@@ -53,6 +53,19 @@ async def test_the_footer_keeps_the_help_where_there_is_no_room(vault: Vault) ->
         assert "r Deliver" in lines(app)[-1]
 
 
+@pytest.mark.parametrize("place", ["3", "4", "5", "6", "7"])
+async def test_the_footer_shows_the_way_back_in_every_view(vault: Vault, place: str) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await settle(pilot)
+        await pilot.press(place)
+        await settle(pilot)
+        assert "Esc To messages list" in lines(app)[-1] and lines(app)[-1].rstrip().endswith("? Help")
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.main.place == "backup"
+
+
 async def test_a_click_in_the_footer_presses_the_key(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:

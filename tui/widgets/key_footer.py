@@ -22,7 +22,7 @@ class KeysChanged(Message):
 
 
 class KeyFooter(Widget):
-    """One line of keys. Those that do not fit are left out from the right, but never the help."""
+    """One line of keys. Those that do not fit are left out from the right, but never the way back nor the help."""
 
     DEFAULT_CSS = """
     KeyFooter {
@@ -62,8 +62,9 @@ class KeyFooter(Widget):
     def _fitting(self) -> list[Key]:
         width = self.size.width
         keys = list(self._shown)
-        while len(keys) > 1 and sum(len(self._text(key)) + 2 for key in keys) - 2 > width:
-            keys.pop(-2)
+        spare = [key for key in keys if key.id != "help" and not key.id.endswith("-back")]
+        while spare and sum(len(self._text(key)) + 2 for key in keys) - 2 > width:
+            keys.remove(spare.pop())
         return keys
 
     def _text(self, key: Key) -> str:
