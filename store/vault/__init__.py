@@ -198,6 +198,7 @@ class Vault(Reader):
 
     def close(self) -> None:
         """Close the epoch and every connection; again, or where the store is gone, without complaint."""
+        self._writer.close()
         with self._lock:
             if self._closed:
                 return

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 GROUP_COPIES = 50
 GROUP_BYTES = 4 * 1024 * 1024
+#: So long the committing thread waits for more.
+IDLE_SECONDS = 5.0
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -97,42 +99,55 @@ def _encodable(value: Any) -> Any:
 
 
 class _Waiting:
-    __slots__ = ("copy_id", "error", "finished", "item", "woken")
+    """A copy that another thread commits. `done` is held until it is stored, or `error` says why it is not."""
+
+    __slots__ = ("copy_id", "done", "error", "item")
 
     def __init__(self, item: Prepared) -> None:
         self.item = item
         self.copy_id = 0
         self.error: Exception | None = None
-        self.finished = False
-        #: Set when it is finished, and when it is its turn to lead.
-        self.woken = threading.Event()
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class Writer:
-    """Puts copies into one vault, for all threads of the process."""
+    """Puts copies into one vault, for all threads of the process.
+
+    A thread that puts alone commits by itself. Where threads take turns or come at the same time, one more thread
+    commits for all of them: with each commit the connections of all others lose what they have cached.
+    """
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._queue: deque[_Waiting] = deque()
-        self._queue_lock = threading.Lock()
-        self._leading = False
+        self._changed = threading.Condition(threading.Lock())
+        self._committing = False
+        #: The one that put last, while it is the only one that puts.
+        self._alone: int | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = False
 
     def put(self, item: Prepared) -> int:
         """Store one copy; returns its id once it is durable, having shared a commit with whoever waited as well."""
-        mine: _Waiting | None = None
-        with self._queue_lock:
-            if self._leading:
+        self._require_own_transaction()
+        this = threading.get_ident()
+        with self._changed:
+            alone = not self._committing and self._thread is None and self._alone in (None, this)
+            if alone:
+                self._committing, self._alone = True, this
+            else:
                 mine = _Waiting(item)
                 self._queue.append(mine)
-            self._leading = True
-        if mine is None:
+                self._have_committed()
+        if alone:
             try:
                 return self._commit([item])[0]
             finally:
-                self._hand_over()
-        mine.woken.wait()
-        if not mine.finished:
-            self._lead(mine)
+                with self._changed:
+                    self._committing = False
+                    self._changed.notify()
+        mine.done.acquire()
         if mine.error is not None:
             raise mine.error
         return mine.copy_id
@@ -141,50 +156,67 @@ class Writer:
         """Store copies in groups, one commit each."""
         ids: list[int] = []
         for group in _groups(items):
+            self._require_own_transaction()
             ids.extend(self._commit(group))
         return ids
 
-    def _lead(self, mine: _Waiting) -> None:
-        """Commit groups until one's own copy is stored, then hand the lead to the next that waits."""
+    def close(self) -> None:
+        """Let the committing thread end."""
+        with self._changed:
+            self._closing = True
+            thread = self._thread
+            self._changed.notify()
+        if thread is not None:
+            thread.join()
+
+    def _require_own_transaction(self) -> None:
+        if self._vault.db.in_transaction():
+            raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
+
+    def _have_committed(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._commit_all, name="vault-writer", daemon=True)
+            self._thread.start()
+        self._changed.notify()
+
+    def _commit_all(self) -> None:
+        """Commit what comes, in groups, until nothing came for a while."""
         try:
-            while not mine.finished:
-                self._commit_waiting()
+            while group := self._next_group():
+                self._commit_waiting(group)
         finally:
-            self._hand_over()
+            if not self._vault.db.is_closed():
+                self._vault.db.close()
 
-    def _hand_over(self) -> None:
-        """Let the next that waits lead."""
-        with self._queue_lock:
-            if self._queue:
-                self._queue[0].woken.set()
-            else:
-                self._leading = False
-
-    def _commit_waiting(self) -> None:
+    def _next_group(self) -> list[_Waiting]:
+        """What waits, once no other thread is committing. Empty where it is time to end."""
         group: list[_Waiting] = []
         size = 0
-        with self._queue_lock:
+        with self._changed:
+            while self._committing or not self._queue:
+                ending = self._closing or not self._changed.wait(IDLE_SECONDS)
+                if ending and not self._queue:
+                    self._thread = self._alone = None
+                    return []
             while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
                 group.append(self._queue.popleft())
                 size += len(group[-1].item.body)
-        error: Exception | None = StoreUnavailable("The copy was not stored: the program was interrupted. Try again.")
+        return group
+
+    def _commit_waiting(self, group: list[_Waiting]) -> None:
         try:
             ids = self._commit([each.item for each in group])
-            for waiting, copy_id in zip(group, ids, strict=True):
-                waiting.copy_id = copy_id
-            error = None
-        except Exception as failure:
-            error = failure
-        finally:
+        except Exception as error:
             for waiting in group:
                 waiting.error = error
-                waiting.finished = True
-                waiting.woken.set()
+        else:
+            for waiting, copy_id in zip(group, ids, strict=True):
+                waiting.copy_id = copy_id
+        for waiting in group:
+            waiting.done.release()
 
     def _commit(self, group: list[Prepared]) -> list[int]:
         vault = self._vault
-        if vault.db.in_transaction():
-            raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
         epochs = vault.epoch_writer
         first_copy: int | None = None
         over = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,46 @@ def test_those_who_wait_share_a_commit(vault: Vault, record: CopyRecord, monkeyp
     for thread in threads:
         thread.join()
     assert groups == [1, 8]
+
+
+def test_threads_that_take_turns_are_served_by_one_connection(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing: list[int] = []
+    commit = writer.Writer._commit
+
+    def noting(self: writer.Writer, group: list[writer.Prepared]) -> list[int]:
+        committing.append(threading.get_ident())
+        return commit(self, group)
+
+    monkeypatch.setattr(writer.Writer, "_commit", noting)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for _ in range(3):
+            first.submit(vault.put, b"alone", record).result()
+        for _ in range(3):
+            second.submit(vault.put, b"in turn", record).result()
+            first.submit(vault.put, b"in turn", record).result()
+    assert len(set(committing[:3])) == len(set(committing[3:])) == 1
+    assert committing[0] != committing[-1]
+    vault.close()
+    assert committing[-1] not in {thread.ident for thread in threading.enumerate()}
+
+
+def test_the_committing_thread_ends_where_nothing_comes(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.01)
+    vault.put(b"one", record)
+    _in_threads(2, lambda _index: vault.put(b"more", record))
+    while any(thread.name == "vault-writer" for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+    assert vault.raw(vault.put(b"after", record)) == b"after"
+
+
+def test_a_put_inside_a_transaction_is_refused(vault: Vault, record: CopyRecord) -> None:
+    _in_threads(2, lambda _index: vault.put(b"x", record))
+    with vault.write(), pytest.raises(RuntimeError, match="inside another transaction"):
+        vault.put(b"lost", record)
 
 
 def test_a_failure_reaches_all_who_shared_it_and_nobody_after(
