@@ -22,6 +22,8 @@ AUTHORITY = 0
 OPERATOR_ROLE = "tombstone operator"
 LIVE = "it has a delivery that is not finished: cancel that delivery first"
 _TARGET_SECONDS = 0.02
+#: Between batches the write lock is free for as long as it was held: who waits for it looks only now and then.
+_LONGEST_PAUSE = 0.02
 #: Rotation's tombstones become one while this time (ms) and number of copies hold.
 _JOINED_MS, _JOINED_COPIES = 3_600_000, 1000
 _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
@@ -175,7 +177,7 @@ class Deleter:
                 progress(start, len(wanted))
             size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET_SECONDS / max(took, 0.001)))))
             if start < len(wanted) and not nested:
-                time.sleep(min(took / 5, 0.005))
+                time.sleep(min(took, _LONGEST_PAUSE))
         if gave_ballast:
             vault.settle()
         return result

@@ -20,6 +20,8 @@ def delete(size: str) -> Iterator[Figure]:
     """Up to 100,000 copies in one call: the rate, how long the write lock was held, and the space afterwards."""
     copies = store_maker.SIZES[size]
     copy = store_maker.copy_of(store_maker.store(copies), "delete.store")
+    # Else the first checkpoint waits until the whole new file is on the disk.
+    subprocess.run(["sync", "-f", str(copy)], check=True)
     vault = store_maker.open_made(copy)
     ids = vault.ids()[-_MOST:]
     held: list[float] = []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from store.errors import CopyMissing, StoreError
 from store.records import CopyRecord
 from store.sealing import EPOCH_STEPS
-from store.vault import Vault
+from store.vault import Vault, deleting
 
 
 def test_what_is_put_comes_back(any_vault: Vault, record: CopyRecord) -> None:
@@ -137,6 +137,24 @@ def test_deleting_many_batches_can_be_cancelled(any_vault: Vault, put_some: Call
     result = any_vault.delete(ids, progress=lambda at, _total: done.append(at), cancelled=lambda: bool(done))
     assert result.deleted == ids[: done[0]]
     assert any_vault.ids() == ids[done[0] :]
+
+
+def test_between_batches_others_have_as_long_as_a_batch_took(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = 0.0, list[float]()
+
+    class Time:
+        @staticmethod
+        def perf_counter() -> float:
+            nonlocal now
+            now += 0.008
+            return now
+
+        sleep = staticmethod(pauses.append)
+
+    monkeypatch.setattr(deleting, "time", Time)
+    vault.delete(range(1, 1000))
+    assert pauses
+    assert pauses == pytest.approx([0.008] * len(pauses))
 
 
 def test_tombstones_tell_what_was_deleted(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
