@@ -64,6 +64,23 @@ async def test_a_choice_moves_by_arrows_letters_and_clicks():
         assert "( ) Process messages  ( ) Temporary fail  (•) Reject messages" in screen_text(app)
 
 
+async def test_what_does_not_fit_on_one_line_is_wrapped_and_clicked_there():
+    choice = Choice(("Process messages", "Temporary fail", "Reject messages"), id="choice")
+    box = CheckBox("To recipients' email addresses specified in the message header", id="box")
+    app = Holder(choice, box)
+    async with app.run_test(size=(39, 10)) as pilot:
+        await pilot.click("#choice", offset=(2, 1))
+        await pilot.click("#box", offset=(6, 1))
+        assert app.seen == [1, True]
+        assert screen_text(app).splitlines()[:5] == [
+            "( ) Process messages",
+            "(•) Temporary fail  ( ) Reject messages",
+            "[x] To recipients' email addresses",
+            "    specified in the message header",
+            "",
+        ]
+
+
 async def test_a_tab_is_chosen_by_click():
     tabs = TabStrip(("Message", "Text", "Links 3"), id="tabs")
     app = Holder(tabs)

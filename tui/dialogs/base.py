@@ -51,7 +51,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         .note { color: $text-muted; height: auto; }
         .warning { color: $text-warning; height: auto; }
         .danger { color: $text-error; height: auto; }
-        .row { height: 1; width: 1fr; }
+        .row { height: auto; width: 1fr; }
         .label { width: auto; height: 1; }
     }
     """
@@ -60,6 +60,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         Binding("down", "app.focus_next", "Next", show=False),
         Binding("up", "app.focus_previous", "Previous", show=False),
     ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-roomy")]  # noqa: RUF012 - an instance's, as Textual declares it
     heading: ClassVar[str] = ""
     #: The control that has focus when the dialog opens.
     first_focus: str = ""

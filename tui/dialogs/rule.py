@@ -22,13 +22,13 @@ from tui.widgets.cycle import Cycle
 
 #: Text fields: id, label, and what an entry looks like. They are fields of the rule, or of its content filtering.
 _CONDITIONS = {
-    "senders": ("Senders", "all; or ann@example.com, example.com, *.example.com"),
-    "recipients": ("Recipients", "all; or bob@corp.example, corp.example"),
+    "senders": ("Senders", "all; or example.com, *.example.com"),
+    "recipients": ("Recipients", "all; or bob@corp.example"),
     "networks": ("Networks", "all; or 192.0.2.0/24, 2001:db8::/32"),
 }
 _CONTENT = {
     "banned_names": ("Banned names", "none; or *.exe, *.scr"),
-    "banned_formats": ("Banned formats", "none; or executable, application/zip"),
+    "banned_formats": ("Banned formats", "none; or executable, text/html"),
 }
 _SHORT_STATUS = {
     Status.BANNED_FILE_NAME: "Banned name",
@@ -48,9 +48,9 @@ class RuleDialog(Dialog[Rule]):
 
     DEFAULT_CSS = """
     RuleDialog {
-        .name { width: 16; height: 1; }
+        .name { width: 18; height: auto; padding: 0 1 0 0; }
         .status { width: 18; height: 1; }
-        Cycle { margin: 0 2 0 0; }
+        &.-narrow .name { width: 14; }
         #max_size { width: 14; }
     }
     """

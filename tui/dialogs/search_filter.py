@@ -71,8 +71,14 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         .sign { width: auto; height: 1; padding: 0 1; }
         .zone { width: auto; height: 1; padding: 0 0 0 1; color: $text-muted; }
         #since, #until { width: 18; }
+        .moment { width: auto; height: 1; }
+        .boxes { width: 1fr; height: auto; }
         CheckBox { margin: 0 2 0 0; }
         .ending { width: 13; height: 1; padding: 0 0 0 1; }
+        &.-narrow {
+            .boxes, .moments { layout: vertical; }
+            .ending { width: 14; padding: 0; }
+        }
         .wide { width: 19; }
         #kept { margin-top: 1; }
         #dialog-buttons { margin-top: 1; }
@@ -100,21 +106,17 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         period = DropDown(periods, value=self.filter.period or "", allow_blank=False, compact=True, id="period")
         yield self._row("Period", period)
         with_zone = Static(zone_name(self.tz, self.now), markup=False, classes="zone")
+        since = Field(self._moment("since"), placeholder="2026-11-01 08:00", id="since")
+        until = Field(self._moment("until"), placeholder="2026-11-20 12:00", id="until")
+        ending = Static("ending with", markup=False, classes="ending")
         yield Horizontal(
-            Static("starting from", markup=False, classes="name"),
-            Field(
-                self._moment("since"),
-                placeholder="2026-11-01 08:00",
-                id="since",
-            ),
-            Static("ending with", markup=False, classes="ending"),
-            Field(self._moment("until"), placeholder="2026-11-20 12:00", id="until"),
-            with_zone,
-            classes="row",
+            Horizontal(Static("starting from", markup=False, classes="name"), since, classes="moment"),
+            Horizontal(ending, until, with_zone, classes="moment"),
+            classes="row moments",
         )
         boxes = [CheckBox(engine.label, engine in self.filter.engines, id=engine.value) for engine in _ENGINES]
-        yield self._row("Scan type", *boxes[:3], classes="gap")
-        yield self._row("", *boxes[3:])
+        yield self._row("Scan type", Horizontal(*boxes[:3], classes="boxes"), classes="gap")
+        yield self._row("", Horizontal(*boxes[3:], classes="boxes"))
         yield Horizontal(
             Static("Message size (KB)", markup=False, classes="wide"),
             Static("≤", markup=False, classes="sign"),

@@ -1,6 +1,6 @@
 """Small controls shared by dialogs and views: push button, check box, choice, one-line field.
 
-All are one line high, draw no box, and show focus by reverse video, so that they read the same without colour.
+Each is one line high where it fits, draws no box, and shows focus by reverse video: it reads the same without colour.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Button, Input
+
+#: Cells of a box or a circle with the blank after it, and between two options.
+_BOX, _APART = 4, 2
 
 
 def mark_mnemonic(label: str, mnemonic: str) -> Content:
@@ -56,11 +59,11 @@ class PushButton(Button, inherit_css=False):
 
 
 class CheckBox(Widget, can_focus=True):
-    """``[x] label``; Space or a click toggles it. Posts `Changed`."""
+    """``[x] label``, on several lines where it must; Space or a click toggles it. Posts `Changed`."""
 
     DEFAULT_CSS = """
     CheckBox {
-        width: auto; height: 1; pointer: pointer;
+        width: auto; max-width: 100%; height: auto; pointer: pointer;
         &:focus { color: $accent; text-style: reverse; }
         &:disabled { color: $text-disabled; pointer: not-allowed; }
     }
@@ -86,8 +89,18 @@ class CheckBox(Widget, can_focus=True):
         self.label = label if isinstance(label, Content) else Content(label)
         self.set_reactive(CheckBox.value, value)
 
+    def _lines(self, width: int) -> list[Content]:
+        return list(self.label.wrap(max(1, width - _BOX)))
+
     def render(self) -> Content:
-        return Content.assemble("[x] " if self.value else "[ ] ", self.label)
+        label = Content(f"\n{' ' * _BOX}").join(self._lines(self.size.width))
+        return Content.assemble("[x] " if self.value else "[ ] ", label)
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        return _BOX + self.label.cell_length
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
 
     def watch_value(self, value: bool) -> None:
         self.post_message(self.Changed(self, value))
@@ -100,11 +113,11 @@ class CheckBox(Widget, can_focus=True):
 
 
 class Choice(Widget, can_focus=True):
-    """One of a few options on one line, ``(•) Yes  ( ) No``; left, right and the first letters choose."""
+    """One of a few options, ``(•) Yes  ( ) No``, on one line where they fit; left, right and first letters choose."""
 
     DEFAULT_CSS = """
     Choice {
-        width: auto; height: 1;
+        width: 1fr; height: auto;
         & > .choice--chosen { color: $accent; text-style: reverse; }
     }
     """
@@ -133,13 +146,31 @@ class Choice(Widget, can_focus=True):
         self.options = tuple(options)
         self.set_reactive(Choice.index, index)
 
+    def _lines(self, width: int) -> list[list[int]]:
+        """The places of the options on each line."""
+        lines: list[list[int]] = [[]]
+        used = 0
+        for place, option in enumerate(self.options):
+            cells = len(option) + _BOX
+            if lines[-1] and used + cells > width:
+                lines.append([])
+                used = 0
+            lines[-1].append(place)
+            used += cells + _APART
+        return lines
+
     def render(self) -> Content:
         chosen = self.get_visual_style("choice--chosen", partial=True)
-        parts: list[str | Content] = []
-        for place, option in enumerate(self.options):
-            text = Content(f"({'•' if place == self.index else ' '}) {option}")
-            parts += [text.stylize(chosen) if place == self.index and self.has_focus else text, "  "]
-        return Content.assemble(*parts[:-1])
+        options = [
+            Content(f"({'•' if place == self.index else ' '}) {each}") for place, each in enumerate(self.options)
+        ]
+        if self.has_focus:
+            options[self.index] = options[self.index].stylize(chosen)
+        lines = [Content(" " * _APART).join(options[place] for place in line) for line in self._lines(self.size.width)]
+        return Content("\n").join(lines)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
 
     def watch_index(self, index: int) -> None:
         self.post_message(self.Changed(self, index))
@@ -157,12 +188,13 @@ class Choice(Widget, can_focus=True):
                 return
 
     def on_click(self, event: events.Click) -> None:
+        lines = self._lines(self.size.width)
         start = 0
-        for place, option in enumerate(self.options):
-            end = start + len(option) + 4
+        for place in lines[event.y] if 0 <= event.y < len(lines) else ():
+            end = start + len(self.options[place]) + _BOX
             if start <= event.x < end:
                 self.index = place
-            start = end + 2
+            start = end + _APART
 
 
 class Field(Input, inherit_css=False):
