@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from rich.cells import cell_len, get_character_cell_size
-
 from tui.safe import safe
+from tui.widths import cell_len, get_character_cell_size
 
 #: What a span can be: ordinary text, a label, read second, what the eye should find, the severities, the accent.
 KINDS = ("text", "label", "muted", "strong", "danger", "risk", "accent")

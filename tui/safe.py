@@ -44,6 +44,28 @@ _SKIN = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _JAMO = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?")
 _JAMO_REST = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
 
+# What tmux and others draw in more cells than the C library says, or the other way round.
+_DISPUTED = {0x1F1E6 + at: chr(0x41 + at) for at in range(26)} | dict.fromkeys(
+    [
+        0x261D,
+        0x26F9,
+        0x270C,
+        0x270D,
+        0x1F3CB,
+        0x1F3CC,
+        0x1F574,
+        0x1F575,
+        0x1F590,
+        0x302E,
+        0x302F,
+        0x1171E,
+        0x16FF0,
+        0x16FF1,
+        *range(0x3248, 0x3250),
+    ],
+    _UNKNOWN,
+)
+
 _PRINTABLE = re.compile(r"[ -~]*\Z")
 # Ranges in which nothing depends on its neighbours; text within them takes the short way.
 _CONTEXT_FREE = re.compile(
@@ -161,7 +183,10 @@ def safe_content(text: str, style: str = "", *, multiline: bool = False) -> Cont
 
 
 def fit(text: str, width: int) -> str:
-    """`text` made safe and brought to exactly `width` terminal cells: cut with an ellipsis, or padded with spaces."""
+    """`text` made safe and brought to exactly `width` terminal cells: cut with an ellipsis, or padded with spaces.
+
+    For a cell of a row: flags become their letters, and the few signs of whose width terminals differ a mark.
+    """
     if width <= 0:
         return ""
     room = 8 * width + 64
@@ -169,8 +194,9 @@ def fit(text: str, width: int) -> str:
     line = safe(text[:room])
     if line.isascii():
         return line[: width - 1] + "…" if len(line) > width or cut else line.ljust(width)
-    from rich.cells import cell_len, get_character_cell_size
+    from tui.widths import cell_len, get_character_cell_size
 
+    line = line.translate(_DISPUTED)
     used = cell_len(line)
     if used <= width and not cut:
         return line + " " * (width - used)

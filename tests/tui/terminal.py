@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyte
 
-_RUN = """
+RUN = """
 import sys
 from pathlib import Path
 from store.opening import Unlock, open_store
@@ -42,7 +42,7 @@ class Terminal:
             for name in ("COLUMNS", "LINES"):
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", MAILHOLD_KEYS="/nowhere")
-            os.execv(sys.executable, [sys.executable, "-c", _RUN, str(store), str(key_file)])
+            os.execv(sys.executable, [sys.executable, "-c", RUN, str(store), str(key_file)])
 
     def read(self, quiet: float = 0.4) -> bytes:
         """What comes until nothing comes for `quiet` seconds."""

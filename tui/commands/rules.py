@@ -220,10 +220,9 @@ def write_text(text: str, target: str) -> None:
 
 
 def _print(rules: tuple[Rule, ...]) -> None:
-    from rich.cells import cell_len
-
     from tui.rule_words import conditions, effects
     from tui.safe import fit, safe
+    from tui.widths import cell_len
 
     whom = [safe(conditions(rule)) for rule in rules]
     width = min(max(len("For"), *(cell_len(text) for text in whom)), 60)

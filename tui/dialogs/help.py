@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
-from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.widget import Widget
@@ -16,6 +15,7 @@ from store.filters import FIELDS
 from tui.dialogs.base import Dialog
 from tui.keymap import Key, Keymap, Scope, keys_of
 from tui.widgets.controls import PushButton
+from tui.widths import cell_len
 
 _KEYS = 14
 _WIDTH = 68

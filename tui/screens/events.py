@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widget import Widget
@@ -18,6 +17,7 @@ from tui.safe import fit, safe
 from tui.tasks import explain
 from tui.times import short_time
 from tui.widgets.line_view import LineView
+from tui.widths import cell_len
 from tui.words import copies
 
 if TYPE_CHECKING:
