@@ -126,9 +126,9 @@ def connect(location: str) -> StoreDatabase:
 
 
 @lru_cache(maxsize=256)
-def _dialect(sql: str, sqlite: bool) -> str:
+def _dialect(sql: str, sqlite: bool, one: bool = False) -> str:
     if sqlite:
-        return sql.replace("= ANY(?)", "IN (SELECT value FROM json_each(?))")
+        return sql.replace("= ANY(?)", "= ?" if one else "IN (SELECT value FROM json_each(?))")
     return sql.replace("?", "%s")
 
 
@@ -136,10 +136,12 @@ def run(db: Database, sql: str, *values: Any) -> Any:
     """Execute SQL that is written with `?` for a value and `= ANY(?)` for a list of integers. Returns the cursor."""
     if not isinstance(db, SqliteDatabase):
         return db.execute_sql(_dialect(sql, False), values)
+    one = False
     if list in map(type, values):
-        values = tuple(str(value) if isinstance(value, list) else value for value in values)
+        one = all(len(value) == 1 and value[0].bit_length() < 64 for value in values if isinstance(value, list))
+        values = tuple((value[0] if one else str(value)) if isinstance(value, list) else value for value in values)
     # Past Peewee, whose way there takes longer than a short statement does.
-    return db.connection().execute(_dialect(sql, True), values)
+    return db.connection().execute(_dialect(sql, True, one), values)
 
 
 def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:

@@ -40,7 +40,7 @@ _OLDEST = """
     SELECT id, stored_size FROM message
     WHERE id < (SELECT MAX(id) FROM message)
       AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
-    ORDER BY id LIMIT {limit}
+    ORDER BY id LIMIT ?
 """
 
 
@@ -109,13 +109,14 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
-    counted = vault.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+    counted = run(vault.db, "SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
     if counted is None:
         raise TamperedError("the table of counters", "it is empty")
     messages, used = counted
-    if not trusted and used - vault.maximum() > _BELIEVED_BYTES:
+    maximum = vault.maximum()
+    if not trusted and used - maximum > _BELIEVED_BYTES:
         messages, used = _recount(vault)
-    over = used - vault.maximum()
+    over = used - maximum
     wanted = over if most is None else min(over, most)
     ids: list[int] = []
     size = 0
@@ -124,7 +125,7 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
         if size >= wanted:
             break
         ids, size = [], 0
-        for copy_id, stored_size in vault.db.execute_sql(_OLDEST.format(limit=limit)).fetchall():
+        for copy_id, stored_size in run(vault.db, _OLDEST, limit).fetchall():
             if size >= wanted:
                 break
             ids.append(copy_id)

@@ -107,3 +107,9 @@ def test_lists_of_ids_of_any_length(any_vault: Vault, put_some: Callable[..., li
     wanted = [ids[1], *range(10_000, 60_000)]
     assert run(any_vault.db, "SELECT id FROM message WHERE id = ANY(?)", wanted).fetchall() == [(ids[1],)]
     assert run(any_vault.db, "SELECT id FROM message WHERE id = ANY(?)", []).fetchall() == []
+    assert run(any_vault.db, "SELECT id FROM message WHERE id = ANY(?)", [ids[0]]).fetchall() == [(ids[0],)]
+
+
+def test_an_id_that_no_row_can_have_is_not_found(vault: Vault) -> None:
+    assert run(vault.db, "SELECT id FROM message WHERE id = ANY(?)", [1 << 80]).fetchall() == []
+    assert vault.delete([1 << 80]).missing == [1 << 80]
