@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.delivery.leases import LeaseLost
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Writes to a commit, so that the write lock is held for a moment only.
 GROUP = 32
+#: Threads that read: while one waits for the disk or unpacks a message, the other has the interpreter.
+READERS = 2
 
 
 class Ledger:
@@ -28,13 +31,13 @@ class Ledger:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._writer = ThreadPoolExecutor(1, "delivery-write")
-        self._reader = ThreadPoolExecutor(1, "delivery-read")
+        self._reader = ThreadPoolExecutor(READERS, "delivery-read")
         self._lock = threading.Lock()
         self._waiting: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
         self._running = False
 
     async def read(self, function: Callable[[], T]) -> T:
-        """`function()` in the reading thread."""
+        """`function()` in one of the reading threads."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def write(self, function: Callable[[], T]) -> T:
@@ -73,11 +76,14 @@ class Ledger:
     async def close(self) -> None:
         """Finish what was begun, and give up the threads with their connections."""
         loop = asyncio.get_running_loop()
-        for executor in (self._writer, self._reader):
-            await loop.run_in_executor(executor, self._disconnect)
+        for executor, threads in ((self._writer, 1), (self._reader, READERS)):
+            all_of_them = threading.Barrier(threads)
+            work = partial(self._disconnect, all_of_them)
+            await asyncio.gather(*(loop.run_in_executor(executor, work) for _ in range(threads)))
             executor.shutdown(wait=False)
 
-    def _disconnect(self) -> None:
+    def _disconnect(self, all_of_them: threading.Barrier) -> None:
+        all_of_them.wait()
         if not self._vault.db.is_closed():
             self._vault.db.close()
 

@@ -1,6 +1,6 @@
 """The worker: takes due deliveries from the queue and hands them to the relay over several connections at once.
 
-One task claims, one opens the message that goes out next, `connections` tasks send, each with a session that it uses
+One task claims, two open the messages that go out next, `connections` tasks send, each with a session that it uses
 again and with the outcome of its last message being written while the next one goes out. Nothing blocks the event loop:
 the database and the keys are used in threads (`Ledger`). However the program ends, the next worker goes on from what is
 durable (`store.delivery.leases`).
@@ -21,7 +21,7 @@ from store.clock import now_ms
 from store.delivery.access import Access, StoreAccess
 from store.delivery.administrator import watch
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
-from store.delivery.ledger import Ledger
+from store.delivery.ledger import READERS, Ledger
 from store.delivery.outcome import Outcome, State
 from store.delivery.parcel import Parcel, pack
 from store.delivery.relay import Relay, parse_relay
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from store.vault import Vault
 
 LEASE = 120_000
+#: Claims in hand for each connection at most. A claim costs a look at the settings and a commit, whatever its number.
+CLAIMED = 8
 #: Seconds: between looks at the queue, until an idle session is closed, and that a relay out of reach is left alone.
 POLL, IDLE, PAUSE, LONGEST_PAUSE = 0.5, 5.0, 5.0, 60.0
 #: How long a stop waits (seconds): for all that was begun, and for what is past DATA, which else would be `unknown`.
@@ -136,9 +138,9 @@ class _Shift:
         self._vault = worker._vault
         self._ledger = Ledger(worker._vault)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue()
-        #: Opened ahead, one at a time: messages may be large.
+        #: Opened ahead, a few at a time: messages may be large.
         self._ready: asyncio.Queue[tuple[Claim, Parcel | MailholdError]] = asyncio.Queue(1)
-        self._opening: Claim | None = None
+        self._opening: dict[int, Claim] = {}
         self._held: dict[int, Claim] = {}
         self._announced: set[int] = set()
         self._progress = asyncio.Event()
@@ -148,16 +150,17 @@ class _Shift:
         worker._host_name = worker._host_name or await local_host_name()
         senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
         heartbeat = asyncio.create_task(self._keep_leases())
-        opener = asyncio.create_task(self._open_ahead())
+        openers = [asyncio.create_task(self._open_ahead()) for _ in range(READERS)]
         try:
             await self._feed(stop, until_idle, deadline)
-            opener.cancel()
-            await asyncio.gather(opener, return_exceptions=True)
+            for opener in openers:
+                opener.cancel()
+            await asyncio.gather(*openers, return_exceptions=True)
             await self._drain(senders)
         finally:
-            for task in (heartbeat, opener, *senders):
+            for task in (heartbeat, *openers, *senders):
                 task.cancel()
-            await asyncio.gather(heartbeat, opener, *senders, return_exceptions=True)
+            await asyncio.gather(heartbeat, *openers, *senders, return_exceptions=True)
             await self._return(list(self._held.values()))
             await self._ledger.close()
 
@@ -165,12 +168,12 @@ class _Shift:
 
     async def _feed(self, stop: asyncio.Event, until_idle: bool, deadline: float | None) -> None:
         worker = self._worker
-        enough = worker._connections * 2
+        most = worker._connections * CLAIMED
         while not stop.is_set() and (deadline is None or time.monotonic() < deadline):
             self._progress.clear()
             claimed = 0
             if self._queue.qsize() < worker._connections and not worker.paused:
-                claimed = await self._claim(enough * 2 - self._queue.qsize())
+                claimed = await self._claim(most - self._queue.qsize())
             if claimed:
                 continue
             if until_idle and not self._held:
@@ -215,7 +218,7 @@ class _Shift:
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
         """Give back what was not begun, and wait for what was, longest for what may be out already."""
-        waiting: list[Claim] = [self._opening] if self._opening else []
+        waiting = list(self._opening.values())
         while not self._ready.empty():
             waiting.append(self._ready.get_nowait()[0])
         while not self._queue.empty():
@@ -241,10 +244,11 @@ class _Shift:
     # --- Sending -----------------------------------------------------------------------------------------------------
 
     async def _open_ahead(self) -> None:
-        """Open the message that goes out next while those before it are being sent."""
+        """Open messages that go out next while those before them are being sent."""
         worker = self._worker
         while True:
-            each = self._opening = await self._queue.get()
+            each = await self._queue.get()
+            self._opening[each.id] = each
             work = partial(pack, worker._access, each, worker.resent_from, worker._host_name)
             found: Parcel | MailholdError
             try:
@@ -254,9 +258,9 @@ class _Shift:
             except Exception as error:
                 self._stopped(each, error)
                 self._let_go(each)
-                continue
-            await self._ready.put((each, found))
-            self._opening = None
+            else:
+                await self._ready.put((each, found))
+            self._opening.pop(each.id, None)
 
     async def _send_all(self) -> None:
         session: Session | None = None

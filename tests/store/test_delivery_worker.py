@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -89,6 +91,27 @@ async def test_all_is_sent_once_over_sessions_that_are_used_again(any_vault: Vau
     assert {each.state for each in deliveries(any_vault)} == {State.SENT} and queue_length(any_vault) == 0
     rows = any_vault.models.Delivery.select()
     assert all(row.sealed_body_key is None and row.finished_at for row in rows)
+
+
+async def test_a_message_that_takes_long_to_open_does_not_hold_up_the_others(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, go_on = vault.released_raw, threading.Event()
+
+    def slowly(row: Any) -> bytes:
+        if row.id == 1:
+            assert go_on.wait(DEADLINE)
+        return opened(row)
+
+    monkeypatch.setattr(vault, "released_raw", slowly)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 12)
+        sending = asyncio.create_task(send(vault))
+        await until(lambda: len(server.taken) == 11)
+        go_on.set()
+        await sending
+        assert len(received(server)) == 12
 
 
 async def test_a_partial_refusal_is_settled_per_recipient(vault: Vault) -> None:
