@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import msgspec
@@ -17,6 +17,7 @@ from peewee import fn
 from store.clock import now_ms
 from store.database import as_bytes, sound
 from store.errors import TamperedError, UnlockError
+from store.gateways import former_key
 from store.keys import hybrid_public
 from store.sealing import hpke_open, hpke_seal, statement, verify
 
@@ -147,8 +148,13 @@ def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list
     return found
 
 
-def check_events(vault: Vault) -> Iterator[tuple[str, str | None]]:
-    """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None."""
+def check_events(
+    vault: Vault, on_operator: Callable[[str, str], None] | None = None
+) -> Iterator[tuple[str, str | None]]:
+    """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None.
+
+    `on_operator` is told the action and the detail of each event that no gateway wrote.
+    """
     table = vault.models.Audit
     expected = b""
     after = 0
@@ -157,7 +163,10 @@ def check_events(vault: Vault) -> Iterator[tuple[str, str | None]]:
             after = row.id
             name = f"event {row.id}"
             try:
-                problem = None if _open(vault, row).previous == expected else "an event before it is missing"
+                event = _open(vault, row)
+                problem = None if event.previous == expected else "an event before it is missing"
+                if on_operator is not None and not _by_gateway(row):
+                    on_operator(event.action, event.detail)
             except TamperedError as error:
                 problem = str(error)
             expected = _digest(row)
@@ -196,7 +205,11 @@ def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
         raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
     header, signature, sealed = blob[:9], blob[9 : 9 + _SIGNATURE], blob[9 + _SIGNATURE :]
     gateway_id = int.from_bytes(header[1:], "big")
-    verify(vault.epoch_reader.gateway_key(gateway_id), signature, _gateway_info(vault, header, sealed), name)
+    info = _gateway_info(vault, header, sealed)
+    try:
+        verify(vault.epoch_reader.gateway_key(gateway_id), signature, info, name)
+    except TamperedError:
+        verify(former_key(vault, gateway_id), signature, info, name)
     event = msgspec.msgpack.decode(hpke_open(key, _gateway_info(vault, header), sealed, name), type=_Sealed)
     # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
     return msgspec.structs.replace(event, operator="", versions={})

@@ -289,15 +289,27 @@ class _Check:
     def _others(self) -> None:
         from store.audit import check_events
         from store.configuration import check_configuration
+        from store.gateways import gateways
+        from store.revocation import REVOKED
+
+        revoked: set[str] = set()
+
+        def note(action: str, detail: str) -> None:
+            if action == REVOKED:
+                revoked.add(detail)
 
         for what, problems in (
             ("configuration", check_configuration(self._vault)),
-            ("events", check_events(self._vault)),
+            ("events", check_events(self._vault, note)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:
                     if why is not None:
                         self._broken(name, why)
+        with self._reporting("gateways"):
+            for each in gateways(self._vault, on_error=lambda error: None):  # What does not verify was named above.
+                if each.name in revoked and not each.revoked:
+                    self._broken(f"gateway {each.id}", "it was revoked, and its enrolment was put back")
 
 
 def _ranges(steps: Iterable[int]) -> str:

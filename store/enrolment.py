@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.audit import record_event
 from store.clock import now_ms
 from store.database import as_bytes, connect, sound, translated
-from store.errors import KeyFileError, TamperedError, UnlockError, UsageError
-from store.gateways import verified
+from store.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
+from store.gateways import is_revoked, verified
 from store.keys import HYBRID_SEED_SIZE, GatewayKeys, StoreKeys, hybrid_private, hybrid_public_bytes, sync_folder
 from store.opening import look_at, store_row, store_statement
 from store.schema import Models
@@ -125,8 +125,8 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
 def open_with_credentials(location: str, path: Path) -> Vault:
     """Open a store as the gateway whose credentials lie at `path`.
 
-    Raises KeyFileError, StoreMissing, StoreFormat, StoreUnavailable, and TamperedError where the store's row or the
-    gateway's enrolment is not what the authority signed.
+    Raises KeyFileError, StoreMissing, StoreFormat, StoreUnavailable, GatewayRevoked, and TamperedError where the
+    store's row or the gateway's enrolment is not what the authority signed.
     """
     credentials = read_credentials(path)
     try:
@@ -150,7 +150,10 @@ def open_with_credentials(location: str, path: Path) -> Vault:
 
 
 def check_enrolment(vault: Vault) -> None:
-    """Check that the store's row and the vault's gateway are what the authority signed. Raises TamperedError."""
+    """Check that the store's row and the vault's gateway are what the authority signed.
+
+    Raises TamperedError, and GatewayRevoked where the authority took the enrolment back.
+    """
     keys, models = vault.keys, vault.models
     gateway = keys.gateway
     if gateway is None:
@@ -166,6 +169,10 @@ def check_enrolment(vault: Vault) -> None:
         if row is None:
             raise TamperedError(what, "it is not enrolled (any more)")
         verified(vault, row)
+        if is_revoked(row):
+            raise GatewayRevoked(
+                f"Gateway {gateway.name} was revoked: what it seals is refused. Enrol it anew, under another name."
+            )
         if (as_bytes(row.signing_key), as_bytes(row.delivery_key)) != (gateway.signing_public, gateway.delivery_public):
             raise TamperedError(what, "it is enrolled with other keys than its own")
 

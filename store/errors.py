@@ -15,7 +15,8 @@
      ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
      │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
-     │   └─ LastSlot                  the last key slot cannot be removed
+     │   ├─ LastSlot                  the last key slot cannot be removed
+     │   └─ GatewayRevoked            the enrolment of this gateway was taken back
      ├─ TamperedError                 an AEAD, HPKE or signature check failed; names the copy, never partial text
      ├─ DeliveryError                 a delivery cannot be queued or sent
      │   ├─ InfectedRefused           the setting does not allow delivery of infected messages
@@ -105,6 +106,10 @@ class KeyFileError(UnlockError):
 
 class LastSlot(UnlockError):
     """The last key slot cannot be removed."""
+
+
+class GatewayRevoked(UnlockError):
+    """The enrolment of this gateway was taken back."""
 
 
 class TamperedError(MailholdError):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from store.clock import now_ms
 from store.database import as_bytes, sound
 from store.delivery.outcome import State
 from store.errors import TamperedError, UnlockError
 from store.keys import LOCAL_ID, hybrid_public
-from store.sealing import verify
+from store.sealing import KEY_SIZE, verify
 from store.vault.epochs import gateway_statement
 
 if TYPE_CHECKING:
@@ -31,12 +34,35 @@ class Target(NamedTuple):
 
 
 class GatewayState(NamedTuple):
-    """An enrolled gateway. Times are Unix ms; `alive_at` 0: it stopped, or never ran. The name is NOT safe."""
+    """An enrolled gateway. Times are Unix ms; `alive_at` 0: it stopped, or never ran. The name is NOT safe.
+
+    A `revoked` one keeps its row, because what it sealed before is read with it.
+    """
 
     id: int
     name: str
     enrolled_at: int
     alive_at: int
+    revoked: bool
+
+
+def is_revoked(row: Any) -> bool:
+    """Whether a gateway's row, once verified, is that of a revoked one: its former signing key lies in `delivery_key`.
+
+    With that key only its events are verified; nothing can be sealed to it.
+    """
+    return len(as_bytes(row.delivery_key)) == KEY_SIZE
+
+
+def former_key(vault: Vault, gateway_id: int) -> Ed25519PublicKey:
+    """The key that a revoked gateway signed with. Raises TamperedError where it is not revoked."""
+    what = f"gateway {gateway_id}"
+    with vault.reading(), sound(what):
+        row = vault.models.Gateway.get_or_none(vault.models.Gateway.id == gateway_id)
+        if row is None or not is_revoked(row):
+            raise TamperedError(what, "it is not a revoked one")
+        verified(vault, row)
+        return Ed25519PublicKey.from_public_bytes(as_bytes(row.delivery_key))
 
 
 def verified(vault: Vault, row: Any) -> None:
@@ -46,28 +72,40 @@ def verified(vault: Vault, row: Any) -> None:
         verify(vault.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(vault.store_id, row), what)
 
 
-def gateways(vault: Vault) -> list[GatewayState]:
-    """The enrolled gateways but `local`, which is every unlocked store itself. Raises TamperedError."""
+def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[GatewayState]:
+    """The enrolled gateways but `local`, which is every unlocked store itself.
+
+    One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+    """
     table = vault.models.Gateway
     with vault.reading():
         rows = list(table.select().where(table.id != LOCAL_ID).order_by(table.id))
+    found = []
     for row in rows:
-        verified(vault, row)
-    return [GatewayState(row.id, row.name, row.enrolled_at, row.alive_at) for row in rows]
+        try:
+            verified(vault, row)
+        except TamperedError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            found.append(GatewayState(row.id, row.name, row.enrolled_at, row.alive_at, is_revoked(row)))
+    return found
 
 
 def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
-    """Whether a gateway said lately that it is running."""
+    """Whether a gateway that is not revoked said lately that it is running."""
     moment = now_ms() if now is None else now
     table = vault.models.Gateway
     with vault.reading():
-        return bool(table.select().where((table.id == gateway_id) & (table.alive_at > moment - ALIVE_MS)).exists())
+        row = table.get_or_none((table.id == gateway_id) & (table.alive_at > moment - ALIVE_MS))
+    return row is not None and not is_revoked(row)
 
 
 def delivery_target(vault: Vault, now: int | None = None) -> Target:
     """Who sends what is released now: the enrolled gateway that was last heard of, else whoever has the store open.
 
-    A gateway whose enrolment does not verify is passed over: nothing is ever sealed to it.
+    A gateway that is revoked, or whose enrolment does not verify, is passed over: nothing is ever sealed to it.
     """
     moment = now_ms() if now is None else now
     own = vault.keys.gateway
@@ -81,6 +119,8 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
         try:
             verified(vault, row)
             with sound(f"gateway {row.id}"):
+                if is_revoked(row):
+                    continue
                 return Target(row.id, hybrid_public(as_bytes(row.delivery_key)))
         except TamperedError:
             continue  # `check` reports it.

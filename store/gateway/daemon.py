@@ -22,7 +22,7 @@ from store.delivery.administrator import watch
 from store.delivery.smtp import local_host_name
 from store.delivery.worker import DeliveryWorker
 from store.enrolment import open_with_credentials
-from store.errors import MailholdError, StoreUnavailable
+from store.errors import GatewayRevoked, MailholdError, StoreUnavailable
 from store.gateway import systemd
 from store.gateway.config import Config, mode, next_hop, read_config, scanners_of, size
 from store.gateway.intake import Intake
@@ -234,6 +234,14 @@ class Gateway:
                 await self._aside(lambda: beat(vault, alive=False))
             await self._aside(vault.close)
 
+    def _cut_off(self) -> None:
+        """Let go of a store whose operators revoked this gateway: what it would write now, nobody could read."""
+        vault, self._vault = self._vault, None
+        if vault is not None:
+            with vault.writing():
+                vault.epoch_writer.drop()
+            vault.close()
+
     async def _until_replaced(self) -> None:
         location = self.config.store.location
         if is_url(location):
@@ -281,6 +289,9 @@ class Gateway:
             try:
                 await self._aside(job)
                 problem = ""
+            except GatewayRevoked:
+                await self._aside(self._cut_off)
+                raise
             except MailholdError as error:
                 if str(error) != problem:
                     problem = str(error)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from store.configuration import remember_versions, seen_versions
 from store.database import run
 from store.enrolment import check_enrolment
-from store.errors import MailholdError, StoreUnavailable
+from store.errors import GatewayRevoked, MailholdError, StoreUnavailable
 from store.gateway.seen import SeenVersions
 from store.rules import NAME as RULES
 from store.rules import Rule, read_rules
@@ -64,9 +64,10 @@ class LivePolicy:
         self._vault: Vault | None = None
 
     def refresh(self, vault: Vault) -> bool:
-        """Look whether anything changed, and take it up; whether it did. Blocking. Raises StoreUnavailable.
+        """Look whether anything changed, and take it up; whether it did. Blocking.
 
-        Cheap where nothing in the store changed at all.
+        Cheap where nothing in the store changed at all. Raises StoreUnavailable, and GatewayRevoked where nothing
+        may be written any more.
         """
         if vault is not self._vault:
             self._vault, self._token, self._digest = vault, None, b""
@@ -94,7 +95,7 @@ class LivePolicy:
         try:
             check_enrolment(vault)
             self._take(ENROLMENT)
-        except StoreUnavailable:
+        except (StoreUnavailable, GatewayRevoked):
             raise
         except MailholdError as error:
             self._refuse(ENROLMENT, str(error))

@@ -21,7 +21,7 @@ from peewee import Database
 
 from store.database import as_bytes, run, sound
 from store.errors import StoreError, TamperedError
-from store.keys import StoreKeys, hybrid_public
+from store.keys import LOCAL_ID, StoreKeys, hybrid_public
 from store.schema import Models
 from store.sealing import (
     EPOCH_MS,
@@ -63,23 +63,26 @@ class EpochReader:
         self._keys = keys
         self._chains: OrderedDict[int, Chains] = OrderedDict()
         self._latest: Chains | None = None
-        self._gateways: dict[int, Ed25519PublicKey] = {}
+        self._gateways: dict[int, tuple[bytes, Ed25519PublicKey]] = {}
         self._lock = threading.Lock()
 
     def gateway_key(self, gateway_id: int) -> Ed25519PublicKey:
         """A gateway's signing key, from its enrolment as the authority signed it."""
         known = self._gateways.get(gateway_id)
-        if known is not None:
-            return known
+        if known is not None and gateway_id == LOCAL_ID:
+            return known[1]
         what = f"gateway {gateway_id}"
         with sound(what):
             row = self._models.Gateway.get_or_none(self._models.Gateway.id == gateway_id)
             if row is None:
                 raise TamperedError(what, "it is not enrolled")
+            if known is not None and known[0] == as_bytes(row.signature):
+                return known[1]
             signed = gateway_statement(self._keys.store_id, row)
             verify(self._keys.authority_verifier(), as_bytes(row.signature), signed, what)
             key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
-        self._gateways[gateway_id] = key
+        # Another process may revoke it, and its key is another one then.
+        self._gateways[gateway_id] = (as_bytes(row.signature), key)
         return key
 
     def chains(self, epoch_id: int) -> Chains:

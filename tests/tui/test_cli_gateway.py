@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from store.enrolment import open_with_credentials
+from store.gateways import beat
 from store.opening import Unlock, add_key_file, open_store
+from store.records import CopyRecord
 from tests.conftest import PASSPHRASE
 from tui.cli import main
 
@@ -47,8 +49,50 @@ def test_enrol_and_check(store: str, key: Path, tmp_path: Path, capsys: pytest.C
     assert main(["gateway", "--config", str(config)]) == 2
 
 
+def test_list_and_revoke(
+    store: str, key: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = ["--store", store, "--key-file", str(key)]
+    assert main(["gateway", "list", *here]) == 0
+    assert capsys.readouterr().out == "No gateway is enrolled.\n"
+    assert enroll(store, key, "mx1", "--credentials", str(tmp_path / "credentials")) == 0
+    gateway = open_with_credentials(store, tmp_path / "credentials")
+    copy_id = gateway.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(envelope_recipients=("a@x.example",)))
+    beat(gateway)
+    assert main(["settings", "set", "relay=smtp://127.0.0.1:1", *here]) == 0
+    assert main(["deliver", str(copy_id), "--original", *here]) == 0
+    capsys.readouterr()
+    assert main(["gateway", "revoke", "mx1", *here]) == 2
+    assert "give --yes" in capsys.readouterr().err
+    asked: list[str] = []
+    monkeypatch.setattr("tui.commands.gateway.is_terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")  # type: ignore[func-returns-value]
+    assert main(["gateway", "revoke", "mx1", *here]) == 2
+    assert "Revoke gateway mx1?" in asked[0] and "stop it first" in asked[0]
+    gateway.close()
+    assert main(["gateway", "revoke", "mx1", "--yes", *here]) == 0
+    said = capsys.readouterr().out
+    assert "Gateway mx1 is revoked" in said and "`mailhold queue retry 1`" in said and len(asked) == 1
+    assert main(["gateway", "list", *here]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["2", "mx1", "enrolled"]
+    assert main(["gateway", "list", *here]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("revoked")
+    assert main(["gateway", "revoke", "mx1", "--yes", *here]) == 2
+    assert "revoked already" in capsys.readouterr().err
+    assert main(["check", *here]) == 0
+
+
 @pytest.mark.parametrize(
-    "words", [["enroll"], ["enroll", "mx1"], ["run", "mx1"], ["--credentials", "x"], ["--config", "/nowhere"]]
+    "words",
+    [
+        ["enroll"],
+        ["revoke"],
+        ["list", "mx1"],
+        ["enroll", "mx1"],
+        ["run", "mx1"],
+        ["--credentials", "x"],
+        ["--config", "/nowhere"],
+    ],
 )
 def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gateway", *words]) == 2

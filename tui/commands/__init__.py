@@ -27,6 +27,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("tui.commands.status", "how many copies there are, and how much space they take"),
     "check": ("tui.commands.check", "verify every copy, signature and chain"),
     "doctor": ("tui.commands.doctor", "send test messages through the MTA, and follow each to the store"),
-    "gateway": ("tui.commands.gateway", "judge mail beside an MTA and keep copies; enrol a gateway"),
+    "gateway": ("tui.commands.gateway", "judge mail beside an MTA and keep copies; enrol, list and revoke gateways"),
     "keys": ("tui.commands.keys", "list, add and remove the ways to unlock the store"),
 }

@@ -68,7 +68,7 @@ def _gateway(vault: Vault) -> str:
     """What is worth knowing of the gateways where a test failed."""
     from store.gateways import gateways, is_alive
 
-    enrolled = gateways(vault)
+    enrolled = [each for each in gateways(vault) if not each.revoked]
     if not enrolled:
         return "No gateway is enrolled in this store: `mailhold gateway enroll NAME` does that."
     if not any(is_alive(vault, each.id) for each in enrolled):

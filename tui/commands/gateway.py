@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from store.errors import MailholdError, UsageError
-from tui.commands.common import open_vault, operator_name
+from tui.commands.common import is_terminal, local_time, open_vault, operator_name, say_failed
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
 _INSTALLED = "/usr/local/bin/mailhold"
@@ -17,9 +17,14 @@ _INSTALLED = "/usr/local/bin/mailhold"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `enroll NAME`, --credentials, --config and what is only printed."""
-    parser.add_argument("verb", nargs="?", choices=["run", "enroll"], default="run", help="default: run")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="enroll: the gateway's name, as mx1.example.org")
+    parser.add_argument(
+        "verb", nargs="?", choices=["run", "enroll", "revoke", "list"], default="run", help="default: run"
+    )
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="enroll, revoke: the gateway's name, as mx1.example.org"
+    )
     parser.add_argument("--credentials", metavar="F", help="enroll: the new file that is written, mode 0600")
+    parser.add_argument("--yes", action="store_true", help="revoke: without asking")
     parser.add_argument("--config", metavar="F", default=_CONFIG, help=f"mailhold.toml (default: {_CONFIG})")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--check-config", action="store_true", help="look at the configuration, the store and scanners")
@@ -31,8 +36,12 @@ def run(args: argparse.Namespace) -> int:
     """Do what is asked. Raises MailholdError."""
     if args.verb == "enroll":
         return _enroll(args)
+    if args.verb == "revoke":
+        return _revoke(args)
     if args.name or args.credentials:
-        raise UsageError("NAME and --credentials go with `mailhold gateway enroll`.")
+        raise UsageError("NAME and --credentials go with `mailhold gateway enroll`, NAME with `revoke` as well.")
+    if args.verb == "list":
+        return _list(args)
     if args.example_config:
         from store.gateway.config import example
 
@@ -66,6 +75,67 @@ def _enroll(args: argparse.Namespace) -> int:
         "it can place copies in Backup and read none. Give it to the gateway's user alone."
     )
     return 0
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    if not args.name:
+        raise UsageError("`mailhold gateway revoke` takes a name: `mailhold gateway list` names those there are.")
+    from store.gateways import gateways, is_alive
+    from store.revocation import revoke
+    from tui.safe import safe
+
+    vault = open_vault(args)
+    try:
+        known = next((each.id for each in gateways(vault) if each.name == args.name), None)
+        running = "It is running: stop it first, or what it places until it notices does not pass `mailhold check`. "
+        question = (
+            f"Revoke gateway {safe(args.name)}? It can place nothing any more, and this cannot be taken back. "
+            f"{running if known is not None and is_alive(vault, known) else ''}[y/N] "
+        )
+        if not args.yes and not _confirmed(question):
+            raise UsageError("Nothing was revoked: answer y, or give --yes.")
+        done = revoke(vault, args.name, operator=operator_name())
+    finally:
+        vault.close()
+    print(f"Gateway {args.name} is revoked. What it placed before stays readable ({done.epochs:,} epochs).")
+    for delivery_id in done.waiting:
+        print(
+            f"Delivery {delivery_id} was released to it, which may still send it: `mailhold queue retry {delivery_id}` "
+            f"has it sent from here, `mailhold queue cancel {delivery_id}` takes it out of the queue."
+        )
+    return 1 if say_failed(done.refused) else 0
+
+
+def _confirmed(question: str) -> bool:
+    """Whether the operator says yes; nobody does where there is no terminal."""
+    if not is_terminal():
+        return False
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _list(args: argparse.Namespace) -> int:
+    from store.clock import now_ms
+    from store.gateways import ALIVE_MS, gateways
+    from tui.safe import fit
+
+    vault = open_vault(args)
+    failures: list[tuple[object, str]] = []
+    try:
+        found = gateways(vault, on_error=lambda error: failures.append((error.what, str(error))))
+    finally:
+        vault.close()
+    if not found and not failures:
+        print("No gateway is enrolled.")
+    for each in found:
+        running = "running" if each.alive_at > now_ms() - ALIVE_MS else "not running"
+        print(
+            f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  "
+            f"{'revoked' if each.revoked else running}"
+        )
+    return 1 if say_failed(failures) else 0
 
 
 def _run(path: Path) -> int:
