@@ -48,7 +48,7 @@ def with_tables(text: str) -> str:
     """The README's text with its tables made anew."""
     for name, table in (("keys", keys_table()), ("commands", commands_table()), ("mailhold.toml", configuration())):
         pattern = re.compile(rf"(<!-- {re.escape(name)}: .*? -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
-        text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)  # type: ignore[misc]
+        text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
     return text
 
 

@@ -102,16 +102,16 @@ def measure_queries(catalogue: Catalogue) -> None:
         catalogue.select(parse(line), sort).rows(0, 50)
 
     for line in FILTERS:
-        timed(f"filter {line[:56]}", lambda line=line: select(line))  # type: ignore[misc]
+        timed(f"filter {line[:56]}", lambda line=line: select(line))
     timed("filter in", lambda: select("in"))
     for line in ("inv", "invo", "invoice"):
-        timed(f"  then the keystroke {line}", lambda line=line: select(line, fresh=False), 1)  # type: ignore[misc]
+        timed(f"  then the keystroke {line}", lambda line=line: select(line, fresh=False), 1)
     for key in SortKey:
         for descending in (False, True):
             sort = Sort(key, descending)
-            timed(f"sort by {key}{' descending' if descending else ''}", lambda sort=sort: select("", sort), 5)  # type: ignore[misc]
-            timed("  with a filter", lambda sort=sort: select(FILTERS[-1], sort), 5)  # type: ignore[misc]
-            timed("  with a filter that few pass", lambda sort=sort: select("a1", sort), 5)  # type: ignore[misc]
+            timed(f"sort by {key}{' descending' if descending else ''}", lambda sort=sort: select("", sort), 5)
+            timed("  with a filter", lambda sort=sort: select(FILTERS[-1], sort), 5)
+            timed("  with a filter that few pass", lambda sort=sort: select("a1", sort), 5)
     selection = catalogue.select(parse("invoice"))
     middle = selection.count // 2
     timed("200 rows from the middle", lambda: selection.rows(middle, middle + 200))

@@ -62,9 +62,9 @@ def longest_batch(vault: Vault) -> Iterator[list[float]]:
         finally:
             held.append(time.perf_counter() - began)
 
-    deleter._batch = timed  # type: ignore[method-assign,assignment]
+    deleter._batch = timed
     yield held
-    deleter._batch = batch  # type: ignore[method-assign]
+    deleter._batch = batch
 
 
 def measure(location: str, bodies: list[bytes], count: int) -> None:

@@ -66,7 +66,7 @@ def mailbox(postfix: Postfix) -> Iterator[Postfix]:
 
 def deliver(vault: Vault, relay: str, ids: list[int], **choice: object) -> list[int]:
     write_settings(vault, Settings(relay=relay))
-    queued = release(vault, ids, original=True, operator="op", **choice).queued  # type: ignore[arg-type]
+    queued = release(vault, ids, original=True, operator="op", **choice).queued
     asyncio.run(asyncio.wait_for(DeliveryWorker(vault, owner="test").run_until_idle(), 120))
     return queued
 

@@ -148,7 +148,7 @@ def test_real_messages_kept_and_released_byte_for_byte(
         received[address] = content
     assert len(received) + 2 * len(refused) == 2 * len(sent), states
     same = differs = 0
-    by_number = {int(re.search(r"\d+", c.record.envelope_recipients[0])[0]): c for c in copies.values()}  # type: ignore[index]
+    by_number = {int(re.search(r"\d+", c.record.envelope_recipients[0])[0]): c for c in copies.values()}
     for number, copy in by_number.items():
         kept = lab.vault.raw(copy.id)
         for name in ("u", "hidden"):

@@ -158,7 +158,7 @@ def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, 
     if way == "changed":
         sql(lab, "UPDATE configuration SET sealed = ? WHERE name = ?", flipped(present[2]), name)
     elif way == "put back":
-        older = lab.older[name]  # type: ignore[attr-defined]
+        older = lab.older[name]
         sql(lab, "UPDATE configuration SET version=?, changed_at=?, sealed=?, signature=? WHERE name=?", *older, name)
     elif way == "removed":
         sql(lab, "DELETE FROM configuration WHERE name = ?", name)
@@ -187,7 +187,7 @@ def changing() -> Iterator[Lab]:
     lab = Lab(rules=(Rule(id=DEFAULT_RULE.id, name=DEFAULT_RULE.name),))
     columns = "name, version, changed_at, sealed, signature"
     rows = sql(lab, f"SELECT {columns} FROM configuration")
-    lab.older = {row[0]: row[1:] for row in rows}  # type: ignore[attr-defined]
+    lab.older = {row[0]: row[1:] for row in rows}
     mark = len(lab.gateway.log())
     lab.set(notify_below=1_000_000)
     write_rules(lab.vault, (Rule(id=DEFAULT_RULE.id, name="Renamed"),), "test")

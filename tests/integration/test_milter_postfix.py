@@ -39,7 +39,7 @@ class Milter:
         return self.judge(incoming)
 
     def _call(self, coroutine: object) -> Future[object]:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)  # type: ignore[arg-type,return-value]
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def stop(self) -> None:
         self._call(self.server.stop()).result(20)

@@ -102,4 +102,4 @@ def expected(
     """The copies that the filter lets through, in order."""
     found = [copy for copy in copies if flt.matches(copy, now=now, released=released)]
     found.sort(key=lambda copy: (copy.stored_at, copy.id), reverse=True)
-    return sorted(found, key=lambda copy: _key(sort, copy), reverse=sort.descending)  # type: ignore[arg-type,return-value]
+    return sorted(found, key=lambda copy: _key(sort, copy), reverse=sort.descending)

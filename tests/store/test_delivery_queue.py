@@ -39,7 +39,7 @@ TO = ("a@x.example", "b@x.example")
 
 
 def put(vault: Vault, to: tuple[str, ...] = TO, **fields: object) -> int:
-    return vault.put(RAW, CopyRecord(envelope_sender="s@x.example", envelope_recipients=to, **fields))  # type: ignore[arg-type]
+    return vault.put(RAW, CopyRecord(envelope_sender="s@x.example", envelope_recipients=to, **fields))
 
 
 def set_relay(vault: Vault, **fields: object) -> None:
@@ -53,7 +53,7 @@ def ready(any_vault: Vault) -> Vault:
 
 
 def queued(vault: Vault, **fields: object) -> int:
-    return release(vault, [put(vault, **fields)], original=True, operator="op").queued[0]  # type: ignore[arg-type]
+    return release(vault, [put(vault, **fields)], original=True, operator="op").queued[0]
 
 
 def claim_one(vault: Vault, now: int | None = None, owner: str = "w1") -> leases.Claim:
@@ -76,7 +76,7 @@ def states(vault: Vault, delivery_id: int) -> list[State]:
 
 
 def copy_with(**fields: object) -> Copy:
-    return Copy(1, 0, 0, CopyRecord(**fields))  # type: ignore[arg-type]
+    return Copy(1, 0, 0, CopyRecord(**fields))
 
 
 def test_the_envelope_counts_and_bcc_is_marked() -> None:

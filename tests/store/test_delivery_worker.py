@@ -219,7 +219,7 @@ async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(vault: Va
         use(vault, server.port)
         fill(vault, 30)
         stop = asyncio.Event()
-        server.script = lambda point, argument: stop.set() if point == "dot" else None  # type: ignore[func-returns-value]
+        server.script = lambda point, argument: stop.set() if point == "dot" else None
         sender = DeliveryWorker(vault, owner="test", connections=2, timeouts=QUICK, poll=0.02)
         await asyncio.wait_for(sender.run(stop), DEADLINE)
         states = Counter(each.state for each in deliveries(vault))
@@ -247,10 +247,10 @@ async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
                 await asyncio.sleep(DEADLINE)
             await original(reader, writer)
 
-        server._talk = talk  # type: ignore[method-assign]
+        server._talk = talk
         if point == "content":
             # A reply that never ends: the message is out, and its answer does not come.
-            server.script = lambda at, argument: (hanging.set(), "250-")[1] if at == "dot" else None  # type: ignore[func-returns-value]
+            server.script = lambda at, argument: (hanging.set(), "250-")[1] if at == "dot" else None
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
         stop = asyncio.Event()
@@ -306,7 +306,7 @@ async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Call
             await asyncio.sleep(1.5)
             await original(reader, writer)
 
-        server._talk = slow  # type: ignore[method-assign]
+        server._talk = slow
         first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=300, poll=0.05)
         task = asyncio.create_task(first.run_until_idle())
         await until(asked.is_set)
@@ -329,7 +329,7 @@ async def test_a_database_that_is_away_when_the_answer_comes_loses_nothing(
     def failing(*args: object) -> object:
         if next(failures, False):
             raise StoreUnavailable("gone")
-        return settle(*args)  # type: ignore[arg-type]
+        return settle(*args)
 
     monkeypatch.setattr(worker, "settle", failing)
     async with ScriptedServer() as server:
@@ -349,7 +349,7 @@ async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_
         commits += 1
         return write()
 
-    vault.write = counting  # type: ignore[assignment, method-assign]
+    vault.write = counting
 
     def lose() -> None:
         raise leases.LeaseLost

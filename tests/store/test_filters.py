@@ -270,7 +270,7 @@ def test_case_does_not_count_in_any_script(term: str, text: str) -> None:
 
 
 def copy(**fields: object) -> Copy:
-    return Copy(7, 1_000_000, 0, CopyRecord(**fields))  # type: ignore[arg-type]
+    return Copy(7, 1_000_000, 0, CopyRecord(**fields))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def log() -> Iterator[Callable[[str], list[str]]]:
 
     def lines(form: str = "") -> list[str]:
         if form:
-            gateway_log.start(form, "info", stream)  # type: ignore[arg-type]
+            gateway_log.start(form, "info", stream)
         return stream.getvalue().splitlines()
 
     yield lines

@@ -73,7 +73,7 @@ def intake(
     )
     live = SimpleNamespace(policy=Policy(Settings(), (rule,), AddressLists()), refused={})
     outage = Outage(lambda *_args, **_more: None)
-    return Intake(lambda: vault, live, (scanner,), pool, Metrics(), outage)  # type: ignore[arg-type]
+    return Intake(lambda: vault, live, (scanner,), pool, Metrics(), outage)
 
 
 def message(text: bytes, attached: bytes = base64.b64encode(b"harmless")) -> Incoming:

@@ -295,7 +295,7 @@ def test_a_message_that_the_store_refuses_does_not_take_its_group_with_it(tmp_pa
     for number in range(10):
         write(tmp_path, f"{number}.eml", b"Subject: number %d.\n\n" % number)
     vault = Refusing(bad=b"number 4.")
-    result = import_paths(vault, [tmp_path])  # type: ignore[arg-type]
+    result = import_paths(vault, [tmp_path])
     assert result.imported == 9 and [path.name for path, _ in result.failed] == ["4.eml"]
 
 
@@ -303,7 +303,7 @@ def test_a_store_that_fails_ends_the_import_and_every_file_is_accounted_for(tmp_
     for number in range(300):
         write(tmp_path, f"{number:03}.eml", b"Subject: %d\n\n" % number)
     vault = Refusing(room=130)
-    result = import_paths(vault, [tmp_path])  # type: ignore[arg-type]
+    result = import_paths(vault, [tmp_path])
     assert result.imported == len(vault.kept) == 2 * GROUP_COPIES
     assert [path.name for path, _ in result.failed] == [f"{number:03}.eml" for number in range(100, 150)]
     assert "disk is full" in result.failed[0][1]

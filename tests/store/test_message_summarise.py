@@ -212,7 +212,7 @@ def test_the_corpus_agrees_with_the_standard_library(corpus_files: list[Path]) -
             text = "".join(
                 piece.decode(charset or "ascii") if isinstance(piece, bytes) else piece for piece, charset in pieces
             )
-            date = email.utils.mktime_tz(email.utils.parsedate_tz(parsed.get("Date", ""))) * 1000  # type: ignore[arg-type]
+            date = email.utils.mktime_tz(email.utils.parsedate_tz(parsed.get("Date", ""))) * 1000
         except (LookupError, UnicodeError, ValueError, TypeError, AttributeError):
             continue
         compared += 1

@@ -240,9 +240,7 @@ def test_rotation_of_many_writers_takes_no_more_than_needed(any_vault: Vault, op
 
 def pages(vault: Vault) -> tuple[int, int]:
     with sqlite3.connect(vault.location) as connection:
-        return tuple(  # type: ignore[return-value]
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
-        )
+        return tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
 
 
 def test_a_smaller_maximum_gives_space_back_to_the_disk(vault: Vault) -> None:

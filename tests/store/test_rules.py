@@ -239,7 +239,7 @@ def test_two_at_once_lose_nothing(any_vault: Vault, open_again: Callable[[], Vau
 
     def work(number: int) -> None:
         for step in range(4):
-            change_rules(vaults[number % 2], lambda rules, s=step: [Rule(name=f"{number}-{s}"), *rules])  # type: ignore[misc]
+            change_rules(vaults[number % 2], lambda rules, s=step: [Rule(name=f"{number}-{s}"), *rules])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:

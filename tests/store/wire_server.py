@@ -72,4 +72,4 @@ async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> N
 def incoming(raw: bytes = b"Subject: x\r\n\r\nbody\r\n", **changes: object) -> Incoming:
     """A message as a listener hands it over."""
     values: dict[str, object] = {"sender": "s@example.org", "recipients": ["r@example.com"], **changes}
-    return Incoming(raw, **values)  # type: ignore[arg-type]
+    return Incoming(raw, **values)

@@ -21,7 +21,7 @@ def make_console(vault: Vault, catalogue: FakeCatalogue | None = None, count: in
     catalogue = FakeCatalogue(copies(count)) if catalogue is None else catalogue
     app = MailholdApp(
         vault,
-        catalogue=catalogue,  # type: ignore[arg-type]
+        catalogue=catalogue,
         operator="ada",
         clock=lambda: NOW,
         tz=TZ,
@@ -46,7 +46,7 @@ async def settle(pilot: Pilot[Any]) -> None:
 
 async def poll(pilot: Pilot[Any]) -> None:
     """Let the console ask the store whether anything changed, now."""
-    pilot.app.store_changed()  # type: ignore[attr-defined]
+    pilot.app.store_changed()
     await settle(pilot)
 
 

@@ -54,7 +54,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     return call
 
 
-def open_it(tmp_path: Path):  # type: ignore[no-untyped-def]
+def open_it(tmp_path: Path):
     return open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
 
 
@@ -208,7 +208,7 @@ def test_two_changes_of_different_settings_at_once_are_both_kept(
             write_settings(other, store.settings.Settings(administrator="boss@x.example"))
         finally:
             other.close()
-        return write_settings(*arguments, **options)  # type: ignore[arg-type]
+        return write_settings(*arguments, **options)
 
     environment = {name: os.environ[name] for name in ("MAILHOLD_STORE", "MAILHOLD_KEY_FILE")}
     monkeypatch.setattr(store.settings, "write_settings", slower)

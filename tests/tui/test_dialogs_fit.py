@@ -44,7 +44,7 @@ FAILURES = [(number, "it has a delivery that is not finished: cancel that delive
 
 def marking() -> MarkDialog:
     """The window over a catalogue that never answers."""
-    return MarkDialog(SimpleNamespace(tz=UTC, catalogue=None, background=lambda *_, **__: None))  # type: ignore[arg-type]
+    return MarkDialog(SimpleNamespace(tz=UTC, catalogue=None, background=lambda *_, **__: None))
 
 
 #: How each window is made. Those that the pictures show as well are taken from there.

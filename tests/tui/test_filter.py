@@ -107,7 +107,7 @@ async def test_a_stale_result_is_never_shown(vault: Vault) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
         show = the_list(app).show
-        the_list(app).show = lambda pages, keep: (shown.append(pages.result.count), show(pages, keep=keep))[1]  # type: ignore[method-assign]
+        the_list(app).show = lambda pages, keep: (shown.append(pages.result.count), show(pages, keep=keep))[1]
         await pilot.press("slash", "i", "n")
         await pilot.pause(0.05)
         await pilot.press("v", "o")
@@ -117,7 +117,7 @@ async def test_a_stale_result_is_never_shown(vault: Vault) -> None:
         await settle(pilot)
         assert app.main.backup.filter == parse("invo")
         assert shown == [the_list(app).count]
-        asked = [flt.words[0].text for flt in app.catalogue.selects if flt.words]  # type: ignore[attr-defined]
+        asked = [flt.words[0].text for flt in app.catalogue.selects if flt.words]
         assert "inv" not in asked
 
 
@@ -127,12 +127,12 @@ async def test_sorting_by_a_column_and_turning_it_round(vault: Vault) -> None:
         await settle(pilot)
         await pilot.press("o", "z")
         await settle(pilot)
-        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]
         assert sizes == sorted(sizes, reverse=True)
         assert "Size▾" in lines(app)[3]
         await pilot.press("o", "z")
         await settle(pilot)
-        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]
         assert sizes == sorted(sizes)
 
 
@@ -143,7 +143,7 @@ async def test_a_click_on_a_title_sorts(vault: Vault) -> None:
         place = next(one for one in the_list(app).painter.columns if one.name == "from")
         await pilot.click("#list-header", offset=(place.x + 1, 0))
         await settle(pilot)
-        senders = [row.from_ for row in the_list(app).pages.result.rows(0, 40)]  # type: ignore[union-attr]
+        senders = [row.from_ for row in the_list(app).pages.result.rows(0, 40)]
         assert senders == sorted(senders)
 
 

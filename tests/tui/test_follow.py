@@ -32,9 +32,9 @@ def test_released_and_waiting_copies_are_seen_as_they_change(any_vault: Vault, i
 def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     any_vault.delete(any_vault.put_many([(b"x", sample(1), NOW)]))
     decoded, since = [], any_vault.tombstones_since
-    monkeypatch.setattr(any_vault, "tombstones_since", lambda id: decoded.append(id) or since(id))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(any_vault, "tombstones_since", lambda id: decoded.append(id) or since(id))
     catalogue = FakeCatalogue(copies(3))
-    follower = Follower(any_vault, catalogue)  # type: ignore[arg-type]
+    follower = Follower(any_vault, catalogue)
     first = follower.poll()
     assert first is not None and first.copies_changed and first.gone == [] and not decoded
     assert follower.poll() is None
@@ -53,7 +53,7 @@ def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids:
     table = any_vault.models.DeliveryRecipient
     with any_vault.write():
         table.update(sealed_address=b"x" * 90).where(table.delivery_id == queued[0]).execute()
-    follower = Follower(any_vault, FakeCatalogue(copies(3)))  # type: ignore[arg-type]
+    follower = Follower(any_vault, FakeCatalogue(copies(3)))
     facts = follower.poll()
     assert facts is not None and set(facts.released) == {ids[1]} and facts.live == set(ids[:2])
     assert facts.problem == "1 delivery is damaged or tampered with: the message queue shows each."

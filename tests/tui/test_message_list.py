@@ -38,7 +38,7 @@ async def test_only_pages_in_sight_are_fetched(vault: Vault) -> None:
             fetched.append((start, stop))
             return rows(start, stop)
 
-        pages.result.rows = watched  # type: ignore[method-assign]
+        pages.result.rows = watched
         await pilot.press("G")
         await settle(pilot)
         assert the_list(app).cursor == 4999
@@ -227,7 +227,7 @@ async def test_marks_of_copies_that_were_deleted_count_no_longer(vault: Vault) -
 async def test_a_click_on_a_link_opens_the_copy(vault: Vault, column: str, opens: bool) -> None:
     app = make_console(vault)
     opened: list[int] = []
-    app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)  # type: ignore[method-assign]
+    app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)
     async with app.run_test(size=(160, 40)) as pilot:
         await settle(pilot)
         place = next(one for one in the_list(app).painter.columns if one.name == column)
@@ -258,7 +258,7 @@ async def test_a_row_that_is_late_is_a_placeholder_and_then_itself(vault: Vault)
             gate.wait(5)
             return rows(start, stop)
 
-        pages.result.rows = slow  # type: ignore[method-assign]
+        pages.result.rows = slow
         await pilot.press("G")
         await pilot.pause()
         assert "…" in lines(app)[-3] and the_list(app).cursor_id is None

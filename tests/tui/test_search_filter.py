@@ -31,12 +31,12 @@ async def answer(app: DialogApp, fields: dict[str, Any] | None = None, *keys: st
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         for name, value in (fields or {}).items():
-            app.screen.query_one(f"#{name}").value = value  # type: ignore[attr-defined]
+            app.screen.query_one(f"#{name}").value = value
             await pilot.pause()
         if keys:
             await pilot.press(*keys)
         else:
-            app.screen.query_one("#ok").press()  # type: ignore[attr-defined]
+            app.screen.query_one("#ok").press()
         await pilot.pause()
     return app.answer
 
@@ -125,7 +125,7 @@ async def test_what_cannot_be_is_said_and_the_window_stays(fields: dict[str, Any
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         for name, value in fields.items():
-            app.screen.query_one(f"#{name}").value = value  # type: ignore[attr-defined]
+            app.screen.query_one(f"#{name}").value = value
             await pilot.pause()
         await pilot.press("alt+o")
         await pilot.pause()
@@ -203,7 +203,7 @@ async def test_opening_and_accepting_changes_nothing(flt: MessageFilter) -> None
     app = DialogApp(SearchFilterDialog(flt, rules=RULES, tz=UTC, now=NOW))
     async with app.run_test(size=(80, 30)) as pilot:
         await pilot.pause()
-        app.screen.query_one("#ok").press()  # type: ignore[attr-defined]
+        app.screen.query_one("#ok").press()
         await pilot.pause()
     assert app.answer == flt
 
