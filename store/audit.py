@@ -77,7 +77,7 @@ class CopyIds(Sequence[int]):
             return self.runs == other.runs
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # what compares by content is not hashed
 
     def __repr__(self) -> str:
         return f"CopyIds({', '.join(f'{first}-{first + n - 1}' if n > 1 else str(first) for first, n in self.runs)})"

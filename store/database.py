@@ -36,10 +36,13 @@ class _Connection(sqlite3.Connection):
 
 
 class _Tracked:
-    """Knows the connections of all threads, so that `close_all` can close them."""
+    """Knows the connections of all threads, so that `close_all` can close them. Stands before a Peewee database."""
+
+    #: Peewee's, of each thread.
+    _state: Any
 
     def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]
+        connection = super()._connect()  # type: ignore[misc] # that of the database beside it
         with _opened_lock:
             self.__dict__.setdefault("_opened", weakref.WeakSet()).add(connection)
         return connection
@@ -53,18 +56,18 @@ class _Tracked:
                 connection.close()
             except driver_errors():
                 pass
-        self._state.reset()  # type: ignore[attr-defined]
+        self._state.reset()
 
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
         with _opened_lock:
             self.__dict__.pop("_opened", None)
-        self._state.reset()  # type: ignore[attr-defined]
+        self._state.reset()
 
     def heal(self) -> None:
         """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
-        if getattr(self._state.conn, "closed", False):  # type: ignore[attr-defined]
-            self._state.reset()  # type: ignore[attr-defined]
+        if getattr(self._state.conn, "closed", False):
+            self._state.reset()
 
 
 class SqliteStore(_Tracked, SqliteDatabase):

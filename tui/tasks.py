@@ -127,10 +127,11 @@ async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threa
             give(what)
 
     def body() -> None:
+        answer: tuple[Callable[[Any], None], object]
         try:
             answer = future.set_result, work()
         except BaseException as error:
-            answer = future.set_exception, error  # type: ignore[assignment]
+            answer = future.set_exception, error
         try:
             loop.call_soon_threadsafe(hand, *answer)
         except RuntimeError:  # the console was left meanwhile

@@ -22,7 +22,7 @@ from store.errors import FilterError
 from store.filters.model import KB, MAX_KB, MessageFilter, Period, Term, fold, recipients_text
 from store.verdicts import Engine, Status
 
-__all__ = ["KB", "FIELDS", "MessageFilter", "Period", "Term", "fold", "parse", "print_filter", "recipients_text"]  # noqa: RUF022
+__all__ = ["FIELDS", "KB", "MessageFilter", "Period", "Term", "fold", "parse", "print_filter", "recipients_text"]
 
 _E = TypeVar("_E", bound=StrEnum)
 

@@ -54,15 +54,18 @@ class Lines(logging.Formatter):
         return " ".join(f"{name}={_word(value)}" for name, value in entry.items())
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """The gateway's own, to know it among others."""
+
+
 def start(form: Literal["json", "text"], level: str, stream: TextIO | None = None) -> None:
     """Send the log to `stream` (standard error by default), at `level` and above. Again to change either."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(Lines(form))
     root = logging.getLogger()
     for old in list(root.handlers):
-        if getattr(old, "of_gateway", False):
+        if isinstance(old, _Handler):
             root.removeHandler(old)
-    handler.of_gateway = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     logging.getLogger(NAME).setLevel(level.upper())
     root.setLevel(logging.WARNING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from store.intake.content import ContentPolicy
 from store.rules import DEFAULT_RULE, IfDown, Rule, write_rules
 from store.rules.address_lists import AddressLists, write_lists
@@ -10,7 +12,7 @@ from store.verdicts import Action, Engine, Status
 from tui.demo.scenarios import RULES as NAMES
 
 _EXECUTABLE = ContentPolicy(banned_names=("*.exe", "*.scr", "*.js", "*.iso"), banned_formats=("executable",))
-_CONDITIONS: dict[int, dict[str, object]] = {
+_CONDITIONS: dict[int, dict[str, Any]] = {
     3: {
         "recipients": ("ap@example.org", "payroll@example.org", "ines.*@example.org"),
         "content": ContentPolicy(
@@ -48,6 +50,6 @@ _LISTS = AddressLists(
 def write_policy(vault: Vault, operator: str) -> None:
     """Put the rules and the lists in force."""
     names = {rule.id: rule.name for rule in NAMES}
-    rules = [Rule(id=number, name=names[number], **fields) for number, fields in _CONDITIONS.items()]  # type: ignore[arg-type]
+    rules = [Rule(id=number, name=names[number], **fields) for number, fields in _CONDITIONS.items()]
     write_rules(vault, [*rules, DEFAULT_RULE], operator)
     write_lists(vault, _LISTS, operator)
