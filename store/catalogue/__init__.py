@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,15 @@ _SAVE_SHARE = 0.05
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _give_back_memory() -> None:
+    """Return to the system what the C library keeps of freed memory: after loading tens of MB."""
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Catalogue:
@@ -212,9 +221,12 @@ class Catalogue:
 
     def _add(self, follower: Follower, waiting: list[Loaded]) -> None:
         if waiting:
-            frame = reduce(lambda newer, older: older.merge(newer), (loaded.frame for loaded in waiting))
-            follower.add_loaded(frame, [copy_id for loaded in waiting for copy_id in loaded.damaged])
+            from store.catalogue.sections import merged
+
+            frames, damaged = [loaded.frame for loaded in waiting], [loaded.damaged for loaded in waiting]
             waiting.clear()
+            follower.add_loaded(merged(frames), chain.from_iterable(damaged))
+            _give_back_memory()
         self._pending = 0
 
     # --- Queries -----------------------------------------------------------------------------------------------------
@@ -319,6 +331,7 @@ class Catalogue:
                 self._tighten(follower)
                 tight = changes
             follower.state.frame.orders.prepare()
+            _give_back_memory()
             with self._saving:
                 wait = None if self._stopping.is_set() else self._save_in(follower)
                 if wait is not None and wait <= 0:

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.database import is_url
 from store.errors import MailholdError, TamperedError
 
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from store.catalogue.frame import Frame
     from store.vault import Vault
 
-#: Ids in the first frame (soon there) and in the others (fewer texts held twice).
+#: Ids in the first frame (soon there) and in the others: with more a child takes more memory, with fewer more texts
+#: are held twice.
 FIRST_IDS = 5_000
 FRAME_IDS = 20_000
 _CHILDREN = 2
 _CHILD_IDS = 50_000
+#: What a child keeps of the database's pages: it reads each of them once.
+_CACHE_KB = 1000
 
 
 class LoaderError(Exception):
@@ -164,7 +168,7 @@ def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "POLARS_MAX_THREADS": "1"},
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -211,6 +215,8 @@ def main() -> int:
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)
+        if not is_url(task.location):
+            vault.db.execute_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
         for loaded in load(vault, task.spans):
             parts = list(sections(loaded.frame, "uncompressed", compact=False))
             lengths = [len(part) for part in parts]

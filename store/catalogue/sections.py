@@ -16,7 +16,7 @@ import polars as pl
 
 from store.catalogue.frame import SCHEMA, TEXTS, Frame, dictionary, identifiers
 from store.catalogue.order import SORT_TEXTS
-from store.catalogue.text import Texts
+from store.catalogue.text import Dictionary, Texts
 from store.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
@@ -27,6 +27,7 @@ _RULES = {"id": pl.Int64, "name": pl.String}
 _SECTION = 100_000
 _LOOSE = 50_000
 _FEW_SECTIONS = 12
+_NONE = pl.Series([], dtype=pl.Boolean)
 
 
 def layout_of(frame: Frame) -> list[str]:
@@ -100,6 +101,21 @@ def _no_words(name: str) -> Texts:
     return dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
 
 
+def merged(frames: list[Frame]) -> Frame:
+    """Frames of which each has lower ids than the one before it, as one; few of its texts are held twice.
+
+    Neighbours first, so that nothing is copied often. Empties the list.
+    """
+    while len(frames) > 1:
+        newer, older = frames[::2], frames[1::2]
+        frames[:] = [*map(Frame.merge, older, newer), *newer[len(older) :]]
+    frame = frames.pop()
+    for name in frame.texts:
+        if loose(frame, name):
+            frame = tightened(frame, name)
+    return frame
+
+
 def loose(frame: Frame, name: str) -> bool:
     """Whether `tightened` would free much: many texts of the column are used by no row, or held twice."""
     entries = len(frame.texts[name])
@@ -113,23 +129,34 @@ def loose(frame: Frame, name: str) -> bool:
 
 def tightened(frame: Frame, name: str) -> Frame:
     """The same rows; of one text column, texts of no row are gone and few are held twice, in memory of its own."""
-    words, codes = frame.texts[name], frame.rows.get_column(name)
-    used, codes = _renumbered(words, codes)
-    if name in SORT_TEXTS.values():
-        texts, search = words.parts(used)
-        order = search.zip_with(search.is_not_null(), texts).arg_sort()
-        texts, search = texts.gather(order), search.gather(order)
-        first = texts.ne_missing(texts.shift(1)) | search.ne_missing(search.shift(1))
+    words = frame.texts[name]
+    used, codes = _renumbered(words, frame.rows.get_column(name))
+    if isinstance(words, Dictionary):
+        order = words.search.gather(used).arg_sort()
+        used = used.gather(order)
+        first = pl.concat([_first_of_equals(words, used, start) for start in range(0, len(used), _SECTION)] or [_NONE])
         places = pl.repeat(0, len(used), dtype=pl.UInt32, eager=True).scatter(
             order, first.cast(pl.UInt32).cum_sum() - 1
         )
-        used, codes = used.gather(order.filter(first)), places.gather(codes)
+        used, codes = used.filter(first), places.gather(codes)
     fresh = _no_words(name)
     for start in range(0, len(used), _SECTION):
         piece = _decoded(name, _words_to_ipc(words, used.slice(start, _SECTION), "uncompressed"))
         assert isinstance(piece, Texts)
         fresh = fresh.extend(piece)
     return frame.with_texts(name, fresh, codes)
+
+
+def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Series:
+    """Boolean, for a section of the codes `used` from `start` on: whether the entry differs from the one before it.
+
+    A section at a time: what is compared is copied.
+    """
+    before = min(start, 1)
+    codes = used.slice(start - before, _SECTION + before)
+    texts, search = words.texts.gather(codes), words.search.gather(codes)
+    differs = texts.ne_missing(texts.shift(1)) | search.ne_missing(search.shift(1))
+    return differs.slice(before)
 
 
 def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.catalogue import NEWEST, Sort, SortKey
 from store.catalogue import order as catalogue_order
+from store.catalogue import sections as catalogue_sections
 from store.catalogue import text as catalogue_text
 from store.catalogue.frame import Frame, empty_frame
 from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
-from store.catalogue.sections import frame_of, layout_of, sections, tightened
+from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.filters import MessageFilter, Term, parse
 from store.records import Copy, CopyRecord, row_of
@@ -77,6 +80,24 @@ def test_however_a_frame_came_about_it_answers_the_same(
         frame = tightened(frame, name)
     left = [copy for copy in some if copy.id not in gone]
     assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
+
+
+@given(copies(20), filters, sorts, st.integers(1, 5))
+def test_parts_put_together_are_what_all_at_once_is(
+    some: list[Copy], flt: MessageFilter, sort: Sort, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_sections, "_LOOSE", 1)
+        patch.setattr(catalogue_sections, "_SECTION", 2)
+        parts = [Frame.of(some[start : start + size]) for start in range(0, len(some), size)] or [empty_frame()]
+        frame = merged(parts[::-1])
+        assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(some, flt, sort)]
+        for name in ("from", "to", "subject"):
+            words = tightened(frame, name).texts[name]
+            assert isinstance(words, catalogue_text.Dictionary)
+            both = list(zip(words.texts.to_list(), words.search.to_list(), strict=True))
+            assert [search for _, search in both] == sorted(words.search.to_list())
+            assert all(one != other for one, other in pairwise(both))
 
 
 @given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
