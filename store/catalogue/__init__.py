@@ -80,6 +80,8 @@ class Catalogue:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._settled = threading.Event()
+        #: Called in the background thread when every copy is there: who looks now and then need not wait to look.
+        self.on_complete: Callable[[], None] = lambda: None
         self._pending = 0
         self._problem: Exception | None = None
         self._saving = threading.RLock()
@@ -151,6 +153,8 @@ class Catalogue:
                     self._load()
                     self._problem = None
                     self._settled.set()
+                    if self.complete:
+                        self.on_complete()
                 self._maintain()
             except Exception as error:  # Nothing that happens here may print a traceback over the screen.
                 if self._stopping.is_set():

@@ -349,6 +349,18 @@ def test_the_newest_copies_are_there_before_anything_is_loaded(vault: Vault, mon
     assert (catalogue.engine_counts(), catalogue.rule_ids(), catalogue.damaged) == ({}, [], frozenset())
 
 
+def test_who_waits_is_told_when_every_copy_is_there(vault: Vault) -> None:
+    put(vault, "one")
+    catalogue = Catalogue(vault)
+    told: list[bool] = []
+    there = threading.Event()
+    catalogue.on_complete = lambda: (told.append(catalogue.complete), there.set())[1]
+    catalogue.start()
+    assert there.wait(30)
+    catalogue.close()
+    assert told == [True]
+
+
 def test_a_store_without_copies_is_complete(vault: Vault, start: Callable[..., Catalogue]) -> None:
     catalogue = start(vault)
     assert subjects(catalogue) == []
