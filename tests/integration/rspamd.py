@@ -7,20 +7,14 @@ GTUBE means reject, and its two variants add header and rewrite subject. It has 
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
-import signal
 import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.integration.postfix import free_port
+from tests.integration.scanner import Scanner, missing, running
 
 #: Harmless texts that every spam scanner knows, in pieces so that this file is not spam itself.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL" + "*C.34X"
@@ -58,17 +52,17 @@ _LOCAL = {
 
 def why_not() -> str:
     """What keeps rspamd from being run here, or ""."""
-    if not shutil.which("rspamd"):
-        return "rspamd is not installed (apt-get install rspamd)"
-    return "" if os.getuid() == 0 else "rspamd can only be started as root, because it changes users"
+    return missing("rspamd", "rspamd")
 
 
-class RspamdServer:
+class RspamdServer(Scanner):
     """A running rspamd; `unix` and `tcp` are its addresses as a gateway's configuration writes them."""
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-rspamd-"))
-        self.folder.chmod(0o755)
+    program = "rspamd"
+    question, answer = b"GET /ping HTTP/1.0\r\n\r\n", b"HTTP/1."
+    log_file = "log/rspamd.log"
+
+    def prepare(self) -> None:
         self.port = free_port()
         values = {"folder": self.folder, "port": self.port, "dns": free_port()}
         shutil.copytree("/etc/rspamd", self.folder / "etc")
@@ -82,11 +76,7 @@ class RspamdServer:
         (self.folder / "url.map").write_text(f"{MALICIOUS_HOST}\n")
         for name in ("db", "run", "log"):
             (self.folder / name).mkdir(mode=0o755)
-        user = pwd.getpwnam("_rspamd")
-        for path in (self.folder, *self.folder.rglob("*")):
-            os.chown(path, user.pw_uid, user.pw_gid)
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
+        self.own("_rspamd")
 
     @property
     def unix(self) -> str:
@@ -96,61 +86,20 @@ class RspamdServer:
     def tcp(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def log(self) -> str:
-        path = self.folder / "log" / "rspamd.log"
-        return path.read_text(errors="replace") if path.exists() else "(no log)"
-
-    def start(self) -> None:
-        """Start it, and return once it answers."""
+    def command(self) -> list[str]:
         config = self.folder / "etc"
         folders = {"CONFDIR": config, "LOCAL_CONFDIR": config, "DBDIR": self.folder / "db"}
         folders |= {"RUNDIR": self.folder / "run", "LOGDIR": self.folder / "log"}
-        self._process = subprocess.Popen(
-            [
-                *("rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", "-c", str(config / "rspamd.conf")),
-                *(f"--var={name}={path}" for name, path in folders.items()),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        until = time.monotonic() + 120
-        while time.monotonic() < until and self._process.poll() is None:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as sock:
-                    sock.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
-                    if sock.recv(12).startswith(b"HTTP/1."):
-                        return
-            except OSError:
-                pass
-            time.sleep(0.1)
-        self.kill()
-        raise RuntimeError(f"rspamd does not answer:\n{self.log()[-3000:]}")
+        return [
+            *("rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", "-c", str(config / "rspamd.conf")),
+            *(f"--var={name}={path}" for name, path in folders.items()),
+        ]
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it and its workers a signal, such as SIGSTOP, which leaves it listening and mute."""
-        assert self._process is not None
-        os.killpg(self._process.pid, number)
-
-    def kill(self) -> None:
-        """End it and its workers at once, as a crash would."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(30)
-            self._process = None
-
-    def stop(self) -> None:
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=5)
 
 
 @pytest.fixture(scope="module")
-def rspamd() -> Iterator[RspamdServer]:
+def rspamd() -> Iterator[Scanner]:
     """An rspamd for the tests of one module; skips, saying why, where there is none."""
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    server = RspamdServer()
-    yield server
-    server.stop()
+    yield from running(why_not(), RspamdServer)
