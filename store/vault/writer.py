@@ -123,8 +123,8 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._committing = False
-        #: The one that put last, while it is the only one that puts.
-        self._alone: int | None = None
+        #: The thread that put last.
+        self._last: int | None = None
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -133,9 +133,10 @@ class Writer:
         self._require_own_transaction()
         this = threading.get_ident()
         with self._changed:
-            alone = not self._committing and self._thread is None and self._alone in (None, this)
+            alone = self._last in (None, this) and not self._committing and not self._queue
+            self._last = this
             if alone:
-                self._committing, self._alone = True, this
+                self._committing = True
             else:
                 mine = _Waiting(item)
                 self._queue.append(mine)
@@ -196,7 +197,7 @@ class Writer:
             while self._committing or not self._queue:
                 ending = self._closing or not self._changed.wait(IDLE_SECONDS)
                 if ending and not self._queue:
-                    self._thread = self._alone = None
+                    self._thread = self._last = None
                     return []
             while self._queue and len(group) < GROUP_COPIES and size < GROUP_BYTES:
                 group.append(self._queue.popleft())

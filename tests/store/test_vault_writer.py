@@ -93,10 +93,13 @@ def test_threads_that_take_turns_are_served_by_one_connection(
         for _ in range(3):
             second.submit(vault.put, b"in turn", record).result()
             first.submit(vault.put, b"in turn", record).result()
-    assert len(set(committing[:3])) == len(set(committing[3:])) == 1
-    assert committing[0] != committing[-1]
+        for _ in range(2):
+            first.submit(vault.put, b"alone again", record).result()
+    assert len(set(committing[:3])) == len(set(committing[3:9])) == 1
+    assert committing[0] != committing[3]
+    assert committing[9:] == committing[:2]
     vault.close()
-    assert committing[-1] not in {thread.ident for thread in threading.enumerate()}
+    assert committing[3] not in {thread.ident for thread in threading.enumerate()}
 
 
 def test_the_committing_thread_ends_where_nothing_comes(
