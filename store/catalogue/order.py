@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from store.catalogue.sort import Sort, SortKey
-from store.catalogue.text import Dictionary, Texts
+from store.catalogue.text import Dictionary, Texts, places
 
 SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 _SORT_NUMBERS = {SortKey.ENGINE: "verdict", SortKey.SIZE: "size", SortKey.RULE: "rule_id"}
@@ -88,7 +88,7 @@ class Orders:
         """The positions of a Boolean mask, in this order."""
         if sort.key is SortKey.PLACED:
             placed = self.placed()
-            chosen = mask.arg_true() if placed is None else placed.filter(mask.gather(placed))
+            chosen = places(mask) if placed is None else placed.filter(mask.gather(placed))
             return chosen.reverse() if sort.descending else chosen
         with self._lock:
             known = sort in self._known

@@ -13,6 +13,7 @@ from operator import or_
 import polars as pl
 
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
+from store.catalogue.text import looked_up, places
 from store.filters.model import KB, MessageFilter, Term, fold
 from store.verdicts import Engine
 
@@ -90,13 +91,13 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
     needle = fold(term.text)
     rows = None
     if mask is not None and (mask.sum() or 0) < _FEW * len(frame):
-        rows = mask.arg_true()
+        rows = places(mask)
 
     def find(name: str) -> pl.Series:
         codes = frame.rows.get_column(name)
         if rows is not None:
             return frame.texts[name].find_among(needle, codes.gather(rows))
-        return frame.texts[name].find(needle).gather(codes)
+        return looked_up(frame.texts[name].find(needle), codes)
 
     if not _is_text(needle):
         found = pl.repeat(False, len(frame) if rows is None else len(rows), dtype=pl.Boolean, eager=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from store.catalogue.frame import Frame, empty_frame
 from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
+from store.catalogue.text import looked_up, places
 from store.filters import MessageFilter, Term, parse
 from store.records import Copy, CopyRecord, row_of
 from store.verdicts import Engine, Status, Verdict
@@ -207,3 +209,14 @@ def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
     for key in SortKey:
         assert select(empty_frame(), parse("a"), Sort(key, True)).ids() == []
         assert select(empty_frame(), parse(""), Sort(key, False)).ids() == []
+
+
+@given(st.lists(st.booleans(), max_size=50), st.data())
+def test_places_and_look_ups_are_what_polars_slower_ways_give(bits: list[bool], data: st.DataObject) -> None:
+    mask = pl.Series(bits, dtype=pl.Boolean)
+    assert places(mask).to_list() == mask.arg_true().to_list()
+    assert places(mask).dtype == pl.UInt32
+    codes = data.draw(st.lists(st.integers(0, len(bits) - 1), max_size=50)) if bits else []
+    found = looked_up(mask, pl.Series(codes, dtype=pl.UInt32))
+    assert found.to_list() == [bits[code] for code in codes]
+    assert found.dtype == pl.Boolean

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from store.errors import UsageError
+from tui import latency
 from tui.commands.common import is_terminal, open_vault, operator_name
 
 
@@ -17,6 +18,7 @@ def run(args: argparse.Namespace) -> int:
     if not is_terminal():
         raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
     vault = open_vault(args)
+    latency.prepare()
     try:
         from tui.app import MailholdApp
 

@@ -78,7 +78,7 @@ class BackupView(Widget):
         self._loading = False
 
     def compose(self) -> ComposeResult:
-        self.line = FilterLine(id="filter")
+        self.line = FilterLine(self._filter_edited, id="filter")
         self.header = ListHeader(id="list-header")
         self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
         yield self.line
@@ -193,15 +193,14 @@ class BackupView(Widget):
             self._loading = True
             self.call_after_refresh(self.context.catalogue.start)
 
-    def on_filter_line_edited(self, event: FilterLine.Edited) -> None:
-        event.stop()
+    def _filter_edited(self, text: str) -> None:
         try:
-            flt = parse(event.text, tz=self.context.tz, lenient=True)
+            flt = parse(text, tz=self.context.tz, lenient=True)
         except FilterError as error:
             self._problem = str(error)
             self._show_counts()
             return
-        self.set_filter(flt, text=event.text)
+        self.set_filter(flt, text=text)
 
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         event.stop()

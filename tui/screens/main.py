@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widget import AwaitMount, Widget
 
 from tui import actions
+from tui.compositor import SparingCompositor
 from tui.context import ConsoleContext, Neighbour
 from tui.follow import Facts
 from tui.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
@@ -74,6 +75,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self, context: ConsoleContext, keymap: Keymap, tasks: TaskRunner) -> None:
         super().__init__()
+        self._compositor = SparingCompositor()
         self.context = context
         self.keymap = keymap
         self.tasks = tasks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
@@ -35,9 +36,22 @@ class FilterInput(Input, inherit_css=False):
     class Left(Message):
         """The user is done typing."""
 
-    def __init__(self, *, placeholder: str = "", id: str | None = None) -> None:
+    def __init__(self, edited: Callable[[str], None], *, placeholder: str = "", id: str | None = None) -> None:
+        """`edited` is called at once with what the user made of the text: a query runs while the letter is painted."""
         super().__init__(placeholder=placeholder, id=id, select_on_focus=False)
         self.cursor_blink = False
+        self._edited = edited
+        self._taken = ""
+
+    def take(self, text: str) -> None:
+        """Set the text, which is no edit of the user's."""
+        self._taken = self.value = text
+        self.cursor_position = len(text)
+
+    def watch_value(self, value: str) -> None:
+        if value != self._taken:
+            self._taken = value
+            self._edited(value)
 
     def action_leave(self) -> None:
         self.post_message(self.Left())
@@ -79,19 +93,19 @@ class FilterLine(Horizontal):
     }
     """
 
-    class Edited(Message):
-        """The user changed the text."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     class Done(Message):
         """The user wants the list."""
 
+    def __init__(self, edited: Callable[[str], None], *, id: str | None = None) -> None:
+        """`edited` is called with the text whenever the user changed it."""
+        super().__init__(id=id)
+        self._edited = edited
+
     def compose(self) -> ComposeResult:
         self.counts = Counts(id="counts")
-        self.input = FilterInput(placeholder="from: to: subject: scan: period: … or words", id="filter-text")
+        self.input = FilterInput(
+            self._edited, placeholder="from: to: subject: scan: period: … or words", id="filter-text"
+        )
         yield Static("/", id="filter-sign", markup=False)
         yield self.input
         yield self.counts
@@ -102,12 +116,9 @@ class FilterLine(Horizontal):
         return self.input.value
 
     def show_text(self, text: str) -> None:
-        """Set the text, as a filter that came from elsewhere reads; not answered by `Edited`."""
-        line = self.input
-        if line.value != text:
-            with line.prevent(Input.Changed):
-                line.value = text
-            line.cursor_position = len(text)
+        """Set the text, as a filter that came from elsewhere reads."""
+        if self.text != text:
+            self.input.take(text)
 
     def show_counts(self, counts: Content) -> None:
         """Set the counts."""
@@ -118,10 +129,6 @@ class FilterLine(Horizontal):
         line = self.input
         self.screen.set_focus(line)  # At once, so that what was typed ahead lands in it.
         line.cursor_position = len(line.value)
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        event.stop()
-        self.post_message(self.Edited(event.value))
 
     def on_filter_input_left(self, event: FilterInput.Left) -> None:
         event.stop()

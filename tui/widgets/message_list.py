@@ -14,12 +14,14 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
 from store.records import Row
 from tui.keymap import Scope, bindings
 from tui.marks import Chosen, Marks
 from tui.widgets.pages import Pages, Result
+from tui.widgets.quiet_scroll_bar import QuietScrollBar
 from tui.widgets.row_painter import RowPainter
 
 #: Columns whose click opens the copy, as the spec's links do.
@@ -184,6 +186,14 @@ class MessageList(ScrollView, can_focus=True):
                 self.refresh()
 
     # -- moving
+
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        if self._vertical_scrollbar is None:
+            self._vertical_scrollbar = QuietScrollBar(name="vertical", thickness=self.scrollbar_size_vertical)
+            self._vertical_scrollbar.display = False
+            self.app._start_widget(self, self._vertical_scrollbar)
+        return self._vertical_scrollbar
 
     @property
     def _height(self) -> int:
@@ -351,12 +361,26 @@ class MessageList(ScrollView, can_focus=True):
         first, last = sorted((self.range_start, self.cursor))
         return first <= index <= last
 
-    def render_line(self, y: int) -> Strip:
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a region. The list has no border, padding or opacity to add, as Textual does line by line."""
         self.painter.set_width(self.scrollable_content_region.width)
-        index = y + round(self.scroll_y)
+        _, background = self.background_colors
+        top, filters = round(self.scroll_y), self.app.get_line_filters()
+        strips = [self._line(top + y) for y in crop.line_range]
+        for line_filter in filters:
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        start, end = crop.column_span
+        if (start, end) == (0, self.painter.width):
+            return strips
+        return [strip.crop(start, end) for strip in strips]
+
+    def render_line(self, y: int) -> Strip:
+        return self.render_lines(Region(0, y, self.scrollable_content_region.width, 1))[0]
+
+    def _line(self, index: int) -> Strip:
         state = "" if index != self.cursor else "cursor-focus" if self.has_focus else "cursor"
         if self.pages is None or index >= self.count:
-            hint = self.pages is not None and not self.count and y == 1
+            hint = self.pages is not None and not self.count and index == 1
             return self.painter.text(self.empty_text) if hint else self.painter.blank()
         row = self.pages.row(index)
         if row is None:

@@ -17,6 +17,8 @@ from tui.widgets.columns import SHORT_ENGINES, Column, columns, severity, status
 
 _SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
 _KEPT = 512
+#: Columns that show what the message says; of the others every character is the console's own and takes one cell.
+_FOREIGN = frozenset({"from", "to", "subject"})
 
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -138,14 +140,17 @@ class RowPainter:
         x = 0
         for column in self.columns:
             text, name = self._cell(column, row, marked)
-            if column.right:
-                text = text.rjust(column.width)
             if column.x > x:
                 put(" " * (column.x - x), name)
             x = column.x + column.width
-            for piece, found in split_found(fit(text, column.width), self.needles.get(column.name, ())):
-                put(piece, name, found)
+            if column.name in _FOREIGN:
+                for piece, found in split_found(fit(text, column.width), self.needles.get(column.name, ())):
+                    put(piece, name, found)
+            else:
+                text = text.rjust(column.width) if column.right else text.ljust(column.width)
+                put(text if len(text) == column.width else fit(text, column.width), name)
         segments = [
             Segment(text, self._style(f"{name} found" if found else name, state)) for text, name, found in parts
         ]
-        return Strip(segments).adjust_cell_length(self.width, self._style("text", state))
+        strip = Strip(segments, x)
+        return strip if x == self.width else strip.adjust_cell_length(self.width, self._style("text", state))
