@@ -8,13 +8,16 @@ gateway's row then names the new key, and everything that the stolen one signs f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from store.audit import record_event
 from store.clock import now_ms
-from store.database import as_bytes, sound
+from store.database import as_bytes, run, run_many, sound
 from store.errors import TamperedError, UnlockError, UsageError
 from store.gateways import is_revoked, verified
 from store.keys import LOCAL_ID
@@ -49,20 +52,16 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     authority = vault.keys.authority
     if authority is None or vault.keys.read_private is None:
         raise UnlockError("The keys at hand cannot revoke a gateway: unlock the store as an operator.")
-    table, deliveries = vault.models.Gateway, vault.models.Delivery
-    seal = _Seal(vault, Ed25519PrivateKey.generate())
+    row = _enrolled(vault, name)
+    seal = _Seal(vault, Ed25519PrivateKey.generate(), row)
+    seal.prepare()
+    deliveries = vault.models.Delivery
     with vault.write():
-        row: Any = table.get_or_none((table.name == name) & (table.id != LOCAL_ID))
-        if row is None:
-            raise UsageError(f"There is no gateway {name[:80]!r}: `mailhold gateway list` names those there are.")
-        verified(vault, row)
-        if is_revoked(row):
-            raise UsageError(f"Gateway {name} is revoked already.")
-        former = as_bytes(row.signing_key)
-        seal.epochs(row.id, Ed25519PublicKey.from_public_bytes(former))
-        seal.tombstones(row.id)
+        if as_bytes(_enrolled(vault, name).signature) != as_bytes(row.signature):
+            raise TamperedError(f"gateway {row.id}", "its enrolment was changed meanwhile")
+        seal.write()
         row.signing_key = seal.key.public_key().public_bytes_raw()
-        row.delivery_key = former
+        row.delivery_key = seal.former
         row.alive_at = 0
         row.signature = authority.sign(gateway_statement(vault.store_id, row))
         row.save()
@@ -72,64 +71,127 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     return Revocation(row.id, seal.count, waiting, seal.refused)
 
 
-class _Seal:
-    """Signs anew what a gateway signed, as far as it verifies. Inside one write transaction."""
+def _enrolled(vault: Vault, name: str) -> Any:
+    table = vault.models.Gateway
+    with vault.reading():
+        row: Any = table.get_or_none((table.name == name) & (table.id != LOCAL_ID))
+    if row is None:
+        raise UsageError(f"There is no gateway {name[:80]!r}: `mailhold gateway list` names those there are.")
+    verified(vault, row)
+    if is_revoked(row):
+        raise UsageError(f"Gateway {name} is revoked already.")
+    return row
 
-    def __init__(self, vault: Vault, key: Ed25519PrivateKey) -> None:
+
+class _Seal:
+    """Signs anew what a gateway signed, as far as it verifies: the most of it before the transaction that writes it."""
+
+    def __init__(self, vault: Vault, key: Ed25519PrivateKey, gateway: Any) -> None:
         self.key = key
+        self.former = as_bytes(gateway.signing_key)
         self.count = 0
         self.refused: list[tuple[str, str]] = []
         self._vault = vault
+        self._gateway_id = gateway.id
+        self._verifier = Ed25519PublicKey.from_public_bytes(self.former)
+        #: New signatures by the old ones: of closed epochs (opening, closing), and of tombstones.
+        self._epochs: dict[tuple[int, bytes, bytes], tuple[bytes, bytes]] = {}
+        self._tombstones: dict[tuple[int, bytes], bytes] = {}
 
-    def epochs(self, gateway_id: int, former: Ed25519PublicKey) -> None:
-        table = self._vault.models.Epoch
-        ids = table.select(table.id).where(table.gateway_id == gateway_id).order_by(table.id).tuples()
-        for (epoch_id,) in list(ids):
-            what = f"epoch {epoch_id}"
-            try:
-                with sound(what):
-                    self._epoch(table.get_by_id(epoch_id), former, what)
-                    self.count += 1
-            except TamperedError as error:
-                self.refused.append((what, error.why))
+    def prepare(self) -> None:
+        """Sign anew what is closed already. What does not verify is left for `write`, which names it."""
+        vault = self._vault
+        for table, make in (
+            (vault.models.Epoch, self._prepare_epoch),
+            (vault.models.Tombstone, self._prepare_tombstone),
+        ):
+            with vault.reading():
+                found = table.select(table.id).where(table.gateway_id == self._gateway_id).order_by(table.id)
+                ids = [each for (each,) in found.tuples()]
+            for each in ids:
+                with suppress(TamperedError), vault.reading(), sound(f"row {each}"):
+                    if (row := table.get_or_none(table.id == each)) is not None:
+                        make(row)
 
-    def _epoch(self, row: Any, former: Ed25519PublicKey, what: str) -> None:
+    def write(self) -> None:
+        """Put the new signatures into the rows, close what is open. In the caller's transaction."""
+        vault, gateway_id = self._vault, self._gateway_id
+        sql = "SELECT id, opening_signature, closing_signature FROM epoch WHERE gateway_id = ? ORDER BY id"
+        ready = []
+        for epoch_id, opening, closing in run(vault.db, sql, gateway_id).fetchall():
+            new = self._epochs.get((epoch_id, _raw(opening), _raw(closing)))
+            if new is not None:
+                ready.append((*new, epoch_id))
+            else:
+                self._naming(f"epoch {epoch_id}", partial(self._close, epoch_id))
+        run_many(vault.db, "UPDATE epoch SET opening_signature = ?, closing_signature = ? WHERE id = ?", ready)
+        self.count += len(ready)
+        sql = "SELECT id, signature FROM tombstone WHERE gateway_id = ? ORDER BY id"
+        buried = []
+        for row_id, signature in run(vault.db, sql, gateway_id).fetchall():
+            if (row_id, _raw(signature)) not in self._tombstones:
+                row = vault.models.Tombstone.get_by_id(row_id)
+                self._naming(f"tombstone {row_id}", partial(self._prepare_tombstone, row))
+            if signed := self._tombstones.get((row_id, _raw(signature))):
+                buried.append((AUTHORITY, signed, row_id))
+        run_many(vault.db, "UPDATE tombstone SET gateway_id = ?, signature = ? WHERE id = ?", buried)
+
+    def _naming(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            with sound(what):
+                work()
+        except TamperedError as error:
+            self.refused.append((what, error.why))
+
+    def _prepare_epoch(self, row: Any) -> None:
+        """Sign a closed epoch's row anew; nothing is done for an open one."""
+        what = f"epoch {row.id}"
         opening = opening_of(self._vault.store_id, row)
-        verify(former, as_bytes(row.opening_signature), opening.data(), what)
+        verify(self._verifier, as_bytes(row.opening_signature), opening.data(), what)
         if row.closing_signature is None:
+            return
+        closing = Closing(opening, row.count, as_bytes(row.chain_head), row.closed_at)
+        verify(self._verifier, as_bytes(row.closing_signature), closing.data(), what)
+        old = (row.id, as_bytes(row.opening_signature), as_bytes(row.closing_signature))
+        self._epochs[old] = (self.key.sign(opening.data()), self.key.sign(closing.data()))
+
+    def _close(self, epoch_id: int) -> None:
+        """Close an open epoch after its last step that is a copy or was deleted."""
+        row = self._vault.models.Epoch.get_by_id(epoch_id)
+        if row.closing_signature is not None:
+            self._prepare_epoch(row)  # It was closed a moment ago, or does not verify.
+        else:
             row.count = self._served(row.id)
             row.chain_head = self._vault.epoch_reader.read(row).head(row.count)
             row.closed_at = now_ms()
+        opening = opening_of(self._vault.store_id, row)
         closing = Closing(opening, row.count, as_bytes(row.chain_head), row.closed_at)
-        if row.closing_signature is not None:
-            verify(former, as_bytes(row.closing_signature), closing.data(), what)
         row.opening_signature = self.key.sign(opening.data())
         row.closing_signature = self.key.sign(closing.data())
         row.save()
+        self.count += 1
 
     def _served(self, epoch_id: int) -> int:
-        """The steps of an open epoch up to the last one that is a copy or was deleted."""
         messages, tombstones = self._vault.models.Message, self._vault.models.Tombstone
         newest = messages.select(messages.step).where(messages.epoch_id == epoch_id).order_by(messages.step.desc())
         steps = [step for (step,) in newest.limit(1).tuples()]
         for row in tombstones.select().order_by(tombstones.id):
-            try:
-                steps += [run.step + run.length - 1 for run in verified_runs(self._vault, row) if run[1] == epoch_id]
-            except TamperedError:
-                continue  # It buries nothing.
+            with suppress(TamperedError):  # Such a one buries nothing.
+                steps += [
+                    each.step + each.length - 1 for each in verified_runs(self._vault, row) if each[1] == epoch_id
+                ]
         return max(steps, default=-1) + 1
 
-    def tombstones(self, gateway_id: int) -> None:
-        """Make the gateway's tombstones the authority's: a later one cannot pass for one of them."""
-        vault, table = self._vault, self._vault.models.Tombstone
-        assert vault.keys.authority is not None
-        for row in list(table.select().where(table.gateway_id == gateway_id).order_by(table.id)):
-            try:
-                verified_runs(vault, row)
-            except TamperedError as error:
-                self.refused.append((error.what, error.why))
-                continue
-            operator = None if row.sealed_operator is None else as_bytes(row.sealed_operator)
-            data = tombstone_statement(vault.store_id, row.at, row.cause, AUTHORITY, as_bytes(row.entries), operator)
-            row.gateway_id, row.signature = AUTHORITY, vault.keys.authority.sign(data)
-            row.save()
+    def _prepare_tombstone(self, row: Any) -> None:
+        """Sign a tombstone as the authority's: no later one of the gateway can pass for it."""
+        verified_runs(self._vault, row)
+        authority = self._vault.keys.authority
+        assert authority is not None
+        operator = None if row.sealed_operator is None else as_bytes(row.sealed_operator)
+        data = tombstone_statement(self._vault.store_id, row.at, row.cause, AUTHORITY, as_bytes(row.entries), operator)
+        self._tombstones[row.id, as_bytes(row.signature)] = authority.sign(data)
+
+
+def _raw(value: Any) -> bytes:
+    """A signature as a key to look it up by; b"" for what is none."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
