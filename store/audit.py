@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import msgspec
-from peewee import fn
 
 from store.clock import now_ms
 from store.database import as_bytes, sound
 from store.errors import TamperedError, UnlockError
 from store.gateways import former_key
 from store.keys import hybrid_public
+from store.orm import fn
 from store.sealing import hpke_open, hpke_seal, statement, verify
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from peewee import fn
-
 from store.database import as_bytes, run, sound
 from store.errors import CopyMissing, StoreError, TamperedError
 from store.opening import slot_info, store_statement
+from store.orm import fn
 from store.sealing import EPOCH_STEPS, Chains, Closing, verify
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of

@@ -18,9 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from peewee import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase
-
 from store.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
+from store.orm import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase, load_postgresql
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
@@ -97,6 +96,7 @@ def shown_location(location: str) -> str:
 def connect(location: str) -> StoreDatabase:
     """The database of `location`, not yet connected; what connecting raises is for `translated`."""
     if is_url(location):
+        load_postgresql()
         return PostgresStore(
             "postgresql://" + location.split("://", 1)[1],
             prefer_psycopg3=True,

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
-from peewee import fn
 
 from store import configuration
 from store.clock import now_ms
 from store.delivery.outcome import Outcome, State
 from store.errors import MailholdError
+from store.orm import fn
 from store.settings import NAME as SETTINGS
 from store.settings import Settings, read_settings
 from store.vault.deleting import ROTATED

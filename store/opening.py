@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from peewee import Database, SqliteDatabase
-
 from store.clock import now_ms
 from store.database import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
 from store.errors import (
@@ -39,6 +37,7 @@ from store.keys import (
     unwrap_seed,
     wrap_seed,
 )
+from store.orm import Database, SqliteDatabase
 from store.schema import APPLICATION_ID, Models
 from store.sealing import FORMAT, statement, verify
 from store.vault import Vault

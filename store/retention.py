@@ -12,11 +12,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import SqliteDatabase
-
 from store.clock import now_ms
 from store.database import DiskFull, run
 from store.errors import StoreUnavailable, TamperedError
+from store.orm import SqliteDatabase
 from store.vault.deleting import ROTATED
 
 if TYPE_CHECKING:

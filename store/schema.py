@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import (
+from store.orm import (
     SQL,
     BigAutoField,
     BigIntegerField,

@@ -20,9 +20,8 @@ def module_name(path: Path) -> str:
 
 STORE_MODULES = {module_name(path): path for path in sorted((ROOT / "store").rglob("*.py"))}
 
-#: Modules that cost a tenth of a second or more: a command that does not need them must not pay for them. (Peewee
-#: itself imports psycopg wherever that is installed.)
-HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "aiohttp")
+#: Modules that cost a tenth of a second or so: a command that does not need them must not pay for them.
+HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "aiohttp", "psycopg")
 
 
 def loaded_by(*statements: str) -> set[str]:
@@ -48,6 +47,12 @@ def imported_names(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_store_never_imports_the_screens(path: Path) -> None:
     assert not imported_names(path) & {"tui", "textual", "rich"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_peewee_is_imported_in_one_place(path: Path) -> None:
+    """Where it is imported first decides whether it loads the PostgreSQL driver."""
+    assert path.name == "orm.py" or "peewee" not in imported_names(path)
 
 
 def test_importing_all_of_store_loads_no_screen() -> None:

@@ -141,6 +141,7 @@ class MailholdApp(TypeAheadApp):
 
     def on_ready(self) -> None:
         latency.settled()
+        self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
         self._poll()
         self.set_interval(POLL, self._poll)
         if self._key_problem:

@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from peewee import Case, fn
-
 from store.database import run, sound
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.delivery.outcome import State
 from store.errors import DeliveryError, TamperedError
+from store.orm import Case, fn
 
 if TYPE_CHECKING:
     from store.vault import Vault

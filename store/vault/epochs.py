@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from peewee import Database
 
 from store.database import as_bytes, run, sound
 from store.errors import StoreError, TamperedError
 from store.keys import LOCAL_ID, StoreKeys, hybrid_public
+from store.orm import Database
 from store.schema import Models
 from store.sealing import (
     EPOCH_MS,

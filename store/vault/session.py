@@ -10,12 +10,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from peewee import SqliteDatabase
-
 from store import sealing
 from store.database import StoreDatabase, Translated, connect, is_url
 from store.errors import StoreError, StoreUnavailable, UnlockError
 from store.keys import StoreKeys
+from store.orm import SqliteDatabase
 from store.schema import Models
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
