@@ -6,7 +6,6 @@ the newest copies are answered straight from the database.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -15,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.catalogue import memory
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue.selection import FrameSelection, RowSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
@@ -33,8 +33,8 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
 #: How many of the newest copies are answered straight from the database before the catalogue is there.
 FIRST_ROWS = 200
-#: Up to so many copies are read without a child process.
-FEW_COPIES = 3_000
+#: Up to so many copies are read without child processes, each of which takes as much memory as so many copies.
+FEW_COPIES = 120_000
 #: Up to so many copies are not worth a snapshot.
 SNAPSHOT_COPIES = 3_000
 _QUIET_SECONDS = 3.0
@@ -49,15 +49,6 @@ _SAVE_SHARE = 0.05
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _give_back_memory() -> None:
-    """Return to the system what the C library keeps of freed memory: after loading tens of MB."""
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 class Catalogue:
@@ -145,8 +136,7 @@ class Catalogue:
                 self._vault.db.close()
 
     def _work(self) -> None:
-        # Polars' allocator holds on to freed memory, by CPU and for ten seconds: loading a million peaked 20 % higher.
-        os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:500,muzzy_decay_ms:0")
+        memory.prepare()
         while not self._stopping.is_set():
             try:
                 if not self.complete:
@@ -230,7 +220,7 @@ class Catalogue:
             frames, damaged = [loaded.frame for loaded in waiting], [loaded.damaged for loaded in waiting]
             waiting.clear()
             follower.add_loaded(merged(frames), chain.from_iterable(damaged))
-            _give_back_memory()
+            memory.give_back()
         self._pending = 0
 
     # --- Queries -----------------------------------------------------------------------------------------------------
@@ -335,7 +325,7 @@ class Catalogue:
                 self._tighten(follower)
                 tight = changes
             follower.state.frame.orders.prepare()
-            _give_back_memory()
+            memory.give_back()
             with self._saving:
                 wait = None if self._stopping.is_set() else self._save_in(follower)
                 if wait is not None and wait <= 0:

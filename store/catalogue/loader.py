@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.catalogue.memory import LARGE_BLOCK
 from store.database import is_url
 from store.errors import MailholdError, TamperedError
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 FIRST_IDS = 5_000
 FRAME_IDS = 20_000
 _CHILDREN = 2
-_CHILD_IDS = 50_000
 #: What a child keeps of the database's pages: it reads each of them once.
 _CACHE_KB = 1000
 
@@ -82,9 +82,11 @@ def spans_of(after: int, until: int) -> list[Span]:
 
 
 def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
-    """Read spans in this process."""
+    """Read spans in this process, keeping few of the database's pages: each is read once."""
     from store.catalogue.frame import Frame
 
+    if not is_url(vault.location):
+        vault.db.execute_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
     for span in spans:
         damaged: list[int] = []
 
@@ -100,9 +102,7 @@ class Children:
 
     def __init__(self, vault: Vault, spans: Sequence[Span]) -> None:
         """Start them. Raises LoaderError."""
-        count = (
-            min(_CHILDREN, os.cpu_count() or 1) if sum(span.until - span.after for span in spans) > _CHILD_IDS else 1
-        )
+        count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
         self._answers: queue.SimpleQueue[Loaded | int] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -168,7 +168,7 @@ def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path, "POLARS_MAX_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": path, "POLARS_MAX_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": str(LARGE_BLOCK)},
         start_new_session=True,
     )
     assert process.stdin is not None
@@ -215,8 +215,6 @@ def main() -> int:
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)
-        if not is_url(task.location):
-            vault.db.execute_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
         for loaded in load(vault, task.spans):
             parts = list(sections(loaded.frame, "uncompressed", compact=False))
             lengths = [len(part) for part in parts]

@@ -51,7 +51,6 @@ def with_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue_module, "FEW_COPIES", 0)
     monkeypatch.setattr(catalogue_loader, "FIRST_IDS", 3)
     monkeypatch.setattr(catalogue_loader, "FRAME_IDS", 4)
-    monkeypatch.setattr(catalogue_loader, "_CHILD_IDS", 5)
 
 
 def put(vault: Vault, *subjects: str, at: int = NOW) -> list[int]:
