@@ -15,7 +15,9 @@ import os
 import secrets
 import stat
 import time
+from collections import deque
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -31,6 +33,10 @@ _MAGIC = b"MHSNAP1\n"
 _ROLE = "snapshot"
 _MAX_PART = 1 << 32
 _ABANDONED_SECONDS = 600
+#: Sections that every question needs.
+_ALWAYS = frozenset({"rules", "rows"})
+#: How many sections (some 2 MB each) are read and unsealed ahead.
+_AHEAD = 12
 
 
 class Marks(NamedTuple):
@@ -92,9 +98,6 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
     With `texts`, of the text columns only these are read. The others have no texts then, and their codes no meaning:
     such a frame is for one question, and never to be saved.
     """
-    from store.catalogue.frame import TEXTS
-    from store.catalogue.sections import MEANING, frame_of
-
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -104,21 +107,37 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise SnapshotError("it is not a file")
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file, ThreadPoolExecutor(1, "snapshot") as pool:
         try:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
             header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
+            left_out = frozenset() if texts is None else frozenset(header.layout) - {*texts, *_ALWAYS}
+            parts = _ahead(pool, _sections(vault, file, header, left_out))
+            # Importing Polars takes as long as reading and unsealing the first parts.
+            from store.catalogue.sections import MEANING, frame_of
+
             if header.meaning != MEANING or header.store_id != vault.store_id:
                 raise SnapshotError("it was made by another release")
-            left_out = frozenset() if texts is None else frozenset(TEXTS) - set(texts)
             layout = [name for name in header.layout if name not in left_out]
-            frame = frame_of(layout, _sections(vault, file, header, left_out), left_out=left_out)
+            frame = frame_of(layout, parts, left_out=left_out)
             if file.read(1):
                 raise SnapshotError("there is more in it than there should be")
         except (TamperedError, msgspec.MsgspecError, ValueError, OSError) as error:
             raise SnapshotError(str(error)) from error
     return frame, header.marks
+
+
+def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:
+    """What `source` gives, some of it fetched ahead in the pool's one thread, from now on."""
+    waiting = deque(pool.submit(next, source, None) for _ in range(_AHEAD))
+
+    def parts() -> Iterator[bytes]:
+        while (part := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, source, None))
+            yield part
+
+    return parts()
 
 
 def discard(path: Path) -> None:
