@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.catalogue import memory
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
+from store.catalogue.memory import give_back_memory, prepare_allocators
 from store.catalogue.selection import FrameSelection, RowSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.database import is_url
@@ -41,6 +41,8 @@ _QUIET_SECONDS = 3.0
 _STALE_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
+#: Upkeep waits until nothing was asked for so long (s), at most for `_PATIENCE_SECONDS`: both want every processor.
+_QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _TIGHTEN_CHANGES = 100_000
 _SAVE_AGAIN_SECONDS = 300.0
@@ -80,6 +82,7 @@ class Catalogue:
         self._saved_at = 0.0
         self._save_took = 0.0
         self._deleted_at: tuple[float, float] | None = None
+        self._asked_at = 0.0
 
     # --- Loading -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +139,7 @@ class Catalogue:
                 self._vault.db.close()
 
     def _work(self) -> None:
-        memory.prepare()
+        prepare_allocators()
         while not self._stopping.is_set():
             try:
                 if not self.complete:
@@ -220,13 +223,14 @@ class Catalogue:
             frames, damaged = [loaded.frame for loaded in waiting], [loaded.damaged for loaded in waiting]
             waiting.clear()
             follower.add_loaded(merged(frames), chain.from_iterable(damaged))
-            memory.give_back()
+            give_back_memory()
         self._pending = 0
 
     # --- Queries -----------------------------------------------------------------------------------------------------
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """The copies that the filter lets through, in this order. Raises StoreUnavailable."""
+        self._asked_at = time.monotonic()
         state = self._follower.state if self._follower else None
         if state is None or (not state.complete and not len(state.frame)):
             return self._select_newest(flt, sort)
@@ -319,19 +323,26 @@ class Catalogue:
         # A command that asks once and closes is not held up by work for the next question.
         self._stopping.wait(_IDLE_SECONDS)
         while not self._stopping.is_set():
+            self._await_quiet()
             self._wake.clear()
             changes = follower.arrivals + follower.deletions
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
                 self._tighten(follower)
                 tight = changes
             follower.state.frame.orders.prepare()
-            memory.give_back()
+            give_back_memory()
             with self._saving:
                 wait = None if self._stopping.is_set() else self._save_in(follower)
                 if wait is not None and wait <= 0:
                     self._save(follower)
                     continue
             self._wake.wait(wait)
+
+    def _await_quiet(self) -> None:
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while (now := time.monotonic()) < until and now - self._asked_at < _QUIET_ASKING:
+            if self._stopping.wait(self._asked_at + _QUIET_ASKING - now):
+                return
 
     def _tighten(self, follower: Follower) -> None:
         from store.catalogue.sections import loose, tightened

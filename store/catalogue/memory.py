@@ -15,7 +15,7 @@ LARGE_BLOCK = 128 * 1024
 _M_MMAP_THRESHOLD = -3
 
 
-def prepare() -> None:
+def prepare_allocators() -> None:
     """Set it up, before Polars is imported. Does nothing where the C library is not glibc."""
     import ctypes
 
@@ -25,7 +25,7 @@ def prepare() -> None:
         option(_M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
-def give_back() -> None:
+def give_back_memory() -> None:
     """Return to the system what the C library keeps of freed memory: after loading tens of MB."""
     import ctypes
 

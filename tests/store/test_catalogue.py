@@ -20,6 +20,7 @@ from store import catalogue as catalogue_module
 from store.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.catalogue import follow as catalogue_follow
 from store.catalogue import loader as catalogue_loader
+from store.catalogue import order as catalogue_order
 from store.filters import MessageFilter, parse
 from store.records import Copy, CopyRecord, row_of
 from store.vault import Vault
@@ -484,3 +485,24 @@ def test_queries_and_changes_from_many_threads(vault: Vault, start: Callable[...
 def test_importing_it_imports_no_polars() -> None:
     code = "import store.catalogue, store.filters, sys; sys.exit('polars' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("patience", [0.0, 1000.0])
+def test_upkeep_waits_for_a_pause_in_the_questions_but_not_for_ever(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, patience: float
+) -> None:
+    prepared = threading.Event()
+    monkeypatch.setattr(catalogue_module, "_IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(catalogue_module, "_QUIET_ASKING", 500.0)
+    monkeypatch.setattr(catalogue_module, "_PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(catalogue_order.Orders, "prepare", lambda self: prepared.set())
+    put(vault, "one", "two")
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.select(MessageFilter())
+        catalogue.start()
+        assert catalogue.wait_complete(30)
+        assert prepared.wait(0.3 if patience else 30) is (patience == 0)
+    finally:
+        catalogue.close()
+    assert not patience or not prepared.is_set()

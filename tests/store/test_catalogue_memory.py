@@ -35,7 +35,7 @@ def _run(prepare: str) -> list[str]:
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library is not glibc 2.33 or newer")
 def test_large_blocks_go_back_to_the_system_and_polars_keeps_little() -> None:
-    mapped, polars = _run("memory.prepare()")
+    mapped, polars = _run("memory.prepare_allocators()")
     assert mapped == "1"
     assert "dirty_decay_ms:100" in polars
     assert _run("") == ["0"]
