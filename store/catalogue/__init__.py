@@ -322,8 +322,7 @@ class Catalogue:
         tight: int | None = None
         # A command that asks once and closes is not held up by work for the next question.
         self._stopping.wait(_IDLE_SECONDS)
-        while not self._stopping.is_set():
-            self._await_quiet()
+        while self._quiet():
             self._wake.clear()
             changes = follower.arrivals + follower.deletions
             if tight is None or changes - tight > _TIGHTEN_CHANGES:
@@ -338,11 +337,14 @@ class Catalogue:
                     continue
             self._wake.wait(wait)
 
-    def _await_quiet(self) -> None:
+    def _quiet(self) -> bool:
+        """Wait for a pause in the questions. False where the catalogue is being closed."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while (now := time.monotonic()) < until and now - self._asked_at < _QUIET_ASKING:
-            if self._stopping.wait(self._asked_at + _QUIET_ASKING - now):
-                return
+            self._stopping.wait(self._asked_at + _QUIET_ASKING - now)
+            if self._stopping.is_set():
+                break
+        return not self._stopping.is_set()
 
     def _tighten(self, follower: Follower) -> None:
         from store.catalogue.sections import loose, tightened
