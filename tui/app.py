@@ -234,7 +234,7 @@ class MailholdApp(TypeAheadApp):
         self._poll()
 
     def unmark(self, ids: Collection[int]) -> None:
-        self.main.backup.list.forget(ids)
+        self.main.backup.list.forget(list(ids))
 
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
         self.push_screen(dialog, answered)

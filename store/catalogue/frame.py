@@ -170,6 +170,14 @@ class Frame:
         position = int(self.ids.search_sorted(copy_id))
         return position if position < len(self) and self.ids[position] == copy_id else None
 
+    def rows_of(self, ids: Iterable[int]) -> pl.Series:
+        """The rows (UInt32, ascending) of those of the ids that there are."""
+        wanted = _ordered(ids)
+        if not len(self) or not len(wanted):
+            return pl.Series([], dtype=pl.UInt32)
+        rows = self.ids.search_sorted(wanted).clip(upper_bound=len(self) - 1).cast(pl.UInt32)
+        return rows.filter(self.ids.gather(rows) == wanted)
+
     def among(self, ids: Iterable[int]) -> pl.Series:
         """Boolean, by row: whether its id is one of these."""
         return _among(self.ids, _ordered(ids))

@@ -40,7 +40,7 @@ class Selection(ABC):
 
     @abstractmethod
     def among(self, ids: Iterable[int]) -> set[int]:
-        """Those of the ids that are among them; the cost is by the id plus one look at the catalogue."""
+        """Those of the ids that are among them; the cost is by the id."""
 
     def __contains__(self, copy_id: int) -> bool:
         return self.position(copy_id) is not None
@@ -115,5 +115,7 @@ class FrameSelection(Selection):
         return int((self._positions == row).arg_true()[0])
 
     def among(self, ids: Iterable[int]) -> set[int]:
-        mask = self._frame.among(ids)
-        return set(self._frame.ids.filter(mask if self._mask is None else mask & self._mask).to_list())
+        rows = self._frame.rows_of(ids)
+        if self._mask is not None:
+            rows = rows.filter(self._mask.gather(rows))
+        return set(self._frame.ids.gather(rows).to_list())

@@ -308,3 +308,23 @@ async def test_released_copies_show_it(vault: Vault) -> None:
         the_list(app).set_released({40: ("ada", NOW)})
         await pilot.pause()
         assert "↗" in lines(app)[4]
+
+
+async def test_the_marks_of_many_deleted_copies_go_a_part_at_a_time(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui.widgets.message_list._FORGOTTEN", 10)
+    app = make_console(vault, count=100)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("asterisk")
+        await settle(pilot)
+        marks, sizes = the_list(app).marks, []
+        before = type(marks).remove
+        monkeypatch.setattr(type(marks), "remove", lambda self, ids: sizes.append(len(ids)) or before(self, ids))
+        ids = the_list(app).pages.result.ids()
+        the_list(app).forget(ids[:35])
+        assert marks.count == 90  # the first of them at once
+        await settle(pilot)
+        assert marks.count == 65
+        assert sizes == [10, 10, 10, 5]
