@@ -195,7 +195,8 @@ class Writer:
         size = 0
         with self._changed:
             while self._committing or not self._queue:
-                ending = self._closing or not self._changed.wait(IDLE_SECONDS)
+                closing = self._closing and not self._queue  # Else who commits must be let in to say that it has.
+                ending = closing or not self._changed.wait(IDLE_SECONDS)
                 if ending and not self._queue:
                     self._thread = self._last = None
                     return []

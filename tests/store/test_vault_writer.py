@@ -113,6 +113,30 @@ def test_the_committing_thread_ends_where_nothing_comes(
     assert vault.raw(vault.put(b"after", record)) == b"after"
 
 
+def test_closing_while_one_commits_and_one_waits_lets_both_end(vault: Vault, record: CopyRecord) -> None:
+    stored: list[int] = []
+
+    def put() -> None:
+        stored.append(vault.put(b"x", record))
+
+    holding = vault.writing()
+    holding.__enter__()
+    threads = [threading.Thread(target=put, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while not vault._writer._queue:
+        threading.Event().wait(0.01)
+    closing = threading.Thread(target=vault._writer.close, daemon=True)
+    closing.start()
+    while not vault._writer._closing:
+        threading.Event().wait(0.01)
+    holding.__exit__(None, None, None)
+    for thread in (*threads, closing):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(stored) == vault.ids()
+
+
 def test_a_put_inside_a_transaction_is_refused(vault: Vault, record: CopyRecord) -> None:
     _in_threads(2, lambda _index: vault.put(b"x", record))
     with vault.write(), pytest.raises(RuntimeError, match="inside another transaction"):
