@@ -101,6 +101,9 @@ def run_demo(messages: int) -> int:
 
 
 def _run(messages: int) -> int:
+    from tui import latency
+
+    latency.prepare()
     from tui.app import MailholdApp
     from tui.commands.common import Progress as Bar
 
