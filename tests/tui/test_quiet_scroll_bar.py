@@ -75,3 +75,16 @@ async def test_a_page_of_a_million_does_not_move_it_and_the_ends_do() -> None:
         for end in (0, 1_000_000 - WINDOW):
             assert bar.validate_position(end) == end
             assert look(1_000_000, bar.validate_position(end)) == look(1_000_000, end)
+
+
+async def test_where_the_list_gets_shorter_it_shows_where_the_list_is() -> None:
+    app = Bars()
+    async with app.run_test(size=(20, WINDOW)):
+        bar = app.query_one(QuietScrollBar)
+        bar.window_virtual_size, bar.window_size = 1_000_000, WINDOW
+        bar.position = 400
+        assert bar.position == 0
+        bar.window_virtual_size = 600
+        assert look(600, bar.position) == look(600, 400) != look(600, 0)
+        bar.window_virtual_size = 1_000_000
+        assert bar.position == 0

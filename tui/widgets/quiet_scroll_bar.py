@@ -17,13 +17,26 @@ _STEPS = 8
 class QuietScrollBar(ScrollBar):
     """A vertical scroll bar. It takes only positions that it shows differently; its ends are exact."""
 
+    #: Where it is, exactly: what it shows of that changes with the length of the list and its own.
+    _exact: float = 0
+
     def validate_position(self, position: float) -> float:
+        self._exact = position
         height, hidden = self.size.height, self.window_virtual_size - self.window_size
         if height <= 0 or hidden <= 0 or not 0 < position < hidden:
             return super().validate_position(position)
         thumb = max(1.0, self.window_size * height / self.window_virtual_size)
         step = hidden / max(1.0, (height - thumb) * _STEPS)
         return super().validate_position(position if step <= 1 else int(position / step) * step)
+
+    def watch_window_virtual_size(self) -> None:
+        self.position = self._exact
+
+    def watch_window_size(self) -> None:
+        self.position = self._exact
+
+    def on_resize(self) -> None:
+        self.position = self._exact
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines of a region: of five kinds at most, each made once, where Textual makes every line."""
