@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.events import MouseScrollDown
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from store.filters import fold
 from store.records import Row
@@ -118,6 +118,26 @@ async def test_rows_that_are_read_stay_where_the_wheel_took_them(vault: Vault) -
         assert the.cursor_id == 300
         await pilot.press("j")
         assert the.cursor_id == 299 and 0 <= cursor_line(app) < the.size.height
+
+
+@pytest.mark.parametrize(
+    ("key", "wheel", "row"),
+    [("g", MouseScrollDown, 0), ("k", MouseScrollDown, 0), ("pageup", MouseScrollDown, 0), ("G", MouseScrollUp, 299)],
+)
+async def test_a_key_shows_the_cursor_that_the_wheel_took_out_of_sight_and_that_cannot_move(
+    vault: Vault, key: str, wheel: type[MouseScrollDown | MouseScrollUp], row: int
+) -> None:
+    app = make_console(vault, count=300)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("G" if row else "g")
+        for _ in range(40):
+            await pilot._post_mouse_events([wheel], "#messages", offset=(5, 5))
+        await settle(pilot)
+        the = the_list(app)
+        assert the.cursor == row and not 0 <= cursor_line(app) < the.size.height
+        await pilot.press(key)
+        assert the.cursor == row and 0 <= cursor_line(app) < the.size.height
 
 
 async def test_the_cursor_stays_near_when_its_copy_vanishes(vault: Vault) -> None:

@@ -240,8 +240,13 @@ class MessageList(ScrollView, can_focus=True):
     def validate_cursor(self, cursor: int) -> int:
         return max(0, min(cursor, self.count - 1))
 
+    def _move_to(self, row: int) -> None:
+        """Put the cursor there and show it, also where it was there already and the wheel took it out of sight."""
+        self.cursor = row
+        self._keep_in_sight()
+
     def action_cursor(self, step: int) -> None:
-        self.cursor += step
+        self._move_to(self.cursor + step)
 
     def action_page(self, pages: int) -> None:
         self._move_page(pages * max(1, self._height - 1))
@@ -252,13 +257,13 @@ class MessageList(ScrollView, can_focus=True):
     def _move_page(self, rows: int) -> None:
         top = max(0, min(round(self.scroll_y) + rows, self.count - self._height))
         self._scroll_rows(top)
-        self.cursor += rows
+        self._move_to(self.cursor + rows)
 
     def action_top(self) -> None:
-        self.cursor = 0
+        self._move_to(0)
 
     def action_bottom(self) -> None:
-        self.cursor = self.count - 1
+        self._move_to(self.count - 1)
 
     # -- marking
 
