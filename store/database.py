@@ -72,6 +72,21 @@ class _Tracked:
 class SqliteStore(_Tracked, SqliteDatabase):
     """A store's database in one SQLite file."""
 
+    def close_all(self) -> None:
+        """Close this thread's connection, and let go of the others: each closes with its thread or with this object.
+
+        SQLite's connections do not stand being closed while another thread executes something over them: that is the
+        end of the process.
+        """
+        with _opened_lock:
+            self.__dict__.pop("_opened", None)
+        if self._state.conn is not None:
+            try:
+                self._state.conn.close()
+            except driver_errors():
+                pass
+        self._state.reset()
+
 
 class PostgresStore(_Tracked, PostgresqlDatabase):
     """A store's database on a PostgreSQL server."""

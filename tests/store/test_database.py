@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from store.database import DiskFull, as_bytes, run, shown_location, sound, trans
 from store.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
 from store.records import CopyRecord
 from store.vault import Vault
+from tests.conftest import PASSPHRASE
 
 
 def test_sqlite_is_set_up_for_a_file_that_others_can_write(vault: Vault, sql: Callable[..., Any]) -> None:
@@ -113,3 +116,28 @@ def test_lists_of_ids_of_any_length(any_vault: Vault, put_some: Callable[..., li
 def test_an_id_that_no_row_can_have_is_not_found(vault: Vault) -> None:
     assert run(vault.db, "SELECT id FROM message WHERE id = ANY(?)", [1 << 80]).fetchall() == []
     assert vault.delete([1 << 80]).missing == [1 << 80]
+
+
+def test_closing_while_another_thread_reads_does_not_end_the_process(store: str) -> None:
+    code = f"""
+import threading, time
+from store.opening import Unlock, open_store
+vault = open_store({store!r}, Unlock.passphrase({PASSPHRASE!r}))
+begun = threading.Event()
+def read():
+    with vault.reading():
+        vault.db.connect(reuse_if_open=True)
+        begun.set()
+        for _ in range(200):
+            sql = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 20000) SELECT max(x) FROM c"
+            vault.db.execute_sql(sql).fetchall()
+thread = threading.Thread(target=read)
+thread.start()
+begun.wait()
+time.sleep(0.05)
+vault.close()
+thread.join()
+print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "ended"), done.stderr
