@@ -6,12 +6,12 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from store import sealing
-from store.database import StoreDatabase, Translated, connect, is_url
+from store.database import StoreDatabase, Translated, connect, driver_errors, is_url
 from store.errors import StoreError, StoreUnavailable, UnlockError
 from store.keys import StoreKeys
 from store.orm import SqliteDatabase
@@ -163,6 +163,8 @@ class Session:
     def _close_connections(self) -> None:
         with self._watcher_lock:
             if self._watcher is not None:
-                self._watcher[0].close_all()
+                # Whatever thread made it: it is used under this lock alone.
+                with suppress(*driver_errors()):
+                    self._watcher[1].close()
                 self._watcher = None
         self.db.close_all()
