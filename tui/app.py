@@ -15,7 +15,6 @@ from textual.screen import ModalScreen
 from store.errors import MailholdError
 from store.settings import Settings, read_settings
 from tui import keymap as keys
-from tui import latency
 from tui.background import Background
 from tui.cells import local_zone, now_ms
 from tui.context import ConsoleContext, Neighbour
@@ -106,7 +105,6 @@ class MailholdApp(TypeAheadApp):
         self._follower = Follower(vault, catalogue)
         self._poll_failed = False
         self._followed = False
-        self._all_loaded = False
         self._problem = ""
         self._worker: Any = None
         self._leaving = False
@@ -140,7 +138,6 @@ class MailholdApp(TypeAheadApp):
         self.exit(return_code=128 + number)
 
     def on_ready(self) -> None:
-        latency.settled()
         self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
         self._poll()
         self.set_interval(POLL, self._poll)
@@ -186,9 +183,6 @@ class MailholdApp(TypeAheadApp):
         self._poll_failed, self._followed = False, True
         if facts is not None:
             self.main.take_facts(facts)
-            if facts.complete and not self._all_loaded:
-                self._all_loaded = True
-                latency.settled()
             if facts.problem and facts.problem != self._problem:
                 self.show_notice(facts.problem, severity="error")
             self._problem = facts.problem

@@ -15,12 +15,10 @@ _YOUNG, _MIDDLE, _OLD = 5_000, 20, 20
 
 
 def prepare() -> None:
-    """Before Textual is imported."""
+    """Before Textual is imported, and while there is one thread: what is set here is not safe beside others."""
+    from store.catalogue.memory import prepare_allocators
+
+    prepare_allocators()
     sys.setswitchinterval(SWITCH)
     os.environ.setdefault("TEXTUAL_FPS", str(FRAMES))
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
-
-
-def settled() -> None:
-    """What is loaded stays: the collector need not go through it again, which takes longer than a frame."""
-    gc.freeze()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
-from store.catalogue.memory import give_back_memory, prepare_allocators
+from store.catalogue.memory import give_back_memory
 from store.catalogue.selection import FrameSelection, RowSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.database import is_url
@@ -139,7 +139,6 @@ class Catalogue:
                 self._vault.db.close()
 
     def _work(self) -> None:
-        prepare_allocators()
         while not self._stopping.is_set():
             try:
                 if not self.complete:

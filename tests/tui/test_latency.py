@@ -11,8 +11,6 @@ import types
 
 import pytest
 
-from store.vault import Vault
-from tests.tui.console import make_console, settle
 from tui import latency
 from tui.commands import console as command
 
@@ -49,12 +47,3 @@ def test_textual_takes_up_the_frame_rate() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert float(done.stdout) == pytest.approx(latency.FRAMES)
-
-
-async def test_what_is_loaded_is_kept_from_the_collector(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    frozen: list[int] = []
-    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(1))
-    app = make_console(vault)
-    async with app.run_test() as pilot:
-        await settle(pilot)
-    assert len(frozen) == 2  # when the screen is there, and when the catalogue is
