@@ -16,7 +16,7 @@ _M_MMAP_THRESHOLD = -3
 
 
 def prepare_allocators() -> None:
-    """Set it up before Polars is imported and there are threads, beside which mallopt is not safe. Does nothing where the C library is not glibc."""
+    """Set it up before Polars is imported, and before there are threads: mallopt is not safe then."""
     import ctypes
 
     os.environ.setdefault("_RJEM_MALLOC_CONF", _POLARS)
