@@ -15,6 +15,7 @@ import msgspec
 
 from store.clock import now_ms
 from store.database import as_bytes, sound
+from store.decoding import msgpack_decoder
 from store.errors import TamperedError, UnlockError
 from store.gateways import former_key
 from store.keys import hybrid_public
@@ -199,7 +200,7 @@ def _seal(vault: Vault, event: bytes) -> bytes:
 
 def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
     if blob[:1] != _GATEWAY:
-        return msgspec.msgpack.decode(vault.unseal(ROLE, blob), type=_Sealed)
+        return msgpack_decoder(_Sealed).decode(vault.unseal(ROLE, blob))
     key = vault.keys.read_private
     if key is None:
         raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
@@ -210,7 +211,7 @@ def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
         verify(vault.epoch_reader.gateway_key(gateway_id), signature, info, name)
     except TamperedError:
         verify(former_key(vault, gateway_id), signature, info, name)
-    event = msgspec.msgpack.decode(hpke_open(key, _gateway_info(vault, header), sealed, name), type=_Sealed)
+    event = msgpack_decoder(_Sealed).decode(hpke_open(key, _gateway_info(vault, header), sealed, name))
     # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
     return msgspec.structs.replace(event, operator="", versions={})
 

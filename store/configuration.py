@@ -19,6 +19,7 @@ import msgspec
 from store import audit
 from store.clock import now_ms
 from store.database import as_bytes, sound
+from store.decoding import msgpack_decoder
 from store.errors import StoreError, StoreFormat, TamperedError, UnlockError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def read(vault: Vault, name: str, kind: type[T]) -> Stored[T] | None:
     frame = _open(vault, row)
     _saw(vault, name, version)
     try:
-        return Stored(msgspec.msgpack.decode(frame.value, type=kind), frame.version, frame.changed_at)
+        return Stored(msgpack_decoder(kind).decode(frame.value), frame.version, frame.changed_at)
     except msgspec.DecodeError:
         raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
 
@@ -179,7 +180,7 @@ def _open(vault: Vault, row: Any) -> _Frame:
             sealed = as_bytes(row.sealed)
             if name not in UNSIGNED:
                 vault.verify(_role(name), sealed, as_bytes(row.signature))
-            frame = msgspec.msgpack.decode(vault.unseal(_role(name), sealed), type=_Frame)
+            frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(name) from None
     if frame[:3] != (name, row.version, row.changed_at):

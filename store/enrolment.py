@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.audit import record_event
 from store.clock import now_ms
 from store.database import as_bytes, connect, sound, translated
+from store.decoding import json_decoder
 from store.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
 from store.gateways import is_revoked, verified
 from store.keys import HYBRID_SEED_SIZE, GatewayKeys, StoreKeys, hybrid_private, hybrid_public_bytes, sync_folder
@@ -194,7 +195,7 @@ def read_credentials(path: Path) -> Credentials:
         if status.st_mode & 0o077:
             raise KeyFileError(f"The credentials file {path} is open to other users: run chmod 600 on it.")
         try:
-            credentials = msgspec.json.decode(file.read(_MOST), type=Credentials)
+            credentials = json_decoder(Credentials).decode(file.read(_MOST))
         except OSError as error:
             raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
         except msgspec.MsgspecError:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM7
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from store.decoding import msgpack_decoder
 from store.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
 from store.sealing import KEY_SIZE, SALT_SIZE, expand, statement
 
@@ -173,7 +174,7 @@ def reader_material(keys: StoreKeys) -> bytes:
 def reader_keys(material: bytes) -> StoreKeys:
     """The inverse of `reader_material`."""
     try:
-        reader = msgspec.msgpack.decode(material, type=_Reader)
+        reader = msgpack_decoder(_Reader).decode(material)
         private = hybrid_private(reader.read_seed)
     except (msgspec.DecodeError, ValueError):
         raise UnlockError("What was passed as key material is not a reader's keys.") from None

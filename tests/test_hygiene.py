@@ -55,6 +55,19 @@ def test_peewee_is_imported_in_one_place(path: Path) -> None:
     assert path.name == "orm.py" or "peewee" not in imported_names(path)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_decoders_of_types_are_made_in_one_place(path: Path) -> None:
+    """Made in two threads at once they end the process (`store/decoding.py`)."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    made = [
+        ast.unparse(call)
+        for call in calls
+        if ast.unparse(call.func).endswith(".Decoder")
+        or (ast.unparse(call.func).endswith("decode") and any(keyword.arg == "type" for keyword in call.keywords))
+    ]
+    assert not made
+
+
 def test_importing_all_of_store_loads_no_screen() -> None:
     loaded = loaded_by(*(f"import {name}" for name in STORE_MODULES))
     assert not loaded & {"tui", "textual", "rich"}

@@ -6,8 +6,8 @@ import gc
 import os
 import sys
 
-#: Seconds after which a thread that works hands on the interpreter (Python's own default; 0.0005 is quicker for keys).
-SWITCH = 0.005
+#: Seconds after which a thread that works hands on the interpreter: the event loop waits so long several times a key.
+SWITCH = 0.0005
 #: Frames a second at most. What a key does is painted twice (the key, then its result): the second is not to wait.
 FRAMES = 240
 #: New objects before the collector looks at them. Painting a page makes thousands, hardly any of them in cycles.

@@ -21,6 +21,7 @@ import msgspec
 
 from store.catalogue.memory import LARGE_BLOCK
 from store.database import is_url
+from store.decoding import msgpack_decoder
 from store.errors import MailholdError, TamperedError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class Children:
         try:
             with pipe:
                 while (message := _receive(pipe)) is not None:
-                    header = msgspec.msgpack.decode(message, type=_Header)
+                    header = msgpack_decoder(_Header).decode(message)
                     frame = frame_of(header.layout, (_exactly(pipe, length) for length in header.sections))
                     self._answers.put(Loaded(header.span, frame, header.damaged))
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
@@ -211,7 +212,7 @@ def main() -> int:
     message = _receive(sys.stdin.buffer)
     if message is None:
         return 1
-    task = msgspec.msgpack.decode(message, type=_Task)
+    task = msgpack_decoder(_Task).decode(message)
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.decoding import msgpack_decoder
 from store.errors import TamperedError
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
         try:
             if file.read(len(_MAGIC)) != _MAGIC:
                 raise SnapshotError("it is not a snapshot")
-            header = msgspec.msgpack.decode(vault.unseal(_ROLE, _read_part(file)), type=_Header)
+            header = msgpack_decoder(_Header).decode(vault.unseal(_ROLE, _read_part(file)))
             left_out = frozenset() if texts is None else frozenset(header.layout) - {*texts, *_ALWAYS}
             parts = _ahead(pool, _sections(vault, file, header, left_out))
             # Importing Polars takes as long as reading and unsealing the first parts.

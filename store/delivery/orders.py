@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from store.database import as_bytes, sound
+from store.decoding import msgpack_decoder
 from store.errors import TamperedError, UnlockError
 from store.keys import hybrid_public
 from store.sealing import hpke_open, hpke_seal, statement
@@ -98,7 +99,7 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
     verify_order(vault, row)
     opened = hpke_open(key, _info(vault.store_id, row.id, row.gateway_id), as_bytes(row.order_blob), what)
     try:
-        order = msgspec.msgpack.decode(opened, type=Order)
+        order = msgpack_decoder(Order).decode(opened)
     except msgspec.DecodeError:
         raise TamperedError(what, "its order is not in the form that this release writes") from None
     if (order.delivery_id, order.copy_id) != (row.id, row.copy_id):
@@ -119,7 +120,7 @@ def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
     try:
         with sound(RECIPIENT):
             opened = vault.unseal(RECIPIENT, as_bytes(row.sealed_address))
-        recipient = msgspec.msgpack.decode(opened, type=SealedRecipient)
+        recipient = msgpack_decoder(SealedRecipient).decode(opened)
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(what) from None
     if recipient.delivery_id != row.delivery_id:

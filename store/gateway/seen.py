@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from store.decoding import json_decoder
+
 
 class _File(msgspec.Struct, frozen=True):
     store: str
@@ -29,7 +31,7 @@ class SeenVersions:
     def of(self, store_id: bytes) -> dict[str, int]:
         """The newest version of each name that was ever taken up from this store."""
         try:
-            file = msgspec.json.decode(self._path.read_bytes(), type=_File)
+            file = json_decoder(_File).decode(self._path.read_bytes())
         except (OSError, msgspec.MsgspecError):
             return {}
         return dict(file.versions) if file.store == store_id.hex() else {}

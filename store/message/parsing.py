@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from store.decoding import msgpack_decoder
 from store.message.child import DONE, HEAD, LENGTH, READY
 from store.message.parse import parse_headers
 from store.message.parsed import ParsedMessage
@@ -30,7 +31,7 @@ _CHUNK = 1 << 20
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from store.message.child import main; main()"
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 
-_DECODER = msgspec.msgpack.Decoder(ParsedMessage)
+_DECODER = msgpack_decoder(ParsedMessage)
 
 
 class _ChildFailed(Exception):

@@ -11,6 +11,7 @@ import msgspec
 
 from store.clock import now_ms
 from store.database import DiskFull, as_bytes, run, sound
+from store.decoding import msgpack_decoder
 from store.errors import TamperedError, UnlockError
 from store.sealing import statement, verify
 
@@ -82,7 +83,7 @@ def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
 def entries_of(blob: bytes, what: str) -> list[Run]:
     """The runs that a tombstone's row holds. `TamperedError` names `what`."""
     try:
-        return [Run(*run) for run in msgspec.msgpack.decode(as_bytes(blob), type=list[tuple[int, int, int, int]])]
+        return [Run(*run) for run in msgpack_decoder(list[tuple[int, int, int, int]]).decode(as_bytes(blob))]
     except (msgspec.MsgspecError, TypeError):
         raise TamperedError(what, "its entries cannot be read") from None
 

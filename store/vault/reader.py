@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 
 from store import sealing
 from store.database import ABSURD, StoreDatabase, as_bytes, run, sound
+from store.decoding import msgpack_decoder
 from store.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.keys import StoreKeys
 from store.records import Copy, CopyRecord
@@ -38,7 +39,7 @@ class Reader(Session):
     def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
         super().__init__(location, db, models, keys)
         self.epoch_reader = EpochReader(models, keys)
-        self._decoder = msgspec.msgpack.Decoder(CopyRecord)
+        self._decoder = msgpack_decoder(CopyRecord)
 
     def get(self, copy_id: int) -> Copy:
         """The copy of that id. Raises CopyMissing, TamperedError."""

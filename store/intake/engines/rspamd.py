@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from store.decoding import json_decoder
 from store.errors import UsageError
 from store.intake.engines.address import Address, parse_address
 from store.intake.engines.engine import EngineResult, client_ip, words
@@ -59,7 +60,7 @@ class _Answer(msgspec.Struct):
     symbols: dict[str, _Symbol] = {}
 
 
-_decode = msgspec.json.Decoder(_Answer).decode
+_decode = json_decoder(_Answer).decode
 
 
 class Rspamd(RemoteScanner):

@@ -1,0 +1,38 @@
+"""Decoders for our types, safe to ask for from any thread.
+
+What msgspec needs to know of a type it works out when the type is first decoded, and two threads that make it do so at
+the same time end the process (0.22.0, SIGSEGV). Here one thread does it at a time. Ask here for every decoder of a
+type: two types may hold a third.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_made: dict[tuple[type, Any], Any] = {}
+
+
+def msgpack_decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
+    """Decodes MessagePack into `kind`. Its `decode` raises `msgspec.DecodeError`."""
+    found: msgspec.msgpack.Decoder[T] = _decoder(msgspec.msgpack.Decoder, kind)
+    return found
+
+
+def json_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Decodes JSON into `kind`. Its `decode` raises `msgspec.DecodeError`."""
+    found: msgspec.json.Decoder[T] = _decoder(msgspec.json.Decoder, kind)
+    return found
+
+
+def _decoder(how: Any, kind: Any) -> Any:
+    found = _made.get((how, kind))
+    if found is None:
+        with _lock:
+            found = _made.setdefault((how, kind), how(kind))
+    return found
