@@ -13,7 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,40 +27,14 @@ BUSY_SECONDS = 15
 _INDEX_BYTES = 64 * 1024
 
 
-_opened_lock = threading.Lock()
-
-
-class _Connection(sqlite3.Connection):
-    """A connection that can be weakly referenced."""
-
-
-class _Tracked:
-    """Knows the connections of all threads, so that `close_all` can close them. Stands before a Peewee database."""
+class _Healing:
+    """What both kinds of database can do besides. Stands before a Peewee database."""
 
     #: Peewee's, of each thread.
     _state: Any
 
-    def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc] # that of the database beside it
-        with _opened_lock:
-            self.__dict__.setdefault("_opened", weakref.WeakSet()).add(connection)
-        return connection
-
-    def close_all(self) -> None:
-        """Close the connections of all threads."""
-        with _opened_lock:
-            opened = list(self.__dict__.pop("_opened", ()))
-        for connection in opened:
-            try:
-                connection.close()
-            except driver_errors():
-                pass
-        self._state.reset()
-
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
-        with _opened_lock:
-            self.__dict__.pop("_opened", None)
         self._state.reset()
 
     def heal(self) -> None:
@@ -69,7 +43,7 @@ class _Tracked:
             self._state.reset()
 
 
-class SqliteStore(_Tracked, SqliteDatabase):
+class SqliteStore(_Healing, SqliteDatabase):
     """A store's database in one SQLite file."""
 
     def close_all(self) -> None:
@@ -78,18 +52,38 @@ class SqliteStore(_Tracked, SqliteDatabase):
         SQLite's connections do not stand being closed while another thread executes something over them: that is the
         end of the process.
         """
-        with _opened_lock:
-            self.__dict__.pop("_opened", None)
-        if self._state.conn is not None:
-            try:
-                self._state.conn.close()
-            except driver_errors():
-                pass
+        with suppress(*driver_errors()):
+            self.close()
         self._state.reset()
 
 
-class PostgresStore(_Tracked, PostgresqlDatabase):
-    """A store's database on a PostgreSQL server."""
+class PostgresStore(_Healing, PostgresqlDatabase):
+    """A store's database on a PostgreSQL server, which knows the connections of all threads."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._opened_lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # Peewee's, which mypy does not look into
+        with self._opened_lock:
+            self._opened.add(connection)
+        return connection
+
+    def close_all(self) -> None:
+        """Close the connections of all threads: a server has room for so many."""
+        with self._opened_lock:
+            opened = list(self._opened)
+            self._opened.clear()
+        for connection in opened:
+            with suppress(*driver_errors()):
+                connection.close()
+        self._state.reset()
+
+    def abandon(self) -> None:
+        self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
+        super().abandon()
 
 
 StoreDatabase = SqliteStore | PostgresStore
@@ -138,7 +132,6 @@ def connect(location: str) -> StoreDatabase:
         # Every transaction is a write transaction from its start: one that turns into one later can fail at once.
         lock_type="IMMEDIATE",
         timeout=BUSY_SECONDS,
-        factory=_Connection,
         check_same_thread=False,
     )
 

@@ -68,7 +68,7 @@ class Frame:
     @classmethod
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
         """Copies in ascending order of ids, some at a time, so that few records are held at once."""
-        ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]
+        ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
         subjects: dict[str, int] = {}

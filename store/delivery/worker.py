@@ -252,7 +252,7 @@ class _Shift:
             work = partial(pack, worker._access, each, worker.resent_from, worker._host_name)
             found: Parcel | MailholdError
             try:
-                found = await self._ledger.read(lambda work=work: work(now_ms()))  # type: ignore[misc]
+                found = await self._ledger.read(lambda work=work: work(now_ms()))  # type: ignore[misc]  # mypy takes the default for a second argument
             except MailholdError as error:
                 found = error
             except Exception as error:

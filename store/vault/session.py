@@ -28,9 +28,9 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = path.stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -71,8 +71,7 @@ class Session:
         self._watcher_lock = threading.Lock()
         self._closed = False
         self._path = Path(location).absolute()
-        self._there = str(self._path)
-        self._file = None if is_url(location) else _identity(self._there)
+        self._file = None if is_url(location) else _identity(self._path)
         _open_sessions.add(self)
 
     # --- Transactions ------------------------------------------------------------------------------------------------
@@ -109,7 +108,7 @@ class Session:
 
     def _require_there(self) -> None:
         """Refuse to write to a file that was removed or replaced: what is written there would be lost."""
-        if self._file is not None and self._file != _identity(self._there):
+        if self._file is not None and self._file != _identity(self._path):
             raise StoreUnavailable(
                 f"The store {self.location} was removed or replaced while it was open: open it again."
             )

@@ -36,8 +36,8 @@ DIALOGS = {
     ),
     "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
     "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
-    "unlock": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),
-    "unlock_again": (
+    "passphrase": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),
+    "passphrase_again": (
         lambda: PassphraseDialog("/var/lib/mailhold/backup.db", error="No key slot opens with that passphrase."),
         [],
     ),
