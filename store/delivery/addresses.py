@@ -129,6 +129,11 @@ def same(address: str) -> str:
     return f"{local}{at}{domain.lower()}"
 
 
+def mailbox(address: str) -> str:
+    """Return the key under which a message goes to a mailbox once: as `same`, without the local part's case."""
+    return unicodedata.normalize("NFC", address).casefold()
+
+
 def ascii_form(address: str) -> str | None:
     """The address as pure ASCII, its domain in punycode if need be; None where only SMTPUTF8 can carry it."""
     if address.isascii():

@@ -22,12 +22,12 @@ _CHUNK = 500
 _OTHER_RECIPIENTS = "its recipients are not the ones it was made with"
 _ABSURD = "a field holds a value that it cannot have"
 #: The state of a row as text, "" where it is none that there is: SQLite gives out no text that is not UTF-8.
-_KNOWN = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
+KNOWN_STATE = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
 _DELIVERY = (
-    f"SELECT id, copy_id, {_KNOWN}, created_at, attempts, next_attempt_at, gateway_id, order_blob, order_signature, "  # noqa: S608 - made of constants alone
-    "sealed_body_key, finished_at FROM delivery "
+    f"SELECT id, copy_id, {KNOWN_STATE}, created_at, attempts, next_attempt_at, gateway_id, order_blob, "  # noqa: S608 - made of constants alone
+    "order_signature, sealed_body_key, finished_at FROM delivery "
 )
-_RECIPIENT = f"SELECT id, delivery_id, {_KNOWN}, sealed_address, sealed_reply FROM delivery_recipient "  # noqa: S608 - made of constants alone
+_RECIPIENT = f"SELECT id, delivery_id, {KNOWN_STATE}, sealed_address, sealed_reply FROM delivery_recipient "  # noqa: S608 - made of constants alone
 
 
 class RecipientState(NamedTuple):
@@ -74,7 +74,9 @@ class _Row(NamedTuple):
     finished_at: int | None
 
 
-class _RecipientRow(NamedTuple):
+class RecipientRow(NamedTuple):
+    """A row of `delivery_recipient` as read, its state as `KNOWN_STATE` gives it."""
+
     id: int
     delivery_id: int
     state: str
@@ -146,9 +148,9 @@ def released_copies(
         rows = run(vault.db, sql, State.CANCELLED.value).fetchall()
     found: dict[int, tuple[str, int]] = {}
     for *recipient, copy_id, created_at in rows:
-        row = _RecipientRow(*recipient)
+        row = RecipientRow(*recipient)
         try:
-            found[copy_id] = (unseal_recipient(vault, row).operator, _whole(created_at))
+            found[copy_id] = (unseal_recipient(vault, row).operator, whole(created_at))
         except TamperedError as error:
             if on_error is not None:
                 on_error(row.delivery_id, error)
@@ -156,25 +158,25 @@ def released_copies(
 
 
 def _with_recipients(vault: Vault, rows: list[_Row]) -> list[Delivery]:
-    recipients: defaultdict[int, list[_RecipientRow]] = defaultdict(list)
+    recipients: defaultdict[int, list[RecipientRow]] = defaultdict(list)
     for at in range(0, len(rows), _CHUNK):
         ids = [row.id for row in rows[at : at + _CHUNK]]
         with vault.reading():
             found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", ids).fetchall()
-        for each in map(_RecipientRow._make, found):
+        for each in map(RecipientRow._make, found):
             recipients[each.delivery_id].append(each)
     return [_delivery(vault, row, recipients[row.id]) for row in rows]
 
 
-def _delivery(vault: Vault, row: _Row, rows: list[_RecipientRow]) -> Delivery:
+def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
     recipients = [_recipient(vault, each, place) for place, each in enumerate(rows)]
     return Delivery(
         row.id,
-        _whole(row.copy_id),
-        _state(row.state),
-        _whole(row.created_at),
-        _whole(row.attempts),
-        _whole(row.next_attempt_at),
+        whole(row.copy_id),
+        state_of(row.state),
+        whole(row.created_at),
+        whole(row.attempts),
+        whole(row.next_attempt_at),
         recipients,
         row.finished_at is None,
         _damage(vault, row, recipients),
@@ -185,11 +187,11 @@ def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
     """What is wrong with a delivery's row or its recipients, or "". Only a live one has an order that still counts."""
     end = 0 if row.finished_at is None else row.finished_at
     numbers = (row.copy_id, row.created_at, row.attempts, row.next_attempt_at, end)
-    if any(_whole(number) != number for number in numbers):
+    if any(whole(number) != number for number in numbers):
         return _ABSURD
     if not row.state:
         return "it is in a state that there is not"
-    if _state(row.state).live != (row.finished_at is None):
+    if state_of(row.state).live != (row.finished_at is None):
         return "its state and its end contradict each other"
     try:
         if row.finished_at is None:
@@ -205,8 +207,8 @@ def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
     return next((recipient.damage for recipient in recipients if recipient.damage), "")
 
 
-def _recipient(vault: Vault, row: _RecipientRow, place: int) -> RecipientState:
-    address, state = "", _state(row.state)
+def _recipient(vault: Vault, row: RecipientRow, place: int) -> RecipientState:
+    address, state = "", state_of(row.state)
     try:
         recipient = unseal_recipient(vault, row)
         address = recipient.address
@@ -221,10 +223,11 @@ def _recipient(vault: Vault, row: _RecipientRow, place: int) -> RecipientState:
         return RecipientState(address, state, "", f"{what} does not verify: {error.why}")
 
 
-def _state(text: str) -> State:
+def state_of(text: str) -> State:
+    """Return the state that `KNOWN_STATE` gave, `UNKNOWN` for ""."""
     return State(text) if text else State.UNKNOWN
 
 
-def _whole(value: Any) -> int:
-    """A column's number that is not negative, or 0 where somebody put something else there."""
+def whole(value: Any) -> int:
+    """Return a column's number that is not negative, or 0 where somebody put something else there."""
     return value if isinstance(value, int) and 0 <= value < 1 << 53 else 0

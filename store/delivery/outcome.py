@@ -49,6 +49,52 @@ def overall(states: Iterable[State]) -> State:
     return next((state for state in _ATTENTION if state in present), State.SENT)
 
 
+class Delivered(StrEnum):
+    """What became of the releases of one copy, from the outcomes of its recipients (see `delivered`)."""
+
+    NO = "no"
+    WAITING = "waiting"
+    YES = "yes"
+    PARTLY = "partly"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+#: Which of two states of one mailbox counts: whoever has the message has it, whatever a later attempt came to.
+_STRONGEST = (
+    State.SENT,
+    State.UNKNOWN,
+    State.SENDING,
+    State.QUEUED,
+    State.DEFERRED,
+    State.FAILED,
+    State.CANCELLED,
+)
+#: The states of a mailbox to which a further release could bring the message twice.
+HOLDING = frozenset({State.SENT, State.UNKNOWN}) | LIVE
+
+
+def strongest(states: Iterable[State]) -> State:
+    """Return what one mailbox's states in several deliveries of one copy come to. `states` must not be empty."""
+    return min(states, key=_STRONGEST.index)
+
+
+def delivered(states: Iterable[State]) -> Delivered:
+    """Return what the states of a copy's mailboxes (one each) come to.
+
+    UNKNOWN where one is unknown, else WAITING where one waits, YES where all have it, PARTLY where some do, FAILED
+    where one failed; NO where there is none, or all were cancelled.
+    """
+    present = set(states)
+    if State.UNKNOWN in present:
+        return Delivered.UNKNOWN
+    if present & LIVE:
+        return Delivered.WAITING
+    if State.SENT in present:
+        return Delivered.YES if present == {State.SENT} else Delivered.PARTLY
+    return Delivered.FAILED if State.FAILED in present else Delivered.NO
+
+
 class Outcome(NamedTuple):
     """What became of one recipient in one attempt: SENT, DEFERRED, FAILED or UNKNOWN, and the server's reply."""
 
