@@ -192,8 +192,6 @@ def read_credentials(path: Path) -> Credentials:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"The credentials file {path} is not a plain file.")
-        if status.st_mode & 0o077:
-            raise KeyFileError(f"The credentials file {path} is open to other users: run chmod 600 on it.")
         try:
             credentials = json_decoder(Credentials).decode(file.read(_MOST))
         except OSError as error:
@@ -202,6 +200,8 @@ def read_credentials(path: Path) -> Credentials:
             raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
     if credentials.kind != _KIND:
         raise KeyFileError(f"{path} holds no credentials that this release knows: enrol the gateway again.")
+    if status.st_mode & 0o077:
+        raise KeyFileError(f"The credentials file {path} is open to other users: run chmod 600 on it.")
     return credentials
 
 

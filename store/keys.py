@@ -283,27 +283,46 @@ def make_key_file(path: Path) -> bytes:
 
 
 def read_key_file(path: Path) -> bytes:
-    """The secret in a key file. `KeyFileError` if it is missing, open to others, or not a key file."""
+    """The secret in a key file. `KeyFileError` if it is missing, no key file, or open to others.
+
+    What it is comes before who may read it: nobody shall be told to change the mode of a file that is no key file.
+    Only a plain file is opened, so that no FIFO and no device is waited for.
+    """
     try:
+        _require_key_file(path, path.stat())
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(handle)
+            _require_key_file(path, status)
+            if status.st_mode & 0o077:
+                raise KeyFileError(f"The key file {path} is open to other users: run chmod 600 on it.")
+            secret = os.read(handle, KEY_SIZE + 1)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
-        raise KeyFileError(f"The key file {path} is not there: name the file that `init` or `keys` wrote.") from None
+        raise KeyFileError(
+            f"There is no key file {path}. A key file is what a store opens with in place of a passphrase: `mailhold "
+            "init --key-file F` makes one with a new store, `mailhold keys add --new-key-file F` one more for a store."
+        ) from None
     except OSError as error:
         raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"The key file {path} is not a plain file.")
-        if status.st_mode & 0o077:
-            raise KeyFileError(f"The key file {path} is open to other users: run chmod 600 on it.")
-        secret = os.read(handle, KEY_SIZE + 1)
-    except OSError as error:
-        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    finally:
-        os.close(handle)
     if len(secret) != KEY_SIZE:
-        raise KeyFileError(f"{path} is not a key file: a key file holds exactly {KEY_SIZE} bytes.")
+        raise KeyFileError(f"The key file {path} changed while it was read: try again.")
     return secret
+
+
+def _require_key_file(path: Path, status: os.stat_result) -> None:
+    """Refuse what is no key file of Mailhold by its kind and its size."""
+    name_it = "name the file that `mailhold init` or `mailhold keys add` made"
+    if stat.S_ISDIR(status.st_mode):
+        raise KeyFileError(f"{path} is a folder and not a key file: {name_it}.")
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path} is not a plain file, so it is not a key file: {name_it}.")
+    if status.st_size != KEY_SIZE:
+        raise KeyFileError(
+            f"{path} is not a key file of Mailhold, which holds exactly {KEY_SIZE} bytes; this file holds "
+            f"{status.st_size:,}: {name_it}."
+        )
 
 
 RECOVERY_SIZE = 25

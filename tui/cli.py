@@ -16,11 +16,9 @@ def _run(argv: Sequence[str]) -> int:
     import importlib
 
     from tui.commands import COMMANDS
-    from tui.parser import build_parser, command_name, shielded
+    from tui.parser import parse
 
-    argv = shielded(argv)
-    name = command_name(argv)
-    args = build_parser(name if name in COMMANDS else None).parse_args(argv)
+    args = parse(argv)
     if args.version:
         from importlib.metadata import version
 

@@ -14,7 +14,7 @@ from tui.commands import COMMANDS
 #: Options of `mailhold` itself that take a value, so that the command's name is found behind them.
 _VALUE_OPTIONS = ("--store", "--key-file")
 
-#: Options whose value may begin with a dash.
+#: Options whose value may begin with a dash: a filter line's negated term, a descending order.
 _DASHED_VALUE_OPTIONS = ("--sort", "--query")
 
 
@@ -33,28 +33,64 @@ class _Parser(argparse.ArgumentParser):
 
 def command_name(argv: Sequence[str]) -> str | None:
     """The first word of `argv` that is not an option or an option's value; None where there is none."""
-    words = iter(argv)
-    for word in words:
-        if word in _VALUE_OPTIONS:
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return None
+    position = _position(argv)
+    return argv[position] if position < len(argv) else None
 
 
-def shielded(argv: Sequence[str]) -> list[str]:
-    """`argv` with the words that only look like options made safe from argparse.
+def _position(argv: Sequence[str]) -> int:
+    """Where the command's name stands in `argv`; its length where there is none."""
+    position = 0
+    while position < len(argv):
+        if argv[position] in _VALUE_OPTIONS:
+            position += 1
+        elif not argv[position].startswith("-"):
+            break
+        position += 1
+    return min(position, len(argv))
 
-    A filter line's negated terms (`list -from:example`) and descending orders (`--sort -size`) begin with a dash.
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command and options that `argv` name. Options may stand anywhere; exits with 2 where it is wrong usage."""
+    name = command_name(argv)
+    parser = build_parser(name if name in COMMANDS else None)
+    return parser.parse_args(ordered(argv, name, parser) if name in COMMANDS else argv)
+
+
+def ordered(argv: Sequence[str], name: str | None, parser: argparse.ArgumentParser) -> list[str]:
+    """`argv` of the command `name` with all options before its other words: argparse wants those in one piece.
+
+    A word after `--` is no option; neither is a negated term of a filter line (`list -from:example`).
     """
-    words, terms = list(argv), []
-    for position, word in reversed(list(enumerate(words))):
-        if word in _DASHED_VALUE_OPTIONS and position + 1 < len(words):
-            words[position : position + 2] = [f"{word}={words[position + 1]}"]
-    if command_name(words) == "list" and "--" not in words:
-        terms = [word for word in words if word[:1] == "-" and word[:2] != "--" and word not in ("-", "-h")]
-        words = [word for word in words if word not in terms]
-    return [*words, "--", *terms] if terms else words
+    [commands] = (action.choices for action in parser._actions if isinstance(action.choices, dict))
+    own, of_command = parser._option_string_actions, commands[name]._option_string_actions
+    outer: list[str] = []
+    options: list[str] = []
+    others: list[str] = []
+    words = list(argv)
+    del words[_position(words)]
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            others += words
+            break
+        option = word.partition("=")[0]
+        action = of_command.get(option) or own.get(option)
+        if action is None:
+            if word[:1] == "-" and word != "-" and (name != "list" or word[:2] == "--"):
+                commands[name].error(f"there is no option {word}")
+            others.append(word)
+            continue
+        taken = options if option in of_command else outer
+        if action.nargs == 0 or "=" in word or not words:
+            taken.append(word)
+        elif words[0] in of_command or words[0] in own:
+            taken.append(word)  # its value is missing: an unset variable must not make the next option one
+        elif option in _DASHED_VALUE_OPTIONS:
+            taken.append(f"{word}={words.pop(0)}")
+        else:
+            taken += [word, words.pop(0)]
+    dashes = ["--"] if any(word[:1] == "-" for word in others) else []
+    return [*outer, str(name), *options, *dashes, *others]
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -184,6 +184,9 @@ def test_credentials_are_kept_close(any_vault: Vault, tmp_path: Path) -> None:
         (tmp_path / "bad").chmod(0o600)
         with pytest.raises(KeyFileError):
             open_with_credentials(any_vault.location, tmp_path / "bad")
+    (tmp_path / "bad").chmod(0o644)
+    with pytest.raises(KeyFileError, match="holds no gateway's credentials"):
+        open_with_credentials(any_vault.location, tmp_path / "bad")
     with pytest.raises(KeyFileError):
         open_with_credentials(any_vault.location, tmp_path / "none")
 

@@ -110,12 +110,17 @@ def test_key_files(tmp_path: Path) -> None:
     path.chmod(0o600)
     for content in (b"", b"short", bytes(33), bytes(10_000)):
         path.write_bytes(content)
-        with pytest.raises(KeyFileError, match="not a key file"):
-            keys.read_key_file(path)
-    with pytest.raises(KeyFileError, match="not there"):
+        for mode in (0o600, 0o644):
+            path.chmod(mode)
+            with pytest.raises(KeyFileError, match="not a key file") as refused:
+                keys.read_key_file(path)
+            assert "chmod" not in str(refused.value), "nobody shall be told to change what is no key file"
+    with pytest.raises(KeyFileError, match=r"no key file .*nothing.*init --key-file"):
         keys.read_key_file(tmp_path / "nothing")
-    with pytest.raises(KeyFileError, match="not a plain file"):
+    with pytest.raises(KeyFileError, match="is a folder"):
         keys.read_key_file(tmp_path)
+    with pytest.raises(KeyFileError, match="not a plain file"):
+        keys.read_key_file(Path("/dev/zero"))
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(KeyFileError, match="not a plain file"):
         keys.read_key_file(tmp_path / "pipe")

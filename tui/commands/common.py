@@ -64,8 +64,11 @@ def store_location(args: argparse.Namespace) -> str:
 
 
 def key_file(args: argparse.Namespace) -> Path | None:
-    """The key file that `--key-file` or MAILHOLD_KEY_FILE names, if any."""
-    name = getattr(args, "key_file", None) or os.environ.get("MAILHOLD_KEY_FILE")
+    """The key file that `--key-file` or MAILHOLD_KEY_FILE names, if any. Raises UsageError for an empty option."""
+    name = getattr(args, "key_file", None)
+    if name == "":  # a script's unset variable: it must not mean another key
+        raise UsageError("--key-file is empty: name a key file, or leave the option out.")
+    name = name or os.environ.get("MAILHOLD_KEY_FILE")
     return Path(name) if name else None
 
 
