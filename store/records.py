@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from store.sender import sender_differs
 from store.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
 
@@ -68,7 +69,11 @@ class Copy(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of the message list. `size` is the raw message's, in bytes. Text is NOT safe for a terminal."""
+    """One line of the message list. `size` is the raw message's, in bytes. Text is NOT safe for a terminal.
+
+    `from_` is the header's; `store.sender.address_first` makes what is shown. `sender_differs`: the envelope
+    has a sender of another organisation.
+    """
 
     id: int
     stored_at: int
@@ -82,6 +87,7 @@ class Row(NamedTuple):
     message_id: str
     mta_message_id: str
     dangerous: bool
+    sender_differs: bool = False
 
 
 def row_of(copy: Copy) -> Row:
@@ -101,4 +107,5 @@ def row_of(copy: Copy) -> Row:
         record.message_id,
         record.mta_message_id,
         record.dangerous,
+        sender_differs(record.from_, record.envelope_sender),
     )

@@ -93,6 +93,11 @@ class Kept(NamedTuple):
     actions: frozenset[Action]
 
 
+def verdict_label(engine: Engine | None, status: Status) -> str:
+    """A status where its engine is not named: Blacklisted is Anti-Spam's, Black list that of the custom black list."""
+    return "Black list" if (engine, status) == (Engine.BLACK_LIST, Status.BLACKLISTED) else status.label
+
+
 def _kept(engine: Engine, statuses: set[Status], actions: set[Action]) -> Kept:
     return Kept(engine, frozenset(statuses), frozenset(actions))
 

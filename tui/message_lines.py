@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from store.delivery.recipients import ENVELOPE, recipients_of
 from store.message.links import host_warning, read_url
+from store.sender import address_first, sender_differs
 from store.sizes import format_size
-from store.verdicts import Engine, Status, Verdict
+from store.verdicts import Engine, Status, Verdict, verdict_label
 from tui.lines import EMPTY, Line, Span, block, field, wrap, wrap_spans
 from tui.message_parts import digest_halves, full_size
 from tui.safe import safe
 from tui.times import full_time
-from tui.widgets.columns import severity
+from tui.widgets.columns import DIFFERS, severity
 
 if TYPE_CHECKING:
     from store.message.parsed import ParsedMessage
-    from store.records import Copy
+    from store.records import Copy, CopyRecord
 
 #: The engines that the spec lists under Scan Results, in its order.
 SCAN_RESULTS = (Engine.ANTI_SPAM, Engine.ANTI_VIRUS, Engine.CONTENT, Engine.ANTI_PHISHING)
@@ -46,10 +47,13 @@ def status_kind(status: Status | None) -> str:
     return {"danger": "danger", "risk": "risk"}.get(severity(status), "text")
 
 
-def status_text(status: Status) -> str:
-    """A status with the sign of its severity, which says without colour what the colour says."""
+def status_text(status: Status, engine: Engine | None = None) -> str:
+    """A status with the sign of its severity, which says without colour what the colour says.
+
+    `engine` is who gave it, where nothing beside it says so.
+    """
     sign = {"danger": "▲ ", "risk": "△ "}.get(status_kind(status), "")
-    return f"{sign}{status.label}"
+    return f"{sign}{verdict_label(engine, status)}"
 
 
 def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
@@ -64,7 +68,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     add("Subject", (record.subject, "strong"))
     rule = f"{record.rule_id}" + (f"  {record.rule_name}" if record.rule_name else "")
     add("Processing rule", (rule if record.rule_id or record.rule_name else "", "text"))
-    add("From", *_addresses(record.from_))
+    add("From", *_addresses(address_first(record.from_)), *_other_sender(record))
     add("To", *_addresses(record.to))
     add("Cc", *_addresses(record.cc))
     add("Bcc", *_addresses(_bcc(copy)))
@@ -92,6 +96,13 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
     add("SHA-256", *((piece, "muted") for piece in digest_halves(record.sha256, width - labels - 2)))
     add("Copy", (str(copy.id), "muted"))
     return lines
+
+
+def _other_sender(record: CopyRecord) -> Values:
+    """The envelope's sender in words, where it is of another organisation than From."""
+    if not sender_differs(record.from_, record.envelope_sender):
+        return []
+    return [(f"{DIFFERS} Envelope sender: {record.envelope_sender}", "text")]
 
 
 def _bcc(copy: Copy) -> str:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Sequence
 import polars as pl
 
 from store.catalogue.order import Orders
-from store.catalogue.text import Dictionary, Identifiers, Texts
+from store.catalogue.text import Dictionary, Identifiers, Senders, Texts
 from store.filters.model import fold, recipients_text
 from store.records import Copy, Row
+from store.sender import sender_differs
 from store.verdicts import Engine, Status
 
 TEXTS = ("from", "to", "subject", "message_id", "mta_message_id")
@@ -23,9 +24,10 @@ SCHEMA = {
     "rule_id": pl.Int64,
     "verdict": pl.UInt8,
     "dangerous": pl.Boolean,
+    "sender_differs": pl.Boolean,
     **dict.fromkeys(TEXTS, pl.UInt32),
 }
-_NUMBERS = ("id", "stored_at", "size", "rule_id", "verdict", "dangerous")
+_NUMBERS = ("id", "stored_at", "size", "rule_id", "verdict", "dangerous", "sender_differs")
 _ENGINES: list[Engine | None] = [*Engine, *[None] * (8 - len(Engine))]
 _STATUSES: list[Status | None] = [*Status, *[None] * (32 - len(Status))]
 
@@ -68,7 +70,7 @@ class Frame:
     @classmethod
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
         """Copies in ascending order of ids, some at a time, so that few records are held at once."""
-        ids, times, sizes, rules, verdicts, dangerous = columns = [[], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
+        ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
         subjects: dict[str, int] = {}
@@ -88,6 +90,7 @@ class Frame:
                 _VERDICT_CODES[reason.engine, reason.status] if (reason := record.reason) else 255 for record in records
             ]
             dangerous += [record.dangerous for record in records]
+            differs += [sender_differs(record.from_, record.envelope_sender) for record in records]
             rule_names.update({record.rule_id: record.rule_name for record in records if record.rule_name})
             from_codes += [senders.setdefault(record.from_, len(senders)) for record in records]
             to_codes += [
@@ -101,7 +104,7 @@ class Frame:
         values = dict(zip(SCHEMA, [*columns, from_codes, to_codes, subject_codes, each, each], strict=True))
         frame = pl.DataFrame([pl.Series(name, values[name], dtype=kind) for name, kind in SCHEMA.items()])
         words = [
-            dictionary(senders, senders),
+            dictionary(senders, senders, kind=Senders),
             dictionary(*zip(*recipients, strict=True)) if recipients else dictionary((), ()),
             dictionary(subjects, subjects),
             identifiers(message_ids),
@@ -200,8 +203,9 @@ class Frame:
                 mid,
                 mta,
                 dangerous,
+                differs,
             )
-            for copy_id, at, size, rule, code, dangerous, from_, to, subject, mid, mta in zip(
+            for copy_id, at, size, rule, code, dangerous, differs, from_, to, subject, mid, mta in zip(
                 *(picked.get_column(name).to_list() for name in _NUMBERS), *texts.values(), strict=True
             )
         ]
@@ -211,10 +215,10 @@ def empty_frame() -> Frame:
     return Frame.of(())
 
 
-def dictionary(shown: Collection[str], searched: Collection[str]) -> Dictionary:
+def dictionary(shown: Collection[str], searched: Collection[str], *, kind: type[Dictionary] = Dictionary) -> Dictionary:
     """Texts and what of each is searched."""
     folded = [None if (form := fold(search)) == text else form for text, search in zip(shown, searched, strict=True)]
-    return Dictionary.of(_strings(shown), _strings(folded))
+    return kind.of(_strings(shown), _strings(folded))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:

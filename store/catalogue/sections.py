@@ -16,7 +16,7 @@ import polars as pl
 
 from store.catalogue.frame import SCHEMA, TEXTS, Frame, dictionary, identifiers
 from store.catalogue.order import SORT_TEXTS
-from store.catalogue.text import Dictionary, Texts
+from store.catalogue.text import Dictionary, Senders, Texts
 from store.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
@@ -98,6 +98,8 @@ def _decoded(name: str, part: bytes) -> Texts | pl.DataFrame:
 
 
 def _no_words(name: str) -> Texts:
+    if name == "from":
+        return dictionary((), (), kind=Senders)
     return dictionary((), ()) if name in SORT_TEXTS.values() else identifiers(())
 
 

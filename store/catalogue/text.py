@@ -8,15 +8,21 @@ from __future__ import annotations
 import re
 import threading
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections import OrderedDict
+from functools import cache
 from typing import Self
 
 import polars as pl
+
+from store.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
 #: Where a longer needle is looked for among what a shorter one was found in: below this share of the texts.
 _NARROW_BELOW = 0.35
 _TAIL_LIMIT = 20_000
+#: New senders up to this number find their ranks one by one.
+_ONE_BY_ONE = 5_000
 _GAP = 1 << 24
 _CHUNKS = 12
 
@@ -129,6 +135,10 @@ class Dictionary(Texts):
     def _scan(self, needle: str, start: int) -> pl.Series:
         return self.search.slice(start).str.contains(needle, literal=True)
 
+    def sorted_by(self, search: pl.Series) -> pl.Series:
+        """What texts are sorted by whose searched form this is."""
+        return search
+
     @property
     def ranked(self) -> bool:
         """Whether `ranks` is cheap now."""
@@ -136,20 +146,56 @@ class Dictionary(Texts):
         return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
 
     def ranks(self) -> pl.Series:
-        """A UInt64 series: the place of each entry among all, by the code points of its searched form; equal if equal.
+        """A UInt64 series: the place of each entry among all, by the code points that it sorts by; equal if equal.
 
         Costs up to a second per million entries where `ranked` is False, and little afterwards.
         """
         lineage = self._lineage
         with lineage.ranking:
             if not self.ranked:
-                lineage.ranks, lineage.distinct = _rank(self.search)
+                lineage.ranks, lineage.distinct = _rank(self.sorted_by(self.search))
             ranks, distinct = lineage.ranks, lineage.distinct
         assert ranks is not None and distinct is not None
         if len(ranks) >= len(self):
             return ranks.head(len(self))
-        tail = _ranks_between(self.search.gather(distinct), self.search.slice(len(ranks)))
+        tail = self._ranks_between(distinct, self.sorted_by(self.search.slice(len(ranks))))
         return pl.concat([ranks, tail], rechunk=True)
+
+    def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
+        """Ranks for `tail` that fit between those of the entries `distinct`: 1, 2, 3, … times `_GAP`."""
+        base = self.sorted_by(self.search.gather(distinct))
+        place = base.search_sorted(tail, side="left")
+        if len(base):
+            equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
+        else:
+            equal = place < 0
+        return _ranks_at(place, equal, tail)
+
+
+class Senders(Dictionary):
+    """From fields: searched as they stand in the message, sorted as they are shown, by the address."""
+
+    def sorted_by(self, search: pl.Series) -> pl.Series:
+        shown = search.str.replace(f"^(?:{PLAIN})$", PLAIN_FIRST).str.strip_chars_end(" ")
+        others = places(shown.str.contains("<", literal=True))
+        if not len(others):
+            return shown
+        texts = [address_first(text) for text in search.gather(others).to_list()]
+        return shown.scatter(others, pl.Series(texts, dtype=pl.String))
+
+    def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
+        if len(tail) > _ONE_BY_ONE:
+            return super()._ranks_between(distinct, tail)
+
+        # To make what all distinct texts are sorted by would take half a second per million.
+        @cache
+        def key(place: int) -> str:
+            return address_first(self.search[int(distinct[place])])
+
+        every = range(len(distinct))
+        found = [bisect_left(every, text, key=key) for text in tail.to_list()]
+        equal = [place < len(every) and key(place) == text for place, text in zip(found, tail.to_list(), strict=True)]
+        return _ranks_at(pl.Series(found, dtype=pl.UInt32), pl.Series(equal, dtype=pl.Boolean), tail)
 
 
 class Identifiers(Texts):
@@ -241,12 +287,7 @@ def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
     return ranks, order.filter(first)
 
 
-def _ranks_between(base: pl.Series, tail: pl.Series) -> pl.Series:
-    """Ranks for `tail` that fit between those of the sorted, distinct `base`: 1, 2, 3, … times `_GAP`."""
-    place = base.search_sorted(tail, side="left")
-    if len(base):
-        equal = (place < len(base)) & (base.gather(place.clip(upper_bound=len(base) - 1)) == tail)
-    else:
-        equal = place < 0
+def _ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:
+    """Ranks of texts that go before the ranked one at `place`, or are `equal` to it."""
     below = place.cast(pl.UInt64) * _GAP
     return (below + _GAP).zip_with(equal, below + tail.rank("dense").cast(pl.UInt64))

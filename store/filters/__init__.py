@@ -37,7 +37,7 @@ FIELDS = {
     "since": "a date or a date and time, as in since:2026-11-01 or since:2026-11-01T08:00",
     "until": "a date or a date and time, as in until:2026-11-20 or until:2026-11-20T12:00",
     "scan": ", ".join(engine.value for engine in Engine),
-    "status": ", ".join(status.value for status in Status),
+    "status": ", ".join(status.value for status in Status) + " (add scan: to tell the engines apart)",
     "size": "a limit in KB, as in size:<=512 or size:>=2048",
     "delivered": "yes or no",
 }

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from store.catalogue import Sort, SortKey
 from store.filters import MessageFilter, Period, Term, fold, recipients_text
 from store.records import Copy, CopyRecord
+from store.sender import address_first
 from store.verdicts import Engine, Status, Verdict
 
 NOW = 1_763_971_200_000
@@ -34,13 +35,20 @@ TEXTS = [
     *["Invoice [a]", "(.*)", "a\nb", "\x00", "🎉 sale", "Счёт", "счёт №5"],
 ]
 texts = st.one_of(st.sampled_from(TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=6))
+#: From fields: the name before the address, as most are, and what is not of that shape.
+SENDERS = [
+    *["Zoe <a@x.example>", "Anna <z@x.example>", '"Doe, J." <j@b.example>', "a@x.example", "b <B@X.EXAMPLE>"],
+    *["A <a@x.example>, B <b@y.example>", '"open <o@x.example>', "Name <>", "<>", " Straße <ß@x.example> ", "a <b"],
+]
 needles = st.one_of(
-    st.sampled_from([*TEXTS[1:], "ss", "ß", "e", ".", "счёт", "\ud800", "i"]), st.text(min_size=1, max_size=3)
+    st.sampled_from([*TEXTS[1:], "zoe <a@", "example> ", "ss", "ß", "e", ".", "счёт", "\ud800", "i"]),
+    st.text(min_size=1, max_size=3),
 )
 verdicts = st.builds(Verdict, st.sampled_from(Engine), st.sampled_from(Status))
 records = st.builds(
     CopyRecord,
-    from_=texts,
+    from_=st.one_of(texts, st.sampled_from(SENDERS)),
+    envelope_sender=st.sampled_from([None, "", "a@x.example", "bounce@mail.x.example", "root"]),
     to=texts,
     cc=texts,
     bcc=texts,
@@ -87,7 +95,7 @@ def _key(sort: Sort, copy: Copy) -> object:
     keys = {
         SortKey.PLACED: (copy.stored_at, copy.id),
         SortKey.ENGINE: (list(Engine).index(reason.engine), list(Status).index(reason.status)) if reason else (99, 99),
-        SortKey.FROM: fold(record.from_),
+        SortKey.FROM: address_first(fold(record.from_)),
         SortKey.TO: fold(recipients_text(record)),
         SortKey.SUBJECT: fold(record.subject),
         SortKey.SIZE: record.size,

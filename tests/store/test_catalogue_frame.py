@@ -20,8 +20,9 @@ from store.catalogue.selection import FrameSelection
 from store.catalogue.text import looked_up, places
 from store.filters import MessageFilter, Term, parse
 from store.records import Copy, CopyRecord, row_of
+from store.sender import address_first
 from store.verdicts import Engine, Status, Verdict
-from tests.store.catalogue_model import NOW, expected, filters, moments, needles, records, sorts
+from tests.store.catalogue_model import NOW, SENDERS, expected, filters, moments, needles, records, sorts
 
 
 @st.composite
@@ -143,6 +144,21 @@ def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], lim
                 for second in range(len(keys)):
                     assert (ranks[first] < ranks[second]) == (keys[first] < keys[second])
                     assert (ranks[first] == ranks[second]) == (keys[first] == keys[second])
+
+
+@given(st.lists(st.lists(st.sampled_from(SENDERS), max_size=4), min_size=2, max_size=5), st.booleans())
+def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], one_by_one: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_text, "_ONE_BY_ONE", 100 if one_by_one else 0)
+        frame, number = empty_frame(), 0
+        for part in parts:
+            new = [Copy(number + index, 0, 0, CopyRecord(from_=text)) for index, text in enumerate(part, 1)]
+            number += len(part)
+            frame = frame.merge(Frame.of(new))
+            words = frame.texts["from"]
+            ranks, keys = words.ranks().to_list(), [address_first(text) for text in words.search.to_list()]
+            assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
+            assert len(set(ranks)) == len(set(keys))
 
 
 def test_a_selection_stays_as_it_was() -> None:

@@ -84,6 +84,15 @@ def test_every_status_fits_where_it_is_cut_short() -> None:
     assert set(SHORT_ENGINES) == set(Engine)
 
 
+@pytest.mark.parametrize("width", [*range(44, 79), 92, 100, 110, 125])
+def test_who_blacklisted_is_told_where_no_column_names_the_engine(width: int) -> None:
+    cells = next(column.width for column in columns(width) if column.name == "status")
+    labels = [status_label(Status.BLACKLISTED, cells, engine) for engine in (Engine.ANTI_SPAM, Engine.BLACK_LIST)]
+    assert labels[1] == "Black list" and labels[0] in ("Blacklisted", "Spam list")
+    shown = [status_label(status, cells) for status in Status]
+    assert len(set(shown)) == len(Status) and all(len(label) <= cells for label in shown if label != "Not scanned")
+
+
 def test_infection_is_the_only_danger() -> None:
     assert {status for status in Status if severity(status) == "danger"} == {Status.INFECTED, Status.PROBABLY_INFECTED}
     assert severity(None) == "bulk"

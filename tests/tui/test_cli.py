@@ -99,6 +99,22 @@ def test_commands_say_what_to_do_where_there_is_no_store(run: Run) -> None:
     assert "mailhold init" in done.err
 
 
+def test_the_list_shows_the_address_first_and_tells_who_blacklisted(run: Run, tmp_path: Path) -> None:
+    run("init")
+    for number, verdict in enumerate(("anti-spam=blacklisted", "black-list=blacklisted")):
+        path = tmp_path / f"{number}.eml"
+        path.write_bytes(EICAR_LIKE.replace(b"88213", str(number).encode()))
+        assert run("import", path, "--verdict", verdict).code == 0
+    newest, older = run("list").out.splitlines()
+    assert "inv@acme.example Billing" in newest and "Billing <" not in newest
+    assert ("Black list" in newest, "Blacklisted" in older) == (True, True)
+    rows = run("list", "--json").json
+    assert [(row["from"], row["engine"], row["status"]) for row in rows] == [
+        ("Billing <inv@acme.example>", "black-list", "blacklisted"),
+        ("Billing <inv@acme.example>", "anti-spam", "blacklisted"),
+    ]
+
+
 def test_no_store_named_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAILHOLD_STORE")
     assert run("list").code == 2

@@ -138,6 +138,14 @@ def test_the_black_list_engine_is_listed_where_it_spoke():
     assert "Custom black list of addresses Blacklisted" in values(lines, "Scan Results")
 
 
+def test_the_view_shows_the_address_first_and_says_where_the_envelope_has_another_sender():
+    record = CopyRecord(from_="Billing <inv@acme.example>", envelope_sender="x@evil.example")
+    shown = values(copy_lines(Copy(1, NOW, 0, record), ZONE, 120), "From")
+    assert shown == "inv@acme.example Billing\n≠ Envelope sender: x@evil.example"
+    record = CopyRecord(from_="Billing <inv@acme.example>", envelope_sender="bounce@mail.acme.example")
+    assert values(copy_lines(Copy(1, NOW, 0, record), ZONE, 120), "From") == "inv@acme.example Billing"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from store.filters import fold
-from store.records import Row
+from store.records import Copy, CopyRecord, Row
 from store.vault import Vault
+from store.verdicts import Engine, Status, Verdict
 from tests.tui.console import counts, lines, make_console, poll, settle, the_list
 from tests.tui.fakes import NOW, FakeCatalogue, copies
 from tui.app import MailholdApp
+from tui.widgets.columns import DIFFERS
 from tui.widgets.pages import PAGE, Pages
 from tui.widgets.row_painter import split_found
 
@@ -319,6 +322,37 @@ async def test_what_the_filter_looks_for_is_underlined(vault: Vault) -> None:
         await settle(pilot)
         strip = the_list(app).render_line(1)
         assert [segment.text for segment in strip if segment.style and segment.style.underline] == ["Invoice"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+async def test_from_shows_the_address_first_and_a_sign_where_the_envelope_has_another_sender(
+    vault: Vault, width: int
+) -> None:
+    record = CopyRecord(from_="Billing <a@x.example>", envelope_sender="a@x.example", subject="one")
+    other = msgspec.structs.replace(record, envelope_sender="b@y.example", subject="two")
+    null = msgspec.structs.replace(record, envelope_sender="", subject="three")
+    some = [Copy(number, NOW - number, 1, one) for number, one in enumerate((record, other, null), 1)]
+    app = make_console(vault, FakeCatalogue(some))
+    async with app.run_test(size=(width, 12)) as pilot:
+        await settle(pilot)
+        shown = {word: next(line for line in lines(app) if word in line) for word in ("one", "two", "three")}
+        assert [word for word, line in shown.items() if DIFFERS in line] == ["two"]
+        for line in shown.values():
+            assert " a@x" in line and ("Billing" not in line or line.index("a@x") < line.index("Billing"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 126, 160])
+async def test_the_two_kinds_of_black_list_are_told_apart(vault: Vault, width: int) -> None:
+    some = [
+        Copy(number, NOW - number, 1, CopyRecord(subject=word, reason=Verdict(engine, Status.BLACKLISTED)))
+        for number, (word, engine) in enumerate((("one", Engine.ANTI_SPAM), ("two", Engine.BLACK_LIST)), 1)
+    ]
+    app = make_console(vault, FakeCatalogue(some))
+    async with app.run_test(size=(width, 12)) as pilot:
+        await settle(pilot)
+        spam, custom = (next(line for line in lines(app) if word in line) for word in ("one", "two"))
+        rows = [line[line.index("Nov") if "Nov" in line else line.index(":") :] for line in (spam, custom)]
+        assert "Black list" in rows[1] and "Black list" not in rows[0]
 
 
 async def test_released_copies_show_it(vault: Vault) -> None:

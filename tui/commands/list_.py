@@ -101,15 +101,17 @@ def _quoted(word: str) -> str:
 def _print_table(rows: list[Row], count: int) -> None:
     import shutil
 
+    from store.sender import address_first
     from store.settings import format_size
+    from store.verdicts import verdict_label
     from tui.safe import fit
 
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 160
     text = max(12, (width - 58) // 3)
     for row in rows:
-        verdict = row.status.label if row.status else "-"
+        verdict = verdict_label(row.engine, row.status) if row.status else "-"
         print(
-            f"{row.id:>8}  {local_time(row.stored_at)}  {fit(verdict, 18)}  {fit(row.from_, text)}  "
+            f"{row.id:>8}  {local_time(row.stored_at)}  {fit(verdict, 18)}  {fit(address_first(row.from_), text)}  "
             f"{fit(row.to, text)}  {fit(row.subject, text)} {format_size(row.size):>9}".rstrip()
         )
     if sys.stdout.isatty():

@@ -163,7 +163,7 @@ class MessageView(Widget):
             headline.update(Content(f"Message copy {self.copy_id}"))
         else:
             reason = copy.record.reason
-            sign = Content(f"{made.status_text(reason.status)}  ") if reason else Content("")
+            sign = Content(f"{made.status_text(reason.status, reason.engine)}  ") if reason else Content("")
             if reason:
                 sign = sign.stylize(_COLOURS.get(made.status_kind(reason.status), ""))
             headline.update(sign + safe_content(copy.record.subject or "(no subject)", "bold"))

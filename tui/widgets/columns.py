@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from store.verdicts import DANGEROUS, Engine, Status
+from store.verdicts import DANGEROUS, Engine, Status, verdict_label
 
 #: Engines in few cells, as the tree and the list name them.
 SHORT_ENGINES = {
@@ -15,12 +15,19 @@ SHORT_ENGINES = {
     Engine.BLACK_LIST: "Black list",
 }
 
-#: Statuses in at most 14 cells, where their own labels are longer.
+#: Statuses in at most 14 and in at most 10 cells, where their own labels are longer. The longer is taken that fits.
 SHORT_STATUSES = {
-    Status.PROBABLY_INFECTED: "Prob. infected",
-    Status.BANNED_FILE_NAME: "Banned name",
-    Status.BANNED_FILE_FORMAT: "Banned format",
+    Status.PROBABLY_INFECTED: ("Prob. infected", "Prob. inf."),
+    Status.PROBABLE_SPAM: ("Prob. spam",),
+    Status.BLACKLISTED: ("Spam list",),
+    Status.MALICIOUS_LINK: ("Malicious link", "Bad link"),
+    Status.BANNED_FILE_NAME: ("Banned name", "Ban. name"),
+    Status.BANNED_FILE_FORMAT: ("Banned format", "Ban. format", "Ban. form."),
+    Status.SIZE_EXCEEDED: ("Too large",),
 }
+
+#: In the last cell of From: the envelope's sender is of another organisation.
+DIFFERS = "≠"
 
 #: Statuses that threaten whoever opens the message by what it asks of them.
 RISKY = frozenset({Status.PHISHING, Status.MALICIOUS_LINK, Status.ENCRYPTED, Status.CORRUPTED})
@@ -37,9 +44,10 @@ def severity(status: Status | None) -> str:
     return "policy" if status in POLICY else "bulk"
 
 
-def status_label(status: Status, width: int) -> str:
-    """A status in so many cells: its own label where it fits."""
-    return status.label if len(status.label) <= width else SHORT_STATUSES.get(status, status.label)
+def status_label(status: Status, width: int, engine: Engine | None = None) -> str:
+    """A status in so many cells: its own label where it fits. `engine` is who gave it, where no column says so."""
+    labels = (verdict_label(engine, status), *SHORT_STATUSES.get(status, ()))
+    return next((label for label in labels if len(label) <= width), labels[-1])
 
 
 class Column(NamedTuple):
@@ -82,7 +90,7 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
     if width >= 68:
         return [mark, placed, sign, _Want("status", "Status", 14, sort="engine"), from_, to, subject, size], 1
     if width >= 44:
-        return [mark, placed, sign, _Want("status", "Status", 9, sort="engine"), from_, subject], 1
+        return [mark, placed, sign, _Want("status", "Status", 10, sort="engine"), from_, subject], 1
     return [mark, placed, sign, from_, subject], 1
 
 

@@ -11,9 +11,10 @@ from textual.strip import Strip
 
 from store.filters.model import fold
 from store.records import Row
+from store.sender import address_first
 from tui.cells import placed, short_size
 from tui.safe import fit
-from tui.widgets.columns import SHORT_ENGINES, Column, columns, severity, status_label
+from tui.widgets.columns import DIFFERS, SHORT_ENGINES, Column, columns, severity, status_label
 
 _SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
 _KEPT = 512
@@ -55,6 +56,7 @@ class RowPainter:
         self.needles: Mapping[str, Sequence[str]] = {}
         self.columns: list[Column] = []
         self.width = 0
+        self._names_engine = False
         self._component = component
         self._strips: dict[tuple[int, bool, str], Strip] = {}
         self._styles: dict[tuple[str, str], Style] = {}
@@ -69,6 +71,7 @@ class RowPainter:
         """Fit the columns to a width."""
         if width != self.width:
             self.width, self.columns = width, columns(width)
+            self._names_engine = any(column.name == "engine" for column in self.columns)
             self.forget()
 
     def row(self, row: Row, *, marked: bool, state: str) -> Strip:
@@ -113,9 +116,10 @@ class RowPainter:
             case "engine":
                 return (SHORT_ENGINES[row.engine] if row.engine else ""), "muted"
             case "status":
-                return (status_label(row.status, column.width) if row.status else ""), level
+                engine = None if self._names_engine else row.engine
+                return (status_label(row.status, column.width, engine) if row.status else ""), level
             case "from":
-                return row.from_, "text"
+                return address_first(row.from_), "text"
             case "to":
                 return row.to, "muted"
             case "subject":
@@ -144,8 +148,12 @@ class RowPainter:
                 put(" " * (column.x - x), name)
             x = column.x + column.width
             if column.name in _FOREIGN:
-                for piece, found in split_found(fit(text, column.width), self.needles.get(column.name, ())):
+                sign = f" {DIFFERS}" if column.name == "from" and row.sender_differs else ""
+                text = fit(text, column.width - len(sign))
+                for piece, found in split_found(text, self.needles.get(column.name, ())):
                     put(piece, name, found)
+                if sign:
+                    put(sign, "muted")
             else:
                 text = text.rjust(column.width) if column.right else text.ljust(column.width)
                 put(text if len(text) == column.width else fit(text, column.width), name)

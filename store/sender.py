@@ -1,0 +1,125 @@
+"""Who a message says it is from: the address before the name, and whether the envelope says the same.
+
+The name in From is the attacker's to choose, and so is which of several addresses comes first. Nothing here raises,
+and no text that it returns is safe for a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+#: `Name <address>` and `"Name" <address>`, which nearly every From is; the groups are the name (either), the address.
+#: Polars reads it too: only what both engines read alike, and no `<` is left where it was replaced by `PLAIN_FIRST`.
+PLAIN = r' *(?:"([^"\\<>]*)"|([^"<>(),;\\]*?)) *<([^<>"(),;\\ ]+)>'
+PLAIN_FIRST = "${3} ${1}${2}"
+_PLAIN = re.compile(PLAIN)
+#: Second-level labels below which names are given away in many countries: `co.uk`, `com.br`, `ne.jp`.
+_GENERIC = frozenset(("ac", "co", "com", "edu", "gob", "gouv", "gov", "mil", "ne", "net", "nom", "or", "org", "sch"))
+
+
+def address_first(from_: str) -> str:
+    """A decoded From field as it is shown: `billing@example.com Billing` for `Billing <billing@example.com>`.
+
+    Of several mailboxes all addresses come before all names. Without an address in angle brackets it stays as it is.
+    """
+    if "<" not in from_:
+        return from_.rstrip(" ")
+    if plain := _PLAIN.fullmatch(from_):
+        return f"{plain[3]} {plain[1] or plain[2] or ''}".rstrip(" ")
+    found, names = _taken_apart(from_)
+    return " ".join(filter(None, (", ".join(found), ", ".join(names))))
+
+
+def addresses(from_: str) -> list[str]:
+    """Every address of a decoded From field, also those that some mail programs would overlook."""
+    if plain := _PLAIN.fullmatch(from_):
+        return [plain[3]]
+    return [one for one in _taken_apart(from_)[0] if "@" in one]
+
+
+def sender_differs(from_: str, envelope_sender: str | None) -> bool:
+    """Whether an address in From is of another organisation than the envelope's sender, or From names none.
+
+    False where there is nothing to compare: no envelope, the null sender (bounces), no From. Bounce addresses and VERP
+    of the same organisation are no difference.
+    """
+    if not from_ or not envelope_sender or "@" not in envelope_sender:
+        return False
+    domain = envelope_sender.rpartition("@")[2]
+    if from_.endswith(f"@{domain}>") and "," not in from_ and from_.count("<") == 1:
+        return False
+    return _differs(from_, domain)
+
+
+@lru_cache(2048)
+def _differs(from_: str, domain: str) -> bool:
+    found = addresses(from_)
+    ours = organisation(domain)
+    return not found or any(organisation(one.rpartition("@")[2]) != ours for one in found)
+
+
+def organisation(domain: str) -> str:
+    """The part of a domain that one organisation holds, as near as its labels tell: `example.co.uk`, `example.com`."""
+    if domain.startswith("["):
+        return domain
+    if not domain.isascii():
+        from store.message.links import punycode
+
+        domain = punycode(domain) or domain
+    labels = domain.lower().rstrip(".").split(".")
+    generic = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _GENERIC
+    return ".".join(labels[-3 if generic else -2 :])
+
+
+def _taken_apart(text: str) -> tuple[list[str], list[str]]:
+    """The addresses and the names of a field that is not `PLAIN`."""
+    found, names, closed = _scan(text, quoting=True)
+    if not closed:  # A quote or a comment has no end: not every program reads it as one.
+        found, names, _ = _scan(text, quoting=False)
+    return list(dict.fromkeys(found)), names
+
+
+def _scan(text: str, *, quoting: bool) -> tuple[list[str], list[str], bool]:
+    """Addresses, names, and whether all quotes and comments were closed; without `quoting` there are none of these."""
+    found: list[str] = []
+    names: list[str] = []
+    outside: list[str] = []
+    comment: list[str] = []
+    inside: list[str] | None = None
+    quoted = escaped = bracketed = False
+    depth = 0
+    for char in f"{text},":
+        if escaped or (quoting and (quoted or depth) and char not in '\\"()'):
+            escaped = False
+            (comment if depth else outside).append(char)
+        elif quoting and char == "\\" and (quoted or depth):
+            escaped = True
+        elif quoting and char == '"' and not depth and inside is None:
+            quoted = not quoted
+        elif quoting and char == "(" and not quoted and inside is None:
+            depth += 1
+        elif quoting and char == ")" and depth:
+            depth -= 1
+        elif quoted or depth:
+            (comment if depth else outside).append(char)
+        elif char == "<":
+            outside += ["<", *inside] if inside is not None else ()
+            inside = []
+        elif char == ">" and inside is not None:
+            found.append("".join(inside).strip() or "<>")
+            inside, bracketed = None, True
+        elif char in ",;" and inside is None:
+            name = "".join(outside).strip()
+            if name:
+                (found if "@" in name and " " not in name and not bracketed else names).append(name)
+            if "".join(comment).strip():
+                names.append("".join(comment).strip())
+            outside, comment, bracketed = [], [], False
+        else:
+            (outside if inside is None else inside).append(char)
+    if inside is not None:
+        names.append("".join([*outside, "<", *inside])[:-1].strip())
+    elif quoted or depth:
+        names.append("".join([*outside, *comment])[:-1].strip())
+    return found, names, not quoted and not depth
