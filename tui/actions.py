@@ -276,7 +276,7 @@ def _look(
             ask(looked)
 
     if chosen.count > _MANY:
-        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done)
+        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
     else:
         context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -18,6 +17,7 @@ from tui import keymap as keys
 from tui.background import Background
 from tui.cells import local_zone, now_ms
 from tui.context import ConsoleContext, Neighbour
+from tui.driver import EndsWithTerminal
 from tui.follow import Facts, Follower
 from tui.palette import ActionProvider
 from tui.screens.main import MainScreen
@@ -35,7 +35,7 @@ A = TypeVar("A")
 POLL = 0.3
 
 
-class MailholdApp(TypeAheadApp):
+class MailholdApp(EndsWithTerminal, TypeAheadApp):
     """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's)."""
 
     TITLE = "Mailhold"
@@ -108,6 +108,8 @@ class MailholdApp(TypeAheadApp):
         self._problem = ""
         self._worker: Any = None
         self._leaving = False
+        #: What became of the work that was under way at the end, a sentence each.
+        self.account: list[str] = []
         self.main = MainScreen(self.context, self.keys, self.tasks)
 
     def get_default_screen(self) -> MainScreen:
@@ -120,11 +122,6 @@ class MailholdApp(TypeAheadApp):
             pass
 
     def on_mount(self) -> None:
-        if not self.is_headless:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, self._told_to_end, number)
-
         self.app_resume_signal.subscribe(self, self._resumed)
 
     def _resumed(self, _: object) -> None:
@@ -132,10 +129,6 @@ class MailholdApp(TypeAheadApp):
         for screen in self.screen_stack:
             for widget in screen.walk_children(with_self=True):
                 widget.refresh()
-
-    def _told_to_end(self, number: int) -> None:
-        """Leave by the regular way, which gives the terminal back as it was."""
-        self.exit(return_code=128 + number)
 
     def on_ready(self) -> None:
         self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
@@ -162,8 +155,13 @@ class MailholdApp(TypeAheadApp):
         await run_in_thread(self._wind_up, name="console end")
 
     def _wind_up(self) -> None:
-        """Let what runs reach a safe place. It may take seconds, so it is no work for the event loop."""
-        self.tasks.shut_down()
+        """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
+        from store.audit import record_event
+
+        self.account = self.tasks.shut_down()
+        for stopped in self.account:
+            with suppress(MailholdError):
+                record_event(self.vault, "stopped", operator=self.context.operator, detail=stopped)
         if self._worker is not None:
             self._worker.stop()
         self.catalogue.close()

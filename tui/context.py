@@ -110,9 +110,11 @@ class ConsoleContext:
         work: Work[T],
         on_done: Callable[[T], None] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        *,
+        changes: bool = True,
     ) -> Task[T]:
         """Run long work (import, bulk deliver, delete, save) with progress and cancel; see `tui.tasks`."""
-        task = Task(title, work, on_done, on_error)
+        task = Task(title, work, on_done, on_error, changes=changes)
         self.shell.start_task(task)
         return task
 

@@ -21,7 +21,10 @@ Work = Callable[[Progress, Cancelled], T]
 
 
 class Task(Generic[T]):
-    """One piece of long work. `done` and `total` count items (total 0 = not known yet); any thread may read them."""
+    """One piece of long work. `done` and `total` count items (total 0 = not known yet); any thread may read them.
+
+    `changes` says that it changes the store or writes files: where it is stopped, that is worth a record.
+    """
 
     def __init__(
         self,
@@ -29,8 +32,11 @@ class Task(Generic[T]):
         work: Work[T],
         on_done: Callable[[T], None] | None = None,
         on_error: Callable[[Exception], None] | None = None,
+        *,
+        changes: bool = True,
     ) -> None:
         self.title = title
+        self.changes = changes
         self.done = 0
         self.total = 0
         self._work = work
@@ -107,11 +113,24 @@ class TaskRunner:
         for task in self.running:
             task.cancel()
 
-    def shut_down(self, timeout: float = 5.0) -> None:
-        """Ask every task to stop and wait up to `timeout` seconds for each thread to reach a safe place."""
+    def shut_down(self, timeout: float = 30.0) -> list[str]:
+        """Ask every task to stop and wait up to `timeout` seconds for each thread to reach a safe place.
+
+        Returns, of each that changes something, a sentence that says how far it came.
+        """
         self.cancel_all()
+        stopped = [task for task in self.running if task.changes]
         for thread in self._threads:
             thread.join(timeout)
+        return [_how_far(task) for task in stopped]
+
+
+def _how_far(task: Task[Any]) -> str:
+    if not task.total:
+        return f"{task.title}: stopped before it began."
+    rest = task.total - task.done
+    left = f"the other {rest:,} were not reached" if rest > 0 else "nothing was left"
+    return f"{task.title}: {task.done:,} of {task.total:,} were done, {left}."
 
 
 async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threading.Thread] | None = None) -> T:

@@ -11,6 +11,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
@@ -29,9 +30,14 @@ sys.exit(app.return_code)
 
 
 class Terminal:
-    """A console in a terminal of `columns` by `lines`. `screen` is what it shows, `raw` all bytes it received."""
+    """A console in a terminal of `columns` by `lines`. `screen` is what it shows, `raw` all bytes it received.
 
-    def __init__(self, store: Path, key_file: Path, *, columns: int = 80, lines: int = 24) -> None:
+    `command` is what runs in it, by default a console on the store.
+    """
+
+    def __init__(
+        self, store: Path, key_file: Path, *, columns: int = 80, lines: int = 24, command: Sequence[str] = ()
+    ) -> None:
         self.screen = pyte.Screen(columns, lines)
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
@@ -42,7 +48,8 @@ class Terminal:
             for name in ("COLUMNS", "LINES"):
                 os.environ.pop(name, None)
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", MAILHOLD_KEYS="/nowhere")
-            os.execv(sys.executable, [sys.executable, "-c", RUN, str(store), str(key_file)])
+            argv = list(command) or [sys.executable, "-c", RUN, str(store), str(key_file)]
+            os.execvp(argv[0], argv)
 
     def read(self, quiet: float = 0.4) -> bytes:
         """What comes until nothing comes for `quiet` seconds."""
@@ -59,9 +66,13 @@ class Terminal:
         self.raw += got
         return got
 
+    def type(self, keys: bytes) -> None:
+        """Type, and wait for nothing."""
+        os.write(self._fd, keys)
+
     def press(self, keys: bytes) -> bytes:
         """Type, and answer what the console sends for it."""
-        os.write(self._fd, keys)
+        self.type(keys)
         return self.read()
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
@@ -89,9 +100,15 @@ class Terminal:
         self.pid = 0
         return os.waitstatus_to_exitcode(status)
 
+    def hang_up(self) -> None:
+        """Take the terminal away, as a window that is closed or a line that is cut does."""
+        os.close(self._fd)
+        self._fd = -1
+
     def close(self) -> None:
         """End the process if it still runs."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)
-        os.close(self._fd)
+        if self._fd >= 0:
+            self.hang_up()

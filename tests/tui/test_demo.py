@@ -109,6 +109,7 @@ class Console:
     """Stands for the app: does what an operator would."""
 
     return_code = 0
+    ended_by = 0
 
     def __init__(self, vault: Vault, does: Callable[[Vault], None]) -> None:
         self._vault = vault

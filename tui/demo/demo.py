@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from tui.demo.compose import compose
 from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
+from tui.ending import ends_cleanly, say_ended
 
 Progress = Callable[[int, int], None]
 
@@ -96,7 +95,7 @@ def fill_demo(
 
 def run_demo(messages: int) -> int:
     """Compose, open the console, and say at the end where the mail lies that was delivered. Returns its exit code."""
-    with _ends_cleanly():
+    with ends_cleanly():
         return _run(messages)
 
 
@@ -121,26 +120,13 @@ def _run(messages: int) -> int:
             app.run()
         finally:
             vault.close()
+        if app.ended_by:
+            say_ended(app.account)
         _say_farewell(receiver, before)
         return app.return_code or 0
     finally:
         receiver.stop()
         _clear(folder, keep=receiver.maildir)
-
-
-@contextmanager
-def _ends_cleanly() -> Iterator[None]:
-    """A terminal that goes away and a request to end leave the demo by its regular way out, which clears up."""
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGHUP, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say_farewell(receiver: Receiver, before: int) -> None:
