@@ -109,8 +109,8 @@ SHOTS = [
     Shot("backup-settings", keys("B")),
     Shot("notice-delivered-one", filtered("status:spam", "r", "space", "enter")),
     Shot("notice-delivered-many", filtered("status:spam", "space", "space", "r", "space", "enter")),
-    Shot("notice-deleted-one", filtered("status:spam", "d", "left", "enter")),
-    Shot("notice-deleted-many", filtered("status:spam", "space", "space", "d", "left", "enter")),
+    Shot("notice-deleted-one", filtered("status:spam", "d", "1", "enter")),
+    Shot("notice-deleted-many", filtered("status:spam", "space", "space", "d", "2", "enter")),
     Shot("monitoring", keys("1")),
     Shot("monitoring-80x24", keys("1"), NARROW),
     Shot("message-queue", keys("3")),
@@ -134,6 +134,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
 
         write_settings(vault, msgspec.structs.replace(settings, allow_infected=shot.allow_infected))
     app = MailholdApp(vault, operator="r.feldman", clock=lambda: NOW, tz=UTC, host="mx1.example.org")
+    app.arming_delay = None
     try:
         async with app.run_test(size=shot.size) as pilot:
             driver = Driver(app, pilot)

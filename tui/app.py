@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from store.errors import MailholdError
 from store.settings import Settings, read_settings
 from tui import keymap as keys
+from tui import trace
 from tui.background import Background
 from tui.cells import local_zone, now_ms
 from tui.context import ConsoleContext, Neighbour
@@ -73,6 +74,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         host: str | None = None,
     ) -> None:
         super().__init__()
+        trace.start()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = SIXTEEN.name if self.console.color_system == "standard" else DARK.name

@@ -66,7 +66,15 @@ async def test_entries_are_added_by_keyboard_alone(app, vault):
         await settle(pilot)
         await press(pilot, "a")
         await press(
-            pilot, *"Evil.example, *.evil.example", "down", "w", "down", "a", "down", *"ann@corp.example", "enter"
+            pilot,
+            *"Evil.example, *.evil.example",
+            "down",
+            "right",
+            "down",
+            "right",
+            "down",
+            *"ann@corp.example",
+            "enter",
         )
         assert read_lists(vault).user_white["ann@corp.example"] == ("*.evil.example", "Evil.example")
         assert app.notices == ["2 entries have been added to the white list of ann@corp.example"]
@@ -91,10 +99,10 @@ async def test_removing_asks_first(app, vault):
         assert "Remove offers@shop.example from the black list of the organisation?" in words(app)
         await press(pilot, "enter")
         assert "offers@shop.example" in read_lists(vault).black
-        await press(pilot, "d", "e")
+        await press(pilot, "d", "left", "enter")
         assert "offers@shop.example" not in read_lists(vault).black
         assert app.notices == ["offers@shop.example has been removed from the black list"]
-        await press(pilot, "G", "delete", "e")
+        await press(pilot, "G", "delete", "left", "enter")
         assert "zoë@corp.example" not in read_lists(vault).user_white
 
 
@@ -180,7 +188,7 @@ async def test_in_the_console(vault):
         assert isinstance(console.main.page, AddressListsView)
         assert "a Add  d Remove  / Find" in lines(console)[-1]
         assert console.main.footer._off == frozenset()
-        await pilot.press("d", "e")
+        await pilot.press("d", "left", "enter")
         await console_settle(pilot)
         assert "*.bulk.example has been removed from the black list" in "\n".join(lines(console))
         assert "*.bulk.example" not in read_lists(vault).black

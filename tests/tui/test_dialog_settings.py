@@ -54,7 +54,7 @@ async def test_every_setting_can_be_changed():
         app.screen.query_one("#relay", Field).value = "smtp://127.0.0.1:10025"
         app.screen.query_one("#administrator", Field).value = "root@example.org"
         app.screen.query_one("#allow_infected", Choice).focus()
-        await pilot.press("y", "tab", "right", "right", "enter")
+        await pilot.press("left", "tab", "right", "right", "enter")
         assert app.answer == Settings(
             max_size=200 * MIB,
             notify_below=10 * MIB,

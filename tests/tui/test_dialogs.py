@@ -39,16 +39,41 @@ def text_of(app: DialogApp, selector: str) -> str:
 # -- Delete message(s)
 
 
-@pytest.mark.parametrize("keys", [("enter",), ("escape",), ("c",), ("alt+c",)])
-async def test_delete_is_cancelled_unless_delete_is_pressed(keys):
+@pytest.mark.parametrize("keys", [("escape",), ("3", "escape"), ("3", "tab", "tab", "enter"), ("tab", "tab", "space")])
+async def test_delete_is_cancelled(keys):
     assert await answer(DeleteDialog(3), *keys) is False
 
 
 @pytest.mark.parametrize(
-    "keys", [("e",), ("alt+e",), ("shift+tab", "enter"), ("up", "enter"), ("left", "enter"), ("tab", "enter")]
+    "keys", [("3", "enter"), ("3", "tab", "enter"), ("3", "tab", "space"), ("down", "up", "3", "enter")]
 )
-async def test_delete_is_confirmed_by_its_button(keys):
+async def test_delete_is_confirmed_by_the_number_and_enter(keys):
     assert await answer(DeleteDialog(3), *keys) is True
+
+
+@pytest.mark.parametrize("typed", ["1204", "1,204", "1.204", "1 204", "1'204", " 1_204 "])
+async def test_the_number_is_taken_with_or_without_separators(typed):
+    assert await answer(DeleteDialog(1204), *typed, "enter") is True
+
+
+@pytest.mark.parametrize("typed", ["", "1", "12040", "delete", "-1204", "yes", "١٢٠٤"])
+async def test_another_number_or_none_is_refused_and_the_window_stays(typed):
+    app = DialogApp(DeleteDialog(1204))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*typed, "enter")
+        await pilot.press("tab", "enter")  # nor does the button do without it
+        assert app.answer is NOTHING
+        assert "type 1,204, or press Esc" in text_of(app, "#typed-wrong")
+        assert app.focused.id == "typed-number"
+
+
+@pytest.mark.parametrize(
+    "keys", [("d", "e", "l", "e", "t", "e"), ("alt+e",), ("y",), ("o",), ("alt+o",), ("c",), ("k",)]
+)
+@pytest.mark.parametrize("tabs", range(3))
+async def test_no_letter_presses_a_button(keys, tabs):
+    for dialog in (DeleteDialog(3), ConfirmDialog("Message queue", "Cancel?", "Cancel delivery", refuse="Keep")):
+        assert await answer(dialog, *["tab"] * tabs, *keys) is NOTHING
 
 
 async def test_the_key_that_asked_does_not_answer():
@@ -77,8 +102,7 @@ async def test_the_other_button_can_have_a_name_of_its_own():
     def dialog() -> ConfirmDialog:
         return ConfirmDialog("Message queue", "Cancel delivery 7?", "Cancel delivery", refuse="Keep")
 
-    assert await answer(dialog(), "a") is True
-    assert await answer(dialog(), "k") is False
+    assert await answer(dialog(), "left", "enter") is True
     assert await answer(dialog(), "enter") is False
 
 
@@ -244,7 +268,7 @@ async def test_a_folder_is_completed(tmp_path: Path):
 async def test_the_passphrase_is_answered_and_never_drawn():
     app = DialogApp(PassphraseDialog("/var/lib/backup.db"))
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press(*"cu secret", "alt+u")
+        await pilot.press(*"cu secret", "enter")
         assert app.answer == "cu secret"
     app = DialogApp(PassphraseDialog("/var/lib/backup.db", error="That passphrase does not open it."))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -108,7 +108,8 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.wait_for(f"{COUNT:,} copies")
     terminal.press(b"*d")
     terminal.wait_for(f"Delete {COUNT:,} message copies")
-    terminal.press(b"e\x18")  # Delete, and at once: cancel.
+    terminal.press(b"100000")
+    terminal.press(b"\r\x18")  # Delete, and at once: cancel.
     terminal.wait_for("Cancelled: ", 60)
     said = re.search(r"Cancelled: ([\d,]+) of 100,000 were deleted, ([\d,]+) were not reached", terminal.text())
     assert said, terminal.text()
@@ -119,7 +120,8 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.wait_for(f"{left:,} marked")
     terminal.press(b"d")
     terminal.wait_for(f"Delete {left:,} message copies")
-    terminal.press(b"e")
+    terminal.press(f"{left}".encode())
+    terminal.press(b"\r")
     terminal.wait_for("Marked messages have been deleted", 120)
     assert vault.usage().messages == 0
     vault.close()

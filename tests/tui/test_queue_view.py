@@ -106,7 +106,7 @@ async def test_cancel_asks_and_keeps_unless_confirmed(vault, queue):
         await pilot.press("enter")
         await settle(pilot)
         assert states(vault)[queue[3]] is State.QUEUED
-        await pilot.press("c", "a")
+        await pilot.press("c", "left", "enter")
         await settle(pilot)
         assert states(vault)[queue[3]] is State.CANCELLED
         assert app.notices == [f"Delivery {queue[3]} has been cancelled"]
@@ -135,7 +135,7 @@ async def test_retry_of_an_unknown_delivery_warns_that_it_may_arrive_twice(vault
         await pilot.press("escape")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.UNKNOWN
-        await pilot.press("r", "e")
+        await pilot.press("r", "left", "enter")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.QUEUED
 
@@ -193,7 +193,7 @@ async def test_a_damaged_delivery_stands_among_the_others_and_can_be_cancelled(v
         await pilot.pause()
         assert isinstance(app.screen, ConfirmDialog)
         assert app.screen.question == f"Cancel delivery {queue[1]}, which was tampered with or is damaged?"
-        await pilot.press("a")
+        await pilot.press("left", "enter")
         await settle(pilot)
         assert app.notices[1:] == [f"Delivery {queue[1]} has been cancelled"]
         assert "Nothing more is sent for it." in " ".join(screen_text(app).split())

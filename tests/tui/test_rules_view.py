@@ -120,7 +120,7 @@ async def test_removing_asks_first(app, vault):
         assert "Remove rule 2 (Finance [/foo])?" in screen_text(app)
         await press(pilot, "enter")
         assert order(vault) == [2, 3, 4, 1]
-        await press(pilot, "delete", "e")
+        await press(pilot, "delete", "left", "enter")
         assert order(vault) == [3, 4, 1]
         assert app.notices == ["Rule 2 has been removed"]
 
@@ -142,8 +142,9 @@ async def test_a_rule_is_edited(app, vault):
         await settle(pilot)
         await press(pilot, "j", "enter")
         await write(pilot, "name", "Our partners")
-        app.screen.query_one("#anti-spam-spam", Cycle).focus()
-        await press(pilot, "r")
+        spam = app.screen.query_one("#anti-spam-spam", Cycle).focus()
+        while not spam.options[spam.index].startswith("Reject"):
+            await press(pilot, "right")
         app.screen.query_one("#down-anti-virus", Cycle).focus()
         await press(pilot, "right", "enter")
         rule = read_rules(vault)[1]

@@ -113,7 +113,7 @@ async def test_an_infected_copy_is_refused_until_the_setting_allows(console, vau
         await until(pilot, lambda: "It will be refused" in text(console))
         await press(pilot, "escape", "7", "enter")
         await until(pilot, lambda: "Free space threshold" in text(console) and "[ OK ]" in text(console))
-        await press(pilot, "tab", "tab", "y", "enter")
+        await press(pilot, "tab", "tab", "left", "enter")
         await until(pilot, lambda: read_settings(vault).allow_infected)
         assert events(vault, 1)[0].operator == "ada"
         await until(pilot, lambda: "Backup settings have been changed" in text(console))
@@ -137,7 +137,7 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
         await until(pilot, lambda: "Delete this message copy from Backup?" in text(console))
         await press(pilot, "enter")
         assert isinstance(console.main.page, MessageView)
-        await press(pilot, "d", "e")
+        await press(pilot, "1", "enter")
         await until(pilot, lambda: "Marked message has been deleted" in text(console))
         assert not isinstance(console.main.page, MessageView)
         assert vault.ids() == [2, 3]

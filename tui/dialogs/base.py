@@ -1,8 +1,8 @@
 """What every dialog shares: one frame, a body that scrolls, buttons that never do, and the keys.
 
 A dialog is a `ModalScreen` that returns one value and never touches the store. Esc answers `None` (or what `cancelled`
-says), Enter in a field accepts, Tab and the arrows walk the controls, and a button's underlined letter presses it:
-alone while no field or list has focus, with Alt anywhere.
+says), Enter in a field accepts, Tab and the arrows walk the controls, Enter or Space presses a button. No letter does
+anything but be typed into a field: a window that is not the one a user takes it for must be safe to type into.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Select, Static
 
+from tui import trace
+from tui.arming import Arming
 from tui.safe import safe
 from tui.widgets.controls import PushButton
 
@@ -34,7 +37,11 @@ class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
-    """A framed window over the console. Subclasses fill `body()` and `buttons()` and answer through `accept()`."""
+    """A framed window over the console. Subclasses fill `body()` and `buttons()` and answer through `accept()`.
+
+    The frame's lower edge names the keys that work where the focus is. A window that `acts` counts nothing that was
+    pressed before it was seen; `tui.type_ahead` holds it back.
+    """
 
     DEFAULT_CSS = """
     Dialog {
@@ -62,8 +69,16 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-roomy")]  # noqa: RUF012 - an instance's, as Textual declares it
     heading: ClassVar[str] = ""
+    #: True where the answer deletes, delivers, saves or changes something, or where the window comes by itself.
+    acts: ClassVar[bool] = True
+    #: What Esc does, in a word.
+    esc_word: ClassVar[str] = "cancel"
     #: The control that has focus when the dialog opens.
     first_focus: str = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arming = Arming() if self.acts else None
 
     def body(self) -> Iterable[Widget]:
         """The dialog's content, top to bottom."""
@@ -71,8 +86,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def buttons(self) -> Iterable[PushButton]:
         """The buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
-        yield PushButton("OK", mnemonic="o", id="ok")
-        yield PushButton("Cancel", mnemonic="c", id="cancel")
+        yield PushButton("OK", id="ok")
+        yield PushButton("Cancel", id="cancel")
 
     def accept(self) -> None:
         """Validate and `dismiss` with the answer, or `complain` and stay."""
@@ -96,12 +111,47 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         if self.first_focus:
             self.query_one(self.first_focus).focus()
         self.opened()
+        self._show_keys()
 
     def opened(self) -> None:
         """Hook: the dialog is mounted and its first control has focus."""
 
     def on_resize(self) -> None:
         self._bound_body()
+
+    def on_screen_resume(self) -> None:
+        if self.arming is not None:
+            self.arming.begin()
+
+    def on_screen_suspend(self) -> None:
+        if self.arming is not None:
+            self.arming.cover()
+
+    def on_descendant_focus(self) -> None:
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        """Name the keys that work where the focus is, on the frame's lower edge."""
+        self.query_one("#dialog").border_subtitle = " · ".join((*self.keys_here(), f"Esc {self.esc_word}"))
+
+    def keys_here(self) -> Iterable[str]:
+        """The keys of the control that has the focus, and the way to the next one, in words; Esc comes behind them."""
+        focused = self.focused
+        words = list(getattr(focused, "key_words", ()))
+        if self.query_one(DialogBody).max_scroll_y:
+            words.append("PgDn scroll")
+        if len(self.focus_chain) > 1:
+            words.append("Tab next")
+        pressed = (
+            focused if isinstance(focused, PushButton) else next(iter(self.query("#ok").results(PushButton)), None)
+        )
+        if pressed is not None and not any("Enter" in word for word in words):
+            words.append(f"Enter {pressed.text}")
+        return words
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        trace.note("answered", window=type(self).__name__, given=result not in (None, False))
+        return super().dismiss(result)
 
     def _bound_body(self) -> None:
         error = self.query_one("#dialog-error", Static)
@@ -132,20 +182,6 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.accept()
 
     def on_key(self, event: events.Key) -> None:
-        key = event.key
-        if key.startswith("alt+"):
-            letter = key.removeprefix("alt+")
-        elif isinstance(self.focused, Input | OptionList | Select):
-            return
-        else:
-            letter = key
-        if key == "enter" and not isinstance(self.focused, Button | Select):
+        if event.key == "enter" and not isinstance(self.focused, Button | Input | OptionList | Select):
             event.stop()
             self.accept()
-            return
-        for button in self.query(PushButton):
-            if button.mnemonic == letter and not button.disabled:
-                event.stop()
-                event.prevent_default()
-                button.press()
-                return

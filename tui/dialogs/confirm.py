@@ -9,13 +9,15 @@ from textual.widgets import Static
 
 from tui.dialogs.base import Dialog
 from tui.widgets.controls import PushButton
+from tui.widgets.typed_count import TypedCount
 
 
 class ConfirmDialog(Dialog[bool]):
     """Asks before something that cannot be taken back. Answers True only where the verb's button was pressed.
 
-    `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button (another
-    first letter than the verb). Neither is markup, nor may hold text of a message that did not pass `tui.safe`.
+    `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button.
+    None is markup, nor may hold text of a message that did not pass `tui.safe`. `typed` is a number that must be typed
+    (0: none), with `typed_verb` for what is then done: for what has no way back.
     """
 
     DEFAULT_CSS = """
@@ -24,7 +26,16 @@ class ConfirmDialog(Dialog[bool]):
     first_focus = "#cancel"
 
     def __init__(
-        self, title: str, question: str, verb: str, *, warning: str = "", danger: bool = False, refuse: str = "Cancel"
+        self,
+        title: str,
+        question: str,
+        verb: str,
+        *,
+        warning: str = "",
+        danger: bool = False,
+        refuse: str = "Cancel",
+        typed: int = 0,
+        typed_verb: str = "",
     ) -> None:
         super().__init__()
         self.title_text = title
@@ -33,22 +44,27 @@ class ConfirmDialog(Dialog[bool]):
         self.warning = warning
         self.danger = danger
         self.refuse = refuse
+        self.typed = typed
+        self.typed_verb = typed_verb or verb.lower()
 
     def body(self) -> Iterable[Widget]:
         yield Static(self.question, markup=False)
         if self.warning:
             yield Static(f"▲ {self.warning}", markup=False, classes="warning gap")
+        yield TypedCount(self.typed, self.typed_verb)
 
     def buttons(self) -> Iterable[PushButton]:
-        # Not the first letter: that is often the key that asked, and one pressed twice must not answer.
-        yield PushButton(self.verb, mnemonic=self.verb[1].lower(), id="ok", danger=self.danger)
-        yield PushButton(self.refuse, mnemonic=self.refuse[0].lower(), id="cancel")
+        yield PushButton(self.verb, id="ok", danger=self.danger)
+        yield PushButton(self.refuse, id="cancel")
 
     def opened(self) -> None:
         self.query_one("#dialog").border_title = self.title_text
+        if self.typed:
+            self.query_one(TypedCount).field.focus()
 
     def accept(self) -> None:
-        self.dismiss(True)
+        if self.query_one(TypedCount).insist():
+            self.dismiss(True)
 
     def cancelled(self) -> bool:
         return False

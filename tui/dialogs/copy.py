@@ -13,6 +13,7 @@ class CopyDialog(PickDialog[str]):
     """Answers the picked field's text, made safe: a clipboard is pasted into terminals too."""
 
     heading = "Copy to the clipboard"
+    acts = False
 
     def __init__(self, row: Row) -> None:
         fields = (

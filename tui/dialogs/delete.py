@@ -7,7 +7,7 @@ from tui.words import copies, counted
 
 
 class DeleteDialog(ConfirmDialog):
-    """Asks whether to delete `count` message copies for good.
+    """Asks whether to delete `count` message copies for good, and for that number to be typed.
 
     `outside` of them are marked but not shown by the filter; `live` of them wait for delivery and will be kept.
     """
@@ -28,4 +28,5 @@ class DeleteDialog(ConfirmDialog):
             "Delete",
             warning=" ".join(hints),
             danger=True,
+            typed=count,
         )

@@ -33,6 +33,8 @@ class HelpDialog(Dialog[None]):
     }
     """
     heading = "Help"
+    acts = False
+    esc_word = "close"
     first_focus = "#ok"
 
     def __init__(self, keymap: Keymap, cannot: Callable[[str], str | None], scope: Scope) -> None:
@@ -45,7 +47,7 @@ class HelpDialog(Dialog[None]):
         yield Static(id="text", markup=False)
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Close", mnemonic="c", id="ok")
+        yield PushButton("Close", id="ok")
 
     def on_mount(self) -> None:
         self._fill()

@@ -94,6 +94,7 @@ class FindDialog(Dialog[str]):
     """Asks for the text that entries or users are to have; "" shows all."""
 
     heading = "Find in the address lists"
+    acts = False
     first_focus = "#find"
 
     def __init__(self, text: str = "") -> None:

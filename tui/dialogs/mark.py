@@ -21,6 +21,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
     """Answers the filter and what it found, or None. The query looks at all of Backup, not only at what is shown."""
 
     heading = "Mark by query"
+    acts = False
     first_focus = "#query"
 
     def __init__(self, context: ConsoleContext, text: str = "") -> None:
@@ -35,8 +36,8 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         yield Static("", id="found", markup=False, classes="note")
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Mark", mnemonic="m", id="ok")
-        yield PushButton("Cancel", mnemonic="c", id="cancel")
+        yield PushButton("Mark", id="ok")
+        yield PushButton("Cancel", id="cancel")
 
     def on_mount(self) -> None:
         self._count(self.text)

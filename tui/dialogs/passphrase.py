@@ -22,6 +22,7 @@ class PassphraseDialog(Dialog[str]):
     PassphraseDialog > #dialog { width: 64; }
     """
     heading = "Unlock Backup"
+    acts = False
     first_focus = "#passphrase"
 
     def __init__(self, location: str, *, error: str = "") -> None:
@@ -35,8 +36,8 @@ class PassphraseDialog(Dialog[str]):
         yield Field(id="passphrase", password=True)
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Unlock", mnemonic="u", id="ok")
-        yield PushButton("Cancel", mnemonic="c", id="cancel")
+        yield PushButton("Unlock", id="ok")
+        yield PushButton("Cancel", id="cancel")
 
     def opened(self) -> None:
         if self.error:

@@ -30,6 +30,8 @@ class Pick(NamedTuple, Generic[V]):
 class PickList(Widget, can_focus=True):
     """The lines of a picker."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("↑↓ move", "Enter pick")
     DEFAULT_CSS = """
     PickList {
         height: auto; width: 1fr;

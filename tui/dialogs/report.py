@@ -28,6 +28,7 @@ class ReportDialog(Dialog[None]):
     DEFAULT_CSS = """
     ReportDialog { #reasons { height: auto; } }
     """
+    esc_word = "close"
     first_focus = "#ok"
 
     def __init__(self, title: str, done: int, verb: str, failures: Sequence[tuple[int, str]]) -> None:
@@ -50,7 +51,7 @@ class ReportDialog(Dialog[None]):
         yield Static("\n".join(lines).rstrip(), markup=False, id="reasons", classes="gap")
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("OK", mnemonic="o", id="ok")
+        yield PushButton("OK", id="ok")
 
     def on_mount(self) -> None:
         self.query_one("#dialog").border_title = self.title_text

@@ -99,8 +99,8 @@ class SaveDialog(Dialog[Path]):
             )
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Save", mnemonic="s", id="ok", danger=bool(self.dangerous))
-        yield PushButton("Cancel", mnemonic="c", id="cancel")
+        yield PushButton("Save", id="ok", danger=bool(self.dangerous))
+        yield PushButton("Cancel", id="cancel")
 
     def accept(self) -> None:
         self.run_worker(self._accept(), exclusive=True)

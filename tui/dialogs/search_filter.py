@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from textual.containers import Horizontal
@@ -30,6 +30,8 @@ _MOST_KB = 2**40
 class DropDown(Select[Any], inherit_css=False):
     """A list of which one line is chosen, one line high until it is opened."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("Enter choose",)
     DEFAULT_CSS = """
     DropDown {
         width: 1fr; height: auto; color: $foreground;
@@ -85,6 +87,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     }
     """
     heading = "Search filter"
+    acts = False
     first_focus = "#from_"
 
     def __init__(self, flt: MessageFilter, *, rules: Sequence[tuple[int, str]] = (), tz: tzinfo, now: int) -> None:
@@ -148,9 +151,9 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         return printed.partition(":")[2].replace("T", " ", 1)
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("OK", mnemonic="o", id="ok")
-        yield PushButton("Clear", mnemonic="l", id="clear")
-        yield PushButton("Cancel", mnemonic="c", id="cancel")
+        yield PushButton("OK", id="ok")
+        yield PushButton("Clear", id="clear")
+        yield PushButton("Cancel", id="cancel")
 
     def on_mount(self) -> None:
         self._enable_limits()

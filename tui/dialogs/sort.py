@@ -20,6 +20,7 @@ class SortDialog(PickDialog[SortKey]):
     """Answers the column's sort key; picking the one that is sorted by turns its order round."""
 
     heading = "Sort"
+    acts = False
 
     def __init__(self, sort: Sort) -> None:
         picks = []

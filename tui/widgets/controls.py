@@ -21,15 +21,8 @@ from textual.widgets import Button, Input
 _BOX, _APART = 4, 2
 
 
-def mark_mnemonic(label: str, mnemonic: str) -> Content:
-    """`label` with the first occurrence of the letter `mnemonic` underlined (unchanged where it is not in it)."""
-    content = Content(label)
-    at = label.lower().find(mnemonic.lower()) if mnemonic else -1
-    return content if at < 0 else content.stylize("underline", at, at + 1)
-
-
 class PushButton(Button, inherit_css=False):
-    """A one-line button, drawn ``[ Label ]``; `mnemonic` is the letter that presses it and is underlined."""
+    """A one-line button, drawn ``[ Label ]``: Enter, Space or a click presses it, no letter does."""
 
     DEFAULT_CSS = """
     PushButton {
@@ -43,16 +36,17 @@ class PushButton(Button, inherit_css=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "press", "Press", show=False),
         Binding("right", "app.focus_next", "Next", show=False),
         Binding("left", "app.focus_previous", "Previous", show=False),
     ]
 
-    def __init__(self, label: str, *, mnemonic: str = "", id: str | None = None, danger: bool = False) -> None:
-        self.mnemonic = mnemonic
-        text = Content.assemble("[ ", mark_mnemonic(label, mnemonic), " ]")
-        super().__init__(text, "error" if danger else "default", id=id)
+    def __init__(self, label: str, *, id: str | None = None, danger: bool = False) -> None:
+        drawn = Content.assemble("[ ", label, " ]")
+        super().__init__(drawn, "error" if danger else "default", id=id)
+        self.text = label
         self.active_effect_duration = 0
-        self._cells = text.cell_length
+        self._cells = drawn.cell_length
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return self._cells
@@ -61,6 +55,8 @@ class PushButton(Button, inherit_css=False):
 class CheckBox(Widget, can_focus=True):
     """``[x] label``, on several lines where it must; Space or a click toggles it. Posts `Changed`."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("Space tick",)
     DEFAULT_CSS = """
     CheckBox {
         width: auto; max-width: 100%; height: auto; pointer: pointer;
@@ -113,8 +109,10 @@ class CheckBox(Widget, can_focus=True):
 
 
 class Choice(Widget, can_focus=True):
-    """One of a few options, ``(•) Yes  ( ) No``, on one line where they fit; left, right and first letters choose."""
+    """One of a few options, ``(•) Yes  ( ) No``, on one line where they fit; left, right and Space choose."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("←→ choose",)
     DEFAULT_CSS = """
     Choice {
         width: 1fr; height: auto;
@@ -177,15 +175,6 @@ class Choice(Widget, can_focus=True):
 
     def action_move(self, step: int) -> None:
         self.index = (self.index + step) % len(self.options)
-
-    def on_key(self, event: events.Key) -> None:
-        if not event.is_printable or not event.character:
-            return
-        for place, option in enumerate(self.options):
-            if option.lower().startswith(event.character.lower()):
-                self.index = place
-                event.stop()
-                return
 
     def on_click(self, event: events.Click) -> None:
         lines = self._lines(self.size.width)

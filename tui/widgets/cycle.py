@@ -14,8 +14,10 @@ from textual.widget import Widget
 
 
 class Cycle(Widget, can_focus=True):
-    """The option that is chosen; left, right, Space, a click and the first letters choose another one."""
+    """The option that is chosen; left, right, Space and a click choose another one."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("←→ choose",)
     DEFAULT_CSS = """
     Cycle {
         width: auto; height: 1; pointer: pointer;
@@ -63,16 +65,6 @@ class Cycle(Widget, can_focus=True):
 
     def action_move(self, step: int) -> None:
         self.index = (self.index + step) % len(self.options)
-
-    def on_key(self, event: events.Key) -> None:
-        if not event.is_printable or not event.character or event.character == " ":
-            return
-        letter = event.character.lower()
-        later = [*range(self.index + 1, len(self.options)), *range(self.index + 1)]
-        found = next((at for at in later if self.options[at].lower().startswith(letter)), None)
-        if found is not None:
-            self.index = found
-            event.stop()
 
     def on_click(self, event: events.Click) -> None:
         if not self.disabled:

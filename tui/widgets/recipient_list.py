@@ -33,6 +33,8 @@ def _spelled(address: str) -> str:
 class RecipientList(ScrollView, can_focus=True):
     """``[x] address   source`` lines; Space leaves the address under the cursor out, or takes it in again."""
 
+    #: Its keys, in words, for a window"s edge.
+    key_words: ClassVar[tuple[str, ...]] = ("↑↓ move", "Space tick")
     DEFAULT_CSS = """
     RecipientList {
         height: auto; scrollbar-size-vertical: 1; overflow-x: hidden;
@@ -43,12 +45,12 @@ class RecipientList(ScrollView, can_focus=True):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"recipients--cursor", "recipients--source", "recipients--off"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
         Binding("pageup", "move(-10)", "Page up", show=False),
         Binding("pagedown", "move(10)", "Page down", show=False),
-        Binding("home,g", "edge(0)", "First", show=False),
-        Binding("end,G", "edge(-1)", "Last", show=False),
+        Binding("home", "edge(0)", "First", show=False),
+        Binding("end", "edge(-1)", "Last", show=False),
         Binding("space", "leave_out", "Leave out", show=False),
     ]
 
