@@ -1,8 +1,9 @@
 """The `mailhold` command: finds the command, imports its module alone, and turns every error into one clear sentence.
 
-Exit codes: 0 done; 1 failed or partly done (each item that failed is named on standard error); 2 wrong usage;
-130 interrupted. No traceback reaches a user; `MAILHOLD_DEBUG=1` brings it back for a developer. What this module
-imports is loaded already when Python starts: there is hardly a moment in which Ctrl-C is not answered by `main`.
+Exit codes: 0 done; 1 failed or partly done (each item that failed is named on standard error); 2 wrong usage, or not
+confirmed (nothing was done); 130 interrupted. No traceback reaches a user; `MAILHOLD_DEBUG=1` brings it back for a
+developer. What this module imports is loaded already when Python starts: there is hardly a moment in which Ctrl-C is
+not answered by `main`.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     try:
         return _answered(sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         if argv is None:
             import signal
 
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one must not interrupt the end
-        _say("interrupted; what was done up to here is kept.")
+        _say(str(interrupt) or "interrupted; what was done up to here is kept.")
         return 130
     except BrokenPipeError:
         # The reader of our output went away: as for any Unix filter, that is the end and no error.

@@ -217,12 +217,16 @@ def test_save_by_range_and_by_query(filled: Run, tmp_path: Path) -> None:
     assert done.code == 0
     assert sorted(Path(item["path"]).read_bytes() for item in done.json["saved"]) == sorted([EICAR_LIKE, NEWSLETTER])
     assert "security threat" in done.err
-    done = filled("save", "--query", "-from:acme -from:news", "--to", tmp_path / "two", "--json")
+    done = filled(
+        "save", "--query", "-from:acme -from:news", "--to", tmp_path / "two", "--json"
+    )  # one copy: no question
     assert [Path(item["path"]).read_bytes() for item in done.json["saved"]] == [HOSTILE]
 
 
-def test_delete_needs_yes(filled: Run) -> None:
-    assert filled("delete", 1).code == 2
+def test_delete_needs_yes_where_nobody_can_be_asked(filled: Run) -> None:
+    done = filled("delete", 1)
+    assert (done.code, done.out) == (2, "")
+    assert "permanently deletes copy 1 " in done.err and "Invoice 88213" in done.err and "--yes" in done.err
     assert len(filled("list", "--json").json) == 3
     assert filled("delete", 1, "--yes").code == 0
     assert filled("delete", "--query", "from:evil", "--yes", "--json").json["deleted"] == 1

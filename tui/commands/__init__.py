@@ -1,7 +1,7 @@
 """The commands of `mailhold`, one a module, imported only when its command runs: start-up time is a feature.
 
 Each module has `arguments(parser)`, which declares its options, and `run(args) -> int`, which does it and returns the
-exit code: 0 done, 1 failed or partly done, 2 wrong usage.
+exit code: 0 done, 1 failed or partly done, 2 wrong usage or not confirmed (nothing was done).
 """
 
 from __future__ import annotations

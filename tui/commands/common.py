@@ -1,4 +1,4 @@
-"""What several commands share: finding and unlocking the store, naming copies, and printing."""
+"""What several commands share: finding and unlocking the store, and printing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 from store.errors import CopyMissing, MailholdError, StoreError, StoreFormat, StoreMissing, UnlockError, UsageError
 
 if TYPE_CHECKING:
-    from store.catalogue import Sort
     from store.opening import Unlock
-    from store.records import Row
     from store.vault import Vault
 
 
@@ -125,88 +123,6 @@ def open_vault(args: argparse.Namespace) -> Vault:
     from store.opening import open_store
 
     return open_store(location, unlocking(args))
-
-
-def add_selection(parser: argparse.ArgumentParser, *, query: bool = True) -> None:
-    """Declare ID… and --query."""
-    parser.add_argument("ids", metavar="ID", nargs="*" if query else "+", help="a copy's id, or a range as 17-25")
-    if query:
-        parser.add_argument("--query", metavar="Q", help="the copies that match this filter line, instead of ids")
-
-
-def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
-    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
-    ranges = []
-    for word in words:
-        first, dash, last = word.partition("-")
-        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
-            raise UsageError(f"`{word}` is no copy's id: ids are whole numbers, or ranges of them as 17-25.")
-        low, high = _number(first), _number(last if dash else first)
-        if high < low:
-            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
-        ranges.append((low, high))
-    return ranges
-
-
-def _number(digits: str) -> int:
-    """The number that `digits` write; of one that is larger than any id the beginning, which is so as well."""
-    return int(digits.lstrip("0")[:25] or "0")
-
-
-def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
-    """The ids that ID… and --query select, and those asked for one by one that are not there.
-
-    A range takes what exists in it. Raises UsageError where nothing was asked for, or both were.
-    """
-    if args.query is not None and args.ids:
-        raise UsageError("Give ids or --query, not both.")
-    if args.query is not None:
-        rows, _ = select_rows(vault, args.query)
-        return [row.id for row in rows], []
-    if not args.ids:
-        raise UsageError("Nothing is selected: give the ids of copies, or --query with a filter line.")
-    ranges = parse_ids(args.ids)
-    existing = set(vault.ids())
-    chosen: dict[int, None] = {}
-    missing = []
-    for low, high in ranges:
-        if low == high:
-            if low in existing:
-                chosen[low] = None
-            else:
-                missing.append(low)
-        else:
-            chosen.update(dict.fromkeys(sorted(copy_id for copy_id in existing if low <= copy_id <= high)))
-    return list(chosen), list(dict.fromkeys(missing))
-
-
-def select_rows(
-    vault: Vault, query: str, *, sort: Sort | None = None, limit: int | None = None
-) -> tuple[list[Row], int]:
-    """The list lines that match the filter line `query`, and how many match in all.
-
-    The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
-    """
-    from store.filters import parse
-    from store.records import row_of
-
-    flt = parse(query)
-    if flt.is_empty and sort is None and limit is not None:
-        return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
-    from store.catalogue import NEWEST, Catalogue
-    from store.catalogue.once import select_once
-
-    if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
-        return answer
-    catalogue = Catalogue(vault)
-    try:
-        catalogue.start()
-        catalogue.wait_complete()
-        selection = catalogue.select(flt, sort or NEWEST)
-        stop = selection.count if limit is None else min(limit, selection.count)
-        return selection.rows(0, stop), selection.count
-    finally:
-        catalogue.close()
 
 
 def iso(milliseconds: int | None) -> str | None:

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 import argparse
 
-from store.errors import UsageError
-from tui.commands.common import (
-    Interrupt,
-    Progress,
-    add_selection,
-    open_vault,
-    operator_name,
-    print_json,
-    say_failed,
-    say_missing,
-    selected_ids,
-)
+from tui.commands.asking import confirm_count
+from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
+from tui.commands.selection import add_selection, check_selection, described, selected_ids
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --yes and --json."""
-    add_selection(parser)
-    parser.add_argument(
-        "--yes", action="store_true", help="really delete; without it the command only says what it would"
-    )
+    """Declare ID…, --query, --all, --yes and --json."""
+    add_selection(parser, yes="without asking for the number of copies")
     parser.add_argument(
         "--json", action="store_true", help='print {"deleted": n, "missing": [id], "refused": [{"id", "error"}]}'
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Delete; returns 1 where any copy was not deleted."""
+    """Delete; returns 1 where any copy was not deleted. Raises UsageError where that is not confirmed."""
     from store.audit import record_event
 
+    check_selection(args)
     vault = open_vault(args)
     try:
         ids, missing = selected_ids(vault, args)
-        if not args.yes:
-            raise UsageError(f"This would delete {len(ids):,} message copies for ever: give --yes to do it.")
+        if ids and not args.yes:
+            confirm_count(f"This permanently deletes {described(vault, ids)}.", len(ids), yes=args.yes)
         progress = Progress("Deleting")
         with Interrupt() as interrupt:
             result = vault.delete(ids, operator=operator_name(), progress=progress, cancelled=interrupt)

@@ -6,22 +6,14 @@ import argparse
 from typing import Any
 
 from store.errors import UsageError
-from tui.commands.common import (
-    Interrupt,
-    Progress,
-    add_selection,
-    open_vault,
-    operator_name,
-    print_json,
-    say_failed,
-    say_missing,
-    selected_ids,
-)
+from tui.commands.asking import confirm_count
+from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
+from tui.commands.selection import add_selection, check_selection, described, selected_ids
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --original, --also, --wait and --json."""
-    add_selection(parser)
+    """Declare ID…, --query, --all, --yes, --original, --also, --wait and --json."""
+    add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
     parser.add_argument(
         "--also", metavar="ADDRESS", action="append", default=[], help="to this address too (repeatable)"
@@ -31,7 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queue (and send); returns 1 where a copy was refused or a recipient was not served."""
+    """Queue (and send); returns 1 where a copy was refused or a recipient was not served. Raises UsageError."""
+    check_selection(args)
     if not args.original and not args.also:
         raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
     from store.delivery.addresses import check_address
@@ -42,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     vault = open_vault(args)
     try:
         ids, missing = selected_ids(vault, args)
+        if len(ids) > 1 and not args.ids:
+            confirm_count(f"This delivers {described(vault, ids)}.", len(ids), yes=args.yes)
         progress = Progress("Queueing")
         with Interrupt() as interrupt:
             result = release(

@@ -12,10 +12,10 @@ from tui.commands.common import (
     iso,
     open_vault,
     operator_name,
-    parse_ids,
     print_json,
     print_recovery_key,
 )
+from tui.commands.selection import parse_ids
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
-from tui.commands.common import iso, local_time, open_vault, print_json, select_rows
+from tui.commands.common import iso, local_time, open_vault, print_json
+from tui.commands.selection import select_rows
 
 if TYPE_CHECKING:
     from store.catalogue import Sort

@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.errors import MailholdError, StoreUnavailable, UsageError
-from tui.commands.common import iso, open_vault, operator_name, parse_ids, print_json, say_failed
+from tui.commands.common import iso, open_vault, operator_name, print_json, say_failed
+from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
     from store.vault import Vault

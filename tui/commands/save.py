@@ -6,23 +6,23 @@ import argparse
 import sys
 from pathlib import Path
 
+from tui.commands.asking import confirm_count
 from tui.commands.common import (
     Interrupt,
     Progress,
-    add_selection,
     as_text,
     open_vault,
     operator_name,
     print_json,
     say_failed,
     say_missing,
-    selected_ids,
 )
+from tui.commands.selection import add_selection, check_selection, described, selected_ids
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --to and --json."""
-    add_selection(parser)
+    """Declare ID…, --query, --all, --yes, --to and --json."""
+    add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument(
         "--to", metavar="DIR", type=Path, required=True, help="the folder; it is made if it is not there"
     )
@@ -32,13 +32,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save; returns 1 where any copy was not saved."""
+    """Save; returns 1 where any copy was not saved. Raises UsageError where that is not confirmed."""
     from store.audit import record_event
     from store.saving import save_copies
 
+    check_selection(args)
     vault = open_vault(args)
     try:
         ids, missing = selected_ids(vault, args)
+        if len(ids) > 1 and not args.ids:
+            confirm_count(f"This saves {described(vault, ids)} to {as_text(args.to)}.", len(ids), yes=args.yes)
         progress = Progress("Saving")
         with Interrupt() as interrupt:
             result = save_copies(vault, ids, args.to, progress=progress, cancelled=interrupt)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
 from store.verdicts import Engine, Status
-from tui.commands.common import iso, open_vault, parse_ids, print_json
+from tui.commands.common import iso, open_vault, print_json
 from tui.commands.list_ import reason_text
+from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
     from store.records import Copy, CopyRecord

@@ -1,0 +1,49 @@
+"""A command on a pseudo-terminal that can be asked, with its standard output in a file as in `mailhold … >file`."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Asked(NamedTuple):
+    """How a command ended, what it wrote to standard output, and what the terminal showed."""
+
+    code: int
+    out: str
+    shown: str
+
+
+def asked(folder: Path, words: list[str], keys: bytes, *, early: bytes = b"", prompt: str = "to confirm: ") -> Asked:
+    """Run `mailhold` and type `keys` once it shows `prompt`; `early` is typed at once, before it shows anything."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
+        os.dup2(os.open(folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+        os.execv(sys.executable, [sys.executable, "-m", "tui", *words])
+    os.write(terminal, early)
+    shown, end = b"", time.monotonic() + 60
+    try:
+        while time.monotonic() < end:
+            if not select.select([terminal], [], [], 0.2)[0]:
+                continue
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:
+                break
+            if not chunk:
+                break
+            shown += chunk
+            if keys and shown.endswith(prompt.encode()):
+                os.write(terminal, keys)
+                keys = b""
+    finally:
+        os.close(terminal)
+        _pid, status = os.waitpid(pid, 0)
+    return Asked(os.waitstatus_to_exitcode(status), (folder / "stdout").read_text(), shown.decode("utf-8", "replace"))

@@ -1,0 +1,145 @@
+"""Which copies a command works on: ID…, `--query` or `--all`, and what a filter line selects."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from store.errors import UsageError
+
+if TYPE_CHECKING:
+    from store.catalogue import Sort
+    from store.records import Row
+    from store.vault import Vault
+
+
+def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
+    """Declare ID…, --query, --all and --yes; `yes` says what that stands for."""
+    parser.add_argument("ids", metavar="ID", nargs="*", help="a copy's id, or a range as 17-25")
+    parser.add_argument("--query", metavar="Q", help="the copies that match this filter line, instead of ids")
+    parser.add_argument("--all", action="store_true", help="all copies that Backup holds, instead of ids")
+    parser.add_argument("--yes", action="store_true", help=yes)
+
+
+def check_selection(args: argparse.Namespace) -> None:
+    """Refuse what selects nothing, or too much, before the store is unlocked. Raises UsageError.
+
+    An empty filter line holds for every copy, and is most often a script's variable that is not set.
+    """
+    if bool(args.ids) + (args.query is not None) + args.all > 1:
+        raise UsageError("Give ids, --query or --all: only one of them.")
+    if args.query is not None:
+        _require_words(args.query)
+    elif args.ids:
+        parse_ids(args.ids)
+    elif not args.all:
+        raise UsageError("Nothing is selected: give the ids of copies, --query with a filter line, or --all.")
+
+
+def _require_words(query: str) -> None:
+    """Refuse a filter line in which nothing is set, or nothing but texts of blanks and quotation marks."""
+    import msgspec
+
+    from store.filters import parse
+
+    if query.strip(' \t\r\n"'):
+        wanted = parse(query)
+        texts = {name: getattr(wanted, name) for name in ("from_", "to", "subject", "message_id", "words")}
+        written = {name: tuple(term for term in terms if term.text.strip()) for name, terms in texts.items()}
+        if not msgspec.structs.replace(wanted, **written).is_empty:
+            return
+    raise UsageError(
+        "The filter line of --query is empty, which would select every copy: is a variable not set? Write what to "
+        "look for, or give --all to mean all copies."
+    )
+
+
+def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
+    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
+    ranges = []
+    for word in words:
+        first, dash, last = word.partition("-")
+        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
+            raise UsageError(f"`{word}` is not a valid ID. Use a number, or a range such as 17-25.")
+        low, high = _number(first), _number(last if dash else first)
+        if high < low:
+            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
+        ranges.append((low, high))
+    return ranges
+
+
+def _number(digits: str) -> int:
+    """The number of `digits`, cut to 25 digits: still larger than any id, and cheap to parse."""
+    return int(digits.lstrip("0")[:25] or "0")
+
+
+def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
+    """The ids that ID…, --query or --all select, and those asked for one by one that are not there.
+
+    A range takes what exists in it. Raises UsageError as `check_selection` does.
+    """
+    check_selection(args)
+    if args.query is not None:
+        rows, _ = select_rows(vault, args.query)
+        return [row.id for row in rows], []
+    if args.all:
+        return vault.ids(), []
+    existing = set(vault.ids())
+    chosen: dict[int, None] = {}
+    missing = []
+    for low, high in parse_ids(args.ids):
+        if low == high:
+            if low in existing:
+                chosen[low] = None
+            else:
+                missing.append(low)
+        else:
+            chosen.update(dict.fromkeys(sorted(copy_id for copy_id in existing if low <= copy_id <= high)))
+    return list(chosen), list(dict.fromkeys(missing))
+
+
+def select_rows(
+    vault: Vault, query: str, *, sort: Sort | None = None, limit: int | None = None
+) -> tuple[list[Row], int]:
+    """The list lines that match the filter line `query`, and how many match in all.
+
+    The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
+    """
+    from store.filters import parse
+    from store.records import row_of
+
+    flt = parse(query)
+    if flt.is_empty and sort is None and limit is not None:
+        return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
+    from store.catalogue import NEWEST, Catalogue
+    from store.catalogue.once import select_once
+
+    if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
+        return answer
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.start()
+        catalogue.wait_complete()
+        selection = catalogue.select(flt, sort or NEWEST)
+        stop = selection.count if limit is None else min(limit, selection.count)
+        return selection.rows(0, stop), selection.count
+    finally:
+        catalogue.close()
+
+
+def described(vault: Vault, ids: Sequence[int]) -> str:
+    """The copies in words: one by its sender and subject, several by their number and when they were placed."""
+    from store.errors import TamperedError
+    from tui.commands.common import local_time
+    from tui.safe import fit
+
+    failed: list[TamperedError] = []
+    ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))
+    if len(ids) == 1:
+        said = [
+            f'"{fit(copy.record.subject, 60).rstrip()}" from {fit(copy.record.from_, 60).rstrip()}' for copy in ends
+        ]
+        return " ".join([f"copy {ids[0]}", *said])
+    times = [local_time(copy.stored_at) for copy in ends]
+    return f"{len(ids):,} copies" + (f", placed {times[0]} to {times[-1]}" if len(times) == 2 else "")
