@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.catalogue.sort import SortKey
 from store.verdicts import Engine, Status
 from tests.tui.fakes import MINUTE, NOW
 from tui.cells import age, placed, short_size, zone_name
 from tui.widgets.columns import SHORT_ENGINES, columns, severity, status_label
+from tui.widgets.list_header import header_line
 
 DAY = 1440 * MINUTE
 
@@ -91,6 +93,15 @@ def test_who_blacklisted_is_told_where_no_column_names_the_engine(width: int) ->
     assert labels[1] == "Black list" and labels[0] in ("Blacklisted", "Spam list")
     shown = [status_label(status, cells) for status in Status]
     assert len(set(shown)) == len(Status) and all(len(label) <= cells for label in shown if label != "Not scanned")
+
+
+@given(st.integers(34, 200), st.sampled_from(SortKey), st.booleans())
+def test_the_header_says_the_sort_at_every_width(width: int, key: SortKey, descending: bool) -> None:
+    line = header_line(width, key.value, descending)
+    sign, names = ("▾" if descending else "▴"), {"engine": ("Engine", "Status")}.get(key.value, (key.value.title(),))
+    assert any(f"{name}{sign}" in line for name in names) and len(line) <= width
+    plain = line.replace(sign, " ")
+    assert all(f" {column.title} " in f" {plain} " for column in columns(width) if column.title != "Subject")
 
 
 def test_infection_is_the_only_danger() -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.widgets import Static
 
+from store.filters import FIELDS
 from store.settings import Settings, write_settings
 from store.vault import Vault
 from tests.tui.console import lines, make_console, settle, the_list
 from tests.tui.fakes import FakeCatalogue
 from tui import actions
-from tui.keymap import KEYS
+from tui.dialogs.help import HelpDialog, help_columns, side_by_side
+from tui.keymap import KEYS, Keymap, Scope
 from tui.palette import ActionProvider
 
 
@@ -30,6 +34,39 @@ async def test_the_help_names_every_key(vault: Vault) -> None:
         await pilot.press("q")
         await pilot.pause()
         assert app.screen is app.main
+
+
+@given(st.integers(53, 193), st.booleans(), st.sampled_from(Scope))
+def test_every_entry_of_the_help_is_whole_and_there_once(width: int, impossible: bool, scope: Scope) -> None:
+    keymap = Keymap({"mark": "space,t,ctrl+shift+f5,insert,ctrl+shift+f6"})
+    reason = "No relay is set, so nothing can be delivered: set one in Settings." if impossible else None
+    blocks = HelpDialog(keymap, lambda action: reason, scope).blocks()
+    entries = [entry for block in blocks for entry in block.entries]
+    assert len(entries) >= len(KEYS) + len(FIELDS)
+    for count in (1, 2) if width > 110 else (1,):
+        drawn = help_columns(blocks, width, count)
+        assert sum(cells for cells, _ in drawn) + 2 * (count - 1) <= width
+        assert all(line.cell_length <= cells for cells, lines in drawn for line in lines)
+        words = " ".join(" ".join(str(line) for _, lines in drawn for line in lines).split())
+        said = [f"{block.title} " + " ".join(f"{one.name} {one.text}" for one in block.entries) for block in blocks]
+        assert words == " ".join(" ".join(said).split())
+        joined = side_by_side(drawn)
+        assert all(line.cell_length <= width for line in joined)
+        assert len("".join(map(str, joined)).replace(" ", "")) == len(words.replace(" ", ""))
+
+
+async def test_the_help_window_cuts_nothing_at_any_width(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(60, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("question_mark")
+        for width in (*range(60, 121, 10), *range(122, 143), *range(145, 201, 11)):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            text = app.screen.query_one("#text", Static)
+            shown = text.render().split("\n")
+            assert max(line.cell_length for line in shown) <= text.scrollable_content_region.width, width
+            assert text.size.height == len(shown), width
 
 
 async def test_the_footer_shows_the_keys_of_where_the_focus_is(vault: Vault) -> None:

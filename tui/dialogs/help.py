@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
+from typing import NamedTuple
 
 from textual import events
 from textual.content import Content
@@ -17,9 +18,36 @@ from tui.keymap import Key, Keymap, Scope, keys_of
 from tui.widgets.controls import PushButton
 from tui.widths import cell_len
 
-_KEYS = 14
-_WIDTH = 68
-_TWO_COLUMNS = 124
+#: Cells for the keys of an action, and between two columns.
+_KEYS, _GAP = 14, 2
+#: The window's width with one column and with two, at most; from so wide a terminal there are two.
+_ONE, _TWO, _TWO_COLUMNS = 76, 150, 124
+#: What the window's frame, the space in it and the scroll bar take of its width.
+_FRAME = 7
+
+#: The signs of the message list.
+_SIGNS = (
+    ("●", "marked"),
+    ("▲", "infected or probably infected"),
+    ("△", "phishing, malicious link, encrypted or corrupted"),
+    ("↗", "released before"),
+    ("≠", "in From: the envelope's sender is of another organisation, as with mailing lists and with forged mail"),
+)
+
+
+class Entry(NamedTuple):
+    """A line of the help: a key, a sign or a word of the filter, and what it does; `possible`: it would do it now."""
+
+    name: str
+    text: str
+    possible: bool = True
+
+
+class Block(NamedTuple):
+    """Entries below a heading."""
+
+    title: str
+    entries: list[Entry]
 
 
 class HelpDialog(Dialog[None]):
@@ -29,7 +57,7 @@ class HelpDialog(Dialog[None]):
     HelpDialog {
         & > #dialog { width: 76; }
         &.-wide > #dialog { width: 150; }
-        #left, #right { width: 1fr; height: auto; }
+        #text { text-wrap: nowrap; }
     }
     """
     heading = "Help"
@@ -56,27 +84,30 @@ class HelpDialog(Dialog[None]):
         self._fill()
 
     def _fill(self) -> None:
-        wide = self.app.size.width >= _TWO_COLUMNS
+        screen = self.app.size.width
+        wide = screen >= _TWO_COLUMNS
         self.set_class(wide, "-wide")
+        width = min(screen, _TWO if wide else _ONE) - _FRAME
+        lines = side_by_side(help_columns(self.blocks(), width, 2 if wide else 1))
+        self.query_one("#text", Static).update(Content("\n").join(lines))
+
+    def blocks(self) -> list[Block]:
+        """All that the help says, what works where the focus is first."""
         blocks = [self._block(scope) for scope in sorted(Scope, key=lambda one: one is not self.scope_first)]
-        blocks.append(self._filter_block())
-        self.query_one("#text", Static).update(_two_columns(blocks, 72) if wide else _one_column(blocks))
+        words = [
+            *((f"{name}:", says) for name, says in FIELDS.items()),
+            ("word", "part of From, To or Subject"),
+            ("-", "before any of them: must not be found"),
+        ]
+        return [*blocks, Block("Signs in the message list", _plain(_SIGNS)), Block("The filter's words", _plain(words))]
 
-    def _block(self, scope: Scope) -> list[Content]:
-        return [Content(scope.value).stylize("bold $accent"), *(self._line(key) for key in keys_of(scope))]
+    def _block(self, scope: Scope) -> Block:
+        return Block(scope.value, [self._entry(key) for key in keys_of(scope)])
 
-    def _line(self, key: Key) -> Content:
+    def _entry(self, key: Key) -> Entry:
         reason = self.cannot(key.id)
-        line = _entry(self.keymap.drawn(key, all_keys=True), key.text if reason is None else f"{key.text} ({reason})")
-        return line if reason is None else line.stylize("$text-disabled")
-
-    def _filter_block(self) -> list[Content]:
-        lines = [Content("The filter's words").stylize("bold $accent")]
-        for name, says in FIELDS.items():
-            lines.append(_entry(f"{name}:", says))
-        lines.append(_entry("word", "part of From, To or Subject"))
-        lines.append(_entry("-", "before any of them: must not be found"))
-        return lines
+        text = key.text if reason is None else f"{key.text} ({reason})"
+        return Entry(self.keymap.drawn(key, all_keys=True), text, reason is None)
 
     def on_key(self, event: events.Key) -> None:
         if event.key in ("q", "question_mark"):
@@ -86,27 +117,50 @@ class HelpDialog(Dialog[None]):
         self.dismiss(None)
 
 
-def _entry(name: str, text: str) -> Content:
-    """A line of the help: a name in bold, and a text that is wrapped beside it."""
-    wrapped = f"\n{' ' * _KEYS}".join(textwrap.wrap(text, _WIDTH - _KEYS))
-    return Content.assemble((name, "bold"), " " * max(1, _KEYS - cell_len(name)), wrapped)
+def _plain(pairs: Iterable[tuple[str, str]]) -> list[Entry]:
+    return [Entry(name, text) for name, text in pairs]
 
 
-def _one_column(blocks: list[list[Content]]) -> Content:
-    return Content("\n\n").join([Content("\n").join(block) for block in blocks])
-
-
-def _two_columns(blocks: list[list[Content]], width: int) -> Content:
-    """The blocks in two columns of about the same height, in order."""
-    blocks = [[line for entry in block for line in entry.split("\n")] for block in blocks]
-    half = sum(len(block) + 1 for block in blocks) / 2
-    columns: list[list[Content]] = [[], []]
-    for block in blocks:
-        side = 0 if len(columns[0]) + len(block) / 2 <= half and not columns[1] else 1
-        columns[side] += [*block, Content("")]
-    empty = Content("")
+def _entry_lines(entry: Entry, width: int) -> list[Content]:
+    """A name in bold, and its text wrapped beside it, or below it where the name is long."""
+    texts = textwrap.wrap(entry.text, max(10, width - _KEYS), break_on_hyphens=False) or [""]
+    if cell_len(entry.name) < _KEYS:
+        names = [entry.name.ljust(_KEYS - cell_len(entry.name) + len(entry.name))]
+    else:
+        names = textwrap.wrap(entry.name, width, break_on_hyphens=False)
+        texts = [*[""] * len(names), *texts]
     lines = []
-    for left, right in zip_longest(*columns, fillvalue=empty):
-        cut = left.truncate(width - 2, ellipsis=True)
-        lines.append(cut.extend_right(width - cut.cell_length) + right)
-    return Content("\n").join(lines)
+    for name, text in zip_longest(names, texts, fillvalue=""):
+        line = Content.assemble((name, "bold"), text) if name else Content(" " * _KEYS + text)
+        lines.append(line if entry.possible else line.stylize("$text-disabled"))
+    return lines
+
+
+def help_columns(blocks: Sequence[Block], width: int, count: int) -> list[tuple[int, list[Content]]]:
+    """The blocks in one or two columns that fit `width` cells, in order, of about the same height.
+
+    A column is its width and its lines, none of which is longer.
+    """
+    cells = width if count == 1 else (width - _GAP) // 2
+    drawn = []
+    for block in blocks:
+        lines = [Content(block.title).stylize("bold $accent")]
+        drawn.append([*lines, *(line for entry in block.entries for line in _entry_lines(entry, cells)), Content("")])
+    half = sum(map(len, drawn)) / 2
+    columns: list[list[Content]] = [[]]
+    for lines in drawn:
+        if count > len(columns) and columns[-1] and len(columns[-1]) + len(lines) / 2 > half:
+            columns.append([])
+        columns[-1] += lines
+    return [(cells, lines[:-1]) for lines in columns]
+
+
+def side_by_side(columns: Sequence[tuple[int, list[Content]]]) -> list[Content]:
+    """Columns as lines."""
+    lines = []
+    for row in zip_longest(*(lines for _, lines in columns), fillvalue=Content("")):
+        line = row[-1]
+        for (cells, _), left in zip(columns[-2::-1], row[-2::-1], strict=True):
+            line = left.extend_right(cells + _GAP - left.cell_length) + line
+        lines.append(line)
+    return lines

@@ -22,6 +22,23 @@ class Line(Widget):
         return Content("─" * self.size.width)
 
 
+def header_line(width: int, sort: str, descending: bool) -> str:
+    """The columns' titles in `width` cells. A sort by a column that has no room is said beside Subject."""
+    sign = "▾" if descending else "▴"
+    fitted = columns(width)
+    hidden = all(column.sort != sort for column in fitted)
+    line = ""
+    for column in fitted:
+        title = f"{column.title}{sign}" if column.sort == sort and column.title else column.title
+        if hidden and column.sort == "subject":
+            said = f"{sort.capitalize()}{sign}"
+            room = column.width - len(title) - len(said)
+            said = f"by {said}" if room > 3 else said
+            title = title[: column.width - len(said) - 1].ljust(column.width - len(said)) + said
+        line = line.ljust(column.x + (column.width - len(title) if column.right else 0)) + title
+    return line
+
+
 class ListHeader(Widget):
     """One line above the list. The last cell stays free: below it lies the list's scroll bar."""
 
@@ -39,14 +56,7 @@ class ListHeader(Widget):
             self.name = name
 
     def render(self) -> Content:
-        name, descending = self.sort
-        line = ""
-        for column in columns(self.size.width - 1):
-            title = column.title
-            if column.sort == name and title:
-                title = f"{title}{'▾' if descending else '▴'}"
-            line = line.ljust(column.x + (column.width - len(title) if column.right else 0)) + title
-        return Content(line)
+        return Content(header_line(self.size.width - 1, *self.sort))
 
     def on_click(self, event: events.Click) -> None:
         for column in columns(self.size.width - 1):
