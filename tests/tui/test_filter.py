@@ -8,11 +8,13 @@ import pytest
 
 from store.catalogue.selection import Selection
 from store.catalogue.sort import NEWEST, Sort
+from store.errors import FilterError
 from store.filters import MessageFilter, Term, parse
 from store.vault import Vault
 from store.verdicts import Engine
 from tests.tui.console import TZ, counts, lines, make_console, settle, the_list
 from tests.tui.fakes import FakeCatalogue, copies
+from tui.screens.backup import _STANDS
 
 
 async def test_typing_filters_at_once(vault: Vault) -> None:
@@ -49,6 +51,46 @@ async def test_a_wrong_word_says_so_and_keeps_the_list(vault: Vault) -> None:
         await pilot.press("escape")
         await settle(pilot)
         assert "▲" not in counts(app) and "40 copies" in counts(app)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+@pytest.mark.parametrize("line", ["frm:x", "status:grey", "since:2026-13-45", "nosuchfield_" + "x" * 60 + ":[red]a"])
+async def test_what_is_wrong_with_the_filter_is_shown_whole(vault: Vault, width: int, line: str) -> None:
+    app = make_console(vault)
+    with pytest.raises(FilterError) as caught:
+        parse(line, lenient=True)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash")
+        app.main.backup.line.input.value = line
+        await settle(pilot)
+        region = app.main.backup.line.problem.region
+        shown = " ".join("".join(row[region.x : region.right] for row in lines(app)[region.y : region.bottom]).split())
+        assert shown.replace(" ", "") == f"▲ {caught.value} {_STANDS}".replace(" ", "")
+        assert "not read" in counts(app) and "40 copies" in counts(app)
+        assert the_list(app).count == 40 and "Spam" in "\n".join(lines(app))
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not app.main.backup.line.problem.display and "not read" not in counts(app)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+async def test_an_empty_list_does_not_say_that_nothing_matches_a_filter_that_cannot_be_read(
+    vault: Vault, width: int
+) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"nosuchword")
+        await settle(pilot)
+        assert "No message copy matches the filter" in "\n".join(lines(app))
+        await pilot.press("space", *"frm:x")
+        await settle(pilot)
+        assert "No message copy matches" not in "\n".join(lines(app))
+        assert "Empty: the filter cannot be read." in "\n".join(lines(app))
+        await pilot.press(*["backspace"] * 6)
+        await settle(pilot)
+        assert "No message copy matches the filter" in "\n".join(lines(app))
 
 
 async def test_escape_clears_the_filter_and_keeps_the_copy_at_the_cursor(vault: Vault) -> None:

@@ -8,7 +8,6 @@ from typing import ClassVar
 import msgspec
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
@@ -22,12 +21,15 @@ from tui.follow import Facts
 from tui.keymap import Scope, bindings
 from tui.marks import Chosen, Frozen
 from tui.tasks import explain
+from tui.widgets.counts import counts_line
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.list_header import Line, ListHeader
 from tui.widgets.message_list import MOVES, MessageList
 from tui.widgets.pages import Pages, Result
 
 #: Sort keys whose first order is downward: the newest and the largest come first.
+#: What the list shows below a filter line that cannot be read.
+_STANDS = "The list shows what the last filter found that could be read."
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 
 
@@ -97,7 +99,7 @@ class BackupView(Widget):
 
     def set_filter(self, flt: MessageFilter, *, text: str | None = None) -> None:
         """Show what a filter matches. `text` is what the user typed for it, else the filter line is rewritten."""
-        self._problem = ""
+        self._say_problem("")
         if text is None:
             self.line.show_text(print_filter(flt, tz=self.context.tz))
         if flt == self.filter:
@@ -171,11 +173,7 @@ class BackupView(Widget):
             if frozen is not None and fuller is not None:
                 self.list.marks.refreeze(frozen, fuller)
             keep, self._fresh = not self._fresh, False
-            self.list.empty_text = (
-                "There is no message copy in Backup."
-                if flt.is_empty
-                else "No message copy matches the filter. Esc clears it."
-            )
+            self._say_empty()
             self.list.painter.needles = needles(flt)
             self.list.show(pages, keep=keep)
             self._show_counts()
@@ -197,10 +195,28 @@ class BackupView(Widget):
         try:
             flt = parse(text, tz=self.context.tz, lenient=True)
         except FilterError as error:
-            self._problem = str(error)
+            self._say_problem(str(error))
             self._show_counts()
             return
         self.set_filter(flt, text=text)
+
+    def _say_problem(self, text: str) -> None:
+        """Show below the filter line why it cannot be read ("": it can be), in as many lines as that takes."""
+        if text != self._problem:
+            self._problem = text
+            self.line.show_problem(f"{text} {_STANDS}" if text else "")
+            self._say_empty()
+
+    def _say_empty(self) -> None:
+        """Let an empty list say why it is: not that nothing matches a filter that could not be read."""
+        if self._problem:
+            self.list.empty_text = "Empty: the filter cannot be read."
+        elif self.filter.is_empty:
+            self.list.empty_text = "There is no message copy in Backup."
+        else:
+            self.list.empty_text = "No message copy matches the filter. Esc clears it."
+        if not self.list.count:
+            self.list.refresh()
 
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         event.stop()
@@ -237,31 +253,22 @@ class BackupView(Widget):
         self._show_counts()
 
     def _show_counts(self) -> None:
-        if self._problem:
-            self.line.show_counts(Content(f"▲ {self._problem}").stylize("$danger"))
-            return
         if self.list.pages is None:
             return
-        result = self.list.pages.result
-        total = f"{result.total:,}"
-        wide = self.size.width >= 66
-        if self.filter.is_empty:
-            shown = f"{total} {'copy' if result.total == 1 else 'copies'}"
-        else:
-            shown = f"{result.count:,}{'+' if result.partial else ''} {'shown of' if wide else 'of'} {total}"
-        parts = [Content(shown)]
-        if self.loading_share:
-            parts.append(Content(f"reading {self.loading_share}").stylize("$muted"))
-        if self.list.range_count:
-            parts.append(Content(f"range of {self.list.range_count:,}").stylize("$accent"))
-        if marked := self.list.marks.count:
-            outside = min(marked, self._marked_outside)
-            hidden = f", {outside:,} not shown" if outside and wide else ""
-            text = f"● {marked:,} marked{hidden}" if wide else f"● {marked:,}"
-            parts.append(Content(text).stylize("bold $accent"))
-        if wide:
-            parts.append(Content(zone_name(self.context.tz, self.context.clock())).stylize("$muted"))
-        self.line.show_counts(Content("   " if wide else " ").join(parts))
+        marks = self.list.marks.count
+        self.line.show_counts(
+            counts_line(
+                self.list.pages.result,
+                filtered=not self.filter.is_empty,
+                problem=bool(self._problem),
+                loading=self.loading_share,
+                range_count=self.list.range_count,
+                marked=marks,
+                outside=min(marks, self._marked_outside),
+                zone=zone_name(self.context.tz, self.context.clock()),
+                wide=self.size.width >= 66,
+            )
+        )
 
     # -- actions
 

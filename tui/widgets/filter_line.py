@@ -8,13 +8,14 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tui.keymap import Scope, bindings
+from tui.safe import safe_content
 
 
 class FilterInput(Input, inherit_css=False):
@@ -83,13 +84,15 @@ class Counts(Widget):
         return self._content
 
 
-class FilterLine(Horizontal):
-    """The text at the left, the counts (or what is wrong with the text) at the right."""
+class FilterLine(Vertical):
+    """The text at the left, the counts at the right, and below them in lines of its own what is wrong with the text."""
 
     DEFAULT_CSS = """
     FilterLine {
-        height: 1; padding: 0 1 0 0; background: $background;
-        & > #filter-sign { width: 2; color: $accent; }
+        height: auto; padding: 0 1 0 0; background: $background;
+        & > #filter-row { height: 1; }
+        #filter-sign { width: 2; color: $accent; }
+        & > #filter-problem { height: auto; padding: 0 0 0 2; color: $danger; display: none; }
     }
     """
 
@@ -106,9 +109,12 @@ class FilterLine(Horizontal):
         self.input = FilterInput(
             self._edited, placeholder="from: to: subject: scan: period: … or words", id="filter-text"
         )
-        yield Static("/", id="filter-sign", markup=False)
-        yield self.input
-        yield self.counts
+        self.problem = Static(id="filter-problem", markup=False)
+        with Horizontal(id="filter-row"):
+            yield Static("/", id="filter-sign", markup=False)
+            yield self.input
+            yield self.counts
+        yield self.problem
 
     @property
     def text(self) -> str:
@@ -123,6 +129,11 @@ class FilterLine(Horizontal):
     def show_counts(self, counts: Content) -> None:
         """Set the counts."""
         self.counts.show(counts)
+
+    def show_problem(self, text: str) -> None:
+        """Say what is wrong with the text, whole; "" where nothing is."""
+        self.problem.update(safe_content(f"▲ {text}") if text else "")
+        self.problem.display = bool(text)
 
     def focus_text(self) -> None:
         """Let the user type."""
