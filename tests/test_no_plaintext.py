@@ -122,7 +122,7 @@ def test_nothing_of_a_message_is_written_in_the_clear(home: Home, empty: Home, t
     mail.mkdir()
     (mail / "secret.eml").write_bytes(MESSAGE)
     recovery = home.run("init")
-    home.run("import", mail, "--verdict", "anti-spam=spam", "--rule", 7)
+    home.run("import", mail, "--verdict", "anti-spam=spam", "--rule", 7, "--force")
     home.run(
         "settings",
         "set",
@@ -156,12 +156,12 @@ def test_nothing_of_the_corpus_is_written_in_the_clear_even_when_killed(
     chance = random.Random(20261124)
     kills = 4
     for _ in range(kills):
-        process = home.start("import", corpus)
+        process = home.start("import", corpus, "--force")
         time.sleep(chance.uniform(0.4, 1.6))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
         assert found_words(home, words, empty) == {}
-    home.run("import", corpus)
+    home.run("import", corpus, "--force")
     home.run("list", "invoice", "--sort", "from")
     assert found_words(home, words, empty) == {}
     with capsys.disabled():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from store.database import is_url
-from store.errors import IntakeError, MailholdError, StoreUnavailable
+from store.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
 from store.intake.amavis import Unpacked, with_name
 from store.intake.discovery import Found, find_files, open_regular
 from store.intake.mbox import read_messages
@@ -56,16 +56,20 @@ def import_paths(
     *,
     verdict: Verdict | None = None,
     rule: int = 0,
+    force: bool = False,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> ImportResult:
-    """Place every message under `paths` in Backup.
+    """Place every message under `paths` in Backup. Raises UsageError where there is no rule of the number `rule`.
 
+    With `force`, such a rule is taken, and so is a file that does not look like a message (else it is in `failed`).
     `verdict` becomes the reason for all of them; else scanners' header fields and quarantine files' names tell it, if
     any do. `progress` is told bytes of files. An import that is cancelled, or whose store fails, stops after the
     group at hand and says what was not done in `failed`; nothing that was placed is taken back.
     """
-    work = _Import(vault, verdict, rule, progress, cancelled)
+    if rule and not force:
+        _require_rule(vault, rule)
+    work = _Import(vault, verdict, rule, force, progress, cancelled)
     total = sum(found.size for found in find_files(paths)) if progress else 0
     own = _Own(vault)
     for found in find_files(paths):
@@ -74,6 +78,16 @@ def import_paths(
         work.take(found._replace(hidden=True) if found.path in own else found, total)
     work.flush()
     return work.result
+
+
+def _require_rule(vault: Vault, rule: int) -> None:
+    from store.rules import read_rules
+
+    if rule not in {each.id for each in read_rules(vault)}:
+        raise UsageError(
+            f"There is no rule {rule}: `mailhold rules` lists them. Give --force to place copies under that number all "
+            "the same."
+        )
 
 
 class _Own:
@@ -97,12 +111,19 @@ class _Import:
     """One run of `import_paths`: the group that waits for its commit, and the result so far."""
 
     def __init__(
-        self, vault: Vault, verdict: Verdict | None, rule: int, progress: Progress | None, cancelled: Cancelled | None
+        self,
+        vault: Vault,
+        verdict: Verdict | None,
+        rule: int,
+        force: bool,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
     ) -> None:
         self.result = ImportResult()
         self._vault = vault
         self._verdict = verdict
         self._rule = rule
+        self._force = force
         self._progress = progress
         self._cancelled = cancelled
         self._group: list[tuple[bytes, CopyRecord, int | None]] = []
@@ -129,7 +150,7 @@ class _Import:
         try:
             with io.FileIO(open_regular(found.path), closefd=True) as file:
                 stream = Unpacked(io.BufferedReader(file), found.path.name)
-                for message in read_messages(stream, single=found.single):
+                for message in read_messages(stream, single=found.single, only_messages=not self._force):
                     if isinstance(message, IntakeError):
                         self.result.failed.append((found.path, str(message)))
                     else:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from store.errors import IntakeError
+from store.intake.scanner_headers import header_block
 
 #: The largest message that is read, in bytes. One message at a time is held in memory.
 MESSAGE_LIMIT = 256 << 20
@@ -28,6 +29,7 @@ _LOOKAHEAD = 4096
 _FIRST = re.compile(rb"From [^\r\n]*\r?\n")
 _CANDIDATE = re.compile(rb"\nFrom ")
 _SEPARATOR = re.compile(rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\b(?:19|20)\d\d\b[^\r\n]*(?:\r?\n|\Z)")
+_FIELD = re.compile(rb"^(?:From|To|Subject|Date|Received|Message-ID)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -38,14 +40,21 @@ class Readable(Protocol):
 
 
 def read_messages(
-    stream: Readable, *, single: bool = False, limit: int = MESSAGE_LIMIT
+    stream: Readable, *, single: bool = False, only_messages: bool = False, limit: int = MESSAGE_LIMIT
 ) -> Iterator[bytes | IntakeError]:
     """The messages of one file in order; an IntakeError stands for one that is larger than `limit` bytes.
 
-    `single`: the file is one message, whatever it looks like. Raises what `stream` raises.
+    `single`: the file is one message, whatever it looks like. `only_messages`: a file that is neither that nor an mbox
+    and has no field of a message's header is refused, by an IntakeError too. Raises what `stream` raises.
     """
     first = _beginning(stream)
     if single or not _FIRST.match(first):
+        if only_messages and not single and not _FIELD.search(header_block(first)):
+            yield IntakeError(
+                "It is no message: it has none of the header fields From, To, Subject, Date, Received and Message-ID. "
+                "Give --force to place it in Backup all the same."
+            )
+            return
         yield _whole(stream, first, limit)
         return
     yield from _split(stream, bytearray(first), limit)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from store.errors import StoreUnavailable, TamperedError
+from store.errors import StoreUnavailable, TamperedError, UsageError
 from store.intake import mailbox
 from store.intake.discovery import find_files
 from store.intake.mailbox import import_paths
 from store.opening import Unlock, open_store
 from store.records import CopyRecord
+from store.rules import read_rules
 from store.vault import Vault
 from store.vault.writer import GROUP_COPIES
 from store.verdicts import Engine, Status, Verdict
@@ -38,7 +39,7 @@ def write(folder: Path, name: str, data: bytes = PLAIN) -> Path:
 
 
 def test_the_whole_corpus_comes_in_byte_for_byte(vault: Vault, corpus: Path, corpus_files: list[Path]) -> None:
-    result = import_paths(vault, [corpus])
+    result = import_paths(vault, [corpus], force=True)  # some of it has no header field at all
     assert result.failed == []
     assert result.imported == len(corpus_files)
     order = [found.path for found in find_files([corpus])]
@@ -143,8 +144,8 @@ def test_deep_folders_and_odd_names(vault: Vault, tmp_path: Path) -> None:
 
 
 def test_empty_and_header_less_files_are_kept(vault: Vault, tmp_path: Path) -> None:
-    write(tmp_path, "a", b"")
-    write(tmp_path, "b", b"\x00\xff\xfe")
+    write(tmp_path, "a.eml", b"")
+    write(tmp_path, "b.eml", b"\x00\xff\xfe")
     assert import_paths(vault, [tmp_path]).imported == 2
     assert bodies(vault) == [b"", b"\x00\xff\xfe"]
 
@@ -227,16 +228,52 @@ def test_an_archive_that_unpacks_to_more_than_a_message_may_be(
     vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = mailbox.read_messages
-    monkeypatch.setattr(mailbox, "read_messages", lambda stream, *, single: real(stream, single=single, limit=3 << 20))
-    path = write(tmp_path, "spam-aaaaaaaaaaaa.gz", gzip.compress(bytes(50 << 20)))
+    monkeypatch.setattr(mailbox, "read_messages", lambda stream, **options: real(stream, **options, limit=3 << 20))
+    path = write(tmp_path, "spam-aaaaaaaaaaaa.gz", gzip.compress(PLAIN + bytes(50 << 20)))
     result = import_paths(vault, [path])
     assert result.imported == 0 and "larger than" in result.failed[0][1]
+
+
+def test_a_file_that_is_no_message_is_refused_and_named(vault: Vault, tmp_path: Path) -> None:
+    """`/etc/passwd` was placed as mail."""
+    folder = tmp_path / "folder"
+    write(folder, "passwd", b"root:x:0:0:root:/root:/bin/bash\n")
+    write(folder, "empty", b"")
+    write(folder, "late", b"Not a header\n\nSubject: in the body\n")
+    write(folder, "large", bytes(3 << 20))
+    write(folder, "packed.gz", gzip.compress(b"no message"))
+    write(folder, "message", b"X-Other: 1\nmessage-id : <a@b>\n\n")
+    write(folder, "box", b"From x@example.com Mon Nov 23 10:00:00 2026\nno header\n\n")
+    write(folder, "raw.eml", b"no header")
+    for name in ("cur/1:2,S", "new/2"):
+        write(folder / "Maildir", name, b"no header")
+    result = import_paths(vault, [folder])
+    assert [path.name for path, _ in result.failed] == ["empty", "large", "late", "packed.gz", "passwd"]
+    assert all("--force" in why and "Message-ID" in why for _, why in result.failed)
+    assert result.imported == 5
+    forced = import_paths(vault, [folder], force=True)
+    assert (forced.failed, forced.imported) == ([], 10)
+
+
+@pytest.mark.parametrize("field", ["From", "to", "SUBJECT", "Date", "Received", "Message-Id"])
+def test_one_field_of_a_header_makes_a_file_a_message(vault: Vault, tmp_path: Path, field: str) -> None:
+    raw = f"X-First: 1\r\n{field}: x\r\n\r\n".encode()
+    assert import_paths(vault, [write(tmp_path, "any-name", raw)]).imported == 1
+
+
+def test_a_rule_that_there_is_not_is_refused_before_anything_is_placed(vault: Vault, tmp_path: Path) -> None:
+    path = write(tmp_path, "a.eml")
+    with pytest.raises(UsageError, match=r"no rule 7.*--force"):
+        import_paths(vault, [path], rule=7)
+    assert vault.ids() == []
+    (rule,) = read_rules(vault)
+    assert import_paths(vault, [path], rule=rule.id).imported == 1
 
 
 def test_verdict_and_rule_for_all(vault: Vault, tmp_path: Path) -> None:
     write(tmp_path, "a.eml", b"X-Spam-Flag: YES\nX-Virus-Status: Clean\n" + PLAIN)
     given = Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "given")
-    record = vault.get(import_paths(vault, [tmp_path], verdict=given, rule=7).ids[0]).record
+    record = vault.get(import_paths(vault, [tmp_path], verdict=given, rule=7, force=True).ids[0]).record
     assert record.rule_id == 7 and record.reason == given and record.dangerous
     assert record.verdicts == (given, Verdict(Engine.ANTI_SPAM, Status.SPAM))
 

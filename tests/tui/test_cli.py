@@ -77,7 +77,7 @@ def mail(tmp_path: Path) -> Path:
 @pytest.fixture
 def filled(run: Run, mail: Path) -> Run:
     assert run("init").code == 0
-    done = run("import", mail, "--verdict", "anti-virus=infected", "--rule", 3, "--json")
+    done = run("import", mail, "--verdict", "anti-virus=infected", "--rule", 3, "--force", "--json")
     assert done.json == {"imported": 3, "failed": []}, done.err
     return run
 

@@ -19,7 +19,7 @@ from tui.commands.common import (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare PATH…, --verdict, --rule and --json."""
+    """Declare PATH…, --verdict, --rule, --force and --json."""
     parser.add_argument(
         "paths", metavar="PATH", nargs="+", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
     )
@@ -29,14 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the verdict for all, as anti-virus=infected (else from scanner headers)",
     )
     parser.add_argument("--rule", metavar="N", type=int, default=0, help="the id of the processing rule for all")
+    parser.add_argument(
+        "--force", action="store_true", help="also files that do not look like messages, and a rule that there is not"
+    )
     parser.add_argument("--json", action="store_true", help='print {"imported": n, "failed": [{"path", "error"}]}')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import; returns 1 where any path failed."""
+    """Import; returns 1 where any path failed. Raises UsageError where there is no such rule."""
     verdict = parse_verdict(args.verdict) if args.verdict else None
     if not 0 <= args.rule < 1 << 31:
-        raise UsageError("--rule takes a rule's number: 0 or more, and less than two thousand million.")
+        raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
     from store.audit import record_event
     from store.intake.mailbox import import_paths
 
@@ -45,7 +48,13 @@ def run(args: argparse.Namespace) -> int:
         progress = Progress("Importing")
         with Interrupt() as interrupt:
             result = import_paths(
-                vault, args.paths, verdict=verdict, rule=args.rule, progress=progress, cancelled=interrupt
+                vault,
+                args.paths,
+                verdict=verdict,
+                rule=args.rule,
+                force=args.force,
+                progress=progress,
+                cancelled=interrupt,
             )
         progress.finish()
         if result.imported:
