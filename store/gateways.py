@@ -27,10 +27,14 @@ ALIVE_MS = 45_000
 
 
 class Target(NamedTuple):
-    """The gateway that is to send a delivery, and the key that the delivery is sealed to."""
+    """The gateway that is to send a delivery, and the key that the delivery is sealed to.
+
+    `name` is the gateway's, NOT safe for a terminal; "" where whoever has the store open is to send.
+    """
 
     gateway_id: int
     key: MLKEM768X25519PublicKey
+    name: str = ""
 
 
 class GatewayState(NamedTuple):
@@ -121,7 +125,7 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
             with sound(f"gateway {row.id}"):
                 if is_revoked(row):
                     continue
-                return Target(row.id, hybrid_public(as_bytes(row.delivery_key)))
+                return Target(row.id, hybrid_public(as_bytes(row.delivery_key)), row.name)
         except TamperedError:
             continue  # `check` reports it.
     return Target(own.gateway_id, own.delivery.public_key())

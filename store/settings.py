@@ -55,7 +55,8 @@ _LABELS = {
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set".
 
-    `relay` is a URL as `store.delivery.relay.parse_relay` takes it, and may hold a password.
+    `relay` is a URL as `store.delivery.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
+    `store.delivery.local_domains` describes them: with none, no address of a message's header counts as local.
     """
 
     max_size: int = 7500 * MIB
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     if_unavailable: Unavailable = Unavailable.PROCESS
     relay: str = ""
     administrator: str = ""
+    local_domains: tuple[str, ...] = ()
 
 
 def read_settings(vault: Vault) -> Settings:
@@ -147,6 +149,8 @@ def _shown(settings: Settings, name: str) -> str:
             return str(parse_relay(value))
         except RelayError:
             return "not valid"
+    if name == "local_domains":
+        return ", ".join(value) or "-"
     return value or "-"
 
 
@@ -211,6 +215,12 @@ def _administrator(text: str) -> str:
         raise SettingError(str(error)) from error
 
 
+def _local_domains(text: str) -> tuple[str, ...]:
+    from store.delivery.local_domains import parse_domains
+
+    return parse_domains(text)
+
+
 #: The settings in the order shown, each with what reads its text.
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "max_size": _max_size,
@@ -219,4 +229,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "if_unavailable": _unavailable,
     "relay": _relay,
     "administrator": _administrator,
+    "local_domains": _local_domains,
 }

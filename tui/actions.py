@@ -6,7 +6,7 @@ The looking and the doing run in threads; the windows only ask, and `store` deci
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +16,15 @@ from tui.tasks import Cancelled, Progress
 from tui.words import copies as copies_words
 
 if TYPE_CHECKING:
-    from store.delivery.queue import Recipient, ReleaseResult
+    from store.delivery.queue import LeftOut, ReleaseResult
     from store.records import Copy
     from store.saving import SaveResult
     from store.settings import Settings
     from store.vault.deleting import DeleteResult
+    from tui.addressing import Addressed
     from tui.context import ConsoleContext
     from tui.dialogs.deliver import DeliverChoice
 
-#: A window lists no more recipients than this; the rest are counted.
-_LISTED = 500
 _PAGE = 500
 #: Looking at more copies than this shows a progress bar.
 _MANY = 2_000
@@ -50,8 +49,7 @@ class Looked:
     dangerous: int = 0
     released: int = 0
     live: int = 0
-    addresses: int = 0
-    recipients: list[Recipient] = field(default_factory=list)
+    addressed: Addressed | None = None
     cancelled: bool = False
 
 
@@ -72,10 +70,17 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
         if choice is not None:
             _do_deliver(context, looked.ids, choice)
 
+    addressed = looked.addressed
+    assert addressed is not None
     dialog = DeliverDialog(
-        looked.recipients,
+        addressed.recipients,
         copies=len(looked.ids),
-        address_count=looked.addresses,
+        address_count=addressed.count,
+        unticked=addressed.unticked,
+        outsiders=addressed.outsiders,
+        held=addressed.held,
+        left_out=addressed.left_out,
+        local_domains=bool(context.settings.local_domains),
         dangerous=looked.dangerous,
         infected_allowed=context.settings.allow_infected,
         released=looked.released,
@@ -94,6 +99,9 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             original=choice.original,
             additional=choice.additional,
             left_out=choice.left_out,
+            from_header=True,
+            outsiders=choice.outsiders,
+            again=choice.again,
             operator=context.operator,
             progress=progress,
             cancelled=cancelled,
@@ -107,17 +115,38 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             "Deliver message",
             ids,
             len(result.queued),
-            result.refused,
+            [*result.refused, *((copy_id, _why_withheld(result, copy_id)) for copy_id in result.withheld)],
             stopped,
             notices.delivered,
             "placed in queue",
+            _left_out(result),
         )
-        refused = {copy_id for copy_id, _ in result.refused}
+        refused = {*result.withheld, *(copy_id for copy_id, _ in result.refused)}
         if not stopped:
             context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
         context.shell.store_changed()
 
     context.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
+
+
+def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
+    """Why a copy was released to nobody: by name where it is one copy, else in words that hold for many."""
+    if len(result.withheld) > 1:
+        return "everybody it would go to has it already, may have it, or waits for it"
+    return "; ".join(f"{each.address} {each.reason}" for each in result.left_out if each.copy_id == copy_id)
+
+
+def _left_out(result: ReleaseResult) -> list[tuple[int, str]]:
+    """Which copies went to fewer than were chosen, and whom they did not go to."""
+    withheld = set(result.withheld)
+    found = [each for each in result.left_out if each.copy_id not in withheld]
+    if len({each.copy_id for each in found}) > 1:
+        return [(copy_id, "some have it already, may have it, or wait for it") for copy_id in _copies_of(found)]
+    return [(each.copy_id, f"{each.address} {each.reason}") for each in found]
+
+
+def _copies_of(left_out: Sequence[LeftOut]) -> list[int]:
+    return list(dict.fromkeys(each.copy_id for each in left_out))
 
 
 def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
@@ -292,19 +321,16 @@ def _pages(
 
 
 def _look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    from store.delivery.queue import recipients_of
+    from store.delivery.held import held_of
+    from store.delivery.local_domains import LocalDomains
+    from tui.addressing import Gathering
 
-    found: dict[str, Recipient] = {}
-    addresses: set[str] = set()
+    gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)
     for page in _pages(context, looked.ids, progress, cancelled):
-        for copy in page:
-            looked.dangerous += copy.record.dangerous
-            looked.released += copy.id in context.released
-            for recipient in recipients_of(copy):
-                addresses.add(recipient.address)
-                if len(found) < _LISTED:
-                    found.setdefault(recipient.address, recipient)
-    looked.recipients, looked.addresses = list(found.values()), len(addresses)
+        looked.dangerous += sum(copy.record.dangerous for copy in page)
+        looked.released += sum(copy.id in context.released for copy in page)
+        gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
+    looked.addressed = gathering.addressed()
 
 
 def _look_live(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
@@ -328,8 +354,9 @@ def _say(
     stopped: bool,
     said: Callable[[int], str],
     verb: str,
+    beside: Sequence[tuple[int, str]] = (),
 ) -> None:
-    """The notice of what was done, and a window with what was not and why."""
+    """The notice of what was done, and a window with what was not and why, and what was kept from what was done."""
     failures = list(failed)
     left = len(ids) - done - len(failures)
     if stopped and left > 0:
@@ -338,7 +365,7 @@ def _say(
         )
     elif done:
         context.notice(said(done))
-    if failures:
+    if failures or beside:
         from tui.dialogs.report import ReportDialog
 
-        context.shell.ask(ReportDialog(title, done, verb, failures), lambda _: None)
+        context.shell.ask(ReportDialog(title, done, verb, failures, beside), lambda _: None)

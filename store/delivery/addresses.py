@@ -131,7 +131,20 @@ def same(address: str) -> str:
 
 def mailbox(address: str) -> str:
     """Return the key under which a message goes to a mailbox once: as `same`, without the local part's case."""
-    return unicodedata.normalize("NFC", address).casefold()
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    return f"{local.casefold()}{at}{domain_key(domain)}"
+
+
+def domain_key(domain: str) -> str:
+    """Return the key under which two spellings are one domain: lower case, and punycode where there is one."""
+    lowered = unicodedata.normalize("NFC", domain).lower()
+    if lowered.isascii() or _DEVIATIONS & set(lowered):
+        return lowered
+    try:
+        below, name = lowered[:1] == ".", lowered.removeprefix(".")
+        return "." * below + name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return lowered
 
 
 def ascii_form(address: str) -> str | None:

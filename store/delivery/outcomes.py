@@ -5,10 +5,10 @@ A mailbox that several deliveries of one copy name has one outcome: the stronges
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database import run
+from store.database import as_bytes, run, sound
 from store.delivery.addresses import mailbox
 from store.delivery.listing import KNOWN_STATE, RecipientRow, state_of, whole
 from store.delivery.orders import unseal_recipient
@@ -34,12 +34,35 @@ class MailboxOutcome(NamedTuple):
     delivery_id: int
 
 
+class Opened(NamedTuple):
+    """A recipient row of a copy's deliveries, opened: `outcome` as it is, `id` that of the row."""
+
+    id: int
+    copy_id: int
+    outcome: MailboxOutcome
+
+
+#: Addresses that were unsealed before, by delivery and what is sealed.
+Unsealed = dict[tuple[int, bytes], str]
+
+
 def mailbox_outcomes(vault: Vault, copy_ids: Sequence[int]) -> dict[int, list[MailboxOutcome]]:
     """Return the outcomes of each copy that was released, by its id, in the order of release.
 
     A recipient row that does not verify counts as `UNKNOWN` under the address "". Costs two queries for each 500
     copies or deliveries, and 0.1 ms for each recipient found.
     """
+    outcomes: dict[int, dict[str, MailboxOutcome]] = {}
+    for row in opened_rows(vault, copy_ids):
+        mailboxes = outcomes.setdefault(row.copy_id, {})
+        key = mailbox(row.outcome.address)
+        mailboxes[key] = stronger(mailboxes.get(key), row.outcome)
+    return {copy_id: list(mailboxes.values()) for copy_id, mailboxes in outcomes.items()}
+
+
+def opened_rows(vault: Vault, copy_ids: Sequence[int], unsealed: Unsealed | None = None) -> Iterator[Opened]:
+    """Yield every recipient row of all deliveries of copies. What is in `unsealed` costs nothing; the rest is added."""
+    known = {} if unsealed is None else unsealed
     copy_of: dict[int, int] = {}
     for at in range(0, len(copy_ids), _CHUNK):
         with vault.reading():
@@ -49,25 +72,29 @@ def mailbox_outcomes(vault: Vault, copy_ids: Sequence[int]) -> dict[int, list[Ma
                 list(copy_ids[at : at + _CHUNK]),
             ).fetchall()
         copy_of.update(found)
-    outcomes: dict[int, dict[str, MailboxOutcome]] = {}
     deliveries = sorted(copy_of)
     for at in range(0, len(deliveries), _CHUNK):
         with vault.reading():
             rows = run(vault.db, _ROWS, deliveries[at : at + _CHUNK]).fetchall()
         for *row, changed_at in rows:
-            each = _outcome(vault, RecipientRow(*row), whole(changed_at))
-            mailboxes = outcomes.setdefault(copy_of[each.delivery_id], {})
-            key = mailbox(each.address)
-            mailboxes[key] = _stronger(mailboxes.get(key), each)
-    return {copy_id: list(mailboxes.values()) for copy_id, mailboxes in outcomes.items()}
+            recipient = RecipientRow(*row)
+            outcome = MailboxOutcome(
+                _address(vault, recipient, known), state_of(recipient.state), whole(changed_at), recipient.delivery_id
+            )
+            yield Opened(recipient.id, copy_of[recipient.delivery_id], outcome)
 
 
-def _outcome(vault: Vault, row: RecipientRow, at: int) -> MailboxOutcome:
+def _address(vault: Vault, row: RecipientRow, known: Unsealed) -> str:
     try:
-        return MailboxOutcome(unseal_recipient(vault, row).address, state_of(row.state), at, row.delivery_id)
+        with sound("a recipient"):
+            key = row.delivery_id, as_bytes(row.sealed_address)
+        if key not in known:
+            known[key] = unseal_recipient(vault, row).address
+        return known[key]
     except TamperedError:
-        return MailboxOutcome("", State.UNKNOWN, at, row.delivery_id)
+        return ""
 
 
-def _stronger(one: MailboxOutcome | None, other: MailboxOutcome) -> MailboxOutcome:
+def stronger(one: MailboxOutcome | None, other: MailboxOutcome) -> MailboxOutcome:
+    """Return which of two outcomes of one mailbox counts; where both do, the earlier one."""
     return one if one is not None and strongest((one.state, other.state)) is one.state else other

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from store.delivery.addresses import addresses_in_header, same
+from store.delivery.addresses import addresses_in_header, mailbox
 from store.records import Copy, CopyRecord
 
 ENVELOPE, TO, CC, BCC = "envelope", "To", "Cc", "Bcc"
@@ -22,20 +22,20 @@ class Recipient(NamedTuple):
 
 
 def recipients_of(copy: Copy) -> list[Recipient]:
-    """The original recipients of a copy, each once, in order. Empty where nobody is known."""
+    """The original recipients of a copy, each mailbox once, in order. Empty where nobody is known."""
     record = copy.record
     if record.envelope_recipients:
         return _from_envelope(record)
     found: dict[str, Recipient] = {}
     for source, text in ((TO, record.to), (CC, record.cc), (BCC, record.bcc)):
         for address in addresses_in_header(text):
-            found.setdefault(same(address), Recipient(address, source, source == BCC))
+            found.setdefault(mailbox(address), Recipient(address, source, source == BCC))
     return list(found.values())
 
 
 def _from_envelope(record: CopyRecord) -> list[Recipient]:
-    shown = {same(address) for text in (record.to, record.cc) for address in addresses_in_header(text)}
+    shown = {mailbox(address) for text in (record.to, record.cc) for address in addresses_in_header(text)}
     found: dict[str, Recipient] = {}
     for address in record.envelope_recipients:
-        found.setdefault(same(address), Recipient(address, ENVELOPE, same(address) not in shown))
+        found.setdefault(mailbox(address), Recipient(address, ENVELOPE, mailbox(address) not in shown))
     return list(found.values())

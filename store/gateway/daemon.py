@@ -29,6 +29,7 @@ from store.gateway.intake import Intake
 from store.gateway.log import say, start
 from store.gateway.metrics import Metrics, MetricsServer
 from store.gateway.policy import LivePolicy
+from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
 from store.gateway.seen import SeenVersions, seen_path
 from store.gateways import BEAT_SECONDS, beat
 from store.intake.engines.address import parse_address
@@ -258,6 +259,7 @@ class Gateway:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
             watch(vault),
+            self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()
         if self.config.delivery.enabled:

@@ -10,12 +10,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from store.delivery.local_domains import DomainCount
 from store.errors import MailholdError, StoreUnavailable
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
@@ -77,6 +78,8 @@ class Intake:
     metrics: Metrics
     outage: Outage
     thinkers: Executor | None = None
+    #: Of the envelopes of the copies that were kept.
+    domains: DomainCount = field(default_factory=DomainCount)
 
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""
@@ -202,6 +205,7 @@ class Intake:
         except NotKept as error:
             self.metrics.count("not_kept", error.kind)
             raise
+        self.domains.add(incoming.recipients)
         self.metrics.count("kept")
         self.metrics.time("put", time.perf_counter() - began)
         return copy_id

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from store.database import is_url
+from store.delivery.local_domains import DomainCount
 from store.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
 from store.intake.amavis import Unpacked, with_name
 from store.intake.discovery import Found, find_files, open_regular
@@ -36,13 +37,15 @@ Cancelled = Callable[[], bool]
 class ImportResult(msgspec.Struct):
     """What an import did. `failed` holds (path, reason).
 
-    `passed_over` counts hidden files, a Maildir's indexes and the store's own files.
+    `passed_over` counts hidden files, a Maildir's indexes and the store's own files. `domains` are those of the
+    envelopes that scanners and mail servers wrote down in the messages.
     """
 
     ids: list[int] = msgspec.field(default_factory=list)
     failed: list[tuple[Path, str]] = msgspec.field(default_factory=list)
     passed_over: int = 0
     cancelled: bool = False
+    domains: DomainCount = msgspec.field(default_factory=DomainCount)
 
     @property
     def imported(self) -> int:
@@ -199,6 +202,7 @@ class _Import:
 
     def _record(self, raw: bytes, path: Path) -> CopyRecord:
         found = with_name(verdicts_from_headers(header_block(raw)), path.name)
+        self.result.domains.add(found.envelope_recipients)
         verdicts, reason = found.verdicts, found.reason
         if self._verdict is not None:
             others = (other for other in verdicts if other.engine is not self._verdict.engine)

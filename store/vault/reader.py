@@ -208,7 +208,7 @@ class Reader(Session):
         gateway = self.keys.gateway
         if gateway is None:
             raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
-        gateway_id, key = target or (gateway.gateway_id, gateway.delivery.public_key())
+        gateway_id, key = target[:2] if target else (gateway.gateway_id, gateway.delivery.public_key())
         info = sealing.statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
         sealed = sealing.hpke_seal(key, info, body_key + copy.record.sha256)
         return self.sign(_RELEASE, info + sealed) + sealed

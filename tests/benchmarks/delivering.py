@@ -95,7 +95,7 @@ def deliver(size: str) -> Iterator[Figure]:
             for _ in range(3):
                 theirs.append(COUNT / asyncio.run(bare(port, raw, CONNECTIONS)))
                 began = time.perf_counter()
-                release(vault, ids, original=True)
+                release(vault, ids, original=True, again=True)
                 released.append(COUNT / (time.perf_counter() - began))
                 began = time.perf_counter()
                 worker = DeliveryWorker(vault, owner="bench", connections=CONNECTIONS)

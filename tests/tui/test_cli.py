@@ -78,7 +78,7 @@ def mail(tmp_path: Path) -> Path:
 def filled(run: Run, mail: Path) -> Run:
     assert run("init").code == 0
     done = run("import", mail, "--verdict", "anti-virus=infected", "--rule", 3, "--force", "--json")
-    assert done.json == {"imported": 3, "failed": []}, done.err
+    assert done.json == {"imported": 3, "failed": [], "domains": {}}, done.err
     return run
 
 
@@ -267,7 +267,8 @@ def test_delivery_of_infected_copies_is_refused_and_queued_where_allowed(filled:
     assert "nfected" in done.json["refused"][0]["reason"]
     assert filled("queue", "--json").json == []
     filled("settings", "set", "allow_infected=yes")
-    done = filled("deliver", 1, "--original", "--also", "it@corp.example", "--json")
+    filled("settings", "set", "local_domains=corp.example")
+    done = filled("deliver", 1, "--original", "--from-header", "--also", "it@corp.example", "--json")
     assert done.json["queued"] == 1, done
     [delivery] = filled("queue", "--json").json
     assert delivery["copy_id"] == 1

@@ -146,7 +146,7 @@ def test_each_delivery_that_cannot_be_changed_is_named_and_the_others_are(
 ) -> None:
     assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
     for _ in range(3):
-        assert main(["deliver", "1", "--original"]) == 0
+        assert main(["deliver", "1", "--also", "u@corp.example", "--again"]) == 0
     capfd.readouterr()
     assert main(["queue", "cancel", "99", "1", "3", "--json"]) == 1
     out, err = capfd.readouterr()
@@ -161,7 +161,7 @@ def test_each_delivery_that_cannot_be_changed_is_named_and_the_others_are(
 def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
     for _ in range(2):
-        assert main(["deliver", "1", "--original"]) == 0
+        assert main(["deliver", "1", "--also", "u@corp.example", "--again"]) == 0
     with sqlite3.connect(os.environ["MAILHOLD_STORE"]) as database:
         database.execute("UPDATE delivery SET order_signature = x'00' WHERE id = 1")
         database.execute("UPDATE delivery_recipient SET sealed_address = x'00' WHERE delivery_id = 1")
@@ -190,7 +190,7 @@ def test_what_keeps_the_queue_from_being_sent_is_said(shell: Shell, capfd: pytes
     assert main(["settings", "set", "relay=smtps://127.0.0.1:1?ca=/nowhere"]) == 0
     assert main(["queue", "send"]) == 0
     capfd.readouterr()
-    assert main(["deliver", "1", "--original", "--wait"]) == 1
+    assert main(["deliver", "1", "--also", "u@corp.example", "--wait"]) == 1
     assert "/nowhere" in capfd.readouterr().err
     assert main(["queue", "send"]) == 1
     assert "/nowhere" in capfd.readouterr().err

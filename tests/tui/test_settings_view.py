@@ -14,6 +14,7 @@ FULL = Settings(
     if_unavailable=Unavailable.TEMPORARY_FAIL,
     relay="smtps://user:secret@mx1.example.org:465",
     administrator="postmaster@example.org",
+    local_domains=("corp.example", ".corp.example"),
 )
 
 
@@ -28,6 +29,7 @@ def test_every_setting_is_named_as_in_the_spec(width):
         "Actions to take on messages if Backup is unavailable",
         "Relay",
         "Administrator",
+        "Local domains",
     ):
         assert name in joined
 
@@ -37,7 +39,14 @@ async def test_values_are_shown_without_the_password(vault):
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         text = screen_text(app)
-        for words in ("7.32 GB", "500 MB", "Yes", "Temporary fail", "smtps://user:••••@mx1.example.org:465"):
+        for words in (
+            "7.32 GB",
+            "500 MB",
+            "Yes",
+            "Temporary fail",
+            "smtps://user:••••@mx1.example.org:465",
+            "corp.example, .corp",
+        ):
             assert words in text
         assert "secret" not in text
 

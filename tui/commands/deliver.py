@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from store.errors import UsageError
@@ -10,25 +11,41 @@ from tui.commands.asking import confirm_count
 from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 
+_USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
+_SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --all, --yes, --original, --also, --wait and --json."""
+    """Declare ID…, --query, --all, --yes, --original, --from-header, --also, --again, --wait and --json."""
     add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
     parser.add_argument(
         "--also", metavar="ADDRESS", action="append", default=[], help="to this address too (repeatable)"
     )
+    parser.add_argument(
+        "--from-header",
+        action="store_true",
+        help="where no envelope is known, to the addresses of the header that are in a local domain",
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="also to those who have the copy already, may have it, or wait for it"
+    )
     parser.add_argument("--wait", action="store_true", help="send now, and wait until each recipient has an answer")
-    parser.add_argument("--json", action="store_true", help="print what was queued, refused and, with --wait, sent")
+    parser.add_argument("--json", action="store_true", help="print what was queued, refused, left out and sent")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queue (and send); returns 1 where a copy was refused or a recipient was not served. Raises UsageError."""
+    """Queue (and send); returns 1 where a copy was refused, or a recipient was left out or not served.
+
+    Raises UsageError.
+    """
     check_selection(args)
     if not args.original and not args.also:
         raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
+    if args.from_header and not args.original:
+        raise UsageError("--from-header says where original recipients are taken from: give --original too.")
     from store.delivery.addresses import check_address
-    from store.delivery.queue import release
+    from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
     from tui.commands.queue import queue_json, send_queue
 
     additional = [check_address(address) for address in args.also]
@@ -44,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
                 ids,
                 original=args.original,
                 additional=additional,
+                from_header=args.from_header,
+                again=args.again,
                 operator=operator_name(),
                 progress=progress,
                 cancelled=interrupt,
@@ -53,13 +72,21 @@ def run(args: argparse.Namespace) -> int:
         sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
     finally:
         vault.close()
-    refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in result.refused]
+    advice = {NO_ENVELOPE: _USE_HEADER, NOT_LOCAL: _SET_LOCAL}
+    reasons = [(copy_id, why + advice.get(why, "")) for copy_id, why in result.refused]
+    refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
     refused += [{"copy_id": copy_id, "reason": "no such copy"} for copy_id in missing]
     if args.json:
-        print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused})
+        left_out = [each._asdict() for each in result.left_out]
+        print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
     else:
-        print(_summary(sent, wait=args.wait))
-    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused) + say_missing(missing)
+        print(_summary(sent, result.gateway, wait=args.wait))
+    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in reasons) + say_missing(missing)
+    failures += say_failed(
+        (f"copy {each.copy_id}", f"{each.address} was left out: {each.reason}") for each in result.left_out
+    )
+    if result.withheld:
+        print("mailhold: --again sends to those who have it already as well.", file=sys.stderr)
     if args.wait:
         failures += say_failed(
             (
@@ -75,12 +102,23 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failures or interrupt() else 0
 
 
-def _summary(deliveries: list[dict[str, Any]], *, wait: bool) -> str:
+def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> str:
     recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
     if not wait:
-        return (
-            f"{len(deliveries):,} placed in queue for delivery to {len(recipients):,} recipients. The console or "
-            "`mailhold queue send` sends them."
-        )
+        from tui.words import counted
+
+        placed = f"{len(deliveries):,} placed in queue for delivery"
+        if not deliveries:
+            return f"{placed}."
+        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {who_sends(gateway)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
     return f"{sent:,} of {len(recipients):,} recipients served, of {len(deliveries):,} messages"
+
+
+def who_sends(gateway: str) -> str:
+    """Return who sends what was queued, as a sentence; `gateway` as `ReleaseResult` has it."""
+    from tui.safe import safe
+
+    if gateway:
+        return f"The gateway {safe(gateway)} sends it."
+    return "An open console sends it, or `mailhold queue send`."

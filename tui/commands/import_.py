@@ -32,7 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="also files that do not look like messages, and a rule that there is not"
     )
-    parser.add_argument("--json", action="store_true", help='print {"imported": n, "failed": [{"path", "error"}]}')
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='print {"imported": n, "failed": [{"path", "error"}], "domains": {domain: copies}}',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
     from store.audit import record_event
+    from store.delivery.local_domains import seen_words, to_set
     from store.intake.mailbox import import_paths
+    from store.settings import read_settings
 
     vault = open_vault(args)
     try:
@@ -60,13 +66,17 @@ def run(args: argparse.Namespace) -> int:
         if result.imported:
             record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
             look_at_free_space(vault)
+        local = read_settings(vault).local_domains
     finally:
         vault.close()
+    domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]
-        print_json({"imported": result.imported, "failed": failed})
+        print_json({"imported": result.imported, "failed": failed, "domains": dict(domains)})
     else:
         print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
+        if domains and not local:
+            print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
     say_failed(result.failed)
     if interrupt():
         say_failed([("import", "cancelled half-way; what was placed in Backup stays there")])

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "values",
         metavar="NAME=VALUE",
         nargs="*",
-        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator",
+        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains",
     )
     parser.add_argument("--json", action="store_true", help="print the settings as an object")
 
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "get" and any("=" in value for value in args.values):
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
+    from store.delivery.local_domains import seen_domains, seen_words, to_set
     from store.settings import parse_setting, read_settings, write_settings
 
     vault = open_vault(args)
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "set":
             settings = write_settings(vault, settings, base=before, operator=operator_name())
             look_at_free_space(vault)
+        seen = [] if args.verb == "set" or args.json or settings.local_domains else seen_domains(vault)
     finally:
         vault.close()
     fields = settings_json(settings)
@@ -61,6 +63,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(fields)
     else:
         _print(fields)
+        if seen and "local_domains" in fields:
+            print(f"Local domains seen: {seen_words(seen)}. Set them: {to_set(seen)}")
     return 0
 
 
@@ -71,6 +75,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
     from store.delivery.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)
+    fields["local_domains"] = list(settings.local_domains)
     fields["relay"] = str(parse_relay(settings.relay)) if settings.relay else ""
     return fields
 
@@ -84,6 +89,8 @@ def _print(fields: dict[str, Any]) -> None:
             text = f"{format_size(value)} ({value:,} bytes)"
         elif isinstance(value, bool):
             text = "yes" if value else "no"
+        elif isinstance(value, list):
+            text = safe(", ".join(value)) or "-"
         else:
             text = safe(str(value)) or "-"
         print(f"{name:<16}{text}")

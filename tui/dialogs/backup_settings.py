@@ -32,6 +32,7 @@ _FIELDS = {
     "notify_below": "Free space threshold to notify about",
     "relay": "Relay",
     "administrator": "Administrator",
+    "local_domains": "Local domains",
 }
 
 
@@ -76,6 +77,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         yield Static("Delivery and notification", classes="quiet", markup=False)
         yield from self._field("relay", masked(settings.relay), "smtp://127.0.0.1:10025")
         yield from self._field("administrator", settings.administrator, "postmaster@example.org")
+        yield from self._field("local_domains", ", ".join(settings.local_domains), "example.org, .example.org")
 
     def _field(self, name: str, value: str, placeholder: str) -> Iterable[Widget]:
         yield self._row(_FIELDS[name], Field(value, placeholder=placeholder, id=name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,19 +24,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DeliverChoice:
-    """What the Deliver message window answers: to whom, and who of the original recipients is left out."""
+    """What the Deliver message window answers: to whom, and who of the original recipients is left out.
+
+    `outsiders` are header addresses outside the local domains that were chosen all the same; `again` are those who hold
+    the message already and were chosen to get it a second time.
+    """
 
     original: bool
     additional: tuple[str, ...]
     left_out: frozenset[str]
+    outsiders: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
 
 
 class DeliverDialog(Dialog[DeliverChoice]):
     """Asks to whom `copies` message copies shall be delivered; None where the user gives up.
 
     `recipients` are the distinct original recipients of all of them, `address_count` their number where the list is
-    not complete. `dangerous` of the copies are infected or probably infected: refused unless `infected_allowed`.
-    `released` were delivered before; `outside` are marked but not shown by the filter.
+    not complete; `unticked`, `outsiders`, `held` and `left_out` are as `tui.addressing.Addressed` has them, and
+    `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
+    unless `infected_allowed`. `released` were released before; `outside` are marked but not shown by the filter.
     """
 
     DEFAULT_CSS = """
@@ -43,6 +51,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         #original, #additional { margin-top: 1; }
         #recipients { max-height: 8; margin-left: 4; width: 1fr; }
         #additional-row { margin-left: 4; height: 1; }
+        #again { margin-left: 4; display: none; }
         #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
         #count { text-style: bold; }
     }
@@ -60,8 +69,18 @@ class DeliverDialog(Dialog[DeliverChoice]):
         infected_allowed: bool = False,
         released: int = 0,
         outside: int = 0,
+        unticked: Mapping[str, str] | None = None,
+        outsiders: Collection[str] = (),
+        held: Mapping[str, str] | None = None,
+        left_out: int = 0,
+        local_domains: bool = True,
     ) -> None:
         super().__init__()
+        self.unticked = unticked or {}
+        self.outsiders = frozenset(outsiders)
+        self.held = held or {}
+        self.held_elsewhere = left_out
+        self.local_domains = local_domains
         self.recipients = recipients
         self.copies = copies
         self.unlisted = max(0, (address_count or 0) - len(recipients))
@@ -80,15 +99,24 @@ class DeliverDialog(Dialog[DeliverChoice]):
         yield from self._warnings()
         yield CheckBox("To recipients' email addresses specified in the message header", id="original")
         if self.recipients:
-            yield RecipientList(self.recipients, id="recipients")
+            yield RecipientList(self.recipients, unticked=self.unticked, id="recipients")
         else:
             yield Static("    No recipient is known. Use additional addresses.", markup=False, classes="note")
         if self.unlisted:
             text = f"    and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
             yield Static(text, markup=False, classes="note")
+        if self.outsiders:
+            one, many = (
+                "address of the header is not in a local domain",
+                "addresses of the header are not in a local domain",
+            )
+            set_none = "" if self.local_domains else ": none is set, see Settings"
+            text = f"    {counted(len(self.outsiders), one, many)}{set_none}"
+            yield Static(text, markup=False, classes="note")
         yield CheckBox("To additional email addresses", id="additional")
         yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)
+        yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
 
     def _warnings(self) -> Iterable[Static]:
         some = self.copies > 1
@@ -106,7 +134,12 @@ class DeliverDialog(Dialog[DeliverChoice]):
             yield Static(f"▲ {text}", markup=False, classes="danger")
         if self.released:
             subject = counted(self.released, "of them was", "of them were") if some else "This copy was"
-            yield Static(f"↗ {subject} delivered before.", markup=False, classes="note")
+            yield Static(f"↗ {subject} released before.", markup=False, classes="note")
+        if self.held_elsewhere:
+            one, many = "recipient of one of them has it", "recipients of some of them have theirs"
+            end = "and is left out." if self.held_elsewhere == 1 else "and are left out."
+            text = f"↗ {counted(self.held_elsewhere, one, many)} already, or may, or waits, {end}"
+            yield Static(text, markup=False, classes="note")
         if self.outside:
             text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
             yield Static(f"▲ {text}", markup=False, classes="warning")
@@ -139,17 +172,40 @@ class DeliverDialog(Dialog[DeliverChoice]):
             return ()
         return tuple(dict.fromkeys(parse_addresses(text)))
 
-    def _recount(self) -> None:
-        from store.delivery.addresses import same
+    def _twice(self) -> frozenset[str]:
+        """The chosen addresses who get the message a second time: ticked, or typed with the box below ticked."""
+        from store.delivery.addresses import mailbox
 
         left_out = self._left_out()
-        chosen = {same(one.address) for one in self.recipients if self.original and one.address not in left_out}
+        listed = [one.address for one in self.recipients if self.original and one.address not in left_out]
+        typed = self._typed_held() if self.query_one("#again", CheckBox).value else []
+        return frozenset(address for address in (*listed, *typed) if mailbox(address) in self.held)
+
+    def _typed_held(self) -> list[str]:
+        """The additional addresses who hold the message already; none while one of them is not valid."""
+        from store.delivery.addresses import mailbox
+
         try:
-            chosen.update(map(same, self._additional()))
+            return [address for address in self._additional() if mailbox(address) in self.held]
         except AddressError:
-            pass
+            return []
+
+    def _recount(self) -> None:
+        from store.delivery.addresses import mailbox
+
+        left_out = self._left_out()
+        chosen = {mailbox(one.address) for one in self.recipients if self.original and one.address not in left_out}
+        typed = self._typed_held()
+        again = self.query_one("#again", CheckBox)
+        again.display = bool(typed)
+        twice = self._twice()
+        with suppress(AddressError):
+            chosen.update(map(mailbox, self._additional()))
+        chosen -= {mailbox(address) for address in typed} - {mailbox(address) for address in twice}
         number = len(chosen) + (self.unlisted if self.original else 0)
         what = f"{copies(self.copies)} to {addresses(number)}" if number else f"{copies(self.copies)} to nobody yet"
+        if twice:
+            what += f", to {len(twice):,} of them a second time"
         self.query_one("#count", Static).update(what)
         if self.recipients:
             self.query_one(RecipientList).active = self.original
@@ -206,4 +262,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
         elif self.original and everyone_left_out and not additional:
             self.complain("Every recipient is left out. Take one in, or add an address.", "#recipients")
         else:
-            self.dismiss(DeliverChoice(self.original, additional, left_out if self.original else frozenset()))
+            ticked = self.outsiders - left_out if self.original else frozenset()
+            unticked = left_out if self.original else frozenset()
+            self.dismiss(DeliverChoice(self.original, additional, unticked, ticked, self._twice()))

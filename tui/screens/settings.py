@@ -36,9 +36,11 @@ def setting_lines(settings: Settings, width: int) -> list[Line]:
     ]
     relay = masked(settings.relay) or "Not set: nothing can be delivered"
     administrator = settings.administrator or "Not set: nobody is notified"
+    domains = ", ".join(settings.local_domains) or "Not set: no address of a header counts as local"
     other: list[tuple[str, str, str]] = [
         ("Relay", relay, "text" if settings.relay else "risk"),
         ("Administrator", administrator, "text" if settings.administrator else "muted"),
+        ("Local domains", domains, "text" if settings.local_domains else "muted"),
     ]
     lines: list[Line] = []
     for label, value, kind in spec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
@@ -20,7 +20,8 @@ from tui.safe import fit
 if TYPE_CHECKING:
     from store.delivery.queue import Recipient
 
-_SOURCE_WIDTH = 22
+#: Where each address is from, or why it is not ticked.
+_SOURCE_WIDTH, _REASON_WIDTH = 22, 26
 
 
 def _spelled(address: str) -> str:
@@ -31,7 +32,10 @@ def _spelled(address: str) -> str:
 
 
 class RecipientList(ScrollView, can_focus=True):
-    """``[x] address   source`` lines; Space leaves the address under the cursor out, or takes it in again."""
+    """``[x] address   source`` lines; Space leaves the address under the cursor out, or takes it in again.
+
+    Addresses in `unticked` are left out at first, and show there why in place of their source.
+    """
 
     #: Its keys, in words, for a window"s edge.
     key_words: ClassVar[tuple[str, ...]] = ("↑↓ move", "Space tick")
@@ -69,10 +73,13 @@ class RecipientList(ScrollView, can_focus=True):
         def control(self) -> RecipientList:
             return self.recipients
 
-    def __init__(self, recipients: Sequence[Recipient], *, id: str | None = None) -> None:
+    def __init__(
+        self, recipients: Sequence[Recipient], *, unticked: Mapping[str, str] | None = None, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
         self.recipients = recipients
-        self.left_out: set[str] = set()
+        self.unticked = unticked or {}
+        self.left_out: set[str] = set(self.unticked)
 
     def on_mount(self) -> None:
         self.virtual_size = Size(1, len(self.recipients))
@@ -87,7 +94,9 @@ class RecipientList(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         recipient = self.recipients[index]
         source = recipient.source + (" · Bcc" if recipient.bcc and recipient.source != "Bcc" else "")
-        room = max(8, width - _SOURCE_WIDTH - 5)
+        source = self.unticked.get(recipient.address, source)
+        column = _REASON_WIDTH if self.unticked else _SOURCE_WIDTH
+        room = max(8, width - column - 5)
         box = "[ ] " if recipient.address in self.left_out else "[x] "
         style, source_style = self.rich_style, self.get_component_rich_style("recipients--source")
         if not self.active:
@@ -97,7 +106,7 @@ class RecipientList(ScrollView, can_focus=True):
             source_style = style
         line = [
             Segment(box + fit(_spelled(recipient.address), room) + " ", style),
-            Segment(fit(source, _SOURCE_WIDTH), source_style),
+            Segment(fit(source, column), source_style),
         ]
         return Strip(line).adjust_cell_length(width, style)
 

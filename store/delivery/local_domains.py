@@ -1,0 +1,90 @@
+"""The local domains: those whose mail comes here, so that an address in a message's header may be delivered to.
+
+`example.org` stands for that domain alone, `.example.org` for every domain below it and not for itself, as in Postfix's
+tables. Upper and lower case, and Unicode and punycode, are the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from store.delivery.addresses import address_problem, domain_key
+from store.errors import SettingError
+
+if TYPE_CHECKING:
+    from store.vault import Vault
+
+#: More are not proposed, nor counted while mail is taken in.
+PROPOSED = 5
+_COUNTED = 1_000
+#: The newest copies in which domains are looked for.
+_LOOKED_AT = 1_000
+
+
+def parse_domains(text: str) -> tuple[str, ...]:
+    """Return the domains in `text`, apart by commas, semicolons or blanks, each once. Raises SettingError."""
+    found: dict[str, str] = {}
+    for word in text.replace(",", " ").replace(";", " ").split():
+        domain = word.removeprefix("@").lower()
+        if domain.startswith("[") or address_problem(f"a@{domain.removeprefix('.')}"):
+            raise SettingError(
+                f"{word[:80]!r} is not a domain. Write local_domains=example.org, with commas between several; "
+                ".example.org stands for the domains below it."
+            )
+        found.setdefault(domain_key(domain), domain)
+    return tuple(found.values())
+
+
+class LocalDomains:
+    """Local domains to look addresses up in."""
+
+    def __init__(self, domains: Iterable[str]) -> None:
+        self._domains = frozenset(map(domain_key, domains))
+
+    def __contains__(self, address: str) -> bool:
+        domain = domain_key(address.rpartition("@")[2])
+        if domain in self._domains:
+            return True
+        while domain:
+            _, dot, domain = domain.partition(".")
+            if dot and f".{domain}" in self._domains:
+                return True
+        return False
+
+
+class DomainCount:
+    """How many copies each domain of envelope recipients stands on; bounded, whatever comes in."""
+
+    def __init__(self) -> None:
+        self._copies: Counter[str] = Counter()
+
+    def add(self, recipients: Sequence[str]) -> None:
+        """Count the domains of one copy's envelope recipients, each once."""
+        for domain in {domain_key(address.rpartition("@")[2]) for address in recipients}:
+            known = domain in self._copies or len(self._copies) < _COUNTED
+            if known and domain.isascii() and domain[:1] != "[" and not address_problem(f"a@{domain}"):
+                self._copies[domain] += 1
+
+    def most(self) -> list[tuple[str, int]]:
+        """Return the domains that stand on most copies, and on how many, in order; at most `PROPOSED`."""
+        return sorted(self._copies.items(), key=lambda each: (-each[1], each[0]))[:PROPOSED]
+
+
+def seen_domains(vault: Vault) -> list[tuple[str, int]]:
+    """Return the domains to which the newest copies were addressed by their envelopes, as `DomainCount.most` does."""
+    count = DomainCount()
+    for copy in vault.newest(_LOOKED_AT):
+        count.add(copy.record.envelope_recipients)
+    return count.most()
+
+
+def seen_words(domains: Sequence[tuple[str, int]]) -> str:
+    """Return `corp.example (1,204 copies), b.example (1 copy)`."""
+    return ", ".join(f"{name} ({count:,} {'copy' if count == 1 else 'copies'})" for name, count in domains)
+
+
+def to_set(domains: Sequence[tuple[str, int]]) -> str:
+    """Return the command that makes `domains` the local ones."""
+    return f"mailhold settings set local_domains={','.join(name for name, _ in domains)}"

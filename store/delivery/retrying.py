@@ -1,0 +1,228 @@
+"""Sending again and calling off: what an operator does to a delivery that is in the queue or was.
+
+Sending again reaches only those who did not get the message. What may have gone out the first time (`unknown`) is sent
+again by an operator alone; a mailbox that another delivery of the copy served meanwhile, may have served or is to
+serve is left out, unless the operator chose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.audit import record_event
+from store.clock import now_ms
+from store.delivery.addresses import mailbox
+from store.delivery.damaged import withdraw
+from store.delivery.held import Again, LeftOut, held_elsewhere, why
+from store.delivery.leases import call_off
+from store.delivery.listing import Delivery, delivery_of, row_of
+from store.delivery.orders import Addressee, SealedRecipient, unseal_recipient, verify_order
+from store.delivery.outcome import LIVE, RETRIABLE, State
+from store.delivery.outcomes import opened_rows
+from store.delivery.placing import INFECTED, write_order
+from store.errors import CopyMissing, DeliveryError, InfectedRefused, NoRelay, TamperedError
+from store.gateways import delivery_target, is_alive
+from store.keys import LOCAL_ID
+from store.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from store.records import Copy
+    from store.vault import Vault
+
+NO_RELAY = "No relay is set, so nothing can be delivered. Set the relay in Settings, as smtp://host:port."
+
+
+class RetryRecipient(NamedTuple):
+    """One recipient of a delivery that may be sent again. `address` and `reply` are NOT safe for a terminal.
+
+    `at` is when its state was reached (Unix ms). `sends`: it would be sent to now. `left_out` is why not, where another
+    delivery keeps it from that: with its address among `again` it is sent to all the same. `twice`: the message may
+    arrive twice if it is sent to.
+    """
+
+    address: str
+    state: State
+    at: int
+    reply: str
+    sends: bool
+    left_out: str
+    twice: bool
+
+
+class RetryPlan(NamedTuple):
+    """What `retry` would do with a delivery. `live`: it waits, and is only sent sooner than it would be by itself."""
+
+    delivery_id: int
+    copy_id: int
+    live: bool
+    recipients: tuple[RetryRecipient, ...]
+
+    @property
+    def intent(self) -> list[tuple[str, State, bool, bool]]:
+        """What must not change between asking an operator and doing it."""
+        return [(each.address, each.state, each.sends, each.twice) for each in self.recipients]
+
+    @property
+    def sends(self) -> int:
+        """How many recipients would be sent to."""
+        return sum(each.sends for each in self.recipients)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """Those left out because of another delivery."""
+        return [LeftOut(self.copy_id, each.address, each.left_out) for each in self.recipients if each.left_out]
+
+
+def retry_plan(vault: Vault, delivery_id: int, *, again: Collection[str] | bool = ()) -> RetryPlan:
+    """Return what `retry` would do now.
+
+    Raises DeliveryError and TamperedError where it would, as far as can be known before.
+    """
+    delivery = delivery_of(vault, delivery_id)
+    _refuse(delivery)
+    verify_order(vault, row_of(vault, delivery_id))  # Else another copy would go to these recipients.
+    # In the order of a delivery's recipients, which are its rows by id; a damaged one was refused above.
+    rows = list(opened_rows(vault, [delivery.copy_id]))
+    elsewhere = held_elsewhere(rows, delivery_id)
+    chosen = Again(again)
+    planned: list[RetryRecipient] = []
+    taken: set[str] = set()
+    times = [row.outcome.at for row in rows if row.outcome.delivery_id == delivery_id]
+    for recipient, at in zip(delivery.recipients, times, strict=True):
+        key, state = mailbox(recipient.address), recipient.state
+        wanted = state in LIVE if delivery.live else state in RETRIABLE and key not in taken
+        holder = None if delivery.live or not wanted else elsewhere.get(key)
+        left_out = why(holder) if holder and recipient.address not in chosen else ""
+        sends = wanted and not left_out
+        if sends:
+            taken.add(key)
+        twice = wanted and (state is State.UNKNOWN or holder is not None)
+        planned.append(RetryRecipient(recipient.address, state, at, recipient.reply, sends, left_out, twice))
+    plan = RetryPlan(delivery_id, delivery.copy_id, delivery.live, tuple(planned))
+    if not plan.sends:
+        if plan.left_out:
+            others = "; ".join(f"{each.address} {each.reason}" for each in plan.left_out)
+            raise DeliveryError(f"Delivery {delivery_id} has nobody left to send to: {others}.")
+        raise DeliveryError(f"Delivery {delivery_id} reached all of its recipients: there is nothing to send again.")
+    return plan
+
+
+def _refuse(delivery: Delivery) -> None:
+    if delivery.damage:
+        raise DeliveryError(
+            f"Delivery {delivery.id} was tampered with or is damaged ({delivery.damage}): it is not sent again. "
+            f"{'Cancel it, and deliver' if delivery.live else 'Deliver'} its copy anew."
+        )
+    if delivery.live and delivery.state is State.SENDING:
+        raise DeliveryError(f"Delivery {delivery.id} is being sent already: wait for the result.")
+
+
+def retry(
+    vault: Vault,
+    delivery_id: int,
+    operator: str = "",
+    *,
+    again: Collection[str] | bool = (),
+    plan: RetryPlan | None = None,
+) -> RetryPlan:
+    """Send again now: a deferred delivery at once, a finished one under a new order to whoever did not get it.
+
+    That is how an operator, and nobody else, sends again what is `unknown`; to whom another delivery of the copy
+    brought it or may yet bring it, only those among `again` (True: all). With `plan`, what the operator was shown,
+    nothing is done where that is not so any more. Returns what was done. Raises DeliveryError where there is nothing to
+    send again, CopyMissing, NoRelay, InfectedRefused, TamperedError.
+    """
+    settings = read_settings(vault)
+    if not settings.relay:
+        raise NoRelay(NO_RELAY)
+    table = vault.models.Delivery
+    with vault.write():
+        now_planned = retry_plan(vault, delivery_id, again=again)
+        row = row_of(vault, delivery_id)
+        if plan is not None and plan.intent != now_planned.intent:
+            raise DeliveryError(
+                f"Delivery {delivery_id} has changed meanwhile: look at what is known of it now, and choose again."
+            )
+        now = now_ms()
+        if now_planned.live:
+            if row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now):
+                _address_anew(vault, row, operator, now)
+            table.update(next_attempt_at=now).where(table.id == delivery_id).execute()
+        else:
+            _reopen(vault, now_planned, settings, operator, now)
+        record_event(vault, "delivery sent again", operator=operator, copies=[row.copy_id])
+    return now_planned
+
+
+def _copy(vault: Vault, copy_id: int) -> Copy:
+    found = vault.get_many([copy_id])
+    if not found:
+        raise CopyMissing(copy_id)
+    return found[0]
+
+
+def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
+    """Give what a gateway that is not running any more was to send to whoever can send it."""
+    copy = _copy(vault, row.copy_id)
+    places = _recipients(vault, row.id)
+    waiting = tuple(Addressee(place, each.address) for place, (_, state, each) in enumerate(places) if state in LIVE)
+    write_order(vault, row.id, copy, waiting, delivery_target(vault, now), operator, now)
+    table = vault.models.Delivery
+    table.update(lease_token=table.lease_token + 1).where(table.id == row.id).execute()
+
+
+def _recipients(vault: Vault, delivery_id: int) -> list[tuple[int, str, SealedRecipient]]:
+    """The id, state and content of each recipient row, in order. Raises TamperedError where one was moved."""
+    table = vault.models.DeliveryRecipient
+    found = []
+    for index, row in enumerate(table.select().where(table.delivery_id == delivery_id).order_by(table.id)):
+        recipient = unseal_recipient(vault, row)
+        if recipient.place != index:
+            raise TamperedError(f"delivery {delivery_id}", "its recipients are not the ones it was made with")
+        found.append((row.id, row.state, recipient))
+    return found
+
+
+def _reopen(vault: Vault, plan: RetryPlan, settings: Settings, operator: str, now: int) -> None:
+    copy, delivery_id = _copy(vault, plan.copy_id), plan.delivery_id
+    if copy.record.dangerous and not settings.allow_infected:
+        raise InfectedRefused(f"Copy {copy.id} is not sent again: {INFECTED}.")
+    table = vault.models.DeliveryRecipient
+    again: list[Addressee] = []
+    for (row_id, _, recipient), planned in zip(_recipients(vault, delivery_id), plan.recipients, strict=True):
+        if planned.sends:
+            again.append(Addressee(recipient.place, recipient.address))
+            table.update(state=State.QUEUED, changed_at=now).where(table.id == row_id).execute()
+    write_order(vault, delivery_id, copy, tuple(again), delivery_target(vault, now), operator, now)
+    deliveries = vault.models.Delivery
+    deliveries.update(
+        state=State.QUEUED,
+        attempts=0,
+        next_attempt_at=now,
+        lease_token=deliveries.lease_token + 1,
+        data_started_at=None,
+        finished_at=None,
+    ).where(deliveries.id == delivery_id).execute()
+
+
+def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:
+    """Call a delivery off. Recipients whose message may be out already become `unknown`, the others `cancelled`.
+
+    A damaged one goes as well, whatever stands in its rows. Raises DeliveryError where it is finished, or is being sent
+    at this very moment.
+    """
+    with vault.write():
+        delivery = delivery_of(vault, delivery_id)
+        if not delivery.live:
+            raise DeliveryError(f"Delivery {delivery_id} is finished ({delivery.state}): there is nothing to cancel.")
+        now = now_ms()
+        if delivery.damage:
+            done = withdraw(vault, delivery_id, now)
+        else:
+            done = call_off(vault, row_of(vault, delivery_id), now)
+        if not done:
+            raise DeliveryError(f"Delivery {delivery_id} is being sent at this moment: wait for the result.")
+        copies = [delivery.copy_id] if delivery.copy_id else []
+        damage = f"delivery {delivery_id}, damaged: {delivery.damage}" if delivery.damage else ""
+        record_event(vault, "delivery cancelled", operator=operator, copies=copies, detail=damage)
