@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from store import notices
 from tui.marks import Chosen
-from tui.tasks import Cancelled, Progress
+from tui.tasks import Cancelled, Progress, explain
 from tui.words import copies as copies_words
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _PAGE = 500
 _MANY = 2_000
 
 NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
+GONE = "The copies that were marked have been deleted by someone else: nothing was done."
 NOTHING = "There is no message copy to work on."
 
 
@@ -173,7 +174,12 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
             record_event(context.vault, "delete", operator=context.operator, copies=result.deleted)
         return result, cancelled()
 
+    def failed(error: Exception) -> None:
+        context.deleting -= 1
+        context.notice(explain(error), severity="error")
+
     def done(answer: tuple[DeleteResult, bool]) -> None:
+        context.deleting -= 1
         result, stopped = answer
         gone = "it was deleted or rotated away before"
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
@@ -183,7 +189,8 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
         if then is not None and result.deleted:
             then()
 
-    context.run_task(f"Deleting {copies_words(len(ids))}", work, done)
+    context.deleting += 1
+    context.run_task(f"Deleting {copies_words(len(ids))}", work, done, failed)
 
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
@@ -282,7 +289,7 @@ def _look(
 ) -> None:
     """Find the ids and what the window needs to say of them, in a thread; then ask."""
     if not chosen.count:
-        context.notice(NOTHING, severity="warning")
+        context.notice(GONE if chosen.gone else NOTHING, severity="warning")
         return
 
     typed = context.shell.typed

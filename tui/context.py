@@ -84,7 +84,8 @@ class ConsoleContext:
 
     `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory,
     kept true by the shell's polling. `released` says of each copy that was released before by whom and when (Unix ms),
-    `live` which copies have a delivery that is not finished. `save_folder` is where the last save went.
+    `live` which copies have a delivery that is not finished; `deleting` deletions of this console run. `save_folder` is
+    where the last save went.
     """
 
     vault: Vault
@@ -98,6 +99,7 @@ class ConsoleContext:
     released: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     live: Set[int] = frozenset()
     queue_length: int = 0
+    deleting: int = 0
     save_folder: Path = field(default_factory=Path.cwd)
 
     def notice(self, text: str, *, severity: str = "information") -> None:

@@ -58,7 +58,7 @@ _R, _S = Scope.RULES, Scope.ADDRESSES
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
     Key("deliver", "r", "deliver", "Deliver", "Deliver the marked copies, or the one at the cursor", _L),
-    Key("view", "enter", "view", "View", "View the copy at the cursor", _L),
+    Key("view", "enter", "view", "View", "View the one marked copy, or the one at the cursor", _L),
     Key("delete", "d,delete", "delete", "Delete", "Delete the marked copies, or the one at the cursor", _L),
     Key("save", "s", "save", "Save", "Save the marked copies, or the one at the cursor, to files", _L),
     Key("search-filter", "f", "search_filter", "Search filter", "Open the Search filter window", _L),

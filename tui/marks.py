@@ -85,18 +85,20 @@ class Frozen:
 class Chosen:
     """What an action works on: the marks, or the cursor's row where there are none.
 
-    `ids` finds them (in a worker: it may take time). `shown` is what the list shows, to say how many lie outside.
+    `ids` finds them (in a worker: it may take time). `shown` is what the list shows, to say how many lie outside;
+    `gone` of the marked copies were deleted by others.
     """
 
     count: int
     ids: Callable[[], list[int]]
     shown: Matches | None = None
+    gone: int = 0
 
     @classmethod
-    def of(cls, ids: Iterable[int]) -> Chosen:
+    def of(cls, ids: Iterable[int], *, gone: int = 0) -> Chosen:
         """Just these ids."""
         fixed = list(ids)
-        return cls(len(fixed), lambda: fixed)
+        return cls(len(fixed), lambda: fixed, gone=gone)
 
     def outside(self, ids: Collection[int]) -> int:
         """How many of these ids the list's filter does not show; takes time, so call it in a worker."""
@@ -122,6 +124,11 @@ class Marks:
         """How many copies are marked; while a frozen filter is partial, those that were found so far."""
         frozen = self.frozen.count - len(self.excluded) if self.frozen else 0
         return frozen + len(self.included)
+
+    @property
+    def single(self) -> int | None:
+        """The one copy that is marked; None where there are more or fewer, or the marks are a filter's."""
+        return next(iter(self.included)) if self.frozen is None and len(self.included) == 1 else None
 
     def __bool__(self) -> bool:
         return self.count > 0
@@ -183,12 +190,12 @@ class Marks:
         self.frozen = None
         self.version += 1
 
-    def chosen(self, shown: Matches | None = None) -> Chosen:
-        """The marks of this moment, for an action: later marking does not change it. `shown` as in `Chosen`."""
+    def chosen(self, shown: Matches | None = None, *, gone: int = 0) -> Chosen:
+        """The marks of this moment, for an action: later marking does not change it. `shown`, `gone` as in `Chosen`."""
         frozen, excluded, included = self.frozen, set(self.excluded), sorted(self.included, reverse=True)
 
         def ids() -> list[int]:
             first = [copy_id for copy_id in frozen.ids() if copy_id not in excluded] if frozen else []
             return first + included
 
-        return Chosen(self.count, ids, shown)
+        return Chosen(self.count, ids, shown, gone)

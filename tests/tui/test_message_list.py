@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -13,11 +14,13 @@ from textual.events import MouseScrollDown, MouseScrollUp
 
 from store.filters import fold
 from store.records import Copy, CopyRecord, Row
+from store.settings import Settings, write_settings
 from store.vault import Vault
 from store.verdicts import Engine, Status, Verdict
 from tests.tui.console import counts, lines, make_console, poll, settle, the_list
-from tests.tui.fakes import NOW, FakeCatalogue, copies
+from tests.tui.fakes import NOW, FakeCatalogue, copies, sample
 from tui.app import MailholdApp
+from tui.marks import Chosen
 from tui.widgets.columns import DIFFERS
 from tui.widgets.pages import PAGE, Pages
 from tui.widgets.row_painter import split_found
@@ -246,6 +249,100 @@ async def test_marks_of_copies_that_were_deleted_count_no_longer(vault: Vault) -
         assert the_list(app).selection().ids() == [38]
 
 
+@pytest.mark.parametrize("key", ["d", "r", "s", "delete"])
+async def test_where_others_deleted_all_that_was_marked_an_action_says_so_and_takes_nothing(
+    vault: Vault, key: str
+) -> None:
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "space", "space")
+        the_list(app).forget([40, 39, 38], others=True)
+        await pilot.pause()
+        assert "3 marked are gone" in counts(app)
+        for _ in range(2):
+            await pilot.press(key)
+            await settle(pilot)
+            assert app.screen is app.main and "deleted by someone else: nothing was done" in "\n".join(lines(app))
+            await pilot.press("h")
+
+
+@pytest.mark.parametrize("key", ["j", "space", "escape", "ctrl+t", "v", "J"])
+async def test_whoever_goes_on_after_losing_all_marks_acts_on_the_cursor_or_new_marks(vault: Vault, key: str) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space")
+        the_list(app).forget([40], others=True)
+        assert the_list(app).selection() == Chosen(0, ANY, None, 1)
+        await pilot.press(key)
+        await settle(pilot)
+        chosen = the_list(app).selection()
+        assert chosen.count >= 1 and not chosen.gone and "gone" not in counts(app)
+
+
+async def test_marks_that_are_left_count_and_say_how_many_are_gone(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("asterisk")
+        the_list(app).forget([40, 39, 38], others=True)
+        await pilot.press("j")
+        chosen = the_list(app).selection()
+        assert (chosen.count, chosen.gone) == (37, 3) and "● 37 marked" in counts(app)
+
+
+async def test_what_others_delete_is_told_from_what_was_deleted_here(vault: Vault) -> None:
+    ids = vault.put_many((b"raw", sample(number), NOW) for number in range(1, 7))
+    app = make_console(vault, FakeCatalogue(vault.get_many(ids)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", "space")
+        vault.delete(ids[-2:])
+        await poll(pilot)
+        assert the_list(app).lost == 2
+        await pilot.press("space", "space")
+        app.context.deleting += 1
+        vault.delete(ids[:4])
+        await poll(pilot)
+        assert the_list(app).lost == 0 and not the_list(app).marks
+
+
+async def test_view_opens_the_one_that_is_marked(vault: Vault) -> None:
+    app = make_console(vault)
+    opened: list[int] = []
+    app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("enter", "j", "space")
+        await settle(pilot)
+        assert opened == [40] and "⏎ View marked" in lines(app)[-1]
+        await pilot.press("j", "j", "enter")
+        await settle(pilot)
+        assert opened == [40, 39]
+        assert "⏎ View  " in lines(app)[-1]
+        await pilot.press("enter", "space", "enter")
+        await settle(pilot)
+        assert opened == [40, 39, 36, 35]  # the mark was viewed; of two marks none is the one
+        place = next(one for one in the_list(app).painter.columns if one.name == "subject")
+        await pilot.press("ctrl+t", "G", "space", "g")
+        await pilot.click("#messages", offset=(place.x + 1, 4))
+        await settle(pilot)
+        assert opened[-1] == 36
+
+
+async def test_who_reads_marks_and_reads_on_is_not_sent_back(vault: Vault) -> None:
+    app = make_console(vault)
+    opened: list[int] = []
+    app.open_copy = lambda copy_id, neighbour=None: opened.append(copy_id)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("enter", "space", "enter")
+        await settle(pilot)
+        assert opened == [40, 39]
+
+
 @pytest.mark.parametrize(("column", "opens"), [("from", True), ("subject", True), ("to", True), ("size", False)])
 async def test_a_click_on_a_link_opens_the_copy(vault: Vault, column: str, opens: bool) -> None:
     app = make_console(vault)
@@ -367,7 +464,7 @@ async def test_released_copies_show_it(vault: Vault) -> None:
 async def test_the_marks_of_many_deleted_copies_go_a_part_at_a_time(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tui.widgets.message_list._FORGOTTEN", 10)
+    monkeypatch.setattr("tui.widgets.marked_rows._FORGOTTEN", 10)
     app = make_console(vault, count=100)
     async with app.run_test(size=(100, 30)) as pilot:
         await settle(pilot)

@@ -23,6 +23,7 @@ from tui.marks import Chosen, Frozen
 from tui.tasks import explain
 from tui.widgets.counts import counts_line
 from tui.widgets.filter_line import FilterLine
+from tui.widgets.key_footer import KeysChanged
 from tui.widgets.list_header import Line, ListHeader
 from tui.widgets.message_list import MOVES, MessageList
 from tui.widgets.pages import Pages, Result
@@ -75,6 +76,7 @@ class BackupView(Widget):
         self._fresh = True
         self._problem = ""
         self._marked_outside = 0
+        self._views_mark = False
         self._gathering = False
         self._waiting: Callable[[Chosen], None] | None = None
         self._loading = False
@@ -140,7 +142,7 @@ class BackupView(Widget):
 
     def take_facts(self, facts: Facts) -> None:
         """Take up what changed in the store."""
-        self.list.forget(facts.gone)
+        self.list.forget(facts.gone, others=not self.context.deleting)
         self.list.set_released(facts.released)
         share = "" if facts.complete else f"{100 * facts.loaded // max(1, facts.total)} %"
         if facts.copies_changed or share != self.loading_share:
@@ -233,6 +235,9 @@ class BackupView(Widget):
     def on_message_list_changed(self, event: MessageList.Changed) -> None:
         event.stop()
         self._show_counts()
+        if self.list.views_mark != self._views_mark:
+            self._views_mark = self.list.views_mark
+            self.post_message(KeysChanged())
 
     def neighbour(self, copy_id: int, step: int) -> int | None:
         """The copy `step` places after another in the list; the cursor goes there too."""
@@ -245,7 +250,8 @@ class BackupView(Widget):
             return None
         self.list.cursor = place
         ids = result.ids(place, place + 1)
-        return ids[0] if ids else None
+        self.list.viewed = ids[0] if ids else None
+        return self.list.viewed
 
     # -- the counts
 
@@ -265,6 +271,7 @@ class BackupView(Widget):
                 range_count=self.list.range_count,
                 marked=marks,
                 outside=min(marks, self._marked_outside),
+                gone=self.list.lost,
                 zone=zone_name(self.context.tz, self.context.clock()),
                 wide=self.size.width >= 66,
             )

@@ -94,7 +94,7 @@ class MainScreen(Screen[None]):
         self.notice_line = NoticeLine(id="notice")
         self.pages_box = Container(self.backup, id="pages")
         self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
-        self.footer = KeyFooter(self.keymap, self.context.cannot, id="keys")
+        self.footer = KeyFooter(self.keymap, self.context.cannot, self._label, id="keys")
         yield self.status
         yield Horizontal(
             self.console_tree,
@@ -110,6 +110,9 @@ class MainScreen(Screen[None]):
 
     def _drawn(self, action: str) -> str:
         return self.keymap.drawn(by_id()[action])
+
+    def _label(self, key: Key) -> str:
+        return "View marked" if key.id == "view" and self.backup.list.views_mark else key.label
 
     # -- focus, tree and footer
 

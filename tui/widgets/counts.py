@@ -16,13 +16,15 @@ def counts_line(
     range_count: int,
     marked: int,
     outside: int,
+    gone: int,
     zone: str,
     wide: bool,
 ) -> Content:
     """The counts of a list that shows `result`, in few words where it is not `wide`.
 
     `problem`: the filter line cannot be read; `loading`: how much of the catalogue is read ("" where all is);
-    `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed.
+    `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed,
+    and `gone` more were marked until others deleted them.
     """
     total = f"{result.total:,}"
     if filtered:
@@ -39,6 +41,8 @@ def counts_line(
         hidden = f", {outside:,} not shown" if outside and wide else ""
         text = f"● {marked:,} marked{hidden}" if wide else f"● {marked:,}"
         parts.append(Content(text).stylize("bold $accent"))
+    if gone:
+        parts.append(Content(f"{gone:,} marked {'is' if gone == 1 else 'are'} gone" if wide else f"{gone:,} gone"))
     if wide:
         parts.append(Content(zone).stylize("$muted"))
     return Content("   " if wide else " ").join(parts)

@@ -43,10 +43,20 @@ class KeyFooter(Widget):
             super().__init__()
             self.key = key
 
-    def __init__(self, keymap: Keymap, cannot: Callable[[str], str | None], *, id: str | None = None) -> None:
+    def __init__(
+        self,
+        keymap: Keymap,
+        cannot: Callable[[str], str | None],
+        label: Callable[[Key], str] = lambda key: key.label,
+        *,
+        id: str | None = None,
+    ) -> None:
+        """`label` answers what a key is called now."""
         super().__init__(id=id)
         self.keymap = keymap
         self.cannot = cannot
+        self._label = label
+        self._labels: tuple[str, ...] = ()
         self._shown: tuple[Key, ...] = ()
         self._off: frozenset[str] = frozenset()
         self._spans: list[tuple[int, int, Key]] = []
@@ -55,8 +65,9 @@ class KeyFooter(Widget):
         """Show the keys of a scope; repaints only where something differs."""
         shown = tuple(key for key in keys_of(scope) if key.label) + tuple(by_id()[name] for name in ALWAYS)
         off = frozenset(key.id for key in shown if self.cannot(key.id) is not None)
-        if (shown, off) != (self._shown, self._off):
-            self._shown, self._off = shown, off
+        labels = tuple(map(self._label, shown))
+        if (shown, off, labels) != (self._shown, self._off, self._labels):
+            self._shown, self._off, self._labels = shown, off, labels
             self.refresh()
 
     def _fitting(self) -> list[Key]:
@@ -68,7 +79,7 @@ class KeyFooter(Widget):
         return keys
 
     def _text(self, key: Key) -> str:
-        return f"{self.keymap.drawn(key)} {key.label}"
+        return f"{self.keymap.drawn(key)} {self._label(key)}"
 
     def render(self) -> Content:
         key_style = self.get_visual_style("key-footer--key", partial=True)
@@ -84,7 +95,7 @@ class KeyFooter(Widget):
             if key.id in self._off:
                 parts.append(Content.styled(f"{text}  ", off_style))
             else:
-                parts.append(Content.assemble((self.keymap.drawn(key), key_style), f" {key.label}  "))
+                parts.append(Content.assemble((self.keymap.drawn(key), key_style), f" {self._label(key)}  "))
         return Content.assemble(*parts)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:

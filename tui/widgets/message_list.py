@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from typing import ClassVar
@@ -12,14 +12,12 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
 from store.records import Row
 from tui.keymap import Scope, bindings
-from tui.marks import Chosen, Marks
+from tui.widgets.marked_rows import MarkedRows
 from tui.widgets.pages import Pages, Result
 from tui.widgets.quiet_scroll_bar import QuietScrollBar
 from tui.widgets.row_painter import RowPainter
@@ -32,11 +30,7 @@ MOVES = frozenset(
 )
 
 
-#: Marks that are taken off in one go: about 2 ms.
-_FORGOTTEN = 5_000
-
-
-class MessageList(ScrollView, can_focus=True):
+class MessageList(MarkedRows, can_focus=True):
     """Rows of a result, a cursor that stays on its copy, and marks. It never touches the store.
 
     `show` gives it a result; `selection` answers what an action works on. Times are shown in `tz` against `clock`.
@@ -66,7 +60,6 @@ class MessageList(ScrollView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, only=MOVES)
 
     scope = Scope.LIST
-    cursor: reactive[int] = reactive(0, repaint=False)
 
     class Opened(Message):
         """A copy is to be viewed."""
@@ -75,22 +68,12 @@ class MessageList(ScrollView, can_focus=True):
             super().__init__()
             self.copy_id = copy_id
 
-    class Changed(Message, namespace="message_list"):
-        """Marks or the cursor changed."""
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, MessageList.Changed)
-
     def __init__(
         self, *, clock: Callable[[], int], tz: tzinfo = UTC, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.clock = clock
         self.painter = RowPainter(self._component, tz)
-        self.marks = Marks()
-        self.pages: Pages | None = None
-        self.cursor_id: int | None = None
-        self.range_start: int | None = None
         self.empty_text = ""
         self._placeholders = False
         self._pool = ThreadPoolExecutor(1, "message-list")
@@ -146,30 +129,9 @@ class MessageList(ScrollView, can_focus=True):
         self.post_message(self.Changed())
 
     @property
-    def count(self) -> int:
-        """How many rows the result has."""
-        return self.pages.result.count if self.pages else 0
-
-    @property
     def current(self) -> Row | None:
         """The row at the cursor."""
         return self.pages.row(self.cursor) if self.pages and self.cursor < self.count else None
-
-    def selection(self) -> Chosen:
-        """The marks, or the cursor's row if there are none: what every action works on."""
-        self._end_range()
-        if self.marks:
-            return self.marks.chosen(self.pages.result if self.pages else None)
-        return Chosen.of([] if self.cursor_id is None else [self.cursor_id])
-
-    def forget(self, ids: Sequence[int]) -> None:
-        """Take the marks off copies that were deleted. Of many, some thousands at a time: a key comes in between."""
-        if ids and self.marks:
-            self.marks.remove(ids[:_FORGOTTEN])
-            if len(ids) > _FORGOTTEN:
-                self.call_later(self.forget, ids[_FORGOTTEN:])
-            else:
-                self.marks_changed()
 
     def set_released(self, released: Collection[int]) -> None:
         """The copies that were released before."""
@@ -226,6 +188,7 @@ class MessageList(ScrollView, can_focus=True):
 
     def watch_cursor(self, old: int, new: int) -> None:
         self._note_cursor()
+        self.settle_lost()
         if self.pages is not None:
             reach = 3 * self._height
             self.pages.expect(new - reach, new + reach)
@@ -265,67 +228,6 @@ class MessageList(ScrollView, can_focus=True):
     def action_bottom(self) -> None:
         self._move_to(self.count - 1)
 
-    # -- marking
-
-    def action_mark(self) -> None:
-        if self.range_start is not None:
-            self._end_range()
-            return
-        if self.cursor_id is not None:
-            self.marks.toggle(self.cursor_id)
-            self.refresh_line(self.cursor)
-            self.cursor += 1
-            self.post_message(self.Changed())
-
-    def action_mark_move(self, step: int) -> None:
-        if self.cursor_id is not None:
-            self.marks.add((self.cursor_id,))
-            self.refresh_line(self.cursor)
-            before = self.cursor
-            self.cursor += step
-            if self.cursor != before and self.cursor_id is not None:
-                self.marks.add((self.cursor_id,))
-                self.refresh_line(self.cursor)
-            self.post_message(self.Changed())
-
-    def action_mark_range(self) -> None:
-        if self.range_start is None and self.count:
-            self.range_start = self.cursor
-            self.refresh()
-            self.post_message(self.Changed())
-        else:
-            self._end_range()
-
-    def action_unmark_all(self) -> None:
-        self.range_start = None
-        self.marks.clear()
-        self.marks_changed()
-
-    def leave_range(self) -> bool:
-        """Drop a range that was begun; False if there was none."""
-        if self.range_start is None:
-            return False
-        self.range_start = None
-        self.marks_changed()
-        return True
-
-    @property
-    def range_count(self) -> int:
-        """How many rows the range that was begun spans."""
-        return 0 if self.range_start is None else abs(self.cursor - self.range_start) + 1
-
-    def _end_range(self) -> None:
-        if self.range_start is not None and self.pages is not None:
-            first, last = sorted((self.range_start, self.cursor))
-            self.marks.add(self.pages.result.ids(first, last + 1))
-            self.range_start = None
-            self.marks_changed()
-
-    def marks_changed(self) -> None:
-        """Repaint after marks changed."""
-        self.refresh()
-        self.post_message(self.Changed())
-
     # -- the mouse
 
     def on_click(self, event: events.Click) -> None:
@@ -335,17 +237,24 @@ class MessageList(ScrollView, can_focus=True):
         self.cursor = index
         column = next((one for one in self.painter.columns if one.x <= event.x < one.x + one.width), None)
         if event.shift and self.cursor_id is not None:
+            self.settle_lost()
             self.marks.add((self.cursor_id,))
             self.marks_changed()
         elif event.x <= 1 and self.cursor_id is not None:
+            self.settle_lost()
             self.marks.toggle(self.cursor_id)
             self.marks_changed()
         elif column is not None and column.name in LINKS:
-            self.action_view()
+            self._open(self.cursor_id)
 
     def action_view(self) -> None:
-        if self.cursor_id is not None:
-            self.post_message(self.Opened(self.cursor_id))
+        self._open(self.marks.single if self.views_mark else self.cursor_id)
+
+    def _open(self, copy_id: int | None) -> None:
+        if copy_id is not None:
+            self.viewed = copy_id
+            self.post_message(self.Opened(copy_id))
+            self.post_message(self.Changed())
 
     # -- drawing
 
