@@ -98,7 +98,7 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
                 store_id=keys.store_id,
                 read_key=keys.read_public,
                 authority_key=keys.authority_public,
-                configuration_key=keys.configuration_key,
+                configuration_key=bytes(keys.configuration_key),
                 signing_key=signing,
                 delivery_key=delivery,
             )

@@ -26,11 +26,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from store.decoding import msgpack_decoder
 from store.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
-from store.sealing import KEY_SIZE, SALT_SIZE, expand, statement
+from store.sealing import KEY_SIZE, SALT_SIZE, TAG_SIZE, statement
 
 HYBRID_SEED_SIZE = 96
 LOCAL = "local"
@@ -56,17 +56,19 @@ ARGON2_LIMIT = Argon2Cost(4 * 1024 * 1024, 64, 64)
 # --- Key pairs -------------------------------------------------------------------------------------------------------
 
 
-def hybrid_private(seed: bytes) -> MLKEM768X25519PrivateKey:
+def hybrid_private(seed: bytes | bytearray) -> MLKEM768X25519PrivateKey:
     """The HPKE private key of 96 bytes: ML-KEM-768 seed (64), X25519 scalar (32)."""
+    view = memoryview(seed)
     return MLKEM768X25519PrivateKey(
-        MLKEM768PrivateKey.from_seed_bytes(seed[:64]), X25519PrivateKey.from_private_bytes(seed[64:])
+        MLKEM768PrivateKey.from_seed_bytes(view[:64]), X25519PrivateKey.from_private_bytes(view[64:])
     )
 
 
-def hybrid_public_bytes(seed: bytes) -> bytes:
+def hybrid_public_bytes(seed: bytes | bytearray) -> bytes:
     """The public key that belongs to `hybrid_private(seed)`: ML-KEM-768 (1184 bytes), X25519 (32)."""
-    mlkem = MLKEM768PrivateKey.from_seed_bytes(seed[:64]).public_key().public_bytes_raw()
-    return mlkem + X25519PrivateKey.from_private_bytes(seed[64:]).public_key().public_bytes_raw()
+    view = memoryview(seed)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(view[:64]).public_key().public_bytes_raw()
+    return mlkem + X25519PrivateKey.from_private_bytes(view[64:]).public_key().public_bytes_raw()
 
 
 def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
@@ -91,23 +93,35 @@ class GatewayKeys:
 
 @dataclass(frozen=True, repr=False)
 class StoreKeys:
-    """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign)."""
+    """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign).
+
+    Those derived from the seed lie in buffers that `wipe` overwrites.
+    """
 
     store_id: bytes
     read_public: bytes
     authority_public: bytes
-    seed: bytes | None = None
+    seed: bytes | bytearray | None = None
     read_private: MLKEM768X25519PrivateKey | None = None
-    read_seed: bytes | None = None
+    read_seed: bytes | bytearray | None = None
     authority: Ed25519PrivateKey | None = None
-    configuration_key: bytes | None = None
-    private_key: bytes | None = None
+    configuration_key: bytes | bytearray | None = None
+    private_key: bytes | bytearray | None = None
     gateway: GatewayKeys | None = None
+
+    def wipe(self) -> None:
+        """Overwrite the secret keys and let go of them (OpenSSL overwrites its own then). What is public stays."""
+        for name in ("seed", "read_seed", "configuration_key", "private_key"):
+            buffer = getattr(self, name)
+            if isinstance(buffer, bytearray):
+                buffer[:] = bytes(len(buffer))
+        for name in ("seed", "read_private", "read_seed", "authority", "configuration_key", "private_key", "gateway"):
+            object.__setattr__(self, name, None)
 
     def authority_verifier(self) -> Ed25519PublicKey:
         return Ed25519PublicKey.from_public_bytes(self.authority_public)
 
-    def sealing_key(self, role: str) -> bytes:
+    def sealing_key(self, role: str) -> bytes | bytearray:
         """The key that `role` seals with: gateways may open the roles `configuration…`, operators all."""
         key = self.configuration_key if role.startswith("configuration") else self.private_key
         if key is None:
@@ -115,11 +129,13 @@ class StoreKeys:
         return key
 
 
-def derive_keys(seed: bytes, store_id: bytes) -> StoreKeys:
-    """All keys of a store from its seed."""
+def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
+    """All keys of a store from its seed. A seed in a `bytearray` is wiped with the keys."""
 
-    def derive(purpose: str, length: int = KEY_SIZE) -> bytes:
-        return expand(seed, statement("store key", purpose, store_id), length)
+    def derive(purpose: str, length: int = KEY_SIZE) -> bytearray:
+        key = bytearray(length)
+        HKDFExpand(SHA256(), length, statement("store key", purpose, store_id)).derive_into(seed, key)
+        return key
 
     read_seed = derive("read", HYBRID_SEED_SIZE)
     authority = Ed25519PrivateKey.from_private_bytes(derive("authority"))
@@ -162,11 +178,11 @@ def reader_material(keys: StoreKeys) -> bytes:
     return msgspec.msgpack.encode(
         _Reader(
             keys.store_id,
-            keys.read_seed,
+            bytes(keys.read_seed),
             keys.read_public,
             keys.authority_public,
-            keys.configuration_key,
-            keys.private_key,
+            bytes(keys.configuration_key),
+            bytes(keys.private_key),
         )
     )
 
@@ -212,7 +228,7 @@ def _slot_keys(kind: str, salt: bytes, cost: Argon2Cost, secret: bytes, store_id
     return both[:KEY_SIZE], both[KEY_SIZE:]
 
 
-def wrap_seed(kind: str, secret: bytes, seed: bytes, store_id: bytes) -> Slot:
+def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes) -> Slot:
     """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the key serves once."""
     salt = os.urandom(SALT_SIZE)
     cost = ARGON2_COST if kind == PASSPHRASE else Argon2Cost(0, 0, 0)
@@ -221,8 +237,11 @@ def wrap_seed(kind: str, secret: bytes, seed: bytes, store_id: bytes) -> Slot:
     return Slot(kind, salt, cost, commitment, sealed)
 
 
-def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytes | None:
-    """The seed, or None where `secret` is not this slot's. `TamperedError` names `what` where the slot is damaged."""
+def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytearray | None:
+    """The seed, in a buffer that can be wiped, or None where `secret` is not this slot's.
+
+    `TamperedError` names `what` where the slot is damaged.
+    """
     if len(slot.salt) != SALT_SIZE:
         raise TamperedError(what, "its salt is not as long as a salt is")
     if slot.kind == PASSPHRASE:
@@ -234,10 +253,12 @@ def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytes 
     key, commitment = _slot_keys(slot.kind, slot.salt, slot.cost, secret, store_id)
     if not hmac.compare_digest(commitment, slot.commitment):
         return None
+    seed = bytearray(max(0, len(slot.sealed_seed) - TAG_SIZE))
     try:
-        return AESGCM(key).decrypt(bytes(12), slot.sealed_seed, statement("wrapped seed", slot.kind, store_id))
-    except InvalidTag:
+        AESGCM(key).decrypt_into(bytes(12), slot.sealed_seed, statement("wrapped seed", slot.kind, store_id), seed)
+    except (InvalidTag, ValueError):
         raise TamperedError(what) from None
+    return seed
 
 
 def passphrase_secret(passphrase: str) -> bytes:

@@ -130,7 +130,7 @@ def _claim(location: str) -> Path | None:
 
 
 def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) -> Vault:
-    keys = derive_keys(os.urandom(32), os.urandom(16))
+    keys = derive_keys(bytearray(os.urandom(32)), os.urandom(16))
     gateway, authority = keys.gateway, keys.authority
     assert gateway is not None and authority is not None
     db = connect(location)
@@ -238,7 +238,7 @@ def store_row(db: Database, models: Models, location: str) -> Any:
     return row
 
 
-def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytes:
+def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytearray:
     damaged: TamperedError | None = None
     slots = models.KeySlot
     for (slot_id,) in list(slots.select(slots.id).where(slots.kind == kind).order_by(slots.id).tuples()):

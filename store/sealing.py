@@ -70,7 +70,7 @@ def expand(key: bytes | bytearray | memoryview, info: bytes, length: int = KEY_S
 # --- Sealing with a long-lived key: a fresh salt makes a fresh key each time -----------------------------------------
 
 
-def seal_with(key: bytes, role: str, store_id: bytes, plaintext: bytes) -> bytes:
+def seal_with(key: bytes | bytearray, role: str, store_id: bytes, plaintext: bytes) -> bytes:
     """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag."""
     context = statement("sealed", role, store_id)
     salt = os.urandom(SALT_SIZE)
@@ -78,7 +78,7 @@ def seal_with(key: bytes, role: str, store_id: bytes, plaintext: bytes) -> bytes
     return bytes([FORMAT]) + salt + AESGCM(once).encrypt(_NONCE, plaintext, context)
 
 
-def unseal_with(key: bytes, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
+def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
     """Open what `seal_with` made for the same key, role and store. `TamperedError` names `what` or the role."""
     context = statement("sealed", role, store_id)
     salt = sealed[1 : 1 + SALT_SIZE]

@@ -197,7 +197,7 @@ class Vault(Reader):
     # --- Closing -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the epoch and every connection; again, or where the store is gone, without complaint."""
+        """Close the epoch and every connection, and wipe the keys; again, or where the store is gone, no complaint."""
         self._writer.close()
         with self._lock:
             if self._closed:
@@ -213,6 +213,8 @@ class Vault(Reader):
                 self.epoch_writer.drop()
                 self._closed = True
                 self._close_connections()
+                self.epoch_reader.clear()
+                self.keys.wipe()
 
     def forked(self) -> None:
         super().forked()

@@ -135,6 +135,12 @@ class EpochReader:
             for epoch_id in epoch_ids:
                 self._chains.pop(epoch_id, None)
 
+    def clear(self) -> None:
+        """Drop every key that was read."""
+        with self._lock:
+            self._latest = None
+            self._chains.clear()
+
 
 @dataclass
 class _Current:

@@ -251,6 +251,18 @@ def test_reader_material_is_checked(any_vault: Vault, tmp_path: Path) -> None:
     other.close()
 
 
+def test_closing_a_vault_wipes_its_keys(store: str, vault: Vault) -> None:
+    opened = open_store(store, Unlock.passphrase(PASSPHRASE))
+    held = opened.keys
+    buffers = [held.seed, held.read_seed, held.configuration_key, held.private_key]
+    assert all(isinstance(buffer, bytearray) and any(buffer) for buffer in buffers)
+    opened.close()
+    assert not any(any(buffer) for buffer in buffers if buffer is not None)
+    secrets = (held.seed, held.read_private, held.read_seed, held.authority, held.private_key, held.gateway)
+    assert secrets == (None,) * 6
+    assert vault.keys.seed is not None  # another vault's keys are its own
+
+
 def test_a_key_file_that_was_not_written_to_its_end_does_not_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
