@@ -338,6 +338,13 @@ def list_slots(vault: Vault) -> list[SlotInfo]:
     return [slot_info(vault, row) for row in rows]
 
 
+def opens_with_passphrase(vault: Vault) -> bool:
+    """Whether there is a passphrase that opens the store."""
+    slots = vault.models.KeySlot
+    with vault.reading():
+        return bool(slots.select().where(slots.kind == PASSPHRASE).exists())
+
+
 def slot_info(vault: Vault, row: Any) -> SlotInfo:
     """A verified slot. Raises TamperedError naming it."""
     what = f"key slot {row.id}"

@@ -30,6 +30,7 @@ __all__ = [
 NAME = "settings"
 #: "A value of 100 MB or greater is recommended."
 RECOMMENDED_SIZE = 100 * MIB
+_LONGEST_LOCK = 24 * 60
 
 
 class Unavailable(StrEnum):
@@ -53,7 +54,8 @@ _LABELS = {
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set".
+    """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set". A console locks
+    after `lock_after` minutes without a key (0: never).
 
     `relay` is a URL as `store.delivery.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
     `store.delivery.local_domains` describes them: with none, no address of a message's header counts as local.
@@ -66,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     relay: str = ""
     administrator: str = ""
     local_domains: tuple[str, ...] = ()
+    lock_after: int = 0
 
 
 def read_settings(vault: Vault) -> Settings:
@@ -142,6 +145,8 @@ def _shown(settings: Settings, name: str) -> str:
         return format_size(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if name == "lock_after":
+        return shown_lock_after(value)
     if name == "relay" and value:
         from store.delivery.relay import parse_relay
 
@@ -221,6 +226,23 @@ def _local_domains(text: str) -> tuple[str, ...]:
     return parse_domains(text)
 
 
+def _lock_after(text: str) -> int:
+    number = text.lower().removesuffix("s").removesuffix("minute").removesuffix("min").rstrip()
+    if number in ("", "off", "never", "no"):
+        return 0
+    if not (number.isascii() and number.isdigit()) or len(number) > 4 or int(number) > _LONGEST_LOCK:
+        raise SettingError(
+            f"{text[:40]!r} is no number of minutes up to {_LONGEST_LOCK:,} (a day). Write lock_after=15, or "
+            "lock_after=off for a console that does not lock."
+        )
+    return int(number)
+
+
+def shown_lock_after(minutes: int) -> str:
+    """The setting `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
+    return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
+
+
 #: The settings in the order shown, each with what reads its text.
 _PARSERS: dict[str, Callable[[str], Any]] = {
     "max_size": _max_size,
@@ -230,4 +252,5 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "relay": _relay,
     "administrator": _administrator,
     "local_domains": _local_domains,
+    "lock_after": _lock_after,
 }

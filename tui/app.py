@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
@@ -20,15 +21,17 @@ from tui.cells import local_zone, now_ms
 from tui.context import ConsoleContext, Neighbour
 from tui.driver import EndsWithTerminal
 from tui.follow import Facts, Follower
+from tui.locking import Lock
 from tui.palette import ActionProvider
 from tui.screens.main import MainScreen
 from tui.tasks import Task, TaskRunner, explain, run_in_thread
-from tui.theme import DARK, SIXTEEN, THEMES
+from tui.theme import dress
 from tui.type_ahead import TypeAheadApp
 
 if TYPE_CHECKING:
     from store.catalogue import Catalogue
     from store.vault import Vault
+    from tui.lock import View
 
 A = TypeVar("A")
 
@@ -37,7 +40,10 @@ POLL = 0.3
 
 
 class MailholdApp(EndsWithTerminal, TypeAheadApp):
-    """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's)."""
+    """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's).
+
+    `view` is what to begin with, as a console had it that was locked; with `lockable` this one can be.
+    """
 
     TITLE = "Mailhold"
     CSS = """
@@ -57,6 +63,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     COMMANDS: ClassVar[set[Any]] = {ActionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("ctrl+o", "lock", "Lock", show=False, priority=True, id="lock"),
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True, id="suspend"),
         # Named here so that Textual adds none of its own, which would open the palette over a window.
         Binding("ctrl+p", "command_palette", "Command palette", show=False, id="palette"),
@@ -72,14 +79,13 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         clock: Callable[[], int] = now_ms,
         tz: tzinfo | None = None,
         host: str | None = None,
+        lockable: bool = False,
+        view: View | None = None,
+        theme: str = "",
     ) -> None:
         super().__init__()
         trace.start()
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = SIXTEEN.name if self.console.color_system == "standard" else DARK.name
-        for name in set(self.available_themes) - {theme.name for theme in THEMES}:
-            self.unregister_theme(name)
+        dress(self, theme)
         self._key_problem = ""
         try:
             self.keys = keys.load()
@@ -110,6 +116,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._problem = ""
         self._worker: Any = None
         self._leaving = False
+        self.lock = Lock(self, possible=lockable)
+        self._view = view
         #: What became of the work that was under way at the end, a sentence each.
         self.account: list[str] = []
         self.main = MainScreen(self.context, self.keys, self.tasks)
@@ -126,6 +134,11 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def on_mount(self) -> None:
         self.app_resume_signal.subscribe(self, self._resumed)
 
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.MouseEvent | events.Paste):
+            self.lock.touched()
+        await super().on_event(event)
+
     def _resumed(self, _: object) -> None:
         """Draw everything again: a shell had the terminal meanwhile."""
         for screen in self.screen_stack:
@@ -136,6 +149,11 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
         self._poll()
         self.set_interval(POLL, self._poll)
+        self.set_interval(POLL, self.lock.look)
+        if self._view is not None:
+            from tui.resuming import resume
+
+            resume(self.main, self._view)
         if self._key_problem:
             self.show_notice(self._key_problem, severity="warning")
 
@@ -159,14 +177,21 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def _wind_up(self) -> None:
         """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
         from store.audit import record_event
+        from store.message.parsing import close_children
 
         self.account = self.tasks.shut_down()
         for stopped in self.account:
             with suppress(MailholdError):
                 record_event(self.vault, "stopped", operator=self.context.operator, detail=stopped)
+        self.stop_delivering()
+        self.catalogue.close()
+        self._threads.join()
+        close_children()
+
+    def stop_delivering(self) -> None:
+        """Bring what is being sent from here to its end; it may take seconds."""
         if self._worker is not None:
             self._worker.stop()
-        self.catalogue.close()
 
     # -- following the store
 
@@ -186,6 +211,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             if facts.problem and facts.problem != self._problem:
                 self.show_notice(facts.problem, severity="error")
             self._problem = facts.problem
+            self.lock.settings_read(facts.settings.lock_after)
             self._run_worker_if_wanted(facts)
 
     def _run_worker_if_wanted(self, facts: Facts) -> None:
@@ -243,6 +269,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def _tasks_changed(self) -> None:
         self.main.tasks_changed()
+
+    def action_lock(self) -> None:
+        self.lock.now()
 
     async def action_quit(self) -> None:
         self.main.leave()

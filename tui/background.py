@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,7 +31,8 @@ class _Group:
         self._lock = threading.Lock()
         self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self.busy = 0
-        threading.Thread(target=self._run, name=f"console {name}", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name=f"console {name}", daemon=True)
+        self.thread.start()
 
     def start(
         self, work: Callable[[], Any], on_done: Callable[[Any], None], on_error: Callable[[Exception], None]
@@ -92,3 +94,9 @@ class Background:
         """Let every thread end when it is done with what it does."""
         for group in self._groups.values():
             group.stop()
+
+    def join(self, timeout: float = 10.0) -> None:
+        """After `stop`: wait up to `timeout` seconds until the threads have ended."""
+        until = time.monotonic() + timeout
+        for group in self._groups.values():
+            group.thread.join(max(0.0, until - time.monotonic()))

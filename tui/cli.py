@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -49,11 +49,11 @@ def _open_streams() -> None:
         reconfigure(errors="backslashreplace")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `mailhold` with `argv` (the process's own by default) and return the exit code."""
+def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] = _run) -> int:
+    """Run `mailhold` with `argv` (the process's own by default) and return the exit code; or `run` as it is run."""
     _open_streams()
     try:
-        return _answered(sys.argv[1:] if argv is None else argv)
+        return _answered(sys.argv[1:] if argv is None else argv, run)
     except KeyboardInterrupt as interrupt:
         if argv is None:
             import signal
@@ -79,12 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _answered(argv: Sequence[str]) -> int:
+def _answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
     """Run, and say what an error of our own says."""
     from store.errors import MailholdError, UsageError
 
     try:
-        return _run(argv)
+        return run(argv)
     except MailholdError as error:
         _say(str(error))
         return 2 if isinstance(error, UsageError) else 1

@@ -142,6 +142,7 @@ KEYS: tuple[Key, ...] = (
     Key("palette", "colon,ctrl+p", "command_palette", "", "Command palette", _A, False),
     Key("theme", "ctrl+l", "next_theme", "", "Next theme", _A),
     Key("help", "question_mark,f1", "help", "Help", "Help", _A, False),
+    Key("lock", "ctrl+o", "app.lock", "", "Lock the console until the passphrase is typed", _A),
     Key("suspend", "ctrl+z", "app.suspend_process", "", "Suspend the console; `fg` brings it back", _A, False),
     Key("quit", "ctrl+q", "app.quit", "", "Quit", _A),
 )

@@ -6,7 +6,12 @@ The variables beyond Textual's: `$muted` for what is read second, `$faint` for l
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from textual.theme import Theme
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 DARK = Theme(
     name="mailhold-dark",
@@ -141,3 +146,13 @@ SIXTEEN = Theme(
 
 #: In the order in which the key for themes goes through them.
 THEMES = (DARK, LIGHT, SIXTEEN)
+
+
+def dress(app: App[Any], theme: str = "") -> None:
+    """Give an app these themes alone, and let it begin with `theme` or with what its terminal can show."""
+    for one in THEMES:
+        app.register_theme(one)
+    usual = SIXTEEN.name if app.console.color_system == "standard" else DARK.name
+    app.theme = theme if theme in {one.name for one in THEMES} else usual
+    for name in set(app.available_themes) - {one.name for one in THEMES}:
+        app.unregister_theme(name)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from store.errors import UsageError
 from tui import latency
 from tui.commands.common import is_terminal, open_vault, operator_name
 from tui.ending import ends_cleanly, say_ended
+
+if TYPE_CHECKING:
+    from store.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +25,25 @@ def run(args: argparse.Namespace) -> int:
     with ends_cleanly():
         vault = open_vault(args)
         latency.prepare()
-        try:
-            from tui.app import MailholdApp
+        return run_console(vault, operator_name())
 
-            app = MailholdApp(vault, operator=operator_name())
-            app.run()
-        finally:
-            vault.close()
-        if app.ended_by:
-            say_ended(app.account)
-        return app.return_code or 0
+
+def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = "") -> int:
+    """The console on an open store, which is closed at the end; returns the app's return code.
+
+    Where it locks, this program goes on as another one (`tui.lock`). `view` is what a locked console handed over.
+    """
+    try:
+        from tui.app import MailholdApp
+        from tui.lock import become_locked, unsealed
+
+        shown = unsealed(vault, view) if view else None
+        app = MailholdApp(vault, operator=operator, lockable=True, view=shown, theme=theme)
+        app.run()
+    finally:
+        vault.close()
+    if app.ended_by:
+        say_ended(app.account)
+    elif app.lock.handover is not None:
+        become_locked(app.lock.handover)
+    return app.return_code or 0

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "values",
         metavar="NAME=VALUE",
         nargs="*",
-        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains",
+        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after",
     )
     parser.add_argument("--json", action="store_true", help="print the settings as an object")
 
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     from store.delivery.local_domains import seen_domains, seen_words, to_set
+    from store.opening import opens_with_passphrase
     from store.settings import parse_setting, read_settings, write_settings
+    from tui.locking import NO_PASSPHRASE
 
     vault = open_vault(args)
     try:
@@ -49,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
                 print(f"mailhold: {warning}", file=sys.stderr)
         if args.verb == "set":
             settings = write_settings(vault, settings, base=before, operator=operator_name())
+            if settings.lock_after and not opens_with_passphrase(vault):
+                print(f"mailhold: {NO_PASSPHRASE}", file=sys.stderr)
             look_at_free_space(vault)
         seen = [] if args.verb == "set" or args.json or settings.local_domains else seen_domains(vault)
     finally:
@@ -81,7 +85,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
 
 def _print(fields: dict[str, Any]) -> None:
-    from store.settings import format_size
+    from store.settings import format_size, shown_lock_after
     from tui.safe import safe
 
     for name, value in fields.items():
@@ -91,6 +95,8 @@ def _print(fields: dict[str, Any]) -> None:
             text = "yes" if value else "no"
         elif isinstance(value, list):
             text = safe(", ".join(value)) or "-"
+        elif name == "lock_after":
+            text = shown_lock_after(value)
         else:
             text = safe(str(value)) or "-"
         print(f"{name:<16}{text}")

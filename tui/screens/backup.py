@@ -80,9 +80,11 @@ class BackupView(Widget):
         self._gathering = False
         self._waiting: Callable[[Chosen], None] | None = None
         self._loading = False
+        #: The copy to stand on once it is listed, and on which line; not where a key was pressed meanwhile.
+        self.return_to: tuple[int, int] | None = None
 
     def compose(self) -> ComposeResult:
-        self.line = FilterLine(self._filter_edited, id="filter")
+        self.line = FilterLine(self.edit_filter, id="filter")
         self.header = ListHeader(id="list-header")
         self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
         yield self.line
@@ -112,6 +114,16 @@ class BackupView(Widget):
         self.filter = flt
         self.post_message(self.Filtered(flt))
         self._query()
+
+    def _return(self, result: Result) -> None:
+        if self.return_to is not None:
+            copy_id, line = self.return_to
+            position = None if self.context.shell.typed else result.position(copy_id)
+            if position is not None:
+                self.list.scroll_to(y=max(0, position - line), animate=False, force=True, immediate=True)
+                self.list.cursor = position
+            if position is not None or self.context.shell.typed or not result.partial:
+                self.return_to = None
 
     def set_engine(self, engine: Engine | None) -> None:
         """Narrow the filter to one engine, or to none (all messages)."""
@@ -178,6 +190,7 @@ class BackupView(Widget):
             self._say_empty()
             self.list.painter.needles = needles(flt)
             self.list.show(pages, keep=keep)
+            self._return(pages.result)
             self._show_counts()
             self._start_loading()
 
@@ -193,7 +206,8 @@ class BackupView(Widget):
             self._loading = True
             self.call_after_refresh(self.context.catalogue.start)
 
-    def _filter_edited(self, text: str) -> None:
+    def edit_filter(self, text: str) -> None:
+        """Show what a text in the filter line matches, or what is wrong with it."""
         try:
             flt = parse(text, tz=self.context.tz, lenient=True)
         except FilterError as error:

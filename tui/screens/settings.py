@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import Button, Rule
 
+from store.settings import shown_lock_after
 from store.sizes import format_size
 from tui.context import ConsoleContext
 from tui.keymap import Scope, bindings
@@ -45,9 +46,12 @@ def setting_lines(settings: Settings, width: int) -> list[Line]:
     lines: list[Line] = []
     for label, value, kind in spec:
         lines += field(label, [(value, kind)], width, labels)
+    lock = ("Off", "muted") if not settings.lock_after else (shown_lock_after(settings.lock_after), "text")
     lines += [EMPTY, (Span("Delivery and notification", "muted"),)]
     for label, value, kind in other:
         lines += field(label, [(value, kind)], width, labels)
+    lines += [EMPTY, (Span("The console (`mailhold settings set lock_after=15`)", "muted"),)]
+    lines += field("Lock after so long without a key", [lock], width, labels)
     return lines
 
 
