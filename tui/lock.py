@@ -74,9 +74,9 @@ def become_locked(handover: Handover) -> None:
         os.lseek(stream, 0, os.SEEK_SET)
         package = str(Path(__file__).resolve().parents[1])
         inherited = os.environ.get("PYTHONPATH")
-        path = os.pathsep.join([package, inherited] if inherited else [package])
-        command = [sys.executable, "-P", "-m", "tui.locked", str(stream)]
-        os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])}
+        environment.pop("MAILHOLD_TRACE", None)  # which is one console's, and is not written over
+        os.execve(sys.executable, [sys.executable, "-P", "-m", "tui.locked", str(stream)], environment)
     except OSError as error:
         show_typing(echo)
         raise StoreError(
