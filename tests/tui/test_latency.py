@@ -20,6 +20,8 @@ def test_the_console_sets_them_before_textual_is_imported(monkeypatch: pytest.Mo
 
     class App:
         return_code = 0
+        ended_by = 0
+        lock = types.SimpleNamespace(handover=None)
 
         def __init__(self, *_: object, **__: object) -> None:
             seen.update(switch=sys.getswitchinterval(), frames=os.environ["TEXTUAL_FPS"], young=gc.get_threshold()[0])
