@@ -108,6 +108,7 @@ def test_the_list_shows_the_address_first_and_tells_who_blacklisted(run: Run, tm
     newest, older = run("list").out.splitlines()
     assert "inv@acme.example Billing" in newest and "Billing <" not in newest
     assert ("Black list" in newest, "Blacklisted" in older) == (True, True)
+    assert "inv@acme.example Billing" in run("show", "1").out
     rows = run("list", "--json").json
     assert [(row["from"], row["engine"], row["status"]) for row in rows] == [
         ("Billing <inv@acme.example>", "black-list", "blacklisted"),

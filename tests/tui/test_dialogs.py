@@ -13,7 +13,7 @@ from tui.dialogs.delete import DeleteDialog
 from tui.dialogs.deliver import DeliverChoice, DeliverDialog
 from tui.dialogs.passphrase import PassphraseDialog
 from tui.dialogs.save import FolderSuggester, SaveDialog
-from tui.widgets.controls import PushButton
+from tui.widgets.controls import CheckBox, PushButton
 from tui.widgets.recipient_list import RecipientList
 
 RECIPIENTS = [
@@ -128,17 +128,71 @@ async def test_a_single_recipient_is_left_out():
     assert choice == DeliverChoice(True, (), frozenset({"ceo@corp.example"}))
 
 
+def boxes(app: DialogApp) -> tuple[str, list[str]]:
+    """The box above the addresses, and those of the addresses, as they are drawn."""
+    listed = app.screen.query_one(RecipientList)
+    drawn = [listed.render_line(y).text[:3] for y in range(len(listed.recipients))]
+    return str(app.screen.query_one("#original").render())[:3], drawn
+
+
+async def test_the_box_above_the_addresses_and_theirs_agree():
+    app = DialogApp(DeliverDialog(RECIPIENTS[:2], copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert boxes(app) == ("[ ]", ["[ ]", "[ ]"])
+        for keys, expected in (
+            (["space"], ("[x]", ["[x]", "[x]"])),
+            (["tab", "space"], ("[-]", ["[ ]", "[x]"])),
+            (["down", "space"], ("[ ]", ["[ ]", "[ ]"])),
+            (["space"], ("[-]", ["[ ]", "[x]"])),
+            (["space", "shift+tab", "space"], ("[x]", ["[x]", "[x]"])),
+            (["space"], ("[ ]", ["[ ]", "[ ]"])),
+            (["tab", "up", "space"], ("[-]", ["[x]", "[ ]"])),
+            (["shift+tab", "space"], ("[ ]", ["[ ]", "[ ]"])),
+            (["space"], ("[-]", ["[x]", "[ ]"])),
+        ):
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert boxes(app) == expected, keys
+
+
 async def test_leaving_out_everybody_is_refused():
     app = DialogApp(DeliverDialog(RECIPIENTS[:1], copies=1))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("space", "tab", "space", "enter")
         assert app.answer is NOTHING
-        assert "Every recipient is left out" in text_of(app, "#dialog-error")
+        assert "at least one of the two check boxes" in text_of(app, "#dialog-error")
+
+
+async def test_where_every_recipient_has_a_reason_the_box_above_says_so_and_each_can_be_ticked():
+    reasons = {one.address: "has it already" for one in RECIPIENTS[:2]}
+    app = DialogApp(DeliverDialog(RECIPIENTS[:2], copies=1, unticked=reasons))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space")
+        await pilot.pause()
+        assert boxes(app) == ("[ ]", ["[ ]", "[ ]"])
+        assert "left out for the reason beside it" in text_of(app, "#dialog-error").replace("\n", " ")
+        await pilot.press("tab", "space")
+        await pilot.pause()
+        assert boxes(app) == ("[-]", ["[x]", "[ ]"]) and not text_of(app, "#dialog-error")
+        await pilot.press("enter")
+        assert app.answer == DeliverChoice(True, (), frozenset({RECIPIENTS[1].address}))
 
 
 async def test_typing_an_additional_address_checks_its_box():
     choice = await answer(DeliverDialog(RECIPIENTS, copies=1), "tab", "tab", "tab", *"a@b.example,c@d.example", "enter")
     assert choice == DeliverChoice(False, ("a@b.example", "c@d.example"), frozenset())
+
+
+async def test_the_box_of_additional_addresses_follows_what_is_typed():
+    app = DialogApp(DeliverDialog(RECIPIENTS, copies=1))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("tab", "tab", "tab", "a")
+        await pilot.pause()
+        assert app.screen.query_one("#additional", CheckBox).value
+        await pilot.press("backspace")
+        await pilot.pause()
+        assert not app.screen.query_one("#additional", CheckBox).value
 
 
 async def test_an_additional_address_that_is_none_is_refused_inline():

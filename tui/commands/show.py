@@ -118,9 +118,12 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 
 
 def _print_fields(fields: dict[str, Any]) -> None:
+    from store.sender import address_first, sender_differs
     from tui.safe import safe
 
-    for name, value in fields.items():
+    sender, envelope = fields["from"], fields["envelope"]["sender"]
+    other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
+    for name, value in {**fields, "from": [address_first(sender), *other]}.items():
         label = name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from store.records import Row
+from store.sender import address_first
 from tui.dialogs.picker import Pick, PickDialog
 from tui.safe import safe
 
@@ -25,4 +26,5 @@ class CopyDialog(PickDialog[str]):
             ("i", "Copy id", str(row.id)),
         )
         texts = [(letter, label, safe(text, max_len=_LONGEST)) for letter, label, text in fields]
-        super().__init__([Pick(letter, label, text, text) for letter, label, text in texts if text])
+        shown = {"From": safe(address_first(row.from_), max_len=_LONGEST)}
+        super().__init__([Pick(letter, label, shown.get(label, text), text) for letter, label, text in texts if text])

@@ -209,24 +209,40 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self.query_one("#count", Static).update(what)
         if self.recipients:
             self.query_one(RecipientList).active = self.original
+            self.query_one("#original", CheckBox).partial = bool(left_out)
 
     def on_check_box_changed(self, event: CheckBox.Changed) -> None:
         event.stop()
         if event.box.id == "additional" and event.value:
             self.query_one("#addresses").focus()
         self.complain("")
+        if event.box.id == "original" and event.value:
+            self._tick_someone()
         self._recount()
+
+    def _tick_someone(self) -> None:
+        """The box above the addresses was ticked: where none of them is, tick those that were at first."""
+        if not self.recipients or self.unlisted:
+            return
+        listed = self.query_one(RecipientList)
+        if not listed.ticked:
+            listed.reset()
+        if not listed.ticked:
+            with self.prevent(CheckBox.Changed):
+                self.query_one("#original", CheckBox).value = False
+            self.complain("Each recipient is left out for the reason beside it: tick it in the list to deliver to it.")
 
     def on_recipient_list_changed(self, event: RecipientList.Changed) -> None:
         event.stop()
-        self.query_one("#original", CheckBox).value = True
+        with self.prevent(CheckBox.Changed):
+            self.query_one("#original", CheckBox).value = bool(event.recipients.ticked or self.unlisted)
+        self.complain("")
         self._recount()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if event.value.strip():
-            with self.prevent(CheckBox.Changed):
-                self.query_one("#additional", CheckBox).value = True
+        with self.prevent(CheckBox.Changed):
+            self.query_one("#additional", CheckBox).value = bool(event.value.strip())
         self._say_additional("")
         self._recount()
 
@@ -253,14 +269,11 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self.query_one("#addresses").focus()
             return
         left_out = self._left_out()
-        everyone_left_out = not self.unlisted and all(one.address in left_out for one in self.recipients)
         if self.query_one("#additional", CheckBox).value and not additional:
             self._say_additional("Enter at least one email address.")
             self.query_one("#addresses").focus()
         elif not self.original and not additional:
             self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
-        elif self.original and everyone_left_out and not additional:
-            self.complain("Every recipient is left out. Take one in, or add an address.", "#recipients")
         else:
             ticked = self.outsiders - left_out if self.original else frozenset()
             unticked = left_out if self.original else frozenset()

@@ -53,7 +53,10 @@ class PushButton(Button, inherit_css=False):
 
 
 class CheckBox(Widget, can_focus=True):
-    """``[x] label``, on several lines where it must; Space or a click toggles it. Posts `Changed`."""
+    """``[x] label``, on several lines where it must; Space or a click toggles it. Posts `Changed`.
+
+    Where it is checked and `partial` it is drawn ``[-]``: not all that it stands for is.
+    """
 
     #: Its keys, in words, for a window"s edge.
     key_words: ClassVar[tuple[str, ...]] = ("Space tick",)
@@ -67,6 +70,7 @@ class CheckBox(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "check", "Check", show=False)]
 
     value: reactive[bool] = reactive(False, init=False)
+    partial: reactive[bool] = reactive(False, init=False)
 
     class Changed(Message):
         """The box was checked or cleared."""
@@ -90,7 +94,8 @@ class CheckBox(Widget, can_focus=True):
 
     def render(self) -> Content:
         label = Content(f"\n{' ' * _BOX}").join(self._lines(self.size.width))
-        return Content.assemble("[x] " if self.value else "[ ] ", label)
+        box = ("[-] " if self.partial else "[x] ") if self.value else "[ ] "
+        return Content.assemble(box, label)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return _BOX + self.label.cell_length

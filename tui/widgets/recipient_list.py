@@ -34,7 +34,8 @@ def _spelled(address: str) -> str:
 class RecipientList(ScrollView, can_focus=True):
     """``[x] address   source`` lines; Space leaves the address under the cursor out, or takes it in again.
 
-    Addresses in `unticked` are left out at first, and show there why in place of their source.
+    Addresses in `unticked` are left out at first, and show there why in place of their source. While the list is not
+    `active` no address is ticked; the first that is then is the only one.
     """
 
     #: Its keys, in words, for a window"s edge.
@@ -59,7 +60,7 @@ class RecipientList(ScrollView, can_focus=True):
     ]
 
     cursor: reactive[int] = reactive(0, init=False)
-    #: False draws the list as not in use; the choices in it are kept.
+    #: False draws the list as not in use, with no address ticked; the choices in it are kept.
     active: reactive[bool] = reactive(True, init=False)
 
     class Changed(Message):
@@ -81,6 +82,16 @@ class RecipientList(ScrollView, can_focus=True):
         self.unticked = unticked or {}
         self.left_out: set[str] = set(self.unticked)
 
+    @property
+    def ticked(self) -> int:
+        """How many addresses are not left out, if the list is active."""
+        return sum(one.address not in self.left_out for one in self.recipients)
+
+    def reset(self) -> None:
+        """Leave out those that were left out at first."""
+        self.left_out = set(self.unticked)
+        self.refresh()
+
     def on_mount(self) -> None:
         self.virtual_size = Size(1, len(self.recipients))
 
@@ -97,7 +108,7 @@ class RecipientList(ScrollView, can_focus=True):
         source = self.unticked.get(recipient.address, source)
         column = _REASON_WIDTH if self.unticked else _SOURCE_WIDTH
         room = max(8, width - column - 5)
-        box = "[ ] " if recipient.address in self.left_out else "[x] "
+        box = "[x] " if self.active and recipient.address not in self.left_out else "[ ] "
         style, source_style = self.rich_style, self.get_component_rich_style("recipients--source")
         if not self.active:
             style = source_style = self.get_component_rich_style("recipients--off")
@@ -147,6 +158,10 @@ class RecipientList(ScrollView, can_focus=True):
             self._toggle(index)
 
     def _toggle(self, index: int) -> None:
-        self.left_out ^= {self.recipients[index].address}
+        address = self.recipients[index].address
+        if self.active:
+            self.left_out ^= {address}
+        else:
+            self.left_out = {one.address for one in self.recipients} - {address}
         self.refresh()
         self.post_message(self.Changed(self))
