@@ -438,6 +438,20 @@ async def test_from_shows_the_address_first_and_a_sign_where_the_envelope_has_an
             assert " a@x" in line and ("Billing" not in line or line.index("a@x") < line.index("Billing"))
 
 
+@pytest.mark.parametrize(("line", "found"), [("from:billing", "Billing"), ("acme", "acme"), ("from:inv@", "inv@")])
+async def test_what_is_looked_for_in_from_is_found_and_underlined_in_address_and_name(
+    vault: Vault, line: str, found: str
+) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(210, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *line)
+        await settle(pilot)
+        assert the_list(app).count == 8
+        strip = the_list(app).render_line(1)
+        assert [segment.text for segment in strip if segment.style and segment.style.underline] == [found]
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 126, 160])
 async def test_the_two_kinds_of_black_list_are_told_apart(vault: Vault, width: int) -> None:
     some = [

@@ -105,6 +105,8 @@ class Composer:
             envelope_sender = f"bounce+{rng.getrandbits(32):x}@{domain}"
         elif campaign.scenario.style == "spam" and rng.random() < 0.03:
             envelope_sender = ""
+        elif campaign.scenario.style == "phishing" and moment % 3 == 0:
+            envelope_sender = f"www-data@{SPAM_DOMAINS[moment % len(SPAM_DOMAINS)]}"
         headers = self._headers(campaign, made, to, moment)
         raw = message(headers, made.body)
         reason = self._reason(campaign, made, domain, len(raw))
