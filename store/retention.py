@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.clock import now_ms
 from store.database import DiskFull, run
-from store.errors import StoreUnavailable, TamperedError
+from store.errors import StoreError, StoreUnavailable, TamperedError
 from store.orm import SqliteDatabase
 from store.vault.deleting import ROTATED
 
@@ -35,12 +35,19 @@ _VACUUM_PAGES = 2000
 #: As many as a ballast has room for in the write-ahead log.
 _FEW_PAGES = 100
 
-_OLDEST = """
-    SELECT id, stored_size FROM message
+_REMOVABLE = """
+    FROM message
     WHERE id < (SELECT MAX(id) FROM message)
       AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
-    ORDER BY id LIMIT ?
 """
+_OLDEST = f"SELECT id, stored_size {_REMOVABLE} ORDER BY id LIMIT ?"
+#: Those before which less is freed than is too much.
+_DOOMED = f"""
+    SELECT COUNT(*), MAX(id), MAX(stored_at), SUM(stored_size) FROM (
+        SELECT id, stored_at, stored_size,
+               SUM(stored_size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - stored_size AS freed {_REMOVABLE}
+    ) AS oldest WHERE freed < ?
+"""  # noqa: S608 - of our own text alone
 
 
 class RotateResult(NamedTuple):
@@ -49,6 +56,35 @@ class RotateResult(NamedTuple):
     removed: int
     freed_bytes: int
     over_bytes: int
+
+
+class Removal(NamedTuple):
+    """What a smaller maximum removes: `copies` of the `held`, with ids up to `last_id`, of `freed_bytes` in all.
+
+    `newest` is when the newest of them was placed, in Unix milliseconds (0 where none goes).
+    """
+
+    copies: int = 0
+    held: int = 0
+    last_id: int = 0
+    newest: int = 0
+    freed_bytes: int = 0
+
+    @property
+    def before(self) -> int:
+        """The first whole minute, in Unix milliseconds, that all of them were placed before."""
+        return (self.newest // 60_000 + 1) * 60_000
+
+
+class RemovesMore(StoreError):
+    """A smaller maximum would by now remove copies that nobody confirmed. `removal` says which; nothing was changed."""
+
+    def __init__(self, removal: Removal) -> None:
+        super().__init__(
+            f"Copies came in meanwhile, and the new maximum would now remove {removal.copies:,} of {removal.held:,}: "
+            "nothing was changed. Look at what would go, and confirm that."
+        )
+        self.removal = removal
 
 
 class Forecast(NamedTuple):
@@ -108,13 +144,11 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
-    counted = run(vault.db, "SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
-    if counted is None:
-        raise TamperedError("the table of counters", "it is empty")
-    messages, used = counted
+    messages, used = _counters(vault)
     maximum = vault.maximum()
     if not trusted and used - maximum > _BELIEVED_BYTES:
-        messages, used = _recount(vault)
+        messages, used = _counted(vault)
+        run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
     over = used - maximum
     wanted = over if most is None else min(over, most)
     ids: list[int] = []
@@ -132,12 +166,33 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     return over, ids, size
 
 
-def _recount(vault: Vault) -> tuple[int, int]:
-    """Count the copies and their bytes anew, and put the counters right."""
+def _counters(vault: Vault) -> tuple[int, int]:
+    """How many copies there are and their bytes, as the counters say."""
+    counters = run(vault.db, "SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+    if counters is None:
+        raise TamperedError("the table of counters", "it is empty")
+    return counters[0], counters[1]
+
+
+def _counted(vault: Vault) -> tuple[int, int]:
+    """How many copies there are and their bytes, counted anew."""
     counted = vault.db.execute_sql("SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
-    messages, used = int(counted[0]), int(counted[1])
-    run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
-    return messages, used
+    return int(counted[0]), int(counted[1])
+
+
+def would_remove(vault: Vault, maximum: int) -> Removal:
+    """What `shrink` would remove now if the maximum were `maximum` bytes. Reads every row: not for an event loop.
+
+    It changes nothing. A copy with a live delivery stays, and so does the newest.
+    """
+    with vault.reading():
+        messages, used = _counters(vault)
+        if used - maximum > _BELIEVED_BYTES:
+            messages, used = _counted(vault)
+        if used <= maximum:
+            return Removal(held=messages)
+        copies, last_id, newest, freed = run(vault.db, _DOOMED, used - maximum).fetchone()
+    return Removal(copies, messages, last_id or 0, newest or 0, int(freed or 0))
 
 
 def shrink(

@@ -14,6 +14,7 @@ from store.errors import AddressError, RelayError, SettingError
 from store.sizes import MIB, format_size, parse_size
 
 if TYPE_CHECKING:
+    from store.retention import Removal
     from store.vault import Vault
 
 __all__ = [
@@ -83,6 +84,7 @@ def write_settings(
     *,
     operator: str = "",
     base: Settings | None = None,
+    confirmed: Removal | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Settings:
@@ -90,18 +92,19 @@ def write_settings(
 
     With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
     changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
-    bytes; what is `cancelled` then goes with the next copies that come. Raises TamperedError where the present settings
-    do not verify: they are then not written over.
+    bytes; what is `cancelled` then goes with the next copies that come. With `confirmed`, what `retention.would_remove`
+    answered for that maximum, nothing is changed where by now other copies would go, or more: raises RemovesMore, which
+    says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
     """
     made_room = False
     try:
-        before, settings = _replace(vault, settings, base, operator)
+        before, settings = _replace(vault, settings, base, operator, confirmed)
     except DiskFull:
         # A smaller maximum may be what is to help.
         made_room = vault.make_room()
         if not made_room:
             raise
-        before, settings = _replace(vault, settings, base, operator)
+        before, settings = _replace(vault, settings, base, operator, confirmed)
     if settings.max_size < before.max_size:
         from store.retention import shrink
 
@@ -111,14 +114,18 @@ def write_settings(
     return settings
 
 
-def _replace(vault: Vault, settings: Settings, base: Settings | None, operator: str) -> tuple[Settings, Settings]:
-    """Write what changes; returns the settings before and after."""
+def _replace(
+    vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: Removal | None
+) -> tuple[Settings, Settings]:
+    """Write what changes; returns the settings before and after. Raises RemovesMore."""
     names = Settings.__struct_fields__
     with vault.write():
         before = read_settings(vault)
         if base is not None:
             own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
             settings = msgspec.structs.replace(before, **own)
+        if confirmed is not None and settings.max_size < before.max_size:
+            _require_confirmed(vault, settings.max_size, confirmed)
         changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
         if changed:
             detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
@@ -126,15 +133,27 @@ def _replace(vault: Vault, settings: Settings, base: Settings | None, operator: 
     return before, settings
 
 
-def parse_setting(settings: Settings, name: str, value: str) -> tuple[Settings, str | None]:
+def _require_confirmed(vault: Vault, maximum: int, confirmed: Removal) -> None:
+    """Refuse, in the transaction that writes, what would remove copies that nobody confirmed. Raises RemovesMore."""
+    from store.retention import RemovesMore, would_remove
+
+    removal = would_remove(vault, maximum)
+    if removal.copies > confirmed.copies or removal.last_id > confirmed.last_id:
+        raise RemovesMore(removal)
+
+
+def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
     """`settings` with the setting `name` changed to what `value` says, and a warning or None.
 
+    A size without a unit is counted in `unit` bytes, and refused where that is 0.
     Raises SettingError where there is no such setting, or the value is not valid for it.
     """
     key = name.strip().lower().replace("-", "_")
     if key not in _PARSERS:
         raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
-    changed: Settings = msgspec.structs.replace(settings, **{key: _PARSERS[key](value.strip())})
+    text = value.strip()
+    read = _PARSERS[key](text, unit) if key in ("max_size", "notify_below") else _PARSERS[key](text)
+    changed: Settings = msgspec.structs.replace(settings, **{key: read})
     return changed, _warning(changed, key)
 
 
@@ -177,8 +196,12 @@ def _warning(settings: Settings, key: str) -> str | None:
     return " ".join(warnings) or None
 
 
-def _max_size(text: str) -> int:
-    size = parse_size(text)
+def _threshold(text: str, unit: int) -> int:
+    return parse_size(text, unit=unit)
+
+
+def _max_size(text: str, unit: int) -> int:
+    size = parse_size(text, unit=unit)
     if size == 0:
         raise SettingError("The Backup maximum size cannot be 0: it would hold nothing. 100 MB or more is recommended.")
     return size
@@ -244,9 +267,9 @@ def shown_lock_after(minutes: int) -> str:
 
 
 #: The settings in the order shown, each with what reads its text.
-_PARSERS: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[..., Any]] = {
     "max_size": _max_size,
-    "notify_below": parse_size,
+    "notify_below": _threshold,
     "allow_infected": _yes_no,
     "if_unavailable": _unavailable,
     "relay": _relay,

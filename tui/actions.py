@@ -1,4 +1,4 @@
-"""Deliver, Delete, Save and Backup settings: each looks at what was chosen, asks in its window, does it, and reports.
+"""Deliver, Delete and Save: each looks at what was chosen, asks in its window, does it, and reports.
 
 The looking and the doing run in threads; the windows only ask, and `store` decides.
 """
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from store.delivery.queue import LeftOut, ReleaseResult
     from store.records import Copy
     from store.saving import SaveResult
-    from store.settings import Settings
     from store.vault.deleting import DeleteResult
     from tui.addressing import Addressed
     from tui.context import ConsoleContext
@@ -233,44 +232,6 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
         context.shell.store_changed()
 
     context.run_task(f"Saving {copies_words(len(ids))}", work, done)
-
-
-def backup_settings(context: ConsoleContext) -> None:
-    """Open the Backup settings window, and write what it answers."""
-    from tui.dialogs.backup_settings import BackupSettingsDialog
-
-    def ask(used: int) -> None:
-        shown = context.settings
-
-        def answered(settings: Settings | None) -> None:
-            if settings is not None and settings != shown:
-                _write_settings(context, settings, shown)
-
-        context.shell.ask(BackupSettingsDialog(shown, used_bytes=used), answered)
-
-    context.background(lambda: context.vault.usage().used_bytes, ask, group="look")
-
-
-def _write_settings(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
-    """Change what differs from what was `shown`: somebody else may have changed the rest meanwhile."""
-
-    def work(progress: Progress, cancelled: Cancelled) -> Settings:
-        from store.settings import write_settings
-
-        return write_settings(
-            context.vault,
-            settings,
-            operator=context.operator,
-            base=shown,
-            progress=progress,
-            cancelled=cancelled,
-        )
-
-    def done(in_force: Settings) -> None:
-        context.settings_changed(in_force)
-        context.notice("Backup settings have been changed")
-
-    context.run_task("Changing Backup settings", work, done)
 
 
 # -- looking at what was chosen, before asking

@@ -160,9 +160,9 @@ class ConsoleContext:
 
     def backup_settings(self) -> None:
         """Open the Backup settings window, write what it answers."""
-        from tui import actions
+        from tui import changing_settings
 
-        actions.backup_settings(self)
+        changing_settings.backup_settings(self)
 
     def cannot(self, action: str) -> str | None:
         """Why an action (its id in the key map) is not possible now, or None if it is."""

@@ -22,3 +22,9 @@ def short_time(ms: int, zone: tzinfo) -> str:
         return " " * 15
     when = local(ms, zone)
     return f"{when.day:2} {MONTHS[when.month - 1]} {when.hour:02}:{when.minute:02}:{when.second:02}"
+
+
+def minute_time(ms: int, zone: tzinfo) -> str:
+    """``24 Nov 2026 07:41``, for sentences."""
+    when = local(ms, zone)
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year} {when.hour:02}:{when.minute:02}"

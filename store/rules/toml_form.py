@@ -90,9 +90,9 @@ def _bool(value: bool) -> str:
 
 
 def _size(size: int) -> str:
-    """As text where that gives the same size back, else in bytes."""
+    """As text that gives the same size back; 0, for no limit, as it is."""
     text = format_size(size)
-    return string(text) if size and parse_size(text) == size and not text.endswith(("byte", "bytes")) else str(size)
+    return string(text if parse_size(text) == size else f"{size} bytes") if size else "0"
 
 
 _KEYS = (
@@ -198,8 +198,8 @@ def _word(kind: type[Word], value: Any, path: Path, called: str, among: Iterable
 
 def _bytes(value: Any, path: Path) -> int:
     try:
-        if type(value) is int:
-            return value
+        if type(value) is int and value <= 0:
+            return value  # 0 is no limit; less is found out with the rest of the rule
         return parse_size(value if isinstance(value, str) else str(value))
     except SettingError as error:
         raise _Wrong(path, str(error), "content.max_size") from None

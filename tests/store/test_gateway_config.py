@@ -64,6 +64,8 @@ def test_the_example_shows_the_defaults_of_every_key() -> None:
         (SMALL + "mode = 660\n", 7, "int"),
         (SMALL + 'mode = "999"\n', 7, "mode"),
         (SMALL + 'max_message = "many"\n', 7, "many"),
+        (SMALL + 'max_message = "64"\n', 7, "64 has no unit"),
+        (SMALL + "max_message = 64\n", 7, "expected `str`"),
         (SMALL + '[metrics]\nlisten = "0.0.0.0:9464"\n', 8, "machine"),
         (SMALL + "[delivery]\nconnections = 0\n", 8, "connections"),
         (SMALL + '[engines.rspamd]\naddress = "a:1"\nsymbols = { A = "spam" }\n', 7, "symbol"),

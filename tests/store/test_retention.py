@@ -11,12 +11,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from store import configuration, retention
 from store.check import check
 from store.errors import CopyMissing, StoreUnavailable
+from store.opening import create_store
 from store.records import CopyRecord
-from store.retention import DAY_MS, forecast, give_back, rotate
+from store.retention import DAY_MS, Removal, forecast, give_back, rotate, would_remove
 from store.settings import Settings, write_settings
 from store.vault import Vault, deleting
 from store.vault.deleting import entries_of, ids_of, tombstone_statement
@@ -415,3 +418,61 @@ def test_settings_on_a_full_disk_give_up_the_ballast(vault: Vault, monkeypatch: 
     set_maximum(vault, vault.usage().used_bytes - 1)
     assert vault.ids() == ids[1:]
     assert disk.settled == 1
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_the_forecast_is_what_a_smaller_maximum_removes(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    location = tmp_path_factory.mktemp("shrink") / "backup.db"
+    vault, _ = create_store(str(location), key_file=location.with_name("key"))
+    try:
+        check_forecast(vault, data)
+    finally:
+        vault.close()
+
+
+def check_forecast(vault: Vault, data: st.DataObject) -> None:
+    """Copies of any sizes and times, some of which wait for delivery: what goes is what was said."""
+    placed = data.draw(
+        st.lists(st.tuples(st.integers(1, 30_000), st.integers(0, 10**9)), max_size=12), label="sizes, times"
+    )
+    ids = [put(vault, size, NOW + later) for size, later in placed]
+    for copy_id in data.draw(st.lists(st.sampled_from(ids), unique=True) if ids else st.just([]), label="waiting"):
+        delivery(vault, copy_id)
+    used = vault.usage().used_bytes
+    maximum = data.draw(st.integers(1, used + 10), label="maximum")
+    before = {copy.id: copy for copy in vault.scan()}
+    removal = would_remove(vault, maximum)
+    assert vault.ids() == list(before), "looking removes nothing"
+    write_settings(vault, Settings(max_size=maximum, notify_below=0), confirmed=removal)
+    gone = [copy for copy_id, copy in before.items() if copy_id not in set(vault.ids())]
+    assert removal == Removal(
+        copies=len(gone),
+        held=len(before),
+        last_id=max((copy.id for copy in gone), default=0),
+        newest=max((copy.stored_at for copy in gone), default=0),
+        freed_bytes=sum(copy.stored_size for copy in gone),
+    )
+    assert all(copy.stored_at < removal.before <= removal.newest + 60_000 for copy in gone)
+
+
+def test_the_forecast_is_exact_where_batches_are_many(any_vault: Vault) -> None:
+    ids = fill(any_vault, 1_300, 100)
+    delivery(any_vault, ids[7])
+    removal = would_remove(any_vault, any_vault.usage().used_bytes // 10)
+    set_maximum(any_vault, any_vault.usage().used_bytes // 10)
+    left = any_vault.ids()
+    assert removal.copies == 1_300 - len(left) > 1_000
+    assert ids[7] in left and removal.last_id == left[1] - 1
+
+
+def test_a_false_counter_makes_no_false_forecast(any_vault: Vault) -> None:
+    fill(any_vault, 5)
+    used = any_vault.usage().used_bytes
+    with any_vault.write():
+        any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000, messages = 7")
+    assert would_remove(any_vault, used) == Removal(held=5)
+    assert would_remove(any_vault, used - 1).copies == 1
+    assert would_remove(any_vault, used + 90_000_000_000) == Removal(held=7), "a few bytes are taken as they stand"

@@ -85,6 +85,8 @@ GOOD = '[[rule]]\nname = "first"\n\n# a comment\n[[rule]]\nid = 7\nname = "secon
         ("if-down.anti-virus = 'wait'", 8, "there is no choice 'wait'"),
         ("content.max-size = 'huge'", 8, "is not a size"),
         ("content.max-size = -5", 8, "less than 0"),
+        ("content.max-size = 200", 8, "has no unit"),
+        ("content.max-size = '200'", 8, "has no unit"),
         ("content.max-size = true", 8, "is not a size"),
         ("[rule.content]\nbanned = ['*.exe']", 9, "there is no 'banned'"),
         ("scanners = ['a b']", 8, "no name of a scanner"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from store import audit, configuration
 from store.errors import MailholdError, SettingError, TamperedError
 from store.records import CopyRecord
+from store.retention import Removal, RemovesMore, would_remove
 from store.settings import Settings, Unavailable, parse_setting, read_settings, write_settings
 from store.sizes import GIB, MIB
 from store.vault import Vault
@@ -41,7 +42,7 @@ def test_defaults_are_the_spec_s() -> None:
     [
         ("max_size", "7.32 GB", 7500 * MIB),
         ("max-size", "100MB", 100 * MIB),
-        ("MAX_SIZE", "1", 1),
+        ("MAX_SIZE", "1 byte", 1),
         ("notify_below", "0", 0),
         ("notify_below", "1 GB", GIB),
         ("allow_infected", "Yes", True),
@@ -68,6 +69,8 @@ def test_values_that_are_taken(name: str, value: str, expected: object) -> None:
         ("max_size", "0"),
         ("max_size", ""),
         ("max_size", "a lot"),
+        ("max_size", "200"),
+        ("notify_below", "200"),
         ("max_size", "-5 GB"),
         ("notify_below", "10 %"),
         ("allow_infected", "maybe"),
@@ -100,7 +103,7 @@ def test_any_text_is_a_setting_or_a_clear_error(name: str, value: str) -> None:
 
 def test_less_than_100_mb_is_warned_about_and_not_refused() -> None:
     assert changed("max_size", "99 MB").max_size == 99 * MIB
-    assert "below 100 MB is not recommended" in (warning("max_size", "104857599") or "")
+    assert "below 100 MB is not recommended" in (warning("max_size", "104857599 bytes") or "")
     assert "threshold" in (warning("max_size", "50 MB") or "")
     small = Settings(notify_below=MIB)
     assert warning("max_size", "100 MB", small) is None
@@ -194,3 +197,36 @@ def test_settings_that_were_altered_are_not_used_nor_written_over(any_vault: Vau
         read_settings(any_vault)
     with pytest.raises(TamperedError):
         write_settings(any_vault, DEFAULT)
+
+
+def test_a_smaller_maximum_is_refused_where_more_would_go_than_was_confirmed(any_vault: Vault) -> None:
+    ids = any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
+    maximum = any_vault.usage().used_bytes * 2 // 3
+    confirmed = would_remove(any_vault, maximum)
+    assert (confirmed.copies, confirmed.held, confirmed.last_id) == (2, 6, ids[1])
+    any_vault.put(os.urandom(20_000), CopyRecord())
+    wanted = Settings(max_size=maximum, allow_infected=True)
+    for too_few in (confirmed, Removal(), confirmed._replace(last_id=ids[0])):
+        with pytest.raises(RemovesMore) as refused:
+            write_settings(any_vault, wanted, base=Settings(), confirmed=too_few)
+        assert refused.value.removal.copies == 3
+    assert read_settings(any_vault) == Settings() and len(any_vault.ids()) == 7
+    write_settings(any_vault, wanted, base=Settings(), confirmed=refused.value.removal)
+    assert any_vault.ids() == [*ids[3:], ids[-1] + 1]
+    assert read_settings(any_vault).max_size == maximum
+
+
+def test_what_was_confirmed_may_be_less_by_then(any_vault: Vault) -> None:
+    ids = any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
+    maximum = any_vault.usage().used_bytes * 2 // 3
+    confirmed = would_remove(any_vault, maximum)
+    any_vault.delete(ids[:1])
+    write_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
+    assert any_vault.ids() == ids[2:]
+
+
+def test_a_change_that_leaves_the_maximum_needs_no_confirmation(any_vault: Vault) -> None:
+    any_vault.put(os.urandom(20_000), CopyRecord())
+    write_settings(any_vault, Settings(max_size=1))  # the newest copy stays, and is more than the maximum
+    for settings in (Settings(max_size=1, allow_infected=True), Settings(max_size=2)):
+        assert write_settings(any_vault, settings, confirmed=Removal()) == settings

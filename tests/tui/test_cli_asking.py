@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from store.opening import Unlock, open_store
+from store.retention import Removal
+from store.vault import Vault
 from tests.tui.asking import asked
 from tui.cli import main
 
@@ -135,3 +138,73 @@ def test_what_was_typed_before_the_question_is_no_answer(home: Path, capfd: pyte
     done = asked(home, ["delete", "--query", "from:ann"], b"no\n", early=b"3\n3\n")
     assert done.code == 2
     assert nothing_done(home, capfd)
+
+
+@pytest.fixture
+def half(home: Path) -> tuple[str, int]:
+    """The setting of a maximum that two of the four copies have no room in, and that maximum."""
+    vault = open_store(str(home / "backup.db"), Unlock.key_file(home / "key"))
+    try:
+        size = vault.usage().used_bytes // 2 + 1
+    finally:
+        vault.close()
+    return f"max_size={size} bytes", size
+
+
+def maximum(capfd: pytest.CaptureFixture[str]) -> int:
+    capfd.readouterr()
+    assert main(["settings", "--json"]) == 0
+    size: int = json.loads(capfd.readouterr().out)["max_size"]
+    return size
+
+
+@pytest.mark.parametrize("value", ["200", "1", "7.5", "1,000"])
+@pytest.mark.parametrize("name", ["max_size", "notify_below"])
+def test_a_size_needs_its_unit(home: Path, capfd: pytest.CaptureFixture[str], name: str, value: str) -> None:
+    capfd.readouterr()
+    assert main(["settings", "set", f"{name}={value}", "--yes"]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and f"{value} has no unit" in err and f"{value}MB" in err
+    assert (maximum(capfd), copies(capfd)) == (7500 << 20, [4, 3, 2, 1])
+
+
+def test_a_smaller_maximum_says_what_would_go_and_needs_yes(
+    home: Path, capfd: pytest.CaptureFixture[str], half: tuple[str, int]
+) -> None:
+    capfd.readouterr()
+    assert main(["settings", "set", half[0], "--json"]) == 2
+    out, err = capfd.readouterr()
+    assert out == "" and "permanently removes the 2 oldest of 4 copies, all placed before 2" in err and "--yes" in err
+    assert "100 MB is not recommended" in err
+    assert (maximum(capfd), copies(capfd)) == (7500 << 20, [4, 3, 2, 1])
+    assert main(["settings", "set", half[0], "--yes"]) == 0
+    assert (maximum(capfd), copies(capfd)) == (half[1], [4, 3])
+    assert main(["settings", "set", "max_size=1GB"]) == 0, "where nothing goes, nothing is asked"
+
+
+@pytest.mark.parametrize(("keys", "code", "left"), [(b"2\n", 0, [4, 3]), (b"4\n", 2, [4, 3, 2, 1])])
+def test_the_number_of_copies_that_a_smaller_maximum_takes_is_typed(
+    home: Path, capfd: pytest.CaptureFixture[str], half: tuple[str, int], keys: bytes, code: int, left: list[int]
+) -> None:
+    done = asked(home, ["settings", "set", half[0]], keys)
+    assert (done.code, bool(done.out)) == (code, not code)
+    assert copies(capfd) == left
+
+
+def test_copies_that_come_in_before_the_answer_are_asked_about(
+    home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, half: tuple[str, int]
+) -> None:
+    """Where nobody can be asked again, nothing is done."""
+    import store.retention
+
+    real = store.retention.would_remove
+    looked: list[int] = []
+
+    def earlier(vault: Vault, size: int) -> Removal:
+        looked.append(size)
+        return Removal() if len(looked) == 1 else real(vault, size)
+
+    monkeypatch.setattr(store.retention, "would_remove", earlier)
+    assert main(["settings", "set", half[0]]) == 2
+    assert len(looked) == 2
+    assert (maximum(capfd), copies(capfd)) == (7500 << 20, [4, 3, 2, 1])

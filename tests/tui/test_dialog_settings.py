@@ -65,6 +65,25 @@ async def test_every_setting_can_be_changed():
         )
 
 
+async def test_the_size_fields_say_mb_and_mean_it():
+    """200 in Backup maximum size meant 200 bytes."""
+    app = DialogApp(BackupSettingsDialog(Settings()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        maximum, threshold = (app.screen.query_one(f"#{name}", Field) for name in ("max_size", "notify_below"))
+        units = [app.screen.query_one(f"#{name}-unit", Static) for name in ("max_size", "notify_below")]
+        assert (maximum.value, threshold.value) == ("7500", "500")
+        assert [str(unit.visual) for unit in units] == ["MB", "MB"]
+        maximum.value, threshold.value = "7,5 GB", "0.5 gb"
+        await pilot.pause()
+        assert [str(unit.visual) for unit in units] == ["= 7,680 MB", "= 512 MB"]
+        assert all(app.screen.region.contains_region(unit.region) for unit in units)
+        maximum.value, threshold.value = "200", "20.5"
+        await pilot.pause()
+        assert [str(unit.visual) for unit in units] == ["MB", "MB"]
+        await pilot.press("enter")
+        assert app.answer == Settings(max_size=200 * MIB, notify_below=20 * MIB + MIB // 2)
+
+
 async def test_escape_changes_nothing():
     app = DialogApp(BackupSettingsDialog(FULL))
     async with app.run_test(size=(80, 24)) as pilot:
@@ -100,7 +119,7 @@ async def test_warnings_do_not_stop():
         await pilot.pause()
         warning = says(app, "max_size").replace("\n", " ")
         assert "100 MB is not recommended" in warning
-        assert "the oldest copies go until 501 MB are freed" in warning
+        assert "deletes the oldest copies (501 MB) for good" in warning
         await pilot.press("enter")
         assert app.answer == Settings(max_size=99 * MIB, notify_below=0)
 

@@ -245,7 +245,7 @@ async def test_default_has_no_conditions_to_edit():
         await pilot.pause()
         assert "no other rule matches" in screen_text(app)
         assert not app.screen.query("#senders, #networks, #enabled")
-        await write(pilot, "max_size", "10MB")
+        await write(pilot, "max_size", "10")
         await write(pilot, "scanners", "none")
         await pilot.press("enter")
         await pilot.pause()

@@ -7,14 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
-from tui.commands.common import look_at_free_space, open_vault, operator_name, print_json
+from tui.commands.common import local_time, look_at_free_space, open_vault, operator_name, print_json
+from tui.words import removal_words
 
 if TYPE_CHECKING:
     from store.settings import Settings
+    from store.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `get`/`set`, NAME=VALUE… and --json."""
+    """Declare `get`/`set`, NAME=VALUE…, --yes and --json."""
     parser.add_argument("verb", nargs="?", choices=["get", "set"], default="get", help="default: get")
     parser.add_argument(
         "values",
@@ -22,13 +24,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after",
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="remove what a smaller max_size has no room for, without asking for the number",
+    )
     parser.add_argument("--json", action="store_true", help="print the settings as an object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show or change settings. Raises SettingError, UsageError."""
     if args.verb == "set" and not args.values:
-        raise UsageError("`settings set` takes NAME=VALUE, as max_size=2GB.")
+        raise UsageError("`settings set` takes NAME=VALUE, for example max_size=2GB.")
     if any("://" in value.partition("=")[0] for value in args.values):
         raise UsageError("An address stands without its setting's name: write relay=smtp://host:port.")
     if args.verb == "get" and any("=" in value for value in args.values):
@@ -36,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     from store.delivery.local_domains import seen_domains, seen_words, to_set
     from store.opening import opens_with_passphrase
-    from store.settings import parse_setting, read_settings, write_settings
+    from store.settings import parse_setting, read_settings
     from tui.locking import NO_PASSPHRASE
 
     vault = open_vault(args)
@@ -45,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
         for value in args.values if args.verb == "set" else ():
             name, equals, text = value.partition("=")
             if not equals:
-                raise UsageError(f"`{value}` sets nothing: write NAME=VALUE.")
+                raise UsageError(f"`{value}` is not NAME=VALUE. Quote values that contain spaces.")
             settings, warning = parse_setting(settings, name.strip(), text.strip())
             if warning:
                 print(f"mailhold: {warning}", file=sys.stderr)
         if args.verb == "set":
-            settings = write_settings(vault, settings, base=before, operator=operator_name())
+            settings = _write(vault, settings, before, yes=args.yes)
             if settings.lock_after and not opens_with_passphrase(vault):
                 print(f"mailhold: {NO_PASSPHRASE}", file=sys.stderr)
             look_at_free_space(vault)
@@ -70,6 +77,27 @@ def run(args: argparse.Namespace) -> int:
         if seen and "local_domains" in fields:
             print(f"Local domains seen: {seen_words(seen)}. Set them: {to_set(seen)}")
     return 0
+
+
+def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> Settings:
+    """Put `settings` in force, once the number of copies that go for it is typed. Raises UsageError where it is not."""
+    from store.retention import Removal, RemovesMore, would_remove
+    from store.settings import write_settings
+    from tui.commands.asking import confirm_count
+
+    def ask(removal: Removal) -> Removal:
+        confirm_count(
+            f"This permanently removes {removal_words(removal, local_time(removal.before))}.", removal.copies, yes=yes
+        )
+        return removal
+
+    smaller = settings.max_size < before.max_size
+    confirmed = None if yes else ask(would_remove(vault, settings.max_size)) if smaller else Removal()
+    while True:
+        try:
+            return write_settings(vault, settings, base=before, confirmed=confirmed, operator=operator_name())
+        except RemovesMore as more:
+            confirmed = ask(more.removal)
 
 
 def settings_json(settings: Settings) -> dict[str, Any]:

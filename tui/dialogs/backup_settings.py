@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from store.errors import SettingError
 from store.settings import Unavailable, format_size, parse_setting
+from store.sizes import MIB, megabytes
 from tui.dialogs.base import Dialog
 from tui.relay_text import masked, unmasked
 from tui.safe import safe
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _UNAVAILABLE = tuple(Unavailable)
 _EXPLAINED = {
-    Unavailable.PROCESS: "Messages are processed on, whether or not Backup is available.",
+    Unavailable.PROCESS: "Messages keep being processed even if Backup is unavailable.",
     Unavailable.TEMPORARY_FAIL: "The sender is told that Backup is temporarily unavailable, and tries again later.",
     Unavailable.REJECT: "Messages are rejected when Backup is unavailable.",
 }
@@ -36,6 +37,9 @@ _FIELDS = {
 }
 
 
+_SIZES = ("max_size", "notify_below")
+
+
 class BackupSettingsDialog(Dialog["Settings"]):
     """Edits the settings; answers the new ones, or None. Writing them is the caller's work.
 
@@ -46,6 +50,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
     BackupSettingsDialog {
         .name { width: 39; height: 1; }
         .name.-short { width: 16; }
+        .unit { width: auto; height: 1; margin-left: 1; }
         .says { height: auto; margin-left: 2; display: none; color: $text-muted; }
         .says.-error { color: $text-error; }
         .says.-warning { color: $text-warning; }
@@ -62,8 +67,8 @@ class BackupSettingsDialog(Dialog["Settings"]):
 
     def body(self) -> Iterable[Widget]:
         settings = self.settings
-        yield from self._field("max_size", format_size(settings.max_size), "7.32 GB")
-        yield from self._field("notify_below", format_size(settings.notify_below), "500 MB")
+        yield from self._field("max_size", megabytes(settings.max_size), "7500 or 7.32 GB")
+        yield from self._field("notify_below", megabytes(settings.notify_below), "500 or 0.5 GB")
         yield self._row(
             "Allow delivery of infected messages",
             Choice(("Yes", "No"), 0 if settings.allow_infected else 1, id="allow_infected"),
@@ -80,13 +85,16 @@ class BackupSettingsDialog(Dialog["Settings"]):
         yield from self._field("local_domains", ", ".join(settings.local_domains), "example.org, .example.org")
 
     def _field(self, name: str, value: str, placeholder: str) -> Iterable[Widget]:
-        yield self._row(_FIELDS[name], Field(value, placeholder=placeholder, id=name))
+        controls: list[Widget] = [Field(value, placeholder=placeholder, id=name)]
+        if name in _SIZES:
+            controls.append(Static("MB", id=f"{name}-unit", classes="unit", markup=False))
+        yield self._row(_FIELDS[name], *controls)
         yield Static(id=f"{name}-says", classes="says", markup=False)
 
     @staticmethod
-    def _row(label: str, control: Widget) -> Horizontal:
+    def _row(label: str, *controls: Widget) -> Horizontal:
         name = Static(label, classes="name" if len(label) > 15 else "name -short", markup=False)
-        return Horizontal(name, control, classes="row")
+        return Horizontal(name, *controls, classes="row")
 
     def opened(self) -> None:
         for name in _FIELDS:
@@ -100,18 +108,12 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return unmasked(text, self.settings.relay) if name == "relay" else text
 
     def _parse(self, settings: Settings, name: str) -> tuple[Settings, str]:
-        """`settings` with the field `name` taken over, and a warning or "". Raises `SettingError`.
-
-        An untouched size is kept to the byte: what is shown is rounded.
-        """
-        value = self._value(name)
-        if name in ("max_size", "notify_below") and value == format_size(getattr(self.settings, name)):
-            value = str(getattr(self.settings, name))
-        parsed, warning = parse_setting(settings, name, value)
+        """`settings` with the field `name` taken over, and a warning or "". Raises `SettingError`."""
+        parsed, warning = parse_setting(settings, name, self._value(name), unit=MIB)
         warnings = [warning] if warning else []
         if name == "max_size" and parsed.max_size < self.used_bytes:
             excess = format_size(self.used_bytes - parsed.max_size)
-            warnings.append(f"Backup holds more: the oldest copies go until {excess} are freed.")
+            warnings.append(f"Backup already uses more: saving this deletes the oldest copies ({excess}) for good.")
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
@@ -126,12 +128,20 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return self.settings
 
     def _judge(self, name: str, *, quiet: bool = False) -> bool:
-        """Say under the field what is wrong with it; False where it cannot be used. `quiet` keeps errors back."""
+        """Say under the field what is wrong with it; False where it cannot be used. `quiet` keeps errors back.
+
+        Beside a size that was written with a unit stands what it is in MB.
+        """
         try:
-            _, warning = self._parse(self._beside(name), name)
+            parsed, warning = self._parse(self._beside(name), name)
         except SettingError as error:
             self._say(name, "" if quiet else str(error), "-error")
             return False
+        if name in _SIZES:
+            bare = self._value(name)[-1:].isdigit()
+            self.query_one(f"#{name}-unit", Static).update(
+                "MB" if bare else f"= {getattr(parsed, name) / MIB:,.10g} MB"
+            )
         self._say(name, warning, "-warning")
         return True
 
@@ -146,7 +156,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         chosen = _UNAVAILABLE[self.query_one("#if_unavailable", Choice).index]
         self.query_one("#unavailable-explained", Static).update(f"  {_EXPLAINED[chosen]}")
         allowed = self.query_one("#allow_infected", Choice).index == 0
-        text = "A security threat to the computers of users." if allowed else ""
+        text = "Delivering infected messages puts recipients' computers at risk." if allowed else ""
         self._say("allow_infected", text, "-warning")
 
     def on_choice_changed(self, event: Choice.Changed) -> None:

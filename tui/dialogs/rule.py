@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from store.errors import RuleError, SettingError
 from store.intake.content import ContentPolicy
 from store.rules import DEFAULT_ACTIONS, DEFAULT_ID, SCANNED, IfDown, Rule, actions_for, check_rule
-from store.sizes import format_size, parse_size
+from store.sizes import MIB, megabytes, parse_size
 from store.verdicts import Action, Engine, Status
 from tui.dialogs.base import Dialog
 from tui.safe import safe
@@ -82,8 +82,9 @@ class RuleDialog(Dialog[Rule]):
             text = ", ".join(getattr(rule.content, name))
             field = Field(text, placeholder=example, id=name)
             yield self._row(label, field, classes="gap" if name == "banned_names" else "")
-        size = format_size(rule.content.max_size) if rule.content.max_size else ""
-        yield self._row("Largest message", Field(size, placeholder="no limit", id="max_size"))
+        size = megabytes(rule.content.max_size) if rule.content.max_size else ""
+        field = Field(size, placeholder="no limit", id="max_size")
+        yield self._row("Largest message", field, Static(" MB", classes="label", markup=False))
         scanners = "" if rule.scanners is None else ", ".join(rule.scanners) or "none"
         yield self._row("Scanners", Field(scanners, placeholder="all; or clamd, rspamd; or none", id="scanners"))
 
@@ -138,10 +139,7 @@ class RuleDialog(Dialog[Rule]):
 
     def _max_size(self) -> int:
         text = self._text("max_size")
-        before = self.rule.content.max_size
-        if text == (format_size(before) if before else ""):
-            return before  # What is shown is rounded.
-        return parse_size(text) if text else 0
+        return parse_size(text, unit=MIB) if text else 0
 
     def accept(self) -> None:
         try:
