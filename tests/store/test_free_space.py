@@ -97,7 +97,7 @@ def actions(vault: Vault) -> list[str]:
 def change(vault: Vault, **values: str) -> None:
     settings = read_settings(vault)
     for name, value in values.items():
-        settings, _ = parse_setting(settings, name, value)
+        settings, _ = parse_setting(settings, name, value, unit=1)
     write_settings(vault, settings)
 
 
