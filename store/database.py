@@ -155,6 +155,20 @@ def run(db: Database, sql: str, *values: Any) -> Any:
     return db.connection().execute(_dialect(sql, True, one), values)
 
 
+@contextmanager
+def snapshot(db: Database) -> Iterator[None]:
+    """Let all reads inside see the database at one moment. Joins a transaction that this thread has open."""
+    if db.in_transaction():
+        yield
+        return
+    sqlite = isinstance(db, SqliteDatabase)
+    db.execute_sql("BEGIN DEFERRED" if sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        db.execute_sql("ROLLBACK")
+
+
 def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
     """Execute SQL that is written with `?` once for each of `rows`."""
     db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)

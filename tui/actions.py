@@ -5,8 +5,9 @@ The looking and the doing run in threads; the windows only ask, and `store` deci
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tui.tasks import Cancelled, Progress, explain
 from tui.words import copies as copies_words
 
 if TYPE_CHECKING:
+    from store.delivery.outcome import Delivered
     from store.delivery.queue import LeftOut, ReleaseResult
     from store.records import Copy
     from store.saving import SaveResult
@@ -47,7 +49,7 @@ class Looked:
     ids: list[int]
     outside: int = 0
     dangerous: int = 0
-    released: int = 0
+    released: Counter[Delivered] = field(default_factory=Counter)
     live: int = 0
     addressed: Addressed | None = None
     cancelled: bool = False
@@ -121,6 +123,8 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             "placed in queue",
             _left_out(result),
         )
+        if result.queued:
+            context.shell.follow_deliveries(result.queued)
         refused = {*result.withheld, *(copy_id for copy_id, _ in result.refused)}
         if not stopped:
             context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
@@ -296,7 +300,7 @@ def _look_recipients(context: ConsoleContext, looked: Looked, progress: Progress
     gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)
     for page in _pages(context, looked.ids, progress, cancelled):
         looked.dangerous += sum(copy.record.dangerous for copy in page)
-        looked.released += sum(copy.id in context.released for copy in page)
+        looked.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
         gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
     looked.addressed = gathering.addressed()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -225,6 +225,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def show_notice(self, text: str, *, severity: str = "information") -> None:
         self.main.show_notice(text, severity)
+
+    def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
+        self.main.outcome_notice.follow(delivery_ids)
 
     def start_task(self, task: Task[Any]) -> None:
         self.tasks.start(task)

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from store.delivery.outcome import NOTHING_TO_DO, Attention, Delivered
 from tui.tasks import Task, Work
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Shell(Protocol):
 
     def show_notice(self, text: str, *, severity: str = "information") -> None:
         """Show a line above the workspace until the user hides it. Severity: information, warning or error."""
+
+    def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
+        """Say behind the notice that is shown what becomes of these deliveries, until all are settled."""
 
     def start_task(self, task: Task[Any]) -> None:
         """Run long work with a progress bar and a way to cancel it."""
@@ -83,9 +87,9 @@ class ConsoleContext:
     """The open store and the shell around a view.
 
     `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory,
-    kept true by the shell's polling. `released` says of each copy that was released before by whom and when (Unix ms),
-    `live` which copies have a delivery that is not finished; `deleting` deletions of this console run. `save_folder` is
-    where the last save went.
+    kept true by the shell's polling. `outcomes` says what became of each copy that was released before, `live` which
+    copies have a delivery that is not finished, `attention` which deliveries an operator should look at; `deleting`
+    deletions of this console run. `save_folder` is where the last save went.
     """
 
     vault: Vault
@@ -96,9 +100,10 @@ class ConsoleContext:
     tz: tzinfo
     settings: Settings
     host: str = ""
-    released: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    outcomes: Mapping[int, Delivered] = field(default_factory=dict)
     live: Set[int] = frozenset()
     queue_length: int = 0
+    attention: Attention = NOTHING_TO_DO
     deleting: int = 0
     save_folder: Path = field(default_factory=Path.cwd)
 

@@ -13,6 +13,8 @@ from tui.words import counted
 
 if TYPE_CHECKING:
     from store.catalogue import Catalogue
+    from store.delivery.outcome import Attention, Delivered
+    from store.delivery.releases import Releases
     from store.vault import Vault
 
 
@@ -29,7 +31,8 @@ class Facts:
     engines: Mapping[Engine | None, int]
     queue_length: int
     live: frozenset[int]
-    released: Mapping[int, tuple[str, int]]
+    outcomes: Mapping[int, Delivered]
+    attention: Attention
     settings: Settings
     gone: list[int]
     copies_changed: bool
@@ -47,16 +50,12 @@ class Follower:
         self._catalogue = catalogue
         self._seen: tuple[object, ...] | None = None
         self._tombstone: int | None = None
-        self._releases: object = None
-        self._released: dict[int, tuple[str, int]] = {}
-        self._damaged_deliveries = 0
+        self._releases: Releases | None = None
         self._settings = Settings()
         self._problem = ""
 
     def poll(self) -> Facts | None:
         """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
-        from store.delivery.listing import live_copies
-
         vault, catalogue = self._vault, self._catalogue
         changed = catalogue.refresh()
         progress = (catalogue.loaded, catalogue.total, catalogue.complete)
@@ -67,17 +66,17 @@ class Follower:
         tombstone, gone = self._tombstones()
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
         self._read_settings()
-        self._read_releases()
+        releases = self._read_releases()
         usage = vault.usage()
-        live = live_copies(vault)
         facts = Facts(
             used=usage.used_bytes,
             maximum=usage.max_bytes,
             oldest=usage.oldest,
             engines=catalogue.engine_counts(),
-            queue_length=len(live),
-            live=live,
-            released=self._released,
+            queue_length=releases.waiting,
+            live=releases.live,
+            outcomes=releases.outcomes,
+            attention=releases.attention,
             settings=self._settings,
             gone=gone,
             copies_changed=copies_changed,
@@ -101,14 +100,15 @@ class Follower:
         except TamperedError as error:
             self._problem = str(error)
 
-    def _read_releases(self) -> None:
-        from store.delivery.listing import released_copies, released_token
+    def _read_releases(self) -> Releases:
+        if self._releases is None:
+            from store.delivery.releases import Releases
 
-        if (releases := released_token(self._vault)) != self._releases:
-            damaged: set[int] = set()
-            self._released = released_copies(self._vault, on_error=lambda each, error: damaged.add(each))
-            self._releases, self._damaged_deliveries = releases, len(damaged)
-        self._problem = self._problem or _damaged_deliveries(self._damaged_deliveries)
+            # One mirror of the deliveries serves both.
+            self._catalogue.releases = self._releases = Releases(self._vault)
+        self._releases.read()
+        self._problem = self._problem or _damaged_deliveries(self._releases.damaged)
+        return self._releases
 
 
 def _damaged_deliveries(number: int) -> str:

@@ -17,6 +17,7 @@ from store.sizes import format_size
 from store.verdicts import Engine, Status, Verdict, verdict_label
 from tui.lines import EMPTY, Line, Span, block, field, wrap, wrap_spans
 from tui.message_parts import digest_halves, full_size
+from tui.outcome_lines import Release, release_fields
 from tui.safe import safe
 from tui.times import full_time
 from tui.widgets.columns import DIFFERS, severity
@@ -56,8 +57,11 @@ def status_text(status: Status, engine: Engine | None = None) -> str:
     return f"{sign}{verdict_label(engine, status)}"
 
 
-def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
-    """The spec's fields of a copy, each under its name there, and after them what else is known of it."""
+def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = None) -> list[Line]:
+    """The spec's fields of a copy, each under its name there, and after them what else is known of it.
+
+    `release` is what became of its releases.
+    """
     record = copy.record
     labels = _WIDE_LABELS if width >= 90 else _NARROW_LABELS
     lines: list[Line] = []
@@ -86,6 +90,8 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int) -> list[Line]:
         *((f"{one.name or '(no name)'}  {format_size(one.size)}", "text") for one in record.attachments),
     )
     add("Anti-Virus databases release date", (full_time(record.av_database_date, zone), "text"))
+    for label, values in release_fields(release, zone) if release and release.recipients else ():
+        add(label, *values, indent=2)
     lines.append(EMPTY)
     add("Message-ID", (record.message_id, "muted"))
     sender = record.envelope_sender

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
+from store.delivery.outcome import NOTHING_TO_DO, Attention
 from store.sizes import format_size
 from store.verdicts import Engine
 from tui.cells import MONTHS, age, local
 from tui.lines import EMPTY, Line, Span
+from tui.outcome_words import queue_words
 from tui.times import full_time
 from tui.widgets.columns import SHORT_ENGINES
 
@@ -35,7 +37,10 @@ Days = Sequence[tuple[int, Mapping[Engine | None, int]]]
 
 
 class Facts(NamedTuple):
-    """What Monitoring draws. `days` ends today; `share` is the part of the catalogue that is loaded, 1.0 for all."""
+    """What Monitoring draws. `days` ends today; `share` is the part of the catalogue that is loaded, 1.0 for all.
+
+    `waiting` deliveries are not finished; `attention` is what to look at in the queue.
+    """
 
     usage: Usage
     settings: Settings
@@ -45,6 +50,8 @@ class Facts(NamedTuple):
     share: float
     now: int
     zone: tzinfo
+    waiting: int = 0
+    attention: Attention = NOTHING_TO_DO
 
 
 def bar(value: float, width: int) -> str:
@@ -126,7 +133,12 @@ def _space_lines(facts: Facts, width: int) -> list[Line]:
             Span(note, kind if kind == "risk" else "muted"),
         )
     )
-    return lines + _oldest_lines(facts, width)
+    return [*lines, *_oldest_lines(facts, width), _queue_line(facts)]
+
+
+def _queue_line(facts: Facts) -> Line:
+    kind = "danger" if facts.attention.failed else "risk" if facts.attention.ids else "text"
+    return (Span(f"{'Deliveries':<{_LABEL}}", "label"), Span(queue_words(facts.attention, facts.waiting), kind))
 
 
 def _oldest_lines(facts: Facts, width: int) -> list[Line]:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SIGNS = {
     State.QUEUED: ("·", "text"),
     State.SENDING: ("→", "accent"),
-    State.DEFERRED: ("△", "risk"),
+    State.DEFERRED: ("◷", "risk"),
     State.SENT: ("✓", "muted"),
-    State.FAILED: ("▲", "danger"),
+    State.FAILED: ("✗", "danger"),
     State.UNKNOWN: ("?", "risk"),
     State.CANCELLED: ("–", "muted"),
 }

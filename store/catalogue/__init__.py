@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,8 @@ from store.verdicts import Engine
 if TYPE_CHECKING:
     from store.catalogue.follow import Follower
     from store.catalogue.frame import Frame
+    from store.delivery.outcome import Delivered
+    from store.delivery.releases import Releases
     from store.vault import Vault
 
 __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
@@ -75,6 +77,8 @@ class Catalogue:
         self._settled = threading.Event()
         #: Called in the background thread when every copy is there: who looks now and then need not wait to look.
         self.on_complete: Callable[[], None] = lambda: None
+        #: Who follows the deliveries already may say so: `select` asks it then. Made where a filter needs it, else.
+        self.releases: Releases | None = None
         self._pending = 0
         self._problem: Exception | None = None
         self._saving = threading.RLock()
@@ -236,7 +240,7 @@ class Catalogue:
         from store.catalogue.query import mask_of
 
         frame = state.frame
-        mask = mask_of(frame, flt, now=self._now(), released=self._released(flt))
+        mask = mask_of(frame, flt, now=self._now(), outcomes=self._outcomes(flt))
         positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
         return FrameSelection(
             frame, positions, mask, total=state.total, partial=not state.complete, high_water=state.high_water
@@ -245,8 +249,8 @@ class Catalogue:
     def _select_newest(self, flt: MessageFilter, sort: Sort) -> Selection:
         copies = self._vault.newest(FIRST_ROWS, on_error=lambda _copy_id, _error: None)
         total = max(self._vault.usage().messages, len(copies))
-        now, released = self._now(), self._released(flt)
-        found = [copy for copy in copies if flt.matches(copy, now=now, released=released)]
+        now, outcomes = self._now(), self._outcomes(flt)
+        found = [copy for copy in copies if flt.matches(copy, now=now, outcomes=outcomes)]
         found.sort(
             key=lambda copy: (copy.stored_at, copy.id), reverse=sort.descending or sort.key is not SortKey.PLACED
         )
@@ -254,12 +258,14 @@ class Catalogue:
         high_water = max((copy.id for copy in copies), default=0)
         return RowSelection([row_of(copy) for copy in found], total=total, partial=partial, high_water=high_water)
 
-    def _released(self, flt: MessageFilter) -> Collection[int]:
-        if flt.delivered is None:
-            return ()
-        with self._vault.reading():
-            sql = "SELECT DISTINCT copy_id FROM delivery WHERE state <> 'cancelled'"
-            return {copy_id for (copy_id,) in self._vault.db.execute_sql(sql).fetchall()}
+    def _outcomes(self, flt: MessageFilter) -> Mapping[int, Delivered]:
+        if not flt.asks_delivered():
+            return {}
+        if self.releases is None:
+            from store.delivery.releases import Releases
+
+            self.releases = Releases(self._vault)
+        return self.releases.read()
 
     def engine_counts(self) -> dict[Engine | None, int]:
         """How many copies each engine's verdict caused (None: no verdict)."""

@@ -46,7 +46,7 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
     None where there is no snapshot to answer from: ask a `Catalogue` then. Raises StoreUnavailable.
     """
     path = Path(f"{vault.location}.snapshot")
-    if flt.delivered is not None or is_url(vault.location) or not path.exists():
+    if flt.asks_delivered() or is_url(vault.location) or not path.exists():
         return None
     from store.catalogue.follow import Follower
     from store.catalogue.query import mask_of

@@ -5,7 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, reduce
 from operator import or_
@@ -14,6 +14,7 @@ import polars as pl
 
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.text import looked_up, places
+from store.delivery.outcome import Delivered
 from store.filters.model import KB, MessageFilter, Term, fold
 from store.verdicts import Engine
 
@@ -28,13 +29,15 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(3, "search")
 
 
-def mask_of(frame: Frame, flt: MessageFilter, *, now: int, released: Collection[int] = ()) -> pl.Series | None:
+def mask_of(
+    frame: Frame, flt: MessageFilter, *, now: int, outcomes: Mapping[int, Delivered] | None = None
+) -> pl.Series | None:
     """Boolean, by row: what the filter lets through at `now` (Unix ms); None where that is every row.
 
-    `released` are the ids of the copies that were released for delivery; only a filter on `delivered` looks at them.
+    `outcomes` by copy id, NO where it has none; only a filter on `delivered` looks at them.
     """
     mask: pl.Series | None = None
-    for part in _numbers(frame, flt, now, released):
+    for part in _numbers(frame, flt, now, outcomes or {}):
         mask = part if mask is None else mask & part
     for names, terms in (
         (("from",), flt.from_),
@@ -48,7 +51,7 @@ def mask_of(frame: Frame, flt: MessageFilter, *, now: int, released: Collection[
     return mask
 
 
-def _numbers(frame: Frame, flt: MessageFilter, now: int, released: Collection[int]) -> Iterator[pl.Series]:
+def _numbers(frame: Frame, flt: MessageFilter, now: int, outcomes: Mapping[int, Delivered]) -> Iterator[pl.Series]:
     rows = frame.rows
     if (earliest := flt.earliest(now)) is not None:
         yield rows.get_column("stored_at") >= earliest
@@ -74,9 +77,11 @@ def _numbers(frame: Frame, flt: MessageFilter, now: int, released: Collection[in
         ]
         wanted = pl.Series([code in codes for code in range(256)], dtype=pl.Boolean)
         yield wanted.gather(rows.get_column("verdict"))
-    if flt.delivered is not None:
-        mask = frame.among(released)
-        yield mask if flt.delivered else ~mask
+    if flt.asks_delivered():
+        never = flt.lets_through(Delivered.NO)
+        through = {outcome: flt.lets_through(outcome) for outcome in Delivered}
+        others = frame.among(copy_id for copy_id, outcome in outcomes.items() if through[outcome] is not never)
+        yield ~others if never else others
 
 
 def _any_of(values: pl.Series, wanted: Sequence[int]) -> pl.Series:

@@ -94,6 +94,8 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
             if not each.live:
                 _finish(vault, row.id, each.token, overall(each.recipients.values()), now)
                 continue
+            # Given back untouched, it would else look as before to who follows the queue (`store.delivery.releases`).
+            _own(vault, row.id, each.token, "next_attempt_at = ?", (now,))
         claims.append(each)
     return claims
 

@@ -1,4 +1,4 @@
-"""What operators see of the queue: deliveries with their recipients, its length, and which copies were released.
+"""What operators see of the queue: deliveries with their recipients, and its length.
 
 A row that was altered hides none of the others: its delivery is listed with what is wrong with it as `damage`.
 """
@@ -6,14 +6,13 @@ A row that was altered hides none of the others: its delivery is listed with wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database import run, sound
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.delivery.outcome import State
 from store.errors import DeliveryError, TamperedError
-from store.orm import Case, fn
 
 if TYPE_CHECKING:
     from store.vault import Vault
@@ -84,13 +83,18 @@ class RecipientRow(NamedTuple):
     sealed_reply: bytes | None
 
 
-def deliveries(vault: Vault, limit: int | None = None) -> list[Delivery]:
-    """The deliveries, newest first; damaged ones say so."""
+def deliveries(vault: Vault, limit: int | None = None, *, also: Collection[int] = ()) -> list[Delivery]:
+    """The deliveries, newest first; damaged ones say so.
+
+    With a `limit` they are the newest so many, and of those with an id in `also` the newest 500.
+    """
     with vault.reading():
         if limit is None:
             rows = run(vault.db, _DELIVERY + "ORDER BY id DESC").fetchall()
         else:
             rows = run(vault.db, _DELIVERY + "ORDER BY id DESC LIMIT ?", limit).fetchall()
+            if older := sorted(set(also) - {row[0] for row in rows})[-_CHUNK:]:
+                rows += run(vault.db, _DELIVERY + "WHERE id = ANY(?) ORDER BY id DESC", older).fetchall()
     return _with_recipients(vault, [_Row(*row) for row in rows])
 
 
@@ -115,46 +119,6 @@ def queue_length(vault: Vault) -> int:
     table = vault.models.Delivery
     with vault.reading():
         return int(table.select().where(table.finished_at.is_null()).count())
-
-
-def live_copies(vault: Vault) -> frozenset[int]:
-    """The copies that have a delivery which is not finished."""
-    with vault.reading():
-        rows = run(vault.db, "SELECT copy_id FROM delivery WHERE finished_at IS NULL").fetchall()
-    return frozenset(copy_id for (copy_id,) in rows)
-
-
-def released_token(vault: Vault) -> object:
-    """Something cheap that differs whenever `released_copies` does; compare for equality."""
-    table = vault.models.Delivery
-    cancelled = fn.SUM(Case(None, ((table.state == State.CANCELLED, 1),), 0))
-    with vault.reading():
-        return table.select(fn.COUNT(table.id), fn.MAX(table.id), cancelled).tuples().get()
-
-
-def released_copies(
-    vault: Vault, *, on_error: Callable[[int, TamperedError], None] | None = None
-) -> dict[int, tuple[str, int]]:
-    """The copies that were released: who last did, and when (Unix ms). One whose delivery was cancelled does not count.
-
-    A damaged delivery is left out; `on_error` is told its id.
-    """
-    sql = (
-        "SELECT r.id, r.delivery_id, '', r.sealed_address, NULL, d.copy_id, d.created_at "
-        "FROM delivery_recipient r JOIN delivery d ON d.id = r.delivery_id WHERE d.state <> ? "
-        "AND r.id IN (SELECT MIN(id) FROM delivery_recipient GROUP BY delivery_id) ORDER BY d.id"
-    )
-    with vault.reading():
-        rows = run(vault.db, sql, State.CANCELLED.value).fetchall()
-    found: dict[int, tuple[str, int]] = {}
-    for *recipient, copy_id, created_at in rows:
-        row = RecipientRow(*recipient)
-        try:
-            found[copy_id] = (unseal_recipient(vault, row).operator, whole(created_at))
-        except TamperedError as error:
-            if on_error is not None:
-                on_error(row.delivery_id, error)
-    return found
 
 
 def _with_recipients(vault: Vault, rows: list[_Row]) -> list[Delivery]:

@@ -100,3 +100,23 @@ class Outcome(NamedTuple):
 
     state: State
     reply: str
+
+
+class Attention(NamedTuple):
+    """The deliveries that an operator should look at, by id.
+
+    `failed` and `unknown` ended so for a mailbox that no other delivery of the copy reached, will reach or may have
+    reached, and their copy is still in Backup. `put_off` wait for another try.
+    """
+
+    failed: frozenset[int] = frozenset()
+    unknown: frozenset[int] = frozenset()
+    put_off: frozenset[int] = frozenset()
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """All of them."""
+        return self.failed | self.unknown | self.put_off
+
+
+NOTHING_TO_DO = Attention()

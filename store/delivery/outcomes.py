@@ -55,8 +55,9 @@ def mailbox_outcomes(vault: Vault, copy_ids: Sequence[int]) -> dict[int, list[Ma
     outcomes: dict[int, dict[str, MailboxOutcome]] = {}
     for row in opened_rows(vault, copy_ids):
         mailboxes = outcomes.setdefault(row.copy_id, {})
-        key = mailbox(row.outcome.address)
-        mailboxes[key] = stronger(mailboxes.get(key), row.outcome)
+        outcome = row.outcome if row.outcome.address else row.outcome._replace(state=State.UNKNOWN)
+        key = mailbox(outcome.address)
+        mailboxes[key] = stronger(mailboxes.get(key), outcome)
     return {copy_id: list(mailboxes.values()) for copy_id, mailboxes in outcomes.items()}
 
 

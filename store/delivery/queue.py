@@ -21,7 +21,6 @@ from store.delivery.listing import (
     deliveries,
     delivery_of,
     queue_length,
-    released_copies,
 )
 from store.delivery.local_domains import LocalDomains
 from store.delivery.outcomes import Unsealed
@@ -55,7 +54,6 @@ __all__ = [
     "queue_length",
     "recipients_of",
     "release",
-    "released_copies",
     "retry",
     "retry_plan",
 ]

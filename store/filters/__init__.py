@@ -1,13 +1,14 @@
 """The filter line: MessageFilter as one line of text, and back.
 
     from:exa to:corp subject:"cheap pills" id:abc rule:3,5 period:week since:2026-11-01 until:2026-11-20T12:00
-    scan:anti-spam,anti-virus status:spam size:<=512 delivered:no invoice -newsletter -from:example.org
+    scan:anti-spam,anti-virus status:spam size:<=512 delivered:failed,unknown invoice -newsletter -from:example.org
 
-Bare words search From, To and Subject; a leading ``-`` negates texts, rules, scan types and statuses. Words are
-separated by spaces; a text in double quotes keeps its spaces and colons, and in it ``\\"`` and ``\\\\`` stand for the
-characters themselves, ``\\n``, ``\\r`` and ``\\t`` for control characters. Several texts must all be found; several
-rules, scan types or statuses are alternatives. A date (or a minute) names the whole of it: ``until:2026-11-20``
-includes that day. Times are in the reader's zone unless they end in ``Z`` or an offset. Sizes are KB, or take MB or GB.
+Bare words search From, To and Subject; a leading ``-`` negates texts, rules, scan types, statuses and outcomes. Words
+are separated by spaces; a text in double quotes keeps its spaces and colons, in which ``\\"`` and ``\\\\`` stand for
+the characters themselves, ``\\n``, ``\\r`` and ``\\t`` for control characters. Several texts must all be found; several
+rules, scan types, statuses or outcomes are alternatives. A date (or a minute) names the whole of it:
+``until:2026-11-20`` includes that day. Times are in the reader's zone unless they end in ``Z`` or an offset. Sizes are
+KB, or take MB or GB.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
+from store.delivery.outcome import Delivered
 from store.errors import FilterError
 from store.filters.model import KB, MAX_KB, MessageFilter, Period, Term, fold, recipients_text
 from store.verdicts import Engine, Status
@@ -39,12 +41,14 @@ FIELDS = {
     "scan": ", ".join(engine.value for engine in Engine),
     "status": ", ".join(status.value for status in Status) + " (add scan: to tell the engines apart)",
     "size": "a limit in KB, as in size:<=512 or size:>=2048",
-    "delivered": "yes or no",
+    "delivered": ", ".join(outcome.value for outcome in Delivered),
 }
 _ALIASES = {"engine": "scan", "message-id": "id", "placed": "period", "sender": "from", "recipient": "to"}
 _ENGINE_ALIASES = {"content-filtering": Engine.CONTENT, "blacklist": Engine.BLACK_LIST}
 _TEXT_FIELDS = {"from": "from_", "to": "to", "subject": "subject", "id": "message_id"}
-_NEGATABLE = {*_TEXT_FIELDS, "rule", "scan", "status"}
+#: The fields that take alternatives, and the names of their sets.
+_SETS = {"rule": "rule_ids", "scan": "engines", "status": "status", "delivered": "delivered"}
+_NEGATABLE = {*_TEXT_FIELDS, *_SETS}
 _UNITS = {"": 1, "k": 1, "kb": 1, "kib": 1, "m": KB, "mb": KB, "mib": KB, "g": KB**2, "gb": KB**2, "gib": KB**2}
 _MAX_RULE = 2**63 - 1
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
@@ -152,8 +156,8 @@ def _take(found: dict[str, Any], word: _Word, tz: tzinfo) -> None:
         raise _Incomplete(f"{field}: takes {FIELDS[field]}.", word.position)
     if field in _TEXT_FIELDS:
         add(_TEXT_FIELDS[field], (Term(word.text, word.negated),), lambda old, new: old + new)
-    elif field in ("rule", "scan", "status"):
-        name = {"rule": "rule_ids", "scan": "engines", "status": "status"}[field]
+    elif field in _SETS:
+        name = _SETS[field]
         values: Any = _rules(word) if field == "rule" else _choices(word, field)
         add(
             f"not_{name}" if word.negated else name,
@@ -167,12 +171,8 @@ def _take(found: dict[str, Any], word: _Word, tz: tzinfo) -> None:
         add(field, _time(word, tz, end=False), max)
     elif field == "until":
         add(field, _time(word, tz, end=True), min)
-    elif field == "period":
-        add(
-            field, _choice(word, word.text, {period.value: period for period in Period}, "period"), lambda old, new: new
-        )
     else:
-        add(field, _choice(word, word.text, {"yes": True, "no": False}, field), lambda old, new: new)
+        add(field, _choice(word, word.text, {period.value: period for period in Period}, field), lambda old, new: new)
 
 
 def _field(word: _Word) -> str:
@@ -202,8 +202,8 @@ def _choice(word: _Word, text: str, values: dict[str, Any], field: str) -> Any:
 
 def _choices(word: _Word, field: str) -> frozenset[Any]:
     values: dict[str, Any] = {engine.value: engine for engine in Engine} | _ENGINE_ALIASES
-    if field == "status":
-        values = {status.value: status for status in Status}
+    if field != "scan":
+        values = {value.value: value for value in (Status if field == "status" else Delivered)}
     return frozenset(_choice(word, name, values, field) for name in word.text.split(","))
 
 
@@ -289,8 +289,7 @@ def print_filter(flt: MessageFilter, *, tz: tzinfo | None = None) -> str:
         words.append(f"size:>={flt.size_min}")
     if flt.size_max is not None:
         words.append(f"size:<={flt.size_max}")
-    if flt.delivered is not None:
-        words.append(f"delivered:{'yes' if flt.delivered else 'no'}")
+    words += _print_set("delivered", flt.delivered, Delivered) + _print_set("-delivered", flt.not_delivered, Delivered)
     words += [_minus(term.negated) + _quote(term.text, bare=True) for term in flt.words]
     return " ".join(words)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
 
+from store.delivery.outcome import Delivered
 from store.records import Copy, CopyRecord
 from store.verdicts import Engine, Status
 
@@ -82,9 +83,9 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     Texts: each term of `from_`, `to`, `subject`, `message_id` (the header's or the MTA's) and `words` (any of From,
     To, Subject) must hold. Sets (`rule_ids`, `engines`, `status`) hold where the copy's value is among them, the
     `not_` sets where it is not; engine and status are those of the verdict that caused the copy. `since` and `until`
-    are Unix ms, both inclusive; `size_min` and `size_max` are KB, both inclusive. `delivered`: was released for
-    delivery or not. Values out of range are moved to its end. Limits of time without a period make it CUSTOM, and
-    CUSTOM without limits is no period.
+    are Unix ms, both inclusive; `size_min` and `size_max` are KB, both inclusive. `delivered` and `not_delivered` hold
+    for what became of the copy's releases (NO: never released, or called off). Values out of range are moved to its
+    end. Limits of time without a period make it CUSTOM, and CUSTOM without limits is no period.
     """
 
     from_: tuple[Term, ...] = ()
@@ -103,7 +104,8 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     not_status: frozenset[Status] = frozenset()
     size_min: int | None = None
     size_max: int | None = None
-    delivered: bool | None = None
+    delivered: frozenset[Delivered] = frozenset()
+    not_delivered: frozenset[Delivered] = frozenset()
 
     def __post_init__(self) -> None:
         put = msgspec.structs.force_setattr
@@ -136,8 +138,16 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         starts = [start for start in (None if length is None else now - length, self.since) if start is not None]
         return max(starts, default=None)
 
-    def matches(self, copy: Copy, *, now: int, released: Collection[int] = ()) -> bool:
-        """Whether it holds for this copy at `now` (Unix ms); `released` are the ids of copies released for delivery."""
+    def asks_delivered(self) -> bool:
+        """Return whether it looks at what became of a copy's releases."""
+        return bool(self.delivered or self.not_delivered)
+
+    def lets_through(self, outcome: Delivered) -> bool:
+        """Return whether `delivered` and `not_delivered` hold for a copy of that outcome."""
+        return (not self.delivered or outcome in self.delivered) and outcome not in self.not_delivered
+
+    def matches(self, copy: Copy, *, now: int, outcomes: Mapping[int, Delivered] | None = None) -> bool:
+        """Whether it holds for this copy at `now` (Unix ms). `outcomes` by copy id; one that it lacks is NO."""
         record = copy.record
         engine = record.reason.engine if record.reason else None
         status = record.reason.status if record.reason else None
@@ -153,7 +163,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
             and record.rule_id not in self.not_rule_ids
             and (self.size_min is None or record.size >= self.size_min * KB)
             and (self.size_max is None or record.size <= self.size_max * KB)
-            and (self.delivered is None or (copy.id in released) == self.delivered)
+            and self.lets_through((outcomes or {}).get(copy.id, Delivered.NO))
             and self._texts_match(record)
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
 from hypothesis import strategies as st
 
 from store.catalogue import Sort, SortKey
+from store.delivery.outcome import Delivered
 from store.filters import MessageFilter, Period, Term, fold, recipients_text
 from store.records import Copy, CopyRecord
 from store.sender import address_first
@@ -85,7 +86,8 @@ filters = st.builds(
     not_status=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Status), max_size=2)),
     size_min=st.none() | st.integers(0, 5),
     size_max=st.none() | st.integers(0, 5),
-    delivered=st.sampled_from([None, None, True, False]),
+    delivered=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=3)),
+    not_delivered=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=2)),
 )
 sorts = st.builds(Sort, st.sampled_from(SortKey), st.booleans())
 
@@ -105,9 +107,14 @@ def _key(sort: Sort, copy: Copy) -> object:
 
 
 def expected(
-    copies: Iterable[Copy], flt: MessageFilter, sort: Sort, *, now: int = NOW, released: Collection[int] = ()
+    copies: Iterable[Copy],
+    flt: MessageFilter,
+    sort: Sort,
+    *,
+    now: int = NOW,
+    outcomes: Mapping[int, Delivered] | None = None,
 ) -> list[Copy]:
     """The copies that the filter lets through, in order."""
-    found = [copy for copy in copies if flt.matches(copy, now=now, released=released)]
+    found = [copy for copy in copies if flt.matches(copy, now=now, outcomes=outcomes)]
     found.sort(key=lambda copy: (copy.stored_at, copy.id), reverse=True)
     return sorted(found, key=lambda copy: _key(sort, copy), reverse=sort.descending)

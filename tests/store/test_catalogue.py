@@ -21,6 +21,7 @@ from store.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.catalogue import follow as catalogue_follow
 from store.catalogue import loader as catalogue_loader
 from store.catalogue import order as catalogue_order
+from store.delivery.orders import SealedRecipient, seal_recipient
 from store.filters import MessageFilter, parse
 from store.records import Copy, CopyRecord, row_of
 from store.vault import Vault
@@ -372,10 +373,10 @@ def test_a_store_without_copies_is_complete(vault: Vault, start: Callable[..., C
     assert (subjects(catalogue), catalogue.total) == ([], 0)
 
 
-def test_delivered_means_released_and_not_called_off(
+def test_delivered_is_what_became_of_the_recipients(
     vault: Vault, sql: Callable[..., Any], start: Callable[..., Catalogue]
 ) -> None:
-    queued, cancelled, _kept = put(vault, "queued", "cancelled", "kept")
+    queued, cancelled, sent, _kept = put(vault, "queued", "cancelled", "sent", "kept")
     insert = (
         "INSERT INTO delivery (copy_id, created_at, gateway_id, state, attempts, next_attempt_at, lease_owner, "
         "lease_token, lease_until, order_blob, order_signature, expires_at) "
@@ -383,11 +384,21 @@ def test_delivered_means_released_and_not_called_off(
     )
     sql(vault, insert, queued, "queued", b"", b"")
     sql(vault, insert, cancelled, "cancelled", b"", b"")
-    before = Catalogue(vault)
-    assert subjects(before, "delivered:yes") == ["queued"]
-    catalogue = start(vault)
-    assert subjects(catalogue, "delivered:yes") == ["queued"]
-    assert subjects(catalogue, "delivered:no") == ["kept", "cancelled"]
+    sql(vault, insert, sent, "sent", b"", b"")
+    for place, state in enumerate(("queued", "cancelled", "sent"), 1):
+        add = "INSERT INTO delivery_recipient (delivery_id, sealed_address, state, changed_at) VALUES (?, ?, ?, 0)"
+        sql(vault, add, place, seal_recipient(vault, SealedRecipient(place, 0, "a@x.example", "")), state)
+    for catalogue in (Catalogue(vault), start(vault)):
+        assert subjects(catalogue, "delivered:yes") == ["sent"]
+        assert subjects(catalogue, "delivered:waiting") == ["queued"]
+        assert subjects(catalogue, "delivered:no") == ["kept", "cancelled"]
+        assert subjects(catalogue, "-delivered:yes") == ["kept", "cancelled", "queued"]
+        assert subjects(catalogue, "delivered:failed,unknown") == []
+        sql(vault, "UPDATE delivery_recipient SET state = 'failed' WHERE delivery_id = 1")
+        sql(vault, "UPDATE delivery SET state = 'failed', finished_at = 1 WHERE id = 1")
+        assert subjects(catalogue, "delivered:failed") == ["queued"]
+        sql(vault, "UPDATE delivery_recipient SET state = 'queued' WHERE delivery_id = 1")
+        sql(vault, "UPDATE delivery SET state = 'queued', finished_at = NULL WHERE id = 1")
 
 
 def test_figures_of_the_screen(vault: Vault, start: Callable[..., Catalogue]) -> None:

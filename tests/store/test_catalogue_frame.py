@@ -18,6 +18,7 @@ from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.text import looked_up, places
+from store.delivery.outcome import Delivered
 from store.filters import MessageFilter, Term, parse
 from store.records import Copy, CopyRecord, row_of
 from store.sender import address_first
@@ -37,20 +38,20 @@ def copies(draw: st.DrawFn, max_size: int = 12) -> list[Copy]:
 
 
 def select(
-    frame: Frame, flt: MessageFilter, sort: Sort = NEWEST, released: frozenset[int] = frozenset()
+    frame: Frame, flt: MessageFilter, sort: Sort = NEWEST, outcomes: dict[int, Delivered] | None = None
 ) -> FrameSelection:
-    mask = mask_of(frame, flt, now=NOW, released=released)
+    mask = mask_of(frame, flt, now=NOW, outcomes=outcomes)
     positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
     return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
 
 
-@given(copies(), filters, sorts, st.frozensets(st.integers(1, 40)))
+@given(copies(), filters, sorts, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))
 @settings(max_examples=300)
 def test_a_selection_is_what_the_filter_lets_through_in_order(
-    some: list[Copy], flt: MessageFilter, sort: Sort, released: frozenset[int]
+    some: list[Copy], flt: MessageFilter, sort: Sort, outcomes: dict[int, Delivered]
 ) -> None:
-    wanted = expected(some, flt, sort, released=released)
-    found = select(Frame.of(some), flt, sort, released)
+    wanted = expected(some, flt, sort, outcomes=outcomes)
+    found = select(Frame.of(some), flt, sort, outcomes)
     assert found.rows(0, 100) == [row_of(copy) for copy in wanted]
     assert found.ids() == [copy.id for copy in wanted]
     assert (found.count, found.total) == (len(wanted), len(some))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.delivery.outcome import Delivered
 from store.errors import FilterError
 from store.filters import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
 from store.records import Copy, CopyRecord
@@ -61,7 +62,8 @@ def filters(draw: st.DrawFn) -> MessageFilter:
         not_status=draw(st.frozensets(st.sampled_from(Status))),
         size_min=low,
         size_max=high,
-        delivered=draw(st.none() | st.booleans()),
+        delivered=draw(st.frozensets(st.sampled_from(Delivered))),
+        not_delivered=draw(st.frozensets(st.sampled_from(Delivered))),
     )
 
 
@@ -122,7 +124,7 @@ def test_the_example_of_the_design_means_every_field() -> None:
         status=frozenset({Status.SPAM}),
         size_max=512,
         size_min=2,
-        delivered=False,
+        delivered=frozenset({Delivered.NO}),
         words=(Term("invoice"), Term("newsletter", negated=True)),
     )
 
@@ -246,7 +248,7 @@ def test_custom_is_implied_by_limits_and_nothing_without_them() -> None:
     assert MessageFilter(since=5).period is Period.CUSTOM
     assert MessageFilter(period=Period.CUSTOM).is_empty
     assert MessageFilter(subject=(Term(""),)).is_empty
-    assert not MessageFilter(delivered=False).is_empty
+    assert not MessageFilter(delivered=frozenset({Delivered.NO})).is_empty
 
 
 def test_labels_are_the_specs() -> None:
@@ -300,8 +302,11 @@ def copy(**fields: object) -> Copy:
         ("size:<=1", False),
         ("size:>=2", True),
         ("size:>=3", False),
-        ("delivered:yes", True),
+        ("delivered:partly", True),
+        ("delivered:yes,partly", True),
         ("delivered:no", False),
+        ("-delivered:partly", False),
+        ("-delivered:no,yes", True),
         ("period:hour", True),
         ("until:1970-01-01T00:16", True),
         ("until:1970-01-01T00:15", False),
@@ -321,7 +326,7 @@ def test_what_each_field_lets_through(line: str, matched: bool) -> None:
         reason=Verdict(Engine.ANTI_SPAM, Status.SPAM),
         size=2048,
     )
-    assert parse(line).matches(one, now=1_000_000 + 3_600_000, released={7}) is matched
+    assert parse(line).matches(one, now=1_000_000 + 3_600_000, outcomes={7: Delivered.PARTLY}) is matched
 
 
 def test_a_period_counts_back_from_now() -> None:

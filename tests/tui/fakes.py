@@ -86,6 +86,7 @@ class FakeCatalogue:
         self.problem: str | None = None
         self.damaged: frozenset[int] = frozenset()
         self.selects: list[MessageFilter] = []
+        self.releases: object = None
         self._dirty = False
 
     loaded = property(lambda self: len(self.copies))

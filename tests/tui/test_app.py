@@ -85,11 +85,11 @@ async def test_delivering_marked_copies(vault: Vault, console: Callable[[], Mail
         await choose(pilot, "j", "space", "space", "r")
         assert isinstance(app.screen, DeliverDialog)
         await choose(pilot, "space", "enter")
-        assert notice(app) == "Messages have been placed in queue for delivery"
+        assert notice(app).startswith("Messages have been placed in queue for delivery   2 ")
         assert sorted(one.copy_id for one in deliveries(vault)) == [10, 11]
         assert not the_list(app).marks
         await poll(pilot)
-        assert lines(app)[5].count("↗") + lines(app)[6].count("↗") + lines(app)[7].count("↗") == 2
+        assert sum(line.count("◷") for line in lines(app)[5:8]) == 2
         assert app.context.queue_length == 2
         await choose(pilot, "h")
         assert notice(app) == ""
@@ -102,7 +102,7 @@ async def test_delivering_one_says_so_in_the_singular(vault: Vault, console: Cal
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 4)
         await choose(pilot, "r", "space", "enter")
-        assert notice(app) == "Message has been placed in queue for delivery"
+        assert notice(app).startswith("Message has been placed in queue for delivery   ")
 
 
 async def test_infected_copies_among_others_are_refused_with_the_reason(

@@ -72,7 +72,7 @@ def test_columns_fill_the_width_and_never_overlap(width: int) -> None:
 
 def test_wide_lists_show_every_column_of_the_spec() -> None:
     names = {column.name for column in columns(134)}
-    assert names == {"mark", "sign", "placed", "engine", "status", "from", "to", "subject", "size", "rule"}
+    assert names == {"mark", "outcome", "sign", "placed", "engine", "status", "from", "to", "subject", "size", "rule"}
 
 
 @given(st.integers(32, 400))

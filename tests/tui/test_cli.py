@@ -159,7 +159,7 @@ def test_list_has_the_documented_fields_newest_first(filled: Run) -> None:
     assert [row["id"] for row in rows] == sorted((row["id"] for row in rows), reverse=True)
     assert set(rows[0]) == {
         *("id", "from", "to", "subject", "message_id", "mta_message_id", "rule_id", "stored_at", "size"),
-        *("engine", "status", "reason"),
+        *("engine", "status", "reason", "delivered", "recipients"),
     }
     first = rows[-1]
     assert first["from"] == "Billing <inv@acme.example>"
@@ -254,7 +254,15 @@ def test_settings_are_set_shown_and_kept(filled: Run) -> None:
 
 def test_status_has_the_documented_fields(filled: Run) -> None:
     status = filled("status", "--json").json
-    assert set(status) == {"messages", "used_bytes", "max_bytes", "free_bytes", "oldest", "queue"}
+    assert set(status) == {
+        "messages",
+        "used_bytes",
+        "max_bytes",
+        "free_bytes",
+        "oldest",
+        "queue",
+        *("put_off", "failed", "unknown"),
+    }
     assert status["messages"] == 3
     assert status["used_bytes"] + status["free_bytes"] == status["max_bytes"]
     assert status["queue"] == 0

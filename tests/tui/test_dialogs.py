@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from store.delivery.outcome import Delivered
 from tests.tui.view_harness import NOTHING, DialogApp, FakeRecipient
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.delete import DeleteDialog
@@ -264,7 +265,9 @@ async def test_hostile_addresses_are_drawn_safe():
 @pytest.mark.parametrize("size", [(80, 24), (60, 12), (200, 60)])
 async def test_buttons_stay_in_sight(size):
     many = [FakeRecipient(f"user{number}@corp.example") for number in range(50)]
-    app = DialogApp(DeliverDialog(many, copies=9, dangerous=2, released=3, outside=4))
+    app = DialogApp(
+        DeliverDialog(many, copies=9, dangerous=2, released={Delivered.YES: 2, Delivered.UNKNOWN: 1}, outside=4)
+    )
     async with app.run_test(size=size) as pilot:
         await pilot.press("enter")
         await pilot.pause()

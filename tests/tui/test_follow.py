@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from store.delivery.listing import live_copies, released_copies, released_token
+from store.delivery.outcome import Delivered
 from store.delivery.queue import cancel, release
+from store.delivery.releases import Releases
 from store.settings import Settings, write_settings
 from store.vault import Vault
 from tests.tui.fakes import NOW, FakeCatalogue, copies, sample
@@ -19,14 +20,11 @@ def ids(any_vault: Vault) -> list[int]:
 
 
 def test_released_and_waiting_copies_are_seen_as_they_change(any_vault: Vault, ids: list[int]) -> None:
-    tokens = [released_token(any_vault)]
+    follows = Releases(any_vault)
     queued = release(any_vault, ids[:2], original=True, operator="ada").queued
-    tokens.append(released_token(any_vault))
-    assert live_copies(any_vault) == set(ids[:2]) == set(released_copies(any_vault))
+    assert set(follows.read()) == set(ids[:2]) == follows.live
     cancel(any_vault, queued[0], "ada")
-    tokens.append(released_token(any_vault))
-    assert live_copies(any_vault) == {ids[1]} == set(released_copies(any_vault))
-    assert len(set(map(str, tokens))) == 3
+    assert set(follows.read()) == {ids[1]} == follows.live
 
 
 def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +42,7 @@ def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], m
     assert follower.poll() is None
     release(any_vault, ids[1:2], original=True, operator="ada")
     third = follower.poll()
-    assert third is not None and third.live == {ids[1]} and third.released[ids[1]][0] == "ada"
+    assert third is not None and third.live == {ids[1]} and third.outcomes == {ids[1]: Delivered.WAITING}
     assert not third.copies_changed
 
 
@@ -55,7 +53,11 @@ def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids:
         table.update(sealed_address=b"x" * 90).where(table.delivery_id == queued[0]).execute()
     follower = Follower(any_vault, FakeCatalogue(copies(3)))
     facts = follower.poll()
-    assert facts is not None and set(facts.released) == {ids[1]} and facts.live == set(ids[:2])
+    assert (
+        facts is not None
+        and facts.outcomes == {ids[0]: Delivered.UNKNOWN, ids[1]: Delivered.WAITING}
+        and facts.live == set(ids[:2])
+    )
     assert facts.problem == "1 delivery is damaged or tampered with: the message queue shows each."
     any_vault.delete(ids[2:])
     facts = follower.poll()

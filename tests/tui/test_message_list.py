@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
+from store.delivery.outcome import Delivered
 from store.filters import fold
 from store.records import Copy, CopyRecord, Row
 from store.settings import Settings, write_settings
@@ -466,13 +467,18 @@ async def test_the_two_kinds_of_black_list_are_told_apart(vault: Vault, width: i
         assert "Black list" in rows[1] and "Black list" not in rows[0]
 
 
-async def test_released_copies_show_it(vault: Vault) -> None:
-    app = make_console(vault)
-    async with app.run_test(size=(120, 30)) as pilot:
-        await settle(pilot)
-        the_list(app).set_released({40: ("ada", NOW)})
-        await pilot.pause()
-        assert "↗" in lines(app)[4]
+async def test_what_became_of_a_copy_shows_beside_its_severity_at_every_width(vault: Vault) -> None:
+    for width in (120, 80, 60, 44, 34):
+        app = make_console(vault)
+        async with app.run_test(size=(width, 30)) as pilot:
+            await settle(pilot)
+            assert the_list(app).set_outcomes(dict(zip(range(40, 34, -1), Delivered, strict=True)))
+            await pilot.pause()
+            rows = [the_list(app).render_line(y).text for y in range(6)]
+            places = {column.name: column.x for column in the_list(app).painter.columns}
+            assert "".join(row[places["outcome"]] for row in rows) == " ◷✓◒✗?"
+            assert places["sign"] == places["outcome"] + 2
+            assert {row[places["sign"]] for row in rows} <= {"▲", "△", " "} != {" "}
 
 
 async def test_the_marks_of_many_deleted_copies_go_a_part_at_a_time(

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from store.clock import now_ms
+from store.delivery.leases import claim as claim_due
+from store.delivery.leases import settle as settle_claim
+from store.delivery.outcome import Outcome, State
+from store.delivery.queue import cancel, release
 from store.records import CopyRecord
+from store.settings import Settings, write_settings
 from tests.tui.view_data import HOSTILE, RAW, record_of
 from tests.tui.view_harness import NOW, ViewApp, screen_text, settle
 from tui.context import ConsoleContext
@@ -121,20 +129,51 @@ async def test_next_and_previous_show_the_neighbours(vault, copy_id):
         assert app.notices[-1] == "This is the first copy."
 
 
-async def test_a_released_copy_says_by_whom_and_when(vault, copy_id):
+async def test_a_released_copy_says_who_got_it_when_and_who_released_it(vault, copy_id):
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     app = view_app(vault, copy_id)
-    app.console_context.released = {copy_id: ("root", NOW - 60_000)}
-    async with app.run_test(size=(80, 24)) as pilot:
-        await settle(pilot)
-        assert "↗ Released 24 Nov 2026 09:40:05 UTC+2 by root" in screen_text(app)
-    app = view_app(vault, copy_id)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(120, 60)) as pilot:
         await settle(pilot)
         assert "Released" not in screen_text(app)
-        app.console_context.released = {copy_id: ("", NOW)}
+        release(vault, [copy_id], original=False, additional=["ap@corp.example", "x@away.example"], operator="root")
         app.view.refresh_data()
         await settle(pilot)
-        assert "↗ Released 24 Nov 2026 09:41:05 UTC+2" in screen_text(app)
+        assert "◷ Waiting for ap@corp.example, x@away.example" in screen_text(app)
+        with vault.write():
+            [claim] = claim_due(vault, 1, "w", 1, now_ms(), 60_000)
+            ends = (Outcome(State.SENT, "250 ok"), Outcome(State.FAILED, "550 no such user"))
+            settle_claim(vault, claim, dict(zip(claim.live, ends, strict=True)), NOW)
+        app.view.refresh_data()
+        await settle(pilot)
+        text = screen_text(app)
+        said = "◒ Delivered to ap@corp.example 24 Nov 09:41; failed for x@away.example (550 no such user)"
+        assert said in text
+        assert re.search(r"Released  .* by root", text)
+        assert re.search(r"Released to +sent +ap@corp.example  24 Nov 2026 09:41:05 UTC\+2  250 ok", text)
+        assert "failed    x@away.example" in text
+
+
+async def test_all_recipients_are_in_the_view_and_new_outcomes_do_not_scroll_it(vault, copy_id):
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    everybody = [f"user{number:02}@corp.example" for number in range(40)]
+    release(vault, [copy_id], original=False, additional=everybody)
+    app = view_app(vault, copy_id)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        assert "Waiting for user00@corp.example, user01@corp.example and 38 more" in screen_text(app)
+        seen = set()
+        for _ in range(8):
+            seen.update(re.findall(r"user\d\d@corp.example", screen_text(app)))
+            await pilot.press("pagedown")
+            await settle(pilot)
+        assert seen == set(everybody)
+        await pilot.press("pageup", "pageup")
+        await settle(pilot)
+        before = app.view.lines.scroll_y
+        cancel(vault, 1)
+        app.view.refresh_data()
+        await settle(pilot)
+        assert "Waiting for" not in screen_text(app) and app.view.lines.scroll_y == before > 0
 
 
 async def test_a_copy_that_is_gone_says_so_and_cannot_be_acted_on(vault, copy_id):

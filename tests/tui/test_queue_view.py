@@ -41,8 +41,8 @@ async def test_it_lists_deliveries_newest_first_with_their_state(vault, queue):
         assert [(line[0], line[4] + line[5]) for line in shown] == [
             (str(queue[3]), "·queued"),
             (str(queue[2]), "?unknown"),
-            (str(queue[1]), "△deferred"),
-            (str(queue[0]), "▲failed"),
+            (str(queue[1]), "◷deferred"),
+            (str(queue[0]), "✗failed"),
         ]
         assert "2 of 3" in lines[5]
         assert "next try in" in lines[4]

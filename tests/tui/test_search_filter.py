@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from textual.widgets import Static
 
+from store.delivery.outcome import Delivered
 from store.filters import MessageFilter, Period, Term, parse
 from store.vault import Vault
 from store.verdicts import Engine
@@ -193,7 +194,8 @@ FILTERS = st.builds(
     not_engines=st.frozensets(st.sampled_from(list(Engine)), max_size=1),
     size_min=st.sampled_from([None, 0, 12]),
     size_max=st.sampled_from([None, 12, 99999]),
-    delivered=st.sampled_from([None, True, False]),
+    delivered=st.frozensets(st.sampled_from(Delivered)),
+    not_delivered=st.frozensets(st.sampled_from(Delivered)),
 )
 
 

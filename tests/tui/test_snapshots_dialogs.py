@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from store.delivery.outcome import Delivered
 from store.settings import Settings, Unavailable
 from tests.tui.view_harness import DialogApp, FakeRecipient
 from tui.dialogs.backup_settings import BackupSettingsDialog
@@ -26,12 +27,19 @@ MANY = [FakeRecipient(f"user{number}@corp{number % 7}.example") for number in ra
 DIALOGS = {
     "delete_one": (lambda: DeleteDialog(1), []),
     "delete_many": (lambda: DeleteDialog(1204, outside=3, live=2), []),
-    "deliver_one": (lambda: DeliverDialog(RECIPIENTS, copies=1, released=1), ["space"]),
+    "deliver_one": (lambda: DeliverDialog(RECIPIENTS, copies=1, released={Delivered.YES: 1}), ["space"]),
     "deliver_left_out": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["space", "tab", "down", "space"]),
     "deliver_bad_address": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["tab", "tab", "tab", *"<x", "enter"]),
     "deliver_refused": (lambda: DeliverDialog(RECIPIENTS, copies=1, dangerous=1), []),
     "deliver_many": (
-        lambda: DeliverDialog(MANY, copies=1204, dangerous=12, infected_allowed=True, released=4, outside=3),
+        lambda: DeliverDialog(
+            MANY,
+            copies=1204,
+            dangerous=12,
+            infected_allowed=True,
+            released={Delivered.YES: 3, Delivered.WAITING: 1},
+            outside=3,
+        ),
         ["space"],
     ),
     "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from store.delivery.outcome import Delivered
+from store.delivery.releases import Releases
 from store.settings import Settings, write_settings
 from store.vault import Vault
 from tests.tui.console import make_console, settle
-from tests.tui.fakes import NOW, FakeCatalogue, copies
+from tests.tui.fakes import FakeCatalogue, copies
 from tui.app import MailholdApp
 
 SIZES = [(80, 24), (160, 40)]
@@ -26,8 +28,12 @@ def prepared(vault: Vault, *, empty: bool = False) -> MailholdApp:
 
 @pytest.fixture(autouse=True)
 def some_were_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    released = {1202: ("ada", NOW), 1199: ("ada", NOW)}
-    monkeypatch.setattr("store.delivery.listing.released_copies", lambda vault, on_error: released)
+    outcomes = dict(zip((1202, 1199, 1198, 1196, 1195), list(Delivered)[1:], strict=True))
+
+    def read(self: Releases) -> None:
+        self.outcomes = outcomes
+
+    monkeypatch.setattr(Releases, "read", read)
 
 
 def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from store.settings import Settings, Unavailable
+from store.clock import now_ms
+from store.delivery.leases import claim as claim_due
+from store.delivery.leases import settle as settle_claim
+from store.delivery.outcome import Outcome, State
+from store.delivery.queue import release
+from store.settings import Settings, Unavailable, write_settings
 from tests.tui.test_monitoring import COUNTS, days
 from tests.tui.view_data import DAY, HOSTILE, RAW, fill_queue, record_of
 from tests.tui.view_harness import NOW, NoCatalogue, ViewApp, settle
@@ -28,11 +33,22 @@ def pressing(*keys: str):
     return run
 
 
+def release_it(vault, copy_id: int) -> None:
+    """Release a copy to two, one of whom has it, at `NOW`."""
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    release(vault, [copy_id], original=False, additional=["ap@corp.example", "x@away.example"], operator="root")
+    with vault.write():
+        [claim] = claim_due(vault, 1, "w", 1, now_ms(), 60_000)
+        ends = (Outcome(State.SENT, "250 2.0.0 Ok: queued as 4xY"), Outcome(State.FAILED, "550 5.1.1 no such user"))
+        settle_claim(vault, claim, dict(zip(claim.live, ends, strict=True)), NOW)
+        vault.models.Delivery.update(created_at=NOW - 60_000).execute()
+
+
 def message_app(vault, raw: bytes = RAW, theme: str = DARK.name, *, released: bool = False) -> ViewApp:
     copy_id = vault.put(raw, record_of(raw), stored_at=NOW)
     app = ViewApp(vault, lambda context: MessageView(context, copy_id), theme=theme)
     if released:
-        app.console_context.released = {copy_id: ("root", NOW - 60_000)}
+        release_it(vault, copy_id)
     return app
 
 

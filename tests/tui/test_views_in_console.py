@@ -92,7 +92,7 @@ async def test_deliver_from_the_view_to_a_real_receiver_and_see_it_in_the_queue(
             await until(pilot, lambda: "Deliver message" in text(console))
             await press(pilot, "space", "tab", "down", "space", "enter")
             await until(pilot, lambda: "Message has been placed in queue for delivery" in text(console))
-            await until(pilot, lambda: "↗ Released" in text(console))
+            await until(pilot, lambda: "✓ Delivered to ap@corp.example, hidden@corp.example " in text(console))
             await press(pilot, "3")
             assert isinstance(console.main.page, QueueView)
             await until(pilot, lambda: "✓ sent" in text(console))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
@@ -12,6 +13,8 @@ from tui.commands.selection import select_rows
 
 if TYPE_CHECKING:
     from store.catalogue import Sort
+    from store.delivery.outcome import Delivered
+    from store.delivery.outcomes import MailboxOutcome
     from store.records import Row
 
 
@@ -32,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
+    from store.delivery.outcomes import mailbox_outcomes
+    from store.delivery.releases import Releases
     from store.filters import parse
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
@@ -39,15 +44,18 @@ def run(args: argparse.Namespace) -> int:
     try:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
-        reasons = (
-            {copy.id: copy.record.reason for copy in vault.get_many([row.id for row in rows])} if args.json else {}
-        )
+        if args.json:
+            ids = [row.id for row in rows]
+            reasons = {copy.id: copy.record.reason for copy in vault.get_many(ids)}
+            mailboxes = mailbox_outcomes(vault, ids)
+        else:
+            outcomes = Releases(vault).read()
     finally:
         vault.close()
     if args.json:
-        print_json([as_json(row, reasons.get(row.id)) for row in rows])
+        print_json([as_json(row, reasons.get(row.id), mailboxes.get(row.id, [])) for row in rows])
     else:
-        _print_table(rows, count)
+        _print_table(rows, count, outcomes)
     return 0
 
 
@@ -65,8 +73,10 @@ def parse_sort(text: str | None) -> Sort | None:
     return Sort(SortKey[name], text.startswith("-"))
 
 
-def as_json(row: Row, reason: Any) -> dict[str, Any]:
+def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome]) -> dict[str, Any]:
     """A list line as the JSON object that the README documents."""
+    from store.delivery.outcome import delivered
+
     return {
         "id": row.id,
         "from": row.from_,
@@ -80,7 +90,14 @@ def as_json(row: Row, reason: Any) -> dict[str, Any]:
         "engine": row.engine.value if row.engine else None,
         "status": row.status.value if row.status else None,
         "reason": reason_text(reason),
+        "delivered": delivered(each.state for each in outcomes).value,
+        "recipients": [recipient_json(each) for each in outcomes],
     }
+
+
+def recipient_json(outcome: MailboxOutcome) -> dict[str, Any]:
+    """A mailbox that the copy was released to, as the JSON object that the README documents."""
+    return {"address": outcome.address, "state": outcome.state.value, "at": iso(outcome.at)}
 
 
 def reason_text(reason: Any) -> str | None:
@@ -99,21 +116,25 @@ def _quoted(word: str) -> str:
     return f'{key}:"{value}"' if colon and " " not in key else f'"{word}"'
 
 
-def _print_table(rows: list[Row], count: int) -> None:
+def _print_table(rows: list[Row], count: int, outcomes: Mapping[int, Delivered]) -> None:
     import shutil
 
+    from store.delivery.outcome import Delivered
     from store.sender import address_first
     from store.settings import format_size
     from store.verdicts import verdict_label
+    from tui.outcome_words import SIGNS
     from tui.safe import fit
 
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 160
-    text = max(12, (width - 58) // 3)
+    text = max(12, (width - 60) // 3)
     for row in rows:
         verdict = verdict_label(row.engine, row.status) if row.status else "-"
+        sign = SIGNS[outcomes.get(row.id, Delivered.NO)][0]
         print(
-            f"{row.id:>8}  {local_time(row.stored_at)}  {fit(verdict, 18)}  {fit(address_first(row.from_), text)}  "
-            f"{fit(row.to, text)}  {fit(row.subject, text)} {format_size(row.size):>9}".rstrip()
+            f"{row.id:>8}  {local_time(row.stored_at)}  {sign} {fit(verdict, 18)}  "
+            f"{fit(address_first(row.from_), text)}  {fit(row.to, text)}  "
+            f"{fit(row.subject, text)} {format_size(row.size):>9}".rstrip()
         )
     if sys.stdout.isatty():
         print(f"{len(rows):,} shown of {count:,}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from store.errors import UsageError
 from store.verdicts import Engine, Status
 from tui.commands.common import iso, open_vault, print_json
-from tui.commands.list_ import reason_text
+from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
@@ -54,10 +54,13 @@ def run(args: argparse.Namespace) -> int:
 
 def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
     """All the fields of the message view, by their names in the spec, as plain JSON values; times are ISO 8601."""
-    from store.delivery.queue import released_copies
+    from store.delivery.history import last_release
+    from store.delivery.outcome import delivered
+    from store.delivery.outcomes import mailbox_outcomes
 
     record = copy.record
-    released = released_copies(vault).get(copy.id)
+    outcomes = mailbox_outcomes(vault, [copy.id]).get(copy.id, [])
+    released = last_release(vault, copy.id) if outcomes else None
     return {
         "id": copy.id,
         "subject": record.subject,
@@ -92,7 +95,9 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
         "sha256": record.sha256.hex(),
         "stored_size": copy.stored_size,
         "source": record.source,
-        "released": {"by": released[0], "at": iso(released[1])} if released else None,
+        "delivered": delivered(each.state for each in outcomes).value,
+        "recipients": [recipient_json(each) for each in outcomes],
+        "released": {"by": released.operator, "at": iso(released.at)} if released else None,
     }
 
 

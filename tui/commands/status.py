@@ -10,20 +10,25 @@ from tui.commands.common import iso, local_time, open_vault, print_json
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare --json."""
     parser.add_argument(
-        "--json", action="store_true", help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue}"
+        "--json",
+        action="store_true",
+        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown}",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the status."""
-    from store.delivery.queue import queue_length
+    from store.delivery.releases import Releases
     from store.settings import format_size
+    from tui.outcome_words import queue_words
 
     vault = open_vault(args)
     try:
-        usage, queue = vault.usage(), queue_length(vault)
+        usage, releases = vault.usage(), Releases(vault)
+        releases.read()
     finally:
         vault.close()
+    attention = releases.attention
     if args.json:
         print_json(
             {
@@ -32,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
                 "max_bytes": usage.max_bytes,
                 "free_bytes": usage.free_bytes,
                 "oldest": iso(usage.oldest),
-                "queue": queue,
+                "queue": releases.waiting,
+                "put_off": len(attention.put_off),
+                "failed": len(attention.failed),
+                "unknown": len(attention.unknown),
             }
         )
         return 0
@@ -41,5 +49,5 @@ def run(args: argparse.Namespace) -> int:
     used, most, free = map(format_size, (usage.used_bytes, usage.max_bytes, usage.free_bytes))
     print(f"{used} of {most} used ({share} %), {free} free")
     print(f"oldest: {local_time(usage.oldest) if usage.oldest else '-'}")
-    print(f"{queue:,} in the delivery queue")
+    print(f"delivery queue: {queue_words(attention, releases.waiting)}")
     return 0

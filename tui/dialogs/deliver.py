@@ -13,12 +13,14 @@ from textual.widgets import Input, Static
 
 from store.errors import AddressError
 from tui.dialogs.base import Dialog
+from tui.outcome_words import before
 from tui.safe import safe
 from tui.widgets.controls import CheckBox, Field, PushButton
 from tui.widgets.recipient_list import RecipientList
 from tui.words import addresses, copies, counted
 
 if TYPE_CHECKING:
+    from store.delivery.outcome import Delivered
     from store.delivery.queue import Recipient
 
 
@@ -43,7 +45,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
     `recipients` are the distinct original recipients of all of them, `address_count` their number where the list is
     not complete; `unticked`, `outsiders`, `held` and `left_out` are as `tui.addressing.Addressed` has them, and
     `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
-    unless `infected_allowed`. `released` were released before; `outside` are marked but not shown by the filter.
+    unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
+    shown by the filter.
     """
 
     DEFAULT_CSS = """
@@ -67,7 +70,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         address_count: int | None = None,
         dangerous: int = 0,
         infected_allowed: bool = False,
-        released: int = 0,
+        released: Mapping[Delivered, int] | None = None,
         outside: int = 0,
         unticked: Mapping[str, str] | None = None,
         outsiders: Collection[str] = (),
@@ -86,7 +89,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self.unlisted = max(0, (address_count or 0) - len(recipients))
         self.dangerous = dangerous
         self.infected_allowed = infected_allowed
-        self.released = released
+        self.released = released or {}
         self.outside = outside
 
     @property
@@ -132,13 +135,12 @@ class DeliverDialog(Dialog[DeliverChoice]):
                     "allowed in Backup settings."
                 )
             yield Static(f"▲ {text}", markup=False, classes="danger")
-        if self.released:
-            subject = counted(self.released, "of them was", "of them were") if some else "This copy was"
-            yield Static(f"↗ {subject} released before.", markup=False, classes="note")
+        for text in before(self.released, self.copies):
+            yield Static(text, markup=False, classes="note")
         if self.held_elsewhere:
             one, many = "recipient of one of them has it", "recipients of some of them have theirs"
             end = "and is left out." if self.held_elsewhere == 1 else "and are left out."
-            text = f"↗ {counted(self.held_elsewhere, one, many)} already, or may, or waits, {end}"
+            text = f"{counted(self.held_elsewhere, one, many)} already, or may, or waits, {end}"
             yield Static(text, markup=False, classes="note")
         if self.outside:
             text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from store.filters import FIELDS
 from tui.dialogs.base import Dialog
 from tui.keymap import Key, Keymap, Scope, keys_of
+from tui.outcome_words import MEANINGS, SIGNS
 from tui.widgets.controls import PushButton
 from tui.widths import cell_len
 
@@ -30,8 +31,13 @@ _SIGNS = (
     ("●", "marked"),
     ("▲", "infected or probably infected"),
     ("△", "phishing, malicious link, encrypted or corrupted"),
-    ("↗", "released before"),
+    *((SIGNS[outcome][0], meaning) for outcome, meaning in MEANINGS.items()),
     ("≠", "in From: the envelope's sender is of another organisation, as with mailing lists and with forged mail"),
+    (
+        "✗3 ?1 ◷2",
+        "in the top line: deliveries that failed, may have arrived or not, and were put off; one counts until it is sent "
+        "again, its recipients have the message by another delivery, or its copy is deleted",
+    ),
 )
 
 

@@ -155,9 +155,9 @@ class BackupView(Widget):
     def take_facts(self, facts: Facts) -> None:
         """Take up what changed in the store."""
         self.list.forget(facts.gone, others=not self.context.deleting)
-        self.list.set_released(facts.released)
+        outcomes_changed = self.list.set_outcomes(facts.outcomes)
         share = "" if facts.complete else f"{100 * facts.loaded // max(1, facts.total)} %"
-        if facts.copies_changed or share != self.loading_share:
+        if facts.copies_changed or share != self.loading_share or (outcomes_changed and self.filter.asks_delivered()):
             self.loading_share = share
             self._query()
 

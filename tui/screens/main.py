@@ -17,6 +17,7 @@ from tui.compositor import SparingCompositor
 from tui.context import ConsoleContext, Neighbour
 from tui.follow import Facts
 from tui.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
+from tui.outcome_notice import OutcomeNotice
 from tui.screens.backup import BackupView
 from tui.tasks import TaskRunner
 from tui.widgets.key_footer import KeyFooter, KeysChanged
@@ -89,9 +90,10 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         self.backup = BackupView(self.context)
         self._pages["backup"] = self.backup
-        self.status = StatusBar(self.context.host, id="status")
+        self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), id="status")
         self.console_tree = ConsoleTree(id="tree")
         self.notice_line = NoticeLine(id="notice")
+        self.outcome_notice = OutcomeNotice(self.context, self.notice_line)
         self.pages_box = Container(self.backup, id="pages")
         self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
         self.footer = KeyFooter(self.keymap, self.context.cannot, self._label, id="keys")
@@ -193,6 +195,9 @@ class MainScreen(Screen[None]):
         refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
         if refresh is not None:
             self.call_after_refresh(refresh)
+        entered: Callable[[], None] | None = getattr(self.page, "entered", None)
+        if entered is not None:
+            entered()
         if focus and known:
             self.focus_workspace()  # At once: what was typed ahead is meant for this page.
         elif focus:
@@ -326,6 +331,7 @@ class MainScreen(Screen[None]):
         self.show_place(place, focus=True)
 
     def action_hide_notice(self) -> None:
+        self.outcome_notice.stop()
         self.notice_line.hide()
 
     def on_notice_line_hide(self, event: NoticeLine.Hide) -> None:
@@ -366,6 +372,7 @@ class MainScreen(Screen[None]):
 
     def show_notice(self, text: str, severity: str = "information") -> None:
         """Show a line above the workspace."""
+        self.outcome_notice.stop()
         self.notice_line.show(text, severity)
 
     def tasks_changed(self) -> None:
@@ -376,8 +383,9 @@ class MainScreen(Screen[None]):
         """Show what is new in the store: top line, tree, list, and the page that is seen."""
         context = self.context
         context.settings = facts.settings
-        context.released, context.live = facts.released, facts.live
-        context.queue_length = facts.queue_length
+        context.outcomes, context.live = facts.outcomes, facts.live
+        context.queue_length, context.attention = facts.queue_length, facts.attention
+        self.status.attention = facts.attention
         self.status.show(
             used=facts.used,
             maximum=facts.maximum,
@@ -387,6 +395,7 @@ class MainScreen(Screen[None]):
         )
         self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length)
         self.backup.take_facts(facts)
+        self.outcome_notice.refresh()
         if self.page is not self.backup:
             refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
             if refresh is not None and self.page.is_attached:

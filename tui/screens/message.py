@@ -18,9 +18,9 @@ from tui.context import ConsoleContext, Neighbour
 from tui.keymap import Scope, bindings
 from tui.lines import Line, Span
 from tui.message_parts import SourceLines, attachment_lines, link_lines
-from tui.safe import safe, safe_content
+from tui.outcome_lines import Release, sentence
+from tui.safe import safe_content
 from tui.tasks import explain
-from tui.times import full_time
 from tui.widgets.controls import PushButton
 from tui.widgets.line_view import LineView
 from tui.widgets.tab_strip import TabStrip
@@ -39,6 +39,13 @@ _BUTTONS = {
 _COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
 
 
+class _Record(NamedTuple):
+    """A copy, and what became of its releases."""
+
+    copy: Copy
+    release: Release
+
+
 class _Read(NamedTuple):
     """What the worker made of the raw message."""
 
@@ -53,8 +60,8 @@ class MessageView(Widget):
     MessageView {
         width: 1fr; height: 1fr; layout: vertical;
         & > #buttons { height: 1; }
-        & > #headline, & > #released { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > #released { color: $accent; display: none; }
+        & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
         & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
     }
     """
@@ -70,6 +77,7 @@ class MessageView(Widget):
         self.copy: Copy | None = None
         self.parsed: ParsedMessage | None = None
         self._source: SourceLines | None = None
+        self._release = Release(None, ())
         self._failure = ""
         self._tops: dict[int, int] = {}
         self._shown = 0
@@ -81,7 +89,7 @@ class MessageView(Widget):
                 button.can_focus = False
                 yield button
         yield Static(id="headline", markup=False)
-        yield Static(id="released", markup=False)
+        yield Static(id="outcome", markup=False)
         yield TabStrip(TABS, id="tabs")
         yield Rule(line_style="solid")
         yield LineView(id="lines")
@@ -101,6 +109,7 @@ class MessageView(Widget):
         """Show another copy, in the same tab."""
         self.copy_id = copy_id
         self.copy = self.parsed = self._source = None
+        self._release = Release(None, ())
         self._failure = ""
         self._tops.clear()
         self._load()
@@ -113,14 +122,22 @@ class MessageView(Widget):
     def _load(self) -> None:
         self._read_record(self._got)
 
-    def _read_record(self, on_done: Callable[[Copy], None]) -> None:
+    def _read_record(self, on_done: Callable[[_Record], None]) -> None:
         vault, copy_id = self.context.vault, self.copy_id
-        self.context.background(lambda: vault.get(copy_id), on_done, on_error=self._failed, group="copy")
 
-    def _got(self, copy: Copy) -> None:
+        def read() -> _Record:
+            from store.delivery.history import last_release, recipient_outcomes
+
+            found = recipient_outcomes(vault, copy_id)
+            return _Record(vault.get(copy_id), Release(last_release(vault, copy_id) if found else None, found))
+
+        self.context.background(read, on_done, on_error=self._failed, group="copy")
+
+    def _got(self, record: _Record) -> None:
+        copy = record.copy
         if not self.is_attached or copy.id != self.copy_id:
             return
-        self.copy = copy
+        self.copy, self._release = record
         self._show_head()
         self._show_tab()
         vault = self.context.vault
@@ -139,9 +156,14 @@ class MessageView(Widget):
 
         self.context.background(read, done, on_error=self._failed, group="copy-read")
 
-    def _still_there(self, copy: Copy) -> None:
-        if self.is_attached and copy.id == self.copy_id:
-            self._show_head()
+    def _still_there(self, record: _Record) -> None:
+        if not self.is_attached or record.copy.id != self.copy_id:
+            return
+        changed, self._release = record.release != self._release, record.release
+        self._show_head()
+        if changed and TABS[self._shown] == "Message":
+            self._tops[self._shown] = round(self.lines.scroll_y)
+            self._show_tab()
 
     def _failed(self, error: Exception) -> None:
         if not self.is_attached:
@@ -167,12 +189,10 @@ class MessageView(Widget):
             if reason:
                 sign = sign.stylize(_COLOURS.get(made.status_kind(reason.status), ""))
             headline.update(sign + safe_content(copy.record.subject or "(no subject)", "bold"))
-        released = self.context.released.get(self.copy_id)
-        line = self.query_one("#released", Static)
-        line.display = released is not None
-        if released is not None:
-            by = f" by {safe(released[0])}" if released[0] else ""
-            line.update(f"↗ Released {full_time(released[1], self.context.tz)}{by}")
+        said = sentence(self._release, self.context.clock(), self.context.tz)
+        line = self.query_one("#outcome", Static)
+        line.display = bool(said)
+        line.update(said)
         self._name_tabs()
         for button in self.query(PushButton):
             reason_against = None if button.id == "to-list" else self._reason_against(button.id or "")
@@ -199,10 +219,11 @@ class MessageView(Widget):
 
     def _builder(self, tab: str) -> Callable[[int], Sequence[Line]]:
         copy, parsed, source, zone, failure = self.copy, self.parsed, self._source, self.context.tz, self._failure
+        release = self._release
         if tab == "Message" and copy is not None:
             return lambda width: [
                 *(made.failure_lines(failure, width) if failure else ()),
-                *made.copy_lines(copy, zone, width),
+                *made.copy_lines(copy, zone, width, release),
             ]
         if failure:
             return lambda width: made.failure_lines(failure, width)

@@ -44,6 +44,7 @@ class MonitoringView(Widget):
             return
         context = self.context
         now, settings = context.clock(), context.settings
+        waiting, attention = context.queue_length, context.attention
 
         def read() -> Facts:
             from store.retention import forecast
@@ -59,6 +60,8 @@ class MonitoringView(Widget):
                 share=1.0 if catalogue.complete or not catalogue.total else catalogue.loaded / catalogue.total,
                 now=now,
                 zone=context.tz,
+                waiting=waiting,
+                attention=attention,
             )
 
         context.background(read, self._show, group="monitoring")

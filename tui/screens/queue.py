@@ -52,7 +52,7 @@ class QueueView(Widget):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__()
         self.context = context
-        self._ready = False
+        self._ready = self._to_first = False
         self.deliveries: list[Delivery] = []
         self._subjects: dict[int, str] = {}
 
@@ -74,12 +74,12 @@ class QueueView(Widget):
         """Take up what changed in the queue; the cursor stays on its delivery."""
         if not self._ready:
             return
-        vault = self.context.vault
+        vault, attention = self.context.vault, self.context.attention.ids
 
         def read() -> _Read:
             from store.delivery.queue import deliveries
 
-            found = deliveries(vault, LIMIT)
+            found = deliveries(vault, LIMIT, also=attention)
             wanted = {delivery.copy_id for delivery in found}
             copies = vault.get_many(sorted(wanted), on_error=lambda copy_id, error: None)
             return _Read(found, {copy.id: copy.record.subject for copy in copies})
@@ -97,6 +97,20 @@ class QueueView(Widget):
         self._draw()
         if place is not None:
             self.list.cursor = place
+        self._go_to_first()
+
+    def entered(self) -> None:
+        """Go to the first delivery that an operator should look at, now or as soon as they are read."""
+        self._to_first = True
+        self._go_to_first()
+
+    def _go_to_first(self) -> None:
+        wanted = self.context.attention.ids
+        if self._to_first and self.deliveries:
+            self._to_first = False
+            place = next((at for at, delivery in enumerate(self.deliveries) if delivery.id in wanted), None)
+            if place is not None:
+                self.list.cursor = place
 
     def _tick(self) -> None:
         if self.display and any(delivery.live for delivery in self.deliveries):

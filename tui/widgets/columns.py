@@ -73,32 +73,33 @@ class _Want(NamedTuple):
 def _wanted(width: int) -> tuple[list[_Want], int]:
     """The columns for a width, and the cells between them."""
     mark = _Want("mark", "", 1)
+    outcome = _Want("outcome", "", 1)
     sign = _Want("sign", "", 1)
     placed = _Want("placed", "Placed", 12 if width >= 68 else 6, sort="placed")
     from_ = _Want("from", "From", 8, 36, sort="from")
     to = _Want("to", "To", 8, 20, sort="to")
-    subject = _Want("subject", "Subject", 12, 44, sort="subject")
+    subject = _Want("subject", "Subject", 10, 44, sort="subject")
     size = _Want("size", "Size", 5, right=True, sort="size")
     rule = _Want("rule", "Rule", 5, right=True, sort="rule")
     if width >= 126:
         engine = _Want("engine", "Engine", 13, sort="engine")
         status = _Want("status", "Status", 18, sort="engine")
-        return [mark, placed, sign, engine, status, from_, to, subject, size, rule], 2
+        return [mark, placed, outcome, sign, engine, status, from_, to, subject, size, rule], 2
     if width >= 92:
         status = _Want("status", "Status", 18 if width >= 110 else 14, sort="engine")
-        return [mark, placed, sign, status, from_, to, subject, size, rule], 2 if width >= 112 else 1
+        return [mark, placed, outcome, sign, status, from_, to, subject, size, rule], 2 if width >= 112 else 1
     if width >= 68:
-        return [mark, placed, sign, _Want("status", "Status", 14, sort="engine"), from_, to, subject, size], 1
+        return [mark, placed, outcome, sign, _Want("status", "Status", 14, sort="engine"), from_, to, subject, size], 1
     if width >= 44:
-        return [mark, placed, sign, _Want("status", "Status", 10, sort="engine"), from_, subject], 1
-    return [mark, placed, sign, from_, subject], 1
+        return [mark, placed, outcome, sign, _Want("status", "Status", 10, sort="engine"), from_, subject], 1
+    return [mark, placed, outcome, sign, from_, subject], 1
 
 
 def columns(width: int) -> list[Column]:
     """The columns that fit `width` cells, left to right, filling it exactly (from 32 cells up)."""
     wanted, gap = _wanted(width)
-    # The sign belongs to the column right of it, one cell away whatever the gap, and so does the mark.
-    gaps = [1 if want.name in ("mark", "sign") else gap for want in wanted[:-1]]
+    # A sign belongs to the column right of it, one cell away whatever the gap, and so does the mark.
+    gaps = [1 if want.name in ("mark", "outcome", "sign") else gap for want in wanted[:-1]]
     spare = max(0, width - sum(want.width for want in wanted) - sum(gaps))
     shares = sum(want.share for want in wanted)
     last_flexible = max(index for index, want in enumerate(wanted) if want.share)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, tzinfo
 from typing import ClassVar
@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
+from store.delivery.outcome import Delivered
 from store.records import Row
 from tui.keymap import Scope, bindings
 from tui.widgets.marked_rows import MarkedRows
@@ -133,12 +134,14 @@ class MessageList(MarkedRows, can_focus=True):
         """The row at the cursor."""
         return self.pages.row(self.cursor) if self.pages and self.cursor < self.count else None
 
-    def set_released(self, released: Collection[int]) -> None:
-        """The copies that were released before."""
-        if released != self.painter.released:
-            self.painter.released = released
-            self.painter.forget()
-            self.refresh()
+    def set_outcomes(self, outcomes: Mapping[int, Delivered]) -> bool:
+        """Show what became of the copies that were released. Returns whether that is another mapping than before."""
+        if outcomes is self.painter.outcomes:
+            return False
+        self.painter.outcomes = outcomes
+        self.painter.forget()
+        self.refresh()
+        return True
 
     def _page_arrived(self, pages: Pages) -> None:
         try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from store.delivery.outcome import Delivered
 from store.filters.model import fold
 from store.records import Row
 from store.sender import address_first
 from tui.cells import placed, short_size
+from tui.outcome_words import SIGNS
 from tui.safe import fit
 from tui.widgets.columns import DIFFERS, SHORT_ENGINES, Column, columns, severity, status_label
 
@@ -45,14 +47,14 @@ def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]
 class RowPainter:
     """`component` answers a component's style (partial or whole). After changing what is public here, `forget`.
 
-    `now` is the time that dates are drawn against; `released` the copies that show it; `needles` what the filter looked
-    for, folded, by column: it is underlined where it is seen.
+    `now` is the time that dates are drawn against; `outcomes` what became of copies that were released; `needles` what
+    the filter looked for, folded, by column: it is underlined where it is seen.
     """
 
     def __init__(self, component: Callable[[str, bool], Style], tz: tzinfo) -> None:
         self.tz = tz
         self.now = 0
-        self.released: Collection[int] = frozenset()
+        self.outcomes: Mapping[int, Delivered] = {}
         self.needles: Mapping[str, Sequence[str]] = {}
         self.columns: list[Column] = []
         self.width = 0
@@ -111,8 +113,10 @@ class RowPainter:
                 return ("●" if marked else " "), "mark"
             case "placed":
                 return placed(row.stored_at, self.now, self.tz, column.width), "muted"
+            case "outcome":
+                return SIGNS[self.outcomes.get(row.id, Delivered.NO)]
             case "sign":
-                return ("↗" if row.id in self.released else _SIGNS[level]), level
+                return _SIGNS[level], level
             case "engine":
                 return (SHORT_ENGINES[row.engine] if row.engine else ""), "muted"
             case "status":
