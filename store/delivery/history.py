@@ -51,7 +51,7 @@ def last_release(vault: Vault, copy_id: int) -> LastRelease | None:
 
 
 def recipient_outcomes(vault: Vault, copy_id: int) -> list[RecipientOutcome]:
-    """Return the outcome of each mailbox of all releases of a copy, with what the server said, in the order of release."""
+    """Return the outcome of each mailbox of all releases of a copy, in the order of release."""
     mailboxes = mailbox_outcomes(vault, [copy_id]).get(copy_id, [])
     replies = {
         (delivery_id, mailbox(recipient.address)): recipient.reply

@@ -63,7 +63,7 @@ def test_list_says_who_got_it_when(run: Any, ids: list[int]) -> None:
         {"address": "1@x.example", "state": "failed", "at": AT},
     ]
     assert rows[ids[3]]["recipients"][0]["state"] == "cancelled" and rows[ids[4]]["recipients"] == []
-    signs = {int(line.split()[0]): line[26:29] for line in run("list").splitlines()}
+    signs = {int(line.split()[0]): line[27:30] for line in run("list").splitlines()}
     assert [signs[copy_id] for copy_id in ids] == [" ◒ ", " ? ", " ◷ ", "   ", "   "]
     found = json.loads(run("list", "delivered:partly,unknown", "--json"))
     assert [row["id"] for row in found] == [ids[1], ids[0]]

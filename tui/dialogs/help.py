@@ -35,8 +35,8 @@ _SIGNS = (
     ("≠", "in From: the envelope's sender is of another organisation, as with mailing lists and with forged mail"),
     (
         "✗3 ?1 ◷2",
-        "in the top line: deliveries that failed, may have arrived or not, and were put off; one counts until it is sent "
-        "again, its recipients have the message by another delivery, or its copy is deleted",
+        "in the top line: deliveries that failed, may have arrived or not, and were put off; one counts until it is "
+        "sent again, its recipients have the message by another delivery, or its copy is deleted",
     ),
 )
 
