@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -250,15 +251,15 @@ def _local_domains(text: str) -> tuple[str, ...]:
 
 
 def _lock_after(text: str) -> int:
-    number = text.lower().removesuffix("s").removesuffix("minute").removesuffix("min").rstrip()
-    if number in ("", "off", "never", "no"):
+    if text.lower() in ("", "off"):
         return 0
-    if not (number.isascii() and number.isdigit()) or len(number) > 4 or int(number) > _LONGEST_LOCK:
+    found = re.fullmatch(r"([0-9]{1,4}) *(min|minutes?)?", text.lower())
+    if found is None or int(found[1]) > _LONGEST_LOCK:
         raise SettingError(
             f"{text[:40]!r} is no number of minutes up to {_LONGEST_LOCK:,} (a day). Write lock_after=15, or "
             "lock_after=off for a console that does not lock."
         )
-    return int(number)
+    return int(found[1])
 
 
 def shown_lock_after(minutes: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from store.opening import Unlock, add_passphrase, open_store
 from tui.cli import main
 
 
@@ -80,6 +81,19 @@ def filled(run: Run, mail: Path) -> Run:
     done = run("import", mail, "--verdict", "anti-virus=infected", "--rule", 3, "--force", "--json")
     assert done.json == {"imported": 3, "failed": [], "domains": {}}, done.err
     return run
+
+
+def test_a_lock_that_no_passphrase_could_open_is_warned_of(run: Run, tmp_path: Path) -> None:
+    assert run("init").code == 0
+    done = run("settings", "set", "lock_after=15 min")
+    assert done.code == 0 and "lock_after      15 minutes" in done.out
+    assert "cannot lock: no passphrase opens this store" in done.err
+    assert run("settings", "--json").json["lock_after"] == 15
+    vault = open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
+    add_passphrase(vault, "x")
+    vault.close()
+    assert run("settings", "set", "lock_after=5").err == ""
+    assert "lock_after      off" in run("settings", "set", "lock_after=off").out
 
 
 def test_init_prints_the_recovery_key_once_and_asks_nothing_with_a_key_file(run: Run, tmp_path: Path) -> None:

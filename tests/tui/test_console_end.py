@@ -28,9 +28,9 @@ from tests.tui.terminal import Terminal
 COPIES = 400
 #: The `mailhold` command, with a key that deletes all copies at once, slowly.
 RUN = """
-import sys, time
+import os, sys, time
 from store.vault import deleting
-from tui import actions, app, cli
+from tui import actions, app, cli, ending
 
 whole = deleting.Deleter._batch
 def slowly(self, *args):
@@ -43,6 +43,7 @@ def on_key(self, event):
     if event.key == "f9":
         actions._do_delete(self.context, self.vault.ids(), None)
 app.MailholdApp.on_key = on_key
+ending.LIMIT = float(os.environ.get("LIMIT", "75"))
 sys.exit(cli.main(sys.argv[1:]))
 """
 #: A parent that takes SIGHUP and goes on waiting for its child, as wrappers do.
@@ -176,6 +177,19 @@ def test_being_told_to_end_stops_work_in_the_same_way(start: Callable[[str], Ter
     assert terminal.ended() == 128 + signal.SIGTERM
     assert "told to end. Deleting" in terminal.text()
     assert_told_how_far(store)
+
+
+def test_a_terminal_that_takes_nothing_does_not_keep_it_from_ending(
+    start: Callable[[str], Terminal], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMIT", "2")
+    terminal = start("plain")
+    for _ in range(300):  # each of which draws a screen, until the terminal takes no more
+        terminal.type(b"\x1b[6~\x1b[5~")
+    time.sleep(1)
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.ended() == 128 + signal.SIGTERM
+    reopened(store).close()
 
 
 def begin_deleting(terminal: Terminal, store: Path) -> None:

@@ -15,6 +15,7 @@ FULL = Settings(
     relay="smtps://user:secret@mx1.example.org:465",
     administrator="postmaster@example.org",
     local_domains=("corp.example", ".corp.example"),
+    lock_after=15,
 )
 
 
@@ -30,6 +31,7 @@ def test_every_setting_is_named_as_in_the_spec(width):
         "Relay",
         "Administrator",
         "Local domains",
+        "Lock after so long without a key",
     ):
         assert name in joined
 
@@ -46,6 +48,7 @@ async def test_values_are_shown_without_the_password(vault):
             "Temporary fail",
             "smtps://user:••••@mx1.example.org:465",
             "corp.example, .corp",
+            "15 minutes",
         ):
             assert words in text
         assert "secret" not in text
