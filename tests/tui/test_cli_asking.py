@@ -15,7 +15,7 @@ from tests.tui.asking import asked
 from tui.cli import main
 
 Main = Callable[..., int]
-ACTING = [("delete", "--yes"), ("deliver", "--original", "--yes"), ("save", "--to", "out", "--yes")]
+ACTING = [("delete", "--yes"), ("deliver", "--also", "z@y.example", "--yes"), ("save", "--to", "out", "--yes")]
 
 
 @pytest.fixture
@@ -67,6 +67,17 @@ def test_a_list_with_an_empty_query_shows_all(home: Path, capfd: pytest.CaptureF
     assert len(json.loads(capfd.readouterr().out)) == 4
 
 
+def test_a_script_s_unset_variable_names_no_folder_and_a_second_query_is_not_dropped(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["save", "1", "--to", ""], ["save", "--query", "n", "--query", "bob", "--to", "out", "--yes"]):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert stop.value.code == 2
+    assert sorted(path.name for path in home.iterdir() if path.suffix == ".eml") == []
+    assert nothing_done(home, capfd)
+
+
 @pytest.mark.parametrize("more", [["1", "--all"], ["--all", "--query", "ann"], ["1", "--query", "ann"], [], ["1", ""]])
 @pytest.mark.parametrize("words", ACTING)
 def test_one_way_of_selecting_and_no_more(
@@ -79,7 +90,7 @@ def test_one_way_of_selecting_and_no_more(
 def test_all_takes_all(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["save", "--all", "--to", "out", "--yes"]) == 0
     assert len(list((home / "out").iterdir())) == 4
-    assert main(["deliver", "--all", "--original", "--yes", "--json"]) == 0
+    assert main(["deliver", "--all", "--also", "z@y.example", "--yes", "--json"]) == 0
     assert json.loads(capfd.readouterr().out.splitlines()[-1])["queued"] == 4
     assert main(["queue", "cancel", "1-4"]) == 0
     assert main(["delete", "--all", "--yes"]) == 0
@@ -87,7 +98,7 @@ def test_all_takes_all(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("select", [["--query", "from:ann"], ["--all"]])
-@pytest.mark.parametrize("words", [["delete"], ["deliver", "--original"], ["save", "--to", "out"]])
+@pytest.mark.parametrize("words", [["delete"], ["deliver", "--also", "z@y.example"], ["save", "--to", "out"]])
 def test_many_copies_by_query_need_yes_where_nobody_can_be_asked(
     home: Path, capfd: pytest.CaptureFixture[str], words: list[str], select: list[str]
 ) -> None:
@@ -95,13 +106,13 @@ def test_many_copies_by_query_need_yes_where_nobody_can_be_asked(
     assert main([*words, *select, "--json"]) == 2
     out, err = capfd.readouterr()
     count = 4 if select == ["--all"] else 3
-    assert out == "" and f"{count} copies, placed " in err and "--yes" in err
+    assert out == "" and f"{count} copies, placed between " in err and "--yes" in err
     assert nothing_done(home, capfd)
 
 
 def test_ids_are_meant_where_nothing_is_lost(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["save", "1-2", "4", "--to", "out"]) == 0
-    assert main(["deliver", "1-2", "--original"]) == 0
+    assert main(["deliver", "1-2", "--also", "z@y.example"]) == 0
     assert main(["save", "--query", "from:bob", "--to", "other"]) == 0, "one copy is no surprise"
     assert main(["delete", "1-2"]) == 2
     assert main(["delete", "--query", "from:nobody"]) == 0, "nothing to ask about"
@@ -112,8 +123,8 @@ def test_the_number_is_typed_on_a_terminal(home: Path, capfd: pytest.CaptureFixt
     done = asked(home, ["save", "--query", "from:ann", "--to", "out", "--json"], b"3\n")
     assert done.code == 0
     assert len(json.loads(done.out)["saved"]) == 3, "what is asked stays out of standard output"
-    assert "This saves 3 copies, placed " in done.shown
-    done = asked(home, ["deliver", "--all", "--original", "--json"], b"4\n")
+    assert "This saves 3 copies, placed between " in done.shown
+    done = asked(home, ["deliver", "--all", "--also", "z@y.example", "--json"], b"4\n")
     assert (done.code, json.loads(done.out)["queued"]) == (0, 4)
     assert main(["queue", "cancel", "1-4"]) == 0
     done = asked(home, ["delete", "4"], b"1\n")
@@ -124,7 +135,7 @@ def test_the_number_is_typed_on_a_terminal(home: Path, capfd: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("keys", "code"), [(b"\n", 2), (b"y\n", 2), (b"yes\n", 2), (b"4\n", 2), (b"33\n", 2), (b"\x04", 2), (b"\x03", 130)]
 )
-@pytest.mark.parametrize("words", [["delete"], ["deliver", "--original"], ["save", "--to", "out"]])
+@pytest.mark.parametrize("words", [["delete"], ["deliver", "--also", "z@y.example"], ["save", "--to", "out"]])
 def test_any_other_answer_does_nothing(
     home: Path, capfd: pytest.CaptureFixture[str], words: list[str], keys: bytes, code: int
 ) -> None:

@@ -24,11 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID…, --query, --all, --yes, --to and --json."""
     add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument(
-        "--to", metavar="DIR", type=Path, required=True, help="the folder; it is made if it is not there"
+        "--to", metavar="DIR", type=_folder, required=True, help="the folder; it is made if it is not there"
     )
     parser.add_argument(
         "--json", action="store_true", help='print {"saved": [{"id", "path"}], "failed": [{"id", "error"}]}'
     )
+
+
+def _folder(name: str) -> Path:
+    if not name:  # a script's unset variable: it must not mean the folder at hand
+        raise argparse.ArgumentTypeError("it is empty: name a folder")
+    return Path(name)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         ids, missing = selected_ids(vault, args)
         if len(ids) > 1 and not args.ids:
-            confirm_count(f"This saves {described(vault, ids)} to {as_text(args.to)}.", len(ids), yes=args.yes)
+            confirm_count(
+                f"This saves {described(vault, ids)}, to the folder {as_text(args.to)}.", len(ids), yes=args.yes
+            )
         progress = Progress("Saving")
         with Interrupt() as interrupt:
             result = save_copies(vault, ids, args.to, progress=progress, cancelled=interrupt)

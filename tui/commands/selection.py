@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
 
@@ -14,10 +14,23 @@ if TYPE_CHECKING:
     from store.vault import Vault
 
 
+class _Once(argparse.Action):
+    """Stores an option's value, and refuses a second one: the first would be forgotten."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, args: argparse.Namespace, value: Any, option: Any = None
+    ) -> None:
+        if getattr(args, self.dest) is not None:
+            raise argparse.ArgumentError(self, "it is given twice: write one filter line")
+        setattr(args, self.dest, value)
+
+
 def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
     """Declare ID…, --query, --all and --yes; `yes` says what that stands for."""
     parser.add_argument("ids", metavar="ID", nargs="*", help="a copy's id, or a range as 17-25")
-    parser.add_argument("--query", metavar="Q", help="the copies that match this filter line, instead of ids")
+    parser.add_argument(
+        "--query", metavar="Q", action=_Once, help="the copies that match this filter line, instead of ids"
+    )
     parser.add_argument("--all", action="store_true", help="all copies that Backup holds, instead of ids")
     parser.add_argument("--yes", action="store_true", help=yes)
 
@@ -142,4 +155,4 @@ def described(vault: Vault, ids: Sequence[int]) -> str:
         ]
         return " ".join([f"copy {ids[0]}", *said])
     times = [local_time(copy.stored_at) for copy in ends]
-    return f"{len(ids):,} copies" + (f", placed {times[0]} to {times[-1]}" if len(times) == 2 else "")
+    return f"{len(ids):,} copies" + (f", placed between {times[0]} and {times[-1]}" if len(times) == 2 else "")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from store.errors import UsageError
-from tui.commands.common import local_time, look_at_free_space, open_vault, operator_name, print_json
+from tui.commands.common import Progress, local_time, look_at_free_space, open_vault, operator_name, print_json
 from tui.words import removal_words
 
 if TYPE_CHECKING:
@@ -95,7 +95,12 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
     confirmed = None if yes else ask(would_remove(vault, settings.max_size)) if smaller else Removal()
     while True:
         try:
-            return write_settings(vault, settings, base=before, confirmed=confirmed, operator=operator_name())
+            progress = Progress("Removing bytes")
+            in_force = write_settings(
+                vault, settings, base=before, confirmed=confirmed, operator=operator_name(), progress=progress
+            )
+            progress.finish()
+            return in_force
         except RemovesMore as more:
             confirmed = ask(more.removal)
 
