@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-#: `Name <address>` and `"Name" <address>`, which nearly every From is; the groups are the name (either), the address.
-#: Polars reads it too: only what both engines read alike, and no `<` is left where it was replaced by `PLAIN_FIRST`.
-PLAIN = r' *(?:"([^"\\<>]*)"|([^"<>(),;\\]*?)) *<([^<>"(),;\\ ]+)>'
+#: `Name <address>` and `"Name" <address>`, which nearly every From is, without spaces around it; the groups are the
+#: name (either) and the address. Polars reads it too: only what both engines read alike, each character in one way,
+#: which is fast. No `<` is left where `PLAIN_FIRST` took its place.
+PLAIN = r'(?:"([^"\\<>]*)" *|([^"<>(),;\\]*))<([^<>"(),;\\ ]+)>'
 PLAIN_FIRST = "${3} ${1}${2}"
 _PLAIN = re.compile(PLAIN)
 #: Second-level labels below which names are given away in many countries: `co.uk`, `com.br`, `ne.jp`.
@@ -23,8 +24,9 @@ def address_first(from_: str) -> str:
 
     Of several mailboxes all addresses come before all names. Without an address in angle brackets it stays as it is.
     """
+    from_ = from_.strip(" ")
     if "<" not in from_:
-        return from_.rstrip(" ")
+        return from_
     if plain := _PLAIN.fullmatch(from_):
         return f"{plain[3]} {plain[1] or plain[2] or ''}".rstrip(" ")
     found, names = _taken_apart(from_)
@@ -33,7 +35,7 @@ def address_first(from_: str) -> str:
 
 def addresses(from_: str) -> list[str]:
     """Every address of a decoded From field, also those that some mail programs would overlook."""
-    if plain := _PLAIN.fullmatch(from_):
+    if plain := _PLAIN.fullmatch(from_.strip(" ")):
         return [plain[3]]
     return [one for one in _taken_apart(from_)[0] if "@" in one]
 

@@ -176,7 +176,7 @@ class Senders(Dictionary):
     """From fields: searched as they stand in the message, sorted as they are shown, by the address."""
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
-        shown = search.str.replace(f"^(?:{PLAIN})$", PLAIN_FIRST).str.strip_chars_end(" ")
+        shown = search.str.strip_chars(" ").str.replace(f"^{PLAIN}$", PLAIN_FIRST).str.strip_chars_end(" ")
         others = places(shown.str.contains("<", literal=True))
         if not len(others):
             return shown
