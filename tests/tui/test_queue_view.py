@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.widgets import Static
 
 from store.audit import events
 from store.delivery.outcome import State
@@ -10,6 +11,7 @@ from store.delivery.queue import deliveries
 from tests.tui.view_data import fill_queue
 from tests.tui.view_harness import ViewApp, screen_text, settle
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.send_again import SendAgainDialog
 from tui.screens.queue import QueueView
 
 
@@ -114,11 +116,21 @@ async def test_cancel_asks_and_keeps_unless_confirmed(vault, queue):
         assert events(vault, 1)[0].operator == "root"
 
 
-async def test_retry_of_a_failed_delivery_needs_no_question(vault, queue):
+async def test_sending_again_asks_to_whom_and_says_what_is_known(vault, queue):
     app = ViewApp(vault, QueueView)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("G", "r")
+        await settle(pilot)
+        assert isinstance(app.screen, SendAgainDialog)
+        said = str(app.screen.query_one("#receivers", Static).visual)
+        for recipient in app.view.current.recipients:
+            assert (recipient.address in said) == (recipient.reply in said) == (recipient.state is State.FAILED)
+        assert not app.screen.warning
+        await pilot.press("enter")
+        await settle(pilot)
+        assert states(vault)[queue[0]] is State.FAILED and not app.notices
+        await pilot.press("r", "left", "enter")
         await settle(pilot)
         assert states(vault)[queue[0]] is State.QUEUED
         assert app.notices == [f"Delivery {queue[0]} is sent again"]

@@ -90,23 +90,42 @@ async def test_rules_move_and_the_cursor_goes_with_them(app, vault):
         await press(pilot, "K")
         assert app.notices == ["It is the first rule already."]
         await press(pilot, "J")
+        assert "Move rule 2 (Finance [/foo]) from place 1 to place 2, after rule 3" in app.screen.question
+        await press(pilot, "J", "enter")
+        assert order(vault) == [2, 3, 4, 1]
+        await press(pilot, "J", "left", "enter")
         assert order(vault) == [3, 2, 4, 1]
-        await press(pilot, "shift+down")
+        assert app.notices[-1] == "Rule 2 is at place 2 now"
+        await press(pilot, "shift+down", "left", "enter")
         assert order(vault) == [3, 4, 2, 1]
         await press(pilot, "J")
         assert app.notices[-1] == "It is the last rule before Default already."
-        await press(pilot, "shift+up")
+        await press(pilot, "shift+up", "left", "enter")
         assert order(vault) == [3, 2, 4, 1]
         assert app.view.current.id == 2
+
+
+async def test_a_rule_moves_to_the_place_that_was_said_or_not_at_all(app, vault):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "J")
+        change_rules(vault, lambda rules: [rules[1], rules[0], *rules[2:]], "bob")
+        await press(pilot, "left", "enter")
+        assert order(vault) == [3, 2, 4, 1]
+        assert "changed by somebody else" in app.notices[-1]
 
 
 async def test_a_key_disables_and_enables(app, vault):
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await press(pilot, "e")
+        assert "Disable rule 2 (Finance [/foo])? It is enabled now." in app.screen.question
+        await press(pilot, "e", "enter")
+        assert read_rules(vault)[0].enabled
+        await press(pilot, "e", "left", "enter")
         assert not read_rules(vault)[0].enabled
         assert "2 disabled" in screen_text(app)
-        await press(pilot, "e")
+        await press(pilot, "e", "left", "enter")
         assert read_rules(vault)[0].enabled
         assert app.notices == ["Rule 2 has been disabled", "Rule 2 has been enabled"]
         assert events(vault, 1)[0].operator == "root"

@@ -12,6 +12,7 @@ from textual.widgets import Rule, Static
 
 from store.rules.address_lists import AddressLists, added, change_lists, read_lists, removed
 from store.rules.address_patterns import canonical
+from tui import trace
 from tui.address_lines import Entry, EntryLines, entries_of, heading, summary
 from tui.context import ConsoleContext
 from tui.dialogs.confirm import ConfirmDialog
@@ -26,7 +27,7 @@ from tui.words import counted
 
 
 class AddressListsView(Widget):
-    """Every entry of every list. Live: it follows the store, and every change is written at once."""
+    """Every entry of every list. Live: it follows the store; every change is asked for in a window, then written."""
 
     DEFAULT_CSS = """
     AddressListsView {
@@ -168,6 +169,8 @@ class AddressListsView(Widget):
             self.context.shell.go("backup")
 
     def _change(self, change: Callable[[AddressLists], AddressLists], said: str, then: Entry | None = None) -> None:
+        trace.note("act", name="address lists")
+
         def done(lists: AddressLists) -> None:
             self.context.notice(said)
             if self.is_attached:

@@ -12,8 +12,10 @@ from textual.widgets import Rule, Static
 
 from store.delivery.outcome import RETRIABLE, State
 from tui import queue_lines as made
+from tui import trace
 from tui.context import ConsoleContext
 from tui.dialogs.confirm import ConfirmDialog
+from tui.dialogs.send_again import SendAgainDialog
 from tui.keymap import Scope, bindings
 from tui.lines import Line
 from tui.widgets.line_view import LineView
@@ -181,20 +183,11 @@ class QueueView(Widget):
         return f"Delivery {delivery.id} reached all of its recipients."
 
     def action_retry(self) -> None:
-        """Send the delivery at the cursor again; what may be out already is asked about first."""
+        """Send the delivery at the cursor again, once it was said to whom and what is known of the last attempt."""
         delivery = self._allowed("retry")
         if delivery is None:
             return
-        unknown = sum(recipient.state is State.UNKNOWN for recipient in delivery.recipients)
-        if not unknown:
-            self._retry(delivery.id)
-            return
-        dialog = ConfirmDialog(
-            "Message queue",
-            f"Send delivery {delivery.id} again to {addresses(unknown)}?",
-            "Retry",
-            warning="The connection was lost after the message had been sent: it may arrive twice.",
-        )
+        dialog = SendAgainDialog(delivery, made.subject_of(self._subjects, delivery), self.context.tz)
         self.context.shell.ask(dialog, lambda yes: self._retry(delivery.id) if yes else None)
 
     def action_cancel_delivery(self) -> None:
@@ -247,4 +240,5 @@ class QueueView(Widget):
             self.context.shell.store_changed()
             self.refresh_data()
 
+        trace.note("act", name="queue")
         self.context.background(work, done, group="queue-act")

@@ -15,6 +15,7 @@ from store.errors import RuleError
 from store.rules import DEFAULT_ID, Rule, change_rules, read_rules
 from store.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
 from tui import rule_lines as made
+from tui import trace
 from tui.context import ConsoleContext
 from tui.dialogs.confirm import ConfirmDialog
 from tui.keymap import Scope, bindings
@@ -28,7 +29,7 @@ Change = Callable[[tuple[Rule, ...]], Sequence[Rule]]
 
 
 class RulesView(Widget):
-    """The rules, first to last. Live: it follows the store, and every change is written at once."""
+    """The rules, first to last. Live: it follows the store; every change is asked for in a window, then written."""
 
     DEFAULT_CSS = """
     RulesView {
@@ -169,35 +170,49 @@ class RulesView(Widget):
         rule = self._allowed("delete-rule")
         if rule is None:
             return
-        dialog = ConfirmDialog(
-            "Rules",
-            f"Remove rule {rule.id} ({safe(rule.name)})? Copies that it judged keep its number and name.",
-            "Remove",
-            danger=True,
-        )
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._change(lambda rules: without_rule(rules, rule.id), rule.id, "Rule {} has been removed")
-
-        self.context.shell.ask(dialog, answered)
+        question = f"Remove rule {rule.id} ({safe(rule.name)})? Copies that it judged keep its number and name."
+        said = "Rule {} has been removed"
+        self._confirm(question, "Remove", lambda rules: without_rule(rules, rule.id), rule.id, said, danger=True)
 
     def action_enable_rule(self) -> None:
-        """Enable the rule at the cursor, or disable it."""
-        if rule := self._allowed("enable-rule"):
-            said = "Rule {} has been disabled" if rule.enabled else "Rule {} has been enabled"
-            self._change(lambda rules: with_enabled(rules, rule.id, not rule.enabled), rule.id, said)
+        """Enable the rule at the cursor, or disable it, once that is confirmed."""
+        rule = self._allowed("enable-rule")
+        if rule is None:
+            return
+        verb, outcome = ("Disable", "disabled") if rule.enabled else ("Enable", "enabled")
+        question = (
+            f"{verb} rule {rule.id} ({safe(rule.name)})? It is {'enabled' if rule.enabled else 'disabled'} now. "
+            + (
+                "The rules after it judge what it judged."
+                if rule.enabled
+                else "It judges what it matches from then on."
+            )
+        )
+        said = f"Rule {{}} has been {outcome}"
+        self._confirm(question, verb, lambda rules: with_enabled(rules, rule.id, not rule.enabled), rule.id, said)
 
     def action_move_rule(self, step: int) -> None:
-        """Move the rule at the cursor up or down in the order."""
+        """Move the rule at the cursor up or down in the order, once that is confirmed."""
         rule = self._allowed("rule-up" if step < 0 else "rule-down")
         if rule is None:
             return
+        shown, place = self.rules, self.rules.index(rule) + 1
+        other = shown[place - 1 + step]
+        beside = f"{'before' if step < 0 else 'after'} rule {other.id} ({safe(other.name)})"
+        question = (
+            f"Move rule {rule.id} ({safe(rule.name)}) from place {place} to place {place + step}, {beside}? "
+            "The first rule that matches a message judges it."
+        )
 
         def change(rules: tuple[Rule, ...]) -> Sequence[Rule]:
-            return moved(rules, rule.id, rules.index(find_rule(rules, rule.id)) + 1 + step)
+            if [one.id for one in rules] != [one.id for one in shown]:
+                raise RuleError(
+                    "The rules were changed by somebody else in the meantime: look at them and move it again."
+                )
+            return moved(rules, rule.id, place + step)
 
-        self._change(change, rule.id, "")
+        verb = "Move up" if step < 0 else "Move down"
+        self._confirm(question, verb, change, rule.id, f"Rule {{}} is at place {place + step} now")
 
     def action_detail(self, direction: int) -> None:
         """Scroll the rule in full, which the cursor's keys do not reach."""
@@ -212,14 +227,25 @@ class RulesView(Widget):
             return None
         return self.current
 
+    def _confirm(
+        self, question: str, verb: str, change: Change, rule_id: int, said: str, *, danger: bool = False
+    ) -> None:
+        """Ask, then change the rules in the store."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._change(change, rule_id, said)
+
+        self.context.shell.ask(ConfirmDialog("Rules", question, verb, danger=danger), answered)
+
     def _change(self, change: Change, rule_id: int, said: str) -> None:
         """Change the rules in the store; the cursor follows the rule (a new one where `rule_id` is 0)."""
         known = {rule.id for rule in self.rules}
+        trace.note("act", name="rules")
 
         def done(rules: tuple[Rule, ...]) -> None:
             number = rule_id or next((rule.id for rule in rules if rule.id not in known), 0)
-            if said:
-                self.context.notice(said.format(number))
+            self.context.notice(said.format(number))
             self._show(rules, number)
             self.context.shell.store_changed()
 
