@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store import notices
+from tui import trace
 from tui.marks import Chosen
 from tui.tasks import Cancelled, Progress, explain
 from tui.words import copies as copies_words
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from store.vault.deleting import DeleteResult
     from tui.addressing import Addressed
     from tui.context import ConsoleContext
+    from tui.dialogs.chosen import Summary
     from tui.dialogs.deliver import DeliverChoice
 
 _PAGE = 500
@@ -53,6 +55,7 @@ class Looked:
     live: int = 0
     addressed: Addressed | None = None
     cancelled: bool = False
+    summary: Summary | None = None
 
 
 def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
@@ -92,6 +95,8 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
 
 
 def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) -> None:
+    trace.note("act", name="deliver", copies=len(ids))
+
     def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, bool]:
         from store.delivery.queue import release
 
@@ -165,10 +170,14 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
         if yes:
             _do_delete(context, looked.ids, then)
 
-    context.shell.ask(DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live), answered)
+    context.shell.ask(
+        DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live, summary=looked.summary), answered
+    )
 
 
 def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None) -> None:
+    trace.note("act", name="delete", copies=len(ids))
+
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
         from store.audit import record_event
 
@@ -209,11 +218,19 @@ def _ask_save(context: ConsoleContext, looked: Looked) -> None:
             context.save_folder = folder
             _do_save(context, looked.ids, folder)
 
-    dialog = SaveDialog(len(looked.ids), folder=context.save_folder, dangerous=looked.dangerous, outside=looked.outside)
+    dialog = SaveDialog(
+        len(looked.ids),
+        folder=context.save_folder,
+        dangerous=looked.dangerous,
+        outside=looked.outside,
+        summary=looked.summary,
+    )
     context.shell.ask(dialog, answered)
 
 
 def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
+    trace.note("act", name="save", copies=len(ids))
+
     def work(progress: Progress, cancelled: Cancelled) -> tuple[SaveResult, bool]:
         from store.audit import record_event
         from store.saving import save_copies
@@ -262,6 +279,7 @@ def _look(
     def work(progress: Progress, cancelled: Cancelled) -> Looked:
         looked = Looked(chosen.ids())
         looked.outside = chosen.outside(looked.ids)
+        looked.summary = _summary(context, looked.ids)
         look(context, looked, progress, cancelled)
         looked.cancelled = cancelled()
         return looked
@@ -280,6 +298,17 @@ def _look(
         context.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
     else:
         context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
+
+
+def _summary(context: ConsoleContext, ids: Sequence[int]) -> Summary:
+    """Which copies these are, for the window that asks."""
+    from tui.dialogs.chosen import Summary
+
+    if len(ids) == 1:
+        for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None):
+            record = copy.record
+            return Summary(context.tz, record.from_, record.subject or "(no subject)", copy.stored_at, copy.stored_at)
+    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids))
 
 
 def _pages(

@@ -293,6 +293,15 @@ class Catalogue:
 
         return list(zip(starts, day_counts(frame, starts), strict=False))
 
+    def placed_span(self, ids: Collection[int]) -> tuple[int, int]:
+        """When the oldest and the newest of these copies were placed (Unix ms); zeros where none of them is known."""
+        frame = self._frame()
+        rows = frame.rows_of(ids) if frame is not None else ()
+        if frame is None or not len(rows):
+            return 0, 0
+        placed = frame.rows.get_column("stored_at").gather(rows)
+        return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
+
     def _frame(self) -> Frame | None:
         return self._follower.state.frame if self._follower else None
 

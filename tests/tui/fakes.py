@@ -130,6 +130,10 @@ class FakeCatalogue:
             counts[engine] = counts.get(engine, 0) + 1
         return counts
 
+    def placed_span(self, ids: Sequence[int]) -> tuple[int, int]:
+        placed = [copy.stored_at for copy in self.copies if copy.id in ids]
+        return min(placed, default=0), max(placed, default=0)
+
     def rule_ids(self) -> list[tuple[int, str]]:
         return [(number, "") for number in sorted({copy.record.rule_id for copy in self.copies})]
 

@@ -10,7 +10,6 @@ from textual.widgets import Static
 
 from tui.safe import safe
 from tui.times import full_time
-from tui.words import counted
 
 _LONGEST = 300
 
@@ -19,8 +18,7 @@ _LONGEST = 300
 class Summary:
     """Of one copy its sender and subject (NOT safe for a terminal); of several when the first and last were placed.
 
-    Times are Unix ms, shown in `zone`; 0 where they are not known. `outside` copies are marked, but not shown by the
-    filter.
+    Times are Unix ms, shown in `zone`; 0 where they are not known.
     """
 
     zone: tzinfo
@@ -28,18 +26,16 @@ class Summary:
     subject: str = ""
     oldest: int = 0
     newest: int = 0
-    outside: int = 0
 
     def lines(self) -> Iterable[Static]:
         """The lines of a window."""
+        texts = []
         if self.sender or self.subject:
-            text = f"From {safe(self.sender, max_len=_LONGEST)}\n{safe(self.subject, max_len=_LONGEST)}"
-            yield Static(text, markup=False, classes="note")
-        if self.oldest:
-            same = self.oldest == self.newest
-            placed = f"Placed in Backup {full_time(self.oldest, self.zone)}"
-            text = placed if same else f"{placed}\nto               {full_time(self.newest, self.zone)}"
-            yield Static(text, markup=False, classes="note")
-        if self.outside:
-            text = f"▲ {counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
-            yield Static(text, markup=False, classes="warning")
+            texts += [f"From {safe(self.sender, max_len=_LONGEST)}", safe(self.subject, max_len=_LONGEST)]
+        if self.oldest and self.oldest == self.newest:
+            texts.append(f"Placed in Backup {full_time(self.oldest, self.zone)}")
+        elif self.oldest:
+            texts.append(f"The oldest was placed in Backup {full_time(self.oldest, self.zone)},")
+            texts.append(f"the newest {full_time(self.newest, self.zone)}.")
+        if texts:
+            yield Static("\n".join(texts), markup=False, id="chosen", classes="note")

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.dialogs.base import Dialog
+from tui.dialogs.chosen import Summary
 from tui.widgets.controls import PushButton
 from tui.widgets.typed_count import TypedCount
 
@@ -17,7 +18,8 @@ class ConfirmDialog(Dialog[bool]):
 
     `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button.
     None is markup, nor may hold text of a message that did not pass `tui.safe`. `typed` is a number that must be typed
-    (0: none), with `typed_verb` for what is then done: for what has no way back.
+    (0: none), with `typed_verb` for what is then done: for what has no way back. `summary` says which copies
+    it is about.
     """
 
     DEFAULT_CSS = """
@@ -36,6 +38,7 @@ class ConfirmDialog(Dialog[bool]):
         refuse: str = "Cancel",
         typed: int = 0,
         typed_verb: str = "",
+        summary: Summary | None = None,
     ) -> None:
         super().__init__()
         self.title_text = title
@@ -45,10 +48,13 @@ class ConfirmDialog(Dialog[bool]):
         self.danger = danger
         self.refuse = refuse
         self.typed = typed
+        self.summary = summary
         self.typed_verb = typed_verb or verb.lower()
 
     def body(self) -> Iterable[Widget]:
         yield Static(self.question, markup=False)
+        if self.summary is not None:
+            yield from self.summary.lines()
         if self.warning:
             yield Static(f"▲ {self.warning}", markup=False, classes="warning gap")
         yield TypedCount(self.typed, self.typed_verb)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tui.dialogs.chosen import Summary
 from tui.dialogs.confirm import ConfirmDialog
 from tui.words import copies, counted
 
@@ -10,9 +11,10 @@ class DeleteDialog(ConfirmDialog):
     """Asks whether to delete `count` message copies for good, and for that number to be typed.
 
     `outside` of them are marked but not shown by the filter; `live` of them wait for delivery and will be kept.
+    `summary` says which they are.
     """
 
-    def __init__(self, count: int, *, outside: int = 0, live: int = 0) -> None:
+    def __init__(self, count: int, *, outside: int = 0, live: int = 0, summary: Summary | None = None) -> None:
         what = "this message copy" if count == 1 else copies(count).replace("copies", "message copies")
         hints = []
         if outside:
@@ -29,4 +31,5 @@ class DeleteDialog(ConfirmDialog):
             warning=" ".join(hints),
             danger=True,
             typed=count,
+            summary=summary,
         )

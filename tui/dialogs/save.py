@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from store.errors import SaveError
 from tui.dialogs.base import Dialog
+from tui.dialogs.chosen import Summary
 from tui.tasks import run_in_thread
 from tui.widgets.controls import Field, PushButton
 from tui.words import copies, counted
@@ -61,21 +62,27 @@ def writable_folder(text: str) -> Path:
 class SaveDialog(Dialog[Path]):
     """Asks for the folder to save `count` copies to, and answers it, or None.
 
-    `dangerous` of them are infected or probably infected, which is warned about; `outside` are marked but not shown.
+    `dangerous` of them are infected or probably infected, which is warned about; `outside` are marked but not shown;
+    `summary` says which they are.
     """
 
     heading = "Save message"
     first_focus = "#folder"
 
-    def __init__(self, count: int, *, folder: Path, dangerous: int = 0, outside: int = 0) -> None:
+    def __init__(
+        self, count: int, *, folder: Path, dangerous: int = 0, outside: int = 0, summary: Summary | None = None
+    ) -> None:
         super().__init__()
         self.count = count
         self.folder = folder
         self.dangerous = dangerous
         self.outside = outside
+        self.summary = summary
 
     def body(self) -> Iterable[Widget]:
         plural = self.count != 1
+        if self.summary is not None:
+            yield from self.summary.lines()
         yield Static(f"{copies(self.count)} to the folder", markup=False)
         field = Field(str(self.folder), id="folder")
         field.suggester = FolderSuggester()
