@@ -5,36 +5,25 @@ The looking and the doing run in threads; the windows only ask, and `store` deci
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store import notices
-from tui import trace
+from tui import looking, trace
+from tui.looking import Looked
 from tui.marks import Chosen
 from tui.tasks import Cancelled, Progress, explain
 from tui.words import copies as copies_words
 
 if TYPE_CHECKING:
-    from store.delivery.outcome import Delivered
     from store.delivery.queue import LeftOut, ReleaseResult
-    from store.records import Copy
     from store.saving import SaveResult
     from store.vault.deleting import DeleteResult
-    from tui.addressing import Addressed
     from tui.context import ConsoleContext
-    from tui.dialogs.chosen import Summary
     from tui.dialogs.deliver import DeliverChoice
 
-_PAGE = 500
-#: Looking at more copies than this shows a progress bar.
-_MANY = 2_000
-
 NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
-GONE = "The copies that were marked have been deleted by someone else: nothing was done."
-NOTHING = "There is no message copy to work on."
 
 
 def reason_against(context: ConsoleContext, action: str) -> str | None:
@@ -44,27 +33,13 @@ def reason_against(context: ConsoleContext, action: str) -> str | None:
     return None
 
 
-@dataclass
-class Looked:
-    """What was found out about the chosen copies before a window asks."""
-
-    ids: list[int]
-    outside: int = 0
-    dangerous: int = 0
-    released: Counter[Delivered] = field(default_factory=Counter)
-    live: int = 0
-    addressed: Addressed | None = None
-    cancelled: bool = False
-    summary: Summary | None = None
-
-
 def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask to whom, then place the copies in the queue for delivery."""
     if reason := reason_against(context, "deliver"):
         context.notice(reason, severity="warning")
         return
-    _look(
-        context, _chosen(chosen), "Reading recipients", _look_recipients, lambda looked: _ask_deliver(context, looked)
+    looking.look(
+        context, chosen, "Reading recipients", looking.look_recipients, lambda looked: _ask_deliver(context, looked)
     )
 
 
@@ -90,6 +65,7 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
         infected_allowed=context.settings.allow_infected,
         released=looked.released,
         outside=looked.outside,
+        summary=looked.summary,
     )
     context.shell.ask(dialog, answered)
 
@@ -160,7 +136,7 @@ def _copies_of(left_out: Sequence[LeftOut]) -> list[int]:
 
 def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
     """Ask, then delete; `then` runs where any copy was deleted."""
-    _look(context, _chosen(chosen), "Reading", _look_live, lambda looked: _ask_delete(context, looked, then))
+    looking.look(context, chosen, "Reading", looking.look_live, lambda looked: _ask_delete(context, looked, then))
 
 
 def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None] | None) -> None:
@@ -207,7 +183,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask for the folder, then save each copy to a file of its own there."""
-    _look(context, _chosen(chosen), "Reading", _look_dangerous, lambda looked: _ask_save(context, looked))
+    looking.look(context, chosen, "Reading", looking.look_dangerous, lambda looked: _ask_save(context, looked))
 
 
 def _ask_save(context: ConsoleContext, looked: Looked) -> None:
@@ -253,94 +229,6 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
         context.shell.store_changed()
 
     context.run_task(f"Saving {copies_words(len(ids))}", work, done)
-
-
-# -- looking at what was chosen, before asking
-
-
-def _chosen(chosen: Chosen | Sequence[int]) -> Chosen:
-    return chosen if isinstance(chosen, Chosen) else Chosen.of(chosen)
-
-
-def _look(
-    context: ConsoleContext,
-    chosen: Chosen,
-    title: str,
-    look: Callable[[ConsoleContext, Looked, Progress, Cancelled], None],
-    ask: Callable[[Looked], None],
-) -> None:
-    """Find the ids and what the window needs to say of them, in a thread; then ask."""
-    if not chosen.count:
-        context.notice(GONE if chosen.gone else NOTHING, severity="warning")
-        return
-
-    typed = context.shell.typed
-
-    def work(progress: Progress, cancelled: Cancelled) -> Looked:
-        looked = Looked(chosen.ids())
-        looked.outside = chosen.outside(looked.ids)
-        looked.summary = _summary(context, looked.ids)
-        look(context, looked, progress, cancelled)
-        looked.cancelled = cancelled()
-        return looked
-
-    def done(looked: Looked) -> None:
-        if looked.cancelled:
-            context.notice("Cancelled: nothing was done.")
-        elif not looked.ids:
-            context.notice(NOTHING, severity="warning")
-        else:
-            if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
-            ask(looked)
-
-    if chosen.count > _MANY:
-        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
-    else:
-        context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
-
-
-def _summary(context: ConsoleContext, ids: Sequence[int]) -> Summary:
-    """Which copies these are, for the window that asks."""
-    from tui.dialogs.chosen import Summary
-
-    if len(ids) == 1:
-        for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None):
-            record = copy.record
-            return Summary(context.tz, record.from_, record.subject or "(no subject)", copy.stored_at, copy.stored_at)
-    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids))
-
-
-def _pages(
-    context: ConsoleContext, ids: Sequence[int], progress: Progress, cancelled: Cancelled
-) -> Iterator[list[Copy]]:
-    for start in range(0, len(ids), _PAGE):
-        if cancelled():
-            return
-        yield context.vault.get_many(ids[start : start + _PAGE])
-        progress(min(start + _PAGE, len(ids)), len(ids))
-
-
-def _look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    from store.delivery.held import held_of
-    from store.delivery.local_domains import LocalDomains
-    from tui.addressing import Gathering
-
-    gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)
-    for page in _pages(context, looked.ids, progress, cancelled):
-        looked.dangerous += sum(copy.record.dangerous for copy in page)
-        looked.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
-        gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
-    looked.addressed = gathering.addressed()
-
-
-def _look_live(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    looked.live = len(context.live & set(looked.ids)) if context.live else 0
-
-
-def _look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    for page in _pages(context, looked.ids, progress, cancelled):
-        looked.dangerous += sum(copy.record.dangerous for copy in page)
 
 
 # -- saying what was done

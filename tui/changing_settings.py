@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui import trace
 from tui.tasks import Cancelled, Progress
 from tui.times import minute_time
 from tui.words import removal_words
@@ -80,6 +81,8 @@ def _confirm(
 def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirmed: Removal) -> None:
     """Change what differs from what was `shown`: somebody else may have changed the rest meanwhile."""
     from store.retention import RemovesMore
+
+    trace.note("act", name="settings")
 
     def work(progress: Progress, cancelled: Cancelled) -> Settings | RemovesMore:
         from store.settings import write_settings

@@ -401,6 +401,17 @@ def test_delivered_is_what_became_of_the_recipients(
         sql(vault, "UPDATE delivery SET state = 'queued', finished_at = NULL WHERE id = 1")
 
 
+def test_when_the_oldest_and_the_newest_of_some_copies_were_placed(
+    vault: Vault, start: Callable[..., Catalogue]
+) -> None:
+    times = [NOW - 5, NOW, NOW - 9, NOW - 1]
+    ids = [put(vault, "x", at=at)[0] for at in times]
+    catalogue = start(vault)
+    assert catalogue.placed_span(ids) == (NOW - 9, NOW)
+    assert catalogue.placed_span([ids[3], ids[0], 999]) == (NOW - 5, NOW - 1)
+    assert catalogue.placed_span([999]) == catalogue.placed_span([]) == (0, 0)
+
+
 def test_figures_of_the_screen(vault: Vault, start: Callable[..., Catalogue]) -> None:
     day = 24 * 3_600_000
     spam = CopyRecord(reason=Verdict(Engine.ANTI_SPAM, Status.SPAM), rule_id=3, rule_name="Default")

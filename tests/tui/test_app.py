@@ -17,6 +17,7 @@ from store.audit import events
 from store.catalogue import Catalogue
 from store.delivery.queue import deliveries, queue_length
 from store.errors import StoreUnavailable
+from store.sender import address_first
 from store.settings import Settings, read_settings, write_settings
 from store.vault import Vault
 from tests.tui.console import TZ, lines, poll, settle, the_list
@@ -25,7 +26,9 @@ from tui.app import MailholdApp
 from tui.dialogs.delete import DeleteDialog
 from tui.dialogs.deliver import DeliverDialog
 from tui.dialogs.report import ReportDialog
+from tui.safe import safe
 from tui.theme import DARK
+from tui.times import full_time
 from tui.widgets.controls import Field
 
 #: Nothing listens there, and the tests start no worker.
@@ -147,6 +150,41 @@ async def test_deleting_marked_copies(vault: Vault, console: Callable[[], Mailho
         assert next((event.action, event.operator) for event in events(vault)) == ("delete", "ada")
 
 
+async def test_what_is_chosen_is_fixed_when_the_window_opens(vault: Vault, console: Callable[[], MailholdApp]) -> None:
+    fill(vault, 12)
+    app = console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot, 12)
+        await choose(pilot, "asterisk", "d")
+        late = fill(vault, 2, first=13)
+        await poll(pilot)
+        the_list(app).marks.clear()
+        await choose(pilot, *"12", "enter")
+        assert notice(app) == "Marked messages have been deleted"
+        assert vault.ids() == sorted(late)
+
+
+@pytest.mark.parametrize("key", ["d", "s", "r"])
+async def test_a_window_says_what_it_is_about(vault: Vault, console: Callable[[], MailholdApp], key: str) -> None:
+    fill(vault, 12)
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot, 12)
+        await choose(pilot, "j", key)
+        said = str(app.screen.query_one("#chosen", Static).visual)
+        copy = vault.get(11)
+        assert said.splitlines() == [
+            f"From {safe(address_first(copy.record.from_))}",
+            safe(copy.record.subject),
+            f"Placed in Backup {full_time(copy.stored_at, TZ)}",
+        ]
+        await choose(pilot, "escape", "space", "space", "space", key)
+        said = str(app.screen.query_one("#chosen", Static).visual)
+        assert full_time(vault.get(9).stored_at, TZ) in said.splitlines()[0]
+        assert full_time(vault.get(11).stored_at, TZ) in said.splitlines()[1]
+
+
 async def test_deleting_one_says_so_in_the_singular(vault: Vault, console: Callable[[], MailholdApp]) -> None:
     fill(vault, 3)
     app = console()
@@ -252,8 +290,8 @@ async def test_a_window_that_comes_in_the_midst_of_typing_is_not_answered_by_it(
         looking.set()
         gate.wait(10)
 
-    monkeypatch.setattr("tui.actions._MANY", 0)
-    monkeypatch.setattr("tui.actions._look_live", slow)
+    monkeypatch.setattr("tui.looking._MANY", 0)
+    monkeypatch.setattr("tui.looking.look_live", slow)
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 12)

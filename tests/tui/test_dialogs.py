@@ -276,6 +276,22 @@ async def test_buttons_stay_in_sight(size):
             assert app.screen.region.contains_region(button.region)
 
 
+async def test_to_many_addresses_only_with_the_number_of_copies_typed():
+    many = [FakeRecipient(f"user{number}@corp.example") for number in range(101)]
+    app = DialogApp(DeliverDialog(many, copies=1204))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("space", "enter")
+        assert app.answer is NOTHING
+        assert "type 1,204, or press Esc" in text_of(app, "#typed-wrong")
+        await pilot.press(*"101", "enter")
+        assert app.answer is NOTHING
+        await pilot.press(*["backspace"] * 3, *"1204", "enter")
+        assert app.answer == DeliverChoice(True, (), frozenset())
+    to_a_hundred = DeliverDialog(many, copies=1204)
+    left_out = frozenset({"user0@corp.example"})
+    assert await answer(to_a_hundred, "space", "tab", "space", "enter") == DeliverChoice(True, (), left_out)
+
+
 # -- Save
 
 

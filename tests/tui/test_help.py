@@ -14,7 +14,7 @@ from store.settings import Settings, write_settings
 from store.vault import Vault
 from tests.tui.console import lines, make_console, settle, the_list
 from tests.tui.fakes import FakeCatalogue
-from tui import actions
+from tui import actions, looking
 from tui.dialogs.help import HelpDialog, help_columns, side_by_side
 from tui.keymap import KEYS, Keymap, Scope
 from tui.palette import ActionProvider
@@ -137,7 +137,7 @@ async def test_an_empty_backup_has_nothing_to_do(vault: Vault) -> None:
     app = make_console(vault, FakeCatalogue())
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
-        assert app.cannot("view") == app.cannot("delete") == actions.NOTHING
+        assert app.cannot("view") == app.cannot("delete") == looking.NOTHING
         await pilot.press("d")
         await settle(pilot)
         assert app.screen is app.main

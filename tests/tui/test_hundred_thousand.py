@@ -98,6 +98,9 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.press(b" ")
     terminal.wait_for(f"{BATCH} copies to {BATCH} addresses")
     terminal.press(b"\r")
+    terminal.wait_for(f"No number was typed: type {BATCH}")
+    terminal.press(b"%d" % BATCH)
+    terminal.press(b"\r")
     terminal.wait_for("Messages have been placed in queue for delivery", 60)
     until = time.monotonic() + 120
     while receiver.arrived < BATCH and time.monotonic() < until:

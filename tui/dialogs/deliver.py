@@ -13,15 +13,20 @@ from textual.widgets import Input, Static
 
 from store.errors import AddressError
 from tui.dialogs.base import Dialog
+from tui.dialogs.chosen import Summary
 from tui.outcome_words import before
 from tui.safe import safe
 from tui.widgets.controls import CheckBox, Field, PushButton
 from tui.widgets.recipient_list import RecipientList
+from tui.widgets.typed_count import TypedCount
 from tui.words import addresses, copies, counted
 
 if TYPE_CHECKING:
     from store.delivery.outcome import Delivered
     from store.delivery.queue import Recipient
+
+#: To more addresses than this only with the number of copies typed: nothing brings back what was sent.
+MANY = 100
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
     not complete; `unticked`, `outsiders`, `held` and `left_out` are as `tui.addressing.Addressed` has them, and
     `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
     unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
-    shown by the filter.
+    shown by the filter; `summary` says which they are.
     """
 
     DEFAULT_CSS = """
@@ -77,6 +82,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         held: Mapping[str, str] | None = None,
         left_out: int = 0,
         local_domains: bool = True,
+        summary: Summary | None = None,
     ) -> None:
         super().__init__()
         self.unticked = unticked or {}
@@ -91,6 +97,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self.infected_allowed = infected_allowed
         self.released = released or {}
         self.outside = outside
+        self.summary = summary
 
     @property
     def all_refused(self) -> bool:
@@ -99,6 +106,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
 
     def body(self) -> Iterable[Widget]:
         yield Static(id="count", markup=False)
+        if self.summary is not None:
+            yield from self.summary.lines()
         yield from self._warnings()
         yield CheckBox("To recipients' email addresses specified in the message header", id="original")
         if self.recipients:
@@ -120,6 +129,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)
         yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
+        yield TypedCount(verb="deliver")
 
     def _warnings(self) -> Iterable[Static]:
         some = self.copies > 1
@@ -209,6 +219,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if twice:
             what += f", to {len(twice):,} of them a second time"
         self.query_one("#count", Static).update(what)
+        self.query_one(TypedCount).need(self.copies if number > MANY else 0)
         if self.recipients:
             self.query_one(RecipientList).active = self.original
             self.query_one("#original", CheckBox).partial = bool(left_out)
@@ -276,7 +287,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self.query_one("#addresses").focus()
         elif not self.original and not additional:
             self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
-        else:
+        elif self.query_one(TypedCount).insist():
             ticked = self.outsiders - left_out if self.original else frozenset()
             unticked = left_out if self.original else frozenset()
             self.dismiss(DeliverChoice(self.original, additional, unticked, ticked, self._twice()))

@@ -17,6 +17,7 @@ from tui.compositor import SparingCompositor
 from tui.context import ConsoleContext, Neighbour
 from tui.follow import Facts
 from tui.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
+from tui.looking import NOTHING
 from tui.outcome_notice import OutcomeNotice
 from tui.screens.backup import BackupView
 from tui.tasks import TaskRunner
@@ -290,7 +291,7 @@ class MainScreen(Screen[None]):
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
             return None
         if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
-            return None if self.backup.count else actions.NOTHING
+            return None if self.backup.count else NOTHING
         match action:
             case "unmark-all":
                 return None if self.backup.list.marks else "Nothing is marked."
