@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -32,13 +33,13 @@ class OutcomeNotice:
         self.refresh()
 
     def stop(self) -> None:
-        """Leave it: the notice was hidden, or another one is shown."""
+        """Leave it: another notice is shown."""
         self._followed = ()
 
     def refresh(self) -> None:
         """Take up what changed in the store."""
         followed = self._followed
-        if not followed:
+        if not followed or not self._line.display:
             return
         read = self._read_one if len(followed) == 1 else self._read_many
 
@@ -57,7 +58,9 @@ class OutcomeNotice:
         delivery = delivery_of(self._context.vault, followed[0])
         recipients = [RecipientOutcome(one.address, one.state, 0, one.reply) for one in delivery.recipients]
         words = told(recipients, self._context.clock(), self._context.tz)
-        return _Told(f"· {words}", f"· {progress({delivery.state: 1}, short=True)}", not delivery.live)
+        # Cut short, who has it must not stand for those who have not.
+        states = Counter(one.state for one in recipients)
+        return _Told(f"· {words}", f"· {progress(states) if len(states) > 1 else words}", not delivery.live)
 
     def _read_many(self, followed: Sequence[int]) -> _Told:
         releases = self._context.catalogue.releases

@@ -196,9 +196,7 @@ class MainScreen(Screen[None]):
         refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
         if refresh is not None:
             self.call_after_refresh(refresh)
-        entered: Callable[[], None] | None = getattr(self.page, "entered", None)
-        if entered is not None:
-            entered()
+        getattr(self.page, "entered", lambda: None)()
         if focus and known:
             self.focus_workspace()  # At once: what was typed ahead is meant for this page.
         elif focus:
@@ -332,7 +330,6 @@ class MainScreen(Screen[None]):
         self.show_place(place, focus=True)
 
     def action_hide_notice(self) -> None:
-        self.outcome_notice.stop()
         self.notice_line.hide()
 
     def on_notice_line_hide(self, event: NoticeLine.Hide) -> None:

@@ -160,7 +160,8 @@ class QueueView(Widget):
     @property
     def current(self) -> Delivery | None:
         """The delivery at the cursor."""
-        return self.deliveries[self.list.cursor] if self.list.cursor < len(self.deliveries) else None
+        here = self.list.cursor if self._ready else 0
+        return self.deliveries[here] if here < len(self.deliveries) else None
 
     # -- actions
 
