@@ -179,7 +179,7 @@ def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: 
     assert (one["state"], one["live"], two["state"], two["damage"]) == ("damaged", True, "queued", None)
     assert "its order was not signed" in one["damage"]
     assert [each["address"] for each in one["recipients"]] == [""]
-    assert main(["queue", "retry", "1"]) == 1
+    assert main(["queue", "retry", "1", "--yes"]) == 1
     assert "deliver its copy anew" in capfd.readouterr().err
     assert main(["queue", "cancel", "1", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)[0]["live"] is False

@@ -6,19 +6,26 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.errors import MailholdError, StoreUnavailable, UsageError
-from tui.commands.common import iso, open_vault, operator_name, print_json, say_failed
+from tui.commands.common import iso, local_time, open_vault, operator_name, print_json, say_failed
 from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from store.delivery.queue import RetryPlan
     from store.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb, ID… and --json."""
+    """Declare the verb, ID…, --again, --yes and --json."""
     parser.add_argument(
         "verb", nargs="?", choices=["list", "send", "retry", "cancel"], default="list", help="default: list"
     )
     parser.add_argument("ids", metavar="ID", nargs="*", help="deliveries, for retry and cancel")
+    parser.add_argument(
+        "--again", action="store_true", help="retry: also to those to whom another delivery of the copy brings it"
+    )
+    parser.add_argument("--yes", action="store_true", help="retry: without asking")
     parser.add_argument(
         "--json", action="store_true", help="print an array of {id, copy_id, state, damage, recipients}"
     )
@@ -33,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"`queue {args.verb}` takes the ids of deliveries; `mailhold queue` lists them.")
     if args.verb in ("list", "send") and args.ids:
         raise UsageError(f"`queue {args.verb}` takes no ids.")
+    if args.verb != "retry" and (args.again or args.yes):
+        raise UsageError("--again and --yes belong to `queue retry`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
     vault = open_vault(args)
@@ -42,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             failures = [("queue send", problem)] if problem else []
         chosen: set[int] = set()
         if ranges:
-            chosen, failures = _change(vault, args.verb, ranges)
+            chosen, failures = _change(vault, args, ranges)
         found = queue_json(vault)
     finally:
         vault.close()
@@ -64,26 +73,72 @@ def run(args: argparse.Namespace) -> int:
     return 1 if say_failed(failures) else 0
 
 
-def _change(vault: Vault, verb: str, ranges: list[tuple[int, int]]) -> tuple[set[int], list[tuple[object, str]]]:
+def _change(
+    vault: Vault, args: argparse.Namespace, ranges: list[tuple[int, int]]
+) -> tuple[set[int], list[tuple[object, str]]]:
     """Retry or cancel each delivery that `ranges` name; returns their ids, and what failed and why.
 
-    A range takes what exists in it.
+    A range takes what exists in it. Raises UsageError where sending again is not confirmed.
     """
-    from store.delivery.queue import cancel, deliveries, retry
+    from store.delivery.queue import cancel, deliveries, retry, retry_plan
 
     existing = sorted(delivery.id for delivery in deliveries(vault)) if any(a != b for a, b in ranges) else []
     chosen: dict[int, None] = {}
     for low, high in ranges:
         chosen.update(dict.fromkeys([low] if low == high else [n for n in existing if low <= n <= high]))
     failures: list[tuple[object, str]] = []
-    for delivery_id in chosen:
-        try:
-            (retry if verb == "retry" else cancel)(vault, delivery_id, operator=operator_name())
-        except StoreUnavailable:
-            raise
-        except MailholdError as error:
-            failures.append((f"delivery {delivery_id}", str(error)))
+
+    def each(work: Callable[[int], None]) -> None:
+        for delivery_id in chosen:
+            try:
+                work(delivery_id)
+            except StoreUnavailable:
+                raise
+            except MailholdError as error:
+                failures.append((f"delivery {delivery_id}", str(error)))
+
+    if args.verb == "cancel":
+        each(lambda delivery_id: cancel(vault, delivery_id, operator=operator_name()))
+        return set(chosen), failures
+    plans: dict[int, RetryPlan] = {}
+    each(lambda delivery_id: plans.update({delivery_id: retry_plan(vault, delivery_id, again=args.again)}))
+    if plans and not args.yes:
+        _confirm(list(plans.values()))
+    chosen = dict.fromkeys(plans)
+    operator = operator_name()
+    each(lambda each_id: failures.extend(_told(retry(vault, each_id, operator, again=args.again, plan=plans[each_id]))))
     return set(chosen), failures
+
+
+def _told(done: RetryPlan) -> list[tuple[object, str]]:
+    """What sending again left out, to be named."""
+    return [
+        (f"delivery {done.delivery_id}", f"{each.address} was left out: {each.reason}; --again sends there too.")
+        for each in done.left_out
+    ]
+
+
+def _confirm(plans: list[RetryPlan]) -> None:
+    """Say to whom is sent again, what is known of the last attempt and what may arrive twice, and have it confirmed."""
+    from tui.commands.asking import ask, can_ask
+    from tui.safe import safe
+    from tui.words import addresses
+
+    lines = []
+    for plan in plans:
+        when = "is sent at once, to" if plan.live else "is sent again, to"
+        lines.append(f"Delivery {plan.delivery_id} of copy {plan.copy_id} {when} {addresses(plan.sends)}:")
+        for each in plan.recipients:
+            if each.sends or each.left_out:
+                known = f"left out, {each.left_out}" if each.left_out else f"{each.state}, {local_time(each.at)}"
+                twice = ". The message MAY ARRIVE TWICE" if each.sends and each.twice else ""
+                reply = f": {safe(each.reply)}" if each.reply and each.sends else ""
+                lines.append(f"  {safe(each.address)}  {safe(known)}{reply}{twice}")
+    what = "\n".join(lines)
+    if not can_ask():
+        raise UsageError(f"{what}\nNothing was sent: there is no terminal to ask on. Add --yes to confirm.")
+    if ask(f"{what}\nType yes to send: ").lower() != "yes":
+        raise UsageError("Nothing was sent: the answer was not yes.")
 
 
 def send_queue(vault: Vault) -> str:
