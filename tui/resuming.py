@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tui.screens.message import MessageView
 if TYPE_CHECKING:
     from tui.screens.backup import BackupView
     from tui.screens.main import MainScreen
+    from tui.widgets.pages import Result
 
 
 def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
@@ -43,7 +45,7 @@ def resume(main: MainScreen, view: View) -> None:
 
 def _resume_list(backup: BackupView, view: View) -> None:
     """Filter, sort, mark and stand as before; of the marked copies those that are still there."""
-    backup.return_to = None if view.cursor is None else (view.cursor, view.line)
+    backup.once_shown = partial(_stand, backup, view)
     if view.filter:
         backup.line.show_text(view.filter)
         backup.edit_filter(view.filter)
@@ -56,3 +58,14 @@ def _resume_list(backup: BackupView, view: View) -> None:
             backup.list.marks_changed()
 
         backup.context.background(lambda: sorted({*vault.ids()}.intersection(view.marks)), mark, group="mark")
+
+
+def _stand(backup: BackupView, view: View, result: Result) -> bool:
+    """Stand on the copy of before once it is listed, unless a key was pressed meanwhile. True where that is over."""
+    if backup.context.shell.typed or view.cursor is None:
+        return True
+    position = result.position(view.cursor)
+    if position is not None:
+        backup.list.scroll_to(y=max(0, position - view.line), animate=False, force=True, immediate=True)
+        backup.list.cursor = position
+    return position is not None or not result.partial

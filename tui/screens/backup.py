@@ -80,8 +80,8 @@ class BackupView(Widget):
         self._gathering = False
         self._waiting: Callable[[Chosen], None] | None = None
         self._loading = False
-        #: The copy to stand on once it is listed, and on which line; not where a key was pressed meanwhile.
-        self.return_to: tuple[int, int] | None = None
+        #: Called with each result that was shown, until it answers True.
+        self.once_shown: Callable[[Result], bool] | None = None
 
     def compose(self) -> ComposeResult:
         self.line = FilterLine(self.edit_filter, id="filter")
@@ -114,16 +114,6 @@ class BackupView(Widget):
         self.filter = flt
         self.post_message(self.Filtered(flt))
         self._query()
-
-    def _return(self, result: Result) -> None:
-        if self.return_to is not None:
-            copy_id, line = self.return_to
-            position = None if self.context.shell.typed else result.position(copy_id)
-            if position is not None:
-                self.list.scroll_to(y=max(0, position - line), animate=False, force=True, immediate=True)
-                self.list.cursor = position
-            if position is not None or self.context.shell.typed or not result.partial:
-                self.return_to = None
 
     def set_engine(self, engine: Engine | None) -> None:
         """Narrow the filter to one engine, or to none (all messages)."""
@@ -190,7 +180,8 @@ class BackupView(Widget):
             self._say_empty()
             self.list.painter.needles = needles(flt)
             self.list.show(pages, keep=keep)
-            self._return(pages.result)
+            if self.once_shown is not None and self.once_shown(pages.result):
+                self.once_shown = None
             self._show_counts()
             self._start_loading()
 
