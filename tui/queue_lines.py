@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from store.delivery.outcome import State
+from store.keys import LOCAL_ID
 from tui.cells import placed
 from tui.lines import EMPTY, Line, Span, block, field
 from tui.safe import fit, safe
@@ -85,10 +86,16 @@ def next_step(delivery: Delivery, now: int) -> str:
     return f"next try in {minutes} min" if minutes < 90 else f"next try in {round(minutes / 60)} h"
 
 
-def detail_lines(delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """One delivery in full: each recipient's state and what the server replied."""
+def detail_lines(
+    delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int, gateways: Mapping[int, str] | None = None
+) -> list[Line]:
+    """One delivery in full: each recipient's state and what the server replied; who sends it, by name of `gateways`."""
     head = f"Delivery {delivery.id} of copy {delivery.copy_id} to {addresses(len(delivery.recipients))}"
-    steps = [f"queued {full_time(delivery.created_at, zone)}", next_step(delivery, now)]
+    steps = [
+        f"queued {full_time(delivery.created_at, zone)}",
+        next_step(delivery, now),
+        who_sends(delivery, gateways or {}),
+    ]
     lines: list[Line] = [
         (Span(f"{head}  ", "strong"), Span(", ".join(step for step in steps if step), "muted")),
         (Span(fit(subject, width)),),
@@ -106,6 +113,15 @@ def detail_lines(delivery: Delivery, subject: str, now: int, zone: tzinfo, width
         lines.append((Span(f"{span.text:<{columns}}", span.kind), *shown[0][1:]))
         lines += shown[1:]
     return lines
+
+
+def who_sends(delivery: Delivery, gateways: Mapping[int, str]) -> str:
+    """Who is to send a delivery that waits: ``the gateway mx1 sends it``; "" for one that does not wait."""
+    if not delivery.live or delivery.damage:
+        return ""
+    if delivery.gateway_id == LOCAL_ID:
+        return "an open console sends it"
+    return f"the gateway {safe(gateways.get(delivery.gateway_id, str(delivery.gateway_id)))} sends it"
 
 
 def _damage(delivery: Delivery) -> str:

@@ -13,6 +13,7 @@ from store.database import run, sound
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.delivery.outcome import State
 from store.errors import DeliveryError, TamperedError
+from store.keys import LOCAL_ID
 
 if TYPE_CHECKING:
     from store.vault import Vault
@@ -44,8 +45,9 @@ class RecipientState(NamedTuple):
 class Delivery(NamedTuple):
     """One delivery. Times are Unix ms; `next_attempt_at` counts only while `state` is queued or deferred.
 
-    `live` ones are not finished: they keep their copy, and can be cancelled. `damage` is what is wrong with the rows,
-    or "". Numbers that a damaged row cannot have are 0, and so a state that there is not is `UNKNOWN`.
+    `live` ones are not finished: they keep their copy, and can be cancelled. `gateway_id` names who is to send it.
+    `damage` is what is wrong with the rows, or "". Numbers that a damaged row cannot have are 0, and so a state that
+    there is not is `UNKNOWN`.
     """
 
     id: int
@@ -57,6 +59,7 @@ class Delivery(NamedTuple):
     recipients: list[RecipientState]
     live: bool
     damage: str = ""
+    gateway_id: int = LOCAL_ID
 
 
 class _Row(NamedTuple):
@@ -144,6 +147,7 @@ def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
         recipients,
         row.finished_at is None,
         _damage(vault, row, recipients),
+        whole(row.gateway_id),
     )
 
 

@@ -7,7 +7,9 @@ from textual.widgets import Static
 
 from store.audit import events
 from store.delivery.outcome import State
-from store.delivery.queue import deliveries
+from store.delivery.queue import deliveries, release
+from store.enrolment import enroll, open_with_credentials
+from store.gateways import beat
 from tests.tui.view_data import fill_queue
 from tests.tui.view_harness import ViewApp, screen_text, settle
 from tui.dialogs.confirm import ConfirmDialog
@@ -130,7 +132,9 @@ async def test_sending_again_asks_to_whom_and_says_what_is_known(vault, queue):
         await pilot.press("enter")
         await settle(pilot)
         assert states(vault)[queue[0]] is State.FAILED and not app.notices
-        await pilot.press("r", "left", "enter")
+        await pilot.press("r")
+        await settle(pilot)
+        await pilot.press("left", "enter")
         await settle(pilot)
         assert states(vault)[queue[0]] is State.QUEUED
         assert app.notices == [f"Delivery {queue[0]} is sent again"]
@@ -141,15 +145,51 @@ async def test_retry_of_an_unknown_delivery_warns_that_it_may_arrive_twice(vault
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("j", "r")
-        await pilot.pause()
+        await settle(pilot)
         assert isinstance(app.screen, ConfirmDialog)
         assert "twice" in app.screen.warning
         await pilot.press("escape")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.UNKNOWN
-        await pilot.press("r", "left", "enter")
+        await pilot.press("r")
+        await settle(pilot)
+        await pilot.press("left", "enter")
         await settle(pilot)
         assert states(vault)[queue[2]] is State.QUEUED
+
+
+async def test_sending_again_names_whom_another_delivery_serves_and_does_nothing_where_that_changed(vault, queue):
+    copy_id = deliveries(vault)[-1].copy_id
+    failed = [each.address for each in deliveries(vault)[-1].recipients if each.state is State.FAILED]
+    app = ViewApp(vault, QueueView)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("G", "r")
+        await settle(pilot)
+        [other] = release(vault, [copy_id], original=False, additional=failed).queued
+        await pilot.press("left", "enter")
+        await settle(pilot)
+        assert states(vault)[queue[0]] is State.FAILED
+        assert (
+            len(app.notices) == 1 and "nobody left" in app.notices[0] and f"waits in delivery {other}" in app.notices[0]
+        )
+
+
+async def test_a_delivery_that_waits_says_who_sends_it(vault, queue, tmp_path):
+    app = ViewApp(vault, QueueView)
+    enroll(vault, "mx1", tmp_path / "mx1.credentials")
+    gateway = open_with_credentials(vault.location, tmp_path / "mx1.credentials")
+    beat(gateway)
+    release(vault, [1], original=False, additional=["new@corp.example"])
+    gateway.close()
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("g")
+        await settle(pilot)
+        assert "the gateway mx1 sends it" in screen_text(app)
+        await pilot.press("j")
+        await settle(pilot)
+        assert "an open console sends it" in screen_text(app)
 
 
 async def test_what_is_not_possible_says_why(vault, queue):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from textual.widget import Widget
 from textual.widgets import Static
 
-from store.delivery.outcome import RETRIABLE, State
+from store.delivery.outcome import State
 from tui.dialogs.confirm import ConfirmDialog
 from tui.queue_lines import state_span
 from tui.safe import fit, safe
@@ -17,23 +17,18 @@ from tui.times import full_time
 from tui.words import addresses, counted
 
 if TYPE_CHECKING:
-    from store.delivery.queue import Delivery, RecipientState
+    from store.delivery.queue import Delivery, RetryPlan
 
 #: No more recipients are listed; the rest are counted.
 _LISTED = 200
 _WIDTH = 68
 
 
-def receivers(delivery: Delivery) -> list[RecipientState]:
-    """To whom it would go: to those that wait, or, where it is finished, to those that did not get it for certain."""
-    wanted = (lambda state: state.live) if delivery.live else (lambda state: state in RETRIABLE)
-    return [recipient for recipient in delivery.recipients if wanted(recipient.state)]
-
-
 class SendAgainDialog(ConfirmDialog):
     """Says to whom a delivery goes if it is sent again, what is known of its last attempt, and what may arrive twice.
 
-    `subject` is safe text.
+    `plan` is what sending again would do now: whom another delivery of the copy serves is left out, and named with the
+    reason. `subject` is safe text.
     """
 
     DEFAULT_CSS = """
@@ -43,11 +38,12 @@ class SendAgainDialog(ConfirmDialog):
     }
     """
 
-    def __init__(self, delivery: Delivery, subject: str, zone: tzinfo) -> None:
+    def __init__(self, delivery: Delivery, plan: RetryPlan, subject: str, zone: tzinfo) -> None:
         self.delivery = delivery
+        self.plan = plan
         self.subject = subject
         self.zone = zone
-        self.receivers = receivers(delivery)
+        self.receivers = [recipient for recipient in plan.recipients if recipient.sends]
         self.unknown = sum(recipient.state is State.UNKNOWN for recipient in self.receivers)
         warning = ""
         if self.unknown:
@@ -80,3 +76,5 @@ class SendAgainDialog(ConfirmDialog):
                 yield f"{' ' * 12}{safe(recipient.reply, max_len=500)}"
         if len(self.receivers) > _LISTED:
             yield f"and {addresses(len(self.receivers) - _LISTED)} more"
+        for each in self.plan.left_out[:_LISTED]:
+            yield f"- left out  {safe(each.address)} {safe(each.reason)}"

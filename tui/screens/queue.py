@@ -23,7 +23,7 @@ from tui.widgets.pick_list import PickList
 from tui.words import addresses
 
 if TYPE_CHECKING:
-    from store.delivery.queue import Delivery
+    from store.delivery.queue import Delivery, RetryPlan
 
 #: The newest deliveries that are shown; what waits is among them unless more than this were queued since.
 LIMIT = 1_000
@@ -34,6 +34,7 @@ _TICK = 5.0
 class _Read(NamedTuple):
     deliveries: list[Delivery]
     subjects: dict[int, str]
+    gateways: dict[int, str]
 
 
 class QueueView(Widget):
@@ -57,6 +58,7 @@ class QueueView(Widget):
         self._ready = self._to_first = False
         self.deliveries: list[Delivery] = []
         self._subjects: dict[int, str] = {}
+        self._gateways: dict[int, str] = {}
 
     def compose(self) -> ComposeResult:
         yield Static("", id="queue-head", markup=False)
@@ -80,11 +82,13 @@ class QueueView(Widget):
 
         def read() -> _Read:
             from store.delivery.queue import deliveries
+            from store.gateways import gateways
 
             found = deliveries(vault, LIMIT, also=attention)
             wanted = {delivery.copy_id for delivery in found}
             copies = vault.get_many(sorted(wanted), on_error=lambda copy_id, error: None)
-            return _Read(found, {copy.id: copy.record.subject for copy in copies})
+            names = {each.id: each.name for each in gateways(vault, on_error=lambda error: None)}
+            return _Read(found, {copy.id: copy.record.subject for copy in copies}, names)
 
         self.context.background(read, self._show, group="queue")
 
@@ -92,7 +96,7 @@ class QueueView(Widget):
         if not self.is_attached:
             return
         here = self.current.id if self.current else None
-        self.deliveries, self._subjects = read
+        self.deliveries, self._subjects, self._gateways = read
         head = made.summary(self.deliveries, LIMIT) if self.deliveries else "Nothing was delivered yet."
         self.query_one("#queue-head", Static).update(head)
         place = next((at for at, delivery in enumerate(self.deliveries) if delivery.id == here), None)
@@ -128,7 +132,8 @@ class QueueView(Widget):
             self.detail.build(None)
             return
         subject, now, zone = made.subject_of(self._subjects, delivery), self.context.clock(), self.context.tz
-        self.detail.build(lambda width: made.detail_lines(delivery, subject, now, zone, width))
+        names = self._gateways
+        self.detail.build(lambda width: made.detail_lines(delivery, subject, now, zone, width, names))
 
     def _list_builder(self, deliveries: Sequence[Delivery]) -> Callable[[int], Sequence[Line]]:
         subjects, now, zone = self._subjects, self.context.clock(), self.context.tz
@@ -188,8 +193,18 @@ class QueueView(Widget):
         delivery = self._allowed("retry")
         if delivery is None:
             return
-        dialog = SendAgainDialog(delivery, made.subject_of(self._subjects, delivery), self.context.tz)
-        self.context.shell.ask(dialog, lambda yes: self._retry(delivery.id) if yes else None)
+        vault, subject = self.context.vault, made.subject_of(self._subjects, delivery)
+
+        def look() -> tuple[Delivery, RetryPlan]:
+            from store.delivery.queue import delivery_of, retry_plan
+
+            return delivery_of(vault, delivery.id), retry_plan(vault, delivery.id)
+
+        def ask(found: tuple[Delivery, RetryPlan]) -> None:
+            dialog = SendAgainDialog(*found, subject, self.context.tz)
+            self.context.shell.ask(dialog, lambda yes: self._retry(found[1]) if yes else None)
+
+        self.context.background(look, ask, group="queue-look")
 
     def action_cancel_delivery(self) -> None:
         """Call the delivery at the cursor off, once that is confirmed."""
@@ -219,13 +234,15 @@ class QueueView(Widget):
             return None
         return self.current
 
-    def _retry(self, delivery_id: int) -> None:
+    def _retry(self, plan: RetryPlan) -> None:
+        """Send again what was asked about: nothing, where that is not so any more."""
+
         def work() -> None:
             from store.delivery.queue import retry
 
-            retry(self.context.vault, delivery_id, self.context.operator)
+            retry(self.context.vault, plan.delivery_id, self.context.operator, plan=plan)
 
-        self._do(work, f"Delivery {delivery_id} is sent again")
+        self._do(work, f"Delivery {plan.delivery_id} is sent again")
 
     def _cancel(self, delivery_id: int) -> None:
         def work() -> None:
