@@ -149,6 +149,18 @@ class Console:
                 return
             time.sleep(step.gap)
 
+    def wait_seen(self, windows: int) -> None:
+        """Wait until so many windows in all were painted, by the trace, and the last one counts what is pressed."""
+        end = time.monotonic() + 60
+        while True:
+            lines = [json.loads(line) for line in self.trace.read_bytes().splitlines()]
+            painted = [line["armed"] for line in lines if line["what"] == "painted"]
+            if len(painted) >= windows:
+                break
+            assert time.monotonic() < end, f"no window came: {self.shown[-2000:]!r}"
+            time.sleep(0.02)
+        time.sleep(max(0.0, painted[-1] + 0.15 - time.monotonic()))
+
     def settle(self, quiet: float = 0.2, seconds: float = 20) -> None:
         """Wait until the trace and the terminal are still for `quiet` seconds."""
         end, since, before = time.monotonic() + seconds, time.monotonic(), (0, b"")

@@ -144,3 +144,18 @@ def test_every_window_is_looked_at() -> None:
         for one in vars(import_module(f"tui.dialogs.{module.name}")).values():
             if inspect.isclass(one) and issubclass(one, Dialog) and one.heading and not one.__subclasses__():
                 assert one in made, one
+
+
+@pytest.mark.parametrize("size", [(40, 12), (60, 20), (80, 24), (200, 60)], ids=lambda size: "x".join(map(str, size)))
+@pytest.mark.parametrize("name", WINDOWS)
+async def test_every_window_names_its_keys(name: str, size: tuple[int, int]) -> None:
+    make, keys = WINDOWS[name]
+    app = DialogApp(make())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        frame = app.screen.query_one("#dialog")
+        edge = [strip.text for strip in app.screen._compositor.render_strips()][frame.region.bottom - 1]
+        assert str(frame.border_subtitle) in edge
+        assert "Enter" in edge and "Esc" in edge

@@ -118,6 +118,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def on_resize(self) -> None:
         self._bound_body()
+        self.call_after_refresh(self._show_keys)
 
     def on_screen_resume(self) -> None:
         if self.arming is not None:
@@ -131,23 +132,27 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self._show_keys()
 
     def _show_keys(self) -> None:
-        """Name the keys that work where the focus is, on the frame's lower edge."""
-        self.query_one("#dialog").border_subtitle = " · ".join((*self.keys_here(), f"Esc {self.esc_word}"))
+        """Name the keys that work where the focus is, on the frame's lower edge: Enter and Esc, and what has room."""
+        frame = self.query_one("#dialog")
+        words = [*self._keys_here(), f"Esc {self.esc_word}"]
+        while len(words) > 2 and len(" · ".join(words)) > frame.outer_size.width - 6:
+            words.pop(-3)
+        frame.border_subtitle = " · ".join(words)
 
-    def keys_here(self) -> Iterable[str]:
-        """The keys of the control that has the focus, and the way to the next one, in words; Esc comes behind them."""
+    def _keys_here(self) -> Iterable[str]:
+        """The keys of the control that has the focus, and the way to the next one, in words; last that of Enter."""
         focused = self.focused
         words = list(getattr(focused, "key_words", ()))
+        enter = [word for word in words if word.startswith("Enter")]
+        if not enter:
+            pressed = focused if isinstance(focused, PushButton) else next(iter(self.query("#ok").results(PushButton)))
+            enter = [f"Enter {pressed.text}"]
+        words = [word for word in words if word not in enter]
         if self.query_one(DialogBody).max_scroll_y:
             words.append("PgDn scroll")
         if len(self.focus_chain) > 1:
             words.append("Tab next")
-        pressed = (
-            focused if isinstance(focused, PushButton) else next(iter(self.query("#ok").results(PushButton)), None)
-        )
-        if pressed is not None and not any("Enter" in word for word in words):
-            words.append(f"Enter {pressed.text}")
-        return words
+        return [*words, *enter]
 
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
         trace.note("answered", window=type(self).__name__, given=result not in (None, False))
