@@ -62,7 +62,7 @@ def look(
     def work(progress: Progress, cancelled: Cancelled) -> Looked:
         looked = Looked(chosen.ids())
         looked.outside = chosen.outside(looked.ids)
-        looked.summary = _summary(context, looked.ids)
+        looked.summary = _summary(context, looked.ids, chosen.gone)
         look(context, looked, progress, cancelled)
         looked.cancelled = cancelled()
         return looked
@@ -83,22 +83,25 @@ def look(
         context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
 
 
-def _summary(context: ConsoleContext, ids: Sequence[int]) -> Summary:
-    """Which copies these are, for the window that asks."""
-    from store.sender import address_first
+def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:
+    """Which copies these are, for the window that asks; `gone` are no more."""
+    from store.sender import address_first, sender_differs
     from tui.dialogs.chosen import Summary
 
     if len(ids) == 1:
         for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None):
             record = copy.record
+            differs = sender_differs(record.from_, record.envelope_sender)
             return Summary(
                 context.tz,
                 address_first(record.from_),
                 record.subject or "(no subject)",
                 copy.stored_at,
                 copy.stored_at,
+                (record.envelope_sender or "") if differs else "",
+                gone,
             )
-    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids))
+    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids), gone=gone)
 
 
 def _pages(

@@ -45,14 +45,16 @@ _SUBJECTS = (
 
 def sample(number: int, now: int = NOW) -> CopyRecord:
     """A record that depends on its number only."""
+    sender = _SENDERS[number % len(_SENDERS)]
+    domain = "lists.example" if number % 7 == 0 else sender.rpartition("@")[2].rstrip(">")
     return CopyRecord(
-        from_=_SENDERS[number % len(_SENDERS)],
+        from_=sender,
         to="ap@corp.example" if number % 3 else "ceo@corp.example, board@corp.example",
         subject=_SUBJECTS[number % len(_SUBJECTS)],
         message_id=f"<{number}@example.org>",
         mta_message_id=f"4bQ{number:06}",
         rule_id=number % 4 + 1,
-        envelope_sender="bounce@example.org",
+        envelope_sender=f"bounce@{domain}",
         envelope_recipients=("ap@corp.example",),
         reason=_VERDICTS[number % len(_VERDICTS)],
         size=700 * (number % 97 + 1) ** 2 % 3_000_000 + 400,

@@ -165,6 +165,28 @@ async def test_what_is_chosen_is_fixed_when_the_window_opens(vault: Vault, conso
 
 
 @pytest.mark.parametrize("key", ["d", "s", "r"])
+async def test_a_window_says_that_others_deleted_some_of_what_was_marked_and_who_else_may_have_sent(
+    vault: Vault, console: Callable[[], MailholdApp], key: str
+) -> None:
+    ids = fill(vault, 12)
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    app = console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await loaded(pilot, 12)
+        await choose(pilot, "G", *["up"] * 5, "space", "space", "space")
+        vault.delete([ids[5], ids[4]])
+        await poll(pilot)
+        await choose(pilot, key)
+        said = str(app.screen.query_one("#gone", Static).visual).replace("\n", " ")
+        assert said == "▲ 2 copies that were marked have been deleted by someone else."
+        await choose(pilot, "escape", "ctrl+t", "g", *["down"] * 5)
+        assert the_list(app).cursor_id == 7
+        await choose(pilot, key)
+        assert "≠ Envelope sender: bounce@lists.example" in str(app.screen.query_one("#chosen", Static).visual)
+        assert not app.screen.query("#gone")
+
+
+@pytest.mark.parametrize("key", ["d", "s", "r"])
 async def test_a_window_says_what_it_is_about(vault: Vault, console: Callable[[], MailholdApp], key: str) -> None:
     fill(vault, 12)
     write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))

@@ -23,8 +23,8 @@ from tests.tui.fakes import NOW, FakeCatalogue, copies, sample
 from tui.app import MailholdApp
 from tui.marks import Chosen
 from tui.widgets.columns import DIFFERS
+from tui.widgets.found import split_found
 from tui.widgets.pages import PAGE, Pages
-from tui.widgets.row_painter import split_found
 
 
 def cursor_line(app: MailholdApp) -> int:

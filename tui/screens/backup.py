@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.errors import FilterError
-from store.filters import MessageFilter, Period, fold, parse, print_filter
+from store.filters import MessageFilter, Period, parse, print_filter
 from store.verdicts import Engine
 from tui.cells import zone_name
 from tui.context import ConsoleContext
@@ -23,6 +23,7 @@ from tui.marks import Chosen, Frozen
 from tui.tasks import explain
 from tui.widgets.counts import counts_line
 from tui.widgets.filter_line import FilterLine
+from tui.widgets.found import needles
 from tui.widgets.key_footer import KeysChanged
 from tui.widgets.list_header import Line, ListHeader
 from tui.widgets.message_list import MOVES, MessageList
@@ -32,16 +33,6 @@ from tui.widgets.pages import Pages, Result
 #: What the list shows below a filter line that cannot be read.
 _STANDS = "The list shows what the last filter found that could be read."
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
-
-
-def needles(flt: MessageFilter) -> dict[str, list[str]]:
-    """What a filter looks for in each column, folded."""
-    found = {}
-    for column, terms in (("from", flt.from_), ("to", flt.to), ("subject", flt.subject)):
-        texts = [fold(term.text) for term in (*terms, *flt.words) if not term.negated]
-        if texts:
-            found[column] = texts
-    return found
 
 
 class BackupView(Widget):
@@ -222,8 +213,7 @@ class BackupView(Widget):
             self.list.empty_text = "There is no message copy in Backup."
         else:
             self.list.empty_text = "No message copy matches the filter. Esc clears it."
-        if not self.list.count:
-            self.list.refresh()
+        self.list.refresh()
 
     def on_filter_line_done(self, event: FilterLine.Done) -> None:
         event.stop()

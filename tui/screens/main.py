@@ -99,11 +99,8 @@ class MainScreen(Screen[None]):
         self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
         self.footer = KeyFooter(self.keymap, self.context.cannot, self._label, id="keys")
         yield self.status
-        yield Horizontal(
-            self.console_tree,
-            Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace"),
-            id="panes",
-        )
+        workspace = Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace")
+        yield Horizontal(self.console_tree, workspace, id="panes")
         yield self.footer
 
     def on_mount(self) -> None:

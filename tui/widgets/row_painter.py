@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 
 from rich.segment import Segment
@@ -10,38 +10,18 @@ from rich.style import Style
 from textual.strip import Strip
 
 from store.delivery.outcome import Delivered
-from store.filters.model import fold
 from store.records import Row
 from store.sender import address_first
 from tui.cells import placed, short_size
 from tui.outcome_words import SIGNS
 from tui.safe import fit
 from tui.widgets.columns import DIFFERS, SHORT_ENGINES, Column, columns, severity, status_label
+from tui.widgets.found import split_found
 
 _SIGNS = {"danger": "▲", "risk": "△", "policy": " ", "bulk": " "}
 _KEPT = 512
 #: Columns that show what the message says; of the others every character is the console's own and takes one cell.
 _FOREIGN = frozenset({"from", "to", "subject"})
-
-
-def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the folded needles."""
-    folded = fold(text) if needles else ""
-    if len(folded) != len(text):
-        yield text, False
-        return
-    at = 0
-    while at < len(text):
-        hits = [(place, -len(needle)) for needle in needles if (place := folded.find(needle, at)) >= 0]
-        if not hits:
-            break
-        start, length = min(hits)
-        if start > at:
-            yield text[at:start], False
-        at = start - length
-        yield text[start:at], True
-    if at < len(text):
-        yield text[at:], False
 
 
 class RowPainter:

@@ -1,0 +1,37 @@
+"""What the filter looks for, in the list's columns: it is underlined where it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from store.filters.model import MessageFilter, fold
+
+
+def needles(flt: MessageFilter) -> dict[str, list[str]]:
+    """What a filter looks for in each column, folded."""
+    found = {}
+    for column, terms in (("from", flt.from_), ("to", flt.to), ("subject", flt.subject)):
+        texts = [fold(term.text) for term in (*terms, *flt.words) if not term.negated]
+        if texts:
+            found[column] = texts
+    return found
+
+
+def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, each with whether it is one of the folded needles."""
+    folded = fold(text) if needles else ""
+    if len(folded) != len(text):
+        yield text, False
+        return
+    at = 0
+    while at < len(text):
+        hits = [(place, -len(needle)) for needle in needles if (place := folded.find(needle, at)) >= 0]
+        if not hits:
+            break
+        start, length = min(hits)
+        if start > at:
+            yield text[at:start], False
+        at = start - length
+        yield text[start:at], True
+    if at < len(text):
+        yield text[at:], False
