@@ -112,7 +112,9 @@ class MainScreen(Screen[None]):
         return self.keymap.drawn(by_id()[action])
 
     def _label(self, key: Key) -> str:
-        return "View marked" if key.id == "view" and self.backup.list.views_mark else key.label
+        # Where the footer has no room to spare, the longer word would push another key out, and back again.
+        marked = key.id == "view" and self.size.width >= WIDE and self.backup.list.views_mark
+        return "View marked" if marked else key.label
 
     # -- focus, tree and footer
 
