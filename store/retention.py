@@ -180,6 +180,14 @@ def _counted(vault: Vault) -> tuple[int, int]:
     return int(counted[0]), int(counted[1])
 
 
+def removal_token(vault: Vault) -> object:
+    """Return something cheap that differs whenever `would_remove` may; compare for equality."""
+    with vault.reading():
+        counters = run(vault.db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
+        held = run(vault.db, "SELECT COUNT(*), MAX(id) FROM delivery WHERE finished_at IS NULL").fetchone()
+    return counters, held
+
+
 def would_remove(vault: Vault, maximum: int) -> Removal:
     """What `shrink` would remove now if the maximum were `maximum` bytes. Reads every row: not for an event loop.
 

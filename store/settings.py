@@ -98,14 +98,15 @@ def write_settings(
     says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
     """
     made_room = False
+    bound = None if confirmed is None else _Confirmed(vault, settings.max_size, confirmed)
     try:
-        before, settings = _replace(vault, settings, base, operator, confirmed)
+        before, settings = _replace(vault, settings, base, operator, bound)
     except DiskFull:
         # A smaller maximum may be what is to help.
         made_room = vault.make_room()
         if not made_room:
             raise
-        before, settings = _replace(vault, settings, base, operator, confirmed)
+        before, settings = _replace(vault, settings, base, operator, bound)
     if settings.max_size < before.max_size:
         from store.retention import shrink
 
@@ -116,7 +117,7 @@ def write_settings(
 
 
 def _replace(
-    vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: Removal | None
+    vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: _Confirmed | None
 ) -> tuple[Settings, Settings]:
     """Write what changes; returns the settings before and after. Raises RemovesMore."""
     names = Settings.__struct_fields__
@@ -126,7 +127,7 @@ def _replace(
             own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
             settings = msgspec.structs.replace(before, **own)
         if confirmed is not None and settings.max_size < before.max_size:
-            _require_confirmed(vault, settings.max_size, confirmed)
+            confirmed.require()
         changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
         if changed:
             detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
@@ -134,13 +135,26 @@ def _replace(
     return before, settings
 
 
-def _require_confirmed(vault: Vault, maximum: int, confirmed: Removal) -> None:
-    """Refuse, in the transaction that writes, what would remove copies that nobody confirmed. Raises RemovesMore."""
-    from store.retention import RemovesMore, would_remove
+class _Confirmed:
+    """What may go for a smaller maximum. What would go is looked up before the transaction, which then only asks for
+    changes: looking reads every row, and intake must not wait for that.
+    """
 
-    removal = would_remove(vault, maximum)
-    if removal.copies > confirmed.copies or removal.last_id > confirmed.last_id:
-        raise RemovesMore(removal)
+    def __init__(self, vault: Vault, maximum: int, confirmed: Removal) -> None:
+        from store.retention import removal_token, would_remove
+
+        self._vault, self._maximum, self._confirmed = vault, maximum, confirmed
+        self._looked_at = removal_token(vault)
+        self._removal = would_remove(vault, maximum)
+
+    def require(self) -> None:
+        """Refuse, in the transaction that writes, what removes copies that nobody confirmed. Raises RemovesMore."""
+        from store.retention import RemovesMore, removal_token, would_remove
+
+        if removal_token(self._vault) != self._looked_at:
+            self._removal = would_remove(self._vault, self._maximum)
+        if self._removal.copies > self._confirmed.copies or self._removal.last_id > self._confirmed.last_id:
+            raise RemovesMore(self._removal)
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from store import audit, configuration
 from store.errors import MailholdError, SettingError, TamperedError
 from store.records import CopyRecord
-from store.retention import Removal, RemovesMore, would_remove
+from store.retention import Removal, RemovesMore, removal_token, would_remove
 from store.settings import Settings, Unavailable, parse_setting, read_settings, write_settings
 from store.sizes import GIB, MIB
 from store.vault import Vault
@@ -227,6 +227,29 @@ def test_a_smaller_maximum_is_refused_where_more_would_go_than_was_confirmed(any
     write_settings(any_vault, wanted, base=Settings(), confirmed=refused.value.removal)
     assert any_vault.ids() == [*ids[3:], ids[-1] + 1]
     assert read_settings(any_vault).max_size == maximum
+
+
+def test_what_would_go_is_looked_at_before_the_transaction_and_again_where_it_changed(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
+    maximum = any_vault.usage().used_bytes * 2 // 3
+    confirmed = would_remove(any_vault, maximum)
+    locked: list[bool] = []
+
+    def looked(vault: Vault, maximum: int) -> Removal:
+        locked.append(vault.db.in_transaction())
+        return would_remove(vault, maximum)
+
+    monkeypatch.setattr("store.retention.would_remove", looked)
+    token = removal_token(any_vault)
+    write_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
+    assert locked == [False] and removal_token(any_vault) != token
+    read = iter((token, None))
+    monkeypatch.setattr("store.retention.removal_token", lambda vault: next(read))
+    confirmed = would_remove(any_vault, maximum - 1)
+    write_settings(any_vault, Settings(max_size=maximum - 1), confirmed=confirmed)
+    assert locked == [False, False, True]
 
 
 def test_what_was_confirmed_may_be_less_by_then(any_vault: Vault) -> None:
