@@ -128,8 +128,9 @@ def test_nothing_of_a_message_is_written_in_the_clear(home: Home, empty: Home, t
         "set",
         "relay=smtp://relayuser11:relaypassword22@127.0.0.1:9",
         "administrator=postmaster33@corp.example",
+        "local_domains=another-host.example",
     )
-    home.run("deliver", 1, "--original", "--also", "additional44@corp.example")
+    home.run("deliver", 1, "--original", "--from-header", "--also", "additional44@corp.example")
     home.run("list", "from:whistleblower")
     home.run("list", "Subjectword99", "--sort", "subject")
     home.run("check")
@@ -141,7 +142,7 @@ def test_nothing_of_a_message_is_written_in_the_clear(home: Home, empty: Home, t
     vault = open_store(str(home.store), Unlock.key_file(home.key_file))
     secrets = {"key file": home.key_file.read_bytes(), "reader": vault.worker_key_material()}
     secrets["recovery key"] = next(line.strip() for line in recovery.splitlines() if line.count(b"-") >= 8)
-    secrets["sealing key"] = vault.keys.sealing_key("settings")
+    secrets["sealing key"] = bytes(vault.keys.sealing_key("settings"))
     vault.close()
     assert len(secrets) == 4
     for path in home.files():

@@ -96,11 +96,12 @@ def detail_lines(
         next_step(delivery, now),
         who_sends(delivery, gateways or {}),
     ]
-    lines: list[Line] = [
-        (Span(f"{head}  ", "strong"), Span(", ".join(step for step in steps if step), "muted")),
-        (Span(fit(subject, width)),),
-        EMPTY,
-    ]
+    said = ", ".join(step for step in steps if step)
+    if len(head) + 2 + len(said) <= width:
+        lines: list[Line] = [(Span(f"{head}  ", "strong"), Span(said, "muted"))]
+    else:
+        lines = [(Span(head, "strong"),), *block(said, width, "muted")]
+    lines += [(Span(fit(subject, width)),), EMPTY]
     if delivery.damage:
         lines += [*block(_damage(delivery), width, "danger"), EMPTY]
     columns = 13

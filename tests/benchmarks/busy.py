@@ -45,8 +45,8 @@ def busy(size: str) -> Iterator[Figure]:
         terminal.quiet(0.5)
         terminal.type(b"d")
         terminal.wait(lambda frame: "cannot be brought back" in frame.text)
-        terminal.quiet(0.3)
-        terminal.type(b"\t")
+        terminal.quiet(0.5)  # The window counts nothing in its first 0.3 s.
+        terminal.type(str(store_maker.SIZES[size]).encode())
         terminal.quiet(0.2)
         terminal.type(b"\r")
         terminal.wait(lambda frame: "elet" in frame.text and ("%" in frame.text or "/" in frame.text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import pytest
 from textual.widgets import Static
 
@@ -14,6 +16,7 @@ from tests.tui.view_data import fill_queue
 from tests.tui.view_harness import ViewApp, screen_text, settle
 from tui.dialogs.confirm import ConfirmDialog
 from tui.dialogs.send_again import SendAgainDialog
+from tui.queue_lines import detail_lines, next_step, who_sends
 from tui.screens.queue import QueueView
 
 
@@ -190,6 +193,15 @@ async def test_a_delivery_that_waits_says_who_sends_it(vault, queue, tmp_path):
         await pilot.press("j")
         await settle(pilot)
         assert "an open console sends it" in screen_text(app)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 105, 132, 200])
+def test_the_detail_is_cut_off_at_no_width(vault, queue, width):
+    for delivery in deliveries(vault):
+        lines = ["".join(span.text for span in line) for line in detail_lines(delivery, "x", 0, UTC, width, {})]
+        assert max(map(len, lines)) <= width
+        whole = " ".join(" ".join(lines).split())
+        assert who_sends(delivery, {}) in whole and next_step(delivery, 0) in whole
 
 
 async def test_what_is_not_possible_says_why(vault, queue):
