@@ -12,18 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from store.database import as_bytes, run, sound
-from store.errors import CopyMissing, StoreError, TamperedError
-from store.opening import slot_info, store_statement
-from store.orm import fn
-from store.sealing import EPOCH_STEPS, Chains, Closing, verify
+from store.database.connection import as_bytes, run, sound
+from store.database.orm import fn
+from store.opening.opening import slot_info, store_statement
+from store.sealing.format_1 import EPOCH_STEPS, Chains, Closing, verify
+from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _ROWS = 500
 _ABSENT, _PRESENT, _BURIED = 0, 1, 2
@@ -286,10 +286,10 @@ class _Check:
                 unseal_reply(self._vault, row)
 
     def _others(self) -> None:
-        from store.audit import check_events
-        from store.configuration import check_configuration
-        from store.gateways import gateways
-        from store.revocation import REVOKED
+        from store.authority.audit import check_events
+        from store.authority.configuration import check_configuration
+        from store.enrolment.enrolled import gateways
+        from store.enrolment.revocation import REVOKED
 
         revoked: set[str] = set()
 

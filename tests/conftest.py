@@ -10,9 +10,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from store import keys
-from store.opening import Unlock, create_store, open_store
-from store.vault import Vault, ballast
+from store.opening.opening import Unlock, create_store, open_store
+from store.sealing import keys
+from store.vault import ballast
+from store.vault.vault import Vault
 from tests.postgres import Cluster, Missing
 
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):

@@ -10,7 +10,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 def keys_table() -> str:
     """The keys of every scope, by what they do."""
-    from tui.keymap import Keymap, Scope, keys_of
+    from tui.console.keys.keymap import Keymap, Scope, keys_of
 
     keymap = Keymap()
     rows = ["| where | keys | name | what |", "| --- | --- | --- | --- |"]
@@ -24,7 +24,7 @@ def keys_table() -> str:
 def commands_table() -> str:
     """Every command with its options."""
     from tui.commands import COMMANDS
-    from tui.parser import build_parser
+    from tui.commands.parser import build_parser
 
     parser = build_parser()
     choices = next(action.choices for action in parser._actions if isinstance(action.choices, dict))

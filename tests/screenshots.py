@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from textual.pilot import Pilot
 
-from store.opening import Unlock, open_store
-from store.settings import read_settings, write_settings
-from tui.app import MailholdApp
+from store.authority.settings import read_settings, write_settings
+from store.opening.opening import Unlock, open_store
+from tui.console.app import MailholdApp
 from tui.demo.demo import build_demo
 from tui.demo.receiver import Receiver
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def module_name(path: Path) -> str:
-    """`store/vault/__init__.py` is `store.vault`."""
+    """`store/vault/vault.py` is `store.vault`."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -57,7 +57,7 @@ def test_peewee_is_imported_in_one_place(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
 def test_decoders_of_types_are_made_in_one_place(path: Path) -> None:
-    """Made in two threads at once they end the process (`store/decoding.py`)."""
+    """Made in two threads at once they end the process (`store/helpers/decoding.py`)."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
     made = [
         ast.unparse(call)
@@ -75,7 +75,14 @@ def test_importing_all_of_store_loads_no_screen() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["store.vault", "store.opening", "store.catalogue", "store.settings", "tui.cli", "store.intake.engines.rspamd"],
+    [
+        "store.vault.vault",
+        "store.opening.opening",
+        "store.catalogue.catalogue",
+        "store.authority.settings",
+        "tui.commands.cli",
+        "store.judging.engines.rspamd",
+    ],
 )
 def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
     assert not loaded_by(f"import {module}") & set(HEAVY)
@@ -83,7 +90,7 @@ def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
 
 def test_the_command_line_starts_without_cryptography() -> None:
     """`--help` and wrong usage answer at once: nothing of the store is loaded for them."""
-    loaded = loaded_by("import tui.parser", "tui.parser.build_parser()")
+    loaded = loaded_by("import tui.commands.parser", "tui.commands.parser.build_parser()")
     assert not loaded & {*HEAVY, "cryptography", "peewee", "zstandard"}
 
 

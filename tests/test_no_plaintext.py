@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from store.opening import Unlock, open_store
+from store.opening.opening import Unlock, open_store
 from tests.plaintext import keys_in, words_in, words_of, written_below
 
 SECRETS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from store.filters import FIELDS, parse
+from store.filters.line import FIELDS, parse
 from tests.readme import README, with_tables
 from tests.screenshots import SHOTS
 

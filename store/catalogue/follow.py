@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from store.catalogue.frame import Frame, empty_frame
 from store.catalogue.snapshot import Marks, SnapshotError
-from store.database import run
-from store.errors import TamperedError
-from store.records import Copy
-from store.vault import Vault
+from store.database.connection import run
+from store.terms.errors import TamperedError
+from store.terms.records import Copy
+from store.vault.vault import Vault
 
 #: The most new copies that one look takes up, so that it stays short; the rest is for the next look.
 NEW_COPIES = 5_000

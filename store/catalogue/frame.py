@@ -12,9 +12,9 @@ import polars as pl
 from store.catalogue.order import Orders
 from store.catalogue.text import Dictionary, Identifiers, Senders, Texts
 from store.filters.model import fold, recipients_text
-from store.records import Copy, Row
-from store.sender import sender_differs
-from store.verdicts import Engine, Status
+from store.terms.records import Copy, Row
+from store.terms.sender import sender_differs
+from store.terms.verdicts import Engine, Status
 
 TEXTS = ("from", "to", "subject", "message_id", "mta_message_id")
 SCHEMA = {

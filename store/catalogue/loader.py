@@ -20,15 +20,15 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import msgspec
 
 from store.catalogue.memory import LARGE_BLOCK
-from store.database import is_url
-from store.decoding import msgpack_decoder
-from store.errors import MailholdError, TamperedError
+from store.database.connection import is_url
+from store.helpers.decoding import msgpack_decoder
+from store.terms.errors import MailholdError, TamperedError
 
 if TYPE_CHECKING:
     import subprocess
 
     from store.catalogue.frame import Frame
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: Ids in the first frame (soon there) and in the others: with more a child takes more memory, with fewer more texts
 #: are held twice.
@@ -204,7 +204,7 @@ def main() -> int:
     import resource
 
     from store.catalogue.sections import layout_of, sections
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(2)

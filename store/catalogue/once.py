@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from store.catalogue.loader import load, spans_of
 from store.catalogue.sort import Sort, SortKey
-from store.clock import now_ms
-from store.database import is_url
-from store.errors import TamperedError
+from store.database.connection import is_url
 from store.filters.model import MessageFilter
-from store.records import Row, row_of
+from store.helpers.clock import now_ms
+from store.terms.errors import TamperedError
+from store.terms.records import Row, row_of
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: With more new copies than this since the snapshot, loading the catalogue in child processes is faster.
 _MOST_NEW = 3_000

@@ -14,9 +14,9 @@ import polars as pl
 
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.text import looked_up, places
-from store.delivery.outcome import Delivered
 from store.filters.model import KB, MessageFilter, Term, fold
-from store.verdicts import Engine
+from store.mail.outcome import Delivered
+from store.terms.verdicts import Engine
 
 _PARALLEL = 50_000
 _FEW = 0.1

@@ -17,7 +17,7 @@ import polars as pl
 from store.catalogue.frame import SCHEMA, TEXTS, Frame, dictionary, identifiers
 from store.catalogue.order import SORT_TEXTS
 from store.catalogue.text import Dictionary, Senders, Texts
-from store.verdicts import Engine, Status
+from store.terms.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from store.records import Row
+from store.terms.records import Row
 
 if TYPE_CHECKING:
     import polars as pl

@@ -23,12 +23,12 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from store.decoding import msgpack_decoder
-from store.errors import TamperedError
+from store.helpers.decoding import msgpack_decoder
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
     from store.catalogue.frame import Frame
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _MAGIC = b"MHSNAP1\n"
 _ROLE = "snapshot"

@@ -15,7 +15,7 @@ from typing import Self
 
 import polars as pl
 
-from store.sender import PLAIN, PLAIN_FIRST, address_first
+from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
 #: Where a longer needle is looked for among what a shorter one was found in: below this share of the texts.

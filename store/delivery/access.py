@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+from store.authority.settings import Settings, read_settings
 from store.delivery.orders import Order, open_order
-from store.errors import TamperedError, UnlockError
-from store.sealing import expand, statement
-from store.settings import Settings, read_settings
+from store.sealing.format_1 import expand, statement
+from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 
 class Access(Protocol):

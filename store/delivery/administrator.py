@@ -1,6 +1,6 @@
 """Sending the free space notification through the relay: once, or for as long as a program runs.
 
-When it is due, and that it goes out once among all processes, is for `store.free_space`; this is the way out.
+When it is due, and that it goes out once among all processes, is for `store.space.notice`; this is the way out.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from store.configuration import Conflict
-from store.delivery.outcome import Outcome, State
-from store.delivery.relay import parse_relay
-from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
-from store.errors import MailholdError
-from store.free_space import Due, Told, claim
-from store.notification import SENDER
+from store.authority.configuration import Conflict
+from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.mail.outcome import Outcome, State
+from store.mail.relay import parse_relay
+from store.space.mail import SENDER
+from store.space.notice import Due, Told, claim
+from store.terms.errors import MailholdError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: Seconds between two looks at the free space.
 EVERY = 5.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from store.database import run
-from store.delivery.outcome import State
+from store.database.connection import run
+from store.mail.outcome import State
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: No worker has a lease for so long (ms): one that ends later was put there by somebody else.
 _LONGEST_LEASE = 3_600_000

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.delivery.addresses import mailbox
-from store.delivery.outcome import HOLDING, State
 from store.delivery.outcomes import MailboxOutcome, Opened, Unsealed, opened_rows, stronger
+from store.mail.addresses import mailbox
+from store.mail.outcome import HOLDING, State
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

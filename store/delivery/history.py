@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database import run
-from store.delivery.addresses import mailbox
+from store.database.connection import run
 from store.delivery.listing import RecipientRow, delivery_of, whole
 from store.delivery.orders import unseal_recipient
-from store.delivery.outcome import State
 from store.delivery.outcomes import mailbox_outcomes
-from store.errors import TamperedError
+from store.mail.addresses import mailbox
+from store.mail.outcome import State
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 
 class LastRelease(NamedTuple):

@@ -5,7 +5,7 @@ token it was given: one whose lease was taken over (after a paused process, a lo
 `start_data` is durable before DATA goes out. So when a lease runs out, the row says whether the message may have been
 taken: if not, it is sent; if so, its recipients become UNKNOWN and nobody sends it again by himself.
 
-Source of the columns: `store.schema.Delivery`. Times are Unix ms.
+Source of the columns: `store.database.schema.Delivery`. Times are Unix ms.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.delivery.orders import seal_reply
-from store.delivery.outcome import LIVE, Outcome, State, overall
-from store.errors import TamperedError
+from store.mail.outcome import LIVE, Outcome, State, overall
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: Waits before the next attempt (ms), by the number of attempts made; the last one repeats.
 BACKOFF = tuple(minutes * 60_000 for minutes in (1, 2, 5, 10, 20, 30, 60))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from store.delivery.leases import LeaseLost
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 T = TypeVar("T")
 #: Writes to a commit, so that the write lock is held for a moment only.

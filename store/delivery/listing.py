@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.database import run, sound
+from store.database.connection import run, sound
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
-from store.delivery.outcome import State
-from store.errors import DeliveryError, TamperedError
-from store.keys import LOCAL_ID
+from store.mail.outcome import State
+from store.sealing.keys import LOCAL_ID
+from store.terms.errors import DeliveryError, TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _CHUNK = 500
 _OTHER_RECIPIENTS = "its recipients are not the ones it was made with"

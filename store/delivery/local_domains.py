@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from store.delivery.addresses import address_problem, domain_key
-from store.errors import SettingError
+from store.mail.addresses import address_problem, domain_key
+from store.terms.errors import SettingError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: More are not proposed, nor counted while mail is taken in.
 PROPOSED = 5

@@ -18,9 +18,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from store.delivery.addresses import same
 from store.delivery.trace import body_of
-from store.errors import TamperedError
+from store.mail.addresses import same
+from store.terms.errors import TamperedError
 
 FIELD = b"x-mailhold-delivery"
 #: A marker outlives the hand-over by this much (ms): a relay in between may queue.

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from store.database import as_bytes, sound
-from store.decoding import msgpack_decoder
-from store.errors import TamperedError, UnlockError
-from store.keys import hybrid_public
-from store.sealing import hpke_open, hpke_seal, statement
+from store.database.connection import as_bytes, sound
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.format_1 import hpke_open, hpke_seal, statement
+from store.sealing.keys import hybrid_public
+from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 ORDER = "delivery order"
 RECIPIENT = "delivery recipient"

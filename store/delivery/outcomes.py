@@ -1,6 +1,6 @@
 """What became of the releases of chosen copies: the outcome of each mailbox, over all deliveries of a copy.
 
-A mailbox that several deliveries of one copy name has one outcome: the strongest (`store.delivery.outcome.strongest`).
+A mailbox that several deliveries of one copy name has one outcome: the strongest (`store.mail.outcome.strongest`).
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database import as_bytes, run, sound
-from store.delivery.addresses import mailbox
+from store.database.connection import as_bytes, run, sound
 from store.delivery.listing import KNOWN_STATE, RecipientRow, state_of, whole
 from store.delivery.orders import unseal_recipient
-from store.delivery.outcome import State, strongest
-from store.errors import TamperedError
+from store.mail.addresses import mailbox
+from store.mail.outcome import State, strongest
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _CHUNK = 500
 _ROWS = (

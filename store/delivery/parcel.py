@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from store.delivery.access import Access
-from store.delivery.addresses import address_problem
 from store.delivery.leases import Claim
 from store.delivery.marker import marker_field
-from store.delivery.outcome import Outcome, State
 from store.delivery.trace import released_message, resent_fields
-from store.errors import CopyMissing, TamperedError
+from store.mail.addresses import address_problem
+from store.mail.outcome import Outcome, State
+from store.terms.errors import CopyMissing, TamperedError
 
 #: Recipients to a transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
 MAX_RECIPIENTS = 100

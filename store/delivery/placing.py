@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from store.delivery.orders import Addressee, Order, SealedRecipient, new_nonce, seal_order, seal_recipient
-from store.delivery.outcome import State
+from store.mail.outcome import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.gateways import Target
-    from store.records import Copy
-    from store.vault import Vault
+    from store.enrolment.enrolled import Target
+    from store.terms.records import Copy
+    from store.vault.vault import Vault
 
 #: How long an order is good (ms): what is not sent by then has failed.
 ORDER_LIFE = 5 * 24 * 3600 * 1000

@@ -11,9 +11,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.audit import record_event
-from store.clock import now_ms
-from store.delivery.addresses import address_problem, check_address, mailbox
+from store.authority.audit import record_event
+from store.authority.settings import Settings, read_settings
 from store.delivery.held import Again, LeftOut, held_of, why
 from store.delivery.listing import (
     Delivery,
@@ -27,13 +26,14 @@ from store.delivery.outcomes import Unsealed
 from store.delivery.placing import INFECTED, ORDER_LIFE, place
 from store.delivery.recipients import ENVELOPE, Recipient, recipients_of
 from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel, retry, retry_plan
-from store.errors import CopyMissing, NoRecipients, NoRelay
-from store.gateways import delivery_target
-from store.records import Copy
-from store.settings import Settings, read_settings
+from store.enrolment.enrolled import delivery_target
+from store.helpers.clock import now_ms
+from store.mail.addresses import address_problem, check_address, mailbox
+from store.terms.errors import CopyMissing, NoRecipients, NoRelay
+from store.terms.records import Copy
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 __all__ = [
     "NOT_LOCAL",

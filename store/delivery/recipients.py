@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from store.delivery.addresses import addresses_in_header, mailbox
-from store.records import Copy, CopyRecord
+from store.mail.addresses import addresses_in_header, mailbox
+from store.terms.records import Copy, CopyRecord
 
 ENVELOPE, TO, CC, BCC = "envelope", "To", "Cc", "Bcc"
 

@@ -6,7 +6,7 @@ and has ended again between two readings shows in the sums over all finished one
 a reading sees the database at one moment, so that nothing that is committed meanwhile is missed.
 
 States suffice where a copy has one delivery. Where it has several, their addresses are unsealed: each mailbox counts
-once, with its strongest state (`store.delivery.outcome.strongest`).
+once, with its strongest state (`store.mail.outcome.strongest`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database import run, snapshot
-from store.delivery.addresses import mailbox
+from store.database.connection import run, snapshot
 from store.delivery.listing import KNOWN_STATE, RecipientRow, whole
 from store.delivery.orders import unseal_recipient
-from store.delivery.outcome import Attention, Delivered, State, delivered, strongest
-from store.errors import TamperedError
+from store.mail.addresses import mailbox
+from store.mail.outcome import Attention, Delivered, State, delivered, strongest
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _CHUNK = 500
 #: Deliveries whose addresses one reading verifies at most, the newest: as many as the message queue shows.

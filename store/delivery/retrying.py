@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.audit import record_event
-from store.clock import now_ms
-from store.delivery.addresses import mailbox
+from store.authority.audit import record_event
+from store.authority.settings import Settings, read_settings
 from store.delivery.damaged import withdraw
 from store.delivery.held import Again, LeftOut, held_elsewhere, why
 from store.delivery.leases import call_off
 from store.delivery.listing import Delivery, delivery_of, row_of
 from store.delivery.orders import Addressee, SealedRecipient, unseal_recipient, verify_order
-from store.delivery.outcome import LIVE, RETRIABLE, State
 from store.delivery.outcomes import opened_rows
 from store.delivery.placing import INFECTED, write_order
-from store.errors import CopyMissing, DeliveryError, InfectedRefused, NoRelay, TamperedError
-from store.gateways import delivery_target, is_alive
-from store.keys import LOCAL_ID
-from store.settings import Settings, read_settings
+from store.enrolment.enrolled import delivery_target, is_alive
+from store.helpers.clock import now_ms
+from store.mail.addresses import mailbox
+from store.mail.outcome import LIVE, RETRIABLE, State
+from store.sealing.keys import LOCAL_ID
+from store.terms.errors import CopyMissing, DeliveryError, InfectedRefused, NoRelay, TamperedError
 
 if TYPE_CHECKING:
-    from store.records import Copy
-    from store.vault import Vault
+    from store.terms.records import Copy
+    from store.vault.vault import Vault
 
 NO_RELAY = "No relay is set, so nothing can be delivered. Set the relay in Settings, as smtp://host:port."
 

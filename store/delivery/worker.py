@@ -17,21 +17,21 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from store.clock import now_ms
 from store.delivery.access import Access, StoreAccess
 from store.delivery.administrator import watch
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
-from store.delivery.outcome import Outcome, State
 from store.delivery.parcel import Parcel, pack
-from store.delivery.relay import Relay, parse_relay
-from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
-from store.errors import MailholdError, NoRelay
+from store.helpers.clock import now_ms
+from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.mail.outcome import Outcome, State
+from store.mail.relay import Relay, parse_relay
+from store.terms.errors import MailholdError, NoRelay
 
 if TYPE_CHECKING:
     import ssl
 
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 LEASE = 120_000
 #: Claims in hand for each connection at most. A claim costs a look at the settings and a commit, whatever its number.

@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from store.verdicts import Engine, Status
+from store.terms.verdicts import Engine, Status
 
 # In pieces, so that no scanner mistakes this file for what it describes.
 _EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTI", "VIRUS-TEST-FILE!", "$H+H*")

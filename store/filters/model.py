@@ -8,9 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
-from store.delivery.outcome import Delivered
-from store.records import Copy, CopyRecord
-from store.verdicts import Engine, Status
+from store.mail.outcome import Delivered
+from store.terms.records import Copy, CopyRecord
+from store.terms.verdicts import Engine, Status
 
 #: Sizes in a filter are whole kilobytes, as in the spec.
 KB = 1024

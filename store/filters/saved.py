@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from store import configuration
-from store.errors import UsageError
-from store.filters import parse
+from store.authority import configuration
+from store.filters.line import parse
+from store.terms.errors import UsageError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 NAME = "saved-filters"
 MAX_NAME = 40

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
-from store.errors import MailholdError, UsageError
-from store.intake.engines.address import Address, parse_address
-from store.sizes import MIB, parse_size
-from store.toml_lines import Lines, load
-from store.toml_lines import Path as KeyPath
-from store.verdicts import Status
+from store.helpers.toml_lines import Lines, load
+from store.helpers.toml_lines import Path as KeyPath
+from store.mail.endpoint import Address, parse_address
+from store.terms.errors import MailholdError, UsageError
+from store.terms.sizes import MIB, parse_size
+from store.terms.verdicts import Status
 
 if TYPE_CHECKING:
-    from store.delivery.relay import Relay
-    from store.intake.engines.engine import Scanner
+    from store.judging.engines.engine import Scanner
+    from store.mail.relay import Relay
 
 T = TypeVar("T")
 
@@ -178,7 +178,7 @@ def scanners_of(engines: EnginesSection) -> tuple[Scanner, ...]:
     """The scanners that a configuration names. Raises UsageError, also where a library for one is missing."""
     found: list[Scanner] = []
     if engines.clamd is not None:
-        from store.intake.engines.clamd import Clamd
+        from store.judging.engines.clamd import Clamd
 
         found.append(_made(Clamd, engines.clamd))
     if engines.rspamd is not None:
@@ -188,11 +188,11 @@ def scanners_of(engines: EnginesSection) -> tuple[Scanner, ...]:
             raise UsageError(
                 "rspamd is asked with aiohttp, which is not installed: install mailhold with its extra `gateway`."
             ) from None
-        from store.intake.engines.rspamd import Rspamd
+        from store.judging.engines.rspamd import Rspamd
 
         found.append(_made(Rspamd, engines.rspamd))
     if engines.spamd is not None:
-        from store.intake.engines.spamd import Spamd
+        from store.judging.engines.spamd import Spamd
 
         found.append(_made(Spamd, engines.spamd))
     return tuple(found)
@@ -215,7 +215,7 @@ def mode(text: str) -> int:
 
 def next_hop(section: SinkSection) -> Relay | None:
     """Where a listener sends on what is accepted; None where messages end there. Raises RelayError."""
-    from store.delivery.relay import parse_relay
+    from store.mail.relay import parse_relay
 
     return parse_relay(section.next_hop) if section.next_hop else None
 

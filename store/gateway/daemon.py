@@ -16,29 +16,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.audit import record_event
-from store.database import is_url
+from store.authority.audit import record_event
+from store.database.connection import is_url
 from store.delivery.administrator import watch
-from store.delivery.smtp import local_host_name
 from store.delivery.worker import DeliveryWorker
-from store.enrolment import open_with_credentials
-from store.errors import GatewayRevoked, MailholdError, StoreUnavailable
+from store.enrolment.enrolled import BEAT_SECONDS, beat
+from store.enrolment.enrolment import open_with_credentials
 from store.gateway import systemd
 from store.gateway.config import Config, mode, next_hop, read_config, scanners_of, size
-from store.gateway.intake import Intake
+from store.gateway.handling import Intake
 from store.gateway.log import say, start
 from store.gateway.metrics import Metrics, MetricsServer
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
 from store.gateway.seen import SeenVersions, seen_path
-from store.gateways import BEAT_SECONDS, beat
-from store.intake.engines.address import parse_address
 from store.intake.milter.server import MilterServer
 from store.intake.sink import SinkServer
 from store.intake.unavailable import Outage
+from store.mail.client import local_host_name
+from store.mail.endpoint import parse_address
+from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 #: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
 LOOK, OPEN_AGAIN, GRACE = 0.3, 1.0, 15.0

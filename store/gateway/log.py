@@ -15,7 +15,7 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 
-from store.errors import MailholdError
+from store.terms.errors import MailholdError
 
 NAME = "mailhold"
 _log = logging.getLogger(f"{NAME}.gateway")

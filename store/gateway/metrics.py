@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
-from store.errors import UsageError
-from store.intake.engines.address import Address
+from store.mail.endpoint import Address
+from store.terms.errors import UsageError
 
 #: Upper bounds of the histogram of times, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

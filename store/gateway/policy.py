@@ -10,20 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from store.configuration import remember_versions, seen_versions
-from store.database import run
-from store.enrolment import check_enrolment
-from store.errors import GatewayRevoked, MailholdError, StoreUnavailable
+from store.authority.configuration import remember_versions, seen_versions
+from store.authority.settings import NAME as SETTINGS
+from store.authority.settings import Settings, read_settings
+from store.database.connection import run
+from store.enrolment.enrolment import check_enrolment
 from store.gateway.seen import SeenVersions
-from store.rules import NAME as RULES
-from store.rules import Rule, read_rules
-from store.rules.address_lists import NAME as LISTS
-from store.rules.address_lists import AddressLists, read_lists
-from store.settings import NAME as SETTINGS
-from store.settings import Settings, read_settings
+from store.judging.rules.address_lists import NAME as LISTS
+from store.judging.rules.address_lists import AddressLists, read_lists
+from store.judging.rules.rules import NAME as RULES
+from store.judging.rules.rules import Rule, read_rules
+from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 ENROLMENT = "enrolment"
 _READERS: dict[str, tuple[str, Callable[[Vault], Any]]] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from store.decoding import json_decoder
+from store.helpers.decoding import json_decoder
 
 
 class _File(msgspec.Struct, frozen=True):

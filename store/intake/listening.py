@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from store.errors import StoreError, UsageError
+from store.terms.errors import StoreError, UsageError
 
 
 def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") -> socket.socket:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.clock import now_ms
-from store.database import Clash
+from store.database.connection import Clash
 from store.delivery.marker import FIELD, read_marker
 from store.delivery.trace import header_fields
-from store.errors import TamperedError
-from store.intake.incoming import Incoming
-from store.sealing import expand, statement
+from store.helpers.clock import now_ms
+from store.mail.incoming import Incoming
+from store.sealing.format_1 import expand, statement
+from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 _PREFIX = b"x-mailhold-"
 

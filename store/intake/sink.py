@@ -11,12 +11,12 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from store.errors import StoreError
 from store.intake.listening import unix_listener
 from store.intake.smtp.session import Handler, Options, Session
+from store.terms.errors import StoreError
 
 if TYPE_CHECKING:
-    from store.delivery.relay import Relay
+    from store.mail.relay import Relay
 
 __all__ = ["Handler", "SinkServer"]
 

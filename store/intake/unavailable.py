@@ -15,12 +15,12 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
 
-from store.delivery.outcome import State
-from store.delivery.relay import parse_relay
-from store.delivery.smtp import Session, SessionLost, Timeouts, local_host_name
-from store.errors import MailholdError
-from store.intake.incoming import Refuse
-from store.settings import Settings, Unavailable
+from store.authority.settings import Settings, Unavailable
+from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.mail.incoming import Refuse
+from store.mail.outcome import State
+from store.mail.relay import parse_relay
+from store.terms.errors import MailholdError
 
 #: Whoever may not let a message pass without its copy says this.
 TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again later")

@@ -17,7 +17,7 @@ import msgspec
 
 from store.message.charset import decode
 from store.message.html import read_html
-from store.message.parse import parse_message
+from store.message.parser import parse_message
 
 HEAD = struct.Struct(">QIB")
 LENGTH = struct.Struct(">Q")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from store.clock import now_ms
-from store.database import DiskFull, as_bytes, run, sound
-from store.decoding import msgpack_decoder
-from store.errors import TamperedError, UnlockError
-from store.sealing import statement, verify
+from store.database.connection import DiskFull, as_bytes, run, sound
+from store.helpers.clock import now_ms
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.format_1 import statement, verify
+from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 ROTATED = "rotated"
 AUTHORITY = 0

@@ -18,12 +18,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from store.database import as_bytes, run, sound
-from store.errors import StoreError, TamperedError
-from store.keys import LOCAL_ID, StoreKeys, hybrid_public
-from store.orm import Database
-from store.schema import Models
-from store.sealing import (
+from store.database.connection import as_bytes, run, sound
+from store.database.orm import Database
+from store.database.schema import Models
+from store.sealing.format_1 import (
     EPOCH_MS,
     EPOCH_STEPS,
     Chains,
@@ -36,6 +34,8 @@ from store.sealing import (
     statement,
     verify,
 )
+from store.sealing.keys import LOCAL_ID, StoreKeys, hybrid_public
+from store.terms.errors import StoreError, TamperedError
 
 FIRST_PREVIOUS = bytes(32)
 

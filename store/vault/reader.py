@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from cryptography.exceptions import InvalidTag
 
-from store import sealing
-from store.database import ABSURD, StoreDatabase, as_bytes, run, sound
-from store.decoding import msgpack_decoder
-from store.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
-from store.keys import StoreKeys
-from store.records import Copy, CopyRecord
-from store.schema import Models
-from store.sealing import BODY, RECORD, Chains, Place
+from store.database.connection import ABSURD, StoreDatabase, as_bytes, run, sound
+from store.database.schema import Models
+from store.helpers.decoding import msgpack_decoder
+from store.sealing import format_1 as sealing
+from store.sealing.format_1 import BODY, RECORD, Chains, Place
+from store.sealing.keys import StoreKeys
+from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
+from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
 from store.vault.session import Session
 
 if TYPE_CHECKING:
-    from store.gateways import Target
+    from store.enrolment.enrolled import Target
 
 _SCAN_ROWS = 1000
 _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
@@ -202,7 +202,7 @@ class Reader(Session):
     def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
         """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority.
 
-        `target` is that gateway (`store.gateways.delivery_target`); by default whoever has the store open.
+        `target` is that gateway (`store.enrolment.enrolled.delivery_target`); by default whoever has the store open.
         """
         copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway

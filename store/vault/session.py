@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from store import sealing
-from store.database import StoreDatabase, Translated, connect, driver_errors, is_url
-from store.errors import StoreError, StoreUnavailable, UnlockError
-from store.keys import StoreKeys
-from store.orm import SqliteDatabase
-from store.schema import Models
+from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url
+from store.database.orm import SqliteDatabase
+from store.database.schema import Models
+from store.sealing import format_1 as sealing
+from store.sealing.keys import StoreKeys
+from store.terms.errors import StoreError, StoreUnavailable, UnlockError
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 

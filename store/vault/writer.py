@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from store.clock import now_ms
-from store.database import PAGE_SIZE, Clash, run, run_many
-from store.errors import StoreUnavailable, TamperedError
-from store.records import CopyRecord
-from store.sealing import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
+from store.database.connection import PAGE_SIZE, Clash, run, run_many
+from store.helpers.clock import now_ms
+from store.sealing.format_1 import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
+from store.terms.errors import StoreUnavailable, TamperedError
+from store.terms.records import CopyRecord
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 GROUP_COPIES = 50
 GROUP_BYTES = 4 * 1024 * 1024

@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from store.catalogue import NEWEST, Catalogue, Sort, SortKey
-from store.filters import parse
-from store.opening import Unlock, create_store, open_store
-from store.vault import Vault
+from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
+from store.filters.line import parse
+from store.opening.opening import Unlock, create_store, open_store
+from store.vault.vault import Vault
 from tests.benchmarks.store_maker import records
 
 PASSPHRASE = "benchmark"

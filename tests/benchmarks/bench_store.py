@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from store.authority.settings import Settings, write_settings
 from store.check import check
-from store.database import is_url
-from store.opening import create_store
-from store.settings import Settings, write_settings
-from store.vault import Vault
+from store.database.connection import is_url
+from store.opening.opening import create_store
+from store.vault.vault import Vault
 from tests.store.conftest import RECORD
 
 THREADS = 32

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.benchmarks import peers, store_maker
 from tests.benchmarks.figures import Figure, alternately, figure, median, percentile
 from tests.benchmarks.terminal import Frame, Terminal
-from tui.theme import DARK
+from tui.console.theme import DARK
 
 KEYS = {"down": b"j", "page down": b"\x1b[6~", "end": b"G", "mark": b" "}
 TOP = b"g"

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from store.authority.settings import Settings, write_settings
 from store.delivery.queue import deliveries, queue_length, release
 from store.delivery.worker import DeliveryWorker
-from store.records import CopyRecord
-from store.settings import Settings, write_settings
+from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, absent, figure, median
 

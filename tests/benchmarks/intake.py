@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.records import CopyRecord
-from store.settings import Settings, write_settings
-from store.vault import Vault
+from store.authority.settings import Settings, write_settings
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, absent, figure, median
 
@@ -143,7 +143,7 @@ def seal(size: str) -> Iterator[Figure]:
     import zstandard
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    from store import sealing
+    from store.sealing import format_1 as sealing
 
     messages = store_maker.bodies()
     total = sum(map(len, messages))
@@ -244,7 +244,7 @@ def _notmuch_rate(count: int) -> float | None:
 
 
 def _imported(location: Path, mbox: Path) -> tuple[float, float]:
-    from store.intake.mailbox import import_paths
+    from store.files.mailbox import import_paths
 
     vault = store_maker.open_made(location)
     began = time.perf_counter()

@@ -62,8 +62,8 @@ def _in_child(what: str, size: str) -> list[Figure]:
 
 
 def _measure(what: str, size: str) -> list[Figure]:
-    from store.catalogue import NEWEST, Catalogue, Sort, SortKey
-    from store.filters import parse
+    from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
+    from store.filters.line import parse
 
     copies = store_maker.SIZES[size]
     plain = sqlite3.connect(f"file:{store_maker.plain_sqlite(copies)}?mode=ro", uri=True)

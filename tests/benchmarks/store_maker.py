@@ -17,10 +17,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.opening import Unlock, create_store, open_store
-from store.records import CopyRecord
-from store.vault import Vault
-from store.verdicts import Engine, Status, Verdict
+from store.opening.opening import Unlock, create_store, open_store
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Engine, Status, Verdict
+from store.vault.vault import Vault
 
 FOLDER = Path(".bench")
 SIZES = {"1k": 1_000, "10k": 10_000, "100k": 100_000, "1M": 1_000_000}
@@ -236,7 +236,7 @@ def _stamp(path: Path) -> None:
 
 
 def _maker() -> dict[str, object]:
-    from store.sealing import FORMAT
+    from store.sealing.format_1 import FORMAT
 
     return {"mail": 1, "format": FORMAT}
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from store.enrolment import enroll
-from store.opening import Unlock, create_store, open_store
-from store.vault import Vault
+from store.enrolment.enrolment import enroll
+from store.opening.opening import Unlock, create_store, open_store
+from store.vault.vault import Vault
 
 PASSPHRASE = "a passphrase for tests"
 

@@ -10,13 +10,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from store.opening import Unlock, open_store
+from store.opening.opening import Unlock, open_store
 
 
 def main(mode: str, location: str, key_file: str, *rest: str) -> None:
     vault = open_store(location, Unlock.key_file(Path(key_file)))
     if mode == "import":
-        from store.intake.mailbox import import_paths
+        from store.files.mailbox import import_paths
 
         for path in sorted(Path(rest[0]).iterdir()):
             if import_paths(vault, [path]).imported == 1:

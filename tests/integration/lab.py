@@ -23,12 +23,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from store.authority.settings import Settings, Unavailable, write_settings
 from store.delivery.trace import header_fields
-from store.enrolment import enroll
-from store.opening import create_store
-from store.rules import Rule, write_rules
-from store.rules.address_lists import AddressLists, write_lists
-from store.settings import Settings, Unavailable, write_settings
+from store.enrolment.enrolment import enroll
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import Rule, write_rules
+from store.opening.opening import create_store
 from tests.integration import postfix as mta
 from tests.integration.postfix import DOMAIN, Postfix
 

@@ -9,8 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from store.intake.incoming import Accept, Discard, Incoming, Outcome
 from store.intake.milter.server import MilterServer
+from store.mail.incoming import Accept, Discard, Incoming, Outcome
 
 
 async def main(path: Path, outcome: Outcome) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from store.intake.incoming import Accept, Incoming, Outcome
 from store.intake.sink import SinkServer
+from store.mail.incoming import Accept, Incoming, Outcome
 
 MAX_SIZE = 50_000_000
 

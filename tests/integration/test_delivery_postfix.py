@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 import pytest
 
-from store.clock import now_ms
+from store.authority.settings import Settings, write_settings
 from store.delivery.access import StoreAccess
 from store.delivery.marker import read_marker
-from store.delivery.outcome import State
 from store.delivery.queue import deliveries, delivery_of, queue_length, release, retry
 from store.delivery.trace import header_fields, released_message
 from store.delivery.worker import DeliveryWorker
-from store.records import CopyRecord
-from store.settings import Settings, write_settings
-from store.vault import Vault
+from store.helpers.clock import now_ms
+from store.mail.outcome import State
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
 from tests.integration.postfix import DEFERRED, DEFERRED_REPLY, DOMAIN, REFUSED, REFUSED_REPLY, Postfix, postfix
 
 __all__ = ["postfix"]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from store.doctor import State, Trace, examine
+from store.doctor.doctor import State, Trace, examine
 from store.doctor.probes import PROBES
-from store.vault import Vault
+from store.vault.vault import Vault
 from tests.integration import clamd as clamd_module
 from tests.integration import rspamd as rspamd_module
 from tests.integration.clamd import ClamdServer

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from store.intake.engines import states
-from store.intake.engines.clamd import Clamd
-from store.intake.engines.engine import EngineResult, scan_all
-from store.intake.engines.rspamd import Rspamd
-from store.intake.engines.spamd import Spamd
-from store.intake.incoming import Incoming
-from store.verdicts import Engine, Status, Verdict
+from store.judging.engines import states
+from store.judging.engines.clamd import Clamd
+from store.judging.engines.engine import EngineResult, scan_all
+from store.judging.engines.rspamd import Rspamd
+from store.judging.engines.spamd import Spamd
+from store.mail.incoming import Incoming
+from store.terms.verdicts import Engine, Status, Verdict
 from tests.integration.clamd import EICAR, STREAM_MAX, ClamdServer, clamd
 from tests.integration.rspamd import (
     BLACKLISTED_SENDER,

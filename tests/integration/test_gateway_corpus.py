@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from store.check import check
-from store.delivery.outcome import State
 from store.delivery.queue import deliveries, queue_length, release
 from store.delivery.trace import header_fields, released_message
-from store.intake.incoming import Accept, Incoming, Outcome
 from store.intake.milter.server import MilterServer
+from store.mail.incoming import Accept, Incoming, Outcome
+from store.mail.outcome import State
 from tests.integration import clamd as virus
 from tests.integration import rspamd as spam
 from tests.integration.clamd import ClamdServer, clamd

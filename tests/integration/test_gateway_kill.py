@@ -17,8 +17,8 @@ from collections.abc import Iterator
 import pytest
 
 from store.check import check
-from store.intake.content import ContentPolicy
-from store.rules import DEFAULT_RULE, Rule
+from store.judging.content import ContentPolicy
+from store.judging.rules.rules import DEFAULT_RULE, Rule
 from tests.integration.lab import BLACK, SENDER, Lab, Reply, send_on, why_not
 from tests.integration.postfix import DOMAIN
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from store.audit import events
+from store.authority.audit import events
+from store.authority.settings import Settings, Unavailable, read_settings, write_settings
 from store.check import check
 from store.delivery.queue import delivery_of, release
-from store.intake.content import ContentPolicy
-from store.rules import Rule, write_rules
-from store.rules.address_lists import AddressLists, write_lists
-from store.settings import Settings, Unavailable, read_settings, write_settings
-from store.vault import Vault
-from store.verdicts import Action, Engine, Status
+from store.judging.content import ContentPolicy
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import Rule, write_rules
+from store.terms.verdicts import Action, Engine, Status
+from store.vault.vault import Vault
 from tests.integration.gateway_process import GatewayProcess
 from tests.integration.postfix import DOMAIN, Postfix, free_port, why_not
 from tests.integration.test_milter_postfix import send
@@ -169,9 +169,9 @@ def test_what_is_released_goes_out_and_comes_in_once(gateway: GatewayProcess, po
 
 
 def test_forged_and_replayed_markers_do_not_pass(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
-    from store.clock import now_ms
     from store.delivery.access import StoreAccess
     from store.delivery.marker import marker_field
+    from store.helpers.clock import now_ms
 
     to = (f"a@{DOMAIN}", f"b@{DOMAIN}")
     message = b"Subject: marked\r\n\r\nbody\r\n"

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from store.delivery.outcome import State
 from store.delivery.queue import delivery_of, release
-from store.rules import DEFAULT_RULE, Rule, write_rules
-from store.sealing import EPOCH_STEPS
+from store.judging.rules.rules import DEFAULT_RULE, Rule, write_rules
+from store.mail.outcome import State
+from store.sealing.format_1 import EPOCH_STEPS
 from tests.integration import clamd as virus
 from tests.integration import rspamd as spam
 from tests.integration.clamd import ClamdServer, clamd
@@ -180,7 +180,7 @@ def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, 
 @pytest.fixture(scope="module")
 def changing() -> Iterator[Lab]:
     """A lab whose configuration was changed once by its operator, so that there is something older to put back."""
-    from store.rules.address_lists import AddressLists, write_lists
+    from store.judging.rules.address_lists import AddressLists, write_lists
 
     if reason := why_not():
         pytest.skip(reason)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from store.authority.settings import Unavailable
 from store.check import check
-from store.settings import Unavailable
 from tests.integration.lab import ADMINISTRATOR, BLACK, Lab, Reply, value_of, wait, why_not
 from tests.integration.postfix import DOMAIN
 from tests.postgres import Cluster, Missing
@@ -159,7 +159,7 @@ def test_a_stopped_postgresql() -> None:
 
 def _answers(lab: Lab | None) -> bool:
     """Whether the operator's own connection is back."""
-    from store.errors import StoreError
+    from store.terms.errors import StoreError
 
     assert lab is not None
     try:

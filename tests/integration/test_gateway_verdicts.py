@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
-from store.intake.content import ContentPolicy
-from store.rules import DEFAULT_RULE, Rule, read_rules, write_rules
-from store.rules.address_lists import AddressLists, write_lists
-from store.verdicts import Action, Engine, Status
+from store.judging.content import ContentPolicy
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import DEFAULT_RULE, Rule, read_rules, write_rules
+from store.terms.verdicts import Action, Engine, Status
 from tests.integration import clamd as virus
 from tests.integration import rspamd as spam
 from tests.integration.clamd import EICAR, ClamdServer, clamd

@@ -27,14 +27,14 @@ from pathlib import Path
 import pyte
 import pytest
 
+from store.authority.settings import Settings, write_settings
 from store.check import check
-from store.delivery.outcome import State
 from store.delivery.queue import deliveries, queue_length, release, retry
 from store.delivery.worker import DeliveryWorker
-from store.opening import create_store
-from store.records import CopyRecord
-from store.settings import Settings, write_settings
-from store.vault import Vault
+from store.mail.outcome import State
+from store.opening.opening import create_store
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
 from tests.integration.postfix import DOMAIN, Postfix, postfix
 
 __all__ = ["postfix"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.intake.milter.server import MilterServer
+from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from tests.integration.postfix import DOMAIN, Postfix, why_not
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("postfix-milter")]

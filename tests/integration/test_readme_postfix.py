@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from store.gateway.config import next_hop, parse_config
-from store.intake.incoming import Accept, Discard, Refuse
-from store.intake.trusted_headers import scanner_verdicts
-from store.verdicts import Status
+from store.judging.trusted_headers import scanner_verdicts
+from store.mail.incoming import Accept, Discard, Refuse
+from store.terms.verdicts import Status
 from tests.integration import amavis as amavis_module
 from tests.integration import clamd as clamd_module
 from tests.integration.amavis import Amavis

@@ -8,9 +8,9 @@ from email.message import EmailMessage
 
 import pytest
 
-from store.intake.incoming import Incoming
-from store.intake.trusted_headers import scanner_verdicts
-from store.verdicts import Engine, Status
+from store.judging.trusted_headers import scanner_verdicts
+from store.mail.incoming import Incoming
+from store.terms.verdicts import Engine, Status
 from tests.integration import amavis as amavis_module
 from tests.integration import clamd as clamd_module
 from tests.integration.amavis import QUARANTINE, Amavis

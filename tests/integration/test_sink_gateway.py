@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from store.verdicts import Action, Engine, Status, Verdict
+from store.terms.verdicts import Action, Engine, Status, Verdict
 from tests.integration import clamd as clamd_module
 from tests.integration.clamd import EICAR, ClamdServer
 from tests.integration.gateway_process import GatewayProcess

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from store.delivery.relay import Relay
-from store.intake.incoming import Accept, Discard, Refuse
+from store.mail.incoming import Accept, Discard, Refuse
+from store.mail.relay import Relay
 from tests.integration.postfix import DOMAIN, Postfix, free_port, why_not
 from tests.integration.sink import Sink
 from tests.integration.test_milter_postfix import crlf, send
-from tests.store.smtp_wire import WireClient
+from tests.store.intake.smtp_wire import WireClient
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("postfix-sink")]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from store.records import Attachment, CopyRecord
-from store.vault import Vault
-from store.verdicts import Action, Engine, Status, Verdict
+from store.terms.records import Attachment, CopyRecord
+from store.terms.verdicts import Action, Engine, Status, Verdict
+from store.vault.vault import Vault
 
 RECORD = CopyRecord(
     from_="Zoë Example <zoe@example.org>",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from store.check import check
-from store.records import CopyRecord
-from store.vault import Vault
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
 
 
 def test_progress_and_count(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui.type_ahead import TypeAheadApp
+from tui.console.keys.type_ahead import TypeAheadApp
 
 
 @pytest.fixture(autouse=True)

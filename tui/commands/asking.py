@@ -10,7 +10,7 @@ import sys
 import termios
 from select import select
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 
 
 def can_ask() -> bool:
@@ -20,7 +20,7 @@ def can_ask() -> bool:
 
 def ask(question: str) -> str:
     """What is typed in answer to `question`; what was typed before it was shown does not count. "" at end of file."""
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     try:

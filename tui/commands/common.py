@@ -13,11 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.errors import CopyMissing, MailholdError, StoreError, StoreFormat, StoreMissing, UnlockError, UsageError
+from store.terms.errors import (
+    CopyMissing,
+    MailholdError,
+    StoreError,
+    StoreFormat,
+    StoreMissing,
+    UnlockError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from store.opening import Unlock
-    from store.vault import Vault
+    from store.opening.opening import Unlock
+    from store.vault.vault import Vault
 
 
 def look_at_free_space(vault: Vault) -> None:
@@ -98,7 +106,7 @@ def ask_new_passphrase() -> str:
 
 def unlocking(args: argparse.Namespace) -> Unlock:
     """How to unlock the store: the recovery key, the key file, or a passphrase that is asked for."""
-    from store.opening import Unlock
+    from store.opening.opening import Unlock
 
     if getattr(args, "recovery", False):
         return Unlock.recovery(ask_secret("Recovery key: "))
@@ -120,7 +128,7 @@ def open_vault(args: argparse.Namespace) -> Vault:
             )
         if Path(location).is_fifo() or Path(location).is_char_device():  # reading one could wait for ever
             raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
-    from store.opening import open_store
+    from store.opening.opening import open_store
 
     return open_store(location, unlocking(args))
 
@@ -166,7 +174,7 @@ def print_recovery_key(lines: Iterable[str]) -> None:
 
 def say_failed(failures: Iterable[tuple[object, str]]) -> int:
     """Name each item that failed on standard error; returns how many there were."""
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     count = 0
     for item, why in failures:

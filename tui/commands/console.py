@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from store.errors import UsageError
-from tui import latency
+from store.terms.errors import UsageError
 from tui.commands.common import is_terminal, open_vault, operator_name
-from tui.ending import ends_cleanly, say_ended
+from tui.console import latency
+from tui.terminal.ending import ends_cleanly, say_ended
 
 if TYPE_CHECKING:
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +31,11 @@ def run(args: argparse.Namespace) -> int:
 def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = "") -> int:
     """The console on an open store, which is closed at the end; returns the app's return code.
 
-    Where it locks, this program goes on as another one (`tui.lock`). `view` is what a locked console handed over.
+    Where it locks, this program goes on as another one (`tui.console.lock`). `view` is what a locked one handed over.
     """
     try:
-        from tui.app import MailholdApp
-        from tui.lock import become_locked, unsealed
+        from tui.console.app import MailholdApp
+        from tui.console.lock.lock import become_locked, unsealed
 
         shown = unsealed(vault, view) if view else None
         app = MailholdApp(vault, operator=operator, lockable=True, view=shown, theme=theme)

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Delete; returns 1 where any copy was not deleted. Raises UsageError where that is not confirmed."""
-    from store.audit import record_event
+    from store.authority.audit import record_event
 
     check_selection(args)
     vault = open_vault(args)

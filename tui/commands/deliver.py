@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
 from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
     if args.from_header and not args.original:
         raise UsageError("--from-header says where original recipients are taken from: give --original too.")
-    from store.delivery.addresses import check_address
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
+    from store.mail.addresses import check_address
     from tui.commands.queue import queue_json, send_queue
 
     additional = [check_address(address) for address in args.also]
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> str:
     recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
     if not wait:
-        from tui.words import counted
+        from tui.terminal.words import counted
 
         placed = f"{len(deliveries):,} placed in queue for delivery"
         if not deliveries:
@@ -117,7 +117,7 @@ def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> s
 
 def who_sends(gateway: str) -> str:
     """Return who sends what was queued, as a sentence; `gateway` as `ReleaseResult` has it."""
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     if gateway:
         return f"The gateway {safe(gateway)} sends it."

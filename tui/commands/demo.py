@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import is_terminal
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import Interrupt, iso, open_vault, operator_name, print_json, say_failed
 
 if TYPE_CHECKING:
-    from store.doctor import Trace
-    from store.vault import Vault
+    from store.doctor.doctor import Trace
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Examine the gateway; returns 1 where a step failed. Raises UsageError, AddressError."""
-    from store.delivery.addresses import check_address
-    from store.doctor import examine, parse_endpoint
+    from store.authority.settings import read_settings
+    from store.doctor.doctor import examine, parse_endpoint
     from store.doctor.probes import PROBES
-    from store.settings import read_settings
+    from store.mail.addresses import check_address
 
     server = parse_endpoint(args.smtp)
     if not 0 <= args.wait <= 3600:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _gateway(vault: Vault) -> str:
     """What is worth knowing of the gateways where a test failed."""
-    from store.gateways import gateways, is_alive
+    from store.enrolment.enrolled import gateways, is_alive
 
     enrolled = [each for each in gateways(vault) if not each.revoked]
     if not enrolled:
@@ -77,7 +77,7 @@ def _gateway(vault: Vault) -> str:
 
 
 def _delete(vault: Vault, traces: list[Trace]) -> None:
-    from store.audit import record_event
+    from store.authority.audit import record_event
 
     ids = [trace.copy.id for trace in traces if trace.copy is not None]
     if ids:
@@ -106,7 +106,7 @@ def _print(trace: Trace, gateway: str) -> None:
     import shutil
     import textwrap
 
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     width = max(40, min(shutil.get_terminal_size().columns, 120) - 20)
 

@@ -8,7 +8,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from store.errors import MailholdError, UsageError
+from store.terms.errors import MailholdError, UsageError
 from tui.commands.common import is_terminal, local_time, open_vault, operator_name, say_failed
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
@@ -63,7 +63,7 @@ def systemd_unit() -> str:
 def _enroll(args: argparse.Namespace) -> int:
     if not args.name or not args.credentials:
         raise UsageError("`mailhold gateway enroll` takes a name and a file: enroll mx1 --credentials mx1.credentials.")
-    from store.enrolment import enroll
+    from store.enrolment.enrolment import enroll
 
     vault = open_vault(args)
     try:
@@ -80,9 +80,9 @@ def _enroll(args: argparse.Namespace) -> int:
 def _revoke(args: argparse.Namespace) -> int:
     if not args.name:
         raise UsageError("`mailhold gateway revoke` takes a name: `mailhold gateway list` names those there are.")
-    from store.gateways import gateways, is_alive
-    from store.revocation import revoke
-    from tui.safe import safe
+    from store.enrolment.enrolled import gateways, is_alive
+    from store.enrolment.revocation import revoke
+    from tui.terminal.safe import safe
 
     vault = open_vault(args)
     try:
@@ -117,9 +117,9 @@ def _confirmed(question: str) -> bool:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from store.clock import now_ms
-    from store.gateways import ALIVE_MS, gateways
-    from tui.safe import fit
+    from store.enrolment.enrolled import ALIVE_MS, gateways
+    from store.helpers.clock import now_ms
+    from tui.terminal.safe import fit
 
     vault = open_vault(args)
     failures: list[tuple[object, str]] = []
@@ -158,7 +158,7 @@ def _run(path: Path) -> int:
 def _check(path: Path) -> int:
     import asyncio
 
-    from store.enrolment import open_with_credentials
+    from store.enrolment.enrolment import open_with_credentials
     from store.gateway.config import read_config, scanners_of
     from store.gateway.policy import LivePolicy
 
@@ -199,7 +199,7 @@ def _check(path: Path) -> int:
 
 
 def _problem(what: str, why: str) -> int:
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     print(f"mailhold: {safe(what)}: {safe(why)}", file=sys.stderr)
     return 1

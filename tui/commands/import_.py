@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from store.errors import UsageError
-from store.verdicts import Engine, Status, Verdict
+from store.terms.errors import UsageError
+from store.terms.verdicts import Engine, Status, Verdict
 from tui.commands.common import (
     Interrupt,
     Progress,
@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     verdict = parse_verdict(args.verdict) if args.verdict else None
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
-    from store.audit import record_event
+    from store.authority.audit import record_event
+    from store.authority.settings import read_settings
     from store.delivery.local_domains import seen_words, to_set
-    from store.intake.mailbox import import_paths
-    from store.settings import read_settings
+    from store.files.mailbox import import_paths
 
     vault = open_vault(args)
     try:

@@ -13,8 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Create the store; print the recovery key. Raises StoreExists, KeyFileError, UsageError."""
-    from store.database import shown_location
-    from store.opening import create_store
+    from store.database.connection import shown_location
+    from store.opening.opening import create_store
 
     location = store_location(args)
     path = key_file(args)

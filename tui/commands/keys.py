@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import (
     as_text,
     ask_new_passphrase,
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """List or change the key slots. Raises LastSlot, KeyFileError, UsageError."""
     if (args.verb == "remove") != (args.slot is not None):
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
-    from store import opening
+    from store.opening import opening
 
     vault = open_vault(args)
     try:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in slots])
     else:
-        from tui.safe import safe
+        from tui.terminal.safe import safe
 
         for s in slots:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import iso, local_time, open_vault, print_json
 from tui.commands.selection import select_rows
 
 if TYPE_CHECKING:
-    from store.catalogue import Sort
-    from store.delivery.outcome import Delivered
+    from store.catalogue.catalogue import Sort
     from store.delivery.outcomes import MailboxOutcome
-    from store.records import Row
+    from store.mail.outcome import Delivered
+    from store.terms.records import Row
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
     from store.delivery.outcomes import mailbox_outcomes
     from store.delivery.releases import Releases
-    from store.filters import parse
+    from store.filters.line import parse
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
     vault = open_vault(args)
@@ -63,7 +63,7 @@ def parse_sort(text: str | None) -> Sort | None:
     """`size` ascending, `-size` descending; None is the default, newest first. Raises UsageError."""
     if text is None:
         return None
-    from store.catalogue import Sort, SortKey
+    from store.catalogue.catalogue import Sort, SortKey
 
     name = text.lstrip("-+").upper()
     if name not in SortKey.__members__:
@@ -75,7 +75,7 @@ def parse_sort(text: str | None) -> Sort | None:
 
 def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome]) -> dict[str, Any]:
     """A list line as the JSON object that the README documents."""
-    from store.delivery.outcome import delivered
+    from store.mail.outcome import delivered
 
     return {
         "id": row.id,
@@ -119,12 +119,12 @@ def _quoted(word: str) -> str:
 def _print_table(rows: list[Row], count: int, outcomes: Mapping[int, Delivered]) -> None:
     import shutil
 
-    from store.delivery.outcome import Delivered
-    from store.sender import address_first
-    from store.settings import format_size
-    from store.verdicts import verdict_label
-    from tui.outcome_words import SIGNS
-    from tui.safe import fit
+    from store.authority.settings import format_size
+    from store.mail.outcome import Delivered
+    from store.terms.sender import address_first
+    from store.terms.verdicts import verdict_label
+    from tui.terminal.outcome_words import SIGNS
+    from tui.terminal.safe import fit
 
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 160
     text = max(12, (width - 60) // 3)

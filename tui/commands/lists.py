@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import open_vault, operator_name, print_json
 from tui.commands.rules import read_text, write_text
 
 if TYPE_CHECKING:
-    from store.rules.address_lists import AddressLists
+    from store.judging.rules.address_lists import AddressLists
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     color, words = (args.words[0], args.words[1:]) if args.words[:1] in (["black"], ["white"]) else (None, args.words)
     args.list, args.words = color, words
     _check(args)
-    from store.rules.address_lists import check_user, read_lists
+    from store.judging.rules.address_lists import check_user, read_lists
 
     user = check_user(args.user) if args.user is not None else ""
     wanted = _text(args) if args.verb == "import" else None
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         before = read_lists(vault)
         if args.verb in ("add", "remove", "import"):
-            from store.rules.address_lists import change_lists
+            from store.judging.rules.address_lists import change_lists
 
             lists = change_lists(vault, lambda present: _changed(present, args, user, wanted), operator_name())
         else:
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         vault.close()
     if args.verb == "export":
-        from store.rules.lists_text import print_list, print_lists
+        from store.judging.rules.lists_text import print_list, print_lists
 
         text = print_list(lists.of(args.list, user)) if args.list else print_lists(lists)
         write_text(text, args.words[0] if args.words else "-")
@@ -88,7 +88,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _text(args: argparse.Namespace) -> tuple[str, ...] | AddressLists:
-    from store.rules.lists_text import parse_list, parse_lists
+    from store.judging.rules.lists_text import parse_list, parse_lists
 
     text, source = read_text(args.words[0] if args.words else "-")
     return parse_list(text, source) if args.list else parse_lists(text, source)
@@ -97,7 +97,7 @@ def _text(args: argparse.Namespace) -> tuple[str, ...] | AddressLists:
 def _changed(
     present: AddressLists, args: argparse.Namespace, user: str, wanted: tuple[str, ...] | AddressLists | None
 ) -> AddressLists:
-    from store.rules.address_lists import AddressLists, added, removed, with_entries
+    from store.judging.rules.address_lists import AddressLists, added, removed, with_entries
 
     if isinstance(wanted, AddressLists):
         return wanted
@@ -112,9 +112,9 @@ def _changed(
 
 
 def _print(lists: AddressLists, color: str | None, user: str) -> None:
-    from store.rules.address_lists import each_list
-    from store.rules.address_patterns import canonical
-    from tui.safe import safe
+    from store.judging.rules.address_lists import each_list
+    from store.judging.rules.address_patterns import canonical
+    from tui.terminal.safe import safe
 
     for owner, which, entries in each_list(lists):
         if (color and which != color) or (user and canonical(owner) != canonical(user)):
@@ -125,8 +125,8 @@ def _print(lists: AddressLists, color: str | None, user: str) -> None:
 
 
 def _print_change(before: AddressLists, after: AddressLists) -> None:
-    from store.rules.address_lists import changes_of
-    from tui.safe import safe
+    from store.judging.rules.address_lists import changes_of
+    from tui.terminal.safe import safe
 
     changes = changes_of(before, after)
     if not changes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from store.errors import MailholdError, StoreUnavailable, UsageError
+from store.terms.errors import MailholdError, StoreUnavailable, UsageError
 from tui.commands.common import iso, local_time, open_vault, operator_name, print_json, say_failed
 from tui.commands.selection import parse_ids
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from store.delivery.queue import RetryPlan
-    from store.vault import Vault
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,8 +121,8 @@ def _told(done: RetryPlan) -> list[tuple[object, str]]:
 def _confirm(plans: list[RetryPlan]) -> None:
     """Say to whom is sent again, what is known of the last attempt and what may arrive twice, and have it confirmed."""
     from tui.commands.asking import ask, can_ask
-    from tui.safe import safe
-    from tui.words import addresses
+    from tui.terminal.safe import safe
+    from tui.terminal.words import addresses
 
     lines = []
     for plan in plans:
@@ -147,7 +147,7 @@ def send_queue(vault: Vault) -> str:
 
     from store.delivery.queue import queue_length
     from store.delivery.worker import DeliveryWorker
-    from store.gateways import wait_for_gateways
+    from store.enrolment.enrolled import wait_for_gateways
 
     worker = DeliveryWorker(vault, owner="command")
     asyncio.run(worker.run_until_idle())
@@ -184,7 +184,7 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     if not found:
         print("The delivery queue is empty.")

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from store.errors import UsageError
-from store.rules import DEFAULT_ACTIONS, SCANNED, IfDown, Rule
-from store.sizes import parse_size
-from store.verdicts import Action
+from store.judging.rules.rules import DEFAULT_ACTIONS, SCANNED, IfDown, Rule
+from store.terms.errors import UsageError
+from store.terms.sizes import parse_size
+from store.terms.verdicts import Action
 
 Word = TypeVar("Word", bound=StrEnum)
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import open_vault, operator_name, print_json
 
 if TYPE_CHECKING:
-    from store.rules import Rule
-    from store.vault import Vault
+    from store.judging.rules.rules import Rule
+    from store.vault.vault import Vault
 
 #: verb -> how many words follow it (least, most).
 _VERBS = {
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--dry-run is for `rules import`.")
     if args.verb == "import":
         return _import(args)
-    from store.rules import read_rules
+    from store.judging.rules.rules import read_rules
 
     vault = open_vault(args)
     try:
@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json(rule_json(shown[0]) if args.verb == "show" else [rule_json(rule) for rule in shown])
     elif args.verb == "show":
-        from store.rules.toml_form import print_rules
-        from tui.safe import safe
+        from store.judging.rules.toml_form import print_rules
+        from tui.terminal.safe import safe
 
         print(safe(print_rules(shown).partition("\n\n")[2], multiline=True).rstrip("\n"))
     else:
@@ -107,7 +107,7 @@ def rule_json(rule: Rule) -> dict[str, Any]:
     """A rule as the JSON object that the README documents; all actions are written out."""
     import msgspec
 
-    from store.rules import check_rule
+    from store.judging.rules.rules import check_rule
 
     fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))
     return fields
@@ -128,8 +128,8 @@ def _number(word: str) -> int:
 
 
 def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
-    from store.rules import Rule, change_rules
-    from store.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
+    from store.judging.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
+    from store.judging.rules.rules import Rule, change_rules
 
     def change(rules: tuple[Rule, ...]) -> list[Rule]:
         changed = list(rules)
@@ -161,22 +161,22 @@ def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
 
 def _shown(rules: tuple[Rule, ...], args: argparse.Namespace) -> list[Rule]:
     """What is printed: all rules, or the one asked for."""
-    from store.rules.edits import find_rule
+    from store.judging.rules.edits import find_rule
 
     return [find_rule(rules, _number(args.words[0]))] if args.verb == "show" else list(rules)
 
 
 def _export(rules: tuple[Rule, ...], target: str) -> int:
-    from store.rules.toml_form import print_rules
+    from store.judging.rules.toml_form import print_rules
 
     write_text(print_rules(rules), target)
     return 0
 
 
 def _import(args: argparse.Namespace) -> int:
-    from store.rules import changes_of, preview_rules, read_rules, write_rules
-    from store.rules.toml_form import parse_rules
-    from tui.safe import safe
+    from store.judging.rules.rules import changes_of, preview_rules, read_rules, write_rules
+    from store.judging.rules.toml_form import parse_rules
+    from tui.terminal.safe import safe
 
     text, source = read_text(args.words[0])
     wanted = parse_rules(text, source)
@@ -214,15 +214,15 @@ def write_text(text: str, target: str) -> None:
         with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
         return
-    from tui.safe import safe
+    from tui.terminal.safe import safe
 
     print(safe(text, multiline=True) if sys.stdout.isatty() else text, end="")
 
 
 def _print(rules: tuple[Rule, ...]) -> None:
-    from tui.rule_words import conditions, effects
-    from tui.safe import fit, safe
-    from tui.widths import cell_len
+    from tui.terminal.rule_words import conditions, effects
+    from tui.terminal.safe import fit, safe
+    from tui.terminal.widths import cell_len
 
     whom = [safe(conditions(rule)) for rule in rules]
     width = min(max(len("For"), *(cell_len(text) for text in whom)), 60)

@@ -39,8 +39,8 @@ def _folder(name: str) -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """Save; returns 1 where any copy was not saved. Raises UsageError where that is not confirmed."""
-    from store.audit import record_event
-    from store.saving import save_copies
+    from store.authority.audit import record_event
+    from store.files.saving import save_copies
 
     check_selection(args)
     vault = open_vault(args)

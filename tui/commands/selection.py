@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 
 if TYPE_CHECKING:
-    from store.catalogue import Sort
-    from store.records import Row
-    from store.vault import Vault
+    from store.catalogue.catalogue import Sort
+    from store.terms.records import Row
+    from store.vault.vault import Vault
 
 
 class _Once(argparse.Action):
@@ -54,7 +54,7 @@ def _require_words(query: str) -> None:
     """Refuse a filter line in which nothing is set, or nothing but texts of blanks and quotation marks."""
     import msgspec
 
-    from store.filters import parse
+    from store.filters.line import parse
 
     if query.strip(' \t\r\n"'):
         wanted = parse(query)
@@ -119,13 +119,13 @@ def select_rows(
 
     The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
     """
-    from store.filters import parse
-    from store.records import row_of
+    from store.filters.line import parse
+    from store.terms.records import row_of
 
     flt = parse(query)
     if flt.is_empty and sort is None and limit is not None:
         return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
-    from store.catalogue import NEWEST, Catalogue
+    from store.catalogue.catalogue import NEWEST, Catalogue
     from store.catalogue.once import select_once
 
     if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
@@ -143,9 +143,9 @@ def select_rows(
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
     """The copies in words: one by its sender and subject, several by their number and when they were placed."""
-    from store.errors import TamperedError
+    from store.terms.errors import TamperedError
     from tui.commands.common import local_time
-    from tui.safe import fit
+    from tui.terminal.safe import fit
 
     failed: list[TamperedError] = []
     ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))

@@ -6,13 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
+from store.terms.errors import UsageError
 from tui.commands.common import Progress, local_time, look_at_free_space, open_vault, operator_name, print_json
-from tui.words import removal_words
+from tui.terminal.words import removal_words
 
 if TYPE_CHECKING:
-    from store.settings import Settings
-    from store.vault import Vault
+    from store.authority.settings import Settings
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "get" and any("=" in value for value in args.values):
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
+    from store.authority.settings import parse_setting, read_settings
     from store.delivery.local_domains import seen_domains, seen_words, to_set
-    from store.opening import opens_with_passphrase
-    from store.settings import parse_setting, read_settings
-    from tui.locking import NO_PASSPHRASE
+    from store.opening.opening import opens_with_passphrase
+    from tui.console.lock.locking import NO_PASSPHRASE
 
     vault = open_vault(args)
     try:
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> Settings:
     """Put `settings` in force, once the number of copies that go for it is typed. Raises UsageError where it is not."""
-    from store.retention import Removal, RemovesMore, would_remove
-    from store.settings import write_settings
+    from store.authority.settings import write_settings
+    from store.space.rotation import Removal, RemovesMore, would_remove
     from tui.commands.asking import confirm_count
 
     def ask(removal: Removal) -> Removal:
@@ -109,7 +109,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
     """The settings as plain JSON values: sizes in bytes, a relay's password left out."""
     import msgspec
 
-    from store.delivery.relay import parse_relay
+    from store.mail.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)
     fields["local_domains"] = list(settings.local_domains)
@@ -118,8 +118,8 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
 
 def _print(fields: dict[str, Any]) -> None:
-    from store.settings import format_size, shown_lock_after
-    from tui.safe import safe
+    from store.authority.settings import format_size, shown_lock_after
+    from tui.terminal.safe import safe
 
     for name, value in fields.items():
         if name in ("max_size", "notify_below"):

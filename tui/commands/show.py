@@ -6,15 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from store.errors import UsageError
-from store.verdicts import Engine, Status
+from store.terms.errors import UsageError
+from store.terms.verdicts import Engine, Status
 from tui.commands.common import iso, open_vault, print_json
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
-    from store.records import Copy, CopyRecord
-    from store.vault import Vault
+    from store.terms.records import Copy, CopyRecord
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,8 @@ def run(args: argparse.Namespace) -> int:
 def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
     """All the fields of the message view, by their names in the spec, as plain JSON values; times are ISO 8601."""
     from store.delivery.history import last_release
-    from store.delivery.outcome import delivered
     from store.delivery.outcomes import mailbox_outcomes
+    from store.mail.outcome import delivered
 
     record = copy.record
     outcomes = mailbox_outcomes(vault, [copy.id]).get(copy.id, [])
@@ -123,8 +123,8 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 
 
 def _print_fields(fields: dict[str, Any]) -> None:
-    from store.sender import address_first, sender_differs
-    from tui.safe import safe
+    from store.terms.sender import address_first, sender_differs
+    from tui.terminal.safe import safe
 
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []

@@ -18,9 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the status."""
+    from store.authority.settings import format_size
     from store.delivery.releases import Releases
-    from store.settings import format_size
-    from tui.outcome_words import queue_words
+    from tui.terminal.outcome_words import queue_words
 
     vault = open_vault(args)
     try:

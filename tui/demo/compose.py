@@ -10,7 +10,7 @@ from functools import partial
 from itertools import cycle, islice
 from random import Random
 
-from store.records import CopyRecord
+from store.terms.records import CopyRecord
 from tui.demo.composer import Composer, Placed
 from tui.demo.hostile import HOSTILE
 from tui.demo.languages import languages

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from store.message import summarise
-from store.records import CopyRecord
-from store.verdicts import Engine, Status, Verdict
+from store.message.message import summarise
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Engine, Status, Verdict
 from tui.demo import letters
 from tui.demo.attachments import Files
 from tui.demo.envelopes import Recipients, addresses, queue_id, recipients, sent, trace

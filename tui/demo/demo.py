@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from store.audit import record_event
-from store.opening import create_store
-from store.records import CopyRecord
-from store.settings import Settings, write_settings
-from store.sizes import MIB
-from store.vault import Vault
-from tui.cells import now_ms
+from store.authority.audit import record_event
+from store.authority.settings import Settings, write_settings
+from store.opening.opening import create_store
+from store.terms.records import CopyRecord
+from store.terms.sizes import MIB
+from store.vault.vault import Vault
 from tui.demo.compose import compose
 from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
-from tui.ending import ends_cleanly, say_ended
+from tui.terminal.cells import now_ms
+from tui.terminal.ending import ends_cleanly, say_ended
 
 Progress = Callable[[int, int], None]
 
@@ -100,11 +100,11 @@ def run_demo(messages: int) -> int:
 
 
 def _run(messages: int) -> int:
-    from tui import latency
+    from tui.console import latency
 
     latency.prepare()
-    from tui.app import MailholdApp
     from tui.commands.common import Progress as Bar
+    from tui.console.app import MailholdApp
 
     folder = Path(tempfile.mkdtemp(prefix="mailhold-demo-"))
     receiver = Receiver(folder / "received")

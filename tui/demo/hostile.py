@@ -9,7 +9,7 @@ import base64
 from collections.abc import Callable
 from random import Random
 
-from store.verdicts import Status
+from store.terms.verdicts import Status
 from tui.demo.files import executable
 from tui.demo.mime import Header, Part, attachment_part, base64_lines, message
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.intake.content import ContentPolicy
-from store.rules import DEFAULT_RULE, IfDown, Rule, write_rules
-from store.rules.address_lists import AddressLists, write_lists
-from store.vault import Vault
-from store.verdicts import Action, Engine, Status
+from store.judging.content import ContentPolicy
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import DEFAULT_RULE, IfDown, Rule, write_rules
+from store.terms.verdicts import Action, Engine, Status
+from store.vault.vault import Vault
 from tui.demo.scenarios import RULES as NAMES
 
 _EXECUTABLE = ContentPolicy(banned_names=("*.exe", "*.scr", "*.js", "*.iso"), banned_formats=("executable",))

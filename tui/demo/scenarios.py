@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from store.verdicts import Action, Engine, Status, Verdict
+from store.terms.verdicts import Action, Engine, Status, Verdict
 
 
 class Scenario(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import NamedTuple
 
-from store.verdicts import Status
+from store.terms.verdicts import Status
 from tui.demo.languages import Language
 from tui.demo.people import PARTNER_DOMAINS, STAFF, Person, outsider
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from store.errors import StoreError
 from store.intake.listening import unix_listener
 from store.intake.milter.session import Handler, Session
+from store.terms.errors import StoreError
 
 
 class MilterServer:

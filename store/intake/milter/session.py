@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.intake.milter import wire
 from store.intake.milter.wire import Actions, Protocol
+from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 
 log = logging.getLogger("mailhold.milter")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import IntFlag
 from typing import NamedTuple
 
-from store.errors import MailholdError
+from store.terms.errors import MailholdError
 
 #: Commands of the MTA.
 NEGOTIATE, CONNECT, HELO, MAIL, RECIPIENT, DATA = b"O", b"C", b"H", b"M", b"R", b"T"

@@ -16,7 +16,7 @@ from store.intake.smtp.commands import XFORWARD, Mail, reply, xtext
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponse
 
-    from store.delivery.relay import Relay
+    from store.mail.relay import Relay
 
 #: Seconds to wait for a connection, the reply to a command, and the reply to a whole message.
 CONNECT_SECONDS, COMMAND_SECONDS, MESSAGE_SECONDS = 30.0, 120.0, 600.0
@@ -81,7 +81,7 @@ class NextHop:
 
     async def send(self, message: bytes) -> bytes:
         """Send the message to the recipients that it took. The reply for the client, which is a positive one."""
-        from store.delivery.smtp import wire_form
+        from store.mail.client import wire_form
 
         try:
             wire = wire_form(message)

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from store.intake.changes import changed
-from store.intake.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.intake.smtp.commands import (
     XFORWARD,
     BadArgument,
@@ -33,9 +31,11 @@ from store.intake.smtp.commands import (
 from store.intake.smtp.content import Content
 from store.intake.smtp.input import Input, LineTooLong
 from store.intake.smtp.next_hop import NextHop, NextHopFailed
+from store.mail.changes import changed
+from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 
 if TYPE_CHECKING:
-    from store.delivery.relay import Relay
+    from store.mail.relay import Relay
 
 log = logging.getLogger("mailhold.sink")
 

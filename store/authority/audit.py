@@ -1,0 +1,249 @@
+"""The audit trail: who did what to which copies, and when. Sealed, and each event bound to the one before it.
+
+An event also carries the versions of all configuration as they were when it was written, so that settings put back from
+an older backup are found (see `store.authority.configuration`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import msgspec
+
+from store.database.connection import as_bytes, sound
+from store.database.orm import fn
+from store.enrolment.enrolled import former_key
+from store.helpers.clock import now_ms
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.format_1 import hpke_open, hpke_seal, statement, verify
+from store.sealing.keys import hybrid_public
+from store.terms.errors import TamperedError, UnlockError
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+ROLE = "audit"
+#: The first byte of an event that a gateway wrote; what an operator's keys sealed begins with the sealing's version.
+_GATEWAY = b"\x02"
+_GATEWAY_ROLE = "gateway event"
+_SIGNATURE = 64
+#: How many events of gateways are looked past for the newest operator's.
+_LOOK_BACK = 500
+
+
+class CopyIds(Sequence[int]):
+    """Ids of copies in ascending order, held as runs: a hundred thousand of them in a row take no more than one."""
+
+    def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
+        self.runs = tuple(runs)
+        self._ends: list[int] = []
+        for _, length in self.runs:
+            self._ends.append((self._ends[-1] if self._ends else 0) + length)
+
+    @classmethod
+    def of(cls, ids: Iterable[int]) -> CopyIds:
+        """The ids in any order; each counts once."""
+        runs: list[tuple[int, int]] = []
+        for copy_id in sorted(set(ids)):
+            if runs and copy_id == runs[-1][0] + runs[-1][1]:
+                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+            else:
+                runs.append((copy_id, 1))
+        return cls(runs)
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        run = bisect_right(self._ends, at)
+        first, length = self.runs[run]
+        return first + length - (self._ends[run] - at)
+
+    def __iter__(self) -> Iterator[int]:
+        for first, length in self.runs:
+            yield from range(first, first + length)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, CopyIds):
+            return self.runs == other.runs
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment] # what compares by content is not hashed
+
+    def __repr__(self) -> str:
+        return f"CopyIds({', '.join(f'{first}-{first + n - 1}' if n > 1 else str(first) for first, n in self.runs)})"
+
+
+class Event(NamedTuple):
+    """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe."""
+
+    id: int
+    at: int
+    operator: str
+    action: str
+    copies: Sequence[int]
+    detail: str
+
+
+class _Sealed(msgspec.Struct, frozen=True, array_like=True):
+    at: int
+    operator: str
+    action: str
+    runs: list[tuple[int, int]]
+    detail: str
+    previous: bytes
+    versions: dict[str, int]
+
+
+def record_event(
+    vault: Vault,
+    action: str,
+    *,
+    operator: str,
+    copies: Iterable[int] = (),
+    detail: str = "",
+    at: int | None = None,
+) -> None:
+    """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
+
+    `detail` may hold message content: it is sealed, and NOT safe for a terminal.
+    """
+    runs = list(CopyIds.of(copies).runs)
+    models = vault.models
+    with vault.write():
+        now = now_ms() if at is None else at
+        newest = models.Audit.select(models.Audit.sealed).order_by(models.Audit.id.desc()).first()
+        sealed = _Sealed(now, operator, action, runs, detail, _digest(newest), _versions(vault))
+        models.Audit.insert(at=now, sealed=_seal(vault, msgspec.msgpack.encode(sealed))).execute()
+
+
+def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list[Event]:
+    """The newest events, newest first; those older than the event `before_id` where it is given.
+
+    Raises TamperedError where an event was changed, or one between two of them is missing.
+    """
+    table = vault.models.Audit
+    query = table.select().order_by(table.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(table.id < before_id)
+    found: list[Event] = []
+    expected: bytes | None = None
+    with vault.reading():
+        rows = list(query)
+    for row in rows:
+        sealed = _open(vault, row)
+        if expected is not None and expected != _digest(row):
+            raise TamperedError(f"event {row.id}", "an event after it is missing, or it is not where it was written")
+        expected = sealed.previous
+        found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail))
+    return found
+
+
+def check_events(
+    vault: Vault, on_operator: Callable[[str, str], None] | None = None
+) -> Iterator[tuple[str, str | None]]:
+    """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None.
+
+    `on_operator` is told the action and the detail of each event that no gateway wrote.
+    """
+    table = vault.models.Audit
+    expected = b""
+    after = 0
+    while rows := list(table.select().where(table.id > after).order_by(table.id).limit(500)):
+        for row in rows:
+            after = row.id
+            name = f"event {row.id}"
+            try:
+                event = _open(vault, row)
+                problem = None if event.previous == expected else "an event before it is missing"
+                if on_operator is not None and not _by_gateway(row):
+                    on_operator(event.action, event.detail)
+            except TamperedError as error:
+                problem = str(error)
+            expected = _digest(row)
+            yield name, problem
+
+
+def known_versions(vault: Vault) -> dict[str, int]:
+    """The versions of all configuration as the newest event of an operator knows them. Raises TamperedError.
+
+    What a gateway says of them counts for nothing: it must not be able to shut operators out of their settings.
+    """
+    table = vault.models.Audit
+    with vault.reading():
+        for row in table.select().order_by(table.id.desc()).limit(_LOOK_BACK).iterator():
+            if not _by_gateway(row):
+                return _open(vault, row).versions
+    return {}
+
+
+def _seal(vault: Vault, event: bytes) -> bytes:
+    """An event as its row holds it. A gateway, which cannot read events, seals it to the read key and signs it."""
+    keys = vault.keys
+    if keys.private_key is not None or keys.gateway is None:
+        return vault.seal(ROLE, event)
+    gateway = keys.gateway
+    header = _GATEWAY + gateway.gateway_id.to_bytes(8, "big")
+    sealed = hpke_seal(hybrid_public(keys.read_public), _gateway_info(vault, header), event)
+    return header + gateway.signing.sign(_gateway_info(vault, header, sealed)) + sealed
+
+
+def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
+    if blob[:1] != _GATEWAY:
+        return msgpack_decoder(_Sealed).decode(vault.unseal(ROLE, blob))
+    key = vault.keys.read_private
+    if key is None:
+        raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
+    header, signature, sealed = blob[:9], blob[9 : 9 + _SIGNATURE], blob[9 + _SIGNATURE :]
+    gateway_id = int.from_bytes(header[1:], "big")
+    info = _gateway_info(vault, header, sealed)
+    try:
+        verify(vault.epoch_reader.gateway_key(gateway_id), signature, info, name)
+    except TamperedError:
+        verify(former_key(vault, gateway_id), signature, info, name)
+    event = msgpack_decoder(_Sealed).decode(hpke_open(key, _gateway_info(vault, header), sealed, name))
+    # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
+    return msgspec.structs.replace(event, operator="", versions={})
+
+
+def _gateway_info(vault: Vault, header: bytes, *more: bytes) -> bytes:
+    return statement(_GATEWAY_ROLE, vault.store_id, header, *more)
+
+
+def _by_gateway(row: Any) -> bool:
+    return isinstance(row.sealed, bytes | memoryview) and bytes(row.sealed[:1]) == _GATEWAY
+
+
+def _open(vault: Vault, row: Any) -> _Sealed:
+    name = f"event {row.id}"
+    try:
+        with sound(name):
+            sealed = _unseal(vault, as_bytes(row.sealed), name)
+    except (TamperedError, msgspec.DecodeError):
+        raise TamperedError(name) from None
+    if sealed.at != row.at:
+        raise TamperedError(name, "its time was changed")
+    return sealed
+
+
+def _digest(row: Any) -> bytes:
+    """What an event is bound to by the next; of an absurd one something that none is."""
+    if row is None:
+        return b""
+    return hashlib.sha256(row.sealed if isinstance(row.sealed, bytes | memoryview) else b"").digest()
+
+
+def _versions(vault: Vault) -> dict[str, int]:
+    table = vault.models.Configuration
+    newest = table.select(table.name, fn.MAX(table.version)).group_by(table.name)
+    return dict(newest.tuples())

@@ -1,0 +1,294 @@
+"""The Backup settings (spec, "Configuring Backup settings"), sealed and signed in the store's configuration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from store.authority import configuration
+from store.database.connection import DiskFull
+from store.terms.errors import AddressError, RelayError, SettingError
+from store.terms.sizes import MIB, format_size, parse_size
+
+if TYPE_CHECKING:
+    from store.space.rotation import Removal
+    from store.vault.vault import Vault
+
+__all__ = [
+    "Settings",
+    "Unavailable",
+    "format_size",
+    "parse_setting",
+    "parse_size",
+    "read_settings",
+    "write_settings",
+]
+
+#: The name under which the settings lie in the configuration.
+NAME = "settings"
+#: "A value of 100 MB or greater is recommended."
+RECOMMENDED_SIZE = 100 * MIB
+_LONGEST_LOCK = 24 * 60
+
+
+class Unavailable(StrEnum):
+    """Actions to take on messages if Backup is unavailable."""
+
+    PROCESS = "process"
+    TEMPORARY_FAIL = "temporary-fail"
+    REJECT = "reject"
+
+    @property
+    def label(self) -> str:
+        """The option in the spec's words."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Unavailable.PROCESS: "Process messages",
+    Unavailable.TEMPORARY_FAIL: "Temporary fail",
+    Unavailable.REJECT: "Reject messages",
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set". A console locks
+    after `lock_after` minutes without a key (0: never).
+
+    `relay` is a URL as `store.mail.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
+    `store.delivery.local_domains` describes them: with none, no address of a message's header counts as local.
+    """
+
+    max_size: int = 7500 * MIB
+    notify_below: int = 500 * MIB
+    allow_infected: bool = False
+    if_unavailable: Unavailable = Unavailable.PROCESS
+    relay: str = ""
+    administrator: str = ""
+    local_domains: tuple[str, ...] = ()
+    lock_after: int = 0
+
+
+def read_settings(vault: Vault) -> Settings:
+    """The settings in force; the defaults where none were written. Raises TamperedError, StoreFormat."""
+    stored = configuration.read(vault, NAME, Settings)
+    return stored.value if stored else Settings()
+
+
+def write_settings(
+    vault: Vault,
+    settings: Settings,
+    *,
+    operator: str = "",
+    base: Settings | None = None,
+    confirmed: Removal | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Settings:
+    """Put `settings` in force, in one transaction with the event that says what changed; returns what is in force.
+
+    With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
+    changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
+    bytes; what is `cancelled` then goes with the next copies that come. With `confirmed`, what `retention.would_remove`
+    answered for that maximum, nothing is changed where by now other copies would go, or more: raises RemovesMore, which
+    says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
+    """
+    made_room = False
+    bound = None if confirmed is None else _Confirmed(vault, settings.max_size, confirmed)
+    try:
+        before, settings = _replace(vault, settings, base, operator, bound)
+    except DiskFull:
+        # A smaller maximum may be what is to help.
+        made_room = vault.make_room()
+        if not made_room:
+            raise
+        before, settings = _replace(vault, settings, base, operator, bound)
+    if settings.max_size < before.max_size:
+        from store.space.rotation import shrink
+
+        shrink(vault, progress=progress, cancelled=cancelled)
+    if made_room:
+        vault.settle()
+    return settings
+
+
+def _replace(
+    vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: _Confirmed | None
+) -> tuple[Settings, Settings]:
+    """Write what changes; returns the settings before and after. Raises RemovesMore."""
+    names = Settings.__struct_fields__
+    with vault.write():
+        before = read_settings(vault)
+        if base is not None:
+            own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
+            settings = msgspec.structs.replace(before, **own)
+        if confirmed is not None and settings.max_size < before.max_size:
+            confirmed.require()
+        changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
+        if changed:
+            detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
+            configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
+    return before, settings
+
+
+class _Confirmed:
+    """What may go for a smaller maximum. What would go is looked up before the transaction, which then only asks for
+    changes: looking reads every row, and intake must not wait for that.
+    """
+
+    def __init__(self, vault: Vault, maximum: int, confirmed: Removal) -> None:
+        from store.space.rotation import removal_token, would_remove
+
+        self._vault, self._maximum, self._confirmed = vault, maximum, confirmed
+        self._looked_at = removal_token(vault)
+        self._removal = would_remove(vault, maximum)
+
+    def require(self) -> None:
+        """Refuse, in the transaction that writes, what removes copies that nobody confirmed. Raises RemovesMore."""
+        from store.space.rotation import RemovesMore, removal_token, would_remove
+
+        if removal_token(self._vault) != self._looked_at:
+            self._removal = would_remove(self._vault, self._maximum)
+        if self._removal.copies > self._confirmed.copies or self._removal.last_id > self._confirmed.last_id:
+            raise RemovesMore(self._removal)
+
+
+def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
+    """`settings` with the setting `name` changed to what `value` says, and a warning or None.
+
+    A size without a unit is counted in `unit` bytes, and refused where that is 0.
+    Raises SettingError where there is no such setting, or the value is not valid for it.
+    """
+    key = name.strip().lower().replace("-", "_")
+    if key not in _PARSERS:
+        raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
+    text = value.strip()
+    read = _PARSERS[key](text, unit) if key in ("max_size", "notify_below") else _PARSERS[key](text)
+    changed: Settings = msgspec.structs.replace(settings, **{key: read})
+    return changed, _warning(changed, key)
+
+
+def _shown(settings: Settings, name: str) -> str:
+    """A setting's value for the event: sizes readable, no password."""
+    value = getattr(settings, name)
+    if name in ("max_size", "notify_below"):
+        return format_size(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "lock_after":
+        return shown_lock_after(value)
+    if name == "relay" and value:
+        from store.mail.relay import parse_relay
+
+        try:
+            return str(parse_relay(value))
+        except RelayError:
+            return "not valid"
+    if name == "local_domains":
+        return ", ".join(value) or "-"
+    return value or "-"
+
+
+def _warning(settings: Settings, key: str) -> str | None:
+    warnings = []
+    if key == "max_size" and settings.max_size < RECOMMENDED_SIZE:
+        warnings.append(
+            f"A Backup maximum size below {format_size(RECOMMENDED_SIZE)} is not recommended: "
+            "copies are removed again soon after they were placed."
+        )
+    if key in ("max_size", "notify_below") and settings.notify_below >= settings.max_size:
+        warnings.append(
+            "The free space threshold is not below the maximum size: the notification is sent at once, and only once."
+        )
+    if key == "allow_infected" and settings.allow_infected:
+        warnings.append(
+            "Delivering infected and probably infected messages can pose a security threat to computers of users."
+        )
+    return " ".join(warnings) or None
+
+
+def _threshold(text: str, unit: int) -> int:
+    return parse_size(text, unit=unit)
+
+
+def _max_size(text: str, unit: int) -> int:
+    size = parse_size(text, unit=unit)
+    if size == 0:
+        raise SettingError("The Backup maximum size cannot be 0: it would hold nothing. 100 MB or more is recommended.")
+    return size
+
+
+def _yes_no(text: str) -> bool:
+    answers = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
+    if text.lower() not in answers:
+        raise SettingError(f"{text[:40]!r} is neither yes nor no. Write allow_infected=yes or allow_infected=no.")
+    return answers[text.lower()]
+
+
+def _unavailable(text: str) -> Unavailable:
+    for option in Unavailable:
+        if text.lower().replace("_", "-").replace(" ", "-") in (option.value, option.label.lower().replace(" ", "-")):
+            return option
+    raise SettingError(
+        f"{text[:40]!r} is not an action. There are: {', '.join(option.value for option in Unavailable)}."
+    )
+
+
+def _relay(text: str) -> str:
+    from store.mail.relay import parse_relay
+
+    try:
+        if text:
+            parse_relay(text)
+    except RelayError as error:
+        raise SettingError(str(error)) from error
+    return text
+
+
+def _administrator(text: str) -> str:
+    from store.mail.addresses import check_address
+
+    try:
+        return check_address(text) if text else ""
+    except AddressError as error:
+        raise SettingError(str(error)) from error
+
+
+def _local_domains(text: str) -> tuple[str, ...]:
+    from store.delivery.local_domains import parse_domains
+
+    return parse_domains(text)
+
+
+def _lock_after(text: str) -> int:
+    if text.lower() in ("", "off"):
+        return 0
+    found = re.fullmatch(r"([0-9]{1,4}) *(min|minutes?)?", text.lower())
+    if found is None or int(found[1]) > _LONGEST_LOCK:
+        raise SettingError(
+            f"{text[:40]!r} is no number of minutes up to {_LONGEST_LOCK:,} (a day). Write lock_after=15, or "
+            "lock_after=off for a console that does not lock."
+        )
+    return int(found[1])
+
+
+def shown_lock_after(minutes: int) -> str:
+    """The setting `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
+    return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
+
+
+#: The settings in the order shown, each with what reads its text.
+_PARSERS: dict[str, Callable[..., Any]] = {
+    "max_size": _max_size,
+    "notify_below": _threshold,
+    "allow_infected": _yes_no,
+    "if_unavailable": _unavailable,
+    "relay": _relay,
+    "administrator": _administrator,
+    "local_domains": _local_domains,
+    "lock_after": _lock_after,
+}

@@ -1,0 +1,273 @@
+"""Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL.
+
+Errors of the driver become `StoreUnavailable`, with what to do; a location never shows its password.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import struct
+import sys
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from store.database.orm import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase, load_postgresql
+from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
+
+PAGE_SIZE = 4096
+BUSY_SECONDS = 15
+#: What the index of a write-ahead log takes at least.
+_INDEX_BYTES = 64 * 1024
+
+
+class _Healing:
+    """What both kinds of database can do besides. Stands before a Peewee database."""
+
+    #: Peewee's, of each thread.
+    _state: Any
+
+    def abandon(self) -> None:
+        """Forget every connection without closing it: a forked child shares them with its parent."""
+        self._state.reset()
+
+    def heal(self) -> None:
+        """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
+        if getattr(self._state.conn, "closed", False):
+            self._state.reset()
+
+
+class SqliteStore(_Healing, SqliteDatabase):
+    """A store's database in one SQLite file."""
+
+    def close_all(self) -> None:
+        """Close this thread's connection, and let go of the others: each closes with its thread or with this object.
+
+        SQLite's connections do not stand being closed while another thread executes something over them: that is the
+        end of the process.
+        """
+        with suppress(*driver_errors()):
+            self.close()
+        self._state.reset()
+
+
+class PostgresStore(_Healing, PostgresqlDatabase):
+    """A store's database on a PostgreSQL server, which knows the connections of all threads."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._opened_lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # Peewee's, which mypy does not look into
+        with self._opened_lock:
+            self._opened.add(connection)
+        return connection
+
+    def close_all(self) -> None:
+        """Close the connections of all threads: a server has room for so many."""
+        with self._opened_lock:
+            opened = list(self._opened)
+            self._opened.clear()
+        for connection in opened:
+            with suppress(*driver_errors()):
+                connection.close()
+        self._state.reset()
+
+    def abandon(self) -> None:
+        self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
+        super().abandon()
+
+
+StoreDatabase = SqliteStore | PostgresStore
+
+
+def is_url(location: str) -> bool:
+    """Whether `location` names a PostgreSQL database rather than a file."""
+    return location.startswith(("postgresql://", "postgres://"))
+
+
+def shown_location(location: str) -> str:
+    """`location` without its password."""
+    if not is_url(location):
+        return location
+    location = re.sub(r"(://[^:@/?]*):.*@", r"\1:…@", location)
+    return re.sub(r"(password=)[^&]*", r"\1…", location)
+
+
+def connect(location: str) -> StoreDatabase:
+    """The database of `location`, not yet connected; what connecting raises is for `translated`."""
+    if is_url(location):
+        load_postgresql()
+        return PostgresStore(
+            "postgresql://" + location.split("://", 1)[1],
+            prefer_psycopg3=True,
+            isolation_level="READ COMMITTED",
+            connect_timeout=10,
+            application_name="mailhold",
+        )
+    return SqliteStore(
+        str(Path(location).absolute()),
+        # The first two must come before journal_mode, which fixes the file's layout.
+        pragmas={
+            "page_size": PAGE_SIZE,
+            "auto_vacuum": "INCREMENTAL",
+            "journal_mode": "WAL",
+            "synchronous": "FULL",
+            "secure_delete": "FAST",
+            "temp_store": "MEMORY",
+            "trusted_schema": "OFF",
+            "cell_size_check": "ON",
+            "mmap_size": 0,
+            "cache_size": -16384,
+            "journal_size_limit": 64 * 1024 * 1024,
+        },
+        # Every transaction is a write transaction from its start: one that turns into one later can fail at once.
+        lock_type="IMMEDIATE",
+        timeout=BUSY_SECONDS,
+        check_same_thread=False,
+    )
+
+
+@lru_cache(maxsize=256)
+def _dialect(sql: str, sqlite: bool, one: bool = False) -> str:
+    if sqlite:
+        return sql.replace("= ANY(?)", "= ?" if one else "IN (SELECT value FROM json_each(?))")
+    return sql.replace("?", "%s")
+
+
+def run(db: Database, sql: str, *values: Any) -> Any:
+    """Execute SQL that is written with `?` for a value and `= ANY(?)` for a list of integers. Returns the cursor."""
+    if not isinstance(db, SqliteDatabase):
+        return db.execute_sql(_dialect(sql, False), values)
+    one = False
+    if list in map(type, values):
+        one = all(len(value) == 1 and value[0].bit_length() < 64 for value in values if isinstance(value, list))
+        values = tuple((value[0] if one else str(value)) if isinstance(value, list) else value for value in values)
+    # Past Peewee, whose way there takes longer than a short statement does.
+    return db.connection().execute(_dialect(sql, True, one), values)
+
+
+@contextmanager
+def snapshot(db: Database) -> Iterator[None]:
+    """Let all reads inside see the database at one moment. Joins a transaction that this thread has open."""
+    if db.in_transaction():
+        yield
+        return
+    sqlite = isinstance(db, SqliteDatabase)
+    db.execute_sql("BEGIN DEFERRED" if sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        db.execute_sql("ROLLBACK")
+
+
+def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
+    """Execute SQL that is written with `?` once for each of `rows`."""
+    db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)
+
+
+def driver_errors() -> tuple[type[Exception], ...]:
+    """What the database's driver may raise, through Peewee or past it."""
+    psycopg = sys.modules.get("psycopg")
+    return (PeeweeException, sqlite3.Error, *([psycopg.Error] if psycopg else []))
+
+
+class DiskFull(StoreUnavailable):
+    """The database refused a write because its disk is full."""
+
+
+class Clash(StoreUnavailable):
+    """The database refused a row because there is one of that id already."""
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk is full. Rolling back after that fails as well, and hides the first error in its context."""
+    while error is not None:
+        text = str(error).lower()
+        if "disk is full" in text or "no space left" in text:
+            return True
+        error = error.__context__
+    return False
+
+
+def _has_no_room(location: str) -> bool:
+    """Whether the disk of a SQLite store has no room for a log's index: SQLite calls that an I/O error."""
+    try:
+        return not is_url(location) and shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
+    except OSError:
+        return False
+
+
+@contextmanager
+def sound(what: str) -> Iterator[None]:
+    """Turn what a row of absurd values provokes (text where a number belongs) into `TamperedError` naming `what`."""
+    try:
+        yield
+    except ABSURD:
+        raise TamperedError(what, "a field holds a value that it cannot have") from None
+
+
+#: What absurd values in a row provoke.
+ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
+
+
+def as_bytes(value: object) -> bytes:
+    """A binary column's value. Raises TypeError for anything else: of a number `bytes` would make as many zeros."""
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError("not bytes")
+    return bytes(value)
+
+
+class Translated:
+    """Turns the driver's errors into `StoreUnavailable` or `StoreFormat`, naming the store.
+
+    Holds no state, so that one may be entered again and again, by several threads. `db` is healed after an error.
+    """
+
+    __slots__ = ("_db", "_location")
+
+    def __init__(self, location: str, db: StoreDatabase | None = None) -> None:
+        self._location = location
+        self._db = db
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before an error."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None and isinstance(error, driver_errors()):
+            if self._db is not None:
+                self._db.heal()
+            raise _translation(error, self._location) from None
+
+
+def translated(location: str) -> Translated:
+    """Turn the driver's errors into `StoreUnavailable` or `StoreFormat`, naming the store."""
+    return Translated(location)
+
+
+def _translation(error: BaseException, location: str) -> MailholdError:
+    where = shown_location(location)
+    text = next(iter(str(error).strip().splitlines()), "no reason given")
+    # Of a password with an @ in it the driver takes the end for the host's.
+    text = re.sub(r"""(['"])[^'"\s]*@""", r"\1…@", text)
+    if "not a database" in text or "malformed" in text:
+        return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
+    if _is_full(error) or ("disk i/o error" in text.lower() and _has_no_room(location)):
+        return DiskFull(f"The store {where} is not available (its disk is full): free space, or delete copies.")
+    if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
+        return Clash(f"The store {where} refused a row ({text}): run `mailhold check`.")
+    if "readonly" in text or "read-only" in text or "permission" in text.lower():
+        advice = "check who owns it and its permissions"
+    elif "locked" in text:
+        advice = "another program has held it for too long, try again"
+    else:
+        advice = "check that the database is there and that this user may use it"
+    return StoreUnavailable(f"The store {where} is not available ({text}): {advice}.")

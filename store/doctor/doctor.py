@@ -1,0 +1,300 @@
+"""Sends the two harmless messages that every scanner knows through the MTA, and follows each to the store.
+
+The steps of a trace: connect to the MTA, hand the message over, find its copy in Backup with the right engine and
+status, and compare what was done with it to what the MTA said. The first step that fails says what to look at.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from store.doctor.probes import PROBES, Probe, compose
+from store.helpers.clock import now_ms
+from store.mail.incoming import Incoming
+from store.terms.errors import UsageError
+from store.terms.records import Copy
+from store.terms.verdicts import Action, Verdict
+
+if TYPE_CHECKING:
+    import smtplib
+
+    from store.judging.rules.model import Rule
+    from store.vault.vault import Vault
+
+#: Seconds to wait for the MTA, and between two looks at the store.
+SMTP_SECONDS, LOOK_SECONDS = 60.0, 0.25
+#: How far a copy's time may lie before the clock of this host (ms), and how many copies are looked through at a time.
+_SKEW, _PAGE = 300_000, 200
+
+
+class State(StrEnum):
+    """How a step ended. SKIPPED: by the rules there is nothing to find."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what was found, in the MTA's words too (NOT safe for a terminal), and what to look at if it failed."""
+
+    name: str
+    state: State
+    found: str
+    check: str = ""
+
+
+@dataclass
+class Trace:
+    """What became of one probe."""
+
+    probe: Probe
+    message_id: str
+    steps: list[Step] = field(default_factory=list)
+    queue_id: str = ""
+    copy: Copy | None = None
+
+    @property
+    def failed(self) -> Step | None:
+        """The step that failed, if one did; it is the last."""
+        return next((step for step in self.steps if step.state is State.FAILED), None)
+
+    def add(self, name: str, state: State, found: str, check: str = "") -> None:
+        self.steps.append(Step(name, state, found, check))
+
+
+def parse_endpoint(text: str) -> tuple[str, int]:
+    """`host:port`, `host` or `[v6]:port` -> host and port (25 where none is given). Raises UsageError."""
+    host, _, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "25")
+    host = host.strip().removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+        raise UsageError(f"`{text}` is no SMTP server: write it as host:port, as 127.0.0.1:25.")
+    return host, int(port)
+
+
+def examine(
+    vault: Vault,
+    server: tuple[str, int],
+    *,
+    sender: str,
+    recipient: str,
+    probes: Sequence[Probe] = PROBES,
+    wait: float = 30.0,
+    cancelled: Callable[[], bool] | None = None,
+) -> list[Trace]:
+    """Send each probe and follow it, `wait` seconds at most. Blocks. Raises TamperedError, StoreUnavailable."""
+    return [_examine(vault, server, sender, recipient, probe, wait, cancelled or (lambda: False)) for probe in probes]
+
+
+def _examine(
+    vault: Vault,
+    server: tuple[str, int],
+    sender: str,
+    recipient: str,
+    probe: Probe,
+    wait: float,
+    cancelled: Callable[[], bool],
+) -> Trace:
+    message_id = f"<{probe.name.lower()}.{secrets.token_hex(12)}@doctor.mailhold.invalid>"
+    trace = Trace(probe, message_id)
+    raw = compose(probe, sender, recipient, message_id)
+    rule = _rule(vault, Incoming(raw=raw, sender=sender, recipients=[recipient], client_address=server[0]))
+    began = now_ms()
+    reply = _hand_over(trace, server, sender, recipient, raw)
+    if reply is None:
+        return trace
+    rejected = reply[0] >= 500
+    trace.copy = _find(vault, message_id, began - _SKEW, 0.0 if rejected else wait, cancelled)
+    if trace.copy is not None:
+        _look_at_copy(trace, trace.copy, reply)
+    else:
+        _look_at_rule(trace, rule, server, rejected, wait)
+    return trace
+
+
+def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: bool, wait: float) -> None:
+    """Why there is no copy."""
+    engine = trace.probe.engine
+    actions = {rule.action_for(engine, status) for status in trace.probe.statuses}
+    if rejected and Action.REJECT in actions:
+        trace.add(
+            "keep", State.SKIPPED, f"Rule {rule.id} rejects such messages, and of what is rejected no copy is kept"
+        )
+        trace.add("act", State.DONE, Action.REJECT.label)
+    elif rejected:
+        trace.add(
+            "keep",
+            State.FAILED,
+            "The message was rejected, but there is no copy in Backup",
+            f"Rule {rule.id} would not reject it, so another filter did. A filter that rejects ends the chain: take "
+            "scanners' own milters out of `smtpd_milters`; the gateway asks the scanners itself.",
+        )
+    elif actions == {Action.SKIP}:
+        trace.add("keep", State.SKIPPED, f"Rule {rule.id} lets such messages pass, and no copy is kept of them")
+    else:
+        bounce = (
+            f" Rule {rule.id} rejects such messages, and of these no copy is kept: behind the queue that is a bounce."
+            if Action.REJECT in actions
+            else ""
+        )
+        trace.add(
+            "keep",
+            State.FAILED,
+            f"The message was accepted, but no copy of it came to Backup within {wait:g} seconds",
+            "Either the gateway did not see it: is it in `smtpd_milters` or `content_filter` of the service at "
+            f"{server[0]}:{server[1]}, and does it have the same store? Or {engine.label} found nothing: is the "
+            "scanner configured and running, and does its database know the test? The gateway's log says when one is "
+            "down." + bounce,
+        )
+
+
+def _rule(vault: Vault, incoming: Incoming) -> Rule:
+    from store.judging.rules.rules import first_match, read_rules
+
+    return first_match(read_rules(vault), incoming)
+
+
+def _hand_over(
+    trace: Trace, server: tuple[str, int], sender: str, recipient: str, raw: bytes
+) -> tuple[int, str] | None:
+    """The MTA's reply to the message, where it gave one that can be followed."""
+    import smtplib
+
+    where = f"{server[0]}:{server[1]}"
+    client = smtplib.SMTP(timeout=SMTP_SECONDS)
+    try:
+        try:
+            code, words = client.connect(*server)
+            if code != 220:
+                raise smtplib.SMTPConnectError(code, words)
+            client.ehlo_or_helo_if_needed()
+        except (OSError, smtplib.SMTPException) as error:
+            trace.add(
+                "connect",
+                State.FAILED,
+                f"No MTA at {where} takes mail: {_error(error)}",
+                "Is the MTA running, and does it listen there? Name another with --smtp.",
+            )
+            return None
+        trace.add("connect", State.DONE, f"{where}: {_words(words)}")
+        return _transaction(trace, client, sender, recipient, raw)
+    finally:
+        client.close()
+
+
+def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str, raw: bytes) -> tuple[int, str] | None:
+    import smtplib
+
+    try:
+        for command, reply in (("MAIL", client.mail(sender)), ("RCPT", client.rcpt(recipient))):
+            if 400 <= reply[0] < 500:
+                _put_off(trace, *reply)
+                return None
+            if reply[0] not in (250, 251):
+                check = f"Give an address that the MTA takes mail for: --to, and --from for the sender (`{command}`)."
+                trace.add("hand over", State.FAILED, f"{reply[0]} {_words(reply[1])}", check)
+                return None
+        code, told = client.data(raw)
+    except (OSError, smtplib.SMTPException) as error:
+        check = "Does the filter behind the MTA answer in time? Its log and the gateway's say what they waited for."
+        trace.add("hand over", State.FAILED, f"The connection was lost: {_error(error)}", check)
+        return None
+    if 400 <= code < 500:
+        _put_off(trace, code, told)
+        return None
+    words = _words(told)
+    trace.queue_id = words.rpartition("queued as ")[2] if "queued as " in words else ""
+    trace.add("hand over", State.DONE, f"{code} {words}")
+    try:
+        client.quit()
+    except (OSError, smtplib.SMTPException):
+        pass
+    return code, words
+
+
+def _put_off(trace: Trace, code: int, words: bytes) -> None:
+    trace.add(
+        "hand over",
+        State.FAILED,
+        f"{code} {_words(words)}",
+        "The message was put off: is the gateway running, may the MTA's user open its socket, and is Backup "
+        "available (`mailhold status`)? A rule may ask for this where a scanner is down; the gateway's log says.",
+    )
+
+
+def _find(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
+    """The copy with that Message-ID that was placed after `since` (Unix ms), once it is there."""
+    until = time.monotonic() + wait
+    token: object = None
+    while True:
+        now = vault.change_token()
+        if now != token:
+            token = now
+            found = _search(vault, message_id, since)
+            if found is not None:
+                return found
+        if time.monotonic() >= until or cancelled():
+            return None
+        time.sleep(LOOK_SECONDS)
+
+
+def _search(vault: Vault, message_id: str, since: int) -> Copy | None:
+    before: int | None = None
+    while page := vault.newest(_PAGE, before):
+        for copy in page:
+            if copy.record.message_id.strip() == message_id:
+                return copy
+        before = page[-1].id
+        if page[-1].stored_at < since:
+            return None
+    return None
+
+
+def _look_at_copy(trace: Trace, copy: Copy, reply: tuple[int, str]) -> None:
+    """Whether the copy says what it should, and whether the MTA said what follows from it."""
+    record, probe = copy.record, trace.probe
+    verdict = next((each for each in record.verdicts if each.engine is probe.engine), record.reason)
+    if verdict is None or verdict.engine is not probe.engine or verdict.status not in probe.statuses:
+        found = _verdict(verdict) if verdict is not None else "no verdict"
+        wanted = " or ".join(status.label for status in probe.statuses)
+        trace.add(
+            "keep",
+            State.FAILED,
+            f"Copy {copy.id} says {found}, not {probe.engine.label}: {wanted}",
+            f"The scanner for {probe.engine.label} was not asked or does not know the test: is it running?",
+        )
+        return
+    rule = f"rule {record.rule_id}{f' {record.rule_name}' if record.rule_name else ''}"
+    trace.add("keep", State.DONE, f"copy {copy.id}: {_verdict(verdict)}, {rule}")
+    if (record.action is Action.REJECT) is not (reply[0] >= 500):
+        trace.add(
+            "act",
+            State.FAILED,
+            f"The copy's action is {record.action.label}, but the MTA said {reply[0]}",
+            "Another filter changed what the gateway decided: look for one in the MTA's configuration and log.",
+        )
+        return
+    trace.add("act", State.DONE, record.action.label)
+
+
+def _verdict(verdict: Verdict) -> str:
+    return f"{verdict.engine.label}: {verdict.status.label}{f' ({verdict.detail})' if verdict.detail else ''}"
+
+
+def _words(text: bytes) -> str:
+    return " ".join(text.decode("utf-8", "replace").split())
+
+
+def _error(error: Exception) -> str:
+    import smtplib
+
+    if isinstance(error, smtplib.SMTPResponseException):
+        words = error.smtp_error
+        return f"{error.smtp_code} {_words(words if isinstance(words, bytes) else str(words).encode())}"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

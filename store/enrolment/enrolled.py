@@ -1,0 +1,166 @@
+"""The gateways of a store: which are enrolled, which are alive, and which one sends what an operator releases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from store.database.connection import as_bytes, sound
+from store.helpers.clock import now_ms
+from store.mail.outcome import State
+from store.sealing.format_1 import KEY_SIZE, verify
+from store.sealing.keys import LOCAL_ID, hybrid_public
+from store.terms.errors import TamperedError, UnlockError
+from store.vault.epochs import gateway_statement
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
+
+    from store.vault.vault import Vault
+
+#: A gateway says so often (seconds) that it is alive, and counts as alive for so long after (ms).
+BEAT_SECONDS = 10.0
+ALIVE_MS = 45_000
+
+
+class Target(NamedTuple):
+    """The gateway that is to send a delivery, and the key that the delivery is sealed to.
+
+    `name` is the gateway's, NOT safe for a terminal; "" where whoever has the store open is to send.
+    """
+
+    gateway_id: int
+    key: MLKEM768X25519PublicKey
+    name: str = ""
+
+
+class GatewayState(NamedTuple):
+    """An enrolled gateway. Times are Unix ms; `alive_at` 0: it stopped, or never ran. The name is NOT safe.
+
+    A `revoked` one keeps its row, because what it sealed before is read with it.
+    """
+
+    id: int
+    name: str
+    enrolled_at: int
+    alive_at: int
+    revoked: bool
+
+
+def is_revoked(row: Any) -> bool:
+    """Whether a gateway's row, once verified, is that of a revoked one: its former signing key lies in `delivery_key`.
+
+    With that key only its events are verified; nothing can be sealed to it.
+    """
+    return len(as_bytes(row.delivery_key)) == KEY_SIZE
+
+
+def former_key(vault: Vault, gateway_id: int) -> Ed25519PublicKey:
+    """The key that a revoked gateway signed with. Raises TamperedError where it is not revoked."""
+    what = f"gateway {gateway_id}"
+    with vault.reading(), sound(what):
+        row = vault.models.Gateway.get_or_none(vault.models.Gateway.id == gateway_id)
+        if row is None or not is_revoked(row):
+            raise TamperedError(what, "it is not a revoked one")
+        verified(vault, row)
+        return Ed25519PublicKey.from_public_bytes(as_bytes(row.delivery_key))
+
+
+def verified(vault: Vault, row: Any) -> None:
+    """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
+    what = f"gateway {row.id}"
+    with sound(what):
+        verify(vault.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(vault.store_id, row), what)
+
+
+def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[GatewayState]:
+    """The enrolled gateways but `local`, which is every unlocked store itself.
+
+    One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+    """
+    table = vault.models.Gateway
+    with vault.reading():
+        rows = list(table.select().where(table.id != LOCAL_ID).order_by(table.id))
+    found = []
+    for row in rows:
+        try:
+            verified(vault, row)
+        except TamperedError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+        else:
+            found.append(GatewayState(row.id, row.name, row.enrolled_at, row.alive_at, is_revoked(row)))
+    return found
+
+
+def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
+    """Whether a gateway that is not revoked said lately that it is running."""
+    moment = now_ms() if now is None else now
+    table = vault.models.Gateway
+    with vault.reading():
+        row = table.get_or_none((table.id == gateway_id) & (table.alive_at > moment - ALIVE_MS))
+    return row is not None and not is_revoked(row)
+
+
+def delivery_target(vault: Vault, now: int | None = None) -> Target:
+    """Who sends what is released now: the enrolled gateway that was last heard of, else whoever has the store open.
+
+    A gateway that is revoked, or whose enrolment does not verify, is passed over: nothing is ever sealed to it.
+    """
+    moment = now_ms() if now is None else now
+    own = vault.keys.gateway
+    if own is None or vault.keys.authority is None:
+        raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
+    table = vault.models.Gateway
+    alive = (table.id != LOCAL_ID) & (table.alive_at > moment - ALIVE_MS)
+    with vault.reading():
+        rows = list(table.select().where(alive).order_by(table.alive_at.desc()))
+    for row in rows:
+        try:
+            verified(vault, row)
+            with sound(f"gateway {row.id}"):
+                if is_revoked(row):
+                    continue
+                return Target(row.id, hybrid_public(as_bytes(row.delivery_key)), row.name)
+        except TamperedError:
+            continue  # `check` reports it.
+    return Target(own.gateway_id, own.delivery.public_key())
+
+
+def beat(vault: Vault, *, alive: bool = True) -> None:
+    """Say that the vault's own gateway is running, or that it stops."""
+    gateway = vault.keys.gateway
+    if gateway is None:
+        raise UnlockError("The keys at hand are no gateway's.")
+    table = vault.models.Gateway
+    with vault.write():
+        table.update(alive_at=now_ms() if alive else 0).where(table.id == gateway.gateway_id).execute()
+
+
+def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
+    """Wait until gateways that are alive made their first attempt at what they are to send. Blocking.
+
+    Returns what keeps something back, "" where nothing does.
+    """
+    table = vault.models.Delivery
+    theirs = table.finished_at.is_null() & (table.gateway_id != LOCAL_ID)
+    until = time.monotonic() + seconds
+    while True:
+        with vault.reading():
+            rows = list(table.select(table.gateway_id, table.state, table.attempts).where(theirs).tuples())
+        waiting = {gateway_id for gateway_id, state, attempts in rows if not attempts or state == State.SENDING}
+        gone = sorted(gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id))
+        if gone:
+            return (
+                f"Gateway {gone[0]}, which is to send it, is not running: start it, or have it sent from here with "
+                "`mailhold queue retry ID` and `mailhold queue send`."
+            )
+        if not waiting:
+            return ""
+        if time.monotonic() > until:
+            return f"Gateway {min(waiting)} has not sent it yet: `mailhold queue` shows when it has."
+        time.sleep(0.2)

@@ -1,0 +1,226 @@
+"""Enrolment: the credentials with which a gateway opens a store, to write and not to read.
+
+A credentials file (mode 0600) holds the gateway's signing key, its delivery key, the store's configuration key, and,
+pinned, the store's public keys. The authority signs the gateway's row, so that a writer of the database can enrol
+nobody. A vault opened with credentials puts copies, rotates, reads settings, rules and lists, delivers what was
+released to it, and writes events that operators alone can read; it has no key that opens a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from store.authority.audit import record_event
+from store.database.connection import as_bytes, connect, sound, translated
+from store.database.schema import Models
+from store.enrolment.enrolled import is_revoked, verified
+from store.helpers.clock import now_ms
+from store.helpers.decoding import json_decoder
+from store.opening.opening import look_at, store_row, store_statement
+from store.sealing.format_1 import KEY_SIZE, verify
+from store.sealing.keys import (
+    HYBRID_SEED_SIZE,
+    GatewayKeys,
+    StoreKeys,
+    hybrid_private,
+    hybrid_public_bytes,
+    sync_folder,
+)
+from store.terms.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
+from store.vault.epochs import gateway_statement
+from store.vault.vault import Vault
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+_KIND = "mailhold gateway credentials 1"
+_MOST = 64 * 1024
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a credentials file holds (JSON; keys are base64). `repr` would show secrets: never print it."""
+
+    kind: str
+    gateway_id: int
+    name: str
+    store_id: bytes
+    read_key: bytes
+    authority_key: bytes
+    configuration_key: bytes
+    signing_key: bytes
+    delivery_key: bytes
+
+    def __repr__(self) -> str:
+        return f"Credentials of gateway {self.gateway_id}"
+
+    def keys(self) -> StoreKeys:
+        """The keys that a vault of this gateway holds. Raises ValueError for keys that are none."""
+        signing = Ed25519PrivateKey.from_private_bytes(self.signing_key)
+        return StoreKeys(
+            store_id=self.store_id,
+            read_public=self.read_key,
+            authority_public=self.authority_key,
+            configuration_key=self.configuration_key,
+            gateway=GatewayKeys(
+                gateway_id=self.gateway_id,
+                name=self.name,
+                signing=signing,
+                delivery=hybrid_private(self.delivery_key),
+                signing_public=signing.public_key().public_bytes_raw(),
+                delivery_public=hybrid_public_bytes(self.delivery_key),
+            ),
+        )
+
+
+def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
+    """Enrol the gateway `name` and write its credentials to the new file `path`. Returns the gateway's id.
+
+    Raises UsageError for a name that is no host name or is taken, KeyFileError where the file cannot be made,
+    UnlockError where the vault is not an operator's.
+    """
+    keys = vault.keys
+    if keys.authority is None or keys.configuration_key is None:
+        raise UnlockError("The keys at hand cannot enrol a gateway: unlock the store as an operator.")
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:40]!r} is no gateway's name: use small letters, digits, dots and dashes, as in mx1.example.org."
+        )
+    signing, delivery = os.urandom(KEY_SIZE), os.urandom(HYBRID_SEED_SIZE)
+    table = vault.models.Gateway
+    written = False
+    try:
+        with vault.write():
+            if table.select().where(table.name == name).exists():
+                raise UsageError(f"There is a gateway {name} already: choose another name.")
+            newest = table.select().order_by(table.id.desc()).first()
+            credentials = Credentials(
+                kind=_KIND,
+                gateway_id=newest.id + 1 if newest else 2,
+                name=name,
+                store_id=keys.store_id,
+                read_key=keys.read_public,
+                authority_key=keys.authority_public,
+                configuration_key=bytes(keys.configuration_key),
+                signing_key=signing,
+                delivery_key=delivery,
+            )
+            gateway = credentials.keys().gateway
+            assert gateway is not None
+            row = table(
+                id=gateway.gateway_id,
+                name=name,
+                signing_key=gateway.signing_public,
+                delivery_key=gateway.delivery_public,
+                enrolled_at=now_ms(),
+            )
+            row.signature = keys.authority.sign(gateway_statement(vault.store_id, row))
+            row.save(force_insert=True)
+            record_event(vault, "gateway enrolled", operator=operator, detail=name)
+            _write(path, msgspec.json.format(msgspec.json.encode(credentials)))
+            written = True
+    except BaseException:
+        if written:
+            path.unlink(missing_ok=True)
+        raise
+    return gateway.gateway_id
+
+
+def open_with_credentials(location: str, path: Path) -> Vault:
+    """Open a store as the gateway whose credentials lie at `path`.
+
+    Raises KeyFileError, StoreMissing, StoreFormat, StoreUnavailable, GatewayRevoked, and TamperedError where the
+    store's row or the gateway's enrolment is not what the authority signed.
+    """
+    credentials = read_credentials(path)
+    try:
+        keys = credentials.keys()
+    except ValueError:
+        raise KeyFileError(f"The credentials file {path} is damaged: enrol the gateway again.") from None
+    look_at(location)
+    db = connect(location)
+    try:
+        models = Models(db)
+        with translated(location), sound("the store's row"):
+            row = store_row(db, models, location)
+            if as_bytes(row.store_id) != keys.store_id:
+                raise UnlockError(f"The credentials in {path} are those of another store.")
+        vault = Vault(location, db, models, keys)
+        check_enrolment(vault)
+    except BaseException:
+        db.close_all()
+        raise
+    return vault
+
+
+def check_enrolment(vault: Vault) -> None:
+    """Check that the store's row and the vault's gateway are what the authority signed.
+
+    Raises TamperedError, and GatewayRevoked where the authority took the enrolment back.
+    """
+    keys, models = vault.keys, vault.models
+    gateway = keys.gateway
+    if gateway is None:
+        raise UnlockError("The keys at hand are no gateway's.")
+    with vault.reading(), sound("the store's row"):
+        store: Any = models.Store.get_or_none()
+        if store is None or as_bytes(store.read_key) != keys.read_public:
+            raise TamperedError("the store's row", "its read key is not the one that the gateway was enrolled with")
+        verify(keys.authority_verifier(), as_bytes(store.signature), store_statement(store), "the store's row")
+    what = f"gateway {gateway.gateway_id}"
+    with vault.reading(), sound(what):
+        row: Any = models.Gateway.get_or_none(models.Gateway.id == gateway.gateway_id)
+        if row is None:
+            raise TamperedError(what, "it is not enrolled (any more)")
+        verified(vault, row)
+        if is_revoked(row):
+            raise GatewayRevoked(
+                f"Gateway {gateway.name} was revoked: what it seals is refused. Enrol it anew, under another name."
+            )
+        if (as_bytes(row.signing_key), as_bytes(row.delivery_key)) != (gateway.signing_public, gateway.delivery_public):
+            raise TamperedError(what, "it is enrolled with other keys than its own")
+
+
+def read_credentials(path: Path) -> Credentials:
+    """The credentials in a file. Raises KeyFileError where it is missing, open to others, or holds none."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"There are no credentials at {path}: `mailhold gateway enroll NAME --credentials {path}` makes them."
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise KeyFileError(f"The credentials file {path} is not a plain file.")
+        try:
+            credentials = json_decoder(Credentials).decode(file.read(_MOST))
+        except OSError as error:
+            raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
+        except msgspec.MsgspecError:
+            raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
+    if credentials.kind != _KIND:
+        raise KeyFileError(f"{path} holds no credentials that this release knows: enrol the gateway again.")
+    if status.st_mode & 0o077:
+        raise KeyFileError(f"The credentials file {path} is open to other users: run chmod 600 on it.")
+    return credentials
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data + b"\n")
+            file.flush()
+            os.fsync(handle)
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise KeyFileError(f"The credentials file {path} is there already: name a new file.") from None
+    except OSError as error:
+        raise KeyFileError(f"The credentials file {path} cannot be made: {error.strerror}.") from None

@@ -1,0 +1,197 @@
+"""Taking an enrolment back, so that stolen credentials are good for nothing new.
+
+No time can say what a gateway sealed before it was revoked: whoever has its key writes any time he likes. So the
+operator's keys seal off what is there: every epoch of the gateway is verified and signed anew under a signing key that
+is made for this and forgotten at once, an epoch that is open is closed, and its tombstones become the authority's. The
+gateway's row then names the new key, and everything that the stolen one signs fails to verify, whatever its date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from store.authority.audit import record_event
+from store.database.connection import as_bytes, run, run_many, sound
+from store.enrolment.enrolled import is_revoked, verified
+from store.helpers.clock import now_ms
+from store.sealing.format_1 import Closing, verify
+from store.sealing.keys import LOCAL_ID
+from store.terms.errors import TamperedError, UnlockError, UsageError
+from store.vault.deleting import AUTHORITY, tombstone_statement, verified_runs
+from store.vault.epochs import gateway_statement, opening_of
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+REVOKED = "gateway revoked"
+
+
+class Revocation(NamedTuple):
+    """What became of a gateway: its number, how many epochs stay readable, and the deliveries that wait for it.
+
+    `refused` names what did not verify before, and so does not afterwards.
+    """
+
+    gateway_id: int
+    epochs: int
+    waiting: list[int]
+    refused: list[tuple[str, str]]
+
+
+def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
+    """Revoke the gateway `name`. What it sealed stays readable; what its credentials seal from now on is refused.
+
+    Raises UsageError where there is no such gateway or it is revoked already, TamperedError where its enrolment does
+    not verify, UnlockError where the vault is not an operator's.
+    """
+    authority = vault.keys.authority
+    if authority is None or vault.keys.read_private is None:
+        raise UnlockError("The keys at hand cannot revoke a gateway: unlock the store as an operator.")
+    row = _enrolled(vault, name)
+    seal = _Seal(vault, Ed25519PrivateKey.generate(), row)
+    seal.prepare()
+    deliveries = vault.models.Delivery
+    with vault.write():
+        if as_bytes(_enrolled(vault, name).signature) != as_bytes(row.signature):
+            raise TamperedError(f"gateway {row.id}", "its enrolment was changed meanwhile")
+        seal.write()
+        row.signing_key = seal.key.public_key().public_bytes_raw()
+        row.delivery_key = seal.former
+        row.alive_at = 0
+        row.signature = authority.sign(gateway_statement(vault.store_id, row))
+        row.save()
+        record_event(vault, REVOKED, operator=operator, detail=name)
+        live = deliveries.finished_at.is_null() & (deliveries.gateway_id == row.id)
+        waiting = [each for (each,) in deliveries.select(deliveries.id).where(live).order_by(deliveries.id).tuples()]
+    return Revocation(row.id, seal.count, waiting, seal.refused)
+
+
+def _enrolled(vault: Vault, name: str) -> Any:
+    table = vault.models.Gateway
+    with vault.reading():
+        row: Any = table.get_or_none((table.name == name) & (table.id != LOCAL_ID))
+    if row is None:
+        raise UsageError(f"There is no gateway {name[:80]!r}: `mailhold gateway list` names those there are.")
+    verified(vault, row)
+    if is_revoked(row):
+        raise UsageError(f"Gateway {name} is revoked already.")
+    return row
+
+
+class _Seal:
+    """Signs anew what a gateway signed, as far as it verifies: the most of it before the transaction that writes it."""
+
+    def __init__(self, vault: Vault, key: Ed25519PrivateKey, gateway: Any) -> None:
+        self.key = key
+        self.former = as_bytes(gateway.signing_key)
+        self.count = 0
+        self.refused: list[tuple[str, str]] = []
+        self._vault = vault
+        self._gateway_id = gateway.id
+        self._verifier = Ed25519PublicKey.from_public_bytes(self.former)
+        #: New signatures by the old ones: of closed epochs (opening, closing), and of tombstones.
+        self._epochs: dict[tuple[int, bytes, bytes], tuple[bytes, bytes]] = {}
+        self._tombstones: dict[tuple[int, bytes], bytes] = {}
+
+    def prepare(self) -> None:
+        """Sign anew what is closed already. What does not verify is left for `write`, which names it."""
+        vault = self._vault
+        for table, make in (
+            (vault.models.Epoch, self._prepare_epoch),
+            (vault.models.Tombstone, self._prepare_tombstone),
+        ):
+            with vault.reading():
+                found = table.select(table.id).where(table.gateway_id == self._gateway_id).order_by(table.id)
+                ids = [each for (each,) in found.tuples()]
+            for each in ids:
+                with suppress(TamperedError), vault.reading(), sound(f"row {each}"):
+                    if (row := table.get_or_none(table.id == each)) is not None:
+                        make(row)
+
+    def write(self) -> None:
+        """Put the new signatures into the rows, close what is open. In the caller's transaction."""
+        vault, gateway_id = self._vault, self._gateway_id
+        sql = "SELECT id, opening_signature, closing_signature FROM epoch WHERE gateway_id = ? ORDER BY id"
+        ready = []
+        for epoch_id, opening, closing in run(vault.db, sql, gateway_id).fetchall():
+            new = self._epochs.get((epoch_id, _raw(opening), _raw(closing)))
+            if new is not None:
+                ready.append((*new, epoch_id))
+            else:
+                self._naming(f"epoch {epoch_id}", partial(self._close, epoch_id))
+        run_many(vault.db, "UPDATE epoch SET opening_signature = ?, closing_signature = ? WHERE id = ?", ready)
+        self.count += len(ready)
+        sql = "SELECT id, signature FROM tombstone WHERE gateway_id = ? ORDER BY id"
+        buried = []
+        for row_id, signature in run(vault.db, sql, gateway_id).fetchall():
+            if (row_id, _raw(signature)) not in self._tombstones:
+                row = vault.models.Tombstone.get_by_id(row_id)
+                self._naming(f"tombstone {row_id}", partial(self._prepare_tombstone, row))
+            if signed := self._tombstones.get((row_id, _raw(signature))):
+                buried.append((AUTHORITY, signed, row_id))
+        run_many(vault.db, "UPDATE tombstone SET gateway_id = ?, signature = ? WHERE id = ?", buried)
+
+    def _naming(self, what: str, work: Callable[[], None]) -> None:
+        try:
+            with sound(what):
+                work()
+        except TamperedError as error:
+            self.refused.append((what, error.why))
+
+    def _prepare_epoch(self, row: Any) -> None:
+        """Sign a closed epoch's row anew; nothing is done for an open one."""
+        what = f"epoch {row.id}"
+        opening = opening_of(self._vault.store_id, row)
+        verify(self._verifier, as_bytes(row.opening_signature), opening.data(), what)
+        if row.closing_signature is None:
+            return
+        closing = Closing(opening, row.count, as_bytes(row.chain_head), row.closed_at)
+        verify(self._verifier, as_bytes(row.closing_signature), closing.data(), what)
+        old = (row.id, as_bytes(row.opening_signature), as_bytes(row.closing_signature))
+        self._epochs[old] = (self.key.sign(opening.data()), self.key.sign(closing.data()))
+
+    def _close(self, epoch_id: int) -> None:
+        """Close an open epoch after its last step that is a copy or was deleted."""
+        row = self._vault.models.Epoch.get_by_id(epoch_id)
+        if row.closing_signature is not None:
+            self._prepare_epoch(row)  # It was closed a moment ago, or does not verify.
+        else:
+            row.count = self._served(row.id)
+            row.chain_head = self._vault.epoch_reader.read(row).head(row.count)
+            row.closed_at = now_ms()
+        opening = opening_of(self._vault.store_id, row)
+        closing = Closing(opening, row.count, as_bytes(row.chain_head), row.closed_at)
+        row.opening_signature = self.key.sign(opening.data())
+        row.closing_signature = self.key.sign(closing.data())
+        row.save()
+        self.count += 1
+
+    def _served(self, epoch_id: int) -> int:
+        messages, tombstones = self._vault.models.Message, self._vault.models.Tombstone
+        newest = messages.select(messages.step).where(messages.epoch_id == epoch_id).order_by(messages.step.desc())
+        steps = [step for (step,) in newest.limit(1).tuples()]
+        for row in tombstones.select().order_by(tombstones.id):
+            with suppress(TamperedError):  # Such a one buries nothing.
+                steps += [
+                    each.step + each.length - 1 for each in verified_runs(self._vault, row) if each[1] == epoch_id
+                ]
+        return max(steps, default=-1) + 1
+
+    def _prepare_tombstone(self, row: Any) -> None:
+        """Sign a tombstone as the authority's: no later one of the gateway can pass for it."""
+        verified_runs(self._vault, row)
+        authority = self._vault.keys.authority
+        assert authority is not None
+        operator = None if row.sealed_operator is None else as_bytes(row.sealed_operator)
+        data = tombstone_statement(self._vault.store_id, row.at, row.cause, AUTHORITY, as_bytes(row.entries), operator)
+        self._tombstones[row.id, as_bytes(row.signature)] = authority.sign(data)
+
+
+def _raw(value: Any) -> bytes:
+    """A signature as a key to look it up by; b"" for what is none."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""

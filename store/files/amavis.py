@@ -1,0 +1,56 @@
+"""Quarantine files as amavis writes them: `virus-*`, `banned-*` and `spam-*.gz`, one message a file.
+
+Its own header fields stand at the top (X-Envelope-From, X-Envelope-To, X-Quarantine-ID, X-Amavis-Alert,
+X-Spam-Status) and are read by `scanner_headers`. Where a site has amavis leave the alert out, the file's name still
+says which engine condemned the message. The bytes of a copy are those of the file; of a file that amavis compressed,
+those that were compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+
+import msgspec
+
+from store.judging.scanner_headers import HeaderVerdicts
+from store.judging.scanner_words import gravest
+from store.terms.errors import IntakeError
+from store.terms.verdicts import Engine, Status, Verdict
+
+_NAME = re.compile(r"^(virus|banned|spam)-[A-Za-z0-9_+-]{6,}(?:\.gz)?$")
+_VERDICTS = {
+    "virus": Verdict(Engine.ANTI_VIRUS, Status.INFECTED),
+    "banned": Verdict(Engine.CONTENT, Status.BANNED_FILE_NAME),
+    "spam": Verdict(Engine.ANTI_SPAM, Status.SPAM),
+}
+_GZIP_MAGIC = b"\x1f\x8b\x08"
+
+
+def with_name(found: HeaderVerdicts, file_name: str) -> HeaderVerdicts:
+    """`found` with the verdict that the quarantine file's name implies, where the header condemns nothing itself."""
+    match = _NAME.match(file_name)
+    if not match or found.reason is not None:
+        return found
+    verdict = _VERDICTS[match[1]]
+    others = tuple(other for other in found.verdicts if other.engine is not verdict.engine)
+    verdicts = (verdict, *others)
+    return msgspec.structs.replace(found, verdicts=verdicts, reason=gravest(verdicts))
+
+
+class Unpacked:
+    """Reads a file through gzip where its name ends in `.gz` and it begins as gzip does, else as it stands."""
+
+    def __init__(self, stream: io.BufferedReader, file_name: str) -> None:
+        packed = file_name.lower().endswith(".gz") and stream.peek(3)[:3] == _GZIP_MAGIC
+        self.packed = packed
+        self._stream = gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes. Raises IntakeError where the compressed data is damaged or cut short."""
+        try:
+            return self._stream.read(size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise IntakeError("Its compressed data is damaged or cut short: check the file with `gzip -t`.") from None

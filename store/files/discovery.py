@@ -1,0 +1,114 @@
+"""Which files an import reads: regular files only, found without ever waiting on one or going round in circles.
+
+A path that the operator names is followed, links and all. Inside a folder nothing but regular files and folders is
+followed: a symbolic link may lead anywhere, round in a circle included, and a FIFO or a device would wait for ever;
+they are reported. Hidden files (`.name`) are passed over, as Maildir prescribes. A folder with `cur` and `new` is a
+Maildir: its messages are in those two, one a file; its `tmp` holds mail that was never finished and its other files
+are indexes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from store.terms.errors import IntakeError
+
+_KINDS = (
+    (stat.S_ISFIFO, "a FIFO (named pipe)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a symbolic link inside a folder, which is not followed"),
+)
+
+
+class Found(NamedTuple):
+    """A file to read (`problem` empty) or why it is not read. `single`: one message whatever it looks like."""
+
+    path: Path
+    size: int = 0
+    single: bool = False
+    problem: str = ""
+    hidden: bool = False
+
+
+def find_files(paths: Iterable[Path]) -> Iterator[Found]:
+    """Every file under `paths`, each folder in the order of its names. Never raises.
+
+    What cannot be read is reported.
+    """
+    for path in paths:
+        try:
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                yield from _folder(path)
+            else:
+                yield _file(path, status, single=path.suffix.lower() == ".eml")
+        except (OSError, ValueError) as error:
+            yield Found(path, problem=_reason(error))
+
+
+def _folder(folder: Path) -> Iterator[Found]:
+    """Walk with a stack of its own, so that depth is no limit; `lstat` alone decides, so that no link is followed."""
+    waiting = [(folder, False)]
+    while waiting:
+        current, in_maildir = waiting.pop()
+        try:
+            with os.scandir(current) as entries:
+                names = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Found(current, problem=_reason(error))
+            continue
+        maildir = not in_maildir and {"cur", "new"} <= {entry.name for entry in names}
+        folders = []
+        for entry in names:
+            path = current / entry.name
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                yield Found(path, problem=_reason(error))
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                if not (maildir and entry.name == "tmp"):
+                    folders.append((path, maildir and entry.name in ("cur", "new")))
+            elif entry.name.startswith(".") or maildir:
+                yield Found(path, hidden=True)
+            else:
+                yield _file(path, status, single=in_maildir or entry.name.lower().endswith(".eml"))
+        waiting.extend(reversed(folders))
+
+
+def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
+    if stat.S_ISREG(status.st_mode):
+        return Found(path, status.st_size, single)
+    kind = next((words for test, words in _KINDS if test(status.st_mode)), "no regular file")
+    return Found(path, problem=f"It is {kind}: only regular files are read. Give the message's file itself.")
+
+
+def open_regular(path: Path) -> int:
+    """A file descriptor of the regular file at `path`, opened without waiting. Raises IntakeError saying why not."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        raise IntakeError(_reason(error)) from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise IntakeError("It is no regular file any more: only regular files are read.")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "There is no such file: check the path."
+    if isinstance(error, PermissionError):
+        return "It may not be read by this user: change its permissions, or import as its owner."
+    if isinstance(error, OSError) and error.strerror:
+        return f"It cannot be read ({error.strerror}): check the disk and the path."
+    return f"It is no usable path ({error})."

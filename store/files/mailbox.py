@@ -1,0 +1,228 @@
+"""`import`: messages from files into Backup, each byte kept as it is, a group of them a commit.
+
+Memory stays flat: one message, or one group of them, is held at a time. What cannot be read is
+reported and passed over; a message that cannot be parsed is kept all the same.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store.database.connection import is_url
+from store.delivery.local_domains import DomainCount
+from store.files.amavis import Unpacked, with_name
+from store.files.discovery import Found, find_files, open_regular
+from store.files.mbox import read_messages
+from store.judging.scanner_headers import header_block, verdicts_from_headers
+from store.judging.scanner_words import one_an_engine
+from store.message.message import summarise
+from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Verdict
+from store.vault.writer import GROUP_BYTES, GROUP_COPIES
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+
+class ImportResult(msgspec.Struct):
+    """What an import did. `failed` holds (path, reason).
+
+    `passed_over` counts hidden files, a Maildir's indexes and the store's own files. `domains` are those of the
+    envelopes that scanners and mail servers wrote down in the messages.
+    """
+
+    ids: list[int] = msgspec.field(default_factory=list)
+    failed: list[tuple[Path, str]] = msgspec.field(default_factory=list)
+    passed_over: int = 0
+    cancelled: bool = False
+    domains: DomainCount = msgspec.field(default_factory=DomainCount)
+
+    @property
+    def imported(self) -> int:
+        """How many copies were placed in Backup."""
+        return len(self.ids)
+
+
+def import_paths(
+    vault: Vault,
+    paths: Sequence[Path],
+    *,
+    verdict: Verdict | None = None,
+    rule: int = 0,
+    force: bool = False,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> ImportResult:
+    """Place every message under `paths` in Backup. Raises UsageError where there is no rule of the number `rule`.
+
+    With `force`, such a rule is taken, and so is a file that does not look like a message (else it is in `failed`).
+    `verdict` becomes the reason for all of them; else scanners' header fields and quarantine files' names tell it, if
+    any do. `progress` is told bytes of files. An import that is cancelled, or whose store fails, stops after the
+    group at hand and says what was not done in `failed`; nothing that was placed is taken back.
+    """
+    if rule and not force:
+        _require_rule(vault, rule)
+    work = _Import(vault, verdict, rule, force, progress, cancelled)
+    total = sum(found.size for found in find_files(paths)) if progress else 0
+    own = _Own(vault)
+    for found in find_files(paths):
+        if work.stopped():
+            break
+        work.take(found._replace(hidden=True) if found.path in own else found, total)
+    work.flush()
+    return work.result
+
+
+def _require_rule(vault: Vault, rule: int) -> None:
+    from store.judging.rules.rules import read_rules
+
+    if rule not in {each.id for each in read_rules(vault)}:
+        raise UsageError(
+            f"There is no rule {rule}: `mailhold rules` lists them. Give --force to place copies under that number all "
+            "the same."
+        )
+
+
+class _Own:
+    """The files of a store that is a file: a folder that is imported may hold them, and they are no messages."""
+
+    def __init__(self, vault: Vault) -> None:
+        # A store that is named by a link has files beside the link, and others beside what it leads to.
+        named = [] if is_url(vault.location) else [Path(vault.location).absolute(), Path(vault.location).resolve()]
+        self._stores = {(path.parent.resolve(), path.name) for path in named}
+
+    def __contains__(self, path: Path) -> bool:
+        return any(
+            path.name.startswith(name)
+            and path.name[len(name) :][:1] in ("", "-", ".")
+            and path.parent.resolve() == folder
+            for folder, name in self._stores
+        )
+
+
+class _Import:
+    """One run of `import_paths`: the group that waits for its commit, and the result so far."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        verdict: Verdict | None,
+        rule: int,
+        force: bool,
+        progress: Progress | None,
+        cancelled: Cancelled | None,
+    ) -> None:
+        self.result = ImportResult()
+        self._vault = vault
+        self._verdict = verdict
+        self._rule = rule
+        self._force = force
+        self._progress = progress
+        self._cancelled = cancelled
+        self._group: list[tuple[bytes, CopyRecord, int | None]] = []
+        self._group_paths: list[Path] = []
+        self._group_bytes = 0
+        self._read = 0
+        self._broken = False
+
+    def stopped(self) -> bool:
+        """True where nothing more is to be read."""
+        if not self._broken and self._cancelled is not None and self._cancelled():
+            self.result.cancelled = True
+        return self._broken or self.result.cancelled
+
+    def take(self, found: Found, total: int) -> None:
+        """Read one file and queue its messages."""
+        if found.hidden:
+            self.result.passed_over += 1
+            self._read += found.size
+            return
+        if found.problem:
+            self.result.failed.append((found.path, found.problem))
+            return
+        try:
+            with io.FileIO(open_regular(found.path), closefd=True) as file:
+                stream = Unpacked(io.BufferedReader(file), found.path.name)
+                for message in read_messages(stream, single=found.single, only_messages=not self._force):
+                    if isinstance(message, IntakeError):
+                        self.result.failed.append((found.path, str(message)))
+                    else:
+                        self._queue(message, found.path)
+                    if self.stopped():
+                        break
+                    self._tell(min(file.tell(), found.size), total)
+        except IntakeError as error:
+            self.result.failed.append((found.path, str(error)))
+        except OSError as error:
+            why = f"It cannot be read to its end ({error.strerror or error}): check the disk."
+            self.result.failed.append((found.path, why))
+        self._read += found.size
+        self._tell(0, total)
+
+    def flush(self) -> None:
+        """Commit the group that waits."""
+        group, paths = self._group, self._group_paths
+        self._group, self._group_paths, self._group_bytes = [], [], 0
+        if not group or self._broken:
+            self._not_done(paths, "The import stopped before it was placed in Backup.")
+            return
+        try:
+            self.result.ids += self._vault.put_many(group)
+        except StoreUnavailable as error:
+            self._broken = True
+            self._not_done(paths, str(error))
+        except MailholdError:
+            self._one_by_one(group, paths)
+
+    def _one_by_one(self, group: list[tuple[bytes, CopyRecord, int | None]], paths: list[Path]) -> None:
+        """One message of a group was refused: place the others."""
+        for (raw, record, stored_at), path in zip(group, paths, strict=True):
+            try:
+                self.result.ids.append(self._vault.put(raw, record, stored_at=stored_at))
+            except MailholdError as error:
+                self._broken = self._broken or isinstance(error, StoreUnavailable)
+                self.result.failed.append((path, str(error)))
+
+    def _queue(self, raw: bytes, path: Path) -> None:
+        self._group.append((raw, self._record(raw, path), None))
+        self._group_paths.append(path)
+        self._group_bytes += len(raw)
+        if len(self._group) >= GROUP_COPIES or self._group_bytes >= GROUP_BYTES:
+            self.flush()
+
+    def _record(self, raw: bytes, path: Path) -> CopyRecord:
+        found = with_name(verdicts_from_headers(header_block(raw)), path.name)
+        self.result.domains.add(found.envelope_recipients)
+        verdicts, reason = found.verdicts, found.reason
+        if self._verdict is not None:
+            others = (other for other in verdicts if other.engine is not self._verdict.engine)
+            verdicts, reason = one_an_engine([self._verdict, *others]), self._verdict
+        record = summarise(raw, envelope_sender=found.envelope_sender, envelope_recipients=found.envelope_recipients)
+        return msgspec.structs.replace(
+            record,
+            envelope_sender=found.envelope_sender,
+            envelope_recipients=found.envelope_recipients,
+            mta_message_id=found.mta_message_id,
+            rule_id=self._rule,
+            verdicts=verdicts,
+            reason=reason,
+            av_database_date=found.av_database_date,
+            source=f"import {os.fsencode(path).decode('utf-8', 'replace')}",
+        )
+
+    def _not_done(self, paths: list[Path], why: str) -> None:
+        self.result.failed += [(path, why) for path in paths]
+
+    def _tell(self, within: int, total: int) -> None:
+        if self._progress is not None:
+            self._progress(min(self._read + within, total), total)

@@ -1,0 +1,351 @@
+"""A message through the gateway: judged, a copy made durable before anything is done with it, and then the action.
+
+`Intake.filter` is for what goes on (milter, a sink with a next hop), `Intake.take` for messages that end here (a
+scanner's quarantine): each of those is kept, and none is let go without its copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from store.delivery.local_domains import DomainCount
+from store.gateway.log import say
+from store.gateway.metrics import Metrics
+from store.gateway.policy import ENROLMENT, LivePolicy, Policy
+from store.intake.released import own_fields, passes
+from store.intake.unavailable import TEMPORARY, Outage, answer
+from store.judging.attachments import accept_without
+from store.judging.content import ContentResult, content_verdicts
+from store.judging.engines.engine import EngineResult, Scanner, scan_all, still_condemned
+from store.judging.judge import Decision, judge, record_of
+from store.judging.rules.rules import first_match
+from store.judging.scanner_headers import header_block, verdicts_from_headers
+from store.judging.trusted_headers import scanner_verdicts
+from store.mail.changes import changed
+from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.terms.errors import MailholdError, StoreUnavailable
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Action, Engine, Status, Verdict
+
+if TYPE_CHECKING:
+    from store.judging.rules.address_lists import AddressLists
+    from store.judging.rules.model import Rule
+    from store.vault.vault import Vault
+
+NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again later")
+VERDICT_FIELD = "X-Mailhold-Verdict"
+#: The name under which the verdicts in header fields stand beside the scanners'.
+HEADERS = "header fields"
+
+
+class _Judged(NamedTuple):
+    """What a message came to. `why` says why a copy that had to be kept was not."""
+
+    decision: Decision
+    changes: Accept
+    copy_id: int | None
+    why: str
+
+
+class NotKept(Exception):
+    """A copy could not be placed. `str()` is why, free of message content; `kind` is one word for it."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+@dataclass
+class Intake:
+    """Judges messages. `vault` answers the open store, or None while there is none; `pool` is where it is used.
+
+    `thinkers` are the threads for all else that takes long (by default the same): a store that keeps its callers
+    waiting must not hold up the messages that need no copy.
+    """
+
+    vault: Callable[[], Vault | None]
+    live: LivePolicy
+    scanners: tuple[Scanner, ...]
+    pool: Executor
+    metrics: Metrics
+    outage: Outage
+    thinkers: Executor | None = None
+    #: Of the envelopes of the copies that were kept.
+    domains: DomainCount = field(default_factory=DomainCount)
+
+    async def filter(self, incoming: Incoming) -> Outcome:
+        """What becomes of a message that is on its way. Never raises but for defects."""
+        began = time.perf_counter()
+        policy, own = self.live.policy, own_fields(incoming.raw)
+        if own.markers and not incoming.truncated:
+            passed = await self._passed(incoming)
+            if passed is not None:
+                return passed
+        if policy.settings is None or policy.rules is None or policy.lists is None:
+            self.metrics.count("messages", "temporary-fail")
+            return TEMPORARY
+        rule = first_match(policy.rules, incoming)
+        results, content = await self._scan(rule, incoming)
+        decision, changes = await self._aside(partial(_decided, policy.lists, rule, incoming, results, content))
+        decision, changes = await self._checked(rule, incoming, decision, changes)
+        judged = _Judged(decision, changes, None, "")
+        if decision.keep:
+            judged = await self._in_pool(partial(self._place, policy, rule, incoming, results, judged))
+        outcome = self._act(judged, policy, own.delete)
+        self._note(incoming, rule, judged, outcome, began)
+        return outcome
+
+    async def take(self, incoming: Incoming) -> Outcome:
+        """Keep a message that ends here, whatever it is: the scanner that sent it has done with it what it wanted."""
+        began = time.perf_counter()
+        policy = self.live.policy
+        if policy.settings is None:
+            return TEMPORARY
+        record = await self._aside(partial(_quarantined, incoming))
+        rule = first_match(policy.rules or (), incoming)
+        record = msgspec.structs.replace(record, rule_id=rule.id, rule_name=rule.name)
+        try:
+            copy_id: int | None = await self._in_pool(partial(self._keep, policy, incoming, record))
+            why, outcome = "", "taken"
+        except NotKept as error:
+            copy_id, why, outcome = None, str(error), "temporary-fail"
+        self._kept(copy_id, why, policy)
+        self.metrics.count("messages", outcome)
+        say(
+            "message",
+            queue_id=incoming.queue_id,
+            outcome=outcome,
+            copy=copy_id,
+            size=len(incoming.raw),
+            why=why,
+            ms=_ms(began),
+        )
+        # It exists nowhere else: no setting lets go of it.
+        return TEMPORARY if why else Accept()
+
+    async def _passed(self, incoming: Incoming) -> Outcome | None:
+        """The answer to a message with a marker that counts; None where it is judged like any other."""
+        vault, fields = self.vault(), own_fields(incoming.raw)
+        try:
+            if vault is None:
+                raise StoreUnavailable("The store is not open.")
+            why = await self._in_pool(partial(passes, vault, fields, incoming))
+        except MailholdError as error:
+            # Whether it was used before is not known: the worker sends it again.
+            say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
+            self.metrics.count("markers", "not-checked")
+            return TEMPORARY
+        if why:
+            say("delivery marker refused", level=30, queue_id=incoming.queue_id, why=why)
+            self.metrics.count("markers", "refused")
+            return None
+        self.metrics.count("markers", "genuine")
+        self.metrics.count("messages", "released")
+        say("message", queue_id=incoming.queue_id, outcome="released", size=len(incoming.raw))
+        return Accept(delete_headers=fields.delete)
+
+    async def _scan(self, rule: Rule, incoming: Incoming) -> tuple[dict[str, EngineResult], ContentResult]:
+        """Scanners and content filtering side by side."""
+        asked = self._asked(rule)
+        filtering = bool(rule.content.banned_names or rule.content.banned_formats or rule.content.max_size)
+        content = self._aside(partial(content_verdicts, incoming.raw, rule.content)) if filtering else None
+        results = await scan_all(asked, incoming)
+        for name, result in results.items():
+            if not result.scanned:
+                self.metrics.count("not_scanned", name)
+        if incoming.trusted_headers:
+            results[HEADERS] = _from_headers(incoming)
+        return results, await content if content is not None else ContentResult()
+
+    async def _checked(
+        self, rule: Rule, incoming: Incoming, decision: Decision, changes: Accept
+    ) -> tuple[Decision, Accept]:
+        """The decision, unless what is left without the attachments is still infected: then the whole message goes."""
+        if changes == Accept() or not any(_by_attachment(rule, verdict) for verdict in decision.verdicts):
+            return decision, changes
+        left = await self._aside(partial(changed, incoming.raw, changes))
+        why = await still_condemned(self._asked(rule), incoming, left, Engine.ANTI_VIRUS)
+        if not why:
+            return decision, changes
+        return decision.with_whole_message_deleted(f"{why}, so the message is deleted"), Accept()
+
+    def _asked(self, rule: Rule) -> list[Scanner]:
+        return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
+
+    def _aside(self, work: Callable[[], object]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self.thinkers or self.pool, work)
+
+    def _in_pool(self, work: Callable[[], object]) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self.pool, work)
+
+    # --- In a thread -------------------------------------------------------------------------------------------------
+
+    def _place(
+        self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: _Judged
+    ) -> _Judged:
+        try:
+            record = record_of(incoming, rule, judged.decision, results)
+            return judged._replace(copy_id=self._keep(policy, incoming, record))
+        except NotKept as error:
+            return judged._replace(why=str(error))
+
+    def _keep(self, policy: Policy, incoming: Incoming, record: CopyRecord) -> int:
+        """Place a copy; returns its id once it is durable. Raises NotKept."""
+        began = time.perf_counter()
+        try:
+            copy_id = self._put(policy, incoming, record)
+        except NotKept as error:
+            self.metrics.count("not_kept", error.kind)
+            raise
+        self.domains.add(incoming.recipients)
+        self.metrics.count("kept")
+        self.metrics.time("put", time.perf_counter() - began)
+        return copy_id
+
+    def _put(self, policy: Policy, incoming: Incoming, record: CopyRecord) -> int:
+        vault, settings = self.vault(), policy.settings
+        if vault is None:
+            raise NotKept("store", "The store is not open.")
+        if incoming.truncated:
+            raise NotKept("size", "A message is larger than the gateway takes (max_message): there is no whole copy.")
+        if settings is not None and len(incoming.raw) > settings.max_size:
+            raise NotKept("size", "A message is larger than the maximum size of Backup.")
+        if ENROLMENT in self.live.refused:
+            raise NotKept("enrolment", self.live.refused[ENROLMENT])
+        try:
+            return vault.put(incoming.raw, record)
+        except MailholdError as error:
+            raise NotKept("store", str(error)) from None
+        except Exception as error:
+            say("a copy could not be placed", level=40, error=error)
+            raise NotKept("store", f"The store does not work as it should ({type(error).__name__}).") from None
+
+    # --- Acting ------------------------------------------------------------------------------------------------------
+
+    def _act(self, judged: _Judged, policy: Policy, own: tuple[tuple[str, int], ...]) -> Outcome:
+        decision, settings = judged.decision, policy.settings
+        if decision.temporary_fail:
+            return NOT_SCANNED
+        if decision.keep:
+            self._kept(judged.copy_id, judged.why, policy)
+            refused = answer(settings.if_unavailable) if judged.why and settings is not None else None
+            if refused is not None:
+                return refused
+        match decision.action:
+            case Action.DELETE_MESSAGE:
+                return Discard()
+            case Action.REJECT:
+                what = decision.reason.status.label if decision.reason else "policy"
+                return Refuse(554, "5.7.1", f"The message is refused: {what}")
+            case _:
+                changes = judged.changes
+                gone = dict.fromkeys((*changes.delete_headers, *own))
+                return replace(
+                    changes, add_headers=(*changes.add_headers, *_verdict_field(decision)), delete_headers=tuple(gone)
+                )
+
+    def _kept(self, copy_id: int | None, why: str, policy: Policy) -> None:
+        if copy_id is not None:
+            self.outage.succeeded()
+        else:
+            self.outage.failed(why, policy.settings)
+
+    def _note(self, incoming: Incoming, rule: Rule, judged: _Judged, outcome: Outcome, began: float) -> None:
+        decision, reason = judged.decision, judged.decision.reason
+        took = time.perf_counter() - began
+        name = _name_of(outcome, decision)
+        self.metrics.count("messages", name)
+        self.metrics.time("judge", took)
+        for verdict in decision.verdicts:
+            if verdict.status not in (Status.CLEAN, Status.NOT_SCANNED):
+                self.metrics.count("verdicts", verdict.engine.value, verdict.status.value)
+        say(
+            "message",
+            queue_id=incoming.queue_id,
+            outcome=name,
+            rule=rule.id,
+            engine=reason.engine.value if reason else None,
+            status=reason.status.value if reason else None,
+            copy=judged.copy_id,
+            size=len(incoming.raw),
+            recipients=len(incoming.recipients),
+            not_scanned=", ".join(v.engine.value for v in decision.verdicts if v.status is Status.NOT_SCANNED),
+            why=judged.why,
+            ms=_ms(began),
+        )
+
+
+def _decided(
+    lists: AddressLists,
+    rule: Rule,
+    incoming: Incoming,
+    results: dict[str, EngineResult],
+    content: ContentResult,
+) -> tuple[Decision, Accept]:
+    decision = judge(rule, lists, incoming, results, content)
+    if decision.action is not Action.DELETE_ATTACHMENT or decision.temporary_fail:
+        return decision, Accept()
+    changes = accept_without(incoming.raw, decision.attachments)
+    return (decision, changes) if changes != Accept() else (decision.with_whole_message_deleted(), changes)
+
+
+def _by_attachment(rule: Rule, verdict: Verdict) -> bool:
+    """Whether the rule takes attachments off because of what Anti-Virus said."""
+    action = rule.action_for(verdict.engine, verdict.status)
+    return verdict.engine is Engine.ANTI_VIRUS and action in (Action.DELETE_ATTACHMENT, Action.DISINFECT)
+
+
+def _ms(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+def _name_of(outcome: Outcome, decision: Decision) -> str:
+    match outcome:
+        case Discard():
+            return "deleted"
+        case Refuse(code=code):
+            return "rejected" if code >= 500 else "temporary-fail"
+        case _:
+            return "attachment-deleted" if decision.action is Action.DELETE_ATTACHMENT else "accepted"
+
+
+def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
+    """What was found in a message that goes on all the same, for filters behind; nothing where nothing was."""
+    found = [f"{v.engine.value}={v.status.value}" for v in decision.verdicts if v.status is not Status.CLEAN]
+    return ((VERDICT_FIELD, "; ".join(found)),) if found else ()
+
+
+def _from_headers(incoming: Incoming) -> EngineResult:
+    """What a trusted scanner wrote into the header."""
+    found = verdicts_from_headers(header_block(incoming.raw))
+    engines = frozenset(verdict.engine for verdict in found.verdicts)
+    return EngineResult(True, found.verdicts, database_date=found.av_database_date, engines=engines)
+
+
+def _quarantined(incoming: Incoming) -> CopyRecord:
+    """The record of a message that a scanner had done with before: what it says counts where it is trusted."""
+    from store.message.message import summarise
+
+    incoming, found = scanner_verdicts(incoming)
+    record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
+    return msgspec.structs.replace(
+        record,
+        mta_message_id=incoming.queue_id,
+        client_address=incoming.client_address,
+        verdicts=found.verdicts,
+        reason=found.reason,
+        action=Action.DELETE_MESSAGE if found.reason else Action.SKIP,
+        received_at=incoming.received_at or record.received_at,
+        av_database_date=found.av_database_date
+        if any(verdict.engine is Engine.ANTI_VIRUS for verdict in found.verdicts)
+        else 0,
+        source="quarantine",
+    )

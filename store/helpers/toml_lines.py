@@ -1,0 +1,83 @@
+"""TOML that people write: read with the line of each key, so that an error can name it, and values written."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+from store.terms.errors import UsageError
+
+_HEADER = re.compile(r"\s*(\[\[?)([^\[\]#]+)\]")
+_KEY = re.compile(r"""\s*((?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"\\]*"|'[^']*'""")
+_WHERE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
+
+Path = tuple[str | int, ...]
+
+
+class Lines:
+    """Which line of a document holds which key. A path is made of keys, and of indexes (from 0) of tables in arrays."""
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[Path, int] = {}
+        counts: dict[Path, int] = {}
+        table: Path = ()
+        for number, line in enumerate(text.split("\n"), start=1):
+            header = _HEADER.match(line)
+            key = None if header else _KEY.match(line)
+            if header:
+                parts = _parts(header[2])
+                table = self._resolved(parts[:-1], counts)
+                table = (*table, *parts[-1:])
+                if header[1] == "[[":
+                    counts[table] = counts.get(table, -1) + 1
+                if table in counts:
+                    table = (*table, counts[table])
+                self._lines.setdefault(table, number)
+            elif key:
+                self._lines.setdefault((*table, *_parts(key[1])), number)
+
+    @staticmethod
+    def _resolved(parts: list[str], counts: dict[Path, int]) -> Path:
+        path: Path = ()
+        for part in parts:
+            path = (*path, part)
+            if path in counts:
+                path = (*path, counts[path])
+        return path
+
+    def of(self, path: Path) -> int:
+        """The line of `path`, or of the first thing in it, or of the nearest that stands around it; else 1."""
+        for length in range(len(path), 0, -1):
+            within = [line for other, line in self._lines.items() if other[:length] == path[:length]]
+            if within:
+                return min(within)
+        return 1
+
+
+def load(text: str, source: str) -> dict[str, Any]:
+    """The document. Raises UsageError, which names `source` and the line, where it is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found = _WHERE.search(str(error))
+        line = int(found[1]) if found and found[1] else text.count("\n") + 1
+        why = _WHERE.sub("", str(error))
+        raise UsageError(f"{source}, line {line}: {why[:1].lower()}{why[1:]}.") from None
+
+
+def string(text: str) -> str:
+    """`text` as a TOML string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
+
+
+def array(entries: tuple[str, ...] | list[str], width: int = 100) -> str:
+    """Strings as a TOML array: on one line where that is short, else an entry a line."""
+    line = f"[{', '.join(string(entry) for entry in entries)}]"
+    return line if len(line) <= width else "[\n" + "".join(f"    {string(entry)},\n" for entry in entries) + "]"
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip("\"'") for part in _PART.findall(text)]

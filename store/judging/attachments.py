@@ -1,0 +1,191 @@
+"""A message's attachments, and the message without some of them: every byte that is not theirs stays as it was.
+
+An attachment is a part that a reader gets as a file, or a file that stands uuencoded in a text. In its place goes a
+note, as a part of its own or as a line of the text. A message is hostile: nothing here raises.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from store.helpers.file_names import safe_filename
+from store.mail.incoming import Accept
+from store.message.headers import Block, scan_block
+from store.message.mime import Budget, Part, scan_structure
+from store.message.parser import with_line_feeds
+from store.message.transfer import base64_size, decode_transfer, decode_uuencode
+from store.terms.sizes import format_size
+
+_FIELDS = (b"content-type", b"content-transfer-encoding", b"content-disposition")
+_WANTED = frozenset((*_FIELDS, b"subject", b"from", b"date"))
+_OWN_FIELDS = re.compile(
+    rb"(?im)^content-(?:type|transfer-encoding|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
+)
+_UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]+?)[ \t]*\r?$")
+_UU_END = re.compile(rb"(?m)^end[ \t]*\r?$")
+_UU_LIMIT = 20
+_IDENTITY = frozenset(("", "7bit", "8bit", "binary"))
+_NOTE_FIELDS = (
+    ("Content-Type", "text/plain; charset=utf-8"),
+    ("Content-Transfer-Encoding", "quoted-printable"),
+    ("Content-Disposition", "inline"),
+)
+
+
+class Found(NamedTuple):
+    """One attachment. All text is hostile.
+
+    `names` are all that it claims, the one that counts first; `declared` its claimed type. `encoded` bytes (at
+    ``start:end``) give its content by `decode`; ``whole`` is what makes room for the note. `kind` says how the note
+    goes there: as a "part", as the whole "body" of the message, or as a line of a "text".
+    """
+
+    names: tuple[str, ...]
+    declared: str
+    encoding: str
+    start: int
+    end: int
+    whole: tuple[int, int]
+    kind: str
+
+    def decode(self, raw: bytes, limit: int | None = None) -> bytes:
+        """Its bytes; with `limit`, those that so many encoded bytes give."""
+        end = self.end if limit is None else min(self.end, self.start + limit)
+        return decode_transfer(raw[self.start : end], self.encoding)[0]
+
+
+class Attachments(NamedTuple):
+    """What was found in a message: its attachments in order, its top header, and what was not looked at."""
+
+    found: list[Found]
+    block: Block
+    problems: list[str]
+
+
+def attachments_of(raw: bytes) -> Attachments:
+    """All attachments of a message, in the order in which they stand; a message comes before what is in it."""
+    raw = with_line_feeds(raw)
+    block = scan_block(raw, 0, len(raw), wanted=_WANTED)
+    budget = Budget()
+    root = scan_structure(raw, block, len(raw), budget)
+    found: list[Found] = []
+    for part in root.walk():
+        if part.is_attachment:
+            found.append(_part(part, part is root, _names(part), part.type))
+        elif not part.children:
+            found.extend(_uuencoded(raw, part, part is root))
+    return Attachments(found, block, budget.problems)
+
+
+def without_attachments(raw: bytes, which: Collection[int] | None = None) -> bytes:
+    """The message with a note in the place of each of these attachments, by their index in `attachments_of`.
+
+    None takes all. Other bytes stay as they are, but where the whole body is an attachment: there the fields of the
+    header that describe it change too.
+    """
+    return _without(raw, which)[0]
+
+
+def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
+    """What `without_attachments` makes of a message, as changes that an MTA is to make to what it holds."""
+    message, body, block = _without(raw, which)
+    if message == raw:
+        return Accept()
+    if body is None:
+        return Accept(message[block.body :])
+    gone = [(name.decode().title(), index + 1) for name in _FIELDS for index in range(len(block.all(name)))]
+    return Accept(message[body:], add_headers=_NOTE_FIELDS, delete_headers=tuple(gone))
+
+
+def _without(raw: bytes, which: Collection[int] | None) -> tuple[bytes, int | None, Block]:
+    """The message without these, where its body starts if its header changed too, and the header as it was."""
+    found, block, _ = attachments_of(raw)
+    text = with_line_feeds(raw)
+    newline = b"\r\n" if b"\r\n" in text[: text.find(b"\n") + 1] else b"\n"
+    out: list[bytes] = []
+    position = 0
+    body: int | None = None
+    for index, attachment in enumerate(found):
+        start, end = attachment.whole
+        # What lies in something that is gone already is gone with it.
+        if start < position or (which is not None and index not in which):
+            continue
+        note = _note(attachment, text)
+        match attachment.kind:
+            case "body":
+                head = _head(text[: block.end], newline)
+                out.append(head + _encoded(note, newline))
+                body = len(head)
+            case "part":
+                fields = b"".join(f"{name}: {value}".encode() + newline for name, value in _NOTE_FIELDS)
+                out += (text[position:start], fields, newline, _encoded(note, newline))
+            case _:
+                out += (text[position:start], note.encode("ascii", "backslashreplace"))
+        position = end
+    if not out:
+        return raw, None, block
+    message = b"".join((*out, text[position:]))
+    return message if text is raw else message.replace(b"\n", b"\r"), body, block
+
+
+def _head(header: bytes, newline: bytes) -> bytes:
+    """The top header with the note's fields in place of those that described the attachment, and the empty line."""
+    kept = _OWN_FIELDS.sub(b"", header)
+    if kept and not kept.endswith(b"\n"):
+        kept += newline
+    return kept + b"".join(f"{name}: {value}".encode() + newline for name, value in _NOTE_FIELDS) + newline
+
+
+def _note(attachment: Found, raw: bytes) -> str:
+    name = safe_filename(attachment.names[0], "") if attachment.names else ""
+    what = f"{attachment.declared[:100].encode('ascii', 'replace').decode()}, {format_size(_size(attachment, raw))}"
+    # No part of it may pose as a boundary, whatever that is.
+    what = (f"{name} ({what})" if name else f"({what})").replace("--", "__")
+    return f"[An attachment was removed from this message: {what}]"
+
+
+def _size(attachment: Found, raw: bytes) -> int:
+    if attachment.encoding == "base64":
+        return base64_size(raw, attachment.start, attachment.end)
+    return len(attachment.decode(raw))
+
+
+def _encoded(note: str, newline: bytes) -> bytes:
+    """The note in quoted-printable, on lines that end as the message's do."""
+    return binascii.b2a_qp(note.encode()).replace(b"\n", newline)
+
+
+def _part(part: Part, root: bool, names: tuple[str, ...], declared: str) -> Found:
+    kind = "body" if root else "part"
+    return Found(names, declared, part.encoding, part.start, part.end, (part.block.start, part.end), kind)
+
+
+def _names(part: Part) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*part.disposition.names("filename"), *part.parameters.names("name"))))
+
+
+def _uuencoded(raw: bytes, part: Part, root: bool) -> Iterator[Found]:
+    """Files in a text. In one that is itself encoded they cannot be cut out, so that all of it counts as the file."""
+    if part.encoding in _IDENTITY:
+        for name, start, end in _uu_blocks(raw, part.start, part.end):
+            yield Found((name,), "application/x-uuencode", "x-uuencode", start, end, (start, end), "text")
+        return
+    text = decode_transfer(raw[part.start : part.end], part.encoding)[0]
+    if names := tuple(name for name, _, _ in _uu_blocks(text, 0, len(text))):
+        yield _part(part, root, names, "application/x-uuencode")
+
+
+def _uu_blocks(text: bytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """Name, start and end (behind its last line, without the line end) of each uuencoded file."""
+    for _ in range(_UU_LIMIT):
+        begin = _UUENCODED.search(text, start, end)
+        last = _UU_END.search(text, begin.end(), end) if begin else None
+        if begin is None or last is None:
+            return
+        stop = last.start() + 3
+        if decode_uuencode(text[begin.start() : stop] + b"\n")[0]:
+            yield begin[1].decode("utf-8", "replace"), begin.start(), stop
+        start = stop

@@ -1,0 +1,221 @@
+"""Content filtering: what a rule bans by name, format and size, and what was found of it in a message.
+
+Names are compared without regard to case, to width of letters, to invisible characters and to trailing dots, in every
+form in which a mail program may read them; those in the directory of a zip archive count too. A format is what the
+content is, whatever its name and declared type say. Nothing is unpacked, and nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import lru_cache
+
+import msgspec
+
+from store.judging.attachments import Found, attachments_of
+from store.message.filetype import attachment_type, zip_names
+from store.message.transfer import uuencoded_files
+from store.terms.sizes import format_size
+from store.terms.verdicts import Engine, Status, Verdict
+
+#: Names for several formats at once.
+FORMAT_GROUPS: dict[str, tuple[str, ...]] = {
+    "executable": (
+        "application/vnd.microsoft.portable-executable", "application/x-dosexec", "application/x-msdownload",
+        "application/x-executable", "application/x-mach-binary", "application/x-dex", "application/wasm",
+        "application/x-msi", "application/java-vm", "application/java-archive",
+        "application/vnd.android.package-archive", "application/vnd.debian.binary-package", "application/x-rpm",
+        "application/x-xar",
+    ),
+    "script": (
+        "text/x-script", "text/x-shellscript", "application/x-bat", "application/x-php", "application/hta",
+        "application/x-ms-shortcut", "application/x-mswinurl", "application/vnd.ms-htmlhelp",
+    ),
+    "archive": (
+        "application/zip", "application/vnd.rar", "application/x-7z-compressed", "application/gzip",
+        "application/x-bzip2", "application/x-xz", "application/zstd", "application/x-lz4", "application/x-lzip",
+        "application/x-compress", "application/vnd.ms-cab-compressed", "application/x-arj",
+        "application/x-ace-compressed", "application/x-tar",
+    ),
+    "disk-image": (
+        "application/x-iso9660-image", "application/x-vhd", "application/x-vhdx", "application/x-qemu-disk",
+        "application/x-ms-wim",
+    ),
+    "macro": ("application/vnd.ms-*.macroenabled.12",),
+    "office": (
+        "application/msword", "application/vnd.ms-excel*", "application/vnd.ms-powerpoint*", "application/vnd.ms-word*",
+        "application/vnd.openxmlformats-officedocument.*", "application/vnd.oasis.opendocument.*", "application/rtf",
+        "application/onenote", "application/vnd.visio", "application/x-ole-storage", "application/x-ole-encrypted",
+    ),
+    "encrypted": ("application/x-ole-encrypted", "application/pgp-encrypted"),
+    "image": ("image/*",),
+    "audio": ("audio/*",),
+    "video": ("video/*",),
+}  # fmt: skip
+
+#: Encoded bytes of an attachment that tell its format, unless it is of those whose directory stands further back.
+_HEAD = 400_000
+_WHOLE = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")
+_NAME_LIMIT = 1000
+#: Findings that a verdict's detail names; the rest is counted.
+_SHOWN = 5
+#: Messages in messages that are encoded, against the rules, and looked into all the same.
+_ENCODED_DEPTH = 3
+_MESSAGES = ("message/rfc822", "message/global", "message/news")
+#: What the structure of a message says where it was not looked at to its end.
+_LIMITS = ("more parts than", "nest deeper than", "longer than what is looked at")
+
+
+class ContentPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a rule bans. `banned_names` are globs, `banned_formats` types by content (globs as well) or names in
+    `FORMAT_GROUPS`, `max_size` is the largest message in bytes (0 = no limit)."""
+
+    banned_names: tuple[str, ...] = ()
+    banned_formats: tuple[str, ...] = ()
+    max_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContentResult:
+    """What was found: the verdicts, and the indexes (in `attachments_of`) of the attachments that are to be taken off.
+
+    Without a verdict where the policy bans nothing. Details are NOT safe for a terminal.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    banned: tuple[int, ...] = ()
+
+
+def is_format(entry: str) -> bool:
+    """Whether `entry` can stand in `banned_formats`: a group's name or a type such as application/zip or image/*."""
+    return entry.lower() in FORMAT_GROUPS or "/" in entry.strip("/")
+
+
+def content_verdicts(raw: bytes, policy: ContentPolicy) -> ContentResult:
+    """Look a message through for what `policy` bans. Never raises; it may take a second for 50 MB of attachments."""
+    verdicts: list[Verdict] = []
+    banned: list[int] = []
+    if policy.max_size and len(raw) > policy.max_size:
+        detail = f"{format_size(len(raw))}; at most {format_size(policy.max_size)} are allowed"
+        verdicts.append(Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail))
+    if policy.banned_names or policy.banned_formats:
+        search = _Search(policy)
+        banned = search.look_into(raw)
+        verdicts += search.verdicts()
+    elif policy.max_size and not verdicts:
+        verdicts.append(Verdict(Engine.CONTENT, Status.CLEAN))
+    return ContentResult(tuple(verdicts), tuple(banned))
+
+
+class _Search:
+    """Looks one message through, and the messages in it that are encoded."""
+
+    def __init__(self, policy: ContentPolicy) -> None:
+        self._names = _patterns(policy.banned_names)
+        self._formats = _format_patterns(policy.banned_formats)
+        self._bad_names: dict[str, None] = {}
+        self._bad_formats: dict[str, None] = {}
+        self._problems: dict[str, None] = {}
+
+    def look_into(self, raw: bytes, depth: int = 0) -> list[int]:
+        """The indexes of the attachments that are banned."""
+        found, _, problems = attachments_of(raw)
+        self._problems.update((problem, None) for problem in problems if any(limit in problem for limit in _LIMITS))
+        return [index for index, attachment in enumerate(found) if self._is_banned(raw, attachment, depth)]
+
+    def verdicts(self) -> list[Verdict]:
+        found = [
+            Verdict(Engine.CONTENT, status, _listed(list(bad)))
+            for status, bad in (
+                (Status.BANNED_FILE_NAME, self._bad_names),
+                (Status.BANNED_FILE_FORMAT, self._bad_formats),
+            )
+            if bad
+        ]
+        if not found and self._problems:
+            return [Verdict(Engine.CONTENT, Status.NOT_SCANNED, _listed(list(self._problems)))]
+        return found or [Verdict(Engine.CONTENT, Status.CLEAN)]
+
+    def _is_banned(self, raw: bytes, attachment: Found, depth: int) -> bool:
+        # Each of these notes what it finds; none may keep the next from being looked for.
+        bad = [self._bad_name(name) for name in attachment.names]
+        label = attachment.names[0][:_NAME_LIMIT] if attachment.names else attachment.declared[:100]
+        if attachment.declared in _MESSAGES:
+            bad.append(self._bad_format(attachment.declared, label))
+            kind = attachment_type(attachment.decode(raw, _HEAD))
+            if not kind.startswith("text/"):
+                bad.append(self._bad_format(kind, label))
+            if attachment.encoding not in ("", "7bit", "8bit", "binary"):
+                bad.append(self._encoded_message(attachment.decode(raw), depth))
+        else:
+            for content in _contents(raw, attachment):
+                kind = attachment_type(content)
+                bad.append(self._bad_format(kind, label))
+                if kind == "application/zip" and self._names:
+                    bad += [self._bad_name(name, f"{label}: ") for name in zip_names(content)]
+        return any(bad)
+
+    def _encoded_message(self, raw: bytes, depth: int) -> bool:
+        if depth >= _ENCODED_DEPTH:
+            self._problems["messages nest deeper than what is looked at"] = None
+            return False
+        return bool(self.look_into(raw, depth + 1))
+
+    def _bad_name(self, name: str, within: str = "") -> bool:
+        forms = _forms(name)
+        for pattern, matches in self._names:
+            if any(matches.match(form) for form in forms):
+                self._bad_names[f"{within}{name[:_NAME_LIMIT]} ({pattern})"] = None
+                return True
+        return False
+
+    def _bad_format(self, kind: str, label: str) -> bool:
+        for entry, matches in self._formats:
+            if matches.match(kind):
+                self._bad_formats[f"{label}: {kind}" + (f" ({entry})" if entry != kind else "")] = None
+                return True
+        return False
+
+
+def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
+    """What an attachment is made of, as far as it tells the format; several files where they stand in one text."""
+    if attachment.declared == "application/x-uuencode" and attachment.kind != "text":
+        yield from (content for _, content in uuencoded_files(attachment.decode(raw)))
+        return
+    head = attachment.decode(raw, _HEAD)
+    cut = attachment.end - attachment.start > _HEAD
+    yield attachment.decode(raw) if cut and head.startswith(_WHOLE) else head
+
+
+def _forms(name: str) -> set[str]:
+    """The name as a mail program or a file system may read it, for comparison."""
+    forms: set[str] = set()
+    for form in (name, name.partition("\0")[0]):
+        plain = unicodedata.normalize("NFKC", form[-_NAME_LIMIT:]).casefold()
+        visible = "".join(char for char in plain if unicodedata.category(char)[0] != "C")
+        last = re.split(r"[/\\]", visible.rstrip("/\\"))[-1]
+        forms |= {plain, visible, last, last.rstrip(". "), re.sub(r"\s+", " ", last).strip(". ")}
+    return forms
+
+
+@lru_cache(64)
+def _patterns(globs: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((glob, re.compile(translate(unicodedata.normalize("NFKC", glob).casefold()))) for glob in globs)
+
+
+@lru_cache(64)
+def _format_patterns(entries: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple(
+        (entry, re.compile(translate(glob)))
+        for entry in entries
+        for glob in FORMAT_GROUPS.get(entry.lower(), (entry.lower(),))
+    )
+
+
+def _listed(findings: list[str]) -> str:
+    more = len(findings) - _SHOWN
+    return "; ".join(findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,112 @@
+"""clamd: one INSTREAM a message, and the release of its databases.
+
+Of our own, because the protocol is a page: the asyncio client that there is speaks TCP only, and hands every KiB of a
+message to a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import struct
+import time
+from datetime import datetime
+
+from store.judging.engines.engine import EngineResult, words
+from store.judging.engines.states import PING_LIMIT, RemoteScanner, ScannerFailure
+from store.judging.scanner_words import verdict_of_signature
+from store.mail.endpoint import connected, parse_address
+from store.mail.incoming import Incoming
+from store.terms.verdicts import Engine, Status, Verdict
+
+_CHUNK = 1024 * 1024
+#: Seconds for which the release of the databases is believed.
+VERSION_VALID = 60.0
+#: clamd takes a message for a plain file, and does not decode its attachments, unless it begins with one of the fields
+#: that it knows. This line, as of a mailbox file, makes a message of anything.
+_ENVELOPE = b"From mailhold\n"
+_VERSION = re.compile(r"ClamAV [^/]+/\d+/(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$")
+
+
+class Clamd(RemoteScanner):
+    """clamd at ``unix:/path`` or ``host:port``. Its phishing heuristics speak for Anti-Phishing. Raises UsageError."""
+
+    main_engines = (Engine.ANTI_VIRUS,)
+    engines = frozenset((Engine.ANTI_VIRUS, Engine.ANTI_PHISHING))
+
+    def __init__(self, address: str, *, name: str = "clamd", time_limit: float = 60.0, concurrency: int = 8) -> None:
+        self._address = parse_address(address)
+        super().__init__(name, str(self._address), time_limit=time_limit, concurrency=concurrency)
+        self._database_date = 0
+        self._version_until = 0.0
+
+    async def _ask(self, incoming: Incoming) -> EngineResult:
+        if time.monotonic() >= self._version_until:
+            answer, _ = await asyncio.gather(self._instream(incoming.raw), self._read_version())
+        else:
+            answer = await self._instream(incoming.raw)
+        if answer.endswith(" ERROR"):
+            # Nothing that clamd says of a message is cured by another try; the commonest is its size limit.
+            raise ScannerFailure(words(answer.removeprefix("stream: ").removesuffix(" ERROR")), final=True)
+        name = answer.removeprefix("stream: ")
+        if answer == "stream: OK":
+            verdict = Verdict(Engine.ANTI_VIRUS, Status.CLEAN)
+        elif answer.startswith("stream: ") and name.endswith(" FOUND"):
+            verdict = verdict_of_signature(words(name.removesuffix(" FOUND")))
+        else:
+            raise ScannerFailure("its answer makes no sense")
+        return EngineResult(True, (verdict,), database_date=self._database_date, engines=self.engines)
+
+    async def _instream(self, raw: bytes) -> str:
+        async with connected(self._address) as (reader, writer):
+            answer = asyncio.ensure_future(_answer(reader))
+            try:
+                # clamd answers and hangs up in the middle of a message that is too large for it: read beside writing.
+                try:
+                    writer.write(b"zINSTREAM\0" + struct.pack(">I", len(_ENVELOPE)) + _ENVELOPE)
+                    for start in range(0, len(raw), _CHUNK):
+                        chunk = raw[start : start + _CHUNK]
+                        writer.writelines((struct.pack(">I", len(chunk)), chunk))
+                        await writer.drain()
+                    writer.write(b"\0\0\0\0")
+                except ConnectionError:
+                    pass
+                return await answer
+            finally:
+                answer.cancel()
+
+    async def _read_version(self) -> None:
+        """Note the release of the databases. Where that fails, what was known last still holds."""
+        self._version_until = time.monotonic() + VERSION_VALID
+        with contextlib.suppress(OSError, EOFError, ScannerFailure):
+            async with asyncio.timeout(PING_LIMIT), connected(self._address) as (reader, writer):
+                writer.write(b"zVERSION\0")
+                self._database_date = database_date(await _answer(reader))
+
+    async def _ping(self) -> None:
+        async with connected(self._address) as (reader, writer):
+            writer.write(b"zPING\0")
+            if await _answer(reader) != "PONG":
+                raise ScannerFailure("what listens there is no clamd")
+
+
+async def _answer(reader: asyncio.StreamReader) -> str:
+    try:
+        return (await reader.readuntil(b"\0"))[:-1].decode("utf-8", "replace")
+    except asyncio.LimitOverrunError:
+        raise ScannerFailure("its answer makes no sense") from None
+
+
+def database_date(version: str) -> int:
+    """The release of the databases in Unix ms from clamd's VERSION, 0 where it tells none.
+
+    ``ClamAV 1.4.6/27819/Mon Nov 23 09:41:10 2026``; the time is local to clamd, which is taken to be in our time zone.
+    """
+    found = _VERSION.match(version)
+    if not found:
+        return 0
+    try:
+        return int(datetime.strptime(found[1], "%a %b %d %H:%M:%S %Y").timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return 0

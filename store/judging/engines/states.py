@@ -1,0 +1,188 @@
+"""When a scanner is asked: its limits on time and on questions at once, and what it is when it does not answer.
+
+A message that makes a scanner slow, or breaks its connection, must not keep it from the messages after it. So what
+happened to one message never makes a scanner "down": after a failure it is pinged, and only one that does not answer
+that is left alone for a few seconds, and then pinged again before it gets mail. Where it does answer and the
+connection had broken, the message is tried once more: scanners replace their workers, and close idle connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from store.helpers.clock import now_ms
+from store.judging.engines.engine import EngineResult
+from store.mail.incoming import Incoming
+from store.terms.verdicts import Engine, Status, Verdict
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a ping may take, and seconds for which a scanner that is down is left alone.
+PING_LIMIT, PAUSE = 2.0, 3.0
+
+
+class ScannerFailure(Exception):
+    """A scanner's answer is no verdict. `str` says what it was, in words that hold nothing of the message.
+
+    `final` where the scanner itself declined this message, so that neither another try nor a ping would help.
+    """
+
+    def __init__(self, what: str, *, final: bool = False) -> None:
+        super().__init__(what)
+        self.final = final
+
+
+@dataclass(slots=True)
+class State:
+    """How a scanner does. `why` and `since` (Unix ms) say what is wrong while it is not `up`; the rest are counts.
+
+    `seconds` is the time that all scans took together.
+    """
+
+    up: bool = True
+    why: str = ""
+    since: int = 0
+    scanned: int = 0
+    not_scanned: int = 0
+    seconds: float = 0.0
+
+
+class RemoteScanner(ABC):
+    """A scanner in another process, at `where`.
+
+    `time_limit` (seconds) holds for a scan, and for waiting for a turn before it.
+    """
+
+    #: The engines that rest on this scanner: these have not scanned a message that it gave no verdict on.
+    main_engines: tuple[Engine, ...]
+    engines: frozenset[Engine]
+
+    def __init__(self, name: str, where: str, *, time_limit: float, concurrency: int) -> None:
+        self.name = name
+        self.where = where
+        self.time_limit = time_limit
+        self.state = State()
+        self._turns = asyncio.Semaphore(concurrency)
+        self._pinging = asyncio.Lock()
+        self._left_alone_until = 0.0
+
+    @abstractmethod
+    async def _ask(self, incoming: Incoming) -> EngineResult:
+        """Ask about one message, once. Raises ScannerFailure, OSError or EOFError."""
+
+    @abstractmethod
+    async def _ping(self) -> None:
+        """Return if the scanner answers. Raises ScannerFailure, OSError or EOFError."""
+
+    async def close(self) -> None:  # noqa: B027  # most scanners keep nothing open
+        """Give up connections that are kept open; there are none."""
+
+    async def scan(self, incoming: Incoming) -> EngineResult:
+        """Ask about one message. Never raises, and answers within twice the time limit and two pings."""
+        started = time.monotonic()
+        try:
+            result = await self._scan(incoming)
+        except Exception as error:
+            log.exception("%s: a scan failed in a way that was not foreseen", self.name)
+            result = self.not_scanned(f"{self.name} failed: {type(error).__name__}")
+        if incoming.truncated and result.scanned and not result.condemned:
+            result = self.not_scanned("the message is larger than what is taken in, so only its beginning was scanned")
+        self.state.seconds += time.monotonic() - started
+        if result.scanned:
+            self.state.scanned += 1
+        else:
+            self.state.not_scanned += 1
+        return result
+
+    async def ping(self) -> str:
+        """What keeps the scanner from answering now, "" where it answers. Never raises."""
+        why = ""
+        try:
+            async with asyncio.timeout(PING_LIMIT):
+                await self._ping()
+        except (OSError, EOFError, ScannerFailure) as error:
+            why = f"{described(error, PING_LIMIT)} ({self.where})"
+        except Exception as error:
+            log.exception("%s: a ping failed in a way that was not foreseen", self.name)
+            why = type(error).__name__
+        self._became(why)
+        return why
+
+    def not_scanned(self, why: str) -> EngineResult:
+        """The result for a message that this scanner gave no verdict on."""
+        verdicts = tuple(Verdict(engine, Status.NOT_SCANNED, why) for engine in self.main_engines)
+        return EngineResult(False, verdicts, why, engines=self.engines)
+
+    async def _scan(self, incoming: Incoming) -> EngineResult:
+        if not await self._is_up():
+            return self._down()
+        try:
+            async with asyncio.timeout(self.time_limit):
+                await self._turns.acquire()
+        except TimeoutError:
+            return self.not_scanned(f"{self.name} is busy: no turn came within {self.time_limit:g} s")
+        try:
+            # It may have gone down while this message waited for its turn.
+            return await self._take_turn(incoming) if self.state.up else self._down()
+        finally:
+            self._turns.release()
+
+    async def _take_turn(self, incoming: Incoming) -> EngineResult:
+        deadline = time.monotonic() + self.time_limit
+        for last in (False, True):
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    result = await self._ask(incoming)
+                self._became("")
+                return result
+            except (OSError, EOFError, ScannerFailure) as error:
+                why = described(error, self.time_limit)
+                if isinstance(error, ScannerFailure) and error.final:
+                    return self.not_scanned(f"{self.name}: {why}")
+                if await self.ping():
+                    return self._down()
+                if last or isinstance(error, TimeoutError):
+                    break
+        return self.not_scanned(f"{self.name}: {why}")
+
+    async def _is_up(self) -> bool:
+        if self.state.up:
+            return True
+        if time.monotonic() < self._left_alone_until:
+            return False
+        async with self._pinging:  # one asks for all
+            if not self.state.up and time.monotonic() >= self._left_alone_until:
+                await self.ping()
+        return self.state.up
+
+    def _down(self) -> EngineResult:
+        return self.not_scanned(f"{self.name} is down: {self.state.why}")
+
+    def _became(self, why: str) -> None:
+        if why:
+            self._left_alone_until = time.monotonic() + PAUSE
+            if self.state.up:
+                self.state.since = now_ms()
+                log.warning("%s is down: %s", self.name, why)
+        elif not self.state.up:
+            self.state.since = 0
+            log.warning("%s answers again", self.name)
+        self.state.up = not why
+        self.state.why = why
+
+
+def described(error: Exception, limit: float) -> str:
+    """What went wrong, in words without anything of the message."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {limit:g} s"
+    if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):
+        return "the connection was closed before the answer was complete"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

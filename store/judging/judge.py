@@ -1,0 +1,222 @@
+"""What becomes of a message: its rule, the address lists, what the engines said and what content filtering found.
+
+Nothing here does anything: `judge` says what is to be done, and the gateway does it, after a copy was kept where `keep`
+says so. The verdict whose action is taken is the reason. Where several verdicts ask for something, what keeps the whole
+message from the recipient goes before what takes attachments off, and that before letting it pass; among equals, the
+gravest status decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from store.judging.attachments import attachments_of
+from store.judging.content import ContentResult
+from store.judging.engines.engine import EngineResult
+from store.judging.rules.address_lists import AddressLists, ListMatch, match, needs_from
+from store.judging.rules.model import IfDown, Rule
+from store.judging.scanner_words import GRAVITY
+from store.mail.addresses import addresses_in_header
+from store.mail.incoming import Incoming
+from store.message.headers import decode_addresses, scan_block
+from store.message.message import summarise
+from store.message.parser import with_line_feeds
+from store.terms.records import CopyRecord
+from store.terms.verdicts import Action, Engine, Status, Verdict, is_kept
+
+NOT_DISINFECTED = "it cannot be disinfected, so its attachments are deleted"
+NO_ATTACHMENTS = "no attachment can be deleted from it, so the message is deleted"
+#: Addresses in From that are looked up.
+_FROM_LIMIT = 10
+
+_RANK = {status: rank for rank, status in enumerate(GRAVITY)}
+_FORCE = {
+    Action.SKIP: 0,
+    Action.DISINFECT: 1,
+    Action.DELETE_ATTACHMENT: 1,
+    Action.DELETE_MESSAGE: 2,
+    Action.REJECT: 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with a message. Text is NOT safe for a terminal.
+
+    `verdicts` are those of all engines, for Scan Results; `reason` is the one that decided (None where nothing was
+    found), its detail saying also what was done otherwise than the rule asked. `action` is what is really to be done:
+    never DISINFECT. `attachments` are the indexes of those that DELETE_ATTACHMENT takes off (None = all). `keep`: a
+    copy goes to Backup first. `temporary_fail`: where not "", the message is neither kept nor handed on; this is why.
+    `note` says in words what is out of the ordinary.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    reason: Verdict | None = None
+    action: Action = Action.SKIP
+    keep: bool = False
+    temporary_fail: str = ""
+    blacklisted_by: tuple[str, ...] = ()
+    whitelisted_by: tuple[str, ...] = ()
+    note: str = ""
+    attachments: tuple[int, ...] | None = None
+
+    def with_whole_message_deleted(self, why: str = NO_ATTACHMENTS) -> Decision:
+        """This decision where taking attachments off does not help: the whole message goes, and a copy is kept."""
+        reason = self.reason and _explained(self.reason, why)
+        return replace(
+            self,
+            reason=reason,
+            action=Action.DELETE_MESSAGE,
+            attachments=None,
+            keep=reason is not None and is_kept(reason.engine, reason.status, Action.DELETE_MESSAGE),
+            note=_joined(self.note, why),
+        )
+
+
+def judge(
+    rule: Rule,
+    lists: AddressLists,
+    incoming: Incoming,
+    results: Mapping[str, EngineResult],
+    content: ContentResult,
+) -> Decision:
+    """Decide on one message by `rule`, the one that matches it. `results` are the scanners' by name. Never raises."""
+    listed = match(lists, incoming.sender, incoming.recipients, _from(incoming.raw) if needs_from(lists) else ())
+    found = _found(listed, incoming, results, content)
+    down = _down(results)
+    if listed.white:
+        down.pop(Engine.ANTI_SPAM, None)
+    notes = [f"{engine.label} did not scan it: {why}" for engine, why in down.items()]
+    if listed.white:
+        notes.append(f"Anti-Spam was skipped: white list of {listed.entry}")
+    plain = Decision(
+        verdicts=_one_clean_an_engine(found),
+        blacklisted_by=listed.blacklisted_by,
+        whitelisted_by=listed.whitelisted_by,
+        note=_joined(*notes),
+    )
+    decision = _decide(plain, rule, [verdict for verdict in found if verdict.status in _RANK], content)
+    waiting = [f"{e.label}: {why}" for e, why in down.items() if rule.down_for(e) is IfDown.TEMPORARY_FAIL]
+    if waiting and _FORCE[decision.action] < _FORCE[Action.DELETE_MESSAGE]:
+        return replace(decision, keep=False, temporary_fail="; ".join(waiting))
+    if decision.action is Action.DELETE_ATTACHMENT and (
+        incoming.truncated or (decision.attachments is None and not attachments_of(incoming.raw)[0])
+    ):
+        return decision.with_whole_message_deleted()
+    return decision
+
+
+def record_of(
+    incoming: Incoming, rule: Rule, decision: Decision, results: Mapping[str, EngineResult], source: str = "gateway"
+) -> CopyRecord:
+    """The record of the copy that is kept of this message. Never raises."""
+    record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
+    return msgspec.structs.replace(
+        record,
+        mta_message_id=incoming.queue_id,
+        client_address=incoming.client_address,
+        rule_id=rule.id,
+        rule_name=rule.name,
+        verdicts=decision.verdicts,
+        reason=decision.reason,
+        action=decision.action,
+        blacklisted_by=decision.blacklisted_by,
+        whitelisted_by=decision.whitelisted_by,
+        received_at=incoming.received_at or record.received_at,
+        av_database_date=max(
+            (result.database_date for result in results.values() if Engine.ANTI_VIRUS in result.engines), default=0
+        ),
+        source=source,
+    )
+
+
+def _decide(plain: Decision, rule: Rule, condemning: list[Verdict], content: ContentResult) -> Decision:
+    if not condemning:
+        return plain
+    actions = {verdict: rule.action_for(verdict.engine, verdict.status) for verdict in condemning}
+    reason = min(actions, key=lambda verdict: (-_FORCE[actions[verdict]], _RANK[verdict.status]))
+    action = actions[reason]
+    keep = is_kept(reason.engine, reason.status, action)
+    if _FORCE[action] != _FORCE[Action.DELETE_ATTACHMENT]:
+        return replace(plain, reason=reason, action=action, keep=keep)
+    taking = [verdict for verdict, each in actions.items() if _FORCE[each] == _FORCE[action]]
+    only_content = all(verdict.engine is Engine.CONTENT for verdict in taking)
+    note = plain.note
+    if action is Action.DISINFECT:
+        reason, note = _explained(reason, NOT_DISINFECTED), _joined(note, NOT_DISINFECTED)
+    return replace(
+        plain,
+        reason=reason,
+        action=Action.DELETE_ATTACHMENT,
+        keep=keep,
+        note=note,
+        attachments=content.banned if only_content and content.banned else None,
+    )
+
+
+def _found(
+    listed: ListMatch, incoming: Incoming, results: Mapping[str, EngineResult], content: ContentResult
+) -> list[Verdict]:
+    """Every verdict, each once. A white-listed sender's of Anti-Spam count as not scanned, and say what they were."""
+    found: dict[Verdict, None] = {}
+    if listed.black:
+        found[Verdict(Engine.BLACK_LIST, Status.BLACKLISTED, listed.entry)] = None
+    for result in results.values():
+        for verdict in result.verdicts:
+            if listed.white and verdict.engine is Engine.ANTI_SPAM:
+                said = verdict.status.label + (f", {verdict.detail}" if verdict.detail else "")
+                detail = f"white list of {listed.entry}" + (f" ({said})" if verdict.status in _RANK else "")
+                verdict = Verdict(Engine.ANTI_SPAM, Status.NOT_SCANNED, detail)
+            found[verdict] = None
+    found.update(dict.fromkeys(content.verdicts))
+    if incoming.truncated and not any(verdict.status is Status.SIZE_EXCEEDED for verdict in found):
+        detail = f"larger than the gateway takes; these are the first {len(incoming.raw):,} bytes"
+        found[Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail)] = None
+    return list(found)
+
+
+def _one_clean_an_engine(found: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """All that condemn, by gravity; of an engine that condemns nothing its Clean, else its Not scanned."""
+    kept: dict[tuple[Engine, Status | None], Verdict] = {}
+    condemned = set()
+    for verdict in sorted(found, key=lambda each: (_RANK.get(each.status, 99), each.status is Status.NOT_SCANNED)):
+        if verdict.status in _RANK:
+            condemned.add(verdict.engine)
+            kept.setdefault((verdict.engine, verdict.status), verdict)
+        elif verdict.engine not in condemned:
+            kept.setdefault((verdict.engine, None), verdict)
+    return tuple(kept.values())
+
+
+def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
+    """The engines for which no scanner answered, and why."""
+    answered = {engine for result in results.values() if result.scanned for engine in result.engines}
+    down: dict[Engine, str] = {}
+    for engine in (Engine.ANTI_VIRUS, Engine.ANTI_SPAM, Engine.ANTI_PHISHING):
+        whys = [
+            f"{name}: {result.why or 'no answer'}"
+            for name, result in results.items()
+            if engine in result.engines and not result.scanned
+        ]
+        if whys and engine not in answered:
+            down[engine] = ", ".join(whys)
+    return down
+
+
+def _from(raw: bytes) -> list[str]:
+    """The addresses in From, as a mail program would show them."""
+    raw = with_line_feeds(raw)
+    block = scan_block(raw, 0, len(raw), wanted=frozenset((b"from",)))
+    fields = [decode_addresses(value) for value in block.all(b"from")[:_FROM_LIMIT]]
+    return addresses_in_header(", ".join(fields))[:_FROM_LIMIT]
+
+
+def _explained(verdict: Verdict, why: str) -> Verdict:
+    return Verdict(verdict.engine, verdict.status, f"{verdict.detail}; {why}" if verdict.detail else why)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

@@ -1,0 +1,148 @@
+"""Patterns of email addresses, as rules and address lists hold them.
+
+    name@example.com    this address
+    example.com         every address of this domain (not of those below it); `@example.com` is the same
+    *.example.com       every address of the domains below it
+    *news*@example.*    `*` stands for any characters, also none, and `?` for one
+    <>                  the null sender, which bounces have
+    *                   everything, the null sender too
+
+Case does not count, and a domain is the same in Unicode and in punycode. A pattern says how exact it is, so that a list
+can name an exception to itself.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from enum import IntEnum
+from functools import lru_cache
+
+from store.terms.errors import RuleError
+
+NULL_SENDER = "<>"
+MAX_PATTERN = 320
+_SPACES = re.compile(r"\s")
+
+
+class Exactness(IntEnum):
+    """How narrow a pattern is: where two match, the one that says more about the address counts."""
+
+    NONE = 0
+    GLOB = 1
+    DOMAIN = 2
+    ADDRESS = 3
+
+
+def check_pattern(text: str) -> str:
+    """The pattern in `text` as it is kept, without blanks around it. Raises RuleError, saying what is wrong."""
+    pattern = unicodedata.normalize("NFC", text.strip())
+    problem = _problem(pattern)
+    if problem:
+        shown = pattern if len(pattern) <= 60 else pattern[:59] + "…"
+        raise RuleError(
+            f"{shown!r} is no pattern of addresses: {problem}. Write name@example.com, example.com or *.example.com."
+        )
+    return pattern.removeprefix("@")
+
+
+def _problem(pattern: str) -> str:
+    if pattern in ("*", NULL_SENDER):
+        return ""
+    if not pattern:
+        return "it is empty"
+    if len(pattern) > MAX_PATTERN:
+        return f"it is longer than {MAX_PATTERN} characters"
+    if any(unicodedata.category(char)[0] == "C" for char in pattern):
+        return "it has a character that cannot be shown"
+    if _SPACES.search(pattern) or any(char in '<>(),;"' for char in pattern):
+        return "it has a blank, a bracket, a quote or a comma"
+    if not pattern.rpartition("@")[2]:
+        return "nothing stands behind the @"
+    if pattern.count("@") > 1:
+        return "it has more than one @"
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def canonical(address: str) -> str:
+    """The key under which spellings of an address, domain or pattern are the same one. Never raises."""
+    local, at, domain = unicodedata.normalize("NFC", address.strip()).lower().rpartition("@")
+    return f"{local}{at}{'.'.join(_label(label) for label in domain.rstrip('.').split('.'))}"
+
+
+def _label(label: str) -> str:
+    """A label in Unicode where it is punycode of something, and of nothing else."""
+    if not label.startswith("xn--") or not label.isascii():
+        return label
+    try:
+        text = label[4:].encode().decode("punycode")
+        same = text.encode("punycode") == label[4:].encode()
+    except UnicodeError:
+        return label
+    return unicodedata.normalize("NFC", text).lower() if same and not text.isascii() else label
+
+
+class Patterns:
+    """Patterns made ready to be asked often: addresses and domains by look-up, only those with wildcards one by one."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._exact: dict[str, str] = {}
+        self._domains: dict[str, str] = {}
+        self._below: dict[str, str] = {}
+        self._globs: list[tuple[re.Pattern[str], bool, str]] = []
+        for pattern in patterns:
+            key = canonical(pattern).removeprefix("@")
+            whole = "@" in key or key in ("*", NULL_SENDER)
+            if key.startswith("*.") and not any(char in key[1:] for char in "*?@"):
+                self._below.setdefault(key[2:], pattern)
+            elif "*" in key or "?" in key:
+                self._globs.append((_compiled(key), whole, pattern))
+            else:
+                (self._exact if whole else self._domains).setdefault(key, pattern)
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._domains or self._below or self._globs)
+
+    def find(self, address: str) -> tuple[Exactness, str]:
+        """How exactly `address` ("" = the null sender) is matched, and by which pattern; (NONE, "") where by none."""
+        key = canonical(address) or NULL_SENDER
+        domain = key.rpartition("@")[2] if "@" in key else ""
+        if key in self._exact:
+            return Exactness.ADDRESS, self._exact[key]
+        if domain and domain in self._domains:
+            return Exactness.DOMAIN, self._domains[domain]
+        if self._below:
+            above = domain
+            while above:
+                above = above.partition(".")[2]
+                if above in self._below:
+                    return Exactness.GLOB, self._below[above]
+        for pattern, whole, text in self._globs:
+            if pattern.fullmatch(key if whole else domain) and (whole or domain):
+                return Exactness.GLOB, text
+        return Exactness.NONE, ""
+
+    def matches(self, address: str) -> bool:
+        """True where any pattern matches."""
+        return self.find(address)[0] is not Exactness.NONE
+
+
+def _compiled(glob: str) -> re.Pattern[str]:
+    """A regular expression that takes linear time a wildcard, as long as the text: it never goes back over a `*`."""
+    first, *rest = ("".join("." if char == "?" else re.escape(char) for char in part) for part in glob.split("*"))
+    if not rest:
+        return re.compile(first, re.DOTALL)
+    *middle, last = rest
+    lazily = "".join(f"(?>.*?{part})" for part in middle if part)
+    return re.compile(f"{first}{lazily}.*{last}", re.DOTALL)
+
+
+def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
+    """The patterns as they are kept, each once, in order. Raises RuleError for the first that is not valid."""
+    kept: dict[str, str] = {}
+    for text in patterns:
+        pattern = check_pattern(text)
+        kept.setdefault(canonical(pattern), pattern)
+    return tuple(kept.values())

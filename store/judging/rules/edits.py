@@ -1,0 +1,55 @@
+"""Changes to the order and the members of the rules, as pure functions; Default stays last, whatever is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from store.judging.rules.model import DEFAULT_ID, Rule
+from store.terms.errors import RuleError
+
+
+def find_rule(rules: Iterable[Rule], rule_id: int) -> Rule:
+    """The rule of that number. Raises RuleError where there is none."""
+    for rule in rules:
+        if rule.id == rule_id:
+            return rule
+    raise RuleError(f"There is no rule {rule_id}: it was removed, or never existed.")
+
+
+def with_rule(rules: Sequence[Rule], rule: Rule) -> list[Rule]:
+    """`rules` with `rule` in the place of the one of its number; a new one (number 0) comes last before Default.
+
+    Raises RuleError where the rule of that number is gone.
+    """
+    if rule.id:
+        find_rule(rules, rule.id)
+        return [rule if other.id == rule.id else other for other in rules]
+    return [*(other for other in rules if other.id != DEFAULT_ID), rule, find_rule(rules, DEFAULT_ID)]
+
+
+def without_rule(rules: Sequence[Rule], rule_id: int) -> list[Rule]:
+    """`rules` without that one. Raises RuleError where there is none, and for Default."""
+    find_rule(rules, rule_id)
+    if rule_id == DEFAULT_ID:
+        raise RuleError("Default cannot be removed: it judges what no other rule does.")
+    return [rule for rule in rules if rule.id != rule_id]
+
+
+def moved(rules: Sequence[Rule], rule_id: int, position: int) -> list[Rule]:
+    """`rules` with that one at `position` (from 1; beyond the ends, at the end). Raises RuleError as `without_rule`."""
+    if rule_id == DEFAULT_ID:
+        raise RuleError("Default cannot be moved: it comes last, because it judges what no other rule does.")
+    rule = find_rule(rules, rule_id)
+    others = without_rule(rules, rule_id)
+    at = min(max(position, 1), len(others)) - 1
+    return [*others[:at], rule, *others[at:]]
+
+
+def with_enabled(rules: Sequence[Rule], rule_id: int, enabled: bool) -> list[Rule]:
+    """`rules` with that one enabled or disabled. Raises RuleError where there is none, and where Default would stop."""
+    rule = find_rule(rules, rule_id)
+    if rule_id == DEFAULT_ID and not enabled:
+        raise RuleError("Default cannot be disabled: it judges what no other rule does.")
+    return with_rule(rules, msgspec.structs.replace(rule, enabled=enabled))

@@ -1,0 +1,132 @@
+"""The processing rules: numbered, named, in order; the first that matches a message says what becomes of it.
+
+The last rule is always Default (number 1): it has no conditions, is always enabled, and so judges what no other does.
+A number is never given to another rule, because copies in Backup name the rule that judged them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store.authority import configuration
+from store.judging.rules.checks import check_networks, check_rule, check_rules
+from store.judging.rules.model import DEFAULT_ACTIONS, DEFAULT_ID, DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for
+from store.mail.incoming import Incoming
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+__all__ = [
+    "DEFAULT_ACTIONS",
+    "DEFAULT_ID",
+    "DEFAULT_RULE",
+    "SCANNED",
+    "IfDown",
+    "Rule",
+    "actions_for",
+    "change_rules",
+    "changes_of",
+    "check_networks",
+    "check_rule",
+    "check_rules",
+    "first_match",
+    "preview_rules",
+    "read_rules",
+    "write_rules",
+]
+
+#: The name under which the rules lie in the configuration.
+NAME = "rules"
+
+
+def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
+    """The first enabled rule that matches; DEFAULT_RULE where none does. Never raises."""
+    return next((rule for rule in rules if rule.enabled and rule.matches(incoming)), DEFAULT_RULE)
+
+
+class _Rules(msgspec.Struct, frozen=True, array_like=True):
+    rules: tuple[Rule, ...]
+    last_id: int
+
+
+def read_rules(vault: Vault) -> tuple[Rule, ...]:
+    """The rules in order, Default last. Raises TamperedError, StoreFormat."""
+    return _read(vault)[0].rules
+
+
+def write_rules(vault: Vault, rules: Sequence[Rule], operator: str = "") -> tuple[Rule, ...]:
+    """Put `rules` in force in this order; returns them as they are in force.
+
+    A rule without a number gets one; where Default is missing it is put last as it was. Raises RuleError where a rule
+    is not valid, TamperedError where the present rules do not verify: they are then not written over.
+    """
+    return change_rules(vault, lambda _: rules, operator)
+
+
+def change_rules(
+    vault: Vault, change: Callable[[tuple[Rule, ...]], Sequence[Rule]], operator: str = ""
+) -> tuple[Rule, ...]:
+    """Put what `change` makes of the present rules in force, so that nothing is lost that others do meanwhile.
+
+    Raises what `change` raises, and as `write_rules`.
+    """
+    with vault.write():
+        present, version = _read(vault)
+        wanted = _numbered(change(present.rules), present)
+        rules = check_rules(wanted)
+        last_id = max(present.last_id, *(rule.id for rule in rules))
+        detail = "; ".join(changes_of(present.rules, rules))
+        if detail:
+            configuration.write(
+                vault,
+                NAME,
+                _Rules(rules, last_id),
+                expected=version,
+                operator=operator,
+                action="rules changed",
+                detail=detail,
+            )
+    return rules
+
+
+def preview_rules(vault: Vault, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """What `write_rules` would put in force. Raises as that does, and changes nothing."""
+    return check_rules(_numbered(rules, _read(vault)[0]))
+
+
+def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
+    """What became of which rule and of the order, a line each."""
+    old = {rule.id: rule for rule in before}
+    new = {rule.id: rule for rule in after}
+    said = [f"rule {rule.id} ({rule.name}) removed" for rule in before if rule.id not in new]
+    for rule in after:
+        if rule.id not in old:
+            said.append(f"rule {rule.id} ({rule.name}) added")
+        elif rule != old[rule.id]:
+            fields = [name for name in Rule.__struct_fields__ if getattr(rule, name) != getattr(old[rule.id], name)]
+            said.append(f"rule {rule.id} ({rule.name}) changed: {', '.join(fields)}")
+    if [rule.id for rule in before if rule.id in new] != [rule.id for rule in after if rule.id in old]:
+        said.append(f"order: {', '.join(str(rule.id) for rule in after)}")
+    return said
+
+
+def _read(vault: Vault) -> tuple[_Rules, int]:
+    stored = configuration.read(vault, NAME, _Rules)
+    return (stored.value, stored.version) if stored else (_Rules((DEFAULT_RULE,), DEFAULT_ID), 0)
+
+
+def _numbered(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
+    """The rules, those without a number numbered, and Default behind them where it was left out."""
+    next_id = max([present.last_id, *(rule.id for rule in rules)]) + 1
+    numbered = []
+    for rule in rules:
+        if rule.id == 0:
+            rule = msgspec.structs.replace(rule, id=next_id)
+            next_id += 1
+        numbered.append(rule)
+    if not any(rule.id == DEFAULT_ID for rule in numbered):
+        numbered.append(next(rule for rule in present.rules if rule.id == DEFAULT_ID))
+    return numbered

@@ -1,0 +1,244 @@
+"""Verdicts and envelope from the header fields that scanners and MTAs write into a message before it is imported.
+
+A sender can write such fields too. So they count only where the operator imports files that a scanner of theirs wrote,
+and of a field that occurs more than once the topmost occurrence counts, because scanners write above what arrived.
+
+    X-Spam-Status, -Flag, -Level, X-Spamd-Result, X-Rspamd-Action   Anti-Spam, and Anti-Phishing by its symbols
+    X-Virus, X-Virus-Status, X-Virus-Scanned                       Anti-Virus, and its databases' release date
+    X-Amavis-Alert                                                 Anti-Virus or Content filtering
+    X-Envelope-From, X-Envelope-To, X-Envelope-To-Blocked, Return-Path   the envelope
+    X-Quarantine-ID, X-Rspamd-Queue-Id, Received                   the quarantine's and the MTA's names for the message
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import msgspec
+
+from store.judging.scanner_words import gravest, one_an_engine, verdict_of_signature, verdicts_of_symbols
+from store.terms.verdicts import Engine, Status, Verdict
+
+#: No more of a message than this is searched for header fields, in bytes.
+HEADER_LIMIT = 1 << 20
+#: Stars in X-Spam-Level from which a message is probable spam and spam, where no other field says what the score means.
+PROBABLE_STARS, SPAM_STARS = 5, 15
+_VALUE_LIMIT = 16_384
+_DETAIL_LIMIT = 400
+
+_NAMES = (
+    "x-spam-status|x-spam-flag|x-spam-level|x-spam|x-spamd-result|x-rspamd-action|x-rspamd-queue-id|"
+    "x-virus|x-virus-status|x-virus-scanned|x-amavis-alert|x-quarantine-id|"
+    "x-envelope-from|x-envelope-to|x-envelope-to-blocked|return-path|received"
+)
+_FIELD = re.compile(rb"^(" + _NAMES.encode() + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+_END = re.compile(rb"\n\r?\n")
+_SCORE = re.compile(r"\b(?:score|hits)=(-?\d+(?:\.\d+)?)")
+_KILL = re.compile(r"\bkill=(-?\d+(?:\.\d+)?)")
+_TESTS = re.compile(r"\btests=(?:\[([^\]]*)\]|(.*?)(?:\s+\w+=|$))", re.DOTALL)
+_RESULT = re.compile(r"^\s*\S+:\s*(True|False)\s*(\[[^\]]*\])", re.IGNORECASE)
+_SYMBOL = re.compile(r"(?:^|;)\s*([A-Z][A-Z0-9_]+)\(")
+_BRACKETED = re.compile(r"<([^<>]*)>")
+_DATABASE = re.compile(r"/\d+/(\w{3} \w{3} +\d{1,2} \d\d:\d\d:\d\d \d{4})")
+_QUEUE_ID = re.compile(r"\bid\s+<?([A-Za-z0-9][A-Za-z0-9_.+-]{3,})>?")
+_NOTHING_FOUND = frozenset({"", "no", "none", "clean", "not found", "false", "0", "ok"})
+
+
+class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the header says. `envelope_sender` is None where it is not known, "" for the null sender."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    reason: Verdict | None = None
+    envelope_sender: str | None = None
+    envelope_recipients: tuple[str, ...] = ()
+    mta_message_id: str = ""
+    quarantine_id: str = ""
+    av_database_date: int = 0  # Unix ms; 0 = not known
+
+
+def header_block(raw: bytes) -> bytes:
+    """The bytes of `raw` up to the empty line that ends its header, at most `HEADER_LIMIT` of them."""
+    end = _END.search(raw, 0, HEADER_LIMIT)
+    return raw[: end.start() + 1 if end else HEADER_LIMIT]
+
+
+def verdicts_from_headers(raw_headers: bytes) -> HeaderVerdicts:
+    """Read a header (bytes, folded as they stand). Never raises: a field that makes no sense counts as absent."""
+    fields: dict[str, list[str]] = {}
+    for match in _FIELD.finditer(raw_headers, 0, HEADER_LIMIT):
+        value = match[2][:_VALUE_LIMIT].decode("utf-8", "replace").replace("\r", "").replace("\n", " ").strip()
+        fields.setdefault(match[1].decode("ascii").lower(), []).append(value)
+    if not fields:
+        return HeaderVerdicts()
+    verdicts = one_an_engine([*_amavis(fields), *_virus(fields), *_spam(fields)])
+    quarantine_id = _first(fields, "x-quarantine-id").strip("<> ")
+    return HeaderVerdicts(
+        verdicts=verdicts,
+        reason=gravest(verdicts),
+        envelope_sender=_sender(fields),
+        envelope_recipients=_recipients(fields),
+        mta_message_id=_queue_id(fields, quarantine_id),
+        quarantine_id=quarantine_id,
+        av_database_date=_database_date(fields),
+    )
+
+
+def _first(fields: dict[str, list[str]], name: str) -> str:
+    return fields[name][0] if name in fields else ""
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_DETAIL_LIMIT]
+
+
+def _amavis(fields: dict[str, list[str]]) -> list[Verdict]:
+    """X-Amavis-Alert stands once for each finding: all of them count."""
+    found = []
+    for alert in fields.get("x-amavis-alert", ()):
+        kind, _, rest = alert.partition(",")
+        kind = kind.strip().upper()
+        if kind == "INFECTED":
+            names = [name.strip() for name in rest.rpartition("virus:")[2].split(",") if name.strip()]
+            found += [verdict_of_signature(_short(name)) for name in names] or [
+                Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "")
+            ]
+        elif kind.startswith("BANNED"):
+            what = rest.strip().removeprefix("message contains").removeprefix(" part:").strip()
+            last = what.rpartition(",")[2].strip()
+            named = bool(last) and not last.startswith(".") and "/" not in last
+            status = Status.BANNED_FILE_NAME if named else Status.BANNED_FILE_FORMAT
+            found.append(Verdict(Engine.CONTENT, status, _short(what)))
+    return found
+
+
+def _virus(fields: dict[str, list[str]]) -> list[Verdict]:
+    found = []
+    value = _first(fields, "x-virus")
+    if value.lower() not in _NOTHING_FOUND:
+        found += [verdict_of_signature(_short(name)) for name in value.split(",") if name.strip()]
+    status = _first(fields, "x-virus-status")
+    lowered = status.lower()
+    if lowered.startswith(("infected", "yes", "virus")):
+        name = re.search(r"\(([^()]+)\)|\b(?:with|by|:)\s*(\S+)", status)
+        words = (name[1] or name[2]) if name else ""
+        if words or not found:
+            found.append(
+                verdict_of_signature(_short(words)) if words else Verdict(Engine.ANTI_VIRUS, Status.INFECTED, "")
+            )
+    elif lowered.startswith(("clean", "no")) and "x-virus-status" in fields:
+        clean = Status.NOT_SCANNED if lowered.startswith("not scanned") else Status.CLEAN
+        found.append(Verdict(Engine.ANTI_VIRUS, clean, ""))
+    return found
+
+
+def _spam(fields: dict[str, list[str]]) -> list[Verdict]:
+    result = _RESULT.match(_first(fields, "x-spamd-result"))
+    if result:
+        return _spamd_result(fields, result)
+    status_line = _first(fields, "x-spam-status")
+    word = status_line.lstrip().lower()
+    if word.startswith(("yes", "no", "true", "false")):
+        return _spam_status(status_line, word.startswith(("yes", "true")))
+    action = _action_status(fields)
+    if action is not None:
+        return [Verdict(Engine.ANTI_SPAM, action, _first(fields, "x-rspamd-action"))]
+    flag = _first(fields, "x-spam-flag").lower() or _first(fields, "x-spam").lower()
+    if flag.startswith(("yes", "true")):
+        return [Verdict(Engine.ANTI_SPAM, Status.SPAM, "")]
+    if flag.startswith(("no", "false")):
+        return [Verdict(Engine.ANTI_SPAM, Status.CLEAN, "")]
+    if "x-spam-level" in fields:
+        stars = len(re.match(r"[*+xX]*", _first(fields, "x-spam-level"))[0])  # type: ignore[index]  # always matches
+        status = (
+            Status.SPAM if stars >= SPAM_STARS else Status.PROBABLE_SPAM if stars >= PROBABLE_STARS else Status.CLEAN
+        )
+        return [Verdict(Engine.ANTI_SPAM, status, f"level {stars}")]
+    return []
+
+
+def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[Verdict]:
+    """`default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`: True means the message was to be rejected."""
+    text = _first(fields, "x-spamd-result")
+    marked = any(_first(fields, name).lower().startswith("yes") for name in ("x-spam", "x-spam-flag", "x-spam-status"))
+    if result[1].lower() == "true":
+        status = Status.SPAM
+    else:
+        status = _action_status(fields) or (Status.PROBABLE_SPAM if marked else Status.CLEAN)
+    return verdicts_of_symbols(_SYMBOL.findall(text[result.end() :]), status, _short(result[2].strip("[]")))
+
+
+def _spam_status(line: str, yes: bool) -> list[Verdict]:
+    """`Yes, score=8.1 required=5.0 tests=[A=1.2,B=6.9]`; a message under its kill level is probable spam only.
+
+    A score of `x` says that the message was not scanned, because it was condemned before that.
+    """
+    score, kill, tests = _SCORE.search(line), _KILL.search(line), _TESTS.search(line)
+    symbols = set(re.findall(r"[A-Z][A-Z0-9_]+", (tests[1] or tests[2] or "") if tests else ""))
+    detail = f"score {score[1]}" if score else ""
+    if re.search(r"\bscore=x\b", line):
+        return [Verdict(Engine.ANTI_SPAM, Status.NOT_SCANNED, "")]
+    if re.search(r"\bBLACKLISTED\b", line):
+        return [Verdict(Engine.ANTI_SPAM, Status.BLACKLISTED, detail)]
+    if not yes or re.search(r"\bWHITELISTED\b", line):
+        return verdicts_of_symbols(symbols, Status.CLEAN, detail)
+    under = bool(score and kill) and float(score[1]) < float(kill[1])  # type: ignore[index]  # both matched
+    return verdicts_of_symbols(symbols, Status.PROBABLE_SPAM if under else Status.SPAM, detail)
+
+
+def _action_status(fields: dict[str, list[str]]) -> Status | None:
+    action = _first(fields, "x-rspamd-action").lower()
+    if action.startswith(("reject", "discard", "quarantine")):
+        return Status.SPAM
+    if action.startswith(("add header", "rewrite subject")):
+        return Status.PROBABLE_SPAM
+    return Status.CLEAN if action.startswith(("no action", "greylist", "soft reject")) else None
+
+
+def _sender(fields: dict[str, list[str]]) -> str | None:
+    for name in ("x-envelope-from", "return-path"):
+        if name in fields:
+            value = fields[name][0]
+            bracketed = _BRACKETED.search(value)
+            if bracketed:
+                return bracketed[1].strip()
+            if value and " " not in value:
+                return value
+    return None
+
+
+def _recipients(fields: dict[str, list[str]]) -> tuple[str, ...]:
+    """Those who did not get the message: X-Envelope-To-Blocked where it stands, else everyone in X-Envelope-To."""
+    for name in ("x-envelope-to-blocked", "x-envelope-to"):
+        value = _first(fields, name)
+        found = _BRACKETED.findall(value) or [part for part in value.split(",") if "@" in part]
+        addresses = dict.fromkeys(address.strip() for address in found if address.strip())
+        if addresses:
+            return tuple(addresses)
+    return ()
+
+
+def _queue_id(fields: dict[str, list[str]], quarantine_id: str) -> str:
+    """The queue ID of the MTA that handed the message to the scanner; else the scanner's own name for it."""
+    queue_id = _first(fields, "x-rspamd-queue-id")
+    if queue_id:
+        return queue_id[:100]
+    for received in fields.get("received", ())[:4]:
+        if "amavis" in received.lower():
+            continue
+        found = _QUEUE_ID.search(received)
+        if found and found[1] != quarantine_id:
+            return found[1][:100]
+    return quarantine_id[:100]
+
+
+def _database_date(fields: dict[str, list[str]]) -> int:
+    """`X-Virus-Scanned: NAME 1.4/27819/Mon Nov 23 09:41:10 2026` tells the release of the databases, in UTC."""
+    for value in fields.get("x-virus-scanned", ()):
+        found = _DATABASE.search(value)
+        if found:
+            try:
+                return int(datetime.strptime(found[1], "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC).timestamp() * 1000)
+            except ValueError:
+                continue
+    return 0

@@ -1,0 +1,32 @@
+"""What a scanner wrote into a message, where the listener that it came through trusts its headers.
+
+A quarantine sends the message to an address of its own; whom it was from and for stands in its header, and that is the
+envelope that counts. On any other listener these fields are text like the rest: anyone can write them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from store.judging.scanner_headers import HeaderVerdicts, header_block, verdicts_from_headers
+from store.mail.incoming import Incoming
+
+
+def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
+    """The message with the envelope and the queue ID that the scanner wrote, and the verdicts that it wrote.
+
+    On a listener that is not trusted: the message as it is, and no verdicts. Never raises.
+    """
+    if not incoming.trusted_headers:
+        return incoming, HeaderVerdicts()
+    found = verdicts_from_headers(header_block(incoming.raw))
+    return (
+        replace(
+            incoming,
+            sender=incoming.sender if found.envelope_sender is None else found.envelope_sender,
+            recipients=list(found.envelope_recipients) or incoming.recipients,
+            # What XFORWARD told is the MTA's own word.
+            queue_id=incoming.queue_id or found.mta_message_id,
+        ),
+        found,
+    )

@@ -1,0 +1,229 @@
+"""Email addresses that go into an SMTP envelope: checked before use, because a client sends what it is given.
+
+Sources: RFC 5321 (4.1.2, 4.5.3.1), RFC 6531 and 6532 (addresses outside ASCII). Dots anywhere in the local part are let
+through, since real mailboxes have them. Nothing here raises for text taken from a message; `check_address` and
+`parse_addresses` raise `AddressError` for what an operator typed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from store.terms.errors import AddressError
+
+MAX_ADDRESS = 254
+MAX_LOCAL = 64
+MAX_DOMAIN = 253
+#: Header text longer than this is not searched for addresses.
+MAX_HEADER = 1_000_000
+
+_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\x80-\U0010ffff]+")
+_QUOTED = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
+_LABEL = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff](?:[A-Za-z0-9_\-\x80-\U0010ffff]*[A-Za-z0-9_\x80-\U0010ffff])?")
+#: IDNA 2003, which the standard library has, maps these to another name than IDNA 2008 does.
+_DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
+
+
+def check_address(text: str) -> str:
+    """The address in `text`, without blanks and angle brackets around it, in Unicode form NFC.
+
+    Raises AddressError, saying what is wrong, where it cannot stand in an SMTP envelope.
+    """
+    address = unicodedata.normalize("NFC", text.strip())
+    if address.startswith("<") and address.endswith(">"):
+        address = address[1:-1].strip()
+    problem = address_problem(address)
+    if problem:
+        raise AddressError(f"{text.strip()!r} is not an email address: {problem}. Write it as name@example.com.")
+    return address
+
+
+def address_problem(address: str) -> str:
+    """What keeps `address` from standing in an envelope, or "" where nothing does."""
+    if not address:
+        return "it is empty"
+    if any(unicodedata.category(char)[0] == "C" for char in address):
+        return "it has a character that cannot be printed"
+    local, at, domain = address.rpartition("@")
+    if not at or not local or not domain:
+        return "it needs one @ between a name and a domain"
+    if len(address.encode()) > MAX_ADDRESS or len(local.encode()) > MAX_LOCAL:
+        return f"it is longer than {MAX_LOCAL} bytes before the @, or {MAX_ADDRESS} in all"
+    return _local_problem(local) or _domain_problem(domain)
+
+
+def _local_problem(local: str) -> str:
+    if local.startswith('"'):
+        return "" if _QUOTED.fullmatch(local) else "the quotes before the @ do not match"
+    if not _ATOM.fullmatch(local) or any(unicodedata.category(char)[0] == "Z" for char in local):
+        return "a character before the @ is not allowed there"
+    return ""
+
+
+def _domain_problem(domain: str) -> str:
+    if domain.startswith("["):
+        return "" if _is_literal(domain) else "the address in [ ] is not an IP address"
+    if len(domain.encode()) > MAX_DOMAIN:
+        return f"the domain is longer than {MAX_DOMAIN} bytes"
+    labels = domain.split(".")
+    if not all(len(label.encode()) <= 63 and _LABEL.fullmatch(label) for label in labels):
+        return "the domain is not valid"
+    if any(unicodedata.category(char)[0] in "ZS" for char in domain):
+        return "the domain is not valid"
+    return ""
+
+
+def _is_literal(domain: str) -> bool:
+    inner = domain[1:-1] if domain.endswith("]") else ""
+    try:
+        if inner[:5].lower() == "ipv6:":
+            ipaddress.IPv6Address(inner[5:])
+        else:
+            ipaddress.IPv4Address(inner)
+    except ValueError:
+        return False
+    return "%" not in inner
+
+
+def parse_addresses(text: str) -> list[str]:
+    """The addresses that an operator typed, apart by commas, semicolons, blanks or lines; `Name <a@x>` is taken too.
+
+    Each stands once, in order. Raises AddressError for the first that is not valid; an empty text gives an empty list.
+    """
+    found: list[str] = []
+    for piece in _split(text):
+        inner = _angle(piece)
+        found.extend(check_address(word) for word in ([inner] if inner is not None else _words(piece)))
+    return unique(found)
+
+
+def addresses_in_header(text: str) -> list[str]:
+    """The valid addresses of a decoded To, Cc or Bcc field; what is not an address is passed over. Never raises."""
+    found: list[str] = []
+    for piece in _split(text[:MAX_HEADER]):
+        inner = _angle(piece)
+        candidates = [inner] if inner is not None else [word for word in _words(piece) if "@" in word]
+        if len(candidates) == 1:
+            candidate = unicodedata.normalize("NFC", candidates[0].strip())
+            if address_problem(candidate):
+                candidate = candidate.partition(":")[2]  # the first member of a group: `Team:a@example.com`
+            if not address_problem(candidate):
+                found.append(candidate)
+    return unique(found)
+
+
+def unique(addresses: list[str]) -> list[str]:
+    """The addresses without repetitions, the first of each kept, in order."""
+    kept: dict[str, str] = {}
+    for address in addresses:
+        kept.setdefault(same(address), address)
+    return list(kept.values())
+
+
+def same(address: str) -> str:
+    """The key under which two spellings are one mailbox: the domain's case does not count, the local part's does."""
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{domain.lower()}"
+
+
+def mailbox(address: str) -> str:
+    """Return the key under which a message goes to a mailbox once: as `same`, without the local part's case."""
+    local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
+    return f"{local.casefold()}{at}{domain_key(domain)}"
+
+
+def domain_key(domain: str) -> str:
+    """Return the key under which two spellings are one domain: lower case, and punycode where there is one."""
+    lowered = unicodedata.normalize("NFC", domain).lower()
+    if lowered.isascii() or _DEVIATIONS & set(lowered):
+        return lowered
+    try:
+        below, name = lowered[:1] == ".", lowered.removeprefix(".")
+        return "." * below + name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return lowered
+
+
+def ascii_form(address: str) -> str | None:
+    """The address as pure ASCII, its domain in punycode if need be; None where only SMTPUTF8 can carry it."""
+    if address.isascii():
+        return address
+    local, at, domain = address.rpartition("@")
+    if not local.isascii() or _DEVIATIONS & set(domain):
+        return None
+    try:
+        return f"{local}{at}{domain.encode('idna').decode('ascii')}"
+    except UnicodeError:
+        return None
+
+
+def _split(text: str) -> Iterator[str]:
+    """`text` cut at commas, semicolons and line ends that stand outside quotes, angle brackets and comments."""
+    start = depth = 0
+    quoted = angle = escaped = False
+    for at, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif char == "\\" and (quoted or depth):
+            escaped = True
+        elif char == '"' and not depth:
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif char == "(" and not angle:
+            depth += 1
+        elif char == ")" and depth:
+            depth -= 1
+        elif depth:
+            continue
+        elif char == "<":
+            angle = True
+        elif char == ">":
+            angle = False
+        elif char in ",;\r\n" and not angle:
+            if text[start:at].strip():
+                yield text[start:at].strip()
+            start = at + 1
+    if text[start:].strip():
+        yield text[start:].strip()
+
+
+def _angle(piece: str) -> str | None:
+    """What stands in the last pair of angle brackets, None where there is none at the end."""
+    if not piece.endswith(">"):
+        return None
+    opening = piece.rfind("<")
+    return None if opening < 0 else piece[opening + 1 : -1]
+
+
+def _words(piece: str) -> list[str]:
+    """The words of a piece without angle brackets; a quoted local part stays whole, comments go."""
+    words: list[str] = []
+    word: list[str] = []
+    depth = 0
+    quoted = escaped = False
+    for char in piece:
+        if escaped:
+            escaped = False
+        elif char == "\\":
+            escaped = True
+        elif char == '"' and not depth:
+            quoted = not quoted
+        elif char == "(" and not quoted:
+            depth += 1
+            continue
+        elif char == ")" and depth and not quoted:
+            depth -= 1
+            continue
+        if depth:
+            continue
+        if char.isspace() and not quoted:
+            words.append("".join(word))
+            word = []
+        else:
+            word.append(char)
+    words.append("".join(word))
+    return [word for word in words if word]

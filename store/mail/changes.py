@@ -1,0 +1,34 @@
+"""A message as it goes on: the changes of an `Accept` made to its bytes, all others left as they are."""
+
+from __future__ import annotations
+
+import re
+
+from store.delivery.trace import header_fields
+from store.mail.incoming import Accept
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def changed(raw: bytes, accept: Accept) -> bytes:
+    """`raw` (lines end in CR LF) with fields deleted and added at the end of its header, and its body replaced."""
+    if accept.body is None and not accept.add_headers and not accept.delete_headers:
+        return raw
+    fields, end = header_fields(raw)
+    unwanted = {(name.lower().encode("utf-8", "replace"), which) for name, which in accept.delete_headers}
+    seen: dict[bytes, int] = {}
+    kept = []
+    for field in fields:
+        seen[field.name] = seen.get(field.name, 0) + 1
+        if (field.name, seen[field.name]) not in unwanted:
+            kept.append(raw[field.start : field.end])
+    if kept and not kept[-1].endswith(b"\n"):
+        kept.append(b"\r\n")
+    for name, value in accept.add_headers:
+        folded = _LINE_END.sub("\r\n", value)
+        kept.append(f"{name}: {folded}\r\n".encode("utf-8", "surrogateescape"))
+    rest = raw[end:] if accept.body is None else b"\r\n" + accept.body
+    if rest and accept.body is None and not rest.startswith((b"\r\n", b"\n")):
+        # A line that is no field ends the header; without a blank line before it, what was added would be in the body.
+        rest = b"\r\n" + rest
+    return b"".join([*kept, rest])

@@ -1,0 +1,270 @@
+"""One SMTP session with the relay: connect, TLS, log in, and hand over messages one after another.
+
+What goes over the wire is the message's own bytes, but for what SMTP itself demands: line ends become CRLF, the last
+line gets one, and dots are stuffed. NUL bytes, 8-bit bytes, long lines and a CR on its own pass as they are; a CR, a
+dot and a CR in a row are refused, because some servers take them for the end of the message and what follows for
+commands. SIZE and BODY=8BITMIME are declared where offered; SMTPUTF8 only where an address cannot do without it, since
+a message that asks for it is refused by the next server that lacks it. Source: RFC 5321, 1870, 6152, 6531.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from store.mail.addresses import ascii_form
+from store.mail.outcome import Outcome, State
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aiosmtplib import SMTP, SMTPResponse
+
+    from store.mail.relay import Relay
+
+MAX_REPLY = 1000
+_SMUGGLING = "The message holds a CR, a dot and a CR, which some servers take for its end. Save it to file instead."
+_UTF8 = "The relay does not offer SMTPUTF8, without which this address cannot be used."
+
+#: Called with the accepted and the refused recipients just before DATA; what it raises stops the transaction.
+BeforeData = Callable[[Sequence[str], Mapping[str, Outcome]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to wait: for the connection, a command's reply, the reply to the whole message (RFC 5321, 4.5.3.2)."""
+
+    connect: float = 30.0
+    command: float = 300.0
+    message: float = 600.0
+
+
+class SessionLost(Exception):
+    """The session is of no more use and no recipient's message can have been taken; `str` is the reason to show."""
+
+
+def wire_form(message: bytes) -> bytes:
+    """`message` as DATA carries it, with the final dot. Raises ValueError where that could be taken for commands."""
+    if message.count(b"\n") != message.count(b"\r\n"):
+        message = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if not message.endswith(b"\r\n"):
+        message += b"\r\n"
+    if b"\r.\r" in message:
+        raise ValueError(_SMUGGLING)
+    if message.startswith(b"."):
+        message = b"." + message
+    return message.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+def failure(error: BaseException) -> str:
+    """An exception of a connection as a line to show; the server's words stay as they came."""
+    from aiosmtplib import SMTPResponseException
+
+    if isinstance(error, SMTPResponseException):
+        return reply_text(error.code, error.message)
+    return _clean(str(error) or type(error).__name__)
+
+
+def reply_text(code: int, message: str) -> str:
+    """A server's reply in one string, at most MAX_REPLY characters. NOT safe for a terminal."""
+    return _clean(f"{code} {message}" if code > 0 else message)
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")[:MAX_REPLY]
+
+
+def outcome_of(response: SMTPResponse) -> Outcome:
+    """A refusal as an outcome: 5xx is FAILED; 4xx, and what makes no sense, is DEFERRED."""
+    state = State.FAILED if 500 <= response.code <= 599 else State.DEFERRED
+    return Outcome(state, reply_text(response.code, response.message))
+
+
+class Session:
+    """A connection to the relay, used for one message after another and by one task at a time."""
+
+    def __init__(self, relay: Relay, context: ssl.SSLContext | None, host_name: str, timeouts: Timeouts) -> None:
+        self.relay = relay
+        self._context = context
+        self._host_name = host_name
+        self._timeouts = timeouts
+        self._client: SMTP | None = None
+        self.messages = 0
+
+    @property
+    def connected(self) -> bool:
+        """True while the connection stands, as far as is known."""
+        return self._client is not None and self._client.is_connected
+
+    async def open(self) -> None:
+        """Connect and log in. Raises SessionLost, with the reason."""
+        from aiosmtplib import SMTP, SMTPException, SMTPHeloError
+
+        relay = self.relay
+        client = SMTP(
+            hostname=relay.host,
+            port=relay.port,
+            username=relay.user or None,
+            password=relay.password or None,
+            local_hostname=self._host_name,
+            use_tls=relay.tls,
+            start_tls=relay.starttls,
+            tls_context=self._context,
+            timeout=self._timeouts.connect,
+        )
+        try:
+            await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                try:
+                    await client.ehlo()
+                except SMTPHeloError:
+                    await client.helo()
+        except (SMTPException, OSError, ValueError) as error:
+            client.close()
+            raise SessionLost(failure(error)) from error
+        client.timeout = self._timeouts.command
+        self._client = client
+        self.messages = 0
+
+    async def close(self, *, polite: bool = True) -> None:
+        """End the session, with QUIT where `polite`. Never raises."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if polite and client.is_connected:
+            try:
+                await client.quit(timeout=2)
+            except Exception:
+                pass
+        client.close()
+
+    async def send(
+        self, sender: str, recipients: Sequence[str], message: bytes, before_data: BeforeData
+    ) -> dict[str, Outcome]:
+        """One transaction: the outcome of each recipient.
+
+        `sender` is "" for the null sender. `before_data` is awaited once it is known who is accepted, and only then
+        does DATA go out. Raises SessionLost while the message cannot have been taken yet, and what `before_data`
+        raises. A connection that dies once the content is under way gives UNKNOWN; before that, never.
+        """
+        from aiosmtplib import SMTPException
+
+        try:
+            wire = wire_form(message)
+        except ValueError as error:
+            return dict.fromkeys(recipients, Outcome(State.FAILED, str(error)))
+        try:
+            return await self._transaction(sender, recipients, message, wire, before_data)
+        except SessionLost:
+            await self.close(polite=False)
+            raise
+        except (SMTPException, OSError, ValueError) as error:
+            await self.close(polite=False)
+            raise SessionLost(failure(error)) from error
+
+    async def _transaction(
+        self, sender: str, recipients: Sequence[str], message: bytes, wire: bytes, before_data: BeforeData
+    ) -> dict[str, Outcome]:
+        self.messages += 1
+        on_wire, outcomes = self._addresses(sender, recipients)
+        limit = self._offered("size")
+        if limit and limit.isdigit() and 0 < int(limit) < len(message):
+            text = f"The message is {len(message)} bytes and the relay takes at most {limit}."
+            return dict.fromkeys(recipients, Outcome(State.FAILED, text))
+        if sender not in on_wire:
+            return dict.fromkeys(recipients, Outcome(State.FAILED, _UTF8))
+        accepted = [address for address in recipients if address in on_wire]
+        if not accepted:
+            return outcomes
+        utf8 = not all(on_wire[address].isascii() for address in (sender, *accepted))
+        response = await self._command(b"MAIL", b"FROM:<%s>" % on_wire[sender].encode(), *self._options(message, utf8))
+        if response.code != 250:
+            await self._reset()
+            return outcomes | dict.fromkeys(accepted, outcome_of(response))
+        for address in list(accepted):
+            response = await self._command(b"RCPT", b"TO:<%s>" % on_wire[address].encode())
+            if response.code not in (250, 251):
+                accepted.remove(address)
+                outcomes[address] = outcome_of(response)
+        if not accepted:
+            await self._reset()
+            return outcomes
+        try:
+            await before_data(accepted, outcomes)
+        except BaseException:
+            await self.close(polite=False)
+            raise
+        response = await self._command(b"DATA")
+        if response.code != 354:
+            await self._reset()
+            return outcomes | dict.fromkeys(accepted, outcome_of(response))
+        return outcomes | dict.fromkeys(accepted, await self._content(wire))
+
+    async def _content(self, wire: bytes) -> Outcome:
+        """The one stretch after which nobody can say: from the first byte of the content to the server's reply."""
+        protocol = self._client.protocol if self._client else None
+        if protocol is None or not protocol.is_connected:
+            raise SessionLost("The connection was lost before the message went out.")
+        try:
+            protocol.write(wire)
+            response = await protocol.read_response(timeout=self._timeouts.message)
+        except Exception as error:
+            await self.close(polite=False)
+            return Outcome(State.UNKNOWN, f"The connection was lost after DATA had begun: {failure(error)}")
+        if response.code == 421:
+            await self.close(polite=False)
+        if 200 <= response.code <= 299:
+            return Outcome(State.SENT, reply_text(response.code, response.message))
+        if not 400 <= response.code <= 599:
+            await self.close(polite=False)
+            text = reply_text(response.code, response.message)
+            return Outcome(State.UNKNOWN, f"The relay's answer to the message makes no sense: {text}")
+        return outcome_of(response)
+
+    def _addresses(self, sender: str, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, Outcome]]:
+        """Each address as it goes over the wire, and the recipients that cannot."""
+        if self._offered("smtputf8") is not None:
+            return {address: address for address in (sender, *recipients)}, {}
+        forms = {address: ascii_form(address) for address in (sender, *recipients)}
+        refused = {address: Outcome(State.FAILED, _UTF8) for address in recipients if forms[address] is None}
+        return {address: form for address, form in forms.items() if form is not None}, refused
+
+    def _options(self, message: bytes, utf8: bool) -> list[bytes]:
+        options = []
+        if self._offered("size") is not None:
+            options.append(b"SIZE=%d" % len(message))
+        if self._offered("8bitmime") is not None and not message.isascii():
+            options.append(b"BODY=8BITMIME")
+        if utf8:
+            options.append(b"SMTPUTF8")
+        return options
+
+    def _offered(self, extension: str) -> str | None:
+        """The parameters of an extension that the server offers, None where it does not."""
+        return self._client.esmtp_extensions.get(extension) if self._client else None
+
+    async def _command(self, *words: bytes) -> SMTPResponse:
+        if self._client is None:
+            raise SessionLost("The connection was lost.")
+        return await self._client.execute_command(*words)
+
+    async def _reset(self) -> None:
+        """Take back what was begun, so that the session can serve the next message; else close it. Never raises."""
+        from aiosmtplib import SMTPException
+
+        try:
+            if (await self._command(b"RSET")).code == 250:
+                return
+        except (SMTPException, OSError, SessionLost):
+            pass
+        await self.close(polite=False)
+
+
+async def local_host_name() -> str:
+    """This host's name for EHLO and for message ids: ASCII, never empty."""
+    import socket
+
+    name = await asyncio.to_thread(socket.getfqdn)
+    return name if name.isascii() and name.replace("-", "").replace(".", "").isalnum() else "localhost"

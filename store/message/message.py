@@ -1,0 +1,112 @@
+"""Hostile bytes to what a record and a view need: header fields, text, attachments, links. Nothing here raises.
+
+`summarise` reads headers and structure only, within limits, and is cheap enough for intake. `parse_message` decodes
+everything and works on any bytes, but text of a hostile sender can make it slow: a process that must not stall calls
+`parse_in_child`. All text that comes back is decoded and NOT safe for a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.message.dates import parse_date, received_date
+from store.message.filetype import attachment_type
+from store.message.headers import decode_addresses, decode_field, scan_block
+from store.message.links import Link
+from store.message.mime import Budget, Part, scan_structure
+from store.message.parsed import ParsedAttachment, ParsedMessage
+from store.message.parser import parse_message, with_line_feeds
+from store.message.transfer import base64_size, decode_quoted_printable, decode_uuencode
+from store.terms.records import Attachment, CopyRecord
+
+__all__ = [
+    "Link", "ParsedAttachment", "ParsedMessage", "attachment_type", "parse_in_child", "parse_message", "summarise",
+]  # fmt: skip
+
+#: Characters kept of a subject, of From, of Message-ID, and of To, Cc and Bcc each.
+SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 60_000
+#: Attachments that a record lists, and characters of their names and types.
+ATTACHMENT_LIMIT, NAME_LIMIT, TYPE_LIMIT = 100, 255, 100
+
+_WANTED = frozenset(
+    (
+        b"from", b"to", b"cc", b"bcc", b"subject", b"message-id", b"date", b"received", b"content-type",
+        b"content-disposition", b"content-transfer-encoding",
+    )
+)  # fmt: skip
+
+
+def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
+    """The record of a message as its headers and structure tell it, verdicts and rule still empty. Never raises.
+
+    Sizes of attachments are of the decoded bytes; `received_at` is that of the newest `Received`.
+    """
+    raw = with_line_feeds(raw)
+    block = scan_block(raw, 0, len(raw), wanted=_WANTED)
+    root = scan_structure(raw, block, len(raw), Budget())
+    first: dict[bytes, bytes] = {}
+    for name, value in block.fields:
+        first.setdefault(name, value)
+    received = first.get(b"received")
+    hint = root.charset
+    return CopyRecord(
+        from_=_addresses(block.all(b"from"), FROM_LIMIT, hint),
+        to=_addresses(block.all(b"to"), ADDRESSES_LIMIT, hint),
+        cc=_addresses(block.all(b"cc"), ADDRESSES_LIMIT, hint),
+        bcc=_addresses(block.all(b"bcc"), ADDRESSES_LIMIT, hint),
+        subject=decode_field(first.get(b"subject", b""), SUBJECT_LIMIT, hint),
+        message_id=decode_field(first.get(b"message-id", b""), ID_LIMIT),
+        envelope_sender=envelope_sender,
+        envelope_recipients=tuple(envelope_recipients),
+        sent_at=parse_date(first.get(b"date", b"")),
+        received_at=received_date(received) if received else 0,
+        attachments=_attachments(raw, root),
+    )
+
+
+def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
+    """As `parse_message`, in a child process with limits on memory and processor time, killed after `timeout` seconds.
+
+    Never raises and never takes much longer. Where the child fails, a second one tries without reading HTML as such
+    (told in `problems`); where that fails too, the result has `error` set, and the headers.
+    Blocking; call it from a worker thread.
+    """
+    from store.message.in_child import parse_in_child as parse
+
+    return parse(raw, timeout=timeout)
+
+
+def _addresses(values: list[bytes], limit: int, hint: str) -> str:
+    if len(values) == 1:
+        return decode_addresses(values[0], limit, hint)
+    return decode_addresses(b", ".join(value for value in values if value), limit, hint)
+
+
+def _attachments(raw: bytes, root: Part) -> tuple[Attachment, ...]:
+    found: list[Attachment] = []
+    for part in root.walk():
+        if part.is_attachment:
+            if len(found) == ATTACHMENT_LIMIT:
+                break
+            found.append(
+                Attachment(attachment_name(part)[:NAME_LIMIT], part.type[:TYPE_LIMIT], _decoded_size(raw, part))
+            )
+    return tuple(found)
+
+
+def attachment_name(part: Part) -> str:
+    """The claimed name of an attachment; for a message without one its subject. "" where there is neither."""
+    if part.name or not part.children:
+        return part.name
+    return decode_field(part.children[0].block.first(b"subject"), NAME_LIMIT)
+
+
+def _decoded_size(raw: bytes, part: Part) -> int:
+    match part.encoding:
+        case "base64":
+            return base64_size(raw, part.start, part.end)
+        case "quoted-printable":
+            return len(decode_quoted_printable(raw[part.start : part.end]))
+        case "x-uuencode" | "uuencode" | "x-uue" | "uue":
+            return len(decode_uuencode(raw[part.start : part.end])[0])
+    return part.end - part.start

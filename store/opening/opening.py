@@ -1,0 +1,364 @@
+"""Creating and opening a store, and the key slots that unlock it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from store.database.connection import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
+from store.database.orm import Database, SqliteDatabase
+from store.database.schema import APPLICATION_ID, Models
+from store.helpers.clock import now_ms
+from store.sealing.format_1 import FORMAT, statement, verify
+from store.sealing.keys import (
+    KEY_FILE,
+    PASSPHRASE,
+    RECOVERY,
+    Argon2Cost,
+    Slot,
+    StoreKeys,
+    derive_keys,
+    make_key_file,
+    new_recovery_key,
+    passphrase_secret,
+    read_key_file,
+    read_recovery_key,
+    sync_folder,
+    unwrap_seed,
+    wrap_seed,
+)
+from store.terms.errors import (
+    LastSlot,
+    StoreExists,
+    StoreFormat,
+    StoreMissing,
+    StoreUnavailable,
+    TamperedError,
+    UnlockError,
+    UsageError,
+    WrongKey,
+)
+from store.vault.ballast import Ballast
+from store.vault.epochs import gateway_statement
+from store.vault.vault import Vault
+
+LABEL_ROLE = "key slot label"
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True)
+class Unlock:
+    """What a user unlocks a store with. `repr` shows no secret."""
+
+    kind: str
+    value: str | Path = field(repr=False)
+
+    @classmethod
+    def passphrase(cls, passphrase: str) -> Unlock:
+        return cls(PASSPHRASE, passphrase)
+
+    @classmethod
+    def key_file(cls, path: Path) -> Unlock:
+        return cls(KEY_FILE, Path(path))
+
+    @classmethod
+    def recovery(cls, key: str) -> Unlock:
+        return cls(RECOVERY, key)
+
+    def secret(self) -> bytes:
+        """The bytes that open a slot. Raises KeyFileError, WrongKey (a mistyped recovery key), UsageError."""
+        if isinstance(self.value, Path):
+            return read_key_file(self.value)
+        return read_recovery_key(self.value) if self.kind == RECOVERY else passphrase_secret(self.value)
+
+
+class SlotInfo(NamedTuple):
+    """A key slot as a list shows it. `created_at` is Unix ms."""
+
+    id: int
+    kind: str
+    label: str
+    created_at: int
+
+
+def create_store(
+    location: str, *, passphrase: str | None = None, key_file: Path | None = None, operator: str = ""
+) -> tuple[Vault, str]:
+    """Create a store with a slot for what is given and a recovery slot. Returns it open, and the recovery key.
+
+    `key_file` is made where it is not there. Raises StoreExists, StoreUnavailable, KeyFileError, UsageError.
+    """
+    secrets: list[tuple[str, bytes]] = []
+    if passphrase is not None:
+        secrets.append((PASSPHRASE, passphrase_secret(passphrase)))
+    if passphrase is None and key_file is None:
+        raise UsageError("A store needs a passphrase or a key file to unlock it.")
+    made = _claim(location)
+    try:
+        if key_file is not None:
+            key_file = Path(key_file)
+            present = key_file.is_symlink() or key_file.exists()
+            secrets.append((KEY_FILE, read_key_file(key_file) if present else make_key_file(key_file)))
+        recovery_key, recovery_secret = new_recovery_key()
+        secrets.append((RECOVERY, recovery_secret))
+        vault = _initialise(location, secrets, operator)
+    except BaseException:
+        if made is not None:
+            for suffix in ("", "-wal", "-shm"):
+                made.with_name(made.name + suffix).unlink(missing_ok=True)
+        raise
+    return vault, recovery_key
+
+
+def _claim(location: str) -> Path | None:
+    """Make the empty file of a new SQLite store, readable by its owner alone."""
+    if is_url(location):
+        return None
+    path = Path(location).absolute()
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise StoreExists(f"{location} is there already: name a new file, or open that store.") from None
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The store {location} cannot be made: {error.strerror}. Choose another place, or make its folder first."
+        ) from None
+    return path
+
+
+def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) -> Vault:
+    keys = derive_keys(bytearray(os.urandom(32)), os.urandom(16))
+    gateway, authority = keys.gateway, keys.authority
+    assert gateway is not None and authority is not None
+    db = connect(location)
+    models = Models(db)
+    with translated(location):
+        if db.get_tables():
+            raise StoreExists(f"{shown_location(location)} has tables already: name an empty database.")
+        at = now_ms()
+        with db.atomic():
+            db.create_tables(models.all)
+            if isinstance(db, SqliteDatabase):
+                db.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+                db.execute_sql(f"PRAGMA user_version = {FORMAT}")
+            store = models.Store(
+                id=1,
+                format=FORMAT,
+                store_id=keys.store_id,
+                read_key=keys.read_public,
+                authority_key=keys.authority_public,
+                created_at=at,
+            )
+            store.signature = authority.sign(store_statement(store))
+            store.save(force_insert=True)
+            models.State.insert(id=1, messages=0, used_bytes=0, next_copy_id=1).execute()
+            enrolled = models.Gateway(
+                id=gateway.gateway_id,
+                name=gateway.name,
+                signing_key=gateway.signing_public,
+                delivery_key=gateway.delivery_public,
+                enrolled_at=at,
+            )
+            enrolled.signature = authority.sign(gateway_statement(keys.store_id, enrolled))
+            enrolled.save(force_insert=True)
+            vault = Vault(location, db, models, keys)
+            for kind, secret in secrets:
+                _insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
+        if isinstance(db, SqliteDatabase):
+            db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return vault
+
+
+def open_store(location: str, unlock: Unlock) -> Vault:
+    """Open the store at `location`. Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable."""
+    look_at(location)
+    secret = unlock.secret()
+    try:
+        return _open(location, unlock.kind, secret)
+    except DiskFull:
+        if is_url(location) or not Ballast(Path(location).absolute()).cut():
+            raise
+        return _open(location, unlock.kind, secret)
+
+
+def _open(location: str, kind: str, secret: bytes) -> Vault:
+    db = connect(location)
+    try:
+        with translated(location):
+            models = Models(db)
+            with sound("the store's row"):
+                store = store_row(db, models, location)
+                store_id = as_bytes(store.store_id)
+            keys = derive_keys(_unlock(models, kind, secret, store_id), store_id)
+            with sound("the store's row"):
+                _verify_store(store, keys)
+    except BaseException:
+        db.close_all()
+        raise
+    return Vault(location, db, models, keys)
+
+
+def look_at(location: str) -> None:
+    """Refuse a path that holds no store before SQLite writes anything to it."""
+    if is_url(location):
+        return
+    path = Path(location).absolute()
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except FileNotFoundError:
+        raise StoreMissing(
+            f"There is no store at {location}: create it with `mailhold init`, or name another."
+        ) from None
+    except IsADirectoryError:
+        raise StoreFormat(f"{location} is a folder, not a store: name the store's file.") from None
+    except OSError as error:
+        raise StoreUnavailable(f"The store {location} cannot be read: {error.strerror}.") from None
+    if not header.startswith(_SQLITE_MAGIC) or header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+        raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
+    if not os.access(path, os.W_OK):
+        raise StoreUnavailable(f"The store {location} is read-only for this user: check who owns it.")
+
+
+def store_row(db: Database, models: Models, location: str) -> Any:
+    """The row that says which store this is, not verified. Raises StoreMissing, StoreFormat."""
+    if not db.table_exists("store"):
+        raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
+    row = models.Store.get_or_none()
+    if row is None:
+        raise StoreFormat(f"{shown_location(location)} is not a Mailhold store, or it is damaged: it names no store.")
+    if row.format != FORMAT:
+        raise StoreFormat(
+            f"{shown_location(location)} has format {row.format}, and this release knows format {FORMAT}: "
+            "use the release that made it, or a newer one."
+        )
+    return row
+
+
+def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytearray:
+    damaged: TamperedError | None = None
+    slots = models.KeySlot
+    for (slot_id,) in list(slots.select(slots.id).where(slots.kind == kind).order_by(slots.id).tuples()):
+        what = f"key slot {slot_id}"
+        try:
+            with sound(what):
+                row = slots.get_by_id(slot_id)
+                cost = Argon2Cost(row.memory, row.iterations, row.lanes)
+                slot = Slot(kind, as_bytes(row.salt), cost, as_bytes(row.commitment), as_bytes(row.sealed_seed))
+                seed = unwrap_seed(slot, secret, store_id, what)
+        except TamperedError as error:
+            damaged = damaged or error
+            continue
+        if seed is not None:
+            return seed
+    if damaged is not None:
+        raise damaged
+    raise WrongKey(f"No key slot opens with that {kind.replace('-', ' ')}: check it, or unlock with another key.")
+
+
+def store_statement(row: Any) -> bytes:
+    """What the authority signs of the store's own row."""
+    return statement(
+        "store", row.format, as_bytes(row.store_id), as_bytes(row.read_key), as_bytes(row.authority_key), row.created_at
+    )
+
+
+def _verify_store(row: Any, keys: StoreKeys) -> None:
+    if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
+        raise TamperedError("the store's row", "its public keys are not those of the seed")
+    verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")
+
+
+# --- Slots -----------------------------------------------------------------------------------------------------------
+
+
+def slot_statement(store_id: bytes, row: Any) -> bytes:
+    """What the authority signs of a key slot."""
+    return statement(
+        "key slot row",
+        store_id,
+        row.kind,
+        as_bytes(row.salt),
+        row.memory,
+        row.iterations,
+        row.lanes,
+        as_bytes(row.commitment),
+        as_bytes(row.sealed_seed),
+        as_bytes(row.sealed_label),
+        row.created_at,
+    )
+
+
+def _insert_slot(vault: Vault, kind: str, secret: bytes, label: str) -> int:
+    keys = vault.keys
+    if keys.seed is None or keys.authority is None:
+        raise UnlockError("The keys at hand cannot change key slots: unlock the store as an operator.")
+    slot = wrap_seed(kind, secret, keys.seed, vault.store_id)
+    with vault.write():
+        row = vault.models.KeySlot(
+            kind=kind,
+            salt=slot.salt,
+            memory=slot.cost.memory,
+            iterations=slot.cost.iterations,
+            lanes=slot.cost.lanes,
+            commitment=slot.commitment,
+            sealed_seed=slot.sealed_seed,
+            sealed_label=vault.seal(LABEL_ROLE, label.encode()),
+            created_at=now_ms(),
+        )
+        row.signature = keys.authority.sign(slot_statement(vault.store_id, row))
+        row.save(force_insert=True)
+        return int(row.id)
+
+
+def add_passphrase(vault: Vault, passphrase: str, label: str = "") -> int:
+    """Add a passphrase slot. Returns the slot's id."""
+    return _insert_slot(vault, PASSPHRASE, passphrase_secret(passphrase), label)
+
+
+def add_key_file(vault: Vault, path: Path, label: str = "") -> int:
+    """Add a key-file slot, making the file where it is not there. Returns the slot's id. Raises KeyFileError."""
+    present = path.is_symlink() or path.exists()
+    return _insert_slot(vault, KEY_FILE, read_key_file(path) if present else make_key_file(path), label)
+
+
+def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
+    """Add a recovery slot. Returns the slot's id, and the key to show once."""
+    text, secret = new_recovery_key()
+    return _insert_slot(vault, RECOVERY, secret, label), text
+
+
+def list_slots(vault: Vault) -> list[SlotInfo]:
+    """The key slots in order of id, each verified. Raises TamperedError naming the slot."""
+    with vault.reading():
+        rows = list(vault.models.KeySlot.select().order_by(vault.models.KeySlot.id))
+    return [slot_info(vault, row) for row in rows]
+
+
+def opens_with_passphrase(vault: Vault) -> bool:
+    """Whether there is a passphrase that opens the store."""
+    slots = vault.models.KeySlot
+    with vault.reading():
+        return bool(slots.select().where(slots.kind == PASSPHRASE).exists())
+
+
+def slot_info(vault: Vault, row: Any) -> SlotInfo:
+    """A verified slot. Raises TamperedError naming it."""
+    what = f"key slot {row.id}"
+    with sound(what):
+        verify(vault.keys.authority_verifier(), as_bytes(row.signature), slot_statement(vault.store_id, row), what)
+        return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
+
+
+def remove_slot(vault: Vault, slot_id: int) -> None:
+    """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
+    slots = vault.models.KeySlot
+    with vault.write():
+        if not slots.select().where(slots.id == slot_id).exists():
+            raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
+        if slots.select().count() == 1:
+            raise LastSlot("The last key slot cannot be removed: nobody could open the store. Add another one first.")
+        slots.delete().where(slots.id == slot_id).execute()

@@ -1,0 +1,377 @@
+"""The store's keys, all derived from one 32-byte seed, and the slots that wrap that seed. Pure functions over bytes.
+
+seed -HKDF-> read key (opens epochs), authority key (signs), configuration key (gateways hold it too), private key (what
+only an operator reads), and the keys of the gateway `local`. `FORMAT.md` says it byte by byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import hmac
+import os
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.format_1 import KEY_SIZE, SALT_SIZE, TAG_SIZE, statement
+from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
+
+HYBRID_SEED_SIZE = 96
+LOCAL = "local"
+LOCAL_ID = 1
+PASSPHRASE, KEY_FILE, RECOVERY = "passphrase", "key-file", "recovery"
+_MLKEM_PUBLIC_SIZE = 1184
+
+
+class Argon2Cost(NamedTuple):
+    """What one guess of a passphrase costs. Memory in KiB."""
+
+    memory: int
+    iterations: int
+    lanes: int
+
+
+#: The cost of new passphrase slots (RFC 9106, second choice).
+ARGON2_COST = Argon2Cost(64 * 1024, 3, 4)
+#: A slot that asks for more than this is not believed: opening a store must not be a way to exhaust the machine.
+ARGON2_LIMIT = Argon2Cost(4 * 1024 * 1024, 64, 64)
+
+
+# --- Key pairs -------------------------------------------------------------------------------------------------------
+
+
+def hybrid_private(seed: bytes | bytearray) -> MLKEM768X25519PrivateKey:
+    """The HPKE private key of 96 bytes: ML-KEM-768 seed (64), X25519 scalar (32)."""
+    view = memoryview(seed)
+    return MLKEM768X25519PrivateKey(
+        MLKEM768PrivateKey.from_seed_bytes(view[:64]), X25519PrivateKey.from_private_bytes(view[64:])
+    )
+
+
+def hybrid_public_bytes(seed: bytes | bytearray) -> bytes:
+    """The public key that belongs to `hybrid_private(seed)`: ML-KEM-768 (1184 bytes), X25519 (32)."""
+    view = memoryview(seed)
+    mlkem = MLKEM768PrivateKey.from_seed_bytes(view[:64]).public_key().public_bytes_raw()
+    return mlkem + X25519PrivateKey.from_private_bytes(view[64:]).public_key().public_bytes_raw()
+
+
+def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
+    """An HPKE public key from `hybrid_public_bytes`. Raises ValueError for bytes that are no key."""
+    return MLKEM768X25519PublicKey(
+        MLKEM768PublicKey.from_public_bytes(data[:_MLKEM_PUBLIC_SIZE]),
+        X25519PublicKey.from_public_bytes(data[_MLKEM_PUBLIC_SIZE:]),
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class GatewayKeys:
+    """What a gateway writes and delivers with."""
+
+    gateway_id: int
+    name: str
+    signing: Ed25519PrivateKey
+    delivery: MLKEM768X25519PrivateKey
+    signing_public: bytes
+    delivery_public: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class StoreKeys:
+    """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign).
+
+    Those derived from the seed lie in buffers that `wipe` overwrites.
+    """
+
+    store_id: bytes
+    read_public: bytes
+    authority_public: bytes
+    seed: bytes | bytearray | None = None
+    read_private: MLKEM768X25519PrivateKey | None = None
+    read_seed: bytes | bytearray | None = None
+    authority: Ed25519PrivateKey | None = None
+    configuration_key: bytes | bytearray | None = None
+    private_key: bytes | bytearray | None = None
+    gateway: GatewayKeys | None = None
+
+    def wipe(self) -> None:
+        """Overwrite the secret keys and let go of them (OpenSSL overwrites its own then). What is public stays."""
+        for name in ("seed", "read_seed", "configuration_key", "private_key"):
+            buffer = getattr(self, name)
+            if isinstance(buffer, bytearray):
+                buffer[:] = bytes(len(buffer))
+        for name in ("seed", "read_private", "read_seed", "authority", "configuration_key", "private_key", "gateway"):
+            object.__setattr__(self, name, None)
+
+    def authority_verifier(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.authority_public)
+
+    def sealing_key(self, role: str) -> bytes | bytearray:
+        """The key that `role` seals with: gateways may open the roles `configuration…`, operators all."""
+        key = self.configuration_key if role.startswith("configuration") else self.private_key
+        if key is None:
+            raise UnlockError(f"The keys at hand cannot open or seal the {role}: unlock the store as an operator.")
+        return key
+
+
+def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
+    """All keys of a store from its seed. A seed in a `bytearray` is wiped with the keys."""
+
+    def derive(purpose: str, length: int = KEY_SIZE) -> bytearray:
+        key = bytearray(length)
+        HKDFExpand(SHA256(), length, statement("store key", purpose, store_id)).derive_into(seed, key)
+        return key
+
+    read_seed = derive("read", HYBRID_SEED_SIZE)
+    authority = Ed25519PrivateKey.from_private_bytes(derive("authority"))
+    signing = Ed25519PrivateKey.from_private_bytes(derive("local gateway signing"))
+    delivery_seed = derive("local gateway delivery", HYBRID_SEED_SIZE)
+    return StoreKeys(
+        store_id=store_id,
+        read_public=hybrid_public_bytes(read_seed),
+        authority_public=authority.public_key().public_bytes_raw(),
+        seed=seed,
+        read_private=hybrid_private(read_seed),
+        read_seed=read_seed,
+        authority=authority,
+        configuration_key=derive("configuration"),
+        private_key=derive("private"),
+        gateway=GatewayKeys(
+            gateway_id=LOCAL_ID,
+            name=LOCAL,
+            signing=signing,
+            delivery=hybrid_private(delivery_seed),
+            signing_public=signing.public_key().public_bytes_raw(),
+            delivery_public=hybrid_public_bytes(delivery_seed),
+        ),
+    )
+
+
+class _Reader(msgspec.Struct, frozen=True, array_like=True):
+    store_id: bytes
+    read_seed: bytes
+    read_public: bytes
+    authority_public: bytes
+    configuration_key: bytes
+    private_key: bytes
+
+
+def reader_material(keys: StoreKeys) -> bytes:
+    """What a child process needs to read the store: it can neither sign nor write. Secret: pass it on a pipe only."""
+    if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
+        raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
+    return msgspec.msgpack.encode(
+        _Reader(
+            keys.store_id,
+            bytes(keys.read_seed),
+            keys.read_public,
+            keys.authority_public,
+            bytes(keys.configuration_key),
+            bytes(keys.private_key),
+        )
+    )
+
+
+def reader_keys(material: bytes) -> StoreKeys:
+    """The inverse of `reader_material`."""
+    try:
+        reader = msgpack_decoder(_Reader).decode(material)
+        private = hybrid_private(reader.read_seed)
+    except (msgspec.DecodeError, ValueError):
+        raise UnlockError("What was passed as key material is not a reader's keys.") from None
+    return StoreKeys(
+        store_id=reader.store_id,
+        read_public=reader.read_public,
+        authority_public=reader.authority_public,
+        read_private=private,
+        read_seed=reader.read_seed,
+        configuration_key=reader.configuration_key,
+        private_key=reader.private_key,
+    )
+
+
+# --- Slots -----------------------------------------------------------------------------------------------------------
+
+
+class Slot(NamedTuple):
+    """One wrapping of the seed. The commitment tells a wrong key from a damaged slot."""
+
+    kind: str
+    salt: bytes
+    cost: Argon2Cost
+    commitment: bytes
+    sealed_seed: bytes
+
+
+def _slot_keys(kind: str, salt: bytes, cost: Argon2Cost, secret: bytes, store_id: bytes) -> tuple[bytes, bytes]:
+    info = statement("key slot", kind, store_id, salt, *cost)
+    if kind == PASSPHRASE:
+        secret = Argon2id(
+            salt=salt, length=KEY_SIZE, memory_cost=cost.memory, iterations=cost.iterations, lanes=cost.lanes
+        ).derive(secret)
+    both = HKDF(SHA256(), 2 * KEY_SIZE, salt, info).derive(secret)
+    return both[:KEY_SIZE], both[KEY_SIZE:]
+
+
+def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes) -> Slot:
+    """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the key serves once."""
+    salt = os.urandom(SALT_SIZE)
+    cost = ARGON2_COST if kind == PASSPHRASE else Argon2Cost(0, 0, 0)
+    key, commitment = _slot_keys(kind, salt, cost, secret, store_id)
+    sealed = AESGCM(key).encrypt(bytes(12), seed, statement("wrapped seed", kind, store_id))
+    return Slot(kind, salt, cost, commitment, sealed)
+
+
+def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytearray | None:
+    """The seed, in a buffer that can be wiped, or None where `secret` is not this slot's.
+
+    `TamperedError` names `what` where the slot is damaged.
+    """
+    if len(slot.salt) != SALT_SIZE:
+        raise TamperedError(what, "its salt is not as long as a salt is")
+    if slot.kind == PASSPHRASE:
+        limits = zip(slot.cost, (8 * slot.cost.lanes, 1, 1), ARGON2_LIMIT, strict=True)
+        if any(not low <= value <= high for value, low, high in limits):
+            raise TamperedError(what, "its cost parameters are out of all proportion")
+    elif any(slot.cost):
+        raise TamperedError(what, "it has cost parameters that its kind does not take")
+    key, commitment = _slot_keys(slot.kind, slot.salt, slot.cost, secret, store_id)
+    if not hmac.compare_digest(commitment, slot.commitment):
+        return None
+    seed = bytearray(max(0, len(slot.sealed_seed) - TAG_SIZE))
+    try:
+        AESGCM(key).decrypt_into(bytes(12), slot.sealed_seed, statement("wrapped seed", slot.kind, store_id), seed)
+    except (InvalidTag, ValueError):
+        raise TamperedError(what) from None
+    return seed
+
+
+def passphrase_secret(passphrase: str) -> bytes:
+    """A passphrase as bytes, the same however the keyboard composed its characters. `UsageError` if it is empty."""
+    if not passphrase:
+        raise UsageError("The passphrase is empty: type one of some length.")
+    return unicodedata.normalize("NFKC", passphrase).encode("utf-8", "surrogatepass")
+
+
+# --- Key files and recovery keys -------------------------------------------------------------------------------------
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new file's name as durable as its content. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_key_file(path: Path) -> bytes:
+    """Create a key file (32 random bytes, mode 0600). `KeyFileError` if it cannot be made or is there already."""
+    secret = os.urandom(KEY_SIZE)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                if os.write(handle, secret) != KEY_SIZE:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            sync_folder(path.parent)
+        except BaseException:
+            path.unlink(missing_ok=True)  # half a key file would pass for one that is in use
+            raise
+    except FileExistsError:
+        raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be made: {error.strerror}. Choose another place.") from None
+    return secret
+
+
+def read_key_file(path: Path) -> bytes:
+    """The secret in a key file. `KeyFileError` if it is missing, no key file, or open to others.
+
+    What it is comes before who may read it: nobody shall be told to change the mode of a file that is no key file.
+    Only a plain file is opened, so that no FIFO and no device is waited for.
+    """
+    try:
+        _require_key_file(path, path.stat())
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            status = os.fstat(handle)
+            _require_key_file(path, status)
+            if status.st_mode & 0o077:
+                raise KeyFileError(f"The key file {path} is open to other users: run chmod 600 on it.")
+            secret = os.read(handle, KEY_SIZE + 1)
+        finally:
+            os.close(handle)
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"There is no key file {path}. A key file is what a store opens with in place of a passphrase: `mailhold "
+            "init --key-file F` makes one with a new store, `mailhold keys add --new-key-file F` one more for a store."
+        ) from None
+    except OSError as error:
+        raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
+    if len(secret) != KEY_SIZE:
+        raise KeyFileError(f"The key file {path} changed while it was read: try again.")
+    return secret
+
+
+def _require_key_file(path: Path, status: os.stat_result) -> None:
+    """Refuse what is no key file of Mailhold by its kind and its size."""
+    name_it = "name the file that `mailhold init` or `mailhold keys add` made"
+    if stat.S_ISDIR(status.st_mode):
+        raise KeyFileError(f"{path} is a folder and not a key file: {name_it}.")
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path} is not a plain file, so it is not a key file: {name_it}.")
+    if status.st_size != KEY_SIZE:
+        raise KeyFileError(
+            f"{path} is not a key file of Mailhold, which holds exactly {KEY_SIZE} bytes; this file holds "
+            f"{status.st_size:,}: {name_it}."
+        )
+
+
+RECOVERY_SIZE = 25
+_CHECK_DIGITS = 4
+_RECOVERY_LENGTH = RECOVERY_SIZE * 8 // 5 + _CHECK_DIGITS
+
+
+def _check_digits(secret: bytes) -> str:
+    digest = hashlib.sha256(statement("recovery check", secret)).digest()
+    return base64.b32encode(digest).decode()[:_CHECK_DIGITS]
+
+
+def new_recovery_key() -> tuple[str, bytes]:
+    """A recovery key to show once (groups of four, the last one check digits), and its secret (200 bits)."""
+    secret = os.urandom(RECOVERY_SIZE)
+    text = base64.b32encode(secret).decode() + _check_digits(secret)
+    return "-".join(text[i : i + 4] for i in range(0, len(text), 4)), secret
+
+
+def read_recovery_key(text: str) -> bytes:
+    """The secret of a recovery key as typed: case, spaces and dashes do not matter, nor 0, 1 and 8 for O, I and B."""
+    compact = "".join(text.split()).replace("-", "").upper().translate(str.maketrans("018", "OIB"))
+    try:
+        secret = base64.b32decode(compact[:-_CHECK_DIGITS])
+    except ValueError:
+        secret = b""
+    if len(compact) != _RECOVERY_LENGTH or compact[-_CHECK_DIGITS:] != _check_digits(secret):
+        raise WrongKey(
+            "The recovery key has a typing mistake: its check digits do not match. Compare it with the note."
+        )
+    return secret

@@ -1,0 +1,235 @@
+"""The notification that free space went below the threshold: once, and again only after space was freed.
+
+Where the notice stands is kept in the store, so that several consoles, workers and gateways send it once among them:
+whoever finds the threshold crossed claims the notice under a lease, writes down that the mail is about to go out, and
+sends it. Who dies before that is followed by another after the lease; who dies later may have sent it, so nobody sends
+it again.
+
+    armed -> claimed -> handed over -> told -> armed
+                ^  what was not taken comes back to armed, to be tried again later
+
+Rotation does not arm it again: at the maximum it frees a little with every new copy. Deleting does, and so does a
+change of the maximum or of the threshold, as soon as the free space is not below the threshold any more.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from store.authority import configuration
+from store.authority.settings import NAME as SETTINGS
+from store.authority.settings import Settings, read_settings
+from store.database.orm import fn
+from store.helpers.clock import now_ms
+from store.mail.outcome import Outcome, State
+from store.terms.errors import MailholdError
+from store.vault.deleting import ROTATED
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+NAME = "free-space-notice"
+LEASE_MS = 15 * 60_000
+RETRY_MS = 60_000
+RETRY_MOST_MS = 60 * 60_000
+PERHAPS = "administrator perhaps notified"
+
+#: Sends a message (bytes) as the settings' relay and administrator say, calling the last argument just before the
+#: content goes out. What it reports is as a delivery's: anything but SENT and UNKNOWN was certainly not taken.
+Send = Callable[[Settings, bytes, Callable[[], None]], Outcome]
+
+
+class Phase(StrEnum):
+    """Where the notice stands."""
+
+    ARMED = "armed"
+    CLAIMED = "claimed"
+    HANDED_OVER = "handed-over"
+    TOLD = "told"
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """The state that is kept. `until`: when the claim ends, or when it is tried again at the earliest (Unix ms).
+
+    `number` counts the notices. The last three say what was in force when the notice was claimed: the settings'
+    version, the maximum and the threshold in bytes; and the newest tombstone.
+    """
+
+    phase: Phase = Phase.ARMED
+    number: int = 0
+    attempts: int = 0
+    until: int = 0
+    settings_version: int = 0
+    max_size: int = 0
+    notify_below: int = 0
+    tombstone: int = 0
+
+
+class Told(StrEnum):
+    """What one look at the free space led to. NOBODY: no relay or no administrator is set."""
+
+    ENOUGH = "enough"
+    ALREADY = "already"
+    WAITING = "waiting"
+    NOBODY = "nobody"
+    SENT = "sent"
+    NOT_SENT = "not-sent"
+    UNKNOWN = "unknown"
+
+
+def free_space_notice(vault: Vault, send: Send, *, clock: Callable[[], int] = now_ms, host: str = "") -> Told:
+    """Look at the free space, and send the notification with `send` if it is due. `host` is named in the mail.
+
+    Cheap where it is not due. Raises TamperedError, StoreUnavailable.
+    """
+    due = claim(vault, clock=clock, host=host)
+    if isinstance(due, Told):
+        return due
+    try:
+        outcome = send(due.settings, due.message, due.hand_over)
+    except configuration.Conflict:
+        return Told.WAITING
+    except MailholdError as error:
+        outcome = due.interrupted(str(error))
+    return due.settle(outcome)
+
+
+def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") -> Due | Told:
+    """The notification to send, under a lease, where it is due; else why it is not. Raises as `free_space_notice`."""
+    stored_settings = configuration.read(vault, SETTINGS, Settings)
+    settings = stored_settings.value if stored_settings else Settings()
+    settings_version = stored_settings.version if stored_settings else 0
+    stored = configuration.read(vault, NAME, Notice)
+    notice, version = (stored.value, stored.version) if stored else (Notice(), 0)
+    usage, now = vault.usage(), clock()
+    try:
+        if usage.free_bytes >= settings.notify_below:
+            if _may_arm(vault, notice, settings, now):
+                _move(vault, version, Notice(number=notice.number), now)
+            return Told.ENOUGH
+        if notice.phase is Phase.TOLD:
+            return Told.ALREADY
+        if now < notice.until and (notice.phase is not Phase.ARMED or notice.settings_version == settings_version):
+            return Told.WAITING
+        if notice.phase is Phase.HANDED_OVER:
+            _move(vault, version, replace(notice, phase=Phase.TOLD), now, PERHAPS, "the program ended while sending")
+            return Told.UNKNOWN
+        if not settings.relay or not settings.administrator:
+            return Told.NOBODY
+        claimed = Notice(
+            phase=Phase.CLAIMED,
+            number=notice.number if notice.attempts else notice.number + 1,
+            attempts=notice.attempts + 1,
+            until=now + LEASE_MS,
+            settings_version=settings_version,
+            max_size=settings.max_size,
+            notify_below=settings.notify_below,
+            tombstone=_newest_tombstone(vault),
+        )
+        version = _move(vault, version, claimed, now)
+    except configuration.Conflict:
+        return Told.WAITING
+    from store.space.mail import compose
+
+    where = host or socket.gethostname()
+    message = compose(settings, usage, number=claimed.number, now=now, host=where, store_id=vault.store_id)
+    return Due(vault, settings, message, claimed, version, clock)
+
+
+class Due:
+    """A notification that this process has claimed. `message` is to be sent as `settings` say."""
+
+    def __init__(
+        self, vault: Vault, settings: Settings, message: bytes, claimed: Notice, version: int, clock: Callable[[], int]
+    ) -> None:
+        self.settings = settings
+        self.message = message
+        self._vault = vault
+        self._claimed = claimed
+        self._version = version
+        self._clock = clock
+        self._handed_over = self._settled = False
+        self._lock = threading.Lock()
+
+    def hand_over(self) -> None:
+        """To be called just before the content goes out. Raises Conflict where the lease was lost: then do not send."""
+        with self._lock:
+            if self._settled:
+                raise configuration.Conflict(NAME)
+            self._move(replace(self._claimed, phase=Phase.HANDED_OVER))
+            self._handed_over = True
+
+    def interrupted(self, reason: str) -> Outcome:
+        """What a failure means that is no answer of the relay."""
+        return Outcome(State.UNKNOWN if self._handed_over else State.DEFERRED, reason)
+
+    def settle(self, outcome: Outcome) -> Told:
+        """Write down what came of it. Raises StoreUnavailable."""
+        with self._lock:
+            self._settled = True
+            return self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> Told:
+        claimed = self._claimed
+        try:
+            if outcome.state is State.SENT:
+                self._move(replace(claimed, phase=Phase.TOLD), "administrator notified", outcome.reply)
+                return Told.SENT
+            if outcome.state is State.UNKNOWN:
+                self._move(replace(claimed, phase=Phase.TOLD), PERHAPS, outcome.reply)
+                return Told.UNKNOWN
+            pause = min(RETRY_MS << min(claimed.attempts - 1, 10), RETRY_MOST_MS)
+            failed = replace(claimed, phase=Phase.ARMED, until=self._clock() + pause)
+            self._move(failed, "administrator not notified" if claimed.attempts == 1 else "", outcome.reply)
+        except configuration.Conflict:
+            return Told.WAITING
+        return Told.NOT_SENT
+
+    def _move(self, notice: Notice, action: str = "", detail: str = "") -> None:
+        self._version = _move(self._vault, self._version, notice, self._clock(), action, detail)
+
+
+def space_freed(vault: Vault) -> None:
+    """Called after copies were deleted: arms the notice again at once, for space may fill up before the next look."""
+    settings = read_settings(vault)
+    stored = configuration.read(vault, NAME, Notice)
+    if stored is None or vault.usage().free_bytes < settings.notify_below:
+        return
+    now = now_ms()
+    try:
+        if _may_arm(vault, stored.value, settings, now):
+            _move(vault, stored.version, Notice(number=stored.value.number), now)
+    except configuration.Conflict:
+        pass  # Somebody is at it.
+
+
+def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool:
+    """Whether a notice that was given, or given up, may be given anew: there is room, and it was made."""
+    if notice.phase is Phase.ARMED:
+        return notice.attempts > 0
+    if notice.phase is not Phase.TOLD and now < notice.until:
+        return False
+    if (notice.max_size, notice.notify_below) != (settings.max_size, settings.notify_below):
+        return True
+    table = vault.models.Tombstone
+    freed = table.select().where((table.id > notice.tombstone) & (table.cause != ROTATED))
+    with vault.reading():
+        return bool(freed.exists())
+
+
+def _newest_tombstone(vault: Vault) -> int:
+    table = vault.models.Tombstone
+    with vault.reading():
+        return table.select(fn.MAX(table.id)).scalar() or 0
+
+
+def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:
+    """Write the next state over that of `version`; returns its version. Raises Conflict where another was faster."""
+    return configuration.write(vault, NAME, notice, expected=version, action=action, detail=detail, now=now)

@@ -1,0 +1,290 @@
+"""Rotation: as soon as the maximum size is exceeded, the oldest copies are removed, and no more of them than needed.
+
+The oldest is the copy that was placed first, which is the one with the lowest id: a clock that is set back or forth
+changes nothing. Two copies are never removed: one with a live delivery, and the newest, so that a message always has
+its copy before an action is taken on it, even where that copy alone is larger than the maximum.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.database.connection import DiskFull, run
+from store.database.orm import SqliteDatabase
+from store.helpers.clock import now_ms
+from store.terms.errors import StoreError, StoreUnavailable, TamperedError
+from store.vault.deleting import ROTATED
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+DAY_MS = 86_400_000
+#: The growth of this time is taken to go on.
+WINDOW_MS = 7 * DAY_MS
+#: What lies further ahead than this is not in sight.
+HORIZON_MS = 3650 * DAY_MS
+#: What one transaction removes at most: a few dozen milliseconds of the write lock.
+_BATCH_COPIES = 500
+_BATCH_BYTES = 8 * 1024 * 1024
+#: An excess up to this is taken from the counter as it stands.
+_BELIEVED_BYTES = 2 * _BATCH_BYTES
+_VACUUM_PAGES = 2000
+#: As many as a ballast has room for in the write-ahead log.
+_FEW_PAGES = 100
+
+_REMOVABLE = """
+    FROM message
+    WHERE id < (SELECT MAX(id) FROM message)
+      AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
+"""
+_OLDEST = f"SELECT id, stored_size {_REMOVABLE} ORDER BY id LIMIT ?"
+#: Those before which less is freed than is too much.
+_DOOMED = f"""
+    SELECT COUNT(*), MAX(id), MAX(stored_at), SUM(stored_size) FROM (
+        SELECT id, stored_at, stored_size,
+               SUM(stored_size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - stored_size AS freed {_REMOVABLE}
+    ) AS oldest WHERE freed < ?
+"""  # noqa: S608 - of our own text alone
+
+
+class RotateResult(NamedTuple):
+    """How many copies went, the bytes that freed, and the bytes that are still too many (nothing more may go)."""
+
+    removed: int
+    freed_bytes: int
+    over_bytes: int
+
+
+class Removal(NamedTuple):
+    """What a smaller maximum removes: `copies` of the `held`, with ids up to `last_id`, of `freed_bytes` in all.
+
+    `newest` is when the newest of them was placed, in Unix milliseconds (0 where none goes).
+    """
+
+    copies: int = 0
+    held: int = 0
+    last_id: int = 0
+    newest: int = 0
+    freed_bytes: int = 0
+
+    @property
+    def before(self) -> int:
+        """The first whole minute, in Unix milliseconds, that all of them were placed before."""
+        return (self.newest // 60_000 + 1) * 60_000
+
+
+class RemovesMore(StoreError):
+    """A smaller maximum would by now remove copies that nobody confirmed. `removal` says which; nothing was changed."""
+
+    def __init__(self, removal: Removal) -> None:
+        super().__init__(
+            f"Copies came in meanwhile, and the new maximum would now remove {removal.copies:,} of {removal.held:,}: "
+            "nothing was changed. Look at what would go, and confirm that."
+        )
+        self.removal = removal
+
+
+class Forecast(NamedTuple):
+    """When the maximum is reached, if copies go on coming as in the last days, and rotation takes the oldest copy.
+
+    Unix milliseconds; `reaches_oldest_at` is None where that is not in sight, and not in the future where rotation has
+    begun. `bytes_per_day` is the growth it goes by.
+    """
+
+    oldest: int | None
+    bytes_per_day: int
+    reaches_oldest_at: int | None
+
+
+def rotate(
+    vault: Vault,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> RotateResult:
+    """Remove the oldest copies until the maximum is kept, in batches of a short write lock each.
+
+    Inside a transaction (a put's) one batch goes and no more; the rest goes once that is committed. `progress` is told
+    bytes. Raises StoreUnavailable.
+    """
+    nested = vault.db.in_transaction()
+    removed = freed = 0
+    total: int | None = None
+    made_room = False
+    while True:
+        began = time.perf_counter()
+        try:
+            with vault.write():
+                over, ids, size = _excess(vault, None if nested else _BATCH_BYTES, trusted=total is not None)
+                total = max(over, 0) if total is None else total
+                if ids:
+                    vault.delete(ids, cause=ROTATED)
+        except DiskFull:
+            if nested or made_room or not vault.make_room():
+                raise
+            made_room = True
+            continue
+        removed += len(ids)
+        freed += size
+        if progress is not None and total:
+            progress(min(freed, total), total)
+        if not ids or over - size <= 0 or nested or (cancelled is not None and cancelled()):
+            if made_room:
+                vault.settle()
+            return RotateResult(removed, freed, max(0, over - size))
+        time.sleep(min((time.perf_counter() - began) / 5, 0.005))
+
+
+def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int]:
+    """The bytes above the maximum, the oldest copies that go for them in this batch, and the bytes of those.
+
+    `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
+    that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
+    """
+    messages, used = _counters(vault)
+    maximum = vault.maximum()
+    if not trusted and used - maximum > _BELIEVED_BYTES:
+        messages, used = _counted(vault)
+        run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
+    over = used - maximum
+    wanted = over if most is None else min(over, most)
+    ids: list[int] = []
+    size = 0
+    about = min(_BATCH_COPIES, max(0, over) * messages // max(used, 1) * 2 + 8)
+    for limit in (about, _BATCH_COPIES):
+        if size >= wanted:
+            break
+        ids, size = [], 0
+        for copy_id, stored_size in run(vault.db, _OLDEST, limit).fetchall():
+            if size >= wanted:
+                break
+            ids.append(copy_id)
+            size += stored_size
+    return over, ids, size
+
+
+def _counters(vault: Vault) -> tuple[int, int]:
+    """How many copies there are and their bytes, as the counters say."""
+    counters = run(vault.db, "SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
+    if counters is None:
+        raise TamperedError("the table of counters", "it is empty")
+    return counters[0], counters[1]
+
+
+def _counted(vault: Vault) -> tuple[int, int]:
+    """How many copies there are and their bytes, counted anew."""
+    counted = vault.db.execute_sql("SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
+    return int(counted[0]), int(counted[1])
+
+
+def removal_token(vault: Vault) -> object:
+    """Return something cheap that differs whenever `would_remove` may; compare for equality."""
+    with vault.reading():
+        counters = run(vault.db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
+        held = run(vault.db, "SELECT COUNT(*), MAX(id) FROM delivery WHERE finished_at IS NULL").fetchone()
+    return counters, held
+
+
+def would_remove(vault: Vault, maximum: int) -> Removal:
+    """What `shrink` would remove now if the maximum were `maximum` bytes. Reads every row: not for an event loop.
+
+    It changes nothing. A copy with a live delivery stays, and so does the newest.
+    """
+    with vault.reading():
+        messages, used = _counters(vault)
+        if used - maximum > _BELIEVED_BYTES:
+            messages, used = _counted(vault)
+        if used <= maximum:
+            return Removal(held=messages)
+        copies, last_id, newest, freed = run(vault.db, _DOOMED, used - maximum).fetchone()
+    return Removal(copies, messages, last_id or 0, newest or 0, int(freed or 0))
+
+
+def shrink(
+    vault: Vault,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> RotateResult:
+    """Rotate to a maximum that became smaller, and give the file's space beyond it back to the disk."""
+    result = rotate(vault, progress=progress, cancelled=cancelled)
+    try:
+        give_back(vault, cancelled=cancelled)
+    except DiskFull:
+        if vault.make_room():  # it takes space to give space back
+            with suppress(StoreUnavailable):
+                give_back(vault, cancelled=cancelled, batch=_FEW_PAGES)
+            vault.settle()
+    except StoreUnavailable:
+        pass  # Busy: the free pages stay in the file, where new copies use them.
+    return result
+
+
+def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batch: int = _VACUUM_PAGES) -> int:
+    """Cut free pages off a SQLite file that is larger than the maximum; returns the bytes. PostgreSQL needs none of it.
+
+    Free pages within the maximum stay: new copies use them. `batch` pages at a time first go through the write-ahead
+    log, which is emptied in between. Raises StoreUnavailable where others keep the file busy.
+    """
+    if not isinstance(vault.db, SqliteDatabase) or vault.db.in_transaction():
+        return 0
+    page_size = _pragma(vault, "page_size")
+    before = _pragma(vault, "page_count")
+    while not (cancelled is not None and cancelled()):
+        pages, free = _pragma(vault, "page_count"), _pragma(vault, "freelist_count")
+        surplus = min(free, pages - vault.maximum() // page_size, batch)
+        if surplus <= 0:
+            break
+        with vault.writing():
+            # Python's `execute` steps this pragma once, which frees one page; `executescript` runs it to its end.
+            vault.db.connection().executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+            vault.db.connection().executescript(f"PRAGMA incremental_vacuum({surplus})")
+        if _pragma(vault, "page_count") >= pages:
+            break
+    with vault.writing():
+        vault.db.connection().executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+    return max(0, before - _pragma(vault, "page_count")) * page_size
+
+
+def _pragma(vault: Vault, name: str) -> int:
+    with vault.reading():
+        value: Any = vault.db.execute_sql(f"PRAGMA {name}").fetchone()[0]
+    return int(value)
+
+
+def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
+    """When rotation will reach the oldest copy. Reads the sizes of the last days' copies: not for an event loop."""
+    moment = now_ms() if now is None else now
+    usage = vault.usage()
+    if usage.oldest is None:
+        return Forecast(None, 0, None)
+    window = min(WINDOW_MS, moment - usage.oldest)
+    if window <= 0:
+        return Forecast(usage.oldest, 0, None)
+    param = vault.db.param
+    with vault.reading():
+        first = _first_since(vault, moment - window)
+        sql = f"SELECT SUM(stored_size) FROM message WHERE id >= {param} AND stored_at >= {param}"  # noqa: S608 - a placeholder is put in, no value
+        grown = int(vault.db.execute_sql(sql, (first, moment - window)).fetchone()[0] or 0)
+    per_day = grown * DAY_MS // window
+    ahead = usage.free_bytes * window // grown if grown else HORIZON_MS + 1
+    return Forecast(usage.oldest, per_day, moment + ahead if ahead <= HORIZON_MS else None)
+
+
+def _first_since(vault: Vault, since: int) -> int:
+    """The id from which copies were placed at `since` or later, found without reading all: ids follow the time."""
+    param = vault.db.param
+    sql = f"SELECT id, stored_at FROM message WHERE id >= {param} ORDER BY id LIMIT 1"  # noqa: S608 - a placeholder is put in, no value
+    low, high = vault.db.execute_sql("SELECT MIN(id), MAX(id) FROM message").fetchone()
+    low, high = low or 0, high or 0
+    while low < high:
+        middle = (low + high) // 2
+        copy_id, stored_at = vault.db.execute_sql(sql, (middle,)).fetchone() or (high, since)
+        if stored_at >= since:
+            high = middle
+        else:
+            low = copy_id + 1
+    return int(low)

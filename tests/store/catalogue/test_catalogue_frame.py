@@ -1,0 +1,239 @@
+"""Frames by themselves: any filter and sort over any rows equals the plain way, however the frame came about."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.catalogue import order as catalogue_order
+from store.catalogue import sections as catalogue_sections
+from store.catalogue import text as catalogue_text
+from store.catalogue.catalogue import NEWEST, Sort, SortKey
+from store.catalogue.frame import Frame, empty_frame
+from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
+from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
+from store.catalogue.selection import FrameSelection
+from store.catalogue.text import looked_up, places
+from store.filters.line import MessageFilter, Term, parse
+from store.mail.outcome import Delivered
+from store.terms.records import Copy, CopyRecord, row_of
+from store.terms.sender import address_first
+from store.terms.verdicts import Engine, Status, Verdict
+from tests.store.catalogue.catalogue_model import NOW, SENDERS, expected, filters, moments, needles, records, sorts
+
+
+@st.composite
+def copies(draw: st.DrawFn, max_size: int = 12) -> list[Copy]:
+    ids = sorted(draw(st.sets(st.integers(1, 40), max_size=max_size)))
+    in_order = draw(st.booleans())
+    times = draw(st.lists(moments, min_size=len(ids), max_size=len(ids)))
+    return [
+        Copy(copy_id, stored_at, 0, draw(records))
+        for copy_id, stored_at in zip(ids, sorted(times) if in_order else times, strict=True)
+    ]
+
+
+def select(
+    frame: Frame, flt: MessageFilter, sort: Sort = NEWEST, outcomes: dict[int, Delivered] | None = None
+) -> FrameSelection:
+    mask = mask_of(frame, flt, now=NOW, outcomes=outcomes)
+    positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
+    return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
+
+
+@given(copies(), filters, sorts, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))
+@settings(max_examples=300)
+def test_a_selection_is_what_the_filter_lets_through_in_order(
+    some: list[Copy], flt: MessageFilter, sort: Sort, outcomes: dict[int, Delivered]
+) -> None:
+    wanted = expected(some, flt, sort, outcomes=outcomes)
+    found = select(Frame.of(some), flt, sort, outcomes)
+    assert found.rows(0, 100) == [row_of(copy) for copy in wanted]
+    assert found.ids() == [copy.id for copy in wanted]
+    assert (found.count, found.total) == (len(wanted), len(some))
+    for copy in some:
+        position = wanted.index(copy) if copy in wanted else None
+        assert found.position(copy.id) == position
+        assert (copy.id in found) == (position is not None)
+    assert found.among(range(-1, 45)) == {copy.id for copy in wanted}
+    assert found.position(99) is None and found.position(-1) is None and found.position(2**70) is None
+
+
+@given(copies(20), filters, sorts, st.data())
+@settings(max_examples=150)
+def test_however_a_frame_came_about_it_answers_the_same(
+    some: list[Copy], flt: MessageFilter, sort: Sort, data: st.DataObject
+) -> None:
+    share = [data.draw(st.integers(0, 3)) for _ in some]
+    frame = empty_frame()
+    for number in data.draw(st.permutations(range(4))):
+        part = Frame.of(copy for copy, owner in zip(some, share, strict=True) if owner == number)
+        if data.draw(st.booleans()):
+            part = frame_of(layout_of(part), sections(part, "uncompressed", compact=data.draw(st.booleans())))
+        frame = frame.merge(part)
+        if data.draw(st.booleans()):
+            frame.orders.prepare()
+            select(frame, flt, sort)
+    gone = data.draw(st.sets(st.integers(1, 40)))
+    frame = frame.without(gone)
+    for name in data.draw(st.lists(st.sampled_from(sorted(frame.texts)))):
+        frame = tightened(frame, name)
+    left = [copy for copy in some if copy.id not in gone]
+    assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(left, flt, sort)]
+
+
+@given(copies(20), filters, sorts, st.integers(1, 5))
+def test_parts_put_together_are_what_all_at_once_is(
+    some: list[Copy], flt: MessageFilter, sort: Sort, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_sections, "_LOOSE", 1)
+        patch.setattr(catalogue_sections, "_SECTION", 2)
+        parts = [Frame.of(some[start : start + size]) for start in range(0, len(some), size)] or [empty_frame()]
+        frame = merged(parts[::-1])
+        assert select(frame, flt, sort).rows(0, 100) == [row_of(copy) for copy in expected(some, flt, sort)]
+        for name in ("from", "to", "subject"):
+            words = tightened(frame, name).texts[name]
+            assert isinstance(words, catalogue_text.Dictionary)
+            both = list(zip(words.texts.to_list(), words.search.to_list(), strict=True))
+            assert [search for _, search in both] == sorted(words.search.to_list())
+            assert all(one != other for one, other in pairwise(both))
+
+
+@given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
+@settings(max_examples=150)
+def test_typing_on_finds_what_a_fresh_search_finds(
+    some: list[CopyRecord], typed: list[str], data: st.DataObject
+) -> None:
+    rows = [Copy(number, NOW, 0, record) for number, record in enumerate(some, 1)]
+    frame, line = Frame.of(rows[:1]), ""
+    for number, text in enumerate(typed):
+        line = line + text if data.draw(st.booleans()) else text
+        if number < len(rows) and number:
+            frame = frame.merge(Frame.of(rows[number : number + 1]))
+        flt = MessageFilter(words=(Term(line),))
+        assert select(frame, flt).ids() == select(Frame.of(rows[: len(frame)]), flt).ids()
+
+
+@given(copies(20), sorts)
+def test_sorting_few_of_many_is_sorting_many(some: list[Copy], sort: Sort) -> None:
+    flt = parse("a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_order, "_FEW_ROWS", 1)
+        patch.setattr(catalogue_order, "_FEW_TEXTS", 0)
+        few = select(Frame.of(some), flt, sort).ids()
+    assert few == select(Frame.of(some), flt, sort).ids() == [copy.id for copy in expected(some, flt, sort)]
+
+
+@given(st.lists(st.lists(st.text(max_size=2), max_size=4), min_size=2, max_size=5), st.integers(0, 3))
+def test_ranks_of_added_texts_fit_between_the_others(parts: list[list[str]], limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_text, "_TAIL_LIMIT", limit)
+        frame, number = empty_frame(), 0
+        for part in parts:
+            new = [Copy(number + index, 0, 0, CopyRecord(subject=text)) for index, text in enumerate(part, 1)]
+            number += len(part)
+            frame = frame.merge(Frame.of(new))
+            words = frame.texts["subject"]
+            ranks = words.ranks().to_list()
+            keys = words.search.to_list()
+            for first in range(len(keys)):
+                for second in range(len(keys)):
+                    assert (ranks[first] < ranks[second]) == (keys[first] < keys[second])
+                    assert (ranks[first] == ranks[second]) == (keys[first] == keys[second])
+
+
+@given(st.lists(st.lists(st.sampled_from(SENDERS), max_size=4), min_size=2, max_size=5), st.booleans())
+def test_ranks_of_added_senders_fit_between_the_others(parts: list[list[str]], one_by_one: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalogue_text, "_ONE_BY_ONE", 100 if one_by_one else 0)
+        frame, number = empty_frame(), 0
+        for part in parts:
+            new = [Copy(number + index, 0, 0, CopyRecord(from_=text)) for index, text in enumerate(part, 1)]
+            number += len(part)
+            frame = frame.merge(Frame.of(new))
+            words = frame.texts["from"]
+            ranks, keys = words.ranks().to_list(), [address_first(text) for text in words.search.to_list()]
+            assert [keys[place] for place in sorted(range(len(keys)), key=ranks.__getitem__)] == sorted(keys)
+            assert len(set(ranks)) == len(set(keys))
+
+
+def test_a_selection_stays_as_it_was() -> None:
+    frame = Frame.of([Copy(number, number, 0, CopyRecord(subject="x")) for number in range(1, 5)])
+    before = select(frame, parse("x"))
+    later = frame.merge(Frame.of([Copy(9, 9, 0, CopyRecord(subject="x"))])).without([2])
+    assert select(later, parse("x")).ids() == [9, 4, 3, 1]
+    assert before.ids() == [4, 3, 2, 1]
+    assert before.rows(-5, 2) == before.rows(0, 2)
+    assert before.rows(3, 99) == before.rows(3, 4)
+    assert before.rows(9, 12) == before.rows(2, 1) == []
+
+
+def test_what_is_deleted_is_in_no_section_and_in_no_tightened_column() -> None:
+    some = [
+        Copy(number, 0, 0, CopyRecord(subject=f"secret {number} of many", rule_id=number, rule_name=f"rule {number}"))
+        for number in (1, 2)
+    ]
+    frame = Frame.of(some).without([1])
+    written = b"".join(sections(frame, "uncompressed", compact=True))
+    assert b"secret 2" in written and b"rule 2" in written
+    assert b"secret 1" not in written and b"rule 1" not in written
+    assert tightened(frame, "subject").texts["subject"].texts.to_list() == ["secret 2 of many"]
+
+
+def test_sections_that_do_not_fit_together_are_refused() -> None:
+    frame = Frame.of([Copy(1, 0, 0, CopyRecord(subject="x"))])
+    parts = list(sections(frame, "zstd", compact=True))
+    other = list(sections(empty_frame(), "zstd", compact=True))
+    for wrong in (parts[:-1], [*other[:-1], parts[-1]], [b"x", *parts[1:]], [parts[-1], *parts[1:]], []):
+        with pytest.raises(ValueError, match="catalogue"):
+            frame_of(layout_of(frame), wrong)
+
+
+def test_comparing_ids_tells_both_sides() -> None:
+    frame = Frame.of([Copy(number, 0, 0, CopyRecord()) for number in (1, 3, 5)])
+    assert frame.missing_from([5, 2, 1]) == ([3], [2])
+    assert empty_frame().missing_from([2, 1]) == ([], [1, 2])
+    assert frame.missing_from([]) == ([1, 3, 5], [])
+
+
+def test_figures_for_the_screen() -> None:
+    day = 24 * 3_600_000
+    spam, virus = Verdict(Engine.ANTI_SPAM, Status.SPAM), Verdict(Engine.ANTI_VIRUS, Status.INFECTED)
+    frame = Frame.of(
+        [
+            Copy(1, 0, 0, CopyRecord(reason=spam, rule_id=2, rule_name="old")),
+            Copy(2, day - 1, 0, CopyRecord(reason=virus, rule_id=2, rule_name="new")),
+            Copy(3, day, 0, CopyRecord(reason=spam, rule_id=1)),
+            Copy(4, 3 * day, 0, CopyRecord()),
+        ]
+    )
+    assert engine_counts(frame) == {Engine.ANTI_SPAM: 2, Engine.ANTI_VIRUS: 1, None: 1}
+    assert rule_ids(frame) == [(0, ""), (1, ""), (2, "new")]
+    assert day_counts(frame, [0, day, 2 * day, 3 * day]) == [
+        {Engine.ANTI_SPAM: 1, Engine.ANTI_VIRUS: 1},
+        {Engine.ANTI_SPAM: 1},
+        {},
+    ]
+    assert day_counts(empty_frame(), [0, day]) == [{}]
+
+
+def test_every_sort_key_is_a_sort_of_an_empty_frame() -> None:
+    for key in SortKey:
+        assert select(empty_frame(), parse("a"), Sort(key, True)).ids() == []
+        assert select(empty_frame(), parse(""), Sort(key, False)).ids() == []
+
+
+@given(st.lists(st.booleans(), max_size=50), st.data())
+def test_places_and_look_ups_are_what_polars_slower_ways_give(bits: list[bool], data: st.DataObject) -> None:
+    mask = pl.Series(bits, dtype=pl.Boolean)
+    assert places(mask).to_list() == mask.arg_true().to_list()
+    assert places(mask).dtype == pl.UInt32
+    codes = data.draw(st.lists(st.integers(0, len(bits) - 1), max_size=50)) if bits else []
+    found = looked_up(mask, pl.Series(codes, dtype=pl.UInt32))
+    assert found.to_list() == [bits[code] for code in codes]
+    assert found.dtype == pl.Boolean

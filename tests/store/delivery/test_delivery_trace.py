@@ -1,0 +1,159 @@
+"""Trace fields and the marker: what comes off, what goes on, and that no other byte changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.delivery.marker import LIFE, marker_field, read_marker
+from store.delivery.trace import body_of, header_fields, is_trace, released_message, resent_fields
+from store.terms.errors import TamperedError
+
+ADDED = b"X-Added: 1\r\n"
+KEY = b"k" * 32
+NOW = 1_795_500_000_000
+
+
+def test_trace_fields_come_off_with_their_continuations_and_nothing_else() -> None:
+    raw = (
+        b"From someone Mon Jan  1 00:00:00 2026\r\n"
+        b"Return-Path: <x@y>\r\n"
+        b"Delivered-To : a\r\n"
+        b"X-Quarantine-ID: <abc>\r\n"
+        b"X-AMAVIS-Alert: BANNED,\r\n\tcontinued\r\n"
+        b"X-Envelope-To: <bcc@y>\r\n"
+        b"Received: by h\r\n  (folded)\r\n"
+        b"subject:raw \xff\x80 bytes\r\n"
+        b"X-Mailhold-Delivery: forged\r\n"
+        b"To: b\r\n"
+        b"\r\n"
+        b"Return-Path: in the body stays\r\n"
+    )
+    assert released_message(raw, ADDED) == (
+        ADDED + b"Received: by h\r\n  (folded)\r\nsubject:raw \xff\x80 bytes\r\nTo: b\r\n\r\n"
+        b"Return-Path: in the body stays\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", ADDED),
+        (b"\nbody", ADDED + b"\nbody"),
+        (b"\r\nbody", ADDED + b"\r\nbody"),
+        (b"no header at all\nbody", ADDED + b"\r\nno header at all\nbody"),
+        (b" folded onto nothing\nA: b\n", ADDED + b"\r\n folded onto nothing\nA: b\n"),
+        (b"A: b\nbroken line\nC: d\n", ADDED + b"A: b\nbroken line\nC: d\n"),
+        (b"Return-Path: x", ADDED),
+        (b"A: b", ADDED + b"A: b"),
+        (b">From mbox\nA: b\n\nx", ADDED + b"A: b\n\nx"),
+        (b"From : a@x.example\nA: b\n\nx", ADDED + b"From : a@x.example\nA: b\n\nx"),
+    ],
+)
+def test_malformed_headers(raw: bytes, expected: bytes) -> None:
+    assert released_message(raw, ADDED) == expected
+
+
+headers = st.lists(
+    st.sampled_from(
+        [
+            b"A: b\n",
+            b"A: b\r\n",
+            b" fold\r\n",
+            b"Return-Path: <>\r\n",
+            b"X-Amavis-Foo: x\n",
+            b"bad\n",
+            b"\n",
+            b"\xff:\n",
+        ]
+    )
+    | st.binary(max_size=20)
+)
+
+
+@given(headers, st.binary(max_size=50))
+def test_only_trace_fields_differ(lines: list[bytes], rest: bytes) -> None:
+    raw = b"".join(lines) + b"\r\n" + rest
+    released = released_message(raw, ADDED)
+    assert released.startswith(ADDED)
+    fields, end = header_fields(raw, match.end() if (match := re.match(rb">*From (?![ \t]*:)[^\n]*\n", raw)) else 0)
+    kept = b"".join(raw[field.start : field.end] for field in fields if not is_trace(field.name))
+    assert released[len(ADDED) :].removeprefix(b"\r\n" if not fields else b"").endswith(kept + raw[end:]) or not fields
+    if fields:
+        assert released == ADDED + kept + raw[end:]
+    else:
+        assert released.endswith(raw[end:])
+
+
+def test_real_messages_keep_every_other_byte(corpus: Path) -> None:
+    seen = 0
+    for path in sorted(corpus.rglob("*.eml"))[:400]:
+        raw = path.read_bytes()
+        released = released_message(raw, ADDED)
+        fields, _ = header_fields(raw)
+        if fields and not any(is_trace(field.name) for field in fields):
+            assert released == ADDED + raw
+            seen += 1
+    assert seen > 50
+
+
+def test_resent_fields_name_no_recipient() -> None:
+    text = resent_fields("postmaster@x.example", "id@host", NOW)
+    assert text.endswith(b"\r\n") and b"Resent-To" not in text
+    assert b"Resent-From: postmaster@x.example\r\n" in text and b"Resent-Message-ID: <id@host>\r\n" in text
+
+
+def test_body_of() -> None:
+    assert body_of(b"A: b\r\n\r\nbody\n") == b"body\n"
+    assert body_of(b"A: b\n\nbody\n") == b"body\n"
+    assert body_of(b"A: b\nbroken\n") == b"broken\n"
+
+
+RAW = b"Subject: x\r\n\r\nline\r\nlast"
+TO = [f"user{n}@x.example" for n in range(14)]
+
+
+def _value(field: bytes) -> bytes:
+    return field.partition(b":")[2]
+
+
+def test_a_marker_passes_for_its_body_and_any_of_its_recipients() -> None:
+    field = marker_field(KEY, 17, RAW, TO, NOW)
+    assert all(len(line) < 120 for line in field.split(b"\r\n"))
+    assert len(header_fields(field + RAW)[0]) == 2
+    as_received = RAW.replace(b"\r\n", b"\n") + b"\n"
+    marker = read_marker(KEY, _value(field), as_received, TO[3:5], NOW + LIFE - 1000)
+    assert marker.delivery_id == 17 and len(marker.tags) == 2
+    assert read_marker(KEY, _value(field), RAW, [TO[3].replace("x.example", "X.EXAMPLE")], NOW).tags == marker.tags[:1]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"key": b"j" * 32}, "key"),
+        ({"now": NOW + LIFE + 2000}, "expired"),
+        ({"message": RAW + b" more"}, "another body"),
+        ({"recipients": [TO[0], "other@x.example"]}, "other recipients"),
+        ({"recipients": []}, "other recipients"),
+        ({"value": b"v=2; d=17"}, "form"),
+        ({"value": b"\xff"}, "form"),
+    ],
+)
+def test_a_marker_that_does_not_fit_is_refused(change: dict, why: str) -> None:
+    value = _value(marker_field(KEY, 17, RAW, TO, NOW))
+    good = {"key": KEY, "value": value, "message": RAW, "recipients": TO, "now": NOW}
+    with pytest.raises(TamperedError, match=why):
+        read_marker(**(good | change))
+
+
+def test_every_altered_byte_of_a_marker_is_refused() -> None:
+    value = _value(marker_field(KEY, 17, RAW, TO[:2], NOW))
+    for at in range(len(value)):
+        if not value[at : at + 1].isspace():
+            altered = value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
+            with pytest.raises(TamperedError):
+                read_marker(KEY, altered, RAW, TO[:2], NOW)

@@ -1,0 +1,469 @@
+"""The worker against servers that refuse and die: nothing lost, nothing twice, `unknown` only after DATA began."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.authority.settings import Settings, read_settings, write_settings
+from store.delivery import leases, worker
+from store.delivery.ledger import Ledger
+from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
+from store.delivery.worker import DeliveryWorker, start_worker_thread
+from store.mail.client import Timeouts
+from store.mail.outcome import State
+from store.opening.opening import create_store
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests.store.mail.smtp_server import ScriptedServer
+
+QUICK = Timeouts(connect=5, command=5, message=5)
+DEADLINE = 60
+
+
+def raw(number: int) -> bytes:
+    return b"Subject: number %d\r\nX-Number: %d\r\n\r\nbody of %d\r\n" % (number, number, number)
+
+
+def fill(vault: Vault, count: int, recipients: int = 1) -> list[int]:
+    """Copies, released; each to `recipients` addresses."""
+    items = [
+        (
+            raw(number),
+            CopyRecord(
+                envelope_sender="s@x.example",
+                envelope_recipients=tuple(f"u{number}.{at}@x.example" for at in range(recipients)),
+            ),
+            None,
+        )
+        for number in range(count)
+    ]
+    return release(vault, vault.put_many(items), original=True, operator="op").queued
+
+
+def use(vault: Vault, port: int, **fields: object) -> None:
+    changed = msgspec.structs.replace(read_settings(vault), relay=f"smtp://127.0.0.1:{port}", **fields)
+    write_settings(vault, changed)
+
+
+def received(server: ScriptedServer) -> Counter[str]:
+    """How often each recipient got its message; asserts that it is the right one, byte for byte."""
+    counts: Counter[str] = Counter()
+    for taken in server.taken:
+        match = re.search(rb"^X-Number: (\d+)\r$", taken.content, re.MULTILINE)
+        assert match and taken.content.endswith(raw(int(match[1])))
+        for address in taken.rcpt:
+            assert address.startswith(f"u{int(match[1])}.")
+            counts[address] += 1
+    return counts
+
+
+async def send(vault: Vault, connections: int = 4) -> DeliveryWorker:
+    sender = DeliveryWorker(vault, owner="test", connections=connections, timeouts=QUICK, poll=0.05)
+    await asyncio.wait_for(sender.run_until_idle(), DEADLINE)
+    return sender
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_all_is_sent_once_over_sessions_that_are_used_again(any_vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        fill(any_vault, 40, recipients=2)
+        await send(any_vault)
+        assert received(server) == Counter({f"u{n}.{at}@x.example": 1 for n in range(40) for at in range(2)})
+        assert 1 <= server.sessions <= 4
+    assert {each.state for each in deliveries(any_vault)} == {State.SENT} and queue_length(any_vault) == 0
+    rows = any_vault.models.Delivery.select()
+    assert all(row.sealed_body_key is None and row.finished_at for row in rows)
+
+
+async def test_a_message_that_takes_long_to_open_does_not_hold_up_the_others(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, go_on = vault.released_raw, threading.Event()
+
+    def slowly(row: Any) -> bytes:
+        if row.id == 1:
+            assert go_on.wait(DEADLINE)
+        return opened(row)
+
+    monkeypatch.setattr(vault, "released_raw", slowly)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 12)
+        sending = asyncio.create_task(send(vault))
+        await until(lambda: len(server.taken) == 11)
+        go_on.set()
+        await sending
+        assert len(received(server)) == 12
+
+
+async def test_a_partial_refusal_is_settled_per_recipient(vault: Vault) -> None:
+    answers = {"u0.1@x.example": "450 4.7.1 later", "u0.2@x.example": "550 5.7.1 never"}
+    async with ScriptedServer(lambda point, argument: answers.get(argument)) as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1, recipients=3)
+        await send(vault)
+        found = delivery_of(vault, delivery_id)
+        assert [each.state for each in found.recipients] == [State.SENT, State.DEFERRED, State.FAILED]
+        assert [each.reply for each in found.recipients][1:] == list(answers.values())
+        assert found.state is State.DEFERRED and queue_length(vault) == 1
+        del answers["u0.1@x.example"]
+        retry(vault, delivery_id)
+        await send(vault)
+        assert received(server) == Counter({"u0.0@x.example": 1, "u0.1@x.example": 1})
+    assert delivery_of(vault, delivery_id).state is State.FAILED
+
+
+async def test_more_recipients_than_a_transaction_takes(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1, recipients=230)
+        await send(vault)
+        assert [len(taken.rcpt) for taken in server.taken] == [100, 100, 30]
+        assert set(received(server).values()) == {1}
+    assert delivery_of(vault, delivery_id).state is State.SENT
+
+
+async def test_a_relay_that_is_not_there_defers_and_says_why(vault: Vault, unused_tcp_port: int) -> None:
+    use(vault, unused_tcp_port)
+    fill(vault, 50)
+    sender = await send(vault)
+    states = Counter(each.state for each in deliveries(vault))
+    assert set(states) <= {State.DEFERRED, State.QUEUED} and states[State.DEFERRED] >= 1
+    deferred = next(each for each in deliveries(vault) if each.state is State.DEFERRED)
+    assert "connecting" in deferred.recipients[0].reply and "cannot be used" in sender.problem
+    assert queue_length(vault) == 50
+
+
+async def test_without_a_relay_all_waits_and_starts_when_one_is_set(vault: Vault, unused_tcp_port: int) -> None:
+    use(vault, unused_tcp_port)
+    fill(vault, 2)
+    write_settings(vault, Settings())
+    sender = DeliveryWorker(vault, owner="test", timeouts=QUICK, poll=0.02)
+    stop = asyncio.Event()
+    task = asyncio.create_task(sender.run(stop))
+    async with ScriptedServer() as server:
+        await until(lambda: sender.problem)
+        assert "No relay" in sender.problem and not server.taken
+        use(vault, server.port)
+        await until(lambda: not queue_length(vault))
+        assert sender.problem == ""
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE)
+        assert len(server.taken) == 2
+
+
+async def test_an_idle_session_that_died_is_replaced_without_an_attempt_lost(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mails = iter([None, "421 too long idle", None])
+    async with ScriptedServer(lambda point, argument: next(mails) if point == "mail" else None) as server:
+        use(vault, server.port)
+        fill(vault, 2)
+        await send(vault, connections=1)
+        assert server.sessions == 1 and len(server.taken) == 1
+        assert Counter(each.state for each in deliveries(vault)) == {State.SENT: 1, State.DEFERRED: 1}
+    dying = iter([None, "die", None])
+    async with ScriptedServer(lambda point, argument: next(dying) if point == "mail" else None) as server:
+        use(vault, server.port)
+        fill(vault, 2)
+        await send(vault, connections=1)
+        assert server.sessions == 2 and len(server.taken) == 2
+    monkeypatch.setattr(worker, "IDLE", 0.05)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 1)
+        sender = DeliveryWorker(vault, owner="test", connections=1, timeouts=QUICK, poll=0.02)
+        stop = asyncio.Event()
+        task = asyncio.create_task(sender.run(stop))
+        await until(lambda: "QUIT" in server.commands)
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE)
+
+
+async def test_a_changed_relay_is_taken_up_by_running_sessions(vault: Vault) -> None:
+    async with ScriptedServer() as first, ScriptedServer() as second:
+        use(vault, first.port)
+        fill(vault, 3)
+        sender = DeliveryWorker(vault, owner="test", timeouts=QUICK, poll=0.02)
+        stop = asyncio.Event()
+        task = asyncio.create_task(sender.run(stop))
+        await until(lambda: not queue_length(vault))
+        use(vault, second.port)
+        fill(vault, 3)
+        await until(lambda: not queue_length(vault))
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE)
+        assert (len(first.taken), len(second.taken)) == (3, 3)
+
+
+async def test_stop_finishes_what_is_under_way_and_gives_the_rest_back(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 30)
+        stop = asyncio.Event()
+        server.script = lambda point, argument: stop.set() if point == "dot" else None
+        sender = DeliveryWorker(vault, owner="test", connections=2, timeouts=QUICK, poll=0.02)
+        await asyncio.wait_for(sender.run(stop), DEADLINE)
+        states = Counter(each.state for each in deliveries(vault))
+        assert set(states) == {State.SENT, State.QUEUED} and states[State.SENT] == len(server.taken)
+        assert all(each.attempts == 0 for each in deliveries(vault) if each.state is State.QUEUED)
+        server.script = lambda point, argument: None
+        await send(vault)
+        assert set(received(server).values()) == {1} and len(server.taken) == 30
+
+
+@pytest.mark.parametrize(("point", "state"), [("connect", State.QUEUED), ("content", State.SENDING)])
+async def test_a_stop_does_not_wait_for_ever_for_a_relay_that_hangs(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, point: str, state: State
+) -> None:
+    """What is not past DATA is given back at once; of what is, the row tells the next worker."""
+    monkeypatch.setattr(worker, "GRACE", 0.1)
+    monkeypatch.setattr(worker, "DATA_GRACE", 0.3)
+    hanging = asyncio.Event()
+    async with ScriptedServer() as server:
+        original = server._talk
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if point == "connect":
+                hanging.set()
+                await asyncio.sleep(DEADLINE)
+            await original(reader, writer)
+
+        server._talk = talk
+        if point == "content":
+            # A reply that never ends: the message is out, and its answer does not come.
+            server.script = lambda at, argument: (hanging.set(), "250-")[1] if at == "dot" else None
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+        stop = asyncio.Event()
+        sender = DeliveryWorker(vault, owner="test", connections=1, poll=0.02)
+        task = asyncio.create_task(sender.run(stop))
+        await until(hanging.is_set)
+        stop.set()
+        await asyncio.wait_for(task, DEADLINE / 2)
+    found = delivery_of(vault, delivery_id)
+    assert found.state is state and found.attempts == (0 if state is State.QUEUED else 1)
+    if state is State.SENDING:
+        table = vault.models.Delivery
+        table.update(lease_until=1).where(table.id == delivery_id).execute()
+        await send(vault)
+        assert delivery_of(vault, delivery_id).state is State.UNKNOWN
+
+
+async def test_a_deadline_ends_the_wait(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 3)
+        sender = DeliveryWorker(vault, owner="test", timeouts=QUICK)
+        await asyncio.wait_for(sender.run_until_idle(deadline=0), DEADLINE)
+        assert queue_length(vault) == 3 and not server.taken
+
+
+async def test_a_delivery_that_was_cancelled_in_the_workers_hands_is_not_sent(vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+
+        def at(point: str, argument: str) -> None:
+            if point == "rcpt":
+                cancel(vault, delivery_id)
+
+        server.script = at
+        await send(vault)
+        assert not server.taken and "DATA" not in server.commands
+    assert delivery_of(vault, delivery_id).state is State.CANCELLED
+
+
+async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Callable[[], Vault]) -> None:
+    """Two workers, a lease far shorter than the transaction: only the first sends."""
+    other = open_again()
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+        asked = asyncio.Event()
+        original = server._talk
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await asyncio.sleep(1.5)
+            await original(reader, writer)
+
+        server._talk = slow
+        first = DeliveryWorker(vault, owner="one", timeouts=QUICK, lease=300, poll=0.05)
+        task = asyncio.create_task(first.run_until_idle())
+        await until(asked.is_set)
+        stop = asyncio.Event()
+        second = asyncio.create_task(DeliveryWorker(other, owner="two", timeouts=QUICK, lease=300, poll=0.05).run(stop))
+        await asyncio.wait_for(task, DEADLINE)
+        stop.set()
+        await asyncio.wait_for(second, DEADLINE)
+        assert len(server.taken) == 1 and delivery_of(vault, delivery_id).attempts == 1
+
+
+async def test_a_database_that_is_away_when_the_answer_comes_loses_nothing(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from store.terms.errors import StoreUnavailable
+
+    failures = iter([True, True])
+    settle = leases.settle
+
+    def failing(*args: object) -> object:
+        if next(failures, False):
+            raise StoreUnavailable("gone")
+        return settle(*args)
+
+    monkeypatch.setattr(worker, "settle", failing)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+        await send(vault)
+        assert len(server.taken) == 1 and delivery_of(vault, delivery_id).state is State.SENT
+
+
+async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_nothing(vault: Vault) -> None:
+    ledger = Ledger(vault)
+    commits = 0
+    write = vault.write
+
+    def counting() -> object:
+        nonlocal commits
+        commits += 1
+        return write()
+
+    vault.write = counting
+
+    def lose() -> None:
+        raise leases.LeaseLost
+
+    results = await asyncio.gather(
+        *(ledger.write(lose if n == 7 else lambda n=n: n) for n in range(20)), return_exceptions=True
+    )
+    await ledger.close()
+    assert [each for each in results if isinstance(each, int)] == [n for n in range(20) if n != 7]
+    assert isinstance(results[7], leases.LeaseLost) and commits < 20
+
+
+def test_the_thread_sends_and_stops(vault: Vault) -> None:
+    async def main() -> None:
+        async with ScriptedServer() as server:
+            use(vault, server.port)
+            fill(vault, 5)
+            handle = await asyncio.to_thread(start_worker_thread, vault, "console")
+            await until(lambda: not queue_length(vault))
+            assert handle.alive and handle.problem == ""
+            assert await asyncio.to_thread(handle.stop)
+            assert not handle.alive and len(server.taken) == 5
+
+    asyncio.run(main())
+
+
+# ---------------------------------------------------------------- servers that die anywhere
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    """One store for all examples: each drains its own deliveries."""
+    opened, _recovery = create_store(str(tmp_path_factory.mktemp("worker") / "s"), passphrase="x")
+    yield opened
+    opened.close()
+
+
+class _FlakyServer:
+    """Answers by dice: dies or refuses at any point, and knows what it took and where it died after DATA."""
+
+    def __init__(self, seed: int, rate: float) -> None:
+        self.dice = random.Random(seed)
+        self.rate = rate
+        self.healed = False
+
+    def __call__(self, point: str, argument: str) -> str | None:
+        if self.healed or self.dice.random() >= self.rate:
+            return None
+        if point in ("content", "replied"):
+            return "die"
+        return self.dice.choice(["die", "451 4.3.0 later", "550 5.7.1 never"]) if point != "connect" else "die"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), rate=st.floats(0.02, 0.4), count=st.integers(1, 12), recipients=st.integers(1, 3))
+def test_no_loss_no_double_and_unknown_only_after_data(
+    shared: Vault, seed: int, rate: float, count: int, recipients: int
+) -> None:
+    asyncio.run(_reconcile(shared, seed, rate, count, recipients))
+
+
+async def _reconcile(vault: Vault, seed: int, rate: float, count: int, recipients: int) -> None:
+    script = _FlakyServer(seed, rate)
+    async with ScriptedServer(script) as server:
+        use(vault, server.port)
+        ids = set(fill(vault, count, recipients))
+        table = vault.models.Delivery
+        for _ in range(6):
+            await send(vault, connections=3)
+            _check(vault, ids, server)
+            table.update(next_attempt_at=0).where(table.finished_at.is_null()).execute()
+        script.healed = True
+        await send(vault, connections=3)
+        _check(vault, ids, server)
+        assert not any(each.state.live for each in deliveries(vault, len(ids)))
+        before = received(server)
+        unknown = [each.id for each in deliveries(vault, len(ids)) if each.state is not State.SENT]
+        for delivery_id in unknown:
+            retry(vault, delivery_id, "op")
+        maybe_twice = {
+            each.address
+            for found in deliveries(vault, len(ids))
+            if found.id in unknown
+            for each in found.recipients
+            if each.state is State.QUEUED
+        }
+        await send(vault)
+        after = received(server)
+        assert set(after) == {f"u{n}.{at}@x.example" for n in range(count) for at in range(recipients)}
+        assert all(after[address] - before[address] == (address in maybe_twice) for address in after)
+
+
+def _check(vault: Vault, ids: set[int], server: ScriptedServer) -> None:
+    counts = received(server)
+    for found in deliveries(vault, len(ids)):
+        assert found.id in ids
+        for each in found.recipients:
+            got = counts[each.address]
+            assert got <= 1, f"{each} was sent {got} times"
+            if each.state is State.SENT:
+                assert got == 1
+            elif each.state is not State.UNKNOWN:
+                assert got == 0, f"{each} is {each.state} but was sent"
+            else:
+                assert "DATA" in each.reply
+
+
+def test_nothing_that_a_worker_writes_is_plain(vault: Vault, store: str) -> None:
+    async def main() -> None:
+        async with ScriptedServer(lambda point, argument: "550 secretword" if point == "rcpt" else None) as server:
+            use(vault, server.port)
+            fill(vault, 3)
+            await send(vault)
+
+    asyncio.run(main())
+    stored = b"".join(path.read_bytes() for path in Path(store).parent.iterdir() if path.is_file())
+    assert b"secretword" not in stored and b"x.example" not in stored and b"127.0.0.1" not in stored

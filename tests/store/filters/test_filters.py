@@ -1,0 +1,338 @@
+"""The filter line and the filter: parse and print are inverse, errors say where, and half-typed words are no alarm."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.filters.line import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
+from store.mail.outcome import Delivered
+from store.terms.errors import FilterError
+from store.terms.records import Copy, CopyRecord
+from store.terms.verdicts import Engine, Status, Verdict
+
+ZONES: list[tzinfo] = [
+    UTC,
+    ZoneInfo("Europe/Berlin"),
+    ZoneInfo("America/New_York"),
+    ZoneInfo("Asia/Kathmandu"),
+    ZoneInfo("America/Santiago"),
+    ZoneInfo("Pacific/Apia"),
+    timezone(timedelta(hours=-9, minutes=-30)),
+]
+MINUTE = 60_000
+texts = st.text(min_size=1, max_size=12)
+term_tuples = st.lists(st.builds(Term, texts, st.booleans()), max_size=3).map(tuple)
+rules = st.lists(st.integers(0, 2**63 - 1), max_size=3).map(tuple)
+moments = st.one_of(
+    st.integers(0, 4_102_444_800_000),
+    st.integers(0, 4_102_444_800).map(lambda seconds: seconds * 1000),
+    st.integers(0, 68_374_080).map(lambda minutes: minutes * MINUTE),
+    st.integers(0, 2_849_000).map(lambda quarters: quarters * 15 * MINUTE - 1 if quarters else 0),
+    st.integers(0, 221_845_391_999_999),
+)
+
+
+@st.composite
+def filters(draw: st.DrawFn) -> MessageFilter:
+    since, until = draw(st.none() | moments), draw(st.none() | moments)
+    if since is not None and until is not None and since > until:
+        since, until = until, since
+    low, high = draw(st.none() | st.integers(0, 2**40)), draw(st.none() | st.integers(0, 2**40))
+    if low is not None and high is not None and low > high:
+        low, high = high, low
+    return MessageFilter(
+        from_=draw(term_tuples),
+        to=draw(term_tuples),
+        subject=draw(term_tuples),
+        message_id=draw(term_tuples),
+        words=draw(term_tuples),
+        rule_ids=draw(rules),
+        not_rule_ids=draw(rules),
+        period=draw(st.none() | st.sampled_from(Period)),
+        since=since,
+        until=until,
+        engines=draw(st.frozensets(st.sampled_from(Engine))),
+        not_engines=draw(st.frozensets(st.sampled_from(Engine))),
+        status=draw(st.frozensets(st.sampled_from(Status))),
+        not_status=draw(st.frozensets(st.sampled_from(Status))),
+        size_min=low,
+        size_max=high,
+        delivered=draw(st.frozensets(st.sampled_from(Delivered))),
+        not_delivered=draw(st.frozensets(st.sampled_from(Delivered))),
+    )
+
+
+@given(filters(), st.sampled_from(ZONES))
+def test_parse_reads_back_what_print_wrote(flt: MessageFilter, tz: tzinfo) -> None:
+    line = print_filter(flt, tz=tz)
+    assert parse(line, tz=tz) == flt
+    assert parse(line, tz=tz, lenient=True) == flt
+
+
+@given(filters(), st.sampled_from(ZONES), st.data())
+def test_typing_a_good_line_is_never_an_error(flt: MessageFilter, tz: tzinfo, data: st.DataObject) -> None:
+    line = print_filter(MessageFilter(**{n: getattr(flt, n) for n in flt.__struct_fields__ if n != "until"}), tz=tz)
+    if flt.size_min is None or flt.size_max is None:
+        parse(line[: data.draw(st.integers(0, len(line)))], tz=tz, lenient=True)
+
+
+@given(st.text(max_size=40), st.booleans(), st.sampled_from(ZONES))
+def test_any_text_parses_or_says_where_it_does_not(text: str, lenient: bool, tz: tzinfo) -> None:
+    try:
+        flt = parse(text, tz=tz, lenient=lenient)
+    except FilterError as error:
+        assert 0 <= error.position < len(text)
+    else:
+        assert parse(print_filter(flt, tz=tz), tz=tz) == flt
+
+
+LINE_TEXT = st.lists(
+    st.sampled_from(
+        [*(f"{field}:" for field in FIELDS), "-", '"', " ", "<=", ">=", "2026-11-2", "0T12:0", "anti-spam", "3", ","]
+    )
+).map("".join)
+
+
+@given(LINE_TEXT, st.booleans())
+def test_any_mixture_of_the_grammar_parses_or_says_where(text: str, lenient: bool) -> None:
+    try:
+        parse(text, lenient=lenient)
+    except FilterError as error:
+        assert 0 <= error.position < len(text)
+
+
+def test_the_example_of_the_design_means_every_field() -> None:
+    flt = parse(
+        'from:exa to:corp subject:"cheap pills" id:abc rule:3 period:week since:2026-11-01 until:2026-11-20T12:00 '
+        "scan:anti-spam,anti-virus status:spam size:<=512 size:>=2 delivered:no invoice -newsletter"
+    )
+    assert flt == MessageFilter(
+        from_=(Term("exa"),),
+        to=(Term("corp"),),
+        subject=(Term("cheap pills"),),
+        message_id=(Term("abc"),),
+        rule_ids=(3,),
+        period=Period.WEEK,
+        since=int(datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1000),
+        until=int(datetime(2026, 11, 20, 12, 1, tzinfo=UTC).timestamp() * 1000) - 1,
+        engines=frozenset({Engine.ANTI_SPAM, Engine.ANTI_VIRUS}),
+        status=frozenset({Status.SPAM}),
+        size_max=512,
+        size_min=2,
+        delivered=frozenset({Delivered.NO}),
+        words=(Term("invoice"), Term("newsletter", negated=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("a form:exa", "form:exa"),
+        ("a from:", "from:"),
+        ('a subject:"open', "subject:"),
+        ("size:512", "size:512"),
+        ("x size:<512", "size:<512"),
+        ("size:<=512parsecs", "size:"),
+        ("size:<=99999999999GB", "size:"),
+        ("scan:anti-gravity", "scan:"),
+        ("a scan:anti-spam,", "scan:"),
+        ("status:bad", "status:"),
+        ("rule:three", "rule:"),
+        ("rule:٣", "rule:"),
+        ("period:fortnight", "period:"),
+        ("a period:custom", "period:"),
+        ("since:yesterday", "since:"),
+        ("a since:2026-02-30", "since:"),
+        ("since:2026-11-01T25:00", "since:"),
+        ("since:0001-01-01T00:00+05:00", "since:"),
+        ("until:9999-12-31", "until:"),
+        ("since:2026-11-02 until:2026-11-01", "until:"),
+        ("size:>=9 size:<=8", "size:<=8"),
+        ("-period:week", "-period:"),
+        ("-size:<=3", "-size:"),
+        ("delivered:maybe", "delivered:"),
+        ("a -", "-"),
+    ],
+)
+def test_an_error_says_where_and_is_one_sentence_or_more(line: str, word: str) -> None:
+    if line.startswith("since:0001"):
+        assert parse(line).since == 0
+        return
+    with pytest.raises(FilterError) as error:
+        parse(line)
+    assert error.value.position == line.index(word)
+    assert str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "from:",
+        "-",
+        "-subject:",
+        "size:",
+        "size:<",
+        "size:<=",
+        "scan:",
+        "scan:anti-",
+        "scan:anti-spam,",
+        "status:sp",
+        "rule:",
+        "rule:3,",
+        "period:",
+        "period:w",
+        "period:custom",
+        "since:2",
+        "since:2026-11-0",
+        "since:2026-11-01T1",
+        "since:2026-11-01T10:00+0",
+        "delivered:y",
+        'from:"',
+    ],
+)
+def test_a_word_still_being_typed_is_left_out_when_lenient(word: str) -> None:
+    assert parse(f"invoice {word}", lenient=True) == parse("invoice")
+    with pytest.raises(FilterError):
+        parse(f"invoice {word}")
+
+
+def test_a_quotation_still_open_searches_what_is_there_when_lenient() -> None:
+    assert parse('subject:"cheap pi', lenient=True) == MessageFilter(subject=(Term("cheap pi"),))
+
+
+@pytest.mark.parametrize("line", ["form:exa", "size:512x", "scan:gravity", "since:yesterday"])
+def test_a_wrong_word_stays_an_error_when_lenient(line: str) -> None:
+    with pytest.raises(FilterError):
+        parse(line, lenient=True)
+
+
+def test_a_mistyped_field_is_guessed_and_the_way_to_search_its_text_said() -> None:
+    with pytest.raises(FilterError, match=r"Did you mean subject:.*quotation marks"):
+        parse("subjct:pills")
+    assert parse('"subjct:pills"').words == (Term("subjct:pills"),)
+
+
+def test_repeated_sets_are_joined_and_repeated_limits_tightened() -> None:
+    flt = parse("rule:3 rule:5,3 scan:content -scan:blacklist size:<=9MB size:<=2048 since:2026-11-01 since:2026-11-03")
+    assert flt.rule_ids == (3, 5)
+    assert flt.engines == {Engine.CONTENT}
+    assert flt.not_engines == {Engine.BLACK_LIST}
+    assert flt.size_max == 2048
+    assert flt.since == int(datetime(2026, 11, 3, tzinfo=UTC).timestamp() * 1000)
+
+
+def test_dates_are_in_the_readers_zone_and_until_includes_what_it_names() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    flt = parse("since:2026-07-01 until:2026-07-01", tz=berlin)
+    assert flt.since is not None and flt.until is not None
+    assert datetime.fromtimestamp(flt.since / 1000, UTC) == datetime(2026, 6, 30, 22, tzinfo=UTC)
+    assert flt.until - flt.since + 1 == 86_400_000
+    assert print_filter(flt, tz=berlin) == "since:2026-07-01 until:2026-07-01"
+    assert print_filter(flt, tz=UTC) == "since:2026-06-30T22:00 until:2026-07-01T21:59"
+
+
+def test_the_repeated_hour_of_autumn_is_told_apart() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    first, second = (int(datetime(2026, 10, 25, hour, 30, tzinfo=UTC).timestamp() * 1000) for hour in (0, 1))
+    lines = {print_filter(MessageFilter(since=moment), tz=berlin) for moment in (first, second)}
+    assert len(lines) == 2
+    assert {parse(line, tz=berlin).since for line in lines} == {first, second}
+
+
+def test_custom_is_implied_by_limits_and_nothing_without_them() -> None:
+    assert MessageFilter(since=5).period is Period.CUSTOM
+    assert MessageFilter(period=Period.CUSTOM).is_empty
+    assert MessageFilter(subject=(Term(""),)).is_empty
+    assert not MessageFilter(delivered=frozenset({Delivered.NO})).is_empty
+
+
+def test_labels_are_the_specs() -> None:
+    labels = ["Hour", "Day", "Week", "2 weeks", "Month", "3 months", "Year", "Custom"]
+    assert [period.label for period in Period] == labels
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("Straße", "Große STRASSE 5"),
+        ("STRASSE", "straße"),
+        ("ΟΔΟΣ", "οδος"),
+        ("cafe\u0301", "CAFÉ"),
+        ("İ", "i̇stanbul"),
+        ("ПИСЬМО", "письмо"),
+    ],
+)
+def test_case_does_not_count_in_any_script(term: str, text: str) -> None:
+    assert fold(term) in fold(text)
+
+
+def copy(**fields: object) -> Copy:
+    return Copy(7, 1_000_000, 0, CopyRecord(**fields))
+
+
+@pytest.mark.parametrize(
+    ("line", "matched"),
+    [
+        ("", True),
+        ("from:BILLING", True),
+        ("-from:billing", False),
+        ("to:ap@corp", True),
+        ("to:hidden@corp", True),
+        ("to:cc@corp", False),
+        ("id:4bXyz", True),
+        ("id:MID-1", True),
+        ("-id:mid-1", False),
+        ("invoice", True),
+        ("billing hidden@", True),
+        ("-nothing invoice", True),
+        ("-billing", False),
+        ("rule:2,3", True),
+        ("-rule:3", False),
+        ("scan:anti-spam", True),
+        ("scan:anti-virus", False),
+        ("-scan:anti-virus", True),
+        ("status:spam,phishing", True),
+        ("-status:spam", False),
+        ("size:<=2", True),
+        ("size:<=1", False),
+        ("size:>=2", True),
+        ("size:>=3", False),
+        ("delivered:partly", True),
+        ("delivered:yes,partly", True),
+        ("delivered:no", False),
+        ("-delivered:partly", False),
+        ("-delivered:no,yes", True),
+        ("period:hour", True),
+        ("until:1970-01-01T00:16", True),
+        ("until:1970-01-01T00:15", False),
+        ("since:1970-01-01T00:17", False),
+    ],
+)
+def test_what_each_field_lets_through(line: str, matched: bool) -> None:
+    one = copy(
+        from_="Billing <inv@acme.example>",
+        to="ap@corp.example",
+        cc="cc@corp.example",
+        envelope_recipients=("ap@corp.example", "hidden@corp.example"),
+        subject="Invoice 88213",
+        message_id="<mid-1@acme.example>",
+        mta_message_id="4BXYZ1",
+        rule_id=3,
+        reason=Verdict(Engine.ANTI_SPAM, Status.SPAM),
+        size=2048,
+    )
+    assert parse(line).matches(one, now=1_000_000 + 3_600_000, outcomes={7: Delivered.PARTLY}) is matched
+
+
+def test_a_period_counts_back_from_now() -> None:
+    assert not parse("period:hour").matches(copy(), now=1_000_000 + 3_600_001)
+    assert parse("period:day").matches(copy(), now=1_000_000 + 3_600_001)
+
+
+def test_cc_counts_as_a_recipient_where_no_envelope_is_known() -> None:
+    assert parse("to:cc@corp").matches(copy(to="ap@corp.example", cc="cc@corp.example"), now=0)

@@ -1,0 +1,340 @@
+"""The gateway's small parts: its log, what it counts, the service manager, outages, markers, live configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.authority import configuration
+from store.authority.audit import events
+from store.authority.settings import Settings, Unavailable, read_settings, write_settings
+from store.delivery.marker import marker_field
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.gateway import log as gateway_log
+from store.gateway import systemd
+from store.gateway.log import say
+from store.gateway.metrics import Metrics, MetricsServer
+from store.gateway.policy import ENROLMENT, LivePolicy
+from store.gateway.seen import SeenVersions
+from store.helpers.clock import now_ms
+from store.intake.released import marker_key, own_fields, passes
+from store.intake.unavailable import REJECTED, TEMPORARY, Outage, answer, compose, send_to_administrator
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import Rule, read_rules, write_rules
+from store.mail.endpoint import Address
+from store.mail.incoming import Incoming
+from store.terms.errors import StoreUnavailable
+from store.vault.vault import Vault
+from tests.store.mail.smtp_server import ScriptedServer
+
+ROOT = Path(__file__).resolve().parents[3]
+SETTINGS = Settings(relay="smtp://127.0.0.1:9", administrator="admin@corp.example")
+
+
+@pytest.fixture
+def gateway(any_vault: Vault, tmp_path: Path) -> Iterator[Vault]:
+    enroll(any_vault, "mx1", tmp_path / "credentials")
+    opened = open_with_credentials(any_vault.location, tmp_path / "credentials")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def log() -> Iterator[Callable[[str], list[str]]]:
+    """A function that starts the log in a form, and answers its lines when called again."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    level = root.level
+
+    def lines(form: str = "") -> list[str]:
+        if form:
+            gateway_log.start(form, "info", stream)
+        return stream.getvalue().splitlines()
+
+    yield lines
+    for handler in list(root.handlers):
+        if getattr(handler, "of_gateway", False):
+            root.removeHandler(handler)
+    root.setLevel(level)
+    logging.getLogger(gateway_log.NAME).setLevel(logging.NOTSET)
+
+
+# --- The log ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_one_line_in_either_form(log: Callable[..., list[str]]) -> None:
+    log("json")
+    say("message", queue_id="4x", copy=None, why="", size=7)
+    entry = json.loads(log()[-1])
+    assert entry.pop("time").endswith("Z")
+    assert entry == {"level": "info", "event": "message", "queue_id": "4x", "size": 7}
+    log("text")
+    say("a line\nand more", level=30, why='he said "x" = y')
+    assert log()[-1].endswith('level=warning event="a line\\nand more" why="he said \\"x\\" = y"')
+    say("hidden", level=10)
+    assert "hidden" not in log()[-1]
+
+
+def test_words_that_may_quote_a_message_are_not_logged(log: Callable[..., list[str]]) -> None:
+    log("json")
+    try:
+        raise ValueError("Subject: secret")
+    except ValueError as error:
+        say("a copy could not be placed", error=error)
+    assert json.loads(log()[-1])["error"] == "ValueError"
+    assert json.loads(log()[-1])["where"].startswith("test_gateway_parts.py:")
+    try:
+        raise StoreUnavailable("The disk is full.")
+    except StoreUnavailable as error:
+        say("a copy could not be placed", error=error)
+    assert json.loads(log()[-1])["why"] == "The disk is full."
+    logging.getLogger("asyncio").error("Task exception: Subject: secret")
+    assert json.loads(log()[-1])["event"] == "asyncio reported something"
+    assert "secret" not in "".join(log())
+
+
+# --- Counting --------------------------------------------------------------------------------------------------------
+
+
+def test_prometheus_gets_what_was_counted() -> None:
+    metrics = Metrics()
+    metrics.count("messages", "deleted")
+    metrics.count("messages", "deleted")
+    metrics.count("verdicts", "anti-spam", "spam")
+    metrics.time("put", 0.003)
+    metrics.time("put", 100)
+    metrics.gauges["backup_available"] = ("x", lambda: 1.0)
+    server = MetricsServer(metrics, Address("", "127.0.0.1", 0))
+    try:
+        page = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10).read().decode()
+    finally:
+        server.stop()
+    for line in (
+        'mailhold_messages_total{outcome="deleted"} 2.0',
+        'mailhold_verdicts_total{engine="anti-spam",status="spam"} 1.0',
+        'mailhold_put_seconds_bucket{le="0.0025"} 0.0',
+        'mailhold_put_seconds_bucket{le="0.005"} 1.0',
+        'mailhold_put_seconds_bucket{le="+Inf"} 2.0',
+        "mailhold_put_seconds_count 2.0",
+        "mailhold_backup_available 1.0",
+    ):
+        assert line in page.splitlines()
+
+
+def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:
+    code = "import store.gateway.daemon, sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
+    )
+    assert not set(done.stdout.split()) & {"polars", "textual", "rich", "selectolax", "prometheus_client", "aiohttp"}
+
+
+# --- systemd ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_service_manager_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert not systemd.notify("READY=1")
+    for address in (str(tmp_path / "n"), f"\0mailhold-test-{os.getpid()}"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.bind(address)
+            monkeypatch.setenv("NOTIFY_SOCKET", address.replace("\0", "@"))
+            assert systemd.notify("READY=1", "STATUS=x")
+            assert sock.recv(100) == b"READY=1\nSTATUS=x"
+            assert systemd.reloading()
+            assert sock.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    assert not systemd.notify("READY=1")
+
+
+def test_how_often_a_watchdog_wants_to_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    for usec, pid, seconds in (
+        ("3000000", "", 3.0),
+        ("3000000", str(os.getpid()), 3.0),
+        ("3000000", "1", 0.0),
+        ("x", "", 0.0),
+        ("", "", 0.0),
+    ):
+        monkeypatch.setenv("WATCHDOG_USEC", usec)
+        monkeypatch.setenv("WATCHDOG_PID", pid) if pid else monkeypatch.delenv("WATCHDOG_PID", raising=False)
+        assert systemd.watchdog_seconds() == seconds
+
+
+# --- Outages ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_setting_says_what_the_client_is_told() -> None:
+    assert answer(Unavailable.PROCESS) is None
+    assert answer(Unavailable.TEMPORARY_FAIL) is TEMPORARY and TEMPORARY.code == 451
+    assert answer(Unavailable.REJECT) is REJECTED and REJECTED.code == 554
+
+
+async def test_the_administrator_is_told_once_an_outage() -> None:
+    sent: list[bytes] = []
+    said: list[str] = []
+    works, now = False, 1000.0
+
+    async def send(_settings: Settings, message: bytes) -> bool:
+        sent.append(message)
+        return works
+
+    outage = Outage(lambda event, **_fields: said.append(event), send, again=0.01, clock=lambda: now)
+    outage.failed("The disk is full.", Settings())
+    await asyncio.sleep(0.01)
+    assert sent == []  # Nobody to tell.
+    outage.failed("The disk is full.", SETTINGS)
+    while len(sent) < 2:
+        await asyncio.sleep(0.001)
+    works = True
+    while "administrator told" not in said:
+        await asyncio.sleep(0.001)
+    count = len(sent)
+    for _ in range(5):
+        outage.failed("The disk is full.", SETTINGS)
+        outage.succeeded()
+        now += 200
+        await asyncio.sleep(0)
+    assert len(sent) == count
+    now += 301
+    outage.failed("The disk is full.", SETTINGS)
+    while len(sent) == count:
+        await asyncio.sleep(0.001)
+    assert said.count("backup available again") == 5
+    await outage.stop()
+
+
+async def test_the_mail_goes_through_the_relay() -> None:
+    async with ScriptedServer() as server:
+        settings = Settings(relay=f"smtp://127.0.0.1:{server.port}", administrator="admin@corp.example")
+        message = compose(settings, "The disk is full.", host="mx1")
+        assert await send_to_administrator(settings, message)
+        [taken] = server.taken
+        assert taken.rcpt == ["admin@corp.example"] and b"The disk is full." in taken.content
+    assert not await send_to_administrator(settings, message)
+    assert await send_to_administrator(Settings(relay="nonsense", administrator="a@b.example"), message)
+
+
+# --- Markers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_marker_is_good_once_for_each_recipient(any_vault: Vault, gateway: Vault) -> None:
+    to = ["a@corp.example", "b@corp.example"]
+    message = b"Subject: x\r\n\r\nbody\r\n"
+    field = marker_field(marker_key(any_vault), 3, message, to, now_ms())
+    raw = b"Received: by mx1\r\n" + field + b"X-Mailhold-Verdict: forged\r\n" + message
+
+    def tried(*recipients: str, now: int | None = None) -> str:
+        return passes(gateway, own_fields(raw), Incoming(raw, "", list(recipients)), now=now)
+
+    assert own_fields(raw).delete == (("x-mailhold-delivery", 1), ("x-mailhold-verdict", 1))
+    assert tried("c@corp.example") == "it belongs to other recipients"
+    assert tried(to[0], now=now_ms() + 30 * 3600 * 1000) == "it has expired"
+    assert tried(to[0]) == ""
+    assert tried(*to) == "it was used before"
+    assert tried(to[1]) == ""
+    assert tried(to[1]) == "it was used before"
+    twice = field + marker_field(marker_key(any_vault), 4, message, to, now_ms()) + message
+    assert passes(gateway, own_fields(twice), Incoming(twice, "", to)) == ""
+    assert own_fields(message).markers == () and passes(gateway, own_fields(message), Incoming(message, "", to))
+    # What has expired is forgotten: it does not pass any more anyway.
+    other = marker_field(marker_key(any_vault), 5, message, to, now_ms() + 40 * 3600 * 1000) + message
+    assert passes(gateway, own_fields(other), Incoming(other, "", to), now=now_ms() + 41 * 3600 * 1000) == ""
+    assert gateway.models.UsedMarker.select().count() == 2
+
+
+# --- Live configuration ----------------------------------------------------------------------------------------------
+
+
+def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: Vault, sql: Callable[..., Any]) -> None:
+    said: list[tuple[str, Any]] = []
+    live = LivePolicy(lambda event, **fields: said.append((event, fields.get("name"))))
+    assert not live.policy.complete
+    assert live.refresh(gateway) and live.policy.complete
+    assert live.policy.settings == Settings()
+    write_settings(any_vault, SETTINGS)
+    write_lists(any_vault, AddressLists(black=("spam.example",)))
+    write_rules(any_vault, [Rule(name="One")])
+    assert live.refresh(gateway)
+    assert live.policy.settings == read_settings(any_vault)
+    assert live.policy.rules == read_rules(any_vault)
+    assert not live.refresh(gateway)
+    before = live.policy
+    for table, where, name in (
+        ("configuration", "name = 'settings'", "settings"),
+        ("configuration", "name = 'rules'", "rules"),
+        ("configuration", "name = 'address-lists'", "address-lists"),
+        ("gateway", "id = 2", ENROLMENT),
+        ("store", "id = 1", ENROLMENT),
+    ):
+        [(signature,)] = sql(any_vault, f"SELECT signature FROM {table} WHERE {where}")
+        sql(any_vault, f"UPDATE {table} SET signature = ? WHERE {where}", bytes(64))
+        said.clear()
+        live.refresh(gateway)
+        live.refresh(gateway)
+        assert said == [("configuration refused", name)]
+        assert list(live.refused) == [name] and live.policy == before
+        sql(any_vault, f"UPDATE {table} SET signature = ? WHERE {where}", signature)
+        live.refresh(gateway)
+        assert live.refused == {} and said[-1] == ("configuration verifies again", name)
+    sql(any_vault, "DELETE FROM configuration WHERE name = 'rules'")
+    live.refresh(gateway)
+    assert list(live.refused) == ["rules"] and live.policy == before
+
+
+@pytest.mark.parametrize("way", ["removed", "older"])
+def test_what_was_put_back_while_the_gateway_was_stopped_is_refused(
+    any_vault: Vault, gateway: Vault, sql: Callable[..., Any], tmp_path: Path, way: str
+) -> None:
+    columns = "name, version, changed_at, sealed, signature"
+    write_rules(any_vault, [Rule(name="One")])
+    [older] = sql(any_vault, f"SELECT {columns} FROM configuration WHERE name = 'rules'")
+    write_rules(any_vault, [Rule(name="Two")])
+    said: list[str] = []
+
+    def started() -> LivePolicy:
+        live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "seen"))
+        configuration._seen.pop(gateway, None)  # Another process would know nothing.
+        live.refresh(gateway)
+        return live
+
+    assert started().refused == {}
+    assert (tmp_path / "seen").stat().st_mode & 0o777 == 0o600
+    sql(any_vault, "DELETE FROM configuration WHERE name = 'rules'")
+    if way == "older":
+        sql(any_vault, f"INSERT INTO configuration ({columns}) VALUES (?, ?, ?, ?, ?)", *older)
+    live = started()
+    assert list(live.refused) == ["rules"]
+    assert live.policy.rules is None and not live.policy.complete
+    (tmp_path / "seen").write_bytes(b"no JSON")
+    assert started().refused == {}
+    assert "configuration versions not kept" not in said
+
+
+def test_where_versions_cannot_be_kept_the_log_says_so_once(any_vault: Vault, gateway: Vault, tmp_path: Path) -> None:
+    said: list[str] = []
+    live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "no folder" / "seen"))
+    live.refresh(gateway)
+    write_settings(any_vault, SETTINGS)
+    live.refresh(gateway)
+    assert said.count("configuration versions not kept") == 1
+
+
+def test_nothing_is_believed_before_it_verified(any_vault: Vault, gateway: Vault, sql: Callable[..., Any]) -> None:
+    write_settings(any_vault, SETTINGS)
+    sql(any_vault, "UPDATE configuration SET signature = ?", bytes(64))
+    live = LivePolicy(lambda *_args, **_fields: None)
+    live.refresh(gateway)
+    assert live.policy.settings is None and not live.policy.complete
+    assert events(any_vault)[0].action == "settings changed"

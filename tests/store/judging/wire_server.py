@@ -1,0 +1,75 @@
+"""A server on a unix socket that says exactly what a test wants, in the place of a scanner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from store.mail.incoming import Incoming
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class WireServer:
+    """Answers each connection with `talk`, which a test may replace while it runs; `connections` counts them."""
+
+    def __init__(self, path: Path, talk: Talk) -> None:
+        self.path = path
+        self.talk = talk
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def address(self) -> str:
+        return f"unix:{self.path}"
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for task in self._tasks:
+            task.cancel()
+        self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await self.talk(reader, writer)
+                await writer.drain()
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(path: Path, talk: Talk) -> AsyncIterator[WireServer]:
+    """A running WireServer."""
+    server = WireServer(path, talk)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Takes everything and never says a word."""
+    while await reader.read(65536):
+        pass
+    await asyncio.Event().wait()
+
+
+def incoming(raw: bytes = b"Subject: x\r\n\r\nbody\r\n", **changes: object) -> Incoming:
+    """A message as a listener hands it over."""
+    values: dict[str, object] = {"sender": "s@example.org", "recipients": ["r@example.com"], **changes}
+    return Incoming(raw, **values)

@@ -1,0 +1,253 @@
+"""`parse_message`: text, attachments and problems, of well-formed, malformed and generated messages."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import hashlib
+from email.message import EmailMessage
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store.message.charset import decode
+from store.message.message import ParsedMessage, parse_message, summarise
+from store.message.transfer import base64_size, decode_base64, decode_transfer
+from tests.store.message.hostile import messages
+
+
+def _multipart(*parts: bytes, kind: bytes = b"mixed") -> bytes:
+    body = b"".join(b"--x\n" + part + b"\n" for part in parts)
+    return b"Subject: s\nContent-Type: multipart/" + kind + b"; boundary=x\n\n" + body + b"--x--\n"
+
+
+def test_of_alternatives_the_html_is_shown_and_the_plain_text_kept() -> None:
+    message = EmailMessage()
+    message.set_content("plain words\n")
+    message.add_alternative("<p>rich <b>words</b></p>", subtype="html")
+    parsed = parse_message(message.as_bytes())
+    assert (parsed.text, parsed.text_source, parsed.plain_text) == ("rich words", "html", "plain words\n")
+    assert parsed.attachments == []
+    assert parsed.problems == []
+
+
+def test_parts_in_a_row_are_shown_in_a_row() -> None:
+    parsed = parse_message(_multipart(b"\nfirst", b"Content-Type: text/html\n\n<p>second", b"\nthird"))
+    assert parsed.text == "first\nsecond\nthird"
+    assert parsed.text_source == "html"
+
+
+def test_a_plain_message_is_its_text() -> None:
+    parsed = parse_message("Content-Type: text/plain; charset=koi8-r\n\nПривет\r\n".encode("koi8-r"))
+    assert (parsed.text, parsed.text_source) == ("Привет\n", "plain")
+    assert parse_message(b"").text_source == "none"
+
+
+def test_headers_keep_their_order_names_and_bytes() -> None:
+    raw = b"X-One: 1\r\nReceived: a\r\n b\r\nX-ONE: =?utf-8?q?=C3=A9?=\r\n\r\nbody"
+    parsed = parse_message(raw)
+    assert parsed.headers == [("X-One", "1"), ("Received", "a b"), ("X-ONE", "é")]
+    assert parsed.raw_headers == b"X-One: 1\r\nReceived: a\r\n b\r\nX-ONE: =?utf-8?q?=C3=A9?=\r\n"
+
+
+def test_an_attachment_is_hashed_and_typed_by_its_content() -> None:
+    message = EmailMessage()
+    message.set_content("see the invoice")
+    data = b"MZ" + bytes(58) + b"\x80\0\0\0" + bytes(64) + b"PE\0\0"
+    message.add_attachment(data, maintype="application", subtype="pdf", filename="invoice.pdf")
+    [attachment] = parse_message(message.as_bytes()).attachments
+    assert attachment.name == "invoice.pdf"
+    assert attachment.declared_type == "application/pdf"
+    assert attachment.detected_type == "application/vnd.microsoft.portable-executable"
+    assert attachment.size == len(data)
+    assert attachment.sha256 == hashlib.sha256(data).digest()
+    assert attachment.disposition == "attachment"
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        (b'Content-Type: a/b; name="x.pdf"', "x.pdf"),
+        (b"Content-Type: a/b; name=x y.pdf", "x y.pdf"),
+        (b"Content-Type: a/b; NAME = x.pdf", "x.pdf"),
+        (b'Content-Type: a/b; name="=?utf-8?q?caf=C3=A9?=.pdf"', "café.pdf"),
+        (b"Content-Disposition: attachment; filename*=utf-8''caf%C3%A9.pdf", "café.pdf"),
+        (b"Content-Disposition: attachment; filename*=iso-8859-1'fr'caf%E9.pdf", "café.pdf"),
+        (b"Content-Disposition: attachment; filename*0*=utf-8''caf%C3; filename*1*=%A9; filename*2=.pdf", "café.pdf"),
+        (b'Content-Disposition: attachment; filename*1="b.pdf"; filename*0="a"', "ab.pdf"),
+        (b"Content-Disposition: attachment; filename=cafe.pdf; filename*=utf-8''caf%C3%A9.pdf", "café.pdf"),
+        (b'Content-Disposition: attachment; filename="a\\"b.pdf"', 'a"b.pdf'),
+        (b'Content-Disposition: attachment; filename="C:\\dir\\a.pdf"', "C:\\dir\\a.pdf"),
+        (b'Content-Disposition: attachment; filename="unfinished.pdf', '"unfinished.pdf'),
+        ('Content-Disposition: attachment; filename="café.pdf"'.encode(), "café.pdf"),
+        ('Content-Disposition: attachment; filename="café.pdf"'.encode("latin-1"), "café.pdf"),
+        (b"Content-Disposition: attachment; filename*=zlib''%1b[31m", "\x1b[31m"),
+        (b"Content-Disposition: attachment", ""),
+    ],
+)
+def test_names_in_every_spelling(fields: bytes, name: str) -> None:
+    raw = _multipart(fields + b"\n\ndata")
+    assert [attachment.name for attachment in parse_message(raw).attachments] == [name]
+    assert [attachment.name for attachment in summarise(raw).attachments] == [name]
+
+
+def test_names_that_differ_are_told() -> None:
+    part = b'Content-Type: a/b; name="a.exe"\nContent-Disposition: attachment; filename="a.pdf"\n\nx'
+    [attachment] = parse_message(_multipart(part)).attachments
+    assert attachment.name == "a.pdf"
+    assert "a.exe" in attachment.note
+    twice = b'Content-Disposition: attachment; filename="a.txt"; filename="a.scr"\n\nx'
+    assert "a.scr" in parse_message(_multipart(twice)).attachments[0].note
+
+
+def test_messages_in_messages_are_read() -> None:
+    inner = _multipart(b"\ninner text", b"Content-Type: image/png; name=i.png\n\nxx").replace(b"=x", b"=y")
+    inner = inner.replace(b"--x", b"--y").replace(b"Subject: s", b"Subject: the inner")
+    parsed = parse_message(_multipart(b"\nouter text", b"Content-Type: message/rfc822\n\n" + inner))
+    assert [(one.name, one.declared_type, one.depth) for one in parsed.attachments] == [
+        ("the inner", "message/rfc822", 0),
+        ("i.png", "image/png", 1),
+    ]
+    assert "outer text" in parsed.text
+    assert "Subject: the inner" in parsed.text
+    assert "inner text" in parsed.text
+
+
+def test_a_message_in_base64_is_read_too() -> None:
+    import base64
+
+    inner = base64.encodebytes(_multipart(b"Content-Type: a/b; name=hidden.exe\n\nMZ"))
+    part = b"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" + inner
+    attachments = parse_message(_multipart(part)).attachments
+    assert [(one.name, one.depth) for one in attachments] == [("s", 0), ("hidden.exe", 1)]
+
+
+def test_uuencoded_files_in_text_are_found() -> None:
+    raw = b"Subject: s\n\nlook:\nbegin 644 a b.exe\n$35H``P``\nend\nbye\n"
+    [attachment] = parse_message(raw).attachments
+    assert (attachment.name, attachment.size) == ("a b.exe", 4)
+    assert attachment.detected_type == "application/x-msdownload"
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b"Content-Type: multipart/mixed\n\nbody", "without a boundary"),
+        (b"Content-Type: multipart/mixed; boundary=x\n\nbody", "is not found"),
+        (b"Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody", "cut off"),
+        (b"Content-Type: nonsense\n\nbody", "no type"),
+        (b"Content-Transfer-Encoding: base64\n\nYm9keQ\n", "malformed base64"),
+        (b"Content-Transfer-Encoding: rot13\n\nbody", "unknown transfer encoding"),
+        (b"Subject: x\nno field\nbody", "no field"),
+    ],
+)
+def test_what_is_malformed_is_told_and_shown(raw: bytes, problem: str) -> None:
+    parsed = parse_message(raw)
+    assert any(problem in one for one in parsed.problems), parsed.problems
+    assert "body" in parsed.text
+    assert parsed.error is None
+
+
+def test_text_that_is_called_base64_is_shown_as_it_stands() -> None:
+    raw = b"Content-Transfer-Encoding: base64\n\nThese are plain words, not base64 at all.\n"
+    assert "plain words" in parse_message(raw).text
+
+
+def test_winmail_and_archives_stay_closed() -> None:
+    tnef = b"Content-Type: application/ms-tnef; name=winmail.dat\n\n\x78\x9f\x3e\x22" + bytes(40)
+    archive = b"Content-Type: application/zip; name=a.zip\n\nPK\x05\x06" + bytes(18)
+    kinds = [attachment.detected_type for attachment in parse_message(_multipart(tnef, archive)).attachments]
+    assert kinds == ["application/vnd.ms-tnef", "application/zip"]
+
+
+def test_links_of_plain_text_are_listed_defanged() -> None:
+    parsed = parse_message(b"Subject: s\n\nGo to https://user@evil.example/x.php, or www.example.org.\n")
+    assert [link.defanged for link in parsed.links] == [
+        "hxxps://user[@]evil[.]example/x.php",
+        "hxxp://www[.]example[.]org",
+    ]
+
+
+@given(messages)
+@settings(max_examples=500, deadline=None)
+def test_any_bytes_are_parsed_and_cross_a_pipe(raw: bytes) -> None:
+    parsed = parse_message(raw)
+    assert parsed.error is None
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(parsed), type=ParsedMessage) == parsed
+    for start, end in parsed.hidden_spans:
+        assert parsed.text[start:end].startswith("[hidden text")
+        assert parsed.text[start:end].endswith("]")
+
+
+@given(st.binary(max_size=80), st.text(st.characters(codec="ascii"), max_size=20))
+def test_every_charset_name_decodes_any_bytes(data: bytes, charset: str) -> None:
+    assert isinstance(decode(data, charset), str)
+
+
+def test_every_codec_of_python_decodes_any_bytes_or_is_refused() -> None:
+    from encodings.aliases import aliases
+
+    samples = [bytes(range(256)), b"\x1b$B\x1b(J~{}~", b"+AAA-&", b"\xff\xfe\xd8", b"xn--" + b"a" * 100]
+    for name in {*aliases, *aliases.values()}:
+        for data in samples:
+            assert isinstance(decode(data, name), str)
+    assert decode(b"x\x9cK\x04\x00\x00b\x00b", "zlib") != "a"
+
+
+@given(st.binary(max_size=300))
+def test_sound_base64_is_decoded_and_its_size_is_known(data: bytes) -> None:
+    import base64
+
+    coded = base64.encodebytes(data)
+    assert decode_base64(coded) == (data, False)
+    assert base64_size(b"head" + coded, 4, 4 + len(coded)) == len(data)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["base64", "quoted-printable", "x-uuencode", "8bit", "odd"]))
+def test_any_bytes_have_a_transfer_decoding(data: bytes, encoding: str) -> None:
+    assert isinstance(decode_transfer(data, encoding)[0], bytes)
+
+
+def test_the_corpus_has_the_parts_that_the_standard_library_finds(corpus_files: list[Path]) -> None:
+    compared = 0
+    for path in corpus_files:
+        raw = path.read_bytes()
+        parsed = parse_message(raw)
+        assert parsed.error is None, path
+        message = email.message_from_bytes(raw, policy=email.policy.compat32)
+        parts = list(message.walk())
+        if any(part.defects for part in parts) or any(part.get_content_maintype() == "message" for part in parts):
+            continue
+        payloads = [
+            (part.get_content_type(), part.get_payload(decode=True)) for part in parts if not part.is_multipart()
+        ]
+        if any(part.defects for part in parts) or parsed.problems:
+            continue
+        compared += 1
+        mine = {attachment.sha256 for attachment in parsed.attachments}
+        theirs = {
+            hashlib.sha256(payload).digest()
+            for kind, payload in payloads
+            if isinstance(payload, bytes) and not kind.startswith("text/")
+        }
+        assert theirs <= mine, path
+        kind, payload = payloads[0]
+        plain = kind == "text/plain" and message.get_content_charset("ascii") in ("ascii", "us-ascii", "utf-8")
+        if plain and parsed.text_source == "plain" and not message.is_multipart() and payload.isascii():
+            assert parsed.text.split() == payload.decode().split(), path
+    assert compared > 400
+
+
+def test_the_corpus_says_the_same_in_summary_and_in_full(corpus_files: list[Path]) -> None:
+    for path in corpus_files:
+        raw = path.read_bytes()
+        listed = [one.name[:255] for one in parse_message(raw).attachments if not one.note.startswith("uuencoded")]
+        assert [one.name for one in summarise(raw).attachments] == listed, path
+
+
+def test_a_link_that_several_parts_hold_is_listed_once() -> None:
+    parsed = parse_message(_multipart(b"\nhttp://a.example/", b"\nhttp://a.example/ http://b.example/"))
+    assert [link.target for link in parsed.links] == ["http://a.example/", "http://b.example/"]

@@ -1,0 +1,21 @@
+"""Reads the test vectors of sealing format 1."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "vectors"
+
+
+def vectors(name: str) -> list[Any]:
+    """The cases of one file. Each is a pytest parameter named by its number and fault."""
+    import pytest
+
+    document = json.loads((FOLDER / f"{name}.json").read_text())
+    assert document["format"] == 1
+    return [
+        pytest.param(case, id=f"{number}-{case.get('fault') or 'valid'}")
+        for number, case in enumerate(document["cases"])
+    ]

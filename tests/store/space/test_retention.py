@@ -1,0 +1,480 @@
+"""Rotation: the oldest go once the maximum is exceeded, no more than needed, and never what is being delivered."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.authority import configuration
+from store.authority.settings import Settings, write_settings
+from store.check import check
+from store.opening.opening import create_store
+from store.space import rotation as retention
+from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
+from store.terms.errors import CopyMissing, StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault import deleting
+from store.vault.deleting import entries_of, ids_of, tombstone_statement
+from store.vault.vault import Vault
+
+NOW = 1_790_000_000_000
+
+
+def put(vault: Vault, size: int = 10_000, at: int | None = None) -> int:
+    return vault.put(os.urandom(size), CopyRecord(subject="x"), stored_at=at)
+
+
+def fill(vault: Vault, count: int, size: int = 10_000) -> list[int]:
+    return vault.put_many((os.urandom(size), CopyRecord(), None) for _ in range(count))
+
+
+def sizes(vault: Vault) -> dict[int, int]:
+    return {copy.id: copy.stored_size for copy in vault.scan()}
+
+
+def set_maximum(vault: Vault, size: int) -> None:
+    write_settings(vault, Settings(max_size=size, notify_below=0))
+
+
+def delivery(vault: Vault, copy_id: int, *, finished: int | None = None) -> Any:
+    return vault.models.Delivery.create(
+        copy_id=copy_id,
+        created_at=NOW,
+        gateway_id=1,
+        state="queued" if finished is None else "sent",
+        next_attempt_at=NOW,
+        order_blob=b"order",
+        order_signature=b"signature",
+        expires_at=NOW,
+        finished_at=finished,
+    )
+
+
+def rotated(vault: Vault) -> list[int]:
+    """The ids that the tombstones of rotation name, in the order they went."""
+    table = vault.models.Tombstone
+    return [
+        copy_id
+        for row in table.select().where(table.cause == "rotated").order_by(table.id)
+        for copy_id in ids_of(entries_of(row.entries, "tombstone"))
+    ]
+
+
+def test_within_the_maximum_nothing_goes(any_vault: Vault) -> None:
+    ids = fill(any_vault, 3)
+    assert rotate(any_vault) == (0, 0, 0)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    assert any_vault.ids() == ids
+    assert any_vault.usage().free_bytes == 0
+    assert rotated(any_vault) == []
+
+
+def test_one_byte_too_many_takes_the_oldest_and_no_more(any_vault: Vault) -> None:
+    ids = fill(any_vault, 5)
+    used = any_vault.usage().used_bytes
+    oldest = sizes(any_vault)[ids[0]]
+    set_maximum(any_vault, used - 1)
+    assert any_vault.ids() == ids[1:]
+    assert any_vault.usage().used_bytes == used - oldest
+    assert rotated(any_vault) == ids[:1]
+
+
+def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
+    ids = fill(any_vault, 5)
+    oldest = sizes(any_vault)[ids[0]]
+    set_maximum(any_vault, any_vault.usage().used_bytes - oldest)
+    assert any_vault.ids() == ids[1:]
+    assert any_vault.usage().free_bytes == 0
+
+
+def test_a_false_counter_does_not_empty_the_store(any_vault: Vault) -> None:
+    """Whoever can write the database can write any number there; the copies themselves are counted then."""
+    ids = fill(any_vault, 5)
+    used = any_vault.usage().used_bytes
+    with any_vault.write():
+        any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000")
+    ids.append(put(any_vault))
+    assert any_vault.ids() == ids
+    assert any_vault.usage().used_bytes == used + sizes(any_vault)[ids[-1]]
+    assert check(any_vault).broken == []
+
+
+def test_each_put_rotates_at_once(any_vault: Vault) -> None:
+    put(any_vault)
+    per_copy = any_vault.usage().used_bytes
+    maximum = 5 * per_copy + per_copy // 2
+    set_maximum(any_vault, maximum)
+    for _ in range(12):
+        newest = put(any_vault)
+        present = any_vault.ids()
+        assert present == list(range(newest - len(present) + 1, newest + 1))
+        assert any_vault.usage().used_bytes <= maximum
+        assert len(present) <= 5
+        assert len(present) == min(5, newest)
+    assert rotated(any_vault) == list(range(1, any_vault.ids()[0]))
+
+
+def test_what_went_is_gone(any_vault: Vault) -> None:
+    first, second = fill(any_vault, 2)
+    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    with pytest.raises(CopyMissing):
+        any_vault.raw(first)
+    assert any_vault.raw(second)
+    assert any_vault.models.Body.select().count() == 1
+
+
+def test_a_copy_with_a_live_delivery_stays(any_vault: Vault) -> None:
+    ids = fill(any_vault, 5)
+    order = delivery(any_vault, ids[0])
+    delivery(any_vault, ids[1], finished=NOW)
+    used = any_vault.usage().used_bytes
+    set_maximum(any_vault, used - 1)
+    assert any_vault.ids() == [ids[0], *ids[2:]]
+    any_vault.models.Delivery.update(finished_at=NOW).where(any_vault.models.Delivery.id == order.id).execute()
+    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    assert any_vault.ids() == ids[2:]
+
+
+def test_where_all_are_being_delivered_nothing_goes(any_vault: Vault) -> None:
+    ids = fill(any_vault, 3)
+    for copy_id in ids:
+        delivery(any_vault, copy_id)
+    used = any_vault.usage().used_bytes
+    set_maximum(any_vault, 1)
+    assert any_vault.ids() == ids
+    assert rotate(any_vault) == (0, 0, used - 1)
+    assert put(any_vault) in any_vault.ids()
+
+
+def test_the_newest_stays_even_alone_above_the_maximum(any_vault: Vault) -> None:
+    fill(any_vault, 3)
+    set_maximum(any_vault, 50_000)
+    big = put(any_vault, 200_000)
+    assert any_vault.ids() == [big]
+    assert any_vault.raw(big)
+    assert any_vault.usage().free_bytes == 0
+    small = put(any_vault, 1000)
+    assert any_vault.ids() == [small]
+
+
+def test_oldest_is_by_placing_not_by_the_clock(any_vault: Vault) -> None:
+    first, second, third = (put(any_vault, at=at) for at in (NOW, NOW - DAY_MS, NOW - 2 * DAY_MS))
+    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    assert any_vault.ids() == [second, third]
+    assert first not in any_vault.ids()
+
+
+def test_a_big_copy_that_displaces_many_small_ones(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_BATCH_COPIES", 7)
+    fill(any_vault, 60, 500)
+    maximum = any_vault.usage().used_bytes
+    before = sizes(any_vault)
+    set_maximum(any_vault, maximum)
+    big = put(any_vault, maximum // 2)
+    used = any_vault.usage().used_bytes
+    assert used <= maximum
+    present = any_vault.ids()
+    assert present == list(range(big - len(present) + 1, big + 1))
+    assert used + before[present[0] - 1] > maximum
+
+
+def test_shrinking_in_batches_that_can_be_cancelled(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_BATCH_COPIES", 5)
+    ids = fill(any_vault, 40, 2000)
+    seen: list[tuple[int, int]] = []
+    write_settings(
+        any_vault,
+        Settings(max_size=1, notify_below=0),
+        progress=lambda done, total: seen.append((done, total)),
+        cancelled=lambda: len(seen) >= 3,
+    )
+    assert any_vault.ids() == ids[15:]
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert len({total for _, total in seen}) == 1
+    assert rotate(any_vault).over_bytes == any_vault.usage().used_bytes - 1
+    assert any_vault.ids() == ids[-1:]
+
+
+def test_tombstones_of_rotation_are_signed(any_vault: Vault) -> None:
+    fill(any_vault, 8)
+    set_maximum(any_vault, 40_000)
+    (row,) = any_vault.models.Tombstone.select()
+    data = tombstone_statement(
+        any_vault.store_id, row.at, row.cause, row.gateway_id, bytes(row.entries), row.sealed_operator
+    )
+    any_vault.epoch_reader.gateway_key(row.gateway_id).verify(bytes(row.signature), data)
+
+
+def test_rotation_of_many_writers_takes_no_more_than_needed(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    vaults = [any_vault, open_again()]
+    fill(any_vault, 10)
+    biggest = max(sizes(any_vault).values())
+    maximum = any_vault.usage().used_bytes
+    set_maximum(any_vault, maximum)
+    failed: list[BaseException] = []
+
+    def work(vault: Vault) -> None:
+        try:
+            for _ in range(10):
+                put(vault)
+                rotate(vault)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(vault,)) for vault in vaults for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    used = any_vault.usage().used_bytes
+    assert maximum - biggest <= used <= maximum
+    present = any_vault.ids()
+    assert present == list(range(51 - len(present), 51))
+    assert sorted(rotated(any_vault)) == list(range(1, 51 - len(present)))
+
+
+def pages(vault: Vault) -> tuple[int, int]:
+    with sqlite3.connect(vault.location) as connection:
+        return tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+
+
+def test_a_smaller_maximum_gives_space_back_to_the_disk(vault: Vault) -> None:
+    fill(vault, 60, 50_000)
+    vault.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = Path(vault.location).stat().st_size
+    assert before > 3_000_000
+    set_maximum(vault, 1_000_000)
+    assert Path(vault.location).stat().st_size <= 1_000_000 + 120_000
+    assert pages(vault)[1] <= 1
+    assert vault.usage().used_bytes <= 1_000_000
+    assert all(vault.raw(copy_id) for copy_id in vault.ids())
+
+
+def test_deleting_keeps_the_free_pages_for_new_copies(vault: Vault) -> None:
+    ids = fill(vault, 40, 50_000)
+    vault.delete(ids)
+    count, free = pages(vault)
+    assert free > 400
+    assert give_back(vault) == 0
+    assert pages(vault)[0] == count
+    fill(vault, 30, 50_000)
+    assert pages(vault)[0] <= count + 4
+
+
+def test_postgresql_needs_no_giving_back(any_vault: Vault) -> None:
+    fill(any_vault, 3)
+    assert give_back(any_vault) == 0
+
+
+def test_forecast_of_an_empty_store(any_vault: Vault) -> None:
+    assert forecast(any_vault, now=NOW) == (None, 0, None)
+
+
+def test_forecast_goes_by_the_growth_of_the_last_days(any_vault: Vault) -> None:
+    put(any_vault, at=NOW - 30 * DAY_MS)
+    for day in range(7, 0, -1):
+        put(any_vault, at=NOW - day * DAY_MS)
+    per_copy = sizes(any_vault)[any_vault.ids()[-1]]
+    used = any_vault.usage().used_bytes
+    set_maximum(any_vault, used + 10 * per_copy)
+    outlook = forecast(any_vault, now=NOW)
+    assert outlook.oldest == NOW - 30 * DAY_MS
+    assert outlook.bytes_per_day == pytest.approx(per_copy, rel=0.01)
+    assert outlook.reaches_oldest_at == pytest.approx(NOW + 10 * DAY_MS, abs=DAY_MS // 10)
+
+
+def test_forecast_of_a_young_store_takes_its_whole_life(any_vault: Vault) -> None:
+    put(any_vault, at=NOW - DAY_MS)
+    put(any_vault, at=NOW - DAY_MS // 2)
+    assert forecast(any_vault, now=NOW).bytes_per_day == any_vault.usage().used_bytes
+    assert forecast(any_vault, now=NOW - 2 * DAY_MS).reaches_oldest_at is None
+
+
+def test_forecast_without_growth_sees_nothing_coming(any_vault: Vault) -> None:
+    put(any_vault, at=NOW - 30 * DAY_MS)
+    assert forecast(any_vault, now=NOW) == (NOW - 30 * DAY_MS, 0, None)
+    put(any_vault, 100, at=NOW - DAY_MS)
+    assert forecast(any_vault, now=NOW).reaches_oldest_at is None
+
+
+def test_forecast_where_rotation_has_begun(any_vault: Vault) -> None:
+    for hour in range(9, 0, -1):
+        put(any_vault, at=NOW - hour * DAY_MS // 24)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    assert forecast(any_vault, now=NOW).reaches_oldest_at == NOW
+
+
+def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
+    ids = [put(any_vault, 100, at=NOW + at * 10) for at in range(20)]
+    any_vault.delete(ids[3:9])
+    present = {copy.id: copy.stored_at for copy in any_vault.scan()}
+    for since in range(NOW - 5, NOW + 205, 5):
+        first = retention._first_since(any_vault, since)
+        expected = [copy_id for copy_id, at in present.items() if at >= since]
+        assert [copy_id for copy_id in present if copy_id >= first and present[copy_id] >= since] == expected
+
+
+def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever follows the tombstones learns of each copy that went, also across those that became one."""
+    monkeypatch.setattr(deleting, "_JOINED_COPIES", 10)
+    fill(any_vault, 3, 500)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    seen, followed = 0, set()
+    for number in range(60):
+        put(any_vault, 500)
+        if number % 4 == 0:
+            seen, gone = any_vault.tombstones_since(seen)
+            followed.update(gone)
+        if number == 30:
+            any_vault.delete([any_vault.ids()[1]], operator="ada")
+    _, gone = any_vault.tombstones_since(seen)
+    followed.update(gone)
+    assert followed == set(range(1, 64)) - set(any_vault.ids())
+    assert sorted(any_vault.tombstones_since(0)[1]) == sorted(followed)
+    assert any_vault.models.Tombstone.select().count() <= 10
+    assert check(any_vault).broken == []
+
+
+def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
+    fill(any_vault, 5, 500)
+    set_maximum(any_vault, any_vault.usage().used_bytes)
+    put(any_vault, 500)
+    put(any_vault, 500)
+    table = any_vault.models.Tombstone
+    newest = table.select().order_by(table.id.desc()).get()
+    forged = msgspec.msgpack.encode([(1, 1, 0, 7)])
+    table.update(entries=forged).where(table.id == newest.id).execute()
+    put(any_vault, 500)
+    assert table.get_by_id(newest.id).entries == forged
+    assert any(f"tombstone {newest.id}" in what for what, _ in check(any_vault).broken)
+
+
+class FullDisk:
+    """A disk without room until the ballast is given up: the first write of a kind fails as SQLite's would."""
+
+    def __init__(self, vault: Vault, monkeypatch: pytest.MonkeyPatch, ballast: bool) -> None:
+        self.full = True
+        self.ballast = ballast
+        self.settled = 0
+        delete = vault.delete
+
+        def refusing(*arguments: Any, **named: Any) -> Any:
+            result = delete(*arguments, **named)
+            if self.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            return result
+
+        monkeypatch.setattr(vault, "delete", refusing)
+        monkeypatch.setattr(vault, "make_room", self.make_room)
+        monkeypatch.setattr(vault, "settle", self.settle)
+
+    def make_room(self) -> bool:
+        had, self.ballast = self.ballast, False
+        self.full = self.full and not had
+        return had
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+def test_rotation_on_a_full_disk_gives_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    disk = FullDisk(vault, monkeypatch, ballast=True)
+    set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids[1:]
+    assert disk.settled == 1
+
+
+def test_a_full_disk_without_ballast_is_a_clear_error(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    FullDisk(vault, monkeypatch, ballast=False)
+    with pytest.raises(StoreUnavailable, match="full"):
+        set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids
+    monkeypatch.undo()
+    assert rotate(vault).removed == 1
+
+
+def test_settings_on_a_full_disk_give_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = fill(vault, 5)
+    disk = FullDisk(vault, monkeypatch, ballast=True)
+    write = configuration.write
+
+    def refusing(*arguments: Any, **named: Any) -> int:
+        version = write(*arguments, **named)
+        if disk.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        return version
+
+    monkeypatch.setattr(configuration, "write", refusing)
+    set_maximum(vault, vault.usage().used_bytes - 1)
+    assert vault.ids() == ids[1:]
+    assert disk.settled == 1
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_the_forecast_is_what_a_smaller_maximum_removes(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    location = tmp_path_factory.mktemp("shrink") / "backup.db"
+    vault, _ = create_store(str(location), key_file=location.with_name("key"))
+    try:
+        check_forecast(vault, data)
+    finally:
+        vault.close()
+
+
+def check_forecast(vault: Vault, data: st.DataObject) -> None:
+    """Copies of any sizes and times, some of which wait for delivery: what goes is what was said."""
+    placed = data.draw(
+        st.lists(st.tuples(st.integers(1, 30_000), st.integers(0, 10**9)), max_size=12), label="sizes, times"
+    )
+    ids = [put(vault, size, NOW + later) for size, later in placed]
+    for copy_id in data.draw(st.lists(st.sampled_from(ids), unique=True) if ids else st.just([]), label="waiting"):
+        delivery(vault, copy_id)
+    used = vault.usage().used_bytes
+    maximum = data.draw(st.integers(1, used + 10), label="maximum")
+    before = {copy.id: copy for copy in vault.scan()}
+    removal = would_remove(vault, maximum)
+    assert vault.ids() == list(before), "looking removes nothing"
+    write_settings(vault, Settings(max_size=maximum, notify_below=0), confirmed=removal)
+    gone = [copy for copy_id, copy in before.items() if copy_id not in set(vault.ids())]
+    assert removal == Removal(
+        copies=len(gone),
+        held=len(before),
+        last_id=max((copy.id for copy in gone), default=0),
+        newest=max((copy.stored_at for copy in gone), default=0),
+        freed_bytes=sum(copy.stored_size for copy in gone),
+    )
+    assert all(copy.stored_at < removal.before <= removal.newest + 60_000 for copy in gone)
+
+
+def test_the_forecast_is_exact_where_batches_are_many(any_vault: Vault) -> None:
+    ids = fill(any_vault, 1_300, 100)
+    delivery(any_vault, ids[7])
+    removal = would_remove(any_vault, any_vault.usage().used_bytes // 10)
+    set_maximum(any_vault, any_vault.usage().used_bytes // 10)
+    left = any_vault.ids()
+    assert removal.copies == 1_300 - len(left) > 1_000
+    assert ids[7] in left and removal.last_id == left[1] - 1
+
+
+def test_a_false_counter_makes_no_false_forecast(any_vault: Vault) -> None:
+    fill(any_vault, 5)
+    used = any_vault.usage().used_bytes
+    with any_vault.write():
+        any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000, messages = 7")
+    assert would_remove(any_vault, used) == Removal(held=5)
+    assert would_remove(any_vault, used - 1).copies == 1
+    assert would_remove(any_vault, used + 90_000_000_000) == Removal(held=7), "a few bytes are taken as they stand"

@@ -1,0 +1,249 @@
+"""Putting copies: shared commits, and no key that ever serves twice, whatever fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peewee import OperationalError
+
+from store.check import check
+from store.sealing.format_1 import seal_part
+from store.terms.errors import StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault import writer
+from store.vault.vault import Vault
+
+
+@pytest.fixture
+def keys_used(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Every key that sealed something, in order."""
+    used: list[bytes] = []
+
+    def noting(key: Any, *args: Any) -> bytes:
+        used.append(bytes(key))
+        return seal_part(key, *args)
+
+    monkeypatch.setattr(writer, "seal_part", noting)
+    return used
+
+
+def _in_threads(count: int, work: Callable[[int], None]) -> None:
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_many_threads_put(any_vault: Vault, record: CopyRecord, keys_used: list[bytes]) -> None:
+    ids: dict[int, bytes] = {}
+
+    def work(index: int) -> None:
+        for turn in range(8):
+            raw = b"%d of %d" % (turn, index) * 50
+            ids[any_vault.put(raw, record)] = raw
+
+    _in_threads(12, work)
+    assert len(ids) == 96
+    assert {copy_id: any_vault.raw(copy_id) for copy_id in any_vault.ids()} == ids
+    assert len(set(keys_used)) == len(keys_used) == 2 * 96
+    assert check(any_vault).broken == []
+
+
+def test_those_who_wait_share_a_commit(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    commit = writer.Writer._commit
+
+    def counting(self: writer.Writer, group: list[writer.Prepared]) -> list[int]:
+        groups.append(len(group))
+        return commit(self, group)
+
+    monkeypatch.setattr(writer.Writer, "_commit", counting)
+    holding = vault.writing()
+    holding.__enter__()
+    threads = [threading.Thread(target=vault.put, args=(b"x", record)) for _ in range(9)]
+    for thread in threads:
+        thread.start()
+    while len(vault._writer._queue) < 8:
+        threading.Event().wait(0.01)
+    holding.__exit__(None, None, None)
+    for thread in threads:
+        thread.join()
+    assert groups == [1, 8]
+
+
+def test_threads_that_take_turns_are_served_by_one_connection(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing: list[int] = []
+    commit = writer.Writer._commit
+
+    def noting(self: writer.Writer, group: list[writer.Prepared]) -> list[int]:
+        committing.append(threading.get_ident())
+        return commit(self, group)
+
+    monkeypatch.setattr(writer.Writer, "_commit", noting)
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        for _ in range(3):
+            first.submit(vault.put, b"alone", record).result()
+        for _ in range(3):
+            second.submit(vault.put, b"in turn", record).result()
+            first.submit(vault.put, b"in turn", record).result()
+        for _ in range(2):
+            first.submit(vault.put, b"alone again", record).result()
+    assert len(set(committing[:3])) == len(set(committing[3:9])) == 1
+    assert committing[0] != committing[3]
+    assert committing[9:] == committing[:2]
+    vault.close()
+    assert committing[3] not in {thread.ident for thread in threading.enumerate()}
+
+
+def test_the_committing_thread_ends_where_nothing_comes(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.01)
+    vault.put(b"one", record)
+    _in_threads(2, lambda _index: vault.put(b"more", record))
+    while any(thread.name == "vault-writer" for thread in threading.enumerate()):
+        threading.Event().wait(0.01)
+    assert vault.raw(vault.put(b"after", record)) == b"after"
+
+
+def test_closing_while_one_commits_and_one_waits_lets_both_end(vault: Vault, record: CopyRecord) -> None:
+    stored: list[int] = []
+
+    def put() -> None:
+        stored.append(vault.put(b"x", record))
+
+    holding = vault.writing()
+    holding.__enter__()
+    threads = [threading.Thread(target=put, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while not vault._writer._queue:
+        threading.Event().wait(0.01)
+    closing = threading.Thread(target=vault._writer.close, daemon=True)
+    closing.start()
+    while not vault._writer._closing:
+        threading.Event().wait(0.01)
+    holding.__exit__(None, None, None)
+    for thread in (*threads, closing):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert sorted(stored) == vault.ids()
+
+
+def test_a_put_inside_a_transaction_is_refused(vault: Vault, record: CopyRecord) -> None:
+    _in_threads(2, lambda _index: vault.put(b"x", record))
+    with vault.write(), pytest.raises(RuntimeError, match="inside another transaction"):
+        vault.put(b"lost", record)
+
+
+def test_a_failure_reaches_all_who_shared_it_and_nobody_after(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, keys_used: list[bytes]
+) -> None:
+    first = any_vault.put(b"before", record)
+    with monkeypatch.context() as broken:
+        broken.setattr(writer, "run_many", _fails(OperationalError("disk is sick")))
+        errors: list[Exception] = []
+
+        def work(_index: int) -> None:
+            try:
+                any_vault.put(b"lost", record)
+            except StoreUnavailable as error:
+                errors.append(error)
+
+        _in_threads(4, work)
+        assert len(errors) == 4
+        assert all("disk is sick" in str(error) for error in errors)
+    after = any_vault.put(b"after", record)
+    assert (any_vault.raw(first), any_vault.raw(after), len(any_vault.ids())) == (b"before", b"after", 2)
+    assert len(set(keys_used)) == len(keys_used)
+    assert check(any_vault).broken == []
+    closed = any_vault.models.Epoch.get_by_id(1)
+    assert closed.count == 1
+
+
+def test_an_epoch_that_was_opened_for_nothing_leaves_no_trace(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(writer, "run_many", _fails(OperationalError("no")))
+        with pytest.raises(StoreUnavailable):
+            any_vault.put(b"lost", record)
+    assert any_vault.models.Epoch.select().count() == 0
+    any_vault.put(b"kept", record)
+    assert check(any_vault).broken == []
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_commit_whose_answer_is_lost(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    any_vault.put(b"before", record)
+    commit = any_vault.db.commit
+
+    def lost() -> None:
+        if committed:
+            commit()
+        raise OperationalError("the connection was lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(any_vault.db, "commit", lost)
+        if committed:
+            broken.setattr(any_vault.db, "rollback", lambda: None)
+        with pytest.raises(StoreUnavailable):
+            any_vault.put(b"who knows", record)
+    any_vault.put(b"after", record)
+    raws = [any_vault.raw(copy_id) for copy_id in any_vault.ids()]
+    assert raws == ([b"before", b"who knows", b"after"] if committed else [b"before", b"after"])
+    assert check(any_vault).broken == []
+
+
+def test_a_rolled_back_id_that_another_process_takes(
+    any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = open_again()
+    any_vault.put(b"before", record)
+    with monkeypatch.context() as broken:
+        broken.setattr(any_vault.db, "commit", _fails(OperationalError("the connection was lost")))
+        with pytest.raises(StoreUnavailable):
+            any_vault.put(b"lost", record)
+    other.put(b"theirs", record)
+    any_vault.put(b"after", record)
+    assert [any_vault.raw(copy_id) for copy_id in any_vault.ids()] == [b"before", b"theirs", b"after"]
+    assert check(any_vault).broken == []
+
+
+def test_an_interrupt_in_the_middle_leaves_a_working_vault(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(writer, "run_many", _fails(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            any_vault.put(b"lost", record)
+    assert any_vault.raw(any_vault.put(b"kept", record)) == b"kept"
+    assert check(any_vault).broken == []
+
+
+def test_the_file_grows_as_the_usage_says(vault: Vault, record: CopyRecord) -> None:
+    """The maximum size is of the file: what is counted must be what the file takes up, within a few per cent."""
+    import random
+
+    source = random.Random(1)
+    sizes = [source.randrange(200, 120_000) for _ in range(150)]
+    vault.put_many((source.randbytes(size), record, None) for size in sizes)
+    vault.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert 0.9 < Path(vault.location).stat().st_size / vault.usage().used_bytes < 1.1
+
+
+def _fails(error: BaseException) -> Callable[..., None]:
+    def failing(*_args: Any) -> None:
+        raise error
+
+    return failing

@@ -1,0 +1,293 @@
+"""The command line in rough surroundings: closed streams, poor locales, bytes that are no text, absurd numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from store.authority.audit import events
+from store.authority.settings import read_settings, write_settings
+from store.opening.opening import Unlock, open_store
+from tui.commands.cli import main
+from tui.commands.common import is_terminal
+
+MESSAGE = "From: a@x.example\r\nTo: b@y.example\r\nSubject: ¡Última!\r\n\r\nhello\r\n".encode()
+#: A file's name that is no UTF-8, as Python sees it.
+NO_TEXT = os.fsdecode(b"n\xff\xfe")
+
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Run a line of shell in a folder with a store of one copy; `mailhold` is the command."""
+    monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    (tmp_path / "a.eml").write_bytes(MESSAGE)
+    assert main(["init"]) == 0
+    assert main(["import", str(tmp_path / "a.eml")]) == 0
+
+    def call(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = f'mailhold() {{ "{sys.executable}" -m tui "$@"; }}; {line}'
+        return subprocess.run(  # the line is the test's own
+            ["/bin/bash", "-c", command],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
+
+    return call
+
+
+def open_it(tmp_path: Path):
+    return open_store(str(tmp_path / "backup.db"), Unlock.key_file(tmp_path / "key"))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["status", "list --json", "show 1 --raw", "check", "save 1 --to out", "queue send"])
+def test_a_closed_stream_fails_no_command(shell: Shell, words: str, closed: str) -> None:
+    done = shell(f"mailhold {words} {closed}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_error_goes_nowhere_where_standard_error_is_closed(shell: Shell) -> None:
+    done = shell("mailhold show 77 2>&-")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+@pytest.mark.parametrize("words", ["", "console", "demo"])
+def test_the_console_says_that_it_needs_a_terminal_where_standard_input_is_closed(shell: Shell, words: str) -> None:
+    done = shell(f"mailhold {words} <&-")
+    assert done.returncode == 2
+    assert "terminal" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout", "stderr"])
+def test_the_console_needs_all_three_streams_on_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It draws on standard error: with that in a file it would be there, and unseen."""
+    for stream in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(sys, stream, SimpleNamespace(isatty=lambda: True))
+    assert is_terminal()
+    monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda: False))
+    assert not is_terminal()
+
+
+def test_a_full_disk_behind_standard_output_says_that_what_was_done_is_kept(shell: Shell) -> None:
+    done = shell("mailhold delete 1 --yes >/dev/full")
+    assert done.returncode == 1
+    assert "is kept" in done.stderr
+    assert shell("mailhold list --json").stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", ["list", "show 1", "save 1 --to ü"])
+def test_a_locale_without_the_letters_stops_nothing(shell: Shell, words: str) -> None:
+    done = shell(f"mailhold {words}", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    if words == "list":
+        assert r"\xdaltima" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["save", "1", "--to", NO_TEXT], ["keys", "add", "--new-recovery", "--name", NO_TEXT], ["delete", "1", "--yes"]],
+)
+def test_bytes_that_are_no_text_are_kept_as_far_as_they_are(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setenv("SUDO_USER", NO_TEXT)
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 0
+    vault = open_it(tmp_path)
+    try:
+        assert all("\udcff" not in event.detail + event.operator for event in events(vault))
+        assert words[0] == "keys" or events(vault)[0].operator == "n\ufffd\ufffd"
+    finally:
+        vault.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("show", "9" * 5000), 1),
+        (("show", "0" * 5000 + "1"), 0),
+        (("delete", "7-" + "9" * 5000, "--yes"), 0),
+        (("queue", "retry", "9" * 5000), 1),
+        (("queue", "cancel", "1-99999999999"), 0),
+        (("keys", "remove", "99999999999999999999"), 2),
+        (("import", "a.eml", "--rule", "99999999999999999999999"), 2),
+        (("list", "--limit", "99999999999999999999"), 0),
+        (("list", "--limit", "99999999999999999999", "--sort", "size"), 0),
+    ],
+)
+def test_absurd_numbers_are_answered(
+    shell: Shell, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], code: int
+) -> None:
+    assert main(words) == code
+    assert "internal error" not in capfd.readouterr().err
+
+
+def test_each_delivery_that_cannot_be_changed_is_named_and_the_others_are(
+    shell: Shell, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
+    for _ in range(3):
+        assert main(["deliver", "1", "--also", "u@corp.example", "--again"]) == 0
+    capfd.readouterr()
+    assert main(["queue", "cancel", "99", "1", "3", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert "delivery 99" in err
+    assert {each["id"]: each["state"] for each in json.loads(out)} == {1: "cancelled", 3: "cancelled"}
+    assert main(["queue", "cancel", "1-50", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert {each["id"]: each["state"] for each in json.loads(out)} == {1: "cancelled", 2: "cancelled", 3: "cancelled"}
+    assert err.count("nothing to cancel") == 2
+
+
+def test_a_damaged_delivery_is_listed_and_can_be_cancelled(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
+    for _ in range(2):
+        assert main(["deliver", "1", "--also", "u@corp.example", "--again"]) == 0
+    with sqlite3.connect(os.environ["MAILHOLD_STORE"]) as database:
+        database.execute("UPDATE delivery SET order_signature = x'00' WHERE id = 1")
+        database.execute("UPDATE delivery_recipient SET sealed_address = x'00' WHERE delivery_id = 1")
+    capfd.readouterr()
+    assert main(["queue"]) == 1
+    out, err = capfd.readouterr()
+    assert (
+        "     1  copy 1  damaged  0 attempts\n" in out and "tampered with or damaged: its order was not signed" in out
+    )
+    assert "(does not verify)  queued" in out and "     2  copy 1  queued  0 attempts\n" in out
+    assert err.count("\n") == 1 and "delivery 1: " in err
+    assert "`mailhold check`" in err and "`mailhold queue cancel 1`" in err
+    assert main(["queue", "--json"]) == 1
+    two, one = json.loads(capfd.readouterr().out)
+    assert (one["state"], one["live"], two["state"], two["damage"]) == ("damaged", True, "queued", None)
+    assert "its order was not signed" in one["damage"]
+    assert [each["address"] for each in one["recipients"]] == [""]
+    assert main(["queue", "retry", "1", "--yes"]) == 1
+    assert "deliver its copy anew" in capfd.readouterr().err
+    assert main(["queue", "cancel", "1", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)[0]["live"] is False
+    assert main(["queue"]) == 0
+
+
+def test_what_keeps_the_queue_from_being_sent_is_said(shell: Shell, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings", "set", "relay=smtps://127.0.0.1:1?ca=/nowhere"]) == 0
+    assert main(["queue", "send"]) == 0
+    capfd.readouterr()
+    assert main(["deliver", "1", "--also", "u@corp.example", "--wait"]) == 1
+    assert "/nowhere" in capfd.readouterr().err
+    assert main(["queue", "send"]) == 1
+    assert "/nowhere" in capfd.readouterr().err
+
+
+def test_two_changes_of_different_settings_at_once_are_both_kept(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import store.authority.settings
+
+    def slower(*arguments: object, **options: object) -> object:
+        monkeypatch.undo()
+        other = open_it(tmp_path)
+        try:
+            write_settings(other, store.authority.settings.Settings(administrator="boss@x.example"))
+        finally:
+            other.close()
+        return write_settings(*arguments, **options)
+
+    environment = {name: os.environ[name] for name in ("MAILHOLD_STORE", "MAILHOLD_KEY_FILE")}
+    monkeypatch.setattr(store.authority.settings, "write_settings", slower)
+    words = ["--store", environment["MAILHOLD_STORE"], "--key-file", environment["MAILHOLD_KEY_FILE"]]
+    assert main([*words, "settings", "set", "max_size=1GB"]) == 0
+    vault = open_it(tmp_path)
+    try:
+        settings = read_settings(vault)
+    finally:
+        vault.close()
+    assert (settings.administrator, settings.max_size) == ("boss@x.example", 1 << 30)
+
+
+@pytest.mark.parametrize("words", [("settings", "get"), ("settings", "set"), ("settings",)])
+@pytest.mark.parametrize("value", ["relay=smtp://u:S3cret@127.0.0.1", "smtp://u:S3cret@127.0.0.1?starttls=1"])
+def test_a_relays_password_in_a_wrong_place_is_not_repeated(shell: Shell, words: tuple[str, ...], value: str) -> None:
+    done = shell(f"mailhold {' '.join(words)} '{value}'")
+    assert "S3cret" not in done.stdout + done.stderr
+    assert done.returncode == (0 if words[1:] == ("set",) and value.startswith("relay") else 2)
+
+
+def test_an_empty_store_option_does_not_mean_another_store(shell: Shell) -> None:
+    done = shell("mailhold --store '' delete 1 --yes")
+    assert done.returncode == 2
+    assert "No store is named" in done.stderr
+
+
+def test_a_fifo_is_no_store_and_no_command_waits_for_it(shell: Shell) -> None:
+    done = shell("mkfifo pipe; mailhold --store pipe status")
+    assert done.returncode == 1
+    assert "not a Mailhold store" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["--store new.db --key-file newkey init", "keys add --new-recovery"])
+def test_a_recovery_key_that_nobody_saw_is_said_to_be_lost(shell: Shell, words: str) -> None:
+    done = shell(f"mailhold {words} >/dev/full")
+    assert done.returncode == 1
+    assert "keys add --new-recovery" in done.stderr
+
+
+def test_ctrl_c_is_answered_from_the_first_moment_on(shell: Shell) -> None:
+    script = (
+        "import signal, sys, importlib.abc\n"
+        "class Finder(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name in ('argparse', 'store.terms.errors'): raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from tui.commands.cli import main\n"
+        "sys.exit(main(['status']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_ctrl_c_does_not_break_the_end(shell: Shell, tmp_path: Path) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    script = (
+        "import os, signal, sys\n"
+        "import tui.commands.cli\n"
+        "def interrupted(argv): raise KeyboardInterrupt\n"
+        "def say(message): os.kill(os.getpid(), signal.SIGINT); print(message, file=sys.stderr)\n"
+        "tui.commands.cli._run, tui.commands.cli._say = interrupted, say\n"
+        "sys.exit(tui.commands.cli.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted; what was done up to here is kept.\n")
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+
+
+@pytest.mark.parametrize("change", ["UPDATE state SET id = 7", "UPDATE message SET stored_at = 9223372036854775807"])
+def test_odd_numbers_in_the_database_end_in_an_answer(
+    shell: Shell, tmp_path: Path, capfd: pytest.CaptureFixture[str], change: str
+) -> None:
+    database = sqlite3.connect(tmp_path / "backup.db")
+    database.execute(change)
+    database.commit()
+    database.close()
+    for words in (["status"], ["settings", "set", "max_size=1GB"], ["list"], ["check"]):
+        main(words)
+    err = capfd.readouterr().err
+    assert "internal error" not in err and "Traceback" not in err

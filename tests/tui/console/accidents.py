@@ -1,0 +1,269 @@
+"""A console in a terminal that is typed into at random, and what came of it: the store, the files, and its trace."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import random
+import signal
+import sqlite3
+import struct
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from store.authority.settings import Settings, write_settings
+from store.mail.outcome import State
+from store.opening.opening import create_store
+from tests.tui.console import rule_data
+from tests.tui.console.fakes import NOW, sample
+
+COPIES = 40
+#: A window counts what is pressed so long (s) after its first frame: what the issue asks for, not what the code says.
+SEEN = 0.3
+#: Rows that the console writes by itself, without anybody having pressed anything.
+_OWN = ("sqlite_sequence",)
+
+
+def make_store(folder: Path) -> tuple[Path, Path]:
+    """A store of copies with a relay, rules, address lists, and deliveries that failed, were cancelled and got lost."""
+    from store.delivery.queue import cancel, deliveries, release
+
+    store, key_file = folder / "s.db", folder / "key"
+    vault, _ = create_store(str(store), key_file=key_file)
+    vault.put_many(
+        (b"Subject: number %d\r\n\r\nhello\r\n" % n, sample(n), NOW - n * 60_000) for n in range(1, COPIES + 1)
+    )
+    rule_data.fill(vault)
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
+    release(vault, range(1, 7), original=True, operator="ada")
+    table = vault.models.DeliveryRecipient
+    for place, delivery in enumerate(deliveries(vault)):
+        cancel(vault, delivery.id, "ada")
+        state = (State.CANCELLED, State.FAILED, State.UNKNOWN)[place % 3]
+        with vault.write():
+            table.update(state=state.value).where(table.delivery_id == delivery.id).execute()
+            owner = vault.models.Delivery
+            owner.update(state=state.value).where(owner.id == delivery.id).execute()
+    vault.close()
+    return store, key_file
+
+
+class Found(NamedTuple):
+    """What may not change by accident."""
+
+    rows: dict[str, list[tuple[Any, ...]]]
+    files: set[str]
+
+    def differs(self, other: Found) -> str:
+        """In what it is not the same, or ""."""
+        names = [name for name in self.rows if self.rows[name] != other.rows.get(name)]
+        return ", ".join([*names, *sorted(self.files ^ other.files)])
+
+
+class Step(NamedTuple):
+    """Bytes, sent at once, and how long to wait after them (s)."""
+
+    sent: bytes
+    gap: float
+
+
+class Console:
+    """`mailhold` on a store, in a terminal of its own whose output is thrown away, in a folder of its own."""
+
+    def __init__(self, folder: Path, store: Path, key_file: Path, *, columns: int = 100, lines: int = 30) -> None:
+        self.folder, self.store, self.key_file = folder, store, key_file
+        self._size = struct.pack("HHHH", lines, columns, 0, 0)
+        self._starts = 0
+        self.pid = 0
+        self.shown = b""
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it is there."""
+        self._starts += 1
+        self.trace = self.folder / f"trace-{self._starts}"
+        self._read = 0
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, self._size)
+            for name in ("COLUMNS", "LINES", "MAILHOLD_DEBUG"):
+                os.environ.pop(name, None)
+            work = self.folder / "work"
+            work.mkdir(exist_ok=True)
+            root = str(Path(__file__).parents[3])
+            os.environ.update(
+                TERM="xterm-256color",
+                COLORTERM="truecolor",
+                LANG="C.UTF-8",
+                MAILHOLD_KEYS="/nowhere",
+                MAILHOLD_TRACE=str(self.trace),
+                HOME=str(work),
+                PYTHONPATH=os.environ.get("MAILHOLD_UNDER_TEST", root),
+            )
+            os.chdir(work)
+            run = "import sys; from tui.commands.cli import main; sys.exit(main(sys.argv[1:]))"
+            command = [sys.executable, "-c", run, "--store", str(self.store), "--key-file", str(self.key_file)]
+            os.execv(sys.executable, command)
+        self._drain = threading.Thread(target=self._discard, args=(self._fd,), daemon=True)
+        self.shown = b""
+        self._drain.start()
+        end = time.monotonic() + 60
+        while b"MTA" not in self.shown and str(COPIES - 1).encode() not in self.shown:
+            assert time.monotonic() < end, f"the console did not come: {self.shown[-2000:]!r}"
+            time.sleep(0.05)
+        time.sleep(0.4)
+
+    def _discard(self, fd: int) -> None:
+        while True:
+            try:
+                part = os.read(fd, 1 << 16)
+            except OSError:
+                return
+            if not part:
+                return
+            self.shown = (self.shown + part)[-(1 << 16) :]
+
+    @property
+    def alive(self) -> bool:
+        """False once it has ended; it is waited for then."""
+        if self.pid and os.waitpid(self.pid, os.WNOHANG)[0]:
+            self.pid = 0
+            os.close(self._fd)
+        return bool(self.pid)
+
+    def send(self, steps: Iterable[Step]) -> None:
+        """Type, as fast as the steps say. A console that was left gets nothing more."""
+        for step in steps:
+            if not self.alive:
+                return
+            try:
+                os.write(self._fd, step.sent)
+            except OSError:
+                return
+            time.sleep(step.gap)
+
+    def wait_seen(self, windows: int) -> None:
+        """Wait until so many windows in all were painted, by the trace, and the last one counts what is pressed."""
+        end = time.monotonic() + 60
+        while True:
+            lines = [json.loads(line) for line in self.trace.read_bytes().splitlines()]
+            painted = [line["armed"] for line in lines if line["what"] == "painted"]
+            if len(painted) >= windows:
+                break
+            assert time.monotonic() < end, f"no window came: {self.shown[-2000:]!r}"
+            time.sleep(0.02)
+        time.sleep(max(0.0, painted[-1] + 0.15 - time.monotonic()))
+
+    def settle(self, quiet: float = 0.2, seconds: float = 20) -> None:
+        """Wait until the trace and the terminal are still for `quiet` seconds."""
+        end, since, before = time.monotonic() + seconds, time.monotonic(), (0, b"")
+        while time.monotonic() < end:
+            now = (self.trace.stat().st_size if self.trace.exists() else 0, self.shown)
+            if now != before:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > quiet:
+                return
+            time.sleep(0.02)
+
+    def traced(self) -> list[dict[str, Any]]:
+        """The lines of the trace since the last call."""
+        if not self.trace.exists():
+            return []
+        with self.trace.open("rb") as file:
+            file.seek(self._read)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def found(self) -> Found:
+        """The rows of the store, but for those that the console keeps by itself, and the files in its folder."""
+        with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as db:
+            names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = {
+                name: sorted(db.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
+                for name in names
+                if name not in _OWN
+            }
+        db.close()
+        files = {str(path) for path in (self.folder / "work").rglob("*") if path.is_file()}
+        return Found(rows, files)
+
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self.alive:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
+            os.close(self._fd)
+
+
+def meant(trace: Iterable[dict[str, Any]], windows: dict[str, float]) -> bool:
+    """True where Enter or Space was pressed in a window that had been seen for long enough.
+
+    `windows` holds, across calls, when the window of each class was painted last (by the trace).
+    """
+    found = False
+    for line in sorted(trace, key=lambda line: line["now"]):
+        if line["what"] == "painted":
+            windows[line["window"]] = line["at"]
+        elif line["what"] == "pressed" and line["name"] in ("enter", "space") and line["window"] in windows:
+            found = found or line["at"] >= windows[line["window"]] + SEEN
+    return found
+
+
+# -- what is typed
+
+#: How each screen and window is come to; what is typed at random follows.
+_WAYS = (
+    *(b"%d" % place for place in range(1, 8)), b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
+    b"2\rd", b"2\rr", b"2\rs", b"f", b"/", b"o", b"T", b"y", b"B", b"?", b"4e", b"4J", b"4K", b"4a", b"4d", b"4\r",
+    b"5a", b"5d", b"5f", b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
+)  # fmt: skip
+_LETTERS = [bytes([code]) for code in range(33, 127)]
+_TELLING = [b"d", b"e", b"r", b"s", b"y", b"o", b"c", b"*", b"J", b"K", b"a", b"4", b"0", b"1"]
+
+
+def _key(dice: random.Random) -> bytes:
+    draw = dice.random()
+    if draw < 0.10:
+        return b"\r"
+    if draw < 0.16:
+        return b" "
+    if draw < 0.24:
+        return b"\t"
+    if draw < 0.30:
+        return b"\x1b"
+    return dice.choice(_TELLING if draw < 0.6 else _LETTERS)
+
+
+def sequence(dice: random.Random) -> list[Step]:
+    """One sequence: back to the list, to some screen or window, and there anything, in one of the ways to type."""
+    steps = [Step(b"\x1b", 0.35), Step(b"\x1b", 0.12)]
+    way = dice.choice(_WAYS)
+    pause = dice.choice([0.0, 0.02, 0.1, 0.25, 0.4])
+    style = dice.choice(["singly", "burst", "pasted", "bracketed", "mixed"])
+    keys = [_key(dice) for _ in range(dice.randint(3, 14))]
+    if style == "singly":
+        return [*steps, *(Step(bytes([one]), 0.03) for one in way), Step(b"", pause), *_singly(keys, dice)]
+    if style == "burst":
+        return [*steps, Step(way + b"".join(keys), 0.1)]
+    if style == "pasted":
+        return [*steps, Step(way, pause), Step(b"".join(keys), 0.1)]
+    if style == "bracketed":
+        text = b"".join(key for key in keys if key != b"\x1b")
+        return [*steps, Step(way, pause), Step(b"\x1b[200~" + text + b"\x1b[201~", 0.05), *_singly(keys[:3], dice)]
+    half = len(keys) // 2
+    return [*steps, Step(way, pause), Step(b"".join(keys[:half]), dice.uniform(0, 0.3)), *_singly(keys[half:], dice)]
+
+
+def _singly(keys: Iterable[bytes], dice: random.Random) -> Iterator[Step]:
+    for key in keys:
+        yield Step(key, dice.choice([0.0, 0.01, 0.05, dice.uniform(0, 0.3)]))

@@ -1,0 +1,226 @@
+"""A console that locks: nothing of the store on its screen or in its memory, until the passphrase brings it back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from store.authority.settings import Settings, write_settings
+from store.opening.opening import Unlock, add_passphrase, create_store, open_store
+from store.sealing.keys import StoreKeys
+from store.terms.records import CopyRecord
+from tests.integration.process_memory import children_of, keys_in, memory_of
+from tests.tui.console.fakes import NOW, sample
+from tests.tui.pseudo_terminal import Terminal
+
+PASSPHRASE = "correct horse battery"
+COPIES = 60
+#: Nowhere else in the world, nor in this process's program.
+SUBJECT = "Quarterly zebra forecast for Xanadu"
+#: The console, with a `lock_after` of seconds where the setting says minutes, and a key for work that lasts a while.
+RUN = """
+import sys, time
+from tui import app, cli, locking
+locking.MINUTE = float(sys.argv.pop(1))
+
+def work(progress, cancelled):
+    for done in range(30):
+        progress(done, 30)
+        time.sleep(0.1)
+
+def on_key(self, event):
+    if event.key == "f9":
+        self.context.run_task("Counting to thirty", work, lambda _: self.show_notice("Counted to thirty"))
+app.MailholdApp.on_key = on_key
+sys.exit(cli.main(sys.argv[1:]))
+"""
+LOCK = b"\x0f"
+F9 = b"\x1b[20~"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store of `COPIES` copies and one with a distinctive subject, the newest; with a passphrase and a key file."""
+    vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
+    add_passphrase(vault, PASSPHRASE)
+    vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(n), NOW - (COPIES - n) * 60_000) for n in range(COPIES))
+    vault.put(b"Subject: x\r\n\r\nx\r\n", CopyRecord(from_="z@example.org", subject=SUBJECT), stored_at=NOW)
+    vault.close()
+    return tmp_path / "s.db"
+
+
+@pytest.fixture
+def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Start the console on the store, ready."""
+    opened: list[Terminal] = []
+    key = tmp_path / "key"
+
+    def begin(minute: float = 60.0, lock_after: int = 0) -> Terminal:
+        if lock_after:
+            vault = open_store(str(store), Unlock.key_file(key))
+            write_settings(vault, Settings(lock_after=lock_after))
+            vault.close()
+        command = [sys.executable, "-c", RUN, str(minute), "--store", str(store), "--key-file", str(key)]
+        terminal = Terminal(store, key, columns=100, lines=30, command=command)
+        opened.append(terminal)
+        terminal.wait_for(f"{COPIES + 1} copies")
+        return terminal
+
+    yield begin
+    for terminal in opened:
+        terminal.close()
+
+
+def secrets_of(keys: StoreKeys) -> dict[str, bytes]:
+    """Every secret key of a store, by name."""
+    assert keys.seed and keys.read_seed and keys.configuration_key and keys.private_key and keys.authority
+    return {
+        "seed": bytes(keys.seed),
+        "read": bytes(keys.read_seed),
+        "configuration": bytes(keys.configuration_key),
+        "private": bytes(keys.private_key),
+        "authority": keys.authority.private_bytes_raw(),
+    }
+
+
+def unlock(terminal: Terminal, passphrase: str = PASSPHRASE) -> None:
+    terminal.press(passphrase.encode() + b"\r")
+
+
+def test_a_locked_console_shows_and_holds_nothing_of_the_store(
+    start: Callable[..., Terminal], store: Path, tmp_path: Path
+) -> None:
+    vault = open_store(str(store), Unlock.key_file(tmp_path / "key"))
+    secrets = secrets_of(vault.keys)
+    vault.close()
+    terminal = start()
+    terminal.press(b"\r")
+    terminal.wait_for("To messages list")
+    needles = [SUBJECT.encode(encoding) for encoding in ("utf-8", "utf-16-le", "utf-32-le")]
+    pieces = list(memory_of(terminal.pid))
+    assert keys_in(pieces, secrets)[0] >= {"seed", "read"}, "the search itself finds nothing"
+    assert any(needle in piece for needle in needles for piece in pieces)
+    del pieces
+    terminal.press(LOCK)
+    terminal.wait_for("Backup is locked")
+    assert "zebra" not in terminal.text() and "example" not in terminal.text()
+    assert children_of(terminal.pid) == [terminal.pid]
+    pieces = list(memory_of(terminal.pid))
+    found, searched = keys_in(pieces, secrets)
+    assert searched > 1 << 20 and not found
+    assert not any(needle in piece for needle in needles for piece in pieces)
+
+
+def test_a_wrong_passphrase_is_refused_and_the_right_one_goes_back_to_where_it_was(
+    start: Callable[..., Terminal],
+) -> None:
+    terminal = start()
+    terminal.press(b"/")
+    terminal.press(b"invoice\r")
+    terminal.press(b"jj")
+    terminal.press(b" ")
+    terminal.press(b"j")
+    before = terminal.text()
+    assert "● 1 marked" in before
+    terminal.press(LOCK)
+    terminal.wait_for("Backup is locked")
+    unlock(terminal, "wrong")
+    terminal.wait_for("No key slot opens")
+    assert "nvoice" not in terminal.text()
+    terminal.press(b"\x1b")
+    terminal.press(b"\r")
+    terminal.wait_for("Enter the passphrase")
+    unlock(terminal)
+    terminal.wait_for("● 1 marked")
+    assert terminal.text().splitlines()[1:-2] == before.splitlines()[1:-2]
+    row = next(y for y, line in enumerate(before.splitlines()) if "●" in line and "Invoice" in line) + 2
+    assert cursor_row(terminal) == row
+    assert terminal.leave() == 0
+
+
+def cursor_row(terminal: Terminal) -> int:
+    """The list's row that is drawn otherwise than the others."""
+    colours = [terminal.screen.buffer[y][40].bg for y in range(4, 15)]
+    [odd] = [y for y, colour in enumerate(colours, 4) if colours.count(colour) == 1]
+    return odd
+
+
+def test_the_message_that_was_read_is_shown_again(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.press(b"\r")
+    terminal.wait_for("To messages list")
+    terminal.press(LOCK)
+    terminal.wait_for("Backup is locked")
+    unlock(terminal)
+    terminal.wait_for("To messages list")
+    terminal.wait_for(SUBJECT[:20])
+    terminal.press(b"\x1b")
+    terminal.wait_for(f"{COPIES + 1} copies")
+    assert terminal.leave() == 0
+
+
+def test_it_locks_when_no_key_came_for_so_long(start: Callable[..., Terminal]) -> None:
+    terminal = start(minute=0.5, lock_after=8)
+    until = time.monotonic() + 8
+    while time.monotonic() < until:
+        terminal.press(b"j")  # each key begins the time anew
+    assert "Backup is locked" not in terminal.text()
+    terminal.wait_for("Backup is locked")  # though the store is polled all the time
+    assert "Locked after 8 minutes without a key." in terminal.text()
+    unlock(terminal)
+    terminal.wait_for(f"{COPIES + 1} copies")
+
+
+def test_it_does_not_lock_where_the_setting_is_off(start: Callable[..., Terminal]) -> None:
+    terminal = start(minute=0.1)
+    terminal.read(3.0)
+    assert "Backup is locked" not in terminal.text()
+
+
+def test_it_locks_in_a_window_too_and_keeps_nothing_of_that(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.press(b"f")
+    terminal.wait_for("Search filter")
+    terminal.press(b"secret words")
+    terminal.read(0.1)
+    terminal.press(b"\t\t\t")
+    terminal.press(LOCK)
+    terminal.wait_for("Backup is locked")
+    assert terminal.leave() == 0
+
+
+def test_work_that_runs_is_done_first(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.type(F9)
+    terminal.type(LOCK)
+    terminal.wait_for("Backup is locked")
+    assert b"locks once the work that runs is done" in terminal.raw
+    assert b"Counting to thirty" in terminal.raw
+
+
+def test_a_locked_console_ends_with_its_terminal(start: Callable[..., Terminal]) -> None:
+    terminal = start()
+    terminal.press(LOCK)
+    terminal.wait_for("Backup is locked")
+    terminal.hang_up()
+    assert terminal.ended() == 129
+
+
+def test_a_store_that_no_passphrase_opens_is_not_locked(tmp_path: Path) -> None:
+    vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
+    write_settings(vault, Settings(lock_after=5))
+    vault.close()
+    command = [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
+    terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=command)
+    try:
+        terminal.wait_for("The console cannot lock: no passphrase opens this store.")
+        terminal.press(b"h")
+        terminal.press(LOCK)
+        terminal.wait_for("The console cannot lock: no passphrase opens this store.")
+        assert terminal.leave() == 0
+    finally:
+        terminal.close()

@@ -1,0 +1,231 @@
+"""The filter line is live, always in sight, in step with tree and window; Esc clears it; stale results are dropped."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from store.catalogue.selection import Selection
+from store.catalogue.sort import NEWEST, Sort
+from store.filters.line import MessageFilter, Term, parse
+from store.terms.errors import FilterError
+from store.terms.verdicts import Engine
+from store.vault.vault import Vault
+from tests.tui.console.driven import TZ, counts, lines, make_console, settle, the_list
+from tests.tui.console.fakes import FakeCatalogue, copies
+from tui.console.screens.backup import _STANDS
+
+
+async def test_typing_filters_at_once(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"subject:invoice")
+        await settle(pilot)
+        assert app.main.backup.filter == parse("subject:invoice")
+        assert 0 < the_list(app).count < 40
+        assert f"{the_list(app).count} shown of 40" in counts(app)
+        await pilot.press("enter")
+        assert the_list(app).has_focus
+        assert "subject:invoice" in lines(app)[1]
+
+
+async def test_what_is_still_typed_is_no_error(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"from:")
+        await settle(pilot)
+        assert the_list(app).count == 40 and "▲" not in counts(app)
+
+
+async def test_a_wrong_word_says_so_and_keeps_the_list(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(160, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"size:many ")
+        await settle(pilot)
+        assert "▲" in counts(app)
+        assert the_list(app).count == 40
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "▲" not in counts(app) and "40 copies" in counts(app)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+@pytest.mark.parametrize("line", ["frm:x", "status:grey", "since:2026-13-45", "nosuchfield_" + "x" * 60 + ":[red]a"])
+async def test_what_is_wrong_with_the_filter_is_shown_whole(vault: Vault, width: int, line: str) -> None:
+    app = make_console(vault)
+    with pytest.raises(FilterError) as caught:
+        parse(line, lenient=True)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash")
+        app.main.backup.line.input.value = line
+        await settle(pilot)
+        region = app.main.backup.line.problem.region
+        shown = " ".join("".join(row[region.x : region.right] for row in lines(app)[region.y : region.bottom]).split())
+        assert shown.replace(" ", "") == f"▲ {caught.value} {_STANDS}".replace(" ", "")
+        assert "not read" in counts(app) and "40 copies" in counts(app)
+        assert the_list(app).count == 40 and "Spam" in "\n".join(lines(app))
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not app.main.backup.line.problem.display and "not read" not in counts(app)
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+async def test_an_empty_list_does_not_say_that_nothing_matches_a_filter_that_cannot_be_read(
+    vault: Vault, width: int
+) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"nosuchword")
+        await settle(pilot)
+        assert "No message copy matches the filter" in "\n".join(lines(app))
+        await pilot.press("space", *"frm:x")
+        await settle(pilot)
+        assert "No message copy matches" not in "\n".join(lines(app))
+        assert "Empty: the filter cannot be read." in "\n".join(lines(app))
+        await pilot.press(*["backspace"] * 6)
+        await settle(pilot)
+        assert "No message copy matches the filter" in "\n".join(lines(app))
+
+
+async def test_escape_clears_the_filter_and_keeps_the_copy_at_the_cursor(vault: Vault) -> None:
+    app = make_console(vault, count=100)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"cv", "enter", "j", "j")
+        await settle(pilot)
+        found = the_list(app).cursor_id
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.main.backup.filter.is_empty and app.main.backup.line.text == ""
+        assert the_list(app).cursor_id == found
+
+
+async def test_a_filter_goes_to_its_first_row(vault: Vault) -> None:
+    app = make_console(vault, count=100)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("G", "slash", "e")
+        await settle(pilot)
+        assert the_list(app).cursor == 0 and the_list(app).scroll_y == 0
+
+
+async def test_the_tree_and_the_filter_are_one_thing(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("tab", "down", "down")
+        await settle(pilot)
+        assert app.main.backup.line.text == "scan:anti-spam"
+        assert the_list(app).count == 10
+        await pilot.press("enter")
+        await pilot.pause()
+        assert the_list(app).has_focus
+        app.main.backup.set_filter(parse("scan:anti-virus invoice"))
+        await settle(pilot)
+        assert app.main.console_tree.here == "engine:anti-virus"
+        assert app.main.backup.engine is Engine.ANTI_VIRUS
+        await pilot.press("escape")
+        await settle(pilot)
+        assert app.main.console_tree.here == "all"
+
+
+async def test_a_stale_result_is_never_shown(vault: Vault) -> None:
+    gates = {"a": threading.Event()}
+    shown: list[int] = []
+
+    class Slow(FakeCatalogue):
+        def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
+            if flt == MessageFilter(words=(Term("in"),)):
+                gates["a"].wait(5)
+            return super().select(flt, sort)
+
+    app = make_console(vault, Slow(copies(40)))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        show = the_list(app).show
+        the_list(app).show = lambda pages, keep: (shown.append(pages.result.count), show(pages, keep=keep))[1]
+        await pilot.press("slash", "i", "n")
+        await pilot.pause(0.05)
+        await pilot.press("v", "o")
+        await pilot.pause(0.05)
+        shown.clear()
+        gates["a"].set()
+        await settle(pilot)
+        assert app.main.backup.filter == parse("invo")
+        assert shown == [the_list(app).count]
+        asked = [flt.words[0].text for flt in app.catalogue.selects if flt.words]
+        assert "inv" not in asked
+
+
+async def test_sorting_by_a_column_and_turning_it_round(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("o", "z")
+        await settle(pilot)
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]
+        assert sizes == sorted(sizes, reverse=True)
+        assert "Size▾" in lines(app)[3]
+        await pilot.press("o", "z")
+        await settle(pilot)
+        sizes = [row.size for row in the_list(app).pages.result.rows(0, 40)]
+        assert sizes == sorted(sizes)
+
+
+async def test_a_click_on_a_title_sorts(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        place = next(one for one in the_list(app).painter.columns if one.name == "from")
+        await pilot.click("#list-header", offset=(place.x + 1, 0))
+        await settle(pilot)
+        senders = [row.from_ for row in the_list(app).pages.result.rows(0, 40)]
+        assert senders == sorted(senders)
+
+
+async def test_marking_by_query_looks_at_all_of_backup(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space")
+        await pilot.press("T", *"scan:anti-phishing", "enter")
+        await settle(pilot)
+        assert the_list(app).marks.count == 11
+        await pilot.press("T", *"scan:content", "enter")
+        await settle(pilot)
+        assert the_list(app).marks.count == 16
+
+
+@pytest.mark.parametrize("typed", ["size:many", "scan:anti-", "no-such-word-anywhere"])
+async def test_a_query_that_finds_nothing_marks_nothing(vault: Vault, typed: str) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("T", *typed, "enter")
+        await settle(pilot)
+        assert app.screen is not app.main
+        assert not the_list(app).marks
+
+
+async def test_partial_results_say_so(vault: Vault) -> None:
+    catalogue = FakeCatalogue(copies(40))
+    catalogue.partial, catalogue.complete = True, False
+    app = make_console(vault, catalogue)
+    async with app.run_test(size=(140, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("slash", *"invoice")
+        await settle(pilot)
+        assert "+ shown of 40" in counts(app) and "reading 100 %" in counts(app)
+
+
+async def test_times_show_their_zone(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        assert app.context.tz is TZ and "UTC+2" in counts(app)

@@ -1,0 +1,67 @@
+"""What the console polls: nothing where nothing changed, and which copies are released and waiting."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.authority.settings import Settings, write_settings
+from store.delivery.queue import cancel, release
+from store.delivery.releases import Releases
+from store.mail.outcome import Delivered
+from store.vault.vault import Vault
+from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
+from tui.console.follow import Follower
+
+
+@pytest.fixture
+def ids(any_vault: Vault) -> list[int]:
+    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
+    return any_vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(2 + 8 * n), NOW) for n in range(3))
+
+
+def test_released_and_waiting_copies_are_seen_as_they_change(any_vault: Vault, ids: list[int]) -> None:
+    follows = Releases(any_vault)
+    queued = release(any_vault, ids[:2], original=True, operator="ada").queued
+    assert set(follows.read()) == set(ids[:2]) == follows.live
+    cancel(any_vault, queued[0], "ada")
+    assert set(follows.read()) == {ids[1]} == follows.live
+
+
+def test_a_poll_answers_once_for_each_change(any_vault: Vault, ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    any_vault.delete(any_vault.put_many([(b"x", sample(1), NOW)]))
+    decoded, since = [], any_vault.tombstones_since
+    monkeypatch.setattr(any_vault, "tombstones_since", lambda id: decoded.append(id) or since(id))
+    catalogue = FakeCatalogue(copies(3))
+    follower = Follower(any_vault, catalogue)
+    first = follower.poll()
+    assert first is not None and first.copies_changed and first.gone == [] and not decoded
+    assert follower.poll() is None
+    any_vault.delete(ids[:1])
+    second = follower.poll()
+    assert second is not None and second.gone == ids[:1]
+    assert follower.poll() is None
+    release(any_vault, ids[1:2], original=True, operator="ada")
+    third = follower.poll()
+    assert third is not None and third.live == {ids[1]} and third.outcomes == {ids[1]: Delivered.WAITING}
+    assert not third.copies_changed
+
+
+def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids: list[int]) -> None:
+    queued = release(any_vault, ids[:2], original=True, operator="ada").queued
+    table = any_vault.models.DeliveryRecipient
+    with any_vault.write():
+        table.update(sealed_address=b"x" * 90).where(table.delivery_id == queued[0]).execute()
+    follower = Follower(any_vault, FakeCatalogue(copies(3)))
+    facts = follower.poll()
+    assert (
+        facts is not None
+        and facts.outcomes == {ids[0]: Delivered.UNKNOWN, ids[1]: Delivered.WAITING}
+        and facts.live == set(ids[:2])
+    )
+    assert facts.problem == "1 delivery is damaged or tampered with: the message queue shows each."
+    any_vault.delete(ids[2:])
+    facts = follower.poll()
+    assert facts is not None and "1 delivery is damaged" in facts.problem
+    cancel(any_vault, queued[0], "ada")
+    facts = follower.poll()
+    assert facts is not None and not facts.problem

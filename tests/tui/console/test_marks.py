@@ -1,0 +1,153 @@
+"""Marks behave as a set of ids would, however they were made; and a frozen filter stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.console.marks import Chosen, Frozen, Marks
+
+IDS = st.integers(1, 30)
+
+
+class Found:
+    """A selection in plain lists."""
+
+    def __init__(self, ids: Iterable[int], *, partial: bool = False) -> None:
+        self._ids = list(ids)
+        self.count = len(self._ids)
+        self.partial = partial
+        self.high_water = max(self._ids, default=0)
+        self.looks = 0
+
+    def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
+        return self._ids[start:stop]
+
+    def among(self, ids: Iterable[int]) -> set[int]:
+        self.looks += 1
+        return set(ids) & set(self._ids)
+
+
+def frozen(ids: Iterable[int], high_water: int = 30) -> Frozen:
+    found = Found(ids)
+    return Frozen(found, high_water, lambda wait: found)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("toggle"), IDS),
+        st.tuples(st.just("add"), st.lists(IDS)),
+        st.tuples(st.just("remove"), st.lists(IDS)),
+        st.tuples(st.just("all"), st.lists(IDS, unique=True)),
+        st.tuples(st.just("clear"), st.none()),
+    )
+)
+
+
+@given(STEPS)
+def test_marks_are_a_set_of_ids(steps: list[tuple[str, object]]) -> None:
+    marks, model = Marks(), set[int]()
+    for step, value in steps:
+        match step, value:
+            case "toggle", int(one):
+                assert marks.toggle(one) is (one not in model)
+                model ^= {one}
+            case "add", list(ids):
+                marks.add(ids)
+                model |= set(ids)
+            case "remove", list(ids):
+                marks.remove(ids)
+                model -= set(ids)
+            case "all", list(ids):
+                before = marks.frozen
+                marks.add_all(frozen(ids), before_ids=before.ids() if before else ())
+                model |= set(ids)
+            case _:
+                marks.clear()
+                model.clear()
+        assert marks.count == len(model)
+        assert {one for one in range(1, 31) if one in marks} == model
+        chosen = marks.chosen()
+        assert chosen.count == len(chosen.ids()) == len(model)
+        assert set(chosen.ids()) == model
+
+
+def test_marking_a_million_looks_at_none_of_them() -> None:
+    class Million(Found):
+        def __init__(self) -> None:
+            super().__init__([])
+            self.count = 1_000_000
+
+        def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
+            raise AssertionError("the ids were listed")
+
+    million = Million()
+    marks = Marks()
+    marks.add_all(Frozen(million, 2_000_000, lambda wait: million))
+    assert marks.count == 1_000_000 and marks.inverted
+
+
+def test_a_copy_above_the_high_water_is_not_marked() -> None:
+    marks = Marks()
+    marks.add_all(frozen([5, 6, 7], high_water=6))
+    assert 6 in marks and 7 not in marks
+    assert marks.chosen().ids() == [5, 6]
+
+
+def test_a_partial_filter_is_found_again_before_an_action() -> None:
+    full = Found([3, 2, 1])
+    waited: list[bool] = []
+
+    def again(wait: bool) -> Found:
+        waited.append(wait)
+        return full
+
+    marks = Marks()
+    marks.add_all(Frozen(Found([3], partial=True), 3, again))
+    assert marks.count == 1
+    assert marks.chosen().ids() == [3, 2, 1]
+    assert waited == [True]
+
+
+def test_the_fuller_result_leaves_out_what_arrived_since() -> None:
+    later = Found([9, 3, 2, 1])
+    before = Frozen(Found([3], partial=True), 3, lambda wait: later)
+    marks = Marks()
+    marks.add_all(before)
+    marks.refreeze(before, before.fuller())
+    assert marks.count == 3 and 9 not in marks
+
+
+def test_marks_made_meanwhile_are_not_overwritten_by_a_fuller_result() -> None:
+    before, other = frozen([1, 2]), frozen([3])
+    marks = Marks()
+    marks.add_all(before)
+    marks.add_all(other, before_ids=[1, 2])
+    marks.refreeze(before, frozen([1, 2, 4]))
+    assert marks.frozen is other
+
+
+def test_a_frozen_filter_is_asked_once_a_page() -> None:
+    found = Found(range(1, 31))
+    held = Frozen(found, 30, lambda wait: found)
+    held.learn(range(1, 31))
+    assert all(one in held for one in range(1, 31))
+    assert found.looks == 1
+
+
+def test_an_action_keeps_the_marks_it_was_given() -> None:
+    marks = Marks()
+    marks.add([1, 2])
+    chosen = marks.chosen()
+    marks.clear()
+    assert set(chosen.ids()) == {1, 2}
+
+
+def test_an_action_knows_how_many_lie_outside_the_filter() -> None:
+    marks = Marks()
+    marks.add([1, 2, 3])
+    chosen = marks.chosen(Found([2, 9]))
+    assert chosen.outside(chosen.ids()) == 2
+    assert Chosen.of([5]).outside([5]) == 0

@@ -1,0 +1,146 @@
+"""Nothing is deleted, delivered, saved, changed or sent again but by an Enter or a Space in a window that was seen.
+
+A real console in a terminal of its own is typed into: first what is known to have lost mail, then at random (200
+sequences; `MAILHOLD_SEQUENCES=5000` for more, `MAILHOLD_SEED` for others).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.tui.console.accidents import Console, Step, make_store, meant, sequence
+
+SEQUENCES = int(os.environ.get("MAILHOLD_SEQUENCES", "200"))
+SEED = int(os.environ.get("MAILHOLD_SEED", "8"))
+#: Consoles that are typed into at the same time.
+CONSOLES = 8
+_PASTE = b"\x1b[200~%s\x1b[201~"
+
+
+def typed(text: bytes, gap: float = 0.08) -> list[Step]:
+    return [Step(bytes([one]), gap) for one in text]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    make_store(folder)
+    return folder
+
+
+@pytest.fixture
+def console(made: Path, tmp_path: Path) -> Iterator[Console]:
+    opened = open_console(made, tmp_path)
+    yield opened
+    opened.close()
+
+
+def open_console(made: Path, folder: Path) -> Console:
+    folder.mkdir(exist_ok=True)
+    for name in ("s.db", "key"):
+        shutil.copy2(made / name, folder / name)
+    return Console(folder, folder / "s.db", folder / "key")
+
+
+#: What was typed into the console as it was before, and what it did: none of it may do anything.
+ACCIDENTS = {
+    "d, then the letter of the button": typed(b"de", 0.6),
+    "all marked, and a burst": [Step(b"*de", 0.5)],
+    "the word delete": typed(b"delete"),
+    "the word delete, all marked": [Step(b"*", 0.2), *typed(b"delete", 0.4)],
+    "video pasted": [Step(_PASTE % b"video", 0.5)],
+    "video pasted unbracketed": [Step(b"video", 0.5)],
+    "cancelled, and a letter in the same packet": [Step(b"*", 0.3), Step(b"d", 0.6), Step(b"\x1be", 0.5)],
+    "the number typed, then cancelled with Enter in the same packet": [
+        Step(b"d", 0.6), Step(b"1", 0.2), Step(b"\x1b\r", 0.5),
+    ],
+    "the number and Enter typed ahead": [Step(b"d1\r", 0.6)],
+    "Enter typed ahead of a rule's question": [Step(b"4", 0.6), Step(b"e\x1b[D\r", 0.6)],
+    "a rule's letters": [Step(b"4", 0.6), *typed(b"eJK", 0.2), Step(b"\x1b", 0.4), *typed(b"JKe", 0.4)],
+    "r in the queue": [Step(b"3", 0.6), *typed(b"r", 0.5), *typed(b"eytsa", 0.1)],
+    "Alt and letters in a window": [Step(b"r", 0.6), Step(b"\x1bo", 0.2), Step(b"s", 0.6), Step(b"\x1bs", 0.4)],
+    "a paste with an Esc and an Enter in it": [Step(b"d", 0.6), Step(_PASTE % b"1\x1be\r", 0.5)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ACCIDENTS)
+def test_no_accident(console: Console, name: str) -> None:
+    before = console.found()
+    console.send(ACCIDENTS[name])
+    console.settle()
+    assert not before.differs(console.found())
+
+
+#: What opens a window, what is typed into it once it was seen, and the rows or files that then are others.
+DONE = {
+    "delete": (typed(b"d"), [Step(b"1", 0.1), Step(b"\r", 0)], "tombstone"),
+    "save": (typed(b"s"), [Step(b"\r", 0)], "work"),
+    "a rule disabled": ([Step(b"4", 0.6), *typed(b"e")], [Step(b"\x1b[D", 0.1), Step(b" ", 0)], "config"),
+    "sent again": ([Step(b"3", 0.6), *typed(b"r")], [Step(b"\x1b[D", 0.1), Step(b"\r", 0)], "deliver"),
+}
+
+
+@pytest.mark.parametrize("name", DONE)
+def test_the_harness_sees_what_is_meant(console: Console, name: str) -> None:
+    """The control: what is done on purpose is done, seen here, and told from an accident."""
+    opens, does, where = DONE[name]
+    before = console.found()
+    console.send(opens)
+    console.wait_seen(1)
+    console.send(does)
+    end = time.monotonic() + 30
+    while where not in before.differs(console.found()):
+        assert time.monotonic() < end, "nothing was done"
+        time.sleep(0.1)
+    console.settle()
+    assert meant(console.traced(), {})
+
+
+def test_at_random(made: Path, tmp_path: Path) -> None:
+    each = -(-SEQUENCES // CONSOLES)
+    with ThreadPoolExecutor(CONSOLES) as pool:
+        folders = [tmp_path / f"{number}" for number in range(CONSOLES)]
+        found = list(pool.map(lambda number: play(made, folders[number], number, each), range(CONSOLES)))
+    accidents = [one for one, _ in found if one]
+    assert not accidents, "\n\n".join(accidents)
+    meant_by = sum(count for _, count in found)
+    assert meant_by < SEQUENCES / 2, "too few of the sequences can show an accident"
+
+
+def play(made: Path, folder: Path, number: int, count: int) -> tuple[str, int]:
+    """Type `count` sequences into one console. Answers the first accident, or "", and how many did something meant."""
+    console = open_console(made, folder)
+    windows: dict[str, float] = {}
+    before, late, allowed = console.found(), False, 0
+    try:
+        for turn in range(count):
+            steps = sequence(random.Random(f"{SEED} {number} {turn}"))
+            console.send(steps)
+            console.settle()
+            trace = console.traced()
+            on_purpose = meant(trace, windows)
+            difference = before.differs(console.found())
+            if difference and not on_purpose and not late:
+                told = "\n".join(map(str, trace))
+                return f"seed {SEED}, console {number}, turn {turn}: {difference}\n{steps}\n{told}", allowed
+            late = on_purpose  # What it began may end after this look.
+            if difference:  # Go on with a store to which nothing was done, in which nothing is on its way.
+                console.close()
+                shutil.rmtree(folder)
+                console, late, allowed = open_console(made, folder), False, allowed + 1
+                before = console.found()
+                windows.clear()
+            elif not console.alive:
+                windows.clear()
+                console.start()
+        return "", allowed
+    finally:
+        console.close()

@@ -1,0 +1,99 @@
+"""The windows, as pictures at 80x24."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from store.authority.settings import Settings, Unavailable
+from store.mail.outcome import Delivered
+from tests.tui.console.view_harness import DialogApp, FakeRecipient
+from tui.console.dialogs.backup_settings import BackupSettingsDialog
+from tui.console.dialogs.confirm import ConfirmDialog
+from tui.console.dialogs.delete import DeleteDialog
+from tui.console.dialogs.deliver import DeliverDialog
+from tui.console.dialogs.passphrase import PassphraseDialog
+from tui.console.dialogs.save import SaveDialog
+from tui.console.theme import SIXTEEN
+
+RECIPIENTS = [
+    FakeRecipient("ap@corp.example"),
+    FakeRecipient("ceo@corp.example", "To"),
+    FakeRecipient("hidden@corp.example", "envelope", True),
+]
+MANY = [FakeRecipient(f"user{number}@corp{number % 7}.example") for number in range(3410)]
+
+DIALOGS = {
+    "delete_one": (lambda: DeleteDialog(1), []),
+    "delete_many": (lambda: DeleteDialog(1204, outside=3, live=2), []),
+    "deliver_one": (lambda: DeliverDialog(RECIPIENTS, copies=1, released={Delivered.YES: 1}), ["space"]),
+    "deliver_left_out": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["space", "tab", "down", "space"]),
+    "deliver_bad_address": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["tab", "tab", "tab", *"<x", "enter"]),
+    "deliver_refused": (lambda: DeliverDialog(RECIPIENTS, copies=1, dangerous=1), []),
+    "deliver_many": (
+        lambda: DeliverDialog(
+            MANY,
+            copies=1204,
+            dangerous=12,
+            infected_allowed=True,
+            released={Delivered.YES: 3, Delivered.WAITING: 1},
+            outside=3,
+        ),
+        ["space"],
+    ),
+    "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
+    "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
+    "passphrase": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),
+    "passphrase_again": (
+        lambda: PassphraseDialog("/var/lib/mailhold/backup.db", error="No key slot opens with that passphrase."),
+        [],
+    ),
+    "settings": (lambda: BackupSettingsDialog(Settings()), []),
+    "settings_warnings": (
+        lambda: BackupSettingsDialog(
+            Settings(
+                max_size=50 << 20,
+                allow_infected=True,
+                if_unavailable=Unavailable.REJECT,
+                relay="smtps://user:secret@mx1.example.org:465",
+                administrator="postmaster@example.org",
+            ),
+            used_bytes=5 << 30,
+        ),
+        [],
+    ),
+    "settings_errors": (lambda: BackupSettingsDialog(Settings()), [*"x", "tab", *"y", "enter"]),
+    "cancel_delivery": (
+        lambda: ConfirmDialog("Message queue", "Cancel delivery 7 to 2 addresses?", "Cancel delivery", refuse="Keep"),
+        [],
+    ),
+}
+
+
+def pressing(keys: list[str]):
+    async def run(pilot):
+        await pilot.press(*keys)
+        await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+
+    return run
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_dialog(snap_compare, name):
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("name", ["deliver_left_out", "delete_many", "settings_warnings"])
+def test_dialog_without_colour(snap_compare, monkeypatch, name):
+    monkeypatch.setenv("NO_COLOR", "1")
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+
+
+@pytest.mark.parametrize("name", ["deliver_left_out", "settings"])
+def test_dialog_in_sixteen_colours(snap_compare, name):
+    dialog, keys = DIALOGS[name]
+    assert snap_compare(DialogApp(dialog(), SIXTEEN.name), run_before=pressing(keys), terminal_size=(80, 24))

@@ -1,0 +1,169 @@
+"""Apps that show one dialog, or one view on a real store, and keep what they asked of the shell around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from store.authority.settings import Settings
+from tui.console.background import Background
+from tui.console.context import ConsoleContext
+from tui.console.theme import DARK, THEMES
+
+NOTHING = object()
+NOW = int(datetime(2026, 11, 24, 7, 41, 5, tzinfo=UTC).timestamp() * 1000)
+ZONE = timezone(timedelta(hours=2))
+
+
+class FakeRecipient(NamedTuple):
+    """What `store.delivery.queue.recipients_of` answers, without a store."""
+
+    address: str
+    source: str = "envelope"
+    bcc: bool = False
+
+
+class ThemedApp(App[None]):
+    """An app with the console's themes."""
+
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self, theme: str = DARK.name) -> None:
+        super().__init__()
+        for one in THEMES:
+            self.register_theme(one)
+        self.theme = theme
+
+
+class DialogApp(ThemedApp):
+    """Opens a dialog at once; `answer` is what it was dismissed with."""
+
+    def __init__(self, dialog: ModalScreen[Any], theme: str = DARK.name) -> None:
+        super().__init__(theme)
+        self.dialog = dialog
+        self.answer: object = NOTHING
+
+    def compose(self) -> ComposeResult:
+        yield Static()
+
+    def on_mount(self) -> None:
+        self.push_screen(self.dialog, self._answered)
+
+    def _answered(self, answer: object) -> None:
+        self.answer = answer
+
+
+class NoCatalogue:
+    """A catalogue of nothing, for views that never look at it."""
+
+    complete = True
+    loaded = total = 0
+
+    def engine_counts(self) -> dict[Any, int]:
+        return {}
+
+    def day_counts(self, days: int, *, tz: Any = None) -> list[Any]:
+        return []
+
+
+class ViewApp(ThemedApp):
+    """Shows one view, and is its shell: `asked` holds every notice, place and copy that the view asked for."""
+
+    def __init__(
+        self,
+        vault: Any,
+        make: Callable[[ConsoleContext], Widget],
+        *,
+        catalogue: Any = None,
+        settings: Settings | None = None,
+        theme: str = DARK.name,
+    ) -> None:
+        super().__init__(theme)
+        self.asked: list[tuple[Any, ...]] = []
+        self.threads = Background(self.call_later)
+        self.console_context = ConsoleContext(
+            vault=vault,
+            catalogue=catalogue or NoCatalogue(),
+            shell=self,
+            operator="root",
+            clock=lambda: NOW,
+            tz=ZONE,
+            settings=settings or Settings(),
+        )
+        self.view = make(self.console_context)
+
+    def compose(self) -> ComposeResult:
+        yield self.view
+
+    def on_mount(self) -> None:
+        first = next((widget for widget in self.view.query("*") if widget.focusable), None)
+        self.screen.set_focus(first)
+
+    def on_unmount(self) -> None:
+        self.threads.stop()
+
+    def start_background(self, work: Any, on_done: Any, on_error: Any, group: str) -> None:
+        self.threads.start(work, on_done, on_error or (lambda error: self.asked.append(("error", str(error)))), group)
+
+    def show_notice(self, text: str, *, severity: str = "information") -> None:
+        self.asked.append(("notice", text))
+
+    def open_copy(self, copy_id: int, neighbour: Any = None) -> None:
+        self.asked.append(("open", copy_id))
+
+    def close_copy(self) -> None:
+        self.asked.append(("close",))
+
+    def go(self, place: str) -> None:
+        self.asked.append(("go", place))
+
+    def store_changed(self) -> None:
+        self.asked.append(("changed",))
+
+    def ask(self, dialog: ModalScreen[Any], answered: Callable[[Any], None]) -> None:
+        self.push_screen(dialog, answered)
+
+    def end(self) -> None:
+        self.exit()
+
+    typed = 0
+
+    def drop_typing(self) -> None:
+        self.asked.append(("drop typing",))
+
+    def cannot(self, action: str) -> str | None:
+        return None
+
+    @property
+    def notices(self) -> list[str]:
+        return [asked[1] for asked in self.asked if asked[0] in ("notice", "error")]
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Wait until nothing runs in the background of a `ViewApp` and everything is drawn."""
+    app = pilot.app
+    assert isinstance(app, ViewApp)
+    quiet = 0
+    for _ in range(2000):
+        await pilot.pause()
+        quiet = 0 if app.threads.busy() else quiet + 1
+        if quiet == 2:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("the view never came to rest")
+
+
+def screen_text(app: App[Any]) -> str:
+    """What the screen shows, as text."""
+    width, height = app.size
+    lines = [strip.text for strip in app.screen._compositor.render_strips()]
+    assert len(lines) == height
+    return "\n".join(line[:width].rstrip() for line in lines)

@@ -1,0 +1,187 @@
+"""The demo around its mail: the receiver takes and refuses, the store opens, and nothing but received mail is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import select
+import signal
+import smtplib
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.authority.audit import events
+from store.authority.settings import read_settings
+from store.delivery.queue import deliveries
+from store.judging.rules.address_lists import read_lists
+from store.judging.rules.rules import read_rules
+from store.mail.outcome import State
+from store.opening.opening import Unlock, create_store, open_store
+from store.vault.vault import Vault
+from tui.demo import demo
+from tui.demo.demo import build_demo, fill_demo, run_demo
+from tui.demo.receiver import FULL, GONE, HOST, Receiver
+
+NOW = 1_795_508_000_000
+CONTENT = b"Subject: long\r\n\r\n" + b"x" * 50_000 + b"\r\n.dot\r\n\xff\xfe 8-bit\r\n"
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    started = Receiver(tmp_path / "received")
+    started.start()
+    yield started
+    started.stop()
+
+
+def test_the_receiver_keeps_what_it_got(receiver: Receiver) -> None:
+    with smtplib.SMTP(HOST, receiver.port, timeout=10) as client:
+        refused = client.sendmail("", ["a@example.org", FULL, GONE.upper(), "b@example.org"], CONTENT)
+    assert {address.lower(): reply[0] for address, reply in refused.items()} == {FULL: 452, GONE: 550}
+    (file,) = (receiver.maildir / "new").iterdir()
+    top = b"Return-Path: <>\r\nDelivered-To: a@example.org\r\nDelivered-To: b@example.org\r\n"
+    assert file.read_bytes() == top + CONTENT
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(receiver.maildir.stat().st_mode) == 0o700
+    assert receiver.arrived == 1 and not list((receiver.maildir / "tmp").iterdir())
+
+
+def test_a_receiver_that_was_stopped_listens_no_more(receiver: Receiver) -> None:
+    receiver.stop()
+    with pytest.raises(OSError):
+        smtplib.SMTP(HOST, receiver.port, timeout=2)
+
+
+def test_the_demo_store(tmp_path: Path) -> None:
+    location, key_file = str(tmp_path / "demo.store"), tmp_path / "key"
+    told: list[tuple[int, int]] = []
+    build_demo(location, key_file, 250, now=NOW, progress=lambda *step: told.append(step))
+    assert told[-1] == (250, 250)
+    vault = open_store(location, Unlock.key_file(key_file))
+    try:
+        usage, settings = vault.usage(), read_settings(vault)
+        assert usage.messages == 250 and vault.newest(1)[0].stored_at <= NOW
+        assert 0.7 < usage.used_bytes / usage.max_bytes < 0.9
+        assert 0 < settings.notify_below < usage.free_bytes and not settings.relay
+        assert {event.action for event in events(vault)} >= {"settings changed", "save", "delete"}
+        times = [event.at for event in events(vault)]
+        assert times == sorted(times, reverse=True)
+        assert deliveries(vault) == []
+        rules = {rule.id: rule.name for rule in read_rules(vault)}
+        assert all(rules[copy.record.rule_id] == copy.record.rule_name for copy in vault.newest(250))
+        assert read_lists(vault).black and read_lists(vault).user_black
+    finally:
+        vault.close()
+
+
+def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Receiver) -> None:
+    vault, _ = create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")
+    try:
+        fill_demo(vault, 200, relay=f"smtp://{HOST}:{receiver.port}")
+        states = {delivery.state for delivery in deliveries(vault)}
+        assert states >= {State.SENT, State.CANCELLED} and states & {State.FAILED, State.DEFERRED}
+        assert receiver.arrived >= 2
+        partly = [d for d in deliveries(vault) if len({recipient.state for recipient in d.recipients}) > 1]
+        assert partly and any(r.reply.startswith("550") for d in partly for r in d.recipients)
+    finally:
+        vault.close()
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_small_stores_too(tmp_path: Path, count: int) -> None:
+    build_demo(str(tmp_path / "demo.store"), tmp_path / "key", count, now=NOW)
+    vault = open_store(str(tmp_path / "demo.store"), Unlock.key_file(tmp_path / "key"))
+    try:
+        assert vault.usage().messages == count
+    finally:
+        vault.close()
+
+
+class Console:
+    """Stands for the app: does what an operator would."""
+
+    return_code = 0
+    ended_by = 0
+
+    def __init__(self, vault: Vault, does: Callable[[Vault], None]) -> None:
+        self._vault = vault
+        self._does = does
+
+    def run(self) -> None:
+        self._does(self._vault)
+
+
+def in_the_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, does: Callable[[Vault], None]) -> int:
+    monkeypatch.setattr("tui.console.app.MailholdApp", lambda vault, **_: Console(vault, does))
+    monkeypatch.setattr(demo.tempfile, "tempdir", str(tmp_path))
+    return run_demo(30)
+
+
+def test_at_the_end_only_received_mail_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(vault: Vault) -> None:
+        folder = Path(vault.location).parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert vault.usage().messages == 30
+
+    assert in_the_demo(monkeypatch, tmp_path, look) == 0
+    (folder,) = tmp_path.iterdir()
+    assert [entry.name for entry in folder.iterdir()] == ["received"]
+    said = capsys.readouterr().out
+    assert str(folder / "received" / "new") in said
+    assert f"{len(list((folder / 'received' / 'new').iterdir()))} delivered" in said
+
+
+def test_nothing_is_left_where_nothing_arrived(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "_deliver_some", lambda vault: None)
+    in_the_demo(monkeypatch, tmp_path, lambda vault: None)
+    assert list(tmp_path.iterdir()) == []
+    assert "Nothing was delivered" in capsys.readouterr().out
+
+
+def test_a_console_that_fails_leaves_no_store_and_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("the console failed")
+
+    monkeypatch.setattr(demo, "_deliver_some", lambda vault: None)
+    with pytest.raises(RuntimeError):
+        in_the_demo(monkeypatch, tmp_path, fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_demo_that_is_told_to_end_clears_up(tmp_path: Path, number: signal.Signals) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tui.commands.cli", "demo", "--messages", "3"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    ) as process:
+        os.close(theirs)
+        seen = bytearray()
+        deadline = time.monotonic() + 60
+        while b"3 copies" not in seen and time.monotonic() < deadline:
+            if select.select([ours], [], [], 1)[0]:
+                seen += os.read(ours, 65536)
+        assert b"3 copies" in seen
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.2)[0]:
+                with contextlib.suppress(OSError):
+                    os.read(ours, 65536)
+        assert process.wait(10) == 128 + number
+    os.close(ours)
+    left = [entry.name for folder in tmp_path.iterdir() for entry in folder.iterdir()]
+    assert set(left) <= {"received"}

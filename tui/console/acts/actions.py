@@ -1,0 +1,261 @@
+"""Deliver, Delete and Save: each looks at what was chosen, asks in its window, does it, and reports.
+
+The looking and the doing run in threads; the windows only ask, and `store` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.terms import notices
+from tui.console import trace
+from tui.console.acts import looking
+from tui.console.acts.looking import Looked
+from tui.console.marks import Chosen
+from tui.console.tasks import Cancelled, Progress, explain
+from tui.terminal.words import copies as copies_words
+
+if TYPE_CHECKING:
+    from store.delivery.queue import LeftOut, ReleaseResult
+    from store.files.saving import SaveResult
+    from store.vault.deleting import DeleteResult
+    from tui.console.context import ConsoleContext
+    from tui.console.dialogs.deliver import DeliverChoice
+
+NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
+
+
+def reason_against(context: ConsoleContext, action: str) -> str | None:
+    """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
+    if action in ("deliver", "view-deliver") and not context.settings.relay:
+        return NO_RELAY
+    return None
+
+
+def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
+    """Ask to whom, then place the copies in the queue for delivery."""
+    if reason := reason_against(context, "deliver"):
+        context.notice(reason, severity="warning")
+        return
+    looking.look(
+        context, chosen, "Reading recipients", looking.look_recipients, lambda looked: _ask_deliver(context, looked)
+    )
+
+
+def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
+    from tui.console.dialogs.deliver import DeliverDialog
+
+    def answered(choice: DeliverChoice | None) -> None:
+        if choice is not None:
+            _do_deliver(context, looked.ids, choice)
+
+    addressed = looked.addressed
+    assert addressed is not None
+    dialog = DeliverDialog(
+        addressed.recipients,
+        copies=len(looked.ids),
+        address_count=addressed.count,
+        unticked=addressed.unticked,
+        outsiders=addressed.outsiders,
+        held=addressed.held,
+        left_out=addressed.left_out,
+        local_domains=bool(context.settings.local_domains),
+        dangerous=looked.dangerous,
+        infected_allowed=context.settings.allow_infected,
+        released=looked.released,
+        outside=looked.outside,
+        summary=looked.summary,
+    )
+    context.shell.ask(dialog, answered)
+
+
+def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) -> None:
+    trace.note("act", name="deliver", copies=len(ids))
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, bool]:
+        from store.delivery.queue import release
+
+        result = release(
+            context.vault,
+            ids,
+            original=choice.original,
+            additional=choice.additional,
+            left_out=choice.left_out,
+            from_header=True,
+            outsiders=choice.outsiders,
+            again=choice.again,
+            operator=context.operator,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        return result, cancelled()
+
+    def done(answer: tuple[ReleaseResult, bool]) -> None:
+        result, stopped = answer
+        _say(
+            context,
+            "Deliver message",
+            ids,
+            len(result.queued),
+            [*result.refused, *((copy_id, _why_withheld(result, copy_id)) for copy_id in result.withheld)],
+            stopped,
+            notices.delivered,
+            "placed in queue",
+            _left_out(result),
+        )
+        if result.queued:
+            context.shell.follow_deliveries(result.queued)
+        refused = {*result.withheld, *(copy_id for copy_id, _ in result.refused)}
+        if not stopped:
+            context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
+        context.shell.store_changed()
+
+    context.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
+
+
+def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
+    """Why a copy was released to nobody: by name where it is one copy, else in words that hold for many."""
+    if len(result.withheld) > 1:
+        return "everybody it would go to has it already, may have it, or waits for it"
+    return "; ".join(f"{each.address} {each.reason}" for each in result.left_out if each.copy_id == copy_id)
+
+
+def _left_out(result: ReleaseResult) -> list[tuple[int, str]]:
+    """Which copies went to fewer than were chosen, and whom they did not go to."""
+    withheld = set(result.withheld)
+    found = [each for each in result.left_out if each.copy_id not in withheld]
+    if len({each.copy_id for each in found}) > 1:
+        return [(copy_id, "some have it already, may have it, or wait for it") for copy_id in _copies_of(found)]
+    return [(each.copy_id, f"{each.address} {each.reason}") for each in found]
+
+
+def _copies_of(left_out: Sequence[LeftOut]) -> list[int]:
+    return list(dict.fromkeys(each.copy_id for each in left_out))
+
+
+def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
+    """Ask, then delete; `then` runs where any copy was deleted."""
+    looking.look(context, chosen, "Reading", looking.look_live, lambda looked: _ask_delete(context, looked, then))
+
+
+def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None] | None) -> None:
+    from tui.console.dialogs.delete import DeleteDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            _do_delete(context, looked.ids, then)
+
+    context.shell.ask(
+        DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live, summary=looked.summary), answered
+    )
+
+
+def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None) -> None:
+    trace.note("act", name="delete", copies=len(ids))
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
+        from store.authority.audit import record_event
+
+        result = context.vault.delete(ids, operator=context.operator, progress=progress, cancelled=cancelled)
+        if result.deleted:
+            record_event(context.vault, "delete", operator=context.operator, copies=result.deleted)
+        return result, cancelled()
+
+    def failed(error: Exception) -> None:
+        context.deleting -= 1
+        context.notice(explain(error), severity="error")
+
+    def done(answer: tuple[DeleteResult, bool]) -> None:
+        context.deleting -= 1
+        result, stopped = answer
+        gone = "it was deleted or rotated away before"
+        failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
+        _say(context, "Delete message(s)", ids, len(result.deleted), failed, stopped, notices.deleted, "deleted")
+        context.shell.unmark([*result.deleted, *result.missing])
+        context.shell.store_changed()
+        if then is not None and result.deleted:
+            then()
+
+    context.deleting += 1
+    context.run_task(f"Deleting {copies_words(len(ids))}", work, done, failed)
+
+
+def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
+    """Ask for the folder, then save each copy to a file of its own there."""
+    looking.look(context, chosen, "Reading", looking.look_dangerous, lambda looked: _ask_save(context, looked))
+
+
+def _ask_save(context: ConsoleContext, looked: Looked) -> None:
+    from tui.console.dialogs.save import SaveDialog
+
+    def answered(folder: Path | None) -> None:
+        if folder is not None:
+            context.save_folder = folder
+            _do_save(context, looked.ids, folder)
+
+    dialog = SaveDialog(
+        len(looked.ids),
+        folder=context.save_folder,
+        dangerous=looked.dangerous,
+        outside=looked.outside,
+        summary=looked.summary,
+    )
+    context.shell.ask(dialog, answered)
+
+
+def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
+    trace.note("act", name="save", copies=len(ids))
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[SaveResult, bool]:
+        from store.authority.audit import record_event
+        from store.files.saving import save_copies
+
+        result = save_copies(context.vault, ids, folder, progress=progress, cancelled=cancelled)
+        saved = [copy_id for copy_id, _ in result.saved]
+        if saved:
+            record_event(context.vault, "save", operator=context.operator, copies=saved, detail=f"to {folder}")
+        return result, cancelled()
+
+    def done(answer: tuple[SaveResult, bool]) -> None:
+        result, stopped = answer
+
+        def said(count: int) -> str:
+            if count == 1:
+                return f"Message has been saved to {result.saved[0][1]}"
+            return f"{count:,} messages have been saved to {folder}"
+
+        _say(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
+        context.shell.store_changed()
+
+    context.run_task(f"Saving {copies_words(len(ids))}", work, done)
+
+
+# -- saying what was done
+
+
+def _say(
+    context: ConsoleContext,
+    title: str,
+    ids: Sequence[int],
+    done: int,
+    failed: Iterable[tuple[int, str]],
+    stopped: bool,
+    said: Callable[[int], str],
+    verb: str,
+    beside: Sequence[tuple[int, str]] = (),
+) -> None:
+    """The notice of what was done, and a window with what was not and why, and what was kept from what was done."""
+    failures = list(failed)
+    left = len(ids) - done - len(failures)
+    if stopped and left > 0:
+        context.notice(
+            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached", severity="warning"
+        )
+    elif done:
+        context.notice(said(done))
+    if failures or beside:
+        from tui.console.dialogs.report import ReportDialog
+
+        context.shell.ask(ReportDialog(title, done, verb, failures, beside), lambda _: None)

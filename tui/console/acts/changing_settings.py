@@ -1,0 +1,110 @@
+"""Changing the Backup settings: the window, what a smaller maximum would remove and its confirmation, and the writing.
+
+The looking and the doing run in threads. What is confirmed is checked again in the transaction that writes, and where
+more copies would go by then, the question comes again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.console import trace
+from tui.console.tasks import Cancelled, Progress
+from tui.terminal.times import minute_time
+from tui.terminal.words import removal_words
+
+if TYPE_CHECKING:
+    from store.authority.settings import Settings
+    from store.space.rotation import Removal
+    from tui.console.context import ConsoleContext
+
+
+def backup_settings(context: ConsoleContext) -> None:
+    """Open the Backup settings window, and write what it answers."""
+    from tui.console.dialogs.backup_settings import BackupSettingsDialog
+
+    def ask(used: int) -> None:
+        shown = context.settings
+
+        def answered(settings: Settings | None) -> None:
+            if settings is not None and settings != shown:
+                _look(context, settings, shown)
+
+        context.shell.ask(BackupSettingsDialog(shown, used_bytes=used), answered)
+
+    context.background(lambda: context.vault.usage().used_bytes, ask, group="look")
+
+
+def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
+    """Find out what a smaller maximum would remove, and ask."""
+    from store.space.rotation import Removal, would_remove
+
+    if settings.max_size >= shown.max_size:
+        _write(context, settings, shown, Removal())
+        return
+    context.background(
+        lambda: would_remove(context.vault, settings.max_size),
+        lambda removal: _confirm(context, settings, shown, removal),
+        group="look",
+    )
+
+
+def _confirm(
+    context: ConsoleContext, settings: Settings, shown: Settings, removal: Removal, *, again: str = ""
+) -> None:
+    """Have the number of copies typed that go; then write."""
+    if not removal.copies:
+        _write(context, settings, shown, removal)
+        return
+    from store.terms.sizes import format_size
+    from tui.console.dialogs.confirm import ConfirmDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            _write(context, settings, shown, removal)
+        else:
+            context.notice("Backup settings were not changed.")
+
+    what = removal_words(removal, minute_time(removal.before, context.tz))
+    dialog = ConfirmDialog(
+        "Backup maximum size",
+        f"A maximum of {format_size(settings.max_size)} removes {what}. This cannot be undone.",
+        "Remove",
+        warning=again,
+        danger=True,
+        typed=removal.copies,
+        typed_verb="remove them",
+    )
+    context.shell.ask(dialog, answered)
+
+
+def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirmed: Removal) -> None:
+    """Change what differs from what was `shown`: somebody else may have changed the rest meanwhile."""
+    from store.space.rotation import RemovesMore
+
+    trace.note("act", name="settings")
+
+    def work(progress: Progress, cancelled: Cancelled) -> Settings | RemovesMore:
+        from store.authority.settings import write_settings
+
+        try:
+            return write_settings(
+                context.vault,
+                settings,
+                operator=context.operator,
+                base=shown,
+                confirmed=confirmed,
+                progress=progress,
+                cancelled=cancelled,
+            )
+        except RemovesMore as more:
+            return more
+
+    def done(answer: Settings | RemovesMore) -> None:
+        if isinstance(answer, RemovesMore):
+            _confirm(context, settings, shown, answer.removal, again="More copies came in meanwhile.")
+            return
+        context.settings_changed(answer)
+        context.notice("Backup settings have been changed")
+
+    context.run_task("Changing Backup settings", work, done)

@@ -1,0 +1,136 @@
+"""What is found out about the chosen copies before a window asks: their ids, fixed from then on, and what they are.
+
+The looking runs in threads, with a progress bar where it takes long.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tui.console.marks import Chosen
+from tui.console.tasks import Cancelled, Progress
+from tui.terminal.words import copies as copies_words
+
+if TYPE_CHECKING:
+    from store.mail.outcome import Delivered
+    from store.terms.records import Copy
+    from tui.console.acts.addressing import Addressed
+    from tui.console.context import ConsoleContext
+    from tui.console.dialogs.chosen import Summary
+
+_PAGE = 500
+#: Looking at more copies than this shows a progress bar.
+_MANY = 2_000
+
+GONE = "The copies that were marked have been deleted by someone else: nothing was done."
+NOTHING = "There is no message copy to work on."
+
+
+@dataclass
+class Looked:
+    """What was found out about the chosen copies before a window asks."""
+
+    ids: list[int]
+    outside: int = 0
+    dangerous: int = 0
+    released: Counter[Delivered] = field(default_factory=Counter)
+    live: int = 0
+    addressed: Addressed | None = None
+    cancelled: bool = False
+    summary: Summary | None = None
+
+
+def look(
+    context: ConsoleContext,
+    chosen: Chosen | Sequence[int],
+    title: str,
+    look: Callable[[ConsoleContext, Looked, Progress, Cancelled], None],
+    ask: Callable[[Looked], None],
+) -> None:
+    """Find the ids and what the window needs to say of them, in a thread; then ask."""
+    if not isinstance(chosen, Chosen):
+        chosen = Chosen.of(chosen)
+    if not chosen.count:
+        context.notice(GONE if chosen.gone else NOTHING, severity="warning")
+        return
+
+    typed = context.shell.typed
+
+    def work(progress: Progress, cancelled: Cancelled) -> Looked:
+        looked = Looked(chosen.ids())
+        looked.outside = chosen.outside(looked.ids)
+        looked.summary = _summary(context, looked.ids, chosen.gone)
+        look(context, looked, progress, cancelled)
+        looked.cancelled = cancelled()
+        return looked
+
+    def done(looked: Looked) -> None:
+        if looked.cancelled:
+            context.notice("Cancelled: nothing was done.")
+        elif not looked.ids:
+            context.notice(NOTHING, severity="warning")
+        else:
+            if context.shell.typed != typed:
+                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+            ask(looked)
+
+    if chosen.count > _MANY:
+        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
+    else:
+        context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
+
+
+def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:
+    """Which copies these are, for the window that asks; `gone` are no more."""
+    from store.terms.sender import address_first, sender_differs
+    from tui.console.dialogs.chosen import Summary
+
+    if len(ids) == 1:
+        for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None):
+            record = copy.record
+            differs = sender_differs(record.from_, record.envelope_sender)
+            return Summary(
+                context.tz,
+                address_first(record.from_),
+                record.subject or "(no subject)",
+                copy.stored_at,
+                copy.stored_at,
+                (record.envelope_sender or "") if differs else "",
+                gone,
+            )
+    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids), gone=gone)
+
+
+def _pages(
+    context: ConsoleContext, ids: Sequence[int], progress: Progress, cancelled: Cancelled
+) -> Iterator[list[Copy]]:
+    for start in range(0, len(ids), _PAGE):
+        if cancelled():
+            return
+        yield context.vault.get_many(ids[start : start + _PAGE])
+        progress(min(start + _PAGE, len(ids)), len(ids))
+
+
+def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    from store.delivery.held import held_of
+    from store.delivery.local_domains import LocalDomains
+    from tui.console.acts.addressing import Gathering
+
+    gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)
+    for page in _pages(context, looked.ids, progress, cancelled):
+        looked.dangerous += sum(copy.record.dangerous for copy in page)
+        looked.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
+        gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
+    looked.addressed = gathering.addressed()
+
+
+def look_live(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    looked.live = len(context.live & set(looked.ids)) if context.live else 0
+
+
+def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+    for page in _pages(context, looked.ids, progress, cancelled):
+        looked.dangerous += sum(copy.record.dangerous for copy in page)

@@ -1,0 +1,307 @@
+"""The console's app: it wires the store, the screens and the threads together, and nothing else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from store.authority.settings import Settings, read_settings
+from store.terms.errors import MailholdError
+from tui.console import trace
+from tui.console.background import Background
+from tui.console.context import ConsoleContext, Neighbour
+from tui.console.driver import EndsWithTerminal
+from tui.console.follow import Facts, Follower
+from tui.console.keys import keymap as keys
+from tui.console.keys.type_ahead import TypeAheadApp
+from tui.console.lock.locking import Lock
+from tui.console.palette import ActionProvider
+from tui.console.screens.main import MainScreen
+from tui.console.tasks import Task, TaskRunner, explain, run_in_thread
+from tui.console.theme import dress
+from tui.terminal.cells import local_zone, now_ms
+
+if TYPE_CHECKING:
+    from store.catalogue.catalogue import Catalogue
+    from store.vault.vault import Vault
+    from tui.console.lock.lock import View
+
+A = TypeVar("A")
+
+#: How often the store is asked whether anything changed, in seconds.
+POLL = 0.3
+
+
+class MailholdApp(EndsWithTerminal, TypeAheadApp):
+    """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's).
+
+    `view` is what to begin with, as a console had it that was locked; with `lockable` this one can be.
+    """
+
+    TITLE = "Mailhold"
+    CSS = """
+    CommandPalette {
+        & > Vertical { width: 78; max-width: 100%; margin-top: 1; background: transparent; }
+        #--input { border: solid $accent; background: $surface; padding: 0 1; }
+        #--input.--list-visible { border: solid $accent; border-bottom: none; }
+        SearchIcon { display: none; }
+        CommandInput, CommandInput:focus { border: none; height: 1; padding: 0; background: $surface; }
+        CommandList { max-height: 80vh; }
+        CommandList, CommandList:focus { background: $surface; border: solid $accent; border-top: none; }
+        CommandList > .option-list--option { padding: 0 1; text-style: none; }
+        CommandList > .option-list--option-highlighted { background: $cursor; color: $foreground; text-style: none; }
+        & > .command-palette--help-text { color: $muted; text-style: none; }
+    }
+    """
+    COMMANDS: ClassVar[set[Any]] = {ActionProvider}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="quit"),
+        Binding("ctrl+o", "lock", "Lock", show=False, priority=True, id="lock"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True, id="suspend"),
+        # Named here so that Textual adds none of its own, which would open the palette over a window.
+        Binding("ctrl+p", "command_palette", "Command palette", show=False, id="palette"),
+    ]
+    NOTIFICATION_TIMEOUT = 4
+
+    def __init__(
+        self,
+        vault: Vault,
+        *,
+        catalogue: Catalogue | None = None,
+        operator: str = "",
+        clock: Callable[[], int] = now_ms,
+        tz: tzinfo | None = None,
+        host: str | None = None,
+        lockable: bool = False,
+        view: View | None = None,
+        theme: str = "",
+    ) -> None:
+        super().__init__()
+        trace.start()
+        dress(self, theme)
+        self._key_problem = ""
+        try:
+            self.keys = keys.load()
+        except keys.KeymapError as error:
+            self.keys, self._key_problem = keys.Keymap(), str(error)
+        self.set_keymap(self.keys.overrides)
+        if catalogue is None:
+            from store.catalogue.catalogue import Catalogue
+
+            catalogue = Catalogue(vault)
+        self.vault = vault
+        self.catalogue = catalogue
+        self.context = ConsoleContext(
+            vault=vault,
+            catalogue=catalogue,
+            shell=self,
+            operator=operator,
+            clock=clock,
+            tz=tz or local_zone(),
+            settings=_settings(vault),
+            host=socket.getfqdn() if host is None else host,
+        )
+        self.tasks = TaskRunner(self._tasks_changed, lambda error: self.show_notice(explain(error), severity="error"))
+        self._threads = Background(self._hand)
+        self._follower = Follower(vault, catalogue)
+        self._poll_failed = False
+        self._followed = False
+        self._problem = ""
+        self._worker: Any = None
+        self._leaving = False
+        self.lock = Lock(self, possible=lockable)
+        self._view = view
+        #: What became of the work that was under way at the end, a sentence each.
+        self.account: list[str] = []
+        self.main = MainScreen(self.context, self.keys, self.tasks)
+
+    def get_default_screen(self) -> MainScreen:
+        return self.main
+
+    def _hand(self, receive: Callable[[Any], None], what: Any) -> None:
+        try:
+            self.call_later(receive, what)
+        except RuntimeError:  # the console was left while a thread still worked
+            pass
+
+    def on_mount(self) -> None:
+        self.app_resume_signal.subscribe(self, self._resumed)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key | events.MouseEvent | events.Paste):
+            self.lock.touched()
+        await super().on_event(event)
+
+    def _resumed(self, _: object) -> None:
+        """Draw everything again: a shell had the terminal meanwhile."""
+        for screen in self.screen_stack:
+            for widget in screen.walk_children(with_self=True):
+                widget.refresh()
+
+    def on_ready(self) -> None:
+        self.catalogue.on_complete = lambda: self._hand(lambda _: self._poll(), None)
+        self._poll()
+        self.set_interval(POLL, self._poll)
+        self.set_interval(POLL, self.lock.look)
+        if self._view is not None:
+            from tui.console.lock.resuming import resume
+
+            resume(self.main, self._view)
+        if self._key_problem:
+            self.show_notice(self._key_problem, severity="warning")
+
+    def end(self) -> None:
+        """Leave the console. What is being sent is brought to its end first, which may take seconds: say so."""
+        if self._worker is None or self._leaving:
+            self.exit()
+            return
+        self._leaving = True
+        self.show_notice("Leaving: what is being sent is brought to its end first.")
+        self.run_worker(self._end())
+
+    async def _end(self) -> None:
+        await run_in_thread(self._worker.stop, name="delivery end")
+        self.exit()
+
+    async def on_unmount(self) -> None:
+        self._threads.stop()
+        await run_in_thread(self._wind_up, name="console end")
+
+    def _wind_up(self) -> None:
+        """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
+        from store.authority.audit import record_event
+        from store.message.in_child import close_children
+
+        self.account = self.tasks.shut_down()
+        for stopped in self.account:
+            with suppress(MailholdError):
+                record_event(self.vault, "stopped", operator=self.context.operator, detail=stopped)
+        self.stop_delivering()
+        self.catalogue.close()
+        self._threads.join()
+        close_children()
+
+    def stop_delivering(self) -> None:
+        """Bring what is being sent from here to its end; it may take seconds."""
+        if self._worker is not None:
+            self._worker.stop()
+
+    # -- following the store
+
+    def _poll(self) -> None:
+        if not self._threads.busy("follow"):
+            self._threads.start(self._follower.poll, self._take_facts, self._poll_error, "follow")
+
+    def _poll_error(self, error: Exception) -> None:
+        if not self._poll_failed:
+            self._poll_failed = True
+            self.show_notice(explain(error), severity="error")
+
+    def _take_facts(self, facts: Facts | None) -> None:
+        self._poll_failed, self._followed = False, True
+        if facts is not None:
+            self.main.take_facts(facts)
+            if facts.problem and facts.problem != self._problem:
+                self.show_notice(facts.problem, severity="error")
+            self._problem = facts.problem
+            self.lock.settings_read(facts.settings.lock_after)
+            self._run_worker_if_wanted(facts)
+
+    def _run_worker_if_wanted(self, facts: Facts) -> None:
+        """Deliver from here where a relay is set and something waits: a lease keeps two workers off one delivery."""
+        if self._worker is None and facts.settings.relay and facts.queue_length:
+            from store.delivery.worker import start_worker_thread
+
+            self._worker = start_worker_thread(self.vault, f"console {self.context.operator}".strip())
+
+    # -- what views ask for (tui.console.context.Shell)
+
+    def show_notice(self, text: str, *, severity: str = "information") -> None:
+        self.main.show_notice(text, severity)
+
+    def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
+        self.main.outcome_notice.follow(delivery_ids)
+
+    def start_task(self, task: Task[Any]) -> None:
+        self.tasks.start(task)
+
+    def start_background(
+        self,
+        work: Callable[[], Any],
+        on_done: Callable[[Any], None],
+        on_error: Callable[[Exception], None] | None,
+        group: str,
+    ) -> None:
+        def failed(error: Exception) -> None:
+            self.show_notice(explain(error), severity="error")
+
+        self._threads.start(work, on_done, on_error or failed, group)
+
+    def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
+        self.main.open_copy(copy_id, neighbour)
+
+    def close_copy(self) -> None:
+        self.main.close_copy()
+
+    def go(self, place: str) -> None:
+        self.main.show_place(place, focus=True)
+
+    def store_changed(self) -> None:
+        self._poll()
+
+    def unmark(self, ids: Collection[int]) -> None:
+        self.main.backup.list.forget(list(ids))
+
+    def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
+        self.push_screen(dialog, answered)
+
+    def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
+        from tui.console.dialogs.confirm import ConfirmDialog
+
+        self.push_screen(ConfirmDialog(verb, question, verb), lambda yes: on_yes() if yes else None)
+
+    def cannot(self, action: str) -> str | None:
+        return self.main.cannot(action)
+
+    def _tasks_changed(self) -> None:
+        self.main.tasks_changed()
+
+    def action_lock(self) -> None:
+        self.lock.now()
+
+    async def action_quit(self) -> None:
+        self.main.leave()
+
+    def idle(self) -> bool:
+        """True while the store was looked at and no thread works for the console; tests wait for it."""
+        return self._followed and not self._threads.busy() and not self.tasks.running
+
+    def changing(self) -> bool:
+        listing = self.focused is self.main.backup.list and self._threads.busy("select")
+        return listing or self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
+
+    def _fatal_error(self) -> None:
+        """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""
+        if "debug" in self.features:
+            super()._fatal_error()
+        else:
+            name = type(self._exception).__name__ if self._exception else "unknown"
+            self.panic(
+                f"The console had to stop because of a defect in it ({name}). Nothing in Backup was changed by that; "
+                "work that was running stopped at a safe place. Start the console again."
+            )
+
+
+def _settings(vault: Vault) -> Settings:
+    """The settings at the start. Where they do not verify or cannot be read, the first poll says so."""
+    try:
+        return read_settings(vault)
+    except MailholdError:
+        return Settings()

@@ -1,0 +1,76 @@
+"""A question with one verb: the button that does it, and Cancel, which has focus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.console.dialogs.base import Dialog
+from tui.console.dialogs.chosen import Summary
+from tui.console.widgets.controls import PushButton
+from tui.console.widgets.typed_count import TypedCount
+
+
+class ConfirmDialog(Dialog[bool]):
+    """Asks before something that cannot be taken back. Answers True only where the verb's button was pressed.
+
+    `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button.
+    None is markup, nor may hold text of a message that did not pass `tui.terminal.safe`. `typed` is a number that must
+    be typed (0: none), with `typed_verb` for what is then done: for what has no way back. `summary` says which copies
+    it is about.
+    """
+
+    DEFAULT_CSS = """
+    ConfirmDialog > #dialog { width: 64; }
+    """
+    first_focus = "#cancel"
+
+    def __init__(
+        self,
+        title: str,
+        question: str,
+        verb: str,
+        *,
+        warning: str = "",
+        danger: bool = False,
+        refuse: str = "Cancel",
+        typed: int = 0,
+        typed_verb: str = "",
+        summary: Summary | None = None,
+    ) -> None:
+        super().__init__()
+        self.title_text = title
+        self.question = question
+        self.verb = verb
+        self.warning = warning
+        self.danger = danger
+        self.refuse = refuse
+        self.typed = typed
+        self.summary = summary
+        self.typed_verb = typed_verb or verb.lower()
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(self.question, markup=False)
+        if self.summary is not None:
+            yield from self.summary.lines()
+        if self.warning:
+            yield Static(f"▲ {self.warning}", markup=False, classes="warning gap")
+        yield TypedCount(self.typed, self.typed_verb)
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton(self.verb, id="ok", danger=self.danger)
+        yield PushButton(self.refuse, id="cancel")
+
+    def opened(self) -> None:
+        self.query_one("#dialog").border_title = self.title_text
+        if self.typed:
+            self.query_one(TypedCount).field.focus()
+
+    def accept(self) -> None:
+        if self.query_one(TypedCount).insist():
+            self.dismiss(True)
+
+    def cancelled(self) -> bool:
+        return False

@@ -1,0 +1,293 @@
+"""The Deliver message window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from store.terms.errors import AddressError
+from tui.console.dialogs.base import Dialog
+from tui.console.dialogs.chosen import Summary
+from tui.console.widgets.controls import CheckBox, Field, PushButton
+from tui.console.widgets.recipient_list import RecipientList
+from tui.console.widgets.typed_count import TypedCount
+from tui.terminal.outcome_words import before
+from tui.terminal.safe import safe
+from tui.terminal.words import addresses, copies, counted
+
+if TYPE_CHECKING:
+    from store.delivery.queue import Recipient
+    from store.mail.outcome import Delivered
+
+#: To more addresses than this only with the number of copies typed: nothing brings back what was sent.
+MANY = 100
+
+
+@dataclass(frozen=True)
+class DeliverChoice:
+    """What the Deliver message window answers: to whom, and who of the original recipients is left out.
+
+    `outsiders` are header addresses outside the local domains that were chosen all the same; `again` are those who hold
+    the message already and were chosen to get it a second time.
+    """
+
+    original: bool
+    additional: tuple[str, ...]
+    left_out: frozenset[str]
+    outsiders: frozenset[str] = frozenset()
+    again: frozenset[str] = frozenset()
+
+
+class DeliverDialog(Dialog[DeliverChoice]):
+    """Asks to whom `copies` message copies shall be delivered; None where the user gives up.
+
+    `recipients` are the distinct original recipients of all of them, `address_count` their number where the list is
+    not complete; `unticked`, `outsiders`, `held` and `left_out` are as `addressing.Addressed` has them, and
+    `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
+    unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
+    shown by the filter; `summary` says which they are.
+    """
+
+    DEFAULT_CSS = """
+    DeliverDialog {
+        #original, #additional { margin-top: 1; }
+        #recipients { max-height: 8; margin-left: 4; width: 1fr; }
+        #additional-row { margin-left: 4; height: 1; }
+        #again { margin-left: 4; display: none; }
+        #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
+        #count { text-style: bold; }
+    }
+    """
+    heading = "Deliver message"
+    first_focus = "#original"
+
+    def __init__(
+        self,
+        recipients: Sequence[Recipient],
+        *,
+        copies: int,
+        address_count: int | None = None,
+        dangerous: int = 0,
+        infected_allowed: bool = False,
+        released: Mapping[Delivered, int] | None = None,
+        outside: int = 0,
+        unticked: Mapping[str, str] | None = None,
+        outsiders: Collection[str] = (),
+        held: Mapping[str, str] | None = None,
+        left_out: int = 0,
+        local_domains: bool = True,
+        summary: Summary | None = None,
+    ) -> None:
+        super().__init__()
+        self.unticked = unticked or {}
+        self.outsiders = frozenset(outsiders)
+        self.held = held or {}
+        self.held_elsewhere = left_out
+        self.local_domains = local_domains
+        self.recipients = recipients
+        self.copies = copies
+        self.unlisted = max(0, (address_count or 0) - len(recipients))
+        self.dangerous = dangerous
+        self.infected_allowed = infected_allowed
+        self.released = released or {}
+        self.outside = outside
+        self.summary = summary
+
+    @property
+    def all_refused(self) -> bool:
+        """True where every copy is infected and the setting does not allow it: there is nothing to deliver."""
+        return not self.infected_allowed and self.dangerous >= self.copies
+
+    def body(self) -> Iterable[Widget]:
+        yield Static(id="count", markup=False)
+        if self.summary is not None:
+            yield from self.summary.lines()
+        yield from self._warnings()
+        yield CheckBox("To recipients' email addresses specified in the message header", id="original")
+        if self.recipients:
+            yield RecipientList(self.recipients, unticked=self.unticked, id="recipients")
+        else:
+            yield Static("    No recipient is known. Use additional addresses.", markup=False, classes="note")
+        if self.unlisted:
+            text = f"    and {counted(self.unlisted, 'address', 'addresses')} more, which are not listed here"
+            yield Static(text, markup=False, classes="note")
+        if self.outsiders:
+            one, many = (
+                "address of the header is not in a local domain",
+                "addresses of the header are not in a local domain",
+            )
+            set_none = "" if self.local_domains else ": none is set, see Settings"
+            text = f"    {counted(len(self.outsiders), one, many)}{set_none}"
+            yield Static(text, markup=False, classes="note")
+        yield CheckBox("To additional email addresses", id="additional")
+        yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
+        yield Static(id="additional-error", markup=False)
+        yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
+        yield TypedCount(verb="deliver")
+
+    def _warnings(self) -> Iterable[Static]:
+        some = self.copies > 1
+        if self.dangerous:
+            one, many = ("of them is", "of them are") if some else ("copy is", "copies are")
+            subject = counted(self.dangerous, one, many) if some else "This copy is"
+            if self.infected_allowed:
+                text = f"{subject} infected or probably infected: a security threat to the recipients' computers."
+            else:
+                verdict = "They will be refused" if self.dangerous > 1 else "It will be refused"
+                text = (
+                    f"{subject} infected or probably infected. {verdict}: delivery of infected messages is not "
+                    "allowed in Backup settings."
+                )
+            yield Static(f"▲ {text}", markup=False, classes="danger")
+        for text in before(self.released, self.copies):
+            yield Static(text, markup=False, classes="note")
+        if self.held_elsewhere:
+            one, many = "recipient of one of them has it", "recipients of some of them have theirs"
+            end = "and is left out." if self.held_elsewhere == 1 else "and are left out."
+            text = f"{counted(self.held_elsewhere, one, many)} already, or may, or waits, {end}"
+            yield Static(text, markup=False, classes="note")
+        if self.outside:
+            text = f"{counted(self.outside, 'marked copy is', 'marked copies are')} outside the filter shown."
+            yield Static(f"▲ {text}", markup=False, classes="warning")
+
+    def opened(self) -> None:
+        original = self.query_one("#original", CheckBox)
+        original.disabled = not self.recipients and not self.unlisted
+        if self.all_refused:
+            self.query_one("#ok", PushButton).disabled = True
+            self.query_one("#cancel").focus()
+        elif original.disabled:
+            self.query_one("#additional").focus()
+        self._recount()
+
+    # -- what is chosen
+
+    @property
+    def original(self) -> bool:
+        return self.query_one("#original", CheckBox).value
+
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(self.query_one(RecipientList).left_out) if self.recipients else frozenset()
+
+    def _additional(self) -> tuple[str, ...]:
+        """The additional addresses that are chosen. Raises `AddressError`."""
+        from store.mail.addresses import parse_addresses
+
+        text = self.query_one("#addresses", Field).value
+        if not self.query_one("#additional", CheckBox).value or not text.strip():
+            return ()
+        return tuple(dict.fromkeys(parse_addresses(text)))
+
+    def _twice(self) -> frozenset[str]:
+        """The chosen addresses who get the message a second time: ticked, or typed with the box below ticked."""
+        from store.mail.addresses import mailbox
+
+        left_out = self._left_out()
+        listed = [one.address for one in self.recipients if self.original and one.address not in left_out]
+        typed = self._typed_held() if self.query_one("#again", CheckBox).value else []
+        return frozenset(address for address in (*listed, *typed) if mailbox(address) in self.held)
+
+    def _typed_held(self) -> list[str]:
+        """The additional addresses who hold the message already; none while one of them is not valid."""
+        from store.mail.addresses import mailbox
+
+        try:
+            return [address for address in self._additional() if mailbox(address) in self.held]
+        except AddressError:
+            return []
+
+    def _recount(self) -> None:
+        from store.mail.addresses import mailbox
+
+        left_out = self._left_out()
+        chosen = {mailbox(one.address) for one in self.recipients if self.original and one.address not in left_out}
+        typed = self._typed_held()
+        again = self.query_one("#again", CheckBox)
+        again.display = bool(typed)
+        twice = self._twice()
+        with suppress(AddressError):
+            chosen.update(map(mailbox, self._additional()))
+        chosen -= {mailbox(address) for address in typed} - {mailbox(address) for address in twice}
+        number = len(chosen) + (self.unlisted if self.original else 0)
+        what = f"{copies(self.copies)} to {addresses(number)}" if number else f"{copies(self.copies)} to nobody yet"
+        if twice:
+            what += f", to {len(twice):,} of them a second time"
+        self.query_one("#count", Static).update(what)
+        self.query_one(TypedCount).need(self.copies if number > MANY else 0)
+        if self.recipients:
+            self.query_one(RecipientList).active = self.original
+            self.query_one("#original", CheckBox).partial = bool(left_out)
+
+    def on_check_box_changed(self, event: CheckBox.Changed) -> None:
+        event.stop()
+        if event.box.id == "additional" and event.value:
+            self.query_one("#addresses").focus()
+        self.complain("")
+        if event.box.id == "original" and event.value:
+            self._tick_someone()
+        self._recount()
+
+    def _tick_someone(self) -> None:
+        """The box above the addresses was ticked: where none of them is, tick those that were at first."""
+        if not self.recipients or self.unlisted:
+            return
+        listed = self.query_one(RecipientList)
+        if not listed.ticked:
+            listed.reset()
+        if not listed.ticked:
+            with self.prevent(CheckBox.Changed):
+                self.query_one("#original", CheckBox).value = False
+            self.complain("Each recipient is left out for the reason beside it: tick it in the list to deliver to it.")
+
+    def on_recipient_list_changed(self, event: RecipientList.Changed) -> None:
+        event.stop()
+        with self.prevent(CheckBox.Changed):
+            self.query_one("#original", CheckBox).value = bool(event.recipients.ticked or self.unlisted)
+        self.complain("")
+        self._recount()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        with self.prevent(CheckBox.Changed):
+            self.query_one("#additional", CheckBox).value = bool(event.value.strip())
+        self._say_additional("")
+        self._recount()
+
+    def on_input_blurred(self, event: Input.Blurred) -> None:
+        event.stop()
+        try:
+            self._additional()
+        except AddressError as error:
+            self._say_additional(str(error))
+
+    def _say_additional(self, text: str) -> None:
+        line = self.query_one("#additional-error", Static)
+        line.update(safe(text))
+        line.display = bool(text)
+
+    def accept(self) -> None:
+        if self.all_refused:
+            self.complain("Delivery of infected messages is not allowed in Backup settings.", "#cancel")
+            return
+        try:
+            additional = self._additional()
+        except AddressError as error:
+            self._say_additional(str(error))
+            self.query_one("#addresses").focus()
+            return
+        left_out = self._left_out()
+        if self.query_one("#additional", CheckBox).value and not additional:
+            self._say_additional("Enter at least one email address.")
+            self.query_one("#addresses").focus()
+        elif not self.original and not additional:
+            self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
+        elif self.query_one(TypedCount).insist():
+            ticked = self.outsiders - left_out if self.original else frozenset()
+            unticked = left_out if self.original else frozenset()
+            self.dismiss(DeliverChoice(self.original, additional, unticked, ticked, self._twice()))

@@ -1,0 +1,82 @@
+"""The window that asks for a query to mark by, and says while it is typed how many copies it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from store.filters.line import MessageFilter, parse
+from store.terms.errors import FilterError
+from tui.console.context import ConsoleContext
+from tui.console.dialogs.base import Dialog
+from tui.console.widgets.controls import Field, PushButton
+from tui.console.widgets.pages import Result
+from tui.terminal.safe import safe
+from tui.terminal.words import copies
+
+
+class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
+    """Answers the filter and what it found, or None. The query looks at all of Backup, not only at what is shown."""
+
+    heading = "Mark by query"
+    acts = False
+    first_focus = "#query"
+
+    def __init__(self, context: ConsoleContext, text: str = "") -> None:
+        super().__init__()
+        self.context = context
+        self.text = text
+        self.found: tuple[MessageFilter, Result] | None = None
+        self._accept_when_found = False
+
+    def body(self) -> Iterable[Widget]:
+        yield Field(self.text, placeholder="from: to: subject: scan: period: … or words", id="query")
+        yield Static("", id="found", markup=False, classes="note")
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("Mark", id="ok")
+        yield PushButton("Cancel", id="cancel")
+
+    def on_mount(self) -> None:
+        self._count(self.text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._count(event.value)
+
+    def _count(self, text: str) -> None:
+        self.found = None
+        self._accept_when_found = False
+        try:
+            flt = parse(text, tz=self.context.tz, lenient=True)
+        except FilterError as error:
+            self._say(f"▲ {error}")
+            return
+        catalogue = self.context.catalogue
+
+        def done(result: Result) -> None:
+            self.found = (flt, result)
+            if self.is_attached:
+                self._say(f"{copies(result.count)}{' so far' if result.partial else ''}")
+                if self._accept_when_found:
+                    self.accept()
+
+        self.context.background(lambda: catalogue.select(flt), done, group="mark-query")
+
+    def _say(self, text: str) -> None:
+        self.query_one("#found", Static).update(safe(text))
+
+    def accept(self) -> None:
+        try:
+            parse(self.query_one(Field).value, tz=self.context.tz)
+        except FilterError as error:
+            self.complain(safe(str(error)), "#query")
+            return
+        if self.found is None:
+            self._accept_when_found = True
+        elif not self.found[1].count:
+            self.complain("No message copy matches.", "#query")
+        else:
+            self.dismiss(self.found)

@@ -1,0 +1,125 @@
+"""What the console polls a few times a second, so that it shows what others did to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from store.authority.settings import Settings, read_settings
+from store.terms.errors import TamperedError
+from store.terms.verdicts import Engine
+from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from store.catalogue.catalogue import Catalogue
+    from store.delivery.releases import Releases
+    from store.mail.outcome import Attention, Delivered
+    from store.vault.vault import Vault
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
+    list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
+    a part of the store while the rest goes on, or "".
+    """
+
+    used: int
+    maximum: int
+    oldest: int | None
+    engines: Mapping[Engine | None, int]
+    queue_length: int
+    live: frozenset[int]
+    outcomes: Mapping[int, Delivered]
+    attention: Attention
+    settings: Settings
+    gone: list[int]
+    copies_changed: bool
+    loaded: int
+    total: int
+    complete: bool
+    problem: str
+
+
+class Follower:
+    """Polls one store. `poll` belongs to one worker thread."""
+
+    def __init__(self, vault: Vault, catalogue: Catalogue) -> None:
+        self._vault = vault
+        self._catalogue = catalogue
+        self._seen: tuple[object, ...] | None = None
+        self._tombstone: int | None = None
+        self._releases: Releases | None = None
+        self._settings = Settings()
+        self._problem = ""
+
+    def poll(self) -> Facts | None:
+        """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
+        vault, catalogue = self._vault, self._catalogue
+        changed = catalogue.refresh()
+        progress = (catalogue.loaded, catalogue.total, catalogue.complete)
+        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged))
+        if not changed and seen == self._seen:
+            return None
+        copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
+        tombstone, gone = self._tombstones()
+        self._problem = catalogue.problem or _damage(len(catalogue.damaged))
+        self._read_settings()
+        releases = self._read_releases()
+        usage = vault.usage()
+        facts = Facts(
+            used=usage.used_bytes,
+            maximum=usage.max_bytes,
+            oldest=usage.oldest,
+            engines=catalogue.engine_counts(),
+            queue_length=releases.waiting,
+            live=releases.live,
+            outcomes=releases.outcomes,
+            attention=releases.attention,
+            settings=self._settings,
+            gone=gone,
+            copies_changed=copies_changed,
+            loaded=progress[0],
+            total=progress[1],
+            complete=progress[2],
+            problem=self._problem,
+        )
+        self._seen, self._tombstone = seen, tombstone
+        return facts
+
+    def _tombstones(self) -> tuple[int, list[int]]:
+        """The newest tombstone, and what was deleted since the poll before. At the first poll nothing can be marked."""
+        if self._tombstone is None:
+            return self._vault.newest_tombstone(), []
+        return self._vault.tombstones_since(self._tombstone)
+
+    def _read_settings(self) -> None:
+        try:
+            self._settings = read_settings(self._vault)
+        except TamperedError as error:
+            self._problem = str(error)
+
+    def _read_releases(self) -> Releases:
+        if self._releases is None:
+            from store.delivery.releases import Releases
+
+            # One mirror of the deliveries serves both.
+            self._catalogue.releases = self._releases = Releases(self._vault)
+        self._releases.read()
+        self._problem = self._problem or _damaged_deliveries(self._releases.damaged)
+        return self._releases
+
+
+def _damaged_deliveries(number: int) -> str:
+    if not number:
+        return ""
+    what = counted(number, "delivery is", "deliveries are")
+    return f"{what} damaged or tampered with: the message queue shows each."
+
+
+def _damage(number: int) -> str:
+    if not number:
+        return ""
+    what = counted(number, "message copy is", "message copies are")
+    return f"{what} damaged or tampered with and cannot be listed: `mailhold check` names each."

@@ -1,0 +1,283 @@
+"""The console's keys as data: one table, from which the bindings, the footer, the help and the palette are made.
+
+A user's own file (``$MAILHOLD_KEYS``, else ``$XDG_CONFIG_HOME/mailhold/keys.toml``) gives other keys to an action::
+
+    [keys]
+    deliver = "r"
+    mark = "space,t"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Container, Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.binding import Binding, BindingType
+from textual.keys import format_key
+
+from store.terms.errors import UsageError
+
+
+class Scope(StrEnum):
+    """Where a key works. The value is the heading in the help."""
+
+    LIST = "Message list"
+    VIEW = "Message view"
+    TREE = "Console tree"
+    QUEUE = "Message queue"
+    RULES = "Rules"
+    ADDRESSES = "Address lists"
+    PAGE = "Monitoring, Events, Settings"
+    FILTER = "Filter line"
+    APP = "Everywhere"
+
+
+class Key(NamedTuple):
+    """An action: its id (unique; what a user's file names), its default keys, what it runs, and its words.
+
+    `label` is for the footer ("" keeps it out of there), `text` for the help and the palette.
+    """
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    text: str
+    scope: Scope
+    palette: bool = True
+
+
+_L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
+_R, _S = Scope.RULES, Scope.ADDRESSES
+
+#: In the order of the footer and the help.
+KEYS: tuple[Key, ...] = (
+    Key("deliver", "r", "deliver", "Deliver", "Deliver the marked copies, or the one at the cursor", _L),
+    Key("view", "enter", "view", "View", "View the one marked copy, or the one at the cursor", _L),
+    Key("delete", "d,delete", "delete", "Delete", "Delete the marked copies, or the one at the cursor", _L),
+    Key("save", "s", "save", "Save", "Save the marked copies, or the one at the cursor, to files", _L),
+    Key("search-filter", "f", "search_filter", "Search filter", "Open the Search filter window", _L),
+    Key("filter", "slash", "filter", "Filter", "Type in the filter line", _L),
+    Key("mark", "space,t", "mark", "Mark", "Mark or unmark, and go on", _L),
+    Key("sort", "o", "sort", "Sort", "Sort by another column", _L),
+    Key("mark-range", "v", "mark_range", "", "Begin or end a range of marks", _L),
+    Key("mark-up", "shift+up,K", "mark_move(-1)", "", "Mark and go up", _L, False),
+    Key("mark-down", "shift+down,J", "mark_move(1)", "", "Mark and go down", _L, False),
+    Key("mark-query", "T", "mark_query", "", "Mark what a filter matches", _L),
+    Key("mark-all", "asterisk", "mark_all", "", "Mark all in the filter", _L),
+    Key("unmark-all", "ctrl+t", "unmark_all", "", "Take all marks away", _L),
+    Key("copy", "y", "copy", "", "Copy an address, the subject or an id to the clipboard", _L),
+    Key("clear-filter", "escape", "back", "", "Clear the filter", _L),
+    Key("leave", "q", "leave", "", "Quit", _L, False),
+    Key("up", "k,up", "cursor(-1)", "", "Up", _L, False),
+    Key("down", "j,down", "cursor(1)", "", "Down", _L, False),
+    Key("page-up", "pageup,ctrl+b", "page(-1)", "", "Page up", _L, False),
+    Key("page-down", "pagedown,ctrl+f", "page(1)", "", "Page down", _L, False),
+    Key("half-up", "ctrl+u", "half_page(-1)", "", "Half a page up", _L, False),
+    Key("half-down", "ctrl+d", "half_page(1)", "", "Half a page down", _L, False),
+    Key("top", "g,home", "top", "", "First copy", _L, False),
+    Key("bottom", "G,end", "bottom", "", "Last copy", _L, False),
+    Key("view-deliver", "r", "deliver", "Deliver", "Deliver this copy", _V),
+    Key("view-delete", "d,delete", "delete", "Delete", "Delete this copy", _V),
+    Key("view-save", "s", "save", "Save", "Save this copy to a file", _V),
+    Key("view-back", "escape,q", "to_list", "To messages list", "Back to the message list", _V),
+    Key("view-next", "n", "neighbour(1)", "Next", "Next copy", _V),
+    Key("view-previous", "p", "neighbour(-1)", "Previous", "Previous copy", _V),
+    Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
+    Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
+    Key("retry", "r", "retry", "Retry", "Send the delivery at the cursor again", _Q),
+    Key("cancel-delivery", "c", "cancel_delivery", "Cancel delivery", "Cancel the delivery at the cursor", _Q),
+    Key("queue-detail-down", "J,shift+down", "detail(1)", "", "Scroll the recipients down", _Q, False),
+    Key("queue-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the recipients up", _Q, False),
+    Key("queue-back", "escape,q", "to_list", "To messages list", "Back to the message list", _Q, False),
+    Key("edit-rule", "enter", "edit_rule", "Edit", "Edit the rule at the cursor", _R),
+    Key("add-rule", "a", "add_rule", "Add", "Add a rule", _R),
+    Key("delete-rule", "d,delete", "delete_rule", "Delete", "Remove the rule at the cursor", _R),
+    Key("enable-rule", "e", "enable_rule", "On/off", "Enable or disable the rule at the cursor", _R),
+    Key("rule-up", "K,shift+up", "move_rule(-1)", "Up", "Move the rule at the cursor up in the order", _R),
+    Key("rule-down", "J,shift+down", "move_rule(1)", "Down", "Move the rule at the cursor down in the order", _R),
+    Key("rule-detail-up", "left_square_bracket", "detail(-1)", "", "Scroll the rule in full up", _R, False),
+    Key("rule-detail-down", "right_square_bracket", "detail(1)", "", "Scroll the rule in full down", _R, False),
+    Key("rules-back", "escape,q", "to_list", "To messages list", "Back to the message list", _R, False),
+    Key("add-address", "a", "add_address", "Add", "Add addresses to a list", _S),
+    Key("remove-address", "d,delete", "remove_address", "Remove", "Remove the entry at the cursor from its list", _S),
+    Key("find-address", "slash,f", "find_address", "Find", "Show the entries and users with some text", _S),
+    Key(
+        "addresses-back",
+        "escape,q",
+        "to_list",
+        "To messages list",
+        "Show all entries, or go back to the message list",
+        _S,
+        False,
+    ),
+    Key("page-back", "escape,q", "to_list", "To messages list", "Back to the message list", _P, False),
+    Key("tree-up", "k,up", "cursor(-1)", "", "Up", _T, False),
+    Key("tree-down", "j,down", "cursor(1)", "", "Down", _T, False),
+    Key("tree-open", "enter,space", "open", "Open", "Go to the workspace", _T, False),
+    Key("tree-close", "left,h", "collapse", "", "Collapse", _T, False),
+    Key("tree-expand", "right,l", "expand", "", "Expand", _T, False),
+    Key("tree-back", "escape,q", "leave", "Back", "Back to the workspace", _T, False),
+    Key(
+        "apply-filter", "enter,down", "leave", "To the list", "Keep the filter and go to the list", Scope.FILTER, False
+    ),
+    Key("drop-filter", "escape", "clear", "Clear", "Clear the filter", Scope.FILTER, False),
+    Key("tree", "b", "tree", "Tree", "Show or hide the console tree", _A),
+    Key("next-pane", "tab", "next_pane", "", "Next pane", _A, False),
+    Key("backup-settings", "B", "backup_settings", "", "Open the Backup settings window", _A),
+    Key("go-monitoring", "1", "go('monitoring')", "", "Go to Monitoring", _A),
+    Key("go-backup", "2", "go('backup')", "", "Go to Backup", _A),
+    Key("go-queue", "3", "go('queue')", "", "Go to Message queue", _A),
+    Key("go-rules", "4", "go('rules')", "", "Go to Rules", _A),
+    Key("go-addresses", "5", "go('addresses')", "", "Go to Address lists", _A),
+    Key("go-events", "6", "go('events')", "", "Go to Events", _A),
+    Key("go-settings", "7", "go('settings')", "", "Go to Settings", _A),
+    Key("hide-notice", "h", "hide_notice", "", "Hide the notice", _A),
+    Key("cancel-task", "ctrl+x", "cancel_task", "", "Cancel the work that runs", _A),
+    Key("palette", "colon,ctrl+p", "command_palette", "", "Command palette", _A, False),
+    Key("theme", "ctrl+l", "next_theme", "", "Next theme", _A),
+    Key("help", "question_mark,f1", "help", "Help", "Help", _A, False),
+    Key("lock", "ctrl+o", "app.lock", "", "Lock the console until the passphrase is typed", _A),
+    Key("suspend", "ctrl+z", "app.suspend_process", "", "Suspend the console; `fg` brings it back", _A, False),
+    Key("quit", "ctrl+q", "app.quit", "", "Quit", _A),
+)
+
+
+class KeymapError(UsageError):
+    """The user's key file cannot be used."""
+
+
+@cache
+def by_id() -> dict[str, Key]:
+    """Every key of the table by its id."""
+    return {key.id: key for key in KEYS}
+
+
+def keys_of(scope: Scope) -> list[Key]:
+    """The keys of one scope, in order."""
+    return [key for key in KEYS if key.scope is scope]
+
+
+def name_of(action: str) -> str:
+    """An action without its arguments: ``cursor`` of ``cursor(-1)``."""
+    return action.partition("(")[0]
+
+
+def bindings(scope: Scope, *, only: Container[str] = (), but: Container[str] = ()) -> list[BindingType]:
+    """What a widget of that scope binds: all its actions, or `only` those, or all `but` those (names of actions)."""
+    return [
+        Binding(key.keys, key.action, key.text, show=bool(key.label), tooltip=key.text, id=key.id)
+        for key in keys_of(scope)
+        if (not only or name_of(key.action) in only) and name_of(key.action) not in but
+    ]
+
+
+#: Keys whose usual drawing is a sign rather than a word.
+_SIGNS = {
+    "enter": "⏎",
+    "space": "␣",
+    "escape": "Esc",
+    "delete": "Del",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "home": "Home",
+    "end": "End",
+    "tab": "Tab",
+}
+
+
+def draw(key: str) -> str:
+    """A key as the footer and the help draw it: ``ctrl+d`` is ``^D``, ``slash`` is ``/``, ``shift+up`` is ``⇧↑``."""
+    *modifiers, name = key.strip().split("+")
+    sign = _SIGNS.get(name) or (name.upper() if name[:1] == "f" and name[1:].isdigit() else format_key(name))
+    if "ctrl" in modifiers:
+        sign = "^" + sign.upper()
+    if "shift" in modifiers:
+        sign = "⇧" + sign
+    return sign
+
+
+class Keymap:
+    """The table with a user's changes: which keys an action has now."""
+
+    def __init__(self, overrides: Mapping[str, str] | None = None) -> None:
+        self.overrides = dict(overrides or {})
+
+    def keys(self, key: Key) -> list[str]:
+        """The keys of an action, first the one to draw."""
+        return [name.strip() for name in self.overrides.get(key.id, key.keys).split(",")]
+
+    def drawn(self, key: Key, *, all_keys: bool = False) -> str:
+        """How the footer (the first key) or the help (all) draws an action's keys."""
+        names = self.keys(key)
+        return " ".join(draw(name) for name in (names if all_keys else names[:1]))
+
+
+def default_path() -> Path:
+    """Where the user's key file is looked for."""
+    if named := os.environ.get("MAILHOLD_KEYS"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "mailhold" / "keys.toml"
+
+
+def load(path: Path | None = None) -> Keymap:
+    """The key map with the user's file on top; no file is no change.
+
+    Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or
+    gives two actions of one scope the same key.
+    """
+    path = path or default_path()
+    try:
+        text = path.read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return Keymap()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeymapError(f"The key file {path} cannot be read ({error}); the usual keys are used.") from error
+    try:
+        table = tomllib.loads(text).get("keys", {})
+    except tomllib.TOMLDecodeError as error:
+        raise KeymapError(f"The key file {path} is not valid TOML ({error}); the usual keys are used.") from error
+    overrides = _checked(table, path)
+    keymap = Keymap(overrides)
+    if clash := _clash(keymap):
+        raise KeymapError(f"The key file {path} gives {clash}; the usual keys are used.")
+    return keymap
+
+
+def _checked(table: object, path: Path) -> dict[str, str]:
+    if not isinstance(table, dict):
+        raise KeymapError(f"The key file {path} needs a [keys] table; the usual keys are used.")
+    overrides: dict[str, str] = {}
+    for name, keys in table.items():
+        if name not in by_id():
+            raise KeymapError(f"The key file {path} names an action {name!r} that is not there; see the help (?).")
+        if isinstance(keys, list):
+            keys = ",".join(str(key) for key in keys)
+        if not isinstance(keys, str) or not all(part.strip() for part in keys.split(",")):
+            raise KeymapError(f"The key file {path} gives no key to {name!r}; the usual keys are used.")
+        overrides[name] = keys
+    return overrides
+
+
+def _clash(keymap: Keymap) -> str | None:
+    for scope in Scope:
+        owners: dict[str, str] = {}
+        for key in keys_of(scope):
+            for name in _normal(keymap.keys(key)):
+                if name in owners and (key.id in keymap.overrides or owners[name] in keymap.overrides):
+                    return f"the key {name!r} both to {owners[name]!r} and to {key.id!r}"
+                owners[name] = key.id
+    return None
+
+
+def _normal(names: Iterable[str]) -> list[str]:
+    return [binding.key for name in names for binding in Binding.make_bindings([(name, "x", "x")])]

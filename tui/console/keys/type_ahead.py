@@ -1,0 +1,160 @@
+"""Keys that come faster than the console follows: each waits until the one before it has had its effect.
+
+Textual hands every key at once to the widget that has the focus then. On a slow line several keys come in one piece,
+and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it; and a
+window that comes only after some work would get keys that were never meant for it. A window that acts counts nothing
+before it was seen (`tui.console.keys.arming`): that is kept here, where everything that is pressed comes by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import Any
+
+from rich.console import RenderableType
+from textual import events
+from textual.app import App
+from textual.driver import Driver
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+
+from tui.console import trace
+from tui.console.keys import key_parser
+from tui.console.keys.arming import DELAY, Arming, watch_output, when_written
+
+#: A widget that does not come to answer in this time (s) holds no key back.
+_PATIENCE = 1.0
+#: How often it is looked whether what a key opened is there (s).
+_LOOK = 0.01
+#: Typing that was meant for something else is over once no key came for this time (s).
+_QUIET = 0.6
+
+#: What a window that was not seen yet does not count. The mouse may move over it, and let go what it held before.
+_PRESSED = (events.Key, events.Paste, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp)
+
+
+class TypeAheadApp(App[None]):
+    """An app whose keys take effect one after the other. A key that comes alone is not delayed."""
+
+    #: Seconds from a window's first frame until it counts what is pressed; None (in tests): it counts everything.
+    arming_delay: float | None = DELAY
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: deque[events.Key | events.Paste] = deque()
+        self._following: asyncio.Task[None] | None = None
+        self._deaf_since: float | None = None
+        #: How many keys had an effect so far.
+        self.typed = 0
+
+    def changing(self) -> bool:
+        """True while what a key asked for (a window, a view) is not there yet: keys behind it are meant for that."""
+        return False
+
+    def drop_typing(self) -> None:
+        """Give no key an effect until there was a pause: a window came in the midst of typing."""
+        self._deaf_since = time.monotonic()
+        self._waiting.clear()
+
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, _PRESSED) or event.is_forwarded:
+            await super().on_event(event)
+        elif not isinstance(event, events.Key | events.Paste):
+            if self._counts(event):
+                await super().on_event(event)
+            elif isinstance(event, events.MouseDown):
+                self._mouse_down_widget = None  # Letting go makes no click where pressing did not count.
+        elif self._deaf():
+            self._deaf_since = time.monotonic()
+            self._note(event, counts=False)
+        elif self._following is not None:
+            self._waiting.append(event)
+        elif self._counts(event):
+            reached = self._reached()
+            self.typed += 1
+            await super().on_event(event)
+            self._following = asyncio.create_task(self._follow(reached))
+
+    def _deaf(self) -> bool:
+        if self._deaf_since is not None and time.monotonic() - self._deaf_since > _QUIET:
+            self._deaf_since = None
+        return self._deaf_since is not None
+
+    # -- windows that count nothing before they were seen
+
+    def _counts(self, event: events.Event) -> bool:
+        arming: Arming | None = getattr(self.screen, "arming", None)
+        counts = arming is None or self.arming_delay is None or not arming.refuses(event.time, self.arming_delay)
+        self._note(event, counts=counts)
+        return counts
+
+    def _note(self, event: events.Event, *, counts: bool) -> None:
+        if trace.wanted():
+            trace.pressed(event, self.focused, type(self.screen).__name__, counts)
+
+    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
+        key_parser.install()
+        driver = super()._build_driver(headless, inline, mouse, size)
+        watch_output(driver)
+        return driver
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, renderable)
+        arming: Arming | None = getattr(screen, "arming", None)
+        if arming is not None and arming.wanted and renderable is not None and not self._batch_count:
+            self._painted(screen, arming)
+
+    def _painted(self, screen: Screen[Any], arming: Arming) -> None:
+        """The first frame of a window is on its way to the terminal."""
+        arming.wanted = False
+        name, delay = type(screen).__name__, self.arming_delay or 0
+
+        def written(at: float) -> None:
+            arming.painted = at
+            trace.note("painted", window=name, at=at, armed=at + delay)
+
+        when_written(self._driver, written)
+
+    # -- one key after the other
+
+    def _reached(self) -> list[MessagePump]:
+        """Whom a key reaches: the widget that has the focus, and its ancestors, to whom its messages bubble."""
+        focused = self.focused
+        return list(focused.ancestors_with_self) if focused is not None else [self.screen, self]
+
+    async def _follow(self, reached: list[MessagePump]) -> None:
+        """Hand on the keys that came meanwhile, each once the one before it was dealt with all the way up."""
+        try:
+            while True:
+                for pump in reached:
+                    await self._dealt_with(pump)
+                if self.changing():
+                    await self._there()
+                while self._waiting and not self._counts(self._waiting[0]):
+                    self._waiting.popleft()
+                if not self._waiting:
+                    return
+                reached = self._reached()
+                self.typed += 1
+                await super().on_event(self._waiting.popleft())
+        finally:
+            self._following = None
+
+    async def _there(self) -> None:
+        """Wait until what a key opened has come and has the focus, or for as long as patience lasts."""
+        end = time.monotonic() + _PATIENCE
+        while self.changing() and time.monotonic() < end:
+            await asyncio.sleep(_LOOK)
+        await self._dealt_with(self.screen)
+        await self._dealt_with(self)
+
+    @staticmethod
+    async def _dealt_with(pump: MessagePump) -> None:
+        done = asyncio.Event()
+        if pump.call_later(done.set):
+            try:
+                await asyncio.wait_for(done.wait(), _PATIENCE)
+            except TimeoutError:
+                return

@@ -1,0 +1,42 @@
+"""`python -m tui.console.lock.locked N`: what a console becomes when it locks.
+
+What it was looking at is in file descriptor N.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tui.commands import cli
+from tui.console import latency
+from tui.console.lock.lock import received, show_typing
+from tui.terminal.ending import ends_cleanly, say_ended
+
+
+def run(argv: Sequence[str]) -> int:
+    """Ask for the passphrase, and go on with the console; returns its return code."""
+    handover = received(int(argv[0]))
+    with ends_cleanly():
+        latency.prepare()
+        try:
+            from tui.console.lock.lock_app import LockApp
+
+            app = LockApp(handover.location, why=handover.why, theme=handover.theme)
+        finally:
+            show_typing(handover.echo)
+        app.run()
+        vault = app.vault
+        if vault is not None and not app.ended_by:
+            from tui.commands.console import run_console
+
+            return run_console(vault, handover.operator, view=handover.view, theme=handover.theme)
+        if vault is not None:
+            vault.close()
+        if app.ended_by:
+            say_ended(())
+        return app.return_code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:], run))

@@ -1,0 +1,117 @@
+"""When the console locks, and what comes before: work is done, deliveries are at an end, the view is put away.
+
+`tui.console.lock.lock` is what locking is.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store.opening.opening import opens_with_passphrase
+from store.terms.errors import MailholdError
+from tui.console.lock.lock import Handover, sealed
+from tui.console.tasks import run_in_thread
+from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from tui.console.app import MailholdApp
+    from tui.console.lock.lock_app import Curtain
+
+#: A minute of the setting `lock_after`, in seconds.
+MINUTE = 60.0
+
+NO_PASSPHRASE = (
+    "The console cannot lock: no passphrase opens this store. Add one with `mailhold keys add`, then it can."
+)
+IN_DEMO = "The demo does not lock: no passphrase opens its store."
+_WORK_RUNS = "The console locks once the work that runs is done."
+
+
+class Lock:
+    """The lock of one console. All methods belong to the event loop's thread.
+
+    `handover` is what the locked process is to be given, once the console has ended for that. A console that cannot be
+    locked (`possible` False) says so.
+    """
+
+    def __init__(self, app: MailholdApp, *, possible: bool) -> None:
+        self.possible = possible
+        self.handover: Handover | None = None
+        self._app = app
+        self._touched = time.monotonic()
+        self._minutes = 0
+        self._wanted = False
+        self._closing = False
+
+    def touched(self) -> None:
+        """A key was pressed or the mouse was used."""
+        self._touched = time.monotonic()
+
+    def settings_read(self, minutes: int) -> None:
+        """The setting `lock_after`. Where it was turned on and cannot be kept, that is said."""
+        if minutes and not self._minutes:
+            self._app.context.background(self._obstacle, self._warn, group="lock")
+        self._minutes = minutes
+
+    def look(self) -> None:
+        """Lock if it is time, and nothing runs."""
+        left = time.monotonic() - self._touched
+        due = self.possible and 0 < self._minutes * MINUTE <= left
+        if (due or self._wanted) and not self._app.tasks.running:
+            self._begin(f"Locked after {counted(self._minutes, 'minute', 'minutes')} without a key." if due else "")
+
+    def now(self) -> None:
+        """Lock because the operator wants it."""
+        if not self.possible:
+            self._app.show_notice(IN_DEMO, severity="warning")
+            return
+        self._wanted = True
+        if self._app.tasks.running:
+            self._app.show_notice(_WORK_RUNS)
+        self.look()
+
+    def _begin(self, why: str) -> None:
+        from tui.console.lock.lock_app import Curtain
+
+        if not self._closing:
+            self._closing, self._wanted = True, False
+            curtain = Curtain()
+            self._app.push_screen(curtain)
+            self._app.run_worker(self._lock(curtain, why))
+
+    async def _lock(self, curtain: Curtain, why: str) -> None:
+        app = self._app
+        obstacle = await run_in_thread(self._obstacle, name="lock")
+        if obstacle:
+            await curtain.dismiss()
+            self._closing = False
+            self.touched()
+            app.show_notice(obstacle, severity="warning")
+            return
+        from tui.console.lock.resuming import view_of
+
+        view, marks = view_of(app.main)
+
+        def put_away() -> bytes:
+            app.stop_delivering()
+            return sealed(app.vault, msgspec.structs.replace(view, marks=marks()))
+
+        blob = await run_in_thread(put_away, name="lock")
+        self.handover = Handover(app.vault.location, app.context.operator, app.theme, why, blob)
+        app.exit()
+
+    def _obstacle(self) -> str:
+        """Why the console cannot lock, or ""."""
+        if not self.possible:
+            return IN_DEMO
+        try:
+            return "" if opens_with_passphrase(self._app.vault) else NO_PASSPHRASE
+        except MailholdError:
+            return ""  # the store is out of reach: it is no time to leave it open
+
+    def _warn(self, obstacle: str) -> None:
+        if obstacle:
+            self._app.show_notice(obstacle, severity="warning")

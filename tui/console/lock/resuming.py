@@ -1,0 +1,71 @@
+"""What the operator was looking at, kept while the console is locked and shown again after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.catalogue.sort import Sort, SortKey
+from tui.console.lock.lock import View
+from tui.console.screens.message import MessageView
+
+if TYPE_CHECKING:
+    from tui.console.screens.backup import BackupView
+    from tui.console.screens.main import MainScreen
+    from tui.console.widgets.pages import Result
+
+
+def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
+    """What is shown, and what finds the ids of the marked copies (it takes time)."""
+    backup, page = main.backup, main.page
+    view = View(
+        place=main.place,
+        filter=backup.line.text,
+        sort=backup.sort.key.value,
+        descending=backup.sort.descending,
+        cursor=backup.list.cursor_id,
+        line=backup.list.cursor - round(backup.list.scroll_y),
+        copy=page.copy_id if isinstance(page, MessageView) else None,
+        folder=str(main.context.save_folder),
+    )
+    return view, backup.list.marks.chosen().ids
+
+
+def resume(main: MainScreen, view: View) -> None:
+    """Show again what `view_of` found. Windows that were open are not: what was typed in them is gone."""
+    main.context.save_folder = Path(view.folder)
+    _resume_list(main.backup, view)
+    if view.place != "backup":
+        main.show_place(view.place, focus=True)
+    if view.copy is not None:
+        main.open_copy(view.copy, main.backup.neighbour)
+
+
+def _resume_list(backup: BackupView, view: View) -> None:
+    """Filter, sort, mark and stand as before; of the marked copies those that are still there."""
+    backup.once_shown = partial(_stand, backup, view)
+    if view.filter:
+        backup.line.show_text(view.filter)
+        backup.edit_filter(view.filter)
+    backup.set_sort(Sort(SortKey(view.sort), view.descending))
+    if view.marks:
+        vault = backup.context.vault
+
+        def mark(ids: list[int]) -> None:
+            backup.list.marks.add(ids)
+            backup.list.marks_changed()
+
+        backup.context.background(lambda: sorted({*vault.ids()}.intersection(view.marks)), mark, group="mark")
+
+
+def _stand(backup: BackupView, view: View, result: Result) -> bool:
+    """Stand on the copy of before once it is listed, unless a key was pressed meanwhile. True where that is over."""
+    if backup.context.shell.typed or view.cursor is None:
+        return True
+    position = result.position(view.cursor)
+    if position is not None:
+        backup.list.scroll_to(y=max(0, position - view.line), animate=False, force=True, immediate=True)
+        backup.list.cursor = position
+    return position is not None or not result.partial

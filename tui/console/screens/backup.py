@@ -1,0 +1,391 @@
+"""The Backup section: the filter, always in sight, and the list of message copies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widget import Widget
+
+from store.catalogue.sort import NEWEST, Sort, SortKey
+from store.filters.line import MessageFilter, Period, parse, print_filter
+from store.terms.errors import FilterError
+from store.terms.verdicts import Engine
+from tui.console.context import ConsoleContext
+from tui.console.follow import Facts
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.marks import Chosen, Frozen
+from tui.console.tasks import explain
+from tui.console.widgets.counts import counts_line
+from tui.console.widgets.filter_line import FilterLine
+from tui.console.widgets.found import needles
+from tui.console.widgets.key_footer import KeysChanged
+from tui.console.widgets.list_header import Line, ListHeader
+from tui.console.widgets.message_list import MOVES, MessageList
+from tui.console.widgets.pages import Pages, Result
+from tui.terminal.cells import zone_name
+
+#: Sort keys whose first order is downward: the newest and the largest come first.
+#: What the list shows below a filter line that cannot be read.
+_STANDS = "The list shows what the last filter found that could be read."
+_DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
+
+
+class BackupView(Widget):
+    """The message list with its filter. What the filter line says is what is listed, and where the tree is."""
+
+    DEFAULT_CSS = """
+    BackupView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > MessageList { height: 1fr; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, but=MOVES)
+    scope = Scope.LIST
+    title = "Backup"
+
+    class Filtered(Message):
+        """The filter changed."""
+
+        def __init__(self, flt: MessageFilter) -> None:
+            super().__init__()
+            self.filter = flt
+
+    class Quit(Message):
+        """The user wants to leave the console."""
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(id="backup")
+        self.context = context
+        self.filter = MessageFilter()
+        self.sort = NEWEST
+        self.loading_share = ""
+        self._fresh = True
+        self._problem = ""
+        self._marked_outside = 0
+        self._views_mark = False
+        self._gathering = False
+        self._waiting: Callable[[Chosen], None] | None = None
+        self._loading = False
+        #: Called with each result that was shown, until it answers True.
+        self.once_shown: Callable[[Result], bool] | None = None
+
+    def compose(self) -> ComposeResult:
+        self.line = FilterLine(self.edit_filter, id="filter")
+        self.header = ListHeader(id="list-header")
+        self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+        yield self.line
+        yield Line()
+        yield self.header
+        yield self.list
+
+    def on_mount(self) -> None:
+        self._query()
+
+    def focus_main(self) -> None:
+        """Give the list the focus."""
+        self.screen.set_focus(self.list)
+
+    # -- the filter and the result
+
+    def set_filter(self, flt: MessageFilter, *, text: str | None = None) -> None:
+        """Show what a filter matches. `text` is what the user typed for it, else the filter line is rewritten."""
+        self._say_problem("")
+        if text is None:
+            self.line.show_text(print_filter(flt, tz=self.context.tz))
+        if flt == self.filter:
+            self._show_counts()
+            return
+        # Clearing keeps the copy at the cursor: what was found is then seen among its neighbours.
+        self._fresh = self._fresh or not flt.is_empty
+        self.filter = flt
+        self.post_message(self.Filtered(flt))
+        self._query()
+
+    def set_engine(self, engine: Engine | None) -> None:
+        """Narrow the filter to one engine, or to none (all messages)."""
+        engines = frozenset() if engine is None else frozenset({engine})
+        self.set_filter(msgspec.structs.replace(self.filter, engines=engines, not_engines=frozenset()))
+
+    @property
+    def engine(self) -> Engine | None:
+        """The one engine that the filter is narrowed to."""
+        return next(iter(self.filter.engines)) if len(self.filter.engines) == 1 else None
+
+    def set_sort(self, sort: Sort) -> None:
+        """Sort the list; it goes to its first row."""
+        self.sort = sort
+        self.header.sort = (sort.key.value, sort.descending)
+        self._fresh = True
+        self._query()
+
+    def sort_by(self, key: SortKey) -> None:
+        """Sort by a column, or turn the order round where it is sorted by it already."""
+        same = self.sort.key is key
+        self.set_sort(Sort(key, not self.sort.descending if same else key in _DOWNWARD))
+
+    @property
+    def count(self) -> int:
+        """How many copies are listed."""
+        return self.list.count
+
+    def take_facts(self, facts: Facts) -> None:
+        """Take up what changed in the store."""
+        self.list.forget(facts.gone, others=not self.context.deleting)
+        outcomes_changed = self.list.set_outcomes(facts.outcomes)
+        share = "" if facts.complete else f"{100 * facts.loaded // max(1, facts.total)} %"
+        if facts.copies_changed or share != self.loading_share or (outcomes_changed and self.filter.asks_delivered()):
+            self.loading_share = share
+            self._query()
+
+    def refresh_data(self) -> None:
+        """Take up what changed in the store; cursor and marks stay on their copies."""
+        self._query()
+
+    def _query(self) -> None:
+        catalogue, flt, sort = self.context.catalogue, self.filter, self.sort
+        fresh, cursor_id, line = self._fresh, self.list.cursor_id, self.list.cursor - round(self.list.scroll_y)
+        height = max(40, self.list.size.height)
+        frozen = self.list.marks.frozen
+        marked = [] if frozen is not None else list(self.list.marks.included)
+
+        def work() -> tuple[Pages, Frozen | None]:
+            result = catalogue.select(flt, sort)
+            pages = self.list.new_pages(result)
+            at = None if fresh or cursor_id is None else result.position(cursor_id)
+            top = self.list.window()[0] if at is None and not fresh else max(0, (at or 0) - line)
+            pages.load(top - height, top + 2 * height)
+            self._marked_outside = len(marked) - len(result.among(marked)) if marked else 0
+            fuller = frozen.fuller() if frozen is not None and frozen.matches.partial else None
+            return pages, fuller
+
+        def done(answer: tuple[Pages, Frozen | None]) -> None:
+            pages, fuller = answer
+            if frozen is not None and fuller is not None:
+                self.list.marks.refreeze(frozen, fuller)
+            keep, self._fresh = not self._fresh, False
+            self._say_empty()
+            self.list.painter.needles = needles(flt)
+            self.list.show(pages, keep=keep)
+            if self.once_shown is not None and self.once_shown(pages.result):
+                self.once_shown = None
+            self._show_counts()
+            self._start_loading()
+
+        def failed(error: Exception) -> None:
+            self.context.notice(explain(error), severity="error")
+            self._start_loading()
+
+        self.context.background(work, done, on_error=failed, group="select")
+
+    def _start_loading(self) -> None:
+        """Begin to fill the catalogue once the first rows are painted: what it imports would hold them up."""
+        if not self._loading:
+            self._loading = True
+            self.call_after_refresh(self.context.catalogue.start)
+
+    def edit_filter(self, text: str) -> None:
+        """Show what a text in the filter line matches, or what is wrong with it."""
+        try:
+            flt = parse(text, tz=self.context.tz, lenient=True)
+        except FilterError as error:
+            self._say_problem(str(error))
+            self._show_counts()
+            return
+        self.set_filter(flt, text=text)
+
+    def _say_problem(self, text: str) -> None:
+        """Show below the filter line why it cannot be read ("": it can be), in as many lines as that takes."""
+        if text != self._problem:
+            self._problem = text
+            self.line.show_problem(f"{text} {_STANDS}" if text else "")
+            self._say_empty()
+
+    def _say_empty(self) -> None:
+        """Let an empty list say why it is: not that nothing matches a filter that could not be read."""
+        if self._problem:
+            self.list.empty_text = "Empty: the filter cannot be read."
+        elif self.filter.is_empty:
+            self.list.empty_text = "There is no message copy in Backup."
+        else:
+            self.list.empty_text = "No message copy matches the filter. Esc clears it."
+        self.list.refresh()
+
+    def on_filter_line_done(self, event: FilterLine.Done) -> None:
+        event.stop()
+        self.focus_main()
+
+    def on_list_header_sort_by(self, event: ListHeader.SortBy) -> None:
+        event.stop()
+        self.sort_by(SortKey(event.name))
+
+    def on_message_list_opened(self, event: MessageList.Opened) -> None:
+        event.stop()
+        self.context.shell.open_copy(event.copy_id, self.neighbour)
+
+    def on_message_list_changed(self, event: MessageList.Changed) -> None:
+        event.stop()
+        self._show_counts()
+        if self.list.views_mark != self._views_mark:
+            self._views_mark = self.list.views_mark
+            self.post_message(KeysChanged())
+
+    def neighbour(self, copy_id: int, step: int) -> int | None:
+        """The copy `step` places after another in the list; the cursor goes there too."""
+        if self.list.pages is None:
+            return None
+        result = self.list.pages.result
+        position = result.position(copy_id)
+        place = self.list.cursor if position is None else position + step
+        if not 0 <= place < result.count:
+            return None
+        self.list.cursor = place
+        ids = result.ids(place, place + 1)
+        self.list.viewed = ids[0] if ids else None
+        return self.list.viewed
+
+    # -- the counts
+
+    def on_resize(self) -> None:
+        self._show_counts()
+
+    def _show_counts(self) -> None:
+        if self.list.pages is None:
+            return
+        marks = self.list.marks.count
+        self.line.show_counts(
+            counts_line(
+                self.list.pages.result,
+                filtered=not self.filter.is_empty,
+                problem=bool(self._problem),
+                loading=self.loading_share,
+                range_count=self.list.range_count,
+                marked=marks,
+                outside=min(marks, self._marked_outside),
+                gone=self.list.lost,
+                zone=zone_name(self.context.tz, self.context.clock()),
+                wide=self.size.width >= 66,
+            )
+        )
+
+    # -- actions
+
+    def selection(self) -> Chosen:
+        """What an action takes: the marks, or the cursor's row."""
+        return self.list.selection()
+
+    def action_deliver(self) -> None:
+        self._once_marked(self.context.deliver)
+
+    def action_delete(self) -> None:
+        self._once_marked(self.context.delete)
+
+    def action_save(self) -> None:
+        self._once_marked(self.context.save)
+
+    def _once_marked(self, act: Callable[[Chosen], None]) -> None:
+        """Act on the selection: what was asked for before all marks are gathered waits, and takes all of them."""
+        if self._gathering:
+            self._waiting = act
+        else:
+            act(self.selection())
+
+    def action_filter(self) -> None:
+        self.line.focus_text()
+
+    def action_back(self) -> None:
+        if not self.list.leave_range() and not (self.filter.is_empty and not self.line.text):
+            self.set_filter(MessageFilter())
+
+    def action_search_filter(self) -> None:
+        from tui.console.dialogs.search_filter import SearchFilterDialog
+
+        catalogue = self.context.catalogue
+
+        def answered(flt: MessageFilter | None) -> None:
+            if flt is not None:
+                self.set_filter(flt)
+
+        def ask(rules: list[tuple[int, str]]) -> None:
+            dialog = SearchFilterDialog(self.filter, rules=rules, tz=self.context.tz, now=self.context.clock())
+            self.context.shell.ask(dialog, answered)
+
+        self.context.background(catalogue.rule_ids, ask, group="look")
+
+    def action_sort(self) -> None:
+        from tui.console.dialogs.sort import SortDialog
+
+        self.context.shell.ask(SortDialog(self.sort), lambda key: self.sort_by(key) if key else None)
+
+    def action_mark_query(self) -> None:
+        from tui.console.dialogs.mark import MarkDialog
+
+        dialog = MarkDialog(self.context, self.line.text)
+        self.context.shell.ask(dialog, lambda found: self.mark_matches(*found) if found else None)
+
+    def mark_matches(self, flt: MessageFilter, result: Result) -> None:
+        """Mark what a query found, besides what is marked."""
+        self._add_frozen(self.freeze(flt, result))
+
+    def action_copy(self) -> None:
+        from tui.console.dialogs.copy import CopyDialog
+
+        if row := self.list.current:
+            self.context.shell.ask(CopyDialog(row), self._copied)
+
+    def _copied(self, text: str | None) -> None:
+        if text:
+            self.app.copy_to_clipboard(text)
+            self.context.notice(f"Copied: {text}")
+
+    def action_leave(self) -> None:
+        self.post_message(self.Quit())
+
+    def action_mark_all(self) -> None:
+        """Mark everything the filter matches now; copies that arrive later are not among them."""
+        if self.list.pages is None:
+            return
+        self._add_frozen(self.freeze(self.filter, self.list.pages.result))
+
+    def _add_frozen(self, frozen: Frozen) -> None:
+        # A filter that was marked before is listed out, which takes a while where it is long: in a worker then.
+        marks = self.list.marks
+        before = marks.frozen
+
+        def add(ids: list[int]) -> None:
+            if marks.frozen is before:
+                marks.add_all(frozen, before_ids=ids)
+                self.list.marks_changed()
+            self._gathered(act=True)
+
+        def failed(error: Exception) -> None:
+            self.context.notice(explain(error), severity="error")
+            self._gathered(act=False)
+
+        if before is None:
+            add([])
+        else:
+            self._gathering = True
+            self.context.background(before.ids, add, on_error=failed, group="mark")
+
+    def _gathered(self, *, act: bool) -> None:
+        self._gathering, waiting, self._waiting = False, self._waiting, None
+        if act and waiting is not None:
+            waiting(self.selection())
+
+    def freeze(self, flt: MessageFilter, result: Result) -> Frozen:
+        """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
+        since = flt.earliest(self.context.clock())
+        fixed = flt if since is None else msgspec.structs.replace(flt, period=Period.CUSTOM, since=since)
+        catalogue, sort = self.context.catalogue, self.sort
+
+        def again(wait: bool) -> Result:
+            if wait:
+                catalogue.wait_complete()
+            return catalogue.select(fixed, sort)
+
+        return Frozen(result, result.high_water, again)

@@ -1,0 +1,165 @@
+"""Events: the audit trail, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Rule, Static
+
+from tui.console.context import ConsoleContext
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.tasks import explain
+from tui.console.widgets.line_view import LineView
+from tui.terminal.lines import Line, Span, wrap
+from tui.terminal.safe import fit, safe
+from tui.terminal.times import short_time
+from tui.terminal.widths import cell_len
+from tui.terminal.words import copies
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from store.authority.audit import Event
+
+_PAGE = 500
+_OPERATOR, _ACTION = 12, 20
+
+
+def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
+    """Each event: when, who (the program itself: a dash), what, on how many copies, and details."""
+    lines: list[Line] = []
+    for event in events:
+        what = f"{copies(len(event.copies))}: {_ranges(event.copies)}" if event.copies else ""
+        detail = "  ".join(part for part in (what, safe(event.detail)) if part)
+        head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
+        indent = cell_len(head)
+        action = safe(event.action)
+        room = width - indent - _ACTION - 2
+        if room >= 24:
+            first, *rest = wrap(detail, room)
+            lines.append((Span(head, "muted"), Span(fit(action, _ACTION) + "  "), Span(first, "muted")))
+            lines += [(Span(" " * (indent + _ACTION + 2) + piece, "muted"),) for piece in rest]
+        else:
+            lines.append((Span(head, "muted"), Span(fit(action, max(0, width - indent)))))
+            lines += [(Span(f"  {piece}", "muted"),) for piece in wrap(detail, max(8, width - 2)) if piece]
+    return lines
+
+
+def _ranges(ids: Sequence[int], limit: int = 6) -> str:
+    """``3-5, 9``: the first few runs of ids in ascending order."""
+    runs: list[list[int]] = []
+    for copy_id in ids:
+        if runs and copy_id == runs[-1][1] + 1:
+            runs[-1][1] = copy_id
+        elif len(runs) == limit:
+            return ", ".join(map(_run, runs)) + " …"
+        else:
+            runs.append([copy_id, copy_id])
+    return ", ".join(map(_run, runs))
+
+
+def _run(run: Sequence[int]) -> str:
+    return str(run[0]) if run[0] == run[1] else f"{run[0]}-{run[1]}"
+
+
+class EventsView(Widget):
+    """Who did what to which copies, and when. Older events are read as the end comes in sight."""
+
+    DEFAULT_CSS = """
+    EventsView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > #events-head { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
+    scope = Scope.PAGE
+    title = "Events"
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__()
+        self.context = context
+        self._ready = False
+        self.events: list[Event] = []
+        self._ended = False
+        self._reading = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(f"{'Time':<15}  {'Operator':<{_OPERATOR}}  Event", id="events-head", markup=False)
+        yield Rule(line_style="solid")
+        yield LineView(id="events-lines")
+
+    def on_mount(self) -> None:
+        self._ready = True
+        self.lines = self.query_one(LineView)
+        self.watch(self.lines, "scroll_y", self._scrolled, init=False)
+        self.refresh_data()
+
+    def refresh_data(self) -> None:
+        """Put the events that are new before those that are shown."""
+        if not self._ready:
+            return
+        vault, newest = self.context.vault, self.events[0].id if self.events else 0
+
+        def read() -> list[Event]:
+            from store.authority.audit import events
+
+            found = events(vault, _PAGE)
+            while newest and found and found[-1].id > newest + 1 and len(found) % _PAGE == 0:
+                found += events(vault, _PAGE, found[-1].id)
+            return [event for event in found if event.id > newest]
+
+        self.context.background(read, self._newer, on_error=self._failed, group="events")
+
+    def _newer(self, found: list[Event]) -> None:
+        if self.is_attached and (found or not self.events):
+            self._ended = self._ended or (not self.events and len(found) < _PAGE)
+            self.events = found + self.events
+            self._draw()
+
+    def _scrolled(self) -> None:
+        if self._ended or self._reading or not self.events:
+            return
+        if self.lines.scroll_y < self.lines.max_scroll_y - self.lines.size.height:
+            return
+        self._reading = True
+        vault, oldest = self.context.vault, self.events[-1].id
+
+        def read() -> list[Event]:
+            from store.authority.audit import events
+
+            return events(vault, _PAGE, oldest)
+
+        self.context.background(read, self._older, on_error=self._failed, group="events-older")
+
+    def _older(self, found: list[Event]) -> None:
+        self._reading = False
+        self._ended = len(found) < _PAGE
+        if self.is_attached and found:
+            self.events = self.events + found
+            self._draw()
+
+    def _failed(self, error: Exception) -> None:
+        self._reading, self._ended = False, True
+        if self.is_attached:
+            sentence = explain(error)
+            self.lines.build(lambda width: [(Span(piece, "danger"),) for piece in wrap(f"▲ {sentence}", width)])
+
+    def _draw(self) -> None:
+        events, zone = self.events, self.context.tz
+        if events:
+            self.lines.build(lambda width: event_lines(events, zone, width))
+        else:
+            self.lines.build(lambda width: [(Span("Nothing has happened yet.", "muted"),)])
+
+    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
+        event.stop()
+        builder, width, view = event.builder, event.width, event.view
+        self.context.background(lambda: builder(width), view.show, group="events-lines")
+
+    def action_to_list(self) -> None:
+        self.context.shell.go("backup")

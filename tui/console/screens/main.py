@@ -1,0 +1,400 @@
+"""The console's one screen: top line, tree, workspace, footer. It switches what the workspace shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.screen import Screen
+from textual.widget import AwaitMount, Widget
+
+from tui.console.acts import actions
+from tui.console.acts.looking import NOTHING
+from tui.console.compositor import SparingCompositor
+from tui.console.context import ConsoleContext, Neighbour
+from tui.console.follow import Facts
+from tui.console.keys.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
+from tui.console.outcome_notice import OutcomeNotice
+from tui.console.screens.backup import BackupView
+from tui.console.tasks import TaskRunner
+from tui.console.widgets.key_footer import KeyFooter, KeysChanged
+from tui.console.widgets.message_list import MOVES
+from tui.console.widgets.notice import NoticeLine
+from tui.console.widgets.status_bar import StatusBar
+from tui.console.widgets.task_bar import TaskBar
+from tui.console.widgets.tree import ConsoleTree, Place
+
+#: Terminals narrower than this show the tree only while it is used.
+WIDE = 100
+
+
+def make_page(place: str, context: ConsoleContext) -> Widget:
+    """The workspace's widget for a place of the tree, imported when it is first gone to."""
+    match place:
+        case "monitoring":
+            from tui.console.screens.monitoring import MonitoringView
+
+            return MonitoringView(context)
+        case "queue":
+            from tui.console.screens.queue import QueueView
+
+            return QueueView(context)
+        case "rules":
+            from tui.console.screens.rules import RulesView
+
+            return RulesView(context)
+        case "addresses":
+            from tui.console.screens.address_lists import AddressListsView
+
+            return AddressListsView(context)
+        case "events":
+            from tui.console.screens.events import EventsView
+
+            return EventsView(context)
+        case "settings":
+            from tui.console.screens.settings import SettingsView
+
+            return SettingsView(context)
+    raise ValueError(f"no such place: {place}")
+
+
+class MainScreen(Screen[None]):
+    """Top line, tree at the left, workspace at the right, keys at the bottom."""
+
+    DEFAULT_CSS = """
+    MainScreen {
+        background: $background; layout: vertical;
+        & > #panes { height: 1fr; }
+        #workspace { width: 1fr; height: 1fr; padding: 0 0 0 1; }
+        #pages { width: 1fr; height: 1fr; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.APP)
+
+    def __init__(self, context: ConsoleContext, keymap: Keymap, tasks: TaskRunner) -> None:
+        super().__init__()
+        self._compositor = SparingCompositor()
+        self.context = context
+        self.keymap = keymap
+        self.tasks = tasks
+        self.place = "backup"
+        self._pages: dict[str, Widget] = {}
+        self._copy: Widget | None = None
+        #: The page that is being made and gets the focus once it is there.
+        self.opening: Widget | None = None
+        self._tree_wanted: bool | None = None
+
+    def compose(self) -> ComposeResult:
+        self.backup = BackupView(self.context)
+        self._pages["backup"] = self.backup
+        self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), id="status")
+        self.console_tree = ConsoleTree(id="tree")
+        self.notice_line = NoticeLine(id="notice")
+        self.outcome_notice = OutcomeNotice(self.context, self.notice_line)
+        self.pages_box = Container(self.backup, id="pages")
+        self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
+        self.footer = KeyFooter(self.keymap, self.context.cannot, self._label, id="keys")
+        yield self.status
+        workspace = Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace")
+        yield Horizontal(self.console_tree, workspace, id="panes")
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self._fit_tree()
+        self.backup.list.focus()
+        self.refresh_keys()
+
+    def _drawn(self, action: str) -> str:
+        return self.keymap.drawn(by_id()[action])
+
+    def _label(self, key: Key) -> str:
+        # Where the footer has no room to spare, the longer word would push another key out, and back again.
+        marked = key.id == "view" and self.size.width >= WIDE and self.backup.list.views_mark
+        return "View marked" if marked else key.label
+
+    # -- focus, tree and footer
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._fit_tree()
+
+    def _fit_tree(self) -> None:
+        tree = self.console_tree
+        wanted = self.app.size.width >= WIDE if self._tree_wanted is None else self._tree_wanted
+        tree.display = wanted or tree.has_focus
+
+    def on_screen_suspend(self) -> None:
+        self.footer.covered = True
+
+    def on_screen_resume(self) -> None:
+        self.footer.covered = False
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self.refresh_keys()
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        if isinstance(event.widget, ConsoleTree):
+            self.call_after_refresh(self._fit_tree)
+
+    def refresh_keys(self) -> None:
+        """Let the footer show the keys of what has the focus."""
+        self.footer.show(self.scope)
+
+    @property
+    def scope(self) -> Scope:
+        """Whose keys work where the focus is."""
+        focused = self.focused
+        for node in focused.ancestors_with_self if focused else ():
+            scope = getattr(node, "scope", None)
+            if isinstance(scope, Scope) and node is not self:
+                return scope
+        return Scope.VIEW if self._copy is not None else Scope.LIST if self.place == "backup" else Scope.PAGE
+
+    def action_tree(self) -> None:
+        self._tree_wanted = not self.console_tree.display
+        if self.console_tree.has_focus:
+            self.focus_workspace()
+        self._fit_tree()
+
+    def action_next_pane(self) -> None:
+        if self.console_tree.has_focus:
+            self.focus_workspace()
+        else:
+            self.console_tree.display = True
+            self.console_tree.focus()
+
+    def focus_workspace(self) -> None:
+        """Give the focus to what the workspace shows."""
+        page = self.page
+        if isinstance(page, BackupView):
+            page.focus_main()
+            return
+        target = next((widget for widget in (page, *page.query("*")) if widget.focusable), None)
+        self.set_focus(target)
+
+    # -- places
+
+    @property
+    def page(self) -> Widget:
+        """What the workspace shows."""
+        return self._copy or self._pages[self.place]
+
+    def show_place(self, place: str, *, focus: bool) -> None:
+        """Show a place of the tree in the workspace, made when it is first shown."""
+        if self._copy is not None:
+            self._drop_copy()
+        known = place in self._pages
+        if not known:
+            self._pages[place] = make_page(place, self.context)
+            mounted = self.pages_box.mount(self._pages[place])
+        self.place = place
+        self._show_page()
+        refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
+        if refresh is not None:
+            self.call_after_refresh(refresh)
+        getattr(self.page, "entered", lambda: None)()
+        if focus and known:
+            self.focus_workspace()  # At once: what was typed ahead is meant for this page.
+        elif focus:
+            self._enter(self.page, mounted)
+
+    def _enter(self, page: Widget, mounted: AwaitMount) -> None:
+        """Give a new page the focus once it has something that takes it."""
+        self.opening = page
+
+        async def enter() -> None:
+            try:
+                await mounted
+                if page is self.page:
+                    self.focus_workspace()
+            finally:
+                if self.opening is page:
+                    self.opening = None
+
+        self.run_worker(enter(), group="enter")
+
+    def _show_page(self) -> None:
+        for page in self._pages.values():
+            page.display = page is self.page
+        self.console_tree.here = self._tree_place()
+        self.refresh_keys()
+
+    def _tree_place(self) -> str:
+        if self.place != "backup":
+            return self.place
+        return f"engine:{self.backup.engine.value}" if self.backup.engine else "all"
+
+    def open_copy(self, copy_id: int, neighbour: Neighbour | None) -> None:
+        """Show a copy in the workspace instead of what it shows."""
+        from tui.console.screens.message import MessageView
+
+        if self._copy is not None:
+            self._copy.remove()
+        self._copy = view = MessageView(self.context, copy_id, neighbour)
+        mounted = self.pages_box.mount(view)
+        self._show_page()
+        self._enter(view, mounted)
+
+    def close_copy(self) -> None:
+        """Back from the copy to what was shown before."""
+        self._drop_copy()
+        self._show_page()
+        self.focus_workspace()
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.remove()
+            self._copy = None
+
+    def choose(self, place: Place, *, focus: bool) -> None:
+        """Go where the tree points."""
+        if place.id in ("backup", "all") or place.engine is not None:
+            self.show_place("backup", focus=focus)
+            if place.id != "backup":
+                self.backup.set_engine(place.engine)
+        else:
+            self.show_place(place.id, focus=focus)
+
+    def on_console_tree_chosen(self, event: ConsoleTree.Chosen) -> None:
+        event.stop()
+        self.choose(event.place, focus=event.enter)
+
+    def on_console_tree_left(self, event: ConsoleTree.Left) -> None:
+        event.stop()
+        self.focus_workspace()
+
+    def on_backup_view_filtered(self, event: BackupView.Filtered) -> None:
+        event.stop()
+        self.console_tree.here = self._tree_place()
+
+    # -- keys as actions
+
+    def actions_here(self) -> list[Key]:
+        """The actions of the key map that work where the console is, for the palette."""
+        scope = self.scope if self.scope not in (Scope.TREE, Scope.FILTER) else Scope.LIST
+        return [key for key in KEYS if key.palette and key.scope in (scope, Scope.APP)]
+
+    def cannot(self, action: str) -> str | None:
+        """Why an action of the key map is not possible now, or None if it is."""
+        if reason := actions.reason_against(self.context, action):
+            return reason
+        key = by_id().get(action)
+        if key is not None and key.scope in (Scope.QUEUE, Scope.RULES, Scope.ADDRESSES):
+            reason_here: Callable[[str], str | None] | None = getattr(self.page, "reason_against", None)
+            return reason_here(action) if reason_here is not None else None
+        if action in ("deliver", "delete", "save") and self.backup.list.marks:
+            return None
+        if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
+            return None if self.backup.count else NOTHING
+        match action:
+            case "unmark-all":
+                return None if self.backup.list.marks else "Nothing is marked."
+            case "clear-filter":
+                return "No filter is set." if self.backup.filter.is_empty else None
+            case "hide-notice":
+                return None if self.notice_line.display else "No notice is shown."
+            case "cancel-task":
+                return None if self.tasks.running else "Nothing runs that could be cancelled."
+        return None
+
+    async def run_key(self, key: Key) -> None:
+        """Do what a key does, for the footer and the palette."""
+        if reason := self.cannot(key.id):
+            self.show_notice(reason, "warning")
+            return
+        target: Widget | Screen[None] = self
+        if key.scope is not Scope.APP:
+            target = self.page
+            if key.scope is Scope.TREE:
+                target = self.console_tree
+            elif key.scope is Scope.LIST and name_of(key.action) in MOVES:
+                target = self.backup.list
+        await self.app.run_action(key.action, target)
+
+    def on_keys_changed(self, event: KeysChanged) -> None:
+        event.stop()
+        self.refresh_keys()
+
+    async def on_key_footer_pressed(self, event: KeyFooter.Pressed) -> None:
+        event.stop()
+        await self.run_key(event.key)
+
+    def action_backup_settings(self) -> None:
+        self.context.backup_settings()
+
+    def action_go(self, place: str) -> None:
+        self.show_place(place, focus=True)
+
+    def action_hide_notice(self) -> None:
+        self.notice_line.hide()
+
+    def on_notice_line_hide(self, event: NoticeLine.Hide) -> None:
+        event.stop()
+        self.action_hide_notice()
+
+    def action_cancel_task(self) -> None:
+        for task in self.tasks.running[-1:]:
+            task.cancel()
+
+    def action_command_palette(self) -> None:
+        self.app.action_command_palette()
+
+    def action_next_theme(self) -> None:
+        names = list(self.app.available_themes)
+        self.app.theme = names[(names.index(self.app.theme) + 1) % len(names)]
+
+    def action_help(self) -> None:
+        from tui.console.dialogs.help import HelpDialog
+
+        self.app.push_screen(HelpDialog(self.keymap, self.cannot, self.scope))
+
+    def on_backup_view_quit(self, event: BackupView.Quit) -> None:
+        event.stop()
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave the console; ask first where that stops work, unless a question is being asked."""
+        from tui.console.dialogs.confirm import ConfirmDialog
+
+        if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
+            question = "Work is running. Leaving cancels it; what was not done stays as it is."
+            self.context.shell.confirm(question, "Leave", self.context.shell.end)
+        else:
+            self.context.shell.end()
+
+    # -- what happened
+
+    def show_notice(self, text: str, severity: str = "information") -> None:
+        """Show a line above the workspace."""
+        self.outcome_notice.stop()
+        self.notice_line.show(text, severity)
+
+    def tasks_changed(self) -> None:
+        """Long work started or ended."""
+        self.task_bar.changed()
+
+    def take_facts(self, facts: Facts) -> None:
+        """Show what is new in the store: top line, tree, list, and the page that is seen."""
+        context = self.context
+        context.settings = facts.settings
+        context.outcomes, context.live = facts.outcomes, facts.live
+        context.queue_length, context.attention = facts.queue_length, facts.attention
+        self.status.attention = facts.attention
+        self.status.show(
+            used=facts.used,
+            maximum=facts.maximum,
+            threshold=facts.settings.notify_below,
+            oldest=facts.oldest,
+            now=context.clock(),
+        )
+        self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length)
+        self.backup.take_facts(facts)
+        self.outcome_notice.refresh()
+        if self.page is not self.backup:
+            refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
+            if refresh is not None and self.page.is_attached:
+                refresh()
+        self.refresh_keys()

@@ -1,0 +1,293 @@
+"""The message view: one copy, its fields and the message read in other ways, in tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Button, Rule, Static
+
+from store.terms.errors import CopyMissing
+from tui.console.context import ConsoleContext, Neighbour
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.tasks import explain
+from tui.console.text import message_lines as made
+from tui.console.text.message_parts import SourceLines, attachment_lines, link_lines
+from tui.console.text.outcome_lines import Release, sentence
+from tui.console.widgets.controls import PushButton
+from tui.console.widgets.line_view import LineView
+from tui.console.widgets.tab_strip import TabStrip
+from tui.terminal.lines import Line, Span
+from tui.terminal.safe import safe_content
+
+if TYPE_CHECKING:
+    from store.message.parsed import ParsedMessage
+    from store.terms.records import Copy
+
+TABS = ("Message", "Text", "Headers", "Source", "Attachments", "Links")
+_BUTTONS = {
+    "to-list": ("To messages list", "to_list"),
+    "view-deliver": ("Deliver", "deliver"),
+    "view-delete": ("Delete", "delete"),
+    "view-save": ("Save", "save"),
+}
+_COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
+
+
+class _Record(NamedTuple):
+    """A copy, and what became of its releases."""
+
+    copy: Copy
+    release: Release
+
+
+class _Read(NamedTuple):
+    """What the worker made of the raw message."""
+
+    parsed: ParsedMessage
+    source: SourceLines
+
+
+class MessageView(Widget):
+    """A copy. Its fields are painted as soon as its record is read; the message is parsed in a child meanwhile."""
+
+    DEFAULT_CSS = """
+    MessageView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > #buttons { height: 1; }
+        & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
+        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.VIEW)
+    scope = Scope.VIEW
+    title = "Message"
+
+    def __init__(self, context: ConsoleContext, copy_id: int, neighbour: Neighbour | None = None) -> None:
+        super().__init__()
+        self.context = context
+        self.copy_id = copy_id
+        self.neighbour = neighbour
+        self.copy: Copy | None = None
+        self.parsed: ParsedMessage | None = None
+        self._source: SourceLines | None = None
+        self._release = Release(None, ())
+        self._failure = ""
+        self._tops: dict[int, int] = {}
+        self._shown = 0
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="buttons"):
+            for name, (label, _) in _BUTTONS.items():
+                button = PushButton(label, id=name)
+                button.can_focus = False
+                yield button
+        yield Static(id="headline", markup=False)
+        yield Static(id="outcome", markup=False)
+        yield TabStrip(TABS, id="tabs")
+        yield Rule(line_style="solid")
+        yield LineView(id="lines")
+
+    def on_mount(self) -> None:
+        self.lines = self.query_one(LineView)
+        self.tabs = self.query_one(TabStrip)
+        self._load()
+
+    def focus_main(self) -> None:
+        """Give the lines the focus."""
+        self.lines.focus()
+
+    # -- reading
+
+    def show_copy(self, copy_id: int) -> None:
+        """Show another copy, in the same tab."""
+        self.copy_id = copy_id
+        self.copy = self.parsed = self._source = None
+        self._release = Release(None, ())
+        self._failure = ""
+        self._tops.clear()
+        self._load()
+
+    def refresh_data(self) -> None:
+        """Take up that the copy was released or deleted meanwhile."""
+        if self.copy is not None:
+            self._read_record(self._still_there)
+
+    def _load(self) -> None:
+        self._read_record(self._got)
+
+    def _read_record(self, on_done: Callable[[_Record], None]) -> None:
+        vault, copy_id = self.context.vault, self.copy_id
+
+        def read() -> _Record:
+            from store.delivery.history import last_release, recipient_outcomes
+
+            found = recipient_outcomes(vault, copy_id)
+            return _Record(vault.get(copy_id), Release(last_release(vault, copy_id) if found else None, found))
+
+        self.context.background(read, on_done, on_error=self._failed, group="copy")
+
+    def _got(self, record: _Record) -> None:
+        copy = record.copy
+        if not self.is_attached or copy.id != self.copy_id:
+            return
+        self.copy, self._release = record
+        self._show_head()
+        self._show_tab()
+        vault = self.context.vault
+
+        def read() -> _Read:
+            from store.message.message import parse_in_child
+
+            raw = vault.raw(copy.id)
+            return _Read(parse_in_child(raw), SourceLines(raw))
+
+        def done(read: _Read) -> None:
+            if self.is_attached and copy.id == self.copy_id:
+                self.parsed, self._source = read
+                self._name_tabs()
+                self._show_tab()
+
+        self.context.background(read, done, on_error=self._failed, group="copy-read")
+
+    def _still_there(self, record: _Record) -> None:
+        if not self.is_attached or record.copy.id != self.copy_id:
+            return
+        changed, self._release = record.release != self._release, record.release
+        self._show_head()
+        if changed and TABS[self._shown] == "Message":
+            self._tops[self._shown] = round(self.lines.scroll_y)
+            self._show_tab()
+
+    def _failed(self, error: Exception) -> None:
+        if not self.is_attached:
+            return
+        if isinstance(error, CopyMissing):
+            if error.copy_id != self.copy_id:
+                return
+            self.copy = self.parsed = self._source = None
+        self._failure = explain(error)
+        self._show_head()
+        self._show_tab()
+
+    # -- what is shown
+
+    def _show_head(self) -> None:
+        copy = self.copy
+        headline = self.query_one("#headline", Static)
+        if copy is None:
+            headline.update(Content(f"Message copy {self.copy_id}"))
+        else:
+            reason = copy.record.reason
+            sign = Content(f"{made.status_text(reason.status, reason.engine)}  ") if reason else Content("")
+            if reason:
+                sign = sign.stylize(_COLOURS.get(made.status_kind(reason.status), ""))
+            headline.update(sign + safe_content(copy.record.subject or "(no subject)", "bold"))
+        said = sentence(self._release, self.context.clock(), self.context.tz)
+        line = self.query_one("#outcome", Static)
+        line.display = bool(said)
+        line.update(said)
+        self._name_tabs()
+        for button in self.query(PushButton):
+            reason_against = None if button.id == "to-list" else self._reason_against(button.id or "")
+            button.disabled = reason_against is not None
+            button.tooltip = reason_against
+
+    def _reason_against(self, action: str) -> str | None:
+        return self._failure if self.copy is None and self._failure else self.context.cannot(action)
+
+    def _name_tabs(self) -> None:
+        attachments = links = 0
+        if self.parsed is not None:
+            attachments, links = len(self.parsed.attachments), len(self.parsed.links)
+        elif self.copy is not None:
+            attachments = len(self.copy.record.attachments)
+        counts = {"Attachments": attachments, "Links": links}
+        self.tabs.rename([f"{tab} {counts[tab]:,}" if counts.get(tab) else tab for tab in TABS])
+
+    def _show_tab(self) -> None:
+        if self._shown != self.tabs.chosen:
+            self._tops[self._shown] = round(self.lines.scroll_y)
+            self._shown = self.tabs.chosen
+        self.lines.build(self._builder(TABS[self._shown]))
+
+    def _builder(self, tab: str) -> Callable[[int], Sequence[Line]]:
+        copy, parsed, source, zone, failure = self.copy, self.parsed, self._source, self.context.tz, self._failure
+        release = self._release
+        if tab == "Message" and copy is not None:
+            return lambda width: [
+                *(made.failure_lines(failure, width) if failure else ()),
+                *made.copy_lines(copy, zone, width, release),
+            ]
+        if failure:
+            return lambda width: made.failure_lines(failure, width)
+        if parsed is None or source is None:
+            return lambda width: [(Span("Reading the message…" if copy else "", "muted"),)]
+        if tab == "Source":
+            return lambda width: source
+        makers = {
+            "Text": made.text_lines,
+            "Headers": made.header_lines,
+            "Attachments": attachment_lines,
+            "Links": link_lines,
+        }
+        return lambda width: makers[tab](parsed, width)
+
+    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
+        event.stop()
+        builder, width, tab = event.builder, event.width, self._shown
+
+        def show(lines: Sequence[Line]) -> None:
+            if self.is_attached and tab == self._shown:
+                line_width = lines.width if isinstance(lines, SourceLines) else 0
+                self.lines.show(lines, line_width=line_width, top=self._tops.get(tab, 0))
+
+        self.context.background(lambda: builder(width), show, group="copy-lines")
+
+    def on_tab_strip_chosen(self, event: TabStrip.Chosen) -> None:
+        event.stop()
+        self._show_tab()
+
+    # -- actions
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        getattr(self, f"action_{_BUTTONS[event.button.id or ''][1]}")()
+
+    def action_to_list(self) -> None:
+        self.context.shell.close_copy()
+
+    def action_deliver(self) -> None:
+        self._act("view-deliver", lambda: self.context.deliver([self.copy_id]))
+
+    def action_save(self) -> None:
+        self._act("view-save", lambda: self.context.save([self.copy_id]))
+
+    def action_delete(self) -> None:
+        self._act("view-delete", lambda: self.context.delete([self.copy_id], then=self.action_to_list))
+
+    def _act(self, action: str, act: Callable[[], None]) -> None:
+        reason = self._reason_against(action)
+        if reason is None:
+            act()
+        else:
+            self.context.notice(reason, severity="warning")
+
+    def action_neighbour(self, step: int) -> None:
+        if self.neighbour is None:
+            self.context.notice("Next and Previous work on a copy that was opened from the message list.")
+            return
+        target = self.neighbour(self.copy_id, step)
+        if target is None:
+            self.context.notice("This is the last copy." if step > 0 else "This is the first copy.")
+        else:
+            self.show_copy(target)
+
+    def action_tab(self, step: int) -> None:
+        self.tabs.move(step)

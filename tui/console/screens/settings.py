@@ -1,0 +1,106 @@
+"""Settings: the values in force, and the way to the Backup settings window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Button, Rule
+
+from store.authority.settings import shown_lock_after
+from store.terms.sizes import format_size
+from tui.console.context import ConsoleContext
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.text.relay_text import masked
+from tui.console.widgets.controls import PushButton
+from tui.console.widgets.line_view import LineView
+from tui.terminal.lines import EMPTY, Line, Span, field
+
+if TYPE_CHECKING:
+    from store.authority.settings import Settings
+
+_LABELS = 36
+
+
+def setting_lines(settings: Settings, width: int) -> list[Line]:
+    """Each setting under its name in the spec, with its value; then what delivery and notification need."""
+    labels = _LABELS if width >= 60 else 24
+    threshold = format_size(settings.notify_below) if settings.notify_below else "No notification"
+    allowed = ("Yes", "risk") if settings.allow_infected else ("No", "text")
+    spec: list[tuple[str, str, str]] = [
+        ("Backup maximum size", format_size(settings.max_size), "text"),
+        ("Free space threshold to notify about", threshold, "text"),
+        ("Allow delivery of infected messages", *allowed),
+        ("Actions to take on messages if Backup is unavailable", settings.if_unavailable.label, "text"),
+    ]
+    relay = masked(settings.relay) or "Not set: nothing can be delivered"
+    administrator = settings.administrator or "Not set: nobody is notified"
+    domains = ", ".join(settings.local_domains) or "Not set: no address of a header counts as local"
+    other: list[tuple[str, str, str]] = [
+        ("Relay", relay, "text" if settings.relay else "risk"),
+        ("Administrator", administrator, "text" if settings.administrator else "muted"),
+        ("Local domains", domains, "text" if settings.local_domains else "muted"),
+    ]
+    lines: list[Line] = []
+    for label, value, kind in spec:
+        lines += field(label, [(value, kind)], width, labels)
+    lock = ("Off", "muted") if not settings.lock_after else (shown_lock_after(settings.lock_after), "text")
+    lines += [EMPTY, (Span("Delivery and notification", "muted"),)]
+    for label, value, kind in other:
+        lines += field(label, [(value, kind)], width, labels)
+    lines += [EMPTY, (Span("The console (`mailhold settings set lock_after=15`)", "muted"),)]
+    lines += field("Lock after so long without a key", [lock], width, labels)
+    return lines
+
+
+class SettingsView(Widget):
+    """The settings as they are. Enter on the button opens the window that changes them."""
+
+    DEFAULT_CSS = """
+    SettingsView {
+        width: 1fr; height: 1fr; layout: vertical;
+        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
+    scope = Scope.PAGE
+    title = "Settings"
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__()
+        self.context = context
+        self._ready = False
+        self._shown: Settings | None = None
+
+    def compose(self) -> ComposeResult:
+        yield PushButton("Backup settings", id="open-settings")
+        yield Rule(line_style="solid")
+        lines = LineView(id="setting-lines")
+        lines.can_focus = False
+        yield lines
+
+    def on_mount(self) -> None:
+        self._ready = True
+        self.refresh_data()
+
+    def refresh_data(self) -> None:
+        """Show the settings that the console holds now."""
+        if not self._ready:
+            return
+        settings = self.context.settings
+        if settings != self._shown:
+            self._shown = settings
+            self.query_one(LineView).build(lambda width: setting_lines(settings, width))
+
+    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
+        event.stop()
+        event.view.show(event.builder(event.width))
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.context.backup_settings()
+
+    def action_to_list(self) -> None:
+        self.context.shell.go("backup")

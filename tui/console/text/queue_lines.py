@@ -1,0 +1,140 @@
+"""What the Message queue shows of deliveries, as lines. Pure functions for a worker thread."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from store.mail.outcome import State
+from store.sealing.keys import LOCAL_ID
+from tui.terminal.cells import placed
+from tui.terminal.lines import EMPTY, Line, Span, block, field
+from tui.terminal.safe import fit, safe
+from tui.terminal.times import full_time
+from tui.terminal.words import addresses, counted
+
+if TYPE_CHECKING:
+    from store.delivery.queue import Delivery
+
+#: The sign and the kind of span of each state; the sign says without colour what the colour says.
+SIGNS = {
+    State.QUEUED: ("·", "text"),
+    State.SENDING: ("→", "accent"),
+    State.DEFERRED: ("◷", "risk"),
+    State.SENT: ("✓", "muted"),
+    State.FAILED: ("✗", "danger"),
+    State.UNKNOWN: ("?", "risk"),
+    State.CANCELLED: ("–", "muted"),
+}
+_DETAIL = 26
+_DAMAGED = Span(f"{'▲ damaged':<11}", "danger")
+
+
+def state_span(state: State) -> Span:
+    """``▲ failed``, in eleven cells."""
+    sign, kind = SIGNS[state]
+    return Span(f"{sign} {state.value:<9}", kind)
+
+
+def summary(deliveries: Sequence[Delivery], total_shown_limit: int) -> str:
+    """How the deliveries stand: ``3 waiting · 1 failed · 120 sent``."""
+    counts = Counter(delivery.state for delivery in deliveries if not delivery.damage)
+    waiting = sum(counts[state] for state in State if state.live)
+    damaged = len(deliveries) - counts.total()
+    parts = [f"{waiting:,} waiting"] + [f"{damaged:,} damaged"] * bool(damaged)
+    parts += [
+        f"{counts[state]:,} {state.value}"
+        for state in (State.UNKNOWN, State.FAILED, State.CANCELLED, State.SENT)
+        if counts[state]
+    ]
+    text = " · ".join(parts)
+    return f"{text} · newest {total_shown_limit:,}" if len(deliveries) >= total_shown_limit else text
+
+
+def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int) -> Line:
+    """One delivery in one line: number, when it was queued, its state, how many of its recipients have it, subject."""
+    sent = sum(recipient.state is State.SENT for recipient in delivery.recipients)
+    progress = f"{sent} of {len(delivery.recipients)}"
+    detail = next_step(delivery, now) if width >= 84 else ""
+    when = placed(delivery.created_at, now, zone, 12)
+    head = f"{delivery.id:>5}  {when:<12}  "
+    room = width - len(head) - 11 - 2 - 8 - (_DETAIL if detail or width >= 84 else 0)
+    state = _DAMAGED if delivery.damage else state_span(delivery.state)
+    spans = [Span(head), state, Span(f"  {progress:>7} ")]
+    if width >= 84:
+        spans.append(Span(f" {detail:<{_DETAIL - 1}}", "muted"))
+    spans.append(Span(fit(subject, max(0, room))))
+    return tuple(spans)
+
+
+def next_step(delivery: Delivery, now: int) -> str:
+    """When a delivery that waits is tried again: ``next try in 4 minutes``; "" for one that does not wait."""
+    if delivery.damage:
+        return "not sent: cancel it" if delivery.live else ""
+    if delivery.state is State.QUEUED and not delivery.attempts:
+        return ""
+    if delivery.state not in (State.QUEUED, State.DEFERRED):
+        return counted(delivery.attempts, "try", "tries") if delivery.attempts > 1 else ""
+    seconds = (delivery.next_attempt_at - now) // 1000
+    if seconds <= 0:
+        return "next try now"
+    if seconds < 90:
+        return f"next try in {seconds} s"
+    minutes = round(seconds / 60)
+    return f"next try in {minutes} min" if minutes < 90 else f"next try in {round(minutes / 60)} h"
+
+
+def detail_lines(
+    delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int, gateways: Mapping[int, str] | None = None
+) -> list[Line]:
+    """One delivery in full: each recipient's state and what the server replied; who sends it, by name of `gateways`."""
+    head = f"Delivery {delivery.id} of copy {delivery.copy_id} to {addresses(len(delivery.recipients))}"
+    steps = [
+        f"queued {full_time(delivery.created_at, zone)}",
+        next_step(delivery, now),
+        who_sends(delivery, gateways or {}),
+    ]
+    said = ", ".join(step for step in steps if step)
+    if len(head) + 2 + len(said) <= width:
+        lines: list[Line] = [(Span(f"{head}  ", "strong"), Span(said, "muted"))]
+    else:
+        lines = [(Span(head, "strong"),), *block(said, width, "muted")]
+    lines += [(Span(fit(subject, width)),), EMPTY]
+    if delivery.damage:
+        lines += [*block(_damage(delivery), width, "danger"), EMPTY]
+    columns = 13
+    for recipient in delivery.recipients:
+        span = state_span(recipient.state)
+        values = [(recipient.address, "text")] if recipient.address else [("an address that does not verify", "danger")]
+        if recipient.reply:
+            values.append((recipient.reply, "danger" if recipient.state is State.FAILED else "muted"))
+        shown = field("", values, width, columns - 2)
+        lines.append((Span(f"{span.text:<{columns}}", span.kind), *shown[0][1:]))
+        lines += shown[1:]
+    return lines
+
+
+def who_sends(delivery: Delivery, gateways: Mapping[int, str]) -> str:
+    """Who is to send a delivery that waits: ``the gateway mx1 sends it``; "" for one that does not wait."""
+    if not delivery.live or delivery.damage:
+        return ""
+    if delivery.gateway_id == LOCAL_ID:
+        return "an open console sends it"
+    return f"the gateway {safe(gateways.get(delivery.gateway_id, str(delivery.gateway_id)))} sends it"
+
+
+def _damage(delivery: Delivery) -> str:
+    """What is wrong with a delivery, and what to do about it."""
+    todo = "`c` cancels it, and its copy can be delivered anew." if delivery.live else "Nothing more is sent for it."
+    check = "`mailhold check` shows what else does not verify."
+    return f"It was tampered with or is damaged: {delivery.damage}. {todo} {check}"
+
+
+def subject_of(subjects: Mapping[int, str], delivery: Delivery) -> str:
+    """The subject of the copy that is delivered, or that it is gone."""
+    subject = subjects.get(delivery.copy_id)
+    if subject is None:
+        return "(the copy was deleted)"
+    return safe(subject, max_len=500) or "(no subject)"

@@ -1,0 +1,48 @@
+"""What the filter line says of how many: listed, in Backup, marked."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from tui.console.widgets.pages import Result
+
+
+def counts_line(
+    result: Result,
+    *,
+    filtered: bool,
+    problem: bool,
+    loading: str,
+    range_count: int,
+    marked: int,
+    outside: int,
+    gone: int,
+    zone: str,
+    wide: bool,
+) -> Content:
+    """The counts of a list that shows `result`, in few words where it is not `wide`.
+
+    `problem`: the filter line cannot be read; `loading`: how much of the catalogue is read ("" where all is);
+    `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed,
+    and `gone` more were marked until others deleted them.
+    """
+    total = f"{result.total:,}"
+    if filtered:
+        shown = f"{result.count:,}{'+' if result.partial else ''} {'shown of' if wide else 'of'} {total}"
+    else:
+        shown = f"{total} {'copy' if result.total == 1 else 'copies'}"
+    parts = [Content("▲ not read").stylize("$danger")] if problem else []
+    parts.append(Content(shown))
+    if loading:
+        parts.append(Content(f"reading {loading}").stylize("$muted"))
+    if range_count:
+        parts.append(Content(f"range of {range_count:,}").stylize("$accent"))
+    if marked:
+        hidden = f", {outside:,} not shown" if outside and wide else ""
+        text = f"● {marked:,} marked{hidden}" if wide else f"● {marked:,}"
+        parts.append(Content(text).stylize("bold $accent"))
+    if gone:
+        parts.append(Content(f"{gone:,} marked {'is' if gone == 1 else 'are'} gone" if wide else f"{gone:,} gone"))
+    if wide:
+        parts.append(Content(zone).stylize("$muted"))
+    return Content("   " if wide else " ").join(parts)

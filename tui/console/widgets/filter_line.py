@@ -1,0 +1,150 @@
+"""The filter line: the active filter as text, always in sight and live as it is typed, and the counts beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from tui.console.keys.keymap import Scope, bindings
+from tui.terminal.safe import safe_content
+
+
+class FilterInput(Input, inherit_css=False):
+    """The text of the filter. Enter and down keep it and go to the list; Esc clears it."""
+
+    DEFAULT_CSS = """
+    FilterInput {
+        width: 1fr; height: 1; background: $background; color: $foreground; scrollbar-size-horizontal: 0; pointer: text;
+        & > .input--cursor { text-style: reverse; }
+        & > .input--selection { background: $input-selection-background; }
+        & > .input--placeholder, & > .input--suggestion { color: $text-disabled; }
+        &:focus { background: $panel; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = Input.COMPONENT_CLASSES
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.FILTER)
+    scope = Scope.FILTER
+
+    class Left(Message):
+        """The user is done typing."""
+
+    def __init__(self, edited: Callable[[str], None], *, placeholder: str = "", id: str | None = None) -> None:
+        """`edited` is called at once with what the user made of the text: a query runs while the letter is painted."""
+        super().__init__(placeholder=placeholder, id=id, select_on_focus=False)
+        self.cursor_blink = False
+        self._edited = edited
+        self._taken = ""
+
+    def take(self, text: str) -> None:
+        """Set the text, which is no edit of the user's."""
+        self._taken = self.value = text
+        self.cursor_position = len(text)
+
+    def watch_value(self, value: str) -> None:
+        if value != self._taken:
+            self._taken = value
+            self._edited(value)
+
+    def action_leave(self) -> None:
+        self.post_message(self.Left())
+
+    def action_clear(self) -> None:
+        self.value = ""
+        self.post_message(self.Left())
+
+
+class Counts(Widget):
+    """What is shown of how many. A new number of the same length repaints these few cells and nothing else."""
+
+    DEFAULT_CSS = """
+    Counts { width: auto; max-width: 60%; height: 1; padding: 0 0 0 2; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._content = Content("")
+
+    def show(self, content: Content) -> None:
+        """Set the counts."""
+        if content.markup != self._content.markup:
+            wider = content.cell_length != self._content.cell_length
+            self._content = content
+            self.refresh(layout=wider)
+
+    def render(self) -> Content:
+        return self._content
+
+
+class FilterLine(Vertical):
+    """The text at the left, the counts at the right, and below them in lines of its own what is wrong with the text."""
+
+    DEFAULT_CSS = """
+    FilterLine {
+        height: auto; padding: 0 1 0 0; background: $background;
+        & > #filter-row { height: 1; }
+        #filter-sign { width: 2; color: $accent; }
+        & > #filter-problem { height: auto; padding: 0 0 0 2; color: $danger; display: none; }
+    }
+    """
+
+    class Done(Message):
+        """The user wants the list."""
+
+    def __init__(self, edited: Callable[[str], None], *, id: str | None = None) -> None:
+        """`edited` is called with the text whenever the user changed it."""
+        super().__init__(id=id)
+        self._edited = edited
+
+    def compose(self) -> ComposeResult:
+        self.counts = Counts(id="counts")
+        self.input = FilterInput(
+            self._edited, placeholder="from: to: subject: scan: period: … or words", id="filter-text"
+        )
+        self.problem = Static(id="filter-problem", markup=False)
+        with Horizontal(id="filter-row"):
+            yield Static("/", id="filter-sign", markup=False)
+            yield self.input
+            yield self.counts
+        yield self.problem
+
+    @property
+    def text(self) -> str:
+        """What the line says now."""
+        return self.input.value
+
+    def show_text(self, text: str) -> None:
+        """Set the text, as a filter that came from elsewhere reads."""
+        if self.text != text:
+            self.input.take(text)
+
+    def show_counts(self, counts: Content) -> None:
+        """Set the counts."""
+        self.counts.show(counts)
+
+    def show_problem(self, text: str) -> None:
+        """Say what is wrong with the text, whole; "" where nothing is."""
+        self.problem.update(safe_content(f"▲ {text}") if text else "")
+        self.problem.display = bool(text)
+
+    def focus_text(self) -> None:
+        """Let the user type."""
+        line = self.input
+        self.screen.set_focus(line)  # At once, so that what was typed ahead lands in it.
+        line.cursor_position = len(line.value)
+
+    def on_filter_input_left(self, event: FilterInput.Left) -> None:
+        event.stop()
+        self.post_message(self.Done())
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is not None and event.widget.id == "filter-sign":
+            self.focus_text()

@@ -1,0 +1,143 @@
+"""A scrolling view of lines that draws the visible ones only, however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.terminal.lines import KINDS, Line
+
+#: Makes the lines for a width in cells. Runs in a worker thread.
+Builder = Callable[[int], Sequence[Line]]
+
+
+class LineView(ScrollView, can_focus=True):
+    """Lines to read. `build` gives it a `Builder`, which is called again whenever the width changes.
+
+    The widget that owns it runs the builder: it handles `Wanted` and answers with `show`.
+    """
+
+    DEFAULT_CSS = """
+    LineView {
+        height: 1fr; width: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1;
+        & > .line--label { color: $text-muted; }
+        & > .line--muted { color: $text-muted; }
+        & > .line--strong { text-style: bold; }
+        & > .line--danger { color: $text-error; }
+        & > .line--risk { color: $text-warning; }
+        & > .line--accent { color: $accent; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"line--{kind}" for kind in KINDS}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Up", show=False),
+        Binding("down,j", "scroll_down", "Down", show=False),
+        Binding("left", "scroll_left", "Left", show=False),
+        Binding("right", "scroll_right", "Right", show=False),
+        Binding("pageup,ctrl+b", "page_up", "Page up", show=False),
+        Binding("pagedown,ctrl+f,space", "page_down", "Page down", show=False),
+        Binding("ctrl+u", "half_page(-1)", "Half a page up", show=False),
+        Binding("ctrl+d", "half_page(1)", "Half a page down", show=False),
+        Binding("home,g", "edge(-1)", "Top", show=False),
+        Binding("end,G", "edge(1)", "Bottom", show=False),
+    ]
+
+    class Wanted(Message):
+        """The view needs its lines built for `width`."""
+
+        def __init__(self, view: LineView, builder: Builder, width: int) -> None:
+            super().__init__()
+            self.view = view
+            self.builder = builder
+            self.width = width
+
+        @property
+        def control(self) -> LineView:
+            return self.view
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.lines: Sequence[Line] = ()
+        self._builder: Builder | None = None
+        self._built_for = 0
+
+    def build(self, builder: Builder | None) -> None:
+        """Use another builder; None empties the view. What is shown stays until the new lines are there."""
+        self._builder = builder
+        self._built_for = 0
+        if builder is None:
+            self.show(())
+        else:
+            self._want()
+
+    def _want(self) -> None:
+        width = self.content_size.width - 1  # The scroll bar's column, whether it is there yet or not.
+        if self._builder is None or width <= 0 or width == self._built_for:
+            return
+        self._built_for = width
+        self.post_message(self.Wanted(self, self._builder, width))
+
+    def on_resize(self) -> None:
+        self._want()
+
+    def on_show(self) -> None:
+        self._want()
+
+    def show(self, lines: Sequence[Line], *, line_width: int = 0, top: int | None = None) -> None:
+        """Draw these lines, the first of them being `top` (None: stay where the view is).
+
+        `line_width` above 0: the lines are that wide whatever the view's width, and scroll sideways.
+        """
+        self.lines = lines
+        self.virtual_size = Size(line_width or 1, len(lines))
+        if top is not None:
+            self.scroll_to(0, top, animate=False, force=True)
+        self.refresh()
+
+    def to_top(self) -> None:
+        """Scroll to the first line."""
+        self.scroll_to(0, 0, animate=False, force=True)
+
+    def render_line(self, y: int) -> Strip:
+        left, top = self.scroll_offset
+        width = self.scrollable_content_region.width
+        style = self.rich_style
+        index = top + y
+        if index >= len(self.lines):
+            return Strip.blank(width, style)
+        segments = [
+            Segment(text, style if kind == "text" else self.get_component_rich_style(f"line--{kind}"))
+            for text, kind in self.lines[index]
+        ]
+        return Strip(segments).crop_extend(left, left + width, style)
+
+    def action_scroll_up(self) -> None:
+        self.scroll_relative(y=-1, animate=False, force=True)
+
+    def action_scroll_down(self) -> None:
+        self.scroll_relative(y=1, animate=False, force=True)
+
+    def action_scroll_left(self) -> None:
+        self.scroll_relative(x=-8, animate=False, force=True)
+
+    def action_scroll_right(self) -> None:
+        self.scroll_relative(x=8, animate=False, force=True)
+
+    def action_page_up(self) -> None:
+        self.scroll_relative(y=1 - self.size.height, animate=False, force=True)
+
+    def action_page_down(self) -> None:
+        self.scroll_relative(y=self.size.height - 1, animate=False, force=True)
+
+    def action_half_page(self, direction: int) -> None:
+        self.scroll_relative(y=direction * max(1, self.size.height // 2), animate=False, force=True)
+
+    def action_edge(self, direction: int) -> None:
+        self.scroll_to(y=0 if direction < 0 else self.max_scroll_y, animate=False, force=True)

@@ -1,0 +1,158 @@
+"""The marks of a list of rows, ranges of them, and what an action takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+
+from tui.console.marks import Chosen, Marks
+from tui.console.widgets.pages import Pages
+
+#: Marks that are taken off in one go: about 2 ms.
+_FORGOTTEN = 5_000
+
+
+class MarkedRows(ScrollView):
+    """A list with a cursor whose rows can be marked. What it draws, and how it moves, is for the list itself.
+
+    `lost` counts the marked copies that others deleted. Where no mark is left because of that, an action takes nothing,
+    and not the row at the cursor, until the user marks, moves the cursor or drops the marks.
+    """
+
+    cursor: reactive[int] = reactive(0, repaint=False)
+
+    class Changed(Message, namespace="message_list"):
+        """Marks or the cursor changed."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, MarkedRows.Changed)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.marks = Marks()
+        self.lost = 0
+        #: The copy that was viewed last.
+        self.viewed: int | None = None
+        self.pages: Pages | None = None
+        self.cursor_id: int | None = None
+        self.range_start: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many rows the result has."""
+        return self.pages.result.count if self.pages else 0
+
+    def refresh_line(self, y: int) -> None:
+        """Repaint one row."""
+        raise NotImplementedError
+
+    def selection(self) -> Chosen:
+        """The marks, or the cursor's row if there are none: what every action works on."""
+        self._end_range()
+        if self.marks:
+            return self.marks.chosen(self.pages.result if self.pages else None, gone=self.lost)
+        if self.lost:
+            return Chosen.of([], gone=self.lost)
+        return Chosen.of([] if self.cursor_id is None else [self.cursor_id])
+
+    @property
+    def views_mark(self) -> bool:
+        """Whether View opens the one marked copy, and not the one at the cursor.
+
+        Not where it was the last to be viewed: who reads one, marks it and goes on wants the next.
+        """
+        single = self.marks.single
+        return single is not None and single not in (self.cursor_id, self.viewed)
+
+    def forget(self, ids: Sequence[int], *, others: bool = False) -> None:
+        """Take the marks off copies that were deleted, by `others` or here, or delivered.
+
+        Of many, some thousands at a time: a key comes in between.
+        """
+        if not ids or not self.marks:
+            return
+        before = self.marks.count
+        self.marks.remove(ids[:_FORGOTTEN])
+        if others:
+            self.lost += before - self.marks.count
+        elif not self.marks:
+            self.lost = 0
+        if len(ids) > _FORGOTTEN:
+            self.call_later(self.forget, ids[_FORGOTTEN:], others=others)
+        else:
+            self.marks_changed()
+
+    def settle_lost(self) -> None:
+        """The user goes on, having lost all marks: actions take the row at the cursor again."""
+        if self.lost and not self.marks:
+            self.lost = 0
+
+    # -- marking
+
+    def action_mark(self) -> None:
+        if self.range_start is not None:
+            self._end_range()
+            return
+        if self.cursor_id is not None:
+            self.settle_lost()
+            self.marks.toggle(self.cursor_id)
+            self.refresh_line(self.cursor)
+            self.cursor += 1
+            self.post_message(self.Changed())
+
+    def action_mark_move(self, step: int) -> None:
+        if self.cursor_id is not None:
+            self.settle_lost()
+            self.marks.add((self.cursor_id,))
+            self.refresh_line(self.cursor)
+            before = self.cursor
+            self.cursor += step
+            if self.cursor != before and self.cursor_id is not None:
+                self.marks.add((self.cursor_id,))
+                self.refresh_line(self.cursor)
+            self.post_message(self.Changed())
+
+    def action_mark_range(self) -> None:
+        if self.range_start is None and self.count:
+            self.settle_lost()
+            self.range_start = self.cursor
+            self.refresh()
+            self.post_message(self.Changed())
+        else:
+            self._end_range()
+
+    def action_unmark_all(self) -> None:
+        self.range_start = None
+        self.lost = 0
+        self.marks.clear()
+        self.marks_changed()
+
+    def leave_range(self) -> bool:
+        """Drop a range that was begun, or that marks were lost; False if there was neither."""
+        if self.range_start is None and (self.marks or not self.lost):
+            return False
+        self.range_start = None
+        self.settle_lost()
+        self.marks_changed()
+        return True
+
+    @property
+    def range_count(self) -> int:
+        """How many rows the range that was begun spans."""
+        return 0 if self.range_start is None else abs(self.cursor - self.range_start) + 1
+
+    def _end_range(self) -> None:
+        if self.range_start is not None and self.pages is not None:
+            first, last = sorted((self.range_start, self.cursor))
+            self.marks.add(self.pages.result.ids(first, last + 1))
+            self.range_start = None
+            self.marks_changed()
+
+    def marks_changed(self) -> None:
+        """Repaint after marks changed."""
+        self.refresh()
+        self.post_message(self.Changed())

@@ -1,0 +1,100 @@
+"""The console's top line: name, host, deliveries to look at, how full Backup is, and the oldest copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from store.mail.outcome import NOTHING_TO_DO, Attention
+from tui.terminal.cells import age
+from tui.terminal.outcome_words import attention_words
+from tui.terminal.safe import safe
+
+_GB = 1024**3
+_MB = 1024**2
+
+
+def used_of(used: int, maximum: int) -> str:
+    """``5.91 of 7.32 GB``, or in MB where the maximum is less than one GB. Binary units, as the spec's 7.32 GB."""
+    unit, name = (_GB, "GB") if maximum >= _GB else (_MB, "MB")
+    return f"{used / unit:.2f} of {maximum / unit:.2f} {name}"
+
+
+def bar(done: int, total: int, cells: int) -> tuple[str, str]:
+    """A bar of so many cells as its two parts, which differ without colour too."""
+    filled = 0 if total <= 0 else min(cells, max(1 if done > 0 else 0, round(cells * done / total)))
+    return "━" * filled, "─" * (cells - filled)
+
+
+class StatusBar(Widget):
+    """One line. What does not fit is left out: the bar, then words, then the host; never the deliveries to look at."""
+
+    DEFAULT_CSS = """
+    StatusBar {
+        dock: top; height: 1; padding: 0 1; background: $panel; color: $foreground;
+        & > .status-bar--name { color: $accent; text-style: bold; }
+        & > .status-bar--muted { color: $muted; }
+        & > .status-bar--faint { color: $muted; }
+        & > .status-bar--used { color: $accent; }
+        & > .status-bar--low, & > .status-bar--risk { color: $risk; }
+        & > .status-bar--danger { color: $danger; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        f"status-bar--{name}" for name in ("name", "muted", "faint", "used", "low", "risk", "danger")
+    }
+
+    used: reactive[int] = reactive(0)
+    maximum: reactive[int] = reactive(0)
+    threshold: reactive[int] = reactive(0)
+    oldest: reactive[str] = reactive("")
+    attention: reactive[Attention] = reactive(NOTHING_TO_DO)
+
+    def __init__(self, host: str, queue_key: Callable[[], str], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.host = safe(host)
+        self._queue_key = queue_key
+
+    def show(self, *, used: int, maximum: int, threshold: int, oldest: int | None, now: int) -> None:
+        """Bytes used, at most, and below which free space is low; the oldest copy's time (Unix ms)."""
+        self.used, self.maximum, self.threshold = used, maximum, threshold
+        self.oldest = "" if oldest is None else age(oldest, now)
+
+    def render(self) -> Content:
+        def style(text: str, name: str) -> Content:
+            return Content.styled(text, self.get_visual_style(f"status-bar--{name}", partial=True))
+
+        width = self.size.width
+        name = style("Mailhold", "name")
+        full = Content.assemble(name, "  ", style(self.host, "muted"))
+        if not self.maximum:
+            return full
+        low = "low" if self.maximum - self.used < self.threshold else "used"
+        amount = style(f"Backup {used_of(self.used, self.maximum)}", low if low == "low" else "muted")
+        filled, free = bar(self.used, self.maximum, 16)
+        gauge = Content.assemble(" ", style(filled, low), style(free, "faint"))
+        oldest = style(f"  oldest {self.oldest}" if self.oldest else "", "muted")
+        long, short = self._attention(style, short=False), self._attention(style, short=True)
+        for left, right in (
+            (Content.assemble(full, long), Content.assemble(amount, gauge, oldest)),
+            (Content.assemble(full, long), Content.assemble(amount, oldest)),
+            (Content.assemble(full, short), Content.assemble(amount, oldest)),
+            (Content.assemble(full, short), amount),
+            (Content.assemble(name, short), amount),
+        ):
+            gap = width - left.cell_length - right.cell_length
+            if gap >= 2:
+                return Content.assemble(left, " " * gap, right)
+        return Content.assemble(name, short)
+
+    def _attention(self, style: Callable[[str, str], Content], *, short: bool) -> Content:
+        """The deliveries to look at, after a gap, and the key that leads to them."""
+        words = attention_words(self.attention, short=short)
+        if not words:
+            return Content("")
+        parts = [style(f"{' ' if short and place else '  '}{text}", kind) for place, (text, kind) in enumerate(words)]
+        return Content.assemble(*parts, style(f" [{self._queue_key()}]", "muted"))

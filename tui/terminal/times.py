@@ -1,0 +1,30 @@
+"""Times written out in full, for fields and logs where a time must not be guessed at."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from tui.terminal.cells import MONTHS, local, zone_name
+
+
+def full_time(ms: int, zone: tzinfo) -> str:
+    """``24 Nov 2026 07:41:05 UTC+2`` for Unix milliseconds; "" for 0, which stands for not known."""
+    if not ms:
+        return ""
+    when = local(ms, zone)
+    clock = f"{when.hour:02}:{when.minute:02}:{when.second:02}"
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year} {clock} {zone_name(zone, ms)}"
+
+
+def short_time(ms: int, zone: tzinfo) -> str:
+    """``24 Nov 07:41:05``, 15 cells, for lists whose times are recent; blank for 0."""
+    if not ms:
+        return " " * 15
+    when = local(ms, zone)
+    return f"{when.day:2} {MONTHS[when.month - 1]} {when.hour:02}:{when.minute:02}:{when.second:02}"
+
+
+def minute_time(ms: int, zone: tzinfo) -> str:
+    """``24 Nov 2026 07:41``, for sentences."""
+    when = local(ms, zone)
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year} {when.hour:02}:{when.minute:02}"

@@ -1,0 +1,30 @@
+"""Counting in words, for windows and lines that name how many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from store.space.rotation import Removal
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """``1 copy``, ``1,204 copies``."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def copies(number: int) -> str:
+    """``1 copy``, ``1,204 copies``."""
+    return counted(number, "copy", "copies")
+
+
+def addresses(number: int) -> str:
+    """``1 address``, ``3,410 addresses``."""
+    return counted(number, "address", "addresses")
+
+
+def removal_words(removal: Removal, before: str) -> str:
+    """``the 398 oldest of 400 copies, all placed before 24 Nov 07:40``; `before` is the time of that name in words."""
+    if removal.copies == 1:
+        return f"the oldest of {copies(removal.held)}, placed before {before}"
+    return f"the {removal.copies:,} oldest of {copies(removal.held)}, all placed before {before}"
