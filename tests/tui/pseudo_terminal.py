@@ -19,8 +19,8 @@ import pyte
 RUN = """
 import sys
 from pathlib import Path
-from store.opening import Unlock, open_store
-from tui.app import MailholdApp
+from store.opening.opening import Unlock, open_store
+from tui.console.app import MailholdApp
 vault = open_store(sys.argv[1], Unlock.key_file(Path(sys.argv[2])))
 app = MailholdApp(vault, operator="ada", host="mx1.example.org")
 app.run()

@@ -121,7 +121,7 @@ def test_an_id_that_no_row_can_have_is_not_found(vault: Vault) -> None:
 def test_closing_while_another_thread_reads_does_not_end_the_process(store: str) -> None:
     code = f"""
 import threading, time
-from store.opening import Unlock, open_store
+from store.opening.opening import Unlock, open_store
 vault = open_store({store!r}, Unlock.passphrase({PASSPHRASE!r}))
 begun = threading.Event()
 def read():

@@ -9,7 +9,7 @@ from pathlib import Path
 _CODE = """
 import sys, threading
 import msgspec
-from store.decoding import msgpack_decoder
+from store.helpers.decoding import msgpack_decoder
 sys.setswitchinterval(1e-6)
 
 def at_once():

@@ -28,8 +28,8 @@ from tests.conftest import PASSPHRASE
 #: Puts copies, in threads and in groups, and deletes some; says what was acknowledged, one line each.
 _CHILD = """
 import sys, threading
-from store.opening import Unlock, open_store
-from store.records import CopyRecord
+from store.opening.opening import Unlock, open_store
+from store.terms.records import CopyRecord
 location, passphrase, seed, turns = sys.argv[1:5]
 vault = open_store(location, Unlock.passphrase(passphrase))
 lock = threading.Lock()
