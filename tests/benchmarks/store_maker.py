@@ -122,8 +122,8 @@ def make_snapshot(location: Path) -> None:
     """Let a process of its own load the catalogue of a store and save it."""
     code = (
         "import sys; from pathlib import Path; from store.catalogue.catalogue import Catalogue; "
-        "from tests.benchmarks import store_maker; vault = store_maker.open_made(Path(sys.argv[1])); catalogue = Catalogue(vault); "
-        "catalogue.start(); catalogue.wait_complete(); catalogue.close(); vault.close()"
+        "from tests.benchmarks import store_maker; vault = store_maker.open_made(Path(sys.argv[1])); "
+        "catalogue = Catalogue(vault); catalogue.start(); catalogue.wait_complete(); catalogue.close(); vault.close()"
     )
     subprocess.run([sys.executable, "-c", code, str(location)], check=True)
 
