@@ -20,9 +20,11 @@ MAX_DOMAIN = 253
 #: Header text longer than this is not searched for addresses.
 MAX_HEADER = 1_000_000
 
-_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-\x80-\U0010ffff]+")
+# The characters outside ASCII are all let through, by what is left out: compiling a set that holds them takes 5 ms.
+_ATOM = re.compile(r"[^\x00- \"(),:;<>@\[\\\]\x7f]+")
 _QUOTED = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
-_LABEL = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff](?:[A-Za-z0-9_\-\x80-\U0010ffff]*[A-Za-z0-9_\x80-\U0010ffff])?")
+_LABEL_END = r"[^\x00-/:-@\[-^`{-\x7f]"
+_LABEL = re.compile(rf"{_LABEL_END}(?:[^\x00-,./:-@\[-^`{{-\x7f]*{_LABEL_END})?")
 #: IDNA 2003, which the standard library has, maps these to another name than IDNA 2008 does.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 

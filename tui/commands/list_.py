@@ -35,8 +35,6 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
-    from store.delivery.outcomes import mailbox_outcomes
-    from store.delivery.releases import Releases
     from store.filters.line import parse
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
@@ -45,10 +43,14 @@ def run(args: argparse.Namespace) -> int:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
         if args.json:
+            from store.delivery.outcomes import mailbox_outcomes
+
             ids = [row.id for row in rows]
             reasons = {copy.id: copy.record.reason for copy in vault.get_many(ids)}
             mailboxes = mailbox_outcomes(vault, ids)
         else:
+            from store.delivery.releases import Releases
+
             outcomes = Releases(vault).read()
     finally:
         vault.close()
