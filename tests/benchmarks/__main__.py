@@ -16,7 +16,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.benchmarks import busy, console, deleting, delivering, intake, keystrokes, memory, queries, store_maker
+from tests.benchmarks import (
+    busy,
+    console,
+    deleting,
+    delivering,
+    intake,
+    keystrokes,
+    load,
+    memory,
+    queries,
+    releasing,
+    store_maker,
+)
 from tests.benchmarks.figures import Figure, table
 from tests.benchmarks.growth import growth
 
@@ -33,6 +45,8 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "seal": intake.seal,
     "delete": deleting.delete,
     "deliver": delivering.deliver,
+    "postfix": releasing.postfix,
+    "load": load.load,
     "import": intake.importing,
     "list": queries.command,
 }

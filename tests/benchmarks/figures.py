@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -108,6 +109,27 @@ def resident(pid: int) -> float:
         own += fields.get("RssAnon", 0) + fields.get("RssShmem", 0)
         shared = max(shared, fields.get("RssFile", 0))
     return (own + shared) * 1.024e-3
+
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of processor time of a process, and of all that it started; 0.0 where there is none."""
+    return sum(sum(_ticks(Path(f"/proc/{each}/stat"))) for each in processes(pid)) / _TICK
+
+
+def thread_time(pid: int) -> float:
+    """Seconds of processor time of a process's first thread, where its event loop runs; 0.0 where there is none."""
+    return sum(_ticks(Path(f"/proc/{pid}/task/{pid}/stat"))[:2]) / _TICK
+
+
+def _ticks(stat: Path) -> list[int]:
+    """User and system time, and those of the children that ended, in ticks of the clock."""
+    try:
+        return [int(word) for word in stat.read_text().rpartition(")")[2].split()[11:15]]
+    except OSError:
+        return [0]
 
 
 def table(figures: Sequence[Figure]) -> str:

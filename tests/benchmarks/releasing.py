@@ -1,0 +1,91 @@
+"""Release through the worker into a real Postfix, beside `smtp-source` sending as many messages to the same port."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Iterator
+
+from store.authority.settings import Settings, write_settings
+from store.delivery.queue import deliveries, release
+from store.delivery.worker import DeliveryWorker
+from store.terms.records import CopyRecord
+from tests.benchmarks import store_maker
+from tests.benchmarks.figures import Figure, median
+from tests.benchmarks.load import DROP, source_program, unmeasurable
+from tests.integration.postfix import DOMAIN, Postfix
+
+CONNECTIONS = 4
+COUNT = 600
+ROUNDS = 3
+SIZES = {"6 kB": 6_000, "75 kB": 75_000}
+#: The share of smtp-source's rate, and the processor time (ms) of a message of 6 kB, that are aimed at.
+RATE, PROCESSOR = 0.7, 1.6
+SENDER, RECIPIENT = f"s@{DOMAIN}", f"u@{DOMAIN}"
+
+
+def postfix(size: str) -> Iterator[Figure]:
+    """The worker until it is idle, into a port without a milter behind which all is dropped."""
+    if reason := unmeasurable():
+        yield Figure("release to Postfix", size, None, None, "msg/s", target=reason)
+        return
+    server = Postfix(settings=DROP)
+    try:
+        for label, mean in SIZES.items():
+            yield from _lines(server, size, label, mean)
+    finally:
+        server.stop()
+
+
+def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure]:
+    location = store_maker.FOLDER / "release.store"
+    vault = store_maker.new_store(location)
+    write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
+    record = CopyRecord(envelope_sender=SENDER, envelope_recipients=(RECIPIENT,))
+    messages = store_maker.bodies(20, mean)
+    ids = vault.put_many((messages[number % len(messages)], record, None) for number in range(COUNT))
+    ours, processor, anew, kept = [], [], [], []
+    for number in range(ROUNDS + 1):
+        anew.append(_source(server, mean))
+        kept.append(_source(server, mean, "-d"))
+        # The first round starts Postfix's processes and reads modules from disk: a few messages do.
+        chosen = ids if number else ids[:50]
+        release(vault, chosen, original=True, again=True)
+        began, used = time.perf_counter(), time.process_time()
+        asyncio.run(DeliveryWorker(vault, owner="bench", connections=CONNECTIONS).run_until_idle())
+        processor.append(1000 * (time.process_time() - used) / len(chosen))
+        ours.append(len(chosen) / (time.perf_counter() - began))
+        if not all(found.state == "sent" for found in deliveries(vault, len(chosen))):
+            raise RuntimeError("not every message was sent")
+        server.wait_until_empty()
+    vault.close()
+    store_maker.remove_store(location)
+    del ours[0], processor[0], anew[0], kept[0]
+    ratio = median([one / other for one, other in zip(ours, anew, strict=True)])
+    name = f"release {COUNT} of {label} to Postfix (ratio: smtp-source)"
+    yield Figure(
+        *(name, size, median(ours), min(ours), "msg/s", median(anew), ratio, f"{RATE:.0%} of smtp-source"),
+        ratio >= RATE,
+    )
+    ratio = median([one / other for one, other in zip(ours, kept, strict=True)])
+    name = f"  smtp-source -d, {label} (ratio: release by it)"
+    yield Figure(name, size, median(kept), min(kept), "msg/s", None, ratio)
+    small = mean < 10_000
+    yield Figure(
+        *(f"  processor a message, release of {label}", size, median(processor), max(processor), "ms", None, None),
+        *((f"{PROCESSOR} ms", median(processor) <= PROCESSOR) if small else ()),
+    )
+
+
+def _source(server: Postfix, mean: int, *options: str) -> float:
+    """Messages a second that smtp-source sends, each over a new connection; with `-d` over those that it has."""
+    line = [
+        *(source_program() or "", "-s", str(CONNECTIONS), "-m", str(COUNT), "-l", str(mean), *options),
+        *("-f", SENDER, "-t", RECIPIENT, f"inet:127.0.0.1:{server.port}"),
+    ]
+    began = time.perf_counter()
+    subprocess.run(line, check=True)
+    taken = time.perf_counter() - began
+    server.wait_until_empty()
+    return COUNT / taken

@@ -1,0 +1,103 @@
+"""The benchmarks as far as they can be tested without measuring: their list, their frozen peer, what is missing."""
+
+from __future__ import annotations
+
+import ast
+import struct
+import sys
+from pathlib import Path
+
+import pytest
+
+from store.catalogue.catalogue import SNAPSHOT_COPIES
+from tests.benchmarks import discard_milter, load, releasing, store_maker
+from tests.benchmarks.__main__ import BENCHMARKS
+from tests.benchmarks.discard_milter import Discarding
+from tests.benchmarks.figures import processor_time, table, thread_time
+
+HERE = Path(__file__).parent
+
+
+class Transport:
+    """What a session writes, and whether it closed."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def packet(command: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", 1 + len(data)) + command + data
+
+
+def test_every_benchmark_is_described() -> None:
+    described = (HERE / "README.md").read_text()
+    assert [name for name in BENCHMARKS if f"| `{name}` |" not in described] == []
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 4096])
+def test_the_milter_takes_whole_messages_and_discards_each(at_once: int) -> None:
+    session, transport = Discarding(), Transport()
+    session.connection_made(transport)  # type: ignore[arg-type]
+    message = packet(b"M", b"<a@b>\0") + packet(b"R", b"<c@d>\0") + packet(b"L", b"From\0 a\0") + packet(b"N")
+    message += packet(b"B", b"x" * 5000)
+    said = packet(b"O", struct.pack(">III", 6, 0x1FF, 0x1FFFFF)) + packet(b"D", b"Cj\0h\0") + packet(b"C", b"h\0U")
+    said += packet(b"H", b"h\0") + message + packet(b"E") + message + packet(b"A") + message + packet(b"E")
+    for start in range(0, len(said), at_once):
+        session.data_received(said[start : start + at_once])
+    version, _actions, waived = struct.unpack_from(">III", transport.written, 5)
+    assert version == 6
+    assert waived == discard_milter._WANTED
+    assert transport.written[17:] == packet(b"d") * 2
+    assert not session._parts and not session._buffer and not transport.closed
+    session.data_received(packet(b"Q"))
+    assert transport.closed
+
+
+def test_the_milter_waives_no_reply_that_was_not_offered() -> None:
+    session, transport = Discarding(), Transport()
+    session.connection_made(transport)  # type: ignore[arg-type]
+    session.data_received(packet(b"O", struct.pack(">III", 6, 0, 0x1000)))
+    assert struct.unpack_from(">III", transport.written, 5) == (6, 0, 0x1000)
+
+
+def test_the_milter_has_nothing_of_the_product() -> None:
+    """Were it to get faster with the product, the ratio would not show that either did."""
+    tree = ast.parse((HERE / "discard_milter.py").read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names <= sys.stdlib_module_names
+
+
+def test_what_is_missing_has_a_line_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (load, releasing):
+        monkeypatch.setattr(module, "unmeasurable", lambda: "Postfix is not installed")
+    rows = [*load.load("10k"), *releasing.postfix("10k")]
+    assert [row.median for row in rows] == [None, None]
+    assert table(rows).count("Postfix is not installed") == 2
+
+
+def test_processor_time_is_that_of_this_process() -> None:
+    import os
+
+    before = processor_time(os.getpid())
+    while processor_time(os.getpid()) - before < 0.03:
+        sum(range(10_000))
+    assert thread_time(os.getpid()) > 0
+    assert processor_time(0) == thread_time(0) == 0.0
+
+
+def test_a_snapshot_is_made_by_a_process_of_its_own(tmp_path: Path) -> None:
+    """Its code is a string, which no linter reads."""
+    location = tmp_path / "mail.store"
+    vault = store_maker.new_store(location)
+    vault.put_many(store_maker.records(SNAPSHOT_COPIES + 1))
+    vault.close()
+    store_maker.make_snapshot(location)
+    assert Path(f"{location}.snapshot").exists()
