@@ -18,8 +18,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from store.delivery.trace import body_of
 from store.mail.addresses import same
+from store.mail.header_fields import body_of
 from store.terms.errors import TamperedError
 
 FIELD = b"x-mailhold-delivery"

@@ -1,6 +1,6 @@
 """The header of a released message: trace fields taken off and put on, every other byte left as it is.
 
-The header is cut into fields by their bytes; nothing is parsed further and nothing is written anew. Taken off: an mbox
+Nothing but the header is read, and nothing is written anew. Taken off: an mbox
 `From ` line before the header, and the fields that a delivery or a quarantine adds (`TAKEN_OFF`, and names beginning
 with `TAKEN_OFF_PREFIXES`); those with envelope addresses would also betray Bcc recipients. Put on, above all else: what
 the caller gives, as a rule `resent_fields` and a marker. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321 (4.4).
@@ -8,9 +8,9 @@ the caller gives, as a rule `resent_fields` and a marker. Sources: RFC 5322 (2.2
 
 from __future__ import annotations
 
-import re
 from email.utils import formatdate
-from typing import NamedTuple
+
+from store.mail.header_fields import header_of
 
 TAKEN_OFF = frozenset(
     (
@@ -25,39 +25,6 @@ TAKEN_OFF = frozenset(
 )
 TAKEN_OFF_PREFIXES = (b"x-amavis-", b"x-mailhold-")
 
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
-_MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\n]*\n")
-
-
-class Field(NamedTuple):
-    """A header field: its name in lower case, and where its bytes (with continuation and line end) begin and end."""
-
-    name: bytes
-    start: int
-    end: int
-
-
-def header_fields(raw: bytes, start: int = 0) -> tuple[list[Field], int]:
-    """The fields of the header that begins at `start`, and the offset where it ends.
-
-    It ends before the blank line, or before the first line that is neither a field nor a continuation.
-    """
-    fields: list[Field] = []
-    at = start
-    while at < len(raw):
-        end = raw.find(b"\n", at) + 1 or len(raw)
-        if raw[at] in b" \t":
-            if not fields:
-                break
-            fields[-1] = fields[-1]._replace(end=end)
-        else:
-            match = _FIELD.match(raw, at, end)
-            if not match:
-                break
-            fields.append(Field(match[1].lower(), at, end))
-        at = end
-    return fields, at
-
 
 def is_trace(name: bytes) -> bool:
     """True for a field name (lower case) that is taken off a released message."""
@@ -67,24 +34,16 @@ def is_trace(name: bytes) -> bool:
 def released_message(raw: bytes, added: bytes) -> bytes:
     """`raw` without its trace fields and with the header lines `added` (each ending in CRLF) above the rest.
 
-    A message that has no header at all gets the blank line that parts `added` from its text.
+    A message that has no header at all gets the blank line that parts `added` from its text. One whose only line ends
+    are CR gets LF for them: below lines that end in CRLF, all of it would be one field.
     """
-    mbox = _MBOX_LINE.match(raw)
-    start = mbox.end() if mbox else 0
-    fields, end = header_fields(raw, start)
-    if not fields:
-        blank = start == len(raw) or raw.startswith((b"\n", b"\r\n"), start)
-        return added + (b"" if blank else b"\r\n") + raw[start:]
-    kept = [raw[field.start : field.end] for field in fields if not is_trace(field.name)]
-    return b"".join((added, *kept, raw[end:]))
-
-
-def body_of(raw: bytes) -> bytes:
-    """What follows the header and its blank line."""
-    _, end = header_fields(raw)
-    if raw.startswith(b"\r\n", end):
-        return raw[end + 2 :]
-    return raw[end + 1 :] if raw.startswith(b"\n", end) else raw[end:]
+    header = header_of(raw)
+    text = header.text
+    if header.start == header.end:
+        parted = header.body > header.end or header.start == header.stop
+        return added + (b"" if parted else b"\r\n") + text[header.start :]
+    kept = [text[field.start : field.end] for field in header.fields() if not is_trace(field.name)]
+    return b"".join((added, *kept, text[header.end :]))
 
 
 def resent_fields(sender: str, message_id: str, now: int) -> bytes:

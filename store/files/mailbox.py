@@ -19,7 +19,7 @@ from store.delivery.local_domains import DomainCount
 from store.files.amavis import Unpacked, with_name
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
-from store.judging.scanner_headers import header_block, verdicts_from_headers
+from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
 from store.message.message import summarise
 from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
@@ -201,7 +201,7 @@ class _Import:
             self.flush()
 
     def _record(self, raw: bytes, path: Path) -> CopyRecord:
-        found = with_name(verdicts_from_headers(header_block(raw)), path.name)
+        found = with_name(verdicts_from_headers(raw), path.name)
         self.result.domains.add(found.envelope_recipients)
         verdicts, reason = found.verdicts, found.reason
         if self._verdict is not None:

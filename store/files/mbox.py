@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from store.judging.scanner_headers import header_block
+from store.mail.header_fields import header_of
 from store.terms.errors import IntakeError
 
 #: The largest message that is read, in bytes. One message at a time is held in memory.
@@ -29,7 +29,7 @@ _LOOKAHEAD = 4096
 _FIRST = re.compile(rb"From [^\r\n]*\r?\n")
 _CANDIDATE = re.compile(rb"\nFrom ")
 _SEPARATOR = re.compile(rb"From [^\r\n]*\d\d:\d\d[^\r\n]*\b(?:19|20)\d\d\b[^\r\n]*(?:\r?\n|\Z)")
-_FIELD = re.compile(rb"^(?:From|To|Subject|Date|Received|Message-ID)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_FIELDS = frozenset((b"from", b"to", b"subject", b"date", b"received", b"message-id"))
 _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ def read_messages(
     """
     first = _beginning(stream)
     if single or not _FIRST.match(first):
-        if only_messages and not single and not _FIELD.search(header_block(first)):
+        if only_messages and not single and not any(field.name in _FIELDS for field in header_of(first).fields()):
             yield IntakeError(
                 "It is no message: it has none of the header fields From, To, Subject, Date, Received and Message-ID. "
                 "Give --force to place it in Backup all the same."

@@ -27,7 +27,7 @@ from store.judging.content import ContentResult, content_verdicts
 from store.judging.engines.engine import EngineResult, Scanner, scan_all, still_condemned
 from store.judging.judge import Decision, judge, record_of
 from store.judging.rules.rules import first_match
-from store.judging.scanner_headers import header_block, verdicts_from_headers
+from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.trusted_headers import scanner_verdicts
 from store.mail.changes import changed
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
@@ -325,7 +325,7 @@ def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def _from_headers(incoming: Incoming) -> EngineResult:
     """What a trusted scanner wrote into the header."""
-    found = verdicts_from_headers(header_block(incoming.raw))
+    found = verdicts_from_headers(incoming.raw)
     engines = frozenset(verdict.engine for verdict in found.verdicts)
     return EngineResult(True, found.verdicts, database_date=found.av_database_date, engines=engines)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from store.database.connection import Clash
 from store.delivery.marker import FIELD, read_marker
-from store.delivery.trace import header_fields
 from store.helpers.clock import now_ms
+from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.sealing.format_1 import expand, statement
 from store.terms.errors import TamperedError
@@ -35,12 +35,13 @@ def own_fields(raw: bytes) -> Fields:
     delete: list[tuple[str, int]] = []
     markers: list[bytes] = []
     seen: dict[bytes, int] = {}
-    for field in header_fields(raw)[0]:
+    header = header_of(raw)
+    for field in header.fields():
         if field.name.startswith(_PREFIX):
             seen[field.name] = seen.get(field.name, 0) + 1
             delete.append((field.name.decode("ascii"), seen[field.name]))
             if field.name == FIELD:
-                markers.append(raw[field.start : field.end].partition(b":")[2])
+                markers.append(raw[field.value : field.end])
     return Fields(tuple(delete), tuple(markers))
 
 

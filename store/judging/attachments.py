@@ -12,18 +12,15 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from store.helpers.file_names import safe_filename
+from store.mail.header_fields import header_of, with_line_feeds
 from store.mail.incoming import Accept
 from store.message.headers import Block, scan_block
 from store.message.mime import Budget, Part, scan_structure
-from store.message.parser import with_line_feeds
 from store.message.transfer import base64_size, decode_transfer, decode_uuencode
 from store.terms.sizes import format_size
 
 _FIELDS = (b"content-type", b"content-transfer-encoding", b"content-disposition")
 _WANTED = frozenset((*_FIELDS, b"subject", b"from", b"date"))
-_OWN_FIELDS = re.compile(
-    rb"(?im)^content-(?:type|transfer-encoding|disposition)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
-)
 _UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]+?)[ \t]*\r?$")
 _UU_END = re.compile(rb"(?m)^end[ \t]*\r?$")
 _UU_LIMIT = 20
@@ -116,7 +113,7 @@ def _without(raw: bytes, which: Collection[int] | None) -> tuple[bytes, int | No
         note = _note(attachment, text)
         match attachment.kind:
             case "body":
-                head = _head(text[: block.end], newline)
+                head = _head(text, newline)
                 out.append(head + _encoded(note, newline))
                 body = len(head)
             case "part":
@@ -131,9 +128,11 @@ def _without(raw: bytes, which: Collection[int] | None) -> tuple[bytes, int | No
     return message if text is raw else message.replace(b"\n", b"\r"), body, block
 
 
-def _head(header: bytes, newline: bytes) -> bytes:
+def _head(text: bytes, newline: bytes) -> bytes:
     """The top header with the note's fields in place of those that described the attachment, and the empty line."""
-    kept = _OWN_FIELDS.sub(b"", header)
+    header = header_of(text)
+    others = (text[field.start : field.end] for field in header.fields() if field.name not in _FIELDS)
+    kept = b"".join((text[: header.start], *others))
     if kept and not kept.endswith(b"\n"):
         kept += newline
     return kept + b"".join(f"{name}: {value}".encode() + newline for name, value in _NOTE_FIELDS) + newline

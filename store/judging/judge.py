@@ -20,10 +20,10 @@ from store.judging.rules.address_lists import AddressLists, ListMatch, match, ne
 from store.judging.rules.model import IfDown, Rule
 from store.judging.scanner_words import GRAVITY
 from store.mail.addresses import addresses_in_header
+from store.mail.header_fields import with_line_feeds
 from store.mail.incoming import Incoming
 from store.message.headers import decode_addresses, scan_block
 from store.message.message import summarise
-from store.message.parser import with_line_feeds
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Action, Engine, Status, Verdict, is_kept
 

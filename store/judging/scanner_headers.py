@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from store.judging.scanner_words import gravest, one_an_engine, verdict_of_signature, verdicts_of_symbols
+from store.mail.header_fields import header_of
 from store.terms.verdicts import Engine, Status, Verdict
 
 #: No more of a message than this is searched for header fields, in bytes.
@@ -27,13 +28,11 @@ PROBABLE_STARS, SPAM_STARS = 5, 15
 _VALUE_LIMIT = 16_384
 _DETAIL_LIMIT = 400
 
-_NAMES = (
-    "x-spam-status|x-spam-flag|x-spam-level|x-spam|x-spamd-result|x-rspamd-action|x-rspamd-queue-id|"
-    "x-virus|x-virus-status|x-virus-scanned|x-amavis-alert|x-quarantine-id|"
-    "x-envelope-from|x-envelope-to|x-envelope-to-blocked|return-path|received"
+_NAMES = frozenset(
+    b"x-spam-status x-spam-flag x-spam-level x-spam x-spamd-result x-rspamd-action x-rspamd-queue-id "
+    b"x-virus x-virus-status x-virus-scanned x-amavis-alert x-quarantine-id "
+    b"x-envelope-from x-envelope-to x-envelope-to-blocked return-path received".split()
 )
-_FIELD = re.compile(rb"^(" + _NAMES.encode() + rb")[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
-_END = re.compile(rb"\n\r?\n")
 _SCORE = re.compile(r"\b(?:score|hits)=(-?\d+(?:\.\d+)?)")
 _KILL = re.compile(r"\bkill=(-?\d+(?:\.\d+)?)")
 _TESTS = re.compile(r"\btests=(?:\[([^\]]*)\]|(.*?)(?:\s+\w+=|$))", re.DOTALL)
@@ -57,18 +56,17 @@ class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     av_database_date: int = 0  # Unix ms; 0 = not known
 
 
-def header_block(raw: bytes) -> bytes:
-    """The bytes of `raw` up to the empty line that ends its header, at most `HEADER_LIMIT` of them."""
-    end = _END.search(raw, 0, HEADER_LIMIT)
-    return raw[: end.start() + 1 if end else HEADER_LIMIT]
-
-
-def verdicts_from_headers(raw_headers: bytes) -> HeaderVerdicts:
-    """Read a header (bytes, folded as they stand). Never raises: a field that makes no sense counts as absent."""
+def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
+    """Read the header of a message, never its body. Never raises: a field that makes no sense counts as absent."""
     fields: dict[str, list[str]] = {}
-    for match in _FIELD.finditer(raw_headers, 0, HEADER_LIMIT):
-        value = match[2][:_VALUE_LIMIT].decode("utf-8", "replace").replace("\r", "").replace("\n", " ").strip()
-        fields.setdefault(match[1].decode("ascii").lower(), []).append(value)
+    header = header_of(raw)
+    for field in header.fields():
+        if field.start > HEADER_LIMIT:
+            break
+        if field.name in _NAMES:
+            value = header.text[field.value : min(field.end, field.value + _VALUE_LIMIT)].decode("utf-8", "replace")
+            value = value.replace("\r", "").replace("\n", " ").strip()
+            fields.setdefault(field.name.decode("ascii"), []).append(value)
     if not fields:
         return HeaderVerdicts()
     verdicts = one_an_engine([*_amavis(fields), *_virus(fields), *_spam(fields)])

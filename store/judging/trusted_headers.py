@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from store.judging.scanner_headers import HeaderVerdicts, header_block, verdicts_from_headers
+from store.judging.scanner_headers import HeaderVerdicts, verdicts_from_headers
 from store.mail.incoming import Incoming
 
 
@@ -19,7 +19,7 @@ def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
     """
     if not incoming.trusted_headers:
         return incoming, HeaderVerdicts()
-    found = verdicts_from_headers(header_block(incoming.raw))
+    found = verdicts_from_headers(incoming.raw)
     return (
         replace(
             incoming,

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import re
 
-from store.delivery.trace import header_fields
+from store.mail.header_fields import header_of
 from store.mail.incoming import Accept
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def changed(raw: bytes, accept: Accept) -> bytes:
-    """`raw` (lines end in CR LF) with fields deleted and added at the end of its header, and its body replaced."""
+    """`raw` (lines end in CR LF) with fields deleted and added at the end of its header, and its body replaced.
+
+    Where its only line ends are CR, they become LF: beside lines that end in CR LF they would be no line ends.
+    """
     if accept.body is None and not accept.add_headers and not accept.delete_headers:
         return raw
-    fields, end = header_fields(raw)
+    header = header_of(raw)
+    text, end = header.text, header.end
     unwanted = {(name.lower().encode("utf-8", "replace"), which) for name, which in accept.delete_headers}
     seen: dict[bytes, int] = {}
-    kept = []
-    for field in fields:
+    kept = [text[: header.start]]
+    for field in header.fields():
         seen[field.name] = seen.get(field.name, 0) + 1
         if (field.name, seen[field.name]) not in unwanted:
-            kept.append(raw[field.start : field.end])
-    if kept and not kept[-1].endswith(b"\n"):
+            kept.append(text[field.start : field.end])
+    if kept[-1] and not kept[-1].endswith(b"\n"):
         kept.append(b"\r\n")
     for name, value in accept.add_headers:
         folded = _LINE_END.sub("\r\n", value)
         kept.append(f"{name}: {folded}\r\n".encode("utf-8", "surrogateescape"))
-    rest = raw[end:] if accept.body is None else b"\r\n" + accept.body
+    rest = text[end:] if accept.body is None else b"\r\n" + accept.body
     if rest and accept.body is None and not rest.startswith((b"\r\n", b"\n")):
         # A line that is no field ends the header; without a blank line before it, what was added would be in the body.
         rest = b"\r\n" + rest

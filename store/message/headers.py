@@ -1,4 +1,4 @@
-"""The header block of a message or part: found, cut to its limits, split into fields, decoded. Cannot raise.
+"""The header of a message or part: cut to its limits, its fields unfolded and decoded. Cannot raise.
 
 Encoded-words (RFC 2047) are read as generously as mail programs do: in any place, also inside quotes, without the
 spaces between, with words that split a character. Raw 8-bit text is UTF-8 if it can be, else windows-1252.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from store.mail.header_fields import header_of
 from store.message.charset import decode, guess
 from store.message.transfer import decode_base64, decode_quoted_printable
 
 #: Bytes and lines of a header block that are looked at, and fields that are kept of it; the rest is left out.
 BLOCK_LIMIT, LINE_LIMIT, FIELD_COUNT_LIMIT = 4 * 1024 * 1024, 20_000, 2000
-#: Bytes of one field that are kept. A longer one does not push the fields after it out of sight.
-FIELD_LIMIT = 64 * 1024
+#: Bytes of one field, and of its name, that are kept. A longer one does not push the fields after it out of sight.
+FIELD_LIMIT, NAME_LIMIT = 64 * 1024, 1000
 
-_FIELD = re.compile(rb"([!-9;-~]{1,1000})[ \t]*:[ \t]*")
-_NAMES = re.compile(rb"(?m)^([!-9;-~]{1,1000})[ \t]*:")
 _WORD = r"=\?([^?\s]{1,80})\?([BbQq])\?([^?]*)\?="
 _WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*")
 _ONE_WORD = re.compile(_WORD)
@@ -48,10 +47,9 @@ class Block(NamedTuple):
 
     def original(self, raw: bytes) -> list[tuple[bytes, bytes]]:
         """The fields with their names as written, for a block that was scanned without `wanted`."""
-        names = _NAMES.findall(raw[self.start : self.end][:BLOCK_LIMIT])
-        if len(names) < len(self.fields):
-            return self.fields
-        return [(names[index], value) for index, (_, value) in enumerate(self.fields)]
+        cut = header_of(raw, self.start, self.end, mbox=False).fields()
+        named = (raw[field.start : field.start + min(len(field.name), NAME_LIMIT)] for field in cut if field.name)
+        return [(name, value) for name, (_, value) in zip(named, self.fields, strict=False)]
 
     def all(self, name: bytes) -> list[bytes]:
         """All fields of this name (lower case), in order."""
@@ -59,58 +57,43 @@ class Block(NamedTuple):
 
 
 def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | None = None, top: bool = True) -> Block:
-    """Split the header block at ``raw[start:end]``; with `wanted`, only fields of these names are kept.
+    """Read the header at ``raw[start:end]``, which ends in LF; with `wanted`, only fields of these names are kept.
 
     At the `top` of a message a `From ` line (mbox) is skipped first. Continuation lines are joined with one space.
     """
-    if top and (raw.startswith(b"From ", start) or raw.startswith(b">From ", start)):
-        line_end = raw.find(b"\n", start, end)
-        start = line_end + 1 if line_end >= 0 else end
-    if raw.startswith((b"\n", b"\r\n"), start):
-        return Block([], start, start, min(end, start + (1 if raw.startswith(b"\n", start) else 2)), False, False)
-    crlf = raw.find(b"\n\r\n", start, end)
-    blank = raw.find(b"\n\n", start, crlf if crlf >= 0 else end)
-    if blank >= 0:
-        stop, body = blank + 1, blank + 2
-    elif crlf >= 0:
-        stop, body = crlf + 1, crlf + 3
-    else:
-        stop = body = end
+    header = header_of(raw, start, end, mbox=top)
     fields: list[tuple[bytes, bytes]] = []
-    pieces: list[bytes] | None = None
-    cut = stop - start > BLOCK_LIMIT
-    offset = start
-    size = 0
-    lines = raw[start : min(stop, start + BLOCK_LIMIT)].split(b"\n", LINE_LIMIT)
-    if len(lines) > LINE_LIMIT:
-        lines.pop()
-        cut = True
-    for line in lines:
-        if line[:1] in (b" ", b"\t"):
-            if pieces is not None and size < FIELD_LIMIT:
-                pieces.append(line.strip())
-                size += len(line)
-        elif line and line != b"\r":
-            if pieces is not None and len(pieces) > 1:
-                fields[-1] = (fields[-1][0], b" ".join(pieces))
-            pieces = None
-            found = _FIELD.match(line)
-            if found is None:
-                if line[:1] != b":":
-                    return Block(fields, start, offset, offset, cut, True)
-            else:
-                name = found[1].lower()
-                if wanted is None or name in wanted:
-                    if len(fields) == FIELD_COUNT_LIMIT:
-                        cut = True
-                        break
-                    pieces = [line[found.end() : found.end() + FIELD_LIMIT + 1].rstrip()]
-                    size = len(pieces[0])
-                    fields.append((name, pieces[0]))
-        offset += len(line) + 1
-    if pieces is not None and len(pieces) > 1:
-        fields[-1] = (fields[-1][0], b" ".join(pieces))
-    return Block(fields, start, stop, body, cut, False)
+    cut = header.end - header.start > BLOCK_LIMIT
+    many = raw.count(b"\n", header.start, header.end) > LINE_LIMIT
+    lines = 0
+    for field in header.fields():
+        lines += raw.count(b"\n", field.start, field.end) if many else 0
+        if lines > LINE_LIMIT or field.start - header.start > BLOCK_LIMIT:
+            cut = True
+            break
+        if field.name and (wanted is None or field.name in wanted):
+            if len(fields) == FIELD_COUNT_LIMIT:
+                cut = True
+                break
+            fields.append(
+                (field.name[:NAME_LIMIT], _unfolded(raw[field.value : min(field.end, field.value + 2 * FIELD_LIMIT)]))
+            )
+    return Block(fields, header.start, header.end, header.body, cut, header.broken)
+
+
+def _unfolded(value: bytes) -> bytes:
+    """A value on one line, cut behind the line with which it grows too long."""
+    first, _, rest = value.partition(b"\n")
+    pieces = [first[: FIELD_LIMIT + 1].lstrip(b" \t").rstrip()]
+    if not rest:
+        return pieces[0]
+    size = len(first)
+    for line in rest.removesuffix(b"\n").split(b"\n"):
+        if size >= FIELD_LIMIT:
+            break
+        pieces.append(line.strip())
+        size += len(line)
+    return b" ".join(pieces)
 
 
 def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:

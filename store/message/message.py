@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from store.mail.header_fields import with_line_feeds
 from store.message.dates import parse_date, received_date
 from store.message.filetype import attachment_type
 from store.message.headers import decode_addresses, decode_field, scan_block
 from store.message.links import Link
 from store.message.mime import Budget, Part, scan_structure
 from store.message.parsed import ParsedAttachment, ParsedMessage
-from store.message.parser import parse_message, with_line_feeds
+from store.message.parser import parse_message
 from store.message.transfer import base64_size, decode_quoted_printable, decode_uuencode
 from store.terms.records import Attachment, CopyRecord
 

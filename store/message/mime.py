@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from store.mail.header_fields import past_folds
 from store.message.headers import Block, scan_block
 from store.message.params import Parameters, media_type, parse_parameters
 
@@ -115,7 +116,7 @@ def nest_message(raw: bytes, part: Part, start: int, budget: Budget) -> None:
     if part.depth >= DEPTH_LIMIT or budget.parts <= 0:
         budget.problem("parts nest deeper than what is looked at" if budget.parts > 0 else _TOO_MANY)
         return
-    block = scan_block(raw, start, part.end, wanted=_STRUCTURE)
+    block = scan_block(raw, past_folds(raw, start, part.end), part.end, wanted=_STRUCTURE)
     part.children.append(_part(raw, block, part.end, "text/plain", part.depth + 1, budget))
 
 
@@ -152,7 +153,7 @@ def _child(raw: bytes, part: Part, start: int, end: int, default: str, budget: B
         budget.problem(_TOO_MANY)
         return False
     end = max(start, end)
-    block = scan_block(raw, start, end, wanted=_STRUCTURE, top=False)
+    block = scan_block(raw, past_folds(raw, start, end), end, wanted=_STRUCTURE, top=False)
     part.children.append(_part(raw, block, end, default, part.depth + 1, budget))
     return True
 

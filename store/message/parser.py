@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
+from store.mail.header_fields import with_line_feeds
 from store.message.charset import decode, guess
 from store.message.filetype import attachment_type
 from store.message.headers import Block, decode_field, scan_block
@@ -61,13 +62,6 @@ def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
         raw_headers=raw[block.start : min(block.end, block.start + RAW_HEADERS_LIMIT)],
         headers_truncated=block.cut or block.end - block.start > RAW_HEADERS_LIMIT,
     )
-
-
-def with_line_feeds(raw: bytes) -> bytes:
-    """The bytes as they are, unless their only line ends are lone carriage returns."""
-    if b"\n" in raw or b"\r" not in raw:
-        return raw
-    return raw.replace(b"\r", b"\n")
 
 
 @dataclass

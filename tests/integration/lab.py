@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from store.authority.settings import Settings, Unavailable, write_settings
-from store.delivery.trace import header_fields
 from store.enrolment.enrolment import enroll
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, write_rules
+from store.mail.header_fields import header_of
 from store.opening.opening import create_store
 from tests.integration import postfix as mta
 from tests.integration.postfix import DOMAIN, Postfix
@@ -242,10 +242,8 @@ def crlf(raw: bytes) -> bytes:
 
 def value_of(content: bytes, name: bytes) -> bytes:
     """The first header field of that name (lower case) in a message; b"" where there is none."""
-    fields, _ = header_fields(content)
-    return next(
-        (content[each.start : each.end].partition(b":")[2].strip() for each in fields if each.name == name), b""
-    )
+    fields = header_of(content).fields()
+    return next((content[each.value : each.end].strip() for each in fields if each.name == name), b"")
 
 
 def wait(look: Callable[[], Any], enough: Callable[[Any], bool], timeout: float = 30) -> Any:

@@ -14,18 +14,18 @@ from store.authority.settings import Settings, write_settings
 from store.delivery.access import StoreAccess
 from store.delivery.marker import read_marker
 from store.delivery.queue import deliveries, delivery_of, queue_length, release, retry
-from store.delivery.trace import header_fields, released_message
 from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
+from store.mail.header_fields import header_of
 from store.mail.outcome import State
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.integration.mailbox_form import PREPENDED, is_malformed, mailbox_form
 from tests.integration.postfix import DEFERRED, DEFERRED_REPLY, DOMAIN, REFUSED, REFUSED_REPLY, Postfix, postfix
 
 __all__ = ["postfix"]
 pytestmark = pytest.mark.integration
 
-PREPENDED = {b"return-path", b"x-original-to", b"delivered-to", b"received"}
 PUT_ON = [b"x-mailhold-delivery", b"resent-date", b"resent-from", b"resent-message-id"]
 
 
@@ -42,17 +42,11 @@ class Received(NamedTuple):
 
 
 def taken_apart(content: bytes) -> Received:
-    fields, _ = header_fields(content)
-    values = [(each.name, content[each.start : each.end].partition(b":")[2].strip()) for each in fields]
+    fields = list(header_of(content).fields())
+    values = [(each.name, content[each.value : each.end].strip()) for each in fields]
     first = next(at for at, (name, _) in enumerate(values) if name not in PREPENDED)
     assert [name for name, _ in values[first : first + 4]] == PUT_ON
     return Received(dict(values[:first]), values[first][1], content[fields[first + 3].end :])
-
-
-def mailbox_form(raw: bytes) -> bytes:
-    """What the mailbox must hold of `raw`: no trace fields, lines that end in LF, the last one too."""
-    message = released_message(raw, b"").replace(b"\r\n", b"\n")
-    return message if message.endswith(b"\n") else message + b"\n"
 
 
 @pytest.fixture
@@ -145,7 +139,7 @@ def test_over_starttls_with_the_relays_own_authority(vault: Vault, mailbox: Post
 def test_real_messages_arrive_byte_for_byte(
     vault: Vault, mailbox: Postfix, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Postfix itself mends malformed headers and stray CR (`_is_malformed`); every other message is identical."""
+    """Postfix itself mends malformed headers and stray CR (`is_malformed`); every other message is identical."""
     raws = [raw for path in corpus_files if (raw := path.read_bytes()) and len(raw) < 4_000_000]
     ids = vault.put_many((raw, record(f"u{number}@{DOMAIN}"), None) for number, raw in enumerate(raws))
     deliver(vault, f"smtp://127.0.0.1:{mailbox.port}", ids)
@@ -168,14 +162,6 @@ def test_real_messages_arrive_byte_for_byte(
         )
     for number in identical:
         taken = taken_apart(received[number])
-        assert taken.message == mailbox_form(raws[number]) or not header_fields(raws[number])[0]
-    assert all(_is_malformed(raws[number]) for number in mended), [corpus_files[number] for number in mended]
+        assert taken.message == mailbox_form(raws[number]) or not any(header_of(raws[number]).fields())
+    assert all(is_malformed(raws[number]) for number in mended), [corpus_files[number] for number in mended]
     assert len(identical) > 0.9 * len(raws)
-
-
-def _is_malformed(raw: bytes) -> bool:
-    """True for what Postfix mends: a header that breaks off, a blank before a colon, and CR on its own."""
-    message = mailbox_form(raw)
-    fields, end = header_fields(message)
-    blanks = any(message[each.start + len(each.name)] != ord(":") for each in fields)
-    return b"\r" in message or not fields or not message.startswith(b"\n", end) or blanks

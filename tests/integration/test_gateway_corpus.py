@@ -18,21 +18,21 @@ import pytest
 
 from store.check import check
 from store.delivery.queue import deliveries, queue_length, release
-from store.delivery.trace import header_fields, released_message
 from store.intake.milter.server import MilterServer
+from store.mail.header_fields import header_of
 from store.mail.incoming import Accept, Incoming, Outcome
 from store.mail.outcome import State
 from tests.integration import clamd as virus
 from tests.integration import rspamd as spam
 from tests.integration.clamd import ClamdServer, clamd
 from tests.integration.lab import BLACK, Lab, Reply, crlf, value_of, wait, why_not
+from tests.integration.mailbox_form import PREPENDED, is_malformed, mailbox_form
 from tests.integration.postfix import DOMAIN
 from tests.integration.rspamd import RspamdServer, rspamd
 
 __all__ = ["clamd", "rspamd"]
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("gateway-corpus")]
 
-PREPENDED = {b"return-path", b"x-original-to", b"delivered-to", b"received"}
 PUT_ON = [b"resent-date", b"resent-from", b"resent-message-id"]
 
 
@@ -82,27 +82,13 @@ def lab(clamd: ClamdServer, rspamd: RspamdServer, bare: Bare) -> Iterator[Lab]:
     made.close()
 
 
-def mailbox_form(raw: bytes) -> bytes:
-    """What the mailbox must hold of `raw`: no trace fields, lines that end in LF, the last one too."""
-    message = released_message(raw, b"").replace(b"\r\n", b"\n")
-    return message if message.endswith(b"\n") else message + b"\n"
-
-
 def trace_taken_off(content: bytes) -> bytes:
     """A mailbox file without what the release and Postfix put on; asserts that nothing else stands above the rest."""
-    fields, _ = header_fields(content)
+    fields = list(header_of(content).fields())
     first = next(at for at, each in enumerate(fields) if each.name not in PREPENDED)
     assert [each.name for each in fields[first : first + 3]] == PUT_ON
     assert not any(each.name.startswith(b"x-mailhold-") for each in fields)
     return content[fields[first + 2].end :]
-
-
-def is_malformed(raw: bytes) -> bool:
-    """True for what Postfix mends: a header that breaks off, a blank before a colon, and CR on its own."""
-    message = mailbox_form(raw)
-    fields, end = header_fields(message)
-    blanks = any(message[each.start + len(each.name)] != ord(":") for each in fields)
-    return b"\r" in message or not fields or not message.startswith(b"\n", end) or blanks
 
 
 def test_real_messages_kept_and_released_byte_for_byte(
@@ -159,7 +145,7 @@ def test_real_messages_kept_and_released_byte_for_byte(
                 same += 1
             else:
                 differs += 1
-                assert is_malformed(kept) or not header_fields(kept)[0], corpus_files[number]
+                assert is_malformed(kept) or not any(header_of(kept).fields()), corpus_files[number]
     with capsys.disabled():
         print(
             f"{len(found)} released by the gateway to 2 recipients each, through the milter: {len(received)} "

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.judging.scanner_headers import HEADER_LIMIT, header_block, verdicts_from_headers
+from store.judging.scanner_headers import HEADER_LIMIT, verdicts_from_headers
 from store.judging.scanner_words import GRAVITY, gravest, one_an_engine, verdict_of_signature
 from store.terms.verdicts import Engine, Status, Verdict
 
@@ -181,11 +181,25 @@ def test_database_date() -> None:
     assert verdicts_from_headers(header.replace(b"Nov 23", b"Foo 99")).av_database_date == 0
 
 
-def test_a_field_in_the_body_is_not_read() -> None:
-    raw = b"Subject: x\r\n\r\nX-Spam-Flag: YES\r\n"
-    assert header_block(raw) == b"Subject: x\r\n"
-    assert verdicts_from_headers(header_block(raw)).verdicts == ()
-    assert len(header_block(b"a" * (HEADER_LIMIT + 5))) == HEADER_LIMIT
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"Subject: x\r\n\r\n",
+        # What the view has always shown as body, and a verdict was believed from.
+        b"\n",
+        b"\r\n",
+        b"Subject: x\nno field\n",
+        b"Subject: x\nna\0me: y\n",
+        b"Subject: x\nna me: y\n",
+        b"n\xe4me: y\n",
+        b" nothing to go on with\n",
+        b"Subject: x\r\r",
+        b"A: " + b"a" * HEADER_LIMIT + b"\n",
+    ],
+)
+def test_a_field_in_the_body_is_not_read(before: bytes) -> None:
+    assert verdicts_from_headers(before + b"X-Spam-Flag: YES\r\n").verdicts == ()
+    assert verdicts_from_headers(before + b"X-Spam-Flag: YES\r").verdicts == ()
 
 
 _NAMES = """X-Spam-Status X-Spam-Flag X-Spam-Level X-Spamd-Result X-Rspamd-Action X-Virus X-Virus-Status X-Virus-Scanned

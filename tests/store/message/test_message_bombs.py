@@ -138,7 +138,7 @@ def test_a_bomb_is_read_in_the_child_within_its_limits(name: str) -> None:
 _SUMMARY = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))
-from store.message import summarise
+from store.message.message import summarise
 record = summarise(sys.stdin.buffer.read())
 print(len(record.subject), len(record.to), len(record.attachments))
 """
