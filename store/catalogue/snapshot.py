@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 import time
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -24,6 +23,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import msgspec
 
 from store.helpers.decoding import msgpack_decoder
+from store.helpers.secret_files import NotPlain, open_plain, replaced
 from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
@@ -73,24 +73,13 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
     from store.catalogue.sections import MEANING, layout_of, sections
 
     _remove_abandoned(path)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            name = secrets.token_hex(16)
-            header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
-            file.write(_MAGIC)
-            _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
-            for number, section in enumerate(sections(frame, "zstd", compact=True)):
-                _write_part(file, vault.seal(_section_role(name, number), section))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    with replaced(path) as file:
+        name = secrets.token_hex(16)
+        header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
+        file.write(_MAGIC)
+        _write_part(file, vault.seal(_ROLE, msgspec.msgpack.encode(header)))
+        for number, section in enumerate(sections(frame, "zstd", compact=True)):
+            _write_part(file, vault.seal(_section_role(name, number), section))
 
 
 def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
@@ -100,14 +89,13 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
     such a frame is for one question, and never to be saved.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_plain(path, follow=False)
     except FileNotFoundError:
         return None
+    except NotPlain:
+        raise SnapshotError("it is not a file") from None
     except OSError as error:
         raise SnapshotError(str(error)) from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise SnapshotError("it is not a file")
     with os.fdopen(descriptor, "rb") as file, ThreadPoolExecutor(1, "snapshot") as pool:
         try:
             if file.read(len(_MAGIC)) != _MAGIC:
@@ -188,11 +176,3 @@ def _remove_abandoned(path: Path) -> None:
                 file.unlink()
         except OSError:
             continue
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from store.database.schema import Models
 from store.enrolment.enrolled import is_revoked, verified
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder
+from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
 from store.opening.opening import look_at, store_row, store_statement
 from store.sealing.format_1 import KEY_SIZE, verify
 from store.sealing.keys import (
@@ -31,7 +31,6 @@ from store.sealing.keys import (
     StoreKeys,
     hybrid_private,
     hybrid_public_bytes,
-    sync_folder,
 )
 from store.terms.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
 from store.vault.epochs import gateway_statement
@@ -188,38 +187,28 @@ def check_enrolment(vault: Vault) -> None:
 def read_credentials(path: Path) -> Credentials:
     """The credentials in a file. Raises KeyFileError where it is missing, open to others, or holds none."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        data, exposed = read_secret(path, 1, _MOST)
+        credentials = json_decoder(Credentials).decode(data)
     except FileNotFoundError:
         raise KeyFileError(
             f"There are no credentials at {path}: `mailhold gateway enroll NAME --credentials {path}` makes them."
         ) from None
     except OSError as error:
         raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"The credentials file {path} is not a plain file.")
-        try:
-            credentials = json_decoder(Credentials).decode(file.read(_MOST))
-        except OSError as error:
-            raise KeyFileError(f"The credentials file {path} cannot be read: {error.strerror}.") from None
-        except msgspec.MsgspecError:
-            raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
+    except NotPlain:
+        raise KeyFileError(f"The credentials file {path} is not a plain file.") from None
+    except (msgspec.MsgspecError, WrongSize):
+        raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
     if credentials.kind != _KIND:
         raise KeyFileError(f"{path} holds no credentials that this release knows: enrol the gateway again.")
-    if status.st_mode & 0o077:
-        raise KeyFileError(f"The credentials file {path} is open to other users: run chmod 600 on it.")
+    if exposed:
+        raise KeyFileError(f"The credentials file {path} {exposed}.")
     return credentials
 
 
 def _write(path: Path, data: bytes) -> None:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data + b"\n")
-            file.flush()
-            os.fsync(handle)
-        sync_folder(path.parent)
+        write_new(path, data + b"\n")
     except FileExistsError:
         raise KeyFileError(f"The credentials file {path} is there already: name a new file.") from None
     except OSError as error:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from store.helpers.secret_files import NotPlain, open_plain
 from store.terms.errors import IntakeError
 
 _KINDS = (
@@ -92,16 +93,11 @@ def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
 def open_regular(path: Path) -> int:
     """A file descriptor of the regular file at `path`, opened without waiting. Raises IntakeError saying why not."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        return open_plain(path)
+    except NotPlain:
+        raise IntakeError("It is no regular file any more: only regular files are read.") from None
     except (OSError, ValueError) as error:
         raise IntakeError(_reason(error)) from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise IntakeError("It is no regular file any more: only regular files are read.")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _reason(error: Exception) -> str:

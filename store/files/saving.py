@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from store.helpers.file_names import safe_filename
+from store.helpers.secret_files import open_new, write_all
 from store.terms.errors import MailholdError, SaveError, TamperedError
 from store.terms.records import Copy
 
@@ -130,13 +131,7 @@ class _Folder:
         """Create `name`, or a name like it that is free, with `data`. Raises SaveError; nothing half-written stays."""
         descriptor, name = self._create(name)
         try:
-            try:
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(descriptor, view) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            write_all(descriptor, data)
         except BaseException as error:
             os.unlink(name.encode(), dir_fd=self._descriptor)
             if isinstance(error, OSError):
@@ -146,12 +141,11 @@ class _Folder:
 
     def _create(self, name: str) -> tuple[int, str]:
         stem, dot, extension = name.rpartition(".")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         for attempt in range(1, _ATTEMPTS):
             candidate = name if attempt == 1 else f"{stem}-{attempt}{dot}{extension}"
             try:
                 # UTF-8 whatever the locale: one without the letters of a subject must not keep it from being saved.
-                return os.open(candidate.encode(), flags, 0o600, dir_fd=self._descriptor), candidate
+                return open_new(candidate.encode(), folder=self._descriptor), candidate
             except FileExistsError:
                 continue
             except OSError as error:

@@ -8,12 +8,12 @@ in systemd's StateDirectory, or beside the credentials where there is none.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from store.helpers.decoding import json_decoder
+from store.helpers.secret_files import replaced
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -42,17 +42,10 @@ class SeenVersions:
         if wanted == self._kept:
             return ""
         data = msgspec.json.encode(_File(*wanted))
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            with beside.open("xb") as file:
-                os.fchmod(file.fileno(), 0o600)
+            with replaced(self._path) as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
             return f"{self._path}: {error.strerror or error}"
         self._kept = wanted
         return ""

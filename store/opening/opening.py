@@ -11,6 +11,7 @@ from store.database.connection import DiskFull, as_bytes, connect, is_url, shown
 from store.database.orm import Database, SqliteDatabase
 from store.database.schema import APPLICATION_ID, Models
 from store.helpers.clock import now_ms
+from store.helpers.secret_files import write_new
 from store.sealing.format_1 import FORMAT, statement, verify
 from store.sealing.keys import (
     KEY_FILE,
@@ -25,7 +26,6 @@ from store.sealing.keys import (
     passphrase_secret,
     read_key_file,
     read_recovery_key,
-    sync_folder,
     unwrap_seed,
     wrap_seed,
 )
@@ -118,8 +118,7 @@ def _claim(location: str) -> Path | None:
         return None
     path = Path(location).absolute()
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        sync_folder(path.parent)
+        write_new(path, b"")
     except FileExistsError:
         raise StoreExists(f"{location} is there already: name a new file, or open that store.") from None
     except OSError as error:

@@ -7,11 +7,9 @@ only an operator reads), and the keys of the gateway `local`. `FORMAT.md` says i
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import hmac
 import os
-import stat
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +27,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from store.helpers.decoding import msgpack_decoder
+from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
 from store.sealing.format_1 import KEY_SIZE, SALT_SIZE, TAG_SIZE, statement
 from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
 
@@ -271,31 +270,11 @@ def passphrase_secret(passphrase: str) -> bytes:
 # --- Key files and recovery keys -------------------------------------------------------------------------------------
 
 
-def sync_folder(folder: Path) -> None:
-    """Make a new file's name as durable as its content. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def make_key_file(path: Path) -> bytes:
     """Create a key file (32 random bytes, mode 0600). `KeyFileError` if it cannot be made or is there already."""
     secret = os.urandom(KEY_SIZE)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                if os.write(handle, secret) != KEY_SIZE:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            sync_folder(path.parent)
-        except BaseException:
-            path.unlink(missing_ok=True)  # half a key file would pass for one that is in use
-            raise
+        write_new(path, secret)
     except FileExistsError:
         raise KeyFileError(f"The key file {path} is there already: name a new file.") from None
     except OSError as error:
@@ -304,22 +283,17 @@ def make_key_file(path: Path) -> bytes:
 
 
 def read_key_file(path: Path) -> bytes:
-    """The secret in a key file. `KeyFileError` if it is missing, no key file, or open to others.
-
-    What it is comes before who may read it: nobody shall be told to change the mode of a file that is no key file.
-    Only a plain file is opened, so that no FIFO and no device is waited for.
-    """
+    """The secret in a key file. `KeyFileError` if it is missing, no key file, or open to others."""
+    name_it = "name the file that `mailhold init` or `mailhold keys add` made"
     try:
-        _require_key_file(path, path.stat())
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            status = os.fstat(handle)
-            _require_key_file(path, status)
-            if status.st_mode & 0o077:
-                raise KeyFileError(f"The key file {path} is open to other users: run chmod 600 on it.")
-            secret = os.read(handle, KEY_SIZE + 1)
-        finally:
-            os.close(handle)
+        secret, exposed = read_secret(path, KEY_SIZE, KEY_SIZE)
+    except NotPlain as error:
+        raise KeyFileError(f"{path} is {error} and not a key file: {name_it}.") from None
+    except WrongSize as error:
+        raise KeyFileError(
+            f"{path} is not a key file of Mailhold, which holds exactly {KEY_SIZE} bytes; this file holds "
+            f"{error.size:,}: {name_it}."
+        ) from None
     except FileNotFoundError:
         raise KeyFileError(
             f"There is no key file {path}. A key file is what a store opens with in place of a passphrase: `mailhold "
@@ -327,23 +301,9 @@ def read_key_file(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise KeyFileError(f"The key file {path} cannot be read: {error.strerror}.") from None
-    if len(secret) != KEY_SIZE:
-        raise KeyFileError(f"The key file {path} changed while it was read: try again.")
+    if exposed:
+        raise KeyFileError(f"The key file {path} {exposed}.")
     return secret
-
-
-def _require_key_file(path: Path, status: os.stat_result) -> None:
-    """Refuse what is no key file of Mailhold by its kind and its size."""
-    name_it = "name the file that `mailhold init` or `mailhold keys add` made"
-    if stat.S_ISDIR(status.st_mode):
-        raise KeyFileError(f"{path} is a folder and not a key file: {name_it}.")
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"{path} is not a plain file, so it is not a key file: {name_it}.")
-    if status.st_size != KEY_SIZE:
-        raise KeyFileError(
-            f"{path} is not a key file of Mailhold, which holds exactly {KEY_SIZE} bytes; this file holds "
-            f"{status.st_size:,}: {name_it}."
-        )
 
 
 RECOVERY_SIZE = 25

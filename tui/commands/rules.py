@@ -209,10 +209,9 @@ def read_text(name: str) -> tuple[str, str]:
 def write_text(text: str, target: str) -> None:
     """Write `text` to a new file that only the user can read, or with `-` to standard output."""
     if target != "-":
-        import os
+        from store.helpers.secret_files import write_new
 
-        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        write_new(Path(target), text.encode())
         return
     from tui.terminal.safe import safe
 

@@ -13,6 +13,7 @@ from textual import events
 from textual.widget import Widget
 from textual.widgets import Input
 
+from store.helpers.secret_files import open_new
 from store.terms.errors import UsageError
 
 _file: int | None = None
@@ -25,7 +26,7 @@ def start() -> None:
     if not path:
         return
     try:
-        _file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND, 0o600)
+        _file = open_new(path, append=True)
     except OSError as error:
         raise UsageError(
             f"MAILHOLD_TRACE names {path}, which cannot be made: {error.strerror}. Name a new file, or unset it."

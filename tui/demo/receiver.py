@@ -16,6 +16,8 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from store.helpers.secret_files import write_new
+
 HOST = "127.0.0.1"
 FULL, GONE = "support@example.org", "piotr.wrobel@example.org"
 _REFUSALS = {
@@ -115,9 +117,5 @@ class Receiver:
 
     def _keep(self, name: str, data: bytes) -> None:
         unfinished = self.maildir / "tmp" / name
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(unfinished, data)
         unfinished.rename(self.maildir / "new" / name)

@@ -89,7 +89,7 @@ def test_a_full_disk_leaves_nothing_half_written(vault: Vault, tmp_path: Path, m
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(descriptor, data[:5])
 
-    monkeypatch.setattr("store.files.saving.os.write", write)
+    monkeypatch.setattr("store.helpers.secret_files.os.write", write)
     result = save_copies(vault, ids, tmp_path / "out")
     assert [copy_id for copy_id, _ in result.failed] == [ids[0]] and "full" in result.failed[0][1]
     assert [path.read_bytes() for _, path in result.saved] == [vault.raw(ids[1])]

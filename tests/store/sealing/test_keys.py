@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -266,8 +267,15 @@ def test_closing_a_vault_wipes_its_keys(store: str, vault: Vault) -> None:
 def test_a_key_file_that_was_not_written_to_its_end_does_not_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = os.write
+
+    def write(handle: int, data: memoryview) -> int:
+        if len(data) < 32:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(handle, data[:5])
+
     with monkeypatch.context() as full:
-        full.setattr(os, "write", lambda handle, data: 5)
+        full.setattr(os, "write", write)
         with pytest.raises(KeyFileError, match="No space"):
             keys.make_key_file(tmp_path / "key")
     assert not (tmp_path / "key").exists()

@@ -1,0 +1,143 @@
+"""Files that only their owner may read: the one way to make, to replace and to read them.
+
+A new file never goes over one that is there nor through a symbolic link, has mode 0600 from the start, and is on the
+disk, name and content, before anybody relies on it. What is to be read is judged before it is opened, so that no FIFO
+and no device is waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+
+class NotPlain(Exception):
+    """It is no plain file; `str` says what it is."""
+
+
+class WrongSize(Exception):
+    """The file cannot be what is looked for: it holds `size` bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class Secret(NamedTuple):
+    """What a file holds, and how others could get at it ("" where they cannot), to be told after its name."""
+
+    data: bytes
+    exposed: str
+
+
+def open_new(path: str | bytes | Path, *, folder: int | None = None, append: bool = False) -> int:
+    """A descriptor of a new file, to write to; with `folder`, a name in that open folder. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else 0)
+    return os.open(path, flags, 0o600, dir_fd=folder)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it, put it on the disk, and close the descriptor whatever happens. Raises OSError."""
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Make a file that was not there, durably. Raises OSError (FileExistsError); nothing half-written stays."""
+    descriptor = open_new(path)
+    try:
+        write_all(descriptor, data)
+        sync_folder(path.parent)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the place of `path` at the end, durably and at once.
+
+    Until then it is named `PATH.HEX.tmp`. Raises OSError, and what the block raises: then all is as it was before.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = open_new(beside)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new file's name as durable as its content. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_plain(path: Path, *, follow: bool = True) -> int:
+    """A descriptor of a plain file, to read from; without `follow`, of none behind a symbolic link.
+
+    Raises NotPlain, and OSError (a ValueError where the name is none).
+    """
+    require_plain(path.stat(follow_symlinks=follow))
+    # It may have changed since: nothing waits, and it is judged again.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    try:
+        require_plain(os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_secret(path: Path, smallest: int, largest: int) -> Secret:
+    """What a file of `smallest` to `largest` bytes holds, and whether only this user (and root) can change or read it.
+
+    Who may read it is for the caller to refuse, after what it is: nobody shall be told to change the mode of a file
+    that is no secret. Raises NotPlain and WrongSize before a byte is read, and OSError.
+    """
+    descriptor = open_plain(path)
+    try:
+        status = os.fstat(descriptor)
+        if not smallest <= status.st_size <= largest:
+            raise WrongSize(status.st_size)
+        data = os.read(descriptor, largest + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) != status.st_size:
+        raise WrongSize(len(data))
+    return Secret(data, _exposed(status))
+
+
+def require_plain(status: os.stat_result) -> None:
+    """Raises NotPlain for what is no plain file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise NotPlain("a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise NotPlain("not a plain file")
+
+
+def _exposed(status: os.stat_result) -> str:
+    me = os.geteuid()
+    if me and status.st_uid not in (me, 0):
+        return "belongs to another user: make a copy that is your own"
+    return "is open to other users: run chmod 600 on it" if status.st_mode & 0o077 else ""
