@@ -30,7 +30,10 @@ COPIES = 400
 RUN = """
 import os, sys, time
 from store.vault import deleting
-from tui import actions, app, cli, ending
+from tui.commands import cli
+from tui.console import app
+from tui.console.acts import actions
+from tui.terminal import ending
 
 whole = deleting.Deleter._batch
 def slowly(self, *args):

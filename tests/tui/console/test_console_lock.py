@@ -24,7 +24,9 @@ SUBJECT = "Quarterly zebra forecast for Xanadu"
 #: The console, with a `lock_after` of seconds where the setting says minutes, and a key for work that lasts a while.
 RUN = """
 import sys, time
-from tui import app, cli, locking
+from tui.commands import cli
+from tui.console import app
+from tui.console.lock import locking
 locking.MINUTE = float(sys.argv.pop(1))
 
 def work(progress, cancelled):
@@ -163,6 +165,7 @@ def test_the_message_that_was_read_is_shown_again(start: Callable[..., Terminal]
     assert terminal.leave() == 0
 
 
+@pytest.mark.timeout(300)
 def test_it_locks_when_no_key_came_for_so_long(start: Callable[..., Terminal]) -> None:
     terminal = start(minute=0.5, lock_after=8)
     until = time.monotonic() + 8

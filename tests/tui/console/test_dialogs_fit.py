@@ -136,12 +136,12 @@ def test_every_window_is_looked_at() -> None:
     from importlib import import_module
     from pkgutil import iter_modules
 
-    import tui.dialogs
+    from tui.console import dialogs
     from tui.console.dialogs.base import Dialog
 
     made = {type(make()) for make, _ in WINDOWS.values()}
-    for module in iter_modules(tui.dialogs.__path__):
-        for one in vars(import_module(f"tui.dialogs.{module.name}")).values():
+    for module in iter_modules(dialogs.__path__):
+        for one in vars(import_module(f"tui.console.dialogs.{module.name}")).values():
             if inspect.isclass(one) and issubclass(one, Dialog) and one.heading and not one.__subclasses__():
                 assert one in made, one
 

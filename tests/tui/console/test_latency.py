@@ -44,7 +44,8 @@ def test_the_console_sets_them_before_textual_is_imported(monkeypatch: pytest.Mo
 
 def test_textual_takes_up_the_frame_rate() -> None:
     code = (
-        "from tui import latency; latency.prepare(); from textual.screen import UPDATE_PERIOD; print(1 / UPDATE_PERIOD)"
+        "from tui.console import latency; latency.prepare(); "
+        "from textual.screen import UPDATE_PERIOD; print(1 / UPDATE_PERIOD)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "TEXTUAL_FPS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
