@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from tests.postgres import Cluster, Missing
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):
     os.environ.pop(_name, None)
 
+# The tests start hundreds of processes: without its cache each would compile all of Mailhold once more.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # A timing is a benchmark, never a test: a busy machine must not fail one. CI draws the same examples each time.
 hypothesis.settings.register_profile(
     "mailhold",
@@ -28,17 +33,35 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("mailhold")
 
+#: Seconds for a test with what it sets up and takes down, on a busy machine, where no mark of its own says more.
+LIMIT = 120
 PASSPHRASE = "correct horse battery staple"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 BACKENDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.integration)]
 _schemas = itertools.count(1)
 
 
-@pytest.fixture(autouse=True)
-def cheap_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def cheap_stores() -> Iterator[None]:
     """Argon2id at its least cost and a small ballast: the tests make thousands of stores."""
-    monkeypatch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
-    monkeypatch.setattr(ballast, "BALLAST_BYTES", 64 * 1024)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
+        patch.setattr(ballast, "BALLAST_BYTES", 64 * 1024)
+        yield
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many workers as processors: half of what a test of the console or of a daemon does is wait."""
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test gets a limit (pytest-timeout), and those with the longest begin: none is left alone at the end."""
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LIMIT))
+    items.sort(key=lambda item: -item.get_closest_marker("timeout").args[0])
 
 
 def _create(location: str) -> str:

@@ -149,6 +149,7 @@ def test_nothing_of_a_message_is_written_in_the_clear(home: Home, empty: Home, t
         assert keys_in(path.read_bytes(), secrets) == {}, path
 
 
+@pytest.mark.timeout(300)
 def test_nothing_of_the_corpus_is_written_in_the_clear_even_when_killed(
     home: Home, empty: Home, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

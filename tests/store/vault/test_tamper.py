@@ -127,6 +127,7 @@ def test_an_untouched_store_is_whole(full_vault: Vault) -> None:
     assert (result.broken, result.checked, len(result.open_epochs)) == ([], 12, 1)
 
 
+@pytest.mark.timeout(300)
 def test_every_field_of_every_row(full_vault: Vault, sql: Callable[..., Any]) -> None:
     vault, tried = full_vault, 0
     unnoticed = []

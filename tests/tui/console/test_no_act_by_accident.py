@@ -104,6 +104,7 @@ def test_the_harness_sees_what_is_meant(console: Console, name: str) -> None:
     assert meant(console.traced(), {})
 
 
+@pytest.mark.timeout(400 + SEQUENCES)
 def test_at_random(made: Path, tmp_path: Path) -> None:
     each = -(-SEQUENCES // CONSOLES)
     with ThreadPoolExecutor(CONSOLES) as pool:

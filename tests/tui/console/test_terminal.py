@@ -86,6 +86,7 @@ def test_a_console_that_is_told_to_end_gives_the_terminal_its_state_back(
     assert terminal.ended() == 128 + number
 
 
+@pytest.mark.timeout(300)
 def test_nothing_of_a_message_reaches_the_terminal(tmp_path: Path) -> None:
     store, key_file = tmp_path / "s.db", tmp_path / "key"
     vault, _ = create_store(str(store), key_file=key_file)
