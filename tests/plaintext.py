@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import zstandard
+from store.helpers.zstd import ZstdDecompressor, ZstdError
 
 #: Words of fewer bytes stand in megabytes of random bytes by chance; of 8, one in 10^13 positions.
 WORD = 8
@@ -47,8 +47,8 @@ def views(data: bytes) -> Iterator[tuple[str, bytes]]:
     start = data.find(_ZSTD_MAGIC)
     while start >= 0:
         try:
-            yield "zstd", zstandard.ZstdDecompressor().decompressobj().decompress(data[start : start + _LIMIT])
-        except zstandard.ZstdError:
+            yield "zstd", ZstdDecompressor().decompress(data[start : start + _LIMIT])
+        except ZstdError:
             pass
         start = data.find(_ZSTD_MAGIC, start + 1)
 

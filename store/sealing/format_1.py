@@ -301,27 +301,26 @@ _zstd = threading.local()
 
 def pack_body(raw: bytes) -> bytes:
     """The plaintext of a body: one byte that says how, then zstd where that is smaller, else the raw bytes."""
-    import zstandard
+    from store.helpers.zstd import ZstdCompressor
 
     compressor = getattr(_zstd, "compressor", None)
     if compressor is None:
-        compressor = _zstd.compressor = zstandard.ZstdCompressor(level=1)
-    packed = compressor.compress(raw)
+        compressor = _zstd.compressor = ZstdCompressor(level=1)
+    packed = compressor.compress(raw, ZstdCompressor.FLUSH_FRAME)
     return _ZSTD + packed if len(packed) < len(raw) else _RAW + raw
 
 
 def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
     """The inverse of `pack_body`; never makes more than `size` bytes."""
-    import zstandard
+    from store.helpers.zstd import ZstdDecompressor, ZstdError, get_frame_info
 
     kind, data = plaintext[:1], plaintext[1:]
     if kind == _ZSTD:
         try:
-            parameters = zstandard.get_frame_parameters(data)
-            if parameters.content_size != size:
+            if get_frame_info(data).decompressed_size != size:
                 raise TamperedError(what, "its body is not as long as its record says")
-            data = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
-        except zstandard.ZstdError:
+            data = ZstdDecompressor().decompress(data, max_length=size)
+        except ZstdError:
             raise TamperedError(what, "its body does not decompress") from None
     elif kind != _RAW:
         raise TamperedError(what, "its body is packed in a way that this release does not know")
