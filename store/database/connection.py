@@ -103,7 +103,10 @@ def shown_location(location: str) -> str:
 
 
 def connect(location: str) -> StoreDatabase:
-    """The database of `location`, not yet connected; what connecting raises is for `translated`."""
+    """The database of `location`, not yet connected; what connecting raises is for `translated`.
+
+    Raises NotInstalled for PostgreSQL without its driver.
+    """
     if is_url(location):
         load_postgresql()
         return PostgresStore(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from store.terms.errors import NotInstalled
+
 _DRIVERS = [name for name in ("psycopg", "psycopg2", "psycopg2cffi") if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_DRIVERS))  # type: ignore[arg-type]  # None is how the import system spells "not there"
 try:
@@ -51,7 +53,7 @@ __all__ = [
 
 
 def load_postgresql() -> None:
-    """Give Peewee psycopg, as if it had imported it. Where it is not installed nothing changes: connecting says so."""
+    """Give Peewee psycopg, as if it had imported it. Raises NotInstalled where that, or its libpq, is not there."""
     if vars(peewee)["psycopg"] is not None:
         return
     try:
@@ -59,7 +61,7 @@ def load_postgresql() -> None:
         from psycopg.pq import TransactionStatus
         from psycopg.types.json import Json, Jsonb
     except ImportError:
-        return
+        raise NotInstalled("A store in PostgreSQL", "psycopg with its libpq", "postgresql") from None
     adapter = peewee.Psycopg3Adapter
     adapter.txn_idle, adapter.txn_inerror = TransactionStatus.IDLE, TransactionStatus.INERROR
     adapter.txn_unknown = TransactionStatus.UNKNOWN

@@ -182,12 +182,6 @@ def scanners_of(engines: EnginesSection) -> tuple[Scanner, ...]:
 
         found.append(_made(Clamd, engines.clamd))
     if engines.rspamd is not None:
-        try:
-            import aiohttp  # noqa: F401 - only whether it is there
-        except ImportError:
-            raise UsageError(
-                "rspamd is asked with aiohttp, which is not installed: install mailhold with its extra `gateway`."
-            ) from None
         from store.judging.engines.rspamd import Rspamd
 
         found.append(_made(Rspamd, engines.rspamd))

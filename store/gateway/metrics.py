@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Any
 
+from store.helpers.installed import require
 from store.mail.endpoint import Address
 from store.terms.errors import UsageError
 
@@ -77,17 +78,18 @@ class Metrics:
             yield GaugeMetricFamily(f"mailhold_{name}", text, value=ask())
 
 
+def require_library() -> None:
+    """Raise NotInstalled where metrics cannot be served."""
+    require("[metrics] of mailhold.toml", "gateway", prometheus_client="prometheus-client")
+
+
 class MetricsServer:
     """Serves metrics to Prometheus from a thread of its own. Raises UsageError, also where the library is missing."""
 
     def __init__(self, metrics: Metrics, address: Address) -> None:
-        try:
-            from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, start_http_server
-        except ImportError:
-            raise UsageError(
-                "Metrics are served with prometheus-client, which is not installed: install mailhold with its extra "
-                "`gateway`, or leave [metrics] out."
-            ) from None
+        require_library()
+        from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, start_http_server
+
         registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)

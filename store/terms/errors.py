@@ -5,7 +5,8 @@
      │   ├─ FilterError               a filter line that does not parse; knows the position
      │   ├─ SettingError              a setting's name or value is not valid
      │   ├─ RuleError                 a rule, or an entry of an address list, is not valid; knows the field
-     │   └─ AddressError              an email address that cannot be delivered to
+     │   ├─ AddressError              an email address that cannot be delivered to
+     │   └─ NotInstalled              what was asked for needs a library that is not installed; names the extra
      ├─ StoreError                    the store cannot do what was asked
      │   ├─ StoreMissing              nothing is there under that path or URL
      │   ├─ StoreExists               `init` found a store already there
@@ -62,6 +63,17 @@ class RuleError(UsageError):
 
 class AddressError(UsageError):
     """An email address that cannot be delivered to."""
+
+
+class NotInstalled(UsageError):
+    """What was asked for needs a library that is not installed. The text names the extra of Mailhold that has it."""
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        """`what` needs `library`: "The console needs Textual, which is not installed: …"."""
+        super().__init__(
+            f"{what} needs {library}, which is not installed: run `pip install 'mailhold[{extra}]'` in the Python that "
+            "runs Mailhold."
+        )
 
 
 class StoreError(MailholdError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from store.helpers.installed import require
 from store.terms.errors import UsageError
 from tui.commands.common import is_terminal, open_vault, operator_name
 from tui.console import latency
@@ -19,7 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the console; returns the app's return code."""
+    """Open the console; returns the app's return code. Raises UsageError."""
+    require("The console", "console", textual="Textual", rich="Rich", polars="Polars")
     if not is_terminal():
         raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
     with ends_cleanly():

@@ -160,9 +160,12 @@ def _check(path: Path) -> int:
 
     from store.enrolment.enrolment import open_with_credentials
     from store.gateway.config import read_config, scanners_of
+    from store.gateway.metrics import require_library
     from store.gateway.policy import LivePolicy
 
     config = read_config(path)
+    if config.metrics.listen:
+        require_library()
     print(f"{path}: every key and value is valid")
     problems = 0
     try:

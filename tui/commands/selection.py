@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from store.helpers.installed import installed
 from store.terms.errors import UsageError
+from tui.commands.common import Progress
 
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Sort
-    from store.terms.records import Row
+    from store.filters.model import MessageFilter
+    from store.terms.records import Copy, Row
     from store.vault.vault import Vault
+
+#: With more copies than this, a query without Polars takes more than about a second.
+MANY_COPIES = 20_000
 
 
 class _Once(argparse.Action):
@@ -125,6 +132,8 @@ def select_rows(
     flt = parse(query)
     if flt.is_empty and sort is None and limit is not None:
         return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
+    if not installed("polars"):
+        return _walked(vault, flt, sort, limit)
     from store.catalogue.catalogue import NEWEST, Catalogue
     from store.catalogue.once import select_once
 
@@ -139,6 +148,35 @@ def select_rows(
         return selection.rows(0, stop), selection.count
     finally:
         catalogue.close()
+
+
+def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None) -> tuple[list[Row], int]:
+    """What `select_rows` answers without Polars; says on standard error that it is slow where that can be noticed."""
+    from store.catalogue.sort import NEWEST
+    from store.catalogue.walk import first_of
+    from store.delivery.releases import Releases
+    from store.helpers.clock import now_ms
+
+    total = vault.usage().messages
+    if total > MANY_COPIES:
+        print(
+            f"mailhold: Polars is not installed, so {total:,} copies are looked at one by one for this query; "
+            "`pip install 'mailhold[console]'` makes it quick.",
+            file=sys.stderr,
+        )
+    progress = Progress("Looking through")
+
+    def copies() -> Iterator[Copy]:
+        for done, copy in enumerate(vault.scan(on_error=lambda _id, _error: None), 1):
+            yield copy
+            if not done % 1000:
+                progress(done, max(done, total))
+
+    outcomes = Releases(vault).read() if flt.asks_delivered() else None
+    try:
+        return first_of(copies(), flt, sort or NEWEST, limit, now=now_ms(), outcomes=outcomes)
+    finally:
+        progress.finish()
 
 
 def described(vault: Vault, ids: Sequence[int]) -> str:

@@ -7,13 +7,13 @@ import, so it is imported with the first message.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from store.helpers.decoding import json_decoder
+from store.helpers.installed import require
 from store.judging.engines.engine import EngineResult, client_ip, words
 from store.judging.engines.states import RemoteScanner, ScannerFailure
 from store.judging.scanner_words import one_an_engine, verdicts_of_symbols
@@ -87,8 +87,7 @@ class Rspamd(RemoteScanner):
         for symbol, status in self._symbols.items():
             if status not in OWN:
                 raise UsageError(f"The symbol {symbol} of {name} cannot mean `{status}`: it can mean {', '.join(OWN)}.")
-        if find_spec("aiohttp") is None:
-            raise UsageError("rspamd needs aiohttp, which is not installed: install mailhold[gateway].")
+        require("rspamd", "gateway", aiohttp="aiohttp")
         self._session: aiohttp.ClientSession | None = None
 
     async def _ask(self, incoming: Incoming) -> EngineResult:

@@ -1,0 +1,45 @@
+"""How many cells text takes, by Rich's tables: `widths` hands these functions on.
+
+Of spacing combining marks (the vowel signs of Hindi or Tamil) `rich` says that they take no cell. The
+C library, and with it tmux, xterm and most others, give them one: each such mark would push what follows it in a row
+one column to the right of where the console believes it. So importing this module makes `rich`, and all of Textual with
+it, count them as the C library does.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+
+import rich.cells
+from rich._unicode_data import load
+from rich.cells import CellTable, cell_len, get_character_cell_size
+
+__all__ = ["cell_len", "get_character_cell_size"]
+
+
+@cache
+def _counted(unicode_version: str = "auto") -> CellTable:
+    """The table of a version of Unicode, spacing marks being one cell wide: what it does not name is."""
+    table = load(unicode_version)
+    widths = [entry for start, end, width in table.widths for entry in _without_marks(start, end, width)]
+    return table._replace(widths=widths)
+
+
+def _without_marks(start: int, end: int, width: int) -> Iterator[tuple[int, int, int]]:
+    if width:
+        yield start, end, width
+        return
+    for code in range(start, end + 1):
+        if unicodedata.category(chr(code)) == "Mc":
+            if code > start:
+                yield start, code - 1, width
+            start = code + 1
+    if start <= end:
+        yield start, end, width
+
+
+rich.cells.load_cell_table = _counted
+rich.cells.get_character_cell_size.cache_clear()
+rich.cells.cached_cell_len.cache_clear()
