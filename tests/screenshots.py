@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -18,9 +19,9 @@ from typing import NamedTuple
 from textual.pilot import Pilot
 
 from store.authority.settings import read_settings, write_settings
-from store.opening.opening import Unlock, open_store
+from store.opening.opening import Unlock, create_store, open_store
 from tui.console.app import MailholdApp
-from tui.demo.demo import build_demo
+from tui.demo.demo import OPERATOR, fill_demo
 from tui.demo.receiver import Receiver
 
 FOLDER = Path(__file__).resolve().parent.parent / "screenshots"
@@ -162,7 +163,8 @@ def main(names: list[str]) -> int:
         try:
             for shot in chosen:
                 location, key_file = f"{folder}/{shot.name}.store", Path(folder) / f"{shot.name}.key"
-                build_demo(location, key_file, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}")
+                with closing(create_store(location, key_file=key_file, operator=OPERATOR)[0]) as vault:
+                    fill_demo(vault, 400, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}")
                 (FOLDER / f"{shot.name}.svg").write_text(asyncio.run(take(shot, location, key_file)))
                 print(f"screenshots/{shot.name}.svg")
         finally:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from tui.commands.common import Interrupt, Progress, open_vault, print_json, say_failed
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_failed
+from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Check; returns 1 where anything is broken, naming it."""
     from store.check import check
 
-    vault = open_vault(args)
-    try:
-        progress = Progress("Checking")
-        with Interrupt() as interrupt:
-            result = check(vault, progress=progress, cancelled=interrupt)
-        progress.finish()
-    finally:
-        vault.close()
+    with opened(args) as vault, Progress("Checking") as progress, Interrupt() as interrupt:
+        result = check(vault, progress=progress, cancelled=interrupt)
     if args.json:
         print_json({"checked": result.checked, "broken": [{"what": what, "why": why} for what, why in result.broken]})
     else:
@@ -31,7 +29,5 @@ def run(args: argparse.Namespace) -> int:
             f"{result.checked:,} copies checked, "
             + (f"{len(result.broken):,} broken" if result.broken else "all whole")
         )
-    say_failed(result.broken)
-    if interrupt():
-        say_failed([("check", "cancelled before the end")])
-    return 1 if result.broken or interrupt() else 0
+    failures = say_failed(result.broken) + say_cancelled(interrupt, "check", "cancelled before the end")
+    return 1 if failures else 0

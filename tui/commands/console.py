@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from store.helpers.installed import require
 from store.terms.errors import UsageError
-from tui.commands.common import is_terminal, open_vault, operator_name
+from tui.commands.caller import is_terminal, operator_name
+from tui.commands.opened import open_vault
 from tui.console import latency
 from tui.terminal.ending import ends_cleanly, say_ended
 
@@ -47,5 +48,5 @@ def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = 
     if app.ended_by:
         say_ended(app.account)
     elif app.lock.handover is not None:
-        become_locked(app.lock.handover)
+        become_locked(app.lock.handover, "tui.commands.locked")
     return app.return_code or 0

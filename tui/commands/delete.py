@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 
 from tui.commands.asking import confirm_count
-from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
+from tui.commands.caller import operator_name
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
+from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,26 +27,21 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.audit import record_event
 
     check_selection(args)
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
         if ids and not args.yes:
             confirm_count(f"This permanently deletes {described(vault, ids)}.", len(ids), yes=args.yes)
-        progress = Progress("Deleting")
-        with Interrupt() as interrupt:
+        with Progress("Deleting") as progress, Interrupt() as interrupt:
             result = vault.delete(ids, operator=operator_name(), progress=progress, cancelled=interrupt)
-        progress.finish()
         if result.deleted:
             record_event(vault, "delete", operator=operator_name(), copies=result.deleted)
-    finally:
-        vault.close()
     missing = [*missing, *result.missing]
     if args.json:
         refused = [{"id": copy_id, "error": why} for copy_id, why in result.refused]
         print_json({"deleted": len(result.deleted), "missing": missing, "refused": refused})
     else:
         print(f"{len(result.deleted):,} deleted")
-    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused) + say_missing(missing)
-    if interrupt():
-        say_failed([("delete", f"cancelled; {len(ids) - len(result.deleted):,} were not deleted")])
-    return 1 if failures or interrupt() else 0
+    failures = say_copies(result.refused, missing)
+    left = len(ids) - len(result.deleted)
+    failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")
+    return 1 if failures else 0

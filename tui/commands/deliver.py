@@ -8,8 +8,13 @@ from typing import Any
 
 from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
-from tui.commands.common import Interrupt, Progress, open_vault, operator_name, print_json, say_failed, say_missing
+from tui.commands.caller import operator_name
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_copies, say_failed
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
+from tui.terminal.progress import Progress
 
 _USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
 _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
@@ -49,13 +54,11 @@ def run(args: argparse.Namespace) -> int:
     from tui.commands.queue import queue_json, send_queue
 
     additional = [check_address(address) for address in args.also]
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
         if len(ids) > 1 and not args.ids:
             confirm_count(f"This delivers {described(vault, ids)}.", len(ids), yes=args.yes)
-        progress = Progress("Queueing")
-        with Interrupt() as interrupt:
+        with Progress("Queueing") as progress, Interrupt() as interrupt:
             result = release(
                 vault,
                 ids,
@@ -67,11 +70,8 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
-        progress.finish()
         problem = send_queue(vault) if args.wait and result.queued and not interrupt() else ""
         sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
-    finally:
-        vault.close()
     advice = {NO_ENVELOPE: _USE_HEADER, NOT_LOCAL: _SET_LOCAL}
     reasons = [(copy_id, why + advice.get(why, "")) for copy_id, why in result.refused]
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
@@ -81,10 +81,8 @@ def run(args: argparse.Namespace) -> int:
         print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
     else:
         print(_summary(sent, result.gateway, wait=args.wait))
-    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in reasons) + say_missing(missing)
-    failures += say_failed(
-        (f"copy {each.copy_id}", f"{each.address} was left out: {each.reason}") for each in result.left_out
-    )
+    failures = say_copies(reasons, missing)
+    failures += say_copies((each.copy_id, f"{each.address} was left out: {each.reason}") for each in result.left_out)
     if result.withheld:
         print("mailhold: --again sends to those who have it already as well.", file=sys.stderr)
     if args.wait:
@@ -97,9 +95,8 @@ def run(args: argparse.Namespace) -> int:
             for recipient in delivery["recipients"]
             if recipient["state"] != "sent"
         )
-    if interrupt():
-        say_failed([("deliver", f"cancelled; {len(result.not_reached):,} were not queued")])
-    return 1 if failures or interrupt() else 0
+    failures += say_cancelled(interrupt, "deliver", f"cancelled; {len(result.not_reached):,} were not queued")
+    return 1 if failures else 0
 
 
 def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from store.helpers.installed import require
 from store.terms.errors import UsageError
-from tui.commands.common import is_terminal
+from tui.commands.caller import is_terminal
+from tui.terminal.ending import ends_cleanly, say_ended
+from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +20,34 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose the store and open the console on it. Raises UsageError."""
+    """Compose the store, open the console on it, and say at the end where mail lies that was delivered.
+
+    Returns the app's return code. Raises UsageError, NotInstalled, OSError.
+    """
     if not 1 <= args.messages <= 1_000_000:
         raise UsageError("--messages takes a number from 1 to 1,000,000.")
     require("The demo", "demo", textual="Textual", rich="Rich", polars="Polars", aiosmtpd="aiosmtpd")
     if not is_terminal():
         raise UsageError("The demo opens the console, which needs a terminal.")
-    from tui.demo.demo import run_demo
+    with ends_cleanly():
+        return run_demo(args.messages)
 
-    return run_demo(args.messages)
+
+def run_demo(messages: int) -> int:
+    """The demo with so many messages; returns the app's return code. Raises OSError."""
+    from tui.console import latency
+
+    latency.prepare()
+    from tui.console.app import MailholdApp
+    from tui.demo.demo import OPERATOR, new_demo
+
+    with new_demo() as demo:
+        with Progress("Composing") as progress:
+            vault = demo.store(messages, progress)
+        with closing(vault):
+            app = MailholdApp(vault, operator=OPERATOR)
+            app.run()
+        if app.ended_by:
+            say_ended(app.account)
+        print(demo.farewell())
+    return app.return_code or 0

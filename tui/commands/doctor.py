@@ -6,7 +6,11 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
-from tui.commands.common import Interrupt, iso, open_vault, operator_name, print_json, say_failed
+from tui.commands.caller import operator_name
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import iso, print_json
+from tui.commands.reporting import say_copies
 
 if TYPE_CHECKING:
     from store.doctor.doctor import Trace
@@ -36,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
     server = parse_endpoint(args.smtp)
     if not 0 <= args.wait <= 3600:
         raise UsageError("--wait takes seconds, from 0 to 3600.")
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         recipient = check_address(args.to) if args.to else read_settings(vault).administrator
         if not recipient:
             raise UsageError("Nobody is named to send to: give --to ADDRESS, or set the administrator's address.")
@@ -54,8 +57,6 @@ def run(args: argparse.Namespace) -> int:
         gateway = _gateway(vault)
         if not args.keep:
             _delete(vault, traces)
-    finally:
-        vault.close()
     if args.json:
         print_json([_as_json(trace) for trace in traces])
     else:
@@ -84,7 +85,7 @@ def _delete(vault: Vault, traces: list[Trace]) -> None:
         result = vault.delete(ids, operator=operator_name())
         if result.deleted:
             record_event(vault, "delete", operator=operator_name(), copies=result.deleted)
-        say_failed((f"copy {copy_id}", why) for copy_id, why in result.refused)
+        say_copies(result.refused)
 
 
 def _as_json(trace: Trace) -> dict[str, Any]:

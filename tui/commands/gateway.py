@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
 from store.terms.errors import MailholdError, UsageError
-from tui.commands.common import is_terminal, local_time, open_vault, operator_name, say_failed
+from tui.commands.asking import ask, can_ask
+from tui.commands.caller import operator_name
+from tui.commands.opened import opened
+from tui.commands.printing import local_time
+from tui.commands.reporting import say_failed
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
 _INSTALLED = "/usr/local/bin/mailhold"
@@ -65,11 +69,8 @@ def _enroll(args: argparse.Namespace) -> int:
         raise UsageError("`mailhold gateway enroll` takes a name and a file: enroll mx1 --credentials mx1.credentials.")
     from store.enrolment.enrolment import enroll
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         gateway_id = enroll(vault, args.name, Path(args.credentials), operator=operator_name())
-    finally:
-        vault.close()
     print(
         f"Gateway {args.name} is enrolled (number {gateway_id}). {args.credentials} is all that it needs: whoever has "
         "it can place copies in Backup and read none. Give it to the gateway's user alone."
@@ -84,19 +85,16 @@ def _revoke(args: argparse.Namespace) -> int:
     from store.enrolment.revocation import revoke
     from tui.terminal.safe import safe
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         known = next((each.id for each in gateways(vault) if each.name == args.name), None)
         running = "It is running: stop it first, or what it places until it notices does not pass `mailhold check`. "
         question = (
             f"Revoke gateway {safe(args.name)}? It can place nothing any more, and this cannot be taken back. "
             f"{running if known is not None and is_alive(vault, known) else ''}[y/N] "
         )
-        if not args.yes and not _confirmed(question):
+        if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was revoked: answer y, or give --yes.")
         done = revoke(vault, args.name, operator=operator_name())
-    finally:
-        vault.close()
     print(f"Gateway {args.name} is revoked. What it placed before stays readable ({done.epochs:,} epochs).")
     for delivery_id in done.waiting:
         print(
@@ -106,27 +104,14 @@ def _revoke(args: argparse.Namespace) -> int:
     return 1 if say_failed(done.refused) else 0
 
 
-def _confirmed(question: str) -> bool:
-    """Whether the operator says yes; nobody does where there is no terminal."""
-    if not is_terminal():
-        return False
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
-
-
 def _list(args: argparse.Namespace) -> int:
     from store.enrolment.enrolled import ALIVE_MS, gateways
     from store.helpers.clock import now_ms
     from tui.terminal.safe import fit
 
-    vault = open_vault(args)
     failures: list[tuple[object, str]] = []
-    try:
+    with opened(args) as vault:
         found = gateways(vault, on_error=lambda error: failures.append((error.what, str(error))))
-    finally:
-        vault.close()
     if not found and not failures:
         print("No gateway is enrolled.")
     for each in found:
@@ -169,21 +154,17 @@ def _check(path: Path) -> int:
     print(f"{path}: every key and value is valid")
     problems = 0
     try:
-        vault = open_with_credentials(config.store.location, Path(config.store.credentials))
-        try:
+        with closing(open_with_credentials(config.store.location, Path(config.store.credentials))) as vault:
             live = LivePolicy(lambda *_args, **_fields: None)
             live.refresh(vault)
             gateway = vault.keys.gateway
             print(f"store: opened as gateway {gateway.name if gateway else ''}")
-            for name, why in live.refused.items():
-                problems += _problem(name, why)
+            problems += say_failed(live.refused.items())
             settings = live.policy.settings
             if settings is not None and not settings.relay:
                 print("settings: no relay is set, so released copies are not delivered and nobody is notified")
-        finally:
-            vault.close()
     except MailholdError as error:
-        problems += _problem("store", str(error))
+        problems += say_failed([("store", str(error))])
 
     async def ping() -> dict[str, str]:
         scanners = scanners_of(config.engines)
@@ -195,14 +176,7 @@ def _check(path: Path) -> int:
 
     for name, why in asyncio.run(ping()).items():
         if why:
-            problems += _problem(name, why)
+            problems += say_failed([(name, why)])
         else:
             print(f"{name}: it answers")
     return 1 if problems else 0
-
-
-def _problem(what: str, why: str) -> int:
-    from tui.terminal.safe import safe
-
-    print(f"mailhold: {safe(what)}: {safe(why)}", file=sys.stderr)
-    return 1

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status, Verdict
-from tui.commands.common import (
-    Interrupt,
-    Progress,
-    look_at_free_space,
-    open_vault,
-    operator_name,
-    print_json,
-    say_failed,
-)
+from tui.commands.caller import operator_name
+from tui.commands.free_space import look_at_free_space
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_failed
+from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from store.delivery.local_domains import seen_words, to_set
     from store.files.mailbox import import_paths
 
-    vault = open_vault(args)
-    try:
-        progress = Progress("Importing")
-        with Interrupt() as interrupt:
+    with opened(args) as vault:
+        with Progress("Importing") as progress, Interrupt() as interrupt:
             result = import_paths(
                 vault,
                 args.paths,
@@ -62,13 +58,10 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
-        progress.finish()
         if result.imported:
             record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
             look_at_free_space(vault)
         local = read_settings(vault).local_domains
-    finally:
-        vault.close()
     domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]
@@ -77,10 +70,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
         if domains and not local:
             print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
-    say_failed(result.failed)
-    if interrupt():
-        say_failed([("import", "cancelled half-way; what was placed in Backup stays there")])
-    return 1 if result.failed or interrupt() else 0
+    failures = say_failed(result.failed)
+    failures += say_cancelled(interrupt, "import", "cancelled half-way; what was placed in Backup stays there")
+    return 1 if failures else 0
 
 
 def parse_verdict(text: str) -> Verdict:

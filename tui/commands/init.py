@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from tui.commands.common import ask_new_passphrase, key_file, operator_name, print_recovery_key, store_location
+from tui.commands.caller import operator_name
+from tui.commands.opened import key_file, store_location
+from tui.commands.passphrases import ask_new_passphrase
+from tui.commands.printing import print_recovery_key
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

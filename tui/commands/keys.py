@@ -6,15 +6,10 @@ import argparse
 from pathlib import Path
 
 from store.terms.errors import UsageError
-from tui.commands.common import (
-    as_text,
-    ask_new_passphrase,
-    iso,
-    open_vault,
-    operator_name,
-    print_json,
-    print_recovery_key,
-)
+from tui.commands.caller import as_text, operator_name
+from tui.commands.opened import opened
+from tui.commands.passphrases import ask_new_passphrase
+from tui.commands.printing import iso, print_json, print_recovery_key
 from tui.commands.selection import parse_ids
 
 
@@ -36,8 +31,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
     from store.opening import opening
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         if args.verb == "remove":
             [(slot_id, last)] = parse_ids([args.slot])
             if slot_id != last:
@@ -54,8 +48,6 @@ def run(args: argparse.Namespace) -> int:
             else:
                 opening.add_passphrase(vault, ask_new_passphrase(), name)
         slots = opening.list_slots(vault)
-    finally:
-        vault.close()
     if args.json:
         print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in slots])
     else:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
-from tui.commands.common import iso, local_time, open_vault, print_json
+from tui.commands.opened import opened
+from tui.commands.printing import iso, local_time, print_json
 from tui.commands.selection import select_rows
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from store.filters.line import parse
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
         if args.json:
@@ -52,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
             from store.delivery.releases import Releases
 
             outcomes = Releases(vault).read()
-    finally:
-        vault.close()
     if args.json:
         print_json([as_json(row, reasons.get(row.id), mailboxes.get(row.id, [])) for row in rows])
     else:

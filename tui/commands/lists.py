@@ -6,7 +6,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
-from tui.commands.common import open_vault, operator_name, print_json
+from tui.commands.caller import operator_name
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
 from tui.commands.rules import read_text, write_text
 
 if TYPE_CHECKING:
@@ -39,8 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     user = check_user(args.user) if args.user is not None else ""
     wanted = _text(args) if args.verb == "import" else None
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         before = read_lists(vault)
         if args.verb in ("add", "remove", "import"):
             from store.judging.rules.address_lists import change_lists
@@ -48,8 +49,6 @@ def run(args: argparse.Namespace) -> int:
             lists = change_lists(vault, lambda present: _changed(present, args, user, wanted), operator_name())
         else:
             lists = before
-    finally:
-        vault.close()
     if args.verb == "export":
         from store.judging.rules.lists_text import print_list, print_lists
 

@@ -6,7 +6,10 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import MailholdError, StoreUnavailable, UsageError
-from tui.commands.common import iso, local_time, open_vault, operator_name, print_json, say_failed
+from tui.commands.caller import operator_name
+from tui.commands.opened import opened
+from tui.commands.printing import iso, local_time, print_json
+from tui.commands.reporting import say_failed
 from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
@@ -44,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--again and --yes belong to `queue retry`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         if args.verb == "send":
             problem = send_queue(vault)
             failures = [("queue send", problem)] if problem else []
@@ -53,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
         if ranges:
             chosen, failures = _change(vault, args, ranges)
         found = queue_json(vault)
-    finally:
-        vault.close()
     if ranges:
         found = [delivery for delivery in found if delivery["id"] in chosen]
     if args.json:

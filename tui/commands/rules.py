@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
-from tui.commands.common import open_vault, operator_name, print_json
+from tui.commands.caller import operator_name
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
 
 if TYPE_CHECKING:
     from store.judging.rules.rules import Rule
@@ -83,11 +85,8 @@ def run(args: argparse.Namespace) -> int:
         return _import(args)
     from store.judging.rules.rules import read_rules
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         rules = read_rules(vault) if args.verb in ("list", "show", "export") else _change(vault, args)
-    finally:
-        vault.close()
     if args.verb == "export":
         return _export(rules, args.words[0] if args.words else "-")
     shown = _shown(rules, args)
@@ -180,12 +179,9 @@ def _import(args: argparse.Namespace) -> int:
 
     text, source = read_text(args.words[0])
     wanted = parse_rules(text, source)
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         before = read_rules(vault)
         after = preview_rules(vault, wanted) if args.dry_run else write_rules(vault, wanted, operator_name())
-    finally:
-        vault.close()
     if args.json:
         print_json([rule_json(rule) for rule in after])
         return 0

@@ -7,17 +7,13 @@ import sys
 from pathlib import Path
 
 from tui.commands.asking import confirm_count
-from tui.commands.common import (
-    Interrupt,
-    Progress,
-    as_text,
-    open_vault,
-    operator_name,
-    print_json,
-    say_failed,
-    say_missing,
-)
+from tui.commands.caller import as_text, operator_name
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
+from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,23 +39,18 @@ def run(args: argparse.Namespace) -> int:
     from store.files.saving import save_copies
 
     check_selection(args)
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
         if len(ids) > 1 and not args.ids:
             confirm_count(
                 f"This saves {described(vault, ids)}, to the folder {as_text(args.to)}.", len(ids), yes=args.yes
             )
-        progress = Progress("Saving")
-        with Interrupt() as interrupt:
+        with Progress("Saving") as progress, Interrupt() as interrupt:
             result = save_copies(vault, ids, args.to, progress=progress, cancelled=interrupt)
-        progress.finish()
         saved = [copy_id for copy_id, _ in result.saved]
         if saved:
             record_event(vault, "save", operator=operator_name(), copies=saved, detail=f"to {as_text(args.to)}")
         dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
-    finally:
-        vault.close()
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]
         failed += [{"id": copy_id, "error": "no such copy"} for copy_id in missing]
@@ -72,7 +63,6 @@ def run(args: argparse.Namespace) -> int:
             "security threat to this computer.",
             file=sys.stderr,
         )
-    failures = say_failed((f"copy {copy_id}", why) for copy_id, why in result.failed) + say_missing(missing)
-    if interrupt():
-        say_failed([("save", f"cancelled; {len(ids) - len(result.saved):,} were not saved")])
-    return 1 if failures or interrupt() else 0
+    failures = say_copies(result.failed, missing)
+    failures += say_cancelled(interrupt, "save", f"cancelled; {len(ids) - len(saved):,} were not saved")
+    return 1 if failures else 0

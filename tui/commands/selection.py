@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.helpers.installed import installed
 from store.terms.errors import UsageError
-from tui.commands.common import Progress
+from tui.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Sort
@@ -164,25 +164,22 @@ def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | No
             "`pip install 'mailhold[console]'` makes it quick.",
             file=sys.stderr,
         )
-    progress = Progress("Looking through")
-
-    def copies() -> Iterator[Copy]:
-        for done, copy in enumerate(vault.scan(on_error=lambda _id, _error: None), 1):
-            yield copy
-            if not done % 1000:
-                progress(done, max(done, total))
-
     outcomes = Releases(vault).read() if flt.asks_delivered() else None
-    try:
+    with Progress("Looking through") as progress:
+
+        def copies() -> Iterator[Copy]:
+            for done, copy in enumerate(vault.scan(on_error=lambda _id, _error: None), 1):
+                yield copy
+                if not done % 1000:
+                    progress(done, max(done, total))
+
         return first_of(copies(), flt, sort or NEWEST, limit, now=now_ms(), outcomes=outcomes)
-    finally:
-        progress.finish()
 
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
     """The copies in words: one by its sender and subject, several by their number and when they were placed."""
     from store.terms.errors import TamperedError
-    from tui.commands.common import local_time
+    from tui.commands.printing import local_time
     from tui.terminal.safe import fit
 
     failed: list[TamperedError] = []

@@ -7,8 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
-from tui.commands.common import Progress, local_time, look_at_free_space, open_vault, operator_name, print_json
-from tui.terminal.words import removal_words
+from tui.commands.caller import operator_name
+from tui.commands.free_space import look_at_free_space
+from tui.commands.opened import opened
+from tui.commands.printing import local_time, print_json
+from tui.terminal.progress import Progress
+from tui.terminal.words import NO_PASSPHRASE, removal_words
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -44,10 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.settings import parse_setting, read_settings
     from store.delivery.local_domains import seen_domains, seen_words, to_set
     from store.opening.opening import opens_with_passphrase
-    from tui.console.lock.locking import NO_PASSPHRASE
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         before = settings = read_settings(vault)
         for value in args.values if args.verb == "set" else ():
             name, equals, text = value.partition("=")
@@ -62,8 +64,6 @@ def run(args: argparse.Namespace) -> int:
                 print(f"mailhold: {NO_PASSPHRASE}", file=sys.stderr)
             look_at_free_space(vault)
         seen = [] if args.verb == "set" or args.json or settings.local_domains else seen_domains(vault)
-    finally:
-        vault.close()
     fields = settings_json(settings)
     if args.verb == "get" and args.values:
         unknown = [name for name in args.values if name not in fields]
@@ -95,12 +95,10 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
     confirmed = None if yes else ask(would_remove(vault, settings.max_size)) if smaller else Removal()
     while True:
         try:
-            progress = Progress("Removing bytes")
-            in_force = write_settings(
-                vault, settings, base=before, confirmed=confirmed, operator=operator_name(), progress=progress
-            )
-            progress.finish()
-            return in_force
+            with Progress("Removing bytes") as progress:
+                return write_settings(
+                    vault, settings, base=before, confirmed=confirmed, operator=operator_name(), progress=progress
+                )
         except RemovesMore as more:
             confirmed = ask(more.removal)
 

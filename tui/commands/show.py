@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status
-from tui.commands.common import iso, open_vault, print_json
 from tui.commands.list_ import reason_text, recipient_json
+from tui.commands.opened import opened
+from tui.commands.printing import iso, print_json
 from tui.commands.selection import parse_ids
 
 if TYPE_CHECKING:
@@ -37,14 +38,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "The bytes of a message can act on your terminal: send them to a file or a pipe, or give --force."
         )
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         if args.raw:
             sys.stdout.buffer.write(vault.raw(copy_id))
             return 0
         fields = view_fields(vault, vault.get(copy_id))
-    finally:
-        vault.close()
     if args.json:
         print_json(fields)
     else:

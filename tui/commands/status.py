@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tui.commands.common import iso, local_time, open_vault, print_json
+from tui.commands.opened import opened
+from tui.commands.printing import iso, local_time, print_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +23,9 @@ def run(args: argparse.Namespace) -> int:
     from store.delivery.releases import Releases
     from tui.terminal.outcome_words import queue_words
 
-    vault = open_vault(args)
-    try:
+    with opened(args) as vault:
         usage, releases = vault.usage(), Releases(vault)
         releases.read()
-    finally:
-        vault.close()
     attention = releases.attention
     if args.json:
         print_json(

@@ -1,4 +1,4 @@
-"""`mailhold demo`: a throw-away store full of composed mail, a receiver that gets what is delivered, and the console.
+"""A throw-away store full of composed mail, and a receiver that gets what is delivered from it.
 
 The store, its key and the Maildir lie in one temporary folder (mode 0700). At the end only mail that arrived is left:
 that is the recipients' mailbox, so it lies there in plain text.
@@ -10,11 +10,13 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, write_settings
+from store.helpers.clock import now_ms
 from store.opening.opening import create_store
 from store.terms.records import CopyRecord
 from store.terms.sizes import MIB
@@ -23,8 +25,6 @@ from tui.demo.compose import compose
 from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
-from tui.terminal.cells import now_ms
-from tui.terminal.ending import ends_cleanly, say_ended
 
 Progress = Callable[[int, int], None]
 
@@ -36,28 +36,6 @@ _REMOVED = 3
 #: The part of Backup that is used: enough to see the end of it coming.
 _USED = 0.78
 _SEED = 2026
-
-
-def build_demo(
-    location: str,
-    key_file: Path,
-    messages: int = 400,
-    *,
-    now: int | None = None,
-    seed: int = _SEED,
-    relay: str = "",
-    progress: Progress | None = None,
-) -> None:
-    """Create a store at `location` that opens with `key_file`, with so many copies of the last three months.
-
-    One seed and one `now` (Unix ms) give the same mail. With a `relay` (its URL) some copies are delivered through it
-    as well. Raises what `create_store` raises.
-    """
-    vault, _recovery = create_store(location, key_file=key_file, operator=OPERATOR)
-    try:
-        fill_demo(vault, messages, now=now, seed=seed, relay=relay, progress=progress)
-    finally:
-        vault.close()
 
 
 def fill_demo(
@@ -93,52 +71,53 @@ def fill_demo(
         _deliver_some(vault)
 
 
-def run_demo(messages: int) -> int:
-    """Compose, open the console, and say at the end where the mail lies that was delivered. Returns its exit code."""
-    with ends_cleanly():
-        return _run(messages)
+class Demo:
+    """The demo's folder with its receiver, which runs. Made by `new_demo`."""
+
+    def __init__(self, folder: Path, receiver: Receiver) -> None:
+        self.folder = folder
+        self._receiver = receiver
+        self._before = 0
+
+    def store(self, messages: int, progress: Progress | None = None) -> Vault:
+        """A new store of so many copies, some of which were delivered to the receiver; open, for the caller to close.
+
+        Raises what `create_store` raises.
+        """
+        vault, _recovery = create_store(
+            str(self.folder / "backup.store"), key_file=self.folder / "key", operator=OPERATOR
+        )
+        try:
+            fill_demo(vault, messages, relay=f"smtp://{HOST}:{self._receiver.port}", progress=progress)
+        except BaseException:
+            vault.close()
+            raise
+        self._before = self._receiver.arrived
+        return vault
+
+    def farewell(self) -> str:
+        """What to say at the end: where the mail lies that arrived, and what is gone."""
+        arrived = self._receiver.arrived
+        if not arrived:
+            return "Nothing was delivered. The demo's store is gone again."
+        return (
+            f"{arrived:,} delivered messages arrived, {arrived - self._before:,} of them while the console was open. "
+            f"As in any mailbox they lie in plain text:\n  {self._receiver.maildir / 'new'}\n"
+            "The demo's store and its key are gone again."
+        )
 
 
-def _run(messages: int) -> int:
-    from tui.console import latency
-
-    latency.prepare()
-    from tui.commands.common import Progress as Bar
-    from tui.console.app import MailholdApp
-
+@contextmanager
+def new_demo() -> Iterator[Demo]:
+    """A new demo. At the end all of it is removed but mail that arrived. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix="mailhold-demo-"))
     receiver = Receiver(folder / "received")
     try:
         receiver.start()
-        bar = Bar("Composing")
-        vault, _recovery = create_store(str(folder / "backup.store"), key_file=folder / "key", operator=OPERATOR)
-        try:
-            fill_demo(vault, messages, relay=f"smtp://{HOST}:{receiver.port}", progress=bar)
-            bar.finish()
-            before = receiver.arrived
-            app = MailholdApp(vault, operator=OPERATOR)
-            app.run()
-        finally:
-            vault.close()
-        if app.ended_by:
-            say_ended(app.account)
-        _say_farewell(receiver, before)
-        return app.return_code or 0
+        yield Demo(folder, receiver)
     finally:
         receiver.stop()
         _clear(folder, keep=receiver.maildir)
-
-
-def _say_farewell(receiver: Receiver, before: int) -> None:
-    arrived = receiver.arrived
-    if not arrived:
-        print("Nothing was delivered. The demo's store is gone again.")
-        return
-    by_you = arrived - before
-    print(
-        f"{arrived:,} delivered messages arrived, {by_you:,} of them while the console was open. As in any mailbox "
-        f"they lie in plain text:\n  {receiver.maildir / 'new'}\nThe demo's store and its key are gone again."
-    )
 
 
 def _clear(folder: Path, keep: Path) -> None:

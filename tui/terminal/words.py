@@ -1,4 +1,4 @@
-"""Counting in words, for windows and lines that name how many."""
+"""Words that console and commands share: counts, and what both say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from store.space.rotation import Removal
+
+
+NO_PASSPHRASE = (
+    "The console cannot lock: no passphrase opens this store. Add one with `mailhold keys add`, then it can."
+)
 
 
 def counted(number: int, one: str, many: str) -> str:

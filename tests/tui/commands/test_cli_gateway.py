@@ -65,8 +65,8 @@ def test_list_and_revoke(
     assert main(["gateway", "revoke", "mx1", *here]) == 2
     assert "give --yes" in capsys.readouterr().err
     asked: list[str] = []
-    monkeypatch.setattr("tui.commands.gateway.is_terminal", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    monkeypatch.setattr("tui.commands.gateway.can_ask", lambda: True)
+    monkeypatch.setattr("tui.commands.gateway.ask", lambda question: asked.append(question) or "n")
     assert main(["gateway", "revoke", "mx1", *here]) == 2
     assert "Revoke gateway mx1?" in asked[0] and "stop it first" in asked[0]
     gateway.close()

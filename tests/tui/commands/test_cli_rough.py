@@ -18,8 +18,8 @@ import pytest
 from store.authority.audit import events
 from store.authority.settings import read_settings, write_settings
 from store.opening.opening import Unlock, open_store
+from tui.commands.caller import is_terminal
 from tui.commands.cli import main
-from tui.commands.common import is_terminal
 
 MESSAGE = "From: a@x.example\r\nTo: b@y.example\r\nSubject: ¡Última!\r\n\r\nhello\r\n".encode()
 #: A file's name that is no UTF-8, as Python sees it.

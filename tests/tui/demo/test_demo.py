@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,11 @@ from store.delivery.queue import deliveries
 from store.judging.rules.address_lists import read_lists
 from store.judging.rules.rules import read_rules
 from store.mail.outcome import State
-from store.opening.opening import Unlock, create_store, open_store
+from store.opening.opening import create_store
 from store.vault.vault import Vault
+from tui.commands.demo import run_demo
 from tui.demo import demo
-from tui.demo.demo import build_demo, fill_demo, run_demo
+from tui.demo.demo import fill_demo
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 
 NOW = 1_795_508_000_000
@@ -61,12 +63,10 @@ def test_a_receiver_that_was_stopped_listens_no_more(receiver: Receiver) -> None
 
 
 def test_the_demo_store(tmp_path: Path) -> None:
-    location, key_file = str(tmp_path / "demo.store"), tmp_path / "key"
     told: list[tuple[int, int]] = []
-    build_demo(location, key_file, 250, now=NOW, progress=lambda *step: told.append(step))
-    assert told[-1] == (250, 250)
-    vault = open_store(location, Unlock.key_file(key_file))
-    try:
+    with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
+        fill_demo(vault, 250, now=NOW, progress=lambda *step: told.append(step))
+        assert told[-1] == (250, 250)
         usage, settings = vault.usage(), read_settings(vault)
         assert usage.messages == 250 and vault.newest(1)[0].stored_at <= NOW
         assert 0.7 < usage.used_bytes / usage.max_bytes < 0.9
@@ -78,31 +78,23 @@ def test_the_demo_store(tmp_path: Path) -> None:
         rules = {rule.id: rule.name for rule in read_rules(vault)}
         assert all(rules[copy.record.rule_id] == copy.record.rule_name for copy in vault.newest(250))
         assert read_lists(vault).black and read_lists(vault).user_black
-    finally:
-        vault.close()
 
 
 def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Receiver) -> None:
-    vault, _ = create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")
-    try:
+    with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
         fill_demo(vault, 200, relay=f"smtp://{HOST}:{receiver.port}")
         states = {delivery.state for delivery in deliveries(vault)}
         assert states >= {State.SENT, State.CANCELLED} and states & {State.FAILED, State.DEFERRED}
         assert receiver.arrived >= 2
         partly = [d for d in deliveries(vault) if len({recipient.state for recipient in d.recipients}) > 1]
         assert partly and any(r.reply.startswith("550") for d in partly for r in d.recipients)
-    finally:
-        vault.close()
 
 
 @pytest.mark.parametrize("count", [1, 20])
 def test_small_stores_too(tmp_path: Path, count: int) -> None:
-    build_demo(str(tmp_path / "demo.store"), tmp_path / "key", count, now=NOW)
-    vault = open_store(str(tmp_path / "demo.store"), Unlock.key_file(tmp_path / "key"))
-    try:
+    with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
+        fill_demo(vault, count, now=NOW)
         assert vault.usage().messages == count
-    finally:
-        vault.close()
 
 
 class Console:

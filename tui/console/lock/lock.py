@@ -64,10 +64,10 @@ def unsealed(vault: Vault, view: bytes) -> View:
         return View()
 
 
-def become_locked(handover: Handover) -> None:
-    """Replace this program by `tui.console.lock.locked`; the vault is closed. Does not return.
+def become_locked(handover: Handover, module: str) -> None:
+    """Replace this program by `python -m module N`, which finds the handover in descriptor N; the vault is closed.
 
-    Raises StoreError where it cannot.
+    Does not return. Raises StoreError where it cannot.
     """
     echo = show_typing(False)
     try:
@@ -75,11 +75,11 @@ def become_locked(handover: Handover) -> None:
         with open(stream, "wb", closefd=False) as file:
             file.write(msgspec.msgpack.encode(msgspec.structs.replace(handover, echo=echo)))
         os.lseek(stream, 0, os.SEEK_SET)
-        package = str(Path(__file__).resolve().parents[1])
+        packages = str(Path(__file__).resolve().parents[3])
         inherited = os.environ.get("PYTHONPATH")
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([packages, inherited] if inherited else [packages])}
         environment.pop("MAILHOLD_TRACE", None)  # which is one console's, and is not written over
-        os.execve(sys.executable, [sys.executable, "-P", "-m", "tui.console.lock.locked", str(stream)], environment)
+        os.execve(sys.executable, [sys.executable, "-P", "-m", module, str(stream)], environment)
     except OSError as error:
         show_typing(echo)
         raise StoreError(

@@ -14,7 +14,7 @@ from store.opening.opening import opens_with_passphrase
 from store.terms.errors import MailholdError
 from tui.console.lock.lock import Handover, sealed
 from tui.console.tasks import run_in_thread
-from tui.terminal.words import counted
+from tui.terminal.words import NO_PASSPHRASE, counted
 
 if TYPE_CHECKING:
     from tui.console.app import MailholdApp
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 #: A minute of the setting `lock_after`, in seconds.
 MINUTE = 60.0
 
-NO_PASSPHRASE = (
-    "The console cannot lock: no passphrase opens this store. Add one with `mailhold keys add`, then it can."
-)
 IN_DEMO = "The demo does not lock: no passphrase opens its store."
 _WORK_RUNS = "The console locks once the work that runs is done."
 

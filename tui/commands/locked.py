@@ -1,4 +1,4 @@
-"""`python -m tui.console.lock.locked N`: what a console becomes when it locks.
+"""`python -m tui.commands.locked N`: what a console becomes when it locks.
 
 What it was looking at is in file descriptor N.
 """
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from tui.commands import cli
+from tui.commands.console import run_console
 from tui.console import latency
 from tui.console.lock.lock import received, show_typing
 from tui.terminal.ending import ends_cleanly, say_ended
@@ -28,8 +29,6 @@ def run(argv: Sequence[str]) -> int:
         app.run()
         vault = app.vault
         if vault is not None and not app.ended_by:
-            from tui.commands.console import run_console
-
             return run_console(vault, handover.operator, view=handover.view, theme=handover.theme)
         if vault is not None:
             vault.close()

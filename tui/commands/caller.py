@@ -1,0 +1,26 @@
+"""Who runs a command, from where, and in what words."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+
+def operator_name() -> str:
+    """Who acts, for orders and events: the login name behind sudo where there is one."""
+    try:
+        return as_text(os.environ.get("SUDO_USER") or getpass.getuser())
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def as_text(word: str | Path) -> str:
+    """A word of the command line or a path, with the bytes in it that are no UTF-8 replaced: fit to be kept."""
+    return os.fsencode(word).decode("utf-8", "replace")
+
+
+def is_terminal() -> bool:
+    """Whether the console can be used here: it reads the keys from standard input and draws on standard error."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

@@ -1,0 +1,32 @@
+"""Ctrl-C while a command works."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+class Interrupt:
+    """While it is entered, the first Ctrl-C asks the work to stop at a clean point; the second stops it at once.
+
+    Pass the object as `cancelled`; it is true afterwards too, so that the command can say that it was cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> Interrupt:
+        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        print("\nmailhold: stopping after this step; Ctrl-C again stops at once.", file=sys.stderr)

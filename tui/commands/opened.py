@@ -1,0 +1,81 @@
+"""The store that a command works on: which it is, how it is unlocked, and that it is closed again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.terms.errors import StoreFormat, StoreMissing, UsageError
+from tui.commands.passphrases import ask_secret
+
+if TYPE_CHECKING:
+    from store.opening.opening import Unlock
+    from store.vault.vault import Vault
+
+
+@contextmanager
+def opened(args: argparse.Namespace) -> Iterator[Vault]:
+    """The store that `args` name, open and unlocked; closed at the end. Raises what `open_vault` raises."""
+    vault = open_vault(args)
+    try:
+        yield vault
+    finally:
+        vault.close()
+
+
+def open_vault(args: argparse.Namespace) -> Vault:
+    """Open and unlock the store that `args` name.
+
+    Raises UsageError where they name none, StoreMissing, StoreFormat, and what `open_store` raises.
+    """
+    location = store_location(args)
+    if "://" not in location:
+        # Said before a passphrase is asked for, not after.
+        if not Path(location).exists():
+            raise StoreMissing(
+                f"There is no store at {location}: check --store, or create one with `mailhold init --store "
+                f"{location}`."
+            )
+        if Path(location).is_fifo() or Path(location).is_char_device():  # reading one could wait for ever
+            raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
+    from store.opening.opening import open_store
+
+    return open_store(location, unlocking(args))
+
+
+def store_location(args: argparse.Namespace) -> str:
+    """The store that `--store` or MAILHOLD_STORE names. Raises UsageError where neither does."""
+    location = getattr(args, "store", None)
+    if location is None:  # an empty --store is a script's unset variable: it must not mean another store
+        location = os.environ.get("MAILHOLD_STORE")
+    if not location:
+        raise UsageError(
+            "No store is named: give --store PATH or set MAILHOLD_STORE. `mailhold init --store PATH` creates one, "
+            "and `mailhold demo` shows one full of sample mail."
+        )
+    return str(location)
+
+
+def key_file(args: argparse.Namespace) -> Path | None:
+    """The key file that `--key-file` or MAILHOLD_KEY_FILE names, if any. Raises UsageError for an empty option."""
+    name = getattr(args, "key_file", None)
+    if name == "":  # a script's unset variable: it must not mean another key
+        raise UsageError("--key-file is empty: name a key file, or leave the option out.")
+    name = name or os.environ.get("MAILHOLD_KEY_FILE")
+    return Path(name) if name else None
+
+
+def unlocking(args: argparse.Namespace) -> Unlock:
+    """How to unlock the store: the recovery key, the key file, or a passphrase that is asked for."""
+    from store.opening.opening import Unlock
+
+    if getattr(args, "recovery", False):
+        return Unlock.recovery(ask_secret("Recovery key: "))
+    path = key_file(args)
+    if path is not None:
+        return Unlock.key_file(path)
+    return Unlock.passphrase(ask_secret("Passphrase: "))
