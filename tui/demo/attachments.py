@@ -3,87 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from random import Random
-from typing import NamedTuple
 
 from tui.demo import files
 from tui.demo.mime import Part, attachment_part, base64_lines
+from tui.demo.texts.reading import Table, read
 
 _VARIANTS = 3
 
 
-class Kind(NamedTuple):
-    """A kind of file: its declared type, how it is made, its least and greatest size in bytes, and its names."""
+class Kind(Table, frozen=True):
+    """A kind of file: its declared type, its least and greatest size in bytes, and its names."""
 
     content_type: str
-    make: Callable[[Random, int], bytes]
-    least: int
-    most: int
+    sizes: tuple[int, int]
     names: tuple[str, ...]
 
 
-_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_OCTETS = "application/octet-stream"
+class _Attachments(Table, frozen=True):
+    films: tuple[str, ...]
+    kind: dict[str, Kind]
 
-_PDF_NAMES = (
-    "Invoice_{n}.pdf",
-    "Rechnung {n} – Müller.pdf",
-    "Quotation-{n}.pdf",
-    "Счёт №{n}.pdf",
-    "見積書_{n}.pdf",
-    "CV.pdf",
-)
-_HIDDEN_NAMES = (
-    "invoice_{n}.pdf.exe",
-    "Rechnung_{n}.pdf.scr",
-    "CV_{n}.doc                                        .exe",
-    "Счёт_{n}.pdf.com",
-)
-_MACROS = "application/vnd.ms-word.document.macroEnabled.12"
-_macros = partial(files.word, macros=True)
-KINDS: dict[str, Kind] = {
-    "pdf": Kind("application/pdf", files.pdf, 20_000, 180_000, _PDF_NAMES),
-    "word": Kind(_WORD, files.word, 15_000, 90_000, ("Minutes {n}.docx", "Angebot für {n}.docx", "合同_{n}.docx")),
-    "macros": Kind(
-        _MACROS, _macros, 15_000, 60_000, ("Invoice_{n}.docm", "Payment_advice_{n}.docm", "Bewerbung_{n}.docm")
-    ),
-    "sheet": Kind(_SHEET, files.sheet, 12_000, 80_000, ("Budget_{n}.xlsx", "Order {n}.xlsx", "Devis n° {n}.xlsx")),
-    "ole": Kind(
-        "application/msword", files.ole, 20_000, 60_000, ("Purchase order {n}.doc", "SCAN_{n}.doc", "договор {n}.doc")
-    ),
-    "png": Kind("image/png", files.png, 4_000, 40_000, ("image001.png", "logo.png", "Screenshot {n}.png")),
-    "jpeg": Kind("image/jpeg", files.jpeg, 30_000, 220_000, ("IMG_{n}.jpg", "photo{n}.jpeg", "site photo {n}.jpg")),
-    "gif": Kind("image/gif", files.gif, 43, 44, ("spacer.gif",)),
-    "zip": Kind(
-        "application/zip", files.archive, 10_000, 120_000, ("documents_{n}.zip", "Fotos {n}.zip", "backup-{n}.zip")
-    ),
-    "locked-zip": Kind(
-        "application/zip",
-        files.encrypted_archive,
-        8_000,
-        60_000,
-        ("Invoice_{n}.zip", "secure_document_{n}.zip", "请款单_{n}.zip"),
-    ),
-    "broken-zip": Kind("application/zip", files.broken_archive, 20_000, 50_000, ("parts_{n}.zip", "upload {n}.zip")),
-    "7z": Kind("application/x-7z-compressed", files.seven_zip, 15_000, 70_000, ("order_{n}.7z", "RFQ {n}.7z")),
-    "rar": Kind("application/vnd.rar", files.rar, 15_000, 60_000, ("swift copy {n}.rar", "DHV_{n}.rar")),
-    "exe": Kind(_OCTETS, files.executable, 20_000, 90_000, ("setup_{n}.exe", "update-{n}.exe", "viewer.exe")),
-    "hidden-exe": Kind(_OCTETS, files.executable, 20_000, 90_000, _HIDDEN_NAMES),
-    "disguised-exe": Kind(
-        "application/pdf", files.executable, 20_000, 60_000, ("invoice_{n}.pdf", "statement {n}.pdf")
-    ),
-    "broken-exe": Kind(_OCTETS, files.broken_executable, 4_000, 30_000, ("patch_{n}.exe", "driver.exe")),
-    "iso": Kind("application/x-iso9660-image", files.iso, 10_000, 60_000, ("Invoice_{n}.iso", "PO-{n}.img")),
-    "js": Kind("application/javascript", files.script, 1, 2, ("statement_{n}.js", "facture_{n}.pdf.js")),
-    "vbs": Kind("text/vbscript", files.script, 1, 2, ("contract_{n}.vbs", "fax_{n}.vbs")),
-    "lnk": Kind(_OCTETS, files.shortcut, 1, 2, ("Invoice {n}.lnk",)),
-    "rtf": Kind("application/rtf", files.rtf, 6_000, 40_000, ("order confirmation {n}.rtf", "ponuda_{n}.rtf")),
-    "html": Kind("text/html", files.page, 1, 2, ("remittance_{n}.html", "voicemail_{n}.htm", "document.shtml")),
-    "ics": Kind("text/calendar", files.calendar, 1, 2, ("invite.ics",)),
-    "csv": Kind("text/csv", files.table, 2_000, 40_000, ("export-{n}.csv",)),
-    "mp4": Kind("video/mp4", files.video, 60_000, 200_000, ("clip_{n}.mp4",)),
+
+@cache
+def attachments() -> _Attachments:
+    """The kinds that there are by their names, and names of films."""
+    return read("attachments.toml", _Attachments)
+
+
+#: What makes a file of a kind, of about so many bytes.
+MAKERS: dict[str, Callable[[Random, int], bytes]] = {
+    "pdf": files.pdf,
+    "word": files.word,
+    "macros": partial(files.word, macros=True),
+    "sheet": files.sheet,
+    "ole": files.ole,
+    "png": files.png,
+    "jpeg": files.jpeg,
+    "gif": files.gif,
+    "zip": files.archive,
+    "locked-zip": files.encrypted_archive,
+    "broken-zip": files.broken_archive,
+    "7z": files.seven_zip,
+    "rar": files.rar,
+    "exe": files.executable,
+    "hidden-exe": files.executable,
+    "disguised-exe": files.executable,
+    "broken-exe": files.broken_executable,
+    "iso": files.iso,
+    "js": files.script,
+    "vbs": files.script,
+    "lnk": files.shortcut,
+    "rtf": files.rtf,
+    "html": files.page,
+    "ics": files.calendar,
+    "csv": files.table,
+    "mp4": files.video,
 }
 
 
@@ -96,22 +72,21 @@ class Files:
         self._made: dict[tuple[str, int], bytes] = {}
         self._large: dict[int, bytes] = {}
 
-    def part(self, kind: str, rng: Random, charset: str = "utf-8", *, inline_id: str = "") -> tuple[Part, str]:
+    def part(self, kind: str, rng: Random, charset: str) -> tuple[Part, str]:
         """An attachment of that kind, and its name."""
-        entry = KINDS[kind]
+        entry = attachments().kind[kind]
         name = rng.choice(entry.names).replace("{n}", str(rng.randrange(1_000, 99_999)))
         key = (kind, rng.randrange(_VARIANTS))
         encoded = self._made.get(key)
         if encoded is None:
-            size = int(self._rng.randrange(entry.least, entry.most) / self._shrink) + 1
-            encoded = self._made[key] = base64_lines(entry.make(self._rng, size))
-        return attachment_part(name, entry.content_type, encoded, charset, inline_id=inline_id), name
+            size = int(self._rng.randrange(*entry.sizes) / self._shrink) + 1
+            encoded = self._made[key] = base64_lines(MAKERS[kind](self._rng, size))
+        return attachment_part(name, entry.content_type, encoded, charset), name
 
     def large(self, megabytes: int, rng: Random) -> tuple[Part, str]:
         """A film of so many megabytes (a little more once it is encoded), and its name."""
         encoded = self._large.get(megabytes)
         if encoded is None:
             encoded = self._large[megabytes] = base64_lines(files.video(self._rng, megabytes * 750_000))
-        name = rng.choice(("Walkthrough {n}.mp4", "site visit {n}.mov", "Präsentation {n}.mp4"))
-        name = name.replace("{n}", str(rng.randrange(1, 40)))
+        name = rng.choice(attachments().films).replace("{n}", str(rng.randrange(1, 40)))
         return attachment_part(name, "video/mp4", encoded, "utf-8"), name

@@ -15,7 +15,7 @@ from tui.demo.composer import Composer, Placed
 from tui.demo.hostile import HOSTILE
 from tui.demo.languages import languages
 from tui.demo.rhythm import Rhythm
-from tui.demo.scenarios import SCENARIOS, SIZE_EXCEEDED, Scenario
+from tui.demo.scenarios import Scenario, scenarios
 from tui.demo.threads import Thread
 
 Make = Callable[[int], Placed]
@@ -42,7 +42,8 @@ def compose(count: int, *, now: int, seed: int = 2026) -> Iterator[tuple[bytes, 
 def _plan(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
     """When each message comes, and what makes it."""
     plan: list[tuple[int, Make]] = []
-    each = cycle((*SCENARIOS, SIZE_EXCEEDED))
+    drawn, size_exceeded = scenarios().scenario, scenarios().size_exceeded
+    each = cycle((*drawn, size_exceeded))
     if count < _SMALL:
         makers = [_single(composer, scenario) for scenario in islice(each, count)]
         plan = list(zip(rhythm.moments(count), makers, strict=True))
@@ -50,16 +51,16 @@ def _plan(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[t
         for maker, status in HOSTILE:
             plan.append((rhythm.moments(1)[0], partial(composer.hostile, maker, status)))
         for moment in rhythm.moments(min(_MOST_LARGE, 1 + count // 60)):
-            plan.append((moment, _single(composer, SIZE_EXCEEDED)))
+            plan.append((moment, _single(composer, size_exceeded)))
         plan += _threads(int(count * _THREAD_SHARE), composer, rhythm, rng)
         plan += _campaigns(int(count * _CAMPAIGN_SHARE), composer, rhythm, rng)
-        for moment, scenario in zip(rhythm.moments(len(SCENARIOS)), SCENARIOS, strict=True):
+        for moment, scenario in zip(rhythm.moments(len(drawn)), drawn, strict=True):
             plan.append((moment, _single(composer, scenario)))
         rest = count - len(plan)
         fresh = min(_LATELY, rest // 10)
         moments = rhythm.moments(rest - fresh) + rhythm.lately(fresh)
-        drawn = rng.choices(SCENARIOS, weights=[scenario.weight for scenario in SCENARIOS], k=rest)
-        plan += [(moment, _single(composer, scenario)) for moment, scenario in zip(moments, drawn, strict=True)]
+        chosen = rng.choices(drawn, weights=[scenario.weight for scenario in drawn], k=rest)
+        plan += [(moment, _single(composer, scenario)) for moment, scenario in zip(moments, chosen, strict=True)]
     plan.sort(key=lambda entry: entry[0])
     return plan
 
@@ -78,11 +79,12 @@ def _threads(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> lis
 
 def _campaigns(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
     """Bursts: one text, one sender's domain, one kind of file, and a new recipient each time."""
-    weights = [scenario.weight for scenario in SCENARIOS]
+    drawn = scenarios().scenario
+    weights = [scenario.weight for scenario in drawn]
     plan: list[tuple[int, Make]] = []
     while len(plan) < count:
         size = min(count - len(plan), rng.choice((4, 6, 8, 12, 18, 27)))
-        campaign = composer.campaign(rng.choices(SCENARIOS, weights=weights)[0])
+        campaign = composer.campaign(rng.choices(drawn, weights=weights)[0])
         for moment in rhythm.burst(size, rng.choice((0.5, 2, 6, 30))):
             plan.append((moment, partial(composer.letter, campaign)))
     return plan

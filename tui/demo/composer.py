@@ -16,20 +16,10 @@ from tui.demo.attachments import Files
 from tui.demo.envelopes import Recipients, addresses, queue_id, recipients, sent, trace
 from tui.demo.languages import Language, Text, languages
 from tui.demo.mime import Header, Part, encoded_words, mailbox, message, multipart, text_part
-from tui.demo.people import (
-    BRANDS,
-    BULK_SENDERS,
-    PARTNER_DOMAINS,
-    SPAM_DOMAINS,
-    Brand,
-    Person,
-    brand_for,
-    client_address,
-    idna,
-    outsider,
-)
+from tui.demo.people import Brand, Person, brand_for, client_address, idna, outsider, people
+from tui.demo.policy import rule_for
 from tui.demo.rhythm import DAY
-from tui.demo.scenarios import FORMATS, SCENARIOS, SIZE_EXCEEDED, WORDS_FOR_FILE, Scenario, rule_for, verdicts_for
+from tui.demo.scenarios import Scenario, scenarios, verdicts_for
 from tui.demo.threads import Turn
 
 Placed = tuple[bytes, CopyRecord]
@@ -58,6 +48,11 @@ class _Letter(NamedTuple):
     extra: tuple[Header, ...] = ()
 
 
+def _scenario(status: Status) -> Scenario:
+    """The first that ends in that status."""
+    return next(scenario for scenario in scenarios().scenario if scenario.status is status)
+
+
 class Composer:
     """Makes messages; everything it draws comes from `rng`. `shrink` divides the sizes of attachments."""
 
@@ -72,7 +67,8 @@ class Composer:
         rng = self._rng
         english = rng.random() < _ENGLISH_SHARE or scenario.style == "bulk"
         language = self._languages["en"] if english else rng.choice(self._others)
-        brand = BRANDS[0]
+        known = people()
+        brand = known.brand[0]
         if scenario.style == "phishing":
             text = rng.choice(language.phishing)
             brand = brand_for(text.subject, rng)
@@ -81,13 +77,13 @@ class Composer:
                 f"no-reply@{idna(rng.choice(brand.lookalikes))}",
             )
         elif scenario.style == "bulk":
-            text, sender = language.honest[0], rng.choice(BULK_SENDERS)
+            text, sender = language.honest[0], rng.choice(known.bulk)
         elif scenario.style == "spam":
-            text, sender = rng.choice(language.spam), outsider(language, rng, SPAM_DOMAINS)
+            text, sender = rng.choice(language.spam), outsider(language, rng, known.spam_domains)
         else:
             honest = rng.random() < 0.6
             text = rng.choice(language.honest if honest else language.phishing)
-            sender = outsider(language, rng, PARTNER_DOMAINS if honest else SPAM_DOMAINS)
+            sender = outsider(language, rng, known.partner_domains if honest else known.spam_domains)
         charset = rng.choice(language.charsets)
         return Campaign(
             scenario, language, charset, text, sender, brand, rng.choice(scenario.files), client_address(rng)
@@ -98,7 +94,7 @@ class Composer:
         rng = self._rng
         made = self._write(campaign, moment)
         to = recipients(rng)
-        sender = campaign.sender
+        sender, spammers = campaign.sender, people().spam_domains
         envelope_sender = sender.address
         domain = sender.address.rpartition("@")[2]
         if campaign.scenario.style == "bulk":
@@ -106,7 +102,7 @@ class Composer:
         elif campaign.scenario.style == "spam" and rng.random() < 0.03:
             envelope_sender = ""
         elif campaign.scenario.style == "phishing" and moment % 3 == 0:
-            envelope_sender = f"www-data@{SPAM_DOMAINS[moment % len(SPAM_DOMAINS)]}"
+            envelope_sender = f"www-data@{spammers[moment % len(spammers)]}"
         headers = self._headers(campaign, made, to, moment)
         raw = message(headers, made.body)
         reason = self._reason(campaign, made, domain, len(raw))
@@ -115,7 +111,7 @@ class Composer:
     def turn(self, turn: Turn, status: Status, moment: int) -> Placed:
         """One message of a conversation."""
         rng = self._rng
-        scenario = next(scenario for scenario in SCENARIOS if scenario.status is status)
+        scenario = _scenario(status)
         files = rng.choice(scenario.files)
         base = self.campaign(scenario)
         campaign = base._replace(sender=turn.sender, charset="utf-8", files=files, client="192.0.2.25")
@@ -138,7 +134,7 @@ class Composer:
 
     def hostile(self, make: Callable[[list[Header]], bytes], status: Status, moment: int) -> Placed:
         """One of the messages that attack whoever looks at them."""
-        campaign = self.campaign(next(scenario for scenario in SCENARIOS if scenario.status is status))
+        campaign = self.campaign(_scenario(status))
         made = _Letter(letters.Letter("", Part(b"", b"")), Part(b"", b""), "update.txt")
         to = Recipients(recipients(self._rng).to or (Person("", "info@example.org"),))
         headers = [header for header in self._headers(campaign, made, to, moment) if header[0] != "Subject"]
@@ -159,7 +155,7 @@ class Composer:
                 ("Precedence", b"bulk"),
             ]
             return _Letter(letters.Letter(subject, parts[0]), multipart("alternative", parts, rng), "", tuple(extra))
-        link = f"http://{rng.choice(SPAM_DOMAINS)}/{rng.getrandbits(32):x}"
+        link = f"http://{rng.choice(people().spam_domains)}/{rng.getrandbits(32):x}"
         values = letters.values_for(language, rng, link, campaign.sender.name, moment)
         if scenario.style == "phishing":
             letter = letters.phishing(campaign.text, values, campaign.charset, campaign.brand, rng)
@@ -169,7 +165,7 @@ class Composer:
             letter = letters.plain(campaign.text, values, campaign.charset, rng)
         if scenario.style == "spam" and language.code == "en":
             letter = letter._replace(subject=letters.obfuscated(letter.subject, rng))
-        if scenario is SIZE_EXCEEDED:
+        if scenario is scenarios().size_exceeded:
             part, name = self._files.large(rng.choice((13, 14)), rng)
             return _Letter(letter, multipart("mixed", [letter.body, part], rng), name)
         body, name = self._attach(letter.body, campaign.files, campaign.charset)
@@ -208,13 +204,13 @@ class Composer:
         rng = self._rng
         kind = campaign.files[0] if campaign.files else ""
         details = campaign.scenario.details
-        words = WORDS_FOR_FILE.get((campaign.scenario.status, kind)) or rng.choice(details)
+        words = scenarios().words.get(campaign.scenario.status, {}).get(kind) or rng.choice(details)
         words = words.format(
             k=rng.randrange(6_000_000, 9_999_999),
             score=f"{rng.uniform(15.1, 38):.1f}",
             half=f"{rng.uniform(6, 14.9):.1f}",
             file=made.file_name,
-            format=FORMATS.get(kind, "Executable"),
+            format=scenarios().formats.get(kind, "Executable"),
             sender=campaign.sender.address,
             domain=domain,
             client=campaign.client,

@@ -7,11 +7,10 @@ from random import Random
 from typing import NamedTuple
 
 from tui.demo.mime import Header, date, mailbox
-from tui.demo.people import BOARD, FINANCE, SHARED, STAFF, Person
+from tui.demo.people import Person, people
 
 HOST = "mx1.example.org"
 _QUEUE_LETTERS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
-_GROUPS = (STAFF, FINANCE, BOARD, SHARED)
 _ZONES = (0, 1, 2, 3, 8, 9, -5, -8)
 
 
@@ -30,12 +29,13 @@ class Recipients(NamedTuple):
 
 def recipients(rng: Random) -> Recipients:
     """Mostly one; sometimes several, somebody in Cc or Bcc, or nobody in the header at all."""
-    group = rng.choices(_GROUPS, weights=(62, 14, 6, 18))[0]
+    known = people()
+    group = rng.choices((known.staff, known.finance, known.board, known.shared), weights=(62, 14, 6, 18))[0]
     first = rng.choice(group)
     turn = rng.random()
     if turn < 0.66:
         return Recipients((first,))
-    others = tuple(person for person in rng.sample(STAFF, 5) if person.address != first.address)
+    others = tuple(person for person in rng.sample(known.staff, 5) if person.address != first.address)
     if turn < 0.78:
         return Recipients((first, *others[: rng.randrange(1, 4)]))
     if turn < 0.86:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cache
+
+from tui.demo.texts.reading import Table, read
+
+_FILES = ("english.toml", "western.toml", "eastern.toml", "asian.toml")
 
 
-class Text(NamedTuple):
-    """A message's subject and its paragraphs; `{n}`, `{amount}`, `{date}`, `{link}`, `{name}` are filled in."""
+class Text(Table, frozen=True):
+    """A message's subject and its text; `{n}`, `{amount}`, `{date}`, `{link}`, `{name}` are filled in."""
 
     subject: str
-    body: tuple[str, ...]
+    body: str
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """What blank lines part in the body."""
+        return self.body.strip("\n").split("\n\n")
 
 
-class Language(NamedTuple):
+class Language(Table, frozen=True):
     """One language.
 
     Charsets by their MIME names, names of people, and what spam, phishing and honest mail say in it.
@@ -35,11 +44,11 @@ class Language(NamedTuple):
         return f"{given} {family}"
 
 
+class _Languages(Table, frozen=True):
+    language: tuple[Language, ...]
+
+
+@cache
 def languages() -> dict[str, Language]:
     """All of them by code, English first."""
-    from tui.demo.languages_asia import ASIA
-    from tui.demo.languages_east import EAST
-    from tui.demo.languages_english import ENGLISH
-    from tui.demo.languages_west import WEST
-
-    return {language.code: language for language in (ENGLISH, *WEST, *EAST, *ASIA)}
+    return {language.code: language for name in _FILES for language in read(name, _Languages).language}

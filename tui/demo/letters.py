@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import html
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
 from tui.demo.languages import Language, Text
 from tui.demo.mime import Part, text_part
 from tui.demo.people import Brand, idna
+from tui.demo.texts.reading import Table, read
 
 WEEK = 7 * 86_400_000
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_NOISE = """
-harbour lantern quarter meadow ledger copper window orchard signal river paper engine winter garden bridge letter
-cotton granite falcon morning velvet island market canyon thunder basket silver compass willow station marble
-"""
-_WORDS = _NOISE.split()
-_TOPICS = (
-    ("Pumpkins, leeks and the first frost", "Five recipes for what the garden still gives in November."),
-    ("A night train through the Alps", "Seats that turn into beds, and a breakfast car worth getting up for."),
-    ("Twelve books for long evenings", "Our booksellers name the ones they gave away most often this year."),
-    ("How to sharpen a plane iron", "Two stones, ten minutes, and an edge that takes shavings you can read through."),
-    ("The quiet return of the typewriter", "Repair shops have waiting lists again. We visited three of them."),
-    ("Maps drawn from memory", "An exhibition of cities as those who left them remember them."),
-    ("Solder without smoke", "Tips, tables and one trick for the balcony workshop."),
-    ("Call for papers closes soon", "Abstracts of 300 words are due on Friday; reviewers are waiting."),
-)
+
+
+class _Topic(Table, frozen=True):
+    title: str
+    teaser: str
+
+
+class _Words(Table, frozen=True):
+    months: tuple[str, ...]
+    noise: str
+    shouts: tuple[str, ...]
+    latin: str
+    cyrillic: str
+    topic: tuple[_Topic, ...]
+
+
+@cache
+def _words() -> _Words:
+    return read("letters.toml", _Words)
+
+
+def _noise(rng: Random, count: int) -> str:
+    """So many words that say nothing."""
+    return " ".join(rng.choices(_words().noise.split(), k=count))
 
 
 class Letter(NamedTuple):
@@ -50,7 +47,6 @@ class Letter(NamedTuple):
     body: Part
     shown: str = ""
     target: str = ""
-    plain: str = ""
 
 
 def fill(text: str, values: dict[str, str]) -> str:
@@ -64,7 +60,7 @@ def values_for(language: Language, rng: Random, link: str, name: str, moment: in
     if language.code in ("zh", "zh-tw", "ja", "ko"):
         date = f"{day:%Y-%m-%d}"
     elif language.code == "en":
-        date = f"{_MONTHS[day.month - 1]} {day.day}"
+        date = f"{_words().months[day.month - 1]} {day.day}"
     else:
         date = f"{day.day}.{day.month}.{day.year}"
     amount = f"{language.currency}{rng.choice((49, 89, 120, 349, 780, 1250, 4900, 18500, 250000)) + rng.randrange(9):,}"
@@ -73,13 +69,13 @@ def values_for(language: Language, rng: Random, link: str, name: str, moment: in
 
 def paragraphs(text: Text, values: dict[str, str]) -> list[str]:
     """The filled-in paragraphs."""
-    return [fill(paragraph, values) for paragraph in text.body]
+    return [fill(paragraph, values) for paragraph in text.paragraphs]
 
 
 def plain(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
     """A letter in plain text."""
     body = "\n\n".join(paragraphs(text, values)) + "\n"
-    return Letter(fill(text.subject, values), text_part(body, charset, rng), plain=body)
+    return Letter(fill(text.subject, values), text_part(body, charset, rng))
 
 
 def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
@@ -90,13 +86,13 @@ def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Lette
         else f"<p>{html.escape(line)}</p>"
         for line in paragraphs(text, values)
     )
-    noise = " ".join(rng.choices(_WORDS, k=40))
+    noise = _noise(rng, 40)
     page = (
         f'<html><head><meta http-equiv="Content-Type" content="text/html; charset={charset}"></head>'
         f'<body bgcolor="#ffffff"><center>{lines}</center>\n'
         f'<font size="1" color="#fffffe">{noise}</font>\n<div style="display:none">{noise[::-1]}</div></body></html>\n'
     )
-    return Letter(fill(text.subject, values), text_part(page, charset, rng, subtype="html"), plain=page)
+    return Letter(fill(text.subject, values), text_part(page, charset, rng, subtype="html"))
 
 
 def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng: Random) -> Letter:
@@ -107,11 +103,12 @@ def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng
     shown = f"https://{brand.domain}/account"
     button = f'<a href="{url}" style="background:#0b5;color:#fff;padding:10px 18px">{shown}</a>'
     lines = "".join(
-        f"<p>{html.escape(fill(line, {**values, 'link': chr(0)})).replace(chr(0), button)}</p>" for line in text.body
+        f"<p>{html.escape(fill(line, {**values, 'link': chr(0)})).replace(chr(0), button)}</p>"
+        for line in text.paragraphs
     )
     if url not in lines:
         lines += f"<p>{button}</p>"
-    hidden = " ".join(rng.choices(_WORDS, k=25))
+    hidden = _noise(rng, 25)
     page = (
         f'<!DOCTYPE html>\n<html><head><meta charset="{charset}"><title>{brand.name}</title></head>\n'
         f'<body style="font-family:Helvetica,Arial"><table width="600" align="center"><tr><td>\n'
@@ -121,25 +118,25 @@ def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng
         "</td></tr></table></body></html>\n"
     )
     subject = fill(text.subject, values)
-    return Letter(subject, text_part(page, charset, rng, subtype="html"), brand.domain, target, page)
+    return Letter(subject, text_part(page, charset, rng, subtype="html"), brand.domain, target)
 
 
 def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str, str]:
     """A newsletter's subject, its plain text and its HTML, with pictures that are not there and a pixel that counts."""
     issue = moment // WEEK - 2_700
-    topics = Random(f"{name} {issue}").sample(_TOPICS, 3)
+    topics = Random(f"{name} {issue}").sample(_words().topic, 3)
     year = datetime.fromtimestamp(moment / 1000, UTC).year
-    subject = f"{topics[0][0]} · {name} no. {issue}"
+    subject = f"{topics[0].title} · {name} no. {issue}"
     token = f"{rng.getrandbits(48):x}"
     lines = [f"{name}, issue {issue}", ""]
     cells = []
-    for number, (title, teaser) in enumerate(topics):
+    for number, topic in enumerate(topics):
         url = f"https://{host}/{issue}/{number}?r={token}"
-        lines += [title.upper(), teaser, url, ""]
+        lines += [topic.title.upper(), topic.teaser, url, ""]
         cells.append(
             f'<tr><td style="padding:16px 24px"><img src="https://{host}/img/{issue}-{number}.jpg" width="552" alt="">'
-            f'<h2 style="font:22px Georgia,serif;margin:12px 0 6px">{html.escape(title)}</h2>'
-            f'<p style="font:15px/1.5 Georgia,serif;color:#333">{html.escape(teaser)} '
+            f'<h2 style="font:22px Georgia,serif;margin:12px 0 6px">{html.escape(topic.title)}</h2>'
+            f'<p style="font:15px/1.5 Georgia,serif;color:#333">{html.escape(topic.teaser)} '
             f'<a href="{url}">Read&nbsp;more&nbsp;&rarr;</a></p></td></tr>\n'
         )
     lines += [f"You receive this because you subscribed. Leave: https://{host}/leave?r={token}", ""]
@@ -161,15 +158,11 @@ def obfuscated(subject: str, rng: Random) -> str:
     if turn < 0.12:
         return subject.upper()
     if turn < 0.2:
-        return f"{rng.choice(_SHOUTS)} {subject} {rng.choice(('🔥', '!!!', '👉', ''))}".rstrip()
+        return f"{rng.choice(_words().shouts)} {subject} {rng.choice(('🔥', '!!!', '👉', ''))}".rstrip()
     if turn < 0.24:
         return "\u200b".join(subject)
     if turn < 0.28:
         return " ".join(subject[:24])
     if turn < 0.32:
-        return subject.translate(_LOOKALIKES)
+        return subject.translate(str.maketrans(_words().latin, _words().cyrillic))
     return f"Re: {subject}" if turn < 0.38 else subject
-
-
-_SHOUTS = ("🔥", "💊", "✅", "⚠️", "🎁", "💰")
-_LOOKALIKES = str.maketrans("aeopcxyABEKMHOPCTX", "аеорсхуАВЕКМНОРСТХ")

@@ -120,7 +120,7 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join([*(encoded[at : at + 76] for at in range(0, len(encoded), 76)), b""])
 
 
-def attachment_part(name: str, content_type: str, encoded: bytes, charset: str, *, inline_id: str = "") -> Part:
+def attachment_part(name: str, content_type: str, encoded: bytes, charset: str) -> Part:
     """An attachment whose body is base64 already; a name that is not ASCII goes as RFC 2231 says."""
     if name.isascii():
         parameter = b'"' + name.translate(_ESCAPES).encode() + b'"'
@@ -131,11 +131,7 @@ def attachment_part(name: str, content_type: str, encoded: bytes, charset: str, 
         type_name = b'; name="' + encoded_words(name, charset) + b'"'
         disposition_name = b"; filename*=" + charset.encode() + b"''" + percent
     head = b"Content-Type: " + content_type.encode() + type_name + b"\r\nContent-Transfer-Encoding: base64\r\n"
-    if inline_id:
-        head += f"Content-ID: <{inline_id}>\r\nContent-Disposition: inline".encode() + disposition_name + b"\r\n"
-    else:
-        head += b"Content-Disposition: attachment" + disposition_name + b"\r\n"
-    return Part(head, encoded)
+    return Part(head + b"Content-Disposition: attachment" + disposition_name + b"\r\n", encoded)
 
 
 _PERCENT = [

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
-from typing import NamedTuple
 
 from tui.demo.languages import Language
+from tui.demo.texts.reading import Table, read
 
 
-class Person(NamedTuple):
+class Person(Table, frozen=True):
     """A name as it is displayed, and an address."""
 
     name: str
     address: str
 
 
-class Brand(NamedTuple):
+class Brand(Table, frozen=True):
     """A made-up company that phishing imitates: its name, its own domain, and domains that look like it."""
 
     name: str
@@ -25,120 +25,36 @@ class Brand(NamedTuple):
     lookalikes: tuple[str, ...]
 
 
-STAFF = (
-    Person("Anna Lindqvist", "anna.lindqvist@example.org"),
-    Person("Tom Bakker", "tom.bakker@example.org"),
-    Person("Zoë Marchand", "zoe.marchand@example.org"),
-    Person("Rainer Köhler", "rainer.koehler@example.org"),
-    Person("Ioana Petrescu", "ioana.petrescu@example.org"),
-    Person("Samuel Adeyemi", "samuel.adeyemi@example.org"),
-    Person("Mei Tanaka", "mei.tanaka@example.org"),
-    Person("Piotr Wróbel", "piotr.wrobel@example.org"),
-    Person("Clara Núñez", "clara.nunez@example.org"),
-    Person("Dmitri Volkov", "dmitri.volkov@example.org"),
-    Person("Ines Albrecht", "ines.albrecht@example.org"),
-    Person("Jonas Fischer", "jonas.fischer@example.org"),
-    Person("Leila Haddad", "leila.haddad@example.org"),
-    Person("Oskar Nyman", "oskar.nyman@example.org"),
-    Person("Ruth Feldman", "ruth.feldman@example.org"),
-    Person("Viktor Hall", "viktor.hall@berlin.example.org"),
-    Person("Yuki Mori", "yuki.mori@tokyo.example.org"),
-    Person("Nadia Rahman", "nadia.rahman@example.org"),
-)
-FINANCE = (
-    Person("Accounts Payable", "ap@example.org"),
-    Person("Payroll", "payroll@example.org"),
-    Person("Ines Albrecht", "ines.albrecht@example.org"),
-)
-BOARD = (
-    Person("Ruth Feldman", "ruth.feldman@example.org"),
-    Person("Office of the Board", "board@example.org"),
-)
-SHARED = (
-    Person("", "info@example.org"),
-    Person("", "sales@example.org"),
-    Person("Jobs", "jobs@example.org"),
-    Person("", "support@example.org"),
-    Person("All staff", "all@example.org"),
-    Person("Purchasing", "purchasing@example.org"),
-)
+class People(Table, frozen=True):
+    """Everybody but those whose names are made up from a language's: `outsider` does that."""
 
-#: The first letters of some look-alikes are Cyrillic or Greek: that is what they are here for.
-BRANDS = (
-    Brand(
-        "Aldermoor Bank",
-        "aldermoor-bank.example",
-        (
-            "аldermoor-bank.example",
-            "aldermoor-bänk.example",
-            "aldermoor-bank.secure-login.example",
-            "alderrnoor-bank.example",
-        ),
-    ),
-    Brand(
-        "Parcelwing",
-        "parcelwing.example",
-        ("pаrcelwing.example", "parcelwìng.example", "parcelwing-tracking.example", "parce1wing.example"),
-    ),
-    Brand(
-        "Fernpay",
-        "fernpay.example",
-        ("fernраy.example", "fernpay.account-review.example", "fempay.example", "fernpaу.example"),
-    ),
-    Brand(
-        "Officedock", "officedock.example", ("οfficedock.example", "officed0ck.example", "officedock.signin.example")
-    ),
-    Brand("Cloudattic", "cloudattic.example", ("сloudattic.example", "cloud-attic.example", "cloudatticc.example")),
-    Brand("Example IT", "example.org", ("example.org.helpdesk.example", "exаmple-org.test", "example-0rg.test")),
-)
+    staff: tuple[Person, ...]
+    finance: tuple[Person, ...]
+    board: tuple[Person, ...]
+    shared: tuple[Person, ...]
+    bulk: tuple[Person, ...]
+    spam_domains: tuple[str, ...]
+    partner_domains: tuple[str, ...]
+    parcel_words: tuple[str, ...]
+    mailbox_words: tuple[str, ...]
+    brand: tuple[Brand, ...]
 
-SPAM_DOMAINS = (
-    "offers.example",
-    "mega-deals.example",
-    "best-price-now.test",
-    "news.bargains.example",
-    "lucky-winner.test",
-    "mailer7.example.net",
-    "promo.fashion-outlet.example",
-    "health-wonder.test",
-    "quick-credit.example",
-    "led-factory.example",
-    "seo-heroes.test",
-    "cheap-meds.invalid",
-)
-PARTNER_DOMAINS = (
-    "northwind-partners.example",
-    "hanse-logistik.example",
-    "atelier-lumiere.example",
-    "construcciones-sol.example",
-    "tokyo-parts.example",
-    "ostrava-metal.example",
-    "example.com",
-    "example.net",
-    "university.example",
-    "city-council.example",
-)
-BULK_SENDERS = (
-    Person("Weekly Harvest", "newsletter@weekly-harvest.example"),
-    Person("Trainline Digest", "digest@rail-news.example"),
-    Person("Bücherstube", "neues@buecherstube.example"),
-    Person("The Maker Post", "hello@maker-post.example"),
-    Person("Conference Alerts", "alerts@conf-calls.example"),
-    Person("Kitchen & Garden", "offers@kitchen-garden.example"),
-)
 
-_PARCELS = ("parcel", "colis", "pakket", "paczka", "荷物", "包裹")
-_MAILBOXES = ("mailbox", "casella", "ящик", "邮箱")
+@cache
+def people() -> People:
+    """All of them."""
+    return read("people.toml", People)
 
 
 def brand_for(subject: str, rng: Random) -> Brand:
     """The company that a phishing message of that subject would imitate."""
     lowered = subject.lower()
-    if any(word in lowered for word in _PARCELS):
-        return BRANDS[1]
-    if any(word in lowered for word in _MAILBOXES):
-        return rng.choice(BRANDS[3:5] if "mailbox" not in lowered else BRANDS[3:])
-    return BRANDS[5] if "payroll" in lowered else rng.choice((BRANDS[0], *BRANDS[2:5]))
+    known, brands = people(), people().brand
+    if any(word in lowered for word in known.parcel_words):
+        return brands[1]
+    if any(word in lowered for word in known.mailbox_words):
+        return rng.choice(brands[3:5] if "mailbox" not in lowered else brands[3:])
+    return brands[5] if "payroll" in lowered else rng.choice((brands[0], *brands[2:5]))
 
 
 def idna(domain: str) -> str:

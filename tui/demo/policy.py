@@ -2,54 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from random import Random
 
-from store.judging.content import ContentPolicy
-from store.judging.rules.address_lists import AddressLists, write_lists
-from store.judging.rules.rules import DEFAULT_RULE, IfDown, Rule, write_rules
-from store.terms.verdicts import Action, Engine, Status
+from store.judging.rules.address_lists import write_lists
+from store.judging.rules.lists_text import parse_lists
+from store.judging.rules.rules import DEFAULT_RULE, Rule, write_rules
+from store.judging.rules.toml_form import parse_rules
 from store.vault.vault import Vault
-from tui.demo.scenarios import RULES as NAMES
+from tui.demo.texts.reading import text_of
 
-_EXECUTABLE = ContentPolicy(banned_names=("*.exe", "*.scr", "*.js", "*.iso"), banned_formats=("executable",))
-_CONDITIONS: dict[int, dict[str, Any]] = {
-    3: {
-        "recipients": ("ap@example.org", "payroll@example.org", "ines.*@example.org"),
-        "content": ContentPolicy(
-            banned_names=(*_EXECUTABLE.banned_names, "*.html", "*.zip"),
-            banned_formats=("executable", "archive"),
-            max_size=20 << 20,
-        ),
-        "if_down": {Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL, Engine.ANTI_PHISHING: IfDown.TEMPORARY_FAIL},
-        "actions": {Engine.ANTI_VIRUS: {Status.ENCRYPTED: Action.DELETE_MESSAGE}},
-    },
-    4: {
-        "recipients": ("board@example.org", "ruth.*@example.org"),
-        "actions": {Engine.ANTI_SPAM: {Status.PROBABLE_SPAM: Action.DELETE_MESSAGE}},
-        "content": _EXECUTABLE,
-    },
-    11: {"recipients": ("tokyo.example.org",), "content": _EXECUTABLE},
-    6: {
-        "senders": ("*-partners.example", "*-logistik.example", "*-parts.example", "*-metal.example"),
-        "actions": {
-            Engine.ANTI_VIRUS: {Status.INFECTED: Action.DISINFECT},
-            Engine.ANTI_SPAM: {Status.SPAM: Action.SKIP},
-        },
-    },
-    8: {"recipients": ("*-dev@example.org", "lists.example.org"), "enabled": False},
-    2: {"networks": ("0.0.0.0/0", "::/0"), "content": _EXECUTABLE},
-}
-_LISTS = AddressLists(
-    black=("*.bulk-offers.example", "pills.example", "noreply@prize-draw.example"),
-    white=("partners.example", "newsletter@chamber.example"),
-    user_black={"ruth.feldman@example.org": ("recruiting.example",)},
-    user_white={"ap@example.org": ("invoices@office-supplies.example",)},
-)
+
+@cache
+def rules() -> dict[int, Rule]:
+    """The rules by their numbers, in order, Default last."""
+    return {rule.id: rule for rule in (*parse_rules(text_of("rules.toml")), DEFAULT_RULE)}
+
+
+def rule_for(recipients: tuple[str, ...], sender: str, rng: Random) -> Rule:
+    """The rule that judged a message: by its recipients first, then by its sender."""
+    first = recipients[0] if recipients else ""
+    if first.startswith(("ap@", "payroll@", "ines.")):
+        return rules()[3]
+    if first.startswith(("board@", "ruth.")):
+        return rules()[4]
+    if first.endswith("@tokyo.example.org"):
+        return rules()[11]
+    if sender.endswith(("-partners.example", "-logistik.example", "-parts.example", "-metal.example")):
+        return rules()[6]
+    return DEFAULT_RULE if rng.random() < 0.15 else rules()[2]
 
 
 def write_policy(vault: Vault, operator: str) -> None:
     """Put the rules and the lists in force."""
-    names = {rule.id: rule.name for rule in NAMES}
-    rules = [Rule(id=number, name=names[number], **fields) for number, fields in _CONDITIONS.items()]
-    write_rules(vault, [*rules, DEFAULT_RULE], operator)
-    write_lists(vault, _LISTS, operator)
+    write_rules(vault, [*rules().values()], operator)
+    write_lists(vault, parse_lists(text_of("lists.toml")), operator)
