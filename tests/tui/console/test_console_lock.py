@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from store.terms.records import CopyRecord
 from tests.integration.process_memory import children_of, keys_in, memory_of
 from tests.tui.console.fakes import NOW, sample
 from tests.tui.pseudo_terminal import Terminal
+from tui.console.lock.lock import Handover, become_locked, received
 
 PASSPHRASE = "correct horse battery"
 COPIES = 60
@@ -227,3 +229,16 @@ def test_a_store_that_no_passphrase_opens_is_not_locked(tmp_path: Path) -> None:
         assert terminal.leave() == 0
     finally:
         terminal.close()
+
+
+def test_a_locked_console_is_found_where_this_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-P` keeps the folder at hand out of the way of its imports, so that it is told where the packages lie."""
+    became: list[tuple[list[str], str]] = []
+    monkeypatch.setattr("tui.console.lock.lock.show_typing", lambda _: False)
+    monkeypatch.setattr(os, "execve", lambda _, argv, environment: became.append((argv, environment["PYTHONPATH"])))
+    handover = Handover("s.db", "ann", "", "", b"")
+    become_locked(handover, "tui.commands.locked")
+    [(argv, path)] = became
+    assert argv[1:4] == ["-P", "-m", "tui.commands.locked"]
+    assert received(int(argv[4])) == Handover("s.db", "ann", "", "", b"", echo=False)
+    assert (Path(path.split(os.pathsep)[0]) / "tui" / "commands" / "locked.py").is_file()
