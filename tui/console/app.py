@@ -24,7 +24,7 @@ from tui.console.keys.type_ahead import TypeAheadApp
 from tui.console.lock.locking import Lock
 from tui.console.palette import ActionProvider
 from tui.console.screens.main import MainScreen
-from tui.console.tasks import Task, TaskRunner, explain, run_in_thread
+from tui.console.tasks import Task, TaskRunner, Work, explain, run_in_thread
 from tui.console.theme import dress
 from tui.terminal.cells import local_zone, now_ms
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tui.console.lock.lock import View
 
 A = TypeVar("A")
+T = TypeVar("T")
 
 #: How often the store is asked whether anything changed, in seconds.
 POLL = 0.3
@@ -108,7 +109,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             settings=_settings(vault),
             host=socket.getfqdn() if host is None else host,
         )
-        self.tasks = TaskRunner(self._tasks_changed, lambda error: self.show_notice(explain(error), severity="error"))
+        self.tasks = TaskRunner(lambda: self.main.task_bar.changed(), self._say_error)
         self._threads = Background(self._hand)
         self._follower = Follower(vault, catalogue)
         self._poll_failed = False
@@ -116,11 +117,11 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self._problem = ""
         self._worker: Any = None
         self._leaving = False
-        self.lock = Lock(self, possible=lockable)
         self._view = view
         #: What became of the work that was under way at the end, a sentence each.
         self.account: list[str] = []
         self.main = MainScreen(self.context, self.keys, self.tasks)
+        self.lock = Lock(self, self.main, self.stop_delivering, possible=lockable)
 
     def get_default_screen(self) -> MainScreen:
         return self.main
@@ -155,7 +156,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
             resume(self.main, self._view)
         if self._key_problem:
-            self.show_notice(self._key_problem, severity="warning")
+            self.notice(self._key_problem, severity="warning")
 
     def end(self) -> None:
         """Leave the console. What is being sent is brought to its end first, which may take seconds: say so."""
@@ -163,7 +164,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             self.exit()
             return
         self._leaving = True
-        self.show_notice("Leaving: what is being sent is brought to its end first.")
+        self.notice("Leaving: what is being sent is brought to its end first.")
         self.run_worker(self._end())
 
     async def _end(self) -> None:
@@ -202,14 +203,14 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def _poll_error(self, error: Exception) -> None:
         if not self._poll_failed:
             self._poll_failed = True
-            self.show_notice(explain(error), severity="error")
+            self._say_error(error)
 
     def _take_facts(self, facts: Facts | None) -> None:
         self._poll_failed, self._followed = False, True
         if facts is not None:
             self.main.take_facts(facts)
             if facts.problem and facts.problem != self._problem:
-                self.show_notice(facts.problem, severity="error")
+                self.notice(facts.problem, severity="error")
             self._problem = facts.problem
             self.lock.settings_read(facts.settings.lock_after)
             self._run_worker_if_wanted(facts)
@@ -223,26 +224,37 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     # -- what views ask for (tui.console.context.Shell)
 
-    def show_notice(self, text: str, *, severity: str = "information") -> None:
+    def notice(self, text: str, *, severity: str = "information") -> None:
         self.main.show_notice(text, severity)
 
     def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
         self.main.outcome_notice.follow(delivery_ids)
 
-    def start_task(self, task: Task[Any]) -> None:
-        self.tasks.start(task)
-
-    def start_background(
+    def run_task(
         self,
-        work: Callable[[], Any],
-        on_done: Callable[[Any], None],
-        on_error: Callable[[Exception], None] | None,
+        title: str,
+        work: Work[T],
+        on_done: Callable[[T], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+        *,
+        changes: bool = True,
+    ) -> Task[T]:
+        task = Task(title, work, on_done, on_error, changes=changes)
+        self.tasks.start(task)
+        return task
+
+    def background(
+        self,
+        work: Callable[[], T],
+        on_done: Callable[[T], None],
+        *,
+        on_error: Callable[[Exception], None] | None = None,
         group: str,
     ) -> None:
-        def failed(error: Exception) -> None:
-            self.show_notice(explain(error), severity="error")
+        self._threads.start(work, on_done, on_error or self._say_error, group)
 
-        self._threads.start(work, on_done, on_error or failed, group)
+    def _say_error(self, error: Exception) -> None:
+        self.notice(explain(error), severity="error")
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
         self.main.open_copy(copy_id, neighbour)
@@ -262,16 +274,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def ask(self, dialog: ModalScreen[A], answered: Callable[[A | None], None]) -> None:
         self.push_screen(dialog, answered)
 
-    def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
-        from tui.console.dialogs.confirm import ConfirmDialog
-
-        self.push_screen(ConfirmDialog(verb, question, verb), lambda yes: on_yes() if yes else None)
-
     def cannot(self, action: str) -> str | None:
         return self.main.cannot(action)
-
-    def _tasks_changed(self) -> None:
-        self.main.tasks_changed()
 
     def action_lock(self) -> None:
         self.lock.now()

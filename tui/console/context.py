@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from store.mail.outcome import NOTHING_TO_DO, Attention, Delivered
 from tui.console.tasks import Task, Work
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from store.authority.settings import Settings
     from store.catalogue.catalogue import Catalogue
     from store.vault.vault import Vault
-    from tui.console.marks import Chosen
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -29,23 +28,36 @@ Neighbour = Callable[[int, int], "int | None"]
 class Shell(Protocol):
     """What the console's shell does for a view. Every method belongs to the event loop's thread."""
 
-    def show_notice(self, text: str, *, severity: str = "information") -> None:
+    def notice(self, text: str, *, severity: str = "information") -> None:
         """Show a line above the workspace until the user hides it. Severity: information, warning or error."""
 
     def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
         """Say behind the notice that is shown what becomes of these deliveries, until all are settled."""
 
-    def start_task(self, task: Task[Any]) -> None:
-        """Run long work with a progress bar and a way to cancel it."""
-
-    def start_background(
+    def run_task(
         self,
-        work: Callable[[], Any],
-        on_done: Callable[[Any], None],
-        on_error: Callable[[Exception], None] | None,
+        title: str,
+        work: Work[T],
+        on_done: Callable[[T], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+        *,
+        changes: bool = True,
+    ) -> Task[T]:
+        """Run long work (import, bulk deliver, delete, save) with progress and cancel; see `tui.console.tasks`."""
+
+    def background(
+        self,
+        work: Callable[[], T],
+        on_done: Callable[[T], None],
+        *,
+        on_error: Callable[[Exception], None] | None = None,
         group: str,
     ) -> None:
-        """Run short work in a thread; a later one in the same group makes an earlier one's result unwanted."""
+        """Run short `work` in a thread and hand what it returns to `on_done` on the event loop.
+
+        Of several in one `group` only the newest one's result is handed over, so a slow, stale answer never shows.
+        An error without `on_error` becomes a notice.
+        """
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
         """Show the message view of a copy."""
@@ -75,11 +87,8 @@ class Shell(Protocol):
     def end(self) -> None:
         """Leave the console."""
 
-    def confirm(self, question: str, verb: str, on_yes: Callable[[], None]) -> None:
-        """Ask before something that cannot be undone; `verb` names the button."""
-
     def cannot(self, action: str) -> str | None:
-        """Why an action of the key map is not possible now, or None."""
+        """Why an action (its id in the key map) is not possible now, or None if it is."""
 
 
 @dataclass
@@ -106,69 +115,3 @@ class ConsoleContext:
     attention: Attention = NOTHING_TO_DO
     deleting: int = 0
     save_folder: Path = field(default_factory=Path.cwd)
-
-    def notice(self, text: str, *, severity: str = "information") -> None:
-        """Show a notice above the workspace."""
-        self.shell.show_notice(text, severity=severity)
-
-    def run_task(
-        self,
-        title: str,
-        work: Work[T],
-        on_done: Callable[[T], None] | None = None,
-        on_error: Callable[[Exception], None] | None = None,
-        *,
-        changes: bool = True,
-    ) -> Task[T]:
-        """Run long work (import, bulk deliver, delete, save) with progress and cancel; see `tui.console.tasks`."""
-        task = Task(title, work, on_done, on_error, changes=changes)
-        self.shell.start_task(task)
-        return task
-
-    def background(
-        self,
-        work: Callable[[], T],
-        on_done: Callable[[T], None],
-        *,
-        on_error: Callable[[Exception], None] | None = None,
-        group: str,
-    ) -> None:
-        """Run `work` in a thread and hand what it returns to `on_done` on the event loop.
-
-        Of several in one `group` only the newest one's result is handed over, so a slow, stale answer never shows.
-        An error without `on_error` becomes a notice.
-        """
-        self.shell.start_background(work, on_done, on_error, group)
-
-    def settings_changed(self, settings: Settings) -> None:
-        """Take over settings that were just written."""
-        self.settings = settings
-        self.shell.store_changed()
-
-    def deliver(self, chosen: Chosen | Sequence[int]) -> None:
-        """The action Deliver on marks, or on the ids of one view."""
-        from tui.console.acts import actions
-
-        actions.deliver(self, chosen)
-
-    def delete(self, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
-        """The action Delete; `then` runs after the copies went (the message view goes back to the list)."""
-        from tui.console.acts import actions
-
-        actions.delete(self, chosen, then=then)
-
-    def save(self, chosen: Chosen | Sequence[int]) -> None:
-        """The action Save."""
-        from tui.console.acts import actions
-
-        actions.save(self, chosen)
-
-    def backup_settings(self) -> None:
-        """Open the Backup settings window, write what it answers."""
-        from tui.console.acts import changing_settings
-
-        changing_settings.backup_settings(self)
-
-    def cannot(self, action: str) -> str | None:
-        """Why an action (its id in the key map) is not possible now, or None if it is."""
-        return self.shell.cannot(action)

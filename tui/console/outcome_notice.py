@@ -49,7 +49,7 @@ class OutcomeNotice:
                 if found.settled:
                     self.stop()
 
-        self._context.background(lambda: read(followed), show, group="notice")
+        self._context.shell.background(lambda: read(followed), show, group="notice")
 
     def _read_one(self, followed: Sequence[int]) -> _Told:
         from store.delivery.history import RecipientOutcome

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from tui.console.keys.keymap import Key
-
-if TYPE_CHECKING:
-    from tui.console.app import MailholdApp
-
+from tui.console.keys.keymap import Key, Keymap
 
 _KEYS = 5
+
+
+class Commander(Protocol):
+    """The screen whose actions the palette offers."""
+
+    keymap: Keymap
+
+    def actions_here(self) -> list[Key]:
+        """The actions of the key map that work where the console is."""
+
+    def cannot(self, action: str) -> str | None:
+        """Why an action of the key map is not possible now, or None if it is."""
+
+    async def run_key(self, key: Key) -> None:
+        """Do what a key does."""
 
 
 class ActionProvider(Provider):
     """Offers the actions that work where the console is now."""
 
     @property
-    def _console(self) -> MailholdApp:
-        return cast("MailholdApp", self.app)
+    def _commander(self) -> Commander:
+        return cast("Commander", self.screen)
 
     def _offered(self) -> Iterator[tuple[Key, str | None]]:
         """Each action, and why it is not possible now."""
-        main = self._console.main
-        for key in main.actions_here():
-            reason = main.cannot(key.id)
+        for key in self._commander.actions_here():
+            reason = self._commander.cannot(key.id)
             yield key, f"{' ' * _KEYS}not possible now: {reason}" if reason else None
 
     def _line(self, key: Key, text: Content, possible: bool) -> Content:
-        drawn = self._console.main.keymap.drawn(key)
+        drawn = self._commander.keymap.drawn(key)
         line = Content.assemble((drawn.ljust(_KEYS), "bold $accent"), text)
         return line if possible else line.stylize("$text-disabled")
 
@@ -52,6 +62,6 @@ class ActionProvider(Provider):
 
     def _runner(self, key: Key) -> Callable[[], None]:
         def run() -> None:
-            self._console.call_later(self._console.main.run_key, key)
+            self.app.call_later(self._commander.run_key, key)
 
         return run

@@ -38,7 +38,7 @@ def work(progress, cancelled):
 
 def on_key(self, event):
     if event.key == "f9":
-        self.context.run_task("Counting to thirty", work, lambda _: self.show_notice("Counted to thirty"))
+        self.context.shell.run_task("Counting to thirty", work, lambda _: self.notice("Counted to thirty"))
 app.MailholdApp.on_key = on_key
 sys.exit(cli.main(sys.argv[1:]))
 """

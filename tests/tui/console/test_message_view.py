@@ -15,7 +15,7 @@ from store.mail.outcome import Outcome, State
 from store.terms.records import CopyRecord
 from tests.tui.console.view_data import HOSTILE, RAW, record_of
 from tests.tui.console.view_harness import NOW, ViewApp, screen_text, settle
-from tui.console.context import ConsoleContext
+from tui.console.acts import actions
 from tui.console.screens.message import TABS, MessageView
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
@@ -83,9 +83,9 @@ async def test_the_fields_are_there_before_the_message_is_parsed(vault, copy_id,
 async def test_buttons_and_keys_ask_for_the_actions(vault, copy_id, monkeypatch):
     called: list[tuple[str, list[int]]] = []
     for name in ("deliver", "save"):
-        monkeypatch.setattr(ConsoleContext, name, lambda self, chosen, name=name: called.append((name, list(chosen))))
+        monkeypatch.setattr(actions, name, lambda context, chosen, name=name: called.append((name, list(chosen))))
     monkeypatch.setattr(
-        ConsoleContext, "delete", lambda self, chosen, then: (called.append(("delete", list(chosen))), then())
+        actions, "delete", lambda context, chosen, then: (called.append(("delete", list(chosen))), then())
     )
     app = view_app(vault, copy_id)
     async with app.run_test(size=(80, 24)) as pilot:

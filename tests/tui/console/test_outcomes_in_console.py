@@ -133,7 +133,7 @@ async def test_the_notice_tells_what_came_of_many(console: MailholdApp, vault, i
         other = released(vault, ids[5:])
         queued = released(vault, ids[:4])
         end(State.SENT)  # of another act: it does not count
-        console.show_notice("Messages have been placed in queue for delivery")
+        console.notice("Messages have been placed in queue for delivery")
         console.follow_deliveries(queued)
         await settle(pilot)
         assert notice(console) == "Messages have been placed in queue for delivery   4 waiting"
@@ -150,7 +150,7 @@ async def test_the_notice_tells_what_came_of_many(console: MailholdApp, vault, i
         end(State.SENT)
         await poll(pilot)
         assert not console.main.notice_line.display
-        console.show_notice("Something else")
+        console.notice("Something else")
         await poll(pilot)
         assert notice(console) == "Something else"
 
@@ -159,7 +159,7 @@ async def test_the_notice_names_who_got_the_one(console: MailholdApp, vault, ids
     async with console.run_test(size=(160, 30)) as pilot:
         await poll(pilot)
         queued = released(vault, ids[:1], "ap@corp.example", "x@away.example")
-        console.show_notice("Message has been placed in queue for delivery")
+        console.notice("Message has been placed in queue for delivery")
         console.follow_deliveries(queued)
         await settle(pilot)
         assert notice(console).endswith("   · waiting for ap@corp.example, x@away.example")

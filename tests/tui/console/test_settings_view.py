@@ -56,7 +56,7 @@ async def test_values_are_shown_without_the_password(vault):
 
 async def test_it_follows_changes_and_opens_the_window(vault, monkeypatch):
     opened: list[ConsoleContext] = []
-    monkeypatch.setattr(ConsoleContext, "backup_settings", lambda self: opened.append(self))
+    monkeypatch.setattr("tui.console.screens.settings.backup_settings", opened.append)
     app = ViewApp(vault, SettingsView)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)

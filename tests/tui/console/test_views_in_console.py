@@ -10,6 +10,7 @@ import pytest
 from store.authority.audit import events
 from store.authority.settings import Settings, read_settings, write_settings
 from store.catalogue.catalogue import Catalogue
+from store.delivery.queue import cancel, release
 from store.terms.verdicts import Engine, Status, Verdict
 from tests.tui.console.driven import lines, make_console, settle, the_list
 from tests.tui.console.view_data import RAW, record_of
@@ -103,6 +104,22 @@ async def test_deliver_from_the_view_to_a_real_receiver_and_see_it_in_the_queue(
         receiver.stop()
     (mail,) = (tmp_path / "mail" / "new").iterdir()
     assert b"Number 2: your account" in mail.read_bytes()
+
+
+async def test_the_footer_of_the_queue_follows_the_cursor(console, vault):
+    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    [called_off] = release(vault, [2], original=True).queued
+    cancel(vault, called_off)
+    release(vault, [3], original=True)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Number 2" in text(console))
+        await press(pilot, "3")
+        await until(pilot, lambda: "cancelled" in text(console))
+        assert "cancel-delivery" not in console.main.footer._off
+        await press(pilot, "j")
+        assert "cancel-delivery" in console.main.footer._off
+        await press(pilot, "k")
+        assert "cancel-delivery" not in console.main.footer._off
 
 
 async def test_an_infected_copy_is_refused_until_the_setting_allows(console, vault):

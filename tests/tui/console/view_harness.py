@@ -110,10 +110,10 @@ class ViewApp(ThemedApp):
     def on_unmount(self) -> None:
         self.threads.stop()
 
-    def start_background(self, work: Any, on_done: Any, on_error: Any, group: str) -> None:
+    def background(self, work: Any, on_done: Any, *, on_error: Any = None, group: str) -> None:
         self.threads.start(work, on_done, on_error or (lambda error: self.asked.append(("error", str(error)))), group)
 
-    def show_notice(self, text: str, *, severity: str = "information") -> None:
+    def notice(self, text: str, *, severity: str = "information") -> None:
         self.asked.append(("notice", text))
 
     def open_copy(self, copy_id: int, neighbour: Any = None) -> None:

@@ -37,7 +37,7 @@ def reason_against(context: ConsoleContext, action: str) -> str | None:
 def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask to whom, then place the copies in the queue for delivery."""
     if reason := reason_against(context, "deliver"):
-        context.notice(reason, severity="warning")
+        context.shell.notice(reason, severity="warning")
         return
     looking.look(
         context, chosen, "Reading recipients", looking.look_recipients, lambda looked: _ask_deliver(context, looked)
@@ -112,7 +112,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
         context.shell.store_changed()
 
-    context.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
+    context.shell.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
 
 
 def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
@@ -165,7 +165,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
 
     def failed(error: Exception) -> None:
         context.deleting -= 1
-        context.notice(explain(error), severity="error")
+        context.shell.notice(explain(error), severity="error")
 
     def done(answer: tuple[DeleteResult, bool]) -> None:
         context.deleting -= 1
@@ -179,7 +179,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
             then()
 
     context.deleting += 1
-    context.run_task(f"Deleting {copies_words(len(ids))}", work, done, failed)
+    context.shell.run_task(f"Deleting {copies_words(len(ids))}", work, done, failed)
 
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
@@ -229,7 +229,7 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
         _say(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
         context.shell.store_changed()
 
-    context.run_task(f"Saving {copies_words(len(ids))}", work, done)
+    context.shell.run_task(f"Saving {copies_words(len(ids))}", work, done)
 
 
 # -- saying what was done
@@ -250,11 +250,11 @@ def _say(
     failures = list(failed)
     left = len(ids) - done - len(failures)
     if stopped and left > 0:
-        context.notice(
+        context.shell.notice(
             f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached", severity="warning"
         )
     elif done:
-        context.notice(said(done))
+        context.shell.notice(said(done))
     if failures or beside:
         from tui.console.dialogs.report import ReportDialog
 

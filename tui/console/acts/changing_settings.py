@@ -32,7 +32,7 @@ def backup_settings(context: ConsoleContext) -> None:
 
         context.shell.ask(BackupSettingsDialog(shown, used_bytes=used), answered)
 
-    context.background(lambda: context.vault.usage().used_bytes, ask, group="look")
+    context.shell.background(lambda: context.vault.usage().used_bytes, ask, group="look")
 
 
 def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
@@ -42,7 +42,7 @@ def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
     if settings.max_size >= shown.max_size:
         _write(context, settings, shown, Removal())
         return
-    context.background(
+    context.shell.background(
         lambda: would_remove(context.vault, settings.max_size),
         lambda removal: _confirm(context, settings, shown, removal),
         group="look",
@@ -63,7 +63,7 @@ def _confirm(
         if yes:
             _write(context, settings, shown, removal)
         else:
-            context.notice("Backup settings were not changed.")
+            context.shell.notice("Backup settings were not changed.")
 
     what = removal_words(removal, minute_time(removal.before, context.tz))
     dialog = ConfirmDialog(
@@ -104,7 +104,8 @@ def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirm
         if isinstance(answer, RemovesMore):
             _confirm(context, settings, shown, answer.removal, again="More copies came in meanwhile.")
             return
-        context.settings_changed(answer)
-        context.notice("Backup settings have been changed")
+        context.settings = answer
+        context.shell.store_changed()
+        context.shell.notice("Backup settings have been changed")
 
-    context.run_task("Changing Backup settings", work, done)
+    context.shell.run_task("Changing Backup settings", work, done)

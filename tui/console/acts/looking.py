@@ -54,7 +54,7 @@ def look(
     if not isinstance(chosen, Chosen):
         chosen = Chosen.of(chosen)
     if not chosen.count:
-        context.notice(GONE if chosen.gone else NOTHING, severity="warning")
+        context.shell.notice(GONE if chosen.gone else NOTHING, severity="warning")
         return
 
     typed = context.shell.typed
@@ -69,18 +69,18 @@ def look(
 
     def done(looked: Looked) -> None:
         if looked.cancelled:
-            context.notice("Cancelled: nothing was done.")
+            context.shell.notice("Cancelled: nothing was done.")
         elif not looked.ids:
-            context.notice(NOTHING, severity="warning")
+            context.shell.notice(NOTHING, severity="warning")
         else:
             if context.shell.typed != typed:
                 context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
             ask(looked)
 
     if chosen.count > _MANY:
-        context.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
+        context.shell.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
     else:
-        context.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
+        context.shell.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
 
 
 def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:

@@ -63,7 +63,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
                 if self._accept_when_found:
                     self.accept()
 
-        self.context.background(lambda: catalogue.select(flt), done, group="mark-query")
+        self.context.shell.background(lambda: catalogue.select(flt), done, group="mark-query")
 
     def _say(self, text: str) -> None:
         self.query_one("#found", Static).update(safe(text))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,8 +18,10 @@ from tui.console.tasks import run_in_thread
 from tui.terminal.words import NO_PASSPHRASE, counted
 
 if TYPE_CHECKING:
-    from tui.console.app import MailholdApp
+    from textual.app import App
+
     from tui.console.lock.lock_app import Curtain
+    from tui.console.screens.main import MainScreen
 
 #: A minute of the setting `lock_after`, in seconds.
 MINUTE = 60.0
@@ -30,14 +33,20 @@ _WORK_RUNS = "The console locks once the work that runs is done."
 class Lock:
     """The lock of one console. All methods belong to the event loop's thread.
 
-    `handover` is what the locked process is to be given, once the console has ended for that. A console that cannot be
-    locked (`possible` False) says so.
+    `stop_delivering` brings what is being sent from here to its end; it may take seconds. `handover` is what the locked
+    process is to be given, once the console has ended for that. A console that cannot be locked (`possible` False) says
+    so.
     """
 
-    def __init__(self, app: MailholdApp, *, possible: bool) -> None:
+    def __init__(
+        self, app: App[None], main: MainScreen, stop_delivering: Callable[[], None], *, possible: bool
+    ) -> None:
         self.possible = possible
         self.handover: Handover | None = None
         self._app = app
+        self._main = main
+        self._context = main.context
+        self._stop_delivering = stop_delivering
         self._touched = time.monotonic()
         self._minutes = 0
         self._wanted = False
@@ -50,24 +59,24 @@ class Lock:
     def settings_read(self, minutes: int) -> None:
         """The setting `lock_after`. Where it was turned on and cannot be kept, that is said."""
         if minutes and not self._minutes:
-            self._app.context.background(self._obstacle, self._warn, group="lock")
+            self._context.shell.background(self._obstacle, self._warn, group="lock")
         self._minutes = minutes
 
     def look(self) -> None:
         """Lock if it is time, and nothing runs."""
         left = time.monotonic() - self._touched
         due = self.possible and 0 < self._minutes * MINUTE <= left
-        if (due or self._wanted) and not self._app.tasks.running:
+        if (due or self._wanted) and not self._main.tasks.running:
             self._begin(f"Locked after {counted(self._minutes, 'minute', 'minutes')} without a key." if due else "")
 
     def now(self) -> None:
         """Lock because the operator wants it."""
         if not self.possible:
-            self._app.show_notice(IN_DEMO, severity="warning")
+            self._context.shell.notice(IN_DEMO, severity="warning")
             return
         self._wanted = True
-        if self._app.tasks.running:
-            self._app.show_notice(_WORK_RUNS)
+        if self._main.tasks.running:
+            self._context.shell.notice(_WORK_RUNS)
         self.look()
 
     def _begin(self, why: str) -> None:
@@ -80,35 +89,35 @@ class Lock:
             self._app.run_worker(self._lock(curtain, why))
 
     async def _lock(self, curtain: Curtain, why: str) -> None:
-        app = self._app
+        context = self._context
         obstacle = await run_in_thread(self._obstacle, name="lock")
         if obstacle:
             await curtain.dismiss()
             self._closing = False
             self.touched()
-            app.show_notice(obstacle, severity="warning")
+            context.shell.notice(obstacle, severity="warning")
             return
         from tui.console.lock.resuming import view_of
 
-        view, marks = view_of(app.main)
+        view, marks = view_of(self._main)
 
         def put_away() -> bytes:
-            app.stop_delivering()
-            return sealed(app.vault, msgspec.structs.replace(view, marks=marks()))
+            self._stop_delivering()
+            return sealed(context.vault, msgspec.structs.replace(view, marks=marks()))
 
         blob = await run_in_thread(put_away, name="lock")
-        self.handover = Handover(app.vault.location, app.context.operator, app.theme, why, blob)
-        app.exit()
+        self.handover = Handover(context.vault.location, context.operator, self._app.theme, why, blob)
+        self._app.exit()
 
     def _obstacle(self) -> str:
         """Why the console cannot lock, or ""."""
         if not self.possible:
             return IN_DEMO
         try:
-            return "" if opens_with_passphrase(self._app.vault) else NO_PASSPHRASE
+            return "" if opens_with_passphrase(self._context.vault) else NO_PASSPHRASE
         except MailholdError:
             return ""  # the store is out of reach: it is no time to leave it open
 
     def _warn(self, obstacle: str) -> None:
         if obstacle:
-            self._app.show_notice(obstacle, severity="warning")
+            self._context.shell.notice(obstacle, severity="warning")

@@ -57,7 +57,7 @@ def _resume_list(backup: BackupView, view: View) -> None:
             backup.list.marks.add(ids)
             backup.list.marks_changed()
 
-        backup.context.background(lambda: sorted({*vault.ids()}.intersection(view.marks)), mark, group="mark")
+        backup.context.shell.background(lambda: sorted({*vault.ids()}.intersection(view.marks)), mark, group="mark")
 
 
 def _stand(backup: BackupView, view: View, result: Result) -> bool:

@@ -9,16 +9,17 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widget import Widget
 
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.filters.line import MessageFilter, Period, parse, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
+from tui.console.acts import actions
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.marks import Chosen, Frozen
+from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.counts import counts_line
 from tui.console.widgets.filter_line import FilterLine
@@ -29,24 +30,20 @@ from tui.console.widgets.message_list import MOVES, MessageList
 from tui.console.widgets.pages import Pages, Result
 from tui.terminal.cells import zone_name
 
-#: Sort keys whose first order is downward: the newest and the largest come first.
 #: What the list shows below a filter line that cannot be read.
 _STANDS = "The list shows what the last filter found that could be read."
+#: Sort keys whose first order is downward: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 
 
-class BackupView(Widget):
+class BackupView(Page):
     """The message list with its filter. What the filter line says is what is listed, and where the tree is."""
 
     DEFAULT_CSS = """
-    BackupView {
-        width: 1fr; height: 1fr; layout: vertical;
-        & > MessageList { height: 1fr; }
-    }
+    BackupView > MessageList { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.LIST, but=MOVES)
     scope = Scope.LIST
-    title = "Backup"
 
     class Filtered(Message):
         """The filter changed."""
@@ -59,8 +56,7 @@ class BackupView(Widget):
         """The user wants to leave the console."""
 
     def __init__(self, context: ConsoleContext) -> None:
-        super().__init__(id="backup")
-        self.context = context
+        super().__init__(context, id="backup")
         self.filter = MessageFilter()
         self.sort = NEWEST
         self.loading_share = ""
@@ -69,7 +65,7 @@ class BackupView(Widget):
         self._marked_outside = 0
         self._views_mark = False
         self._gathering = False
-        self._waiting: Callable[[Chosen], None] | None = None
+        self._waiting: Callable[[ConsoleContext, Chosen], None] | None = None
         self._loading = False
         #: Called with each result that was shown, until it answers True.
         self.once_shown: Callable[[Result], bool] | None = None
@@ -82,9 +78,6 @@ class BackupView(Widget):
         yield Line()
         yield self.header
         yield self.list
-
-    def on_mount(self) -> None:
-        self._query()
 
     def focus_main(self) -> None:
         """Give the list the focus."""
@@ -142,7 +135,7 @@ class BackupView(Widget):
             self.loading_share = share
             self._query()
 
-    def refresh_data(self) -> None:
+    def follow_store(self) -> None:
         """Take up what changed in the store; cursor and marks stay on their copies."""
         self._query()
 
@@ -177,10 +170,10 @@ class BackupView(Widget):
             self._start_loading()
 
         def failed(error: Exception) -> None:
-            self.context.notice(explain(error), severity="error")
+            self.context.shell.notice(explain(error), severity="error")
             self._start_loading()
 
-        self.context.background(work, done, on_error=failed, group="select")
+        self.context.shell.background(work, done, on_error=failed, group="select")
 
     def _start_loading(self) -> None:
         """Begin to fill the catalogue once the first rows are painted: what it imports would hold them up."""
@@ -279,20 +272,20 @@ class BackupView(Widget):
         return self.list.selection()
 
     def action_deliver(self) -> None:
-        self._once_marked(self.context.deliver)
+        self._once_marked(actions.deliver)
 
     def action_delete(self) -> None:
-        self._once_marked(self.context.delete)
+        self._once_marked(actions.delete)
 
     def action_save(self) -> None:
-        self._once_marked(self.context.save)
+        self._once_marked(actions.save)
 
-    def _once_marked(self, act: Callable[[Chosen], None]) -> None:
+    def _once_marked(self, act: Callable[[ConsoleContext, Chosen], None]) -> None:
         """Act on the selection: what was asked for before all marks are gathered waits, and takes all of them."""
         if self._gathering:
             self._waiting = act
         else:
-            act(self.selection())
+            act(self.context, self.selection())
 
     def action_filter(self) -> None:
         self.line.focus_text()
@@ -314,7 +307,7 @@ class BackupView(Widget):
             dialog = SearchFilterDialog(self.filter, rules=rules, tz=self.context.tz, now=self.context.clock())
             self.context.shell.ask(dialog, answered)
 
-        self.context.background(catalogue.rule_ids, ask, group="look")
+        self.context.shell.background(catalogue.rule_ids, ask, group="look")
 
     def action_sort(self) -> None:
         from tui.console.dialogs.sort import SortDialog
@@ -340,7 +333,7 @@ class BackupView(Widget):
     def _copied(self, text: str | None) -> None:
         if text:
             self.app.copy_to_clipboard(text)
-            self.context.notice(f"Copied: {text}")
+            self.context.shell.notice(f"Copied: {text}")
 
     def action_leave(self) -> None:
         self.post_message(self.Quit())
@@ -363,19 +356,19 @@ class BackupView(Widget):
             self._gathered(act=True)
 
         def failed(error: Exception) -> None:
-            self.context.notice(explain(error), severity="error")
+            self.context.shell.notice(explain(error), severity="error")
             self._gathered(act=False)
 
         if before is None:
             add([])
         else:
             self._gathering = True
-            self.context.background(before.ids, add, on_error=failed, group="mark")
+            self.context.shell.background(before.ids, add, on_error=failed, group="mark")
 
     def _gathered(self, *, act: bool) -> None:
         self._gathering, waiting, self._waiting = False, self._waiting, None
         if act and waiting is not None:
-            waiting(self.selection())
+            waiting(self.context, self.selection())
 
     def freeze(self, flt: MessageFilter, result: Result) -> Frozen:
         """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""

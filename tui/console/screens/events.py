@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widget import Widget
 from textual.widgets import Rule, Static
 
-from store.helpers.runs import ranges
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
+from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.line_view import LineView
 from tui.terminal.lines import Line, Span, wrap
@@ -28,15 +27,13 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _OPERATOR, _ACTION = 12, 20
-#: Runs of copies' numbers that an event's line names.
-_RUNS = 6
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
     """Each event: when, who (the program itself: a dash), what, on how many copies, and details."""
     lines: list[Line] = []
     for event in events:
-        what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
+        what = f"{copies(len(event.copies))}: {_ranges(event.copies)}" if event.copies else ""
         detail = "  ".join(part for part in (what, safe(event.detail)) if part)
         head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
         indent = cell_len(head)
@@ -52,24 +49,34 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
     return lines
 
 
-class EventsView(Widget):
+def _ranges(ids: Sequence[int], limit: int = 6) -> str:
+    """``3-5, 9``: the first few runs of ids in ascending order."""
+    runs: list[list[int]] = []
+    for copy_id in ids:
+        if runs and copy_id == runs[-1][1] + 1:
+            runs[-1][1] = copy_id
+        elif len(runs) == limit:
+            return ", ".join(map(_run, runs)) + " …"
+        else:
+            runs.append([copy_id, copy_id])
+    return ", ".join(map(_run, runs))
+
+
+def _run(run: Sequence[int]) -> str:
+    return str(run[0]) if run[0] == run[1] else f"{run[0]}-{run[1]}"
+
+
+class EventsView(Page):
     """Who did what to which copies, and when. Older events are read as the end comes in sight."""
 
     DEFAULT_CSS = """
-    EventsView {
-        width: 1fr; height: 1fr; layout: vertical;
-        & > #events-head { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
-        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
-    }
+    EventsView > #events-head { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
-    scope = Scope.PAGE
-    title = "Events"
 
     def __init__(self, context: ConsoleContext) -> None:
-        super().__init__()
-        self.context = context
-        self._ready = False
+        super().__init__(context)
+        self.lines = LineView(id="events-lines")
         self.events: list[Event] = []
         self._ended = False
         self._reading = False
@@ -77,18 +84,13 @@ class EventsView(Widget):
     def compose(self) -> ComposeResult:
         yield Static(f"{'Time':<15}  {'Operator':<{_OPERATOR}}  Event", id="events-head", markup=False)
         yield Rule(line_style="solid")
-        yield LineView(id="events-lines")
+        yield self.lines
 
     def on_mount(self) -> None:
-        self._ready = True
-        self.lines = self.query_one(LineView)
         self.watch(self.lines, "scroll_y", self._scrolled, init=False)
-        self.refresh_data()
 
-    def refresh_data(self) -> None:
+    def follow_store(self) -> None:
         """Put the events that are new before those that are shown."""
-        if not self._ready:
-            return
         vault, newest = self.context.vault, self.events[0].id if self.events else 0
 
         def read() -> list[Event]:
@@ -99,7 +101,7 @@ class EventsView(Widget):
                 found += events(vault, _PAGE, found[-1].id)
             return [event for event in found if event.id > newest]
 
-        self.context.background(read, self._newer, on_error=self._failed, group="events")
+        self.context.shell.background(read, self._newer, on_error=self._failed, group="events")
 
     def _newer(self, found: list[Event]) -> None:
         if self.is_attached and (found or not self.events):
@@ -120,7 +122,7 @@ class EventsView(Widget):
 
             return events(vault, _PAGE, oldest)
 
-        self.context.background(read, self._older, on_error=self._failed, group="events-older")
+        self.context.shell.background(read, self._older, on_error=self._failed, group="events-older")
 
     def _older(self, found: list[Event]) -> None:
         self._reading = False
@@ -142,10 +144,6 @@ class EventsView(Widget):
         else:
             self.lines.build(lambda width: [(Span("Nothing has happened yet.", "muted"),)])
 
-    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
-        event.stop()
+    def build_lines(self, event: LineView.Wanted) -> None:
         builder, width, view = event.builder, event.width, event.view
-        self.context.background(lambda: builder(width), view.show, group="events-lines")
-
-    def action_to_list(self) -> None:
-        self.context.shell.go("backup")
+        self.context.shell.background(lambda: builder(width), view.show, group="events-lines")

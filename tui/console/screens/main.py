@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
@@ -13,6 +12,7 @@ from textual.screen import Screen
 from textual.widget import AwaitMount, Widget
 
 from tui.console.acts import actions
+from tui.console.acts.changing_settings import backup_settings
 from tui.console.acts.looking import NOTHING
 from tui.console.compositor import SparingCompositor
 from tui.console.context import ConsoleContext, Neighbour
@@ -20,6 +20,7 @@ from tui.console.follow import Facts
 from tui.console.keys.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
 from tui.console.outcome_notice import OutcomeNotice
 from tui.console.screens.backup import BackupView
+from tui.console.screens.page import Page
 from tui.console.tasks import TaskRunner
 from tui.console.widgets.key_footer import KeyFooter, KeysChanged
 from tui.console.widgets.message_list import MOVES
@@ -32,7 +33,7 @@ from tui.console.widgets.tree import ConsoleTree, Place
 WIDE = 100
 
 
-def make_page(place: str, context: ConsoleContext) -> Widget:
+def make_page(place: str, context: ConsoleContext) -> Page:
     """The workspace's widget for a place of the tree, imported when it is first gone to."""
     match place:
         case "monitoring":
@@ -82,10 +83,10 @@ class MainScreen(Screen[None]):
         self.keymap = keymap
         self.tasks = tasks
         self.place = "backup"
-        self._pages: dict[str, Widget] = {}
-        self._copy: Widget | None = None
+        self._pages: dict[str, Page] = {}
+        self._copy: Page | None = None
         #: The page that is being made and gets the focus once it is there.
-        self.opening: Widget | None = None
+        self.opening: Page | None = None
         self._tree_wanted: bool | None = None
 
     def compose(self) -> ComposeResult:
@@ -97,7 +98,7 @@ class MainScreen(Screen[None]):
         self.outcome_notice = OutcomeNotice(self.context, self.notice_line)
         self.pages_box = Container(self.backup, id="pages")
         self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
-        self.footer = KeyFooter(self.keymap, self.context.cannot, self._label, id="keys")
+        self.footer = KeyFooter(self.keymap, self.cannot, self._label, id="keys")
         yield self.status
         workspace = Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace")
         yield Horizontal(self.console_tree, workspace, id="panes")
@@ -168,17 +169,12 @@ class MainScreen(Screen[None]):
 
     def focus_workspace(self) -> None:
         """Give the focus to what the workspace shows."""
-        page = self.page
-        if isinstance(page, BackupView):
-            page.focus_main()
-            return
-        target = next((widget for widget in (page, *page.query("*")) if widget.focusable), None)
-        self.set_focus(target)
+        self.page.focus_main()
 
     # -- places
 
     @property
-    def page(self) -> Widget:
+    def page(self) -> Page:
         """What the workspace shows."""
         return self._copy or self._pages[self.place]
 
@@ -192,16 +188,14 @@ class MainScreen(Screen[None]):
             mounted = self.pages_box.mount(self._pages[place])
         self.place = place
         self._show_page()
-        refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
-        if refresh is not None:
-            self.call_after_refresh(refresh)
-        getattr(self.page, "entered", lambda: None)()
+        self.call_after_refresh(self.page.refresh_data)
+        self.page.entered()
         if focus and known:
             self.focus_workspace()  # At once: what was typed ahead is meant for this page.
         elif focus:
             self._enter(self.page, mounted)
 
-    def _enter(self, page: Widget, mounted: AwaitMount) -> None:
+    def _enter(self, page: Page, mounted: AwaitMount) -> None:
         """Give a new page the focus once it has something that takes it."""
         self.opening = page
 
@@ -283,8 +277,7 @@ class MainScreen(Screen[None]):
             return reason
         key = by_id().get(action)
         if key is not None and key.scope in (Scope.QUEUE, Scope.RULES, Scope.ADDRESSES):
-            reason_here: Callable[[str], str | None] | None = getattr(self.page, "reason_against", None)
-            return reason_here(action) if reason_here is not None else None
+            return self.page.reason_against(action)
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
             return None
         if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
@@ -323,7 +316,7 @@ class MainScreen(Screen[None]):
         await self.run_key(event.key)
 
     def action_backup_settings(self) -> None:
-        self.context.backup_settings()
+        backup_settings(self.context)
 
     def action_go(self, place: str) -> None:
         self.show_place(place, focus=True)
@@ -361,7 +354,9 @@ class MainScreen(Screen[None]):
 
         if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
             question = "Work is running. Leaving cancels it; what was not done stays as it is."
-            self.context.shell.confirm(question, "Leave", self.context.shell.end)
+            self.context.shell.ask(
+                ConfirmDialog("Leave", question, "Leave"), lambda yes: self.context.shell.end() if yes else None
+            )
         else:
             self.context.shell.end()
 
@@ -371,10 +366,6 @@ class MainScreen(Screen[None]):
         """Show a line above the workspace."""
         self.outcome_notice.stop()
         self.notice_line.show(text, severity)
-
-    def tasks_changed(self) -> None:
-        """Long work started or ended."""
-        self.task_bar.changed()
 
     def take_facts(self, facts: Facts) -> None:
         """Show what is new in the store: top line, tree, list, and the page that is seen."""
@@ -394,7 +385,5 @@ class MainScreen(Screen[None]):
         self.backup.take_facts(facts)
         self.outcome_notice.refresh()
         if self.page is not self.backup:
-            refresh: Callable[[], None] | None = getattr(self.page, "refresh_data", None)
-            if refresh is not None and self.page.is_attached:
-                refresh()
+            self.page.refresh_data()
         self.refresh_keys()

@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Button, Rule, Static
 
 from store.terms.errors import CopyMissing
+from tui.console.acts import actions
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope, bindings
+from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.text import message_lines as made
 from tui.console.text.message_parts import SourceLines, attachment_lines, link_lines
@@ -53,25 +54,21 @@ class _Read(NamedTuple):
     source: SourceLines
 
 
-class MessageView(Widget):
+class MessageView(Page):
     """A copy. Its fields are painted as soon as its record is read; the message is parsed in a child meanwhile."""
 
     DEFAULT_CSS = """
     MessageView {
-        width: 1fr; height: 1fr; layout: vertical;
         & > #buttons { height: 1; }
         & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
-        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.VIEW)
     scope = Scope.VIEW
-    title = "Message"
 
     def __init__(self, context: ConsoleContext, copy_id: int, neighbour: Neighbour | None = None) -> None:
-        super().__init__()
-        self.context = context
+        super().__init__(context)
         self.copy_id = copy_id
         self.neighbour = neighbour
         self.copy: Copy | None = None
@@ -99,10 +96,6 @@ class MessageView(Widget):
         self.tabs = self.query_one(TabStrip)
         self._load()
 
-    def focus_main(self) -> None:
-        """Give the lines the focus."""
-        self.lines.focus()
-
     # -- reading
 
     def show_copy(self, copy_id: int) -> None:
@@ -114,7 +107,7 @@ class MessageView(Widget):
         self._tops.clear()
         self._load()
 
-    def refresh_data(self) -> None:
+    def follow_store(self) -> None:
         """Take up that the copy was released or deleted meanwhile."""
         if self.copy is not None:
             self._read_record(self._still_there)
@@ -131,7 +124,7 @@ class MessageView(Widget):
             found = recipient_outcomes(vault, copy_id)
             return _Record(vault.get(copy_id), Release(last_release(vault, copy_id) if found else None, found))
 
-        self.context.background(read, on_done, on_error=self._failed, group="copy")
+        self.context.shell.background(read, on_done, on_error=self._failed, group="copy")
 
     def _got(self, record: _Record) -> None:
         copy = record.copy
@@ -154,7 +147,7 @@ class MessageView(Widget):
                 self._name_tabs()
                 self._show_tab()
 
-        self.context.background(read, done, on_error=self._failed, group="copy-read")
+        self.context.shell.background(read, done, on_error=self._failed, group="copy-read")
 
     def _still_there(self, record: _Record) -> None:
         if not self.is_attached or record.copy.id != self.copy_id:
@@ -200,7 +193,7 @@ class MessageView(Widget):
             button.tooltip = reason_against
 
     def _reason_against(self, action: str) -> str | None:
-        return self._failure if self.copy is None and self._failure else self.context.cannot(action)
+        return self._failure if self.copy is None and self._failure else self.context.shell.cannot(action)
 
     def _name_tabs(self) -> None:
         attachments = links = 0
@@ -239,8 +232,7 @@ class MessageView(Widget):
         }
         return lambda width: makers[tab](parsed, width)
 
-    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
-        event.stop()
+    def build_lines(self, event: LineView.Wanted) -> None:
         builder, width, tab = event.builder, event.width, self._shown
 
         def show(lines: Sequence[Line]) -> None:
@@ -248,7 +240,7 @@ class MessageView(Widget):
                 line_width = lines.width if isinstance(lines, SourceLines) else 0
                 self.lines.show(lines, line_width=line_width, top=self._tops.get(tab, 0))
 
-        self.context.background(lambda: builder(width), show, group="copy-lines")
+        self.context.shell.background(lambda: builder(width), show, group="copy-lines")
 
     def on_tab_strip_chosen(self, event: TabStrip.Chosen) -> None:
         event.stop()
@@ -264,28 +256,28 @@ class MessageView(Widget):
         self.context.shell.close_copy()
 
     def action_deliver(self) -> None:
-        self._act("view-deliver", lambda: self.context.deliver([self.copy_id]))
+        self._act("view-deliver", lambda: actions.deliver(self.context, [self.copy_id]))
 
     def action_save(self) -> None:
-        self._act("view-save", lambda: self.context.save([self.copy_id]))
+        self._act("view-save", lambda: actions.save(self.context, [self.copy_id]))
 
     def action_delete(self) -> None:
-        self._act("view-delete", lambda: self.context.delete([self.copy_id], then=self.action_to_list))
+        self._act("view-delete", lambda: actions.delete(self.context, [self.copy_id], then=self.action_to_list))
 
     def _act(self, action: str, act: Callable[[], None]) -> None:
         reason = self._reason_against(action)
         if reason is None:
             act()
         else:
-            self.context.notice(reason, severity="warning")
+            self.context.shell.notice(reason, severity="warning")
 
     def action_neighbour(self, step: int) -> None:
         if self.neighbour is None:
-            self.context.notice("Next and Previous work on a copy that was opened from the message list.")
+            self.context.shell.notice("Next and Previous work on a copy that was opened from the message list.")
             return
         target = self.neighbour(self.copy_id, step)
         if target is None:
-            self.context.notice("This is the last copy." if step > 0 else "This is the first copy.")
+            self.context.shell.notice("This is the last copy." if step > 0 else "This is the first copy.")
         else:
             self.show_copy(target)
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widget import Widget
 from textual.widgets import Button, Rule
 
 from store.authority.settings import shown_lock_after
 from store.terms.sizes import format_size
+from tui.console.acts.changing_settings import backup_settings
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
+from tui.console.screens.page import Page
 from tui.console.text.relay_text import masked
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
@@ -55,23 +56,13 @@ def setting_lines(settings: Settings, width: int) -> list[Line]:
     return lines
 
 
-class SettingsView(Widget):
+class SettingsView(Page):
     """The settings as they are. Enter on the button opens the window that changes them."""
 
-    DEFAULT_CSS = """
-    SettingsView {
-        width: 1fr; height: 1fr; layout: vertical;
-        & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
-    scope = Scope.PAGE
-    title = "Settings"
 
     def __init__(self, context: ConsoleContext) -> None:
-        super().__init__()
-        self.context = context
-        self._ready = False
+        super().__init__(context)
         self._shown: Settings | None = None
 
     def compose(self) -> ComposeResult:
@@ -81,26 +72,13 @@ class SettingsView(Widget):
         lines.can_focus = False
         yield lines
 
-    def on_mount(self) -> None:
-        self._ready = True
-        self.refresh_data()
-
-    def refresh_data(self) -> None:
+    def follow_store(self) -> None:
         """Show the settings that the console holds now."""
-        if not self._ready:
-            return
         settings = self.context.settings
         if settings != self._shown:
             self._shown = settings
             self.query_one(LineView).build(lambda width: setting_lines(settings, width))
 
-    def on_line_view_wanted(self, event: LineView.Wanted) -> None:
-        event.stop()
-        event.view.show(event.builder(event.width))
-
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.context.backup_settings()
-
-    def action_to_list(self) -> None:
-        self.context.shell.go("backup")
+        backup_settings(self.context)

@@ -1,0 +1,166 @@
+"""A page with a list: its items in lines with a cursor, and below them the one at the cursor in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.widgets import Rule, Static
+
+from tui.console import trace
+from tui.console.context import ConsoleContext
+from tui.console.dialogs.confirm import ConfirmDialog
+from tui.console.screens.page import Page
+from tui.console.widgets.key_footer import KeysChanged
+from tui.console.widgets.line_view import Builder, LineView
+from tui.console.widgets.pick_list import PickList
+
+Item = TypeVar("Item")
+R = TypeVar("R")
+
+
+class ListPage(Page, Generic[Item]):
+    """Items of the store. The cursor stays on its item, wherever that goes.
+
+    Subclasses read the store in `follow_store` and hand what they found to `show_items`; what else they are is in the
+    hooks. A page without a `detail_builder` shows the list alone.
+    """
+
+    DEFAULT_CSS = """
+    ListPage {
+        & > #head, & > #columns { height: 1; }
+        & > #columns { color: $text-muted; }
+        & > #detail { min-height: 5; }
+    }
+    """
+    #: What windows that ask are headed with.
+    title: ClassVar[str]
+    #: True where a line of headings stands above the list.
+    has_columns: ClassVar[bool] = False
+    #: True where the item at the cursor is shown in full below the list.
+    has_detail: ClassVar[bool] = True
+
+    def __init__(self, context: ConsoleContext) -> None:
+        super().__init__(context)
+        self.items: Sequence[Item] = ()
+        self.head = Static("", id="head", markup=False)
+        self.columns = Static("", id="columns", markup=False)
+        self.list = PickList(id="list")
+        self.detail = LineView(id="detail")
+        self._follow = False
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield Rule(line_style="solid")
+        if self.has_columns:
+            yield self.columns
+        yield self.list
+        if self.has_detail:
+            yield Rule(line_style="solid")
+            yield self.detail
+
+    # -- what the page is
+
+    def key_of(self, item: Item) -> Hashable:
+        """What an item is known by after it changed."""
+        raise NotImplementedError
+
+    def list_builder(self) -> Builder:
+        """What makes the lines of the list, one an item."""
+        raise NotImplementedError
+
+    def detail_builder(self, item: Item) -> Builder:
+        """What makes the lines that show an item in full."""
+        raise NotImplementedError
+
+    def headings(self, width: int) -> str:
+        """The line above the list, of pages that have one."""
+        return ""
+
+    # -- showing
+
+    @property
+    def current(self) -> Item | None:
+        """The item at the cursor."""
+        return self.items[self.list.cursor] if self.list.cursor < len(self.items) else None
+
+    def show_items(self, items: Sequence[Item], head: str, *, cursor_on: Hashable = None) -> None:
+        """List these. The cursor stays on its item, or goes to the one whose key is `cursor_on`."""
+        here = cursor_on
+        if here is None and self.current is not None:
+            here = self.key_of(self.current)
+        self.items = items
+        self.head.update(head)
+        self.draw()
+        if here is not None:
+            moved = self.go_to(lambda item: self.key_of(item) == here)
+            self._follow = moved or cursor_on is not None  # It may lie below what was listed so far.
+
+    def go_to(self, wanted: Callable[[Item], bool]) -> bool:
+        """Move the cursor to the first item that is `wanted`; True where that is another one, and moved it."""
+        before = self.list.cursor
+        self.list.cursor = next((at for at, item in enumerate(self.items) if wanted(item)), before)
+        return self.list.cursor != before
+
+    def draw(self) -> None:
+        """Draw list and detail anew."""
+        self.list.build(self.list_builder())
+        self._draw_detail()
+
+    def _draw_detail(self) -> None:
+        if self.has_detail:
+            item = self.current
+            self.detail.build(None if item is None else self.detail_builder(item))
+        self.post_message(KeysChanged())
+
+    def build_lines(self, event: LineView.Wanted) -> None:
+        # A thousand lines take a few milliseconds; the cursor must find them there.
+        super().build_lines(event)
+        if event.view is not self.list:
+            return
+        if self.has_columns:
+            self.columns.update(self.headings(event.width))
+        if self._follow:
+            self._follow = False
+            self.list.to_cursor()
+
+    def on_pick_list_moved(self, event: PickList.Moved) -> None:
+        event.stop()
+        self._draw_detail()
+        if self.has_detail:
+            self.detail.to_top()
+
+    def on_pick_list_picked(self, event: PickList.Picked) -> None:
+        event.stop()
+        self.picked()
+
+    def picked(self) -> None:
+        """Hook: Enter, or a double click, on the item at the cursor."""
+
+    def action_detail(self, direction: int) -> None:
+        """Scroll the item in full, which the cursor's keys do not reach."""
+        self.detail.action_half_page(direction)
+
+    # -- acting
+
+    def allowed(self, action: str) -> Item | None:
+        """The item at the cursor, where an action is possible for it; else None, and why is said."""
+        return None if self.refused(action) else self.current
+
+    def confirm(
+        self, question: str, verb: str, on_yes: Callable[[], None], *, refuse: str = "Cancel", danger: bool = False
+    ) -> None:
+        """Ask in a window, whose buttons are `verb` and `refuse`."""
+        dialog = ConfirmDialog(self.title, question, verb, refuse=refuse, danger=danger)
+        self.context.shell.ask(dialog, lambda yes: on_yes() if yes else None)
+
+    def do(self, work: Callable[[], R], done: Callable[[R], str]) -> None:
+        """Change the store in a thread. `done` takes up what came of it, and answers what to say."""
+
+        def finished(result: R) -> None:
+            self.context.shell.notice(done(result))
+            self.context.shell.store_changed()
+
+        trace.note("act", name=self.title.lower())
+        self.context.shell.background(work, finished, group=f"{self.title}: act")
