@@ -7,13 +7,14 @@ database: a whole database put back from an older time, and the newest copies of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import fn
+from store.helpers.runs import ranges
 from store.opening.opening import slot_info, store_statement
 from store.sealing.format_1 import EPOCH_STEPS, Chains, Closing, verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
@@ -248,7 +249,7 @@ class _Check:
                 self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, and has one beyond that")
             missing = [step for step in range(epoch.end) if epoch.steps[step] == _ABSENT]
             if missing:
-                why = f"copies are missing without a tombstone, at {_ranges(missing)}"
+                why = f"copies are missing without a tombstone, at {ranges(missing)}"
                 self._broken(f"epoch {epoch_id}", why)
 
     def _counters(self) -> None:
@@ -309,14 +310,3 @@ class _Check:
             for each in gateways(self._vault, on_error=lambda error: None):  # What does not verify was named above.
                 if each.name in revoked and not each.revoked:
                     self._broken(f"gateway {each.id}", "it was revoked, and its enrolment was put back")
-
-
-def _ranges(steps: Iterable[int]) -> str:
-    """Ascending numbers for a reader: "3-5, 9"."""
-    runs: list[list[int]] = []
-    for step in steps:
-        if runs and step == runs[-1][1] + 1:
-            runs[-1][1] = step
-        else:
-            runs.append([step, step])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -18,6 +18,7 @@ from store.database.orm import fn
 from store.enrolment.enrolled import former_key
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
+from store.helpers.runs import ranges, runs
 from store.sealing.format_1 import hpke_open, hpke_seal, statement, verify
 from store.sealing.keys import hybrid_public
 from store.terms.errors import TamperedError, UnlockError
@@ -46,13 +47,7 @@ class CopyIds(Sequence[int]):
     @classmethod
     def of(cls, ids: Iterable[int]) -> CopyIds:
         """The ids in any order; each counts once."""
-        runs: list[tuple[int, int]] = []
-        for copy_id in sorted(set(ids)):
-            if runs and copy_id == runs[-1][0] + runs[-1][1]:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-            else:
-                runs.append((copy_id, 1))
-        return cls(runs)
+        return cls(tuple(runs(sorted(set(ids)))))
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -81,7 +76,7 @@ class CopyIds(Sequence[int]):
     __hash__ = None  # type: ignore[assignment] # what compares by content is not hashed
 
     def __repr__(self) -> str:
-        return f"CopyIds({', '.join(f'{first}-{first + n - 1}' if n > 1 else str(first) for first, n in self.runs)})"
+        return f"CopyIds({ranges(self)})"
 
 
 class Event(NamedTuple):

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from store.authority.configuration import Conflict
-from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.mail.administrator import send
+from store.mail.client import BeforeData, SessionLost
 from store.mail.outcome import Outcome, State
-from store.mail.relay import parse_relay
-from store.space.mail import SENDER
 from store.space.notice import Due, Told, claim
 from store.terms.errors import MailholdError
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the free space.
 EVERY = 5.0
-#: Shorter in all than the lease of a notice.
-TIMEOUTS = Timeouts(connect=20, command=30, message=300)
 
 
 def notify_administrator(vault: Vault) -> Told:
@@ -42,7 +39,9 @@ async def notify(vault: Vault) -> Told:
     if isinstance(due, Told):
         return due
     try:
-        outcome = await _send(due)
+        outcome = await send(
+            due.settings.relay, due.settings.administrator, due.message, before_data=_handing_over(due)
+        )
     except Conflict:
         return Told.WAITING
     except SessionLost as error:
@@ -65,20 +64,8 @@ async def watch(vault: Vault, every: float = EVERY) -> None:
         await asyncio.sleep(every)
 
 
-async def _send(due: Due) -> Outcome:
-    relay = parse_relay(due.settings.relay)
-    context = await asyncio.to_thread(relay.tls_context)
-    administrator = due.settings.administrator
-
+def _handing_over(due: Due) -> BeforeData:
     async def before_data(_accepted: Sequence[str], _refused: Mapping[str, Outcome]) -> None:
         await asyncio.to_thread(due.hand_over)
 
-    session = Session(relay, context, await local_host_name(), TIMEOUTS)
-    try:
-        await session.open()
-        outcomes = await session.send(SENDER, [administrator], due.message, before_data)
-    except BaseException:
-        await session.close(polite=False)
-        raise
-    await session.close()
-    return outcomes.get(administrator, Outcome(State.DEFERRED, "the relay did not say"))
+    return before_data

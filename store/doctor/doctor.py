@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from store.doctor.probes import PROBES, Probe, compose
 from store.helpers.clock import now_ms
+from store.mail.endpoint import host_and_port
 from store.mail.incoming import Incoming
-from store.terms.errors import UsageError
 from store.terms.records import Copy
 from store.terms.verdicts import Action, Verdict
 
@@ -71,11 +71,7 @@ class Trace:
 
 def parse_endpoint(text: str) -> tuple[str, int]:
     """`host:port`, `host` or `[v6]:port` -> host and port (25 where none is given). Raises UsageError."""
-    host, _, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "25")
-    host = host.strip().removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise UsageError(f"`{text}` is no SMTP server: write it as host:port, as 127.0.0.1:25.")
-    return host, int(port)
+    return host_and_port(text, "no SMTP server: write it as host:port, as 127.0.0.1:25", 25)
 
 
 def examine(

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_PATH = Path("/etc/mailhold/mailhold.toml")
 EXAMPLE = "mailhold.toml.example"
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")

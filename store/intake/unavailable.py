@@ -10,17 +10,14 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime
 
 from store.authority.settings import Settings, Unavailable
-from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.helpers.clock import now_ms
+from store.mail import administrator
+from store.mail.client import SessionLost, Timeouts, local_host_name
 from store.mail.incoming import Refuse
 from store.mail.outcome import State
-from store.mail.relay import parse_relay
-from store.terms.errors import MailholdError
+from store.terms.errors import MailholdError, RelayError
 
 #: Whoever may not let a message pass without its copy says this.
 TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again later")
@@ -105,17 +102,8 @@ class Outage:
 
 def compose(settings: Settings, why: str, *, host: str) -> bytes:
     """The mail. `settings.administrator` must be a checked address."""
-    now = datetime.now(UTC)
-    message = EmailMessage(policy=SMTP if settings.administrator.isascii() else SMTPUTF8)
-    message["From"] = f"Mailhold <{settings.administrator}>"
-    message["To"] = settings.administrator
-    message["Subject"] = f"Backup on {host} is unavailable"
-    message["Date"] = format_datetime(now)
-    digest = hashlib.sha256(f"{host} {now.timestamp()}".encode()).hexdigest()[:24]
-    message["Message-ID"] = f"<backup-unavailable-{digest}@{host}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(
-        f"""\
+    now = now_ms()
+    text = f"""\
 A message copy could not be placed in Backup on {host}:
 
     {why}
@@ -123,32 +111,19 @@ A message copy could not be placed in Backup on {host}:
 {_WHAT_IS_DONE[settings.if_unavailable]}
 The gateway goes on by itself as soon as Backup is available again. This
 mail is sent once.
-""",
-        charset="utf-8",
-        cte="8bit" if not why.isascii() else "7bit",
-    )
-    return message.as_bytes()
+"""
+    digest = hashlib.sha256(f"{host} {now}".encode()).hexdigest()[:24]
+    message_id = f"backup-unavailable-{digest}@{host}"
+    subject = f"Backup on {host} is unavailable"
+    return administrator.compose(settings.administrator, subject, text, message_id=message_id, now=now)
 
 
 async def send_to_administrator(settings: Settings, message: bytes) -> bool:
     """Send through the relay. Whether that is settled: taken, refused for good, or perhaps taken."""
     try:
-        relay = parse_relay(settings.relay)
-        session = Session(relay, await asyncio.to_thread(relay.tls_context), await local_host_name(), _TIMEOUTS)
-    except MailholdError:
+        outcome = await administrator.send(settings.relay, settings.administrator, message, timeouts=_TIMEOUTS)
+    except RelayError:
         return True  # A relay that is none will not become one by trying again.
-    try:
-        await session.open()
-
-        async def before(*_: object) -> None:
-            return None
-
-        outcomes = await session.send("", [settings.administrator], message, before)
     except (SessionLost, MailholdError):
-        await session.close(polite=False)
         return False
-    except BaseException:
-        await session.close(polite=False)
-        raise
-    await session.close()
-    return all(outcome.state is not State.DEFERRED for outcome in outcomes.values())
+    return outcome.state is not State.DEFERRED

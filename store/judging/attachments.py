@@ -77,18 +77,9 @@ def attachments_of(raw: bytes) -> Attachments:
     return Attachments(found, block, budget.problems)
 
 
-def without_attachments(raw: bytes, which: Collection[int] | None = None) -> bytes:
-    """The message with a note in the place of each of these attachments, by their index in `attachments_of`.
-
-    None takes all. Other bytes stay as they are, but where the whole body is an attachment: there the fields of the
-    header that describe it change too.
-    """
-    return _without(raw, which)[0]
-
-
 def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
-    """What `without_attachments` makes of a message, as changes that an MTA is to make to what it holds."""
-    message, body, block = _without(raw, which)
+    """What `reduced` makes of a message, as changes that an MTA is to make to what it holds."""
+    message, body, block = reduced(raw, which)
     if message == raw:
         return Accept()
     if body is None:
@@ -97,8 +88,20 @@ def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
     return Accept(message[body:], add_headers=_NOTE_FIELDS, delete_headers=tuple(gone))
 
 
-def _without(raw: bytes, which: Collection[int] | None) -> tuple[bytes, int | None, Block]:
-    """The message without these, where its body starts if its header changed too, and the header as it was."""
+class Reduced(NamedTuple):
+    """A message without attachments, where its body starts if its header changed too, and the header as it was."""
+
+    message: bytes
+    body: int | None
+    block: Block
+
+
+def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
+    """The message with a note in the place of each of these attachments, by their index in `attachments_of`.
+
+    None takes all. Other bytes stay as they are, but where the whole body is an attachment: there the fields of the
+    header that describe it change too.
+    """
     found, block, _ = attachments_of(raw)
     text = with_line_feeds(raw)
     newline = b"\r\n" if b"\r\n" in text[: text.find(b"\n") + 1] else b"\n"
@@ -123,9 +126,9 @@ def _without(raw: bytes, which: Collection[int] | None) -> tuple[bytes, int | No
                 out += (text[position:start], note.encode("ascii", "backslashreplace"))
         position = end
     if not out:
-        return raw, None, block
+        return Reduced(raw, None, block)
     message = b"".join((*out, text[position:]))
-    return message if text is raw else message.replace(b"\n", b"\r"), body, block
+    return Reduced(message if text is raw else message.replace(b"\n", b"\r"), body, block)
 
 
 def _head(text: bytes, newline: bytes) -> bytes:

@@ -1,13 +1,17 @@
-"""Where a scanner listens, as a configuration writes it, and a connection to it."""
+"""Where something listens, as people write it, and a connection to it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from store.terms.errors import UsageError
+
+#: An address in brackets or a name, with a port or without; or an IPv6 address alone.
+_HOST = re.compile(r"(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+))(?::([0-9]{1,10}))?|((?:[0-9A-Fa-f]*:){2,}[0-9A-Fa-f.]*)")
 
 
 class Address(NamedTuple):
@@ -30,13 +34,18 @@ def parse_address(text: str) -> Address:
         if not path.startswith("/"):
             raise UsageError(f"`{text}` names no socket: write unix: and an absolute path.")
         return Address(path, "", 0)
-    host, colon, port = text.rpartition(":")
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not bare or (":" in bare and bare == host) or not (port.isascii() and port.isdigit()):
-        raise UsageError(f"`{text}` is no address of a scanner: write unix:/path, host:port or [v6 address]:port.")
-    if not 0 < int(port) < 65536:
+    return Address("", *host_and_port(text, "no address to reach: write unix:/path, host:port or [v6 address]:port"))
+
+
+def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port``; where there is a `default` port, also without one. UsageError says `why`."""
+    match = _HOST.fullmatch(text.strip())
+    if not match or not (match[3] or default):
+        raise UsageError(f"`{text}` is {why}.")
+    port = int(match[3] or default)
+    if not 0 < port < 65536:
         raise UsageError(f"`{text}` has no port between 1 and 65535.")
-    return Address("", bare, int(port))
+    return match[1] or match[2] or match[4], port
 
 
 @contextlib.asynccontextmanager

@@ -1,28 +1,21 @@
 """The mail that tells the administrator that Backup is running out of free space.
 
-It holds figures and no message content, since it leaves the store in plain text. It goes from the null sender and says
-that it is automatic, so that nothing answers it. The same notice always has the same Message-ID, so that a mail system
-that gets it twice, after a crash at the wrong moment, can tell.
+The same notice always has the same Message-ID, so that a mail system that gets it twice, after a crash at the wrong
+moment, can tell.
 """
 
 from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
+from store.mail import administrator
 from store.terms.sizes import format_size
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
     from store.vault.vault import Usage
-
-#: The envelope's sender: null, so that no bounce comes back.
-SENDER = ""
 
 
 def compose(settings: Settings, usage: Usage, *, number: int, now: int, host: str, store_id: bytes) -> bytes:
@@ -32,19 +25,8 @@ def compose(settings: Settings, usage: Usage, *, number: int, now: int, host: st
     `settings.administrator` must be a checked address.
     """
     free, below = format_size(usage.free_bytes), format_size(settings.notify_below)
-    message = EmailMessage(policy=SMTP if settings.administrator.isascii() else SMTPUTF8)
-    local, _, domain = settings.administrator.rpartition("@")
-    mailbox = Address("Mailhold", local.strip('"'), domain)
-    message["From"] = mailbox
-    message["To"] = Address("", local.strip(chr(34)), domain)
-    message["Subject"] = f"Backup on {host}: {free} of free space left"
-    message["Date"] = format_datetime(datetime.fromtimestamp(now / 1000, UTC))
-    message["Message-ID"] = f"<backup-space-{number}-{hashlib.sha256(store_id).hexdigest()[:16]}@{host}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Auto-Response-Suppress"] = "All"
     oldest = f"{datetime.fromtimestamp(usage.oldest / 1000, UTC):%d %b %Y %H:%M} UTC" if usage.oldest else "none"
-    message.set_content(
-        f"""\
+    text = f"""\
 The free space of Backup on {host} has gone below the threshold of {below}.
 
     Free space        {free}
@@ -59,8 +41,7 @@ maximum:
     mailhold settings set max_size=SIZE
 
 This notification is sent once. It is sent again only after space was freed.
-""",
-        charset="utf-8",
-        cte="7bit",
-    )
-    return message.as_bytes()
+"""
+    message_id = f"backup-space-{number}-{hashlib.sha256(store_id).hexdigest()[:16]}@{host}"
+    subject = f"Backup on {host}: {free} of free space left"
+    return administrator.compose(settings.administrator, subject, text, message_id=message_id, now=now)

@@ -29,7 +29,6 @@ from store.authority.settings import Settings, read_settings
 from store.database.orm import fn
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
-from store.terms.errors import MailholdError
 from store.vault.deleting import ROTATED
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ LEASE_MS = 15 * 60_000
 RETRY_MS = 60_000
 RETRY_MOST_MS = 60 * 60_000
 PERHAPS = "administrator perhaps notified"
-
-#: Sends a message (bytes) as the settings' relay and administrator say, calling the last argument just before the
-#: content goes out. What it reports is as a delivery's: anything but SENT and UNKNOWN was certainly not taken.
-Send = Callable[[Settings, bytes, Callable[[], None]], Outcome]
 
 
 class Phase(StrEnum):
@@ -84,25 +79,11 @@ class Told(StrEnum):
     UNKNOWN = "unknown"
 
 
-def free_space_notice(vault: Vault, send: Send, *, clock: Callable[[], int] = now_ms, host: str = "") -> Told:
-    """Look at the free space, and send the notification with `send` if it is due. `host` is named in the mail.
-
-    Cheap where it is not due. Raises TamperedError, StoreUnavailable.
-    """
-    due = claim(vault, clock=clock, host=host)
-    if isinstance(due, Told):
-        return due
-    try:
-        outcome = send(due.settings, due.message, due.hand_over)
-    except configuration.Conflict:
-        return Told.WAITING
-    except MailholdError as error:
-        outcome = due.interrupted(str(error))
-    return due.settle(outcome)
-
-
 def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") -> Due | Told:
-    """The notification to send, under a lease, where it is due; else why it is not. Raises as `free_space_notice`."""
+    """The notification to send, under a lease, where it is due; else why it is not.
+
+    Cheap where it is not due. `host` is named in the mail. Raises TamperedError, StoreUnavailable.
+    """
     stored_settings = configuration.read(vault, SETTINGS, Settings)
     settings = stored_settings.value if stored_settings else Settings()
     settings_version = stored_settings.version if stored_settings else 0

@@ -12,6 +12,7 @@ import msgspec
 from store.database.connection import DiskFull, as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
+from store.helpers.runs import joined as runs_joined
 from store.sealing.format_1 import statement, verify
 from store.terms.errors import TamperedError, UnlockError
 
@@ -66,18 +67,7 @@ class DeleteResult:
 
 def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
     """Runs of rows (copy id, epoch id, step) in order of id."""
-    runs: list[Run] = []
-    copy_id = epoch_id = step = length = -1
-    for row in rows:
-        if row == (copy_id + length, epoch_id, step + length):
-            length += 1
-            continue
-        if length > 0:
-            runs.append(Run(copy_id, epoch_id, step, length))
-        (copy_id, epoch_id, step), length = row, 1
-    if length > 0:
-        runs.append(Run(copy_id, epoch_id, step, length))
-    return runs
+    return _joined((copy_id, 1, (epoch_id, step - copy_id)) for copy_id, epoch_id, step in rows)
 
 
 def entries_of(blob: bytes, what: str) -> list[Run]:
@@ -127,14 +117,14 @@ def _whole(value: object) -> int:
 
 def joined(runs: Sequence[Run]) -> list[Run]:
     """The same runs, those that follow each other as one."""
-    whole: list[Run] = []
-    for one in runs:
-        last = whole[-1] if whole else None
-        if last and one[:3] == (last.copy_id + last.length, last.epoch_id, last.step + last.length):
-            whole[-1] = last._replace(length=last.length + one.length)
-        else:
-            whole.append(one)
-    return whole
+    return _joined((run.copy_id, run.length, (run.epoch_id, run.step - run.copy_id)) for run in runs)
+
+
+def _joined(pieces: Iterable[tuple[int, int, tuple[int, int]]]) -> list[Run]:
+    """Ids of copies with an epoch, and by how much its steps are ahead of them, which is the same in a run."""
+    return [
+        Run(copy_id, epoch_id, copy_id + ahead, length) for copy_id, length, (epoch_id, ahead) in runs_joined(pieces)
+    ]
 
 
 class Deleter:

@@ -19,9 +19,7 @@ HEADER, END_OF_HEADER, BODY, END_OF_MESSAGE = b"L", b"N", b"B", b"E"
 ABORT, QUIT, NEW_CONNECTION, MACROS, UNKNOWN = b"A", b"Q", b"K", b"D", b"U"
 
 #: Replies of the filter that carry no data.
-CONTINUE, ACCEPT, DISCARD, REJECT, TEMPFAIL, SKIP, PROGRESS = (
-    struct.pack(">I", 1) + letter for letter in (b"c", b"a", b"d", b"r", b"t", b"s", b"p")
-)
+CONTINUE, DISCARD, TEMPFAIL, PROGRESS = (struct.pack(">I", 1) + letter for letter in (b"c", b"d", b"t", b"p"))
 
 VERSION = 6
 #: A new body is sent in chunks of at most so many bytes.

@@ -200,6 +200,6 @@ def test_endpoints() -> None:
     assert parse_endpoint("mx.example") == ("mx.example", 25)
     assert parse_endpoint("[::1]:26") == ("::1", 26)
     assert parse_endpoint("::1") == ("::1", 25)
-    for bad in ("", ":25", "mx:0", "mx:x", "mx:65536"):
+    for bad in ("", ":25", "mx:25:26", "mx:0", "mx:x", "mx:65536"):
         with pytest.raises(UsageError):
             parse_endpoint(bad)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.judging.attachments import accept_without, attachments_of, without_attachments
+from store.judging.attachments import accept_without, attachments_of, reduced
 from store.mail.changes import changed
 from store.message.message import parse_message, summarise
 
@@ -120,18 +120,18 @@ def test_no_byte_of_other_parts_changes(tree: Tree, data: st.DataObject) -> None
     which = data.draw(st.sets(st.integers(0, max(0, out.count - 1))))
     if out.count == 0:
         which = set()
-    reduced = without_attachments(raw, which)
-    assert out.without(which).fullmatch(reduced), (raw, reduced)
-    everything = without_attachments(raw)
+    smaller = reduced(raw, which).message
+    assert out.without(which).fullmatch(smaller), (raw, smaller)
+    everything = reduced(raw).message
     assert out.without(set(range(out.count))).fullmatch(everything)
     assert attachments_of(everything).found == []
-    assert without_attachments(everything) == everything
+    assert reduced(everything).message == everything
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_do_not_raise(raw: bytes) -> None:
-    assert without_attachments(raw, ()) == raw
-    without_attachments(raw)
+    assert reduced(raw, ()).message == raw
+    reduced(raw)
     accept_without(raw)
 
 
@@ -141,20 +141,20 @@ def test_the_corpus_without_its_attachments(corpus_files: list[Path]) -> None:
     for path in corpus_files:
         raw = path.read_bytes()
         found = attachments_of(raw).found
-        assert without_attachments(raw, ()) == raw
-        reduced = without_attachments(raw)
-        assert (reduced != raw) == bool(found), path
+        assert reduced(raw, ()).message == raw
+        smaller = reduced(raw).message
+        assert (smaller != raw) == bool(found), path
         changed += bool(found)
-        assert not summarise(reduced).attachments, path
+        assert not summarise(smaller).attachments, path
         for index in range(min(len(found), 5)):
-            one = without_attachments(raw, [index])
+            one = reduced(raw, [index]).message
             start, end = found[index].whole
             assert one.startswith(raw[:start]) or found[index].kind == "body", path
             assert one.endswith(raw[end:]), path
         accepted = accept_without(raw)
         if found and not accepted.delete_headers and not accepted.add_headers:
             assert accepted.body is not None
-            assert reduced.endswith(accepted.body)
+            assert smaller.endswith(accepted.body)
     print(f"{len(corpus_files)} messages, {changed} with attachments")
 
 
@@ -166,7 +166,7 @@ def test_changes_made_by_an_mta_come_to_the_same(corpus_files: list[Path]) -> No
         found, block, _ = attachments_of(raw)
         if not found or block.broken or block.start or raw[:1].isspace() or b"\r\n\r\n" not in raw:
             continue
-        assert changed(raw, accept_without(raw)) == without_attachments(raw), path
+        assert changed(raw, accept_without(raw)) == reduced(raw).message, path
         compared += 1
     assert compared > 100
 
@@ -183,29 +183,29 @@ EXE = b'Content-Type: application/octet-stream\nContent-Disposition: attachment;
 
 @pytest.mark.parametrize("newline", [b"\r\n", b"\n", b"\r"])
 def test_the_note_says_what_was_there(newline: bytes) -> None:
-    reduced = without_attachments(multipart(TEXT, EXE, newline=newline))
-    parsed = parse_message(reduced)
+    smaller = reduced(multipart(TEXT, EXE, newline=newline)).message
+    parsed = parse_message(smaller)
     assert (
         "[An attachment was removed from this message: invoice.pdf.exe (application/octet-stream, 5 bytes)]"
         in parsed.text
     )
     assert not parsed.attachments
     assert not parsed.problems
-    assert b"MZ123" not in reduced
+    assert b"MZ123" not in smaller
     for other in {b"\r\n", b"\n", b"\r"} - {newline}:
         if other not in newline:
-            assert other not in reduced.replace(newline, b"")
+            assert other not in smaller.replace(newline, b"")
 
 
 def test_a_name_cannot_break_out_of_the_note() -> None:
     name = b"=?utf-8?q?a=0D=0A--b=0D=0A=1B]0;x=07.exe?="
     part = b'Content-Disposition: attachment; filename="' + name + b'"\nContent-Type: a/b--\n\nx'
-    reduced = without_attachments(multipart(TEXT, part))
-    assert reduced.count(b"--") == 3 + 1
-    assert not parse_message(reduced).attachments
-    assert "message: a___b_]0_x_.exe (a/b__, 1 byte)]" in parse_message(reduced).text
+    smaller = reduced(multipart(TEXT, part)).message
+    assert smaller.count(b"--") == 3 + 1
+    assert not parse_message(smaller).attachments
+    assert "message: a___b_]0_x_.exe (a/b__, 1 byte)]" in parse_message(smaller).text
     long = b'Content-Type: a/b; name="' + "\u00fc".encode() * 3000 + b'"\n\nx'
-    assert max(map(len, without_attachments(multipart(TEXT, long)).split(b"\r\n"))) <= 76
+    assert max(map(len, reduced(multipart(TEXT, long)).message.split(b"\r\n"))) <= 76
 
 
 SINGLE = (
@@ -215,14 +215,14 @@ SINGLE = (
 
 
 def test_a_message_that_is_an_attachment_keeps_its_other_fields() -> None:
-    reduced = without_attachments(SINGLE)
-    head, _, body = reduced.partition(b"\r\n\r\n")
+    smaller = reduced(SINGLE).message
+    head, _, body = smaller.partition(b"\r\n\r\n")
     assert head == (
         b"From: a@example.org\r\nSubject: x\r\nX-Last: y\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: quoted-printable\r\nContent-Disposition: inline"
     )
     assert (
-        "[An attachment was removed from this message: x.zip (application/zip, 4 bytes)]" in parse_message(reduced).text
+        "[An attachment was removed from this message: x.zip (application/zip, 4 bytes)]" in parse_message(smaller).text
     )
     assert body.startswith(b"[An attachment was removed")
 
@@ -235,11 +235,11 @@ def test_the_same_as_changes_for_an_mta() -> None:
         ("Content-Transfer-Encoding", 1),
     }
     assert accepted.add_headers[0] == ("Content-Type", "text/plain; charset=utf-8")
-    assert accepted.body == without_attachments(SINGLE).partition(b"\r\n\r\n")[2]
+    assert accepted.body == reduced(SINGLE).message.partition(b"\r\n\r\n")[2]
     raw = multipart(TEXT, EXE)
     accepted = accept_without(raw, [0])
     assert accepted.body is not None
-    assert raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + accepted.body == without_attachments(raw)
+    assert raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + accepted.body == reduced(raw).message
     assert not accepted.add_headers
     assert not accepted.delete_headers
     assert accept_without(raw, [7]).body is None
@@ -255,9 +255,9 @@ def test_a_file_that_stands_in_a_text_is_cut_out_of_it() -> None:
     assert [each.names for each in found] == [("run.exe",), ("two.exe",)]
     assert found[0].decode(raw) == b"Cat"
     expected = b"Subject: x\r\n\r\nbefore\r\n" + TEXT_NOTE + b"\r\nafter\r\n" + re.escape(UU.replace(b"run", b"two"))
-    assert re.fullmatch(expected + b"\r\n", without_attachments(raw, [0]))
-    assert b"begin" not in without_attachments(raw)
-    assert accept_without(raw, [0]).body == without_attachments(raw, [0])[len(b"Subject: x\r\n\r\n") :]
+    assert re.fullmatch(expected + b"\r\n", reduced(raw, [0]).message)
+    assert b"begin" not in reduced(raw).message
+    assert accept_without(raw, [0]).body == reduced(raw, [0]).message[len(b"Subject: x\r\n\r\n") :]
 
 
 def test_where_the_text_is_itself_encoded_all_of_it_goes() -> None:
@@ -265,8 +265,8 @@ def test_where_the_text_is_itself_encoded_all_of_it_goes() -> None:
     raw = multipart(TEXT, b"Content-Type: text/plain\nContent-Transfer-Encoding: base64\n\n" + coded)
     [found] = attachments_of(raw).found
     assert found.names == ("run.exe",)
-    assert not attachments_of(without_attachments(raw)).found
-    assert b"hello" in without_attachments(raw)
+    assert not attachments_of(reduced(raw).message).found
+    assert b"hello" in reduced(raw).message
 
 
 @pytest.mark.parametrize("text", [b"begin at noon", b"begin 644 x\r\nend", b"begin 644 x\r\n#0V%T\r\n`\r\n"])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.judging.attachments import attachments_of, without_attachments
+from store.judging.attachments import attachments_of, reduced
 from store.judging.content import FORMAT_GROUPS, ContentPolicy, ContentResult, content_verdicts, is_format
 from store.terms.verdicts import Engine, Status, Verdict
 
@@ -58,9 +58,9 @@ def test_names() -> None:
     result = content_verdicts(raw, ContentPolicy(banned_names=("*.scr", "*.exe")))
     assert result.verdicts == (Verdict(Engine.CONTENT, Status.BANNED_FILE_NAME, "invoice.PDF.exe (*.exe)"),)
     assert result.banned == (0,)
-    reduced = without_attachments(raw, result.banned)
-    assert content_verdicts(reduced, ContentPolicy(banned_names=("*.exe",))).verdicts == (CLEAN,)
-    assert b"notes.txt" in reduced
+    smaller = reduced(raw, result.banned).message
+    assert content_verdicts(smaller, ContentPolicy(banned_names=("*.exe",))).verdicts == (CLEAN,)
+    assert b"notes.txt" in smaller
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_message_that_is_one_attachment() -> None:
     raw = b"Subject: x\r\n" + part(PE)
     policy = ContentPolicy(banned_formats=("executable",))
     assert content_verdicts(raw, policy).banned == (0,)
-    assert content_verdicts(without_attachments(raw, (0,)), policy).verdicts == (CLEAN,)
+    assert content_verdicts(reduced(raw, (0,)).message, policy).verdicts == (CLEAN,)
 
 
 def test_what_was_not_looked_at_is_not_called_clean() -> None:
@@ -211,7 +211,7 @@ def test_the_corpus(corpus_files: list[Path]) -> None:
         raw = path.read_bytes()
         result = content_verdicts(raw, policy)
         assert set(result.banned) <= set(range(len(attachments_of(raw).found)))
-        after = content_verdicts(without_attachments(raw, result.banned), policy)
+        after = content_verdicts(reduced(raw, result.banned).message, policy)
         assert statuses(after) <= {Status.CLEAN, Status.NOT_SCANNED}, path
 
 

@@ -19,8 +19,8 @@ from store.delivery.administrator import notify, notify_administrator, watch
 from store.delivery.worker import start_worker_thread
 from store.mail.outcome import Outcome, State
 from store.space.mail import compose
-from store.space.notice import LEASE_MS, Due, Told, claim, free_space_notice
-from store.terms.errors import RelayError, TamperedError
+from store.space.notice import LEASE_MS, Due, Told, claim
+from store.terms.errors import MailholdError, RelayError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Usage, Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -32,6 +32,24 @@ SETTINGS = Settings(
     relay="smtp://127.0.0.1:10025",
     administrator="admin@example.org",
 )
+
+
+#: Sends a message as the settings say, and calls the last argument just before the content goes out.
+Send = Callable[[Settings, bytes, Callable[[], None]], Outcome]
+
+
+def free_space_notice(vault: Vault, send: Send, clock: Callable[[], int], host: str = "") -> Told:
+    """Look at the free space, and send the notification with `send` if it is due: `notify` without a relay."""
+    due = claim(vault, clock=clock, host=host)
+    if isinstance(due, Told):
+        return due
+    try:
+        outcome = send(due.settings, due.message, due.hand_over)
+    except configuration.Conflict:
+        return Told.WAITING
+    except MailholdError as error:
+        outcome = due.interrupted(str(error))
+    return due.settle(outcome)
 
 
 @dataclass
@@ -81,7 +99,7 @@ def look(any_vault: Vault, relay: Relay, clock: Clock) -> Callable[..., Told]:
     write_settings(any_vault, SETTINGS)
 
     def look(vault: Vault = any_vault) -> Told:
-        return free_space_notice(vault, relay, clock=clock, host="mx1.example.org")
+        return free_space_notice(vault, relay, clock, host="mx1.example.org")
 
     return look
 
@@ -292,7 +310,7 @@ def test_who_lost_its_lease_does_not_send(
         handed_over()
         raise AssertionError("it went on without its lease")
 
-    assert free_space_notice(any_vault, slow, clock=clock) is Told.WAITING
+    assert free_space_notice(any_vault, slow, clock) is Told.WAITING
     assert len(relay.sent) == 1
 
 
@@ -307,7 +325,7 @@ def test_room_made_while_it_is_sent_does_not_disturb(
         handed_over()
         return Outcome(State.SENT, "250 ok")
 
-    assert free_space_notice(any_vault, slow, clock=clock) is Told.SENT
+    assert free_space_notice(any_vault, slow, clock) is Told.SENT
     assert look() is Told.ENOUGH
     fill(any_vault, 8)
     assert look() is Told.SENT

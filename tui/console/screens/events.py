@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Rule, Static
 
+from store.helpers.runs import ranges
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.screens.page import Page
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _OPERATOR, _ACTION = 12, 20
+#: Runs of copies' numbers that an event's line names.
+_RUNS = 6
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
     """Each event: when, who (the program itself: a dash), what, on how many copies, and details."""
     lines: list[Line] = []
     for event in events:
-        what = f"{copies(len(event.copies))}: {_ranges(event.copies)}" if event.copies else ""
+        what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
         detail = "  ".join(part for part in (what, safe(event.detail)) if part)
         head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
         indent = cell_len(head)
@@ -47,23 +50,6 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
             lines.append((Span(head, "muted"), Span(fit(action, max(0, width - indent)))))
             lines += [(Span(f"  {piece}", "muted"),) for piece in wrap(detail, max(8, width - 2)) if piece]
     return lines
-
-
-def _ranges(ids: Sequence[int], limit: int = 6) -> str:
-    """``3-5, 9``: the first few runs of ids in ascending order."""
-    runs: list[list[int]] = []
-    for copy_id in ids:
-        if runs and copy_id == runs[-1][1] + 1:
-            runs[-1][1] = copy_id
-        elif len(runs) == limit:
-            return ", ".join(map(_run, runs)) + " …"
-        else:
-            runs.append([copy_id, copy_id])
-    return ", ".join(map(_run, runs))
-
-
-def _run(run: Sequence[int]) -> str:
-    return str(run[0]) if run[0] == run[1] else f"{run[0]}-{run[1]}"
 
 
 class EventsView(Page):

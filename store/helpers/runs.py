@@ -1,0 +1,38 @@
+"""Numbers that follow each other, held and told as runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+Key = TypeVar("Key")
+
+
+def joined(pieces: Iterable[tuple[int, int, Key]]) -> Iterator[tuple[int, int, Key]]:
+    """Pieces in order, each (its first number, how many, a key): those that go on from one before with the same key as
+    one."""
+    first = length = 0
+    key: Key | None = None
+    for start, count, its in pieces:
+        if length and start == first + length and its == key:
+            length += count
+            continue
+        if length:
+            yield first, length, key  # type: ignore[misc]  # a piece came, and its key
+        first, length, key = start, count, its
+    if length:
+        yield first, length, key  # type: ignore[misc]
+
+
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as (first, how many)."""
+    return ((first, length) for first, length, _ in joined((number, 1, None) for number in numbers))
+
+
+def ranges(numbers: Iterable[int], limit: int | None = None) -> str:
+    """Ascending numbers for a reader, ``3-5, 9``; with `limit`, no more than so many runs, and a sign for the rest."""
+    found = runs(numbers)
+    shown = [str(first) if length == 1 else f"{first}-{first + length - 1}" for first, length in islice(found, limit)]
+    more = limit is not None and next(found, None) is not None
+    return ", ".join(shown) + (" …" if more else "")
