@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import fn
 from store.helpers.runs import ranges
-from store.opening.opening import slot_info, store_statement
+from store.opening.opening import store_statement
+from store.opening.slots import slot_info
 from store.sealing.format_1 import EPOCH_STEPS, Chains, Closing, verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
-from store.vault.epochs import FIRST_PREVIOUS, EpochReader, gateway_statement, opening_of
+from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
+from store.vault.gateway_rows import Signers, gateway_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +72,8 @@ class _Check:
     ) -> None:
         self._vault = vault
         self._models = vault.models
-        self._reader = EpochReader(vault.models, vault.keys)
+        self._signers = Signers(vault)  # Its own: what an open vault believes already is not asked.
+        self._reader = EpochReader(vault, self._signers)
         self._progress = progress
         self._cancelled = cancelled
         self._epochs: dict[int, _Epoch] = {}
@@ -160,7 +163,7 @@ class _Check:
             self._result.open_epochs.append(row.id)
             return
         closing = Closing(opening_of(self._vault.store_id, row), row.count, as_bytes(row.chain_head), row.closed_at)
-        signer = self._reader.gateway_key(row.gateway_id)
+        signer = self._signers.key(row.gateway_id)
         verify(signer, as_bytes(row.closing_signature), closing.data(), name)
         if not 0 <= row.count <= EPOCH_STEPS or chains.head(row.count) != closing.chain_head:
             raise TamperedError(name, "its chain does not end where its closing says")

@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 from textual.pilot import Pilot
 
-from store.authority.settings import read_settings, write_settings
+from store.authority.settings import read_settings
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from tui.console.app import MailholdApp
 from tui.demo.demo import OPERATOR, fill_demo
 from tui.demo.receiver import Receiver
@@ -133,7 +134,7 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
     if settings.allow_infected != shot.allow_infected:
         import msgspec
 
-        write_settings(vault, msgspec.structs.replace(settings, allow_infected=shot.allow_infected))
+        change_settings(vault, msgspec.structs.replace(settings, allow_infected=shot.allow_infected))
     app = MailholdApp(vault, operator="r.feldman", clock=lambda: NOW, tz=UTC, host="mx1.example.org")
     app.arming_delay = None
     try:

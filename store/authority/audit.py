@@ -9,22 +9,20 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import msgspec
 
 from store.database.connection import as_bytes, sound
 from store.database.orm import fn
-from store.enrolment.enrolled import former_key
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import ranges, runs
 from store.sealing.format_1 import hpke_open, hpke_seal, statement, verify
 from store.sealing.keys import hybrid_public
 from store.terms.errors import TamperedError, UnlockError
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.gateway_rows import former_key
+from store.vault.reader import Reader
 
 ROLE = "audit"
 #: The first byte of an event that a gateway wrote; what an operator's keys sealed begins with the sealing's version.
@@ -101,7 +99,7 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 def record_event(
-    vault: Vault,
+    vault: Reader,
     action: str,
     *,
     operator: str,
@@ -122,7 +120,7 @@ def record_event(
         models.Audit.insert(at=now, sealed=_seal(vault, msgspec.msgpack.encode(sealed))).execute()
 
 
-def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list[Event]:
+def events(vault: Reader, limit: int = 500, before_id: int | None = None) -> list[Event]:
     """The newest events, newest first; those older than the event `before_id` where it is given.
 
     Raises TamperedError where an event was changed, or one between two of them is missing.
@@ -145,7 +143,7 @@ def events(vault: Vault, limit: int = 500, before_id: int | None = None) -> list
 
 
 def check_events(
-    vault: Vault, on_operator: Callable[[str, str], None] | None = None
+    vault: Reader, on_operator: Callable[[str, str], None] | None = None
 ) -> Iterator[tuple[str, str | None]]:
     """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None.
 
@@ -169,7 +167,7 @@ def check_events(
             yield name, problem
 
 
-def known_versions(vault: Vault) -> dict[str, int]:
+def known_versions(vault: Reader) -> dict[str, int]:
     """The versions of all configuration as the newest event of an operator knows them. Raises TamperedError.
 
     What a gateway says of them counts for nothing: it must not be able to shut operators out of their settings.
@@ -182,7 +180,7 @@ def known_versions(vault: Vault) -> dict[str, int]:
     return {}
 
 
-def _seal(vault: Vault, event: bytes) -> bytes:
+def _seal(vault: Reader, event: bytes) -> bytes:
     """An event as its row holds it. A gateway, which cannot read events, seals it to the read key and signs it."""
     keys = vault.keys
     if keys.private_key is not None or keys.gateway is None:
@@ -193,7 +191,7 @@ def _seal(vault: Vault, event: bytes) -> bytes:
     return header + gateway.signing.sign(_gateway_info(vault, header, sealed)) + sealed
 
 
-def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
+def _unseal(vault: Reader, blob: bytes, name: str) -> _Sealed:
     if blob[:1] != _GATEWAY:
         return msgpack_decoder(_Sealed).decode(vault.unseal(ROLE, blob))
     key = vault.keys.read_private
@@ -203,7 +201,7 @@ def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
     gateway_id = int.from_bytes(header[1:], "big")
     info = _gateway_info(vault, header, sealed)
     try:
-        verify(vault.epoch_reader.gateway_key(gateway_id), signature, info, name)
+        verify(vault.signers.key(gateway_id), signature, info, name)
     except TamperedError:
         verify(former_key(vault, gateway_id), signature, info, name)
     event = msgpack_decoder(_Sealed).decode(hpke_open(key, _gateway_info(vault, header), sealed, name))
@@ -211,7 +209,7 @@ def _unseal(vault: Vault, blob: bytes, name: str) -> _Sealed:
     return msgspec.structs.replace(event, operator="", versions={})
 
 
-def _gateway_info(vault: Vault, header: bytes, *more: bytes) -> bytes:
+def _gateway_info(vault: Reader, header: bytes, *more: bytes) -> bytes:
     return statement(_GATEWAY_ROLE, vault.store_id, header, *more)
 
 
@@ -219,7 +217,7 @@ def _by_gateway(row: Any) -> bool:
     return isinstance(row.sealed, bytes | memoryview) and bytes(row.sealed[:1]) == _GATEWAY
 
 
-def _open(vault: Vault, row: Any) -> _Sealed:
+def _open(vault: Reader, row: Any) -> _Sealed:
     name = f"event {row.id}"
     try:
         with sound(name):
@@ -238,7 +236,7 @@ def _digest(row: Any) -> bytes:
     return hashlib.sha256(row.sealed if isinstance(row.sealed, bytes | memoryview) else b"").digest()
 
 
-def _versions(vault: Vault) -> dict[str, int]:
+def _versions(vault: Reader) -> dict[str, int]:
     table = vault.models.Configuration
     newest = table.select(table.name, fn.MAX(table.version)).group_by(table.name)
     return dict(newest.tuples())

@@ -11,7 +11,7 @@ Working state that a gateway keeps without the authority ("free-space-notice") i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -21,9 +21,7 @@ from store.database.connection import as_bytes, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.reader import Reader
 
 T = TypeVar("T")
 
@@ -31,7 +29,7 @@ T = TypeVar("T")
 UNSIGNED = frozenset({"free-space-notice"})
 
 #: The newest version of each name that was seen through each open vault.
-_seen: WeakKeyDictionary[Vault, dict[str, int]] = WeakKeyDictionary()
+_seen: WeakKeyDictionary[Reader, dict[str, int]] = WeakKeyDictionary()
 
 
 class Stored(NamedTuple, Generic[T]):
@@ -56,7 +54,7 @@ class _Frame(NamedTuple):
     value: msgspec.Raw
 
 
-def read(vault: Vault, name: str, kind: type[T]) -> Stored[T] | None:
+def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
     """The newest value of `name`, or None where none was ever written.
 
     Raises TamperedError where it does not verify or an older one was put back, StoreFormat where it verifies and is
@@ -81,7 +79,7 @@ def read(vault: Vault, name: str, kind: type[T]) -> Stored[T] | None:
 
 
 def write(
-    vault: Vault,
+    vault: Reader,
     name: str,
     value: object,
     *,
@@ -115,19 +113,19 @@ def write(
     return version
 
 
-def seen_versions(vault: Vault) -> dict[str, int]:
+def seen_versions(vault: Reader) -> dict[str, int]:
     """The newest version of each signed name that was seen through this vault."""
     return {name: version for name, version in _seen.get(vault, {}).items() if name not in UNSIGNED}
 
 
-def remember_versions(vault: Vault, versions: dict[str, int]) -> None:
+def remember_versions(vault: Reader, versions: dict[str, int]) -> None:
     """Refuse from now on what is older than these, which were seen before this vault was opened."""
     known = _seen.setdefault(vault, {})
     for name, version in versions.items():
         known[name] = max(version, known.get(name, 0))
 
 
-def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
+def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
     """Verify every row: what each is called, and what is wrong with it or None."""
     table = vault.models.Configuration
     known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
@@ -146,20 +144,20 @@ def check_configuration(vault: Vault) -> Iterator[tuple[str, str | None]]:
         yield f"configuration {name}", problem
 
 
-def _saw(vault: Vault, name: str, version: int) -> None:
+def _saw(vault: Reader, name: str, version: int) -> None:
     """Remember a version that is durable: a transaction that is still open may yet be rolled back."""
     if not vault.db.in_transaction():
         _seen.setdefault(vault, {})[name] = version
 
 
-def _known(vault: Vault, name: str) -> int:
+def _known(vault: Reader, name: str) -> int:
     seen = _seen.get(vault, {}).get(name, 0)
     if name in UNSIGNED:
         return seen
     return max(seen, _of_trail(vault).get(name, 0))
 
 
-def _of_trail(vault: Vault) -> dict[str, int]:
+def _of_trail(vault: Reader) -> dict[str, int]:
     try:
         return audit.known_versions(vault)
     except (UnlockError, TamperedError):
@@ -167,13 +165,13 @@ def _of_trail(vault: Vault) -> dict[str, int]:
         return {}
 
 
-def _newest(vault: Vault, name: str) -> Any:
+def _newest(vault: Reader, name: str) -> Any:
     table = vault.models.Configuration
     with vault.reading():
         return table.select().where(table.name == name).order_by(table.version.desc()).first()
 
 
-def _open(vault: Vault, row: Any) -> _Frame:
+def _open(vault: Reader, row: Any) -> _Frame:
     name = str(row.name)
     try:
         with sound(name):

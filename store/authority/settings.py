@@ -5,18 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from store.authority import configuration
-from store.database.connection import DiskFull
 from store.terms.errors import AddressError, RelayError, SettingError
 from store.terms.sizes import MIB, format_size, parse_size
-
-if TYPE_CHECKING:
-    from store.space.rotation import Removal
-    from store.vault.vault import Vault
+from store.vault.reader import Reader
 
 __all__ = [
     "Settings",
@@ -60,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     after `lock_after` minutes without a key (0: never).
 
     `relay` is a URL as `store.mail.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
-    `store.delivery.local_domains` describes them: with none, no address of a message's header counts as local.
+    `store.mail.local_domains` describes them: with none, no address of a message's header counts as local.
     """
 
     max_size: int = 7500 * MIB
@@ -73,88 +69,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lock_after: int = 0
 
 
-def read_settings(vault: Vault) -> Settings:
+def read_settings(vault: Reader) -> Settings:
     """The settings in force; the defaults where none were written. Raises TamperedError, StoreFormat."""
     stored = configuration.read(vault, NAME, Settings)
     return stored.value if stored else Settings()
 
 
-def write_settings(
-    vault: Vault,
-    settings: Settings,
-    *,
-    operator: str = "",
-    base: Settings | None = None,
-    confirmed: Removal | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Settings:
-    """Put `settings` in force, in one transaction with the event that says what changed; returns what is in force.
-
-    With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
-    changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
-    bytes; what is `cancelled` then goes with the next copies that come. With `confirmed`, what `retention.would_remove`
-    answered for that maximum, nothing is changed where by now other copies would go, or more: raises RemovesMore, which
-    says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
-    """
-    made_room = False
-    bound = None if confirmed is None else _Confirmed(vault, settings.max_size, confirmed)
-    try:
-        before, settings = _replace(vault, settings, base, operator, bound)
-    except DiskFull:
-        # A smaller maximum may be what is to help.
-        made_room = vault.make_room()
-        if not made_room:
-            raise
-        before, settings = _replace(vault, settings, base, operator, bound)
-    if settings.max_size < before.max_size:
-        from store.space.rotation import shrink
-
-        shrink(vault, progress=progress, cancelled=cancelled)
-    if made_room:
-        vault.settle()
-    return settings
-
-
-def _replace(
-    vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: _Confirmed | None
-) -> tuple[Settings, Settings]:
-    """Write what changes; returns the settings before and after. Raises RemovesMore."""
+def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
+    """`present` with what differs between `base` and `settings`: what somebody else changed meanwhile stays."""
     names = Settings.__struct_fields__
-    with vault.write():
-        before = read_settings(vault)
-        if base is not None:
-            own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
-            settings = msgspec.structs.replace(before, **own)
-        if confirmed is not None and settings.max_size < before.max_size:
-            confirmed.require()
-        changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
-        if changed:
-            detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
-            configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
-    return before, settings
+    own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
+    return msgspec.structs.replace(present, **own)
 
 
-class _Confirmed:
-    """What may go for a smaller maximum. What would go is looked up before the transaction, which then only asks for
-    changes: looking reads every row, and intake must not wait for that.
+def write_settings(vault: Reader, before: Settings, settings: Settings, *, operator: str = "") -> None:
+    """Put `settings` in the place of `before`, with the event that says what changed; nothing where nothing did.
+
+    `store.space.changing_settings` is what changes settings: it also makes a store as small as they say.
     """
-
-    def __init__(self, vault: Vault, maximum: int, confirmed: Removal) -> None:
-        from store.space.rotation import removal_token, would_remove
-
-        self._vault, self._maximum, self._confirmed = vault, maximum, confirmed
-        self._looked_at = removal_token(vault)
-        self._removal = would_remove(vault, maximum)
-
-    def require(self) -> None:
-        """Refuse, in the transaction that writes, what removes copies that nobody confirmed. Raises RemovesMore."""
-        from store.space.rotation import RemovesMore, removal_token, would_remove
-
-        if removal_token(self._vault) != self._looked_at:
-            self._removal = would_remove(self._vault, self._maximum)
-        if self._removal.copies > self._confirmed.copies or self._removal.last_id > self._confirmed.last_id:
-            raise RemovesMore(self._removal)
+    names = Settings.__struct_fields__
+    changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
+    if changed:
+        detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
+        configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
@@ -259,7 +196,7 @@ def _administrator(text: str) -> str:
 
 
 def _local_domains(text: str) -> tuple[str, ...]:
-    from store.delivery.local_domains import parse_domains
+    from store.mail.local_domains import parse_domains
 
     return parse_domains(text)
 

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.catalogue.keeping import SnapshotKeeper
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue.memory import give_back_memory
 from store.catalogue.selection import FrameSelection, RowSelection, Selection
@@ -37,18 +38,12 @@ __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 FIRST_ROWS = 200
 #: Up to so many copies are read without child processes, each of which takes as much memory as so many copies.
 FEW_COPIES = 120_000
-#: Up to so many copies are not worth a snapshot.
-SNAPSHOT_COPIES = 3_000
-_QUIET_SECONDS = 3.0
-_STALE_SECONDS = 60.0
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
 #: Upkeep waits until nothing was asked for so long (s), at most for `_PATIENCE_SECONDS`: both want every processor.
 _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _TIGHTEN_CHANGES = 100_000
-_SAVE_AGAIN_SECONDS = 300.0
-_SAVE_SHARE = 0.05
 
 
 def _now() -> int:
@@ -66,7 +61,7 @@ class Catalogue:
         if snapshot is None and not is_url(vault.location):
             snapshot = Path(f"{vault.location}.snapshot")
         self._vault = vault
-        self._path = snapshot
+        self._keeper = SnapshotKeeper(vault, snapshot)
         self._now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None
@@ -81,11 +76,6 @@ class Catalogue:
         self.releases: Releases | None = None
         self._pending = 0
         self._problem: Exception | None = None
-        self._saving = threading.RLock()
-        self._saved: tuple[int, int] | None = None
-        self._saved_at = 0.0
-        self._save_took = 0.0
-        self._deleted_at: tuple[float, float] | None = None
         self._asked_at = 0.0
 
     # --- Loading -----------------------------------------------------------------------------------------------------
@@ -111,7 +101,7 @@ class Catalogue:
     def total(self) -> int:
         """How many copies are in Backup."""
         state = self._follower.state if self._follower else None
-        return state.total if state and state.total else self._vault.usage().messages
+        return state.total if state and state.total else self._vault.count().messages
 
     @property
     def damaged(self) -> frozenset[int]:
@@ -163,37 +153,14 @@ class Catalogue:
         from store.catalogue.follow import Follower
 
         follower = Follower(self._vault)
-        span = self._resume(follower)
-        if span is None:
-            self._saved = None
-            span = follower.begin()
+        span = self._keeper.resume(follower) or follower.begin()
         self._follower = follower
         self._read(follower, spans_of(*span))
         follower.finish()
 
-    def _resume(self, follower: Follower) -> tuple[int, int] | None:
-        """Start from the snapshot; None where there is none to start from."""
-        from store.catalogue.snapshot import SnapshotError, discard, open_snapshot
-
-        if self._path is None:
-            return None
-        try:
-            opened = open_snapshot(self._vault, self._path)
-            if opened is None:
-                return None
-            span = follower.resume(*opened)
-        except SnapshotError:
-            discard(self._path)
-            return None
-        self._saved = (0, 0)
-        self._saved_at = time.monotonic()
-        if follower.deletions:
-            self._note_deletion()
-        return span
-
     def _read(self, follower: Follower, spans: list[Span]) -> None:
         """Load spans of ids: in child processes, or here where that is not worth it or a child fails."""
-        if self._vault.usage().messages - len(follower.state.frame) > FEW_COPIES:
+        if self._vault.count().messages - len(follower.state.frame) > FEW_COPIES:
             try:
                 self._children = children = Children(self._vault, spans)
                 if self._stopping.is_set():
@@ -248,7 +215,7 @@ class Catalogue:
 
     def _select_newest(self, flt: MessageFilter, sort: Sort) -> Selection:
         copies = self._vault.newest(FIRST_ROWS, on_error=lambda _copy_id, _error: None)
-        total = max(self._vault.usage().messages, len(copies))
+        total = max(self._vault.count().messages, len(copies))
         now, outcomes = self._now(), self._outcomes(flt)
         found = [copy for copy in copies if flt.matches(copy, now=now, outcomes=outcomes)]
         found.sort(
@@ -318,16 +285,12 @@ class Catalogue:
         deletions = follower.deletions
         changed = follower.take_changes()
         if follower.deletions != deletions:
-            self._note_deletion()
+            self._keeper.note_deletion()
         if changed:
             self._wake.set()
         return changed
 
-    def _note_deletion(self) -> None:
-        now = time.monotonic()
-        self._deleted_at = (self._deleted_at[0] if self._deleted_at else now, now)
-
-    # --- Snapshots and upkeep ----------------------------------------------------------------------------------------
+    # --- Upkeep ------------------------------------------------------------------------------------------------------
 
     def _maintain(self) -> None:
         """Keep sorts ready, memory tight and the snapshot true, until `close`."""
@@ -344,12 +307,9 @@ class Catalogue:
                 tight = changes
             follower.state.frame.orders.prepare()
             give_back_memory()
-            with self._saving:
-                wait = None if self._stopping.is_set() else self._save_in(follower)
-                if wait is not None and wait <= 0:
-                    self._save(follower)
-                    continue
-            self._wake.wait(wait)
+            wait = self._keeper.save_if_due(follower, self._stopping)
+            if wait is None or wait > 0:
+                self._wake.wait(wait)
 
     def _quiet(self) -> bool:
         """Wait for a pause in the questions. False where the catalogue is being closed."""
@@ -368,45 +328,6 @@ class Catalogue:
             if not self._stopping.is_set() and loose(frame, name):
                 follower.swap(frame, tightened(frame, name))
 
-    def _save_in(self, follower: Follower) -> float | None:
-        """In how many seconds a snapshot is due; None where none is."""
-        now = time.monotonic()
-        if self._path is None:
-            return None
-        if self._deleted_at is not None:
-            first, last = self._deleted_at
-            return max(0.0, min(last + _QUIET_SECONDS, first + max(_STALE_SECONDS, 30 * self._save_took)) - now)
-        if self._saved is None:
-            return 0.0 if self._worthwhile(follower) else None
-        if follower.arrivals - self._saved[0] > max(SNAPSHOT_COPIES, _SAVE_SHARE * len(follower.state.frame)):
-            return max(0.0, self._saved_at + _SAVE_AGAIN_SECONDS - now)
-        return None
-
-    def _worthwhile(self, follower: Follower) -> bool:
-        return len(follower.state.frame) > SNAPSHOT_COPIES
-
-    def _save(self, follower: Follower) -> None:
-        """Save the snapshot, or remove the one that is there if it holds deleted copies and cannot be replaced."""
-        from store.catalogue import snapshot
-
-        assert self._path is not None
-        with self._saving:
-            started = time.monotonic()
-            stale = self._deleted_at is not None
-            self._deleted_at = None
-            frame, marks = follower.marks()
-            try:
-                if self._worthwhile(follower):
-                    snapshot.save(self._vault, self._path, frame, marks)
-                else:
-                    snapshot.discard(self._path)
-            except (OSError, MailholdError):
-                if stale:
-                    snapshot.discard(self._path)
-            self._saved = (follower.arrivals, follower.deletions)
-            self._saved_at = time.monotonic()
-            self._save_took = self._saved_at - started
-
     def close(self) -> None:
         """Stop the background thread and the child processes, and save the snapshot where it is worthwhile.
 
@@ -420,10 +341,5 @@ class Catalogue:
             self._thread.join(_JOIN_SECONDS)
         self._settled.set()
         follower, self._follower = self._follower, None
-        if follower is None or not follower.state.complete or self._path is None:
-            return
-        with self._saving:
-            size = len(follower.state.frame)
-            unsaved = follower.arrivals - self._saved[0] if self._saved else size
-            if self._deleted_at is not None or unsaved > min(SNAPSHOT_COPIES, 0.01 * size):
-                self._save(follower)
+        if follower is not None and follower.state.complete:
+            self._keeper.close(follower)

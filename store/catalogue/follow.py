@@ -181,7 +181,7 @@ class Follower:
 
     def _account(self, token: object) -> None:
         """Find what ids and tombstones did not tell: a copy that was committed late, a deletion without a tombstone."""
-        messages = self._vault.usage().messages
+        messages = self._vault.count().messages
         settled = self._vault.change_token() == token
         now = time.monotonic()
         if not settled and now - self._settled_at < _UNSETTLED_SECONDS and not self._compare:
@@ -207,7 +207,7 @@ class Follower:
 
     def _publish(self, frame: Frame, *, complete: bool) -> None:
         known = len(frame)
-        total = known if complete else max(known, self._vault.usage().messages)
+        total = known if complete else max(known, self._vault.count().messages)
         self.state = State(frame, total, complete, self._last_id)
 
     def _value(self, sql: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from store.mail.outcome import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from store.enrolment.enrolled import Target
+    from store.sealing.keys import Target
     from store.terms.records import Copy
     from store.vault.vault import Vault
 

@@ -21,7 +21,6 @@ from store.delivery.listing import (
     delivery_of,
     queue_length,
 )
-from store.delivery.local_domains import LocalDomains
 from store.delivery.outcomes import Unsealed
 from store.delivery.placing import INFECTED, ORDER_LIFE, place
 from store.delivery.recipients import ENVELOPE, Recipient, recipients_of
@@ -29,6 +28,7 @@ from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel,
 from store.enrolment.enrolled import delivery_target
 from store.helpers.clock import now_ms
 from store.mail.addresses import address_problem, check_address, mailbox
+from store.mail.local_domains import LocalDomains
 from store.terms.errors import CopyMissing, NoRecipients, NoRelay
 from store.terms.records import Copy
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from store.delivery.access import Access, StoreAccess
-from store.delivery.administrator import watch
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
 from store.delivery.parcel import Parcel, pack
@@ -371,56 +369,3 @@ class _Shift:
                 await asyncio.sleep(0.5)
             else:
                 return
-
-
-class WorkerHandle:
-    """A worker that runs in a thread of its own with its own event loop, and watches the free space beside it."""
-
-    def __init__(self, worker: DeliveryWorker) -> None:
-        self._worker = worker
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"delivery {worker.owner}", daemon=True)
-        self._thread.start()
-
-    @property
-    def problem(self) -> str:
-        """Why nothing is being sent, "" where nothing stands in the way."""
-        return self._worker.problem
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self, timeout: float = GRACE + DATA_GRACE + 5) -> bool:
-        """Let it finish what is under way. False where it has not ended after `timeout` seconds."""
-        self._ready.wait(timeout)
-        if self._loop and self._stop:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except Exception as error:
-            self._worker.problem = f"The delivery worker stopped: {error}. What is queued waits for the next start."
-        finally:
-            self._ready.set()
-
-    async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._ready.set()
-        watching = asyncio.create_task(watch(self._worker._vault))
-        try:
-            await self._worker.run(self._stop)
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-
-
-def start_worker_thread(vault: Vault, owner: str, connections: int = 4) -> WorkerHandle:
-    """Start a worker for the store in a thread. Raises UnlockError where the keys cannot deliver."""
-    return WorkerHandle(DeliveryWorker(vault, owner=owner, connections=connections))

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING, NamedTuple
 
 from store.database.connection import as_bytes, sound
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
-from store.sealing.format_1 import KEY_SIZE, verify
-from store.sealing.keys import LOCAL_ID, hybrid_public
+from store.sealing.keys import LOCAL_ID, Target, hybrid_public
 from store.terms.errors import TamperedError, UnlockError
-from store.vault.epochs import gateway_statement
+from store.vault.gateway_rows import is_revoked, verified
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
-
     from store.vault.vault import Vault
 
 #: A gateway says so often (seconds) that it is alive, and counts as alive for so long after (ms).
 BEAT_SECONDS = 10.0
 ALIVE_MS = 45_000
-
-
-class Target(NamedTuple):
-    """The gateway that is to send a delivery, and the key that the delivery is sealed to.
-
-    `name` is the gateway's, NOT safe for a terminal; "" where whoever has the store open is to send.
-    """
-
-    gateway_id: int
-    key: MLKEM768X25519PublicKey
-    name: str = ""
 
 
 class GatewayState(NamedTuple):
@@ -48,32 +32,6 @@ class GatewayState(NamedTuple):
     enrolled_at: int
     alive_at: int
     revoked: bool
-
-
-def is_revoked(row: Any) -> bool:
-    """Whether a gateway's row, once verified, is that of a revoked one: its former signing key lies in `delivery_key`.
-
-    With that key only its events are verified; nothing can be sealed to it.
-    """
-    return len(as_bytes(row.delivery_key)) == KEY_SIZE
-
-
-def former_key(vault: Vault, gateway_id: int) -> Ed25519PublicKey:
-    """The key that a revoked gateway signed with. Raises TamperedError where it is not revoked."""
-    what = f"gateway {gateway_id}"
-    with vault.reading(), sound(what):
-        row = vault.models.Gateway.get_or_none(vault.models.Gateway.id == gateway_id)
-        if row is None or not is_revoked(row):
-            raise TamperedError(what, "it is not a revoked one")
-        verified(vault, row)
-        return Ed25519PublicKey.from_public_bytes(as_bytes(row.delivery_key))
-
-
-def verified(vault: Vault, row: Any) -> None:
-    """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
-    what = f"gateway {row.id}"
-    with sound(what):
-        verify(vault.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(vault.store_id, row), what)
 
 
 def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[GatewayState]:

@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.authority.audit import record_event
 from store.database.connection import as_bytes, connect, sound, translated
 from store.database.schema import Models
-from store.enrolment.enrolled import is_revoked, verified
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder
 from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
@@ -32,8 +31,9 @@ from store.sealing.keys import (
     hybrid_private,
     hybrid_public_bytes,
 )
+from store.space.rotation import Rotation
 from store.terms.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
-from store.vault.epochs import gateway_statement
+from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 from store.vault.vault import Vault
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
@@ -148,7 +148,7 @@ def open_with_credentials(location: str, path: Path) -> Vault:
             row = store_row(db, models, location)
             if as_bytes(row.store_id) != keys.store_id:
                 raise UnlockError(f"The credentials in {path} are those of another store.")
-        vault = Vault(location, db, models, keys)
+        vault = Vault(location, db, models, keys, Rotation)
         check_enrolment(vault)
     except BaseException:
         db.close_all()

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from store.authority.audit import record_event
 from store.database.connection import as_bytes, run, run_many, sound
-from store.enrolment.enrolled import is_revoked, verified
 from store.helpers.clock import now_ms
 from store.sealing.format_1 import Closing, verify
 from store.sealing.keys import LOCAL_ID
 from store.terms.errors import TamperedError, UnlockError, UsageError
 from store.vault.deleting import AUTHORITY, tombstone_statement, verified_runs
-from store.vault.epochs import gateway_statement, opening_of
+from store.vault.epochs import opening_of
+from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from store.database.connection import is_url
-from store.delivery.local_domains import DomainCount
 from store.files.amavis import Unpacked, with_name
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
+from store.mail.local_domains import DomainCount
 from store.message.message import summarise
 from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
 from store.terms.records import CopyRecord

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from store.delivery.local_domains import DomainCount
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
@@ -31,6 +30,7 @@ from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.trusted_headers import scanner_verdicts
 from store.mail.changes import changed
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.mail.local_domains import DomainCount
 from store.terms.errors import MailholdError, StoreUnavailable
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Action, Engine, Status, Verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from store.delivery.local_domains import DomainCount, seen_words, to_set
 from store.gateway.policy import LivePolicy
+from store.mail.local_domains import DomainCount, seen_words, to_set
 
 #: Seconds between looks.
 PROPOSAL_SECONDS = 60.0

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from store.terms.hosts import LABEL_LIMIT, both_forms
+
 _URL_LIMIT = 4096
-_LABEL_LIMIT = 63
 _STRIP = re.compile(r"[\t\r\n]")
 _EDGES = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}):")
@@ -21,10 +22,8 @@ _SPECIAL = frozenset(("http", "https", "ftp", "ws", "wss"))
 _SAFE_SCHEMES = _SPECIAL | {"mailto", "tel", "sms", "cid", "mid", "news", "geo", "xmpp", "sip"}
 _HIDING_SCHEMES = {"http": "hxxp", "https": "hxxps", "ftp": "fxp"}
 _AUTHORITY_END = re.compile(r"[/\\?#]")
-_PERCENT = re.compile(r"%([0-9A-Fa-f]{2})")
 _PORT = re.compile(r":(\d*)\Z")
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)(?:\.(?:0[xX][0-9a-fA-F]*|\d+)){0,3}\.?\Z")
-_DOTS = re.compile("[\u3002\uff0e\uff61]")
 _FILE_NAME = re.compile(r"(?i)\.(?:pdf|docx?|xlsx?|pptx?|txt|jpe?g|png|gif|html?|csv|exe|mp[34]|odt|ods|xml|eml)\Z")
 #: A host name or URL as people write it; what a link's text must look like to be compared with its target.
 _SHOWN = re.compile(
@@ -70,7 +69,7 @@ def read_url(url: str) -> Target:
         user, at, host = address.rpartition("@")
         if not at:
             return Target(scheme, address, "", "", "", rest[len(address) :])
-        return Target(scheme, user, *_hosts(host), "", rest[len(address) :])
+        return Target(scheme, user, *both_forms(host), "", rest[len(address) :])
     if scheme in _SPECIAL:
         rest = rest.lstrip("/\\")
     elif rest[:2] in ("//", "\\\\", "/\\", "\\/"):
@@ -83,44 +82,7 @@ def read_url(url: str) -> Target:
     port = ""
     if number := _PORT.search(host):
         host, port = host[: number.start()], number[1]
-    return Target(scheme, user, *_hosts(host), port, path)
-
-
-def _hosts(host: str) -> tuple[str, str]:
-    if "%" in host:
-        raw = _PERCENT.sub(lambda match: chr(int(match[1], 16)), host)
-        try:
-            host = raw.encode("latin-1").decode()
-        except UnicodeError:
-            host = raw
-    shown = _DOTS.sub(".", unicodedata.normalize("NFKC", host[:1024]).lower()).strip()
-    labels = shown.split(".")
-    return ".".join(map(_unicode_label, labels)), ".".join(map(_ascii_label, labels))
-
-
-def _unicode_label(label: str) -> str:
-    if not label.startswith("xn--") or len(label) > _LABEL_LIMIT:
-        return label
-    try:
-        return label[4:].encode("ascii").decode("punycode")
-    except (UnicodeError, ValueError, OverflowError):
-        return label
-
-
-def _ascii_label(label: str) -> str:
-    if label.isascii() or len(label) > _LABEL_LIMIT:
-        return label
-    try:
-        return "xn--" + label.encode("punycode").decode("ascii")
-    except (UnicodeError, ValueError, OverflowError):
-        return label
-
-
-def punycode(host: str) -> str | None:
-    """The ASCII form of a host that is not plain ASCII, or that is written in that form already; else None."""
-    if host.isascii() and "xn--" not in host.lower():
-        return None
-    return _hosts(host)[1]
+    return Target(scheme, user, *both_forms(host), port, path)
 
 
 def defang(url: str) -> str:
@@ -159,7 +121,7 @@ def host_warning(host: str) -> str:
     for label in host.split("."):
         if label.isascii():
             continue
-        scripts = {_script(character) for character in label[:_LABEL_LIMIT] if character.isalpha()}
+        scripts = {_script(character) for character in label[:LABEL_LIMIT] if character.isalpha()}
         foreign = scripts - {"HAN", "JAPANESE", "KOREAN"}
         asian = scripts & {"HAN", "JAPANESE", "KOREAN"}
         if len(foreign) > 1 or (foreign - {"LATIN"} and asian):
@@ -179,7 +141,7 @@ def examine(text: str, url: str) -> Link:
     shown = _SHOWN.search(text[:_URL_LIMIT])
     if shown and not shown["scheme"] and _FILE_NAME.search(shown["host"]):
         shown = None
-    mismatch = bool(shown and target.ascii_host and not _same_site(_hosts(shown["host"])[1], target.ascii_host))
+    mismatch = bool(shown and target.ascii_host and not _same_site(both_forms(shown["host"])[1], target.ascii_host))
     if mismatch and shown:
         reasons.append(f"shows {shown['host']}, leads to {target.ascii_host}")
     elif shown and shown["scheme"] and target.scheme and not target.host:

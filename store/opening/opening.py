@@ -1,17 +1,18 @@
-"""Creating and opening a store, and the key slots that unlock it."""
+"""Creating and opening a store. Puts the vault and the rotation that makes room in it together."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from store.database.connection import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
 from store.database.orm import Database, SqliteDatabase
 from store.database.schema import APPLICATION_ID, Models
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
+from store.opening.slots import insert_slot
 from store.sealing.format_1 import FORMAT, statement, verify
 from store.sealing.keys import (
     KEY_FILE,
@@ -27,24 +28,21 @@ from store.sealing.keys import (
     read_key_file,
     read_recovery_key,
     unwrap_seed,
-    wrap_seed,
 )
+from store.space.rotation import Rotation
 from store.terms.errors import (
-    LastSlot,
     StoreExists,
     StoreFormat,
     StoreMissing,
     StoreUnavailable,
     TamperedError,
-    UnlockError,
     UsageError,
     WrongKey,
 )
 from store.vault.ballast import Ballast
-from store.vault.epochs import gateway_statement
+from store.vault.gateway_rows import gateway_statement
 from store.vault.vault import Vault
 
-LABEL_ROLE = "key slot label"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
@@ -72,15 +70,6 @@ class Unlock:
         if isinstance(self.value, Path):
             return read_key_file(self.value)
         return read_recovery_key(self.value) if self.kind == RECOVERY else passphrase_secret(self.value)
-
-
-class SlotInfo(NamedTuple):
-    """A key slot as a list shows it. `created_at` is Unix ms."""
-
-    id: int
-    kind: str
-    label: str
-    created_at: int
 
 
 def create_store(
@@ -163,9 +152,9 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             )
             enrolled.signature = authority.sign(gateway_statement(keys.store_id, enrolled))
             enrolled.save(force_insert=True)
-            vault = Vault(location, db, models, keys)
+            vault = Vault(location, db, models, keys, Rotation)
             for kind, secret in secrets:
-                _insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
+                insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
         if isinstance(db, SqliteDatabase):
             db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return vault
@@ -197,7 +186,7 @@ def _open(location: str, kind: str, secret: bytes) -> Vault:
     except BaseException:
         db.close_all()
         raise
-    return Vault(location, db, models, keys)
+    return Vault(location, db, models, keys, Rotation)
 
 
 def look_at(location: str) -> None:
@@ -269,95 +258,3 @@ def _verify_store(row: Any, keys: StoreKeys) -> None:
     if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
         raise TamperedError("the store's row", "its public keys are not those of the seed")
     verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")
-
-
-# --- Slots -----------------------------------------------------------------------------------------------------------
-
-
-def slot_statement(store_id: bytes, row: Any) -> bytes:
-    """What the authority signs of a key slot."""
-    return statement(
-        "key slot row",
-        store_id,
-        row.kind,
-        as_bytes(row.salt),
-        row.memory,
-        row.iterations,
-        row.lanes,
-        as_bytes(row.commitment),
-        as_bytes(row.sealed_seed),
-        as_bytes(row.sealed_label),
-        row.created_at,
-    )
-
-
-def _insert_slot(vault: Vault, kind: str, secret: bytes, label: str) -> int:
-    keys = vault.keys
-    if keys.seed is None or keys.authority is None:
-        raise UnlockError("The keys at hand cannot change key slots: unlock the store as an operator.")
-    slot = wrap_seed(kind, secret, keys.seed, vault.store_id)
-    with vault.write():
-        row = vault.models.KeySlot(
-            kind=kind,
-            salt=slot.salt,
-            memory=slot.cost.memory,
-            iterations=slot.cost.iterations,
-            lanes=slot.cost.lanes,
-            commitment=slot.commitment,
-            sealed_seed=slot.sealed_seed,
-            sealed_label=vault.seal(LABEL_ROLE, label.encode()),
-            created_at=now_ms(),
-        )
-        row.signature = keys.authority.sign(slot_statement(vault.store_id, row))
-        row.save(force_insert=True)
-        return int(row.id)
-
-
-def add_passphrase(vault: Vault, passphrase: str, label: str = "") -> int:
-    """Add a passphrase slot. Returns the slot's id."""
-    return _insert_slot(vault, PASSPHRASE, passphrase_secret(passphrase), label)
-
-
-def add_key_file(vault: Vault, path: Path, label: str = "") -> int:
-    """Add a key-file slot, making the file where it is not there. Returns the slot's id. Raises KeyFileError."""
-    present = path.is_symlink() or path.exists()
-    return _insert_slot(vault, KEY_FILE, read_key_file(path) if present else make_key_file(path), label)
-
-
-def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
-    """Add a recovery slot. Returns the slot's id, and the key to show once."""
-    text, secret = new_recovery_key()
-    return _insert_slot(vault, RECOVERY, secret, label), text
-
-
-def list_slots(vault: Vault) -> list[SlotInfo]:
-    """The key slots in order of id, each verified. Raises TamperedError naming the slot."""
-    with vault.reading():
-        rows = list(vault.models.KeySlot.select().order_by(vault.models.KeySlot.id))
-    return [slot_info(vault, row) for row in rows]
-
-
-def opens_with_passphrase(vault: Vault) -> bool:
-    """Whether there is a passphrase that opens the store."""
-    slots = vault.models.KeySlot
-    with vault.reading():
-        return bool(slots.select().where(slots.kind == PASSPHRASE).exists())
-
-
-def slot_info(vault: Vault, row: Any) -> SlotInfo:
-    """A verified slot. Raises TamperedError naming it."""
-    what = f"key slot {row.id}"
-    with sound(what):
-        verify(vault.keys.authority_verifier(), as_bytes(row.signature), slot_statement(vault.store_id, row), what)
-        return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
-
-
-def remove_slot(vault: Vault, slot_id: int) -> None:
-    """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
-    slots = vault.models.KeySlot
-    with vault.write():
-        if not slots.select().where(slots.id == slot_id).exists():
-            raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
-        if slots.select().count() == 1:
-            raise LastSlot("The last key slot cannot be removed: nobody could open the store. Add another one first.")
-        slots.delete().where(slots.id == slot_id).execute()

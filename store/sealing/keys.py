@@ -90,6 +90,17 @@ class GatewayKeys:
     delivery_public: bytes
 
 
+class Target(NamedTuple):
+    """The gateway that is to send a delivery, and the key that the delivery is sealed to.
+
+    `name` is the gateway's, NOT safe for a terminal; "" where whoever has the store open is to send.
+    """
+
+    gateway_id: int
+    key: MLKEM768X25519PublicKey
+    name: str = ""
+
+
 @dataclass(frozen=True, repr=False)
 class StoreKeys:
     """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign).

@@ -15,7 +15,7 @@ from store.terms.sizes import format_size
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
-    from store.vault.vault import Usage
+    from store.space.limits import Usage
 
 
 def compose(settings: Settings, usage: Usage, *, number: int, now: int, host: str, store_id: bytes) -> bytes:

@@ -18,7 +18,6 @@ import socket
 import threading
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -29,10 +28,9 @@ from store.authority.settings import Settings, read_settings
 from store.database.orm import fn
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.limits import usage
 from store.vault.deleting import ROTATED
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.vault import Vault
 
 NAME = "free-space-notice"
 LEASE_MS = 15 * 60_000
@@ -89,9 +87,9 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
     settings_version = stored_settings.version if stored_settings else 0
     stored = configuration.read(vault, NAME, Notice)
     notice, version = (stored.value, stored.version) if stored else (Notice(), 0)
-    usage, now = vault.usage(), clock()
+    used, now = usage(vault), clock()
     try:
-        if usage.free_bytes >= settings.notify_below:
+        if used.free_bytes >= settings.notify_below:
             if _may_arm(vault, notice, settings, now):
                 _move(vault, version, Notice(number=notice.number), now)
             return Told.ENOUGH
@@ -120,7 +118,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
     from store.space.mail import compose
 
     where = host or socket.gethostname()
-    message = compose(settings, usage, number=claimed.number, now=now, host=where, store_id=vault.store_id)
+    message = compose(settings, used, number=claimed.number, now=now, host=where, store_id=vault.store_id)
     return Due(vault, settings, message, claimed, version, clock)
 
 
@@ -181,7 +179,7 @@ def space_freed(vault: Vault) -> None:
     """Called after copies were deleted: arms the notice again at once, for space may fill up before the next look."""
     settings = read_settings(vault)
     stored = configuration.read(vault, NAME, Notice)
-    if stored is None or vault.usage().free_bytes < settings.notify_below:
+    if stored is None or usage(vault).free_bytes < settings.notify_below:
         return
     now = now_ms()
     try:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from store.database.connection import DiskFull, run
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
-from store.terms.errors import StoreError, StoreUnavailable, TamperedError
+from store.space import limits
+from store.space.notice import space_freed
+from store.terms.errors import MailholdError, StoreError, StoreUnavailable, TamperedError
 from store.vault.deleting import ROTATED
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.vault import Vault
 
 DAY_MS = 86_400_000
 #: The growth of this time is taken to go on.
@@ -99,6 +99,24 @@ class Forecast(NamedTuple):
     reaches_oldest_at: int | None
 
 
+class Rotation:
+    """The upkeep of a vault that is written to (`store.vault.upkeep.Upkeep`)."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def after_put(self, used: int) -> int:
+        """Remove the oldest copies where `used` bytes exceed the maximum. Returns the bytes still above it: inside a
+        transaction, no more than one batch goes. Raises StoreUnavailable.
+        """
+        return rotate(self._vault).over_bytes if used > limits.maximum_or_last(self._vault) else 0
+
+    def after_delete(self) -> None:
+        """Arm the free space notice again, if there is space now."""
+        with suppress(MailholdError):  # The copies are gone all the same; the notice's next look shows what is wrong.
+            space_freed(self._vault)
+
+
 def rotate(
     vault: Vault,
     *,
@@ -123,7 +141,7 @@ def rotate(
                 if ids:
                     vault.delete(ids, cause=ROTATED)
         except DiskFull:
-            if nested or made_room or not vault.make_room():
+            if nested or made_room or not vault.room.make():
                 raise
             made_room = True
             continue
@@ -133,7 +151,7 @@ def rotate(
             progress(min(freed, total), total)
         if not ids or over - size <= 0 or nested or (cancelled is not None and cancelled()):
             if made_room:
-                vault.settle()
+                vault.room.settle()
             return RotateResult(removed, freed, max(0, over - size))
         time.sleep(min((time.perf_counter() - began) / 5, 0.005))
 
@@ -145,7 +163,7 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
     messages, used = _counters(vault)
-    maximum = vault.maximum()
+    maximum = limits.maximum(vault)
     if not trusted and used - maximum > _BELIEVED_BYTES:
         messages, used = _counted(vault)
         run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
@@ -214,10 +232,10 @@ def shrink(
     try:
         give_back(vault, cancelled=cancelled)
     except DiskFull:
-        if vault.make_room():  # it takes space to give space back
+        if vault.room.make():  # it takes space to give space back
             with suppress(StoreUnavailable):
                 give_back(vault, cancelled=cancelled, batch=_FEW_PAGES)
-            vault.settle()
+            vault.room.settle()
     except StoreUnavailable:
         pass  # Busy: the free pages stay in the file, where new copies use them.
     return result
@@ -235,7 +253,7 @@ def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batc
     before = _pragma(vault, "page_count")
     while not (cancelled is not None and cancelled()):
         pages, free = _pragma(vault, "page_count"), _pragma(vault, "freelist_count")
-        surplus = min(free, pages - vault.maximum() // page_size, batch)
+        surplus = min(free, pages - limits.maximum(vault) // page_size, batch)
         if surplus <= 0:
             break
         with vault.writing():
@@ -258,7 +276,7 @@ def _pragma(vault: Vault, name: str) -> int:
 def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
     """When rotation will reach the oldest copy. Reads the sizes of the last days' copies: not for an event loop."""
     moment = now_ms() if now is None else now
-    usage = vault.usage()
+    usage = limits.usage(vault)
     if usage.oldest is None:
         return Forecast(None, 0, None)
     window = min(WINDOW_MS, moment - usage.oldest)

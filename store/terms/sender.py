@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from store.terms.hosts import punycode
+
 #: `Name <address>` and `"Name" <address>`, which nearly every From is, without spaces around it; the groups are the
 #: name (either) and the address. Polars reads it too: only what both engines read alike, each character in one way,
 #: which is fast. No `<` is left where `PLAIN_FIRST` took its place.
@@ -66,8 +68,6 @@ def organisation(domain: str) -> str:
     if domain.startswith("["):
         return domain
     if not domain.isascii():
-        from store.message.links import punycode
-
         domain = punycode(domain) or domain
     labels = domain.lower().rstrip(".").split(".")
     generic = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _GENERIC

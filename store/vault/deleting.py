@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,8 @@ from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
 from store.sealing.format_1 import statement, verify
 from store.terms.errors import TamperedError, UnlockError
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.reader import Reader
+from store.vault.room import Room
 
 ROTATED = "rotated"
 AUTHORITY = 0
@@ -90,7 +89,7 @@ def tombstone_statement(
     return statement("tombstone", store_id, at, cause, gateway_id, entries, operator or b"")
 
 
-def verified_runs(vault: Vault, row: Any) -> list[Run]:
+def verified_runs(vault: Reader, row: Any) -> list[Run]:
     """What a tombstone's row says was deleted, its signature verified. `TamperedError` names it.
 
     A gateway may bury by rotation only; everything else takes the authority.
@@ -102,7 +101,7 @@ def verified_runs(vault: Vault, row: Any) -> list[Run]:
         if row.gateway_id == AUTHORITY:
             signer = vault.keys.authority_verifier()
         elif row.cause == ROTATED:
-            signer = vault.epoch_reader.gateway_key(row.gateway_id)
+            signer = vault.signers.key(row.gateway_id)
         else:
             raise TamperedError(what, "a gateway may not delete for that cause")
         data = tombstone_statement(vault.store_id, row.at, row.cause, row.gateway_id, entries, operator)
@@ -130,8 +129,9 @@ def _joined(pieces: Iterable[tuple[int, int, tuple[int, int]]]) -> list[Run]:
 class Deleter:
     """Deletes copies of one vault."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Reader, room: Room) -> None:
         self._vault = vault
+        self._room = room
         #: The row and the runs of the tombstone that was written last: the newest, mostly, and no need to verify it.
         self._last: tuple[tuple[Any, ...], list[Run]] = ((), [])
 
@@ -155,7 +155,7 @@ class Deleter:
                 done = self._batch(batch, operator, cause)
             except DiskFull:
                 size = _LEAST
-                if nested or not vault.make_room():
+                if nested or not self._room.make():
                     raise
                 gave_ballast = True
                 continue
@@ -170,7 +170,7 @@ class Deleter:
             if start < len(wanted) and not nested:
                 time.sleep(min(took, _LONGEST_PAUSE))
         if gave_ballast:
-            vault.settle()
+            self._room.settle()
         return result
 
     def _batch(self, ids: list[int], operator: str, cause: str) -> DeleteResult:

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import Database
 from store.database.schema import Models
@@ -31,20 +29,13 @@ from store.sealing.format_1 import (
     Ratchet,
     open_epoch,
     read_epoch,
-    statement,
-    verify,
 )
-from store.sealing.keys import LOCAL_ID, StoreKeys, hybrid_public
+from store.sealing.keys import StoreKeys, hybrid_public
 from store.terms.errors import StoreError, TamperedError
+from store.vault.gateway_rows import Signers
+from store.vault.session import Session
 
 FIRST_PREVIOUS = bytes(32)
-
-
-def gateway_statement(store_id: bytes, row: Any) -> bytes:
-    """What the authority signs when it enrols a gateway."""
-    return statement(
-        "gateway", store_id, row.id, row.name, as_bytes(row.signing_key), as_bytes(row.delivery_key), row.enrolled_at
-    )
 
 
 def opening_of(store_id: bytes, row: Any) -> Opening:
@@ -58,32 +49,12 @@ class EpochReader:
 
     _KEPT = 2048
 
-    def __init__(self, models: Models, keys: StoreKeys) -> None:
-        self._models = models
-        self._keys = keys
+    def __init__(self, session: Session, signers: Signers) -> None:
+        self._session = session
+        self._signers = signers
         self._chains: OrderedDict[int, Chains] = OrderedDict()
         self._latest: Chains | None = None
-        self._gateways: dict[int, tuple[bytes, Ed25519PublicKey]] = {}
         self._lock = threading.Lock()
-
-    def gateway_key(self, gateway_id: int) -> Ed25519PublicKey:
-        """A gateway's signing key, from its enrolment as the authority signed it."""
-        known = self._gateways.get(gateway_id)
-        if known is not None and gateway_id == LOCAL_ID:
-            return known[1]
-        what = f"gateway {gateway_id}"
-        with sound(what):
-            row = self._models.Gateway.get_or_none(self._models.Gateway.id == gateway_id)
-            if row is None:
-                raise TamperedError(what, "it is not enrolled")
-            if known is not None and known[0] == as_bytes(row.signature):
-                return known[1]
-            signed = gateway_statement(self._keys.store_id, row)
-            verify(self._keys.authority_verifier(), as_bytes(row.signature), signed, what)
-            key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
-        # Another process may revoke it, and its key is another one then.
-        self._gateways[gateway_id] = (as_bytes(row.signature), key)
-        return key
 
     def chains(self, epoch_id: int) -> Chains:
         """The keys of an epoch. `TamperedError` names the epoch or the gateway that opened it."""
@@ -98,7 +69,8 @@ class EpochReader:
                 return known
         what = f"epoch {epoch_id}"
         with sound(what):
-            row = self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id)
+            table = self._session.models.Epoch
+            row = table.get_or_none(table.id == epoch_id)
             if row is None:
                 raise TamperedError(what, "its row is missing")
             fresh = self.read(row)
@@ -113,20 +85,19 @@ class EpochReader:
         what = f"epoch {epoch_id}"
         with sound(what):
             sql = "SELECT gateway_id, number FROM epoch WHERE id = ?"
-            row = run(self._models.Epoch._meta.database, sql, epoch_id).fetchone()
+            row = run(self._session.db, sql, epoch_id).fetchone()
             if row is None:
                 raise TamperedError(what, "its row is missing")
-            return EpochName(self._keys.store_id, row[0], epoch_id, row[1])
+            return EpochName(self._session.store_id, row[0], epoch_id, row[1])
 
     def read(self, row: Any) -> Chains:
         """Verify an epoch's row and open it."""
-        if self._keys.read_private is None:
+        private = self._session.keys.read_private
+        if private is None:
             raise StoreError("The keys at hand cannot read message copies: unlock the store as an operator.")
-        opening = opening_of(self._keys.store_id, row)
-        signer = self.gateway_key(row.gateway_id)
-        return Chains(
-            opening.name, read_epoch(opening, as_bytes(row.opening_signature), signer, self._keys.read_private)
-        )
+        opening = opening_of(self._session.store_id, row)
+        signer = self._signers.key(row.gateway_id)
+        return Chains(opening.name, read_epoch(opening, as_bytes(row.opening_signature), signer, private))
 
     def forget(self, epoch_ids: Sequence[int]) -> None:
         """Drop what was read of epochs whose transaction was rolled back."""

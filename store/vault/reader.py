@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -16,14 +16,12 @@ from store.database.schema import Models
 from store.helpers.decoding import msgpack_decoder
 from store.sealing import format_1 as sealing
 from store.sealing.format_1 import BODY, RECORD, Chains, Place
-from store.sealing.keys import StoreKeys
+from store.sealing.keys import StoreKeys, Target
 from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
+from store.vault.gateway_rows import Signers
 from store.vault.session import Session
-
-if TYPE_CHECKING:
-    from store.enrolment.enrolled import Target
 
 _SCAN_ROWS = 1000
 _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
@@ -38,7 +36,8 @@ class Reader(Session):
 
     def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
         super().__init__(location, db, models, keys)
-        self.epoch_reader = EpochReader(models, keys)
+        self.signers = Signers(self)
+        self.epoch_reader = EpochReader(self, self.signers)
         self._decoder = msgpack_decoder(CopyRecord)
 
     def get(self, copy_id: int) -> Copy:

@@ -1,6 +1,7 @@
 """The vault: put, read, delete and count sealed message copies. The only module that joins schema and sealing.
 
-A `Vault` comes from `store.opening`. Every method may be called from any thread; each thread has its own connection.
+A `Vault` comes from `store.opening`, which hands in what makes room in it. Every method may be called from any thread;
+each thread has its own connection.
 """
 
 from __future__ import annotations
@@ -8,52 +9,55 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from store.database.connection import StoreDatabase, as_bytes, connect, is_url, run, translated
+from store.database.connection import StoreDatabase, as_bytes, connect, run, translated
 from store.database.schema import Models
 from store.helpers.clock import now_ms
 from store.sealing.keys import StoreKeys, reader_keys, reader_material
-from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError, UnlockError
+from store.terms.errors import MailholdError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
-from store.vault.ballast import Ballast
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.reader import Reader
+from store.vault.room import Room
+from store.vault.upkeep import NoUpkeep, Upkeep
 from store.vault.writer import Writer, prepare
 
-__all__ = ["DeleteResult", "Usage", "Vault"]
-
-#: Without settings that verify nothing is rotated away.
-_UNKNOWN_MAXIMUM = 1 << 62
+__all__ = ["Count", "DeleteResult", "Vault"]
 
 
-class Usage(NamedTuple):
-    """How full the store is. Bytes; `oldest` is the time the oldest copy was placed (Unix ms), None without copies."""
+class Count(NamedTuple):
+    """How much the store holds. `oldest` is the time the oldest copy was placed (Unix ms), None without copies."""
 
     messages: int
     used_bytes: int
-    max_bytes: int
-    free_bytes: int
     oldest: int | None
 
 
 class Vault(Reader):
     """An open store."""
 
-    def __init__(self, location: str, db: StoreDatabase, models: Models, keys: StoreKeys) -> None:
+    def __init__(
+        self,
+        location: str,
+        db: StoreDatabase,
+        models: Models,
+        keys: StoreKeys,
+        upkeep: Callable[[Vault], Upkeep],
+    ) -> None:
+        """`upkeep` makes what looks after this vault's space (`store.space.rotation.Rotation`, as a rule)."""
         super().__init__(location, db, models, keys)
+        self.room = Room(self)
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
-        self._writer = Writer(self)
-        self._deleter = Deleter(self)
-        self._maximum: tuple[object, int] = (None, 0)
-        self._ballast = None if is_url(location) else Ballast(self._path)
-        self._ballast_tried = False
+        self._upkeep = upkeep(self)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep)
+        self._deleter = Deleter(self, self.room)
 
     @classmethod
     def from_key_material(cls, location: str, material: bytes) -> Vault:
         """Open a store for reading only, with what `worker_key_material` gave. Raises StoreUnavailable, UnlockError."""
         keys = reader_keys(material)
         db = connect(location)
-        vault = cls(location, db, Models(db), keys)
+        vault = cls(location, db, Models(db), keys, lambda _vault: NoUpkeep())
         with translated(location):
             row = vault.models.Store.get_or_none()
         if row is None or as_bytes(row.store_id) != keys.store_id:
@@ -73,46 +77,14 @@ class Vault(Reader):
         where the maximum size is exceeded. Raises StoreUnavailable.
         """
         copy_id = self._writer.put(prepare(raw, record, stored_at))
-        self._load_ballast()
+        self.room.keep()
         return copy_id
 
     def put_many(self, items: Iterable[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
         """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order."""
         ids = self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
-        self._load_ballast()
+        self.room.keep()
         return ids
-
-    def _load_ballast(self) -> None:
-        if self._ballast is not None and not self._ballast_tried:
-            self._ballast_tried = True
-            self._ballast.load()
-
-    def maximum(self) -> int:
-        """The maximum size in bytes, as the settings say. Read again only when the settings changed."""
-        from store.authority.settings import NAME, Settings, read_settings
-
-        sql = "SELECT id, version FROM configuration WHERE name = ? ORDER BY id DESC LIMIT 1"
-        key = run(self.db, sql, NAME).fetchone()
-        if key is None:
-            return Settings().max_size
-        if key != self._maximum[0]:
-            self._maximum = (key, read_settings(self).max_size)
-        return self._maximum[1]
-
-    def maximum_or_last(self) -> int:
-        """As `maximum`, but the last one known where the settings do not verify: intake must not stop for that."""
-        try:
-            return self.maximum()
-        except (TamperedError, StoreFormat):
-            return self._maximum[1] or _UNKNOWN_MAXIMUM
-
-    def rotate(self) -> int:
-        """Remove the oldest copies until the maximum is kept. Returns the bytes still above it: inside a transaction,
-        no more than one batch goes.
-        """
-        from store.space.rotation import rotate
-
-        return rotate(self).over_bytes
 
     # --- Deleting ----------------------------------------------------------------------------------------------------
 
@@ -132,16 +104,8 @@ class Vault(Reader):
         """
         result = self._deleter.delete(ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled)
         if result.deleted and cause != ROTATED:
-            self._space_freed()
+            self._upkeep.after_delete()
         return result
-
-    def _space_freed(self) -> None:
-        from store.space.notice import space_freed
-
-        try:
-            space_freed(self)
-        except MailholdError:
-            pass  # The copies are gone all the same; what is wrong with the notice shows at its next look.
 
     def newest_tombstone(self) -> int:
         """The newest tombstone's id, 0 where nothing was deleted yet."""
@@ -163,36 +127,16 @@ class Vault(Reader):
                 pass  # Nothing is believed to be deleted for it; `check` reports it.
         return newest, ids
 
-    def make_room(self) -> bool:
-        """Give up the ballast of a store whose disk is full. Whether that freed anything."""
-        return self._ballast is not None and self._ballast.give_up()
-
-    def settle(self) -> None:
-        """After deletions on a full disk: give freed pages back to it, and make the ballast again."""
-        if self._ballast is None:
-            return
-        try:
-            with self.writing():
-                connection = self.db.connection()
-                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.executescript("PRAGMA incremental_vacuum(4096)")
-                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
-        except StoreUnavailable:
-            pass
-        self._ballast.load()
-
     # --- Counting ----------------------------------------------------------------------------------------------------
 
-    def usage(self) -> Usage:
-        """How full the store is."""
+    def count(self) -> Count:
+        """How much the store holds, whatever its settings are. Raises TamperedError where its counters are gone."""
         with self.reading():
             counted = self.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
             oldest = self.db.execute_sql("SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
-            maximum = self.maximum()
         if counted is None:
             raise TamperedError("the table of counters", "it is empty")
-        messages, used = counted
-        return Usage(messages, used, maximum, max(0, maximum - used), oldest[0] if oldest else None)
+        return Count(counted[0], counted[1], oldest[0] if oldest else None)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 
@@ -218,5 +162,5 @@ class Vault(Reader):
 
     def forked(self) -> None:
         super().forked()
-        self._writer = Writer(self)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep)
         self.epoch_writer.drop()

@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,9 +19,9 @@ from store.helpers.clock import now_ms
 from store.sealing.format_1 import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
 from store.terms.errors import StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.vault.epochs import EpochWriter
+from store.vault.session import Session
+from store.vault.upkeep import Upkeep
 
 GROUP_COPIES = 50
 GROUP_BYTES = 4 * 1024 * 1024
@@ -118,8 +118,10 @@ class Writer:
     commits for all of them: with each commit the connections of all others lose what they have cached.
     """
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self, session: Session, epochs: EpochWriter, upkeep: Upkeep) -> None:
+        self._session = session
+        self._epochs = epochs
+        self._upkeep = upkeep
         self._queue: deque[_Waiting] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._committing = False
@@ -171,7 +173,7 @@ class Writer:
             thread.join()
 
     def _require_own_transaction(self) -> None:
-        if self._vault.db.in_transaction():
+        if self._session.db.in_transaction():
             raise RuntimeError("a copy cannot be put inside another transaction: its keys could not be accounted for")
 
     def _have_committed(self) -> None:
@@ -186,8 +188,8 @@ class Writer:
             while group := self._next_group():
                 self._commit_waiting(group)
         finally:
-            if not self._vault.db.is_closed():
-                self._vault.db.close()
+            if not self._session.db.is_closed():
+                self._session.db.close()
 
     def _next_group(self) -> list[_Waiting]:
         """What waits, once no other thread is committing. Empty where it is time to end."""
@@ -218,16 +220,13 @@ class Writer:
             waiting.done.release()
 
     def _commit(self, group: list[Prepared]) -> list[int]:
-        vault = self._vault
-        epochs = vault.epoch_writer
+        session, epochs = self._session, self._epochs
         first_copy: int | None = None
-        over = 0
-        with vault.writing():
+        with session.writing():
             try:
-                with vault.write():
+                with session.write():
                     first_copy, used = self._write(group)
-                    if used > vault.maximum_or_last():
-                        over = vault.rotate()
+                    over = self._upkeep.after_put(used)
             except Clash:
                 epochs.failed()
                 raise TamperedError("the table of counters", "it gives out ids that are taken") from None
@@ -237,14 +236,14 @@ class Writer:
             epochs.committed()
         if over:
             try:
-                vault.rotate()
+                self._upkeep.after_put(used)
             except StoreUnavailable:
                 pass  # The copies are durable; the next put goes on with the rotation.
         return list(range(first_copy, first_copy + len(group)))
 
     def _write(self, group: list[Prepared]) -> tuple[int, int]:
         """Seal and insert a group inside the transaction. Returns the first id, and the bytes then used."""
-        db, epochs = self._vault.db, self._vault.epoch_writer
+        db, epochs = self._session.db, self._epochs
         count, total = len(group), sum(item.stored_size for item in group)
         counted = run(db, _UPDATE_STATE, count, total, count).fetchone()
         if counted is None:

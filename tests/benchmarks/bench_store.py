@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.database.connection import is_url
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.store.conftest import RECORD
 
@@ -91,11 +92,11 @@ def measure(location: str, bodies: list[bytes], count: int) -> None:
     say("put_many", count, began)
     if not is_url(location):
         vault.db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        size, used = Path(location).stat().st_size, vault.usage().used_bytes
+        size, used = Path(location).stat().st_size, vault.count().used_bytes
         print(f"{'file size by counted size':<34}{size / used:>12.3f}")
     began = time.perf_counter()
     say("check", check(vault).checked, began)
-    write_settings(vault, Settings(max_size=vault.usage().used_bytes))
+    change_settings(vault, Settings(max_size=vault.count().used_bytes))
     began = time.perf_counter()
     for index in range(count // 4):
         vault.put(bodies[index % len(bodies)], RECORD)

@@ -193,7 +193,7 @@ def step(size: str) -> Iterator[Figure]:
                     copy_id = vault.put(raw, record)
                 else:
                     vault.delete([copy_id])
-                shown = f"{vault.usage().messages:,} copies"
+                shown = f"{vault.count().messages:,} copies"
                 shows = partial(_shows, shown)
                 ends = [terminal.wait(shows, 10).at for terminal in (one, other)]
                 taken.append(max(ends) - began)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from store.space.limits import usage
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, figure, percentile
 
@@ -36,13 +37,13 @@ def delete(size: str) -> Iterator[Figure]:
             held.append((time.perf_counter() - began) * 1000)
 
     deleter._batch = timed
-    free = vault.usage().free_bytes
+    free = usage(vault).free_bytes
     file_size = copy.stat().st_size
     began = time.perf_counter()
     result = vault.delete(ids)
     ours = len(result.deleted) / (time.perf_counter() - began)
     deleter._batch = batch
-    freed = vault.usage().free_bytes - free
+    freed = usage(vault).free_bytes - free
     count = min(len(ids), 20_000)
     vault.put_many(store_maker.records(count, seed=9))
     grown = copy.stat().st_size / file_size

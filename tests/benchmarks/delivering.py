@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.queue import deliveries, queue_length, release
 from store.delivery.worker import DeliveryWorker
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, absent, figure, median
@@ -49,7 +50,7 @@ def sink() -> Iterator[int]:
 def queue(location: Path, port: int, count: int) -> Callable[[], int]:
     """Put `count` copies in the queue of a store, to be delivered there; answers how many still wait."""
     vault = store_maker.open_made(location)
-    write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
+    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
     release(vault, [copy.id for copy in vault.newest(count)], original=True)
     return lambda: queue_length(vault)
 
@@ -87,7 +88,7 @@ def deliver(size: str) -> Iterator[Figure]:
             messages = store_maker.bodies(20, mean)
             location = store_maker.FOLDER / "deliver.store"
             vault = store_maker.new_store(location)
-            write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}"))
+            change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}"))
             record = CopyRecord(envelope_sender="s@x.example", envelope_recipients=("u@x.example",))
             raw = [messages[number % len(messages)] for number in range(COUNT)]
             ids = vault.put_many((each, record, None) for each in raw)

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.benchmarks import store_maker
@@ -57,7 +58,7 @@ def put(size: str) -> Iterator[Figure]:
     full_location = store_maker.FOLDER / "full.store"
     full = store_maker.new_store(full_location)
     full.put_many((next(messages), _RECORD, None) for _ in range(1500))
-    write_settings(full, Settings(max_size=full.usage().used_bytes))
+    change_settings(full, Settings(max_size=full.count().used_bytes))
     base, ours, grouped, rotating = [], [], [], []
 
     def rate(count: int, began: float) -> float:

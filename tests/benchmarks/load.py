@@ -107,7 +107,7 @@ def _ways(stack: ExitStack) -> dict[str, Way]:
 
 
 def _gateway(lab: Lab) -> Way:
-    return Way(lab.postfix, lab.gateway.pid, lambda: lab.vault.usage().messages)
+    return Way(lab.postfix, lab.gateway.pid, lambda: lab.vault.count().messages)
 
 
 def _scanned(stack: ExitStack) -> Way | None:

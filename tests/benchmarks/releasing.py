@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.queue import deliveries, release
 from store.delivery.worker import DeliveryWorker
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, median
@@ -41,7 +42,7 @@ def postfix(size: str) -> Iterator[Figure]:
 def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure]:
     location = store_maker.FOLDER / "release.store"
     vault = store_maker.new_store(location)
-    write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
+    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
     record = CopyRecord(envelope_sender=SENDER, envelope_recipients=(RECIPIENT,))
     messages = store_maker.bodies(20, mean)
     ids = vault.put_many((messages[number % len(messages)], record, None) for number in range(COUNT))

@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.authority.settings import Settings, Unavailable, write_settings
+from store.authority.settings import Settings, Unavailable
 from store.enrolment.enrolment import enroll
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, write_rules
 from store.mail.header_fields import header_of
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from tests.integration import postfix as mta
 from tests.integration.postfix import DOMAIN, Postfix
 
@@ -180,7 +181,7 @@ class Lab:
         self.postfix = Postfix(settings={"smtpd_milters": asked, "milter_default_action": "tempfail"})
         self.settings = Settings(relay=f"smtp://127.0.0.1:{self.postfix.port}", administrator=ADMINISTRATOR)
         self.settings = msgspec.structs.replace(self.settings, **(settings or {}))
-        write_settings(self.vault, self.settings, operator="test")
+        change_settings(self.vault, self.settings, operator="test")
         if rules:
             write_rules(self.vault, rules, "test")
         write_lists(self.vault, AddressLists(black=(BLACK,)), "test")
@@ -204,7 +205,7 @@ class Lab:
             return
         self.settings = changed
         before = len(self.gateway.log())
-        write_settings(self.vault, changed, operator="test")
+        change_settings(self.vault, changed, operator="test")
         self.gateway.wait_for_log('"configuration taken up".*"settings"', after=before)
 
     def mailbox(self) -> list[bytes]:

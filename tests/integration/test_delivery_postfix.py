@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.access import StoreAccess
 from store.delivery.marker import read_marker
 from store.delivery.queue import deliveries, delivery_of, queue_length, release, retry
@@ -18,6 +18,7 @@ from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.header_fields import header_of
 from store.mail.outcome import State
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.integration.mailbox_form import PREPENDED, is_malformed, mailbox_form
@@ -59,7 +60,7 @@ def mailbox(postfix: Postfix) -> Iterator[Postfix]:
 
 
 def deliver(vault: Vault, relay: str, ids: list[int], **choice: object) -> list[int]:
-    write_settings(vault, Settings(relay=relay))
+    change_settings(vault, Settings(relay=relay))
     queued = release(vault, ids, original=True, operator="op", **choice).queued
     asyncio.run(asyncio.wait_for(DeliveryWorker(vault, owner="test").run_until_idle(), 120))
     return queued

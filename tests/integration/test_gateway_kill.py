@@ -125,10 +125,10 @@ def test_killed_a_hundred_times(lab: Lab, capsys: pytest.CaptureFixture[str]) ->
     clients = Clients(lab.postfix.port)
     kills = midway = 0
     while kills < KILLS and time.monotonic() - began < LIMIT:
-        stored = lab.vault.usage().messages
+        stored = lab.vault.count().messages
         time.sleep(dice.uniform(0.02, 0.4))
         kills += lab.gateway.kill()
-        midway += lab.vault.usage().messages > stored
+        midway += lab.vault.count().messages > stored
         lab.gateway.start()
     clients.finish()
     took = time.monotonic() - began

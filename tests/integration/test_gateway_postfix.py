@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import Settings, Unavailable, read_settings, write_settings
+from store.authority.settings import Settings, Unavailable, read_settings
 from store.check import check
 from store.delivery.queue import delivery_of, release
 from store.judging.content import ContentPolicy
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, write_rules
+from store.space.changing_settings import change_settings
 from store.terms.verdicts import Action, Engine, Status
 from store.vault.vault import Vault
 from tests.integration.gateway_process import GatewayProcess
@@ -63,7 +64,7 @@ def postfix(gateway: GatewayProcess) -> Iterator[Postfix]:
 def vault(gateway: GatewayProcess, postfix: Postfix) -> Iterator[Vault]:
     """The operator's vault; the settings, rules and lists of every test are the same at its start."""
     opened = gateway.vault()
-    write_settings(opened, Settings(relay=f"smtp://127.0.0.1:{postfix.port}", administrator=f"admin@{DOMAIN}"))
+    change_settings(opened, Settings(relay=f"smtp://127.0.0.1:{postfix.port}", administrator=f"admin@{DOMAIN}"))
     write_lists(opened, AddressLists(black=("spam.example",)))
     write_rules(opened, [Rule(name="Names", content=ContentPolicy(banned_names=("*.exe",)))])
     wait_taken_up(gateway, opened)
@@ -77,11 +78,11 @@ def wait_taken_up(gateway: GatewayProcess, vault: Vault) -> None:
 
 
 def test_ham_passes_without_a_copy(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
-    before, kept = len(postfix.received()), vault.usage().messages
+    before, kept = len(postfix.received()), vault.count().messages
     assert send(postfix, b"Subject: ham\r\n\r\nhello\r\n")[0] == 250
     arrived = postfix.wait_for(before + 1)[-1]
     assert arrived.endswith(b"Subject: ham\n\nhello\n")
-    assert vault.usage().messages == kept
+    assert vault.count().messages == kept
 
 
 def test_a_condemned_message_is_kept_and_then_deleted(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
@@ -139,7 +140,7 @@ def test_a_change_is_taken_up_and_a_forged_one_refused(
 
 
 def test_an_enrolment_that_was_changed_is_refused(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
-    write_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
+    change_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
     wait_taken_up(gateway, vault)
     with sqlite3.connect(gateway.location, timeout=20) as db:
         [(signature,)] = db.execute("SELECT signature FROM gateway WHERE id = 2")
@@ -157,14 +158,14 @@ def test_what_is_released_goes_out_and_comes_in_once(gateway: GatewayProcess, po
     raw = b"From: <offers@spam.example>\r\nSubject: wanted after all\r\n\r\nbody\r\n"
     assert send(postfix, raw, sender=SPAMMER)[0] == 250
     [copy] = vault.newest(1)
-    count = vault.usage().messages
+    count = vault.count().messages
     [queued] = release(vault, [copy.id], original=True, operator="olga").queued
     # The relay is the same Postfix, through the same milter: without the marker it would be judged and kept again.
     arrived = postfix.wait_for(before + 1)[-1]
     gateway.wait_for(lambda: delivery_of(vault, queued).state == "sent")
     assert vault.models.Delivery.get_by_id(queued).gateway_id == 2
     assert b"X-Mailhold" not in arrived and b"Resent-From" in arrived and arrived.endswith(b"after all\n\nbody\n")
-    assert vault.usage().messages == count
+    assert vault.count().messages == count
     assert gateway.log("message")[-1]["outcome"] == "released"
 
 
@@ -177,7 +178,7 @@ def test_forged_and_replayed_markers_do_not_pass(gateway: GatewayProcess, postfi
     message = b"Subject: marked\r\n\r\nbody\r\n"
     key = StoreAccess(vault).marker_key
     genuine = marker_field(key, 7, message, to, now_ms())
-    count = vault.usage().messages
+    count = vault.count().messages
     for wrong in (
         marker_field(bytes(32), 7, message, to, now_ms()),
         marker_field(key, 7, b"Subject: x\r\n\r\nother\r\n", to, now_ms()),
@@ -187,27 +188,27 @@ def test_forged_and_replayed_markers_do_not_pass(gateway: GatewayProcess, postfi
     ):
         assert send(postfix, wrong + message, sender=SPAMMER, to=to)[0] == 250
         count += 1
-        assert vault.usage().messages == count
+        assert vault.count().messages == count
     assert send(postfix, genuine + message, sender=SPAMMER, to=to[:1])[0] == 250
-    assert vault.usage().messages == count
+    assert vault.count().messages == count
     assert send(postfix, genuine + message, sender=SPAMMER, to=to[1:])[0] == 250
-    assert vault.usage().messages == count
+    assert vault.count().messages == count
     assert send(postfix, genuine + message, sender=SPAMMER, to=to[:1])[0] == 250
-    assert vault.usage().messages == count + 1
+    assert vault.count().messages == count + 1
     gateway.stop()
     gateway.start()
     assert send(postfix, genuine + message, sender=SPAMMER, to=to[1:])[0] == 250
-    assert vault.usage().messages == count + 2
+    assert vault.count().messages == count + 2
 
 
 def test_larger_than_the_maximum(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
     raw = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 3000
     for option, code in ((Unavailable.TEMPORARY_FAIL, 451), (Unavailable.REJECT, 554), (Unavailable.PROCESS, 250)):
-        write_settings(vault, Settings(max_size=100_000, if_unavailable=option))
+        change_settings(vault, Settings(max_size=100_000, if_unavailable=option))
         wait_taken_up(gateway, vault)
-        count = vault.usage().messages
+        count = vault.count().messages
         assert send(postfix, raw, sender=SPAMMER)[0] == code
-        assert vault.usage().messages == count
+        assert vault.count().messages == count
     assert send(postfix, b"Subject: small\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
     assert vault.newest(1)[0].record.subject == "small"
 
@@ -258,7 +259,7 @@ def test_nothing_of_a_message_is_logged_and_no_screen_or_table_is_loaded(
 
 
 def test_a_store_that_was_removed_and_comes_back(gateway: GatewayProcess, postfix: Postfix, vault: Vault) -> None:
-    write_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
+    change_settings(vault, Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
     wait_taken_up(gateway, vault)
     path = Path(gateway.location)
     vault.close()

@@ -27,12 +27,13 @@ from pathlib import Path
 import pyte
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.delivery.queue import deliveries, queue_length, release, retry
 from store.delivery.worker import DeliveryWorker
 from store.mail.outcome import State
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.integration.postfix import DOMAIN, Postfix, postfix
@@ -121,8 +122,8 @@ def test_import(killed: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str
             command = [str(Path(sys.executable).with_name("mailhold")), "import", str(folder), "--json"]
             options = ["--store", killed.location, "--key-file", str(killed.key_file)]
             process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-            until, present = time.monotonic() + dice.uniform(0, 1), vault.usage().messages
-            while time.monotonic() < until and vault.usage().messages == present:
+            until, present = time.monotonic() + dice.uniform(0, 1), vault.count().messages
+            while time.monotonic() < until and vault.count().messages == present:
                 time.sleep(0.002)
             time.sleep(dice.uniform(0, 0.03))
             kills += slain(process)
@@ -233,7 +234,7 @@ def emptied(postfix: Postfix) -> Postfix:
 
 def test_worker(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED + 1)
-    write_settings(killed.vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
+    change_settings(killed.vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
     kills = 0
     for turn in range(WORKERS):
         if queue_length(killed.vault) < 40:
@@ -313,7 +314,7 @@ def test_console(
     """An operator delivers the newest copy by keyboard, while the console's own worker sends what is queued."""
     dice = random.Random(SEED + 2)
     vault = killed.vault
-    write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
+    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
     kills = noticed = ordered = 0
     for turn in range(CONSOLES):
         if queue_length(vault) < 20:

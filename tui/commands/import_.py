@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
     from store.authority.audit import record_event
     from store.authority.settings import read_settings
-    from store.delivery.local_domains import seen_words, to_set
     from store.files.mailbox import import_paths
+    from store.mail.local_domains import seen_words, to_set
 
     with opened(args) as vault:
         with Progress("Importing") as progress, Interrupt() as interrupt:

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """List or change the key slots. Raises LastSlot, KeyFileError, UsageError."""
     if (args.verb == "remove") != (args.slot is not None):
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
-    from store.opening import opening
+    from store.opening import slots
 
     with opened(args) as vault:
         if args.verb == "remove":
@@ -38,21 +38,21 @@ def run(args: argparse.Namespace) -> int:
                 raise UsageError("`keys remove` takes one slot at a time.")
             if slot_id >= 1 << 63:
                 raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
-            opening.remove_slot(vault, slot_id)
+            slots.remove_slot(vault, slot_id)
         elif args.verb == "add":
             name = as_text(args.name) if args.name else operator_name()
             if args.new_recovery:
-                print_recovery_key([opening.add_recovery(vault, name)[1]])
+                print_recovery_key([slots.add_recovery(vault, name)[1]])
             elif args.new_key_file:
-                opening.add_key_file(vault, args.new_key_file, name)
+                slots.add_key_file(vault, args.new_key_file, name)
             else:
-                opening.add_passphrase(vault, ask_new_passphrase(), name)
-        slots = opening.list_slots(vault)
+                slots.add_passphrase(vault, ask_new_passphrase(), name)
+        listed = slots.list_slots(vault)
     if args.json:
-        print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in slots])
+        print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in listed])
     else:
         from tui.terminal.safe import safe
 
-        for s in slots:
+        for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
     return 0

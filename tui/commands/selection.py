@@ -131,7 +131,7 @@ def select_rows(
 
     flt = parse(query)
     if flt.is_empty and sort is None and limit is not None:
-        return [row_of(copy) for copy in vault.newest(limit)], vault.usage().messages
+        return [row_of(copy) for copy in vault.newest(limit)], vault.count().messages
     if not installed("polars"):
         return _walked(vault, flt, sort, limit)
     from store.catalogue.catalogue import NEWEST, Catalogue
@@ -157,7 +157,7 @@ def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | No
     from store.delivery.releases import Releases
     from store.helpers.clock import now_ms
 
-    total = vault.usage().messages
+    total = vault.count().messages
     if total > MANY_COPIES:
         print(
             f"mailhold: Polars is not installed, so {total:,} copies are looked at one by one for this query; "

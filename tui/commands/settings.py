@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     from store.authority.settings import parse_setting, read_settings
-    from store.delivery.local_domains import seen_domains, seen_words, to_set
-    from store.opening.opening import opens_with_passphrase
+    from store.mail.local_domains import LOOKED_AT, seen_domains, seen_words, to_set
+    from store.opening.slots import opens_with_passphrase
 
     with opened(args) as vault:
         before = settings = read_settings(vault)
@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
             if settings.lock_after and not opens_with_passphrase(vault):
                 print(f"mailhold: {NO_PASSPHRASE}", file=sys.stderr)
             look_at_free_space(vault)
-        seen = [] if args.verb == "set" or args.json or settings.local_domains else seen_domains(vault)
+        asked = args.verb == "set" or args.json or settings.local_domains
+        seen = [] if asked else seen_domains(vault.newest(LOOKED_AT))
     fields = settings_json(settings)
     if args.verb == "get" and args.values:
         unknown = [name for name in args.values if name not in fields]
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> Settings:
     """Put `settings` in force, once the number of copies that go for it is typed. Raises UsageError where it is not."""
-    from store.authority.settings import write_settings
+    from store.space.changing_settings import change_settings
     from store.space.rotation import Removal, RemovesMore, would_remove
     from tui.commands.asking import confirm_count
 
@@ -96,7 +97,7 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
     while True:
         try:
             with Progress("Removing bytes") as progress:
-                return write_settings(
+                return change_settings(
                     vault, settings, base=before, confirmed=confirmed, operator=operator_name(), progress=progress
                 )
         except RemovesMore as more:

@@ -21,10 +21,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the status."""
     from store.authority.settings import format_size
     from store.delivery.releases import Releases
+    from store.space.limits import usage as usage_of
     from tui.terminal.outcome_words import queue_words
 
     with opened(args) as vault:
-        usage, releases = vault.usage(), Releases(vault)
+        usage, releases = usage_of(vault), Releases(vault)
         releases.read()
     attention = releases.attention
     if args.json:

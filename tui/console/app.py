@@ -218,7 +218,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def _run_worker_if_wanted(self, facts: Facts) -> None:
         """Deliver from here where a relay is set and something waits: a lease keeps two workers off one delivery."""
         if self._worker is None and facts.settings.relay and facts.queue_length:
-            from store.delivery.worker import start_worker_thread
+            from store.delivery.worker_thread import start_worker_thread
 
             self._worker = start_worker_thread(self.vault, f"console {self.context.operator}".strip())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from store.authority.settings import Settings, read_settings
-from store.terms.errors import TamperedError
+from store.terms.errors import StoreFormat, TamperedError
 from store.terms.verdicts import Engine
 from tui.terminal.words import counted
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Facts:
     """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
     list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
-    a part of the store while the rest goes on, or "".
+    a part of the store while the rest goes on, or "". `maximum` is 0 where the settings were never read.
     """
 
     used: int
@@ -52,6 +52,7 @@ class Follower:
         self._tombstone: int | None = None
         self._releases: Releases | None = None
         self._settings = Settings()
+        self._maximum = 0
         self._problem = ""
 
     def poll(self) -> Facts | None:
@@ -67,11 +68,11 @@ class Follower:
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
         self._read_settings()
         releases = self._read_releases()
-        usage = vault.usage()
+        count = vault.count()
         facts = Facts(
-            used=usage.used_bytes,
-            maximum=usage.max_bytes,
-            oldest=usage.oldest,
+            used=count.used_bytes,
+            maximum=self._maximum,
+            oldest=count.oldest,
             engines=catalogue.engine_counts(),
             queue_length=releases.waiting,
             live=releases.live,
@@ -97,7 +98,8 @@ class Follower:
     def _read_settings(self) -> None:
         try:
             self._settings = read_settings(self._vault)
-        except TamperedError as error:
+            self._maximum = self._settings.max_size
+        except (TamperedError, StoreFormat) as error:
             self._problem = str(error)
 
     def _read_releases(self) -> Releases:

@@ -15,9 +15,10 @@ from itertools import islice
 from pathlib import Path
 
 from store.authority.audit import record_event
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.helpers.clock import now_ms
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.terms.sizes import MIB
 from store.vault.vault import Vault
@@ -60,13 +61,13 @@ def fill_demo(
             progress(min(done, messages), messages)
     if removed:
         _remove_some(vault, at)
-    used = vault.usage().used_bytes
+    used = vault.count().used_bytes
     size = max(MIB, round(used / _USED / MIB) * MIB)
     settings = Settings(
         max_size=size, notify_below=size // 20 // MIB * MIB, relay=relay, administrator="postmaster@example.org"
     )
     write_policy(vault, OPERATOR)
-    write_settings(vault, settings, operator=OPERATOR)
+    change_settings(vault, settings, operator=OPERATOR)
     if relay:
         _deliver_some(vault)
 

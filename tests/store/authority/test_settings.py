@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.authority import audit, configuration
-from store.authority.settings import Settings, Unavailable, parse_setting, read_settings, write_settings
+from store.authority.settings import Settings, Unavailable, parse_setting, read_settings
+from store.space.changing_settings import change_settings
+from store.space.limits import usage
 from store.space.rotation import Removal, RemovesMore, removal_token, would_remove
 from store.terms.errors import MailholdError, SettingError, TamperedError
 from store.terms.records import CopyRecord
@@ -143,14 +145,14 @@ def test_what_is_written_is_read(any_vault: Vault, open_again: Callable[[], Vaul
         relay="smtps://u:p@mail.example.org:465",
         administrator="admin@example.org",
     )
-    write_settings(any_vault, new, operator="ada")
+    change_settings(any_vault, new, operator="ada")
     assert read_settings(any_vault) == new
     assert read_settings(open_again()) == new
-    assert any_vault.usage().max_bytes == GIB
+    assert usage(any_vault).max_bytes == GIB
 
 
 def test_a_change_is_an_event_without_the_password(any_vault: Vault) -> None:
-    write_settings(any_vault, Settings(max_size=GIB, relay="smtps://u:pass-word@mail.example.org"), operator="ada")
+    change_settings(any_vault, Settings(max_size=GIB, relay="smtps://u:pass-word@mail.example.org"), operator="ada")
     (event,) = audit.events(any_vault)
     assert event.operator == "ada"
     assert event.action == "settings changed"
@@ -160,15 +162,15 @@ def test_a_change_is_an_event_without_the_password(any_vault: Vault) -> None:
 
 
 def test_writing_the_same_again_does_nothing(any_vault: Vault) -> None:
-    write_settings(any_vault, DEFAULT)
+    change_settings(any_vault, DEFAULT)
     assert audit.events(any_vault) == []
     assert any_vault.models.Configuration.select().count() == 0
 
 
 def test_two_operators_do_not_undo_each_other(any_vault: Vault) -> None:
     base = read_settings(any_vault)
-    write_settings(any_vault, changed("administrator", "admin@example.org", base), base=base)
-    in_force = write_settings(any_vault, changed("allow_infected", "yes", base), base=base)
+    change_settings(any_vault, changed("administrator", "admin@example.org", base), base=base)
+    in_force = change_settings(any_vault, changed("allow_infected", "yes", base), base=base)
     assert in_force == read_settings(any_vault)
     assert read_settings(any_vault) == Settings(administrator="admin@example.org", allow_infected=True)
 
@@ -177,14 +179,14 @@ def test_another_process_s_maximum_counts_at_once(any_vault: Vault, open_again: 
     other = open_again()
     for _ in range(4):
         any_vault.put(os.urandom(50_000), CopyRecord())
-    write_settings(other, Settings(max_size=3 * 60_000))
-    assert any_vault.usage().max_bytes == 3 * 60_000
+    change_settings(other, Settings(max_size=3 * 60_000))
+    assert usage(any_vault).max_bytes == 3 * 60_000
     any_vault.put(os.urandom(50_000), CopyRecord())
-    assert any_vault.usage().used_bytes <= 3 * 60_000
+    assert any_vault.count().used_bytes <= 3 * 60_000
 
 
 def test_the_file_holds_no_setting_in_plain_text(vault: Vault) -> None:
-    write_settings(vault, Settings(relay="smtp://relay-host.example:25", administrator="who@admin-domain.example"))
+    change_settings(vault, Settings(relay="smtp://relay-host.example:25", administrator="who@admin-domain.example"))
     vault.close()
     for path in Path(vault.location).parent.iterdir():
         content = path.read_bytes() if path.is_file() else b""
@@ -201,7 +203,7 @@ def test_a_newer_release_s_settings_keep_their_known_part(vault: Vault) -> None:
 
 
 def test_settings_that_were_altered_are_not_used_nor_written_over(any_vault: Vault) -> None:
-    write_settings(any_vault, Settings(allow_infected=True))
+    change_settings(any_vault, Settings(allow_infected=True))
     row = any_vault.models.Configuration.get()
     sealed = bytearray(row.sealed)
     sealed[-1] ^= 1
@@ -209,22 +211,22 @@ def test_settings_that_were_altered_are_not_used_nor_written_over(any_vault: Vau
     with pytest.raises(TamperedError, match="Settings"):
         read_settings(any_vault)
     with pytest.raises(TamperedError):
-        write_settings(any_vault, DEFAULT)
+        change_settings(any_vault, DEFAULT)
 
 
 def test_a_smaller_maximum_is_refused_where_more_would_go_than_was_confirmed(any_vault: Vault) -> None:
     ids = any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
-    maximum = any_vault.usage().used_bytes * 2 // 3
+    maximum = any_vault.count().used_bytes * 2 // 3
     confirmed = would_remove(any_vault, maximum)
     assert (confirmed.copies, confirmed.held, confirmed.last_id) == (2, 6, ids[1])
     any_vault.put(os.urandom(20_000), CopyRecord())
     wanted = Settings(max_size=maximum, allow_infected=True)
     for too_few in (confirmed, Removal(), confirmed._replace(last_id=ids[0])):
         with pytest.raises(RemovesMore) as refused:
-            write_settings(any_vault, wanted, base=Settings(), confirmed=too_few)
+            change_settings(any_vault, wanted, base=Settings(), confirmed=too_few)
         assert refused.value.removal.copies == 3
     assert read_settings(any_vault) == Settings() and len(any_vault.ids()) == 7
-    write_settings(any_vault, wanted, base=Settings(), confirmed=refused.value.removal)
+    change_settings(any_vault, wanted, base=Settings(), confirmed=refused.value.removal)
     assert any_vault.ids() == [*ids[3:], ids[-1] + 1]
     assert read_settings(any_vault).max_size == maximum
 
@@ -233,7 +235,7 @@ def test_what_would_go_is_looked_at_before_the_transaction_and_again_where_it_ch
     any_vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
-    maximum = any_vault.usage().used_bytes * 2 // 3
+    maximum = any_vault.count().used_bytes * 2 // 3
     confirmed = would_remove(any_vault, maximum)
     locked: list[bool] = []
 
@@ -243,26 +245,26 @@ def test_what_would_go_is_looked_at_before_the_transaction_and_again_where_it_ch
 
     monkeypatch.setattr("store.space.rotation.would_remove", looked)
     token = removal_token(any_vault)
-    write_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
+    change_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
     assert locked == [False] and removal_token(any_vault) != token
     read = iter((token, None))
     monkeypatch.setattr("store.space.rotation.removal_token", lambda vault: next(read))
     confirmed = would_remove(any_vault, maximum - 1)
-    write_settings(any_vault, Settings(max_size=maximum - 1), confirmed=confirmed)
+    change_settings(any_vault, Settings(max_size=maximum - 1), confirmed=confirmed)
     assert locked == [False, False, True]
 
 
 def test_what_was_confirmed_may_be_less_by_then(any_vault: Vault) -> None:
     ids = any_vault.put_many((os.urandom(20_000), CopyRecord(), None) for _ in range(6))
-    maximum = any_vault.usage().used_bytes * 2 // 3
+    maximum = any_vault.count().used_bytes * 2 // 3
     confirmed = would_remove(any_vault, maximum)
     any_vault.delete(ids[:1])
-    write_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
+    change_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
     assert any_vault.ids() == ids[2:]
 
 
 def test_a_change_that_leaves_the_maximum_needs_no_confirmation(any_vault: Vault) -> None:
     any_vault.put(os.urandom(20_000), CopyRecord())
-    write_settings(any_vault, Settings(max_size=1))  # the newest copy stays, and is more than the maximum
+    change_settings(any_vault, Settings(max_size=1))  # the newest copy stays, and is more than the maximum
     for settings in (Settings(max_size=1, allow_infected=True), Settings(max_size=2)):
-        assert write_settings(any_vault, settings, confirmed=Removal()) == settings
+        assert change_settings(any_vault, settings, confirmed=Removal()) == settings

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from store.catalogue import catalogue as catalogue_module
 from store.catalogue import follow as catalogue_follow
+from store.catalogue import keeping
 from store.catalogue import loader as catalogue_loader
 from store.catalogue import order as catalogue_order
 from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
@@ -83,7 +84,7 @@ def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
     vault: Vault, steps: list[tuple[str, Any, Any]], queries: list[tuple[MessageFilter, Sort]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue_module, "SNAPSHOT_COPIES", 0)
+        patch.setattr(keeping, "SNAPSHOT_COPIES", 0)
         vault.delete(vault.ids())
         catalogue = Catalogue(vault, now=lambda: NOW)
         catalogue.start()
@@ -98,7 +99,7 @@ def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
                     catalogue.refresh()
                 elif step == "upkeep":
                     assert catalogue._follower is not None
-                    catalogue._save(catalogue._follower)
+                    catalogue._keeper.save(catalogue._follower)
                     catalogue.select(EVERYTHING, queries[0][1])
                 else:
                     catalogue.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from store.catalogue import catalogue as catalogue_module
+from store.catalogue import keeping
 from store.catalogue import once as catalogue_once
 from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.catalogue.once import needed, select_once
@@ -36,7 +36,7 @@ SORTS = [NEWEST, *(Sort(key, descending) for key in SortKey for descending in (F
 
 @pytest.fixture(autouse=True)
 def snapshots_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue_module, "SNAPSHOT_COPIES", 0)
+    monkeypatch.setattr(keeping, "SNAPSHOT_COPIES", 0)
 
 
 def put(vault: Vault, *numbers: int) -> list[int]:
@@ -73,7 +73,7 @@ def asked(vault: Vault, query: str, sort: Sort, limit: int = 5) -> tuple[list[Ro
     selection = catalogue.select(parse(query), sort)
     rows = selection.rows(0, limit)
     count = selection.count
-    catalogue._path = None  # the snapshot stays as it is
+    catalogue._keeper.path = None  # the snapshot stays as it is
     catalogue.close()
     return rows, count
 

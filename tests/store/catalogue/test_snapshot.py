@@ -14,8 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.catalogue import catalogue as catalogue_module
-from store.catalogue import snapshot
+from store.catalogue import keeping, snapshot
 from store.catalogue.catalogue import Catalogue
 from store.filters.line import MessageFilter, parse
 from store.opening.opening import create_store
@@ -28,7 +27,7 @@ EVERYTHING = MessageFilter()
 
 @pytest.fixture(autouse=True)
 def snapshots_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue_module, "SNAPSHOT_COPIES", 0)
+    monkeypatch.setattr(keeping, "SNAPSHOT_COPIES", 0)
 
 
 @pytest.fixture
@@ -103,7 +102,7 @@ def test_a_deleted_copy_is_reconciled_away_and_the_snapshot_written_again(vault:
 def test_a_running_console_writes_it_again_soon_after_a_deletion(
     vault: Vault, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalogue_module, "_QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "_QUIET_SECONDS", 0.05)
     ids = put(vault, "one", "deleted subject", "three")
     catalogue = Catalogue(vault)
     catalogue.start()
@@ -121,7 +120,7 @@ def test_a_running_console_writes_it_again_soon_after_a_deletion(
 def test_when_the_last_copies_went_nothing_is_left(vault: Vault, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = put(vault, "one", "two")
     run(vault)
-    monkeypatch.setattr(catalogue_module, "SNAPSHOT_COPIES", 1)
+    monkeypatch.setattr(keeping, "SNAPSHOT_COPIES", 1)
     vault.delete(ids[:1])
     assert run(vault) == ["two"]
     assert not path.exists()

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases, queue
 from store.delivery.outcomes import mailbox_outcomes, opened_rows
 from store.delivery.queue import cancel, delivery_of, release, retry, retry_plan
 from store.helpers.clock import now_ms
 from store.mail.addresses import mailbox
 from store.mail.outcome import HOLDING, Outcome, State
+from store.space.changing_settings import change_settings
 from store.terms.errors import DeliveryError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -27,7 +28,7 @@ LEASE = 60_000
 
 @pytest.fixture
 def ready(any_vault: Vault) -> Vault:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("x.example",)))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("x.example",)))
     return any_vault
 
 

@@ -9,7 +9,7 @@ import pytest
 from peewee import SqliteDatabase
 
 from store.authority.audit import events
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.database.schema import Models
 from store.delivery.leases import claim, settle, start_data
 from store.delivery.queue import (
@@ -24,6 +24,7 @@ from store.delivery.queue import (
 from store.delivery.releases import Releases
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from store.terms.errors import DeliveryError, MailholdError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -45,7 +46,7 @@ VALUES: list[Any] = [None, "text", 1.5, b"blob", b"\xff" * 80, b"", "", "queued"
 @pytest.fixture
 def ready(any_vault: Vault) -> Vault:
     """Three deliveries to three recipients each: number 1 was tried and has replies, the others wait."""
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:1"))
     record = CopyRecord(envelope_recipients=TO)
     copies = any_vault.put_many([(b"Subject: x\r\n\r\nbody\r\n", record, None) for _ in range(3)])
     release(any_vault, copies, original=True, operator="op")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases, queue
 from store.delivery.access import StoreAccess
 from store.delivery.history import last_release
@@ -19,6 +19,7 @@ from store.delivery.parcel import pack
 from store.delivery.queue import Recipient, can_deliver, cancel, deliveries, delivery_of, queue_length, release, retry
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from store.terms.errors import (
     AddressError,
     CopyMissing,
@@ -44,7 +45,7 @@ def put(vault: Vault, to: tuple[str, ...] = TO, **fields: object) -> int:
 
 
 def set_relay(vault: Vault, **fields: object) -> None:
-    write_settings(vault, msgspec.structs.replace(Settings(relay="smtp://127.0.0.1:1"), **fields))
+    change_settings(vault, msgspec.structs.replace(Settings(relay="smtp://127.0.0.1:1"), **fields))
 
 
 @pytest.fixture

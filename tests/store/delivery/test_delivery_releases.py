@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases
 from store.delivery.outcomes import mailbox_outcomes
 from store.delivery.queue import cancel, deliveries, release, retry
 from store.delivery.releases import Releases
 from store.helpers.clock import now_ms
 from store.mail.outcome import Delivered, Outcome, State, delivered
+from store.space.changing_settings import change_settings
 from store.terms.errors import DeliveryError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -26,7 +27,7 @@ ENDS = (State.SENT, State.SENT, State.DEFERRED, State.FAILED, State.UNKNOWN)
 
 @pytest.fixture
 def ready(any_vault: Vault) -> Vault:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:1"))
     return any_vault
 
 

@@ -16,14 +16,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.authority.settings import Settings, read_settings, write_settings
+from store.authority.settings import Settings, read_settings
 from store.delivery import leases, worker
 from store.delivery.ledger import Ledger
 from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
-from store.delivery.worker import DeliveryWorker, start_worker_thread
+from store.delivery.worker import DeliveryWorker
+from store.delivery.worker_thread import start_worker_thread
 from store.mail.client import Timeouts
 from store.mail.outcome import State
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -54,7 +56,7 @@ def fill(vault: Vault, count: int, recipients: int = 1) -> list[int]:
 
 def use(vault: Vault, port: int, **fields: object) -> None:
     changed = msgspec.structs.replace(read_settings(vault), relay=f"smtp://127.0.0.1:{port}", **fields)
-    write_settings(vault, changed)
+    change_settings(vault, changed)
 
 
 def received(server: ScriptedServer) -> Counter[str]:
@@ -155,7 +157,7 @@ async def test_a_relay_that_is_not_there_defers_and_says_why(vault: Vault, unuse
 async def test_without_a_relay_all_waits_and_starts_when_one_is_set(vault: Vault, unused_tcp_port: int) -> None:
     use(vault, unused_tcp_port)
     fill(vault, 2)
-    write_settings(vault, Settings())
+    change_settings(vault, Settings())
     sender = DeliveryWorker(vault, owner="test", timeouts=QUICK, poll=0.02)
     stop = asyncio.Event()
     task = asyncio.create_task(sender.run(stop))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store.authority.audit import events, record_event
-from store.authority.settings import Settings, read_settings, write_settings
+from store.authority.settings import Settings, read_settings
 from store.check import check
 from store.delivery.access import StoreAccess
 from store.delivery.leases import claim
@@ -21,6 +21,7 @@ from store.enrolment.enrolled import beat, delivery_target, gateways, wait_for_g
 from store.enrolment.enrolment import check_enrolment, enroll, open_with_credentials
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from store.space.notice import Told
 from store.space.notice import claim as claim_notice
 from store.terms.errors import KeyFileError, StoreError, TamperedError, UnlockError, UsageError
@@ -32,7 +33,7 @@ from tests.store.mail.smtp_server import ScriptedServer
 @pytest.fixture
 def gateway(any_vault: Vault, tmp_path: Path) -> Iterator[Vault]:
     """The store of `any_vault`, opened as the gateway `mx1`."""
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", administrator="a@corp.example"))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", administrator="a@corp.example"))
     enroll(any_vault, "mx1", tmp_path / "mx1.credentials", operator="olga")
     opened = open_with_credentials(any_vault.location, tmp_path / "mx1.credentials")
     yield opened
@@ -55,7 +56,7 @@ def test_what_a_gateway_puts_operators_read_and_it_does_not(
     for act in (
         lambda: gateway.worker_key_material(),
         lambda: gateway.sign("settings", b""),
-        lambda: write_settings(gateway, Settings(relay="")),
+        lambda: change_settings(gateway, Settings(relay="")),
         lambda: gateway.delete([first]),
         lambda: release(gateway, [first], original=True),
         lambda: events(gateway),
@@ -68,7 +69,7 @@ def test_what_a_gateway_puts_operators_read_and_it_does_not(
 
 def test_it_reads_settings_and_rotates(any_vault: Vault, gateway: Vault, record: CopyRecord) -> None:
     assert read_settings(gateway).administrator == "a@corp.example"
-    write_settings(any_vault, Settings(max_size=30_000))
+    change_settings(any_vault, Settings(max_size=30_000))
     ids = [gateway.put(os.urandom(8_000), record) for _ in range(6)]
     assert ids[0] not in gateway.ids() and ids[-1] in gateway.ids()
     assert check(any_vault).broken == []
@@ -98,7 +99,7 @@ def test_settings_put_back_are_found_behind_a_gateways_event(
     any_vault: Vault, gateway: Vault, sql: Callable[..., Any], open_again: Callable[[], Vault]
 ) -> None:
     [old] = sql(any_vault, "SELECT version, changed_at, sealed, signature FROM configuration WHERE name = 'settings'")
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:10"), operator="olga")
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:10"), operator="olga")
     record_event(gateway, "gateway started", operator="")
     sql(any_vault, "UPDATE configuration SET version = ?, changed_at = ?, sealed = ?, signature = ?", *old)
     with pytest.raises(TamperedError):
@@ -106,7 +107,7 @@ def test_settings_put_back_are_found_behind_a_gateways_event(
 
 
 def test_it_takes_the_free_space_notice(any_vault: Vault, gateway: Vault) -> None:
-    write_settings(
+    change_settings(
         any_vault, Settings(max_size=10**9, notify_below=10**9 + 1, relay="smtp://x:1", administrator="a@corp.example")
     )
     due = claim_notice(gateway)
@@ -122,7 +123,7 @@ async def test_releases_go_to_the_living_gateway_and_are_sent_by_it(
     any_vault: Vault, gateway: Vault, record: CopyRecord
 ) -> None:
     async with ScriptedServer() as server:
-        write_settings(any_vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
+        change_settings(any_vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
         first = gateway.put(b"Subject: one\r\n\r\nfirst", record)
         assert delivery_target(any_vault).gateway_id == 1
         beat(gateway)
@@ -144,7 +145,7 @@ async def test_releases_go_to_the_living_gateway_and_are_sent_by_it(
 def test_a_release_for_a_gateway_that_died_is_sent_by_who_retries_it(
     any_vault: Vault, gateway: Vault, record: CopyRecord
 ) -> None:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
     first = gateway.put(b"Subject: one\r\n\r\nfirst", record)
     beat(gateway)
     [queued] = release(any_vault, [first], original=True, operator="olga").queued

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from store.authority.audit import events, record_event
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.delivery.queue import delivery_of, release, retry
 from store.enrolment.enrolled import beat, delivery_target, gateways, is_alive
 from store.enrolment.enrolment import check_enrolment, enroll, open_with_credentials
 from store.enrolment.revocation import REVOKED, revoke
+from store.space.changing_settings import change_settings
 from store.terms.errors import GatewayRevoked, TamperedError, UnlockError, UsageError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -26,7 +27,7 @@ Sql = Callable[..., Any]
 
 @pytest.fixture
 def credentials(any_vault: Vault, tmp_path: Path) -> Path:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", max_size=200_000))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", max_size=200_000))
     path = tmp_path / "mx1.credentials"
     enroll(any_vault, "mx1", path, operator="olga")
     return path

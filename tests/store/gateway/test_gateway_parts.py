@@ -19,7 +19,7 @@ import pytest
 
 from store.authority import configuration
 from store.authority.audit import events
-from store.authority.settings import Settings, Unavailable, read_settings, write_settings
+from store.authority.settings import Settings, Unavailable, read_settings
 from store.delivery.marker import marker_field
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import log as gateway_log
@@ -35,6 +35,7 @@ from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, read_rules, write_rules
 from store.mail.endpoint import Address
 from store.mail.incoming import Incoming
+from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -263,7 +264,7 @@ def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: V
     assert not live.policy.complete
     assert live.refresh(gateway) and live.policy.complete
     assert live.policy.settings == Settings()
-    write_settings(any_vault, SETTINGS)
+    change_settings(any_vault, SETTINGS)
     write_lists(any_vault, AddressLists(black=("spam.example",)))
     write_rules(any_vault, [Rule(name="One")])
     assert live.refresh(gateway)
@@ -326,13 +327,13 @@ def test_where_versions_cannot_be_kept_the_log_says_so_once(any_vault: Vault, ga
     said: list[str] = []
     live = LivePolicy(lambda event, **_fields: said.append(event), SeenVersions(tmp_path / "no folder" / "seen"))
     live.refresh(gateway)
-    write_settings(any_vault, SETTINGS)
+    change_settings(any_vault, SETTINGS)
     live.refresh(gateway)
     assert said.count("configuration versions not kept") == 1
 
 
 def test_nothing_is_believed_before_it_verified(any_vault: Vault, gateway: Vault, sql: Callable[..., Any]) -> None:
-    write_settings(any_vault, SETTINGS)
+    change_settings(any_vault, SETTINGS)
     sql(any_vault, "UPDATE configuration SET signature = ?", bytes(64))
     live = LivePolicy(lambda *_args, **_fields: None)
     live.refresh(gateway)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.message.links import defang, examine, host_warning, links_in_text, punycode, read_url
+from store.message.links import defang, examine, host_warning, links_in_text, read_url
+from store.terms.hosts import punycode
 from tests.store.message.hostile import texts
 
 

@@ -13,16 +13,8 @@ from typing import Any
 
 import pytest
 
-from store.opening.opening import (
-    Unlock,
-    add_key_file,
-    add_passphrase,
-    add_recovery,
-    create_store,
-    list_slots,
-    open_store,
-    remove_slot,
-)
+from store.opening.opening import Unlock, create_store, open_store
+from store.opening.slots import add_key_file, add_passphrase, add_recovery, list_slots, remove_slot
 from store.sealing import keys
 from store.sealing.keys import Argon2Cost, Slot
 from store.terms.errors import (

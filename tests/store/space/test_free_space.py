@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 
 from store.authority import audit, configuration
-from store.authority.settings import Settings, parse_setting, read_settings, write_settings
+from store.authority.settings import Settings, parse_setting, read_settings
 from store.delivery.administrator import notify, notify_administrator, watch
-from store.delivery.worker import start_worker_thread
+from store.delivery.worker_thread import start_worker_thread
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
+from store.space.limits import Usage
 from store.space.mail import compose
 from store.space.notice import LEASE_MS, Due, Told, claim
 from store.terms.errors import MailholdError, RelayError, TamperedError
 from store.terms.records import CopyRecord
-from store.vault.vault import Usage, Vault
+from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
 
 COPY = 50_000
@@ -96,7 +98,7 @@ def clock() -> Clock:
 @pytest.fixture
 def look(any_vault: Vault, relay: Relay, clock: Clock) -> Callable[..., Told]:
     """One look at the free space, through the test's store or another opening of it."""
-    write_settings(any_vault, SETTINGS)
+    change_settings(any_vault, SETTINGS)
 
     def look(vault: Vault = any_vault) -> Told:
         return free_space_notice(vault, relay, clock, host="mx1.example.org")
@@ -116,7 +118,7 @@ def change(vault: Vault, **values: str) -> None:
     settings = read_settings(vault)
     for name, value in values.items():
         settings, _ = parse_setting(settings, name, value, unit=1)
-    write_settings(vault, settings)
+    change_settings(vault, settings)
 
 
 def test_enough_room(any_vault: Vault, look: Callable[..., Told], relay: Relay) -> None:
@@ -384,7 +386,7 @@ def test_a_damaged_state_is_a_clear_error(any_vault: Vault, look: Callable[..., 
 
 async def test_through_a_real_session(any_vault: Vault) -> None:
     async with ScriptedServer() as server:
-        write_settings(
+        change_settings(
             any_vault,
             Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}),
         )
@@ -417,7 +419,7 @@ async def test_a_session_that_fails(vault: Vault, point: str, answer: str, expec
         return answer if at == point else None
 
     async with ScriptedServer(script) as server:
-        write_settings(
+        change_settings(
             vault,
             Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}),
         )
@@ -440,7 +442,7 @@ async def test_stopping_the_program_while_it_sends(vault: Vault, point: str, pha
         return None
 
     async with ScriptedServer(script) as server:
-        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        change_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
         fill(vault, 8)
         task = asyncio.create_task(notify(vault))
         await asyncio.wait_for(reached.wait(), 20)
@@ -455,7 +457,7 @@ async def test_stopping_the_program_while_it_sends(vault: Vault, point: str, pha
 
 async def test_watching_sends_one_for_each_crossing(vault: Vault) -> None:
     async with ScriptedServer() as server:
-        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        change_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
         watching = asyncio.create_task(watch(vault, every=0.01))
         for crossing in (1, 2):
             ids = await asyncio.to_thread(fill, vault, 8)
@@ -472,7 +474,7 @@ async def test_watching_sends_one_for_each_crossing(vault: Vault) -> None:
 
 async def test_the_worker_s_thread_watches(vault: Vault) -> None:
     async with ScriptedServer() as server:
-        write_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
+        change_settings(vault, Settings(**{**_fields(SETTINGS), "relay": f"smtp://127.0.0.1:{server.port}"}))
         await asyncio.to_thread(fill, vault, 8)
         handle = start_worker_thread(vault, "test")
         async with asyncio.timeout(20):

@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.authority import configuration
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.opening.opening import create_store
 from store.space import rotation as retention
+from store.space.changing_settings import change_settings
+from store.space.limits import usage
 from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
 from store.terms.errors import CopyMissing, StoreUnavailable
 from store.terms.records import CopyRecord
@@ -42,7 +44,7 @@ def sizes(vault: Vault) -> dict[int, int]:
 
 
 def set_maximum(vault: Vault, size: int) -> None:
-    write_settings(vault, Settings(max_size=size, notify_below=0))
+    change_settings(vault, Settings(max_size=size, notify_below=0))
 
 
 def delivery(vault: Vault, copy_id: int, *, finished: int | None = None) -> Any:
@@ -72,52 +74,52 @@ def rotated(vault: Vault) -> list[int]:
 def test_within_the_maximum_nothing_goes(any_vault: Vault) -> None:
     ids = fill(any_vault, 3)
     assert rotate(any_vault) == (0, 0, 0)
-    set_maximum(any_vault, any_vault.usage().used_bytes)
+    set_maximum(any_vault, any_vault.count().used_bytes)
     assert any_vault.ids() == ids
-    assert any_vault.usage().free_bytes == 0
+    assert usage(any_vault).free_bytes == 0
     assert rotated(any_vault) == []
 
 
 def test_one_byte_too_many_takes_the_oldest_and_no_more(any_vault: Vault) -> None:
     ids = fill(any_vault, 5)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     oldest = sizes(any_vault)[ids[0]]
     set_maximum(any_vault, used - 1)
     assert any_vault.ids() == ids[1:]
-    assert any_vault.usage().used_bytes == used - oldest
+    assert any_vault.count().used_bytes == used - oldest
     assert rotated(any_vault) == ids[:1]
 
 
 def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
     ids = fill(any_vault, 5)
     oldest = sizes(any_vault)[ids[0]]
-    set_maximum(any_vault, any_vault.usage().used_bytes - oldest)
+    set_maximum(any_vault, any_vault.count().used_bytes - oldest)
     assert any_vault.ids() == ids[1:]
-    assert any_vault.usage().free_bytes == 0
+    assert usage(any_vault).free_bytes == 0
 
 
 def test_a_false_counter_does_not_empty_the_store(any_vault: Vault) -> None:
     """Whoever can write the database can write any number there; the copies themselves are counted then."""
     ids = fill(any_vault, 5)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     with any_vault.write():
         any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000")
     ids.append(put(any_vault))
     assert any_vault.ids() == ids
-    assert any_vault.usage().used_bytes == used + sizes(any_vault)[ids[-1]]
+    assert any_vault.count().used_bytes == used + sizes(any_vault)[ids[-1]]
     assert check(any_vault).broken == []
 
 
 def test_each_put_rotates_at_once(any_vault: Vault) -> None:
     put(any_vault)
-    per_copy = any_vault.usage().used_bytes
+    per_copy = any_vault.count().used_bytes
     maximum = 5 * per_copy + per_copy // 2
     set_maximum(any_vault, maximum)
     for _ in range(12):
         newest = put(any_vault)
         present = any_vault.ids()
         assert present == list(range(newest - len(present) + 1, newest + 1))
-        assert any_vault.usage().used_bytes <= maximum
+        assert any_vault.count().used_bytes <= maximum
         assert len(present) <= 5
         assert len(present) == min(5, newest)
     assert rotated(any_vault) == list(range(1, any_vault.ids()[0]))
@@ -125,7 +127,7 @@ def test_each_put_rotates_at_once(any_vault: Vault) -> None:
 
 def test_what_went_is_gone(any_vault: Vault) -> None:
     first, second = fill(any_vault, 2)
-    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    set_maximum(any_vault, any_vault.count().used_bytes - 1)
     with pytest.raises(CopyMissing):
         any_vault.raw(first)
     assert any_vault.raw(second)
@@ -136,11 +138,11 @@ def test_a_copy_with_a_live_delivery_stays(any_vault: Vault) -> None:
     ids = fill(any_vault, 5)
     order = delivery(any_vault, ids[0])
     delivery(any_vault, ids[1], finished=NOW)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     set_maximum(any_vault, used - 1)
     assert any_vault.ids() == [ids[0], *ids[2:]]
     any_vault.models.Delivery.update(finished_at=NOW).where(any_vault.models.Delivery.id == order.id).execute()
-    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    set_maximum(any_vault, any_vault.count().used_bytes - 1)
     assert any_vault.ids() == ids[2:]
 
 
@@ -148,7 +150,7 @@ def test_where_all_are_being_delivered_nothing_goes(any_vault: Vault) -> None:
     ids = fill(any_vault, 3)
     for copy_id in ids:
         delivery(any_vault, copy_id)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     set_maximum(any_vault, 1)
     assert any_vault.ids() == ids
     assert rotate(any_vault) == (0, 0, used - 1)
@@ -161,14 +163,14 @@ def test_the_newest_stays_even_alone_above_the_maximum(any_vault: Vault) -> None
     big = put(any_vault, 200_000)
     assert any_vault.ids() == [big]
     assert any_vault.raw(big)
-    assert any_vault.usage().free_bytes == 0
+    assert usage(any_vault).free_bytes == 0
     small = put(any_vault, 1000)
     assert any_vault.ids() == [small]
 
 
 def test_oldest_is_by_placing_not_by_the_clock(any_vault: Vault) -> None:
     first, second, third = (put(any_vault, at=at) for at in (NOW, NOW - DAY_MS, NOW - 2 * DAY_MS))
-    set_maximum(any_vault, any_vault.usage().used_bytes - 1)
+    set_maximum(any_vault, any_vault.count().used_bytes - 1)
     assert any_vault.ids() == [second, third]
     assert first not in any_vault.ids()
 
@@ -176,11 +178,11 @@ def test_oldest_is_by_placing_not_by_the_clock(any_vault: Vault) -> None:
 def test_a_big_copy_that_displaces_many_small_ones(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "_BATCH_COPIES", 7)
     fill(any_vault, 60, 500)
-    maximum = any_vault.usage().used_bytes
+    maximum = any_vault.count().used_bytes
     before = sizes(any_vault)
     set_maximum(any_vault, maximum)
     big = put(any_vault, maximum // 2)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     assert used <= maximum
     present = any_vault.ids()
     assert present == list(range(big - len(present) + 1, big + 1))
@@ -191,7 +193,7 @@ def test_shrinking_in_batches_that_can_be_cancelled(any_vault: Vault, monkeypatc
     monkeypatch.setattr(retention, "_BATCH_COPIES", 5)
     ids = fill(any_vault, 40, 2000)
     seen: list[tuple[int, int]] = []
-    write_settings(
+    change_settings(
         any_vault,
         Settings(max_size=1, notify_below=0),
         progress=lambda done, total: seen.append((done, total)),
@@ -200,7 +202,7 @@ def test_shrinking_in_batches_that_can_be_cancelled(any_vault: Vault, monkeypatc
     assert any_vault.ids() == ids[15:]
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert len({total for _, total in seen}) == 1
-    assert rotate(any_vault).over_bytes == any_vault.usage().used_bytes - 1
+    assert rotate(any_vault).over_bytes == any_vault.count().used_bytes - 1
     assert any_vault.ids() == ids[-1:]
 
 
@@ -211,14 +213,14 @@ def test_tombstones_of_rotation_are_signed(any_vault: Vault) -> None:
     data = tombstone_statement(
         any_vault.store_id, row.at, row.cause, row.gateway_id, bytes(row.entries), row.sealed_operator
     )
-    any_vault.epoch_reader.gateway_key(row.gateway_id).verify(bytes(row.signature), data)
+    any_vault.signers.key(row.gateway_id).verify(bytes(row.signature), data)
 
 
 def test_rotation_of_many_writers_takes_no_more_than_needed(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
     vaults = [any_vault, open_again()]
     fill(any_vault, 10)
     biggest = max(sizes(any_vault).values())
-    maximum = any_vault.usage().used_bytes
+    maximum = any_vault.count().used_bytes
     set_maximum(any_vault, maximum)
     failed: list[BaseException] = []
 
@@ -236,7 +238,7 @@ def test_rotation_of_many_writers_takes_no_more_than_needed(any_vault: Vault, op
     for thread in threads:
         thread.join()
     assert failed == []
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     assert maximum - biggest <= used <= maximum
     present = any_vault.ids()
     assert present == list(range(51 - len(present), 51))
@@ -256,7 +258,7 @@ def test_a_smaller_maximum_gives_space_back_to_the_disk(vault: Vault) -> None:
     set_maximum(vault, 1_000_000)
     assert Path(vault.location).stat().st_size <= 1_000_000 + 120_000
     assert pages(vault)[1] <= 1
-    assert vault.usage().used_bytes <= 1_000_000
+    assert vault.count().used_bytes <= 1_000_000
     assert all(vault.raw(copy_id) for copy_id in vault.ids())
 
 
@@ -285,7 +287,7 @@ def test_forecast_goes_by_the_growth_of_the_last_days(any_vault: Vault) -> None:
     for day in range(7, 0, -1):
         put(any_vault, at=NOW - day * DAY_MS)
     per_copy = sizes(any_vault)[any_vault.ids()[-1]]
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     set_maximum(any_vault, used + 10 * per_copy)
     outlook = forecast(any_vault, now=NOW)
     assert outlook.oldest == NOW - 30 * DAY_MS
@@ -296,7 +298,7 @@ def test_forecast_goes_by_the_growth_of_the_last_days(any_vault: Vault) -> None:
 def test_forecast_of_a_young_store_takes_its_whole_life(any_vault: Vault) -> None:
     put(any_vault, at=NOW - DAY_MS)
     put(any_vault, at=NOW - DAY_MS // 2)
-    assert forecast(any_vault, now=NOW).bytes_per_day == any_vault.usage().used_bytes
+    assert forecast(any_vault, now=NOW).bytes_per_day == any_vault.count().used_bytes
     assert forecast(any_vault, now=NOW - 2 * DAY_MS).reaches_oldest_at is None
 
 
@@ -310,7 +312,7 @@ def test_forecast_without_growth_sees_nothing_coming(any_vault: Vault) -> None:
 def test_forecast_where_rotation_has_begun(any_vault: Vault) -> None:
     for hour in range(9, 0, -1):
         put(any_vault, at=NOW - hour * DAY_MS // 24)
-    set_maximum(any_vault, any_vault.usage().used_bytes)
+    set_maximum(any_vault, any_vault.count().used_bytes)
     assert forecast(any_vault, now=NOW).reaches_oldest_at == NOW
 
 
@@ -328,7 +330,7 @@ def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeyp
     """Whoever follows the tombstones learns of each copy that went, also across those that became one."""
     monkeypatch.setattr(deleting, "_JOINED_COPIES", 10)
     fill(any_vault, 3, 500)
-    set_maximum(any_vault, any_vault.usage().used_bytes)
+    set_maximum(any_vault, any_vault.count().used_bytes)
     seen, followed = 0, set()
     for number in range(60):
         put(any_vault, 500)
@@ -347,7 +349,7 @@ def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeyp
 
 def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
     fill(any_vault, 5, 500)
-    set_maximum(any_vault, any_vault.usage().used_bytes)
+    set_maximum(any_vault, any_vault.count().used_bytes)
     put(any_vault, 500)
     put(any_vault, 500)
     table = any_vault.models.Tombstone
@@ -375,8 +377,8 @@ class FullDisk:
             return result
 
         monkeypatch.setattr(vault, "delete", refusing)
-        monkeypatch.setattr(vault, "make_room", self.make_room)
-        monkeypatch.setattr(vault, "settle", self.settle)
+        monkeypatch.setattr(vault.room, "make", self.make_room)
+        monkeypatch.setattr(vault.room, "settle", self.settle)
 
     def make_room(self) -> bool:
         had, self.ballast = self.ballast, False
@@ -390,7 +392,7 @@ class FullDisk:
 def test_rotation_on_a_full_disk_gives_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = fill(vault, 5)
     disk = FullDisk(vault, monkeypatch, ballast=True)
-    set_maximum(vault, vault.usage().used_bytes - 1)
+    set_maximum(vault, vault.count().used_bytes - 1)
     assert vault.ids() == ids[1:]
     assert disk.settled == 1
 
@@ -399,7 +401,7 @@ def test_a_full_disk_without_ballast_is_a_clear_error(vault: Vault, monkeypatch:
     ids = fill(vault, 5)
     FullDisk(vault, monkeypatch, ballast=False)
     with pytest.raises(StoreUnavailable, match="full"):
-        set_maximum(vault, vault.usage().used_bytes - 1)
+        set_maximum(vault, vault.count().used_bytes - 1)
     assert vault.ids() == ids
     monkeypatch.undo()
     assert rotate(vault).removed == 1
@@ -417,7 +419,7 @@ def test_settings_on_a_full_disk_give_up_the_ballast(vault: Vault, monkeypatch: 
         return version
 
     monkeypatch.setattr(configuration, "write", refusing)
-    set_maximum(vault, vault.usage().used_bytes - 1)
+    set_maximum(vault, vault.count().used_bytes - 1)
     assert vault.ids() == ids[1:]
     assert disk.settled == 1
 
@@ -443,12 +445,12 @@ def check_forecast(vault: Vault, data: st.DataObject) -> None:
     ids = [put(vault, size, NOW + later) for size, later in placed]
     for copy_id in data.draw(st.lists(st.sampled_from(ids), unique=True) if ids else st.just([]), label="waiting"):
         delivery(vault, copy_id)
-    used = vault.usage().used_bytes
+    used = vault.count().used_bytes
     maximum = data.draw(st.integers(1, used + 10), label="maximum")
     before = {copy.id: copy for copy in vault.scan()}
     removal = would_remove(vault, maximum)
     assert vault.ids() == list(before), "looking removes nothing"
-    write_settings(vault, Settings(max_size=maximum, notify_below=0), confirmed=removal)
+    change_settings(vault, Settings(max_size=maximum, notify_below=0), confirmed=removal)
     gone = [copy for copy_id, copy in before.items() if copy_id not in set(vault.ids())]
     assert removal == Removal(
         copies=len(gone),
@@ -463,8 +465,8 @@ def check_forecast(vault: Vault, data: st.DataObject) -> None:
 def test_the_forecast_is_exact_where_batches_are_many(any_vault: Vault) -> None:
     ids = fill(any_vault, 1_300, 100)
     delivery(any_vault, ids[7])
-    removal = would_remove(any_vault, any_vault.usage().used_bytes // 10)
-    set_maximum(any_vault, any_vault.usage().used_bytes // 10)
+    removal = would_remove(any_vault, any_vault.count().used_bytes // 10)
+    set_maximum(any_vault, any_vault.count().used_bytes // 10)
     left = any_vault.ids()
     assert removal.copies == 1_300 - len(left) > 1_000
     assert ids[7] in left and removal.last_id == left[1] - 1
@@ -472,7 +474,7 @@ def test_the_forecast_is_exact_where_batches_are_many(any_vault: Vault) -> None:
 
 def test_a_false_counter_makes_no_false_forecast(any_vault: Vault) -> None:
     fill(any_vault, 5)
-    used = any_vault.usage().used_bytes
+    used = any_vault.count().used_bytes
     with any_vault.write():
         any_vault.db.execute_sql("UPDATE state SET used_bytes = used_bytes + 90000000000, messages = 7")
     assert would_remove(any_vault, used) == Removal(held=5)

@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
+from store.space.limits import usage
 from store.terms.errors import CopyMissing
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -154,7 +156,7 @@ class Backup(RuleBasedStateMachine):
     def change_maximum(self, which: int, share: int) -> None:
         """To a share of what is used now, in percent."""
         maximum = max(1, self.used * share // 100)
-        write_settings(self.vaults[which], Settings(max_size=maximum, notify_below=0))
+        change_settings(self.vaults[which], Settings(max_size=maximum, notify_below=0))
         shrank, self.maximum = maximum < self.maximum, maximum
         if shrank:
             self._rotate()
@@ -171,7 +173,7 @@ class Backup(RuleBasedStateMachine):
         oldest = min(self.kept, default=None)
         for vault in self.vaults:
             assert vault.ids() == sorted(self.kept)
-            assert vault.usage() == (
+            assert usage(vault) == (
                 len(self.kept),
                 self.used,
                 self.maximum,

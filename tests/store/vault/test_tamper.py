@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from store.authority.audit import events, record_event
-from store.authority.settings import read_settings, write_settings
+from store.authority.settings import read_settings
 from store.check import CheckResult, check
 from store.delivery.queue import release
-from store.opening.opening import Unlock, add_key_file, add_passphrase, list_slots, open_store
+from store.opening.opening import Unlock, open_store
+from store.opening.slots import add_key_file, add_passphrase, list_slots
+from store.space.changing_settings import change_settings
 from store.terms.errors import MailholdError, TamperedError, WrongKey
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -70,7 +72,7 @@ def full_vault(
     add_passphrase(any_vault, "second passphrase", "bert")
     add_key_file(any_vault, tmp_path / "key", "cron")
     settings = read_settings(any_vault)
-    write_settings(any_vault, type(settings)(relay="smtp://127.0.0.1:2525"), operator="anna")
+    change_settings(any_vault, type(settings)(relay="smtp://127.0.0.1:2525"), operator="anna")
     record_event(any_vault, "copies viewed", operator="anna", copies=[1])
     release(any_vault, [1, 2], original=True, operator="anna")
     yield any_vault

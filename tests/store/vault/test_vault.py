@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.sealing.format_1 import EPOCH_STEPS
+from store.space.limits import usage
 from store.terms.errors import CopyMissing, StoreError
 from store.terms.records import CopyRecord
 from store.vault import deleting
@@ -171,15 +172,15 @@ def test_tombstones_tell_what_was_deleted(any_vault: Vault, put_some: Callable[.
 
 
 def test_usage_counts(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
-    assert (any_vault.usage().messages, any_vault.usage().used_bytes, any_vault.usage().oldest) == (0, 0, None)
+    assert (any_vault.count().messages, any_vault.count().used_bytes, any_vault.count().oldest) == (0, 0, None)
     ids = put_some(any_vault, 10, size=9000)
-    usage = any_vault.usage()
-    assert (usage.messages, usage.oldest) == (10, 1000)
-    assert usage.used_bytes == sum(copy.stored_size for copy in any_vault.scan())
-    assert usage.free_bytes == usage.max_bytes - usage.used_bytes
+    full = usage(any_vault)
+    assert (full.messages, full.oldest) == (10, 1000) == (any_vault.count().messages, any_vault.count().oldest)
+    assert full.used_bytes == sum(copy.stored_size for copy in any_vault.scan())
+    assert full.free_bytes == full.max_bytes - full.used_bytes
     any_vault.delete(ids[:4])
-    assert any_vault.usage().used_bytes == sum(copy.stored_size for copy in any_vault.scan())
-    assert any_vault.usage().oldest == 1004
+    assert any_vault.count().used_bytes == sum(copy.stored_size for copy in any_vault.scan())
+    assert any_vault.count().oldest == 1004
 
 
 def test_the_change_token_sees_every_commit(

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.terms.errors import StoreError, StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault.ballast import Ballast
@@ -259,7 +260,7 @@ def test_a_smaller_maximum_gives_space_back_to_a_full_disk(
         while True:
             filler.write(bytes(4096))
     vault = open_store(str(path), Unlock.passphrase(PASSPHRASE))
-    write_settings(vault, Settings(max_size=4 * 1024 * 1024))
+    change_settings(vault, Settings(max_size=4 * 1024 * 1024))
     vault.close()
     assert path.stat().st_size < 5 * 1024 * 1024
 

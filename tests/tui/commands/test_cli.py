@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from store.opening.opening import Unlock, add_passphrase, open_store
+from store.opening.opening import Unlock, open_store
+from store.opening.slots import add_passphrase
 from tui.commands.cli import main
 
 

@@ -156,7 +156,7 @@ def half(home: Path) -> tuple[str, int]:
     """The setting of a maximum that two of the four copies have no room in, and that maximum."""
     vault = open_store(str(home / "backup.db"), Unlock.key_file(home / "key"))
     try:
-        size = vault.usage().used_bytes // 2 + 1
+        size = vault.count().used_bytes // 2 + 1
     finally:
         vault.close()
     return f"max_size={size} bytes", size

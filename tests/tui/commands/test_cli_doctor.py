@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.message.message import summarise
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.terms.verdicts import Action, Engine, Status, Verdict
 from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -83,7 +84,7 @@ def test_all_is_well(mta: Callable[..., int], opened: Vault, capsys: pytest.Capt
 
 
 def test_as_json_and_kept(mta: Callable[..., int], opened: Vault, capsys: pytest.CaptureFixture[str]) -> None:
-    write_settings(opened, Settings(administrator="admin@gw.test"))
+    change_settings(opened, Settings(administrator="admin@gw.test"))
     port = mta()
     arguments = ["doctor", "--smtp", f"127.0.0.1:{port}", "--only", "gtube", "--keep", "--json"]
     assert main(arguments) == 0

@@ -9,7 +9,8 @@ import pytest
 
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import open_with_credentials
-from store.opening.opening import Unlock, add_key_file, open_store
+from store.opening.opening import Unlock, open_store
+from store.opening.slots import add_key_file
 from store.terms.records import CopyRecord
 from tests.conftest import PASSPHRASE
 from tui.commands.cli import main

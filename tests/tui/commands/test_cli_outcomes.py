@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases
 from store.delivery.queue import cancel, release
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
-from store.opening.opening import add_key_file
+from store.opening.slots import add_key_file
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.fakes import NOW, sample
 from tui.commands.cli import main
@@ -24,7 +25,7 @@ AT = "2026-11-24T07:41:03.000Z"
 @pytest.fixture
 def ids(vault: Vault) -> list[int]:
     """Five copies: to two of whom one has it, unknown, put off, called off, and never released."""
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1", allow_infected=True))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1", allow_infected=True))
     copies = vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(5))
     ends = ([State.SENT, State.FAILED], [State.UNKNOWN], [State.DEFERRED])
     at = 1_795_506_063_000

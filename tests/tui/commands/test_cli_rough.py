@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import read_settings, write_settings
+from store.authority.settings import read_settings
 from store.opening.opening import Unlock, open_store
 from tui.commands.caller import is_terminal
 from tui.commands.cli import main
@@ -205,13 +205,13 @@ def test_two_changes_of_different_settings_at_once_are_both_kept(
         monkeypatch.undo()
         other = open_it(tmp_path)
         try:
-            write_settings(other, store.authority.settings.Settings(administrator="boss@x.example"))
+            change_settings(other, store.authority.settings.Settings(administrator="boss@x.example"))
         finally:
             other.close()
-        return write_settings(*arguments, **options)
+        return change_settings(*arguments, **options)
 
     environment = {name: os.environ[name] for name in ("MAILHOLD_STORE", "MAILHOLD_KEY_FILE")}
-    monkeypatch.setattr(store.authority.settings, "write_settings", slower)
+    monkeypatch.setattr(store.authority.settings, "change_settings", slower)
     words = ["--store", environment["MAILHOLD_STORE"], "--key-file", environment["MAILHOLD_KEY_FILE"]]
     assert main([*words, "settings", "set", "max_size=1GB"]) == 0
     vault = open_it(tmp_path)

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases
 from store.delivery.held import held_of
-from store.delivery.local_domains import LocalDomains
 from store.delivery.queue import delivery_of, release
 from store.delivery.recipients import Recipient
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.helpers.clock import now_ms
+from store.mail.local_domains import LocalDomains
 from store.mail.outcome import Outcome, State
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.tui.console.driven import TZ
@@ -36,7 +37,7 @@ A, B, C = (Recipient(f"{name}@corp.example", "envelope", False) for name in "abc
 
 @pytest.fixture
 def ready(vault: Vault) -> Vault:
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("corp.example",)))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("corp.example",)))
     return vault
 
 
@@ -150,7 +151,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vault]:
     monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "s.store"))
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     vault, _recovery = create_store(str(tmp_path / "s.store"), key_file=tmp_path / "key")
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     yield vault
     vault.close()
 

@@ -18,9 +18,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.mail.outcome import State
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from tests.tui.console import rule_data
 from tests.tui.console.fakes import NOW, sample
 
@@ -41,7 +42,7 @@ def make_store(folder: Path) -> tuple[Path, Path]:
         (b"Subject: number %d\r\n\r\nhello\r\n" % n, sample(n), NOW - n * 60_000) for n in range(1, COPIES + 1)
     )
     rule_data.fill(vault)
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
     release(vault, range(1, 7), original=True, operator="ada")
     table = vault.models.DeliveryRecipient
     for place, delivery in enumerate(deliveries(vault)):

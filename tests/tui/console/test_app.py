@@ -14,9 +14,10 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from store.authority.audit import events
-from store.authority.settings import Settings, read_settings, write_settings
+from store.authority.settings import Settings, read_settings
 from store.catalogue.catalogue import Catalogue
 from store.delivery.queue import deliveries, queue_length
+from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
 from store.terms.sender import address_first
 from store.vault.vault import Vault
@@ -80,7 +81,7 @@ def notice(app: MailholdApp) -> str:
 
 
 async def test_delivering_marked_copies(vault: Vault, console: Callable[[], MailholdApp]) -> None:
-    write_settings(vault, Settings(relay=RELAY))
+    change_settings(vault, Settings(relay=RELAY))
     fill(vault, 12)
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
@@ -99,7 +100,7 @@ async def test_delivering_marked_copies(vault: Vault, console: Callable[[], Mail
 
 
 async def test_delivering_one_says_so_in_the_singular(vault: Vault, console: Callable[[], MailholdApp]) -> None:
-    write_settings(vault, Settings(relay=RELAY))
+    change_settings(vault, Settings(relay=RELAY))
     fill(vault, 4)
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
@@ -111,7 +112,7 @@ async def test_delivering_one_says_so_in_the_singular(vault: Vault, console: Cal
 async def test_infected_copies_among_others_are_refused_with_the_reason(
     vault: Vault, console: Callable[[], MailholdApp]
 ) -> None:
-    write_settings(vault, Settings(relay=RELAY))
+    change_settings(vault, Settings(relay=RELAY))
     fill(vault, 12)
     app = console()
     async with app.run_test(size=(120, 30)) as pilot:
@@ -141,7 +142,7 @@ async def test_deleting_marked_copies(vault: Vault, console: Callable[[], Mailho
         await loaded(pilot, 12)
         await choose(pilot, "space", "space", "d")
         await choose(pilot, "enter")
-        assert vault.usage().messages == 12, "Enter on a window that was just opened deletes nothing"
+        assert vault.count().messages == 12, "Enter on a window that was just opened deletes nothing"
         await choose(pilot, "2", "enter")
         assert notice(app) == "Marked messages have been deleted"
         assert vault.ids() == list(range(1, 11))
@@ -169,7 +170,7 @@ async def test_a_window_says_that_others_deleted_some_of_what_was_marked_and_who
     vault: Vault, console: Callable[[], MailholdApp], key: str
 ) -> None:
     ids = fill(vault, 12)
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot, 12)
@@ -189,7 +190,7 @@ async def test_a_window_says_that_others_deleted_some_of_what_was_marked_and_who
 @pytest.mark.parametrize("key", ["d", "s", "r"])
 async def test_a_window_says_what_it_is_about(vault: Vault, console: Callable[[], MailholdApp], key: str) -> None:
     fill(vault, 12)
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     app = console()
     async with app.run_test(size=(120, 40)) as pilot:
         await loaded(pilot, 12)
@@ -255,7 +256,7 @@ async def test_what_others_do_shows_while_nothing_is_pressed(
         assert the_list(app).marks.included == {27}
         assert the_list(app).cursor_id == 26
         assert "31" in lines(app)[3]
-        write_settings(other, Settings(relay=RELAY))
+        change_settings(other, Settings(relay=RELAY))
         await poll(pilot)
         assert app.cannot("deliver") is None
 
@@ -287,7 +288,7 @@ async def test_long_work_can_be_cancelled_half_way(
         go_on.set()
         await settle(pilot)
         assert notice(app) == "△ Cancelled: 10 of 20 were deleted, 10 were not reached"
-        assert vault.usage().messages == 10
+        assert vault.count().messages == 10
         assert the_list(app).marks.count == 10
 
 
@@ -327,10 +328,10 @@ async def test_a_window_that_comes_in_the_midst_of_typing_is_not_answered_by_it(
             await pilot.pause(0.01)
         await pilot.press(*"12", "enter")  # what would delete
         assert isinstance(app.screen, DeleteDialog)
-        assert not app.tasks.running and vault.usage().messages == 12
+        assert not app.tasks.running and vault.count().messages == 12
         monkeypatch.setattr("tui.console.keys.type_ahead._QUIET", 0)
         await choose(pilot, *"12", "enter")
-        assert vault.usage().messages == 0
+        assert vault.count().messages == 0
 
 
 async def test_the_footer_promises_no_key_under_a_window(vault: Vault, console: Callable[[], MailholdApp]) -> None:
@@ -369,7 +370,7 @@ async def test_leaving_says_so_while_what_is_being_sent_ends(vault: Vault, conso
 
 
 async def test_the_settings_hold_before_the_first_poll(vault: Vault, console: Callable[[], MailholdApp]) -> None:
-    write_settings(vault, Settings(relay=RELAY))
+    change_settings(vault, Settings(relay=RELAY))
     assert console().context.settings.relay == RELAY
 
 
@@ -437,7 +438,7 @@ async def test_a_store_that_goes_away_is_a_notice(
 async def test_settings_that_were_tampered_with_are_said_to_be_and_the_list_goes_on(
     vault: Vault, console: Callable[[], MailholdApp], open_again: Callable[[], Vault]
 ) -> None:
-    write_settings(vault, Settings(relay=RELAY))
+    change_settings(vault, Settings(relay=RELAY))
     fill(vault, 5)
     app = console()
     async with app.run_test(size=(160, 30)) as pilot:

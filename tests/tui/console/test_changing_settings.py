@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from store.authority.settings import Settings, read_settings, write_settings
+from store.authority.settings import Settings, read_settings
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.tui.console.driven import make_console, settle
@@ -113,7 +114,7 @@ async def test_what_another_operator_set_meanwhile_stays(vault: Vault) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await choose_maximum(pilot, "0.9")
-        write_settings(vault, Settings(administrator="boss@x.example"))
+        change_settings(vault, Settings(administrator="boss@x.example"))
         await answer(pilot, "3", "enter")
         settings = read_settings(vault)
         assert settings.administrator == "boss@x.example" and settings.max_size < MIB

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.check import check
 from store.delivery.listing import deliveries
 from store.delivery.queue import release
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.integration.process_memory import children_of
 from tests.tui.console.fakes import NOW, sample
@@ -200,7 +201,7 @@ def begin_deleting(terminal: Terminal, store: Path) -> None:
     terminal.type(b"\x1b[20~")
     vault = open_store(str(store), Unlock.key_file(store.with_name("key")))
     end = time.monotonic() + 30
-    while vault.usage().messages == COPIES:
+    while vault.count().messages == COPIES:
         assert time.monotonic() < end, "nothing was deleted"
         time.sleep(0.05)
     vault.close()
@@ -209,7 +210,7 @@ def begin_deleting(terminal: Terminal, store: Path) -> None:
 def assert_told_how_far(store: Path) -> None:
     vault = reopened(store)
     try:
-        left = vault.usage().messages
+        left = vault.count().messages
         assert 0 < left < COPIES
         stopped, deleted = list(events(vault, limit=2))
         assert stopped.action == "stopped"
@@ -279,7 +280,7 @@ def test_it_ends_with_what_is_being_sent_known(start: Callable[[str], Terminal],
     server = SlowServer(3.0)
     try:
         vault = reopened(store)
-        write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
+        change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
         release(vault, vault.ids()[:1], original=True, operator="ada")
         vault.close()
         terminal = start(under)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
-from store.opening.opening import Unlock, add_passphrase, create_store, open_store
+from store.authority.settings import Settings
+from store.opening.opening import Unlock, create_store, open_store
+from store.opening.slots import add_passphrase
 from store.sealing.keys import StoreKeys
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.integration.process_memory import children_of, keys_in, memory_of
 from tests.tui.console.fakes import NOW, sample
@@ -66,7 +68,7 @@ def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     def begin(minute: float = 60.0, lock_after: int = 0) -> Terminal:
         if lock_after:
             vault = open_store(str(store), Unlock.key_file(key))
-            write_settings(vault, Settings(lock_after=lock_after))
+            change_settings(vault, Settings(lock_after=lock_after))
             vault.close()
         command = [sys.executable, "-c", RUN, str(minute), "--store", str(store), "--key-file", str(key)]
         terminal = Terminal(store, key, columns=100, lines=30, command=command)
@@ -217,7 +219,7 @@ def test_a_locked_console_ends_with_its_terminal(start: Callable[..., Terminal])
 
 def test_a_store_that_no_passphrase_opens_is_not_locked(tmp_path: Path) -> None:
     vault, _ = create_store(str(tmp_path / "s.db"), key_file=tmp_path / "key")
-    write_settings(vault, Settings(lock_after=5))
+    change_settings(vault, Settings(lock_after=5))
     vault.close()
     command = [sys.executable, "-m", "tui", "--store", str(tmp_path / "s.db"), "--key-file", str(tmp_path / "key")]
     terminal = Terminal(tmp_path, tmp_path, columns=100, lines=30, command=command)

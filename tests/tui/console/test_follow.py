@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.queue import cancel, release
 from store.delivery.releases import Releases
 from store.mail.outcome import Delivered
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
 from tui.console.follow import Follower
@@ -15,7 +16,7 @@ from tui.console.follow import Follower
 
 @pytest.fixture
 def ids(any_vault: Vault) -> list[int]:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
     return any_vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(2 + 8 * n), NOW) for n in range(3))
 
 

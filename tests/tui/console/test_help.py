@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widgets import Static
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.filters.line import FIELDS
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.driven import lines, make_console, settle, the_list
 from tests.tui.console.fakes import FakeCatalogue
@@ -126,7 +127,7 @@ async def test_an_action_that_is_not_possible_says_why(vault: Vault) -> None:
 
 
 async def test_with_a_relay_deliver_is_possible(vault: Vault) -> None:
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
@@ -52,7 +53,7 @@ def files(tmp_path: Path, receiver: Receiver) -> tuple[Path, Path]:
     store, key_file = tmp_path / "s.db", tmp_path / "key"
     vault, _ = create_store(str(store), key_file=key_file)
     vault.put_many(mail())
-    write_settings(vault, Settings(relay=f"smtp://{HOST}:{receiver.port}"))
+    change_settings(vault, Settings(relay=f"smtp://{HOST}:{receiver.port}"))
     vault.close()
     return store, key_file
 
@@ -119,7 +120,7 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     assert said, terminal.text()
     deleted, left = (int(number.replace(",", "")) for number in said.groups())
     vault = opened(files)
-    assert (deleted + left, left) == (COUNT, vault.usage().messages)
+    assert (deleted + left, left) == (COUNT, vault.count().messages)
 
     terminal.wait_for(f"{left:,} marked")
     terminal.press(b"d")
@@ -127,5 +128,5 @@ def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receive
     terminal.press(f"{left}".encode())
     terminal.press(b"\r")
     terminal.wait_for("Marked messages have been deleted", 120)
-    assert vault.usage().messages == 0
+    assert vault.count().messages == 0
     vault.close()

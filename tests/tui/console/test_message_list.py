@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.filters.line import fold
 from store.mail.outcome import Delivered
+from store.space.changing_settings import change_settings
 from store.terms.records import Copy, CopyRecord, Row
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
@@ -254,7 +255,7 @@ async def test_marks_of_copies_that_were_deleted_count_no_longer(vault: Vault) -
 async def test_where_others_deleted_all_that_was_marked_an_action_says_so_and_takes_nothing(
     vault: Vault, key: str
 ) -> None:
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:2525"))
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)

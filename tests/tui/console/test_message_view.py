@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.leases import claim as claim_due
 from store.delivery.leases import settle as settle_claim
 from store.delivery.queue import cancel, release
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from tests.tui.console.view_data import HOSTILE, RAW, record_of
 from tests.tui.console.view_harness import NOW, ViewApp, screen_text, settle
@@ -130,7 +131,7 @@ async def test_next_and_previous_show_the_neighbours(vault, copy_id):
 
 
 async def test_a_released_copy_says_who_got_it_when_and_who_released_it(vault, copy_id):
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     app = view_app(vault, copy_id)
     async with app.run_test(size=(120, 60)) as pilot:
         await settle(pilot)
@@ -154,7 +155,7 @@ async def test_a_released_copy_says_who_got_it_when_and_who_released_it(vault, c
 
 
 async def test_all_recipients_are_in_the_view_and_new_outcomes_do_not_scroll_it(vault, copy_id):
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     everybody = [f"user{number:02}@corp.example" for number in range(40)]
     release(vault, [copy_id], original=False, additional=everybody)
     app = view_app(vault, copy_id)

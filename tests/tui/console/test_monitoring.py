@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from store.authority.settings import Settings
 from store.catalogue.catalogue import Catalogue
+from store.space.limits import Usage
 from store.space.rotation import Forecast
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
-from store.vault.vault import Usage
 from tests.tui.console.view_harness import NOW, ZONE, ViewApp, screen_text, settle
 from tui.console.screens.monitoring import MonitoringView
 from tui.console.text.monitoring_lines import Facts, bar, chart, monitoring_lines

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.outcomes import opened_rows
 from store.mail.addresses import mailbox
 from store.mail.outcome import HOLDING, State
 from store.opening.opening import create_store
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.conftest import BACKENDS
@@ -83,7 +84,7 @@ def test_consoles_and_commands_at_once_send_to_nobody_twice(filled: Vault, tmp_p
     command = [sys.executable, "-m", "tui", "deliver", "--all", "--yes", "--original", "--key-file", str(key)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD")}
     with RandomReceiver(seed=8) as receiver:
-        write_settings(filled, Settings(relay=f"smtp://127.0.0.1:{receiver.port}"))
+        change_settings(filled, Settings(relay=f"smtp://127.0.0.1:{receiver.port}"))
         opened = [sys.executable, "-m", "tui", "--store", filled.location, "--key-file", str(key)]
         consoles = [Terminal(tmp_path, key, columns=120, lines=40, command=opened) for _ in range(CONSOLES)]
         try:

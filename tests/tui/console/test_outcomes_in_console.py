@@ -9,12 +9,13 @@ import pytest
 from textual.pilot import Pilot
 from wcwidth import wcwidth
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.catalogue.catalogue import Catalogue
 from store.delivery import leases
 from store.delivery.queue import deliveries, release, retry
 from store.helpers.clock import now_ms
 from store.mail.outcome import Attention, Delivered, Outcome, State
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.driven import lines, make_console, poll, settle, the_list
 from tests.tui.console.fakes import NOW, sample
@@ -29,7 +30,7 @@ Ends = Callable[..., None]
 
 @pytest.fixture
 def ids(vault: Vault) -> list[int]:
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
     return vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(1, 7))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery.releases import Releases
 from store.mail.outcome import Delivered
+from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
 from tests.tui.console.driven import make_console, settle
 from tests.tui.console.fakes import FakeCatalogue, copies
@@ -21,7 +22,7 @@ Shown = Callable[..., bool]
 
 
 def prepared(vault: Vault, *, empty: bool = False) -> MailholdApp:
-    write_settings(vault, Settings(relay="smtp://mx2.example.org"))
+    change_settings(vault, Settings(relay="smtp://mx2.example.org"))
     catalogue = FakeCatalogue([] if empty else copies(1204))
     return make_console(vault, catalogue)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from store.authority.settings import Settings, Unavailable, write_settings
+from store.authority.settings import Settings, Unavailable
 from store.delivery.leases import claim as claim_due
 from store.delivery.leases import settle as settle_claim
 from store.delivery.queue import release
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from tests.tui.console.test_monitoring import COUNTS, days
 from tests.tui.console.view_data import DAY, HOSTILE, RAW, fill_queue, record_of
 from tests.tui.console.view_harness import NOW, NoCatalogue, ViewApp, settle
@@ -35,7 +36,7 @@ def pressing(*keys: str):
 
 def release_it(vault, copy_id: int) -> None:
     """Release a copy to two, one of whom has it, at `NOW`."""
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     release(vault, [copy_id], original=False, additional=["ap@corp.example", "x@away.example"], operator="root")
     with vault.write():
         [claim] = claim_due(vault, 1, "w", 1, now_ms(), 60_000)
@@ -95,8 +96,8 @@ class FullCatalogue(NoCatalogue):
 
 
 def monitoring_app(vault, monkeypatch, theme: str = DARK.name) -> ViewApp:
+    from store.space.limits import Usage
     from store.space.rotation import Forecast
-    from store.vault.vault import Usage
 
     usage = Usage(83_310, 6053 * MIB, 7500 * MIB, 1447 * MIB, NOW - 11 * DAY)
     monkeypatch.setattr(type(vault), "usage", lambda self: usage)

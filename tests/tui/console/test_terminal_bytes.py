@@ -22,9 +22,10 @@ from pathlib import Path
 import pyte
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.message.message import summarise
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.changing_settings import change_settings
 from store.terms.verdicts import Engine, Status, Verdict
 
 _COLUMNS, _LINES = 150, 45
@@ -171,7 +172,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
             }
         )
         vault.put(raw, record)
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1"))
     vault.close()
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return kept | {

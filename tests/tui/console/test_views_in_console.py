@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import Settings, read_settings, write_settings
+from store.authority.settings import Settings, read_settings
 from store.catalogue.catalogue import Catalogue
 from store.delivery.queue import cancel, release
+from store.space.changing_settings import change_settings
 from store.terms.verdicts import Engine, Status, Verdict
 from tests.tui.console.driven import lines, make_console, settle, the_list
 from tests.tui.console.view_data import RAW, record_of
@@ -86,7 +87,7 @@ async def test_deliver_from_the_view_to_a_real_receiver_and_see_it_in_the_queue(
     receiver = Receiver(tmp_path / "mail")
     receiver.start()
     try:
-        write_settings(vault, Settings(relay=f"smtp://127.0.0.1:{receiver.port}"))
+        change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{receiver.port}"))
         async with console.run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: "Number 2" in text(console))
             await press(pilot, "enter", "r")
@@ -107,7 +108,7 @@ async def test_deliver_from_the_view_to_a_real_receiver_and_see_it_in_the_queue(
 
 
 async def test_the_footer_of_the_queue_follows_the_cursor(console, vault):
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     [called_off] = release(vault, [2], original=True).queued
     cancel(vault, called_off)
     release(vault, [3], original=True)
@@ -123,7 +124,7 @@ async def test_the_footer_of_the_queue_follows_the_cursor(console, vault):
 
 
 async def test_an_infected_copy_is_refused_until_the_setting_allows(console, vault):
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     async with console.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "Number 0" in text(console))
         await press(pilot, "G", "enter", "r")

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings
 from store.delivery import leases
 from store.delivery.queue import release
 from store.mail.outcome import Outcome, State
 from store.message.message import summarise
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
@@ -72,7 +73,7 @@ def fill_queue(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr("store.delivery.queue.now_ms", lambda: NOW - 120_000)
     monkeypatch.setattr("store.authority.configuration.now_ms", lambda: NOW - 180_000)
     monkeypatch.setattr("store.authority.audit.now_ms", lambda: NOW - 120_000)
-    write_settings(vault, Settings(relay="smtp://127.0.0.1:10025"), operator="root")
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:10025"), operator="root")
     subjects = ("Invoice 88213", "Your account is limited", "CV attached", "Minutes [/foo] \x1b[31m")
     copies = [vault.put(RAW, record_of(subject=subject), stored_at=NOW - DAY) for subject in subjects]
     ids = release(vault, copies, original=True, operator="root").queued

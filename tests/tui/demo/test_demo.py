@@ -26,6 +26,7 @@ from store.judging.rules.address_lists import read_lists
 from store.judging.rules.rules import read_rules
 from store.mail.outcome import State
 from store.opening.opening import create_store
+from store.space.limits import usage
 from store.vault.vault import Vault
 from tui.commands.demo import run_demo
 from tui.demo import demo
@@ -67,10 +68,10 @@ def test_the_demo_store(tmp_path: Path) -> None:
     with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
         fill_demo(vault, 250, now=NOW, progress=lambda *step: told.append(step))
         assert told[-1] == (250, 250)
-        usage, settings = vault.usage(), read_settings(vault)
-        assert usage.messages == 250 and vault.newest(1)[0].stored_at <= NOW
-        assert 0.7 < usage.used_bytes / usage.max_bytes < 0.9
-        assert 0 < settings.notify_below < usage.free_bytes and not settings.relay
+        full, settings = usage(vault), read_settings(vault)
+        assert full.messages == 250 and vault.newest(1)[0].stored_at <= NOW
+        assert 0.7 < full.used_bytes / full.max_bytes < 0.9
+        assert 0 < settings.notify_below < full.free_bytes and not settings.relay
         assert {event.action for event in events(vault)} >= {"settings changed", "save", "delete"}
         times = [event.at for event in events(vault)]
         assert times == sorted(times, reverse=True)
@@ -94,7 +95,7 @@ def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Recei
 def test_small_stores_too(tmp_path: Path, count: int) -> None:
     with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
         fill_demo(vault, count, now=NOW)
-        assert vault.usage().messages == count
+        assert vault.count().messages == count
 
 
 class Console:
@@ -123,7 +124,7 @@ def test_at_the_end_only_received_mail_is_left(
     def look(vault: Vault) -> None:
         folder = Path(vault.location).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert vault.usage().messages == 30
+        assert vault.count().messages == 30
 
     assert in_the_demo(monkeypatch, tmp_path, look) == 0
     (folder,) = tmp_path.iterdir()

@@ -14,9 +14,9 @@ from store.mail.outcome import LIVE, State
 from tui.terminal.cells import MONTHS, local
 
 if TYPE_CHECKING:
-    from store.delivery.local_domains import LocalDomains
     from store.delivery.outcomes import MailboxOutcome
     from store.delivery.recipients import Recipient
+    from store.mail.local_domains import LocalDomains
     from store.terms.records import Copy
 
 #: A window lists no more recipients than this; the rest are counted.

@@ -32,7 +32,7 @@ def backup_settings(context: ConsoleContext) -> None:
 
         context.shell.ask(BackupSettingsDialog(shown, used_bytes=used), answered)
 
-    context.shell.background(lambda: context.vault.usage().used_bytes, ask, group="look")
+    context.shell.background(lambda: context.vault.count().used_bytes, ask, group="look")
 
 
 def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
@@ -85,10 +85,10 @@ def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirm
     trace.note("act", name="settings")
 
     def work(progress: Progress, cancelled: Cancelled) -> Settings | RemovesMore:
-        from store.authority.settings import write_settings
+        from store.space.changing_settings import change_settings
 
         try:
-            return write_settings(
+            return change_settings(
                 context.vault,
                 settings,
                 operator=context.operator,

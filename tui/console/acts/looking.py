@@ -116,7 +116,7 @@ def _pages(
 
 def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
     from store.delivery.held import held_of
-    from store.delivery.local_domains import LocalDomains
+    from store.mail.local_domains import LocalDomains
     from tui.console.acts.addressing import Gathering
 
     gathering = Gathering(LocalDomains(context.settings.local_domains), context.tz)

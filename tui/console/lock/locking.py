@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from store.opening.opening import opens_with_passphrase
+from store.opening.slots import opens_with_passphrase
 from store.terms.errors import MailholdError
 from tui.console.lock.lock import Handover, sealed
 from tui.console.tasks import run_in_thread

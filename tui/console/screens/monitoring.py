@@ -34,12 +34,12 @@ class MonitoringView(Page):
         waiting, attention = context.queue_length, context.attention
 
         def read() -> Facts:
+            from store.space.limits import usage
             from store.space.rotation import forecast
 
             catalogue, vault = context.catalogue, context.vault
-            usage = vault.usage()
             return Facts(
-                usage=usage,
+                usage=usage(vault),
                 settings=settings,
                 engines=catalogue.engine_counts(),
                 days=catalogue.day_counts(max(DAYS), tz=context.tz),

@@ -21,8 +21,8 @@ from tui.terminal.times import full_time
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
+    from store.space.limits import Usage
     from store.space.rotation import Forecast
-    from store.vault.vault import Usage
 
 _DAY = 86_400_000
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

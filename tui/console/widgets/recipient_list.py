@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from store.message.links import punycode
+from store.terms.hosts import punycode
 from tui.terminal.safe import fit
 
 if TYPE_CHECKING:

@@ -71,8 +71,8 @@ class StatusBar(Widget):
         width = self.size.width
         name = style("Mailhold", "name")
         full = Content.assemble(name, "  ", style(self.host, "muted"))
-        if not self.maximum:
-            return full
+        if not self.maximum:  # Not known yet, or the settings do not verify.
+            return Content.assemble(full, self._attention(style, short=False))
         low = "low" if self.maximum - self.used < self.threshold else "used"
         amount = style(f"Backup {used_of(self.used, self.maximum)}", low if low == "low" else "muted")
         filled, free = bar(self.used, self.maximum, 16)

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from store.mail.addresses import address_problem, domain_key
 from store.terms.errors import SettingError
-
-if TYPE_CHECKING:
-    from store.vault.vault import Vault
+from store.terms.records import Copy
 
 #: More are not proposed, nor counted while mail is taken in.
 PROPOSED = 5
 _COUNTED = 1_000
-#: The newest copies in which domains are looked for.
-_LOOKED_AT = 1_000
+#: In so many of the newest copies domains are looked for.
+LOOKED_AT = 1_000
 
 
 def parse_domains(text: str) -> tuple[str, ...]:
@@ -72,10 +69,10 @@ class DomainCount:
         return sorted(self._copies.items(), key=lambda each: (-each[1], each[0]))[:PROPOSED]
 
 
-def seen_domains(vault: Vault) -> list[tuple[str, int]]:
-    """Return the domains to which the newest copies were addressed by their envelopes, as `DomainCount.most` does."""
+def seen_domains(copies: Iterable[Copy]) -> list[tuple[str, int]]:
+    """Return the domains to which `copies` were addressed by their envelopes, as `DomainCount.most` does."""
     count = DomainCount()
-    for copy in vault.newest(_LOOKED_AT):
+    for copy in copies:
         count.add(copy.record.envelope_recipients)
     return count.most()
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.authority.settings import Settings, parse_setting, read_settings, write_settings
-from store.delivery.local_domains import DomainCount, LocalDomains, parse_domains, seen_domains, seen_words, to_set
+from store.authority.settings import Settings, parse_setting, read_settings
 from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, delivery_of, release
 from store.gateway.policy import LivePolicy, Policy
 from store.gateway.proposal import Proposal
+from store.mail.local_domains import DomainCount, LocalDomains, parse_domains, seen_domains, seen_words, to_set
+from store.space.changing_settings import change_settings
 from store.terms.errors import SettingError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -22,7 +23,7 @@ HEADER = CopyRecord(to="Ann <ann@corp.example>, Out <out@else.example>", cc="bob
 
 @pytest.fixture
 def ready(any_vault: Vault) -> Vault:
-    write_settings(any_vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("corp.example",)))
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:1", local_domains=("corp.example",)))
     return any_vault
 
 
@@ -56,7 +57,7 @@ def test_what_is_no_domain_is_refused_by_name(text: str) -> None:
 def test_the_setting_is_kept_and_what_changed_is_written_down(any_vault: Vault) -> None:
     from store.authority.audit import events
 
-    write_settings(any_vault, Settings(local_domains=("corp.example", ".corp.example")))
+    change_settings(any_vault, Settings(local_domains=("corp.example", ".corp.example")))
     assert read_settings(any_vault).local_domains == ("corp.example", ".corp.example")
     assert "local_domains: - -> corp.example, .corp.example" in events(any_vault, 1)[0].detail
 
@@ -96,7 +97,7 @@ def test_no_text_makes_looking_up_or_counting_fail(text: str) -> None:
 def test_domains_of_envelopes_are_proposed_by_the_number_of_copies(any_vault: Vault) -> None:
     for recipients in (("a@corp.example", "b@CORP.example"), ("c@corp.example", "d@b.example"), ()):
         any_vault.put(RAW, CopyRecord(envelope_recipients=recipients, to="e@header.example"))
-    seen = seen_domains(any_vault)
+    seen = seen_domains(any_vault.newest(10))
     assert seen == [("corp.example", 2), ("b.example", 1)]
     assert seen_words(seen) == "corp.example (2 copies), b.example (1 copy)"
     assert to_set(seen) == "mailhold settings set local_domains=corp.example,b.example"
@@ -141,7 +142,7 @@ def test_outsiders_of_a_header_go_only_where_they_were_chosen(ready: Vault) -> N
 
 
 def test_without_local_domains_no_header_address_is_used(ready: Vault) -> None:
-    write_settings(ready, msgspec.structs.replace(read_settings(ready), local_domains=()))
+    change_settings(ready, msgspec.structs.replace(read_settings(ready), local_domains=()))
     copy_id = ready.put(RAW, HEADER)
     assert release(ready, [copy_id], original=True, from_header=True).refused == [(copy_id, NOT_LOCAL)]
 

@@ -1,0 +1,120 @@
+"""When the catalogue's snapshot is read, saved and thrown away.
+
+A snapshot that holds deleted copies is replaced soon; one that only lacks new ones is replaced where it lacks many.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.terms.errors import MailholdError
+
+if TYPE_CHECKING:
+    from store.catalogue.follow import Follower
+    from store.vault.vault import Vault
+
+#: Up to so many copies are not worth a snapshot.
+SNAPSHOT_COPIES = 3_000
+_QUIET_SECONDS = 3.0
+_STALE_SECONDS = 60.0
+_SAVE_AGAIN_SECONDS = 300.0
+_SAVE_SHARE = 0.05
+
+
+class SnapshotKeeper:
+    """Keeps the snapshot of one catalogue; with no `path` there is none to keep."""
+
+    def __init__(self, vault: Vault, path: Path | None) -> None:
+        self._vault = vault
+        self.path = path
+        self._saving = threading.RLock()
+        self._saved: tuple[int, int] | None = None
+        self._saved_at = 0.0
+        self._save_took = 0.0
+        self._deleted_at: tuple[float, float] | None = None
+
+    def resume(self, follower: Follower) -> tuple[int, int] | None:
+        """Start from the snapshot; None where there is none to start from. Returns the ids that are left to load."""
+        from store.catalogue.snapshot import SnapshotError, discard, open_snapshot
+
+        self._saved = None
+        if self.path is None:
+            return None
+        try:
+            opened = open_snapshot(self._vault, self.path)
+            if opened is None:
+                return None
+            span = follower.resume(*opened)
+        except SnapshotError:
+            discard(self.path)
+            return None
+        self._saved = (0, 0)
+        self._saved_at = time.monotonic()
+        if follower.deletions:
+            self.note_deletion()
+        return span
+
+    def note_deletion(self) -> None:
+        """The snapshot holds copies that are deleted now."""
+        now = time.monotonic()
+        self._deleted_at = (self._deleted_at[0] if self._deleted_at else now, now)
+
+    def save_if_due(self, follower: Follower, stopping: threading.Event) -> float | None:
+        """Save where that is due. Else in how many seconds it will be, or None where it will not."""
+        with self._saving:
+            wait = None if stopping.is_set() else self._save_in(follower)
+            if wait is not None and wait <= 0:
+                self.save(follower)
+            return wait
+
+    def close(self, follower: Follower) -> None:
+        """Save where the next start gains by it."""
+        if self.path is None:
+            return
+        with self._saving:
+            size = len(follower.state.frame)
+            unsaved = follower.arrivals - self._saved[0] if self._saved else size
+            if self._deleted_at is not None or unsaved > min(SNAPSHOT_COPIES, 0.01 * size):
+                self.save(follower)
+
+    def _save_in(self, follower: Follower) -> float | None:
+        """In how many seconds a snapshot is due; None where none is."""
+        now = time.monotonic()
+        if self.path is None:
+            return None
+        if self._deleted_at is not None:
+            first, last = self._deleted_at
+            return max(0.0, min(last + _QUIET_SECONDS, first + max(_STALE_SECONDS, 30 * self._save_took)) - now)
+        if self._saved is None:
+            return 0.0 if self._worthwhile(follower) else None
+        if follower.arrivals - self._saved[0] > max(SNAPSHOT_COPIES, _SAVE_SHARE * len(follower.state.frame)):
+            return max(0.0, self._saved_at + _SAVE_AGAIN_SECONDS - now)
+        return None
+
+    def _worthwhile(self, follower: Follower) -> bool:
+        return len(follower.state.frame) > SNAPSHOT_COPIES
+
+    def save(self, follower: Follower) -> None:
+        """Save the snapshot, or remove the one that is there if it holds deleted copies and cannot be replaced."""
+        from store.catalogue import snapshot
+
+        assert self.path is not None
+        with self._saving:
+            started = time.monotonic()
+            stale = self._deleted_at is not None
+            self._deleted_at = None
+            frame, marks = follower.marks()
+            try:
+                if self._worthwhile(follower):
+                    snapshot.save(self._vault, self.path, frame, marks)
+                else:
+                    snapshot.discard(self.path)
+            except (OSError, MailholdError):
+                if stale:
+                    snapshot.discard(self.path)
+            self._saved = (follower.arrivals, follower.deletions)
+            self._saved_at = time.monotonic()
+            self._save_took = self._saved_at - started

@@ -1,0 +1,123 @@
+"""The key slots that unlock a store: each wraps its seed under a passphrase, a key file or a recovery key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from store.database.connection import as_bytes, sound
+from store.helpers.clock import now_ms
+from store.sealing.format_1 import statement, verify
+from store.sealing.keys import (
+    KEY_FILE,
+    PASSPHRASE,
+    RECOVERY,
+    make_key_file,
+    new_recovery_key,
+    passphrase_secret,
+    read_key_file,
+    wrap_seed,
+)
+from store.terms.errors import LastSlot, UnlockError, UsageError
+from store.vault.vault import Vault
+
+LABEL_ROLE = "key slot label"
+
+
+class SlotInfo(NamedTuple):
+    """A key slot as a list shows it. `created_at` is Unix ms."""
+
+    id: int
+    kind: str
+    label: str
+    created_at: int
+
+
+def slot_statement(store_id: bytes, row: Any) -> bytes:
+    """What the authority signs of a key slot."""
+    return statement(
+        "key slot row",
+        store_id,
+        row.kind,
+        as_bytes(row.salt),
+        row.memory,
+        row.iterations,
+        row.lanes,
+        as_bytes(row.commitment),
+        as_bytes(row.sealed_seed),
+        as_bytes(row.sealed_label),
+        row.created_at,
+    )
+
+
+def insert_slot(vault: Vault, kind: str, secret: bytes, label: str) -> int:
+    """Wrap the store's seed under a secret, in a new slot. Returns its id. Raises UnlockError."""
+    keys = vault.keys
+    if keys.seed is None or keys.authority is None:
+        raise UnlockError("The keys at hand cannot change key slots: unlock the store as an operator.")
+    slot = wrap_seed(kind, secret, keys.seed, vault.store_id)
+    with vault.write():
+        row = vault.models.KeySlot(
+            kind=kind,
+            salt=slot.salt,
+            memory=slot.cost.memory,
+            iterations=slot.cost.iterations,
+            lanes=slot.cost.lanes,
+            commitment=slot.commitment,
+            sealed_seed=slot.sealed_seed,
+            sealed_label=vault.seal(LABEL_ROLE, label.encode()),
+            created_at=now_ms(),
+        )
+        row.signature = keys.authority.sign(slot_statement(vault.store_id, row))
+        row.save(force_insert=True)
+        return int(row.id)
+
+
+def add_passphrase(vault: Vault, passphrase: str, label: str = "") -> int:
+    """Add a passphrase slot. Returns the slot's id."""
+    return insert_slot(vault, PASSPHRASE, passphrase_secret(passphrase), label)
+
+
+def add_key_file(vault: Vault, path: Path, label: str = "") -> int:
+    """Add a key-file slot, making the file where it is not there. Returns the slot's id. Raises KeyFileError."""
+    present = path.is_symlink() or path.exists()
+    return insert_slot(vault, KEY_FILE, read_key_file(path) if present else make_key_file(path), label)
+
+
+def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
+    """Add a recovery slot. Returns the slot's id, and the key to show once."""
+    text, secret = new_recovery_key()
+    return insert_slot(vault, RECOVERY, secret, label), text
+
+
+def list_slots(vault: Vault) -> list[SlotInfo]:
+    """The key slots in order of id, each verified. Raises TamperedError naming the slot."""
+    with vault.reading():
+        rows = list(vault.models.KeySlot.select().order_by(vault.models.KeySlot.id))
+    return [slot_info(vault, row) for row in rows]
+
+
+def opens_with_passphrase(vault: Vault) -> bool:
+    """Whether there is a passphrase that opens the store."""
+    slots = vault.models.KeySlot
+    with vault.reading():
+        return bool(slots.select().where(slots.kind == PASSPHRASE).exists())
+
+
+def slot_info(vault: Vault, row: Any) -> SlotInfo:
+    """A verified slot. Raises TamperedError naming it."""
+    what = f"key slot {row.id}"
+    with sound(what):
+        verify(vault.keys.authority_verifier(), as_bytes(row.signature), slot_statement(vault.store_id, row), what)
+        return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
+
+
+def remove_slot(vault: Vault, slot_id: int) -> None:
+    """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
+    slots = vault.models.KeySlot
+    with vault.write():
+        if not slots.select().where(slots.id == slot_id).exists():
+            raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
+        if slots.select().count() == 1:
+            raise LastSlot("The last key slot cannot be removed: nobody could open the store. Add another one first.")
+        slots.delete().where(slots.id == slot_id).execute()

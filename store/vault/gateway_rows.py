@@ -1,0 +1,75 @@
+"""The rows of enrolled gateways: believed only as the authority signed them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from store.database.connection import as_bytes, sound
+from store.sealing.format_1 import KEY_SIZE, statement, verify
+from store.sealing.keys import LOCAL_ID
+from store.terms.errors import TamperedError
+from store.vault.session import Session
+
+
+def gateway_statement(store_id: bytes, row: Any) -> bytes:
+    """What the authority signs when it enrols a gateway."""
+    return statement(
+        "gateway", store_id, row.id, row.name, as_bytes(row.signing_key), as_bytes(row.delivery_key), row.enrolled_at
+    )
+
+
+def is_revoked(row: Any) -> bool:
+    """Whether a gateway's row, once verified, is that of a revoked one: its former signing key lies in `delivery_key`.
+
+    With that key only its events are verified; nothing can be sealed to it.
+    """
+    return len(as_bytes(row.delivery_key)) == KEY_SIZE
+
+
+def former_key(session: Session, gateway_id: int) -> Ed25519PublicKey:
+    """The key that a revoked gateway signed with. Raises TamperedError where it is not revoked."""
+    what = f"gateway {gateway_id}"
+    with session.reading(), sound(what):
+        row = session.models.Gateway.get_or_none(session.models.Gateway.id == gateway_id)
+        if row is None or not is_revoked(row):
+            raise TamperedError(what, "it is not a revoked one")
+        verified(session, row)
+        return Ed25519PublicKey.from_public_bytes(as_bytes(row.delivery_key))
+
+
+def verified(session: Session, row: Any) -> None:
+    """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
+    what = f"gateway {row.id}"
+    with sound(what):
+        verify(
+            session.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(session.store_id, row), what
+        )
+
+
+class Signers:
+    """The keys that the gateways of one store sign with, each verified when first asked for. Thread-safe."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[int, tuple[bytes, Ed25519PublicKey]] = {}
+
+    def key(self, gateway_id: int) -> Ed25519PublicKey:
+        """A gateway's signing key, from its enrolment as the authority signed it. Raises TamperedError naming it."""
+        known = self._known.get(gateway_id)
+        if known is not None and gateway_id == LOCAL_ID:
+            return known[1]
+        what, table = f"gateway {gateway_id}", self._session.models.Gateway
+        with sound(what):
+            row = table.get_or_none(table.id == gateway_id)
+            if row is None:
+                raise TamperedError(what, "it is not enrolled")
+            signature = as_bytes(row.signature)
+            if known is not None and known[0] == signature:
+                return known[1]
+            verified(self._session, row)
+            key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
+        # Another process may revoke it, and its key is another one then.
+        self._known[gateway_id] = (signature, key)
+        return key
