@@ -243,12 +243,12 @@ def test_what_would_go_is_looked_at_before_the_transaction_and_again_where_it_ch
         locked.append(vault.db.in_transaction())
         return would_remove(vault, maximum)
 
-    monkeypatch.setattr("store.space.rotation.would_remove", looked)
+    monkeypatch.setattr("store.space.changing_settings.would_remove", looked)
     token = removal_token(any_vault)
     change_settings(any_vault, Settings(max_size=maximum), confirmed=confirmed)
     assert locked == [False] and removal_token(any_vault) != token
     read = iter((token, None))
-    monkeypatch.setattr("store.space.rotation.removal_token", lambda vault: next(read))
+    monkeypatch.setattr("store.space.changing_settings.removal_token", lambda vault: next(read))
     confirmed = would_remove(any_vault, maximum - 1)
     change_settings(any_vault, Settings(max_size=maximum - 1), confirmed=confirmed)
     assert locked == [False, False, True]
