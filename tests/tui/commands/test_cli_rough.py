@@ -18,6 +18,7 @@ import pytest
 from store.authority.audit import events
 from store.authority.settings import read_settings
 from store.opening.opening import Unlock, open_store
+from store.space.changing_settings import change_settings
 from tui.commands.caller import is_terminal
 from tui.commands.cli import main
 
