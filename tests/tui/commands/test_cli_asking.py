@@ -206,16 +206,17 @@ def test_copies_that_come_in_before_the_answer_are_asked_about(
     home: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, half: tuple[str, int]
 ) -> None:
     """Where nobody can be asked again, nothing is done."""
-    import store.space.rotation
+    from store.space import changing_settings, rotation
 
-    real = store.space.rotation.would_remove
+    real = rotation.would_remove
     looked: list[int] = []
 
     def earlier(vault: Vault, size: int) -> Removal:
         looked.append(size)
         return Removal() if len(looked) == 1 else real(vault, size)
 
-    monkeypatch.setattr(store.space.rotation, "would_remove", earlier)
+    monkeypatch.setattr(rotation, "would_remove", earlier)
+    monkeypatch.setattr(changing_settings, "would_remove", earlier)
     assert main(["settings", "set", half[0]]) == 2
     assert len(looked) == 2
     assert (maximum(capfd), copies(capfd)) == (7500 << 20, [4, 3, 2, 1])

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from store.authority.audit import events
-from store.authority.settings import read_settings
+from store.authority.settings import Settings, read_settings
 from store.opening.opening import Unlock, open_store
 from store.space.changing_settings import change_settings
 from tui.commands.caller import is_terminal
@@ -200,19 +200,19 @@ def test_what_keeps_the_queue_from_being_sent_is_said(shell: Shell, capfd: pytes
 def test_two_changes_of_different_settings_at_once_are_both_kept(
     shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import store.authority.settings
+    from store.space import changing_settings
 
     def slower(*arguments: object, **options: object) -> object:
         monkeypatch.undo()
         other = open_it(tmp_path)
         try:
-            change_settings(other, store.authority.settings.Settings(administrator="boss@x.example"))
+            change_settings(other, Settings(administrator="boss@x.example"))
         finally:
             other.close()
         return change_settings(*arguments, **options)
 
     environment = {name: os.environ[name] for name in ("MAILHOLD_STORE", "MAILHOLD_KEY_FILE")}
-    monkeypatch.setattr(store.authority.settings, "change_settings", slower)
+    monkeypatch.setattr(changing_settings, "change_settings", slower)
     words = ["--store", environment["MAILHOLD_STORE"], "--key-file", environment["MAILHOLD_KEY_FILE"]]
     assert main([*words, "settings", "set", "max_size=1GB"]) == 0
     vault = open_it(tmp_path)
