@@ -26,10 +26,11 @@ demo: $(VENV)/.installed ## open the console on a store of sample mail (ARGS="--
 test: $(VENV)/.installed ## run the tests; those that need Postfix or PostgreSQL skip where these are missing
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
 
-check: $(VENV)/.installed ## formatting, lint and types, all clean
+check: $(VENV)/.installed ## formatting, lint, types and layers, all clean
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff format .

@@ -94,31 +94,6 @@ def test_the_command_line_starts_without_cryptography() -> None:
     assert not loaded & {*HEAVY, "cryptography", "peewee", "backports", "compression"}
 
 
-def test_there_is_no_import_circle_in_store() -> None:
-    """Module-level imports inside store form no circle (those inside functions are late on purpose)."""
-    edges: dict[str, set[str]] = {}
-    for name, path in STORE_MODULES.items():
-        tree = ast.parse(path.read_text())
-        edges[name] = {
-            target
-            for node in tree.body
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("store")
-            for target in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
-            if target in STORE_MODULES and target != "store"
-        }
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, " -> ".join([*path[path.index(name) :], name])
-        if name not in done:
-            for target in sorted(edges[name]):
-                visit(target, (*path, name))
-            done.add(name)
-
-    for name in STORE_MODULES:
-        visit(name, ())
-
-
 def tracked_files() -> list[Path]:
     """The files that git knows here; skips where this is no checkout."""
     done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
