@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 import msgspec
 
 from store.catalogue.memory import LARGE_BLOCK
-from store.database.connection import is_url
+from store.database.connection import pragma
 from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import MailholdError, TamperedError
 
@@ -86,8 +86,7 @@ def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
     """Read spans in this process, keeping few of the database's pages: each is read once."""
     from store.catalogue.frame import Frame
 
-    if not is_url(vault.location):
-        vault.db.execute_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
+    pragma(vault.db, f"cache_size = -{_CACHE_KB}")
     for span in spans:
         damaged: list[int] = []
 

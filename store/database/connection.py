@@ -1,4 +1,9 @@
-"""Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL.
+"""Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL; its one manner of SQL.
+
+A statement is text, `?` for a value and `= ANY(?)` for a list of integers, and `run` or `run_many` takes it to the
+database at hand; `pragma` is for what only SQLite has. Only a row that is read or written whole, because it is signed,
+goes through its model (`store.database.schema`). Nobody outside this room calls the driver or Peewee's `execute_sql`.
+Text of statements stands with the functions that need it, in the room that its table belongs to.
 
 Errors of the driver become `StoreUnavailable`, with what to do; a location never shows its password.
 """
@@ -175,6 +180,20 @@ def snapshot(db: Database) -> Iterator[None]:
 def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
     """Execute SQL that is written with `?` once for each of `rows`."""
     db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)
+
+
+def pragma(db: Database, text: str) -> Any:
+    """What SQLite answers to ``PRAGMA text``, None for nothing. None on PostgreSQL, which has no pragmas."""
+    if not isinstance(db, SqliteDatabase):
+        return None
+    row = db.connection().execute(f"PRAGMA {text}").fetchone()
+    return row[0] if row else None
+
+
+def pragma_to_its_end(db: Database, text: str) -> None:
+    """Run ``PRAGMA text`` outside of a transaction, and not only its first step as Python does where rows come back."""
+    if isinstance(db, SqliteDatabase):
+        db.connection().executescript(f"PRAGMA {text}")
 
 
 def driver_errors() -> tuple[type[Exception], ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from store.database.connection import run
 from store.delivery.orders import seal_reply
 from store.mail.outcome import LIVE, Outcome, State, overall
 from store.terms.errors import TamperedError
@@ -26,6 +27,14 @@ BACKOFF = tuple(minutes * 60_000 for minutes in (1, 2, 5, 10, 20, 30, 60))
 _STATES = {state.value: state for state in State}
 _STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
 _EXPIRED = "The order has expired."
+
+_TAKE = (
+    "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "
+    "attempts = attempts + 1, data_started_at = NULL WHERE id = ANY(?)"
+)
+_START = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id = ANY(?)"
+_SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
+_RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE delivery_id = ANY(?) ORDER BY id"
 
 
 class LeaseLost(Exception):
@@ -73,12 +82,7 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
     if not rows:
         return []
     ids = [row.id for row in rows]
-    _run(
-        vault,
-        "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "  # noqa: S608 - made of constants and placeholders alone
-        f"attempts = attempts + 1, data_started_at = NULL WHERE id IN {_places(ids)}",
-        (State.SENDING.value, owner, now + lease, *ids),
-    )
+    run(vault.db, _TAKE, State.SENDING.value, owner, now + lease, ids)
     states = _states(vault, ids)
     claims: list[Claim] = []
     for row in rows:
@@ -113,8 +117,7 @@ def start_data(
     """Say, before DATA, that the message is about to go to the rows `accepted`. Raises LeaseLost."""
     _own(vault, claim.id, claim.token, "data_started_at = ?, lease_until = ?", (now, now + lease))
     _set_recipients(vault, claim.recipients, refused, now)
-    sql = f"UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id IN {_places(accepted)}"  # noqa: S608 - made of constants and placeholders alone
-    _run(vault, sql, (State.SENDING.value, now, claim.id, *accepted))
+    run(vault.db, _START, State.SENDING.value, now, claim.id, list(accepted))
     claim.recipients.update(dict.fromkeys(accepted, State.SENDING))
 
 
@@ -163,9 +166,7 @@ def _states(vault: Vault, deliveries: Sequence[int]) -> dict[int, dict[int, Stat
     """The recipient rows of each delivery, in order, and their states; a delivery with a damaged one is left out."""
     found: dict[int, dict[int, State]] = {}
     damaged: set[int] = set()
-    where = f"delivery_id IN {_places(deliveries)}"
-    sql = f"SELECT delivery_id, id, state FROM delivery_recipient WHERE {where} ORDER BY id"  # noqa: S608 - made of constants and placeholders alone
-    for delivery_id, each, state in _run(vault, sql, tuple(deliveries)).fetchall():
+    for delivery_id, each, state in run(vault.db, _RECIPIENT_STATES, list(deliveries)).fetchall():
         if state in _STATES:
             found.setdefault(delivery_id, {})[each] = _STATES[state]
         else:
@@ -185,8 +186,7 @@ def _abandoned(recipients: Mapping[int, State]) -> dict[int, Outcome]:
 def _set_recipients(vault: Vault, known: dict[int, State], outcomes: Mapping[int, Outcome], now: int) -> None:
     for each, outcome in outcomes.items():
         sealed = seal_reply(vault, each, outcome.reply) if outcome.reply else None
-        sql = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
-        _run(vault, sql, (outcome.state.value, sealed, now, each))
+        run(vault.db, _SETTLE, outcome.state.value, sealed, now, each)
         known[each] = outcome.state
 
 
@@ -201,13 +201,5 @@ def _finish(vault: Vault, delivery_id: int, token: int, state: State, now: int) 
 def _own(vault: Vault, delivery_id: int, token: int, assignments: str, values: tuple[Any, ...]) -> None:
     """Change a live delivery as the holder of `token`, or raise LeaseLost."""
     sql = f"UPDATE delivery SET {assignments} WHERE id = ? AND lease_token = ? AND finished_at IS NULL"  # noqa: S608 - made of constants and placeholders alone
-    if not _run(vault, sql, (*values, delivery_id, token)).rowcount:
+    if not run(vault.db, sql, *values, delivery_id, token).rowcount:
         raise LeaseLost
-
-
-def _places(values: Sequence[int]) -> str:
-    return f"({', '.join('?' * len(values))})"
-
-
-def _run(vault: Vault, sql: str, values: tuple[Any, ...]) -> Any:
-    return vault.db.execute_sql(sql.replace("?", vault.db.param), values)
