@@ -1,13 +1,88 @@
-"""A unix socket to listen on that nobody can open before its mode and its group are right."""
+"""Listening, for whatever protocol: on TCP ports and on unix sockets, many sessions at once, and a clean stop.
+
+Nobody can open a unix socket before its mode and its group are right.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import grp
 import os
 import socket
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from store.terms.errors import StoreError, UsageError
+
+
+class AnySession(Protocol):
+    """One client's connection."""
+
+    @property
+    def busy(self) -> bool:
+        """True while a message is under way."""
+
+    def stop(self) -> None:
+        """Take no further message."""
+
+    async def finished(self) -> None:
+        """Wait for the message that is under way."""
+
+
+S = TypeVar("S", bound=AnySession)
+
+
+class Listener(ABC, Generic[S]):
+    """Serves clients, each in a session of its own. `what` it is, for errors ("the milter")."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._sessions: set[S] = set()
+        self._servers: list[asyncio.Server] = []
+        self.paths: list[Path] = []
+
+    @abstractmethod
+    async def _start_unix(self, listener: socket.socket) -> asyncio.Server: ...
+
+    @abstractmethod
+    async def _start_tcp(self, host: str, port: int) -> asyncio.Server: ...
+
+    @property
+    def sessions(self) -> int:
+        """How many clients are connected."""
+        return len(self._sessions)
+
+    async def listen_unix(self, path: Path, *, mode: int = 0o660, group: str = "") -> None:
+        """Listen on a unix socket that `group` may open. Raises StoreError, UsageError where there is no such group."""
+        listener = unix_listener(path, self._what, mode=mode, group=group)
+        self._servers.append(await self._start_unix(listener))
+        self.paths.append(path)
+
+    async def listen_tcp(self, host: str, port: int) -> int:
+        """Listen on a TCP port (0: any). Returns the port. Raises StoreError."""
+        try:
+            server = await self._start_tcp(host, port)
+        except OSError as error:
+            what = f"{self._what[:1].upper()}{self._what[1:]}"
+            raise StoreError(f"{what} cannot listen on {host}:{port}: {error.strerror or error}.") from None
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def stop(self, grace: float = 10.0) -> None:
+        """Take no new session and no new message; wait up to `grace` seconds for those that are under way."""
+        for server in self._servers:
+            server.close()
+        for path in self.paths:
+            path.unlink(missing_ok=True)
+        sessions = list(self._sessions)
+        for session in sessions:
+            session.stop()
+        waiting = [asyncio.ensure_future(session.finished()) for session in sessions if session.busy]
+        if waiting:
+            _done, late = await asyncio.wait(waiting, timeout=grace)
+            for waiter in late:
+                waiter.cancel()
 
 
 def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") -> socket.socket:

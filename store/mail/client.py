@@ -58,6 +58,23 @@ def wire_form(message: bytes) -> bytes:
     return message.replace(b"\r\n.", b"\r\n..") + b".\r\n"
 
 
+def client_of(relay: Relay, context: ssl.SSLContext | None, host_name: str, timeout: float) -> SMTP:
+    """A client of the relay that is not connected yet. `timeout` (seconds) is for each step of connecting."""
+    from aiosmtplib import SMTP
+
+    return SMTP(
+        hostname=relay.host,
+        port=relay.port,
+        username=relay.user or None,
+        password=relay.password or None,
+        local_hostname=host_name,
+        use_tls=relay.tls,
+        start_tls=relay.starttls,
+        tls_context=context,
+        timeout=timeout,
+    )
+
+
 def failure(error: BaseException) -> str:
     """An exception of a connection as a line to show; the server's words stay as they came."""
     from aiosmtplib import SMTPResponseException
@@ -100,20 +117,9 @@ class Session:
 
     async def open(self) -> None:
         """Connect and log in. Raises SessionLost, with the reason."""
-        from aiosmtplib import SMTP, SMTPException, SMTPHeloError
+        from aiosmtplib import SMTPException, SMTPHeloError
 
-        relay = self.relay
-        client = SMTP(
-            hostname=relay.host,
-            port=relay.port,
-            username=relay.user or None,
-            password=relay.password or None,
-            local_hostname=self._host_name,
-            use_tls=relay.tls,
-            start_tls=relay.starttls,
-            tls_context=self._context,
-            timeout=self._timeouts.connect,
-        )
+        client = client_of(self.relay, self._context, self._host_name, self._timeouts.connect)
         try:
             await client.connect()
             if client.is_ehlo_or_helo_needed:

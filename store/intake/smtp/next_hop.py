@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from store.intake.smtp.commands import XFORWARD, Mail, reply, xtext
+from store.mail.client import client_of, wire_form
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponse
@@ -81,8 +82,6 @@ class NextHop:
 
     async def send(self, message: bytes) -> bytes:
         """Send the message to the recipients that it took. The reply for the client, which is a positive one."""
-        from store.mail.client import wire_form
-
         try:
             wire = wire_form(message)
         except ValueError as error:
@@ -123,21 +122,12 @@ class NextHop:
             client.close()
 
     async def _connect(self) -> None:
-        from aiosmtplib import SMTP, SMTPException
+        from aiosmtplib import SMTPException
 
         self._drop()
         relay = self._relay
-        client = SMTP(
-            hostname=relay.host,
-            port=relay.port,
-            username=relay.user or None,
-            password=relay.password or None,
-            local_hostname=self._host_name,
-            use_tls=relay.tls,
-            start_tls=relay.starttls,
-            tls_context=await asyncio.to_thread(relay.tls_context) if relay.tls or relay.starttls else None,
-            timeout=CONNECT_SECONDS,
-        )
+        context = await asyncio.to_thread(relay.tls_context) if relay.tls or relay.starttls else None
+        client = client_of(relay, context, self._host_name, CONNECT_SECONDS)
         try:
             await client.connect()
             if client.is_ehlo_or_helo_needed:
