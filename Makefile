@@ -8,7 +8,7 @@ SIZE ?= 10k
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format screenshots bench clean
+.PHONY: help demo test check format screenshots bench floors newest clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,12 @@ screenshots: $(VENV)/.installed ## write screenshots/*.svg, driven through the r
 bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
 	@$(BIN)/python -m tests.benchmarks --size $(SIZE) $(ARGS)
 
+floors: ## run a short set of tests on the oldest versions that pyproject.toml declares
+	@$(PYTHON) .ci/floors $(ARGS)
+
+newest: ## run the same on the newest versions there are, whatever constraints.txt says
+	@$(PYTHON) .ci/floors --newest $(ARGS)
+
 clean: ## remove .venv and caches
-	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench build dist *.egg-info
+	@rm -rf $(VENV) .floors .newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

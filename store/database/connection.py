@@ -23,7 +23,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from store.database.orm import Database, PeeweeException, PostgresqlDatabase, SqliteDatabase, load_postgresql
+from store.database.orm import (
+    Database,
+    PeeweeException,
+    SqliteDatabase,
+    TellingPostgresql,
+    forget_connection,
+    load_postgresql,
+)
 from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
 
 PAGE_SIZE = 4096
@@ -32,24 +39,15 @@ BUSY_SECONDS = 15
 _INDEX_BYTES = 64 * 1024
 
 
-class _Healing:
-    """What both kinds of database can do besides. Stands before a Peewee database."""
-
-    #: Peewee's, of each thread.
-    _state: Any
+class SqliteStore(SqliteDatabase):
+    """A store's database in one SQLite file."""
 
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
-        self._state.reset()
+        forget_connection(self)
 
     def heal(self) -> None:
-        """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
-        if getattr(self._state.conn, "closed", False):
-            self._state.reset()
-
-
-class SqliteStore(_Healing, SqliteDatabase):
-    """A store's database in one SQLite file."""
+        """Nothing is to be done: no server closes these connections."""
 
     def close_all(self) -> None:
         """Close this thread's connection, and let go of the others: each closes with its thread or with this object.
@@ -59,10 +57,10 @@ class SqliteStore(_Healing, SqliteDatabase):
         """
         with suppress(*driver_errors()):
             self.close()
-        self._state.reset()
+        forget_connection(self)
 
 
-class PostgresStore(_Healing, PostgresqlDatabase):
+class PostgresStore(TellingPostgresql):
     """A store's database on a PostgreSQL server, which knows the connections of all threads."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -70,11 +68,9 @@ class PostgresStore(_Healing, PostgresqlDatabase):
         self._opened_lock = threading.Lock()
         super().__init__(*arguments, **options)
 
-    def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]  # Peewee's, which mypy does not look into
+    def connection_made(self, connection: Any) -> None:
         with self._opened_lock:
             self._opened.add(connection)
-        return connection
 
     def close_all(self) -> None:
         """Close the connections of all threads: a server has room for so many."""
@@ -84,11 +80,17 @@ class PostgresStore(_Healing, PostgresqlDatabase):
         for connection in opened:
             with suppress(*driver_errors()):
                 connection.close()
-        self._state.reset()
+        forget_connection(self)
 
     def abandon(self) -> None:
+        """Forget every connection without closing it: a forked child shares them with its parent."""
         self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
-        super().abandon()
+        forget_connection(self)
+
+    def heal(self) -> None:
+        """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
+        if not self.is_closed() and self.connection().closed:
+            forget_connection(self)
 
 
 StoreDatabase = SqliteStore | PostgresStore

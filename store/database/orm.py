@@ -1,14 +1,18 @@
-"""Peewee, without the PostgreSQL driver until a store needs it: where one is installed, Peewee imports it at once.
+"""Peewee, and what the store takes from it that Peewee does not promise. Import its names from here, never from it.
 
-That takes 70 ms and 12 MB of every console, command and child process. Import Peewee's names from here, never from it.
+Not promised are the four parts marked below, each with why nothing public does it. `test_orm.py` has a test of each,
+against what is seen.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from store.terms.errors import NotInstalled
 
+# Part one: when it is imported, Peewee imports every PostgreSQL driver that it finds, and puts up with none. That takes
+# 70 ms and 12 MB of every console, command and child process, so it is to find none.
 _DRIVERS = [name for name in ("psycopg", "psycopg2", "psycopg2cffi") if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_DRIVERS))  # type: ignore[arg-type]  # None is how the import system spells "not there"
 try:
@@ -46,14 +50,19 @@ __all__ = [
     "PeeweeException",
     "PostgresqlDatabase",
     "SqliteDatabase",
+    "TellingPostgresql",
     "TextField",
     "fn",
+    "forget_connection",
     "load_postgresql",
 ]
 
 
 def load_postgresql() -> None:
-    """Give Peewee psycopg, as if it had imported it. Raises NotInstalled where that, or its libpq, is not there."""
+    """Give Peewee psycopg, as if it had imported it. Raises NotInstalled where that, or its libpq, is not there.
+
+    Part two: Peewee holds the driver in variables of its module and of the class that adapts it, and nowhere else.
+    """
     if vars(peewee)["psycopg"] is not None:
         return
     try:
@@ -67,3 +76,26 @@ def load_postgresql() -> None:
     adapter.txn_unknown = TransactionStatus.UNKNOWN
     names = {"psycopg": psycopg, "TransactionStatus": TransactionStatus, "Json_pg3": Json, "Jsonb_pg3": Jsonb}
     vars(peewee).update(names)
+
+
+def forget_connection(db: Database) -> None:
+    """Let go of this thread's connection without a word to the database.
+
+    Part three: Peewee's `close` talks to the server, and refuses in the midst of a transaction.
+    """
+    db._state.reset()  # type: ignore[attr-defined]
+
+
+class TellingPostgresql(PostgresqlDatabase):
+    """A PostgreSQL database that tells of each connection that it makes.
+
+    Part four: Peewee answers only for the connection of the thread that asks, and calls nothing when it makes one.
+    """
+
+    def connection_made(self, connection: Any) -> None:
+        """Called with each of the driver's connections, in the thread that it is for."""
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]
+        self.connection_made(connection)
+        return connection

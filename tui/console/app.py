@@ -291,17 +291,6 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         listing = self.focused is self.main.backup.list and self._threads.busy("select")
         return listing or self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
 
-    def _fatal_error(self) -> None:
-        """What the user sees of a defect: a sentence. A traceback would show message content, so it is asked for."""
-        if "debug" in self.features:
-            super()._fatal_error()
-        else:
-            name = type(self._exception).__name__ if self._exception else "unknown"
-            self.panic(
-                f"The console had to stop because of a defect in it ({name}). Nothing in Backup was changed by that; "
-                "work that was running stopped at a safe place. Start the console again."
-            )
-
 
 def _settings(vault: Vault) -> Settings:
     """The settings at the start. Where they do not verify or cannot be read, the first poll says so."""

@@ -14,11 +14,10 @@ import threading
 from types import FrameType
 from typing import Any, TextIO
 
-from textual.app import App
 from textual.driver import Driver
-from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from tui.console.textual_private import LinuxDriver, OpenApp, output_of, set_output
 from tui.terminal.ending import SIGNALS, leave_by_force
 
 
@@ -55,8 +54,8 @@ class ConsoleDriver(LinuxDriver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._output = _Output(self._file)
-        self._file = self._output  # type: ignore[assignment]  # all that the writing thread needs of a file
+        self._output = _Output(output_of(self))
+        set_output(self, self._output)
         self._lost = threading.Event()
 
     def write(self, data: str) -> None:
@@ -94,7 +93,7 @@ class ConsoleDriver(LinuxDriver):
                 pass
 
 
-class EndsWithTerminal(App[None]):
+class EndsWithTerminal(OpenApp):
     """An app that ends with its terminal, and by SIGHUP and SIGTERM, whatever its parent set for these."""
 
     #: The signal that ended the app (SIGHUP also for a lost terminal); 0 where the user left.
@@ -128,6 +127,15 @@ class EndsWithTerminal(App[None]):
         if not self.ended_by:
             leave_by_force(signal.SIGHUP)
         self.told_to_end(signal.SIGHUP)
+
+    def last_words(self, defect: str) -> str | None:
+        """A sentence for the user. A traceback would show message content and passphrases, so it is asked for."""
+        if "debug" in self.features:
+            return None
+        return (
+            f"The console had to stop because of a defect in it ({defect}). Nothing in Backup was changed by that; "
+            "work that was running stopped at a safe place. Start the console again."
+        )
 
     def told_to_end(self, number: int) -> None:
         """Leave by the regular way, which gives the terminal back as it was."""

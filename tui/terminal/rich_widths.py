@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
-import rich.cells
-from rich._unicode_data import load
-from rich.cells import CellTable, cell_len, get_character_cell_size
+from rich.cells import cell_len, get_character_cell_size
+
+from tui.terminal.rich_private import CellTable, count_by, table_of
 
 __all__ = ["cell_len", "get_character_cell_size"]
 
@@ -22,7 +22,7 @@ __all__ = ["cell_len", "get_character_cell_size"]
 @cache
 def _counted(unicode_version: str = "auto") -> CellTable:
     """The table of a version of Unicode, spacing marks being one cell wide: what it does not name is."""
-    table = load(unicode_version)
+    table = table_of(unicode_version)
     widths = [entry for start, end, width in table.widths for entry in _without_marks(start, end, width)]
     return table._replace(widths=widths)
 
@@ -40,6 +40,4 @@ def _without_marks(start: int, end: int, width: int) -> Iterator[tuple[int, int,
         yield start, end, width
 
 
-rich.cells.load_cell_table = _counted
-rich.cells.get_character_cell_size.cache_clear()
-rich.cells.cached_cell_len.cache_clear()
+count_by(_counted)

@@ -14,9 +14,7 @@ def parsed(*pieces: str) -> list[str]:
     """The keys; a paste as its text in quotes."""
     parser = KeyParser()
     found = [event for piece in pieces for event in parser.feed(piece)]
-    if parser._timeout_time is not None:
-        parser._timeout_time = 0.0
-    found += parser.tick()
+    found += parser.stop_waiting()
     return [event.key if isinstance(event, events.Key) else repr(event.text) for event in found]
 
 

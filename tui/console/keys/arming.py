@@ -12,6 +12,8 @@ from typing import Any, TextIO, cast
 
 from textual.driver import Driver
 
+from tui.console.textual_private import output_of, set_output
+
 #: Seconds from a window's first frame until it counts what is pressed: quicker than that nobody has read it.
 DELAY = 0.3
 #: A key that comes within this time (s) of one that did not count does not count either.
@@ -74,14 +76,14 @@ class Output:
 
 def watch_output(driver: Driver) -> None:
     """Put an `Output` between a driver for terminals and its file, before it starts."""
-    file = getattr(driver, "_file", None)
+    file = output_of(driver)
     if file is not None:
-        driver._file = cast("TextIO", Output(file))  # type: ignore[attr-defined]
+        set_output(driver, cast("TextIO", Output(file)))
 
 
 def when_written(driver: Driver | None, then: Callable[[float], None]) -> None:
     """Call `then` with the time at which all that the driver was given so far had been handed to the terminal."""
-    if driver is None or not isinstance(getattr(driver, "_file", None), Output):
+    if driver is None or not isinstance(output_of(driver), Output):
         then(time.monotonic())  # There is no terminal.
     else:
         driver.write(Written(then))

@@ -3,8 +3,7 @@
 Textual's parser waits a tenth of a second after an Esc, and takes what comes meanwhile for one key with Alt, or drops
 the Esc (before Enter, Tab and Space). A network joins what was typed apart, so an Esc that cancels would be lost, and
 the key behind it would count. No key of Mailhold has an Alt, so each Esc that begins no sequence is told at once. It
-also takes characters behind an Esc in pasted text for keys. It is a private part of Textual, and pinned with it
-(constraints.txt).
+also takes characters behind an Esc in pasted text for keys.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from textual import events
-from textual._xterm_parser import BRACKETED_PASTE_END, BRACKETED_PASTE_START, XTermParser
 from textual.message import Message
+
+from tui.console.textual_private import BRACKETED_PASTE_END, BRACKETED_PASTE_START, OpenParser
 
 _ESC = "\x1b"
 #: Each piece begins with an Esc, but for the first.
@@ -23,7 +23,7 @@ _PIECES = re.compile(f"{_ESC}[^{_ESC}]*|[^{_ESC}]+")
 _GOES_ON = ("[", "O")
 
 
-class KeyParser(XTermParser):
+class KeyParser(OpenParser):
     """Textual's parser, but that it neither joins an Esc with what follows nor finds keys in what is pasted."""
 
     def __init__(self, debug: bool = False) -> None:
@@ -56,35 +56,22 @@ class KeyParser(XTermParser):
 
     def _typed(self, data: str) -> Iterator[Message]:
         if self._tail.endswith(_ESC) and not data.startswith((_ESC, *_GOES_ON)):
-            yield from self._time_out()
+            yield from self.stop_waiting()
         for piece in _PIECES.findall(data):
             if piece[0] == _ESC:
-                yield from self._time_out()  # A sequence that was begun ends here: what there is of it are keys.
+                yield from self.stop_waiting()  # A sequence that was begun ends here: what there is of it are keys.
                 if len(piece) > 1 and piece[1] not in _GOES_ON:
                     yield from super().feed(_ESC)
-                    yield from self._time_out()
+                    yield from self.stop_waiting()
                     piece = piece[1:]
             yield from super().feed(piece)
 
-    def _time_out(self) -> Iterator[Message]:
-        """Wait no longer for the rest of a sequence."""
-        if self._timeout_time is not None:
-            self._timeout_time = 0.0
-            yield from self.tick()
-
-    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+    def keys_of(self, sequence: str, alt: bool) -> Iterable[events.Key]:
         if alt:
             yield events.Key("escape", _ESC)
-        yield from super()._sequence_to_key_events(sequence)
+        yield from super().keys_of(sequence, False)
 
 
 def _begun(text: str, sign: str) -> str:
     """The longest end of `text` with which `sign` begins."""
     return next((sign[:size] for size in range(len(sign) - 1, 0, -1) if text.endswith(sign[:size])), "")
-
-
-def install() -> None:
-    """Let Textual's driver for terminals use this parser."""
-    from textual.drivers import linux_driver
-
-    linux_driver.XTermParser = KeyParser  # type: ignore[misc]  # the driver makes its parser by this name

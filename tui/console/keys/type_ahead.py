@@ -13,16 +13,15 @@ import time
 from collections import deque
 from typing import Any
 
-from rich.console import RenderableType
 from textual import events
-from textual.app import App
 from textual.driver import Driver
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from tui.console import trace
-from tui.console.keys import key_parser
 from tui.console.keys.arming import DELAY, Arming, watch_output, when_written
+from tui.console.keys.key_parser import KeyParser
+from tui.console.textual_private import OpenApp, parse_with
 
 #: A widget that does not come to answer in this time (s) holds no key back.
 _PATIENCE = 1.0
@@ -35,7 +34,7 @@ _QUIET = 0.6
 _PRESSED = (events.Key, events.Paste, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp)
 
 
-class TypeAheadApp(App[None]):
+class TypeAheadApp(OpenApp):
     """An app whose keys take effect one after the other. A key that comes alone is not delayed."""
 
     #: Seconds from a window's first frame until it counts what is pressed; None (in tests): it counts everything.
@@ -65,7 +64,7 @@ class TypeAheadApp(App[None]):
             if self._counts(event):
                 await super().on_event(event)
             elif isinstance(event, events.MouseDown):
-                self._mouse_down_widget = None  # Letting go makes no click where pressing did not count.
+                self.forget_press()  # Letting go makes no click where pressing did not count.
         elif self._deaf():
             self._deaf_since = time.monotonic()
             self._note(event, counts=False)
@@ -94,16 +93,13 @@ class TypeAheadApp(App[None]):
         if trace.wanted():
             trace.pressed(event, self.focused, type(self.screen).__name__, counts)
 
-    def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
-        key_parser.install()
-        driver = super()._build_driver(headless, inline, mouse, size)
+    def driver_made(self, driver: Driver) -> None:
+        parse_with(KeyParser)
         watch_output(driver)
-        return driver
 
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        super()._display(screen, renderable)
+    def frame_shown(self, screen: Screen[Any]) -> None:
         arming: Arming | None = getattr(screen, "arming", None)
-        if arming is not None and arming.wanted and renderable is not None and not self._batch_count:
+        if arming is not None and arming.wanted:
             self._painted(screen, arming)
 
     def _painted(self, screen: Screen[Any], arming: Arming) -> None:
@@ -115,7 +111,7 @@ class TypeAheadApp(App[None]):
             arming.painted = at
             trace.note("painted", window=name, at=at, armed=at + delay)
 
-        when_written(self._driver, written)
+        when_written(self.terminal_driver, written)
 
     # -- one key after the other
 

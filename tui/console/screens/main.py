@@ -22,6 +22,7 @@ from tui.console.outcome_notice import OutcomeNotice
 from tui.console.screens.backup import BackupView
 from tui.console.screens.page import Page
 from tui.console.tasks import TaskRunner
+from tui.console.textual_private import paint_with
 from tui.console.widgets.key_footer import KeyFooter, KeysChanged
 from tui.console.widgets.message_list import MOVES
 from tui.console.widgets.notice import NoticeLine
@@ -78,7 +79,7 @@ class MainScreen(Screen[None]):
 
     def __init__(self, context: ConsoleContext, keymap: Keymap, tasks: TaskRunner) -> None:
         super().__init__()
-        self._compositor = SparingCompositor()
+        paint_with(self, SparingCompositor())
         self.context = context
         self.keymap = keymap
         self.tasks = tasks

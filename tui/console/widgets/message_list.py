@@ -18,6 +18,7 @@ from textual.strip import Strip
 from store.mail.outcome import Delivered
 from store.terms.records import Row
 from tui.console.keys.keymap import Scope, bindings
+from tui.console.textual_private import own_scroll_bar
 from tui.console.widgets.marked_rows import MarkedRows
 from tui.console.widgets.pages import Pages, Result
 from tui.console.widgets.quiet_scroll_bar import QuietScrollBar
@@ -161,11 +162,7 @@ class MessageList(MarkedRows, can_focus=True):
 
     @property
     def vertical_scrollbar(self) -> ScrollBar:
-        if self._vertical_scrollbar is None:
-            self._vertical_scrollbar = QuietScrollBar(name="vertical", thickness=self.scrollbar_size_vertical)
-            self._vertical_scrollbar.display = False
-            self.app._start_widget(self, self._vertical_scrollbar)
-        return self._vertical_scrollbar
+        return own_scroll_bar(self, lambda: QuietScrollBar(name="vertical", thickness=self.scrollbar_size_vertical))
 
     @property
     def _height(self) -> int:

@@ -1,0 +1,70 @@
+"""What the store takes from Peewee beyond what Peewee promises, seen from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import MagicMock
+
+import pytest
+
+from store.database.orm import SqliteDatabase, TellingPostgresql, forget_connection, load_postgresql
+
+#: Prints what Peewee holds that has to do with a PostgreSQL driver, after the lines in front.
+_HELD = """
+import peewee, re, types
+def shown(value):
+    return value.__name__ if isinstance(value, types.ModuleType) else re.sub(" at 0x[0-9a-f]+", "", repr(value))
+print({name: shown(value) for name, value in sorted(vars(peewee).items()) if "psycopg" in shown(value).lower()})
+print({name: shown(value) for name, value in sorted(vars(peewee.Psycopg3Adapter).items()) if "txn" in name})
+"""
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_importing_it_leaves_the_drivers_alone_and_importable() -> None:
+    pytest.importorskip("psycopg")
+    code = "import sys, store.database.orm; print('psycopg' in sys.modules); import psycopg; print(psycopg.__name__)"
+    assert run(code).split() == ["False", "psycopg"]
+
+
+def test_a_driver_that_is_loaded_late_is_held_as_one_that_peewee_imported_itself() -> None:
+    pytest.importorskip("psycopg")
+    late = run(f"from store.database.orm import load_postgresql; load_postgresql()\n{_HELD}")
+    assert late == run(_HELD)
+    assert "'psycopg': 'psycopg'" in late
+
+
+def test_a_connection_that_is_forgotten_is_not_closed_and_the_next_use_makes_another(tmp_path: Path) -> None:
+    db = SqliteDatabase(str(tmp_path / "a.db"))
+    first = db.connection()
+    first.execute("BEGIN")
+    forget_connection(db)
+    assert db.is_closed()
+    assert db.connection() is not first
+    assert first.in_transaction
+    db.close()
+    first.close()
+
+
+def test_a_database_tells_of_each_connection_that_it_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    psycopg = pytest.importorskip("psycopg")
+
+    class Telling(TellingPostgresql):
+        made: ClassVar[list[Any]] = []
+
+        def connection_made(self, connection: Any) -> None:
+            self.made.append(connection)
+
+    load_postgresql()
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **__: MagicMock())
+    db = Telling("postgresql://nowhere/mailhold", prefer_psycopg3=True)
+    first = db.connection()
+    forget_connection(db)
+    second = db.connection()
+    assert first is not second
+    assert Telling.made == [first, second]
