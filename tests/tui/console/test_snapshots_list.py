@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -40,10 +41,9 @@ def some_were_released(monkeypatch: pytest.MonkeyPatch) -> None:
 def pressing(*keys: str) -> Callable[[Pilot[Any]], Any]:
     async def before(pilot: Pilot[Any]) -> None:
         await settle(pilot)
-        for key in keys:
-            await pilot.press(key)
+        for _, run in groupby(keys, key=lambda key: len(key) == 1):
+            await pilot.press(*run)
             await settle(pilot)
-        await pilot.pause(0.2)
 
     return before
 
