@@ -26,11 +26,12 @@ demo: $(VENV)/.installed ## open the console on a store of sample mail (ARGS="--
 test: $(VENV)/.installed ## run the tests; those that need Postfix or PostgreSQL skip where these are missing
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
 
-check: $(VENV)/.installed ## formatting, lint, types and layers, all clean
+check: $(VENV)/.installed ## formatting, lint, types, layers, and the errors that docstrings name, all clean
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/python .ci/docstrings.py store tui
 
 format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff format .

@@ -40,7 +40,10 @@ class Access(Protocol):
 
 
 class StoreAccess:
-    """The access of the gateway `local`, whose keys every unlocked store has."""
+    """The access of the gateway `local`, whose keys every unlocked store has.
+
+    Raises UnlockError where the vault was opened with keys that cannot deliver.
+    """
 
     def __init__(self, vault: Vault) -> None:
         keys = vault.keys
@@ -58,6 +61,7 @@ class StoreAccess:
         return open_order(self._vault, row, self._gateway.delivery)
 
     def message(self, row: Any, order: Order) -> bytes:
+        """The message that the order releases. Raises TamperedError where it is not that one, CopyMissing."""
         raw = self._vault.released_raw(row)
         if hashlib.sha256(raw).digest() != order.sha256:
             raise TamperedError(f"delivery {row.id}", "its copy is not the one that was ordered")

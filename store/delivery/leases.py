@@ -147,7 +147,10 @@ def give_back(vault: Vault, claim: Claim) -> None:
 
 
 def call_off(vault: Vault, row: Any, now: int) -> bool:
-    """Cancel a live delivery; what may have gone out becomes UNKNOWN. False while a worker is sending it right now."""
+    """Cancel a live delivery; what may have gone out becomes UNKNOWN. False while a worker is sending it right now.
+
+    `now` is in Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
+    """
     if row.state == State.SENDING and row.data_started_at is not None and row.lease_until >= now:
         return False
     token = row.lease_token + 1

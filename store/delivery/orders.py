@@ -137,7 +137,10 @@ def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
 
 
 def unseal_reply(vault: Vault, row: Any) -> str:
-    """The reply of a recipient row, "" where there is none. NOT safe for a terminal. Raises TamperedError."""
+    """The reply of a recipient row, "" where there is none. NOT safe for a terminal.
+
+    Raises TamperedError, and UnlockError where the keys at hand cannot read replies.
+    """
     if row.sealed_reply is None:
         return ""
     key, what = vault.keys.read_private, f"a reply of delivery {row.delivery_id}"

@@ -68,6 +68,7 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
     """Who sends what is released now: the enrolled gateway that was last heard of, else whoever has the store open.
 
     A gateway that is revoked, or whose enrolment does not verify, is passed over: nothing is ever sealed to it.
+    `now` is in Unix milliseconds. Raises UnlockError where the keys at hand cannot release a copy.
     """
     moment = now_ms() if now is None else now
     own = vault.keys.gateway
@@ -90,7 +91,7 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
 
 
 def beat(vault: Vault, *, alive: bool = True) -> None:
-    """Say that the vault's own gateway is running, or that it stops."""
+    """Say that the vault's own gateway is running, or that it stops. Raises UnlockError where the vault has none."""
     gateway = vault.keys.gateway
     if gateway is None:
         raise UnlockError("The keys at hand are no gateway's.")

@@ -159,7 +159,8 @@ def open_with_credentials(location: str, path: Path) -> Vault:
 def check_enrolment(vault: Vault) -> None:
     """Check that the store's row and the vault's gateway are what the authority signed.
 
-    Raises TamperedError, and GatewayRevoked where the authority took the enrolment back.
+    Raises TamperedError, GatewayRevoked where the authority took the enrolment back, and UnlockError where the keys at
+    hand are no gateway's.
     """
     keys, models = vault.keys, vault.models
     gateway = keys.gateway

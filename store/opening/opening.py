@@ -190,7 +190,11 @@ def _open(location: str, kind: str, secret: bytes) -> Vault:
 
 
 def look_at(location: str) -> None:
-    """Refuse a path that holds no store before SQLite writes anything to it."""
+    """Refuse a path that holds no store before SQLite writes anything to it.
+
+    Raises StoreMissing, StoreFormat where something else is there, and StoreUnavailable where this user cannot read and
+    write it. A URL is not looked at.
+    """
     if is_url(location):
         return
     path = Path(location).absolute()

@@ -97,7 +97,7 @@ def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | b
 
 
 def hpke_open(private: MLKEM768X25519PrivateKey, info: bytes, sealed: bytes, what: str) -> bytes:
-    """Open what `hpke_seal` made under the same `info`."""
+    """Open what `hpke_seal` made under the same `info`. Raises TamperedError, naming `what`, for anything else."""
     try:
         return _SUITE.decrypt(sealed, private, info=info)
     except (InvalidTag, ValueError):
@@ -311,7 +311,7 @@ def pack_body(raw: bytes) -> bytes:
 
 
 def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
-    """The inverse of `pack_body`; never makes more than `size` bytes."""
+    """The inverse of `pack_body`; never makes more than `size` bytes. Raises TamperedError, naming `what`."""
     from store.helpers.zstd import ZstdDecompressor, ZstdError, get_frame_info
 
     kind, data = plaintext[:1], plaintext[1:]

@@ -132,7 +132,10 @@ class StoreKeys:
         return Ed25519PublicKey.from_public_bytes(self.authority_public)
 
     def sealing_key(self, role: str) -> bytes | bytearray:
-        """The key that `role` seals with: gateways may open the roles `configuration…`, operators all."""
+        """The key that `role` seals with: gateways may open the roles `configuration…`, operators all.
+
+        Raises UnlockError where it is not among the keys at hand.
+        """
         key = self.configuration_key if role.startswith("configuration") else self.private_key
         if key is None:
             raise UnlockError(f"The keys at hand cannot open or seal the {role}: unlock the store as an operator.")
@@ -182,7 +185,10 @@ class _Reader(msgspec.Struct, frozen=True, array_like=True):
 
 
 def reader_material(keys: StoreKeys) -> bytes:
-    """What a child process needs to read the store: it can neither sign nor write. Secret: pass it on a pipe only."""
+    """What a child process needs to read the store: it can neither sign nor write. Secret: pass it on a pipe only.
+
+    Raises UnlockError where the keys at hand cannot read it themselves.
+    """
     if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
         raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
     return msgspec.msgpack.encode(
@@ -198,7 +204,7 @@ def reader_material(keys: StoreKeys) -> bytes:
 
 
 def reader_keys(material: bytes) -> StoreKeys:
-    """The inverse of `reader_material`."""
+    """The inverse of `reader_material`. Raises UnlockError for anything else."""
     try:
         reader = msgpack_decoder(_Reader).decode(material)
         private = hybrid_private(reader.read_seed)
@@ -335,7 +341,10 @@ def new_recovery_key() -> tuple[str, bytes]:
 
 
 def read_recovery_key(text: str) -> bytes:
-    """The secret of a recovery key as typed: case, spaces and dashes do not matter, nor 0, 1 and 8 for O, I and B."""
+    """The secret of a recovery key as typed: case, spaces and dashes do not matter, nor 0, 1 and 8 for O, I and B.
+
+    Raises WrongKey where its check digits do not match.
+    """
     compact = "".join(text.split()).replace("-", "").upper().translate(str.maketrans("018", "OIB"))
     try:
         secret = base64.b32decode(compact[:-_CHECK_DIGITS])

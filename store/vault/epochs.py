@@ -91,7 +91,7 @@ class EpochReader:
             return EpochName(self._session.store_id, row[0], epoch_id, row[1])
 
     def read(self, row: Any) -> Chains:
-        """Verify an epoch's row and open it."""
+        """Verify an epoch's row and open it. Raises TamperedError, and StoreError where the keys cannot read copies."""
         private = self._session.keys.read_private
         if private is None:
             raise StoreError("The keys at hand cannot read message copies: unlock the store as an operator.")

@@ -202,6 +202,7 @@ class Reader(Session):
         """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority.
 
         `target` is that gateway (`store.enrolment.enrolled.delivery_target`); by default whoever has the store open.
+        Raises CopyMissing, TamperedError, and UnlockError where the keys at hand cannot release a copy.
         """
         copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway
@@ -213,7 +214,10 @@ class Reader(Session):
         return self.sign(_RELEASE, info + sealed) + sealed
 
     def released_raw(self, delivery: Any) -> bytes:
-        """The message that a delivery's row releases, its SHA-256 verified. Raises CopyMissing, TamperedError."""
+        """The message that a delivery's row releases, its SHA-256 verified.
+
+        Raises CopyMissing, TamperedError, and UnlockError where the keys at hand cannot deliver.
+        """
         gateway, what = self.keys.gateway, f"delivery {delivery.id}"
         if gateway is None:
             raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
@@ -228,7 +232,10 @@ class Reader(Session):
         return self.open_body(place, opened[:32], opened[32:])
 
     def verify_release(self, delivery: Any) -> bytes:
-        """Check that the authority released the body key in a delivery's row. Returns the info it is sealed with."""
+        """Check that the authority released the body key in a delivery's row. Returns the info it is sealed with.
+
+        Raises TamperedError.
+        """
         info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
         blob = as_bytes(delivery.sealed_body_key)
         try:

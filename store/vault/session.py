@@ -138,7 +138,10 @@ class Session:
         return sealing.unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
 
     def sign(self, role: str, data: bytes) -> bytes:
-        """The authority's signature of `data`, bound to this store and `role`."""
+        """The authority's signature of `data` (64 bytes), bound to this store and `role`.
+
+        Raises UnlockError where the keys at hand cannot sign.
+        """
         if self.keys.authority is None:
             raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
         return self.keys.authority.sign(sealing.statement("signed", role, self.store_id, data))

@@ -19,7 +19,10 @@ def can_ask() -> bool:
 
 
 def ask(question: str) -> str:
-    """What is typed in answer to `question`; what was typed before it was shown does not count. "" at end of file."""
+    """What is typed in answer to `question`; what was typed before it was shown does not count. "" at end of file.
+
+    Raises KeyboardInterrupt, which says that nothing was done.
+    """
     from tui.terminal.safe import safe
 
     termios.tcflush(sys.stdin, termios.TCIFLUSH)

@@ -37,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked. Raises MailholdError."""
+    """Do what is asked. Raises UsageError where the arguments do not go together, MailholdError."""
     if args.verb == "enroll":
         return _enroll(args)
     if args.verb == "revoke":

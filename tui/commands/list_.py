@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list."""
+    """Print the list. Raises UsageError, FilterError."""
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)

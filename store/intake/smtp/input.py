@@ -49,7 +49,7 @@ class Input:
             self._pending = await self.chunk(timeout)
 
     async def chunk(self, timeout: float) -> bytes:
-        """What has come, at least one byte."""
+        """What has come, at least one byte. Raises EOFError at the end, TimeoutError after `timeout` seconds."""
         if self._pending:
             chunk, self._pending = self._pending, b""
             return chunk

@@ -81,7 +81,10 @@ class NextHop:
         await self._command(b"RCPT", b"TO:<%s>" % _bytes(address))
 
     async def send(self, message: bytes) -> bytes:
-        """Send the message to the recipients that it took. The reply for the client, which is a positive one."""
+        """Send the message to the recipients that it took. The reply for the client, which is a positive one.
+
+        Raises NextHopFailed, with the reply for the client, where the next hop did not take it.
+        """
         try:
             wire = wire_form(message)
         except ValueError as error:

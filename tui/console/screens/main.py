@@ -35,7 +35,7 @@ WIDE = 100
 
 
 def make_page(place: str, context: ConsoleContext) -> Page:
-    """The workspace's widget for a place of the tree, imported when it is first gone to."""
+    """The workspace's widget for a place of the tree, imported when first gone to. Raises ValueError for no place."""
     match place:
         case "monitoring":
             from tui.console.screens.monitoring import MonitoringView
