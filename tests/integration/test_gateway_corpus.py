@@ -91,7 +91,7 @@ def trace_taken_off(content: bytes) -> bytes:
     return content[fields[first + 2].end :]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_real_messages_kept_and_released_byte_for_byte(
     lab: Lab, bare: Bare, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

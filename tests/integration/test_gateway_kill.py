@@ -22,7 +22,7 @@ from store.judging.rules.rules import DEFAULT_RULE, Rule
 from tests.integration.lab import BLACK, SENDER, Lab, Reply, send_on, why_not
 from tests.integration.postfix import DOMAIN
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("gateway-kill")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("gateway-kill")]
 
 SEED = 20261124
 KILLS, CLIENTS = 100, 4

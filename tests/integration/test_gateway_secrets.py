@@ -82,7 +82,7 @@ def send_all(lab: Lab, first: int, count: int) -> list[bytes]:
         return [word for words in pool.map(send_some, shares) for word in words]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_no_key_of_an_earlier_message(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     """In memory, its children's too, and in every file, after an epoch's end and with some copies released."""
     words = send_all(lab, 0, MESSAGES)

@@ -18,7 +18,7 @@ from tests.integration.lab import ADMINISTRATOR, BLACK, Lab, Reply, value_of, wa
 from tests.integration.postfix import DOMAIN
 from tests.postgres import Cluster, Missing
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("gateway-unavailable")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("gateway-unavailable")]
 
 SIZE_OF_DISK = 16 * 1024 * 1024
 CODES = {Unavailable.PROCESS: 250, Unavailable.TEMPORARY_FAIL: 451, Unavailable.REJECT: 554}

@@ -39,7 +39,7 @@ from store.vault.vault import Vault
 from tests.integration.postfix import DOMAIN, Postfix, postfix
 
 __all__ = ["postfix"]
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 SEED = 20261124
 IMPORTS, WORKERS, CONSOLES = 34, 33, 33

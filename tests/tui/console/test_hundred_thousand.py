@@ -70,7 +70,7 @@ def opened(files: tuple[Path, Path]) -> Vault:
     return open_store(str(files[0]), Unlock.key_file(files[1]))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_by_keyboard_alone(terminal: Terminal, files: tuple[Path, Path], receiver: Receiver, tmp_path: Path) -> None:
     for _ in range(60):  # The last copy is in the list once all are read.
         terminal.press(b"G")

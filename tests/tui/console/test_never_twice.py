@@ -78,7 +78,7 @@ def until(done: object, seconds: float, terminals: list[Terminal]) -> None:
             terminal.read(0.1)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_consoles_and_commands_at_once_send_to_nobody_twice(filled: Vault, tmp_path: Path) -> None:
     key = tmp_path / "key"
     command = [sys.executable, "-m", "tui", "deliver", "--all", "--yes", "--original", "--key-file", str(key)]
