@@ -89,9 +89,13 @@ def test_heavy_modules_are_imported_where_they_are_used(module: str) -> None:
 
 
 def test_the_command_line_starts_without_cryptography() -> None:
-    """`--help` and wrong usage answer at once: nothing of the store is loaded for them."""
+    """`--help` and wrong usage answer at once: what opens a store is not loaded for them."""
     loaded = loaded_by("import tui.commands.parser", "tui.commands.parser.build_parser()")
     assert not loaded & {*HEAVY, "cryptography", "peewee", "backports", "compression"}
+
+
+def test_no_module_of_a_command_is_loaded_where_none_is_named() -> None:
+    assert "msgspec" not in loaded_by("import tui.commands.parser", "tui.commands.parser.parse(['--version'])")
 
 
 def tracked_files() -> list[Path]:

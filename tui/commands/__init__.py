@@ -1,4 +1,7 @@
-"""The commands of `mailhold`, one a module, imported only when its command runs: start-up time is a feature.
+"""The commands of `mailhold`, one a module, imported only when its command is named: start-up time is a feature.
+
+What a module needs for its options and its words it imports at its top. What opens a store (cryptography and the
+database: 40 to 300 ms of CPU) it imports in `run`, so that `--help` and wrong usage answer at once.
 
 Each module has `arguments(parser)`, which declares its options, and `run(args) -> int`, which does it and returns the
 exit code: 0 done, 1 failed or partly done, 2 wrong usage or not confirmed (nothing was done).

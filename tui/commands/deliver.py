@@ -6,15 +6,19 @@ import argparse
 import sys
 from typing import Any
 
+from store.mail.addresses import check_address
 from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
 from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
+from tui.commands.queue import queue_json, send_queue
 from tui.commands.reporting import say_cancelled, say_copies, say_failed
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 from tui.terminal.progress import Progress
+from tui.terminal.safe import safe
+from tui.terminal.words import counted
 
 _USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
 _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
@@ -50,8 +54,6 @@ def run(args: argparse.Namespace) -> int:
     if args.from_header and not args.original:
         raise UsageError("--from-header says where original recipients are taken from: give --original too.")
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
-    from store.mail.addresses import check_address
-    from tui.commands.queue import queue_json, send_queue
 
     additional = [check_address(address) for address in args.also]
     with opened(args) as vault:
@@ -102,8 +104,6 @@ def run(args: argparse.Namespace) -> int:
 def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> str:
     recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
     if not wait:
-        from tui.terminal.words import counted
-
         placed = f"{len(deliveries):,} placed in queue for delivery"
         if not deliveries:
             return f"{placed}."
@@ -114,8 +114,6 @@ def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> s
 
 def who_sends(gateway: str) -> str:
     """Return who sends what was queued, as a sentence; `gateway` as `ReleaseResult` has it."""
-    from tui.terminal.safe import safe
-
     if gateway:
         return f"The gateway {safe(gateway)} sends it."
     return "An open console sends it, or `mailhold queue send`."

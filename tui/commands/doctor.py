@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
 from typing import TYPE_CHECKING, Any
 
+from store.mail.addresses import check_address
 from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
 from tui.commands.reporting import say_copies
+from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.doctor.doctor import Trace
@@ -35,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.settings import read_settings
     from store.doctor.doctor import examine, parse_endpoint
     from store.doctor.probes import PROBES
-    from store.mail.addresses import check_address
 
     server = parse_endpoint(args.smtp)
     if not 0 <= args.wait <= 3600:
@@ -104,11 +107,6 @@ def _as_json(trace: Trace) -> dict[str, Any]:
 
 
 def _print(trace: Trace, gateway: str) -> None:
-    import shutil
-    import textwrap
-
-    from tui.terminal.safe import safe
-
     width = max(40, min(shutil.get_terminal_size().columns, 120) - 20)
 
     print(f"{trace.probe.name:<8}{'FAILED' if trace.failed else 'ok'}")

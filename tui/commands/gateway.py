@@ -8,6 +8,7 @@ from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
+from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, UsageError
 from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
@@ -106,7 +107,6 @@ def _revoke(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     from store.enrolment.enrolled import ALIVE_MS, gateways
-    from store.helpers.clock import now_ms
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []

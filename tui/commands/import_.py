@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from store.mail.local_domains import seen_words, to_set
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status, Verdict
 from tui.commands.caller import operator_name
@@ -45,7 +46,6 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.audit import record_event
     from store.authority.settings import read_settings
     from store.files.mailbox import import_paths
-    from store.mail.local_domains import seen_words, to_set
 
     with opened(args) as vault:
         with Progress("Importing") as progress, Interrupt() as interrupt:

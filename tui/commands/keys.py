@@ -7,10 +7,11 @@ from pathlib import Path
 
 from store.terms.errors import UsageError
 from tui.commands.caller import as_text, operator_name
+from tui.commands.ids import parse_ids
 from tui.commands.opened import opened
 from tui.commands.passphrases import ask_new_passphrase
 from tui.commands.printing import iso, print_json, print_recovery_key
-from tui.commands.selection import parse_ids
+from tui.terminal.safe import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +52,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in listed])
     else:
-        from tui.terminal.safe import safe
-
         for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
     return 0

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from store.catalogue.sort import Sort, SortKey
+from store.filters.line import parse
+from store.mail.outcome import Delivered, delivered
 from store.terms.errors import UsageError
+from store.terms.sender import address_first
+from store.terms.verdicts import verdict_label
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.selection import select_rows
+from tui.terminal.outcome_words import SIGNS
+from tui.terminal.safe import fit
 
 if TYPE_CHECKING:
-    from store.catalogue.catalogue import Sort
     from store.delivery.outcomes import MailboxOutcome
     from store.mail.outcome import Delivered
     from store.terms.records import Row
@@ -36,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
-    from store.filters.line import parse
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
     with opened(args) as vault:
@@ -63,8 +69,6 @@ def parse_sort(text: str | None) -> Sort | None:
     """`size` ascending, `-size` descending; None is the default, newest first. Raises UsageError."""
     if text is None:
         return None
-    from store.catalogue.catalogue import Sort, SortKey
-
     name = text.lstrip("-+").upper()
     if name not in SortKey.__members__:
         raise UsageError(
@@ -75,8 +79,6 @@ def parse_sort(text: str | None) -> Sort | None:
 
 def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome]) -> dict[str, Any]:
     """A list line as the JSON object that the README documents."""
-    from store.mail.outcome import delivered
-
     return {
         "id": row.id,
         "from": row.from_,
@@ -117,14 +119,7 @@ def _quoted(word: str) -> str:
 
 
 def _print_table(rows: list[Row], count: int, outcomes: Mapping[int, Delivered]) -> None:
-    import shutil
-
     from store.authority.settings import format_size
-    from store.mail.outcome import Delivered
-    from store.terms.sender import address_first
-    from store.terms.verdicts import verdict_label
-    from tui.terminal.outcome_words import SIGNS
-    from tui.terminal.safe import fit
 
     width = shutil.get_terminal_size((120, 24)).columns if sys.stdout.isatty() else 160
     text = max(12, (width - 60) // 3)

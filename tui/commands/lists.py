@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from store.judging.rules.address_patterns import canonical
 from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
 from tui.commands.rules import read_text, write_text
+from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.judging.rules.address_lists import AddressLists
@@ -65,8 +69,6 @@ def run(args: argparse.Namespace) -> int:
 
 def lists_json(lists: AddressLists) -> dict[str, Any]:
     """All lists as the JSON object that the README documents."""
-    import msgspec
-
     fields: dict[str, Any] = msgspec.to_builtins(lists)
     return fields
 
@@ -112,8 +114,6 @@ def _changed(
 
 def _print(lists: AddressLists, color: str | None, user: str) -> None:
     from store.judging.rules.address_lists import each_list
-    from store.judging.rules.address_patterns import canonical
-    from tui.terminal.safe import safe
 
     for owner, which, entries in each_list(lists):
         if (color and which != color) or (user and canonical(owner) != canonical(user)):
@@ -125,7 +125,6 @@ def _print(lists: AddressLists, color: str | None, user: str) -> None:
 
 def _print_change(before: AddressLists, after: AddressLists) -> None:
     from store.judging.rules.address_lists import changes_of
-    from tui.terminal.safe import safe
 
     changes = changes_of(before, after)
     if not changes:

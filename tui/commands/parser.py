@@ -6,7 +6,7 @@ import argparse
 import importlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NoReturn
 
 from tui.commands import COMMANDS
@@ -52,11 +52,13 @@ def _position(argv: Sequence[str]) -> int:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command and options that `argv` name. Options may stand anywhere; exits with 2 where it is wrong usage."""
     name = command_name(argv)
-    parser = build_parser(name if name in COMMANDS else None)
-    return parser.parse_args(ordered(argv, name, parser) if name in COMMANDS else argv)
+    if name not in COMMANDS:
+        return build_parser(()).parse_args(argv)
+    parser = build_parser((name,))
+    return parser.parse_args(ordered(argv, name, parser))
 
 
-def ordered(argv: Sequence[str], name: str | None, parser: argparse.ArgumentParser) -> list[str]:
+def ordered(argv: Sequence[str], name: str, parser: argparse.ArgumentParser) -> list[str]:
     """`argv` of the command `name` with all options before its other words: argparse wants those in one piece.
 
     A word after `--` is no option; neither is a negated term of a filter line (`list -from:example`).
@@ -90,11 +92,11 @@ def ordered(argv: Sequence[str], name: str | None, parser: argparse.ArgumentPars
         else:
             taken += [word, words.pop(0)]
     dashes = ["--"] if any(word[:1] == "-" for word in others) else []
-    return [*outer, str(name), *options, *dashes, *others]
+    return [*outer, name, *options, *dashes, *others]
 
 
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of every command, or (fast) with the options of the command `only` alone."""
+def build_parser(declared: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The parser of every command, with the options of those that are `declared`: each loads a module."""
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--store", metavar="S", help="the store: a file's path or a postgresql:// URL ($MAILHOLD_STORE)"
@@ -112,6 +114,6 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", parents=[common]
         )
-        if only in (None, name):
+        if name in declared:
             importlib.import_module(module).arguments(sub)
     return parser

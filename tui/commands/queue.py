@@ -6,11 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import MailholdError, StoreUnavailable, UsageError
+from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
+from tui.commands.ids import parse_ids
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
-from tui.commands.selection import parse_ids
+from tui.terminal.safe import safe
+from tui.terminal.words import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,10 +123,6 @@ def _told(done: RetryPlan) -> list[tuple[object, str]]:
 
 def _confirm(plans: list[RetryPlan]) -> None:
     """Say to whom is sent again, what is known of the last attempt and what may arrive twice, and have it confirmed."""
-    from tui.commands.asking import ask, can_ask
-    from tui.terminal.safe import safe
-    from tui.terminal.words import addresses
-
     lines = []
     for plan in plans:
         when = "is sent at once, to" if plan.live else "is sent again, to"
@@ -184,8 +183,6 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    from tui.terminal.safe import safe
-
     if not found:
         print("The delivery queue is empty.")
     for delivery in found:

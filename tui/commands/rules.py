@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
+from tui.terminal.safe import fit, safe
 
 if TYPE_CHECKING:
     from store.judging.rules.rules import Rule
@@ -94,7 +97,6 @@ def run(args: argparse.Namespace) -> int:
         print_json(rule_json(shown[0]) if args.verb == "show" else [rule_json(rule) for rule in shown])
     elif args.verb == "show":
         from store.judging.rules.toml_form import print_rules
-        from tui.terminal.safe import safe
 
         print(safe(print_rules(shown).partition("\n\n")[2], multiline=True).rstrip("\n"))
     else:
@@ -104,8 +106,6 @@ def run(args: argparse.Namespace) -> int:
 
 def rule_json(rule: Rule) -> dict[str, Any]:
     """A rule as the JSON object that the README documents; all actions are written out."""
-    import msgspec
-
     from store.judging.rules.rules import check_rule
 
     fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))
@@ -175,7 +175,6 @@ def _export(rules: tuple[Rule, ...], target: str) -> int:
 def _import(args: argparse.Namespace) -> int:
     from store.judging.rules.rules import changes_of, preview_rules, read_rules, write_rules
     from store.judging.rules.toml_form import parse_rules
-    from tui.terminal.safe import safe
 
     text, source = read_text(args.words[0])
     wanted = parse_rules(text, source)
@@ -209,14 +208,12 @@ def write_text(text: str, target: str) -> None:
 
         write_new(Path(target), text.encode())
         return
-    from tui.terminal.safe import safe
 
     print(safe(text, multiline=True) if sys.stdout.isatty() else text, end="")
 
 
 def _print(rules: tuple[Rule, ...]) -> None:
     from tui.terminal.rule_words import conditions, effects
-    from tui.terminal.safe import fit, safe
     from tui.terminal.widths import cell_len
 
     whom = [safe(conditions(rule)) for rule in rules]

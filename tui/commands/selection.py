@@ -7,12 +7,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from store.catalogue.sort import NEWEST, Sort
+from store.filters.line import parse
+from store.helpers.clock import now_ms
 from store.helpers.installed import installed
-from store.terms.errors import UsageError
+from store.terms.errors import TamperedError, UsageError
+from store.terms.records import row_of
+from tui.commands.ids import parse_ids
+from tui.commands.printing import local_time
 from tui.terminal.progress import Progress
+from tui.terminal.safe import fit
 
 if TYPE_CHECKING:
-    from store.catalogue.catalogue import Sort
     from store.filters.model import MessageFilter
     from store.terms.records import Copy, Row
     from store.vault.vault import Vault
@@ -59,10 +67,6 @@ def check_selection(args: argparse.Namespace) -> None:
 
 def _require_words(query: str) -> None:
     """Refuse a filter line in which nothing is set, or nothing but texts of blanks and quotation marks."""
-    import msgspec
-
-    from store.filters.line import parse
-
     if query.strip(' \t\r\n"'):
         wanted = parse(query)
         texts = {name: getattr(wanted, name) for name in ("from_", "to", "subject", "message_id", "words")}
@@ -73,25 +77,6 @@ def _require_words(query: str) -> None:
         "The filter line of --query is empty, which would select every copy: is a variable not set? Write what to "
         "look for, or give --all to mean all copies."
     )
-
-
-def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
-    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
-    ranges = []
-    for word in words:
-        first, dash, last = word.partition("-")
-        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
-            raise UsageError(f"`{word}` is not a valid ID. Use a number, or a range such as 17-25.")
-        low, high = _number(first), _number(last if dash else first)
-        if high < low:
-            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
-        ranges.append((low, high))
-    return ranges
-
-
-def _number(digits: str) -> int:
-    """The number of `digits`, cut to 25 digits: still larger than any id, and cheap to parse."""
-    return int(digits.lstrip("0")[:25] or "0")
 
 
 def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
@@ -126,15 +111,12 @@ def select_rows(
 
     The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
     """
-    from store.filters.line import parse
-    from store.terms.records import row_of
-
     flt = parse(query)
     if flt.is_empty and sort is None and limit is not None:
         return [row_of(copy) for copy in vault.newest(limit)], vault.count().messages
     if not installed("polars"):
         return _walked(vault, flt, sort, limit)
-    from store.catalogue.catalogue import NEWEST, Catalogue
+    from store.catalogue.catalogue import Catalogue
     from store.catalogue.once import select_once
 
     if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
@@ -152,10 +134,8 @@ def select_rows(
 
 def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None) -> tuple[list[Row], int]:
     """What `select_rows` answers without Polars; says on standard error that it is slow where that can be noticed."""
-    from store.catalogue.sort import NEWEST
     from store.catalogue.walk import first_of
     from store.delivery.releases import Releases
-    from store.helpers.clock import now_ms
 
     total = vault.count().messages
     if total > MANY_COPIES:
@@ -178,10 +158,6 @@ def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | No
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
     """The copies in words: one by its sender and subject, several by their number and when they were placed."""
-    from store.terms.errors import TamperedError
-    from tui.commands.printing import local_time
-    from tui.terminal.safe import fit
-
     failed: list[TamperedError] = []
     ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))
     if len(ids) == 1:

@@ -6,12 +6,17 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from store.mail.local_domains import LOOKED_AT, seen_domains, seen_words, to_set
 from store.terms.errors import UsageError
+from tui.commands.asking import confirm_count
 from tui.commands.caller import operator_name
 from tui.commands.free_space import look_at_free_space
 from tui.commands.opened import opened
 from tui.commands.printing import local_time, print_json
 from tui.terminal.progress import Progress
+from tui.terminal.safe import safe
 from tui.terminal.words import NO_PASSPHRASE, removal_words
 
 if TYPE_CHECKING:
@@ -46,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     from store.authority.settings import parse_setting, read_settings
-    from store.mail.local_domains import LOOKED_AT, seen_domains, seen_words, to_set
     from store.opening.slots import opens_with_passphrase
 
     with opened(args) as vault:
@@ -84,7 +88,6 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
     """Put `settings` in force, once the number of copies that go for it is typed. Raises UsageError where it is not."""
     from store.space.changing_settings import change_settings
     from store.space.rotation import Removal, RemovesMore, would_remove
-    from tui.commands.asking import confirm_count
 
     def ask(removal: Removal) -> Removal:
         confirm_count(
@@ -106,8 +109,6 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
 
 def settings_json(settings: Settings) -> dict[str, Any]:
     """The settings as plain JSON values: sizes in bytes, a relay's password left out."""
-    import msgspec
-
     from store.mail.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)
@@ -118,7 +119,6 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
 def _print(fields: dict[str, Any]) -> None:
     from store.authority.settings import format_size, shown_lock_after
-    from tui.terminal.safe import safe
 
     for name, value in fields.items():
         if name in ("max_size", "notify_below"):

@@ -6,12 +6,16 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from store.delivery.recipients import ENVELOPE, recipients_of
+from store.mail.outcome import delivered
 from store.terms.errors import UsageError
+from store.terms.sender import address_first, sender_differs
 from store.terms.verdicts import Engine, Status
+from tui.commands.ids import parse_ids
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
-from tui.commands.selection import parse_ids
+from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.terms.records import Copy, CopyRecord
@@ -54,7 +58,6 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
     """All the fields of the message view, by their names in the spec, as plain JSON values; times are ISO 8601."""
     from store.delivery.history import last_release
     from store.delivery.outcomes import mailbox_outcomes
-    from store.mail.outcome import delivered
 
     record = copy.record
     outcomes = mailbox_outcomes(vault, [copy.id]).get(copy.id, [])
@@ -101,8 +104,6 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
 
 def blind_recipients(copy: Copy) -> str:
     """The Bcc field, and the envelope's recipients that neither To nor Cc names: MTAs take Bcc out of the header."""
-    from store.delivery.recipients import ENVELOPE, recipients_of
-
     hidden = [recipient.address for recipient in recipients_of(copy) if recipient.source == ENVELOPE and recipient.bcc]
     return ", ".join(filter(None, [copy.record.bcc, *hidden]))
 
@@ -121,9 +122,6 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
 
 
 def _print_fields(fields: dict[str, Any]) -> None:
-    from store.terms.sender import address_first, sender_differs
-    from tui.terminal.safe import safe
-
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
     for name, value in {**fields, "from": [address_first(sender), *other]}.items():

@@ -6,6 +6,7 @@ import argparse
 
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
+from tui.terminal.outcome_words import queue_words
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,6 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.settings import format_size
     from store.delivery.releases import Releases
     from store.space.limits import usage as usage_of
-    from tui.terminal.outcome_words import queue_words
 
     with opened(args) as vault:
         usage, releases = usage_of(vault), Releases(vault)

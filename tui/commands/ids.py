@@ -1,0 +1,26 @@
+"""Ids as they are written on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.terms.errors import UsageError
+
+
+def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
+    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
+    ranges = []
+    for word in words:
+        first, dash, last = word.partition("-")
+        if not (first.isascii() and first.isdigit()) or (dash and not (last.isascii() and last.isdigit())):
+            raise UsageError(f"`{word}` is not a valid ID. Use a number, or a range such as 17-25.")
+        low, high = _number(first), _number(last if dash else first)
+        if high < low:
+            raise UsageError(f"The range `{word}` runs backwards: write {high}-{low}.")
+        ranges.append((low, high))
+    return ranges
+
+
+def _number(digits: str) -> int:
+    """The number of `digits`, cut to 25 digits: still larger than any id, and cheap to parse."""
+    return int(digits.lstrip("0")[:25] or "0")
