@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from store.terms.records import Copy, Row
     from store.vault.vault import Vault
 
-#: With more copies than this, a query without Polars takes more than about a second.
-MANY_COPIES = 20_000
+#: With more copies than this, a query without Polars takes about a second and longer.
+MANY_COPIES = 50_000
 
 
 class _Once(argparse.Action):
