@@ -19,7 +19,8 @@ from tui.console.background import Background
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.driver import EndsWithTerminal
 from tui.console.follow import Facts, Follower
-from tui.console.keys import keymap as keys
+from tui.console.keys import key_file
+from tui.console.keys.keymap import Keymap
 from tui.console.keys.type_ahead import TypeAheadApp
 from tui.console.lock.locking import Lock
 from tui.console.palette import ActionProvider
@@ -89,9 +90,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         dress(self, theme)
         self._key_problem = ""
         try:
-            self.keys = keys.load()
-        except keys.KeymapError as error:
-            self.keys, self._key_problem = keys.Keymap(), str(error)
+            self.keys = key_file.load()
+        except key_file.KeymapError as error:
+            self.keys, self._key_problem = Keymap(), str(error)
         self.set_keymap(self.keys.overrides)
         if catalogue is None:
             from store.catalogue.catalogue import Catalogue
@@ -257,13 +258,13 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self.notice(explain(error), severity="error")
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
-        self.main.open_copy(copy_id, neighbour)
+        self.main.places.open_copy(copy_id, neighbour)
 
     def close_copy(self) -> None:
-        self.main.close_copy()
+        self.main.places.close_copy()
 
     def go(self, place: str) -> None:
-        self.main.show_place(place, focus=True)
+        self.main.places.go(place, focus=True)
 
     def store_changed(self) -> None:
         self._poll()
@@ -289,7 +290,9 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def changing(self) -> bool:
         listing = self.focused is self.main.backup.list and self._threads.busy("select")
-        return listing or self._threads.busy("look") or self.main.opening is not None or not self.screen.is_mounted
+        return (
+            listing or self._threads.busy("look") or self.main.places.opening is not None or not self.screen.is_mounted
+        )
 
 
 def _settings(vault: Vault) -> Settings:

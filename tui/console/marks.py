@@ -115,11 +115,6 @@ class Marks:
     version: int = 0
 
     @property
-    def inverted(self) -> bool:
-        """True where the marks are a whole filter with some taken out."""
-        return self.frozen is not None
-
-    @property
     def count(self) -> int:
         """How many copies are marked; while a frozen filter is partial, those that were found so far."""
         frozen = self.frozen.count - len(self.excluded) if self.frozen else 0

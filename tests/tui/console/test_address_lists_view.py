@@ -185,7 +185,7 @@ async def test_in_the_console(vault):
         await console_settle(pilot)
         await pilot.press("5")
         await console_settle(pilot)
-        assert isinstance(console.main.page, AddressListsView)
+        assert isinstance(console.main.places.page, AddressListsView)
         assert "a Add  d Remove  / Find" in lines(console)[-1]
         assert console.main.footer._off == frozenset()
         await pilot.press("d", "left", "enter")

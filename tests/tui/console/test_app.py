@@ -484,12 +484,12 @@ async def test_every_place_of_the_tree_opens(vault: Vault, console: Callable[[],
         await loaded(pilot, 5)
         for key, place in zip("13672", ("monitoring", "queue", "events", "settings", "backup"), strict=True):
             await choose(pilot, key)
-            assert app.main.place == place
-            assert app.main.page.display and app.main.focused is not None
+            assert app.main.places.place == place
+            assert app.main.places.page.display and app.main.focused is not None
         await choose(pilot, "tab", "left", "left")
         assert not app.main.console_tree.expanded
         await choose(pilot, "right", "up", "enter")
-        assert app.main.place == "monitoring"
+        assert app.main.places.place == "monitoring"
 
 
 async def test_the_view_opens_and_comes_back_to_its_row(vault: Vault, console: Callable[[], MailholdApp]) -> None:
@@ -498,10 +498,10 @@ async def test_the_view_opens_and_comes_back_to_its_row(vault: Vault, console: C
     async with app.run_test(size=(120, 30)) as pilot:
         await loaded(pilot, 9)
         await choose(pilot, "j", "enter")
-        assert app.main.page is not app.main.backup
+        assert app.main.places.page is not app.main.backup
         await choose(pilot, "n", "n")
         await choose(pilot, "escape")
-        assert app.main.page is app.main.backup
+        assert app.main.places.page is app.main.backup
         assert the_list(app).has_focus and the_list(app).cursor_id == 6
 
 
@@ -513,7 +513,7 @@ async def test_deleting_in_the_view_goes_back_to_the_list(vault: Vault, console:
         await choose(pilot, "enter")
         await choose(pilot, "d")
         await choose(pilot, "1", "enter")
-        assert app.main.page is app.main.backup
+        assert app.main.places.page is app.main.backup
         assert notice(app) == "Marked message has been deleted"
         assert 9 not in vault.ids()
 

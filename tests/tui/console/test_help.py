@@ -101,7 +101,7 @@ async def test_the_footer_shows_the_way_back_in_every_view(vault: Vault, place: 
         assert "Esc To messages list" in lines(app)[-1] and lines(app)[-1].rstrip().endswith("? Help")
         await pilot.press("escape")
         await settle(pilot)
-        assert app.main.place == "backup"
+        assert app.main.places.place == "backup"
 
 
 async def test_a_click_in_the_footer_presses_the_key(vault: Vault) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
-from tui.console.keys.keymap import KEYS, Keymap, KeymapError, Scope, bindings, by_id, draw, keys_of, load
+from tui.console.keys.key_file import KeymapError, load
+from tui.console.keys.keymap import KEYS, Keymap, Scope, bindings, by_id, draw, keys_of
 
 
 def write(folder: Path, text: str) -> Path:

@@ -233,7 +233,7 @@ async def test_marking_all_takes_the_filter_of_that_moment(vault: Vault) -> None
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
         await pilot.press("asterisk")
-        assert the_list(app).marks.inverted and the_list(app).marks.count == 40
+        assert the_list(app).marks.frozen is not None and the_list(app).marks.count == 40
         catalogue.add(copies(3, first=41))
         await poll(pilot)
         assert the_list(app).marks.count == 40

@@ -113,7 +113,7 @@ async def test_one_key_leads_to_the_first_of_them_from_any_screen(
             await press(pilot, place)
         await press(pilot, "3")
         await settle(pilot)
-        page = console.main.page
+        page = console.main.places.page
         assert isinstance(page, QueueView) and page.current is not None and page.current.id == 2
         # It goes there once: what changes in the store leaves the cursor alone, and so does coming back from a copy.
         await press(pilot, "j", "j", "k", "k", "k")

@@ -279,7 +279,7 @@ async def test_in_the_console_the_keys_say_what_is_possible(vault):
         await console_settle(pilot)
         await pilot.press("4")
         await console_settle(pilot)
-        assert isinstance(console.main.page, RulesView)
+        assert isinstance(console.main.places.page, RulesView)
         assert lines(console)[-1].endswith(" K Up  J Down  Esc To messages list  ? Help  ")
         assert console.main.cannot("rule-up") == "It is the first rule already."
         assert console.main.footer._off == {"rule-up"}
@@ -291,4 +291,4 @@ async def test_in_the_console_the_keys_say_what_is_possible(vault):
         assert "First" in lines(console)[4]
         await pilot.press("escape")
         await console_settle(pilot)
-        assert console.main.place == "backup"
+        assert console.main.places.place == "backup"

@@ -73,7 +73,7 @@ async def test_view_next_and_back(console):
         await until(pilot, lambda: "Number 2" in text(console))
         await press(pilot, "enter")
         await until(pilot, lambda: "Time placed in Backup" in text(console))
-        assert isinstance(console.main.page, MessageView)
+        assert isinstance(console.main.places.page, MessageView)
         await press(pilot, "n")
         await until(pilot, lambda: "Number 1: your account" in text(console))
         await press(pilot, "right_square_bracket")
@@ -96,7 +96,7 @@ async def test_deliver_from_the_view_to_a_real_receiver_and_see_it_in_the_queue(
             await until(pilot, lambda: "Message has been placed in queue for delivery" in text(console))
             await until(pilot, lambda: "✓ Delivered to ap@corp.example, hidden@corp.example " in text(console))
             await press(pilot, "3")
-            assert isinstance(console.main.page, QueueView)
+            assert isinstance(console.main.places.page, QueueView)
             await until(pilot, lambda: "✓ sent" in text(console))
             assert "2 of 2" in text(console)
             assert "boss@corp.example" not in text(console)
@@ -154,10 +154,10 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
         await press(pilot, "d")
         await until(pilot, lambda: "Delete this message copy from Backup?" in text(console))
         await press(pilot, "enter")
-        assert isinstance(console.main.page, MessageView)
+        assert isinstance(console.main.places.page, MessageView)
         await press(pilot, "1", "enter")
         await until(pilot, lambda: "Marked message has been deleted" in text(console))
-        assert not isinstance(console.main.page, MessageView)
+        assert not isinstance(console.main.places.page, MessageView)
         assert vault.ids() == [2, 3]
 
 

@@ -1,26 +1,14 @@
-"""The console's keys as data: one table, from which the bindings, the footer, the help and the palette are made.
-
-A user's own file (``$MAILHOLD_KEYS``, else ``$XDG_CONFIG_HOME/mailhold/keys.toml``) gives other keys to an action::
-
-    [keys]
-    deliver = "r"
-    mark = "space,t"
-"""
+"""The console's keys as data: one table, from which the bindings, the footer, the help and the palette are made."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from textual.binding import Binding, BindingType
 from textual.keys import format_key
-
-from store.terms.errors import UsageError
 
 
 class Scope(StrEnum):
@@ -148,10 +136,6 @@ KEYS: tuple[Key, ...] = (
 )
 
 
-class KeymapError(UsageError):
-    """The user's key file cannot be used."""
-
-
 @cache
 def by_id() -> dict[str, Key]:
     """Every key of the table by its id."""
@@ -220,64 +204,3 @@ class Keymap:
         """How the footer (the first key) or the help (all) draws an action's keys."""
         names = self.keys(key)
         return " ".join(draw(name) for name in (names if all_keys else names[:1]))
-
-
-def default_path() -> Path:
-    """Where the user's key file is looked for."""
-    if named := os.environ.get("MAILHOLD_KEYS"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "mailhold" / "keys.toml"
-
-
-def load(path: Path | None = None) -> Keymap:
-    """The key map with the user's file on top; no file is no change.
-
-    Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or
-    gives two actions of one scope the same key.
-    """
-    path = path or default_path()
-    try:
-        text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return Keymap()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeymapError(f"The key file {path} cannot be read ({error}); the usual keys are used.") from error
-    try:
-        table = tomllib.loads(text).get("keys", {})
-    except tomllib.TOMLDecodeError as error:
-        raise KeymapError(f"The key file {path} is not valid TOML ({error}); the usual keys are used.") from error
-    overrides = _checked(table, path)
-    keymap = Keymap(overrides)
-    if clash := _clash(keymap):
-        raise KeymapError(f"The key file {path} gives {clash}; the usual keys are used.")
-    return keymap
-
-
-def _checked(table: object, path: Path) -> dict[str, str]:
-    if not isinstance(table, dict):
-        raise KeymapError(f"The key file {path} needs a [keys] table; the usual keys are used.")
-    overrides: dict[str, str] = {}
-    for name, keys in table.items():
-        if name not in by_id():
-            raise KeymapError(f"The key file {path} names an action {name!r} that is not there; see the help (?).")
-        if isinstance(keys, list):
-            keys = ",".join(str(key) for key in keys)
-        if not isinstance(keys, str) or not all(part.strip() for part in keys.split(",")):
-            raise KeymapError(f"The key file {path} gives no key to {name!r}; the usual keys are used.")
-        overrides[name] = keys
-    return overrides
-
-
-def _clash(keymap: Keymap) -> str | None:
-    for scope in Scope:
-        owners: dict[str, str] = {}
-        for key in keys_of(scope):
-            for name in _normal(keymap.keys(key)):
-                if name in owners and (key.id in keymap.overrides or owners[name] in keymap.overrides):
-                    return f"the key {name!r} both to {owners[name]!r} and to {key.id!r}"
-                owners[name] = key.id
-    return None
-
-
-def _normal(names: Iterable[str]) -> list[str]:
-    return [binding.key for name in names for binding in Binding.make_bindings([(name, "x", "x")])]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
     """What is shown, and what finds the ids of the marked copies (it takes time)."""
-    backup, page = main.backup, main.page
+    backup, page = main.backup, main.places.page
     view = View(
-        place=main.place,
+        place=main.places.place,
         filter=backup.line.text,
         sort=backup.sort.key.value,
         descending=backup.sort.descending,
@@ -38,9 +38,9 @@ def resume(main: MainScreen, view: View) -> None:
     main.context.save_folder = Path(view.folder)
     _resume_list(main.backup, view)
     if view.place != "backup":
-        main.show_place(view.place, focus=True)
+        main.places.go(view.place, focus=True)
     if view.copy is not None:
-        main.open_copy(view.copy, main.backup.neighbour)
+        main.places.open_copy(view.copy, main.backup.neighbour)
 
 
 def _resume_list(backup: BackupView, view: View) -> None:

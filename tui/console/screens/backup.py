@@ -11,14 +11,15 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from store.catalogue.sort import NEWEST, Sort, SortKey
-from store.filters.line import MessageFilter, Period, parse, print_filter
+from store.filters.line import MessageFilter, parse, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
 from tui.console.acts import actions
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
-from tui.console.marks import Chosen, Frozen
+from tui.console.marks import Frozen
+from tui.console.screens.marking import Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.widgets.counts import counts_line
@@ -64,8 +65,6 @@ class BackupView(Page):
         self._problem = ""
         self._marked_outside = 0
         self._views_mark = False
-        self._gathering = False
-        self._waiting: Callable[[ConsoleContext, Chosen], None] | None = None
         self._loading = False
         #: Called with each result that was shown, until it answers True.
         self.once_shown: Callable[[Result], bool] | None = None
@@ -74,6 +73,7 @@ class BackupView(Page):
         self.line = FilterLine(self.edit_filter, id="filter")
         self.header = ListHeader(id="list-header")
         self.list = MessageList(clock=self.context.clock, tz=self.context.tz, id="messages")
+        self.marking = Marking(self.context, self.list)
         yield self.line
         yield Line()
         yield self.header
@@ -267,25 +267,14 @@ class BackupView(Page):
 
     # -- actions
 
-    def selection(self) -> Chosen:
-        """What an action takes: the marks, or the cursor's row."""
-        return self.list.selection()
-
     def action_deliver(self) -> None:
-        self._once_marked(actions.deliver)
+        self.marking.act(actions.deliver)
 
     def action_delete(self) -> None:
-        self._once_marked(actions.delete)
+        self.marking.act(actions.delete)
 
     def action_save(self) -> None:
-        self._once_marked(actions.save)
-
-    def _once_marked(self, act: Callable[[ConsoleContext, Chosen], None]) -> None:
-        """Act on the selection: what was asked for before all marks are gathered waits, and takes all of them."""
-        if self._gathering:
-            self._waiting = act
-        else:
-            act(self.context, self.selection())
+        self.marking.act(actions.save)
 
     def action_filter(self) -> None:
         self.line.focus_text()
@@ -322,7 +311,7 @@ class BackupView(Page):
 
     def mark_matches(self, flt: MessageFilter, result: Result) -> None:
         """Mark what a query found, besides what is marked."""
-        self._add_frozen(self.freeze(flt, result))
+        self.marking.add(flt, self.sort, result)
 
     def action_copy(self) -> None:
         from tui.console.dialogs.copy import CopyDialog
@@ -340,45 +329,5 @@ class BackupView(Page):
 
     def action_mark_all(self) -> None:
         """Mark everything the filter matches now; copies that arrive later are not among them."""
-        if self.list.pages is None:
-            return
-        self._add_frozen(self.freeze(self.filter, self.list.pages.result))
-
-    def _add_frozen(self, frozen: Frozen) -> None:
-        # A filter that was marked before is listed out, which takes a while where it is long: in a worker then.
-        marks = self.list.marks
-        before = marks.frozen
-
-        def add(ids: list[int]) -> None:
-            if marks.frozen is before:
-                marks.add_all(frozen, before_ids=ids)
-                self.list.marks_changed()
-            self._gathered(act=True)
-
-        def failed(error: Exception) -> None:
-            self.context.shell.notice(explain(error), severity="error")
-            self._gathered(act=False)
-
-        if before is None:
-            add([])
-        else:
-            self._gathering = True
-            self.context.shell.background(before.ids, add, on_error=failed, group="mark")
-
-    def _gathered(self, *, act: bool) -> None:
-        self._gathering, waiting, self._waiting = False, self._waiting, None
-        if act and waiting is not None:
-            waiting(self.context, self.selection())
-
-    def freeze(self, flt: MessageFilter, result: Result) -> Frozen:
-        """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
-        since = flt.earliest(self.context.clock())
-        fixed = flt if since is None else msgspec.structs.replace(flt, period=Period.CUSTOM, since=since)
-        catalogue, sort = self.context.catalogue, self.sort
-
-        def again(wait: bool) -> Result:
-            if wait:
-                catalogue.wait_complete()
-            return catalogue.select(fixed, sort)
-
-        return Frozen(result, result.high_water, again)
+        if self.list.pages is not None:
+            self.mark_matches(self.filter, self.list.pages.result)

@@ -7,20 +7,20 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal, Vertical
+from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
-from textual.widget import AwaitMount, Widget
+from textual.widget import Widget
 
 from tui.console.acts import actions
 from tui.console.acts.changing_settings import backup_settings
 from tui.console.acts.looking import NOTHING
 from tui.console.compositor import SparingCompositor
-from tui.console.context import ConsoleContext, Neighbour
+from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
 from tui.console.outcome_notice import OutcomeNotice
 from tui.console.screens.backup import BackupView
-from tui.console.screens.page import Page
+from tui.console.screens.places import Places
 from tui.console.tasks import TaskRunner
 from tui.console.textual_private import paint_with
 from tui.console.widgets.key_footer import KeyFooter, KeysChanged
@@ -34,36 +34,6 @@ from tui.console.widgets.tree import ConsoleTree, Place
 WIDE = 100
 
 
-def make_page(place: str, context: ConsoleContext) -> Page:
-    """The workspace's widget for a place of the tree, imported when first gone to. Raises ValueError for no place."""
-    match place:
-        case "monitoring":
-            from tui.console.screens.monitoring import MonitoringView
-
-            return MonitoringView(context)
-        case "queue":
-            from tui.console.screens.queue import QueueView
-
-            return QueueView(context)
-        case "rules":
-            from tui.console.screens.rules import RulesView
-
-            return RulesView(context)
-        case "addresses":
-            from tui.console.screens.address_lists import AddressListsView
-
-            return AddressListsView(context)
-        case "events":
-            from tui.console.screens.events import EventsView
-
-            return EventsView(context)
-        case "settings":
-            from tui.console.screens.settings import SettingsView
-
-            return SettingsView(context)
-    raise ValueError(f"no such place: {place}")
-
-
 class MainScreen(Screen[None]):
     """Top line, tree at the left, workspace at the right, keys at the bottom."""
 
@@ -72,7 +42,6 @@ class MainScreen(Screen[None]):
         background: $background; layout: vertical;
         & > #panes { height: 1fr; }
         #workspace { width: 1fr; height: 1fr; padding: 0 0 0 1; }
-        #pages { width: 1fr; height: 1fr; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.APP)
@@ -83,25 +52,19 @@ class MainScreen(Screen[None]):
         self.context = context
         self.keymap = keymap
         self.tasks = tasks
-        self.place = "backup"
-        self._pages: dict[str, Page] = {}
-        self._copy: Page | None = None
-        #: The page that is being made and gets the focus once it is there.
-        self.opening: Page | None = None
         self._tree_wanted: bool | None = None
 
     def compose(self) -> ComposeResult:
         self.backup = BackupView(self.context)
-        self._pages["backup"] = self.backup
         self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), id="status")
         self.console_tree = ConsoleTree(id="tree")
         self.notice_line = NoticeLine(id="notice")
         self.outcome_notice = OutcomeNotice(self.context, self.notice_line)
-        self.pages_box = Container(self.backup, id="pages")
+        self.places = Places(self.context, self.backup, self._page_shown)
         self.task_bar = TaskBar(lambda: self.tasks.running, lambda: self._drawn("cancel-task"), id="tasks")
         self.footer = KeyFooter(self.keymap, self.cannot, self._label, id="keys")
         yield self.status
-        workspace = Vertical(self.notice_line, self.pages_box, self.task_bar, id="workspace")
+        workspace = Vertical(self.notice_line, self.places, self.task_bar, id="workspace")
         yield Horizontal(self.console_tree, workspace, id="panes")
         yield self.footer
 
@@ -153,105 +116,40 @@ class MainScreen(Screen[None]):
             scope = getattr(node, "scope", None)
             if isinstance(scope, Scope) and node is not self:
                 return scope
-        return Scope.VIEW if self._copy is not None else Scope.LIST if self.place == "backup" else Scope.PAGE
+        return self.places.scope
 
     def action_tree(self) -> None:
         self._tree_wanted = not self.console_tree.display
         if self.console_tree.has_focus:
-            self.focus_workspace()
+            self.places.page.focus_main()
         self._fit_tree()
 
     def action_next_pane(self) -> None:
         if self.console_tree.has_focus:
-            self.focus_workspace()
+            self.places.page.focus_main()
         else:
             self.console_tree.display = True
             self.console_tree.focus()
 
-    def focus_workspace(self) -> None:
-        """Give the focus to what the workspace shows."""
-        self.page.focus_main()
-
     # -- places
 
-    @property
-    def page(self) -> Page:
-        """What the workspace shows."""
-        return self._copy or self._pages[self.place]
-
-    def show_place(self, place: str, *, focus: bool) -> None:
-        """Show a place of the tree in the workspace, made when it is first shown."""
-        if self._copy is not None:
-            self._drop_copy()
-        known = place in self._pages
-        if not known:
-            self._pages[place] = make_page(place, self.context)
-            mounted = self.pages_box.mount(self._pages[place])
-        self.place = place
-        self._show_page()
-        self.call_after_refresh(self.page.refresh_data)
-        self.page.entered()
-        if focus and known:
-            self.focus_workspace()  # At once: what was typed ahead is meant for this page.
-        elif focus:
-            self._enter(self.page, mounted)
-
-    def _enter(self, page: Page, mounted: AwaitMount) -> None:
-        """Give a new page the focus once it has something that takes it."""
-        self.opening = page
-
-        async def enter() -> None:
-            try:
-                await mounted
-                if page is self.page:
-                    self.focus_workspace()
-            finally:
-                if self.opening is page:
-                    self.opening = None
-
-        self.run_worker(enter(), group="enter")
-
-    def _show_page(self) -> None:
-        for page in self._pages.values():
-            page.display = page is self.page
+    def _page_shown(self) -> None:
         self.console_tree.here = self._tree_place()
         self.refresh_keys()
 
     def _tree_place(self) -> str:
-        if self.place != "backup":
-            return self.place
+        if self.places.place != "backup":
+            return self.places.place
         return f"engine:{self.backup.engine.value}" if self.backup.engine else "all"
-
-    def open_copy(self, copy_id: int, neighbour: Neighbour | None) -> None:
-        """Show a copy in the workspace instead of what it shows."""
-        from tui.console.screens.message import MessageView
-
-        if self._copy is not None:
-            self._copy.remove()
-        self._copy = view = MessageView(self.context, copy_id, neighbour)
-        mounted = self.pages_box.mount(view)
-        self._show_page()
-        self._enter(view, mounted)
-
-    def close_copy(self) -> None:
-        """Back from the copy to what was shown before."""
-        self._drop_copy()
-        self._show_page()
-        self.focus_workspace()
-
-    def _drop_copy(self) -> None:
-        if self._copy is not None:
-            self._copy.remove()
-            self._copy = None
 
     def choose(self, place: Place, *, focus: bool) -> None:
         """Go where the tree points."""
         if place.id in ("backup", "all") or place.engine is not None:
-            self.show_place("backup", focus=focus)
+            self.places.go("backup", focus=focus)
             if place.id != "backup":
                 self.backup.set_engine(place.engine)
         else:
-            self.show_place(place.id, focus=focus)
+            self.places.go(place.id, focus=focus)
 
     def on_console_tree_chosen(self, event: ConsoleTree.Chosen) -> None:
         event.stop()
@@ -259,7 +157,7 @@ class MainScreen(Screen[None]):
 
     def on_console_tree_left(self, event: ConsoleTree.Left) -> None:
         event.stop()
-        self.focus_workspace()
+        self.places.page.focus_main()
 
     def on_backup_view_filtered(self, event: BackupView.Filtered) -> None:
         event.stop()
@@ -278,7 +176,7 @@ class MainScreen(Screen[None]):
             return reason
         key = by_id().get(action)
         if key is not None and key.scope in (Scope.QUEUE, Scope.RULES, Scope.ADDRESSES):
-            return self.page.reason_against(action)
+            return self.places.page.reason_against(action)
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
             return None
         if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
@@ -301,7 +199,7 @@ class MainScreen(Screen[None]):
             return
         target: Widget | Screen[None] = self
         if key.scope is not Scope.APP:
-            target = self.page
+            target = self.places.page
             if key.scope is Scope.TREE:
                 target = self.console_tree
             elif key.scope is Scope.LIST and name_of(key.action) in MOVES:
@@ -320,7 +218,7 @@ class MainScreen(Screen[None]):
         backup_settings(self.context)
 
     def action_go(self, place: str) -> None:
-        self.show_place(place, focus=True)
+        self.places.go(place, focus=True)
 
     def action_hide_notice(self) -> None:
         self.notice_line.hide()
@@ -385,6 +283,6 @@ class MainScreen(Screen[None]):
         self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length)
         self.backup.take_facts(facts)
         self.outcome_notice.refresh()
-        if self.page is not self.backup:
-            self.page.refresh_data()
+        if self.places.page is not self.backup:
+            self.places.page.refresh_data()
         self.refresh_keys()

@@ -1,0 +1,129 @@
+"""The workspace's pages: one for each place of the tree that was gone to, and a copy that is read over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.containers import Container
+from textual.widget import AwaitMount
+
+from tui.console.context import ConsoleContext, Neighbour
+from tui.console.keys.keymap import Scope
+from tui.console.screens.page import Page
+
+
+def make_page(place: str, context: ConsoleContext) -> Page:
+    """The workspace's widget for a place of the tree, imported when first gone to. Raises ValueError for no place."""
+    match place:
+        case "monitoring":
+            from tui.console.screens.monitoring import MonitoringView
+
+            return MonitoringView(context)
+        case "queue":
+            from tui.console.screens.queue import QueueView
+
+            return QueueView(context)
+        case "rules":
+            from tui.console.screens.rules import RulesView
+
+            return RulesView(context)
+        case "addresses":
+            from tui.console.screens.address_lists import AddressListsView
+
+            return AddressListsView(context)
+        case "events":
+            from tui.console.screens.events import EventsView
+
+            return EventsView(context)
+        case "settings":
+            from tui.console.screens.settings import SettingsView
+
+            return SettingsView(context)
+    raise ValueError(f"no such place: {place}")
+
+
+class Places(Container):
+    """Shows one page, and calls `shown` whenever that is another one.
+
+    `place` is where the tree is, `opening` the page that is made and gets the focus once it is there.
+    """
+
+    DEFAULT_CSS = """
+    Places { width: 1fr; height: 1fr; }
+    """
+
+    def __init__(self, context: ConsoleContext, backup: Page, shown: Callable[[], None]) -> None:
+        super().__init__(backup)
+        self.place = "backup"
+        self.opening: Page | None = None
+        self.context = context
+        self._shown = shown
+        self._pages = {"backup": backup}
+        self._copy: Page | None = None
+
+    @property
+    def page(self) -> Page:
+        """What is shown."""
+        return self._copy or self._pages[self.place]
+
+    @property
+    def scope(self) -> Scope:
+        """Whose keys work where nothing of the page has the focus."""
+        return Scope.VIEW if self._copy is not None else Scope.LIST if self.place == "backup" else Scope.PAGE
+
+    def go(self, place: str, *, focus: bool) -> None:
+        """Show a place of the tree, made when it is first shown."""
+        self._drop_copy()
+        known = place in self._pages
+        if not known:
+            self._pages[place] = make_page(place, self.context)
+            mounted = self.mount(self._pages[place])
+        self.place = place
+        self._show()
+        self.call_after_refresh(self.page.refresh_data)
+        self.page.entered()
+        if focus and known:
+            self.page.focus_main()  # At once: what was typed ahead is meant for this page.
+        elif focus:
+            self._enter(self.page, mounted)
+
+    def open_copy(self, copy_id: int, neighbour: Neighbour | None) -> None:
+        """Show a copy instead of what is shown."""
+        from tui.console.screens.message import MessageView
+
+        self._drop_copy()
+        self._copy = view = MessageView(self.context, copy_id, neighbour)
+        mounted = self.mount(view)
+        self._show()
+        self._enter(view, mounted)
+
+    def close_copy(self) -> None:
+        """Back from the copy to what was shown before."""
+        self._drop_copy()
+        self._show()
+        self.page.focus_main()
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy.remove()
+            self._copy = None
+
+    def _show(self) -> None:
+        for page in self._pages.values():
+            page.display = page is self.page
+        self._shown()
+
+    def _enter(self, page: Page, mounted: AwaitMount) -> None:
+        """Give a new page the focus once it has something that takes it."""
+        self.opening = page
+
+        async def enter() -> None:
+            try:
+                await mounted
+                if page is self.page:
+                    page.focus_main()
+            finally:
+                if self.opening is page:
+                    self.opening = None
+
+        self.run_worker(enter(), group="enter")
