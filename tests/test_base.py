@@ -93,8 +93,9 @@ def test_mail_is_kept_found_and_taken_out_again(mailhold: Python, tmp_path: Path
     assert "1 saved" in done(mailhold("save", "--query", "from:zoe", "--to", "out"))
     assert "2 deleted" in done(mailhold("delete", "--query", "to:bob", "--yes"))
     done(mailhold("check"))
-    assert "Rule" in done(mailhold("rules"))
-    done(mailhold("status"))
+    assert "15 minutes" in done(mailhold("settings", "set", "lock_after=15 min"))
+    for words in (("rules",), ("lists",), ("queue",), ("keys",), ("status",), ("gateway", "--example-config")):
+        assert done(mailhold(*words)), words
 
 
 @pytest.mark.parametrize(
