@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 _MAP = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r\S{3}) \S+ \S+ \S+\s*(.*)")
 _WORD = 8
 _CHUNK = 64 << 20
+_PAGE = 4096
+#: So many words are found sooner one by one than by looking up each place.
+_FEW = 200
 
 
 def children_of(pid: int) -> list[int]:
@@ -45,16 +48,38 @@ def memory_of(pid: int) -> Iterator[bytes]:
 
 def keys_in(pieces: Iterable[bytes], keys: Mapping[str, bytes]) -> tuple[set[str], int]:
     """The names of the `keys` of which any word of 8 bytes stands in `pieces`, and how many bytes were searched."""
-    words = {
-        int.from_bytes(key[at : at + _WORD], sys.byteorder): name
-        for name, key in keys.items()
-        for at in range(0, len(key), _WORD)
-    }
-    wanted, found, size = frozenset(words), set[int](), 0
+    words = {key[at : at + _WORD]: name for name, key in keys.items() for at in range(0, len(key), _WORD)}
+    search = _few_in if len(words) <= _FEW else _many_in
+    found, size = set[bytes](), 0
     for piece in pieces:
         size += len(piece)
-        view = memoryview(piece)
-        for offset in range(_WORD):
-            end = offset + (len(piece) - offset) // _WORD * _WORD
-            found |= wanted.intersection(view[offset:end].cast("Q"))
+        for span in spans(piece):
+            found |= search(span, words.keys())
     return {words[word] for word in found}, size
+
+
+def spans(piece: bytes) -> Iterator[bytes]:
+    """What is left of `piece` without its pages of zeros, but for as much of those as a word can reach into."""
+    begin = None
+    for at in range(0, len(piece) + _PAGE, _PAGE):
+        blank = not piece[at : at + _PAGE].strip(b"\0")
+        if blank and begin is not None:
+            yield piece[max(0, begin - _WORD) : at + _WORD]
+            begin = None
+        elif not blank and begin is None:
+            begin = at
+
+
+def _few_in(piece: bytes, words: Collection[bytes]) -> set[bytes]:
+    """Those that stand in it, each looked for by itself."""
+    return {word for word in words if word in piece}
+
+
+def _many_in(piece: bytes, words: Collection[bytes]) -> set[bytes]:
+    """Those that stand in it; each place is looked up among them all."""
+    numbers = {int.from_bytes(word, sys.byteorder): word for word in words}
+    wanted, found, view = frozenset(numbers), set[int](), memoryview(piece)
+    for offset in range(_WORD):
+        end = offset + (len(piece) - offset) // _WORD * _WORD
+        found |= wanted.intersection(view[offset:end].cast("Q"))
+    return {numbers[number] for number in found}
