@@ -16,6 +16,7 @@ from store.catalogue.snapshot import Marks, SnapshotError
 from store.database.connection import run
 from store.terms.errors import TamperedError
 from store.terms.records import Copy
+from store.vault.counters import counters
 from store.vault.vault import Vault
 
 #: The most new copies that one look takes up, so that it stays short; the rest is for the next look.
@@ -79,7 +80,8 @@ class Follower:
         """
         with self._lock:
             _, newest = self._tombstone_range()
-            (next_id,) = self._value("SELECT next_copy_id FROM state WHERE id = 1")
+            with self._vault.reading():
+                next_id = counters(self._vault.db).next_copy_id
             if newest < marks.tombstone or next_id <= marks.last_id or not self._attested(marks.witnesses):
                 raise SnapshotError("the store was put back to an earlier state")
             self._last_id, self._tombstone, self._damaged = marks.last_id, marks.tombstone, set(marks.damaged)

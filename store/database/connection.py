@@ -193,7 +193,10 @@ def pragma(db: Database, text: str) -> Any:
 
 
 def pragma_to_its_end(db: Database, text: str) -> None:
-    """Run ``PRAGMA text`` outside of a transaction, and not only its first step as Python does where rows come back."""
+    """Run ``PRAGMA text`` on SQLite, outside of a transaction, to its end.
+
+    Python's `execute` takes the first step only, which for `incremental_vacuum` frees one page.
+    """
     if isinstance(db, SqliteDatabase):
         db.connection().executescript(f"PRAGMA {text}")
 

@@ -7,8 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from store.database.connection import DiskFull, as_bytes, connect, is_url, shown_location, sound, translated
-from store.database.orm import Database, SqliteDatabase
+from store.database.connection import (
+    DiskFull,
+    as_bytes,
+    connect,
+    is_url,
+    pragma,
+    pragma_to_its_end,
+    shown_location,
+    sound,
+    translated,
+)
+from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
@@ -129,9 +139,8 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
         at = now_ms()
         with db.atomic():
             db.create_tables(models.all)
-            if isinstance(db, SqliteDatabase):
-                db.execute_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-                db.execute_sql(f"PRAGMA user_version = {FORMAT}")
+            pragma(db, f"application_id = {APPLICATION_ID}")
+            pragma(db, f"user_version = {FORMAT}")
             store = models.Store(
                 id=1,
                 format=FORMAT,
@@ -155,8 +164,7 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             vault = Vault(location, db, models, keys, Rotation)
             for kind, secret in secrets:
                 insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
-        if isinstance(db, SqliteDatabase):
-            db.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        pragma_to_its_end(db, "wal_checkpoint(TRUNCATE)")
     return vault
 
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from store.database.connection import DiskFull, run
+from store.database.connection import DiskFull, pragma, pragma_to_its_end, run
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.space import limits
 from store.space.notice import space_freed
-from store.terms.errors import MailholdError, StoreError, StoreUnavailable, TamperedError
+from store.terms.errors import MailholdError, StoreError, StoreUnavailable
+from store.vault.counters import counters, put_right
 from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
@@ -162,11 +163,11 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
-    messages, used = _counters(vault)
+    messages, used, _ = counters(vault.db)
     maximum = limits.maximum(vault)
     if not trusted and used - maximum > _BELIEVED_BYTES:
         messages, used = _counted(vault)
-        run(vault.db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used)
+        put_right(vault.db, messages, used)
     over = used - maximum
     wanted = over if most is None else min(over, most)
     ids: list[int] = []
@@ -184,26 +185,18 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     return over, ids, size
 
 
-def _counters(vault: Vault) -> tuple[int, int]:
-    """How many copies there are and their bytes, as the counters say."""
-    counters = run(vault.db, "SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
-    if counters is None:
-        raise TamperedError("the table of counters", "it is empty")
-    return counters[0], counters[1]
-
-
 def _counted(vault: Vault) -> tuple[int, int]:
     """How many copies there are and their bytes, counted anew."""
-    counted = vault.db.execute_sql("SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
+    counted = run(vault.db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
     return int(counted[0]), int(counted[1])
 
 
 def removal_token(vault: Vault) -> object:
     """Return something cheap that differs whenever `would_remove` may; compare for equality."""
     with vault.reading():
-        counters = run(vault.db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
+        counted = counters(vault.db)
         held = run(vault.db, "SELECT COUNT(*), MAX(id) FROM delivery WHERE finished_at IS NULL").fetchone()
-    return counters, held
+    return counted, held
 
 
 def would_remove(vault: Vault, maximum: int) -> Removal:
@@ -212,7 +205,7 @@ def would_remove(vault: Vault, maximum: int) -> Removal:
     It changes nothing. A copy with a live delivery stays, and so does the newest.
     """
     with vault.reading():
-        messages, used = _counters(vault)
+        messages, used, _ = counters(vault.db)
         if used - maximum > _BELIEVED_BYTES:
             messages, used = _counted(vault)
         if used <= maximum:
@@ -257,20 +250,18 @@ def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batc
         if surplus <= 0:
             break
         with vault.writing():
-            # Python's `execute` steps this pragma once, which frees one page; `executescript` runs it to its end.
-            vault.db.connection().executescript("PRAGMA wal_checkpoint(TRUNCATE)")
-            vault.db.connection().executescript(f"PRAGMA incremental_vacuum({surplus})")
+            pragma_to_its_end(vault.db, "wal_checkpoint(TRUNCATE)")
+            pragma_to_its_end(vault.db, f"incremental_vacuum({surplus})")
         if _pragma(vault, "page_count") >= pages:
             break
     with vault.writing():
-        vault.db.connection().executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+        pragma_to_its_end(vault.db, "wal_checkpoint(TRUNCATE)")
     return max(0, before - _pragma(vault, "page_count")) * page_size
 
 
 def _pragma(vault: Vault, name: str) -> int:
     with vault.reading():
-        value: Any = vault.db.execute_sql(f"PRAGMA {name}").fetchone()[0]
-    return int(value)
+        return int(pragma(vault.db, name))
 
 
 def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
@@ -282,11 +273,10 @@ def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
     window = min(WINDOW_MS, moment - usage.oldest)
     if window <= 0:
         return Forecast(usage.oldest, 0, None)
-    param = vault.db.param
     with vault.reading():
         first = _first_since(vault, moment - window)
-        sql = f"SELECT SUM(stored_size) FROM message WHERE id >= {param} AND stored_at >= {param}"  # noqa: S608 - a placeholder is put in, no value
-        grown = int(vault.db.execute_sql(sql, (first, moment - window)).fetchone()[0] or 0)
+        sql = "SELECT SUM(stored_size) FROM message WHERE id >= ? AND stored_at >= ?"
+        grown = int(run(vault.db, sql, first, moment - window).fetchone()[0] or 0)
     per_day = grown * DAY_MS // window
     ahead = usage.free_bytes * window // grown if grown else HORIZON_MS + 1
     return Forecast(usage.oldest, per_day, moment + ahead if ahead <= HORIZON_MS else None)
@@ -294,13 +284,12 @@ def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
 
 def _first_since(vault: Vault, since: int) -> int:
     """The id from which copies were placed at `since` or later, found without reading all: ids follow the time."""
-    param = vault.db.param
-    sql = f"SELECT id, stored_at FROM message WHERE id >= {param} ORDER BY id LIMIT 1"  # noqa: S608 - a placeholder is put in, no value
-    low, high = vault.db.execute_sql("SELECT MIN(id), MAX(id) FROM message").fetchone()
+    sql = "SELECT id, stored_at FROM message WHERE id >= ? ORDER BY id LIMIT 1"
+    low, high = run(vault.db, "SELECT MIN(id), MAX(id) FROM message").fetchone()
     low, high = low or 0, high or 0
     while low < high:
         middle = (low + high) // 2
-        copy_id, stored_at = vault.db.execute_sql(sql, (middle,)).fetchone() or (high, since)
+        copy_id, stored_at = run(vault.db, sql, middle).fetchone() or (high, since)
         if stored_at >= since:
             high = middle
         else:

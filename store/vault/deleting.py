@@ -15,6 +15,7 @@ from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
 from store.sealing.format_1 import statement, verify
 from store.terms.errors import TamperedError, UnlockError
+from store.vault.counters import count_out
 from store.vault.reader import Reader
 from store.vault.room import Room
 
@@ -190,8 +191,7 @@ class Deleter:
             result.deleted = [row[0] for row in doomed]
             run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
             run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
-            sql = "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1"
-            run(db, sql, len(doomed), sum(row[3] for row in doomed))
+            count_out(db, len(doomed), sum(row[3] for row in doomed))
             self._bury(runs_of((row[0], row[1], row[2]) for row in doomed), operator, cause)
         return result
 

@@ -108,7 +108,7 @@ class Reader(Session):
     def ids(self) -> list[int]:
         """The ids of all copies, ascending."""
         with self.reading():
-            return [copy_id for (copy_id,) in self.db.execute_sql("SELECT id FROM message ORDER BY id").fetchall()]
+            return [copy_id for (copy_id,) in run(self.db, "SELECT id FROM message ORDER BY id").fetchall()]
 
     def row(self, copy_id: int) -> MessageRow:
         """A message's row, not verified. Raises CopyMissing."""

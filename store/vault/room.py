@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from store.database.connection import is_url
+from store.database.connection import is_url, pragma_to_its_end
 from store.terms.errors import StoreUnavailable
 from store.vault.ballast import Ballast
 from store.vault.session import Session
@@ -34,10 +34,8 @@ class Room:
             return
         try:
             with self._session.writing():
-                connection = self._session.db.connection()
-                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
-                connection.executescript("PRAGMA incremental_vacuum(4096)")
-                connection.executescript("PRAGMA wal_checkpoint(TRUNCATE)")
+                for each in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum(4096)", "wal_checkpoint(TRUNCATE)"):
+                    pragma_to_its_end(self._session.db, each)
         except StoreUnavailable:
             pass
         self._ballast.load()

@@ -10,12 +10,13 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url
+from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url, run
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
 from store.sealing import format_1 as sealing
 from store.sealing.keys import StoreKeys
 from store.terms.errors import StoreError, StoreUnavailable, UnlockError
+from store.vault.counters import lock
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -93,8 +94,7 @@ class Session:
         with self._writing:
             self._require_there()
             with self.db.transaction():
-                if not isinstance(self.db, SqliteDatabase):
-                    self.db.execute_sql("SELECT id FROM state WHERE id = 1 FOR UPDATE")
+                lock(self.db)
                 yield
 
     def reading(self) -> AbstractContextManager[None]:
@@ -120,7 +120,7 @@ class Session:
         self._require_open()
         with self._watcher_lock, self._translated:
             if not isinstance(self.db, SqliteDatabase):
-                return self.db.execute_sql("SELECT pg_current_snapshot()::text").fetchone()[0]
+                return run(self.db, "SELECT pg_current_snapshot()::text").fetchone()[0]
             # data_version tells a connection of the commits of all others: this one never commits anything itself.
             if self._watcher is None:
                 watcher = connect(self.location)

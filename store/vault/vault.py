@@ -15,6 +15,7 @@ from store.helpers.clock import now_ms
 from store.sealing.keys import StoreKeys, reader_keys, reader_material
 from store.terms.errors import MailholdError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
+from store.vault.counters import counters
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.reader import Reader
@@ -132,11 +133,9 @@ class Vault(Reader):
     def count(self) -> Count:
         """How much the store holds, whatever its settings are. Raises TamperedError where its counters are gone."""
         with self.reading():
-            counted = self.db.execute_sql("SELECT messages, used_bytes FROM state WHERE id = 1").fetchone()
-            oldest = self.db.execute_sql("SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
-        if counted is None:
-            raise TamperedError("the table of counters", "it is empty")
-        return Count(counted[0], counted[1], oldest[0] if oldest else None)
+            counted = counters(self.db)
+            oldest = run(self.db, "SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
+        return Count(counted.messages, counted.used_bytes, oldest[0] if oldest else None)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.database.connection import PAGE_SIZE, Clash, run, run_many
+from store.database.connection import PAGE_SIZE, Clash, run_many
 from store.helpers.clock import now_ms
 from store.sealing.format_1 import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
 from store.terms.errors import StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
+from store.vault.counters import count_in
 from store.vault.epochs import EpochWriter
 from store.vault.session import Session
 from store.vault.upkeep import Upkeep
@@ -77,10 +78,6 @@ def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
     )
 
 
-_UPDATE_STATE = (
-    "UPDATE state SET messages = messages + ?, used_bytes = used_bytes + ?, next_copy_id = next_copy_id + ? "
-    "WHERE id = 1 RETURNING next_copy_id, used_bytes"
-)
 _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
@@ -245,10 +242,7 @@ class Writer:
         """Seal and insert a group inside the transaction. Returns the first id, and the bytes then used."""
         db, epochs = self._session.db, self._epochs
         count, total = len(group), sum(item.stored_size for item in group)
-        counted = run(db, _UPDATE_STATE, count, total, count).fetchone()
-        if counted is None:
-            raise TamperedError("the table of counters", "it is empty")
-        next_copy, used = counted
+        next_copy, used = count_in(db, count, total)
         first_copy = next_copy - count
         messages, bodies = [], []
         now = now_ms()

@@ -1,0 +1,57 @@
+"""The table of counters: how many copies there are, their bytes, and the next copy's id. All SQL on it stands here.
+
+Functions of a transaction, or of a `Session.reading`, that is open. An empty table is a TamperedError.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from store.database.connection import StoreDatabase, run
+from store.database.orm import SqliteDatabase
+from store.terms.errors import TamperedError
+
+_ADD = (
+    "UPDATE state SET messages = messages + ?, used_bytes = used_bytes + ?, next_copy_id = next_copy_id + ? "
+    "WHERE id = 1 RETURNING next_copy_id, used_bytes"
+)
+
+
+class Counters(NamedTuple):
+    """What the counters say."""
+
+    messages: int
+    used_bytes: int
+    next_copy_id: int
+
+
+def counters(db: StoreDatabase) -> Counters:
+    """What they say."""
+    row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
+    if row is None:
+        raise TamperedError("the table of counters", "it is empty")
+    return Counters(*row)
+
+
+def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]:
+    """Count copies that come in: the id behind the last of them, and the bytes that are used then."""
+    row = run(db, _ADD, copies, used_bytes, copies).fetchone()
+    if row is None:
+        raise TamperedError("the table of counters", "it is empty")
+    return row[0], row[1]
+
+
+def count_out(db: StoreDatabase, copies: int, used_bytes: int) -> None:
+    """Count copies that go."""
+    run(db, "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1", copies, used_bytes)
+
+
+def put_right(db: StoreDatabase, messages: int, used_bytes: int) -> None:
+    """Write what was counted anew."""
+    run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used_bytes)
+
+
+def lock(db: StoreDatabase) -> None:
+    """Keep every other writer out until the transaction ends. On SQLite its beginning does that."""
+    if not isinstance(db, SqliteDatabase):
+        run(db, "SELECT id FROM state WHERE id = 1 FOR UPDATE")
