@@ -31,8 +31,8 @@ from store.intake.smtp.commands import (
 from store.intake.smtp.content import Content
 from store.intake.smtp.input import Input, LineTooLong
 from store.intake.smtp.next_hop import NextHop, NextHopFailed
-from store.mail.changes import changed
-from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.intake.smtp.onward import BUSY, OK, Envelope, carry_out, log_failed
+from store.mail.incoming import Incoming, Outcome
 
 if TYPE_CHECKING:
     from store.mail.relay import Relay
@@ -47,9 +47,6 @@ COMMAND_SECONDS, CONTENT_SECONDS = 300.0, 180.0
 MAX_RECIPIENTS = 1000
 MAX_ERRORS = 20
 
-_OK = reply(250, "2.0.0", "Ok")
-_DISCARDED = reply(250, "2.7.0", "Ok: discarded")
-_BUSY = reply(451, "4.3.0", "The message could not be judged: try again later")
 _SHUTTING_DOWN = reply(421, "4.3.2", "Shutting down: try again later")
 
 
@@ -202,7 +199,7 @@ class Session:
             self._refuse(reply(503, "5.5.1", "XFORWARD comes before MAIL"))
             return
         self._client.update(parse_xforward(argument))
-        self._say(_OK)
+        self._say(OK)
 
     async def _take_mail(self, argument: bytes) -> None:
         if not self._greeted:
@@ -239,12 +236,12 @@ class Session:
         self._say(reply(250, "2.1.5", "Ok"))
 
     def _say_failed(self, failed: NextHopFailed) -> None:
-        _log_failed(failed)
+        log_failed(failed)
         self._say(failed.reply)
 
     async def _rset(self, _argument: bytes) -> None:
         await self._reset_transaction()
-        self._say(_OK)
+        self._say(OK)
 
     async def _reset_transaction(self) -> None:
         if self._mail is not None and self._next_hop is not None:
@@ -252,7 +249,7 @@ class Session:
         self._forget()
 
     async def _noop(self, _argument: bytes) -> None:
-        self._say(_OK)
+        self._say(OK)
 
     async def _vrfy(self, _argument: bytes) -> None:
         self._say(reply(252, "2.5.0", "Send some mail, and it will be seen"))
@@ -301,11 +298,12 @@ class Session:
             outcomes = list(judged) if isinstance(judged, Sequence) else [judged] * len(self._recipients)
             if len(outcomes) != len(self._recipients):
                 raise ValueError("one outcome for each recipient is needed")
-            replies = await self._act(mail, raw, outcomes)
+            envelope = Envelope(mail, self._recipients, self._client)
+            replies = await carry_out(outcomes, raw, envelope, self._next_hop, self._client_is_gone)
         except Exception:
             log.exception("sink session: a message could not be judged; the client was told to try again")
             await self._reset_transaction_at_next_hop()
-            replies = [_BUSY] * len(self._recipients)
+            replies = [BUSY] * len(self._recipients)
         return self._replies(replies)
 
     def _incoming(self, mail: Mail, raw: bytes) -> Incoming:
@@ -322,58 +320,8 @@ class Session:
             trusted_headers=self._options.trusted,
         )
 
-    async def _act(self, mail: Mail, raw: bytes, outcomes: list[Outcome]) -> list[bytes]:
-        """Send the message on to those who are to get it; the reply for each recipient."""
-        replies = [_OK] * len(outcomes)
-        onward: dict[Accept, list[int]] = {}
-        for at, outcome in enumerate(outcomes):
-            match outcome:
-                case Refuse(code, enhanced, words):
-                    replies[at] = reply(code, enhanced, words)
-                case Discard():
-                    replies[at] = _DISCARDED
-                case Accept():
-                    onward.setdefault(outcome, []).append(at)
-        if self._next_hop is None:
-            return replies
-        # A client that is gone was told nothing and will send the message again.
-        if self._ended or self._writer.is_closing() or self._input.at_end:
-            await self._next_hop.reset()
-            return [_BUSY] * len(outcomes)
-        begun = [*range(len(outcomes))]
-        for accept, who in onward.items():
-            told = dict.fromkeys(who, _OK)
-            try:
-                if begun != who:
-                    told = await self._begin_again(mail, who)
-                if any(each == _OK for each in told.values()):
-                    sent = await self._next_hop.send(changed(raw, accept))
-                    told = {at: sent if each == _OK else each for at, each in told.items()}
-            except NextHopFailed as failed:
-                _log_failed(failed)
-                told = {at: failed.reply if each == _OK else each for at, each in told.items()}
-            begun = []
-            for at, each in told.items():
-                replies[at] = each
-        if begun:
-            await self._next_hop.reset()
-        return replies
-
-    async def _begin_again(self, mail: Mail, who: list[int]) -> dict[int, bytes]:
-        """Offer the envelope once more, with some of its recipients only; what each is told by now."""
-        assert self._next_hop is not None
-        await self._next_hop.reset()
-        await self._next_hop.begin(mail, self._client)
-        told = {}
-        for at in who:
-            try:
-                await self._next_hop.recipient(self._recipients[at])
-                told[at] = _OK
-            except NextHopFailed as failed:
-                if not failed.refused:
-                    raise
-                told[at] = failed.reply
-        return told
+    def _client_is_gone(self) -> bool:
+        return self._ended or self._writer.is_closing() or self._input.at_end
 
     async def _reset_transaction_at_next_hop(self) -> None:
         if self._next_hop is not None:
@@ -402,12 +350,6 @@ class Session:
         b"VRFY": _vrfy,
         b"QUIT": _quit,
     }
-
-
-def _log_failed(failed: NextHopFailed) -> None:
-    """A refusal is the client's to know, and its words may name an address; a next hop that is gone is ours."""
-    if not failed.refused:
-        log.warning("sink: %s", failed)
 
 
 def _outside(peer: tuple[str, ...]) -> str:

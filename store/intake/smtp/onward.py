@@ -1,0 +1,95 @@
+"""What becomes of a message, carried out: refused, taken and discarded, or sent on to the next hop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from store.intake.smtp.commands import Mail, reply
+from store.intake.smtp.next_hop import NextHop, NextHopFailed
+from store.mail.changes import changed
+from store.mail.incoming import Accept, Discard, Outcome, Refuse
+
+log = logging.getLogger("mailhold.sink")
+
+OK = reply(250, "2.0.0", "Ok")
+BUSY = reply(451, "4.3.0", "The message could not be judged: try again later")
+_DISCARDED = reply(250, "2.7.0", "Ok: discarded")
+
+
+class Envelope(NamedTuple):
+    """Whom a message is from and to, and what XFORWARD said of its client."""
+
+    mail: Mail
+    recipients: Sequence[str]
+    client: dict[str, str]
+
+
+async def carry_out(
+    outcomes: Sequence[Outcome],
+    raw: bytes,
+    envelope: Envelope,
+    next_hop: NextHop | None,
+    client_is_gone: Callable[[], bool],
+) -> list[bytes]:
+    """Send the message on to those who are to get it; the reply for each recipient, in the order of `outcomes`.
+
+    The next hop has been told the whole envelope. With no next hop nothing is sent on, and where the client is gone
+    neither: it was told nothing, and will send the message again.
+    """
+    replies = [OK] * len(outcomes)
+    onward: dict[Accept, list[int]] = {}
+    for at, outcome in enumerate(outcomes):
+        match outcome:
+            case Refuse(code, enhanced, words):
+                replies[at] = reply(code, enhanced, words)
+            case Discard():
+                replies[at] = _DISCARDED
+            case Accept():
+                onward.setdefault(outcome, []).append(at)
+    if next_hop is None:
+        return replies
+    if client_is_gone():
+        await next_hop.reset()
+        return [BUSY] * len(outcomes)
+    begun = [*range(len(outcomes))]
+    for accept, who in onward.items():
+        told = dict.fromkeys(who, OK)
+        try:
+            if begun != who:
+                told = await _begin_again(next_hop, envelope, who)
+            if any(each == OK for each in told.values()):
+                sent = await next_hop.send(changed(raw, accept))
+                told = {at: sent if each == OK else each for at, each in told.items()}
+        except NextHopFailed as failed:
+            log_failed(failed)
+            told = {at: failed.reply if each == OK else each for at, each in told.items()}
+        begun = []
+        for at, each in told.items():
+            replies[at] = each
+    if begun:
+        await next_hop.reset()
+    return replies
+
+
+async def _begin_again(next_hop: NextHop, envelope: Envelope, who: Sequence[int]) -> dict[int, bytes]:
+    """Offer the envelope once more, with some of its recipients only; what each is told by now."""
+    await next_hop.reset()
+    await next_hop.begin(envelope.mail, envelope.client)
+    told = {}
+    for at in who:
+        try:
+            await next_hop.recipient(envelope.recipients[at])
+            told[at] = OK
+        except NextHopFailed as failed:
+            if not failed.refused:
+                raise
+            told[at] = failed.reply
+    return told
+
+
+def log_failed(failed: NextHopFailed) -> None:
+    """Log a next hop that is gone. A refusal is the client's to know, and its words may name an address."""
+    if not failed.refused:
+        log.warning("sink: %s", failed)
