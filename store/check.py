@@ -12,8 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from store.authority.audit import check_events
+from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import fn
+from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
+from store.enrolment.enrolled import gateways
+from store.enrolment.revocation import REVOKED
 from store.helpers.runs import ranges
 from store.opening.opening import store_statement
 from store.opening.slots import slot_info
@@ -277,8 +282,6 @@ class _Check:
                 self._broken(f"body {copy_id}", "there is no copy that it belongs to")
 
     def _orders(self) -> None:
-        from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
-
         for name, row in self._rows(self._models.Delivery, "delivery"):
             with self._reporting(name):
                 verify_order(self._vault, row)
@@ -290,11 +293,6 @@ class _Check:
                 unseal_reply(self._vault, row)
 
     def _others(self) -> None:
-        from store.authority.audit import check_events
-        from store.authority.configuration import check_configuration
-        from store.enrolment.enrolled import gateways
-        from store.enrolment.revocation import REVOKED
-
         revoked: set[str] = set()
 
         def note(action: str, detail: str) -> None:

@@ -7,6 +7,7 @@ status, and compare what was done with it to what the MTA said. The first step t
 from __future__ import annotations
 
 import secrets
+import smtplib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from store.doctor.probes import PROBES, Probe, compose
 from store.helpers.clock import now_ms
+from store.judging.rules.rules import first_match, read_rules
 from store.mail.endpoint import host_and_port
 from store.mail.incoming import Incoming
 from store.terms.records import Copy
 from store.terms.verdicts import Action, Verdict
 
 if TYPE_CHECKING:
-    import smtplib
-
     from store.judging.rules.model import Rule
     from store.vault.vault import Vault
 
@@ -151,8 +151,6 @@ def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: b
 
 
 def _rule(vault: Vault, incoming: Incoming) -> Rule:
-    from store.judging.rules.rules import first_match, read_rules
-
     return first_match(read_rules(vault), incoming)
 
 
@@ -160,8 +158,6 @@ def _hand_over(
     trace: Trace, server: tuple[str, int], sender: str, recipient: str, raw: bytes
 ) -> tuple[int, str] | None:
     """The MTA's reply to the message, where it gave one that can be followed."""
-    import smtplib
-
     where = f"{server[0]}:{server[1]}"
     client = smtplib.SMTP(timeout=SMTP_SECONDS)
     try:
@@ -185,8 +181,6 @@ def _hand_over(
 
 
 def _transaction(trace: Trace, client: smtplib.SMTP, sender: str, recipient: str, raw: bytes) -> tuple[int, str] | None:
-    import smtplib
-
     try:
         for command, reply in (("MAIL", client.mail(sender)), ("RCPT", client.rcpt(recipient))):
             if 400 <= reply[0] < 500:
@@ -288,8 +282,6 @@ def _words(text: bytes) -> str:
 
 
 def _error(error: Exception) -> str:
-    import smtplib
-
     if isinstance(error, smtplib.SMTPResponseException):
         words = error.smtp_error
         return f"{error.smtp_code} {_words(words if isinstance(words, bytes) else str(words).encode())}"

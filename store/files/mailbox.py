@@ -18,6 +18,7 @@ from store.database.connection import is_url
 from store.files.amavis import Unpacked, with_name
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
+from store.judging.rules.rules import read_rules
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
 from store.mail.local_domains import DomainCount
@@ -84,8 +85,6 @@ def import_paths(
 
 
 def _require_rule(vault: Vault, rule: int) -> None:
-    from store.judging.rules.rules import read_rules
-
     if rule not in {each.id for each in read_rules(vault)}:
         raise UsageError(
             f"There is no rule {rule}: `mailhold rules` lists them. Give --force to place copies under that number all "

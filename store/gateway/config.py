@@ -6,6 +6,7 @@ another kind, is an error that names the line.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from importlib import resources
@@ -17,6 +18,7 @@ import msgspec
 from store.helpers.toml_lines import Lines, load
 from store.helpers.toml_lines import Path as KeyPath
 from store.mail.endpoint import Address, parse_address
+from store.mail.relay import parse_relay
 from store.terms.errors import MailholdError, UsageError
 from store.terms.sizes import MIB, parse_size
 from store.terms.verdicts import Status
@@ -208,15 +210,11 @@ def mode(text: str) -> int:
 
 def next_hop(section: SinkSection) -> Relay | None:
     """Where a listener sends on what is accepted; None where messages end there. Raises RelayError."""
-    from store.mail.relay import parse_relay
-
     return parse_relay(section.next_hop) if section.next_hop else None
 
 
 def loopback(text: str) -> Address:
     """An address of this machine for metrics. Raises UsageError."""
-    import ipaddress
-
     address = parse_address(text)
     try:
         here = address.host == "localhost" or ipaddress.ip_address(address.host).is_loopback

@@ -31,6 +31,7 @@ from store.judging.trusted_headers import scanner_verdicts
 from store.mail.changes import changed
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.mail.local_domains import DomainCount
+from store.message.message import summarise
 from store.terms.errors import MailholdError, StoreUnavailable
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Action, Engine, Status, Verdict
@@ -332,8 +333,6 @@ def _from_headers(incoming: Incoming) -> EngineResult:
 
 def _quarantined(incoming: Incoming) -> CopyRecord:
     """The record of a message that a scanner had done with before: what it says counts where it is trusted."""
-    from store.message.message import summarise
-
     incoming, found = scanner_verdicts(incoming)
     record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
     return msgspec.structs.replace(

@@ -10,6 +10,7 @@ a message that asks for it is refused by the next server that lacks it. Source: 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -270,7 +271,5 @@ class Session:
 
 async def local_host_name() -> str:
     """This host's name for EHLO and for message ids: ASCII, never empty."""
-    import socket
-
     name = await asyncio.to_thread(socket.getfqdn)
     return name if name.isascii() and name.replace("-", "").replace(".", "").isalnum() else "localhost"

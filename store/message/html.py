@@ -10,6 +10,7 @@ import html
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 from store.message.links import Link, examine
 from store.message.style import Look, Sheet, look_of
@@ -340,8 +341,6 @@ class _Walk:
 
 
 def _join(base: str, target: str) -> str:
-    from urllib.parse import urljoin
-
     try:
         return urljoin(base, target)
     except ValueError:

@@ -12,6 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
+from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
 from store.terms.errors import MailholdError
 from tui.console import trace
@@ -178,7 +179,6 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def _wind_up(self) -> None:
         """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
-        from store.authority.audit import record_event
         from store.message.in_child import close_children
 
         self.account = self.tasks.shut_down()

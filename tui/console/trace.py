@@ -6,6 +6,7 @@ nothing that was typed into a field is in it.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -41,8 +42,6 @@ def wanted() -> bool:
 def note(what: str, **facts: str | float | bool) -> None:
     """Write a line: `what` happened, when (`now` and `wall`, in seconds), and `facts`, which may be seen by anybody."""
     if _file is not None:
-        import json
-
         line = {"what": what, "now": time.monotonic(), "wall": time.time(), **facts}
         os.write(_file, json.dumps(line).encode() + b"\n")
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.authority.audit import record_event
 from store.terms import notices
 from tui.console import trace
 from tui.console.acts import looking
@@ -156,8 +157,6 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
     trace.note("act", name="delete", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
-        from store.authority.audit import record_event
-
         result = context.vault.delete(ids, operator=context.operator, progress=progress, cancelled=cancelled)
         if result.deleted:
             record_event(context.vault, "delete", operator=context.operator, copies=result.deleted)
@@ -209,7 +208,6 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
     trace.note("act", name="save", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[SaveResult, bool]:
-        from store.authority.audit import record_event
         from store.files.saving import save_copies
 
         result = save_copies(context.vault, ids, folder, progress=progress, cancelled=cancelled)

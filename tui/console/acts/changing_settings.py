@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from store.terms.sizes import format_size
 from tui.console import trace
 from tui.console.tasks import Cancelled, Progress
 from tui.terminal.times import minute_time
@@ -56,7 +57,6 @@ def _confirm(
     if not removal.copies:
         _write(context, settings, shown, removal)
         return
-    from store.terms.sizes import format_size
     from tui.console.dialogs.confirm import ConfirmDialog
 
     def answered(yes: bool | None) -> None:

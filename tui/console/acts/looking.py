@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
 from tui.console.tasks import Cancelled, Progress
 from tui.terminal.words import copies as copies_words
@@ -85,7 +86,6 @@ def look(
 
 def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:
     """Which copies these are, for the window that asks; `gone` are no more."""
-    from store.terms.sender import address_first, sender_differs
     from tui.console.dialogs.chosen import Summary
 
     if len(ids) == 1:

@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from store.mail.addresses import mailbox, parse_addresses
 from store.terms.errors import AddressError
 from tui.console.dialogs.base import Dialog
 from tui.console.dialogs.chosen import Summary
@@ -177,8 +178,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
 
     def _additional(self) -> tuple[str, ...]:
         """The additional addresses that are chosen. Raises `AddressError`."""
-        from store.mail.addresses import parse_addresses
-
         text = self.query_one("#addresses", Field).value
         if not self.query_one("#additional", CheckBox).value or not text.strip():
             return ()
@@ -186,8 +185,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
 
     def _twice(self) -> frozenset[str]:
         """The chosen addresses who get the message a second time: ticked, or typed with the box below ticked."""
-        from store.mail.addresses import mailbox
-
         left_out = self._left_out()
         listed = [one.address for one in self.recipients if self.original and one.address not in left_out]
         typed = self._typed_held() if self.query_one("#again", CheckBox).value else []
@@ -195,16 +192,12 @@ class DeliverDialog(Dialog[DeliverChoice]):
 
     def _typed_held(self) -> list[str]:
         """The additional addresses who hold the message already; none while one of them is not valid."""
-        from store.mail.addresses import mailbox
-
         try:
             return [address for address in self._additional() if mailbox(address) in self.held]
         except AddressError:
             return []
 
     def _recount(self) -> None:
-        from store.mail.addresses import mailbox
-
         left_out = self._left_out()
         chosen = {mailbox(one.address) for one in self.recipients if self.original and one.address not in left_out}
         typed = self._typed_held()

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Rule, Static
 
+from store.authority.audit import events
 from store.helpers.runs import ranges
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
@@ -80,8 +81,6 @@ class EventsView(Page):
         vault, newest = self.context.vault, self.events[0].id if self.events else 0
 
         def read() -> list[Event]:
-            from store.authority.audit import events
-
             found = events(vault, _PAGE)
             while newest and found and found[-1].id > newest + 1 and len(found) % _PAGE == 0:
                 found += events(vault, _PAGE, found[-1].id)
@@ -104,8 +103,6 @@ class EventsView(Page):
         vault, oldest = self.context.vault, self.events[-1].id
 
         def read() -> list[Event]:
-            from store.authority.audit import events
-
             return events(vault, _PAGE, oldest)
 
         self.context.shell.background(read, self._older, on_error=self._failed, group="events-older")

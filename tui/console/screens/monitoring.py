@@ -7,6 +7,8 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from store.space.limits import usage
+from store.space.rotation import forecast
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.screens.page import Page
@@ -34,9 +36,6 @@ class MonitoringView(Page):
         waiting, attention = context.queue_length, context.attention
 
         def read() -> Facts:
-            from store.space.limits import usage
-            from store.space.rotation import forecast
-
             catalogue, vault = context.catalogue, context.vault
             return Facts(
                 usage=usage(vault),
