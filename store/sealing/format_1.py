@@ -301,26 +301,26 @@ _zstd = threading.local()
 
 def pack_body(raw: bytes) -> bytes:
     """The plaintext of a body: one byte that says how, then zstd where that is smaller, else the raw bytes."""
-    from store.helpers.zstd import ZstdCompressor
-
     compressor = getattr(_zstd, "compressor", None)
     if compressor is None:
+        from store.helpers.zstd import ZstdCompressor
+
         compressor = _zstd.compressor = ZstdCompressor(level=1)
-    packed = compressor.compress(raw, ZstdCompressor.FLUSH_FRAME)
+    packed = compressor.compress(raw, compressor.FLUSH_FRAME)
     return _ZSTD + packed if len(packed) < len(raw) else _RAW + raw
 
 
 def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
     """The inverse of `pack_body`; never makes more than `size` bytes. Raises TamperedError, naming `what`."""
-    from store.helpers.zstd import ZstdDecompressor, ZstdError, get_frame_info
+    from store.helpers import zstd
 
     kind, data = plaintext[:1], plaintext[1:]
     if kind == _ZSTD:
         try:
-            if get_frame_info(data).decompressed_size != size:
+            if zstd.get_frame_info(data).decompressed_size != size:
                 raise TamperedError(what, "its body is not as long as its record says")
-            data = ZstdDecompressor().decompress(data, max_length=size)
-        except ZstdError:
+            data = zstd.ZstdDecompressor().decompress(data, max_length=size)
+        except zstd.ZstdError:
             raise TamperedError(what, "its body does not decompress") from None
     elif kind != _RAW:
         raise TamperedError(what, "its body is packed in a way that this release does not know")
