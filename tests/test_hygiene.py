@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,17 @@ def test_the_command_line_starts_without_cryptography() -> None:
 
 def test_no_module_of_a_command_is_loaded_where_none_is_named() -> None:
     assert "msgspec" not in loaded_by("import tui.commands.parser", "tui.commands.parser.parse(['--version'])")
+
+
+def test_files_that_are_no_code_come_with_a_wheel() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = setuptools["package-data"]["*"]
+    others = [
+        path for path in tracked_files() if path.parts[len(ROOT.parts)] in ("store", "tui") and path.suffix != ".py"
+    ]
+    assert others
+    for path in others:
+        assert any(path.match(pattern) for pattern in patterns) and (path.parent / "__init__.py").is_file(), path
 
 
 def tracked_files() -> list[Path]:

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,13 @@ def asked(folder: Path, words: list[str], keys: bytes, *, early: bytes = b"", pr
         os.dup2(os.open(folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
         os.execv(sys.executable, [sys.executable, "-m", "tui", *words])
     os.write(terminal, early)
+    typed = [keys] if keys else []
+    code, shown = answered(pid, terminal, lambda text: typed.pop() if typed and text.endswith(prompt) else b"")
+    return Asked(code, (folder / "stdout").read_text(), shown)
+
+
+def answered(pid: int, terminal: int, answer: Callable[[str], bytes]) -> tuple[int, str]:
+    """How process `pid` ended, and what it showed on `terminal`; `answer(all of it so far)` is typed."""
     shown, end = b"", time.monotonic() + 60
     try:
         while time.monotonic() < end:
@@ -40,10 +48,8 @@ def asked(folder: Path, words: list[str], keys: bytes, *, early: bytes = b"", pr
             if not chunk:
                 break
             shown += chunk
-            if keys and shown.endswith(prompt.encode()):
-                os.write(terminal, keys)
-                keys = b""
+            os.write(terminal, answer(shown.decode("utf-8", "replace")))
     finally:
         os.close(terminal)
         _pid, status = os.waitpid(pid, 0)
-    return Asked(os.waitstatus_to_exitcode(status), (folder / "stdout").read_text(), shown.decode("utf-8", "replace"))
+    return os.waitstatus_to_exitcode(status), shown.decode("utf-8", "replace")

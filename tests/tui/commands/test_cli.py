@@ -15,6 +15,7 @@ import pytest
 
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_passphrase
+from tests.tui.commands.asking import answered
 from tui.commands.cli import main
 
 
@@ -361,7 +362,8 @@ def test_without_a_terminal_the_passphrase_is_not_waited_for(filled: Run, tmp_pa
     assert "--key-file" in done.stderr
 
 
-def test_a_passphrase_is_asked_twice_by_init_and_once_after(tmp_path: Path) -> None:
+def test_a_passphrase_is_asked_twice_by_init_and_once_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MAILHOLD_KEY_FILE", raising=False)
     store = tmp_path / "asked.db"
     assert "recovery key" in _on_terminal(["init", "--store", str(store)], ["correct horse", "correct horse"])
     assert "0 shown" in _on_terminal(["list", "--store", str(store)], ["correct horse"])
@@ -373,48 +375,26 @@ def test_a_passphrase_is_asked_twice_by_init_and_once_after(tmp_path: Path) -> N
 
 def _on_terminal(arguments: list[str], answers: list[str]) -> str:
     """Run mailhold on a pseudo-terminal of its own, answer its questions, and return all that it showed."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAILHOLD_")}
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(sys.executable, [sys.executable, "-m", "tui", *arguments], environment)
-    shown = b""
-    try:
-        while True:
-            try:
-                chunk = os.read(terminal, 4096)
-            except OSError:
-                break
-            if not chunk:
-                break
-            shown += chunk
-            if answers and shown.rstrip(b" ").endswith(b":"):
-                os.write(terminal, answers.pop(0).encode() + b"\n")
-                shown += b"\n"
-    finally:
-        os.close(terminal)
-        os.waitpid(pid, 0)
-    return shown.decode("utf-8", "replace")
+        os.execv(sys.executable, [sys.executable, "-m", "tui", *arguments])
+    questions: set[str] = set()
+
+    def answer(shown: str) -> bytes:
+        question = shown.rstrip(" ")
+        if not answers or not question.endswith(":") or question in questions:
+            return b""
+        questions.add(question)
+        return answers.pop(0).encode() + b"\n"
+
+    return answered(pid, terminal, answer)[1]
 
 
 def test_raw_bytes_are_not_written_to_a_terminal_unless_forced(filled: Run) -> None:
-    environment = dict(os.environ)
-    for extra, expected in (([], b"--force"), (["--force"], b"\x1b[31mred")):
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.execve(sys.executable, [sys.executable, "-m", "tui", "show", "3", "--raw", *extra], environment)
-        shown = b""
-        while True:
-            try:
-                chunk = os.read(terminal, 4096)
-            except OSError:
-                break
-            if not chunk:
-                break
-            shown += chunk
-        os.close(terminal)
-        os.waitpid(pid, 0)
+    for extra, expected in (([], "--force"), (["--force"], "\x1b[31mred")):
+        shown = _on_terminal(["show", "3", "--raw", *extra], [])
         assert expected in shown
-        assert (b"\x1b[31m" in shown) == bool(extra)
+        assert ("\x1b[31m" in shown) == bool(extra)
 
 
 def test_help_lists_every_command(run: Run) -> None:
