@@ -1,11 +1,11 @@
-"""The administrator's notification of free space, where a command may have changed it."""
+"""The settings of space: the administrator's notification where a command may have changed it, and what is wrong."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
 
-from store.terms.errors import MailholdError
+from store.terms.errors import MailholdError, StoreFormat, TamperedError
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -19,3 +19,13 @@ def look_at_free_space(vault: Vault) -> None:
         notify_administrator(vault)
     except MailholdError as error:
         print(f"mailhold: the free space could not be looked at: {error}", file=sys.stderr)
+
+
+def warn_of_settings(vault: Vault) -> None:
+    """Say on standard error where the settings do not verify: they hide no copy, and nothing is rotated by them."""
+    from store.space.limits import maximum
+
+    try:
+        maximum(vault)
+    except (TamperedError, StoreFormat) as error:
+        print(f"mailhold: {error} The copies are listed all the same.", file=sys.stderr)

@@ -14,6 +14,7 @@ from store.mail.outcome import Delivered, delivered
 from store.terms.errors import UsageError
 from store.terms.sender import address_first
 from store.terms.verdicts import verdict_label
+from tui.commands.free_space import warn_of_settings
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.selection import select_rows
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
             from store.delivery.releases import Releases
 
             outcomes = Releases(vault).read()
+        warn_of_settings(vault)
     if args.json:
         print_json([as_json(row, reasons.get(row.id), mailboxes.get(row.id, [])) for row in rows])
     else:

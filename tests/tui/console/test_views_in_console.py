@@ -123,6 +123,18 @@ async def test_the_footer_of_the_queue_follows_the_cursor(console, vault):
         assert "cancel-delivery" not in console.main.footer._off
 
 
+async def test_settings_that_do_not_verify_hide_no_copy(console, vault):
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    with vault.write():
+        vault.models.Configuration.update(sealed=b"x" * 90).execute()
+    async with console.run_test(size=(160, 30)) as pilot:
+        await until(pilot, lambda: "Number 0" in text(console) and "Settings is damaged" in text(console))
+        await press(pilot, "1")
+        await until(pilot, lambda: "Monitoring" in text(console))
+        await press(pilot, "2", "enter")
+        await until(pilot, lambda: "Subject" in text(console))
+
+
 async def test_an_infected_copy_is_refused_until_the_setting_allows(console, vault):
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     async with console.run_test(size=(80, 24)) as pilot:
