@@ -26,7 +26,7 @@ from tui.console.keys.type_ahead import TypeAheadApp
 from tui.console.lock.locking import Lock
 from tui.console.palette import ActionProvider
 from tui.console.screens.main import MainScreen
-from tui.console.tasks import Task, TaskRunner, Work, explain, run_in_thread
+from tui.console.tasks import Task, TaskRunner, explain, run_in_thread
 from tui.console.theme import dress
 from tui.terminal.cells import local_zone, now_ms
 
@@ -231,18 +231,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
         self.main.outcome_notice.follow(delivery_ids)
 
-    def run_task(
-        self,
-        title: str,
-        work: Work[T],
-        on_done: Callable[[T], None] | None = None,
-        on_error: Callable[[Exception], None] | None = None,
-        *,
-        changes: bool = True,
-    ) -> Task[T]:
-        task = Task(title, work, on_done, on_error, changes=changes)
+    def run_task(self, task: Task[Any]) -> None:
         self.tasks.start(task)
-        return task
 
     def background(
         self,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from store.mail.outcome import NOTHING_TO_DO, Attention, Delivered
-from tui.console.tasks import Task, Work
+from tui.console.tasks import Task
 
 if TYPE_CHECKING:
     from textual.screen import ModalScreen
@@ -34,16 +34,8 @@ class Shell(Protocol):
     def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
         """Say behind the notice that is shown what becomes of these deliveries, until all are settled."""
 
-    def run_task(
-        self,
-        title: str,
-        work: Work[T],
-        on_done: Callable[[T], None] | None = None,
-        on_error: Callable[[Exception], None] | None = None,
-        *,
-        changes: bool = True,
-    ) -> Task[T]:
-        """Run long work (import, bulk deliver, delete, save) with progress and cancel; see `tui.console.tasks`."""
+    def run_task(self, task: Task[Any]) -> None:
+        """Run long work (import, bulk deliver, delete, save) with a progress bar and a way to cancel it."""
 
     def background(
         self,

@@ -31,6 +31,7 @@ import sys, time
 from tui.commands import cli
 from tui.console import app
 from tui.console.lock import locking
+from tui.console.tasks import Task
 locking.MINUTE = float(sys.argv.pop(1))
 
 def work(progress, cancelled):
@@ -40,7 +41,7 @@ def work(progress, cancelled):
 
 def on_key(self, event):
     if event.key == "f9":
-        self.context.shell.run_task("Counting to thirty", work, lambda _: self.notice("Counted to thirty"))
+        self.run_task(Task("Counting to thirty", work, lambda _: self.notice("Counted to thirty")))
 app.MailholdApp.on_key = on_key
 sys.exit(cli.main(sys.argv[1:]))
 """

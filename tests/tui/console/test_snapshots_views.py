@@ -102,7 +102,7 @@ def monitoring_app(vault, monkeypatch, theme: str = DARK.name) -> ViewApp:
     usage = Usage(83_310, 6053 * MIB, 7500 * MIB, 1447 * MIB, NOW - 11 * DAY)
     monkeypatch.setattr(type(vault), "usage", lambda self: usage)
     forecast = Forecast(NOW - 11 * DAY, 412 * MIB, NOW + 3 * DAY)
-    monkeypatch.setattr("store.space.rotation.forecast", lambda vault, now: forecast)
+    monkeypatch.setattr("tui.console.screens.monitoring.forecast", lambda vault, now: forecast)
     return ViewApp(vault, MonitoringView, catalogue=FullCatalogue(), theme=theme)
 
 

@@ -15,7 +15,7 @@ from tui.console import trace
 from tui.console.acts import looking
 from tui.console.acts.looking import Looked
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress, explain
+from tui.console.tasks import Cancelled, Progress, Task, explain
 from tui.terminal.words import copies as copies_words
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])
         context.shell.store_changed()
 
-    context.shell.run_task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done)
+    context.shell.run_task(Task(f"Placing {copies_words(len(ids))} in queue for delivery", work, done))
 
 
 def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
@@ -178,7 +178,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
             then()
 
     context.deleting += 1
-    context.shell.run_task(f"Deleting {copies_words(len(ids))}", work, done, failed)
+    context.shell.run_task(Task(f"Deleting {copies_words(len(ids))}", work, done, failed))
 
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
@@ -227,7 +227,7 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
         _say(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
         context.shell.store_changed()
 
-    context.shell.run_task(f"Saving {copies_words(len(ids))}", work, done)
+    context.shell.run_task(Task(f"Saving {copies_words(len(ids))}", work, done))
 
 
 # -- saying what was done

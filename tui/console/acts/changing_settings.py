@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from store.terms.sizes import format_size
 from tui.console import trace
-from tui.console.tasks import Cancelled, Progress
+from tui.console.tasks import Cancelled, Progress, Task
 from tui.terminal.times import minute_time
 from tui.terminal.words import removal_words
 
@@ -108,4 +108,4 @@ def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirm
         context.shell.store_changed()
         context.shell.notice("Backup settings have been changed")
 
-    context.shell.run_task("Changing Backup settings", work, done)
+    context.shell.run_task(Task("Changing Backup settings", work, done))

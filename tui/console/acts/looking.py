@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
-from tui.console.tasks import Cancelled, Progress
+from tui.console.tasks import Cancelled, Progress, Task
 from tui.terminal.words import copies as copies_words
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def look(
             ask(looked)
 
     if chosen.count > _MANY:
-        context.shell.run_task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False)
+        context.shell.run_task(Task(f"{title} of {copies_words(chosen.count)}", work, done, changes=False))
     else:
         context.shell.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
 

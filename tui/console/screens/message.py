@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Button, Rule, Static
 
+from store.delivery.history import last_release, recipient_outcomes
 from store.terms.errors import CopyMissing
 from tui.console.acts import actions
 from tui.console.context import ConsoleContext, Neighbour
@@ -119,8 +120,6 @@ class MessageView(Page):
         vault, copy_id = self.context.vault, self.copy_id
 
         def read() -> _Record:
-            from store.delivery.history import last_release, recipient_outcomes
-
             found = recipient_outcomes(vault, copy_id)
             return _Record(vault.get(copy_id), Release(last_release(vault, copy_id) if found else None, found))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 
+from store.delivery.queue import Delivery, RetryPlan, cancel, deliveries, delivery_of, retry, retry_plan
+from store.enrolment.enrolled import gateways
 from store.mail.outcome import RETRIABLE, State
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.send_again import SendAgainDialog
@@ -14,9 +16,6 @@ from tui.console.screens.list_page import ListPage
 from tui.console.text import queue_lines as made
 from tui.console.widgets.line_view import Builder
 from tui.terminal.words import addresses
-
-if TYPE_CHECKING:
-    from store.delivery.queue import Delivery, RetryPlan
 
 #: The newest deliveries that are shown; what waits is among them unless more than this were queued since.
 LIMIT = 1_000
@@ -30,7 +29,7 @@ class _Read(NamedTuple):
     gateways: dict[int, str]
 
 
-class QueueView(ListPage["Delivery"]):
+class QueueView(ListPage[Delivery]):
     """Deliveries, newest first, above the recipients of the one at the cursor. Live: it follows the store."""
 
     DEFAULT_CSS = """
@@ -53,9 +52,6 @@ class QueueView(ListPage["Delivery"]):
         vault, attention = self.context.vault, self.context.attention.ids
 
         def read() -> _Read:
-            from store.delivery.queue import deliveries
-            from store.enrolment.enrolled import gateways
-
             found = deliveries(vault, LIMIT, also=attention)
             wanted = {delivery.copy_id for delivery in found}
             copies = vault.get_many(sorted(wanted), on_error=lambda copy_id, error: None)
@@ -140,8 +136,6 @@ class QueueView(ListPage["Delivery"]):
         vault, subject = self.context.vault, made.subject_of(self._subjects, delivery)
 
         def look() -> tuple[Delivery, RetryPlan]:
-            from store.delivery.queue import delivery_of, retry_plan
-
             return delivery_of(vault, delivery.id), retry_plan(vault, delivery.id)
 
         def ask(found: tuple[Delivery, RetryPlan]) -> None:
@@ -163,23 +157,13 @@ class QueueView(ListPage["Delivery"]):
     def _retry(self, plan: RetryPlan) -> None:
         """Send again what was asked about: nothing, where that is not so any more."""
         vault, operator, number = self.context.vault, self.context.operator, plan.delivery_id
-
-        def work() -> None:
-            from store.delivery.queue import retry
-
-            retry(vault, number, operator, plan=plan)
-
-        self.do(work, lambda _: self._done(f"Delivery {number} is sent again"))
+        said = f"Delivery {number} is sent again"
+        self.do(lambda: retry(vault, number, operator, plan=plan), lambda _: self._done(said))
 
     def _cancel(self, delivery_id: int) -> None:
         vault, operator = self.context.vault, self.context.operator
-
-        def work() -> None:
-            from store.delivery.queue import cancel
-
-            cancel(vault, delivery_id, operator)
-
-        self.do(work, lambda _: self._done(f"Delivery {delivery_id} has been cancelled"))
+        said = f"Delivery {delivery_id} has been cancelled"
+        self.do(lambda: cancel(vault, delivery_id, operator), lambda _: self._done(said))
 
     def _done(self, said: str) -> str:
         self.refresh_data()
