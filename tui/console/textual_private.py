@@ -1,8 +1,8 @@
 """What the console takes from Textual that Textual does not promise: here, and in no other file.
 
-Of each part: what it is, and why nothing public does. All of them are so from Textual 8.2.5 to 8.2.8, and pinned with
-it (constraints.txt). Who raises Textual reads this file and runs `make newest`: `test_textual_private.py` has a test of
-each part, against what is seen.
+Of each part: what it is, and why nothing public does. All of them are so at Textual 8.2.5, before which the console
+does not open, and at 8.2.8, to which constraints.txt pins it. Who raises that runs `make newest`:
+`test_textual_private.py` has a test of each part, against what is seen, and fails where Textual has changed it.
 """
 
 from __future__ import annotations

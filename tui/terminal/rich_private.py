@@ -1,6 +1,6 @@
 """What Mailhold takes from Rich that Rich does not promise: here, and in no other file.
 
-Both parts are so from Rich 14.3 on. `test_widths.py` and `test_rich_private.py` hold against them what is seen.
+Both parts are so from Rich 14.3 on, and at 15.0. `test_rich_private.py` has a test of each, against what is seen.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from tests.integration.process_memory import children_of, keys_in, memory_of
 from tests.tui.console.fakes import NOW, sample
 from tests.tui.pseudo_terminal import Terminal
 from tui.console.lock.lock import Handover, become_locked, received
+from tui.console.lock.lock_app import LockApp
 
 PASSPHRASE = "correct horse battery"
 COPIES = 60
@@ -245,3 +246,16 @@ def test_a_locked_console_is_found_where_this_one_is(monkeypatch: pytest.MonkeyP
     assert argv[1:4] == ["-P", "-m", "tui.commands.locked"]
     assert received(int(argv[4])) == Handover("s.db", "ann", "", "", b"", echo=False)
     assert (Path(path.split(os.pathsep)[0]) / "tui" / "commands" / "locked.py").is_file()
+
+
+def test_a_defect_of_a_locked_console_shows_a_sentence_and_no_passphrase(capsys: pytest.CaptureFixture[str]) -> None:
+    app = LockApp("/nowhere/backup.db")
+
+    def defect() -> None:
+        passphrase = "SECRET PASSPHRASE"
+        raise RuntimeError(passphrase)
+
+    app.call_later(defect)
+    app.run(headless=True)
+    said = capsys.readouterr().err
+    assert "RuntimeError" in said and "SECRET" not in said and "Traceback" not in said

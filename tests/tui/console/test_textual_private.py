@@ -116,9 +116,8 @@ async def test_an_app_is_told_of_its_driver_and_of_each_frame() -> None:
         assert app.frames[0] is app.page
         del app.frames[:]
         with app.batch_update():
-            app.query_one("#below", Static).update("fresh")
-            for _ in range(5):
-                await pilot.pause(0.02)
+            await pilot.resize_terminal(60, 20)
+            await pilot.pause(0.05)
             assert app.frames == []
         await pilot.pause(0.05)
         assert app.frames and {id(screen) for screen in app.frames} == {id(app.page)}
