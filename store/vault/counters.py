@@ -26,7 +26,7 @@ class Counters(NamedTuple):
 
 
 def counters(db: StoreDatabase) -> Counters:
-    """What they say."""
+    """What they say. Raises TamperedError where their table is empty."""
     row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
     if row is None:
         raise TamperedError("the table of counters", "it is empty")
@@ -34,7 +34,10 @@ def counters(db: StoreDatabase) -> Counters:
 
 
 def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]:
-    """Count copies that come in: the id behind the last of them, and the bytes that are used then."""
+    """Count copies that come in: the id behind the last of them, and the bytes that are used then.
+
+    Raises TamperedError where the table of counters is empty.
+    """
     row = run(db, _ADD, copies, used_bytes, copies).fetchone()
     if row is None:
         raise TamperedError("the table of counters", "it is empty")
