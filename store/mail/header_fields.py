@@ -22,7 +22,7 @@ from typing import NamedTuple
 _NAME = re.compile(rb"([!-9;-~]*)[ \t]*:")
 _NO_FIELD = re.compile(rb"(?!(?:[!-9;-~]+[ \t]*)?:)")
 # One search over the bytes, whatever they are: a header of many megabytes costs no memory and no loop.
-_END = re.compile(rb"\n(?![ \t]|(?:[!-9;-~]+[ \t]*)?:)")
+_END = re.compile(rb"\n(?![ \t]|[!-9;-~]*[ \t]*:)")
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\n]*\n")
 
