@@ -146,6 +146,24 @@ def connect(location: str) -> StoreDatabase:
     )
 
 
+def application_id(path: Path) -> int | None:
+    """Whose file of SQLite `path` says that it is; None where it is none. Nothing is written and nothing waited for.
+
+    SQLite reads it: a file that this process opens itself takes, when it is closed, the locks of all connections that
+    the process has to it. Another process then removes the log under them, and they write over the store.
+    """
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+        [found] = connection.execute("PRAGMA application_id").fetchone()
+        return int(found)
+    except sqlite3.Error:
+        return None
+    finally:
+        if connection is not None:
+            connection.close()
+
+
 @lru_cache(maxsize=256)
 def _dialect(sql: str, sqlite: bool, one: bool = False) -> str:
     if sqlite:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from store.database.connection import (
     DiskFull,
+    application_id,
     as_bytes,
     connect,
     is_url,
@@ -52,8 +55,6 @@ from store.terms.errors import (
 from store.vault.ballast import Ballast
 from store.vault.gateway_rows import gateway_statement
 from store.vault.vault import Vault
-
-_SQLITE_MAGIC = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True)
@@ -207,17 +208,18 @@ def look_at(location: str) -> None:
         return
     path = Path(location).absolute()
     try:
-        with path.open("rb") as file:
-            header = file.read(100)
+        mode = path.stat().st_mode
     except FileNotFoundError:
         raise StoreMissing(
             f"There is no store at {location}: create it with `mailhold init`, or name another."
         ) from None
-    except IsADirectoryError:
-        raise StoreFormat(f"{location} is a folder, not a store: name the store's file.") from None
     except OSError as error:
         raise StoreUnavailable(f"The store {location} cannot be read: {error.strerror}.") from None
-    if not header.startswith(_SQLITE_MAGIC) or header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+    if stat.S_ISDIR(mode):
+        raise StoreFormat(f"{location} is a folder, not a store: name the store's file.")
+    if stat.S_ISREG(mode) and not os.access(path, os.R_OK):
+        raise StoreUnavailable(f"The store {location} cannot be read: {os.strerror(errno.EACCES)}.")
+    if not stat.S_ISREG(mode) or application_id(path) != APPLICATION_ID:
         raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
     if not os.access(path, os.W_OK):
         raise StoreUnavailable(f"The store {location} is read-only for this user: check who owns it.")

@@ -187,6 +187,35 @@ def test_what_is_no_store(tmp_path: Path, store: str) -> None:
         open_store(str(other), unlock)
 
 
+#: Tries to take the range of bytes that SQLite locks in a file; 0: nobody held any of it.
+_TAKE = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 512, 0x40000000)
+    except BlockingIOError:
+        sys.exit(3)
+"""
+
+
+def test_a_second_look_at_a_store_takes_no_locks_from_the_first(store: str) -> None:
+    """Where they are lost, the next process to close the store removes the log, and the first writes over the store."""
+
+    def taken() -> int:
+        return subprocess.run([sys.executable, "-c", _TAKE, store], timeout=60, check=False).returncode
+
+    assert taken() == 0
+    first = open_store(store, Unlock.passphrase(PASSPHRASE))
+    try:
+        assert taken() == 3
+        open_store(store, Unlock.passphrase(PASSPHRASE)).close()
+        with pytest.raises(WrongKey):
+            open_store(store, Unlock.passphrase("another"))
+        assert taken() == 3
+    finally:
+        first.close()
+
+
 def test_init_never_touches_what_is_there(tmp_path: Path, store: str) -> None:
     before = Path(store).read_bytes()
     with pytest.raises(StoreExists):
