@@ -100,7 +100,7 @@ def monitoring_app(vault, monkeypatch, theme: str = DARK.name) -> ViewApp:
     from store.space.rotation import Forecast
 
     usage = Usage(83_310, 6053 * MIB, 7500 * MIB, 1447 * MIB, NOW - 11 * DAY)
-    monkeypatch.setattr(type(vault), "usage", lambda self: usage)
+    monkeypatch.setattr("tui.console.screens.monitoring.usage", lambda vault: usage)
     forecast = Forecast(NOW - 11 * DAY, 412 * MIB, NOW + 3 * DAY)
     monkeypatch.setattr("tui.console.screens.monitoring.forecast", lambda vault, now: forecast)
     return ViewApp(vault, MonitoringView, catalogue=FullCatalogue(), theme=theme)
