@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import sys
@@ -62,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LIMIT))
     items.sort(key=lambda item: -item.get_closest_marker("timeout").args[0])
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: no collection of garbage looks at it again (a tenth of a console test's time)."""
+    gc.collect()
+    gc.freeze()
 
 
 def _create(location: str) -> str:
