@@ -112,6 +112,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             self.query_one(self.first_focus).focus()
         self.opened()
         self._show_keys()
+        self.watch(self.query_one(DialogBody), "show_vertical_scrollbar", self._show_keys_later, init=False)
 
     def opened(self) -> None:
         """Hook: the dialog is mounted and its first control has focus."""
@@ -130,6 +131,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def on_descendant_focus(self) -> None:
         self._show_keys()
+
+    def _show_keys_later(self) -> None:
+        """Whether the body scrolls is known once it is laid out, which may be after the window was."""
+        self.call_after_refresh(self._show_keys)
 
     def _show_keys(self) -> None:
         """Name the keys that work where the focus is, on the frame's lower edge: Enter and Esc, and what has room."""
