@@ -44,7 +44,8 @@ FAILURES = [(number, "it has a delivery that is not finished: cancel that delive
 
 def marking() -> MarkDialog:
     """The window over a catalogue that never answers."""
-    return MarkDialog(SimpleNamespace(tz=UTC, catalogue=None, background=lambda *_, **__: None))
+    shell = SimpleNamespace(background=lambda *_, **__: None)
+    return MarkDialog(SimpleNamespace(tz=UTC, catalogue=None, shell=shell))
 
 
 #: How each window is made. Those that the pictures show as well are taken from there.
