@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from store.catalogue.catalogue import SNAPSHOT_COPIES
+from store.catalogue.keeping import SNAPSHOT_COPIES
 from tests.benchmarks import discard_milter, load, releasing, store_maker
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.benchmarks.discard_milter import Discarding

@@ -64,7 +64,7 @@ def _ole(stream: str) -> bytes:
         (b"\xca\xfe\xba\xbe\0\0\0\x02", "application/x-mach-binary"),
         (b"Rar!\x1a\x07\x01\0", "application/vnd.rar"),
         (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
-        (gzip.compress(b"x"), "application/gzip"),
+        (gzip.compress(b"x", mtime=0), "application/gzip"),
         (b"L\0\0\0\x01\x14\x02\0" + bytes(60), "application/x-ms-shortcut"),
         (b"[InternetShortcut]\r\nURL=http://x", "application/x-mswinurl"),
         (bytes(0x8001) + b"CD001", "application/x-iso9660-image"),
