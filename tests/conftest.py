@@ -57,6 +57,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes of a test by their number: those of an archive hold the time, and every worker must find the same."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 40 else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each test gets a limit (pytest-timeout), and those with the longest begin: none is left alone at the end."""
     for item in items:
