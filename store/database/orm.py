@@ -83,7 +83,7 @@ def forget_connection(db: Database) -> None:
 
     Part three: Peewee's `close` talks to the server, and refuses in the midst of a transaction.
     """
-    db._state.reset()  # type: ignore[attr-defined]
+    db._state.reset()  # type: ignore[attr-defined]  # Peewee has no types
 
 
 class TellingPostgresql(PostgresqlDatabase):
@@ -96,6 +96,6 @@ class TellingPostgresql(PostgresqlDatabase):
         """Called with each of the driver's connections, in the thread that it is for."""
 
     def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]
+        connection = super()._connect()  # type: ignore[misc]  # a mixin's base is known where it is mixed in
         self.connection_made(connection)
         return connection

@@ -22,7 +22,7 @@ def joined(pieces: Iterable[tuple[int, int, Key]]) -> Iterator[tuple[int, int, K
             yield first, length, key  # type: ignore[misc]  # a piece came, and its key
         first, length, key = start, count, its
     if length:
-        yield first, length, key  # type: ignore[misc]
+        yield first, length, key  # type: ignore[misc]  # a piece came, and its key
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

@@ -44,7 +44,7 @@ def test_every_benchmark_is_described() -> None:
 @pytest.mark.parametrize("at_once", [1, 7, 4096])
 def test_the_milter_takes_whole_messages_and_discards_each(at_once: int) -> None:
     session, transport = Discarding(), Transport()
-    session.connection_made(transport)  # type: ignore[arg-type]
+    session.connection_made(transport)  # type: ignore[arg-type]  # a stand-in
     message = packet(b"M", b"<a@b>\0") + packet(b"R", b"<c@d>\0") + packet(b"L", b"From\0 a\0") + packet(b"N")
     message += packet(b"B", b"x" * 5000)
     said = packet(b"O", struct.pack(">III", 6, 0x1FF, 0x1FFFFF)) + packet(b"D", b"Cj\0h\0") + packet(b"C", b"h\0U")
@@ -62,7 +62,7 @@ def test_the_milter_takes_whole_messages_and_discards_each(at_once: int) -> None
 
 def test_the_milter_waives_no_reply_that_was_not_offered() -> None:
     session, transport = Discarding(), Transport()
-    session.connection_made(transport)  # type: ignore[arg-type]
+    session.connection_made(transport)  # type: ignore[arg-type]  # a stand-in
     session.data_received(packet(b"O", struct.pack(">III", 6, 0, 0x1000)))
     assert struct.unpack_from(">III", transport.written, 5) == (6, 0, 0x1000)
 

@@ -94,7 +94,7 @@ class OpenParser(XTermParser):
 
 def parse_with(parser: type[XTermParser]) -> None:
     """Let the driver for terminals use `parser`: it makes its parser by this name, and takes none."""
-    linux_driver.XTermParser = parser  # type: ignore[misc]
+    linux_driver.XTermParser = parser  # type: ignore[misc]  # puts ours in the place of a class
 
 
 def output_of(driver: Driver | None) -> TextIO | None:
@@ -107,7 +107,7 @@ def output_of(driver: Driver | None) -> TextIO | None:
 
 def set_output(driver: Driver, file: Any) -> None:
     """Give a driver for terminals another file to write to, before it starts."""
-    driver._file = file  # type: ignore[attr-defined]
+    driver._file = file  # type: ignore[attr-defined]  # no declared attribute
 
 
 class OpenApp(App[None]):
