@@ -22,7 +22,8 @@ from store.enrolment.revocation import REVOKED
 from store.helpers.runs import ranges
 from store.opening.opening import store_statement
 from store.opening.slots import slot_info
-from store.sealing.format_1 import EPOCH_STEPS, Chains, Closing, verify
+from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
+from store.sealing.statements import verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of

@@ -18,8 +18,9 @@ from store.database.orm import fn
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import ranges, runs
-from store.sealing.format_1 import hpke_open, hpke_seal, statement, verify
 from store.sealing.keys import hybrid_public
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError, UnlockError
 from store.vault.gateway_rows import former_key
 from store.vault.reader import Reader

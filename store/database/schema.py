@@ -22,6 +22,8 @@ from store.database.orm import (
     TextField,
 )
 
+#: The format of a store: what its row and SQLite's user_version say.
+FORMAT = 1
 #: SQLite's application_id of a store file ("MHLD").
 APPLICATION_ID = 0x4D484C44
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from store.authority.settings import Settings, read_settings
 from store.delivery.orders import Order, open_order
-from store.sealing.format_1 import expand, statement
+from store.sealing.statements import expand, statement
 from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import msgspec
 
 from store.database.connection import as_bytes, sound
 from store.helpers.decoding import msgpack_decoder
-from store.sealing.format_1 import hpke_open, hpke_seal, statement
 from store.sealing.keys import hybrid_public
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:

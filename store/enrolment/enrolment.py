@@ -23,7 +23,6 @@ from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder
 from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
 from store.opening.opening import look_at, store_row, store_statement
-from store.sealing.format_1 import KEY_SIZE, verify
 from store.sealing.keys import (
     HYBRID_SEED_SIZE,
     GatewayKeys,
@@ -31,6 +30,7 @@ from store.sealing.keys import (
     hybrid_private,
     hybrid_public_bytes,
 )
+from store.sealing.statements import KEY_SIZE, verify
 from store.space.rotation import Rotation
 from store.terms.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
 from store.vault.gateway_rows import gateway_statement, is_revoked, verified

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from store.authority.audit import record_event
 from store.database.connection import as_bytes, run, run_many, sound
 from store.helpers.clock import now_ms
-from store.sealing.format_1 import Closing, verify
+from store.sealing.epochs import Closing
 from store.sealing.keys import LOCAL_ID
+from store.sealing.statements import verify
 from store.terms.errors import TamperedError, UnlockError, UsageError
 from store.vault.deleting import AUTHORITY, tombstone_statement, verified_runs
 from store.vault.epochs import opening_of

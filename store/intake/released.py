@@ -14,7 +14,7 @@ from store.delivery.marker import FIELD, read_marker
 from store.helpers.clock import now_ms
 from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
-from store.sealing.format_1 import expand, statement
+from store.sealing.statements import expand, statement
 from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:

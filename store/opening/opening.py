@@ -22,11 +22,10 @@ from store.database.connection import (
     translated,
 )
 from store.database.orm import Database
-from store.database.schema import APPLICATION_ID, Models
+from store.database.schema import APPLICATION_ID, FORMAT, Models
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
 from store.opening.slots import insert_slot
-from store.sealing.format_1 import FORMAT, statement, verify
 from store.sealing.keys import (
     KEY_FILE,
     PASSPHRASE,
@@ -42,6 +41,7 @@ from store.sealing.keys import (
     read_recovery_key,
     unwrap_seed,
 )
+from store.sealing.statements import statement, verify
 from store.space.rotation import Rotation
 from store.terms.errors import (
     StoreExists,

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from store.database.connection import as_bytes, sound
 from store.helpers.clock import now_ms
-from store.sealing.format_1 import statement, verify
 from store.sealing.keys import (
     KEY_FILE,
     PASSPHRASE,
@@ -18,6 +17,7 @@ from store.sealing.keys import (
     read_key_file,
     wrap_seed,
 )
+from store.sealing.statements import statement, verify
 from store.terms.errors import LastSlot, UnlockError, UsageError
 from store.vault.vault import Vault
 

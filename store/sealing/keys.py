@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
-from store.sealing.format_1 import KEY_SIZE, SALT_SIZE, TAG_SIZE, statement
+from store.sealing.sealed import SALT_SIZE, TAG_SIZE
+from store.sealing.statements import KEY_SIZE, statement
 from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
 
 HYBRID_SEED_SIZE = 96

@@ -13,7 +13,7 @@ from store.database.connection import DiskFull, as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
-from store.sealing.format_1 import statement, verify
+from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError, UnlockError
 from store.vault.counters import count_out
 from store.vault.reader import Reader

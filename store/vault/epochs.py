@@ -19,7 +19,7 @@ from typing import Any
 from store.database.connection import as_bytes, run, sound
 from store.database.orm import Database
 from store.database.schema import Models
-from store.sealing.format_1 import (
+from store.sealing.epochs import (
     EPOCH_MS,
     EPOCH_STEPS,
     Chains,

@@ -7,8 +7,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from store.database.connection import as_bytes, sound
-from store.sealing.format_1 import KEY_SIZE, statement, verify
 from store.sealing.keys import LOCAL_ID
+from store.sealing.statements import KEY_SIZE, statement, verify
 from store.terms.errors import TamperedError
 from store.vault.session import Session
 

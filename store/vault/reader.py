@@ -14,9 +14,11 @@ from cryptography.exceptions import InvalidTag
 from store.database.connection import ABSURD, StoreDatabase, as_bytes, run, sound
 from store.database.schema import Models
 from store.helpers.decoding import msgpack_decoder
-from store.sealing import format_1 as sealing
-from store.sealing.format_1 import BODY, RECORD, Chains, Place
+from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, unpack_body
+from store.sealing.epochs import EPOCH_STEPS, Chains
 from store.sealing.keys import StoreKeys, Target
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.statements import statement
 from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
@@ -132,10 +134,10 @@ class Reader(Session):
         """The copies of rows of one epoch, quickly. Where one does not verify this raises and does not say which."""
         ids, _epochs, steps, times, sizes, stored_sizes, sealed = zip(*rows, strict=True)
         self._require_step(rows[0])
-        if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= sealing.EPOCH_STEPS:
+        if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= EPOCH_STEPS:
             raise ValueError("a step that there is not")
         chains = self.epoch_reader.chains(rows[0][1])
-        opened = sealing.open_records(chains, steps, zip(ids, times, sizes, stored_sizes, strict=True), sealed)
+        opened = open_records(chains, steps, zip(ids, times, sizes, stored_sizes, strict=True), sealed)
         return map(Copy, ids, times, stored_sizes, list(map(self._decoder.decode, opened)))
 
     def _open_each(self, rows: Iterable[MessageRow], on_error: OnError | None) -> Iterator[Copy]:
@@ -168,14 +170,14 @@ class Reader(Session):
     @staticmethod
     def _require_step(row: MessageRow) -> None:
         _id, epoch_id, step, *_rest = row
-        if not isinstance(step, int) or not 0 <= step < sealing.EPOCH_STEPS or not isinstance(epoch_id, int):
+        if not isinstance(step, int) or not 0 <= step < EPOCH_STEPS or not isinstance(epoch_id, int):
             raise TamperedError(f"copy {row[0]}", "it claims a step or an epoch that there is not")
 
     def _open_record(self, row: MessageRow, chains: Chains, key: bytes) -> tuple[Copy, Place]:
         copy_id, _epoch_id, step, stored_at, size, stored_size, sealed = row
         place = Place(chains.name, step, copy_id, stored_at, size, stored_size)
         try:
-            record = self._decoder.decode(sealing.open_part(key, place, RECORD, sealed))
+            record = self._decoder.decode(open_part(key, place, RECORD, sealed))
         except msgspec.MsgspecError:
             raise TamperedError(f"copy {copy_id}", "its record is in a form that this release does not know") from None
         except ABSURD:
@@ -191,7 +193,7 @@ class Reader(Session):
             self.row(place.copy_id)
             raise TamperedError(what, "its body is missing")
         with sound(what):
-            raw = sealing.unpack_body(sealing.open_part(body_key, place, BODY, row[0]), place.size, what)
+            raw = unpack_body(open_part(body_key, place, BODY, row[0]), place.size, what)
         if hashlib.sha256(raw).digest() != sha256:
             raise TamperedError(what, "its body is not the one that its record describes")
         return raw
@@ -209,8 +211,8 @@ class Reader(Session):
         if gateway is None:
             raise UnlockError("The keys at hand cannot release a copy: unlock the store as an operator.")
         gateway_id, key = target[:2] if target else (gateway.gateway_id, gateway.delivery.public_key())
-        info = sealing.statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
-        sealed = sealing.hpke_seal(key, info, body_key + copy.record.sha256)
+        info = statement(_RELEASE, self.store_id, gateway_id, delivery_id, copy_id)
+        sealed = hpke_seal(key, info, body_key + copy.record.sha256)
         return self.sign(_RELEASE, info + sealed) + sealed
 
     def released_raw(self, delivery: Any) -> bytes:
@@ -226,7 +228,7 @@ class Reader(Session):
         with sound(what):
             info = self.verify_release(delivery)
         blob = as_bytes(delivery.sealed_body_key)
-        opened = sealing.hpke_open(gateway.delivery, info, blob[64:], what)
+        opened = hpke_open(gateway.delivery, info, blob[64:], what)
         copy_id, epoch_id, step, stored_at, size, stored_size, _record = self.row(delivery.copy_id)
         place = Place(self.epoch_reader.name(epoch_id), step, copy_id, stored_at, size, stored_size)
         return self.open_body(place, opened[:32], opened[32:])
@@ -236,7 +238,7 @@ class Reader(Session):
 
         Raises TamperedError.
         """
-        info = sealing.statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
+        info = statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
         blob = as_bytes(delivery.sealed_body_key)
         try:
             self.verify(_RELEASE, info + blob[64:], blob[:64])

@@ -13,8 +13,9 @@ from typing import Any
 from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url, run
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
-from store.sealing import format_1 as sealing
 from store.sealing.keys import StoreKeys
+from store.sealing.sealed import seal_with, unseal_with
+from store.sealing.statements import statement, verify
 from store.terms.errors import StoreError, StoreUnavailable, UnlockError
 from store.vault.counters import lock
 
@@ -131,11 +132,11 @@ class Session:
 
     def seal(self, role: str, plaintext: bytes) -> bytes:
         """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`."""
-        return sealing.seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
+        return seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
 
     def unseal(self, role: str, sealed: bytes) -> bytes:
         """Open what `seal` made for the same role. Raises TamperedError naming the role."""
-        return sealing.unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
+        return unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
 
     def sign(self, role: str, data: bytes) -> bytes:
         """The authority's signature of `data` (64 bytes), bound to this store and `role`.
@@ -144,12 +145,12 @@ class Session:
         """
         if self.keys.authority is None:
             raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
-        return self.keys.authority.sign(sealing.statement("signed", role, self.store_id, data))
+        return self.keys.authority.sign(statement("signed", role, self.store_id, data))
 
     def verify(self, role: str, data: bytes, signature: bytes) -> None:
         """Check what `sign` made. Raises TamperedError naming the role."""
-        signed = sealing.statement("signed", role, self.store_id, data)
-        sealing.verify(self.keys.authority_verifier(), signature, signed, role)
+        signed = statement("signed", role, self.store_id, data)
+        verify(self.keys.authority_verifier(), signature, signed, role)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

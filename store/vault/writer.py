@@ -16,7 +16,8 @@ import msgspec
 
 from store.database.connection import PAGE_SIZE, Clash, run_many
 from store.helpers.clock import now_ms
-from store.sealing.format_1 import BODY, RECORD, TAG_SIZE, Place, pack_body, seal_part
+from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+from store.sealing.sealed import TAG_SIZE
 from store.terms.errors import StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.counters import count_in

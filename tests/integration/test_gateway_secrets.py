@@ -13,7 +13,7 @@ import pytest
 from store.delivery.queue import delivery_of, release
 from store.judging.rules.rules import DEFAULT_RULE, Rule, write_rules
 from store.mail.outcome import State
-from store.sealing.format_1 import EPOCH_STEPS
+from store.sealing.epochs import EPOCH_STEPS
 from tests.integration import clamd as virus
 from tests.integration import rspamd as spam
 from tests.integration.clamd import ClamdServer, clamd

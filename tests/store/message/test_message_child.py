@@ -137,7 +137,7 @@ def test_the_child_imports_neither_the_store_nor_the_screen() -> None:
     ).stdout.split()
     for name in (
         "store.vault.vault",
-        "store.sealing.format_1",
+        "store.sealing.statements",
         "store.sealing.keys",
         "peewee",
         "sqlite3",

@@ -15,10 +15,12 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from store.sealing import format_1 as sealing
 from store.sealing import keys
-from store.sealing.format_1 import BODY, RECORD, Chains, Closing, EpochName, Opening, Place
+from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+from store.sealing.epochs import Chains, Closing, EpochName, Opening, open_epoch, read_epoch
 from store.sealing.keys import Argon2Cost, Slot
+from store.sealing.sealed import seal_with
+from store.sealing.statements import GRAMMAR, statement
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "vectors"
 SEED = bytes(range(32))
@@ -53,7 +55,7 @@ def statements() -> Iterator[Case]:
         ("epoch secret", [STORE_ID, 1, 2, 3]),
     ):
         shown = [{"bytes": field.hex()} if isinstance(field, bytes) else field for field in fields]
-        yield {"role": role, "fields": shown, "statement": sealing.statement(role, *fields).hex()}
+        yield {"role": role, "fields": shown, "statement": statement(role, *fields).hex()}
 
 
 def derived() -> Iterator[Case]:
@@ -155,7 +157,7 @@ def _swapped(text: str) -> str:
 def sealed() -> Iterator[Case]:
     """What is sealed under a long-lived key."""
     key, plain = bytes(range(1, 33)), b"what is sealed"
-    blob = sealing.seal_with(key, "settings", STORE_ID, plain)
+    blob = seal_with(key, "settings", STORE_ID, plain)
 
     def case(fault: str, blob: bytes, outcome: str, **changed: Any) -> Case:
         given: Case = {
@@ -184,11 +186,11 @@ def epochs() -> Iterator[Case]:
     assert made.read_seed is not None
     name = EpochName(STORE_ID, 1, 5, 3)
     previous = hashlib.sha256(b"the epoch before").digest()
-    opening, signature, _ratchet = sealing.open_epoch(
+    opening, signature, _ratchet = open_epoch(
         name, keys.hybrid_public(made.read_public), signer, previous, 1795504800000
     )
     assert made.read_private is not None
-    chain = sealing.read_epoch(opening, signature, signer.public_key(), made.read_private)
+    chain = read_epoch(opening, signature, signer.public_key(), made.read_private)
     chains = Chains(name, chain)
     closing = Closing(opening, 417, chains.head(417), 1795508400000)
     closing_signature = signer.sign(closing.data())
@@ -285,10 +287,10 @@ def copies() -> Iterator[Case]:
             **changed,
         }
 
-    body = sealing.seal_part(key, place, BODY, sealing.pack_body(raw))
-    record = sealing.seal_part(key, place, RECORD, b"\x81\xa7subject\xa2hi")
+    body = seal_part(key, place, BODY, pack_body(raw))
+    record = seal_part(key, place, RECORD, b"\x81\xa7subject\xa2hi")
     yield case("", body, OPENS, raw=raw.hex())
-    yield case("", sealing.seal_part(key, place, BODY, b"\0" + raw), OPENS, raw=raw.hex())
+    yield case("", seal_part(key, place, BODY, b"\0" + raw), OPENS, raw=raw.hex())
     yield case("", record, OPENS, role=RECORD, plaintext=b"\x81\xa7subject\xa2hi".hex())
     yield case("a record for a body", record, TAMPERED)
     yield case("a body for a record", body, TAMPERED, role=RECORD)
@@ -303,13 +305,13 @@ def copies() -> Iterator[Case]:
         ("a packing that there is not", b"\2" + raw),
         ("nothing in it", b""),
         ("zstd that is none", b"\1" + raw),
-        ("zstd that is cut short", sealing.pack_body(raw)[:-3]),
-        ("more than its size", sealing.pack_body(raw + b"x")),
-        ("less than its size", sealing.pack_body(raw[:-1])),
+        ("zstd that is cut short", pack_body(raw)[:-3]),
+        ("more than its size", pack_body(raw + b"x")),
+        ("less than its size", pack_body(raw[:-1])),
         ("raw and more than its size", b"\0" + raw + b"x"),
-        ("a bomb", sealing.pack_body(bytes(50_000_000))),
+        ("a bomb", pack_body(bytes(50_000_000))),
     ):
-        yield case(fault, sealing.seal_part(key, place, BODY, packed), TAMPERED)
+        yield case(fault, seal_part(key, place, BODY, packed), TAMPERED)
 
 
 def main() -> None:
@@ -317,7 +319,7 @@ def main() -> None:
     for make in (statements, derived, slots, recovery_keys, sealed, epochs, copies):
         cases = list(make())
         path = FOLDER / f"{make.__name__.replace('_', '-')}.json"
-        path.write_text(json.dumps({"format": sealing.FORMAT, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
+        path.write_text(json.dumps({"format": GRAMMAR, "cases": cases}, indent=1, ensure_ascii=False) + "\n")
         print(f"{path.name}: {len(cases)} cases")
 
 

@@ -12,9 +12,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.sealing import format_1 as sealing
-from store.sealing.format_1 import BODY, RECORD, Chains, Closing, EpochName, Opening, Place, Ratchet
+from store.sealing import epochs
+from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, pack_body, seal_part, unpack_body
+from store.sealing.epochs import (
+    Chains,
+    Closing,
+    EpochName,
+    Opening,
+    Ratchet,
+    commitment_of,
+    first_chain,
+    open_epoch,
+    read_epoch,
+)
 from store.sealing.keys import hybrid_private
+from store.sealing.sealed import seal_with, unseal_with
+from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError
 from tests.store.sealing.vectors import vectors
 
@@ -30,7 +43,7 @@ def _hex(case: dict[str, Any], *names: str) -> list[bytes]:
 @pytest.mark.parametrize("case", vectors("statements"))
 def test_statement_vectors(case: dict[str, Any]) -> None:
     given_fields = [bytes.fromhex(item["bytes"]) if isinstance(item, dict) else item for item in case["fields"]]
-    assert sealing.statement(case["role"], *given_fields).hex() == case["statement"]
+    assert statement(case["role"], *given_fields).hex() == case["statement"]
 
 
 @given(st.text(max_size=9), fields, st.text(max_size=9), fields)
@@ -38,7 +51,7 @@ def test_no_two_statements_are_the_same(role: str, one: list[Any], other_role: s
     def typed(items: list[Any]) -> list[tuple[str, Any]]:
         return [(type(item).__name__, item) for item in items]
 
-    same = sealing.statement(role, *one) == sealing.statement(other_role, *other)
+    same = statement(role, *one) == statement(other_role, *other)
     assert same == ((role, typed(one)) == (other_role, typed(other)))
 
 
@@ -46,18 +59,18 @@ def test_no_two_statements_are_the_same(role: str, one: list[Any], other_role: s
 def test_sealed_vectors(case: dict[str, Any]) -> None:
     key, store_id, blob = _hex(case, "key", "store_id", "sealed")
     if case["outcome"] == "opens":
-        assert sealing.unseal_with(key, case["role"], store_id, blob).hex() == case["plaintext"]
+        assert unseal_with(key, case["role"], store_id, blob).hex() == case["plaintext"]
     else:
         with pytest.raises(TamperedError) as caught:
-            sealing.unseal_with(key, case["role"], store_id, blob, what="thing")
+            unseal_with(key, case["role"], store_id, blob, what="thing")
         assert caught.value.what == "thing"
 
 
 @given(st.binary(max_size=100))
 def test_sealing_takes_a_fresh_key_each_time(plaintext: bytes) -> None:
-    blobs = {sealing.seal_with(bytes(32), "role", bytes(16), plaintext) for _ in range(4)}
+    blobs = {seal_with(bytes(32), "role", bytes(16), plaintext) for _ in range(4)}
     assert len({blob[1:33] for blob in blobs}) == 4
-    assert {sealing.unseal_with(bytes(32), "role", bytes(16), blob) for blob in blobs} == {plaintext}
+    assert {unseal_with(bytes(32), "role", bytes(16), blob) for blob in blobs} == {plaintext}
 
 
 def _epoch(case: dict[str, Any]) -> tuple[Opening, Chains]:
@@ -68,11 +81,11 @@ def _epoch(case: dict[str, Any]) -> tuple[Opening, Chains]:
     name = EpochName(store_id, case["gateway_id"], case["epoch_id"], case["number"])
     opening = Opening(name, case["opened_at"], previous, commitment, sealed_secret)
     signer = Ed25519PublicKey.from_public_bytes(bytes.fromhex(case["signer"]))
-    chain = sealing.read_epoch(opening, signature, signer, hybrid_private(bytes.fromhex(case["read_seed"])))
+    chain = read_epoch(opening, signature, signer, hybrid_private(bytes.fromhex(case["read_seed"])))
     chains = Chains(name, chain)
     if end := case.get("closing"):
         closing = Closing(opening, end["count"], bytes.fromhex(end["chain_head"]), end["closed_at"])
-        sealing.verify(signer, bytes.fromhex(end["signature"]), closing.data(), f"epoch {name.epoch_id}")
+        verify(signer, bytes.fromhex(end["signature"]), closing.data(), f"epoch {name.epoch_id}")
         assert chains.head(closing.served) == closing.chain_head
     return opening, chains
 
@@ -96,8 +109,8 @@ def _copy(case: dict[str, Any]) -> bytes:
     name = EpochName(bytes.fromhex(case["store_id"]), case["gateway_id"], case["epoch_id"], case["number"])
     place = Place(name, *(case[field] for field in ("step", "copy_id", "stored_at", "size", "stored_size")))
     key, blob = _hex(case, "key", "sealed")
-    plaintext = sealing.open_part(key, place, case["role"], blob)
-    return sealing.unpack_body(plaintext, place.size, f"copy {place.copy_id}") if case["role"] == BODY else plaintext
+    plaintext = open_part(key, place, case["role"], blob)
+    return unpack_body(plaintext, place.size, f"copy {place.copy_id}") if case["role"] == BODY else plaintext
 
 
 @pytest.mark.parametrize("case", vectors("copies"))
@@ -131,9 +144,9 @@ def test_the_ratchet_as_the_format_says_it() -> None:
 
     numbers = b"".join(b"i" + number.to_bytes(8, "big") for number in (1, 2, 3))
     name = b"b" + (16).to_bytes(4, "big") + bytes(16) + numbers
-    assert sealing.commitment_of(NAME, secret) == _hkdf_expand(secret, header + text("epoch commitment") + name, 32)
+    assert commitment_of(NAME, secret) == _hkdf_expand(secret, header + text("epoch commitment") + name, 32)
     chain = _hkdf_expand(secret, header + text("epoch chain") + name, 32)
-    ratchet, chains = Ratchet(sealing.first_chain(NAME, secret)), Chains(NAME, sealing.first_chain(NAME, secret))
+    ratchet, chains = Ratchet(first_chain(NAME, secret)), Chains(NAME, first_chain(NAME, secret))
     for step in range(40):
         served = _hkdf_expand(chain, header + text("ratchet step"), 96)
         chain, record_key, body_key = served[:32], served[32:64], served[64:]
@@ -149,14 +162,14 @@ def test_records_opened_together_are_what_each_is_by_itself(some: list[tuple[int
     places = [Place(NAME, step, number, number + 1, number + 2, number + 3) for number, (step, _) in enumerate(some)]
     chains = Chains(NAME, bytes(32))
     sealed = [
-        sealing.seal_part(chains.keys(place.step)[0], place, RECORD, text)
+        seal_part(chains.keys(place.step)[0], place, RECORD, text)
         for place, (_, text) in zip(places, some, strict=True)
     ]
     steps = [step for step, _ in some]
-    opened = sealing.open_records(Chains(NAME, bytes(32)), steps, [place[2:] for place in places], sealed)
+    opened = open_records(Chains(NAME, bytes(32)), steps, [place[2:] for place in places], sealed)
     assert opened == [text for _, text in some]
     with pytest.raises(InvalidTag):
-        sealing.open_records(chains, steps, [place[2:] for place in places], [*sealed[:-1], sealed[-1][:-1] + b"?!"])
+        open_records(chains, steps, [place[2:] for place in places], [*sealed[:-1], sealed[-1][:-1] + b"?!"])
 
 
 @settings(max_examples=30)
@@ -175,7 +188,6 @@ def test_an_epochs_secret_and_first_chain_are_wiped(monkeypatch: pytest.MonkeyPa
     from store.sealing.keys import hybrid_public, hybrid_public_bytes
 
     seen: list[bytearray] = []
-    first_chain = sealing.first_chain
 
     def spying(name: EpochName, secret: bytearray) -> bytearray:
         chain = first_chain(name, secret)
@@ -183,13 +195,11 @@ def test_an_epochs_secret_and_first_chain_are_wiped(monkeypatch: pytest.MonkeyPa
         seen.extend([secret, chain])
         return chain
 
-    monkeypatch.setattr(sealing, "first_chain", spying)
+    monkeypatch.setattr(epochs, "first_chain", spying)
     seed, signer = bytes(range(96)), Ed25519PrivateKey.generate()
-    opening, signature, ratchet = sealing.open_epoch(
-        NAME, hybrid_public(hybrid_public_bytes(seed)), signer, bytes(32), 1
-    )
+    opening, signature, ratchet = open_epoch(NAME, hybrid_public(hybrid_public_bytes(seed)), signer, bytes(32), 1)
     assert seen == [bytearray(32), bytearray(32)]
-    chains = Chains(NAME, sealing.read_epoch(opening, signature, signer.public_key(), hybrid_private(seed)))
+    chains = Chains(NAME, read_epoch(opening, signature, signer.public_key(), hybrid_private(seed)))
     ratchet.advance()
     assert chains.keys(0) == (bytes(ratchet.record_key), bytes(ratchet.body_key))
 
@@ -206,37 +216,37 @@ def test_a_served_key_does_not_stay() -> None:
 
 @given(st.binary(max_size=5000))
 def test_bodies_come_back(raw: bytes) -> None:
-    assert sealing.unpack_body(sealing.pack_body(raw), len(raw), "copy 1") == raw
+    assert unpack_body(pack_body(raw), len(raw), "copy 1") == raw
 
 
 def test_a_body_is_never_larger_than_its_message_by_more_than_a_byte() -> None:
     import random
 
     raw = random.Random(1).randbytes(10_000)
-    assert len(sealing.pack_body(raw)) == len(raw) + 1
-    assert len(sealing.pack_body(bytes(10_000))) < 100
+    assert len(pack_body(raw)) == len(raw) + 1
+    assert len(pack_body(bytes(10_000))) < 100
 
 
 @given(st.binary(max_size=200), st.integers(0), st.booleans())
 def test_every_flipped_bit_of_a_sealed_part(plaintext: bytes, at: int, cut: bool) -> None:
-    blob = sealing.seal_part(bytes(32), PLACE, BODY, plaintext)
+    blob = seal_part(bytes(32), PLACE, BODY, plaintext)
     place = at % (8 * len(blob))
     flipped = bytearray(blob)
     flipped[place // 8] ^= 1 << place % 8
     with pytest.raises(TamperedError):
-        sealing.open_part(bytes(32), PLACE, BODY, bytes(flipped[: place // 8] if cut else flipped))
+        open_part(bytes(32), PLACE, BODY, bytes(flipped[: place // 8] if cut else flipped))
 
 
 def test_a_signature_of_another_role_or_key() -> None:
     key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
-    data = sealing.statement("one", b"data")
-    sealing.verify(key.public_key(), key.sign(data), data, "thing")
+    data = statement("one", b"data")
+    verify(key.public_key(), key.sign(data), data, "thing")
     for signature, signed in (
         (other.sign(data), data),
-        (key.sign(data), sealing.statement("two", b"data")),
+        (key.sign(data), statement("two", b"data")),
         (b"", data),
         (bytes(64), data),
         (bytes(65), data),
     ):
         with pytest.raises(TamperedError, match="Thing"):
-            sealing.verify(key.public_key(), signature, signed, "thing")
+            verify(key.public_key(), signature, signed, "thing")

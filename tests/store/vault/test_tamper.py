@@ -225,7 +225,8 @@ def test_an_epoch_of_a_forger(full_vault: Vault, open_again: Callable[[], Vault]
     """The read key is public: whoever has the database can seal to it. Only a gateway's signature makes an epoch."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from store.sealing.format_1 import BODY, RECORD, EpochName, Place, open_epoch, pack_body, seal_part
+    from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+    from store.sealing.epochs import EpochName, open_epoch
     from store.sealing.keys import hybrid_public
 
     name = EpochName(full_vault.store_id, 1, 90, 90)

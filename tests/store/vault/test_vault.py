@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.sealing.format_1 import EPOCH_STEPS
+from store.sealing.epochs import EPOCH_STEPS
 from store.space.limits import usage
 from store.terms.errors import CopyMissing, StoreError
 from store.terms.records import CopyRecord

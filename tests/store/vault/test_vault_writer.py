@@ -12,7 +12,7 @@ import pytest
 from peewee import OperationalError
 
 from store.check import check
-from store.sealing.format_1 import seal_part
+from store.sealing.copies import seal_part
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault import writer

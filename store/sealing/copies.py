@@ -1,0 +1,101 @@
+"""Copies: their records and bodies, sealed apart under the two keys of their step."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from store.sealing.epochs import Chains, EpochName
+from store.sealing.sealed import NONCE
+from store.terms.errors import TamperedError
+
+#: Roles of the two sealed parts of a copy; their keys and their associated data differ.
+RECORD, BODY = "record", "body"
+
+_PLACE = struct.Struct(">qqqqq")
+_RAW, _ZSTD = b"\x00", b"\x01"
+
+
+@lru_cache(maxsize=512)
+def _prefix(name: EpochName, role: str) -> bytes:
+    return name.statement(role)
+
+
+class Place(NamedTuple):
+    """Where a sealed part belongs: the columns of its row, all authenticated. Times in ms, sizes in bytes."""
+
+    name: EpochName
+    step: int
+    copy_id: int
+    stored_at: int
+    size: int
+    stored_size: int
+
+    def associated(self, role: str) -> bytes:
+        return _prefix(self.name, role) + _PLACE.pack(*self[1:])
+
+
+def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
+    """Seal a record or a body under a key that serves once, hence the constant nonce."""
+    return AESGCM(key).encrypt(NONCE, plaintext, place.associated(role))
+
+
+def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -> bytes:
+    """Open a record or a body. `TamperedError` names the copy."""
+    try:
+        return AESGCM(key).decrypt(NONCE, sealed, place.associated(role))
+    except InvalidTag:
+        raise TamperedError(f"copy {place.copy_id}", f"the seal of its {role} does not verify") from None
+
+
+def open_records(
+    chains: Chains, steps: Sequence[int], places: Iterable[tuple[int, int, int, int]], records: Iterable[bytes]
+) -> list[bytes]:
+    """Open many records of one epoch; `places` are a `Place`'s last four fields. What `open_part` answers for each.
+
+    Raises InvalidTag where one does not verify, and does not say which.
+    """
+    prefix, pack = _prefix(chains.name, RECORD), _PLACE.pack
+    return [
+        AESGCM(key).decrypt(NONCE, record, prefix + pack(step, *place))
+        for key, step, place, record in zip(chains.record_keys(steps), steps, places, records, strict=True)
+    ]
+
+
+_zstd = threading.local()
+
+
+def pack_body(raw: bytes) -> bytes:
+    """The plaintext of a body: one byte that says how, then zstd where that is smaller, else the raw bytes."""
+    compressor = getattr(_zstd, "compressor", None)
+    if compressor is None:
+        from store.helpers.zstd import ZstdCompressor
+
+        compressor = _zstd.compressor = ZstdCompressor(level=1)
+    packed = compressor.compress(raw, compressor.FLUSH_FRAME)
+    return _ZSTD + packed if len(packed) < len(raw) else _RAW + raw
+
+
+def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
+    """The inverse of `pack_body`; never makes more than `size` bytes. Raises TamperedError, naming `what`."""
+    from store.helpers import zstd
+
+    kind, data = plaintext[:1], plaintext[1:]
+    if kind == _ZSTD:
+        try:
+            if zstd.get_frame_info(data).decompressed_size != size:
+                raise TamperedError(what, "its body is not as long as its record says")
+            data = zstd.ZstdDecompressor().decompress(data, max_length=size)
+        except zstd.ZstdError:
+            raise TamperedError(what, "its body does not decompress") from None
+    elif kind != _RAW:
+        raise TamperedError(what, "its body is packed in a way that this release does not know")
+    if len(data) != size:
+        raise TamperedError(what, "its body is not as long as its record says")
+    return data

@@ -1,0 +1,205 @@
+"""Epochs: runs of copies sealed under one secret, and the ratchet that serves each copy's keys once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.statements import KEY_SIZE, expand, statement, verify
+from store.terms.errors import StoreUnavailable, TamperedError
+
+EPOCH_STEPS = 1000
+EPOCH_MS = 3_600_000
+
+_SHA256 = SHA256()
+
+
+class EpochName(NamedTuple):
+    """Which epoch of which store: everything that an epoch's keys are bound to."""
+
+    store_id: bytes
+    gateway_id: int
+    epoch_id: int
+    number: int
+
+    def statement(self, role: str, *fields: int | bytes | str) -> bytes:
+        return statement(role, self.store_id, self.gateway_id, self.epoch_id, self.number, *fields)
+
+
+class Opening(NamedTuple):
+    """What a gateway signs when an epoch begins. `previous`: digest of the epoch before; first 32 zero bytes."""
+
+    name: EpochName
+    opened_at: int
+    previous: bytes
+    commitment: bytes
+    sealed_secret: bytes
+
+    def data(self) -> bytes:
+        return self.name.statement("epoch opening", self.opened_at, self.previous, self.commitment, self.sealed_secret)
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.data()).digest()
+
+
+class Closing(NamedTuple):
+    """What a gateway signs when an epoch ends: how many steps it served, and the ratchet after the last of them."""
+
+    opening: Opening
+    served: int
+    chain_head: bytes
+    closed_at: int
+
+    def data(self) -> bytes:
+        return self.opening.name.statement(
+            "epoch closing", self.opening.digest(), self.served, self.chain_head, self.closed_at
+        )
+
+
+def commitment_of(name: EpochName, secret: bytes | bytearray) -> bytes:
+    """What ties the sealed secret to one value: AES-GCM alone would let one ciphertext open to two."""
+    return expand(secret, name.statement("epoch commitment"))
+
+
+def first_chain(name: EpochName, secret: bytes | bytearray) -> bytearray:
+    """The ratchet's chain before step 0."""
+    chain = bytearray(KEY_SIZE)
+    HKDFExpand(_SHA256, KEY_SIZE, name.statement("epoch chain")).derive_into(secret, chain)
+    return chain
+
+
+def _fresh_secret() -> bytearray:
+    """32 random bytes that can be wiped: what `os.urandom` returns cannot."""
+    secret = bytearray(KEY_SIZE)
+    try:
+        with Path("/dev/urandom").open("rb", buffering=0) as source:
+            count = source.readinto(secret)
+    except OSError:
+        count = 0
+    if count != KEY_SIZE:
+        raise StoreUnavailable("The system gives no random bytes (/dev/urandom), so nothing can be sealed: mount /dev.")
+    return secret
+
+
+def open_epoch(
+    name: EpochName, public: MLKEM768X25519PublicKey, signer: Ed25519PrivateKey, previous: bytes, opened_at: int
+) -> tuple[Opening, bytes, Ratchet]:
+    """Begin an epoch: its opening, the gateway's signature of it, and the ratchet that serves its keys."""
+    secret = _fresh_secret()
+    sealed = hpke_seal(public, name.statement("epoch secret"), secret)
+    opening = Opening(name, opened_at, previous, commitment_of(name, secret), sealed)
+    chain = first_chain(name, secret)
+    ratchet = Ratchet(chain)
+    secret[:] = chain[:] = bytes(KEY_SIZE)
+    return opening, signer.sign(opening.data()), ratchet
+
+
+def read_epoch(
+    opening: Opening, signature: bytes, signer: Ed25519PublicKey, private: MLKEM768X25519PrivateKey
+) -> bytearray:
+    """Verify an opening and open its secret: the chain before step 0. `TamperedError` names the epoch."""
+    what = f"epoch {opening.name.epoch_id}"
+    verify(signer, signature, opening.data(), what)
+    secret = hpke_open(private, opening.name.statement("epoch secret"), opening.sealed_secret, what)
+    if commitment_of(opening.name, secret) != opening.commitment:
+        raise TamperedError(what, "its secret is not the one it was opened with")
+    return first_chain(opening.name, secret)
+
+
+STEP_INFO = statement("ratchet step")
+HEAD_INFO = statement("chain head")
+
+
+class Ratchet:
+    """Serves each step's record key and body key once, forwards only. Not thread-safe.
+
+    The keys are views of one buffer that the next step overwrites; `wipe` ends it.
+    """
+
+    __slots__ = ("_buffer", "_view", "body_key", "record_key", "step")
+
+    def __init__(self, chain: bytes | bytearray | memoryview, step: int = 0) -> None:
+        self._buffer = bytearray(3 * KEY_SIZE)
+        self._view = memoryview(self._buffer)
+        self._view[:KEY_SIZE] = chain
+        self.record_key = self._view[KEY_SIZE : 2 * KEY_SIZE]
+        self.body_key = self._view[2 * KEY_SIZE :]
+        #: The step that the next call of `advance` serves.
+        self.step = step
+
+    def advance(self) -> int:
+        """Move to the next step, whose keys are then in `record_key` and `body_key`. Returns the step."""
+        fresh = bytearray(3 * KEY_SIZE)
+        HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive_into(self._view[:KEY_SIZE], fresh)
+        self._buffer[:] = fresh
+        fresh[:] = bytes(3 * KEY_SIZE)
+        self.step += 1
+        return self.step - 1
+
+    def head(self) -> bytes:
+        """What stands for the chain in a closing, and gives nothing of it away."""
+        return expand(self._view[:KEY_SIZE], HEAD_INFO)
+
+    def wipe(self) -> None:
+        """Overwrite every key held here."""
+        self._buffer[:] = bytes(3 * KEY_SIZE)
+        self.step = -1
+
+
+class Chains:
+    """The step keys of one epoch for a reader: any step, quick in order. Keeps the chain before every 32nd step."""
+
+    _STRIDE = 32
+    __slots__ = ("_chain", "_lock", "_marks", "_next", "name")
+
+    def __init__(self, name: EpochName, chain: bytes | bytearray) -> None:
+        self.name = name
+        self._marks = [bytes(chain)]
+        self._chain, self._next = bytes(chain), 0
+        self._lock = threading.Lock()
+
+    def keys(self, step: int) -> tuple[bytes, bytes]:
+        """Record key and body key of `step`."""
+        with self._lock:
+            served = self._serve(step, 3 * KEY_SIZE)
+        return served[KEY_SIZE : 2 * KEY_SIZE], served[2 * KEY_SIZE :]
+
+    def record_keys(self, steps: Iterable[int]) -> list[bytes]:
+        """Record keys of `steps`: all that reading a million records needs."""
+        with self._lock:
+            return [self._serve(step, 2 * KEY_SIZE)[KEY_SIZE:] for step in steps]
+
+    def _serve(self, step: int, length: int) -> bytes:
+        if step != self._next or not step % self._STRIDE:
+            self._seek(step)
+        served = HKDFExpand(_SHA256, length, STEP_INFO).derive(self._chain)
+        self._chain, self._next = served[:KEY_SIZE], step + 1
+        return served
+
+    def head(self, served: int) -> bytes:
+        """The chain head after `served` steps."""
+        with self._lock:
+            self._seek(served)
+            return expand(self._chain, HEAD_INFO)
+
+    def _seek(self, step: int) -> None:
+        """Stand before `step`."""
+        mark = min(step // self._STRIDE, len(self._marks) - 1)
+        if not mark * self._STRIDE <= self._next <= step:
+            self._chain, self._next = self._marks[mark], mark * self._STRIDE
+        while True:
+            if self._next == len(self._marks) * self._STRIDE:
+                self._marks.append(self._chain)
+            if self._next == step:
+                return
+            self._chain = HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive(self._chain)[:KEY_SIZE]
+            self._next += 1

@@ -1,0 +1,65 @@
+"""Sealing: with a long-lived key, where a fresh salt makes a fresh key each time, and to a public key (HPKE)."""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from store.sealing.statements import KEY_SIZE, statement
+from store.terms.errors import TamperedError
+
+SALT_SIZE = 32
+TAG_SIZE = 16
+#: Of keys that serve once.
+NONCE = bytes(12)
+#: The first byte of what `seal_with` makes.
+_SEALED = b"\x01"
+
+_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_SHA256 = SHA256()
+
+
+def seal_with(key: bytes | bytearray, role: str, store_id: bytes, plaintext: bytes) -> bytes:
+    """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag."""
+    context = statement("sealed", role, store_id)
+    salt = os.urandom(SALT_SIZE)
+    once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
+    return _SEALED + salt + AESGCM(once).encrypt(NONCE, plaintext, context)
+
+
+def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
+    """Open what `seal_with` made for the same key, role and store. `TamperedError` names `what` or the role."""
+    context = statement("sealed", role, store_id)
+    salt = sealed[1 : 1 + SALT_SIZE]
+    if sealed[:1] != _SEALED or len(sealed) < 1 + SALT_SIZE + TAG_SIZE:
+        raise TamperedError(what or role)
+    once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
+    try:
+        return AESGCM(once).decrypt(NONCE, sealed[1 + SALT_SIZE :], context)
+    except InvalidTag:
+        raise TamperedError(what or role) from None
+
+
+def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | bytearray) -> bytes:
+    """Seal to a public key (HPKE base mode, MLKEM768-X25519, HKDF-SHA256, AES-256-GCM)."""
+    return _SUITE.encrypt(plaintext, public, info=info)
+
+
+def hpke_open(private: MLKEM768X25519PrivateKey, info: bytes, sealed: bytes, what: str) -> bytes:
+    """Open what `hpke_seal` made under the same `info`. Raises TamperedError, naming `what`, for anything else."""
+    try:
+        return _SUITE.decrypt(sealed, private, info=info)
+    except (InvalidTag, ValueError):
+        raise TamperedError(what) from None
