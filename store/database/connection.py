@@ -18,7 +18,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,8 @@ def connect(location: str) -> StoreDatabase:
         )
     return SqliteStore(
         str(Path(location).absolute()),
-        # The first two must come before journal_mode, which fixes the file's layout.
+        # None of these writes to a store: auto_vacuum, which does, is for `lay_out` alone.
         pragmas={
-            "page_size": PAGE_SIZE,
-            "auto_vacuum": "INCREMENTAL",
             "journal_mode": "WAL",
             "synchronous": "FULL",
             "secure_delete": "FAST",
@@ -144,6 +142,19 @@ def connect(location: str) -> StoreDatabase:
         timeout=BUSY_SECONDS,
         check_same_thread=False,
     )
+
+
+def lay_out(location: str) -> None:
+    """Give the empty file of a new SQLite store its layout, before anything connects to it. PostgreSQL needs none.
+
+    Setting `auto_vacuum` takes the write lock and counts as a change, whatever it was before.
+    """
+    if is_url(location):
+        return
+    with closing(sqlite3.connect(Path(location).absolute())) as connection:
+        # In this order: journal_mode writes the file's first page.
+        for each in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL"):
+            connection.execute(f"PRAGMA {each}")
 
 
 def application_id(path: Path) -> int | None:

@@ -15,6 +15,7 @@ from store.database.connection import (
     as_bytes,
     connect,
     is_url,
+    lay_out,
     pragma,
     pragma_to_its_end,
     shown_location,
@@ -132,6 +133,8 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
     keys = derive_keys(bytearray(os.urandom(32)), os.urandom(16))
     gateway, authority = keys.gateway, keys.authority
     assert gateway is not None and authority is not None
+    with translated(location):
+        lay_out(location)
     db = connect(location)
     models = Models(db)
     with translated(location):
