@@ -20,6 +20,7 @@ from tests.conftest import PASSPHRASE
 from tests.write_lock import write_lock_held
 from tui.commands.cli import main
 
+
 @pytest.fixture
 def held(vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A store of three copies whose write lock another process holds, and nobody waits for a lock."""
