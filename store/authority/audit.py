@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, overload
 
 import msgspec
 
-from store.database.connection import as_bytes, sound
-from store.database.orm import fn
+from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import ranges, runs
@@ -113,12 +112,13 @@ def record_event(
     `detail` may hold message content: it is sealed, and NOT safe for a terminal.
     """
     runs = list(CopyIds.of(copies).runs)
-    models = vault.models
     with vault.write():
         now = now_ms() if at is None else at
-        newest = models.Audit.select(models.Audit.sealed).order_by(models.Audit.id.desc()).first()
-        sealed = _Sealed(now, operator, action, runs, detail, _digest(newest), _versions(vault))
-        models.Audit.insert(at=now, sealed=_seal(vault, msgspec.msgpack.encode(sealed))).execute()
+        newest = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+        previous = _digest(newest[0]) if newest else b""
+        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault))
+        event = _seal(vault, msgspec.msgpack.encode(sealed))
+        run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, event)
 
 
 def events(vault: Reader, limit: int = 500, before_id: int | None = None) -> list[Event]:
@@ -136,7 +136,7 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None) -> lis
         rows = list(query)
     for row in rows:
         sealed = _open(vault, row)
-        if expected is not None and expected != _digest(row):
+        if expected is not None and expected != _digest(row.sealed):
             raise TamperedError(f"event {row.id}", "an event after it is missing, or it is not where it was written")
         expected = sealed.previous
         found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail))
@@ -164,7 +164,7 @@ def check_events(
                     on_operator(event.action, event.detail)
             except TamperedError as error:
                 problem = str(error)
-            expected = _digest(row)
+            expected = _digest(row.sealed)
             yield name, problem
 
 
@@ -230,14 +230,10 @@ def _open(vault: Reader, row: Any) -> _Sealed:
     return sealed
 
 
-def _digest(row: Any) -> bytes:
+def _digest(sealed: Any) -> bytes:
     """What an event is bound to by the next; of an absurd one something that none is."""
-    if row is None:
-        return b""
-    return hashlib.sha256(row.sealed if isinstance(row.sealed, bytes | memoryview) else b"").digest()
+    return hashlib.sha256(sealed if isinstance(sealed, bytes | memoryview) else b"").digest()
 
 
 def _versions(vault: Reader) -> dict[str, int]:
-    table = vault.models.Configuration
-    newest = table.select(table.name, fn.MAX(table.version)).group_by(table.name)
-    return dict(newest.tuples())
+    return dict(run(vault.db, "SELECT name, MAX(version) FROM configuration GROUP BY name").fetchall())

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from store.authority import audit
-from store.database.connection import as_bytes, sound
+from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
@@ -95,7 +95,6 @@ def write(
     that says so is written in the same transaction. Raises TamperedError as `read` does.
     """
     changed_at = now_ms() if now is None else now
-    table = vault.models.Configuration
     with vault.write():
         present = read(vault, name, msgspec.Raw)
         version = present.version if present else 0
@@ -105,8 +104,9 @@ def write(
         frame = _Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
         sealed = vault.seal(_role(name), msgspec.msgpack.encode(frame))
         signature = vault.sign(_role(name), sealed) if name not in UNSIGNED else b""
-        table.delete().where(table.name == name).execute()
-        table.insert(name=name, version=version, changed_at=changed_at, sealed=sealed, signature=signature).execute()
+        run(vault.db, "DELETE FROM configuration WHERE name = ?", name)
+        row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
+        vault.models.Configuration.create(name=name, **row)
         if action:
             audit.record_event(vault, action, operator=operator, detail=detail, at=changed_at)
     _saw(vault, name, version)
@@ -129,7 +129,7 @@ def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
     """Verify every row: what each is called, and what is wrong with it or None."""
     table = vault.models.Configuration
     known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
-    present = {name for (name,) in table.select(table.name).distinct().tuples()}
+    present = {name for (name,) in run(vault.db, "SELECT DISTINCT name FROM configuration").fetchall()}
     for name in sorted(known - present):
         yield f"configuration {name}", "it is missing"
     for row in table.select().order_by(table.id):

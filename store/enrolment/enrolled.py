@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database.connection import as_bytes, sound
+from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
-from store.mail.outcome import State
 from store.sealing.keys import LOCAL_ID, Target, hybrid_public
 from store.terms.errors import TamperedError, UnlockError
 from store.vault.gateway_rows import is_revoked, verified
@@ -95,31 +93,5 @@ def beat(vault: Vault, *, alive: bool = True) -> None:
     gateway = vault.keys.gateway
     if gateway is None:
         raise UnlockError("The keys at hand are no gateway's.")
-    table = vault.models.Gateway
     with vault.write():
-        table.update(alive_at=now_ms() if alive else 0).where(table.id == gateway.gateway_id).execute()
-
-
-def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
-    """Wait until gateways that are alive made their first attempt at what they are to send. Blocking.
-
-    Returns what keeps something back, "" where nothing does.
-    """
-    table = vault.models.Delivery
-    theirs = table.finished_at.is_null() & (table.gateway_id != LOCAL_ID)
-    until = time.monotonic() + seconds
-    while True:
-        with vault.reading():
-            rows = list(table.select(table.gateway_id, table.state, table.attempts).where(theirs).tuples())
-        waiting = {gateway_id for gateway_id, state, attempts in rows if not attempts or state == State.SENDING}
-        gone = sorted(gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id))
-        if gone:
-            return (
-                f"Gateway {gone[0]}, which is to send it, is not running: start it, or have it sent from here with "
-                "`mailhold queue retry ID` and `mailhold queue send`."
-            )
-        if not waiting:
-            return ""
-        if time.monotonic() > until:
-            return f"Gateway {min(waiting)} has not sent it yet: `mailhold queue` shows when it has."
-        time.sleep(0.2)
+        run(vault.db, "UPDATE gateway SET alive_at = ? WHERE id = ?", now_ms() if alive else 0, gateway.gateway_id)

@@ -17,7 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.authority.audit import record_event
-from store.database.connection import as_bytes, connect, sound, translated
+from store.database.connection import as_bytes, connect, run, sound, translated
 from store.database.schema import Models
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder
@@ -90,16 +90,15 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
             f"{name[:40]!r} is no gateway's name: use small letters, digits, dots and dashes, as in mx1.example.org."
         )
     signing, delivery = os.urandom(KEY_SIZE), os.urandom(HYBRID_SEED_SIZE)
-    table = vault.models.Gateway
     written = False
     try:
         with vault.write():
-            if table.select().where(table.name == name).exists():
+            if run(vault.db, "SELECT id FROM gateway WHERE name = ?", name).fetchone():
                 raise UsageError(f"There is a gateway {name} already: choose another name.")
-            newest = table.select().order_by(table.id.desc()).first()
+            (newest,) = run(vault.db, "SELECT MAX(id) FROM gateway").fetchone()
             credentials = Credentials(
                 kind=_KIND,
-                gateway_id=newest.id + 1 if newest else 2,
+                gateway_id=newest + 1 if newest else 2,
                 name=name,
                 store_id=keys.store_id,
                 read_key=keys.read_public,
@@ -110,7 +109,7 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
             )
             gateway = credentials.keys().gateway
             assert gateway is not None
-            row = table(
+            row = vault.models.Gateway(
                 id=gateway.gateway_id,
                 name=name,
                 signing_key=gateway.signing_public,

@@ -22,6 +22,7 @@ from store.sealing.epochs import Closing
 from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
 from store.terms.errors import TamperedError, UnlockError, UsageError
+from store.vault import live_deliveries
 from store.vault.deleting import AUTHORITY, tombstone_statement, verified_runs
 from store.vault.epochs import opening_of
 from store.vault.gateway_rows import gateway_statement, is_revoked, verified
@@ -56,7 +57,6 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     row = _enrolled(vault, name)
     seal = _Seal(vault, Ed25519PrivateKey.generate(), row)
     seal.prepare()
-    deliveries = vault.models.Delivery
     with vault.write():
         if as_bytes(_enrolled(vault, name).signature) != as_bytes(row.signature):
             raise TamperedError(f"gateway {row.id}", "its enrolment was changed meanwhile")
@@ -67,8 +67,7 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
         row.signature = authority.sign(gateway_statement(vault.store_id, row))
         row.save()
         record_event(vault, REVOKED, operator=operator, detail=name)
-        live = deliveries.finished_at.is_null() & (deliveries.gateway_id == row.id)
-        waiting = [each for (each,) in deliveries.select(deliveries.id).where(live).order_by(deliveries.id).tuples()]
+        waiting = live_deliveries.waiting_for(vault.db, row.id)
     return Revocation(row.id, seal.count, waiting, seal.refused)
 
 
@@ -102,13 +101,13 @@ class _Seal:
     def prepare(self) -> None:
         """Sign anew what is closed already. What does not verify is left for `write`, which names it."""
         vault = self._vault
-        for table, make in (
-            (vault.models.Epoch, self._prepare_epoch),
-            (vault.models.Tombstone, self._prepare_tombstone),
+        epochs, tombstones = vault.models.Epoch, vault.models.Tombstone
+        for sql, table, make in (
+            ("SELECT id FROM epoch WHERE gateway_id = ? ORDER BY id", epochs, self._prepare_epoch),
+            ("SELECT id FROM tombstone WHERE gateway_id = ? ORDER BY id", tombstones, self._prepare_tombstone),
         ):
             with vault.reading():
-                found = table.select(table.id).where(table.gateway_id == self._gateway_id).order_by(table.id)
-                ids = [each for (each,) in found.tuples()]
+                ids = [each for (each,) in run(vault.db, sql, self._gateway_id).fetchall()]
             for each in ids:
                 with suppress(TamperedError), vault.reading(), sound(f"row {each}"):
                     if (row := table.get_or_none(table.id == each)) is not None:
@@ -173,15 +172,14 @@ class _Seal:
         self.count += 1
 
     def _served(self, epoch_id: int) -> int:
-        messages, tombstones = self._vault.models.Message, self._vault.models.Tombstone
-        newest = messages.select(messages.step).where(messages.epoch_id == epoch_id).order_by(messages.step.desc())
-        steps = [step for (step,) in newest.limit(1).tuples()]
+        tombstones = self._vault.models.Tombstone
+        steps = [self._vault.newest_step(epoch_id)]
         for row in tombstones.select().order_by(tombstones.id):
             with suppress(TamperedError):  # Such a one buries nothing.
                 steps += [
                     each.step + each.length - 1 for each in verified_runs(self._vault, row) if each[1] == epoch_id
                 ]
-        return max(steps, default=-1) + 1
+        return max(steps) + 1
 
     def _prepare_tombstone(self, row: Any) -> None:
         """Sign a tombstone as the authority's: no later one of the gateway can pass for it."""

@@ -18,6 +18,7 @@ from store.database.connection import (
     lay_out,
     pragma,
     pragma_to_its_end,
+    run,
     shown_location,
     sound,
     translated,
@@ -54,6 +55,7 @@ from store.terms.errors import (
     WrongKey,
 )
 from store.vault.ballast import Ballast
+from store.vault.counters import first_counters
 from store.vault.gateway_rows import gateway_statement
 from store.vault.vault import Vault
 
@@ -155,7 +157,7 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             )
             store.signature = authority.sign(store_statement(store))
             store.save(force_insert=True)
-            models.State.insert(id=1, messages=0, used_bytes=0, next_copy_id=1).execute()
+            first_counters(db)
             enrolled = models.Gateway(
                 id=gateway.gateway_id,
                 name=gateway.name,
@@ -192,7 +194,7 @@ def _open(location: str, kind: str, secret: bytes) -> Vault:
             with sound("the store's row"):
                 store = store_row(db, models, location)
                 store_id = as_bytes(store.store_id)
-            keys = derive_keys(_unlock(models, kind, secret, store_id), store_id)
+            keys = derive_keys(_unlock(db, models, kind, secret, store_id), store_id)
             with sound("the store's row"):
                 _verify_store(store, keys)
     except BaseException:
@@ -243,14 +245,13 @@ def store_row(db: Database, models: Models, location: str) -> Any:
     return row
 
 
-def _unlock(models: Models, kind: str, secret: bytes, store_id: bytes) -> bytearray:
+def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: bytes) -> bytearray:
     damaged: TamperedError | None = None
-    slots = models.KeySlot
-    for (slot_id,) in list(slots.select(slots.id).where(slots.kind == kind).order_by(slots.id).tuples()):
+    for (slot_id,) in run(db, "SELECT id FROM key_slot WHERE kind = ? ORDER BY id", kind).fetchall():
         what = f"key slot {slot_id}"
         try:
             with sound(what):
-                row = slots.get_by_id(slot_id)
+                row = models.KeySlot.get_by_id(slot_id)
                 cost = Argon2Cost(row.memory, row.iterations, row.lanes)
                 slot = Slot(kind, as_bytes(row.salt), cost, as_bytes(row.commitment), as_bytes(row.sealed_seed))
                 seed = unwrap_seed(slot, secret, store_id, what)

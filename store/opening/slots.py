@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from store.database.connection import as_bytes, sound
+from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.sealing.keys import (
     KEY_FILE,
@@ -99,9 +99,8 @@ def list_slots(vault: Vault) -> list[SlotInfo]:
 
 def opens_with_passphrase(vault: Vault) -> bool:
     """Whether there is a passphrase that opens the store."""
-    slots = vault.models.KeySlot
     with vault.reading():
-        return bool(slots.select().where(slots.kind == PASSPHRASE).exists())
+        return run(vault.db, "SELECT id FROM key_slot WHERE kind = ? LIMIT 1", PASSPHRASE).fetchone() is not None
 
 
 def slot_info(vault: Vault, row: Any) -> SlotInfo:
@@ -114,10 +113,10 @@ def slot_info(vault: Vault, row: Any) -> SlotInfo:
 
 def remove_slot(vault: Vault, slot_id: int) -> None:
     """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
-    slots = vault.models.KeySlot
     with vault.write():
-        if not slots.select().where(slots.id == slot_id).exists():
+        present = [each for (each,) in run(vault.db, "SELECT id FROM key_slot").fetchall()]
+        if slot_id not in present:
             raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
-        if slots.select().count() == 1:
+        if len(present) == 1:
             raise LastSlot("The last key slot cannot be removed: nobody could open the store. Add another one first.")
-        slots.delete().where(slots.id == slot_id).execute()
+        run(vault.db, "DELETE FROM key_slot WHERE id = ?", slot_id)

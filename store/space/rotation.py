@@ -18,6 +18,7 @@ from store.helpers.clock import now_ms
 from store.space import limits
 from store.space.notice import space_freed
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
+from store.vault import live_deliveries
 from store.vault.counters import counters, put_right
 from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
@@ -195,8 +196,7 @@ def removal_token(vault: Vault) -> object:
     """Return something cheap that differs whenever `would_remove` may; compare for equality."""
     with vault.reading():
         counted = counters(vault.db)
-        held = run(vault.db, "SELECT COUNT(*), MAX(id) FROM delivery WHERE finished_at IS NULL").fetchone()
-    return counted, held
+        return counted, live_deliveries.token(vault.db)
 
 
 def would_remove(vault: Vault, maximum: int) -> Removal:

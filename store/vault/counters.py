@@ -33,6 +33,11 @@ def counters(db: StoreDatabase) -> Counters:
     return Counters(*row)
 
 
+def first_counters(db: StoreDatabase) -> None:
+    """Write the counters of a new store, which is empty."""
+    run(db, "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (1, 0, 0, 1)")
+
+
 def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]:
     """Count copies that come in: the id behind the last of them, and the bytes that are used then.
 

@@ -15,6 +15,7 @@ from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError, UnlockError
+from store.vault import live_deliveries
 from store.vault.counters import count_out
 from store.vault.reader import Reader
 from store.vault.room import Room
@@ -180,8 +181,7 @@ class Deleter:
         with vault.write():
             sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
             rows = run(db, sql, ids).fetchall()
-            sql = "SELECT copy_id FROM delivery WHERE finished_at IS NULL AND copy_id = ANY(?)"
-            live = {copy_id for (copy_id,) in run(db, sql, ids).fetchall()}
+            live = live_deliveries.kept(db, ids)
             present = {row[0] for row in rows}
             result.missing = [copy_id for copy_id in ids if copy_id not in present]
             result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]

@@ -112,6 +112,12 @@ class Reader(Session):
         with self.reading():
             return [copy_id for (copy_id,) in run(self.db, "SELECT id FROM message ORDER BY id").fetchall()]
 
+    def newest_step(self, epoch_id: int) -> int:
+        """The highest step of an epoch that is a copy's, -1 where none is."""
+        with self.reading():
+            (step,) = run(self.db, "SELECT MAX(step) FROM message WHERE epoch_id = ?", epoch_id).fetchone()
+        return -1 if step is None else int(step)
+
     def row(self, copy_id: int) -> MessageRow:
         """A message's row, not verified. Raises CopyMissing."""
         with self.reading():

@@ -145,8 +145,8 @@ def send_queue(vault: Vault) -> str:
     import asyncio
 
     from store.delivery.queue import queue_length
+    from store.delivery.waiting import wait_for_gateways
     from store.delivery.worker import DeliveryWorker
-    from store.enrolment.enrolled import wait_for_gateways
 
     worker = DeliveryWorker(vault, owner="command")
     asyncio.run(worker.run_until_idle())

@@ -12,12 +12,14 @@ _TABLES = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) ([a-z_]+)\b")
 
 #: Rooms (or modules) with text of statements on each table. Who only looks, from another room, stands behind it.
 ROOMS = {
+    "audit": {"authority"},
     "body": {"vault", "check"},
     "configuration": {"authority", "space", "gateway"},  # The maximum and the gateway's policy: read without the rest.
-    "delivery": {"delivery", "vault", "space"},  # What a live delivery holds is neither deleted nor rotated.
+    "delivery": {"delivery", "vault/live_deliveries", "space"},  # What one keeps is neither deleted nor rotated.
     "delivery_recipient": {"delivery"},
     "epoch": {"vault", "enrolment"},
     "gateway": {"enrolment", "gateway"},
+    "key_slot": {"opening"},
     "message": {"vault", "space", "check", "catalogue", "delivery"},
     "state": {"vault/counters", "check"},
     "store": {"opening", "gateway"},

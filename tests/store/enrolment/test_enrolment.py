@@ -16,8 +16,9 @@ from store.check import check
 from store.delivery.access import StoreAccess
 from store.delivery.leases import claim
 from store.delivery.queue import delivery_of, release, retry
+from store.delivery.waiting import wait_for_gateways
 from store.delivery.worker import DeliveryWorker
-from store.enrolment.enrolled import beat, delivery_target, gateways, wait_for_gateways
+from store.enrolment.enrolled import beat, delivery_target, gateways
 from store.enrolment.enrolment import check_enrolment, enroll, open_with_credentials
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State

@@ -1,0 +1,42 @@
+"""Waiting for what gateways are to send: who released something from a command wants to know whether it went."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from store.database.connection import run
+from store.enrolment.enrolled import is_alive
+from store.mail.outcome import State
+from store.sealing.keys import LOCAL_ID
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+_NOT_TRIED = (
+    "SELECT DISTINCT gateway_id FROM delivery WHERE finished_at IS NULL AND gateway_id <> ? "
+    "AND (attempts = 0 OR state = ?) ORDER BY gateway_id"
+)
+
+
+def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
+    """Wait until gateways that are alive made their first attempt at what they are to send. Blocking.
+
+    Returns what keeps something back, "" where nothing does.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        with vault.reading():
+            rows = run(vault.db, _NOT_TRIED, LOCAL_ID, State.SENDING.value).fetchall()
+        waiting = [gateway_id for (gateway_id,) in rows]
+        gone = next((gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id)), None)
+        if gone is not None:
+            return (
+                f"Gateway {gone}, which is to send it, is not running: start it, or have it sent from here with "
+                "`mailhold queue retry ID` and `mailhold queue send`."
+            )
+        if not waiting:
+            return ""
+        if time.monotonic() > until:
+            return f"Gateway {waiting[0]} has not sent it yet: `mailhold queue` shows when it has."
+        time.sleep(0.2)
