@@ -27,7 +27,8 @@ from store.filters.line import MessageFilter, parse
 from store.terms.records import Copy, CopyRecord, row_of
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
-from tests.store.catalogue.catalogue_model import NOW, expected, filters, moments, records, sorts
+from tests.store.catalogue.catalogue_model import expected, sorts
+from tests.store.filters.filter_model import NOW, filters, moments, records
 
 EVERYTHING = MessageFilter()
 

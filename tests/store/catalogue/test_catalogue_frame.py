@@ -23,7 +23,8 @@ from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord, row_of
 from store.terms.sender import address_first
 from store.terms.verdicts import Engine, Status, Verdict
-from tests.store.catalogue.catalogue_model import NOW, SENDERS, expected, filters, moments, needles, records, sorts
+from tests.store.catalogue.catalogue_model import expected, sorts
+from tests.store.filters.filter_model import NOW, SENDERS, filters, moments, needles, records
 
 
 @st.composite

@@ -15,9 +15,10 @@ from store.filters.model import MessageFilter
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
-from tests.store.catalogue.catalogue_model import NOW, filters, sorts
+from tests.store.catalogue.catalogue_model import sorts
 from tests.store.catalogue.test_catalogue_frame import copies, select
 from tests.store.catalogue.test_catalogue_once import QUERIES, SORTS, put
+from tests.store.filters.filter_model import NOW, filters
 from tui.commands import selection
 
 

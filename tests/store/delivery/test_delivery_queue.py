@@ -284,6 +284,34 @@ def test_deferred_recipients_wait_longer_each_time_and_sent_ones_are_done(ready:
     assert delivery_of(ready, delivery_id).recipients[1].reply == "deferred"
 
 
+@pytest.mark.parametrize("left", [59_999, 1])
+def test_the_last_attempt_is_no_later_than_the_order_is_good(ready: Vault, left: int) -> None:
+    """Then its recipients fail, and say why, at that moment: not up to an hour later."""
+    delivery_id = queued(ready)
+    expires = ready.models.Delivery.get_by_id(delivery_id).expires_at
+    held = claim_one(ready, expires - left)
+    with ready.write():
+        assert leases.settle(ready, held, dict.fromkeys(held.live, DEFERRED), expires - left) is State.DEFERRED
+    assert delivery_of(ready, delivery_id).next_attempt_at == expires
+    assert nothing_due(ready, expires - 1)
+    assert states(ready, delivery_id) == [State.DEFERRED, State.DEFERRED]
+    assert nothing_due(ready, expires)
+    assert states(ready, delivery_id) == [State.FAILED, State.FAILED]
+
+
+def test_an_attempt_that_ends_after_the_order_expired_is_followed_by_none(ready: Vault) -> None:
+    delivery_id = queued(ready)
+    expires = ready.models.Delivery.get_by_id(delivery_id).expires_at
+    held = claim_one(ready, expires - 1)
+    with ready.write():
+        leases.settle(ready, held, dict.fromkeys(held.live, DEFERRED), expires + 500)
+    assert delivery_of(ready, delivery_id).next_attempt_at == expires + 500
+    assert nothing_due(ready, expires + 499)
+    assert states(ready, delivery_id) == [State.DEFERRED, State.DEFERRED]
+    assert nothing_due(ready, expires + 500)
+    assert states(ready, delivery_id) == [State.FAILED, State.FAILED]
+
+
 def test_an_order_that_expires_fails_and_says_so(ready: Vault) -> None:
     delivery_id = queued(ready)
     assert nothing_due(ready, now_ms() + queue.ORDER_LIFE + 1000)

@@ -6,14 +6,17 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.filters.line import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
+from store.filters.model import LAST_MOMENT, MAX_KB
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
+from tests.store.filters import filter_model
+from tests.store.filters.filter_model import NOW, holds
 
 ZONES: list[tzinfo] = [
     UTC,
@@ -336,3 +339,53 @@ def test_a_period_counts_back_from_now() -> None:
 
 def test_cc_counts_as_a_recipient_where_no_envelope_is_known() -> None:
     assert parse("to:cc@corp").matches(copy(to="ap@corp.example", cc="cc@corp.example"), now=0)
+
+
+some_copies = st.builds(Copy, st.integers(1, 3), filter_model.moments, st.just(0), filter_model.records)
+
+
+@given(some_copies, filter_model.filters, st.dictionaries(st.integers(1, 3), st.sampled_from(Delivered)) | st.none())
+@settings(max_examples=300)
+def test_it_matches_what_the_plain_way_lets_through(
+    one: Copy, flt: MessageFilter, outcomes: dict[int, Delivered] | None
+) -> None:
+    assert flt.matches(one, now=NOW, outcomes=outcomes) is holds(flt, one, now=NOW, outcomes=outcomes)
+
+
+@given(st.integers(0, LAST_MOMENT), st.integers(0, 4096), st.integers(-1, 1), st.data())
+def test_a_limit_lets_through_what_it_names_and_nothing_beyond(
+    placed: int, kilobytes: int, beside: int, data: st.DataObject
+) -> None:
+    one = Copy(7, placed, 0, CopyRecord(size=max(0, kilobytes * 1024 + beside)))
+    limits = data.draw(
+        st.sampled_from(
+            [
+                {"since": max(0, placed - 1)},
+                {"since": placed},
+                {"since": placed + 1},
+                {"until": max(0, placed - 1)},
+                {"until": placed},
+                {"until": placed + 1},
+                {"size_min": kilobytes},
+                {"size_max": kilobytes},
+                {"size_min": kilobytes, "size_max": kilobytes, "since": placed, "until": placed},
+            ]
+        ),
+        label="limits",
+    )
+    flt = MessageFilter(**limits)
+    assert flt.matches(one, now=placed) is holds(flt, one, now=placed)
+
+
+def test_limits_are_inclusive_on_both_sides() -> None:
+    one = Copy(7, 1_000_000, 0, CopyRecord(size=2048))
+    assert MessageFilter(since=1_000_000, until=1_000_000, size_min=2, size_max=2).matches(one, now=0)
+    for beyond in ({"since": 1_000_001}, {"until": 999_999}, {"size_min": 3}, {"size_max": 1}):
+        assert not MessageFilter(**beyond).matches(one, now=0)
+    assert not MessageFilter(size_max=2).matches(one._replace(record=CopyRecord(size=2049)), now=0)
+    assert not MessageFilter(size_min=2).matches(one._replace(record=CopyRecord(size=2047)), now=0)
+
+
+def test_limits_out_of_range_are_moved_to_its_end() -> None:
+    flt = MessageFilter(since=-5, until=LAST_MOMENT + 5, size_min=-1, size_max=MAX_KB + 1)
+    assert (flt.since, flt.until, flt.size_min, flt.size_max) == (0, LAST_MOMENT, 0, MAX_KB)

@@ -15,14 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.authority import configuration
-from store.authority.settings import Settings
+from store.authority.settings import NAME, Settings
 from store.check import check
 from store.opening.opening import create_store
+from store.space import limits
 from store.space import rotation as retention
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.space.rotation import DAY_MS, Removal, forecast, give_back, rotate, would_remove
-from store.terms.errors import CopyMissing, StoreUnavailable
+from store.terms.errors import CopyMissing, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.deleting import entries_of, ids_of, tombstone_statement
@@ -345,6 +346,74 @@ def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeyp
     assert sorted(any_vault.tombstones_since(0)[1]) == sorted(followed)
     assert any_vault.models.Tombstone.select().count() <= 10
     assert check(any_vault).broken == []
+
+
+def rotation_rows(vault: Vault) -> list[tuple[int, int]]:
+    """The id of each tombstone, and how many copies it names, in order."""
+    table = vault.models.Tombstone
+    return [(row.id, len(ids_of(entries_of(row.entries, "it")))) for row in table.select().order_by(table.id)]
+
+
+def full(vault: Vault) -> None:
+    """Bring a store of three copies to its maximum: each further one of their size takes the place of the oldest."""
+    for _ in range(3):
+        put(vault, 500)
+    set_maximum(vault, vault.count().used_bytes)
+
+
+def test_the_oldest_tombstone_stays_as_it_was_written(any_vault: Vault) -> None:
+    """By it, whoever follows the tombstones sees whether any that he has not seen are gone."""
+    full(any_vault)
+    put(any_vault, 500)
+    [(oldest, copies)] = rotation_rows(any_vault)
+    for _ in range(5):
+        put(any_vault, 500)
+    rows = rotation_rows(any_vault)
+    assert rows[0] == (oldest, copies)
+    assert len(rows) == 2 and rows[1][1] == 5
+
+
+def test_a_tombstone_that_names_as_many_copies_as_it_may_is_left_alone(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deleting._JOINED_COPIES == 1000
+    monkeypatch.setattr(deleting, "_JOINED_COPIES", 4)
+    full(any_vault)
+    for _ in range(12):
+        put(any_vault, 500)
+    assert [copies for _, copies in rotation_rows(any_vault)] == [1, 4, 4, 3]
+
+
+def test_a_tombstone_that_is_an_hour_old_is_left_alone(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [NOW, NOW, NOW + 3_599_999, NOW + 2 * 3_599_999 + 1, NOW]
+    clock = iter(times)
+    monkeypatch.setattr(deleting, "now_ms", lambda: next(clock))
+    full(any_vault)
+    for _ in times:
+        put(any_vault, 500)
+    assert [copies for _, copies in rotation_rows(any_vault)] == [1, 2, 1, 1]
+
+
+def damage_settings(vault: Vault) -> None:
+    """Turn one bit of the settings over, as a bad disk would."""
+    table = vault.models.Configuration
+    row = table.select().where(table.name == NAME).order_by(table.id.desc()).get()
+    sealed = bytearray(row.sealed)
+    sealed[len(sealed) // 2] ^= 1
+    table.update(sealed=bytes(sealed)).where(table.id == row.id).execute()
+
+
+def test_copies_are_put_whatever_became_of_the_settings(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    """A gateway that starts after that knows of no maximum: nothing is rotated, and no message goes without a copy."""
+    ids = fill(any_vault, 3)
+    set_maximum(any_vault, any_vault.count().used_bytes + 5)
+    damage_settings(any_vault)
+    fresh = open_again()
+    with pytest.raises(TamperedError):
+        limits.maximum(fresh)
+    ids += [put(fresh), *fill(fresh, 2)]
+    assert fresh.ids() == ids and fresh.raw(ids[3])
+    assert limits.maximum_or_last(fresh) > 1 << 60
 
 
 def test_a_forged_tombstone_is_not_taken_over(any_vault: Vault) -> None:
