@@ -89,11 +89,9 @@ def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
     kind, data = plaintext[:1], plaintext[1:]
     if kind == _ZSTD:
         try:
-            if zstd.get_frame_info(data).decompressed_size != size:
-                raise TamperedError(what, "its body is not as long as its record says")
-            data = zstd.ZstdDecompressor().decompress(data, max_length=size)
-        except zstd.ZstdError:
-            raise TamperedError(what, "its body does not decompress") from None
+            data = zstd.decompressed(data, size)
+        except zstd.ZstdError as error:
+            raise TamperedError(what, f"its body does not decompress: {error}") from None
     elif kind != _RAW:
         raise TamperedError(what, "its body is packed in a way that this release does not know")
     if len(data) != size:

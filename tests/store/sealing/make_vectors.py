@@ -301,6 +301,18 @@ def copies() -> Iterator[Case]:
         yield case(f"another {field}", record, TAMPERED, place._replace(**{field: -1}), role=RECORD)
     for fault, changed in flips(body, ("its beginning", 0), ("its middle", 20), ("the tag", -1)):
         yield case(fault, changed, TAMPERED)
+
+    def block(content: bytes) -> bytes:
+        """The one block, uncompressed, of a zstd frame."""
+        return (len(content) << 3 | 1).to_bytes(3, "little") + content
+
+    length = len(raw).to_bytes(8, "little")
+    yield case(
+        "",
+        seal_part(key, place, BODY, b"\1\x28\xb5\x2f\xfd\xc0\x48" + length + block(raw)),
+        OPENS,
+        raw=raw.hex(),
+    )
     for fault, packed in (
         ("a packing that there is not", b"\2" + raw),
         ("nothing in it", b""),
@@ -310,6 +322,11 @@ def copies() -> Iterator[Case]:
         ("less than its size", pack_body(raw[:-1])),
         ("raw and more than its size", b"\0" + raw + b"x"),
         ("a bomb", pack_body(bytes(50_000_000))),
+        ("zstd that does not say its size", b"\1\x28\xb5\x2f\xfd\0\x48" + block(raw)),
+        ("zstd that says its size and holds more", b"\1\x28\xb5\x2f\xfd\xc0\x48" + length + block(raw + b"x")),
+        ("zstd with a window of 16 MiB", b"\1\x28\xb5\x2f\xfd\xc0\x70" + length + block(raw)),
+        ("zstd with another frame behind it", pack_body(raw) + pack_body(raw)[1:]),
+        ("zstd with a byte behind it", pack_body(raw) + b"\0"),
     ):
         yield case(fault, seal_part(key, place, BODY, packed), TAMPERED)
 

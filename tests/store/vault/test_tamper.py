@@ -14,6 +14,7 @@ from store.check import CheckResult, check
 from store.delivery.queue import release
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_key_file, add_passphrase, list_slots
+from store.sealing.copies import pack_body
 from store.space.changing_settings import change_settings
 from store.terms.errors import MailholdError, TamperedError, WrongKey
 from store.terms.records import CopyRecord
@@ -350,6 +351,28 @@ def test_absurd_values_in_a_file_without_strict_tables(
     assert check(vault).broken == []
     sql(vault, "UPDATE message SET step = 'text', epoch_id = NULL, stored_size = 'much'")
     assert vault.delete([1]).deleted == [1]
+
+
+def test_a_gateway_that_seals_another_body_than_it_describes(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both seals hold and the size is right: only the SHA-256 in the record tells, wherever the message is read."""
+    described, sealed = b"Subject: harmless\r\n\r\n", b"Subject: anything\r\n\r\n"
+    monkeypatch.setattr("store.vault.writer.pack_body", lambda _raw: pack_body(sealed))
+    copy_id = any_vault.put(described, record)
+    assert any_vault.get(copy_id).record.size == len(sealed)
+    released = any_vault.release_body_key(copy_id, 9)
+
+    class Delivery:
+        id, gateway_id, sealed_body_key = 9, 1, released
+
+    Delivery.copy_id = copy_id
+    for read in (lambda: any_vault.raw(copy_id), lambda: any_vault.released_raw(Delivery)):
+        with pytest.raises(TamperedError, match=f"Copy {copy_id} .* not the one that its record describes"):
+            read()
+    [(what, why)] = check(any_vault).broken
+    assert what == f"copy {copy_id}"
+    assert "not the one that its record describes" in why
 
 
 def test_the_settings_and_the_trail(full_vault: Vault, sql: Callable[..., Any]) -> None:
