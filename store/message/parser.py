@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from store.mail.header_fields import with_line_feeds
 from store.message.charset import decode, guess
-from store.message.filetype import attachment_type
+from store.message.filetype import OCTETS, attachment_type
 from store.message.headers import Block, decode_field, scan_block
 from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message.links import Link, links_in_text
 from store.message.mime import Budget, Part, nest_message, scan_structure
-from store.message.params import parse_parameters
+from store.message.params import EMPTY, parse_parameters
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 
@@ -27,14 +27,14 @@ _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
 
 
 def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
-    """Headers, text, links and attachments of any bytes. Never raises.
+    """Headers, text, links and attachments of any bytes. Never raises: a part that cannot be read is marked as such.
 
     With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of.
     """
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
     budget = Budget()
-    root = scan_structure(raw, block, len(raw), budget)
+    root = _structure(raw, block, budget)
     parsed = _headers(raw, block, root.charset)
     parsed.problems = budget.problems
     reader = _Reader(raw, budget, html_fails)
@@ -55,13 +55,33 @@ def parse_headers(raw: bytes) -> ParsedMessage:
     return _headers(raw, block, parse_parameters(block.first(b"content-type")).get("charset"))
 
 
+def _structure(raw: bytes, block: Block, budget: Budget) -> Part:
+    """The parts of a message; the whole body as one text where they cannot be found."""
+    try:
+        return scan_structure(raw, block, len(raw), budget)
+    except Exception as error:
+        budget.problem(f"the parts of the message could not be told apart ({_reason(error)}): all is read as text")
+        return Part(block, block.body, len(raw), "text/plain", EMPTY, EMPTY, "", 0)
+
+
 def _headers(raw: bytes, block: Block, hint: str) -> ParsedMessage:
-    headers = [(name.decode("ascii"), decode_field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)]
     return ParsedMessage(
-        headers=headers,
+        headers=[(name.decode("ascii"), _field(value, HEADER_LIMIT, hint)) for name, value in block.original(raw)],
         raw_headers=raw[block.start : min(block.end, block.start + RAW_HEADERS_LIMIT)],
         headers_truncated=block.cut or block.end - block.start > RAW_HEADERS_LIMIT,
     )
+
+
+def _field(value: bytes, limit: int, hint: str = "") -> str:
+    try:
+        return decode_field(value, limit, hint)
+    except Exception:
+        return value[:limit].decode("latin-1")
+
+
+def _reason(error: Exception) -> str:
+    """Why a part could not be read, in words where there are any."""
+    return "it takes more memory than is allowed" if isinstance(error, MemoryError) else type(error).__name__
 
 
 @dataclass
@@ -93,7 +113,10 @@ class _Reader:
     def read(self, part: Part, messages: int = 0, show: bool = True, plain: bool = True) -> None:
         """Take up a part: as attachment, as text to `show`, as `plain` alternative, and all that is in it."""
         if part.is_attachment:
-            self._attachment(part, messages)
+            try:
+                self._attachment(part, messages)
+            except Exception as error:
+                self._unreadable_attachment(part, messages, _reason(error))
             if part.children and part.is_message:
                 child = part.children[0]
                 if show:
@@ -110,11 +133,35 @@ class _Reader:
                     plain and (simple is None or child is simple),
                 )
         elif part.start < part.end and (show or plain):
-            self._text(part, show, plain)
+            try:
+                self._text(part, show, plain)
+            except Exception as error:
+                self._unreadable_text(part, show, plain, _reason(error))
+
+    def _unreadable_text(self, part: Part, show: bool, plain: bool, why: str) -> None:
+        """Mark the place of a part that could not be read (to its end), and go on with the others."""
+        self.budget.problem(f"a part ({part.type}) could not be read: {why}")
+        mark = f"[This part ({part.type}) could not be read: {why}. It is in Source.]\n"
+        self.has_plain |= plain
+        if show:
+            self._show(mark, plain)
+        elif plain:
+            self.plain.append(mark)
+
+    def _unreadable_attachment(self, part: Part, messages: int, why: str) -> None:
+        """List an attachment that could not be decoded by the bytes that stand for it."""
+        self.budget.problem(f"an attachment ({part.type}) could not be read: {why}")
+        stands = memoryview(self.raw)[part.start : part.end]
+        digest = hashlib.sha256(stands).digest()
+        note = f"it could not be read ({why}): its size and SHA-256 are of the bytes as they stand in Source"
+        name, declared, disposition = part.name[:1000], part.type[:200], part.disposition.value[:40]
+        self.attachments.append(
+            ParsedAttachment(name, declared, OCTETS, len(stands), digest, disposition, messages, note)
+        )
 
     def _heading(self, part: Part) -> None:
         lines = [
-            f"{label}: {decode_field(value, 500)}"
+            f"{label}: {_field(value, 500)}"
             for label, value in ((name.decode().capitalize(), part.block.first(name)) for name in _HEADING)
             if value
         ]
@@ -201,9 +248,11 @@ class _Reader:
         self._add(name, part.type, data, part.disposition.value, messages, _name_note(part))
         if children is not part.children:
             outer, self.raw = self.raw, data
-            for child in children:
-                self.read(child, messages + 1, False, False)
-            self.raw = outer
+            try:
+                for child in children:
+                    self.read(child, messages + 1, False, False)
+            finally:
+                self.raw = outer
 
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)

@@ -8,7 +8,9 @@ import re
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64)))
 _SPACE = b" \t\r\n"
-_UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4} [^\r\n]*\r?$")
+#: The name may be missing, with the space before it.
+_UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4}(?:[ \t]([^\r\n]*+))?\r?$")
+_UU_END = re.compile(rb"\nend[ \t\r]*(?=\n|\Z)")
 
 
 def decode_base64(data: bytes) -> tuple[bytes, bool]:
@@ -55,7 +57,7 @@ def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
     broken = False
     for line in data[begin.end() :].lstrip(b"\r").lstrip(b"\n").split(b"\n"):
         line = line.rstrip(b"\r")
-        if line == b"end":
+        if line.rstrip(b" \t\r") == b"end":
             return b"".join(out), broken
         try:
             out.append(binascii.a2b_uu(line))
@@ -69,17 +71,20 @@ def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
 
 
 def uuencoded_files(text: bytes, limit: int = 20) -> list[tuple[bytes, bytes]]:
-    """The files that stand uuencoded in plain text, as mail programs find them: (name, bytes), at most `limit`."""
+    """The files that stand uuencoded in plain text, as mail programs find them: (name, bytes), at most `limit`.
+
+    A name is b"" where there is none.
+    """
     found: list[tuple[bytes, bytes]] = []
-    position = 0
-    while len(found) < limit and (begin := _UU_BEGIN.search(text, position)):
-        end = text.find(b"\nend", begin.end())
-        if end < 0:
-            break
-        data, broken = decode_uuencode(text[begin.start() : end + 5].rstrip(b"\r\n") + b"\n")
-        if data and not broken:
-            found.append((begin[0].strip().split(b" ", 2)[2], data))
-        position = end
+    begin = _UU_BEGIN.search(text)
+    while begin and len(found) < limit:
+        following = _UU_BEGIN.search(text, begin.end())
+        end = _UU_END.search(text, begin.end(), following.start() if following else len(text))
+        if end:
+            data, broken = decode_uuencode(text[begin.start() : end.end()] + b"\n")
+            if data and not broken:
+                found.append(((begin[1] or b"").strip(), data))
+        begin = following
     return found
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.message import parser
 from store.message.charset import decode
 from store.message.message import ParsedMessage, parse_message, summarise
 from store.message.transfer import base64_size, decode_base64, decode_transfer
@@ -251,3 +252,76 @@ def test_the_corpus_says_the_same_in_summary_and_in_full(corpus_files: list[Path
 def test_a_link_that_several_parts_hold_is_listed_once() -> None:
     parsed = parse_message(_multipart(b"\nhttp://a.example/", b"\nhttp://a.example/ http://b.example/"))
     assert [link.target for link in parsed.links] == ["http://a.example/", "http://b.example/"]
+
+
+@pytest.mark.parametrize("begin", [b"begin 644 ", b"begin 644", b"begin 644 \r", b"begin 0644  "])
+def test_a_uuencoded_file_without_a_name_hides_nothing(begin: bytes) -> None:
+    raw = _multipart(
+        b"\nlook: http://a.example/\n" + begin + b"\n#0V%T\n`\nend \nbye", b"Content-Type: a/b; name=c\n\nd"
+    )
+    parsed = parse_message(raw)
+    assert [(one.name, one.size) for one in parsed.attachments] == [("", 3), ("c", 1)]
+    assert [link.target for link in parsed.links] == ["http://a.example/"]
+    assert parsed.text.startswith("look: ")
+
+
+def test_a_line_that_only_begins_like_the_end_of_a_file_does_not_hide_the_next() -> None:
+    raw = b"Subject: s\n\nbegin 644 x\nendless\nbegin 644 y\n#0V%T\n`\nend"
+    assert [one.name for one in parse_message(raw).attachments] == ["y"]
+
+
+_THREE = _multipart(
+    b"\nfirst http://a.example/",
+    b"Content-Type: text/html\n\n<p>second",
+    b"Content-Type: a/b; name=third.bin\n\ndata",
+    b"\nfourth",
+)
+
+
+@pytest.mark.parametrize("error", [IndexError("no"), RecursionError(), MemoryError(), UnicodeError()])
+@pytest.mark.parametrize(
+    ("broken", "mark"),
+    [
+        ("read_html", "[This part (text/html) could not be read: "),
+        ("attachment_type", "it could not be read ("),
+        ("links_in_text", "[This part (text/plain) could not be read: "),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_marked_and_hides_no_other(
+    broken: str, mark: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(parser, broken, fail)
+    parsed = parse_message(_THREE)
+    why = "more memory" if isinstance(error, MemoryError) else type(error).__name__
+    [attachment] = parsed.attachments
+    assert (attachment.name, attachment.size) == ("third.bin", 4)
+    assert attachment.sha256 == hashlib.sha256(b"data").digest()
+    assert mark in parsed.text + attachment.note
+    assert why in parsed.text + attachment.note
+    assert any("could not be read" in problem and why in problem for problem in parsed.problems)
+    for word, of in (("first", ""), ("second", "read_html"), ("fourth", "")):
+        assert (word in parsed.text) is (broken != of), word
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(parsed), type=ParsedMessage) == parsed
+
+
+def test_parts_that_cannot_be_told_apart_are_shown_as_one_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(parser, "scan_structure", fail)
+    parsed = parse_message(_THREE)
+    assert "first" in parsed.text
+    assert "fourth" in parsed.text
+    assert any("could not be told apart (IndexError)" in problem for problem in parsed.problems)
+
+
+def test_a_field_that_cannot_be_decoded_is_shown_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise IndexError
+
+    monkeypatch.setattr(parser, "decode_field", fail)
+    parsed = parse_message(b"Subject: caf\xe9\nX: y\n\nbody")
+    assert (parsed.headers, parsed.text) == ([("Subject", "café"), ("X", "y")], "body")
