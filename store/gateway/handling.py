@@ -12,14 +12,14 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
-from store.intake.released import own_fields, passes
+from store.intake.released import Fields, own_fields, passes
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.judging.attachments import accept_without
 from store.judging.content import ContentResult, content_verdicts
@@ -41,8 +41,13 @@ if TYPE_CHECKING:
     from store.judging.rules.model import Rule
     from store.vault.vault import Vault
 
+T = TypeVar("T")
+
+TOO_MANY_FIELDS = Refuse(554, "5.6.0", "Too many header fields that only Mailhold writes")
 NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again later")
 VERDICT_FIELD = "X-Mailhold-Verdict"
+#: Messages that are larger (bytes) are read in a thread, wherever that is: the event loop has others waiting.
+LARGE = 256 << 10
 #: The name under which the verdicts in header fields stand beside the scanners'.
 HEADERS = "header fields"
 
@@ -85,9 +90,13 @@ class Intake:
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""
         began = time.perf_counter()
-        policy, own = self.live.policy, own_fields(incoming.raw)
+        policy, own = self.live.policy, await self._read(own_fields, incoming)
+        if own.too_many:
+            self.metrics.count("messages", "rejected")
+            say("message", queue_id=incoming.queue_id, outcome="rejected", why=TOO_MANY_FIELDS.text)
+            return TOO_MANY_FIELDS
         if own.markers and not incoming.truncated:
-            passed = await self._passed(incoming)
+            passed = await self._passed(incoming, own)
             if passed is not None:
                 return passed
         if policy.settings is None or policy.rules is None or policy.lists is None:
@@ -132,9 +141,9 @@ class Intake:
         # It exists nowhere else: no setting lets go of it.
         return TEMPORARY if why else Accept()
 
-    async def _passed(self, incoming: Incoming) -> Outcome | None:
+    async def _passed(self, incoming: Incoming, fields: Fields) -> Outcome | None:
         """The answer to a message with a marker that counts; None where it is judged like any other."""
-        vault, fields = self.vault(), own_fields(incoming.raw)
+        vault = self.vault()
         try:
             if vault is None:
                 raise StoreUnavailable("The store is not open.")
@@ -163,7 +172,7 @@ class Intake:
             if not result.scanned:
                 self.metrics.count("not_scanned", name)
         if incoming.trusted_headers:
-            results[HEADERS] = _from_headers(incoming)
+            results[HEADERS] = await self._read(_from_headers, incoming)
         return results, await content if content is not None else ContentResult()
 
     async def _checked(
@@ -180,6 +189,13 @@ class Intake:
 
     def _asked(self, rule: Rule) -> list[Scanner]:
         return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
+
+    async def _read(self, read: Callable[[bytes], T], incoming: Incoming) -> T:
+        """What `read` makes of the message's bytes."""
+        if len(incoming.raw) <= LARGE:
+            return read(incoming.raw)
+        found: T = await self._aside(partial(read, incoming.raw))
+        return found
 
     def _aside(self, work: Callable[[], object]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self.thinkers or self.pool, work)
@@ -324,9 +340,9 @@ def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
     return ((VERDICT_FIELD, "; ".join(found)),) if found else ()
 
 
-def _from_headers(incoming: Incoming) -> EngineResult:
+def _from_headers(raw: bytes) -> EngineResult:
     """What a trusted scanner wrote into the header."""
-    found = verdicts_from_headers(incoming.raw)
+    found = verdicts_from_headers(raw)
     engines = frozenset(verdict.engine for verdict in found.verdicts)
     return EngineResult(True, found.verdicts, database_date=found.av_database_date, engines=engines)
 

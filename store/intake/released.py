@@ -7,6 +7,7 @@ judged like every message.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.database.connection import Clash
@@ -20,14 +21,21 @@ from store.terms.errors import TamperedError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-_PREFIX = b"x-mailhold-"
+#: Fields of our own that a message may bring along: far more than any that comes from here has.
+MOST_OWN = 1000
+# A search over the bytes: a header may be as large as a message, and most have no such field.
+_OWN = re.compile(rb"^x-mailhold-[!-9;-~]*[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 class Fields(NamedTuple):
-    """Our own fields in a message that comes in: where each is, and the values of markers."""
+    """Our own fields in a message that comes in: where each is, and the values of markers.
+
+    With `too_many`, only the first of them are in it.
+    """
 
     delete: tuple[tuple[str, int], ...]
     markers: tuple[bytes, ...]
+    too_many: bool = False
 
 
 def own_fields(raw: bytes) -> Fields:
@@ -36,12 +44,14 @@ def own_fields(raw: bytes) -> Fields:
     markers: list[bytes] = []
     seen: dict[bytes, int] = {}
     header = header_of(raw)
-    for field in header.fields():
-        if field.name.startswith(_PREFIX):
-            seen[field.name] = seen.get(field.name, 0) + 1
-            delete.append((field.name.decode("ascii"), seen[field.name]))
-            if field.name == FIELD:
-                markers.append(raw[field.value : field.end])
+    for found in _OWN.finditer(header.text, header.start, header.end):
+        if len(delete) == MOST_OWN:
+            return Fields(tuple(delete), tuple(markers), too_many=True)
+        field = next(header._replace(start=found.start()).fields())
+        seen[field.name] = seen.get(field.name, 0) + 1
+        delete.append((field.name.decode("ascii"), seen[field.name]))
+        if field.name == FIELD:
+            markers.append(raw[field.value : field.end])
     return Fields(tuple(delete), tuple(markers))
 
 

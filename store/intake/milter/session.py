@@ -19,6 +19,13 @@ Handler = Callable[[Incoming], Awaitable[Outcome]]
 
 #: While a message is judged, the MTA is told so often (s) that the filter is alive.
 PROGRESS_SECONDS = 10.0
+#: Bytes of further commands that are read while a message is judged; what comes after them waits in the socket.
+READ_AHEAD = 256 << 10
+#: What a recipient takes in memory beside its address, in bytes; and the least that all of a message's may take.
+RECIPIENT_BYTES, LEAST_ENVELOPE = 64, 1 << 20
+#: The macros that are looked at, and the most characters of the value of one.
+MACROS, MACRO_LIMIT = frozenset(("i", "client_addr", "client_name", "auth_authen")), 1000
+TOO_MANY = Refuse(554, "5.5.3", "Too many recipients")
 ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS
 PROTOCOL = (
     Protocol.NO_UNKNOWN
@@ -47,7 +54,11 @@ _ANSWERED = {
 
 
 class Session(asyncio.Protocol):
-    """A connection. `max_size` is the largest message in bytes; what is larger arrives cut off and marked so."""
+    """A connection. `max_size` is the largest message in bytes; what is larger arrives cut off and marked so.
+
+    Messages are judged one after the other: what an MTA sends while one is judged waits until that one is answered. The
+    header counts for `max_size` as the body does. A message whose recipients take more than that is refused whole.
+    """
 
     def __init__(
         self, handler: Handler, *, max_size: int, opened: Callable[[Session], None], closed: Callable[[Session], None]
@@ -62,7 +73,7 @@ class Session(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
-        self._stopping = False
+        self._stopping = self._clogged = self._ended = False
         self._forget()
 
     # --- The connection ----------------------------------------------------------------------------------------------
@@ -78,7 +89,26 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         # A message that is being judged is judged to its end: a copy that was begun is not half-written.
         self._transport = None
+        self._packets = wire.Packets()
         self._closed(self)
+
+    def eof_received(self) -> bool:
+        """Keep the connection until what was sent before its end is answered."""
+        self._ended = True
+        return self._task is not None or self._clogged
+
+    def pause_writing(self) -> None:
+        """Take no command while the client does not read its replies."""
+        self._clogged = True
+
+    def resume_writing(self) -> None:
+        """Go on with what came meanwhile."""
+        self._clogged = False
+        self._work_off()
+
+    @property
+    def _open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
 
     @property
     def busy(self) -> bool:
@@ -99,13 +129,30 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._quick is not None:
             self._quick.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        self._packets.add(data)
+        self._work_off()
+
+    def _work_off(self) -> None:
+        """Take the commands that have come, up to one that must be answered before the next."""
         try:
-            for command, payload in self._packets.feed(data):
-                self._take(command, payload)
+            while self._task is None and not self._clogged and self._open:
+                found = self._packets.next()
+                if found is None:
+                    break
+                self._take(*found)
         except wire.WireError as error:
             log.warning("milter session closed: %s", error)
             if self._transport is not None:
                 self._transport.abort()
+        if self._transport is None or not self._open:
+            return
+        if self._task is None and not self._clogged:
+            if self._ended:
+                self._transport.close()
+            else:
+                self._transport.resume_reading()
+        elif len(self._packets) > READ_AHEAD:
+            self._transport.pause_reading()
 
     def _send(self, *packets: bytes) -> None:
         if self._transport is not None:
@@ -121,7 +168,7 @@ class Session(asyncio.Protocol):
         elif command == wire.MACROS:
             self._take_macros(data)
         elif command == wire.END_OF_MESSAGE:
-            self._add_body(data)
+            self._add(self._body, data)
             self._begin_judging()
         elif command == wire.ABORT:
             self._forget()
@@ -129,6 +176,7 @@ class Session(asyncio.Protocol):
             self._forget()
             self._client_name = self._client_address = self._helo = ""
         elif command == wire.QUIT:
+            self._packets = wire.Packets()
             if self._transport is not None:
                 self._transport.close()
         else:
@@ -143,11 +191,12 @@ class Session(asyncio.Protocol):
         if command == wire.HEADER:
             name, _, value = data.removesuffix(b"\0").partition(b"\0")
             space = b"" if Protocol.LEADING_SPACE in self._agreed or not value else b" "
-            self._headers.append(name + b":" + space + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n")
+            field = name + b":" + space + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
+            self._add(self._header, field)
         elif command == wire.BODY:
-            self._add_body(data)
+            self._add(self._body, data)
         elif command == wire.RECIPIENT:
-            self._recipients.append(_address(data))
+            self._add_recipient(_address(data))
         elif command == wire.MAIL:
             self._forget(keep_macros=True)
             self._sender = _address(data)
@@ -163,19 +212,30 @@ class Session(asyncio.Protocol):
 
     def _take_macros(self, data: bytes) -> None:
         command, macros = wire.read_macros(data)
-        (self._connection_macros if command in (wire.CONNECT, wire.HELO) else self._macros).update(macros)
+        into = self._connection_macros if command in (wire.CONNECT, wire.HELO) else self._macros
+        into.update({name: macros[name][:MACRO_LIMIT] for name in MACROS & macros.keys()})
 
-    def _add_body(self, data: bytes) -> None:
+    def _add(self, part: bytearray, data: bytes) -> None:
+        """Add to the message; from what would make it too large on nothing is, so that its beginning is whole."""
         self._size += len(data)
         if self._size <= self._max_size:
-            self._body.append(data)
+            part += data
+
+    def _add_recipient(self, address: str) -> None:
+        self._envelope += len(address) + RECIPIENT_BYTES
+        if self._envelope <= max(self._max_size, LEAST_ENVELOPE):
+            self._recipients.append(address)
+        else:
+            self._recipients.clear()
 
     def _forget(self, *, keep_macros: bool = False) -> None:
         self._sender = ""
         self._recipients: list[str] = []
-        self._headers: list[bytes] = []
-        self._body: list[bytes] = []
-        self._size = 0
+        self._header: bytearray = bytearray()
+        self._body: bytearray = bytearray()
+        # The empty line between header and body.
+        self._size = 2
+        self._envelope = 0
         if not keep_macros:
             self._macros: dict[str, str] = {}
 
@@ -184,7 +244,7 @@ class Session(asyncio.Protocol):
     def _incoming(self) -> Incoming:
         macros = self._connection_macros | self._macros
         return Incoming(
-            raw=b"".join([*self._headers, b"\r\n", *self._body]),
+            raw=b"".join((self._header, b"\r\n", self._body)),
             sender=self._sender,
             recipients=self._recipients,
             queue_id=macros.get("i", ""),
@@ -197,6 +257,11 @@ class Session(asyncio.Protocol):
         )
 
     def _begin_judging(self) -> None:
+        if self._envelope > max(self._max_size, LEAST_ENVELOPE):
+            log.warning("milter session: a message with too many recipients was refused")
+            self._forget()
+            self._answer(TOO_MANY)
+            return
         incoming = self._incoming()
         self._forget()
         self._task = asyncio.get_running_loop().create_task(self._judge(incoming))
@@ -214,6 +279,7 @@ class Session(asyncio.Protocol):
             self._task = None
             if self._stopping and self._transport is not None:
                 self._transport.close()
+            self._work_off()
 
     def _answer(self, outcome: Outcome) -> None:
         match outcome:

@@ -24,9 +24,12 @@ CONTINUE, DISCARD, TEMPFAIL, PROGRESS = (struct.pack(">I", 1) + letter for lette
 VERSION = 6
 #: A new body is sent in chunks of at most so many bytes.
 CHUNK = 65535
-#: No packet of an MTA is longer: Postfix sends headers whole, up to `header_size_limit`, and bodies in 64 KiB chunks.
+#: No header field and no part of a body is longer (bytes): Postfix sends headers whole, up to `header_size_limit`.
 LARGEST_PACKET = 16 << 20
+#: No other command is longer (bytes): an address, the client's name, a list of macros.
+LARGEST_COMMAND = 64 << 10
 
+_WITH_CONTENT = (HEADER, BODY, END_OF_MESSAGE)
 _LENGTH = struct.Struct(">I")
 _NEGOTIATION = struct.Struct(">III")
 
@@ -69,30 +72,42 @@ class Negotiation(NamedTuple):
 
 
 class Packets:
-    """Cuts a stream of bytes into packets."""
+    """Cuts a stream of bytes into packets, one at a time: what is not asked for yet waits."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._start = 0
 
-    def feed(self, data: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Take bytes in; yields each whole packet as (command, data). Raises WireError."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        try:
-            while len(buffer) - start >= 5:
-                (length,) = _LENGTH.unpack_from(buffer, start)
-                if not 1 <= length <= LARGEST_PACKET:
-                    raise WireError(f"A milter packet of {length} bytes was announced; this is no milter client.")
-                end = start + 4 + length
-                if end > len(buffer):
-                    break
-                command = bytes(buffer[start + 4 : start + 5])
-                payload = bytes(memoryview(buffer)[start + 5 : end])
-                start = end
-                yield command, payload
-        finally:
-            del buffer[:start]
+    def __len__(self) -> int:
+        """How many bytes wait."""
+        return len(self._buffer) - self._start
+
+    def add(self, data: bytes) -> None:
+        """Take bytes in."""
+        if self._start:
+            del self._buffer[: self._start]
+            self._start = 0
+        self._buffer += data
+
+    def next(self) -> tuple[bytes, bytes] | None:
+        """The next packet as (command, data); None while it is not whole. Raises WireError."""
+        buffer, start = self._buffer, self._start
+        if len(buffer) - start < 5:
+            return None
+        (length,) = _LENGTH.unpack_from(buffer, start)
+        command = bytes(buffer[start + 4 : start + 5])
+        most = LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND
+        if not 1 <= length <= most:
+            raise WireError(f"A milter packet of {length} bytes was announced; this is no milter client.")
+        end = start + 4 + length
+        if end > len(buffer):
+            return None
+        data = bytes(memoryview(buffer)[start + 5 : end])
+        self._start = end
+        if end == len(buffer):
+            buffer.clear()
+            self._start = 0
+        return command, data
 
 
 def packet(letter: bytes, data: bytes = b"") -> bytes:

@@ -20,38 +20,41 @@ class Input:
     def __init__(self, reader: asyncio.StreamReader, tcp: socket.socket | None) -> None:
         self._reader = reader
         self._tcp = tcp
-        self._pending = b""
+        # What has been read, and where of it the next command or the next part of a message begins.
+        self._pending, self._at = b"", 0
 
     @property
     def has_line(self) -> bool:
         """True where the next command is here already, so that its reply can go out together with those before it."""
-        return b"\n" in self._pending
+        return self._pending.find(b"\n", self._at) >= 0
 
     @property
     def at_end(self) -> bool:
         """True where the client has closed its side and all that it sent is read."""
-        return not self._pending and self._reader.at_eof()
+        return self._at == len(self._pending) and self._reader.at_eof()
 
     async def line(self, timeout: float) -> bytes:
         """The next line without its line end (CR LF, or a bare LF). Raises LineTooLong."""
-        kept, passed_over = [], 0
+        kept, length = b"", 0
         while True:
-            head, found, rest = self._pending.partition(b"\n")
-            if passed_over + len(head) < MAX_LINE:
-                kept.append(head)
-            passed_over += len(head)
-            if found:
-                self._pending = rest
-                if passed_over >= MAX_LINE:
+            end = self._pending.find(b"\n", self._at)
+            stop = end if end >= 0 else len(self._pending)
+            length += stop - self._at
+            if length < MAX_LINE:
+                kept += self._pending[self._at : stop]
+            if end >= 0:
+                self._at = end + 1
+                if length >= MAX_LINE:
                     raise LineTooLong
-                return b"".join(kept).removesuffix(b"\r")
-            self._pending = b""
-            self._pending = await self.chunk(timeout)
+                return kept.removesuffix(b"\r")
+            self._at = len(self._pending)
+            self._pending, self._at = await self.chunk(timeout), 0
 
     async def chunk(self, timeout: float) -> bytes:
         """What has come, at least one byte. Raises EOFError at the end, TimeoutError after `timeout` seconds."""
-        if self._pending:
-            chunk, self._pending = self._pending, b""
+        if self._at < len(self._pending):
+            chunk = self._pending[self._at :]
+            self._pending, self._at = b"", 0
             return chunk
         async with asyncio.timeout(timeout):
             chunk = await self._reader.read(_CHUNK)
@@ -64,4 +67,4 @@ class Input:
 
     def give_back(self, rest: bytes) -> None:
         """Bytes that were read as part of a message and are the next commands."""
-        self._pending = rest + self._pending
+        self._pending, self._at = rest + self._pending[self._at :], 0

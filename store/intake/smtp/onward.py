@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from store.mail.incoming import Accept, Discard, Outcome, Refuse
 
 log = logging.getLogger("mailhold.sink")
 
+#: Messages that are larger (bytes) are changed in a thread: the other sessions go on meanwhile.
+LARGE = 256 << 10
 OK = reply(250, "2.0.0", "Ok")
 BUSY = reply(451, "4.3.0", "The message could not be judged: try again later")
 _DISCARDED = reply(250, "2.7.0", "Ok: discarded")
@@ -60,7 +63,9 @@ async def carry_out(
             if begun != who:
                 told = await _begin_again(next_hop, envelope, who)
             if any(each == OK for each in told.values()):
-                sent = await next_hop.send(changed(raw, accept))
+                large = len(raw) > LARGE
+                onward_raw = await asyncio.to_thread(changed, raw, accept) if large else changed(raw, accept)
+                sent = await next_hop.send(onward_raw)
                 told = {at: sent if each == OK else each for at, each in told.items()}
         except NextHopFailed as failed:
             log_failed(failed)

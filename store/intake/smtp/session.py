@@ -46,6 +46,8 @@ Handler = Callable[[Incoming], Awaitable[Outcome | Sequence[Outcome]]]
 COMMAND_SECONDS, CONTENT_SECONDS = 300.0, 180.0
 MAX_RECIPIENTS = 1000
 MAX_ERRORS = 20
+#: Replies that are kept back, at most, to go out together; then the other sessions have their turn.
+REPLIES_AT_ONCE = 100
 
 _SHUTTING_DOWN = reply(421, "4.3.2", "Shutting down: try again later")
 
@@ -95,6 +97,9 @@ class Session:
             while not self._ended:
                 if not self._input.has_line:
                     await self._flush()
+                elif len(self._out) >= REPLIES_AT_ONCE:
+                    await self._flush()
+                    await asyncio.sleep(0)
                 await self._next_command()
             await self._flush()
         except TimeoutError:

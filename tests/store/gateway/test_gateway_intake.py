@@ -14,9 +14,11 @@ import pytest
 from store.authority.settings import Settings, Unavailable
 from store.check import check
 from store.enrolment.enrolment import enroll, open_with_credentials
-from store.gateway.handling import NOT_SCANNED, Intake
+from store.gateway import handling
+from store.gateway.handling import NOT_SCANNED, TOO_MANY_FIELDS, Intake
 from store.gateway.metrics import Metrics
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
+from store.intake.released import Fields, own_fields
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage
 from store.judging.content import ContentPolicy
 from store.judging.engines.engine import EngineResult
@@ -101,6 +103,25 @@ async def test_our_own_fields_of_others_are_taken_off(lab: Lab) -> None:
     raw = b"X-Mailhold-Verdict: anti-virus=clean\r\nX-Mailhold-Delivery: v=1\r\n" + HAM
     assert await lab.filter(raw) == Accept(delete_headers=(("x-mailhold-verdict", 1), ("x-mailhold-delivery", 1)))
     assert lab.metrics.value("markers", "refused") == 1
+
+
+async def test_very_many_fields_of_ours_are_refused_before_anything_is_asked(lab: Lab, vault: Vault) -> None:
+    assert await lab.filter(b"X-Mailhold-A: 1\r\n" * 1001 + HAM) == TOO_MANY_FIELDS
+    assert (lab.scanner.asked, vault.ids()) == (0, [])
+    assert lab.metrics.value("messages", "rejected") == 1
+
+
+async def test_large_messages_are_read_beside_the_event_loop(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def noting(raw: bytes) -> Fields:
+        threads.append(threading.current_thread())
+        return own_fields(raw)
+
+    monkeypatch.setattr(handling, "own_fields", noting)
+    await lab.filter()
+    await lab.filter(HAM + b"x" * handling.LARGE)
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
 
 
 async def test_infected_mail_is_kept_with_all_that_is_known(lab: Lab, vault: Vault) -> None:

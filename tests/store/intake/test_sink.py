@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.intake.sink import SinkServer
+from store.intake.smtp.input import Input
+from store.intake.smtp.session import Session
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.terms.errors import StoreError, UsageError
 from tests.store.intake.smtp_wire import Reply, WireClient, stuffed
@@ -394,3 +396,47 @@ def test_whatever_is_sent_is_answered_in_order_and_the_session_ends(parts: list[
     finally:
         logging.getLogger("mailhold.sink").removeHandler(handler)
     assert not defects
+
+
+async def test_commands_in_a_row_are_worked_off_beside_those_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled, flood = 0, 10_000
+
+    async def noop(session: Session, _argument: bytes) -> None:
+        nonlocal handled
+        handled += 1
+        if handled == 1:
+            other.writer.write(b"RSET\r\n")
+        session._say(b"250 Ok\r\n")
+
+    async with serving("smtp", Handled()) as (_, port):
+        other = await WireClient.tcp(port, "EHLO")
+        client = await WireClient.tcp(port, "EHLO")
+        monkeypatch.setitem(Session._COMMANDS, b"NOOP", noop)
+        await client.put(b"NOOP\r\n" * flood)
+        assert (await other.reply()).code == 250
+        assert handled < flood / 2
+        for _ in range(flood):
+            assert (await client.reply()).code == 250
+
+
+@given(chunks=st.lists(st.binary(max_size=12).map(lambda data: data.replace(b"\0", b"\n")), max_size=12))
+async def test_lines_are_the_same_however_they_come(chunks: list[bytes]) -> None:
+    """In whatever pieces bytes come, the lines are those of all of them; what is behind the last stays."""
+    reader = asyncio.StreamReader()
+    source = Input(reader, None)
+    whole = b"".join(chunks)
+    found: list[bytes] = []
+
+    async def read() -> None:
+        while True:
+            found.append(await source.line(20))
+
+    reading = asyncio.create_task(read())
+    for chunk in chunks:
+        if chunk:
+            reader.feed_data(chunk)
+            await asyncio.sleep(0)
+    reader.feed_eof()
+    with pytest.raises(EOFError):
+        await reading
+    assert found == [line.removesuffix(b"\r") for line in whole.split(b"\n")[:-1]]
