@@ -27,7 +27,7 @@ from store.sealing.statements import verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
-from store.vault.gateway_rows import Signers, gateway_statement
+from store.vault.gateway_rows import Signers, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +146,7 @@ class _Check:
                 slot_info(self._vault, row)
         for name, row in self._rows(self._models.Gateway, "gateway"):
             with self._reporting(name):
-                verify(authority, as_bytes(row.signature), gateway_statement(keys.store_id, row), name)
+                verified(self._vault, row)
 
     def _read_epochs(self) -> None:
         """Verify each epoch, the chain that they form for each gateway, and where they end."""

@@ -20,6 +20,7 @@ from store.authority import audit
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
+from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
 from store.vault.reader import Reader
 
@@ -177,7 +178,7 @@ def _open(vault: Reader, row: Any) -> _Frame:
         with sound(name):
             sealed = as_bytes(row.sealed)
             if name not in UNSIGNED:
-                vault.verify(_role(name), sealed, as_bytes(row.signature))
+                vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
     except (TamperedError, msgspec.DecodeError):
         raise TamperedError(name) from None

@@ -1,4 +1,6 @@
-"""Peewee models of the store's tables. Everything that came from a message, and every setting, is ciphertext here.
+"""Peewee models of tables. Everything that came from a message, and every setting, is ciphertext there.
+
+`store.database.tables` makes the tables; a model says here what its rows are in Python.
 
 In plain text the database sees ids, sizes, times, counts, states and public keys, and nothing else. Times are Unix
 milliseconds UTC, sizes bytes. `Models(db)` binds a fresh set of classes to one database, so that several stores can be
@@ -22,8 +24,6 @@ from store.database.orm import (
     TextField,
 )
 
-#: The format of a store: what its row and SQLite's user_version say.
-FORMAT = 1
 #: SQLite's application_id of a store file ("MHLD").
 APPLICATION_ID = 0x4D484C44
 
@@ -182,16 +182,6 @@ class Models:
             class Meta:
                 table_name = "delivery_recipient"
 
-        class UsedMarker(Base):
-            """A delivery marker that intake let pass, good once: `tag` names the marker and a recipient."""
-
-            id: Field = stable_id()
-            tag: Field = BlobField(unique=True)
-            expires_at: Field = BigIntegerField(index=True)
-
-            class Meta:
-                table_name = "used_marker"
-
         self.Store: Any = Store
         self.State: Any = State
         self.KeySlot: Any = KeySlot
@@ -204,7 +194,6 @@ class Models:
         self.Audit: Any = Audit
         self.Delivery: Any = Delivery
         self.DeliveryRecipient: Any = DeliveryRecipient
-        self.UsedMarker: Any = UsedMarker
         self.all: list[Any] = [
             Store,
             State,
@@ -218,5 +207,4 @@ class Models:
             Audit,
             Delivery,
             DeliveryRecipient,
-            UsedMarker,
         ]

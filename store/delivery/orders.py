@@ -16,6 +16,7 @@ from store.database.connection import as_bytes, sound
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.keys import hybrid_public
 from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.signatures import Right
 from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
 
@@ -89,7 +90,7 @@ def verify_order(vault: Vault, row: Any) -> None:
     try:
         with sound(ORDER):
             data = _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob))
-            vault.verify(ORDER, data, as_bytes(row.order_signature))
+            vault.verify(ORDER, data, as_bytes(row.order_signature), Right.RELEASE)
     except TamperedError:
         raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority") from None
 

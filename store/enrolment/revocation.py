@@ -20,10 +20,11 @@ from store.database.connection import as_bytes, run, run_many, sound
 from store.helpers.clock import now_ms
 from store.sealing.epochs import Closing
 from store.sealing.keys import LOCAL_ID
+from store.sealing.signatures import AUTHORITY
 from store.sealing.statements import verify
 from store.terms.errors import TamperedError, UnlockError, UsageError
 from store.vault import live_deliveries
-from store.vault.deleting import AUTHORITY, tombstone_statement, verified_runs
+from store.vault.deleting import tombstone_statement, verified_runs
 from store.vault.epochs import opening_of
 from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.database.connection import Clash
+from store.database.connection import Clash, run, run_many
 from store.delivery.marker import FIELD, read_marker
 from store.helpers.clock import now_ms
 from store.mail.header_fields import header_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MOST_OWN = 1000
 # A search over the bytes: a header may be as large as a message, and most have no such field.
 _OWN = re.compile(rb"^x-mailhold-[!-9;-~]*[ \t]*:", re.IGNORECASE | re.MULTILINE)
+#: A marker that was used: its row is nobody's release, so it has no delivery, gateway or signature.
+_USED = "INSERT INTO release (tag, delivery_id, gateway_id, digest, expires_at, signature) VALUES (?, 0, 0, ?, ?, ?)"
 
 
 class Fields(NamedTuple):
@@ -69,18 +71,17 @@ def passes(vault: Vault, fields: Fields, incoming: Incoming, *, now: int | None 
     """
     moment = now_ms() if now is None else now
     key, why = marker_key(vault), "there is none"
-    table = vault.models.UsedMarker
     for value in fields.markers:
         try:
             marker = read_marker(key, value, incoming.raw, incoming.recipients, moment)
         except TamperedError as error:
             why = error.why
             continue
-        rows = [{"tag": marker.nonce + tag, "expires_at": marker.expires_at} for tag in dict.fromkeys(marker.tags)]
+        rows = [(marker.nonce + tag, b"", marker.expires_at, b"") for tag in dict.fromkeys(marker.tags)]
         try:
             with vault.write():
-                table.delete().where(table.expires_at < moment).execute()
-                table.insert_many(rows).execute()
+                run(vault.db, "DELETE FROM release WHERE expires_at < ?", moment)
+                run_many(vault.db, _USED, rows)
         except Clash:
             why = "it was used before"
             continue

@@ -24,7 +24,8 @@ from store.database.connection import (
     translated,
 )
 from store.database.orm import Database
-from store.database.schema import APPLICATION_ID, FORMAT, Models
+from store.database.schema import APPLICATION_ID, Models
+from store.database.tables import FORMAT, make
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
 from store.opening.slots import insert_slot
@@ -144,7 +145,7 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             raise StoreExists(f"{shown_location(location)} has tables already: name an empty database.")
         at = now_ms()
         with db.atomic():
-            db.create_tables(models.all)
+            make(db)
             pragma(db, f"application_id = {APPLICATION_ID}")
             pragma(db, f"user_version = {FORMAT}")
             store = models.Store(
@@ -237,11 +238,17 @@ def store_row(db: Database, models: Models, location: str) -> Any:
     row = models.Store.get_or_none()
     if row is None:
         raise StoreFormat(f"{shown_location(location)} is not a Mailhold store, or it is damaged: it names no store.")
-    if row.format != FORMAT:
-        raise StoreFormat(
-            f"{shown_location(location)} has format {row.format}, and this release knows format {FORMAT}: "
-            "use the release that made it, or a newer one."
-        )
+    with sound("the store's row"):
+        if row.format > FORMAT:
+            raise StoreFormat(
+                f"{shown_location(location)} was made by a newer Mailhold (format {row.format}, and this release knows "
+                f"format {FORMAT}): install that release, or a newer one."
+            )
+        if row.format < FORMAT:
+            raise StoreFormat(
+                f"{shown_location(location)} has format {row.format}, and this release works with format {FORMAT}: "
+                "stop its gateways, then run `mailhold upgrade`."
+            )
     return row
 
 

@@ -17,8 +17,10 @@ from store.sealing.keys import (
     read_key_file,
     wrap_seed,
 )
-from store.sealing.statements import statement, verify
+from store.sealing.signatures import Right
+from store.sealing.statements import statement
 from store.terms.errors import LastSlot, UnlockError, UsageError
+from store.vault.operators import verify_operator
 from store.vault.vault import Vault
 
 LABEL_ROLE = "key slot label"
@@ -107,7 +109,8 @@ def slot_info(vault: Vault, row: Any) -> SlotInfo:
     """A verified slot. Raises TamperedError naming it."""
     what = f"key slot {row.id}"
     with sound(what):
-        verify(vault.keys.authority_verifier(), as_bytes(row.signature), slot_statement(vault.store_id, row), what)
+        data = slot_statement(vault.store_id, row)
+        verify_operator(vault, data, as_bytes(row.signature), what, Right.KEYS, at=row.created_at)
         return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
 
 

@@ -13,15 +13,16 @@ from store.database.connection import DiskFull, as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
+from store.sealing.signatures import AUTHORITY, Right
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError, UnlockError
 from store.vault import live_deliveries
 from store.vault.counters import count_out
+from store.vault.operators import verify_operator
 from store.vault.reader import Reader
 from store.vault.room import Room
 
 ROTATED = "rotated"
-AUTHORITY = 0
 OPERATOR_ROLE = "tombstone operator"
 LIVE = "it has a delivery that is not finished: cancel that delivery first"
 _TARGET_SECONDS = 0.02
@@ -100,14 +101,13 @@ def verified_runs(vault: Reader, row: Any) -> list[Run]:
     with sound(what):
         entries = as_bytes(row.entries)
         operator = None if row.sealed_operator is None else as_bytes(row.sealed_operator)
+        data = tombstone_statement(vault.store_id, row.at, row.cause, row.gateway_id, entries, operator)
         if row.gateway_id == AUTHORITY:
-            signer = vault.keys.authority_verifier()
+            verify_operator(vault, data, as_bytes(row.signature), what, Right.DELETE, at=row.at)
         elif row.cause == ROTATED:
-            signer = vault.signers.key(row.gateway_id)
+            verify(vault.signers.key(row.gateway_id), as_bytes(row.signature), data, what)
         else:
             raise TamperedError(what, "a gateway may not delete for that cause")
-        data = tombstone_statement(vault.store_id, row.at, row.cause, row.gateway_id, entries, operator)
-        verify(signer, as_bytes(row.signature), data, what)
         return entries_of(entries, what)
 
 

@@ -8,8 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from store.database.connection import as_bytes, sound
 from store.sealing.keys import LOCAL_ID
-from store.sealing.statements import KEY_SIZE, statement, verify
+from store.sealing.signatures import Right, signers_of, verify_signature
+from store.sealing.statements import KEY_SIZE, statement
 from store.terms.errors import TamperedError
+from store.vault.operators import verify_operator
 from store.vault.session import Session
 
 
@@ -43,9 +45,8 @@ def verified(session: Session, row: Any) -> None:
     """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
     what = f"gateway {row.id}"
     with sound(what):
-        verify(
-            session.keys.authority_verifier(), as_bytes(row.signature), gateway_statement(session.store_id, row), what
-        )
+        data = gateway_statement(session.store_id, row)
+        verify_operator(session, data, as_bytes(row.signature), what, Right.KEYS, at=row.enrolled_at)
 
 
 class Signers:
@@ -73,3 +74,28 @@ class Signers:
         # Another process may revoke it, and its key is another one then.
         self._known[gateway_id] = (signature, key)
         return key
+
+    def verify(
+        self,
+        signature: bytes,
+        what: str,
+        role: str,
+        *fields: int | bytes | str,
+        right: Right | None = None,
+        gateway: int | None = None,
+        at: int | None = None,
+        seconded: bool = False,
+    ) -> tuple[int, ...]:
+        """Verify `sig(role, field…)`: that of `gateway`, or of an operator who has `right` (see `verify_operator`).
+
+        Where both are given, either will do. `at` (Unix ms) is when an operator made it, now by default. Returns the
+        signers' ids. Raises TamperedError naming `what`, for a gateway that was revoked too.
+        """
+        session = self._session
+        data = statement(role, session.store_id, *fields)
+        ids = signers_of(signature, what)
+        if ids == (gateway,):
+            return verify_signature(session.store_id, data, signature, self.key, what)
+        if right is None:
+            raise TamperedError(what, f"gateway {gateway} alone may sign it")
+        return verify_operator(session, data, signature, what, right, at=at, seconded=seconded)

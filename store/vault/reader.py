@@ -18,11 +18,13 @@ from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, u
 from store.sealing.epochs import EPOCH_STEPS, Chains
 from store.sealing.keys import StoreKeys, Target
 from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.signatures import AUTHORITY, Right, Signer, sign
 from store.sealing.statements import statement
 from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
 from store.vault.gateway_rows import Signers
+from store.vault.operators import verify_operator
 from store.vault.session import Session
 
 _SCAN_ROWS = 1000
@@ -41,6 +43,36 @@ class Reader(Session):
         self.signers = Signers(self)
         self.epoch_reader = EpochReader(self, self.signers)
         self._decoder = msgpack_decoder(CopyRecord)
+
+    def sig(self, role: str, *fields: int | bytes | str, gateway: bool = False) -> bytes:
+        """`sig(role, field…)` of the authority where the keys at hand are an operator's, else of the own gateway.
+
+        With `gateway` that of the own gateway in any case. Raises UnlockError where the keys at hand cannot sign.
+        """
+        keys = self.keys
+        if keys.authority is not None and not gateway:
+            signer = Signer(AUTHORITY, keys.authority)
+        elif keys.gateway is not None:
+            signer = Signer(keys.gateway.gateway_id, keys.gateway.signing)
+        else:
+            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+        return sign(self.store_id, statement(role, self.store_id, *fields), signer)
+
+    def sign(self, role: str, data: bytes) -> bytes:
+        """The authority's signature of `data` (64 bytes), bound to this store and `role`.
+
+        Raises UnlockError where the keys at hand cannot sign.
+        """
+        if self.keys.authority is None:
+            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
+        return self.keys.authority.sign(statement("signed", role, self.store_id, data))
+
+    def verify(self, role: str, data: bytes, signature: bytes, right: Right, *, at: int | None = None) -> None:
+        """Check what `sign` made, or operators in its place who have `right` (see `verify_operator`).
+
+        Raises TamperedError naming the role.
+        """
+        verify_operator(self, statement("signed", role, self.store_id, data), signature, role, right, at=at)
 
     def get(self, copy_id: int) -> Copy:
         """The copy of that id. Raises CopyMissing, TamperedError."""
@@ -247,7 +279,7 @@ class Reader(Session):
         info = statement(_RELEASE, self.store_id, delivery.gateway_id, delivery.id, delivery.copy_id)
         blob = as_bytes(delivery.sealed_body_key)
         try:
-            self.verify(_RELEASE, info + blob[64:], blob[:64])
+            self.verify(_RELEASE, info + blob[64:], blob[:64], Right.RELEASE)
         except TamperedError:
             why = "the key that it releases was not released by the authority"
             raise TamperedError(f"delivery {delivery.id}", why) from None

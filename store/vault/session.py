@@ -15,8 +15,7 @@ from store.database.orm import SqliteDatabase
 from store.database.schema import Models
 from store.sealing.keys import StoreKeys
 from store.sealing.sealed import seal_with, unseal_with
-from store.sealing.statements import statement, verify
-from store.terms.errors import StoreError, StoreUnavailable, UnlockError
+from store.terms.errors import StoreError, StoreUnavailable
 from store.vault.counters import lock
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -137,20 +136,6 @@ class Session:
     def unseal(self, role: str, sealed: bytes) -> bytes:
         """Open what `seal` made for the same role. Raises TamperedError naming the role."""
         return unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
-
-    def sign(self, role: str, data: bytes) -> bytes:
-        """The authority's signature of `data` (64 bytes), bound to this store and `role`.
-
-        Raises UnlockError where the keys at hand cannot sign.
-        """
-        if self.keys.authority is None:
-            raise UnlockError(f"The keys at hand cannot sign the {role}: unlock the store as an operator.")
-        return self.keys.authority.sign(statement("signed", role, self.store_id, data))
-
-    def verify(self, role: str, data: bytes, signature: bytes) -> None:
-        """Check what `sign` made. Raises TamperedError naming the role."""
-        signed = statement("signed", role, self.store_id, data)
-        verify(self.keys.authority_verifier(), signature, signed, role)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

@@ -236,7 +236,7 @@ def _stamp(path: Path) -> None:
 
 
 def _maker() -> dict[str, object]:
-    from store.database.schema import FORMAT
+    from store.database.tables import FORMAT
 
     return {"mail": 1, "format": FORMAT}
 

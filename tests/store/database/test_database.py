@@ -32,7 +32,7 @@ def test_sqlite_is_set_up_for_a_file_that_others_can_write(vault: Vault, sql: Ca
     }
     assert {name: sql(vault, f"PRAGMA {name}")[0][0] for name in expected} == expected
     tables = sql(vault, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
-    assert tables and all(text.endswith("STRICT") for (text,) in tables)
+    assert tables and all(text.endswith((" STRICT", " STRICT, WITHOUT ROWID")) for (text,) in tables)
     for table in ("tombstone", "delivery", "delivery_recipient", "audit", "key_slot", "configuration"):
         assert any(f'"{table}"' in text and "AUTOINCREMENT" in text for (text,) in tables), table
 

@@ -20,6 +20,7 @@ import pytest
 from store.authority import configuration
 from store.authority.audit import events
 from store.authority.settings import Settings, Unavailable, read_settings
+from store.database.connection import run
 from store.delivery.marker import marker_field
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import log as gateway_log
@@ -252,7 +253,7 @@ def test_a_marker_is_good_once_for_each_recipient(any_vault: Vault, gateway: Vau
     # What has expired is forgotten: it does not pass any more anyway.
     other = marker_field(marker_key(any_vault), 5, message, to, now_ms() + 40 * 3600 * 1000) + message
     assert passes(gateway, own_fields(other), Incoming(other, "", to), now=now_ms() + 41 * 3600 * 1000) == ""
-    assert gateway.models.UsedMarker.select().count() == 2
+    assert run(gateway.db, "SELECT COUNT(*) FROM release").fetchone() == (2,)
 
 
 # --- Live configuration ----------------------------------------------------------------------------------------------

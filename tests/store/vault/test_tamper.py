@@ -43,7 +43,6 @@ OPERATIONAL = {
     "configuration": {"id"},
     "audit": {"id"},
     "gateway": {"alive_at"},
-    "used_marker": {"id", "tag", "expires_at"},
 }
 NAMES = {
     "store": "the store's row",

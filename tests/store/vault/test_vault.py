@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from store.sealing.epochs import EPOCH_STEPS
+from store.sealing.signatures import Right
 from store.space.limits import usage
 from store.terms.errors import CopyMissing, StoreError
 from store.terms.records import CopyRecord
@@ -215,7 +216,7 @@ def test_sealing_service(any_vault: Vault) -> None:
     sealed = any_vault.seal("snapshot", b"secret")
     assert any_vault.unseal("snapshot", sealed) == b"secret"
     assert any_vault.seal("snapshot", b"secret") != sealed
-    any_vault.verify("order", b"data", any_vault.sign("order", b"data"))
+    any_vault.verify("order", b"data", any_vault.sign("order", b"data"), Right.RELEASE)
 
 
 def test_a_write_transaction_rolls_back(any_vault: Vault, sql: Callable[..., Any]) -> None:

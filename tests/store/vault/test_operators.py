@@ -1,0 +1,138 @@
+"""Who may sign what: the authority, gateways for themselves, and operators as far as their certificates go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from store.database.connection import run
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
+from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, Signer, sign
+from store.sealing.statements import statement
+from store.terms.errors import TamperedError, UnlockError
+from store.vault.operators import certificate_statement
+from store.vault.vault import Vault
+
+ANNA, BERT = FIRST_OPERATOR + 1, FIRST_OPERATOR + 2
+KEYS = {who: Ed25519PrivateKey.from_private_bytes(bytes([who & 255]) * 32) for who in (ANNA, BERT)}
+INSERT = "INSERT INTO certificate (signer, key, rights, since, until, signature) VALUES (?, ?, ?, ?, ?, ?)"
+
+
+def certify(vault: Vault, who: int, rights: Right, *, since: int = 0, until: int = 1 << 60) -> None:
+    """Put a certificate into the store, as the authority signs it."""
+    assert vault.keys.authority is not None
+    key = KEYS[who].public_key().public_bytes_raw()
+    data = certificate_statement(vault.store_id, who, key, rights, since, until)
+    signature = sign(vault.store_id, data, Signer(AUTHORITY, vault.keys.authority))
+    with vault.write():
+        run(vault.db, "DELETE FROM certificate WHERE signer = ?", who)
+        run(vault.db, INSERT, who, key, int(rights), since, until, signature)
+
+
+def by(vault: Vault, *who: int, data: bytes = b"data") -> bytes:
+    """The signature of operators under the act "bin" with one field."""
+    return sign(vault.store_id, statement("bin", vault.store_id, data), *(Signer(each, KEYS[each]) for each in who))
+
+
+def believed(
+    vault: Vault, signature: bytes, right: Right = Right.DELETE, *, at: int = 5, seconded: bool = False
+) -> str:
+    """Why a signature under the act is not believed, "" where it is."""
+    try:
+        vault.signers.verify(signature, "act", "bin", b"data", right=right, at=at, seconded=seconded)
+    except TamperedError as error:
+        return error.why
+    return ""
+
+
+def test_the_authority_may_sign_everything(any_vault: Vault) -> None:
+    signature = any_vault.sig("bin", b"data")
+    assert not believed(any_vault, signature)
+    assert not believed(any_vault, signature, seconded=True)
+    assert any_vault.signers.verify(signature, "act", "bin", b"data", right=Right.DELETE) == (AUTHORITY,)
+    for changed in (b"", signature[:-1], signature + b"x", signature[:70] + b"xyz", signature[1:]):
+        assert believed(any_vault, changed)
+
+
+def test_an_operator_signs_what_the_certificate_allows(any_vault: Vault) -> None:
+    assert "there is none" in believed(any_vault, by(any_vault, ANNA))
+    certify(any_vault, ANNA, Right.DELETE | Right.READ, since=3, until=8)
+    assert not believed(any_vault, by(any_vault, ANNA))
+    assert any_vault.signers.verify(by(any_vault, ANNA), "act", "bin", b"data", right=Right.DELETE, at=3) == (ANNA,)
+    assert "right to release" in believed(any_vault, by(any_vault, ANNA), Right.RELEASE)
+    for at in (2, 9):
+        assert "did not hold" in believed(any_vault, by(any_vault, ANNA), at=at)
+    assert believed(any_vault, by(any_vault, ANNA, data=b"other"))
+    certify(any_vault, ANNA, Right(0))
+    assert "right to delete" in believed(any_vault, by(any_vault, ANNA))
+
+
+def test_two_sign_where_two_must(any_vault: Vault) -> None:
+    certify(any_vault, ANNA, Right.DELETE)
+    certify(any_vault, BERT, Right.READ)
+    assert "two operators" in believed(any_vault, by(any_vault, ANNA), seconded=True)
+    assert "right to delete" in believed(any_vault, by(any_vault, ANNA, BERT), seconded=True)
+    certify(any_vault, BERT, Right.DELETE)
+    assert not believed(any_vault, by(any_vault, ANNA, BERT), seconded=True)
+    both = by(any_vault, ANNA, BERT)
+    assert believed(any_vault, both[:1] + both[73:] + both[1:73])  # In another order it is another signature.
+    assert believed(any_vault, both[:73] + both[1:73], seconded=True)
+
+
+@pytest.mark.parametrize("column", ["signer", "key", "rights", "since", "until", "signature"])
+def test_a_certificate_that_was_changed_is_none(vault: Vault, column: str) -> None:
+    certify(vault, ANNA, Right.READ, since=3, until=4)
+    certify(vault, BERT, Right.DELETE | Right.READ)
+    other = "signer + 2" if column == "signer" else f"(SELECT {column} FROM certificate WHERE signer = {BERT})"
+    with vault.write():
+        run(vault.db, f"UPDATE certificate SET {column} = {other} WHERE signer = {ANNA}")
+    assert "not verify" in believed(vault, by(vault, ANNA), Right.READ, at=3) or column == "signer"
+    if column == "signer":
+        stolen = sign(vault.store_id, statement("bin", vault.store_id, b"data"), Signer(ANNA + 2, KEYS[ANNA]))
+        assert "not verify" in believed(vault, stolen, Right.READ, at=3)
+
+
+def test_a_certificate_that_an_operator_signed_is_none(vault: Vault) -> None:
+    certify(vault, BERT, Right(63))
+    key = KEYS[ANNA].public_key().public_bytes_raw()
+    data = certificate_statement(vault.store_id, ANNA, key, 63, 0, 99)
+    with vault.write():
+        run(vault.db, INSERT, ANNA, key, 63, 0, 99, sign(vault.store_id, data, Signer(BERT, KEYS[BERT])))
+    assert "the authority alone" in believed(vault, by(vault, ANNA))
+
+
+def test_gateways_sign_for_themselves_until_they_are_revoked(any_vault: Vault, tmp_path: Path) -> None:
+    number = enroll(any_vault, "mx1", tmp_path / "mx1")
+    gateway = open_with_credentials(any_vault.location, tmp_path / "mx1")
+    signature, own = gateway.sig("hello", 7), any_vault.sig("hello", 7, gateway=True)
+    for vault in (any_vault, gateway):
+        assert vault.signers.verify(signature, "hello", "hello", 7, gateway=number) == (number,)
+        assert vault.signers.verify(signature, "hello", "hello", 7, gateway=number, right=Right.KEYS) == (number,)
+        assert vault.signers.verify(own, "hello", "hello", 7, gateway=1) == (1,)
+    with pytest.raises(TamperedError, match="may sign it"):
+        any_vault.signers.verify(signature, "hello", "hello", 7, gateway=1)
+    with pytest.raises(TamperedError, match="may not sign it"):
+        any_vault.signers.verify(signature, "hello", "hello", 7, right=Right.KEYS)
+    gateway.close()
+    revoke(any_vault, "mx1")
+    with pytest.raises(TamperedError, match="not verify"):
+        any_vault.signers.verify(signature, "hello", "hello", 7, gateway=number)
+
+
+def test_operators_sign_rows_that_the_authority_signs_today(any_vault: Vault) -> None:
+    certify(any_vault, ANNA, Right.CONFIGURE)
+    data = statement("signed", "settings", any_vault.store_id, b"data")
+    signature = sign(any_vault.store_id, data, Signer(ANNA, KEYS[ANNA]))
+    any_vault.verify("settings", b"data", signature, Right.CONFIGURE)
+    with pytest.raises(TamperedError, match="right to release"):
+        any_vault.verify("settings", b"data", signature, Right.RELEASE)
+
+
+def test_who_only_reads_cannot_sign(vault: Vault) -> None:
+    reader = Vault.from_key_material(vault.location, vault.worker_key_material())
+    with pytest.raises(UnlockError):
+        reader.sig("bin", b"data")
+    reader.close()
