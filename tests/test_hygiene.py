@@ -22,7 +22,17 @@ def module_name(path: Path) -> str:
 STORE_MODULES = {module_name(path): path for path in sorted((ROOT / "store").rglob("*.py"))}
 
 #: Modules that cost a tenth of a second or so: a command that does not need them must not pay for them.
-HEAVY = ("polars", "textual", "rich", "selectolax", "aiosmtplib", "aiosmtpd", "aiohttp", "psycopg")
+HEAVY = (
+    "polars",
+    "textual",
+    "rich",
+    "selectolax",
+    "charset_normalizer",
+    "aiosmtplib",
+    "aiosmtpd",
+    "aiohttp",
+    "psycopg",
+)
 
 
 def loaded_by(*statements: str) -> set[str]:

@@ -76,16 +76,8 @@ def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
     """Text of unknown charset: UTF-8 (also a little damaged, or `cut` off by us), ISO-2022-JP by its escapes; else
     the charset that `hint` names (as that of the message's body), else windows-1252.
     """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if cut and error.start >= len(data) - _UTF8_CUT and error.reason == "unexpected end of data":
-            return data[: error.start].decode("utf-8", "replace")
-        text = data.decode("utf-8", "replace")
-        foreign = len(text) - len(text.encode("ascii", "ignore"))
-        damaged = text.count("\ufffd")
-        if foreign > _DAMAGED * damaged:
-            return text
+    text = utf8_of(data, cut=cut)
+    if text is None:
         codec = codec_of(hint) if hint else None
         return data.decode(codec if codec and not codec.startswith("utf") else "cp1252", "replace")
     if "\x1b$" in text:
@@ -94,3 +86,20 @@ def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
         except UnicodeDecodeError:
             return text
     return text
+
+
+def utf8_of(data: bytes, *, cut: bool = False) -> str | None:
+    """`data` as UTF-8, also a little damaged, or `cut` off by us; None where it is something else."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if cut and error.start >= len(data) - _UTF8_CUT and error.reason == "unexpected end of data":
+            return data[: error.start].decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
+    return text if replaced_seldom(text) else None
+
+
+def replaced_seldom(text: str) -> bool:
+    """Whether a text that was decoded with replacements is damaged, and not in another charset."""
+    foreign = len(text) - len(text.encode("ascii", "ignore"))
+    return foreign > _DAMAGED * text.count("\ufffd")

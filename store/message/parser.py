@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 
 from store.mail.header_fields import with_line_feeds
-from store.message.charset import decode, guess
+from store.message.charset import guess
 from store.message.filetype import OCTETS, attachment_type
+from store.message.guessing import read_text
 from store.message.headers import Block, decode_field, scan_block
 from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message.links import Link, links_in_text
@@ -35,10 +36,11 @@ def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
     block = scan_block(raw, 0, len(raw))
     budget = Budget()
     root = _structure(raw, block, budget)
-    parsed = _headers(raw, block, root.charset)
-    parsed.problems = budget.problems
     reader = _Reader(raw, budget, html_fails)
     reader.read(root)
+    # Who names no charset for the text has none for raw bytes in the header either: most likely it is the same.
+    parsed = _headers(raw, block, reader.guessed or root.charset)
+    parsed.problems = budget.problems
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
     parsed.hidden_spans = reader.hidden
     parsed.text_truncated = reader.truncated
@@ -102,6 +104,7 @@ class _Reader:
     truncated: bool = False
     decoded: int = 0
     length: int = 0
+    guessed: str = ""
 
     def texts(self) -> tuple[str, str, str]:
         """The text to show, where it is from, and the plain alternative of it."""
@@ -194,9 +197,9 @@ class _Reader:
         if part.type == "text/html":
             if show:
                 found = _META_CHARSET.search(data[:2048]) if not charset else None
-                self._html(decode(data, charset or (found[1].decode("ascii") if found else "")))
+                self._html(self._read_text(part, data, charset or (found[1].decode("ascii") if found else "")))
             return
-        text = decode(data, charset).replace("\r\n", "\n")
+        text = self._read_text(part, data, charset).replace("\r\n", "\n")
         if "begin " in text and (files := uuencoded_files(data)):
             for name, content in files:
                 self._add(guess(name), "application/x-uuencode", content, "inline", 0, "uuencoded in the text")
@@ -209,6 +212,13 @@ class _Reader:
             self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
         elif plain:
             self.plain.append(text[:TEXT_LIMIT])
+
+    def _read_text(self, part: Part, data: bytes, charset: str) -> str:
+        text, guessed, note = read_text(data, charset)
+        if note:
+            self.guessed = self.guessed or guessed
+            self.budget.problem(f"a part ({part.type}) {note}")
+        return text
 
     def _html(self, markup: str) -> None:
         reading = strip_html(markup, self.html_fails) if self.html_fails else read_html(markup)

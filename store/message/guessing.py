@@ -1,0 +1,168 @@
+"""Text whose charset is not declared, or declared plainly wrong: read by a guess that is told. Cannot raise.
+
+For the child process alone: the library that guesses takes 15 ms to load and up to 10 for a text. It sees a sample of
+the stretches that are not ASCII, and chooses among the charsets that mail comes in.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from store.message.charset import codec_of, decode, replaced_seldom, utf8_of
+
+#: Bytes of the sample that the guess is made from.
+SAMPLE_LIMIT = 8192
+#: The codecs that are chosen among; of those that fit a text as well as each other, the first counts.
+_CANDIDATES = (
+    "cp1252", "cp1251", "koi8_r", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1250", "cp1254", "cp1253", "cp1255",
+    "cp1256", "cp1257", "cp874", "iso8859_2", "iso8859_7", "iso8859_5", "iso8859_6", "koi8_u", "cp866",
+)  # fmt: skip
+#: How the names of codecs begin in which a character may have several bytes, so that other text is seldom sound.
+_SEVERAL_BYTES = ("utf", "gb", "big5", "cp932", "shift", "euc", "cp949", "cp950", "johab", "iso2022", "hz")
+_SHOWN = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "cp949": "EUC-KR", "cp866": "IBM866", "euc_jp": "EUC-JP"}
+_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf_8_sig"), (b"\xff\xfe", "utf_16"), (b"\xfe\xff", "utf_16"))
+_ASCII_NAMES = frozenset(("ascii", "us-ascii", "ansi_x3.4-1968"))
+#: From a byte beyond ASCII to the end of the line, or to a tag of HTML.
+_STRETCH = re.compile(rb"[\x80-\xff][^\n<>]*")
+_LEAD = 200
+_CONTROLS = re.compile("[\x80-\x9f]")
+_ASCII = bytes(range(0x80))
+#: So many bytes beyond ASCII there must be for a declared charset to be doubted by how its text looks, and for a guess.
+_LEAST_FOR_DOUBT, _LEAST_FOR_GUESS = 16, 4
+#: How much worse than the best match by the library's measures (0 to 1) one may be that fits as well.
+_AS_CLEAN, _AS_FLUENT = 0.005, 0.02
+#: The most mess in what is read instead of a declared charset.
+_CLEAN = 0.1
+
+
+class Decoded(NamedTuple):
+    """A text; the charset that was guessed, and how that came in words, "" where none was."""
+
+    text: str
+    charset: str = ""
+    note: str = ""
+
+
+def read_text(data: bytes, declared: str) -> Decoded:
+    """`data` by the charset that it declares ("" = none), unless that is unknown or plainly wrong."""
+    if data.isascii():
+        return Decoded(decode(data, declared))
+    # What is not ASCII and says that it is says nothing.
+    codec = codec_of(declared) if declared and declared.strip().lower() not in _ASCII_NAMES else None
+    if codec is None:
+        for mark, marked in _ORDER_MARKS:
+            if data.startswith(mark):
+                return Decoded(data.decode(marked, "replace"))
+    elif codec.startswith(_SEVERAL_BYTES) and _is_sound(data, codec):
+        return Decoded(data.decode(codec))
+    as_utf8 = utf8_of(data)
+    if as_utf8 is not None and (codec in (None, "utf-8") or not _CONTROLS.search(as_utf8)):
+        # Nobody writes it by chance: where nothing else is declared, that is no guess.
+        return Decoded(as_utf8, "utf-8", _note(declared, "utf-8") if declared and codec != "utf-8" else "")
+    if codec is not None and _is_plausible(data, codec):
+        return Decoded(_decoded(data, codec))
+    found = guessed_codec(data, 1 if codec is None else _CLEAN)
+    if codec is not None and found in ("", codec):
+        return Decoded(_decoded(data, codec))
+    found = found or "cp1252"
+    return Decoded(_decoded(data, found), found, _note(declared, found))
+
+
+def _note(declared: str, found: str) -> str:
+    """How a text came to be read as it is: the predicate of a sentence about its part."""
+    if not declared:
+        why = "names no charset"
+    else:
+        why = f"says {declared[:40]}, which {'it is not' if codec_of(declared) else 'is no charset'}"
+    return f"{why}; read as {charset_name(found)} (a guess)"
+
+
+def charset_name(codec: str) -> str:
+    """The name of a Python codec as mail has it: ``windows-1251`` for ``cp1251``."""
+    if codec in _SHOWN:
+        return _SHOWN[codec]
+    return codec.replace("iso8859", "iso-8859").replace("_", "-").replace("cp", "windows-")
+
+
+def _is_sound(data: bytes, codec: str) -> bool:
+    try:
+        data.decode(codec)
+    except (UnicodeError, ValueError, LookupError, OverflowError):
+        return False
+    return True
+
+
+def _decoded(data: bytes, codec: str) -> str:
+    try:
+        return data.decode(codec, "replace")
+    except (UnicodeError, ValueError, LookupError, OverflowError):
+        return data.decode("cp1252", "replace")
+
+
+def _is_plausible(data: bytes, codec: str) -> bool:
+    """Whether a declared charset can be the right one: hardly a byte that it has not, and text that looks like some."""
+    text = _decoded(data, codec)
+    if "\ufffd" in text:
+        return replaced_seldom(text)
+    name = codec.replace("-", "_")
+    if name not in _CANDIDATES or codec.startswith(_SEVERAL_BYTES) or _foreign(data) < _LEAST_FOR_DOUBT:
+        return True
+    return bool(_matches(data, [name]))
+
+
+def _foreign(data: bytes) -> int:
+    return len(data.translate(None, _ASCII))
+
+
+def guessed_codec(data: bytes, mess: float = 1) -> str:
+    """The codec that fits text best, "" if none does with so little `mess` (0 to 1), or too little is not ASCII."""
+    if _foreign(data) < _LEAST_FOR_GUESS:
+        return ""
+    matches = [match for match in _matches(data, list(_CANDIDATES)) if match[1] <= mess]
+    if not matches:
+        return ""
+    _, best_mess, best_fluency = matches[0]
+    near = [
+        codec
+        for codec, mess, fluency in matches
+        if mess <= best_mess + _AS_CLEAN and fluency >= best_fluency - _AS_FLUENT
+    ]
+    return min(near, key=_CANDIDATES.index)
+
+
+def _matches(data: bytes, codecs: list[str]) -> list[tuple[str, float, float]]:
+    """Codecs that fit a text, the best first, how messy it is in each, and how like a language (0 to 1)."""
+    from charset_normalizer import from_bytes
+
+    sample = _sample(data)
+    try:
+        found = from_bytes(
+            sample, 1, len(sample), cp_isolation=codecs, preemptive_behaviour=False, enable_fallback=False
+        )
+        return [
+            (codec, match.chaos, match.coherence)
+            for match in found
+            for codec in (match.encoding, *match.could_be_from_charset)
+            if codec in codecs
+        ]
+    except Exception:
+        # What the library cannot do with hostile text is no reason to hide it.
+        return []
+
+
+def _sample(data: bytes) -> bytes:
+    """The stretches that are not ASCII with a little before each, a line each; cut where no character can be."""
+    pieces: list[bytes] = []
+    size = position = 0
+    for found in _STRETCH.finditer(data):
+        start = max(position, found.start() - _LEAD)
+        start = max(start, *(data.rfind(end, start, found.start()) + 1 for end in (b"\n", b"<", b">")))
+        pieces.append(data[start : min(found.end(), start + SAMPLE_LIMIT - size)])
+        size += len(pieces[-1])
+        position = found.end()
+        if size >= SAMPLE_LIMIT:
+            space = max(pieces[-1].rfind(end) for end in (b" ", b".", b","))
+            pieces[-1] = pieces[-1][: space + 1] or pieces[-1]
+            break
+    return b"\n".join(pieces)
