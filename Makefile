@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SIZE ?= 10k
+SEED ?= 1
+COUNT ?= 400
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format screenshots bench floors newest clean
+.PHONY: help demo test check format screenshots bench mutate floors newest clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +45,9 @@ screenshots: $(VENV)/.installed ## write screenshots/*.svg, driven through the r
 bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
 	@$(BIN)/python -m tests.benchmarks --size $(SIZE) $(ARGS)
 
+mutate: $(VENV)/.installed ## change the store's rooms at COUNT=400 places drawn by SEED=1: does a test notice each?
+	@nice $(BIN)/python -m tests.mutation --seed $(SEED) --count $(COUNT) $(ARGS)
+
 floors: ## run a short set of tests on the oldest versions that pyproject.toml declares
 	@$(PYTHON) .ci/floors $(ARGS)
 
@@ -50,5 +55,5 @@ newest: ## run the same on the newest versions there are, whatever constraints.t
 	@$(PYTHON) .ci/floors --newest $(ARGS)
 
 clean: ## remove .venv and caches
-	@rm -rf $(VENV) .floors .newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench build dist *.egg-info
+	@rm -rf $(VENV) .floors .newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench .mutation build dist *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

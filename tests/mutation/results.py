@@ -1,0 +1,68 @@
+"""What became of the mutants of a draw: every verdict in a file of this machine, the survivors in `results.toml`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.mutation.mutants import Mutant
+
+RESULTS = Path(__file__).with_name("results.toml")
+_HEAD = """\
+# Written by `make mutate`. The reasons are written by hand, and kept from run to run: `equivalent` is true where no
+# test could tell the mutant from the program.
+"""
+
+
+@dataclass
+class Tried:
+    """A mutant that was tried: the test that noticed it ("" for none), and the processor's seconds it took."""
+
+    killer: str
+    seconds: float
+
+
+def verdicts(path: Path) -> dict[str, Tried]:
+    """What is known by the mutants' keys."""
+    try:
+        return {key: Tried(**each) for key, each in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def keep(path: Path, known: dict[str, Tried]) -> None:
+    """Write what is known."""
+    path.write_text(json.dumps({key: asdict(each) for key, each in known.items()}, indent=0))
+
+
+def write(seed: int, drawn: Sequence[Mutant], known: dict[str, Tried], path: Path) -> str:
+    """Write the survivors of a draw, with the reasons that stand there; returns the figures in one line."""
+    old = {each["mutant"]: each for each in tomllib.loads(path.read_text())["survivor"]} if path.exists() else {}
+    tried = [mutant for mutant in drawn if mutant.key in known]
+    survivors = [mutant for mutant in tried if not known[mutant.key].killer]
+    equivalent = sum(bool(old.get(mutant.key, {}).get("equivalent")) for mutant in survivors)
+    seconds = sum(known[mutant.key].seconds for mutant in tried)
+    killed = len(tried) - len(survivors)
+    lines = [
+        f"{_HEAD}seed = {seed}",
+        f"drawn = {len(tried)}",
+        f"killed = {killed}",
+        f"equivalent = {equivalent}",
+        f"processor_seconds = {seconds:.0f}",
+    ]
+    for mutant in sorted(survivors, key=lambda mutant: (mutant.path, mutant.line)):
+        reason = old.get(mutant.key, {})
+        lines += [
+            "",
+            "[[survivor]]",
+            f"mutant = {json.dumps(mutant.key, ensure_ascii=False)}",
+            f"line = {mutant.line}",
+            f"equivalent = {json.dumps(bool(reason.get('equivalent')))}",
+            f"reason = {json.dumps(reason.get('reason', ''), ensure_ascii=False)}",
+        ]
+    path.write_text("\n".join(lines) + "\n")
+    share = 100 * killed / max(len(tried), 1)
+    return f"{len(tried)} tried, {killed} killed ({share:.1f} %), {equivalent} of the survivors equivalent"

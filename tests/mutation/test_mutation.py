@@ -1,0 +1,146 @@
+"""The tool that changes modules finds the places, leaves texts alone, and tells whether a test notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.mutation import results
+from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.results import Tried
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def mutants(tmp_path: Path, source: str) -> list[Mutant]:
+    (tmp_path / "room.py").write_text(textwrap.dedent(source))
+    return mutants_of("room.py", tmp_path)
+
+
+def changes(tmp_path: Path, source: str) -> set[tuple[str, str]]:
+    return {(mutant.before, mutant.after) for mutant in mutants(tmp_path, source)}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("y = a < b", {("a < b", "a <= b"), ("a < b", "a >= b")}),
+        ("y = a is b in c", {("a is b in c", "a is not b in c"), ("a is b in c", "a is b not in c")}),
+        ("y = a and b", {("a and b", "a or b"), ("a and b", "a"), ("a and b", "b")}),
+        ("y = not a", {("not a", "a")}),
+        ("y = a + b", {("a + b", "a - b")}),
+        ("y += 1", {("y += 1", "pass"), ("y += 1", "y -= 1"), ("1", "2"), ("1", "0")}),
+        ("y = min(a, b)", {("min(a, b)", "max(a, b)")}),
+        ("y = True", {("True", "False")}),
+        ("y = b'k'", {("b'k'", "b'kX'")}),
+        ("if a: b = c", {("a", "True"), ("a", "False")}),
+        ("y = [a for a in b if c]", {("c", "True")}),
+        ("a.b = c", {("a.b = c", "pass")}),
+        ("a(b)", {("a(b)", "pass")}),
+        ("raise A('said', b)", {("raise A('said', b)", "pass")}),
+        ("y = f'said {a < b}'", {("a < b", "a <= b"), ("a < b", "a >= b")}),
+        ("def f() -> 'X | Y':\n    'said'\n    return a", {("return a", "return None")}),
+        ("y = 'SELECT a WHERE b < ?'", {("'SELECT a WHERE b < ?'", "'SELECT a WHERE b <= ?'")}),
+        (
+            "try: y = a\nexcept (A, B): y = b",
+            {
+                ("except (A, B): y = b", "except (A, B): raise"),
+                ("except (A, B): y = b", "except (A,): y = b"),
+                ("except (A, B): y = b", "except (B,): y = b"),
+            },
+        ),
+    ],
+)
+def test_what_may_change(tmp_path: Path, source: str, expected: set[tuple[str, str]]) -> None:
+    assert changes(tmp_path, source) == expected
+
+
+def test_a_mutant_differs_in_one_place_and_the_next_in_another(tmp_path: Path) -> None:
+    found = mutants(tmp_path, "a = 1\nb = 1\n")
+    values = []
+    for mutant in found:
+        names: dict[str, int] = {}
+        exec(mutant.code("room.py"), names)
+        values.append((names["a"], names["b"]))
+    assert values == [(2, 1), (0, 1), (1, 2), (1, 0)]
+    assert len({mutant.key for mutant in found}) == 4
+
+
+def test_the_draw_stays_where_other_lines_change(tmp_path: Path) -> None:
+    source = "def f(a):\n    return a + 1\n\ndef g(a):\n    return a * 2\n"
+    before = {mutant.key: mutant.rank(7) for mutant in mutants(tmp_path, source)}
+    after = {mutant.key: mutant.rank(7) for mutant in mutants(tmp_path, "import x\n\n" + source.replace("* 2", "* 3"))}
+    same = before.keys() & after.keys()
+    assert len(same) == 4 and all(before[key] == after[key] for key in same)
+    assert before != {mutant.key: mutant.rank(8) for mutant in mutants(tmp_path, source)}
+
+
+def test_each_statement_knows_its_lines(tmp_path: Path) -> None:
+    found = mutants(
+        tmp_path,
+        "LIMIT = 3\n\ndef f(a):\n if (\n  a <\n  LIMIT\n ):\n  return g(\n   5)\n",
+    )
+    assert {(mutant.before, mutant.lines, mutant.at_import) for mutant in found} == {
+        ("3", range(1, 2), True),
+        ("a < LIMIT", range(4, 8), False),
+        ("return g(5)", range(8, 10), False),
+        ("5", range(8, 10), False),
+    }
+
+
+def test_reasons_are_kept_from_run_to_run(tmp_path: Path) -> None:
+    file = tmp_path / "results.toml"
+    drawn = mutants(tmp_path, "a = b < c")
+    known = {drawn[0].key: Tried("", 1.0), drawn[1].key: Tried("a test", 2.0)}
+    assert results.write(7, drawn, known, file) == "2 tried, 1 killed (50.0 %), 0 of the survivors equivalent"
+    written = file.read_text()
+    assert "processor_seconds = 3" in written
+    file.write_text(written.replace("equivalent = false", "equivalent = true").replace('""', '"says “why”"'))
+    assert results.write(7, drawn, known, file).endswith("1 of the survivors equivalent")
+    assert 'reason = "says “why”"' in file.read_text()
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from tests.mutation import __main__ as main, trial
+trial._LEAST = 0.3
+main.ROOT, main.FOLDER = Path(sys.argv[1]), Path(sys.argv[1]) / ".mutation"
+main.ROOMS, main.TESTS = ["sample"], ["checks"]
+main.results.RESULTS = main.ROOT / "results.toml"
+sys.path.insert(0, sys.argv[1])
+sys.argv[1:] = ["--in", "sample"]
+main.main()
+"""
+
+
+def test_a_mutant_that_no_test_notices_survives(tmp_path: Path) -> None:
+    for folder, name, text in (
+        ("sample", "room.py", "def f(a, b):\n    return a < b\n\ndef g(a, b):\n    while a:\n        a -= b\n"),
+        ("checks", "__init__.py", ""),
+        ("checks", "conftest.py", "import hypothesis\nhypothesis.settings.register_profile('mailhold')\n"),
+        (
+            "checks",
+            "test_room.py",
+            "from sample.room import *\n\ndef test_f(): assert f(2, 3)\n\ndef test_g(): g(1, 1)\n",
+        ),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    lines = {line.partition("room.py ")[2] for line in done.stdout.splitlines() if "room.py " in line}
+    assert lines == {
+        "f: a < b -> a <= b: SURVIVED",
+        "f: a < b -> a >= b: killed by checks/test_room.py::test_f",
+        "f: return a < b -> return None: killed by checks/test_room.py::test_f",
+        "g: a -> False: SURVIVED",
+        "g: a -= b -> a += b: killed by checks/test_room.py::test_g (took too long)",
+        "g: a -= b -> pass: killed by checks/test_room.py::test_g (took too long)",
+    }
