@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from store.authority.audit import check_events
 from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
-from store.database.orm import fn
+from store.database.schema import row_ids
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.enrolment.enrolled import gateways
 from store.enrolment.revocation import REVOKED
@@ -90,9 +90,9 @@ class _Check:
         self._foundations()
         # The order matters while others write. What was served or buried before these lines has an id that the copies
         # below reach; what is deleted after its row was seen is found among the tombstones.
-        self._buried_before = self._newest(self._models.Tombstone)
+        self._buried_before = self._vault.newest_tombstone()
         self._read_epochs()
-        self._copies(self._newest(self._models.Message))
+        self._copies(self._vault.id_range()[1])
         if not self._result.cancelled:
             self._tombstones()
             self._steps()
@@ -118,7 +118,7 @@ class _Check:
     def _rows(self, model: Any, what: str) -> Iterator[tuple[str, Any]]:
         """The rows of a small table, each fetched alone, so that one that cannot be read does not hide the others."""
         with self._vault.reading():
-            ids = [row_id for (row_id,) in model.select(model.id).order_by(model.id).tuples()]
+            ids = row_ids(model)
         for row_id in ids:
             name = f"{what} {row_id}"
             row = None
@@ -126,10 +126,6 @@ class _Check:
                 row = model.get_or_none(model.id == row_id)
             if row is not None:
                 yield name, row
-
-    def _newest(self, model: Any) -> int:
-        with self._vault.reading():
-            return int(model.select(fn.MAX(model.id)).scalar() or 0)
 
     def _foundations(self) -> None:
         keys = self._vault.keys
@@ -177,7 +173,8 @@ class _Check:
 
     def _copies(self, until: int) -> None:
         with self._vault.reading():
-            total, after = self._models.Message.select().count(), 0
+            (total,) = run(self._vault.db, "SELECT COUNT(*) FROM message").fetchone()
+        after = 0
         while rows := self._next_rows(after):
             for row in rows:
                 if row[0] > until:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from store.catalogue.frame import Frame, empty_frame
 from store.catalogue.snapshot import Marks, SnapshotError
-from store.database.connection import run
 from store.terms.errors import TamperedError
 from store.terms.records import Copy
 from store.vault.counters import counters
+from store.vault.reader import MessageRow
 from store.vault.vault import Vault
 
 #: The most new copies that one look takes up, so that it stays short; the rest is for the next look.
@@ -67,8 +67,8 @@ class Follower:
         """Start from nothing. Returns the range to load: ids above the first and up to the second."""
         with self._lock:
             # The tombstones' mark is read first: what is deleted later is found by it, what is put later by its id.
-            _, self._tombstone = self._tombstone_range()
-            first, self._last_id = self._value("SELECT min(id), max(id) FROM message")
+            self._tombstone = self._vault.newest_tombstone()
+            first, self._last_id = self._vault.id_range()
             self._damaged, self._gone, self._token = set(), set(), None
             self._publish(empty_frame(), complete=False)
             return max(0, first - 1), self._last_id
@@ -79,7 +79,7 @@ class Follower:
         Raises SnapshotError where the store is not the one that the snapshot was made of, but an older copy of it.
         """
         with self._lock:
-            _, newest = self._tombstone_range()
+            newest = self._vault.newest_tombstone()
             with self._vault.reading():
                 next_id = counters(self._vault.db).next_copy_id
             if newest < marks.tombstone or next_id <= marks.last_id or not self._attested(marks.witnesses):
@@ -88,7 +88,7 @@ class Follower:
             self._gone, self._token = set(), None
             self.state = State(frame, len(frame), False, self._last_id)
             self._take_deleted()
-            (top,) = self._value("SELECT max(id) FROM message")
+            _, top = self._vault.id_range()
             after, self._last_id = self._last_id, max(self._last_id, top)
             self._publish(self.state.frame, complete=False)
             return after, self._last_id
@@ -142,7 +142,7 @@ class Follower:
             return self.state.frame, Marks(self._last_id, self._tombstone, sorted(self._damaged), self._witnesses())
 
     def _take_deleted(self) -> None:
-        oldest, newest = self._tombstone_range()
+        oldest, newest = self._vault.tombstone_range()
         if oldest > self._tombstone + 1:
             self._compare = True
         try:
@@ -212,25 +212,11 @@ class Follower:
         total = known if complete else max(known, self._vault.count().messages)
         self.state = State(frame, total, complete, self._last_id)
 
-    def _value(self, sql: str) -> tuple[int, ...]:
-        with self._vault.reading():
-            return tuple(value or 0 for value in run(self._vault.db, sql).fetchone())
-
-    def _tombstone_range(self) -> tuple[int, int]:
-        oldest, newest = self._value("SELECT min(id), max(id) FROM tombstone")
-        return oldest, newest
-
     def _witnesses(self) -> dict[int, bytes]:
-        sql = "SELECT id, epoch_id, step, record FROM message WHERE id <= ? ORDER BY id DESC LIMIT ?"
-        with self._vault.reading():
-            rows = run(self._vault.db, sql, self._last_id, _WITNESSES).fetchall()
-        return {copy_id: _digest(*row) for copy_id, *row in rows}
+        return {row[0]: _digest(row) for row in self._vault.newest_rows(_WITNESSES, self._last_id)}
 
     def _attested(self, witnesses: dict[int, bytes]) -> bool:
-        sql = "SELECT id, epoch_id, step, record FROM message WHERE id = ANY(?)"
-        with self._vault.reading():
-            rows = run(self._vault.db, sql, list(witnesses)).fetchall()
-        return all(_digest(*row) == witnesses[copy_id] for copy_id, *row in rows)
+        return all(_digest(row) == witnesses[row[0]] for row in self._vault.rows_of(list(witnesses)))
 
     @staticmethod
     def _noting() -> tuple[Callable[[int, TamperedError], None], list[int]]:
@@ -238,5 +224,6 @@ class Follower:
         return lambda copy_id, _error: damaged.append(copy_id), damaged
 
 
-def _digest(epoch_id: int, step: int, record: bytes) -> bytes:
+def _digest(row: MessageRow) -> bytes:
+    _, epoch_id, step, *_, record = row
     return hashlib.sha256(f"{epoch_id} {step} ".encode() + bytes(record)).digest()

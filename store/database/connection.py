@@ -1,8 +1,9 @@
 """Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL; its one manner of SQL.
 
 A statement is text, `?` for a value and `= ANY(?)` for a list of integers, and `run` or `run_many` takes it to the
-database at hand; `pragma` is for what only SQLite has. Only a row that is read or written whole, because it is signed,
-goes through its model (`store.database.schema`). Nobody outside this room calls the driver or Peewee's `execute_sql`.
+database at hand; `pragma` is for what only SQLite has. Only a row that is read or written whole, because it is signed
+or sealed, goes through its model (`store.database.schema`), and models do nothing else: no counts, single columns,
+updates or deletes. Nobody outside this room calls the driver or Peewee's `execute_sql`.
 Text of statements stands with the functions that need it, in the room that its table belongs to.
 
 Errors of the driver become `StoreUnavailable`, with what to do; a location never shows its password.

@@ -28,10 +28,16 @@ _STATES = {state.value: state for state in State}
 _STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
 _EXPIRED = "The order has expired."
 
+_DUE = (
+    "SELECT id FROM delivery WHERE finished_at IS NULL AND gateway_id = ? "
+    "AND (state IN (?, ?) AND next_attempt_at <= ? OR state = ? AND lease_until < ?) "
+    "ORDER BY next_attempt_at, id LIMIT ?"
+)
 _TAKE = (
     "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "
     "attempts = attempts + 1, data_started_at = NULL WHERE id = ANY(?)"
 )
+_RENEW = "UPDATE delivery SET lease_until = ? WHERE id = ANY(?) AND lease_owner = ? AND finished_at IS NULL"
 _START = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE delivery_id = ? AND id = ANY(?)"
 _SETTLE = "UPDATE delivery_recipient SET state = ?, sealed_reply = ?, changed_at = ? WHERE id = ?"
 _RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE delivery_id = ANY(?) ORDER BY id"
@@ -64,13 +70,11 @@ def backoff(attempts: int) -> int:
     return BACKOFF[min(max(attempts, 1), len(BACKOFF)) - 1]
 
 
-def due(vault: Vault, gateway_id: int, now: int) -> Any:
-    """A query for the deliveries that a worker of the gateway could claim now, in order."""
-    table = vault.models.Delivery
-    waiting = table.state.in_([State.QUEUED, State.DEFERRED]) & (table.next_attempt_at <= now)
-    abandoned = (table.state == State.SENDING) & (table.lease_until < now)
-    mine = table.finished_at.is_null() & (table.gateway_id == gateway_id)
-    return table.select().where(mine & (waiting | abandoned)).order_by(table.next_attempt_at, table.id)
+def due(vault: Vault, gateway_id: int, limit: int, now: int) -> list[int]:
+    """Up to `limit` deliveries that a worker of the gateway could claim now, in order."""
+    waiting = (State.QUEUED.value, State.DEFERRED.value, now)
+    rows = run(vault.db, _DUE, gateway_id, *waiting, State.SENDING.value, now, limit).fetchall()
+    return [delivery_id for (delivery_id,) in rows]
 
 
 def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease: int) -> list[Claim]:
@@ -78,14 +82,15 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
 
     The transaction must be a `Vault.write`, which keeps all other writers out.
     """
-    rows = list(due(vault, gateway_id, now).limit(limit))
-    if not rows:
+    ids = due(vault, gateway_id, limit, now)
+    if not ids:
         return []
-    ids = [row.id for row in rows]
+    table = vault.models.Delivery
+    rows = {row.id: row for row in table.select().where(table.id.in_(ids))}
     run(vault.db, _TAKE, State.SENDING.value, owner, now + lease, ids)
     states = _states(vault, ids)
     claims: list[Claim] = []
-    for row in rows:
+    for row in map(rows.__getitem__, ids):
         if row.id not in states:
             continue  # Damaged: it stays as it is and is never sent; reading the queue names it.
         row.attempts += 1
@@ -106,9 +111,7 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
 
 def renew(vault: Vault, owner: str, deliveries: Sequence[int], now: int, lease: int) -> None:
     """Prolong the leases that `owner` still has on `deliveries`."""
-    table = vault.models.Delivery
-    mine = table.id.in_(list(deliveries)) & (table.lease_owner == owner) & table.finished_at.is_null()
-    table.update(lease_until=now + lease).where(mine).execute()
+    run(vault.db, _RENEW, now + lease, list(deliveries), owner)
 
 
 def start_data(

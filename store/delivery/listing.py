@@ -119,18 +119,21 @@ def row_of(vault: Vault, delivery_id: int) -> Any:
 
 def queue_length(vault: Vault) -> int:
     """How many deliveries are not finished."""
-    table = vault.models.Delivery
     with vault.reading():
-        return int(table.select().where(table.finished_at.is_null()).count())
+        return int(run(vault.db, "SELECT COUNT(*) FROM delivery WHERE finished_at IS NULL").fetchone()[0])
+
+
+def recipient_rows(vault: Vault, delivery_ids: list[int]) -> list[RecipientRow]:
+    """The recipients' rows of deliveries, in order of id, which is that of each delivery's recipients."""
+    with vault.reading():
+        found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", delivery_ids).fetchall()
+    return [RecipientRow(*row) for row in found]
 
 
 def _with_recipients(vault: Vault, rows: list[_Row]) -> list[Delivery]:
     recipients: defaultdict[int, list[RecipientRow]] = defaultdict(list)
     for at in range(0, len(rows), _CHUNK):
-        ids = [row.id for row in rows[at : at + _CHUNK]]
-        with vault.reading():
-            found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", ids).fetchall()
-        for each in map(RecipientRow._make, found):
+        for each in recipient_rows(vault, [row.id for row in rows[at : at + _CHUNK]]):
             recipients[each.delivery_id].append(each)
     return [_delivery(vault, row, recipients[row.id]) for row in rows]
 

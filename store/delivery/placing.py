@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from store.database.connection import run, run_many
 from store.delivery.orders import Addressee, Order, SealedRecipient, new_nonce, seal_order, seal_recipient
 from store.mail.outcome import State
 
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 ORDER_LIFE = 5 * 24 * 3600 * 1000
 INFECTED = "it is infected or probably infected, and Backup settings do not allow the delivery of infected messages"
 
+_RECIPIENT = "INSERT INTO delivery_recipient (delivery_id, sealed_address, state, changed_at) VALUES (?, ?, ?, ?)"
+_ORDER = (
+    "UPDATE delivery SET order_blob = ?, order_signature = ?, sealed_body_key = ?, gateway_id = ?, expires_at = ? "
+    "WHERE id = ?"
+)
+
 
 def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, operator: str, now: int) -> int:
     """Queue a copy for delivery to `addresses`, which are checked and each mailbox once; returns the delivery's id."""
-    models = vault.models
-    delivery_id = models.Delivery.insert(
+    delivery = vault.models.Delivery.create(
         copy_id=copy.id,
         created_at=now,
         gateway_id=target.gateway_id,
@@ -31,21 +37,16 @@ def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, op
         order_blob=b"",
         order_signature=b"",
         expires_at=now + ORDER_LIFE,
-    ).execute()
-    models.DeliveryRecipient.insert_many(
-        [
-            {
-                "delivery_id": delivery_id,
-                "sealed_address": seal_recipient(vault, SealedRecipient(delivery_id, index, address, operator)),
-                "state": State.QUEUED,
-                "changed_at": now,
-            }
-            for index, address in enumerate(addresses)
-        ]
-    ).execute()
+    )
+    delivery_id = int(delivery.id)
+    sealed = [
+        seal_recipient(vault, SealedRecipient(delivery_id, index, address, operator))
+        for index, address in enumerate(addresses)
+    ]
+    run_many(vault.db, _RECIPIENT, [(delivery_id, each, State.QUEUED.value, now) for each in sealed])
     addressees = tuple(Addressee(index, address) for index, address in enumerate(addresses))
     write_order(vault, delivery_id, copy, addressees, target, operator, now)
-    return int(delivery_id)
+    return delivery_id
 
 
 def write_order(
@@ -71,11 +72,5 @@ def write_order(
         nonce=new_nonce(),
     )
     blob, signature = seal_order(vault, order, target.gateway_id, target.key)
-    table = vault.models.Delivery
-    table.update(
-        order_blob=blob,
-        order_signature=signature,
-        sealed_body_key=vault.release_body_key(copy.id, delivery_id, target),
-        gateway_id=target.gateway_id,
-        expires_at=order.expires_at,
-    ).where(table.id == delivery_id).execute()
+    body_key = vault.release_body_key(copy.id, delivery_id, target)
+    run(vault.db, _ORDER, blob, signature, body_key, target.gateway_id, order.expires_at, delivery_id)

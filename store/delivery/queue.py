@@ -243,8 +243,7 @@ def _queue(vault: Vault, plans: list[_Plan], again: Again, operator: str, result
     queued: dict[int, int] = {}
     done = ReleaseResult()
     with vault.write():
-        table = vault.models.Message
-        present = {copy_id for (copy_id,) in table.select(table.id).where(table.id.in_(asked)).tuples()}
+        present = vault.present(asked)
         holders = {} if again.everybody else held_of(vault, asked, unsealed)
         now = now_ms()
         target = delivery_target(vault, now)

@@ -241,13 +241,8 @@ class Releases:
         """Those of the copies that are still in Backup."""
         if not copies:
             return set()
-        db = self._vault.db
-        (tombstone,) = run(db, "SELECT COALESCE(MAX(id), 0) FROM tombstone").fetchone()
-        if (tombstone, copies) != self._looked_for:
-            wanted = sorted(copies)
-            self._found = set()
-            for at in range(0, len(wanted), _CHUNK):
-                sql = "SELECT id FROM message WHERE id = ANY(?)"
-                self._found.update(each for (each,) in run(db, sql, wanted[at : at + _CHUNK]).fetchall())
-            self._looked_for = (tombstone, copies)
+        looked_for = self._vault.newest_tombstone(), copies
+        if looked_for != self._looked_for:
+            self._found = self._vault.present(sorted(copies))
+            self._looked_for = looked_for
         return self._found

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
+from store.database.connection import run
 from store.delivery.damaged import withdraw
 from store.delivery.held import Again, LeftOut, held_elsewhere, why
 from store.delivery.leases import call_off
-from store.delivery.listing import Delivery, delivery_of, row_of
+from store.delivery.listing import Delivery, delivery_of, recipient_rows, row_of
 from store.delivery.orders import Addressee, SealedRecipient, unseal_recipient, verify_order
 from store.delivery.outcomes import opened_rows
 from store.delivery.placing import INFECTED, write_order
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 NO_RELAY = "No relay is set, so nothing can be delivered. Set the relay in Settings, as smtp://host:port."
+
+_WAITS = "UPDATE delivery_recipient SET state = ?, changed_at = ? WHERE id = ?"
+_REOPEN = (
+    "UPDATE delivery SET state = ?, attempts = 0, next_attempt_at = ?, lease_token = lease_token + 1, "
+    "data_started_at = NULL, finished_at = NULL WHERE id = ?"
+)
 
 
 class RetryRecipient(NamedTuple):
@@ -136,7 +143,6 @@ def retry(
     settings = read_settings(vault)
     if not settings.relay:
         raise NoRelay(NO_RELAY)
-    table = vault.models.Delivery
     with vault.write():
         now_planned = retry_plan(vault, delivery_id, again=again)
         row = row_of(vault, delivery_id)
@@ -148,7 +154,7 @@ def retry(
         if now_planned.live:
             if row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now):
                 _address_anew(vault, row, operator, now)
-            table.update(next_attempt_at=now).where(table.id == delivery_id).execute()
+            run(vault.db, "UPDATE delivery SET next_attempt_at = ? WHERE id = ?", now, delivery_id)
         else:
             _reopen(vault, now_planned, settings, operator, now)
         record_event(vault, "delivery sent again", operator=operator, copies=[row.copy_id])
@@ -168,15 +174,13 @@ def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
     places = _recipients(vault, row.id)
     waiting = tuple(Addressee(place, each.address) for place, (_, state, each) in enumerate(places) if state in LIVE)
     write_order(vault, row.id, copy, waiting, delivery_target(vault, now), operator, now)
-    table = vault.models.Delivery
-    table.update(lease_token=table.lease_token + 1).where(table.id == row.id).execute()
+    run(vault.db, "UPDATE delivery SET lease_token = lease_token + 1 WHERE id = ?", row.id)
 
 
 def _recipients(vault: Vault, delivery_id: int) -> list[tuple[int, str, SealedRecipient]]:
     """The id, state and content of each recipient row, in order. Raises TamperedError where one was moved."""
-    table = vault.models.DeliveryRecipient
     found = []
-    for index, row in enumerate(table.select().where(table.delivery_id == delivery_id).order_by(table.id)):
+    for index, row in enumerate(recipient_rows(vault, [delivery_id])):
         recipient = unseal_recipient(vault, row)
         if recipient.place != index:
             raise TamperedError(f"delivery {delivery_id}", "its recipients are not the ones it was made with")
@@ -188,22 +192,13 @@ def _reopen(vault: Vault, plan: RetryPlan, settings: Settings, operator: str, no
     copy, delivery_id = _copy(vault, plan.copy_id), plan.delivery_id
     if copy.record.dangerous and not settings.allow_infected:
         raise InfectedRefused(f"Copy {copy.id} is not sent again: {INFECTED}.")
-    table = vault.models.DeliveryRecipient
     again: list[Addressee] = []
     for (row_id, _, recipient), planned in zip(_recipients(vault, delivery_id), plan.recipients, strict=True):
         if planned.sends:
             again.append(Addressee(recipient.place, recipient.address))
-            table.update(state=State.QUEUED, changed_at=now).where(table.id == row_id).execute()
+            run(vault.db, _WAITS, State.QUEUED.value, now, row_id)
     write_order(vault, delivery_id, copy, tuple(again), delivery_target(vault, now), operator, now)
-    deliveries = vault.models.Delivery
-    deliveries.update(
-        state=State.QUEUED,
-        attempts=0,
-        next_attempt_at=now,
-        lease_token=deliveries.lease_token + 1,
-        data_started_at=None,
-        finished_at=None,
-    ).where(deliveries.id == delivery_id).execute()
+    run(vault.db, _REOPEN, State.QUEUED.value, now, delivery_id)
 
 
 def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:

@@ -201,7 +201,7 @@ class _Shift:
 
     def _any_due(self) -> bool:
         with self._vault.reading():
-            return bool(due(self._vault, self._worker._access.gateway_id, now_ms()).exists())
+            return bool(due(self._vault, self._worker._access.gateway_id, 1, now_ms()))
 
     async def _keep_leases(self) -> None:
         worker = self._worker

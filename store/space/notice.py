@@ -25,11 +25,9 @@ from msgspec.structs import replace
 from store.authority import configuration
 from store.authority.settings import NAME as SETTINGS
 from store.authority.settings import Settings, read_settings
-from store.database.orm import fn
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
 from store.space.limits import usage
-from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
 NAME = "free-space-notice"
@@ -110,7 +108,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
             settings_version=settings_version,
             max_size=settings.max_size,
             notify_below=settings.notify_below,
-            tombstone=_newest_tombstone(vault),
+            tombstone=vault.newest_tombstone(),
         )
         version = _move(vault, version, claimed, now)
     except configuration.Conflict:
@@ -197,16 +195,7 @@ def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool
         return False
     if (notice.max_size, notice.notify_below) != (settings.max_size, settings.notify_below):
         return True
-    table = vault.models.Tombstone
-    freed = table.select().where((table.id > notice.tombstone) & (table.cause != ROTATED))
-    with vault.reading():
-        return bool(freed.exists())
-
-
-def _newest_tombstone(vault: Vault) -> int:
-    table = vault.models.Tombstone
-    with vault.reading():
-        return table.select(fn.MAX(table.id)).scalar() or 0
+    return vault.freed_since(notice.tombstone)
 
 
 def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:

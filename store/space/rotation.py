@@ -12,14 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from store.database.connection import DiskFull, pragma, pragma_to_its_end, run
+from store.database.connection import DiskFull, pragma, pragma_to_its_end
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.space import limits
 from store.space.notice import space_freed
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
-from store.vault import live_deliveries
-from store.vault.counters import counters, put_right
+from store.vault import live_deliveries, oldest
+from store.vault.counters import counted, counters, put_right
 from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
@@ -36,20 +36,6 @@ _BELIEVED_BYTES = 2 * _BATCH_BYTES
 _VACUUM_PAGES = 2000
 #: As many as a ballast has room for in the write-ahead log.
 _FEW_PAGES = 100
-
-_REMOVABLE = """
-    FROM message
-    WHERE id < (SELECT MAX(id) FROM message)
-      AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
-"""
-_OLDEST = f"SELECT id, stored_size {_REMOVABLE} ORDER BY id LIMIT ?"
-#: Those before which less is freed than is too much.
-_DOOMED = f"""
-    SELECT COUNT(*), MAX(id), MAX(stored_at), SUM(stored_size) FROM (
-        SELECT id, stored_at, stored_size,
-               SUM(stored_size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - stored_size AS freed {_REMOVABLE}
-    ) AS oldest WHERE freed < ?
-"""  # noqa: S608 - of our own text alone
 
 
 class RotateResult(NamedTuple):
@@ -167,7 +153,7 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     messages, used, _ = counters(vault.db)
     maximum = limits.maximum(vault)
     if not trusted and used - maximum > _BELIEVED_BYTES:
-        messages, used = _counted(vault)
+        messages, used = counted(vault.db)
         put_right(vault.db, messages, used)
     over = used - maximum
     wanted = over if most is None else min(over, most)
@@ -178,7 +164,7 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
         if size >= wanted:
             break
         ids, size = [], 0
-        for copy_id, stored_size in run(vault.db, _OLDEST, limit).fetchall():
+        for copy_id, stored_size in oldest.removable(vault.db, limit):
             if size >= wanted:
                 break
             ids.append(copy_id)
@@ -186,17 +172,10 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     return over, ids, size
 
 
-def _counted(vault: Vault) -> tuple[int, int]:
-    """How many copies there are and their bytes, counted anew."""
-    counted = run(vault.db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
-    return int(counted[0]), int(counted[1])
-
-
 def removal_token(vault: Vault) -> object:
     """Return something cheap that differs whenever `would_remove` may; compare for equality."""
     with vault.reading():
-        counted = counters(vault.db)
-        return counted, live_deliveries.token(vault.db)
+        return counters(vault.db), live_deliveries.token(vault.db)
 
 
 def would_remove(vault: Vault, maximum: int) -> Removal:
@@ -207,11 +186,11 @@ def would_remove(vault: Vault, maximum: int) -> Removal:
     with vault.reading():
         messages, used, _ = counters(vault.db)
         if used - maximum > _BELIEVED_BYTES:
-            messages, used = _counted(vault)
+            messages, used = counted(vault.db)
         if used <= maximum:
             return Removal(held=messages)
-        copies, last_id, newest, freed = run(vault.db, _DOOMED, used - maximum).fetchone()
-    return Removal(copies, messages, last_id or 0, newest or 0, int(freed or 0))
+        copies, last_id, newest, freed = oldest.doomed(vault.db, used - maximum)
+    return Removal(copies, messages, last_id, newest, freed)
 
 
 def shrink(
@@ -274,24 +253,7 @@ def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
     if window <= 0:
         return Forecast(usage.oldest, 0, None)
     with vault.reading():
-        first = _first_since(vault, moment - window)
-        sql = "SELECT SUM(stored_size) FROM message WHERE id >= ? AND stored_at >= ?"
-        grown = int(run(vault.db, sql, first, moment - window).fetchone()[0] or 0)
+        grown = oldest.placed_since(vault.db, moment - window)
     per_day = grown * DAY_MS // window
     ahead = usage.free_bytes * window // grown if grown else HORIZON_MS + 1
     return Forecast(usage.oldest, per_day, moment + ahead if ahead <= HORIZON_MS else None)
-
-
-def _first_since(vault: Vault, since: int) -> int:
-    """The id from which copies were placed at `since` or later, found without reading all: ids follow the time."""
-    sql = "SELECT id, stored_at FROM message WHERE id >= ? ORDER BY id LIMIT 1"
-    low, high = run(vault.db, "SELECT MIN(id), MAX(id) FROM message").fetchone()
-    low, high = low or 0, high or 0
-    while low < high:
-        middle = (low + high) // 2
-        copy_id, stored_at = run(vault.db, sql, middle).fetchone() or (high, since)
-        if stored_at >= since:
-            high = middle
-        else:
-            low = copy_id + 1
-    return int(low)

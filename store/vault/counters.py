@@ -59,6 +59,12 @@ def put_right(db: StoreDatabase, messages: int, used_bytes: int) -> None:
     run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used_bytes)
 
 
+def counted(db: StoreDatabase) -> tuple[int, int]:
+    """How many copies there are and their bytes, counted anew."""
+    copies, used = run(db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
+    return int(copies), int(used)
+
+
 def lock(db: StoreDatabase) -> None:
     """Keep every other writer out until the transaction ends. On SQLite its beginning does that."""
     if not isinstance(db, SqliteDatabase):

@@ -214,17 +214,17 @@ class EpochWriter:
         if gateway is None:
             raise StoreError("The keys at hand can only read this store: unlock it as an operator to write.")
         epochs = self._models.Epoch
-        newest = epochs.select().order_by(epochs.id.desc()).first()
+        (newest,) = run(self._db, "SELECT MAX(id) FROM epoch").fetchone()
         before = epochs.select().where(epochs.gateway_id == gateway.gateway_id).order_by(epochs.number.desc()).first()
         name = EpochName(
             self._keys.store_id,
             gateway.gateway_id,
-            newest.id + 1 if newest else 1,
+            newest + 1 if newest else 1,
             before.number + 1 if before else 1,
         )
         previous = opening_of(self._keys.store_id, before).digest() if before else FIRST_PREVIOUS
         opening, signature, ratchet = open_epoch(name, self._public, gateway.signing, previous, now)
-        epochs.insert(
+        epochs.create(
             id=name.epoch_id,
             gateway_id=name.gateway_id,
             number=name.number,
@@ -233,7 +233,7 @@ class EpochWriter:
             commitment=opening.commitment,
             sealed_secret=opening.sealed_secret,
             opening_signature=signature,
-        ).execute()
+        )
         return _Current(opening, ratchet, time.monotonic() + EPOCH_MS / 1000)
 
     def _close(self, epoch: _Current, now: int) -> None:
@@ -245,20 +245,15 @@ class EpochWriter:
             count, head = ended.count, ended.head
             if ended.doubtful is not None:
                 first_copy, doubtful_count, doubtful_head = ended.doubtful
-                messages = self._models.Message
                 # After a rollback somebody else may have that id by now.
-                of_it = (messages.id == first_copy) & (messages.epoch_id == ended.opening.name.epoch_id)
-                if messages.select().where(of_it).exists():
+                sql = "SELECT id FROM message WHERE id = ? AND epoch_id = ?"
+                if run(self._db, sql, first_copy, ended.opening.name.epoch_id).fetchone():
                     count, head = doubtful_count, doubtful_head
             self._write_closing(Closing(ended.opening, count, head, now))
 
     def _write_closing(self, closing: Closing) -> None:
         gateway = self._keys.gateway
         assert gateway is not None
-        epochs = self._models.Epoch
-        epochs.update(
-            count=closing.served,
-            chain_head=closing.chain_head,
-            closed_at=closing.closed_at,
-            closing_signature=gateway.signing.sign(closing.data()),
-        ).where(epochs.id == closing.opening.name.epoch_id).execute()
+        end = closing.served, closing.chain_head, closing.closed_at, gateway.signing.sign(closing.data())
+        sql = "UPDATE epoch SET count = ?, chain_head = ?, closed_at = ?, closing_signature = ? WHERE id = ?"
+        run(self._db, sql, *end, closing.opening.name.epoch_id)

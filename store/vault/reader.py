@@ -85,17 +85,12 @@ class Reader(Session):
         """
         rows: dict[int, MessageRow] = {}
         for start in range(0, len(ids), _SCAN_ROWS):
-            chunk = list(ids[start : start + _SCAN_ROWS])
-            with self.reading():
-                rows.update((row[0], row) for row in run(self.db, _SELECT + "WHERE id = ANY(?)", chunk).fetchall())
+            rows.update((row[0], row) for row in self.rows_of(ids[start : start + _SCAN_ROWS]))
         return self._open_all([rows[copy_id] for copy_id in ids if copy_id in rows], on_error)
 
     def newest(self, limit: int, before_id: int | None = None, *, on_error: OnError | None = None) -> list[Copy]:
         """Up to `limit` copies, newest first, below `before_id` where that is given. `on_error` as in `get_many`."""
-        below = _LARGEST_ID if before_id is None else before_id
-        with self.reading():
-            rows = run(self.db, _SELECT + "WHERE id < ? ORDER BY id DESC LIMIT ?", below, limit).fetchall()
-        return self._open_all(rows, on_error)
+        return self._open_all(self.newest_rows(limit, _LARGEST_ID if before_id is None else before_id - 1), on_error)
 
     def scan(self, after_id: int = 0, limit: int | None = None, *, on_error: OnError | None = None) -> Iterator[Copy]:
         """Copies in order of id, above `after_id`, without a lasting transaction. `on_error` as in `get_many`."""
@@ -134,6 +129,17 @@ class Reader(Session):
             last = row[0]
         return cast("list[MessageRow]", found)
 
+    def rows_of(self, ids: Sequence[int]) -> list[MessageRow]:
+        """The messages' rows of those ids that are there, in any order, not verified."""
+        with self.reading():
+            return cast("list[MessageRow]", run(self.db, _SELECT + "WHERE id = ANY(?)", list(ids)).fetchall())
+
+    def newest_rows(self, limit: int, until: int) -> list[MessageRow]:
+        """Up to `limit` messages' rows up to the id `until`, newest first, not verified."""
+        with self.reading():
+            sql = _SELECT + "WHERE id <= ? ORDER BY id DESC LIMIT ?"
+            return cast("list[MessageRow]", run(self.db, sql, until, limit).fetchall())
+
     def raw(self, copy_id: int) -> bytes:
         """The message itself, byte for byte, its SHA-256 verified. Raises CopyMissing, TamperedError."""
         copy, place, body_key = self.open_row(self.row(copy_id))
@@ -143,6 +149,23 @@ class Reader(Session):
         """The ids of all copies, ascending."""
         with self.reading():
             return [copy_id for (copy_id,) in run(self.db, "SELECT id FROM message ORDER BY id").fetchall()]
+
+    def id_range(self) -> tuple[int, int]:
+        """The lowest and the highest id of a copy, zeros where there is none."""
+        with self.reading():
+            sql = "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)"
+            low, high = run(self.db, sql).fetchone()
+        return low or 0, high or 0
+
+    def present(self, ids: Sequence[int]) -> set[int]:
+        """Those of the ids that are a copy's."""
+        found: set[int] = set()
+        for start in range(0, len(ids), _SCAN_ROWS):
+            chunk = list(ids[start : start + _SCAN_ROWS])
+            with self.reading():
+                rows = run(self.db, "SELECT id FROM message WHERE id = ANY(?)", chunk).fetchall()
+            found.update(copy_id for (copy_id,) in rows)
+        return found
 
     def newest_step(self, epoch_id: int) -> int:
         """The highest step of an epoch that is a copy's, -1 where none is."""

@@ -110,9 +110,20 @@ class Vault(Reader):
 
     def newest_tombstone(self) -> int:
         """The newest tombstone's id, 0 where nothing was deleted yet."""
-        sql = "SELECT COALESCE(MAX(id), 0) FROM tombstone"
+        return self.tombstone_range()[1]
+
+    def tombstone_range(self) -> tuple[int, int]:
+        """The oldest and the newest tombstone's id, zeros where nothing was deleted yet."""
         with self.reading():
-            return int(run(self.db, sql).fetchone()[0])
+            sql = "SELECT (SELECT MIN(id) FROM tombstone), (SELECT MAX(id) FROM tombstone)"
+            oldest, newest = run(self.db, sql).fetchone()
+        return oldest or 0, newest or 0
+
+    def freed_since(self, tombstone_id: int) -> bool:
+        """Whether anything but rotation deleted copies after the tombstone `tombstone_id`."""
+        with self.reading():
+            sql = "SELECT id FROM tombstone WHERE id > ? AND cause <> ? LIMIT 1"
+            return run(self.db, sql, tombstone_id, ROTATED).fetchone() is not None
 
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
         """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""

@@ -27,6 +27,7 @@ from store.terms.errors import CopyMissing, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.deleting import entries_of, ids_of, tombstone_statement
+from store.vault.oldest import first_since
 from store.vault.vault import Vault
 
 NOW = 1_790_000_000_000
@@ -322,7 +323,7 @@ def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
     any_vault.delete(ids[3:9])
     present = {copy.id: copy.stored_at for copy in any_vault.scan()}
     for since in range(NOW - 5, NOW + 205, 5):
-        first = retention._first_since(any_vault, since)
+        first = first_since(any_vault.db, since)
         expected = [copy_id for copy_id, at in present.items() if at >= since]
         assert [copy_id for copy_id in present if copy_id >= first and present[copy_id] >= since] == expected
 

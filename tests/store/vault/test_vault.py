@@ -64,6 +64,21 @@ def test_pages(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
     assert [copy.id for copy in any_vault.get_many(wanted)] == [ids[5], ids[2], ids[90]]
 
 
+def test_which_ids_are_there(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
+    assert any_vault.id_range() == any_vault.tombstone_range() == (0, 0)
+    ids = put_some(any_vault, 12)
+    assert (any_vault.delete(ids[:2]).deleted, any_vault.delete([ids[5]]).deleted) == (ids[:2], [ids[5]])
+    assert any_vault.id_range() == (ids[2], ids[-1])
+    assert any_vault.present([*ids, ids[-1] + 1]) == set(any_vault.ids())
+    assert [row[0] for row in any_vault.newest_rows(3, ids[6])] == [ids[6], ids[4], ids[3]]
+    assert {row[0] for row in any_vault.rows_of(ids[:4])} == {ids[2], ids[3]}
+    oldest, newest = any_vault.tombstone_range()
+    assert (newest, oldest) == (any_vault.newest_tombstone(), newest - 1)
+    assert (any_vault.freed_since(oldest), any_vault.freed_since(newest)) == (True, False)
+    any_vault.delete([ids[6]], cause=deleting.ROTATED)
+    assert not any_vault.freed_since(newest)
+
+
 def test_a_put_can_be_read_by_another_process_at_once(
     any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord
 ) -> None:

@@ -1,0 +1,68 @@
+"""The copies in the order in which they were placed: which go first, what that frees, and what came in since a moment.
+
+Functions of a transaction, or of a `Session.reading`, that is open. Sizes are bytes, times Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from store.database.connection import StoreDatabase, run
+
+_REMOVABLE = """
+    FROM message
+    WHERE id < (SELECT MAX(id) FROM message)
+      AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
+"""
+_OLDEST = f"SELECT id, stored_size {_REMOVABLE} ORDER BY id LIMIT ?"
+#: Those before which less is freed than is too much.
+_DOOMED = f"""
+    SELECT COUNT(*), MAX(id), MAX(stored_at), SUM(stored_size) FROM (
+        SELECT id, stored_at, stored_size,
+               SUM(stored_size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) - stored_size AS freed {_REMOVABLE}
+    ) AS oldest WHERE freed < ?
+"""  # noqa: S608 - of our own text alone
+
+
+class Doomed(NamedTuple):
+    """How many copies go, the highest of their ids, when the newest of them was placed, and their bytes."""
+
+    copies: int
+    last_id: int
+    newest: int
+    freed_bytes: int
+
+
+def removable(db: StoreDatabase, limit: int) -> list[tuple[int, int]]:
+    """The ids and the bytes of up to `limit` copies that may be removed, oldest first.
+
+    Neither the newest copy may be, nor one that a live delivery keeps.
+    """
+    return [(copy_id, size) for copy_id, size in run(db, _OLDEST, limit).fetchall()]
+
+
+def doomed(db: StoreDatabase, excess: int) -> Doomed:
+    """The oldest removable copies that go so that `excess` bytes are freed, or all of them. Reads every row."""
+    copies, last_id, newest, freed = run(db, _DOOMED, excess).fetchone()
+    return Doomed(copies, last_id or 0, newest or 0, int(freed or 0))
+
+
+def placed_since(db: StoreDatabase, since: int) -> int:
+    """The bytes of the copies that were placed at `since` or later."""
+    sql = "SELECT SUM(stored_size) FROM message WHERE id >= ? AND stored_at >= ?"
+    return int(run(db, sql, first_since(db, since), since).fetchone()[0] or 0)
+
+
+def first_since(db: StoreDatabase, since: int) -> int:
+    """The id from which copies were placed at `since` or later, found without reading all: ids follow the time."""
+    sql = "SELECT id, stored_at FROM message WHERE id >= ? ORDER BY id LIMIT 1"
+    low, high = run(db, "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)").fetchone()
+    low, high = low or 0, high or 0
+    while low < high:
+        middle = (low + high) // 2
+        copy_id, stored_at = run(db, sql, middle).fetchone() or (high, since)
+        if stored_at >= since:
+            high = middle
+        else:
+            low = copy_id + 1
+    return int(low)
