@@ -130,6 +130,5 @@ def test_a_gateway_s_configuration_names_what_it_needs(mailhold: Python, tmp_pat
     assert result.returncode == 2 and "rspamd needs aiohttp" in result.stderr
     assert "pip install 'mailhold[gateway]'" in result.stderr
     (tmp_path / "m.toml").write_text(f'{config}[metrics]\nlisten = "127.0.0.1:9100"\n')
-    for words in (("--check-config",), ()):
-        result = mailhold("gateway", *words, "--config", "m.toml", MAILHOLD_DEBUG="")
-        assert result.returncode == 2 and "[metrics] of mailhold.toml needs prometheus-client" in result.stderr
+    result = mailhold("gateway", "--check-config", "--config", "m.toml", MAILHOLD_DEBUG="")
+    assert result.returncode == 2 and "[metrics] of mailhold.toml needs prometheus-client" in result.stderr

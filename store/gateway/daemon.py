@@ -23,17 +23,17 @@ from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import BEAT_SECONDS, beat
 from store.enrolment.enrolment import open_with_credentials
 from store.gateway import systemd
-from store.gateway.config import Config, mode, next_hop, read_config, scanners_of, size
+from store.gateway.config import Config, read_config, scanners_of
+from store.gateway.event_writer import EventWriter
 from store.gateway.handling import Intake
+from store.gateway.listeners import Listeners
 from store.gateway.log import say, start
-from store.gateway.metrics import Metrics, MetricsServer
+from store.gateway.metrics import Metrics
+from store.gateway.metrics_server import ServedMetrics
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
 from store.gateway.seen import SeenVersions, seen_path
-from store.intake.milter.server import MilterServer
-from store.intake.sink import SinkServer
 from store.intake.unavailable import Outage
-from store.mail.client import local_host_name
 from store.mail.endpoint import parse_address
 from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 
@@ -57,8 +57,7 @@ class Gateway:
         self.live = LivePolicy(say, SeenVersions(seen_path(Path(config.store.credentials))))
         self.outage = Outage(say)
         self.stopping = asyncio.Event()
-        #: What listens, as (its section in the configuration, the address).
-        self.listening: list[tuple[str, str]] = []
+        self.listeners = Listeners()
         self._path = path
         self._vault: Vault | None = None
         self._file: tuple[int, int] | None = None
@@ -66,8 +65,8 @@ class Gateway:
         self._thinkers = ThreadPoolExecutor(THINKERS, "judge")
         self._keeper = ThreadPoolExecutor(1, "upkeep")
         self._worker: DeliveryWorker | None = None
-        self._servers: list[MilterServer | SinkServer] = []
-        self._metrics_server: MetricsServer | None = None
+        self._served: ServedMetrics | None = None
+        self._events = EventWriter(lambda: self._vault)
         self._reload: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self.intake = Intake(
@@ -79,7 +78,21 @@ class Gateway:
             metrics=self.metrics,
             outage=self.outage,
         )
-        self._gauges()
+        self.metrics.gauges |= {
+            "backup_available": (
+                "1 while copies can be placed",
+                lambda: float(not self.outage.why and self._vault is not None),
+            ),
+            "sessions": ("Clients connected", lambda: float(self.listeners.sessions)),
+            "configuration_refused": (
+                "Parts of the configuration that do not verify",
+                lambda: float(len(self.live.refused)),
+            ),
+            "delivery_problem": (
+                "1 while something keeps deliveries back",
+                lambda: float(bool(self._worker is not None and self._worker.problem)),
+            ),
+        }
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT. Raises MailholdError where it cannot begin."""
@@ -94,11 +107,14 @@ class Gateway:
             if self.stopping.is_set():
                 return
             store = asyncio.create_task(self._serve_store())
-            await self._listen()
+            await self.listeners.start(self.config, self.intake)
             if self.config.metrics.listen:
-                self._metrics_server = MetricsServer(self.metrics, parse_address(self.config.metrics.listen))
-            systemd.notify("READY=1", "STATUS=Judging mail")
-            say("gateway started", pid=os.getpid(), listening=", ".join(address for _, address in self.listening))
+                address = parse_address(self.config.metrics.listen)
+                self._served = ServedMetrics(self.metrics, address, say, self._metrics_changed)
+                await self._served.start()
+            systemd.notify("READY=1", self._status())
+            listening = ", ".join(address for _, address in self.listeners.listening)
+            say("gateway started", pid=os.getpid(), listening=listening)
             stopped = asyncio.create_task(self.stopping.wait())
             tasks.append(stopped)
             await asyncio.wait([stopped, store], return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +131,7 @@ class Gateway:
 
     async def _end(self, tasks: list[asyncio.Task[Any]], store: asyncio.Task[None] | None) -> None:
         # Messages under way need the store until they are answered.
-        await asyncio.gather(*(server.stop(GRACE) for server in self._servers))
+        await asyncio.gather(*(server.stop(GRACE) for server in self.listeners.servers))
         if store is not None:
             store.cancel()
             await asyncio.gather(store, return_exceptions=True)
@@ -126,43 +142,10 @@ class Gateway:
         await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
         for scanner in self.intake.scanners:
             await scanner.close()
-        if self._metrics_server is not None:
-            await asyncio.to_thread(self._metrics_server.stop)
+        if self._served is not None:
+            await self._served.stop()
         for pool in (self._pool, self._thinkers, self._keeper):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    # --- Listening ---------------------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        milter = self.config.milter
-        if milter.listen:
-            server = MilterServer(self.intake.filter, max_size=size(milter.max_message))
-            self._servers.append(server)
-            for text in milter.listen:
-                await self._listen_at("milter", server, text, milter.mode, milter.group)
-        host = await local_host_name()
-        for section in self.config.sink:
-            hop = next_hop(section)
-            sink = SinkServer(
-                self.intake.filter if hop is not None else self.intake.take,
-                protocol=section.protocol,
-                max_size=size(section.max_message),
-                trusted=section.trusted,
-                next_hop=hop,
-                host_name=host,
-            )
-            self._servers.append(sink)
-            await self._listen_at("sink", sink, section.listen, section.mode, section.group)
-
-    async def _listen_at(
-        self, kind: str, server: MilterServer | SinkServer, text: str, socket_mode: str, group: str
-    ) -> None:
-        address = parse_address(text)
-        if address.path:
-            await server.listen_unix(Path(address.path), mode=mode(socket_mode), group=group)
-        else:
-            await server.listen_tcp(address.host, address.port)
-        self.listening.append((kind, text))
 
     # --- The store ---------------------------------------------------------------------------------------------------
 
@@ -259,6 +242,7 @@ class Gateway:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
             watch(vault),
+            self._again(LOOK, self._events.flush, "events cannot be written"),
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()
@@ -337,6 +321,14 @@ class Gateway:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
+    def _metrics_changed(self, problem: str) -> None:
+        self._events.add("metrics not served" if problem else "metrics served", problem)
+        systemd.notify(self._status())
+
+    def _status(self) -> str:
+        problem = self._served.problem if self._served is not None else ""
+        return "STATUS=Judging mail" + (f"; metrics are not served: {problem}" if problem else "")
+
     async def _watchdog(self) -> None:
         every = systemd.watchdog_seconds() / 3
         while every:
@@ -349,25 +341,6 @@ class Gateway:
 
     def _aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._keeper, work)
-
-    def _gauges(self) -> None:
-        gauges = self.metrics.gauges
-        gauges["backup_available"] = (
-            "1 while copies can be placed",
-            lambda: float(not self.outage.why and self._there()),
-        )
-        gauges["sessions"] = "Clients connected", lambda: float(sum(server.sessions for server in self._servers))
-        gauges["configuration_refused"] = (
-            "Parts of the configuration that do not verify",
-            lambda: float(len(self.live.refused)),
-        )
-        gauges["delivery_problem"] = (
-            "1 while something keeps deliveries back",
-            lambda: float(bool(self._worker is not None and self._worker.problem)),
-        )
-
-    def _there(self) -> bool:
-        return self._vault is not None
 
 
 def _identity(location: str) -> tuple[int, int] | None:

@@ -1,6 +1,7 @@
 """What a gateway counts, and Prometheus's way to ask for it.
 
-Counting takes no library. Only where metrics are served is prometheus-client imported (extra `gateway`).
+Counting takes no library. Only where metrics are served is prometheus-client imported (extra `gateway`), by
+`store.gateway.metrics_server`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,9 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
-
-from store.helpers.installed import require
-from store.mail.endpoint import Address
-from store.terms.errors import UsageError
 
 #: Upper bounds of the histogram of times, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -39,6 +36,8 @@ class Metrics:
         self._times = {name: [0] * (len(BUCKETS) + 1) for name in ("judge", "put")}
         self._sums = {"judge": 0.0, "put": 0.0}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        #: name -> (what it tells, its label, the value of each label)
+        self.labelled: dict[str, tuple[str, str, Callable[[], Mapping[str, float]]]] = {}
 
     def count(self, name: str, *labels: str) -> None:
         """Add one to a counter of `COUNTERS`."""
@@ -76,32 +75,8 @@ class Metrics:
             yield histogram
         for name, (text, ask) in self.gauges.items():
             yield GaugeMetricFamily(f"mailhold_{name}", text, value=ask())
-
-
-def require_library() -> None:
-    """Raise NotInstalled where metrics cannot be served."""
-    require("[metrics] of mailhold.toml", "gateway", prometheus_client="prometheus-client")
-
-
-class MetricsServer:
-    """Serves metrics to Prometheus from a thread of its own. Raises UsageError, also where the library is missing."""
-
-    def __init__(self, metrics: Metrics, address: Address) -> None:
-        require_library()
-        from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, start_http_server
-
-        registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        registry.register(metrics)
-        try:
-            self._server, self._thread = start_http_server(address.port, address.host, registry)
-        except OSError as error:
-            raise UsageError(f"Metrics cannot listen on {address}: {error.strerror or error}.") from None
-        self.port = int(self._server.server_port)
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+        for name, (text, label, ask_all) in self.labelled.items():
+            labelled = GaugeMetricFamily(f"mailhold_{name}", text, labels=(label,))
+            for value, number in ask_all().items():
+                labelled.add_metric((value,), number)
+            yield labelled

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 
-from store.terms.errors import NotInstalled
+from store.terms.errors import LibraryBroken, NotInstalled
 
 
 def installed(library: str) -> bool:
@@ -20,3 +22,18 @@ def require(what: str, extra: str, **libraries: str) -> None:
     for module, name in libraries.items():
         if not installed(module):
             raise NotInstalled(what, name, extra)
+
+
+def imported(what: str, extra: str, module: str, name: str) -> ModuleType:
+    """The library `module` (`name` in words), which `what` needs, imported.
+
+    Raises NotInstalled where it is not there, and LibraryBroken, with the library's own words, where it does not load.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module:
+            raise NotInstalled(what, name, extra) from None
+        raise LibraryBroken(what, name, error) from None
+    except Exception as error:
+        raise LibraryBroken(what, name, error) from None

@@ -6,7 +6,8 @@
      │   ├─ SettingError              a setting's name or value is not valid
      │   ├─ RuleError                 a rule, or an entry of an address list, is not valid; knows the field
      │   ├─ AddressError              an email address that cannot be delivered to
-     │   └─ NotInstalled              what was asked for needs a library that is not installed; names the extra
+     │   ├─ NotInstalled              what was asked for needs a library that is not installed; names the extra
+     │   └─ LibraryBroken             what was asked for needs a library that is installed and does not load
      ├─ StoreError                    the store cannot do what was asked
      │   ├─ StoreMissing              nothing is there under that path or URL
      │   ├─ StoreExists               `init` found a store already there
@@ -73,6 +74,18 @@ class NotInstalled(UsageError):
         super().__init__(
             f"{what} needs {library}, which is not installed: run `pip install 'mailhold[{extra}]'` in the Python that "
             "runs Mailhold."
+        )
+
+
+class LibraryBroken(UsageError):
+    """What was asked for needs a library that is installed and does not load. The text has the library's own words."""
+
+    def __init__(self, what: str, library: str, error: Exception) -> None:
+        """`error` is what importing it raised."""
+        said = " ".join(str(error).split())[:300].rstrip(".")
+        super().__init__(
+            f"{what} needs {library}, which is installed but does not load ({type(error).__name__}: {said}): "
+            "install it again in the Python that runs Mailhold."
         )
 
 

@@ -69,6 +69,14 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
         where = f": {error.filename}" if error.filename else ""
         _say(f"{error.strerror or error}{where}; what was done before that is kept.")
         return 1
+    except ImportError as error:
+        if os.environ.get("MAILHOLD_DEBUG"):
+            raise
+        said = " ".join(str(error).split()).rstrip(".")
+        _say(
+            f"a library does not load ({type(error).__name__}: {said}). Install it again in the Python that runs this."
+        )
+        return 1
     except Exception as error:
         if os.environ.get("MAILHOLD_DEBUG"):
             raise

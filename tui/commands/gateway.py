@@ -145,12 +145,13 @@ def _check(path: Path) -> int:
 
     from store.enrolment.enrolment import open_with_credentials
     from store.gateway.config import read_config, scanners_of
-    from store.gateway.metrics import require_library
+    from store.gateway.metrics import Metrics
+    from store.gateway.metrics_server import page_of
     from store.gateway.policy import LivePolicy
 
     config = read_config(path)
     if config.metrics.listen:
-        require_library()
+        page_of(Metrics())
     print(f"{path}: every key and value is valid")
     problems = 0
     try:

@@ -1,7 +1,7 @@
 """rspamd: one POST /checkv2 a message, with its envelope, over TCP or a unix socket.
 
 HTTP is aiohttp's: maintained, with unix sockets, and the lightest of the clients that have them. It costs some 0.2 s to
-import, so it is imported with the first message.
+import, so it is imported only where rspamd is asked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from store.helpers.decoding import json_decoder
-from store.helpers.installed import require
+from store.helpers.installed import imported
 from store.judging.engines.engine import EngineResult, client_ip, words
 from store.judging.engines.states import RemoteScanner, ScannerFailure
 from store.judging.scanner_words import one_an_engine, verdicts_of_symbols
@@ -87,7 +87,7 @@ class Rspamd(RemoteScanner):
         for symbol, status in self._symbols.items():
             if status not in OWN:
                 raise UsageError(f"The symbol {symbol} of {name} cannot mean `{status}`: it can mean {', '.join(OWN)}.")
-        require("rspamd", "gateway", aiohttp="aiohttp")
+        imported("rspamd", "gateway", "aiohttp", "aiohttp")
         self._session: aiohttp.ClientSession | None = None
 
     async def _ask(self, incoming: Incoming) -> EngineResult:

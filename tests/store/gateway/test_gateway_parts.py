@@ -10,7 +10,6 @@ import os
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import log as gateway_log
 from store.gateway import systemd
 from store.gateway.log import say
-from store.gateway.metrics import Metrics, MetricsServer
 from store.gateway.policy import ENROLMENT, LivePolicy
 from store.gateway.seen import SeenVersions
 from store.helpers.clock import now_ms
@@ -34,7 +32,6 @@ from store.intake.released import marker_key, own_fields, passes
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage, answer, compose, send_to_administrator
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, read_rules, write_rules
-from store.mail.endpoint import Address
 from store.mail.incoming import Incoming
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
@@ -107,32 +104,7 @@ def test_words_that_may_quote_a_message_are_not_logged(log: Callable[..., list[s
     assert "secret" not in "".join(log())
 
 
-# --- Counting --------------------------------------------------------------------------------------------------------
-
-
-def test_prometheus_gets_what_was_counted() -> None:
-    metrics = Metrics()
-    metrics.count("messages", "deleted")
-    metrics.count("messages", "deleted")
-    metrics.count("verdicts", "anti-spam", "spam")
-    metrics.time("put", 0.003)
-    metrics.time("put", 100)
-    metrics.gauges["backup_available"] = ("x", lambda: 1.0)
-    server = MetricsServer(metrics, Address("", "127.0.0.1", 0))
-    try:
-        page = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10).read().decode()
-    finally:
-        server.stop()
-    for line in (
-        'mailhold_messages_total{outcome="deleted"} 2.0',
-        'mailhold_verdicts_total{engine="anti-spam",status="spam"} 1.0',
-        'mailhold_put_seconds_bucket{le="0.0025"} 0.0',
-        'mailhold_put_seconds_bucket{le="0.005"} 1.0',
-        'mailhold_put_seconds_bucket{le="+Inf"} 2.0',
-        "mailhold_put_seconds_count 2.0",
-        "mailhold_backup_available 1.0",
-    ):
-        assert line in page.splitlines()
+# --- What is loaded----------------------------------------------------------------------------------------------------
 
 
 def test_the_gateway_loads_no_screen_no_table_and_no_metrics() -> None:

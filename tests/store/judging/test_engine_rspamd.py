@@ -297,3 +297,14 @@ def test_without_aiohttp_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(UsageError, match=r"mailhold\[gateway\]"):
         Rspamd("localhost:11333")
+
+
+def test_an_aiohttp_that_does_not_load_is_told_by_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "aiohttp"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "aiohttp.py").write_text("import multidict_is_missing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=r"installed but does not load.*No module named 'multidict_is_missing'"):
+        Rspamd("localhost:11333")

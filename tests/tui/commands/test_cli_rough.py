@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -292,3 +292,19 @@ def test_odd_numbers_in_the_database_end_in_an_answer(
         main(words)
     err = capfd.readouterr().err
     assert "internal error" not in err and "Traceback" not in err
+
+
+def test_a_library_that_does_not_load_is_named_by_its_own_words(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAILHOLD_DEBUG", raising=False)
+
+    def run(_argv: Sequence[str]) -> int:
+        raise ImportError("libfoo.so.1: cannot open shared object file")
+
+    assert main((), run) == 1
+    err = capfd.readouterr().err
+    assert err == (
+        "mailhold: a library does not load (ImportError: libfoo.so.1: cannot open shared object file). "
+        "Install it again in the Python that runs this.\n"
+    )

@@ -1,0 +1,45 @@
+"""What a gateway tells operators in the audit trail: written when it happens, or as soon as the store takes it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.authority.audit import record_event
+from store.helpers.clock import now_ms
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+#: Events that wait for the store, the newest: an engine that comes and goes must not fill the memory.
+MOST_WAITING = 200
+
+
+class _Waiting(NamedTuple):
+    at: int
+    action: str
+    detail: str
+
+
+class EventWriter:
+    """Writes events on `vault()`, the open store or None. `flush` blocks; all else does not."""
+
+    def __init__(self, vault: Callable[[], Vault | None]) -> None:
+        self._vault = vault
+        self._waiting: deque[_Waiting] = deque(maxlen=MOST_WAITING)
+
+    def add(self, action: str, detail: str) -> None:
+        """Take an event of now. `action` is a verb phrase ("engine down"); the detail gets the gateway's name."""
+        self._waiting.append(_Waiting(now_ms(), action, detail))
+
+    def flush(self) -> None:
+        """Write what waits, in order. What the store does not take waits on."""
+        vault = self._vault()
+        if vault is None:
+            return
+        name = vault.keys.gateway.name if vault.keys.gateway else ""
+        while self._waiting:
+            at, action, detail = self._waiting[0]
+            record_event(vault, action, operator="", detail=f"{name}: {detail}", at=at)
+            self._waiting.popleft()
