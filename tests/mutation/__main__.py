@@ -23,8 +23,8 @@ FOLDER = ROOT / ".mutation"
 ROOMS = [f"store/{room}" for room in ("sealing", "vault", "delivery", "space", "filters")]
 #: Where tests are looked for that execute a room.
 TESTS = [f"tests/{room}" for room in (*ROOMS, "store/authority", "store/enrolment")]
-#: Seconds of a processor that one test may take, and all that are run for one mutant.
-_LONGEST, _ALL = 2.5, 25.0
+#: Seconds of a processor that one test may take while it is traced, and all that are run for one mutant.
+_LONGEST, _ALL = 8.0, 60.0
 
 
 def draw(rooms: list[str], seed: int, count: int) -> list[Mutant]:

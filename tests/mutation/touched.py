@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 
 import pytest
 
+#: Seconds of a processor after which a traced test is left: without the tracing it takes a third of that.
+LONGEST_TRACED = 8.0
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not integration"]
 
 
@@ -32,13 +35,14 @@ class Touched:
 class Recorder:
     """A pytest plugin that traces the lines of files below folders, and knows which tests pass.
 
-    What a fixture of several tests executes counts for each of them.
+    What a fixture of several tests executes counts for each of them. A test that takes longer than is of use is left.
     """
 
     def __init__(self, root: Path, folders: Iterable[str]) -> None:
         self._below = tuple(f"{root / folder}/" for folder in folders)
         self._root = len(str(root)) + 1
         self._all: dict[CodeType, int] = {}
+        self._ends = 0.0
         self._seen: dict[CodeType, set[int]] = {}
         self._shared: dict[int, dict[CodeType, set[int]]] = {}
         self._passed: set[str] = set()
@@ -57,6 +61,9 @@ class Recorder:
         return None if len(seen) >= lines else self._line
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if time.process_time() > self._ends and threading.current_thread() is threading.main_thread():
+            self._ends = math.inf
+            pytest.skip("it takes longer than is of use here")
         if event == "line":
             self._seen.setdefault(frame.f_code, set()).add(frame.f_lineno)
         return self._line
@@ -67,6 +74,7 @@ class Recorder:
         threading.settrace(self._call)
         sys.settrace(self._call)
         began = time.process_time()
+        self._ends = began + LONGEST_TRACED
         try:
             return (yield)
         finally:

@@ -389,3 +389,40 @@ def test_limits_are_inclusive_on_both_sides() -> None:
 def test_limits_out_of_range_are_moved_to_its_end() -> None:
     flt = MessageFilter(since=-5, until=LAST_MOMENT + 5, size_min=-1, size_max=MAX_KB + 1)
     assert (flt.since, flt.until, flt.size_min, flt.size_max) == (0, LAST_MOMENT, 0, MAX_KB)
+
+
+@pytest.mark.parametrize(
+    ("text", "kilobytes"),
+    [
+        ("7", 7),
+        *[(f"7{unit}", 7) for unit in ("k", "KB", "KiB")],
+        *[(f"7{unit}", 7 * 1024) for unit in ("m", "MB", "MiB")],
+        *[(f"7{unit}", 7 * 1024 * 1024) for unit in ("g", "GB", "GiB")],
+        ("1099511627776", 2**40),
+    ],
+)
+def test_a_size_is_in_kilobytes_or_names_its_unit(text: str, kilobytes: int) -> None:
+    assert parse(f"size:<={text}") == MessageFilter(size_max=kilobytes)
+    assert parse(f"size:>={text}") == MessageFilter(size_min=kilobytes)
+
+
+@pytest.mark.parametrize(
+    "word", ["size:<=x", "size:<=MB", "size:>=" + "9" * 5000, "size:<=1099511627777", "size:<=2TB", "size:512"]
+)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_no_typing_on_makes_a_size_of_these(word: str, lenient: bool) -> None:
+    with pytest.raises(FilterError) as error:
+        parse(f"invoice {word}", lenient=lenient)
+    assert error.value.position == len("invoice ")
+
+
+def test_the_last_moment_is_the_end_of_the_year_8999() -> None:
+    end = datetime(9000, 1, 1, tzinfo=UTC) - timedelta(milliseconds=1)
+    assert datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=LAST_MOMENT) == end
+    assert parse("until:8999-12-31").until == LAST_MOMENT
+    assert parse("until:8999-12-31T23:59", tz=timezone(timedelta(hours=-1))).until == LAST_MOMENT
+
+
+def test_a_lone_backslash_at_the_end_is_itself() -> None:
+    assert parse('subject:"a\\', lenient=True) == MessageFilter(subject=(Term("a\\"),))
+    assert parse(r'"\n\r\t\"\\\x"').words == (Term('\n\r\t"\\x'),)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from peewee import OperationalError
 
 from store.check import check
@@ -247,3 +249,38 @@ def _fails(error: BaseException) -> Callable[..., None]:
         raise error
 
     return failing
+
+
+@pytest.mark.parametrize(
+    ("record", "body", "taken"),
+    [
+        (0, 0, 92),
+        (200, 1000, 1592),
+        (4021, 0, 4615),  # the longest record that fits a page with its row
+        (4022, 0, 4754),
+        (0, 4053, 4655),
+        (0, 4054, 4794),
+        (300, 4573, 5169),  # as much as one overflow page takes
+        (300, 4574, 5170),
+        (0, 8145, 8756),
+        (500, 8146, 9520),
+        (5000, 5000, 10564),
+        (200, 75_000, 75840),
+    ],
+)
+def test_a_copy_takes_up_what_sqlite_needs_for_it(record: int, body: int, taken: int) -> None:
+    """Overflow pages and the rest in the row are those that SQLite's dbstat table counts for rows of these lengths."""
+    assert writer.stored_size(record, body) == taken
+
+
+@given(st.lists(st.sampled_from([0, 1, 100, 999_999, 1 << 20, (4 << 20) - 1, 4 << 20, 5 << 20]), max_size=130))
+def test_a_group_ends_with_fifty_copies_or_four_megabytes(lengths: list[int]) -> None:
+    body = memoryview(bytes(5 << 20))
+    items = [writer.Prepared(b"%d" % number, body[:length], 0, 0, 0) for number, length in enumerate(lengths)]
+    groups = list(writer._groups(items))
+    assert [item for group in groups for item in group] == items
+    for group in groups:
+        sizes = [len(item.body) for item in group]
+        assert 0 < len(group) <= 50 and sum(sizes[:-1]) < 4 << 20
+    for group in groups[:-1]:
+        assert len(group) == 50 or sum(len(item.body) for item in group) >= 4 << 20
