@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
     PeeweeException,
@@ -42,6 +43,11 @@ _INDEX_BYTES = 64 * 1024
 
 class SqliteStore(SqliteDatabase):
     """A store's database in one SQLite file."""
+
+    def __init__(self, path: Path, mode: Mode, read_only: ReadOnly | None, **options: Any) -> None:
+        self.mode = mode
+        self.read_only = read_only
+        super().__init__(str(path) if mode is Mode.WRITE else path.as_uri() + mode.value, uri=True, **options)
 
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
@@ -63,6 +69,8 @@ class SqliteStore(SqliteDatabase):
 
 class PostgresStore(TellingPostgresql):
     """A store's database on a PostgreSQL server, which knows the connections of all threads."""
+
+    mode, read_only = Mode.WRITE, None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -110,10 +118,17 @@ def shown_location(location: str) -> str:
     return re.sub(r"(password=)[^&]*", r"\1…", location)
 
 
-def connect(location: str) -> StoreDatabase:
+def beside(location: str, suffix: str) -> Path:
+    """The file beside a SQLite store whose name has `suffix` more: "-wal" the write-ahead log, "-shm" its index."""
+    path = Path(location).absolute()
+    return path.with_name(path.name + suffix)
+
+
+def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None = None) -> StoreDatabase:
     """The database of `location`, not yet connected; what connecting raises is for `translated`.
 
-    Raises NotInstalled for PostgreSQL without its driver.
+    `mode`, and why it is no other, are for a file of SQLite's: `store.database.access` finds them out. Raises
+    NotInstalled for PostgreSQL without its driver.
     """
     if is_url(location):
         load_postgresql()
@@ -125,10 +140,12 @@ def connect(location: str) -> StoreDatabase:
             application_name="mailhold",
         )
     return SqliteStore(
-        str(Path(location).absolute()),
+        Path(location).absolute(),
+        mode,
+        read_only,
         # None of these writes to a store: auto_vacuum, which does, is for `lay_out` alone.
         pragmas={
-            "journal_mode": "WAL",
+            **({"journal_mode": "WAL"} if mode is Mode.WRITE else {}),
             "synchronous": "FULL",
             "secure_delete": "FAST",
             "temp_store": "MEMORY",
@@ -318,7 +335,7 @@ def _translation(error: BaseException, location: str) -> MailholdError:
     if "not a database" in text or "malformed" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
     if _is_full(error) or ("disk i/o error" in text.lower() and _has_no_room(location)):
-        return DiskFull(f"The store {where} is not available (its disk is full): free space, or delete copies.")
+        return DiskFull(f"The store {where} is not available (its disk is full): free space on that disk.")
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
         return Clash(f"The store {where} refused a row ({text}): run `mailhold check`.")
     if "readonly" in text or "read-only" in text or "permission" in text.lower():

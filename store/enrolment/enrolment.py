@@ -17,7 +17,9 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.authority.audit import record_event
-from store.database.connection import as_bytes, connect, run, sound, translated
+from store.database.access import reach
+from store.database.connection import as_bytes, run, sound, translated
+from store.database.modes import Use
 from store.database.schema import Models
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder
@@ -140,7 +142,7 @@ def open_with_credentials(location: str, path: Path) -> Vault:
     except ValueError:
         raise KeyFileError(f"The credentials file {path} is damaged: enrol the gateway again.") from None
     look_at(location)
-    db = connect(location)
+    db = reach(location, Use.WRITE)
     try:
         models = Models(db)
         with translated(location), sound("the store's row"):

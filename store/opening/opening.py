@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from store.database.access import reach, reach_on_full_disk
 from store.database.connection import (
     DiskFull,
+    StoreDatabase,
     application_id,
     as_bytes,
     connect,
@@ -23,6 +26,7 @@ from store.database.connection import (
     sound,
     translated,
 )
+from store.database.modes import Use
 from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
 from store.database.tables import FORMAT, make
@@ -175,20 +179,27 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
     return vault
 
 
-def open_store(location: str, unlock: Unlock) -> Vault:
-    """Open the store at `location`. Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable."""
+def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE) -> Vault:
+    """Open the store at `location`, for `use`; `read_only` of it says why it can only be read, where that is so.
+
+    Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable.
+    """
     look_at(location)
     secret = unlock.secret()
     try:
-        return _open(location, unlock.kind, secret)
+        return _open(reach(location, use), location, unlock.kind, secret)
     except DiskFull:
-        if is_url(location) or not Ballast(Path(location).absolute()).cut():
+        if is_url(location):
             raise
-        return _open(location, unlock.kind, secret)
+        if Ballast(Path(location).absolute()).cut():
+            with suppress(DiskFull):
+                return _open(reach(location, use), location, unlock.kind, secret)
+        if use is Use.WRITE:
+            raise
+    return _open(reach_on_full_disk(location), location, unlock.kind, secret)
 
 
-def _open(location: str, kind: str, secret: bytes) -> Vault:
-    db = connect(location)
+def _open(db: StoreDatabase, location: str, kind: str, secret: bytes) -> Vault:
     try:
         with translated(location):
             models = Models(db)
@@ -207,8 +218,8 @@ def _open(location: str, kind: str, secret: bytes) -> Vault:
 def look_at(location: str) -> None:
     """Refuse a path that holds no store before SQLite writes anything to it.
 
-    Raises StoreMissing, StoreFormat where something else is there, and StoreUnavailable where this user cannot read and
-    write it. A URL is not looked at.
+    Raises StoreMissing, StoreFormat where something else is there, and StoreUnavailable where this user cannot read it.
+    A URL is not looked at.
     """
     if is_url(location):
         return
@@ -227,8 +238,6 @@ def look_at(location: str) -> None:
         raise StoreUnavailable(f"The store {location} cannot be read: {os.strerror(errno.EACCES)}.")
     if not stat.S_ISREG(mode) or application_id(path) != APPLICATION_ID:
         raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
-    if not os.access(path, os.W_OK):
-        raise StoreUnavailable(f"The store {location} is read-only for this user: check who owns it.")
 
 
 def store_row(db: Database, models: Models, location: str) -> Any:

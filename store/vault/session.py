@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url, run
+from store.database.modes import Mode
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
 from store.sealing.keys import StoreKeys
@@ -35,6 +36,18 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _state(path: Path) -> list[tuple[int, int, int] | None]:
+    """What changes when somebody writes to the store at `path`: its file or its log."""
+    found: list[tuple[int, int, int] | None] = []
+    for each in (path, path.with_name(path.name + "-wal")):
+        try:
+            status = each.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
 
 
 class _Writing:
@@ -65,6 +78,8 @@ class Session:
         self.models = models
         self.keys = keys
         self.store_id = keys.store_id
+        #: Why the store can be read and not changed, where that is so.
+        self.read_only = db.read_only
         self._translated = Translated(location, db)
         self._lock = threading.RLock()
         self._writing = _Writing(self._lock, self._translated)
@@ -73,6 +88,7 @@ class Session:
         self._closed = False
         self._path = Path(location).absolute()
         self._file = None if is_url(location) else _identity(self._path)
+        self._frozen = _state(self._path) if db.mode is Mode.FROZEN else None
         _open_sessions.add(self)
 
     # --- Transactions ------------------------------------------------------------------------------------------------
@@ -91,6 +107,8 @@ class Session:
             yield
             return
         self._require_open()
+        if self.read_only is not None:
+            raise self.read_only.refusal()
         with self._writing:
             self._require_there()
             with self.db.transaction():
@@ -113,17 +131,28 @@ class Session:
                 f"The store {self.location} was removed or replaced while it was open: open it again."
             )
 
+    def _require_frozen(self) -> None:
+        """Refuse to go on where another program wrote to a file that is read without locks."""
+        if self._frozen != _state(self._path):
+            raise StoreUnavailable(f"The store {self.location} was changed while it was read: open it again.")
+
     # --- Watching -----------------------------------------------------------------------------------------------------
 
     def change_token(self) -> object:
-        """Something that is not equal after any process committed a change of the store. Cheap."""
+        """Something that is not equal after any process committed a change of the store. Cheap.
+
+        Raises StoreUnavailable where that happened to a file that is read without locks.
+        """
         self._require_open()
+        if self.db.mode is Mode.FROZEN:
+            self._require_frozen()
+            return self._frozen
         with self._watcher_lock, self._translated:
             if not isinstance(self.db, SqliteDatabase):
                 return run(self.db, "SELECT pg_current_snapshot()::text").fetchone()[0]
             # data_version tells a connection of the commits of all others: this one never commits anything itself.
             if self._watcher is None:
-                watcher = connect(self.location)
+                watcher = connect(self.location, self.db.mode)
                 self._watcher = (watcher, watcher.connection())
             return self._watcher[1].execute("PRAGMA data_version").fetchone()[0]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from store.database.connection import StoreDatabase, as_bytes, connect, run, translated
+from store.database.access import reach
+from store.database.connection import StoreDatabase, as_bytes, run, translated
+from store.database.modes import Use
 from store.database.schema import Models
 from store.helpers.clock import now_ms
 from store.sealing.keys import StoreKeys, reader_keys, reader_material
@@ -57,7 +59,7 @@ class Vault(Reader):
     def from_key_material(cls, location: str, material: bytes) -> Vault:
         """Open a store for reading only, with what `worker_key_material` gave. Raises StoreUnavailable, UnlockError."""
         keys = reader_keys(material)
-        db = connect(location)
+        db = reach(location, Use.READ)
         vault = cls(location, db, Models(db), keys, lambda _vault: NoUpkeep())
         with translated(location):
             row = vault.models.Store.get_or_none()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from store.database.modes import Use
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Check; returns 1 where anything is broken, naming it."""
     from store.check import check
 
-    with opened(args) as vault, Progress("Checking") as progress, Interrupt() as interrupt:
+    with opened(args, Use.READ) as vault, Progress("Checking") as progress, Interrupt() as interrupt:
         result = check(vault, progress=progress, cancelled=interrupt)
     if args.json:
         print_json({"checked": result.checked, "broken": [{"what": what, "why": why} for what, why in result.broken]})

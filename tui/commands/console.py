@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from store.database.modes import Use
 from store.helpers.installed import require
 from store.terms.errors import UsageError
 from tui.commands.caller import is_terminal, operator_name
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if not is_terminal():
         raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
     with ends_cleanly():
-        vault = open_vault(args)
+        vault = open_vault(args, Use.EITHER)
         latency.prepare()
         return run_console(vault, operator_name())
 

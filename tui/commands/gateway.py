@@ -12,7 +12,7 @@ from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, UsageError
 from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_failed
 
@@ -110,7 +110,7 @@ def _list(args: argparse.Namespace) -> int:
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         found = gateways(vault, on_error=lambda error: failures.append((error.what, str(error))))
     if not found and not failures:
         print("No gateway is enrolled.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from store.terms.errors import UsageError
 from tui.commands.caller import as_text, operator_name
 from tui.commands.ids import parse_ids
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.passphrases import ask_new_passphrase
 from tui.commands.printing import iso, print_json, print_recovery_key
 from tui.terminal.safe import safe
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
     from store.opening import slots
 
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         if args.verb == "remove":
             [(slot_id, last)] = parse_ids([args.slot])
             if slot_id != last:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from store.catalogue.sort import Sort, SortKey
+from store.database.modes import Use
 from store.filters.line import parse
 from store.mail.outcome import Delivered, delivered
 from store.terms.errors import UsageError
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
 
     parse(query)  # a filter that does not parse is said before the store is unlocked
-    with opened(args) as vault:
+    with opened(args, Use.READ) as vault:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
         if args.json:

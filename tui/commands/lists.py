@@ -10,7 +10,7 @@ import msgspec
 from store.judging.rules.address_patterns import canonical
 from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
 from tui.commands.rules import read_text, write_text
 from tui.terminal.safe import safe
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     user = check_user(args.user) if args.user is not None else ""
     wanted = _text(args) if args.verb == "import" else None
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         before = read_lists(vault)
         if args.verb in ("add", "remove", "import"):
             from store.judging.rules.address_lists import change_lists

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.database.modes import Use
 from store.terms.errors import StoreFormat, StoreMissing, UsageError
 from tui.commands.passphrases import ask_secret
+from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.opening.opening import Unlock
@@ -18,17 +21,27 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Vault]:
-    """The store that `args` name, open and unlocked; closed at the end. Raises what `open_vault` raises."""
-    vault = open_vault(args)
+def opened(args: argparse.Namespace, use: Use = Use.WRITE) -> Iterator[Vault]:
+    """The store that `args` name, open and unlocked; closed at the end. Raises what `open_vault` raises.
+
+    Where it can only be read, standard error says why.
+    """
+    vault = open_vault(args, use)
     try:
+        if vault.read_only is not None:
+            print(f"mailhold: {safe(vault.read_only.says(f'The store {vault.location}'))}", file=sys.stderr)
         yield vault
     finally:
         vault.close()
 
 
-def open_vault(args: argparse.Namespace) -> Vault:
-    """Open and unlock the store that `args` name.
+def use_of(args: argparse.Namespace) -> Use:
+    """What a command with verbs opens the store for."""
+    return Use.READ if args.verb in ("list", "show", "get", "export") else Use.WRITE
+
+
+def open_vault(args: argparse.Namespace, use: Use) -> Vault:
+    """Open and unlock the store that `args` name, for `use`.
 
     Raises UsageError where they name none, StoreMissing, StoreFormat, and what `open_store` raises.
     """
@@ -44,7 +57,7 @@ def open_vault(args: argparse.Namespace) -> Vault:
             raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
     from store.opening.opening import open_store
 
-    return open_store(location, unlocking(args))
+    return open_store(location, unlocking(args), use)
 
 
 def store_location(args: argparse.Namespace) -> str:

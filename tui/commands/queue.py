@@ -9,7 +9,7 @@ from store.terms.errors import MailholdError, StoreUnavailable, UsageError
 from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
 from tui.commands.ids import parse_ids
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--again and --yes belong to `queue retry`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         if args.verb == "send":
             problem = send_queue(vault)
             failures = [("queue send", problem)] if problem else []

@@ -11,7 +11,7 @@ import msgspec
 
 from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
 from tui.terminal.safe import fit, safe
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         return _import(args)
     from store.judging.rules.rules import read_rules
 
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         rules = read_rules(vault) if args.verb in ("list", "show", "export") else _change(vault, args)
     if args.verb == "export":
         return _export(rules, args.words[0] if args.words else "-")

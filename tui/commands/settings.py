@@ -13,7 +13,7 @@ from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
 from tui.commands.caller import operator_name
 from tui.commands.free_space import look_at_free_space
-from tui.commands.opened import opened
+from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time, print_json
 from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.settings import parse_setting, read_settings
     from store.opening.slots import opens_with_passphrase
 
-    with opened(args) as vault:
+    with opened(args, use_of(args)) as vault:
         before = settings = read_settings(vault)
         for value in args.values if args.verb == "set" else ():
             name, equals, text = value.partition("=")

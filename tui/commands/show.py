@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from store.database.modes import Use
 from store.delivery.recipients import ENVELOPE, recipients_of
 from store.mail.outcome import delivered
 from store.terms.errors import UsageError
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "The bytes of a message can act on your terminal: send them to a file or a pipe, or give --force."
         )
-    with opened(args) as vault:
+    with opened(args, Use.READ) as vault:
         if args.raw:
             sys.stdout.buffer.write(vault.raw(copy_id))
             return 0

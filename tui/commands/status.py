@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from store.database.modes import Use
 from store.terms.errors import MailholdError, StoreFormat, TamperedError
 from store.terms.sizes import format_size
 from tui.commands.opened import opened
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from store.space.limits import maximum
 
     problem: MailholdError | None = None
-    with opened(args) as vault:
+    with opened(args, Use.READ) as vault:
         count, releases, most = vault.count(), Releases(vault), 0
         releases.read()
         try:

@@ -157,6 +157,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             from tui.console.lock.resuming import resume
 
             resume(self.main, self._view)
+        if self.vault.read_only is not None:
+            self.notice(self.vault.read_only.says("This store"), severity="warning")
         if self._key_problem:
             self.notice(self._key_problem, severity="warning")
 
@@ -218,7 +220,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def _run_worker_if_wanted(self, facts: Facts) -> None:
         """Deliver from here where a relay is set and something waits: a lease keeps two workers off one delivery."""
-        if self._worker is None and facts.settings.relay and facts.queue_length:
+        wanted = facts.settings.relay and facts.queue_length and self.vault.read_only is None
+        if self._worker is None and wanted:
             from store.delivery.worker_thread import start_worker_thread
 
             self._worker = start_worker_thread(self.vault, f"console {self.context.operator}".strip())

@@ -10,13 +10,16 @@ from textual.pilot import Pilot
 
 from store.catalogue.catalogue import Catalogue
 from store.database import connection
-from store.opening.opening import Unlock, open_store
+from store.database.modes import Use
+from store.opening.opening import Unlock, create_store, open_store
 from store.vault.vault import Vault
+from tests import small_disk
 from tests.conftest import PASSPHRASE
-from tests.tui.console.driven import TZ, poll, the_list
+from tests.tui.console.driven import TZ, lines, poll, settle, the_list
 from tests.tui.console.fakes import NOW, sample
 from tests.write_lock import write_lock_held
 from tui.console.app import MailholdApp
+from tui.console.dialogs.delete import DeleteDialog
 
 
 @pytest.fixture
@@ -40,6 +43,33 @@ async def listed(pilot: Pilot[Any], count: int) -> None:
         if the_list(app).count == count and app.catalogue.complete:
             return
     raise AssertionError(f"{the_list(app).count} copies are listed, not {count}")
+
+
+@pytest.mark.integration
+async def test_a_console_on_a_read_only_mount_says_so_and_changes_nothing(
+    console: Callable[[Vault], MailholdApp],
+) -> None:
+    with small_disk.small_disk(12) as disk:
+        location = str(disk / "mail.store")
+        made, _recovery = create_store(location, passphrase=PASSPHRASE)
+        made.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(3))
+        made.close()
+        with small_disk.read_only(disk):
+            vault = open_store(location, Unlock.passphrase(PASSPHRASE), Use.EITHER)
+            app = console(vault)
+            async with app.run_test(size=(120, 30)) as pilot:
+                await listed(pilot, 3)
+                assert "Mailhold  READ-ONLY" in lines(app)[0]
+                assert any(
+                    "This store is open for reading only: its file system is read-only" in line for line in lines(app)
+                )
+                await pilot.press("h", "d")
+                await settle(pilot)
+                assert not isinstance(app.screen, DeleteDialog)
+                shown = str(app.main.notice_line.line.render()).removeprefix("△ ")
+                assert shown == "This store is open for reading only: its file system is read-only."
+                assert app.cannot("save") == shown and app.cannot("view") is None
+            vault.close()
 
 
 async def test_the_console_opens_while_another_process_writes(

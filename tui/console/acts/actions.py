@@ -28,17 +28,39 @@ if TYPE_CHECKING:
 NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
 
 
+#: The actions of the key map that change the store, or leave an event in its trail.
+_CHANGING = frozenset(
+    name
+    for scope in (
+        ("deliver", "delete", "save", "view-deliver", "view-delete", "view-save"),
+        ("retry", "cancel-delivery"),
+        ("add-rule", "delete-rule", "enable-rule", "rule-up", "rule-down"),
+        ("add-address", "remove-address"),
+    )
+    for name in scope
+)
+
+
 def reason_against(context: ConsoleContext, action: str) -> str | None:
     """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
+    if context.vault.read_only is not None and action in _CHANGING:
+        return context.vault.read_only.says("This store")
     if action in ("deliver", "view-deliver") and not context.settings.relay:
         return NO_RELAY
     return None
 
 
+def _refused(context: ConsoleContext, action: str) -> bool:
+    """Whether an action is not possible now; a notice then says why."""
+    reason = reason_against(context, action)
+    if reason is not None:
+        context.shell.notice(reason, severity="warning")
+    return reason is not None
+
+
 def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask to whom, then place the copies in the queue for delivery."""
-    if reason := reason_against(context, "deliver"):
-        context.shell.notice(reason, severity="warning")
+    if _refused(context, "deliver"):
         return
     looking.look(
         context, chosen, "Reading recipients", looking.look_recipients, lambda looked: _ask_deliver(context, looked)
@@ -138,6 +160,8 @@ def _copies_of(left_out: Sequence[LeftOut]) -> list[int]:
 
 def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
     """Ask, then delete; `then` runs where any copy was deleted."""
+    if _refused(context, "delete"):
+        return
     looking.look(context, chosen, "Reading", looking.look_live, lambda looked: _ask_delete(context, looked, then))
 
 
@@ -183,6 +207,8 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
     """Ask for the folder, then save each copy to a file of its own there."""
+    if _refused(context, "save"):
+        return
     looking.look(context, chosen, "Reading", looking.look_dangerous, lambda looked: _ask_save(context, looked))
 
 

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from store.database.connection import shown_location
+from store.database.modes import Use
 from store.opening.opening import Unlock, open_store
 from store.terms.errors import MailholdError
 from tui.console.dialogs.base import Dialog
@@ -74,7 +75,7 @@ class LockDialog(Dialog[str]):
         location, unlock = self._location, Unlock.passphrase(field.value)
         field.value = ""
         try:
-            vault = await run_in_thread(lambda: open_store(location, unlock), name="unlock")
+            vault = await run_in_thread(lambda: open_store(location, unlock, Use.EITHER), name="unlock")
         except MailholdError as error:
             field.disabled = False
             self.complain(explain(error), "#passphrase")

@@ -56,7 +56,8 @@ class MainScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         self.backup = BackupView(self.context)
-        self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), id="status")
+        read_only = self.context.vault.read_only is not None
+        self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), read_only=read_only, id="status")
         self.console_tree = ConsoleTree(id="tree")
         self.notice_line = NoticeLine(id="notice")
         self.outcome_notice = OutcomeNotice(self.context, self.notice_line)

@@ -1,4 +1,5 @@
-"""The console's top line: name, host, deliveries to look at, how full Backup is, and the oldest copy."""
+"""The console's top line: name, whether the store can only be read, host, deliveries to look at, how full Backup is,
+and the oldest copy."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def bar(done: int, total: int, cells: int) -> tuple[str, str]:
 
 
 class StatusBar(Widget):
-    """One line. What does not fit is left out: the bar, then words, then the host; never the deliveries to look at."""
+    """One line. What does not fit is left out: the bar, then words, then the host; never the deliveries to look at, nor
+    that the store is `read_only`."""
 
     DEFAULT_CSS = """
     StatusBar {
@@ -54,9 +56,12 @@ class StatusBar(Widget):
     oldest: reactive[str] = reactive("")
     attention: reactive[Attention] = reactive(NOTHING_TO_DO)
 
-    def __init__(self, host: str, queue_key: Callable[[], str], *, id: str | None = None) -> None:
+    def __init__(
+        self, host: str, queue_key: Callable[[], str], *, read_only: bool = False, id: str | None = None
+    ) -> None:
         super().__init__(id=id)
         self.host = safe(host)
+        self.read_only = read_only
         self._queue_key = queue_key
 
     def show(self, *, used: int, maximum: int, threshold: int, oldest: int | None, now: int) -> None:
@@ -70,6 +75,8 @@ class StatusBar(Widget):
 
         width = self.size.width
         name = style("Mailhold", "name")
+        if self.read_only:
+            name = Content.assemble(name, "  ", style("READ-ONLY", "danger"))
         full = Content.assemble(name, "  ", style(self.host, "muted"))
         if not self.maximum:  # Not known yet, or the settings do not verify.
             return Content.assemble(full, self._attention(style, short=False))

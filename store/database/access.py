@@ -1,0 +1,80 @@
+"""Connecting to a store's file as well as is possible where it is: for writing, or for reading only.
+
+SQLite's readers write as well: they make the write-ahead log and its index, in files beside the store. Where those are
+not there and cannot be made, a store is read without them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from store.database.connection import DiskFull, StoreDatabase, beside, connect, is_url, run, translated
+from store.database.modes import Mode, ReadOnly, Use
+from store.terms.errors import StoreUnavailable
+
+
+def read_only(location: str) -> ReadOnly | None:
+    """Why this user cannot write to the store's file where it is; None where nothing speaks against it."""
+    if is_url(location):
+        return None
+    path = Path(location).absolute()
+    files = [path, *(each for each in _log(location) if each.exists())]
+    if all(os.access(each, os.W_OK) for each in files) and (len(files) == 3 or os.access(path.parent, os.W_OK)):
+        return None
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return ReadOnly(location, "its file system is read-only", "Mount it for writing, or name another store.")
+    what = "its folder" if all(os.access(each, os.W_OK) for each in files) else "it"
+    return ReadOnly(location, f"this user may not write to {what}", "Check who owns it and its permissions.")
+
+
+def reach(location: str, use: Use) -> StoreDatabase:
+    """A connection that reads the database at `location`; its `read_only` says why it does no more, if so.
+
+    Raises StoreUnavailable, for `Use.WRITE` also where the store can only be read. Raises DiskFull where there is no
+    room for the log's index, but not for `Use.READ`.
+    """
+    barred = read_only(location)
+    if barred is not None:
+        if use is Use.WRITE:
+            raise barred.refusal()
+        return _read(location, barred)
+    try:
+        return _connected(location, Mode.WRITE)
+    except DiskFull:
+        if use is not Use.READ:
+            raise
+        return reach_on_full_disk(location)
+
+
+def reach_on_full_disk(location: str) -> StoreDatabase:
+    """A connection that reads the store on a disk that has no room at all. Raises StoreUnavailable."""
+    return _read(location, ReadOnly(location, "its disk is full", "Free space on that disk, then open it again."))
+
+
+def _read(location: str, why: ReadOnly) -> StoreDatabase:
+    log, index = _log(location)
+    # SQLite would make both, and what this user makes there could keep the store's owner from writing.
+    if log.exists() and index.exists():
+        try:
+            return _connected(location, Mode.READ, why)
+        except StoreUnavailable:
+            pass
+    why = why._replace(old=log.exists() and log.stat().st_size > 0)
+    return _connected(location, Mode.FROZEN, why)
+
+
+def _log(location: str) -> tuple[Path, Path]:
+    """The write-ahead log, and its index."""
+    return beside(location, "-wal"), beside(location, "-shm")
+
+
+def _connected(location: str, mode: Mode, why: ReadOnly | None = None) -> StoreDatabase:
+    db = connect(location, mode, why)
+    try:
+        with translated(location):
+            run(db, "SELECT 1" if is_url(location) else "SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        db.close_all()
+        raise
+    return db
