@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from store.message.links import Link, examine
+from store.message.links import Link, examine, links_in_text, urls_in_text
 from store.message.style import Look, Sheet, look_of
 
 if TYPE_CHECKING:
@@ -88,11 +88,18 @@ def read_html(markup: str) -> Reading:
 
 
 def strip_html(markup: str, why: str) -> Reading:
-    """The text of HTML whose structure costs too much to find: tags are only taken off. Linear time."""
-    text = html.unescape(_STRIP_TAGS.sub(" ", markup[:MARKUP_LIMIT]))
+    """The text of HTML whose structure costs too much to find: tags are only taken off. Linear time.
+
+    Every URL that is written out is a link, be it in text or in a tag.
+    """
+    markup = markup[:MARKUP_LIMIT]
+    text = html.unescape(_STRIP_TAGS.sub(" ", markup))
     return Reading(
         text=text[:TEXT_LIMIT],
-        problems=[f"the HTML {why}; its tags are only taken off, and hidden text and links are not told"],
+        links=links_in_text(html.unescape(markup), LINK_LIMIT),
+        problems=[
+            f"the HTML {why}: only its tags were stripped; hidden text is NOT detected, nor is what links show as text"
+        ],
         truncated=len(text) > TEXT_LIMIT,
     )
 
@@ -121,6 +128,8 @@ class _Writer:
         self.hidden_since = -1
         self.reading = reading
         self.captures: list[tuple[list[str], bool]] = []
+        #: Ranges of text that is inside no link, and why each is hidden; what stands together is one range.
+        self.prose: list[tuple[int, int, str]] = []
 
     @property
     def full(self) -> bool:
@@ -134,21 +143,21 @@ class _Writer:
         """One more line break."""
         self.breaks = min(self.breaks + 1, _BREAKS)
 
-    def text(self, text: str, hidden: str, keep_space: bool) -> None:
-        """The text of one node."""
+    def text(self, text: str, hidden: str, keep_space: bool, *, prose: bool = False) -> None:
+        """The text of one node; `prose` if the message has it as text, and it is not made of something else."""
         if hidden:
             text = _INVISIBLE.sub(" ", text)
             if text == " ":
                 return
         if keep_space:
-            self._put(text, text, hidden)
+            self._put(text, text, hidden, prose)
             return
         words = " ".join(text.split())
         if not words:
             self.space = self.space or bool(text)
             return
         self.space = self.space or text[0].isspace()
-        self._put(words, text, hidden)
+        self._put(words, text, hidden, prose)
         self.space = text[-1].isspace()
 
     def note(self, text: str) -> None:
@@ -164,7 +173,7 @@ class _Writer:
             self.hidden_since = -1
             self.space = True
 
-    def _put(self, words: str, text: str, hidden: str) -> None:
+    def _put(self, words: str, text: str, hidden: str, prose: bool) -> None:
         for captured, also_hidden in self.captures:
             if (also_hidden or not hidden) and len(captured) < _CAPTURED:
                 captured.append(text)
@@ -177,7 +186,11 @@ class _Writer:
         if hidden and self.hidden_since < 0:
             self.hidden_since = self.length
             self._write(f"[hidden text ({hidden}): ")
+        start = self.length
         self._write(words)
+        if prose and not self.captures:
+            joined = self.prose and self.prose[-1][1:] == (start, hidden)
+            self.prose.append((self.prose.pop()[0] if joined else start, self.length, hidden))
 
     def _write(self, text: str) -> None:
         text = text[: max(0, TEXT_LIMIT - self.length)]
@@ -223,7 +236,7 @@ class _Walk:
             tag = (node.tag or "").lower()
             if tag == "-text":
                 top = stack[-1]
-                self.out.text(node.text_content or "", top.look.hidden, top.keep_space)
+                self.out.text(node.text_content or "", top.look.hidden, top.keep_space, prose=True)
             elif tag and not tag.startswith(("-", "_", "!")):
                 opened = self._enter(node, tag, stack[-1])
                 if opened is not None:
@@ -233,7 +246,10 @@ class _Walk:
             node = node.next
         self.reading.truncated |= self.out.full
         self.out.end_hidden()
-        self.reading.text = "".join(self.out.pieces)
+        text = self.reading.text = "".join(self.out.pieces)
+        for start, end, hidden in self.out.prose:
+            for shown, target in urls_in_text(text, start, end):
+                self._link(shown, target, Look(hidden))
         if self.images:
             self.reading.problems.append(
                 f"the HTML names {self.images} remote image{'s' if self.images > 1 else ''}: not fetched"

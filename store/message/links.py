@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -175,13 +176,19 @@ _IN_TEXT = re.compile(r"(?i)\b(?:https?://|ftp://|www\.)[^\s<>\"'\x00-\x20]{3,20
 _TRAILING = ".,;:!?)]}>'\"…"
 
 
-def links_in_text(text: str, limit: int) -> list[Link]:
-    """The URLs that a mail program would make clickable in plain text, each once, at most `limit`."""
-    found: dict[str, Link] = {}
-    for match in _IN_TEXT.finditer(text):
+def urls_in_text(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[str, str]]:
+    """The URLs in ``text[start:end]`` that a mail program makes clickable: as they stand there, and where they lead."""
+    for match in _IN_TEXT.finditer(text, start, len(text) if end is None else end):
         url = match[0].rstrip(_TRAILING)
+        yield url, url if "://" in url else f"http://{url}"
+
+
+def links_in_text(text: str, limit: int) -> list[Link]:
+    """The links of plain text, each once, at most `limit`."""
+    found: dict[str, Link] = {}
+    for url, target in urls_in_text(text):
         if url not in found:
             if len(found) == limit:
                 break
-            found[url] = examine(url, url if "://" in url else f"http://{url}")
+            found[url] = examine(url, target)
     return list(found.values())

@@ -180,3 +180,54 @@ def test_any_markup_is_read(markup: str) -> None:
 def test_a_hidden_line_is_left_out() -> None:
     reading = read_html("a<hr style='font-size:0'>b<hr>c")
     assert (reading.text, reading.hidden) == ("a\nb\n────────\nc", [])
+
+
+def test_urls_in_text_are_links_that_show_their_target() -> None:
+    reading = read_html(
+        "<p>See http://evil.example/a?b=1&amp;c=2, <b>https://bold.example/x</b><i>y</i> and (www.c.example).</p>"
+        "<pre>ftp://d.example/\n</pre><p>http://e.example/<br>http://evil.example/a?b=1&amp;c=2</p>"
+    )
+    assert [(link.text, link.target) for link in reading.links] == [
+        ("http://evil.example/a?b=1&c=2", "http://evil.example/a?b=1&c=2"),
+        ("https://bold.example/xy", "https://bold.example/xy"),
+        ("www.c.example", "http://www.c.example"),
+        ("ftp://d.example/", "ftp://d.example/"),
+        ("http://e.example/", "http://e.example/"),
+    ]
+    assert not any(link.mismatch or link.reason for link in reading.links)
+    assert "[1]" not in reading.text
+
+
+def test_a_url_that_is_split_by_tags_is_one_link() -> None:
+    for markup in ("<span>http://</span><span>evil.exam</span><wbr>ple/x", "http://evil.<!-- -->example/<b></b>x"):
+        assert [link.target for link in read_html(markup).links] == ["http://evil.example/x"]
+    assert [link.target for link in read_html("http://a.example/<br>x http://b.example/<div>y").links] == [
+        "http://a.example/",
+        "http://b.example/",
+    ]
+
+
+def test_the_text_of_a_link_and_of_an_image_is_no_link_of_its_own() -> None:
+    reading = read_html(
+        "<a href='https://evil.example/'>https://bank.example/</a> https://evil.example/ "
+        "<img alt='https://alt.example/'><input value='https://input.example/'><!-- https://comment.example/ -->"
+    )
+    assert [(link.text, link.target, link.mismatch) for link in reading.links] == [
+        ("https://bank.example/", "https://evil.example/", True),
+        ("https://evil.example/", "https://evil.example/", False),
+    ]
+
+
+def test_a_url_in_hidden_text_is_told_as_hidden() -> None:
+    reading = read_html("<p>a <span style='display:none'>http://seo.example/<b>x</b></span>http://b.example/</p>")
+    assert [(link.target, link.reason) for link in reading.links] == [
+        ("http://seo.example/x", "hidden link (not displayed)"),
+        ("http://b.example/", ""),
+    ]
+
+
+def test_html_that_is_only_stripped_still_tells_the_urls_that_are_written_out() -> None:
+    markup = "<div>" * 3000 + "<a href='https://evil.example/?a&amp;b'>bank</a> http://b.example/"
+    reading = read_html(markup)
+    assert [link.target for link in reading.links] == ["https://evil.example/?a&b", "http://b.example/"]
+    assert "nests too deep: only its tags were stripped" in reading.problems[0]
