@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,51 @@ def test_a_large_source_is_indexed_and_not_decoded(monkeypatch):
     assert looked == []
     assert lines[400_000] == (Span("0123456789"),)
     assert len(looked) == 1
+
+
+_BYTES = st.lists(
+    st.sampled_from(
+        [b"\n", b"\r\n", b"\n\n\n", b"word ", b"\xc3\xa9", b"\xff", b"\x80" * 9, b"\t", b"x" * 1999, b"y" * 2000]
+    ),
+    max_size=30,
+).map(b"".join)
+
+
+@given(_BYTES, st.randoms(use_true_random=False))
+def test_source_lines_are_all_there_in_whatever_order_they_are_looked_at(raw, random):
+    lines = SourceLines(raw)
+    in_order = plain(lines)
+    order = list(range(len(lines)))
+    random.shuffle(order)
+    assert {at: plain([lines[at]])[0] for at in order} == dict(enumerate(in_order))
+    written = [line.removesuffix(b"\r").decode("utf-8", "backslashreplace") for line in raw.split(b"\n")]
+    short = all(len(line) < SourceLines.CHUNK for line in raw.split(b"\n"))
+    if short:
+        assert in_order == [safe(line.expandtabs(8)) for line in (written if written[-1] else written[:-1])]
+        assert lines.width == max(
+            SourceLines.NARROW, *map(len, raw.split(b"\n")[:-1] or [b""]), len(raw.split(b"\n")[-1])
+        )
+    for at in (len(lines), -len(lines) - 1):
+        with pytest.raises(IndexError):
+            lines[at]
+
+
+def test_ten_million_empty_lines_are_found_when_they_are_looked_at():
+    raw = b"Subject: s\n" + b"\n" * 10_000_000 + b"end"
+    tracemalloc.start()
+    try:
+        lines = SourceLines(raw)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(lines) == 10_000_002
+    assert most < len(raw) // 20
+    assert plain([lines[0], lines[1], lines[9_999_999], lines[10_000_001]]) == ["Subject: s", "", "", "end"]
+
+
+def test_no_source_line_is_long_whatever_the_bytes_are():
+    for byte in (b"\x80", b"\xff", b"a"):
+        assert len(SourceLines(byte * 100_000)) >= 49
 
 
 def test_hidden_text_is_marked_in_words_and_kind():

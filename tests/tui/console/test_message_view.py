@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 
@@ -54,8 +55,6 @@ async def test_each_tab_shows_the_message_its_way(vault, copy_id, tab):
 
 
 async def test_the_fields_are_there_before_the_message_is_parsed(vault, copy_id, monkeypatch):
-    import threading
-
     let_go = threading.Event()
 
     def slow(raw: bytes, **_):
@@ -79,6 +78,43 @@ async def test_the_fields_are_there_before_the_message_is_parsed(vault, copy_id,
         let_go.set()
         await settle(pilot)
         assert "unexpected error (OSError)" in screen_text(app)
+
+
+async def test_the_source_is_there_while_the_message_is_parsed_and_where_that_fails(vault, copy_id, monkeypatch):
+    let_go = threading.Event()
+
+    def slow(raw: bytes, **_):
+        let_go.wait(30)
+        raise OSError("never")
+
+    monkeypatch.setattr("store.message.message.parse_in_child", slow)
+    app = view_app(vault, copy_id)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*["right_square_bracket"] * TABS.index("Source"))
+        for _ in range(500):
+            await pilot.pause(0.01)
+            if WORDS["Source"] in screen_text(app):
+                break
+        assert WORDS["Source"] in screen_text(app)
+        let_go.set()
+        await settle(pilot)
+        assert WORDS["Source"] in screen_text(app)
+        await pilot.press("left_square_bracket")
+        await settle(pilot)
+        assert "unexpected error (OSError)" in screen_text(app)
+
+
+async def test_a_source_line_that_is_wider_than_its_bytes_can_be_seen_to_its_end(vault):
+    raw = b"Subject: wide\n\n" + b"\xff\t" * 500 + b"the end\n"
+    copy_id = vault.put(raw, CopyRecord(subject="wide"), stored_at=NOW)
+    app = view_app(vault, copy_id)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press(*["right_square_bracket"] * TABS.index("Source"))
+        await settle(pilot)
+        assert app.view.lines.max_scroll_x > 3900
+        app.view.lines.scroll_to(app.view.lines.max_scroll_x, animate=False, force=True)
+        await settle(pilot)
+        assert "the end" in screen_text(app)
 
 
 async def test_buttons_and_keys_ask_for_the_actions(vault, copy_id, monkeypatch):

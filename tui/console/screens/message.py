@@ -48,13 +48,6 @@ class _Record(NamedTuple):
     release: Release
 
 
-class _Read(NamedTuple):
-    """What the worker made of the raw message."""
-
-    parsed: ParsedMessage
-    source: SourceLines
-
-
 class MessageView(Page):
     """A copy. Its fields are painted as soon as its record is read; the message is parsed in a child meanwhile."""
 
@@ -134,19 +127,35 @@ class MessageView(Page):
         self._show_tab()
         vault = self.context.vault
 
-        def read() -> _Read:
-            from store.message.message import parse_in_child
-
+        def read() -> tuple[bytes, SourceLines]:
             raw = vault.raw(copy.id)
-            return _Read(parse_in_child(raw), SourceLines(raw))
+            return raw, SourceLines(raw)
 
-        def done(read: _Read) -> None:
+        def done(read: tuple[bytes, SourceLines]) -> None:
             if self.is_attached and copy.id == self.copy_id:
-                self.parsed, self._source = read
-                self._name_tabs()
-                self._show_tab()
+                raw, self._source = read
+                if TABS[self.tabs.chosen] == "Source":
+                    self._show_tab()
+                self._parse(copy.id, raw)
 
         self.context.shell.background(read, done, on_error=self._failed, group="copy-read")
+
+    def _parse(self, copy_id: int, raw: bytes) -> None:
+        """Take the message apart, which can take seconds; its source shows meanwhile."""
+
+        def parse() -> ParsedMessage:
+            from store.message.message import parse_in_child
+
+            return parse_in_child(raw)
+
+        def done(parsed: ParsedMessage) -> None:
+            if self.is_attached and copy_id == self.copy_id:
+                self.parsed = parsed
+                self._name_tabs()
+                if TABS[self.tabs.chosen] != "Source":
+                    self._show_tab()
+
+        self.context.shell.background(parse, done, on_error=self._failed, group="copy-parse")
 
     def _still_there(self, record: _Record) -> None:
         if not self.is_attached or record.copy.id != self.copy_id:
@@ -217,12 +226,12 @@ class MessageView(Page):
                 *(made.failure_lines(failure, width) if failure else ()),
                 *made.copy_lines(copy, zone, width, release),
             ]
+        if tab == "Source" and source is not None:
+            return lambda width: source
         if failure:
             return lambda width: made.failure_lines(failure, width)
-        if parsed is None or source is None:
+        if parsed is None or tab == "Source":
             return lambda width: [(Span("Reading the message…" if copy else "", "muted"),)]
-        if tab == "Source":
-            return lambda width: source
         makers = {
             "Text": made.text_lines,
             "Headers": made.header_lines,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from store.terms.sizes import format_size
@@ -112,45 +114,83 @@ def link_lines(parsed: ParsedMessage, width: int) -> list[Line]:
 
 
 class SourceLines(Sequence[Line]):
-    """The raw bytes as lines, decoded and made safe only as they are looked at.
+    """The raw bytes as lines, found, decoded and made safe only as they are looked at.
 
     Bytes that are no UTF-8 show as ``\\xNN``; a line longer than `CHUNK` bytes is shown in pieces.
+
+    Of every stretch of up to `CHUNK` bytes the start and the number of its first line are kept, so that ten million
+    empty lines cost no more than as many bytes of text. `width` is in bytes: a line can take more columns.
     """
 
     CHUNK = 2000
+    #: Columns below which it is not worth finding out how wide the lines are.
+    NARROW = 40
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
-        self._starts = array("q", self._find_starts(raw))
-        self.width = min(
-            self.CHUNK,
-            max((end - start for start, end in zip(self._starts, self._starts[1:], strict=False)), default=1),
-        )
-        self._starts.append(len(raw))
+        self._offsets, self._firsts = array("q"), array("q")
+        self._length, self.width = 0, self.NARROW
+        #: The stretch that was looked at last, and where its lines start.
+        self._known: tuple[int, list[int]] = -1, []
+        self._index()
 
-    @classmethod
-    def _find_starts(cls, raw: bytes) -> Iterator[int]:
-        at = 0
+    def _index(self) -> None:
+        raw, at = self._raw, 0
         while at < len(raw):
-            yield at
-            end = raw.find(b"\n", at, at + cls.CHUNK)
-            if end >= 0:
-                at = end + 1
-                continue
-            at = min(len(raw), at + cls.CHUNK)
-            while at < len(raw) and raw[at] & 0xC0 == 0x80:
-                at += 1
-            if raw[at : at + 2] == b"\r\n":
-                at += 1
-            if raw[at : at + 1] == b"\n":
-                at += 1
+            self._offsets.append(at)
+            self._firsts.append(self._length)
+            end = raw.rfind(b"\n", at, at + self.CHUNK) + 1
+            if end:
+                self._length += raw.count(b"\n", at, end)
+                self.width = self._widest(at, end, self.width)
+            else:
+                end = self._piece_end(at)
+                self._length += 1
+                self.width = max(self.width, min(end - at, self.CHUNK))
+            at = end
+        self._offsets.append(len(raw))
+
+    def _piece_end(self, at: int) -> int:
+        """Where a piece of a long line ends: between characters, and behind the line's end if that is next."""
+        raw, at = self._raw, min(len(self._raw), at + self.CHUNK)
+        for _ in range(3):
+            at += at < len(raw) and raw[at] & 0xC0 == 0x80
+        if raw[at : at + 2] == b"\r\n":
+            at += 1
+        if raw[at : at + 1] == b"\n":
+            at += 1
+        return at
+
+    def _widest(self, at: int, end: int, known: int) -> int:
+        """The length of the longest line in whole lines, or `known`; looks only every `known` bytes."""
+        raw = self._raw
+        while at < end:
+            found = raw.rfind(b"\n", at, at + known + 1)
+            if found < 0:
+                found = raw.find(b"\n", at + known)
+                known = found - at
+            at = found + 1
+        return known
 
     def __len__(self) -> int:
-        return len(self._starts) - 1
+        return self._length
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
-        piece = self._raw[self._starts[index] : self._starts[index + 1]]
-        line = piece.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "backslashreplace")
+        if not -self._length <= index < self._length:
+            raise IndexError(index)
+        start, end = self._place(index % self._length)
+        line = self._raw[start:end].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "backslashreplace")
         return (Span(safe(line.expandtabs(8))),)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Where a line starts and ends."""
+        stretch = bisect_right(self._firsts, index) - 1
+        at, end = self._offsets[stretch], self._offsets[stretch + 1]
+        known, starts = self._known
+        if known != stretch:
+            starts = list(accumulate((len(line) + 1 for line in self._raw[at:end].split(b"\n")), initial=at))
+            self._known = stretch, starts
+        place = index - self._firsts[stretch]
+        return starts[place], min(starts[place + 1], end)

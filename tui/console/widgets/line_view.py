@@ -67,6 +67,7 @@ class LineView(ScrollView, can_focus=True):
         self.lines: Sequence[Line] = ()
         self._builder: Builder | None = None
         self._built_for = 0
+        self._sideways = False
 
     def build(self, builder: Builder | None) -> None:
         """Use another builder; None empties the view. What is shown stays until the new lines are there."""
@@ -93,9 +94,11 @@ class LineView(ScrollView, can_focus=True):
     def show(self, lines: Sequence[Line], *, line_width: int = 0, top: int | None = None) -> None:
         """Draw these lines, the first of them being `top` (None: stay where the view is).
 
-        `line_width` above 0: the lines are that wide whatever the view's width, and scroll sideways.
+        `line_width` above 0: the lines are that wide whatever the view's width, and scroll sideways; further where one
+        turns out to be wider when it is drawn.
         """
         self.lines = lines
+        self._sideways = line_width > 0
         self.virtual_size = Size(line_width or 1, len(lines))
         if top is not None:
             self.scroll_to(0, top, animate=False, force=True)
@@ -116,7 +119,14 @@ class LineView(ScrollView, can_focus=True):
             Segment(text, style if kind == "text" else self.get_component_rich_style(f"line--{kind}"))
             for text, kind in self.lines[index]
         ]
-        return Strip(segments).crop_extend(left, left + width, style)
+        strip = Strip(segments)
+        if self._sideways and strip.cell_length > self.virtual_size.width:
+            self.call_later(self._widen, strip.cell_length)
+        return strip.crop_extend(left, left + width, style)
+
+    def _widen(self, width: int) -> None:
+        if self._sideways and width > self.virtual_size.width:
+            self.virtual_size = Size(width, self.virtual_size.height)
 
     def action_scroll_up(self) -> None:
         self.scroll_relative(y=-1, animate=False, force=True)
