@@ -78,7 +78,10 @@ class CopyIds(Sequence[int]):
 
 
 class Event(NamedTuple):
-    """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe."""
+    """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe.
+
+    `damage` is what is wrong with it, or "".
+    """
 
     id: int
     at: int
@@ -86,6 +89,7 @@ class Event(NamedTuple):
     action: str
     copies: Sequence[int]
     detail: str
+    damage: str = ""
 
 
 class _Sealed(msgspec.Struct, frozen=True, array_like=True):
@@ -106,25 +110,28 @@ def record_event(
     copies: Iterable[int] = (),
     detail: str = "",
     at: int | None = None,
+    configured: tuple[str, int] | None = None,
 ) -> None:
     """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
 
-    `detail` may hold message content: it is sealed, and NOT safe for a terminal.
+    `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the name and version
+    of configuration that this transaction wrote.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
         now = now_ms() if at is None else at
         newest = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
         previous = _digest(newest[0]) if newest else b""
-        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault))
+        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault, configured))
         event = _seal(vault, msgspec.msgpack.encode(sealed))
         run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, event)
 
 
-def events(vault: Reader, limit: int = 500, before_id: int | None = None) -> list[Event]:
+def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, lenient: bool = False) -> list[Event]:
     """The newest events, newest first; those older than the event `before_id` where it is given.
 
-    Raises TamperedError where an event was changed, or one between two of them is missing.
+    Raises TamperedError where an event was changed, or one between two of them is missing; with `lenient` such a one
+    says so as its `damage`, and hides none of the others.
     """
     table = vault.models.Audit
     query = table.select().order_by(table.id.desc()).limit(limit)
@@ -135,11 +142,22 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None) -> lis
     with vault.reading():
         rows = list(query)
     for row in rows:
-        sealed = _open(vault, row)
+        damage = ""
+        try:
+            sealed = _open(vault, row)
+        except TamperedError as error:
+            if not lenient:
+                raise
+            at = row.at if isinstance(row.at, int) else 0
+            found.append(Event(row.id, at, "", "", (), "", error.why))
+            expected = None
+            continue
         if expected is not None and expected != _digest(row.sealed):
-            raise TamperedError(f"event {row.id}", "an event after it is missing, or it is not where it was written")
+            damage = "an event after it is missing, or it is not where it was written"
+            if not lenient:
+                raise TamperedError(f"event {row.id}", damage)
         expected = sealed.previous
-        found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail))
+        found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail, damage))
     return found
 
 
@@ -235,5 +253,18 @@ def _digest(sealed: Any) -> bytes:
     return hashlib.sha256(sealed if isinstance(sealed, bytes | memoryview) else b"").digest()
 
 
-def _versions(vault: Reader) -> dict[str, int]:
-    return dict(run(vault.db, "SELECT name, MAX(version) FROM configuration GROUP BY name").fetchall())
+def _versions(vault: Reader, configured: tuple[str, int] | None) -> dict[str, int]:
+    """What is known of all configuration: never less than the event before knew, whatever became of the rows since.
+
+    Of the rows counts what that event did not deny: a damaged one may claim any name and any number.
+    """
+    if vault.keys.private_key is None:
+        return {}  # Of a gateway it would count for nothing.
+    rows = run(vault.db, "SELECT name, MAX(version) FROM configuration GROUP BY name").fetchall()
+    found = {name: version for name, version in rows if isinstance(version, int) and 0 < version < 1 << 53}
+    try:
+        known = known_versions(vault)
+    except TamperedError:
+        known = {}
+    versions = {name: max(version, found.get(name, 0)) for name, version in known.items()} if known else found
+    return versions | dict([configured] if configured else [])

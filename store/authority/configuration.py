@@ -5,6 +5,9 @@ so a row cannot stand in for another. A row that was put back from an older back
 where this vault has seen a newer version, or where the newest event of the audit trail knows of one. Putting the whole
 database back, trail and all, cannot be found from within it.
 
+Beside the newest version of a signed name its last former ones stay. They are never in force by themselves: they tell
+what the newest said before it was damaged, until `reset` writes anew over it.
+
 Working state that a gateway keeps without the authority ("free-space-notice") is sealed and versioned alike, unsigned.
 """
 
@@ -29,6 +32,11 @@ T = TypeVar("T")
 #: Working state: sealed, and signed by nobody, because a gateway writes it too.
 UNSIGNED = frozenset({"free-space-notice"})
 
+#: How many former versions of a signed name are kept.
+FORMER = 4
+#: No version reaches this: a number beyond it stands in a damaged row.
+_VERSIONS = 1 << 53
+
 #: The newest version of each name that was seen through each open vault.
 _seen: WeakKeyDictionary[Reader, dict[str, int]] = WeakKeyDictionary()
 
@@ -48,6 +56,33 @@ class Conflict(StoreError):
         super().__init__(f"The {name} were changed by somebody else in the meantime: look at them and try again.")
 
 
+#: The command that writes a damaged name anew.
+_COMMANDS = {"settings": "settings", "rules": "rules", "address-lists": "lists"}
+
+
+class ConfigurationDamaged(TamperedError):
+    """A name's newest row does not verify, or an older one was put back: nothing of it is in force."""
+
+    def __init__(self, name: str, why: str = "the seal does not verify") -> None:
+        super().__init__(name, why)
+        if name in _COMMANDS:
+            self.args = (f"{self} `mailhold {_COMMANDS[name]} reset` shows what is still known, and writes anew.",)
+
+
+class Salvage(NamedTuple, Generic[T]):
+    """What keeps a name's value from being read ("": nothing), and what can still be known of it.
+
+    `damaged` of its rows do not verify. `former` is the newest version that does. `held` is what a damaged row holds
+    where it opens, and only its signature or its plain columns do not fit: any holder of a gateway's keys may be behind
+    it.
+    """
+
+    problem: str
+    damaged: int
+    former: Stored[T] | None
+    held: T | None
+
+
 class _Frame(NamedTuple):
     name: str
     version: int
@@ -63,20 +98,11 @@ def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
     """
     # What is known comes first: the row read after it can only be newer.
     known = _known(vault, name)
-    row = _newest(vault, name)
-    version = row.version if row else 0
-    if not isinstance(version, int):
-        raise TamperedError(name, "its version is no number")
-    if version < known:
-        raise TamperedError(name, f"version {version} is there, and version {known} had been written")
-    if row is None:
+    frame = _newest_frame(vault, name, known)
+    if frame is None:
         return None
-    frame = _open(vault, row)
-    _saw(vault, name, version)
-    try:
-        return Stored(msgpack_decoder(kind).decode(frame.value), frame.version, frame.changed_at)
-    except msgspec.DecodeError:
-        raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
+    _saw(vault, name, frame.version)
+    return Stored(_value(frame, name, kind), frame.version, frame.changed_at)
 
 
 def write(
@@ -102,16 +128,60 @@ def write(
         if expected is not None and version != expected:
             raise Conflict(name)
         version += 1
-        frame = _Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
-        sealed = vault.seal(_role(name), msgspec.msgpack.encode(frame))
-        signature = vault.sign(_role(name), sealed) if name not in UNSIGNED else b""
-        run(vault.db, "DELETE FROM configuration WHERE name = ?", name)
-        row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
-        vault.models.Configuration.create(name=name, **row)
+        _keep_former(vault, name, 0 if name in UNSIGNED else FORMER)
+        _insert(vault, name, version, value, changed_at)
         if action:
-            audit.record_event(vault, action, operator=operator, detail=detail, at=changed_at)
+            audit.record_event(
+                vault, action, operator=operator, detail=detail, at=changed_at, configured=(name, version)
+            )
     _saw(vault, name, version)
     return version
+
+
+def reset(vault: Reader, name: str, value: object, *, operator: str = "", action: str = "", detail: str = "") -> int:
+    """Put `value` in the place of whatever lies under `name`, also where that does not verify; returns the new version.
+
+    It is above every version that is known or claimed, so that nothing older passes for it. Former versions that verify
+    stay. With `action`, the event that says so is written in the same transaction. Raises UnlockError.
+    """
+    changed_at = now_ms()
+    with vault.write():
+        known, claimed = _known(vault, name), 0
+        for row in _rows(vault, name, strays=True):
+            claimed = max(claimed, _sane(row.version))
+            try:
+                claimed = max(claimed, _open(vault, row).version)
+            except TamperedError:
+                run(vault.db, "DELETE FROM configuration WHERE id = ?", row.id)
+        version = max(known, claimed) + 1
+        _keep_former(vault, name, 0 if name in UNSIGNED else FORMER)
+        _insert(vault, name, version, value, changed_at)
+        if action:
+            audit.record_event(
+                vault, action, operator=operator, detail=detail, at=changed_at, configured=(name, version)
+            )
+    _saw(vault, name, version)
+    return version
+
+
+def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
+    """What is wrong under `name`, if anything, and what can be known of it all the same. It changes nothing."""
+    problem = ""
+    try:
+        read(vault, name, kind)
+    except (TamperedError, StoreFormat) as error:
+        problem = str(error)
+    held: T | None = None
+    good: list[Stored[T]] = []
+    rows = _rows(vault, name, strays=True)
+    for row in rows:
+        try:
+            frame = _open(vault, row)
+            good.append(Stored(_value(frame, name, kind), frame.version, frame.changed_at))
+        except (TamperedError, StoreFormat):
+            held = _unsigned(vault, row, name, kind) if held is None else held
+    former = max(good, key=lambda stored: stored.version, default=None)
+    return Salvage(problem, len(rows) - len(good), former, held)
 
 
 def seen_versions(vault: Reader) -> dict[str, int]:
@@ -128,21 +198,23 @@ def remember_versions(vault: Reader, versions: dict[str, int]) -> None:
 
 def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
     """Verify every row: what each is called, and what is wrong with it or None."""
-    table = vault.models.Configuration
     known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
-    present = {name for (name,) in run(vault.db, "SELECT DISTINCT name FROM configuration").fetchall()}
-    for name in sorted(known - present):
+    table = vault.models.Configuration
+    rows = list(table.select().order_by(table.id))
+    newest = {str(row.name): row for row in sorted(rows, key=lambda row: _sane(row.version))}
+    for name in sorted(known - set(newest)):
         yield f"configuration {name}", "it is missing"
-    for row in table.select().order_by(table.id):
+    for row in rows:
         name, problem = str(row.name), None
+        former = "" if row is newest[name] else f", former version {row.version}"
         try:
-            _open(vault, row)
-            newest = _known(vault, name)
-            if row.version < newest:
-                problem = f"version {row.version} is there, and version {newest} had been written"
+            frame = _open(vault, row)
+            wanted = _known(vault, name)
+            if not former and frame.version < wanted:
+                problem = f"version {frame.version} is there, and version {wanted} had been written"
         except TamperedError as error:
             problem = str(error)
-        yield f"configuration {name}", problem
+        yield f"configuration {name}{former}", problem
 
 
 def _saw(vault: Reader, name: str, version: int) -> None:
@@ -160,16 +232,93 @@ def _known(vault: Reader, name: str) -> int:
 
 def _of_trail(vault: Reader) -> dict[str, int]:
     try:
-        return audit.known_versions(vault)
+        return {name: version for name, version in audit.known_versions(vault).items() if _sane(version)}
     except (UnlockError, TamperedError):
         # A gateway cannot open the trail; an event that is damaged is `check`'s to report, and must not stop intake.
         return {}
 
 
-def _newest(vault: Reader, name: str) -> Any:
+def _rows(vault: Reader, name: str, *, strays: bool = False) -> list[Any]:
+    """The rows of a name, those that claim the highest version first; with `strays`, those whose name was damaged too:
+    what they hold is sealed as that of `name`.
+    """
     table = vault.models.Configuration
+    query = table.select() if strays else table.select().where(table.name == name)
     with vault.reading():
-        return table.select().where(table.name == name).order_by(table.version.desc()).first()
+        rows = list(query.order_by(table.version.desc(), table.id.desc()))
+    return [row for row in rows if row.name == name or _is_of(vault, row, name)]
+
+
+def _is_of(vault: Reader, row: Any, name: str) -> bool:
+    try:
+        with sound(name):
+            vault.unseal(_role(name), as_bytes(row.sealed))
+    except TamperedError:
+        return False
+    return True
+
+
+def _newest_frame(vault: Reader, name: str, known: int) -> _Frame | None:
+    """The newest version, at least the one that is `known`. Raises TamperedError where that is not there, or damaged.
+
+    A damaged row that claims to be newer is passed over where what is known says that it is not.
+    """
+    problem: TamperedError | None = None
+    for row in _rows(vault, name):
+        try:
+            frame = _open(vault, row)
+        except TamperedError as error:
+            problem = problem or error
+            continue
+        if problem is None and frame.version < known:
+            problem = ConfigurationDamaged(
+                name, f"version {frame.version} is there, and version {known} had been written"
+            )
+        if problem is None or 0 < known <= frame.version:
+            return frame
+        break
+    if problem is None and known:
+        problem = ConfigurationDamaged(name, f"version 0 is there, and version {known} had been written")
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _value(frame: _Frame, name: str, kind: type[T]) -> T:
+    try:
+        return msgpack_decoder(kind).decode(frame.value)
+    except msgspec.DecodeError:
+        raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
+
+
+def _unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
+    """What a row holds that opens, whatever its signature and its plain columns say; None where it does not."""
+    try:
+        with sound(name):
+            frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), as_bytes(row.sealed)))
+        return _value(frame, name, kind)
+    except (TamperedError, StoreFormat, msgspec.DecodeError):
+        return None
+
+
+def _insert(vault: Reader, name: str, version: int, value: object, changed_at: int) -> None:
+    frame = _Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
+    sealed = vault.seal(_role(name), msgspec.msgpack.encode(frame))
+    signature = vault.sign(_role(name), sealed) if name not in UNSIGNED else b""
+    row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
+    vault.models.Configuration.create(name=name, **row)
+
+
+def _keep_former(vault: Reader, name: str, number: int) -> None:
+    """Leave `number` of a name's rows, those that were written last."""
+    rows = run(vault.db, "SELECT id FROM configuration WHERE name = ? ORDER BY id DESC", name).fetchall()
+    for (row_id,) in rows[number:]:
+        run(vault.db, "DELETE FROM configuration WHERE id = ?", row_id)
+
+
+def _sane(version: Any) -> int:
+    """A version as a row claims it; 0 for what is none."""
+    return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
 
 
 def _open(vault: Reader, row: Any) -> _Frame:
@@ -181,9 +330,9 @@ def _open(vault: Reader, row: Any) -> _Frame:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
     except (TamperedError, msgspec.DecodeError):
-        raise TamperedError(name) from None
+        raise ConfigurationDamaged(name) from None
     if frame[:3] != (name, row.version, row.changed_at):
-        raise TamperedError(name, "its version or time was changed")
+        raise ConfigurationDamaged(name, "its version or time was changed")
     return frame
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from store.authority import configuration
-from store.terms.errors import AddressError, RelayError, SettingError
+from store.authority.resetting import Part
+from store.terms.errors import AddressError, RelayError, SettingError, StoreFormat, TamperedError
 from store.terms.sizes import MIB, format_size, parse_size
 from store.vault.reader import Reader
 
@@ -26,6 +27,7 @@ __all__ = [
 
 #: The name under which the settings lie in the configuration.
 NAME = "settings"
+CHANGED, RESET = "settings changed", "settings reset"
 #: "A value of 100 MB or greater is recommended."
 RECOMMENDED_SIZE = 100 * MIB
 _LONGEST_LOCK = 24 * 60
@@ -75,6 +77,27 @@ def read_settings(vault: Reader) -> Settings:
     return stored.value if stored else Settings()
 
 
+def former_settings(vault: Reader) -> Settings | None:
+    """The newest settings beside damaged ones that verify, None where there are none. They are not in force."""
+    former = configuration.salvage(vault, NAME, Settings).former
+    return former.value if former else None
+
+
+def settings_or_former(vault: Reader) -> Settings:
+    """The settings; where they do not verify former ones that do, else the defaults. For what only advises."""
+    try:
+        return read_settings(vault)
+    except (TamperedError, StoreFormat):
+        return former_settings(vault) or Settings()
+
+
+def shown_settings(settings: Settings) -> str:
+    """What differs from the defaults, for a reader, no password in it: ``max_size 5 GB, relay smtp://…``."""
+    default = Settings()
+    names = [name for name in Settings.__struct_fields__ if getattr(settings, name) != getattr(default, name)]
+    return ", ".join(f"{name} {_shown(settings, name)}" for name in names) or "all as in a new store"
+
+
 def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
     """`present` with what differs between `base` and `settings`: what somebody else changed meanwhile stays."""
     names = Settings.__struct_fields__
@@ -91,7 +114,7 @@ def write_settings(vault: Reader, before: Settings, settings: Settings, *, opera
     changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
     if changed:
         detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
-        configuration.write(vault, NAME, settings, operator=operator, action="settings changed", detail=detail)
+        configuration.write(vault, NAME, settings, operator=operator, action=CHANGED, detail=detail)
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
@@ -229,3 +252,6 @@ _PARSERS: dict[str, Callable[..., Any]] = {
     "local_domains": _local_domains,
     "lock_after": _lock_after,
 }
+
+#: What `mailhold settings reset` writes anew.
+PART = Part("settings", "settings", Settings, lambda _known: Settings(), shown_settings, CHANGED, RESET)

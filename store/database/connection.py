@@ -27,6 +27,7 @@ from typing import Any
 from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
+    LenientSqlite,
     PeeweeException,
     SqliteDatabase,
     TellingPostgresql,
@@ -41,7 +42,7 @@ BUSY_SECONDS = 15
 _INDEX_BYTES = 64 * 1024
 
 
-class SqliteStore(SqliteDatabase):
+class SqliteStore(LenientSqlite):
     """A store's database in one SQLite file."""
 
     def __init__(self, path: Path, mode: Mode, read_only: ReadOnly | None, **options: Any) -> None:

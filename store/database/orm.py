@@ -1,12 +1,13 @@
 """Peewee, and what the store takes from it that Peewee does not promise. Import its names from here, never from it.
 
-Not promised are the four parts marked below, each with why nothing public does it: they are so at Peewee 4.5.0 and at
+Not promised are the five parts marked below, each with why nothing public does it: they are so at Peewee 4.5.0 and at
 4.5.3. `test_orm.py` has a test of each, against what is seen.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from store.terms.errors import NotInstalled
@@ -45,6 +46,7 @@ __all__ = [
     "Case",
     "Database",
     "Field",
+    "LenientSqlite",
     "Model",
     "Node",
     "PeeweeException",
@@ -98,4 +100,16 @@ class TellingPostgresql(PostgresqlDatabase):
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # a mixin's base is known where it is mixed in
         self.connection_made(connection)
+        return connection
+
+
+class LenientSqlite(SqliteDatabase):
+    """A SQLite database in which text that is no UTF-8 reads with U+FFFD in it: one such value hides no row beside it.
+
+    Part five: `sqlite3` raises for such text, unless the connection says otherwise before it is used.
+    """
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # Peewee has no types
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
         return connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from store.sealing.keys import (
 )
 from store.sealing.signatures import Right
 from store.sealing.statements import statement
-from store.terms.errors import LastSlot, UnlockError, UsageError
+from store.terms.errors import LastSlot, TamperedError, UnlockError, UsageError
 from store.vault.operators import verify_operator
 from store.vault.vault import Vault
 
@@ -92,11 +93,22 @@ def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
     return insert_slot(vault, RECOVERY, secret, label), text
 
 
-def list_slots(vault: Vault) -> list[SlotInfo]:
-    """The key slots in order of id, each verified. Raises TamperedError naming the slot."""
+def list_slots(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[SlotInfo]:
+    """The key slots in order of id, each verified.
+
+    One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+    """
     with vault.reading():
         rows = list(vault.models.KeySlot.select().order_by(vault.models.KeySlot.id))
-    return [slot_info(vault, row) for row in rows]
+    found = []
+    for row in rows:
+        try:
+            found.append(slot_info(vault, row))
+        except TamperedError as error:
+            if on_error is None:
+                raise
+            on_error(error)
+    return found
 
 
 def opens_with_passphrase(vault: Vault) -> bool:

@@ -28,6 +28,7 @@ from store.authority.settings import Settings, read_settings
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
 from store.space.limits import usage
+from store.terms.errors import TamperedError
 from store.vault.vault import Vault
 
 NAME = "free-space-notice"
@@ -83,7 +84,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
     stored_settings = configuration.read(vault, SETTINGS, Settings)
     settings = stored_settings.value if stored_settings else Settings()
     settings_version = stored_settings.version if stored_settings else 0
-    stored = configuration.read(vault, NAME, Notice)
+    stored = _stored(vault)
     notice, version = (stored.value, stored.version) if stored else (Notice(), 0)
     used, now = usage(vault), clock()
     try:
@@ -176,7 +177,7 @@ class Due:
 def space_freed(vault: Vault) -> None:
     """Called after copies were deleted: arms the notice again at once, for space may fill up before the next look."""
     settings = read_settings(vault)
-    stored = configuration.read(vault, NAME, Notice)
+    stored = _stored(vault)
     if stored is None or usage(vault).free_bytes < settings.notify_below:
         return
     now = now_ms()
@@ -185,6 +186,15 @@ def space_freed(vault: Vault) -> None:
             _move(vault, stored.version, Notice(number=stored.value.number), now)
     except configuration.Conflict:
         pass  # Somebody is at it.
+
+
+def _stored(vault: Vault) -> configuration.Stored[Notice] | None:
+    """Where the notice stands; a state that does not verify begins anew: nobody signs it, and it says nothing more."""
+    try:
+        return configuration.read(vault, NAME, Notice)
+    except TamperedError:
+        configuration.reset(vault, NAME, Notice(), action="free space notification begun anew", detail="it was damaged")
+        return configuration.read(vault, NAME, Notice)
 
 
 def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool:

@@ -97,7 +97,8 @@ class Rotation:
         """Remove the oldest copies where `used` bytes exceed the maximum. Returns the bytes still above it: inside a
         transaction, no more than one batch goes. Raises StoreUnavailable.
         """
-        return rotate(self._vault).over_bytes if used > limits.maximum_or_last(self._vault) else 0
+        most = limits.maximum_or_last(self._vault)
+        return rotate(self._vault).over_bytes if most is not None and used > most else 0
 
     def after_delete(self) -> None:
         """Arm the free space notice again, if there is space now."""
@@ -151,7 +152,9 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
     messages, used, _ = counters(vault.db)
-    maximum = limits.maximum(vault)
+    maximum = limits.maximum_or_last(vault)
+    if maximum is None:
+        return 0, [], 0
     if not trusted and used - maximum > _BELIEVED_BYTES:
         messages, used = counted(vault.db)
         put_right(vault.db, messages, used)
@@ -221,11 +224,13 @@ def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batc
     """
     if not isinstance(vault.db, SqliteDatabase) or vault.db.in_transaction():
         return 0
+    if (most := limits.maximum_or_last(vault)) is None:
+        return 0
     page_size = _pragma(vault, "page_size")
     before = _pragma(vault, "page_count")
     while not (cancelled is not None and cancelled()):
         pages, free = _pragma(vault, "page_count"), _pragma(vault, "freelist_count")
-        surplus = min(free, pages - limits.maximum(vault) // page_size, batch)
+        surplus = min(free, pages - most // page_size, batch)
         if surplus <= 0:
             break
         with vault.writing():
@@ -255,5 +260,7 @@ def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
     with vault.reading():
         grown = oldest.placed_since(vault.db, moment - window)
     per_day = grown * DAY_MS // window
+    if not usage.max_bytes:
+        return Forecast(usage.oldest, per_day, None)
     ahead = usage.free_bytes * window // grown if grown else HORIZON_MS + 1
     return Forecast(usage.oldest, per_day, moment + ahead if ahead <= HORIZON_MS else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from store.terms.errors import MailholdError, StoreFormat, TamperedError
+from store.terms.errors import MailholdError
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -22,10 +22,8 @@ def look_at_free_space(vault: Vault) -> None:
 
 
 def warn_of_settings(vault: Vault) -> None:
-    """Say on standard error where the settings do not verify: they hide no copy, and nothing is rotated by them."""
-    from store.space.limits import maximum
+    """Say on standard error where the settings do not verify, and what rotation goes by then: they hide no copy."""
+    from store.space.limits import last_known
 
-    try:
-        maximum(vault)
-    except (TamperedError, StoreFormat) as error:
-        print(f"mailhold: {error} The copies are listed all the same.", file=sys.stderr)
+    if (known := last_known(vault)) is not None:
+        print(f"mailhold: {known.problem} {known} The copies are listed all the same.", file=sys.stderr)

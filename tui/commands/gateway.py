@@ -87,7 +87,7 @@ def _revoke(args: argparse.Namespace) -> int:
     from tui.terminal.safe import safe
 
     with opened(args) as vault:
-        known = next((each.id for each in gateways(vault) if each.name == args.name), None)
+        known = next((each.id for each in gateways(vault, on_error=lambda _: None) if each.name == args.name), None)
         running = "It is running: stop it first, or what it places until it notices does not pass `mailhold check`. "
         question = (
             f"Revoke gateway {safe(args.name)}? It can place nothing any more, and this cannot be taken back. "

@@ -9,7 +9,7 @@ from store.mail.local_domains import seen_words, to_set
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status, Verdict
 from tui.commands.caller import operator_name
-from tui.commands.free_space import look_at_free_space
+from tui.commands.free_space import look_at_free_space, warn_of_settings
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
     from store.authority.audit import record_event
-    from store.authority.settings import read_settings
+    from store.authority.settings import settings_or_former
     from store.files.mailbox import import_paths
 
     with opened(args) as vault:
@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         if result.imported:
             record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
             look_at_free_space(vault)
-        local = read_settings(vault).local_domains
+        warn_of_settings(vault)
+        local = settings_or_former(vault).local_domains
     domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]

@@ -11,6 +11,7 @@ from tui.commands.ids import parse_ids
 from tui.commands.opened import opened, use_of
 from tui.commands.passphrases import ask_new_passphrase
 from tui.commands.printing import iso, print_json, print_recovery_key
+from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
 
 
@@ -27,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or change the key slots. Raises LastSlot, KeyFileError, UsageError."""
+    """List or change the key slots; returns 1 where one does not verify. Raises LastSlot, KeyFileError, UsageError."""
     if (args.verb == "remove") != (args.slot is not None):
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
     from store.opening import slots
@@ -48,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
                 slots.add_key_file(vault, args.new_key_file, name)
             else:
                 slots.add_passphrase(vault, ask_new_passphrase(), name)
-        listed = slots.list_slots(vault)
+        damaged: list[tuple[object, str]] = []
+        listed = slots.list_slots(vault, on_error=lambda error: damaged.append((error.what, str(error))))
     if args.json:
         print_json([{"id": s.id, "kind": s.kind, "name": s.label, "created_at": iso(s.created_at)} for s in listed])
     else:
         for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
-    return 0
+    return 1 if say_failed((what, f"{why} `mailhold keys remove` takes it away.") for what, why in damaged) else 0

@@ -18,7 +18,7 @@ from store.terms.verdicts import verdict_label
 from tui.commands.free_space import warn_of_settings
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
-from tui.commands.selection import select_rows
+from tui.commands.selection import say_damaged, select_rows
 from tui.terminal.outcome_words import SIGNS
 from tui.terminal.safe import fit
 
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list. Raises UsageError, FilterError."""
+    """Print the list; returns 1 where a copy does not verify and is left out. Raises UsageError, FilterError."""
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
@@ -49,12 +49,13 @@ def run(args: argparse.Namespace) -> int:
     parse(query)  # a filter that does not parse is said before the store is unlocked
     with opened(args, Use.READ) as vault:
         limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
-        rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit)
+        damaged: set[int] = set()
+        rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit, damaged=damaged)
         if args.json:
             from store.delivery.outcomes import mailbox_outcomes
 
             ids = [row.id for row in rows]
-            reasons = {copy.id: copy.record.reason for copy in vault.get_many(ids)}
+            reasons = {copy.id: copy.record.reason for copy in vault.get_many(ids, on_error=lambda *_: None)}
             mailboxes = mailbox_outcomes(vault, ids)
         else:
             from store.delivery.releases import Releases
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         print_json([as_json(row, reasons.get(row.id), mailboxes.get(row.id, [])) for row in rows])
     else:
         _print_table(rows, count, outcomes)
-    return 0
+    return 1 if say_damaged(damaged) else 0
 
 
 def parse_sort(text: str | None) -> Sort | None:

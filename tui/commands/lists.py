@@ -12,6 +12,7 @@ from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
+from tui.commands.resetting import reset, reset_arguments
 from tui.commands.rules import read_text, write_text
 from tui.terminal.safe import safe
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb, its words and --user."""
     parser.add_argument(
-        "verb", nargs="?", choices=["list", "add", "remove", "import", "export"], default="list", help="default: list"
+        "verb",
+        nargs="?",
+        choices=["list", "add", "remove", "import", "export", "reset"],
+        default="list",
+        help="default: list; reset writes lists anew that do not verify",
     )
     parser.add_argument(
         "words",
@@ -33,6 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--user", metavar="ADDRESS", help="this user's own list, not the organisation's")
     parser.add_argument("--replace", action="store_true", help="import: the list holds nothing else afterwards")
+    parser.add_argument("--yes", action="store_true", help="reset: without asking")
+    reset_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the lists as an object")
 
 
@@ -41,11 +48,13 @@ def run(args: argparse.Namespace) -> int:
     color, words = (args.words[0], args.words[1:]) if args.words[:1] in (["black"], ["white"]) else (None, args.words)
     args.list, args.words = color, words
     _check(args)
-    from store.judging.rules.address_lists import check_user, read_lists
+    from store.judging.rules.address_lists import PART, check_user, read_lists
 
     user = check_user(args.user) if args.user is not None else ""
     wanted = _text(args) if args.verb == "import" else None
     with opened(args, use_of(args)) as vault:
+        if args.verb == "reset":
+            reset(vault, PART, args)
         before = read_lists(vault)
         if args.verb in ("add", "remove", "import"):
             from store.judging.rules.address_lists import change_lists
@@ -60,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(text, args.words[0] if args.words else "-")
     elif args.json:
         print_json(lists_json(lists))
-    elif args.verb == "list":
+    elif args.verb in ("list", "reset"):
         _print(lists, args.list, user)
     else:
         _print_change(before, lists)
@@ -76,6 +85,10 @@ def lists_json(lists: AddressLists) -> dict[str, Any]:
 def _check(args: argparse.Namespace) -> None:
     if args.verb in ("add", "remove") and not (args.list and args.words):
         raise UsageError(f"Write `mailhold lists {args.verb} black ENTRY…` (or white).")
+    if args.verb == "reset" and (args.list or args.words or args.user is not None):
+        raise UsageError("`lists reset` takes nothing: it is for lists that do not verify, and for all of them.")
+    if args.verb != "reset" and (args.yes or args.former):
+        raise UsageError("--yes and --former are for `lists reset`.")
     if args.verb == "list" and args.words:
         raise UsageError("`lists list` takes black or white, and nothing else.")
     if args.verb in ("import", "export") and len(args.words) > 1:

@@ -13,6 +13,7 @@ from store.terms.errors import UsageError
 from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
+from tui.commands.resetting import reset, reset_arguments
 from tui.terminal.safe import fit, safe
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _VERBS = {
     "move": (2, 2),
     "enable": (1, None),
     "disable": (1, None),
+    "reset": (0, 0),
 }
 _USAGE = {
     "show": "show RULE",
@@ -43,6 +45,7 @@ _USAGE = {
     "enable": "enable RULE…",
     "disable": "disable RULE…",
     "list": "list",
+    "reset": "reset",
 }
 
 
@@ -54,6 +57,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print rules as objects")
     parser.add_argument("--dry-run", action="store_true", help="import: say what would change, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="reset: without asking")
+    reset_arguments(parser)
     rule = parser.add_argument_group("add and set", "A list that is given replaces the one before; '' empties it.")
     rule.add_argument("--name", metavar="N", help="set: another name")
     for option, what in (
@@ -84,12 +89,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"`rules {args.verb}` takes no {_given(args)[0]}: `rules add` and `rules set` do.")
     if args.dry_run and args.verb != "import":
         raise UsageError("--dry-run is for `rules import`.")
+    if args.verb != "reset" and (args.yes or args.former):
+        raise UsageError("--yes and --former are for `rules reset`.")
     if args.verb == "import":
         return _import(args)
-    from store.judging.rules.rules import read_rules
+    from store.judging.rules.rules import PART, read_rules
 
     with opened(args, use_of(args)) as vault:
-        rules = read_rules(vault) if args.verb in ("list", "show", "export") else _change(vault, args)
+        if args.verb == "reset":
+            reset(vault, PART, args)
+        rules = read_rules(vault) if args.verb in ("list", "show", "export", "reset") else _change(vault, args)
     if args.verb == "export":
         return _export(rules, args.words[0] if args.words else "-")
     shown = _shown(rules, args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +17,7 @@ from store.terms.errors import TamperedError, UsageError
 from store.terms.records import row_of
 from tui.commands.ids import parse_ids
 from tui.commands.printing import local_time
+from tui.commands.reporting import say_copies
 from tui.terminal.progress import Progress
 from tui.terminal.safe import fit
 
@@ -86,7 +87,9 @@ def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], lis
     """
     check_selection(args)
     if args.query is not None:
-        rows, _ = select_rows(vault, args.query)
+        damaged: set[int] = set()
+        rows, _ = select_rows(vault, args.query, damaged=damaged)
+        say_damaged(damaged)
         return [row.id for row in rows], []
     if args.all:
         return vault.ids(), []
@@ -105,17 +108,24 @@ def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], lis
 
 
 def select_rows(
-    vault: Vault, query: str, *, sort: Sort | None = None, limit: int | None = None
+    vault: Vault,
+    query: str,
+    *,
+    damaged: set[int],
+    sort: Sort | None = None,
+    limit: int | None = None,
 ) -> tuple[list[Row], int]:
     """The list lines that match the filter line `query`, and how many match in all.
 
-    The catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
+    The ids of copies that were come upon and do not verify go to `damaged`: whether they match, nobody knows. The
+    catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
     """
     flt = parse(query)
     if flt.is_empty and sort is None and limit is not None:
-        return [row_of(copy) for copy in vault.newest(limit)], vault.count().messages
+        newest = vault.newest(limit, on_error=lambda copy_id, _error: damaged.add(copy_id))
+        return [row_of(copy) for copy in newest], vault.count().messages
     if not installed("polars"):
-        return _walked(vault, flt, sort, limit)
+        return _walked(vault, flt, sort, limit, damaged)
     from store.catalogue.catalogue import Catalogue
     from store.catalogue.once import select_once
 
@@ -126,13 +136,22 @@ def select_rows(
         catalogue.start()
         catalogue.wait_complete()
         selection = catalogue.select(flt, sort or NEWEST)
+        damaged.update(catalogue.damaged)
         stop = selection.count if limit is None else min(limit, selection.count)
         return selection.rows(0, stop), selection.count
     finally:
         catalogue.close()
 
 
-def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None) -> tuple[list[Row], int]:
+def say_damaged(damaged: Iterable[int]) -> int:
+    """Name copies that do not verify; returns how many there are."""
+    why = "it is damaged or was tampered with, and cannot be listed: `mailhold check` says what is wrong with it."
+    return say_copies((copy_id, why) for copy_id in sorted(damaged))
+
+
+def _walked(
+    vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None, damaged: set[int]
+) -> tuple[list[Row], int]:
     """What `select_rows` answers without Polars; says on standard error that it is slow where that can be noticed."""
     from store.catalogue.walk import first_of
     from store.delivery.releases import Releases
@@ -148,7 +167,7 @@ def _walked(vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | No
     with Progress("Looking through") as progress:
 
         def copies() -> Iterator[Copy]:
-            for done, copy in enumerate(vault.scan(on_error=lambda _id, _error: None), 1):
+            for done, copy in enumerate(vault.scan(on_error=lambda copy_id, _error: damaged.add(copy_id)), 1):
                 yield copy
                 if not done % 1000:
                     progress(done, max(done, total))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from store.mail.local_domains import LOOKED_AT, seen_domains, seen_words, to_set
-from store.terms.errors import UsageError
+from store.terms.errors import TamperedError, UsageError
 from tui.commands.asking import confirm_count
 from tui.commands.caller import operator_name
 from tui.commands.free_space import look_at_free_space
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time, print_json
+from tui.commands.resetting import known_lines, reset, reset_arguments
 from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
 from tui.terminal.words import NO_PASSPHRASE, removal_words
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `get`/`set`, NAME=VALUE…, --yes and --json."""
-    parser.add_argument("verb", nargs="?", choices=["get", "set"], default="get", help="default: get")
+    """Declare the verb, NAME=VALUE…, --yes, --former and --json."""
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        choices=["get", "set", "reset"],
+        default="get",
+        help="default: get; reset writes settings anew that do not verify",
+    )
     parser.add_argument(
         "values",
         metavar="NAME=VALUE",
@@ -36,8 +43,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="remove what a smaller max_size has no room for, without asking for the number",
+        help="set: remove what a smaller max_size has no room for, without asking for the number; reset: do not ask",
     )
+    reset_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the settings as an object")
 
 
@@ -50,11 +58,22 @@ def run(args: argparse.Namespace) -> int:
     if args.verb == "get" and any("=" in value for value in args.values):
         name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
-    from store.authority.settings import parse_setting, read_settings
+    if args.verb == "reset" and args.values:
+        raise UsageError("`settings reset` takes no setting: it is for settings that do not verify.")
+    if args.former and args.verb != "reset":
+        raise UsageError("--former is for `settings reset`.")
+    from store.authority.settings import PART, parse_setting, read_settings
     from store.opening.slots import opens_with_passphrase
 
     with opened(args, use_of(args)) as vault:
-        before = settings = read_settings(vault)
+        if args.verb == "reset":
+            reset(vault, PART, args)
+        try:
+            before = settings = read_settings(vault)
+        except TamperedError:
+            if args.verb == "get":
+                _say_known(vault)
+            raise
         for value in args.values if args.verb == "set" else ():
             name, equals, text = value.partition("=")
             if not equals:
@@ -82,6 +101,16 @@ def run(args: argparse.Namespace) -> int:
         if seen and "local_domains" in fields:
             print(f"Local domains seen: {seen_words(seen)}. Set them: {to_set(seen)}")
     return 0
+
+
+def _say_known(vault: Vault) -> None:
+    """Say on standard error what can still be known of settings that do not verify."""
+    from store.authority.resetting import look
+    from store.authority.settings import PART
+
+    if (damaged := look(vault, PART)) is not None:
+        for line in known_lines(PART, damaged):
+            print(f"mailhold: {line}", file=sys.stderr)
 
 
 def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> Settings:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from store.database.modes import Use
-from store.terms.errors import MailholdError, StoreFormat, TamperedError
 from store.terms.sizes import format_size
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
+from tui.commands.reporting import say_failed
 from tui.terminal.outcome_words import queue_words
 
 
@@ -22,28 +22,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the status. Raises TamperedError, StoreFormat for the settings, having printed what needs none of them."""
+    """Print the status; returns 1 where the settings do not verify, having printed what needs none of them."""
     from store.delivery.releases import Releases
-    from store.space.limits import maximum
+    from store.space.limits import last_known, usage
 
-    problem: MailholdError | None = None
     with opened(args, Use.READ) as vault:
-        count, releases, most = vault.count(), Releases(vault), 0
+        full, releases, problem = usage(vault), Releases(vault), last_known(vault)
         releases.read()
-        try:
-            most = maximum(vault)
-        except (TamperedError, StoreFormat) as error:
-            problem = error
-    free = max(0, most - count.used_bytes)
     attention = releases.attention
     if args.json:
         print_json(
             {
-                "messages": count.messages,
-                "used_bytes": count.used_bytes,
-                "max_bytes": None if problem else most,
-                "free_bytes": None if problem else free,
-                "oldest": iso(count.oldest),
+                "messages": full.messages,
+                "used_bytes": full.used_bytes,
+                "max_bytes": None if problem else full.max_bytes,
+                "free_bytes": None if problem else full.free_bytes,
+                "oldest": iso(full.oldest),
                 "queue": releases.waiting,
                 "put_off": len(attention.put_off),
                 "failed": len(attention.failed),
@@ -51,15 +45,13 @@ def run(args: argparse.Namespace) -> int:
             }
         )
     else:
-        print(f"{count.messages:,} message copies")
-        used = format_size(count.used_bytes)
+        print(f"{full.messages:,} message copies")
+        used = format_size(full.used_bytes)
         if problem:
             print(f"{used} used; the settings, which say of how much, cannot be read")
         else:
-            share = count.used_bytes * 100 // most if most else 100
-            print(f"{used} of {format_size(most)} used ({share} %), {format_size(free)} free")
-        print(f"oldest: {local_time(count.oldest) if count.oldest else '-'}")
+            share = full.used_bytes * 100 // full.max_bytes if full.max_bytes else 100
+            print(f"{used} of {format_size(full.max_bytes)} used ({share} %), {format_size(full.free_bytes)} free")
+        print(f"oldest: {local_time(full.oldest) if full.oldest else '-'}")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
-    if problem:
-        raise problem
-    return 0
+    return 1 if say_failed([("settings", f"{problem.problem} {problem}")] if problem else []) else 0

@@ -88,9 +88,10 @@ class ConsoleContext:
     """The open store and the shell around a view.
 
     `clock` answers Unix milliseconds; `tz` is the zone that times are shown in. `settings` is a copy held in memory,
-    kept true by the shell's polling. `outcomes` says what became of each copy that was released before, `live` which
-    copies have a delivery that is not finished, `attention` which deliveries an operator should look at; `deleting`
-    deletions of this console run. `save_folder` is where the last save went.
+    kept true by the shell's polling; where `settings_problem` says why they cannot be read, they are the last known.
+    `outcomes` says what became of each copy that was released before, `live` which copies have a delivery that is not
+    finished, `attention` which deliveries an operator should look at; `deleting` deletions of this console run.
+    `save_folder` is where the last save went.
     """
 
     vault: Vault
@@ -101,6 +102,7 @@ class ConsoleContext:
     tz: tzinfo
     settings: Settings
     host: str = ""
+    settings_problem: str = ""
     outcomes: Mapping[int, Delivered] = field(default_factory=dict)
     live: Set[int] = frozenset()
     queue_length: int = 0

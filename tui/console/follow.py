@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.authority.settings import Settings, read_settings
+from store.authority.settings import Settings, former_settings, read_settings
+from store.space.limits import maximum_or_last
 from store.terms.errors import StoreFormat, TamperedError
 from store.terms.verdicts import Engine
 from tui.terminal.words import counted
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Facts:
     """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
     list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
-    a part of the store while the rest goes on, or "". `maximum` is 0 where the settings were never read.
+    a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
+    the settings cannot be read, "" where they can; `settings` are the last known then.
     """
 
     used: int
@@ -40,6 +42,7 @@ class Facts:
     total: int
     complete: bool
     problem: str
+    settings_problem: str = ""
 
 
 class Follower:
@@ -51,7 +54,8 @@ class Follower:
         self._seen: tuple[object, ...] | None = None
         self._tombstone: int | None = None
         self._releases: Releases | None = None
-        self._settings = Settings()
+        self._settings: Settings | None = None
+        self._settings_problem = ""
         self._maximum = 0
         self._problem = ""
 
@@ -66,7 +70,7 @@ class Follower:
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
         tombstone, gone = self._tombstones()
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
-        self._read_settings()
+        settings = self._read_settings()
         releases = self._read_releases()
         count = vault.count()
         facts = Facts(
@@ -78,13 +82,14 @@ class Follower:
             live=releases.live,
             outcomes=releases.outcomes,
             attention=releases.attention,
-            settings=self._settings,
+            settings=settings,
             gone=gone,
             copies_changed=copies_changed,
             loaded=progress[0],
             total=progress[1],
             complete=progress[2],
             problem=self._problem,
+            settings_problem=self._settings_problem,
         )
         self._seen, self._tombstone = seen, tombstone
         return facts
@@ -95,12 +100,18 @@ class Follower:
             return self._vault.newest_tombstone(), []
         return self._vault.tombstones_since(self._tombstone)
 
-    def _read_settings(self) -> None:
+    def _read_settings(self) -> Settings:
+        """The settings, or the last known ones, with what is wrong noted."""
+        self._settings_problem = ""
         try:
             self._settings = read_settings(self._vault)
             self._maximum = self._settings.max_size
         except (TamperedError, StoreFormat) as error:
-            self._problem = str(error)
+            self._problem = self._settings_problem = str(error)
+            with self._vault.reading():
+                self._maximum = maximum_or_last(self._vault) or 0
+            self._settings = self._settings or former_settings(self._vault)
+        return self._settings or Settings()
 
     def _read_releases(self) -> Releases:
         if self._releases is None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from store.authority import configuration
+from store.authority.resetting import Part
 from store.judging.rules.address_patterns import (
     NULL_SENDER,
     Exactness,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 #: The name under which the lists lie in the configuration.
 NAME = "address-lists"
+_CHANGED = "address lists changed"
 MAX_ENTRIES = 100_000
 
 
@@ -179,7 +181,7 @@ def change_lists(
                 lists,
                 expected=version,
                 operator=operator,
-                action="address lists changed",
+                action=_CHANGED,
                 detail=detail or "; ".join(changes_of(present, lists)),
             )
     return lists
@@ -291,3 +293,12 @@ def _users(lists: dict[str, tuple[str, ...]], spelling: dict[str, str]) -> dict[
         merged.setdefault(spelling.setdefault(canonical(user), user), []).extend(entries)
     kept = {user: _sorted(entries) for user, entries in sorted(merged.items())}
     return {user: entries for user, entries in kept.items() if entries}
+
+
+def _shown(lists: AddressLists) -> str:
+    named = [(f"{color} list of {user or 'the organisation'}", entries) for user, color, entries in each_list(lists)]
+    return "; ".join(f"{what}: {_some(set(entries))}" for what, entries in named if entries) or "no entry"
+
+
+#: What `mailhold lists reset` writes anew.
+PART = Part(NAME, "address lists", AddressLists, lambda _known: AddressLists(), _shown, _CHANGED, "address lists reset")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from store.authority import configuration
+from store.authority.resetting import Part
 from store.judging.rules.checks import check_networks, check_rule, check_rules
 from store.judging.rules.model import DEFAULT_ACTIONS, DEFAULT_ID, DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for
 from store.mail.incoming import Incoming
@@ -40,6 +41,7 @@ __all__ = [
 
 #: The name under which the rules lie in the configuration.
 NAME = "rules"
+_CHANGED = "rules changed"
 
 
 def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
@@ -86,7 +88,7 @@ def change_rules(
                 _Rules(rules, last_id),
                 expected=version,
                 operator=operator,
-                action="rules changed",
+                action=_CHANGED,
                 detail=detail,
             )
     return rules
@@ -130,3 +132,18 @@ def _numbered(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
     if not any(rule.id == DEFAULT_ID for rule in numbered):
         numbered.append(next(rule for rule in present.rules if rule.id == DEFAULT_ID))
     return numbered
+
+
+def _fresh(known: configuration.Salvage[_Rules]) -> _Rules:
+    """The rules of a new store; no number is given out again that is known to have been."""
+    used = [known.former.value.last_id] if known.former else []
+    used += [known.held.last_id] if known.held else []
+    return _Rules((DEFAULT_RULE,), max([DEFAULT_ID, *used]))
+
+
+def _shown(rules: _Rules) -> str:
+    return f"{len(rules.rules):,} rules: {', '.join(f'{rule.id} ({rule.name})' for rule in rules.rules)}"
+
+
+#: What `mailhold rules reset` writes anew.
+PART = Part(NAME, "rules", _Rules, _fresh, _shown, _CHANGED, "rules reset")

@@ -10,7 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from store.database.orm import SqliteDatabase, TellingPostgresql, forget_connection, load_postgresql
+from store.database.orm import LenientSqlite, SqliteDatabase, TellingPostgresql, forget_connection, load_postgresql
 
 #: Prints what Peewee holds that has to do with a PostgreSQL driver, after the lines in front.
 _HELD = """
@@ -68,3 +68,9 @@ def test_a_database_tells_of_each_connection_that_it_makes(monkeypatch: pytest.M
     second = db.connection()
     assert first is not second
     assert Telling.made == [first, second]
+
+
+def test_text_that_is_no_utf_8_is_read_with_a_replacement(tmp_path: Path) -> None:
+    db = LenientSqlite(str(tmp_path / "a.db"))
+    assert db.connection().execute("SELECT CAST(x'61E962' AS TEXT)").fetchone() == ("a\N{REPLACEMENT CHARACTER}b",)
+    db.close()

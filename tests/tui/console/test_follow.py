@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from store.authority.settings import Settings
@@ -68,15 +70,17 @@ def test_a_damaged_delivery_is_counted_and_hides_no_other(any_vault: Vault, ids:
     assert facts is not None and not facts.problem
 
 
-def test_settings_that_do_not_verify_hide_nothing(any_vault: Vault, ids: list[int]) -> None:
-    """The last known maximum stands; a console that never knew one shows none."""
+def test_settings_that_do_not_verify_hide_nothing(
+    any_vault: Vault, ids: list[int], open_again: Callable[[], Vault]
+) -> None:
+    """The last known maximum stands; where none is known, none is shown."""
     catalogue = FakeCatalogue(copies(3))
     before = Follower(any_vault, catalogue)
     first = before.poll()
     assert first is not None and first.maximum == Settings().max_size and not first.problem
     with any_vault.write():
         any_vault.models.Configuration.update(sealed=b"x" * 90).execute()
-    for follower, maximum in ((before, Settings().max_size), (Follower(any_vault, catalogue), 0)):
+    for follower, maximum in ((before, Settings().max_size), (Follower(open_again(), catalogue), 0)):
         facts = follower.poll()
         assert facts is not None and (facts.used, facts.oldest) == (first.used, first.oldest)
         assert facts.maximum == maximum and "Settings is damaged" in facts.problem

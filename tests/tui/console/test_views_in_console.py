@@ -11,6 +11,9 @@ from store.authority.audit import events
 from store.authority.settings import Settings, read_settings
 from store.catalogue.catalogue import Catalogue
 from store.delivery.queue import cancel, release
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.judging.rules.rules import Rule as ProcessingRule
+from store.judging.rules.rules import read_rules, write_rules
 from store.space.changing_settings import change_settings
 from store.terms.verdicts import Engine, Status, Verdict
 from tests.tui.console.driven import lines, make_console, settle, the_list
@@ -184,3 +187,37 @@ async def test_every_place_is_reached_by_its_key_and_left_by_escape(console, key
         await until(pilot, lambda: words in text(console))
         await press(pilot, "escape")
         await until(pilot, lambda: "Number 2" in text(console))
+
+
+async def test_damage_is_told_where_it_is_and_hides_nothing_else(console, vault):
+    change_settings(vault, Settings(max_size=1 << 30, relay="smtp://127.0.0.1:9"))
+    write_rules(vault, [ProcessingRule(name="mine"), *read_rules(vault)])
+    write_lists(vault, AddressLists(black=("spam.example",)))
+    tables = vault.models
+    with vault.write():
+        tables.Configuration.update(sealed=b"x" * 90).execute()
+        row = tables.Audit.select().order_by(tables.Audit.id).first()
+        tables.Audit.update(sealed=b"x" * 90).where(tables.Audit.id == row.id).execute()
+    async with console.run_test(size=(160, 40)) as pilot:
+        await until(pilot, lambda: "Number 0" in text(console))
+        await press(pilot, "1")
+        await until(pilot, lambda: "Settings is damaged" in text(console) and "Copies by engine" in text(console))
+        assert "Used" in text(console) and "mailhold settings reset" in text(console)
+        await press(pilot, "4")
+        await until(pilot, lambda: "▲ Rules is damaged" in text(console))
+        await press(pilot, "5")
+        await until(pilot, lambda: "▲ Address-lists is damaged" in text(console))
+        await press(pilot, "6")
+        await until(
+            pilot,
+            lambda: (
+                "event 1 is damaged" in text(console)
+                and "address lists" in text(console)
+                and "added spam.example" in text(console)
+            ),
+        )
+        await press(pilot, "7")
+        await until(pilot, lambda: "they are not in force" in text(console))
+        await press(pilot, "enter")
+        await until(pilot, lambda: "mailhold settings reset" in text(console))
+        assert len(console.screen_stack) == 1

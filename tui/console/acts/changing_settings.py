@@ -24,6 +24,10 @@ def backup_settings(context: ConsoleContext) -> None:
     """Open the Backup settings window, and write what it answers."""
     from tui.console.dialogs.backup_settings import BackupSettingsDialog
 
+    if context.settings_problem:
+        context.shell.notice(context.settings_problem, severity="error")
+        return
+
     def ask(used: int) -> None:
         shown = context.settings
 

@@ -34,7 +34,7 @@ class AddressListsView(ListPage[Entry]):
         self._find = ""
 
     def follow_store(self) -> None:
-        self.context.shell.background(lambda: read_lists(self.context.vault), self._show, group="addresses")
+        self.read(lambda: read_lists(self.context.vault), self._show, group="addresses")
 
     def _show(self, lists: AddressLists, cursor_on: Entry | None = None) -> None:
         if self.is_attached and (lists != self._lists or cursor_on is not None):

@@ -42,6 +42,14 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
         head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
         indent = cell_len(head)
         action = safe(event.action)
+        if event.damage:
+            said = f"▲ event {event.id} is damaged or was tampered with: {event.damage}"
+            lines += [
+                (Span(head if number == 0 else " " * indent, "muted"), Span(piece, "danger"))
+                for number, piece in enumerate(wrap(said, max(8, width - indent)))
+            ]
+            if not event.action:
+                continue
         room = width - indent - _ACTION - 2
         if room >= 24:
             first, *rest = wrap(detail, room)
@@ -81,9 +89,9 @@ class EventsView(Page):
         vault, newest = self.context.vault, self.events[0].id if self.events else 0
 
         def read() -> list[Event]:
-            found = events(vault, _PAGE)
+            found = events(vault, _PAGE, lenient=True)
             while newest and found and found[-1].id > newest + 1 and len(found) % _PAGE == 0:
-                found += events(vault, _PAGE, found[-1].id)
+                found += events(vault, _PAGE, found[-1].id, lenient=True)
             return [event for event in found if event.id > newest]
 
         self.context.shell.background(read, self._newer, on_error=self._failed, group="events")
@@ -103,7 +111,7 @@ class EventsView(Page):
         vault, oldest = self.context.vault, self.events[-1].id
 
         def read() -> list[Event]:
-            return events(vault, _PAGE, oldest)
+            return events(vault, _PAGE, oldest, lenient=True)
 
         self.context.shell.background(read, self._older, on_error=self._failed, group="events-older")
 

@@ -12,6 +12,7 @@ from tui.console import trace
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.screens.page import Page
+from tui.console.tasks import explain
 from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import Builder, LineView
 from tui.console.widgets.pick_list import PickList
@@ -30,6 +31,7 @@ class ListPage(Page, Generic[Item]):
     DEFAULT_CSS = """
     ListPage {
         & > #head, & > #columns { height: 1; }
+        & > #head.-problem { height: auto; max-height: 4; color: $error; }
         & > #columns { color: $text-muted; }
         & > #detail { min-height: 5; }
     }
@@ -49,6 +51,9 @@ class ListPage(Page, Generic[Item]):
         self.list = PickList(id="list")
         self.detail = LineView(id="detail")
         self._follow = False
+        self._summary = ""
+        #: What keeps the store from being read, or "".
+        self.problem = ""
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -80,6 +85,26 @@ class ListPage(Page, Generic[Item]):
 
     # -- showing
 
+    def _say(self, problem: str) -> None:
+        """Put what is wrong in the place of the line above the list; "" brings that back."""
+        if problem == self.problem or not self.is_attached:
+            return
+        self.problem = problem
+        self.head.set_class(bool(problem), "-problem")
+        self.head.update(f"▲ {problem}" if problem else self._summary)
+
+    def read(self, work: Callable[[], R], done: Callable[[R], None], *, group: str) -> None:
+        """Read the store in a thread, for `done` to show. An error stands above the list, which stays as it was."""
+
+        def failed(error: Exception) -> None:
+            self._say(explain(error))
+
+        def found(result: R) -> None:
+            self._say("")
+            done(result)
+
+        self.context.shell.background(work, found, on_error=failed, group=group)
+
     @property
     def current(self) -> Item | None:
         """The item at the cursor."""
@@ -90,7 +115,7 @@ class ListPage(Page, Generic[Item]):
         here = cursor_on
         if here is None and self.current is not None:
             here = self.key_of(self.current)
-        self.items = items
+        self.items, self._summary = items, head
         self.head.update(head)
         self.draw()
         if here is not None:

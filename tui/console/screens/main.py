@@ -270,7 +270,7 @@ class MainScreen(Screen[None]):
     def take_facts(self, facts: Facts) -> None:
         """Show what is new in the store: top line, tree, list, and the page that is seen."""
         context = self.context
-        context.settings = facts.settings
+        context.settings, context.settings_problem = facts.settings, facts.settings_problem
         context.outcomes, context.live = facts.outcomes, facts.live
         context.queue_length, context.attention = facts.queue_length, facts.attention
         self.status.attention = facts.attention

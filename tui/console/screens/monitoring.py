@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from store.space.limits import usage
+from store.space.limits import last_known, usage
 from store.space.rotation import forecast
 from tui.console.context import ConsoleContext
 from tui.console.keys.keymap import Scope, bindings
@@ -48,6 +48,7 @@ class MonitoringView(Page):
                 zone=context.tz,
                 waiting=waiting,
                 attention=attention,
+                damaged=last_known(vault),
             )
 
         context.shell.background(read, self._show, group="monitoring")

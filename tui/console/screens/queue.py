@@ -58,7 +58,7 @@ class QueueView(ListPage[Delivery]):
             names = {each.id: each.name for each in gateways(vault, on_error=lambda error: None)}
             return _Read(found, {copy.id: copy.record.subject for copy in copies}, names)
 
-        self.context.shell.background(read, self._show, group="queue")
+        self.read(read, self._show, group="queue")
 
     def _show(self, read: _Read) -> None:
         if self.is_attached:

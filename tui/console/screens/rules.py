@@ -31,7 +31,7 @@ class RulesView(ListPage[Rule]):
     has_columns = True
 
     def follow_store(self) -> None:
-        self.context.shell.background(lambda: read_rules(self.context.vault), self._show, group="rules")
+        self.read(lambda: read_rules(self.context.vault), self._show, group="rules")
 
     def _show(self, rules: tuple[Rule, ...], cursor_on: int | None = None) -> None:
         if self.is_attached and (rules != self.items or cursor_on is not None):

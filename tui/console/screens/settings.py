@@ -17,7 +17,7 @@ from tui.console.screens.page import Page
 from tui.console.text.relay_text import masked
 from tui.console.widgets.controls import PushButton
 from tui.console.widgets.line_view import LineView
-from tui.terminal.lines import EMPTY, Line, Span, field
+from tui.terminal.lines import EMPTY, Line, Span, field, wrap
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 _LABELS = 36
 
 
-def setting_lines(settings: Settings, width: int) -> list[Line]:
-    """Each setting under its name in the spec, with its value; then what delivery and notification need."""
+def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Line]:
+    """Each setting under its name in the spec, with its value; then what delivery and notification need.
+
+    `problem` is why the settings cannot be read: they are the last known ones then.
+    """
     labels = _LABELS if width >= 60 else 24
     threshold = format_size(settings.notify_below) if settings.notify_below else "No notification"
     allowed = ("Yes", "risk") if settings.allow_infected else ("No", "text")
@@ -45,6 +48,9 @@ def setting_lines(settings: Settings, width: int) -> list[Line]:
         ("Local domains", domains, "text" if settings.local_domains else "muted"),
     ]
     lines: list[Line] = []
+    if problem:
+        said = f"▲ {problem} These are the last known; they are not in force."
+        lines += [*((Span(piece, "danger"),) for piece in wrap(said, width)), EMPTY]
     for label, value, kind in spec:
         lines += field(label, [(value, kind)], width, labels)
     lock = ("Off", "muted") if not settings.lock_after else (shown_lock_after(settings.lock_after), "text")
@@ -63,7 +69,7 @@ class SettingsView(Page):
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
-        self._shown: Settings | None = None
+        self._shown: tuple[Settings, str] | None = None
 
     def compose(self) -> ComposeResult:
         yield PushButton("Backup settings", id="open-settings")
@@ -74,10 +80,10 @@ class SettingsView(Page):
 
     def follow_store(self) -> None:
         """Show the settings that the console holds now."""
-        settings = self.context.settings
-        if settings != self._shown:
-            self._shown = settings
-            self.query_one(LineView).build(lambda width: setting_lines(settings, width))
+        settings, problem = self.context.settings, self.context.settings_problem
+        if (settings, problem) != self._shown:
+            self._shown = settings, problem
+            self.query_one(LineView).build(lambda width: setting_lines(settings, width, problem))
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

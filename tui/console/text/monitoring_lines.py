@@ -15,13 +15,13 @@ from store.terms.sizes import format_size
 from store.terms.verdicts import Engine
 from tui.console.text.columns import SHORT_ENGINES
 from tui.terminal.cells import MONTHS, age, local
-from tui.terminal.lines import EMPTY, Line, Span
+from tui.terminal.lines import EMPTY, Line, Span, wrap
 from tui.terminal.outcome_words import queue_words
 from tui.terminal.times import full_time
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
-    from store.space.limits import Usage
+    from store.space.limits import LastKnown, Usage
     from store.space.rotation import Forecast
 
 _DAY = 86_400_000
@@ -39,7 +39,8 @@ Days = Sequence[tuple[int, Mapping[Engine | None, int]]]
 class Facts(NamedTuple):
     """What Monitoring draws. `days` ends today; `share` is the part of the catalogue that is loaded, 1.0 for all.
 
-    `waiting` deliveries are not finished; `attention` is what to look at in the queue.
+    `waiting` deliveries are not finished; `attention` is what to look at in the queue. `damaged` says what is wrong
+    with the settings where they do not verify, and what rotation goes by then.
     """
 
     usage: Usage
@@ -52,6 +53,7 @@ class Facts(NamedTuple):
     zone: tzinfo
     waiting: int = 0
     attention: Attention = NOTHING_TO_DO
+    damaged: LastKnown | None = None
 
 
 def bar(value: float, width: int) -> str:
@@ -103,6 +105,9 @@ def _name(engine: Engine | None) -> str:
 
 
 def _space_lines(facts: Facts, width: int) -> list[Line]:
+    if not facts.usage.max_bytes:
+        line = (Span(f"{'Used':<{_LABEL}}", "label"), Span(format_size(facts.usage.used_bytes), "strong"))
+        return [*_damage_lines(facts, width), line, *_oldest_lines(facts, width), _queue_line(facts)]
     usage, settings = facts.usage, facts.settings
     maximum = max(1, usage.max_bytes)
     share = usage.used_bytes / maximum
@@ -120,7 +125,9 @@ def _space_lines(facts: Facts, width: int) -> list[Line]:
             Span(f"{percent:>6}", kind if kind == "risk" else "text"),
         )
     ]
-    if not settings.notify_below:
+    if facts.damaged:
+        note = ""
+    elif not settings.notify_below:
         note = "nobody is notified"
     elif kind == "risk":
         note = f"△ below the threshold of {format_size(settings.notify_below)}"
@@ -133,7 +140,15 @@ def _space_lines(facts: Facts, width: int) -> list[Line]:
             Span(note, kind if kind == "risk" else "muted"),
         )
     )
-    return [*lines, *_oldest_lines(facts, width), _queue_line(facts)]
+    return [*_damage_lines(facts, width), *lines, *_oldest_lines(facts, width), _queue_line(facts)]
+
+
+def _damage_lines(facts: Facts, width: int) -> list[Line]:
+    """What is wrong with the settings, and what holds meanwhile; nothing where they verify."""
+    if facts.damaged is None:
+        return []
+    said = f"▲ {facts.damaged.problem} {facts.damaged} `mailhold settings reset` writes them anew."
+    return [(Span(piece, "danger"),) for piece in wrap(said, width)]
 
 
 def _queue_line(facts: Facts) -> Line:
@@ -155,6 +170,8 @@ def _oldest_lines(facts: Facts, width: int) -> list[Line]:
 
 def _rotation(facts: Facts, rate: str, width: int) -> tuple[Span, ...]:
     at = facts.forecast.reaches_oldest_at
+    if not facts.usage.max_bytes:
+        return (Span("nothing is removed", "risk"), Span(f"  at {rate}", "muted"))
     if at is None:
         return (Span("not in sight", "text"), Span(f"  at {rate}", "muted"))
     if at <= facts.now:
