@@ -143,11 +143,14 @@ def is_whole(links: Links) -> bool:
 
 def other_queries(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """What a module does with models that is not reading or writing whole signed rows: lines, and text."""
-    for scope in ast.walk(tree):
+    everything = list(ast.walk(tree))
+    if not _speaks_of_models(everything):
+        return
+    for scope in everything:
         if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef | ast.Module):
             continue
         nodes = list(ast.walk(scope))
-        if not any(isinstance(node, ast.arg | ast.Attribute) and _word(node) in MODEL_WORDS for node in nodes):
+        if not _speaks_of_models(nodes):
             continue
         bound = {} if isinstance(scope, ast.Module) else bound_names(scope)
         parts = {part for node in nodes for part in ast.iter_child_nodes(node) if _goes_on(node, part)}
@@ -169,8 +172,12 @@ def other_queries(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, ast.unparse(node)
 
 
-def _word(node: ast.arg | ast.Attribute) -> str:
-    return node.arg if isinstance(node, ast.arg) else node.attr
+def _speaks_of_models(nodes: list[ast.AST]) -> bool:
+    return any(
+        node.attr in MODEL_WORDS if isinstance(node, ast.Attribute) else node.arg in MODEL_WORDS
+        for node in nodes
+        if isinstance(node, ast.Attribute | ast.arg)
+    )
 
 
 def _goes_on(node: ast.AST, part: ast.AST) -> bool:

@@ -157,6 +157,8 @@ def test_slots_are_added_listed_and_removed(any_vault: Vault, tmp_path: Path) ->
         remove_slot(any_vault, recovery)
     with pytest.raises(UsageError, match="no key slot 999"):
         remove_slot(any_vault, 999)
+    with pytest.raises(UsageError, match="no key slot"):
+        remove_slot(any_vault, 1 << 70)  # No column holds it.
     with pytest.raises(WrongKey):
         open_store(any_vault.location, Unlock.passphrase(PASSPHRASE))
     open_store(any_vault.location, Unlock.recovery(text)).close()
