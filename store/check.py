@@ -143,6 +143,11 @@ class _Check:
         for name, row in self._rows(self._models.Gateway, "gateway"):
             with self._reporting(name):
                 verified(self._vault, row)
+        with self._vault.reading():
+            grants = self._vault.grants.rows()
+        for row in grants:
+            with self._reporting(f"the grant of configuration key {row[0]} to gateway {row[1]}"):
+                self._vault.grants.check(row)
 
     def _read_epochs(self) -> None:
         """Verify each epoch, the chain that they form for each gateway, and where they end."""

@@ -25,6 +25,7 @@ from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
+from store.vault.grants import NotGranted
 from store.vault.reader import Reader
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ T = TypeVar("T")
 UNSIGNED = frozenset({"free-space-notice"})
 
 #: How many former versions of a signed name are kept.
-FORMER = 4
+FORMER = 50
 #: No version reaches this: a number beyond it stands in a damaged row.
 _VERSIONS = 1 << 53
 
@@ -147,7 +148,7 @@ def reset(vault: Reader, name: str, value: object, *, operator: str = "", action
     changed_at = now_ms()
     with vault.write():
         known, claimed = _known(vault, name), 0
-        for row in _rows(vault, name, strays=True):
+        for row in list(_rows(vault, name, strays=True)):
             claimed = max(claimed, _sane(row.version))
             try:
                 claimed = max(claimed, _open(vault, row).version)
@@ -173,7 +174,7 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
         problem = str(error)
     held: T | None = None
     good: list[Stored[T]] = []
-    rows = _rows(vault, name, strays=True)
+    rows = list(_rows(vault, name, strays=True))
     for row in rows:
         try:
             frame = _open(vault, row)
@@ -182,6 +183,29 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
             held = _unsigned(vault, row, name, kind) if held is None else held
     former = max(good, key=lambda stored: stored.version, default=None)
     return Salvage(problem, len(rows) - len(good), former, held)
+
+
+def seal_anew(vault: Reader) -> None:
+    """Seal what verifies with the newest configuration key; the newest of each name becomes a version more.
+
+    In the caller's transaction. What does not verify stays as it is.
+    """
+    table = vault.models.Configuration
+    opened: list[tuple[Any, _Frame]] = []
+    for row in list(table.select().order_by(table.id)):
+        try:
+            opened.append((row, _open(vault, row)))
+        except TamperedError:
+            continue
+    newest = {name: max(frame.version for _, frame in opened if frame.name == name) for name in _names(opened)}
+    for row, frame in opened:
+        row.version = frame.version + 1 if frame.version == newest[frame.name] else frame.version
+        row.sealed, row.signature = _sealed(vault, frame._replace(version=row.version))
+        row.save()
+
+
+def _names(opened: list[tuple[Any, _Frame]]) -> set[str]:
+    return {frame.name for _, frame in opened}
 
 
 def seen_versions(vault: Reader) -> dict[str, int]:
@@ -238,15 +262,19 @@ def _of_trail(vault: Reader) -> dict[str, int]:
         return {}
 
 
-def _rows(vault: Reader, name: str, *, strays: bool = False) -> list[Any]:
+def _rows(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
     """The rows of a name, those that claim the highest version first; with `strays`, those whose name was damaged too:
-    what they hold is sealed as that of `name`.
+    what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
     """
     table = vault.models.Configuration
-    query = table.select() if strays else table.select().where(table.name == name)
+    query = table.select(table.id) if strays else table.select(table.id).where(table.name == name)
     with vault.reading():
-        rows = list(query.order_by(table.version.desc(), table.id.desc()))
-    return [row for row in rows if row.name == name or _is_of(vault, row, name)]
+        ids = [row_id for (row_id,) in query.order_by(table.version.desc(), table.id.desc()).tuples()]
+    for row_id in ids:
+        with vault.reading():
+            row = table.get_or_none(table.id == row_id)
+        if row is not None and (row.name == name or (strays and _is_of(vault, row, name))):
+            yield row
 
 
 def _is_of(vault: Reader, row: Any, name: str) -> bool:
@@ -303,10 +331,17 @@ def _unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
 
 def _insert(vault: Reader, name: str, version: int, value: object, changed_at: int) -> None:
     frame = _Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
-    sealed = vault.seal(_role(name), msgspec.msgpack.encode(frame))
-    signature = vault.sign(_role(name), sealed) if name not in UNSIGNED else b""
+    sealed, signature = _sealed(vault, frame)
     row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
     vault.models.Configuration.create(name=name, **row)
+    if vault.keys.authority is not None:
+        vault.grants.grant()  # To gateways that somebody took their grant from.
+
+
+def _sealed(vault: Reader, frame: _Frame) -> tuple[bytes, bytes]:
+    role = _role(frame.name)
+    sealed = vault.seal(role, msgspec.msgpack.encode(frame))
+    return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
 
 
 def _keep_former(vault: Reader, name: str, number: int) -> None:
@@ -329,6 +364,8 @@ def _open(vault: Reader, row: Any) -> _Frame:
             if name not in UNSIGNED:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
+    except NotGranted as error:
+        raise TamperedError(name, error.why) from None
     except (TamperedError, msgspec.DecodeError):
         raise ConfigurationDamaged(name) from None
     if frame[:3] != (name, row.version, row.changed_at):

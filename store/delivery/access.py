@@ -47,12 +47,16 @@ class StoreAccess:
 
     def __init__(self, vault: Vault) -> None:
         keys = vault.keys
-        if keys.gateway is None or keys.configuration_key is None:
+        if keys.gateway is None:
             raise UnlockError("The keys at hand cannot deliver: unlock the store as an operator.")
         self._vault = vault
         self._gateway = keys.gateway
         self.gateway_id = keys.gateway.gateway_id
-        self.marker_key = expand(keys.configuration_key, statement("delivery marker", vault.store_id))
+
+    @property
+    def marker_key(self) -> bytes:
+        with self._vault.reading():
+            return expand(self._vault.grants.keys().configuration, statement("delivery marker", self._vault.store_id))
 
     def settings(self) -> Settings:
         return read_settings(self._vault)

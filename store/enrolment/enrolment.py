@@ -1,9 +1,9 @@
 """Enrolment: the credentials with which a gateway opens a store, to write and not to read.
 
-A credentials file (mode 0600) holds the gateway's signing key, its delivery key, the store's configuration key, and,
-pinned, the store's public keys. The authority signs the gateway's row, so that a writer of the database can enrol
-nobody. A vault opened with credentials puts copies, rotates, reads settings, rules and lists, delivers what was
-released to it, and writes events that operators alone can read; it has no key that opens a copy.
+A credentials file (mode 0600) holds the gateway's signing key, its delivery key and, pinned, the store's public keys;
+the key of settings is granted to it in the store. The authority signs the gateway's row, so that a writer of the
+database can enrol nobody. A vault opened with credentials puts copies, rotates, reads settings, rules and lists,
+delivers what was released to it, and writes events that operators alone can read; it has no key that opens a copy.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 from store.vault.vault import Vault
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
-_KIND = "mailhold gateway credentials 1"
+#: Those of format 1 hold the configuration key of that time, which opens nothing that is sealed since.
+_KIND, _KIND_1 = "mailhold gateway credentials 2", "mailhold gateway credentials 1"
 _MOST = 64 * 1024
 
 
-class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a credentials file holds (JSON; keys are base64). `repr` would show secrets: never print it."""
 
     kind: str
@@ -52,9 +53,9 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     store_id: bytes
     read_key: bytes
     authority_key: bytes
-    configuration_key: bytes
     signing_key: bytes
     delivery_key: bytes
+    configuration_key: bytes = b""
 
     def __repr__(self) -> str:
         return f"Credentials of gateway {self.gateway_id}"
@@ -66,7 +67,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             store_id=self.store_id,
             read_public=self.read_key,
             authority_public=self.authority_key,
-            configuration_key=self.configuration_key,
+            configuration_key=self.configuration_key or None,
             gateway=GatewayKeys(
                 gateway_id=self.gateway_id,
                 name=self.name,
@@ -85,7 +86,7 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
     UnlockError where the vault is not an operator's.
     """
     keys = vault.keys
-    if keys.authority is None or keys.configuration_key is None:
+    if keys.authority is None:
         raise UnlockError("The keys at hand cannot enrol a gateway: unlock the store as an operator.")
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -105,7 +106,6 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
                 store_id=keys.store_id,
                 read_key=keys.read_public,
                 authority_key=keys.authority_public,
-                configuration_key=bytes(keys.configuration_key),
                 signing_key=signing,
                 delivery_key=delivery,
             )
@@ -120,6 +120,7 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
             )
             row.signature = keys.authority.sign(gateway_statement(vault.store_id, row))
             row.save(force_insert=True)
+            vault.grants.grant()
             record_event(vault, "gateway enrolled", operator=operator, detail=name)
             _write(path, msgspec.json.format(msgspec.json.encode(credentials)))
             written = True
@@ -201,7 +202,7 @@ def read_credentials(path: Path) -> Credentials:
         raise KeyFileError(f"The credentials file {path} is not a plain file.") from None
     except (msgspec.MsgspecError, WrongSize):
         raise KeyFileError(f"{path} holds no gateway's credentials: name the file that `enroll` wrote.") from None
-    if credentials.kind != _KIND:
+    if credentials.kind not in (_KIND, _KIND_1):
         raise KeyFileError(f"{path} holds no credentials that this release knows: enrol the gateway again.")
     if exposed:
         raise KeyFileError(f"The credentials file {path} {exposed}.")

@@ -3,7 +3,8 @@
 No time can say what a gateway sealed before it was revoked: whoever has its key writes any time he likes. So the
 operator's keys seal off what is there: every epoch of the gateway is verified and signed anew under a signing key that
 is made for this and forgotten at once, an epoch that is open is closed, and its tombstones become the authority's. The
-gateway's row then names the new key, and everything that the stolen one signs fails to verify, whatever its date.
+gateway's row then names the new key, and everything that the stolen one signs fails to verify, whatever its date. The
+configuration is sealed with a new key, which is granted to the other gateways.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from store.authority.audit import record_event
+from store.authority.configuration import seal_anew
 from store.database.connection import as_bytes, run, run_many, sound
 from store.helpers.clock import now_ms
 from store.sealing.epochs import Closing
@@ -67,9 +69,18 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
         row.alive_at = 0
         row.signature = authority.sign(gateway_statement(vault.store_id, row))
         row.save()
+        _take_away(vault, row.id)
         record_event(vault, REVOKED, operator=operator, detail=name)
         waiting = live_deliveries.waiting_for(vault.db, row.id)
     return Revocation(row.id, seal.count, waiting, seal.refused)
+
+
+def _take_away(vault: Vault, gateway_id: int) -> None:
+    """Seal the configuration with a key that the gateway does not get, and forget what it sent out."""
+    vault.grants.renew()
+    seal_anew(vault)
+    run(vault.db, "DELETE FROM key_grant WHERE holder = ?", gateway_id)
+    run(vault.db, "DELETE FROM release WHERE gateway_id = ?", gateway_id)
 
 
 def _enrolled(vault: Vault, name: str) -> Any:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 ENROLMENT = "enrolment"
+_NEWEST = (
+    "SELECT name, version, changed_at, sealed, signature FROM configuration AS this "
+    "WHERE version = (SELECT MAX(version) FROM configuration WHERE name = this.name) ORDER BY id"
+)
 _READERS: dict[str, tuple[str, Callable[[Vault], Any]]] = {
     SETTINGS: ("settings", read_settings),
     RULES: ("rules", read_rules),
@@ -113,11 +117,11 @@ class LivePolicy:
         """A digest of the rows that the policy and the enrolment rest on."""
         gateway = vault.keys.gateway
         with vault.reading():
-            rows = run(vault.db, "SELECT name, version, changed_at, sealed, signature FROM configuration ORDER BY id")
-            found = [*rows.fetchall()]
+            found = [*run(vault.db, _NEWEST).fetchall()]
             found += run(vault.db, "SELECT store_id, read_key, authority_key, signature FROM store").fetchall()
             sql = "SELECT name, signing_key, delivery_key, enrolled_at, signature FROM gateway WHERE id = ?"
             found += run(vault.db, sql, gateway.gateway_id if gateway else 0).fetchall()
+            found += vault.grants.held()
         digest = hashlib.sha256()
         for row in found:
             if row[0] != "free-space-notice":

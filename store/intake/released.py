@@ -59,9 +59,8 @@ def own_fields(raw: bytes) -> Fields:
 
 def marker_key(vault: Vault) -> bytes:
     """The key of markers, which all gateways of the store share."""
-    key = vault.keys.configuration_key
-    assert key is not None
-    return expand(key, statement("delivery marker", vault.store_id))
+    with vault.reading():
+        return expand(vault.grants.keys().configuration, statement("delivery marker", vault.store_id))
 
 
 def passes(vault: Vault, fields: Fields, incoming: Incoming, *, now: int | None = None) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +29,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
 from store.sealing.sealed import SALT_SIZE, TAG_SIZE
-from store.sealing.statements import KEY_SIZE, statement
+from store.sealing.statements import KEY_SIZE, expand, statement
 from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
 
 HYBRID_SEED_SIZE = 96
 LOCAL = "local"
+#: What the roles begin with that gateways may open too.
+CONFIGURATION = "configuration"
 LOCAL_ID = 1
 PASSPHRASE, KEY_FILE, RECOVERY = "passphrase", "key-file", "recovery"
 _MLKEM_PUBLIC_SIZE = 1184
@@ -102,6 +104,13 @@ class Target(NamedTuple):
     name: str = ""
 
 
+class GenerationKeys(NamedTuple):
+    """The keys of one generation: what settings are sealed with, and what addresses are counted under."""
+
+    configuration: bytearray
+    counter: bytearray
+
+
 @dataclass(frozen=True, repr=False)
 class StoreKeys:
     """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign).
@@ -119,6 +128,8 @@ class StoreKeys:
     configuration_key: bytes | bytearray | None = None
     private_key: bytes | bytearray | None = None
     gateway: GatewayKeys | None = None
+    #: Those that were needed so far, by their number.
+    generations: dict[int, GenerationKeys] = field(default_factory=dict)
 
     def wipe(self) -> None:
         """Overwrite the secret keys and let go of them (OpenSSL overwrites its own then). What is public stays."""
@@ -126,6 +137,9 @@ class StoreKeys:
             buffer = getattr(self, name)
             if isinstance(buffer, bytearray):
                 buffer[:] = bytes(len(buffer))
+        for key in (key for generation in self.generations.values() for key in generation):
+            key[:] = bytes(len(key))
+        self.generations.clear()
         for name in ("seed", "read_private", "read_seed", "authority", "configuration_key", "private_key", "gateway"):
             object.__setattr__(self, name, None)
 
@@ -137,7 +151,7 @@ class StoreKeys:
 
         Raises UnlockError where it is not among the keys at hand.
         """
-        key = self.configuration_key if role.startswith("configuration") else self.private_key
+        key = self.configuration_key if role.startswith(CONFIGURATION) else self.private_key
         if key is None:
             raise UnlockError(f"The keys at hand cannot open or seal the {role}: unlock the store as an operator.")
         return key
@@ -173,6 +187,16 @@ def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
             signing_public=signing.public_key().public_bytes_raw(),
             delivery_public=hybrid_public_bytes(delivery_seed),
         ),
+    )
+
+
+def generation_keys(seed: bytes | bytearray, store_id: bytes, generation: int) -> GenerationKeys:
+    """The keys of a generation from the store's seed; generations count from 1."""
+    return GenerationKeys(
+        *(
+            bytearray(expand(seed, statement("store key", purpose, store_id, generation)))
+            for purpose in ("configuration", "counter")
+        )
     )
 
 

@@ -24,32 +24,56 @@ SALT_SIZE = 32
 TAG_SIZE = 16
 #: Of keys that serve once.
 NONCE = bytes(12)
-#: The first byte of what `seal_with` makes.
-_SEALED = b"\x01"
+#: The first byte of what `seal_with` makes: with a key that has no generations, and with one that has.
+_SEALED, _GENERATION = b"\x01", b"\x03"
+_NUMBER = 8
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _SHA256 = SHA256()
 
 
-def seal_with(key: bytes | bytearray, role: str, store_id: bytes, plaintext: bytes) -> bytes:
-    """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag."""
-    context = statement("sealed", role, store_id)
+def seal_with(
+    key: bytes | bytearray, role: str, store_id: bytes, plaintext: bytes, *, generation: int | None = None
+) -> bytes:
+    """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag.
+
+    The number of the key's `generation`, where it has one, stands behind the version (8 bytes), and is authenticated.
+    """
+    head = _SEALED if generation is None else _GENERATION + generation.to_bytes(_NUMBER, "big")
+    context = _context(role, store_id, generation)
     salt = os.urandom(SALT_SIZE)
     once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
-    return _SEALED + salt + AESGCM(once).encrypt(NONCE, plaintext, context)
+    return head + salt + AESGCM(once).encrypt(NONCE, plaintext, context)
 
 
 def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
     """Open what `seal_with` made for the same key, role and store. `TamperedError` names `what` or the role."""
-    context = statement("sealed", role, store_id)
-    salt = sealed[1 : 1 + SALT_SIZE]
-    if sealed[:1] != _SEALED or len(sealed) < 1 + SALT_SIZE + TAG_SIZE:
-        raise TamperedError(what or role)
+    name = what or role
+    generation = generation_of(sealed, name) or None
+    head = 1 if generation is None else 1 + _NUMBER
+    salt = sealed[head : head + SALT_SIZE]
+    if len(sealed) < head + SALT_SIZE + TAG_SIZE:
+        raise TamperedError(name)
+    context = _context(role, store_id, generation)
     once = HKDF(_SHA256, KEY_SIZE, salt, context).derive(key)
     try:
-        return AESGCM(once).decrypt(NONCE, sealed[1 + SALT_SIZE :], context)
+        return AESGCM(once).decrypt(NONCE, sealed[head + SALT_SIZE :], context)
     except InvalidTag:
-        raise TamperedError(what or role) from None
+        raise TamperedError(name) from None
+
+
+def generation_of(sealed: bytes, what: str) -> int:
+    """The generation of the key that something was sealed with, 0 for a key without. Raises TamperedError."""
+    if sealed[:1] == _SEALED:
+        return 0
+    number = int.from_bytes(sealed[1 : 1 + _NUMBER], "big")
+    if sealed[:1] != _GENERATION or not 0 < number < 1 << 63:
+        raise TamperedError(what)
+    return number
+
+
+def _context(role: str, store_id: bytes, generation: int | None) -> bytes:
+    return statement("sealed", role, store_id, *(() if generation is None else (generation,)))
 
 
 def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | bytearray) -> bytes:

@@ -16,14 +16,15 @@ from store.database.schema import Models
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.copies import BODY, RECORD, Place, open_part, open_records, unpack_body
 from store.sealing.epochs import EPOCH_STEPS, Chains
-from store.sealing.keys import StoreKeys, Target
-from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.keys import CONFIGURATION, StoreKeys, Target
+from store.sealing.sealed import hpke_open, hpke_seal, seal_with, unseal_with
 from store.sealing.signatures import AUTHORITY, Right, Signer, sign
 from store.sealing.statements import statement
 from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
 from store.vault.gateway_rows import Signers
+from store.vault.grants import Grants
 from store.vault.operators import verify_operator
 from store.vault.session import Session
 
@@ -42,7 +43,25 @@ class Reader(Session):
         super().__init__(location, db, models, keys)
         self.signers = Signers(self)
         self.epoch_reader = EpochReader(self, self.signers)
+        self.grants = Grants(self, self.signers)
         self._decoder = msgpack_decoder(CopyRecord)
+
+    # --- Sealing and signing for other modules -----------------------------------------------------------------------
+
+    def seal(self, role: str, plaintext: bytes) -> bytes:
+        """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`.
+
+        The roles `configuration…` take the newest generation of the configuration key.
+        """
+        if role.startswith(CONFIGURATION):
+            return self.grants.seal(role, plaintext)
+        return seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
+
+    def unseal(self, role: str, sealed: bytes) -> bytes:
+        """Open what `seal` made for the same role. Raises TamperedError naming the role."""
+        if role.startswith(CONFIGURATION):
+            return self.grants.unseal(role, sealed)
+        return unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
 
     def sig(self, role: str, *fields: int | bytes | str, gateway: bool = False) -> bytes:
         """`sig(role, field…)` of the authority where the keys at hand are an operator's, else of the own gateway.
@@ -73,6 +92,8 @@ class Reader(Session):
         Raises TamperedError naming the role.
         """
         verify_operator(self, statement("signed", role, self.store_id, data), signature, role, right, at=at)
+
+    # --- Reading copies ----------------------------------------------------------------------------------------------
 
     def get(self, copy_id: int) -> Copy:
         """The copy of that id. Raises CopyMissing, TamperedError."""

@@ -15,7 +15,6 @@ from store.database.modes import Mode
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
 from store.sealing.keys import StoreKeys
-from store.sealing.sealed import seal_with, unseal_with
 from store.terms.errors import StoreError, StoreUnavailable
 from store.vault.counters import lock
 
@@ -155,16 +154,6 @@ class Session:
                 watcher = connect(self.location, self.db.mode)
                 self._watcher = (watcher, watcher.connection())
             return self._watcher[1].execute("PRAGMA data_version").fetchone()[0]
-
-    # --- Sealing for other modules -----------------------------------------------------------------------------------
-
-    def seal(self, role: str, plaintext: bytes) -> bytes:
-        """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`."""
-        return seal_with(self.keys.sealing_key(role), role, self.store_id, plaintext)
-
-    def unseal(self, role: str, sealed: bytes) -> bytes:
-        """Open what `seal` made for the same role. Raises TamperedError naming the role."""
-        return unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import shutil
 from contextlib import closing
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, UsageError
@@ -15,6 +16,9 @@ from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_failed
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
 _INSTALLED = "/usr/local/bin/mailhold"
@@ -96,13 +100,31 @@ def _revoke(args: argparse.Namespace) -> int:
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was revoked: answer y, or give --yes.")
         done = revoke(vault, args.name, operator=operator_name())
+        knew_password = _relay_has_password(vault)
     print(f"Gateway {args.name} is revoked. What it placed before stays readable ({done.epochs:,} epochs).")
+    if knew_password:
+        print(
+            "The settings are sealed with a new key, but it knew the relay's password: change that at the relay, then "
+            "with `mailhold settings set relay=URL`."
+        )
     for delivery_id in done.waiting:
         print(
             f"Delivery {delivery_id} was released to it, which may still send it: `mailhold queue retry {delivery_id}` "
             f"has it sent from here, `mailhold queue cancel {delivery_id}` takes it out of the queue."
         )
     return 1 if say_failed(done.refused) else 0
+
+
+def _relay_has_password(vault: Vault) -> bool:
+    """Whether the settings name a password; False where they cannot be read, which other commands say."""
+    from store.authority.settings import read_settings
+    from store.mail.relay import parse_relay
+
+    try:
+        relay = read_settings(vault).relay
+        return bool(relay and parse_relay(relay).password)
+    except MailholdError:
+        return False
 
 
 def _list(args: argparse.Namespace) -> int:

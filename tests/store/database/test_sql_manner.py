@@ -27,7 +27,7 @@ ROOMS = {
     "derived": {"catalogue", "vault"},
     "head": {"authority"},
     "hello": {"delivery", "gateway"},
-    "key_grant": {"authority"},
+    "key_grant": {"vault/grants", "enrolment"},
     "known": {"judging", "intake"},
     "pending": {"intake", "gateway"},
     "release": {"delivery", "intake", "enrolment"},

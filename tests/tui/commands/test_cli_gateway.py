@@ -80,6 +80,11 @@ def test_list_and_revoke(
     assert capsys.readouterr().out.rstrip().endswith("revoked")
     assert main(["gateway", "revoke", "mx1", "--yes", *here]) == 2
     assert "revoked already" in capsys.readouterr().err
+    assert "password" not in said
+    assert enroll(store, key, "mx2", "--credentials", str(tmp_path / "other")) == 0
+    assert main(["settings", "set", "relay=smtps://user:pass@127.0.0.1:1", *here]) == 0
+    assert main(["gateway", "revoke", "mx2", "--yes", *here]) == 0
+    assert "knew the relay's password: change that at the relay" in capsys.readouterr().out
     assert main(["check", *here]) == 0
 
 

@@ -1,0 +1,184 @@
+"""Generations of the configuration key: which there are, whom they were granted to, and their keys.
+
+An operator derives each generation's keys from the seed. A gateway has those that were granted to it: sealed to its
+delivery key, signed by the authority, one row a generation. Revoking a gateway begins a new generation, so that what is
+sealed afterwards is nothing to who holds its credentials. Generation 0 is that of format 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from store.database.connection import as_bytes, run, sound
+from store.sealing.keys import LOCAL_ID, GenerationKeys, generation_keys, hybrid_public
+from store.sealing.sealed import generation_of, hpke_open, hpke_seal, seal_with, unseal_with
+from store.sealing.signatures import AUTHORITY, Right, Signer, sign
+from store.sealing.statements import KEY_SIZE, statement
+from store.terms.errors import TamperedError, UnlockError
+from store.vault.gateway_rows import Signers, is_revoked, verified
+from store.vault.session import Session
+
+_ROLE = "key grant"
+_NEWEST = "SELECT generation, sealed, signature FROM key_grant WHERE holder = ? ORDER BY generation DESC LIMIT 100"
+_ONE = "SELECT generation, sealed, signature FROM key_grant WHERE holder = ? AND generation = ?"
+_INSERT = "INSERT INTO key_grant (generation, holder, sealed, signature) VALUES (?, ?, ?, ?)"
+
+
+class NotGranted(TamperedError):
+    """Something is sealed with a generation of the configuration key that this gateway was not granted."""
+
+    def __init__(self, generation: int) -> None:
+        super().__init__(
+            f"configuration key {generation}", f"configuration key {generation} was not granted to this gateway"
+        )
+
+
+class _Grant(NamedTuple):
+    generation: int
+    sealed: bytes
+    signature: bytes
+
+
+class Grants:
+    """The generations that the keys at hand can use. Functions of a `Session.reading` or a transaction."""
+
+    def __init__(self, session: Session, signers: Signers) -> None:
+        self._session = session
+        self._signers = signers
+        self._newest = 1
+
+    def newest(self) -> int:
+        """The generation that is sealed with now: the newest that was ever seen granted to this holder.
+
+        Raises TamperedError where a gateway has none.
+        """
+        for row in run(self._session.db, _NEWEST, self._holder).fetchall():
+            try:
+                self._newest = max(self._newest, self._verified(row, self._holder).generation)
+                return self._newest
+            except TamperedError:
+                continue  # `check` reports it.
+        if self._session.keys.seed is None:
+            raise TamperedError("the configuration key", "none was granted to this gateway")
+        return self._newest
+
+    def keys(self, generation: int | None = None) -> GenerationKeys:
+        """The keys of a generation, by default the newest.
+
+        Raises NotGranted where a gateway lacks it, TamperedError where its grant does not verify, UnlockError where the
+        keys at hand are neither a gateway's nor an operator's.
+        """
+        number = self.newest() if generation is None else generation
+        held = self._session.keys.generations
+        found = held.get(number)
+        if found is None:
+            found = held[number] = self._found(number)
+        return found
+
+    def seal(self, role: str, plaintext: bytes) -> bytes:
+        """Seal with the newest generation, bound to this store and `role`."""
+        number = self.newest()
+        return seal_with(self.keys(number).configuration, role, self._session.store_id, plaintext, generation=number)
+
+    def unseal(self, role: str, sealed: bytes) -> bytes:
+        """Open what `seal` made, of any generation. Raises TamperedError, NotGranted."""
+        number, session = generation_of(sealed, role), self._session
+        key = session.keys.sealing_key(role) if number == 0 else self.keys(number).configuration
+        return unseal_with(key, role, session.store_id, sealed)
+
+    def grant(self, generation: int | None = None) -> None:
+        """Grant a generation, by default the newest, to all gateways that lack it and are not revoked.
+
+        In the caller's transaction. Raises UnlockError where the keys at hand are not an operator's.
+        """
+        session = self._session
+        number = self.newest() if generation is None else generation
+        if session.keys.seed is None:
+            raise UnlockError("The keys at hand cannot grant a key: unlock the store as an operator.")
+        made = self.keys(number)
+        for row in session.models.Gateway.select().order_by(session.models.Gateway.id):
+            try:
+                verified(session, row)
+                with sound(f"gateway {row.id}"):
+                    if is_revoked(row) or self._has(number, row.id):
+                        continue
+                    self._put(number, row, made)
+            except TamperedError:
+                continue  # Nothing is sealed to what does not verify; `check` reports it.
+
+    def renew(self) -> int:
+        """Begin a new generation and grant it. In the caller's transaction. Returns its number. Raises UnlockError."""
+        number = self.newest() + 1
+        self.grant(number)
+        self._newest = number
+        return number
+
+    def rows(self) -> list[Any]:
+        """All grants, not verified: generation, holder, sealed, signature."""
+        sql = "SELECT generation, holder, sealed, signature FROM key_grant ORDER BY generation, holder"
+        return list(run(self._session.db, sql).fetchall())
+
+    def held(self) -> list[Any]:
+        """Those of this holder, not verified: generation, sealed, signature."""
+        return list(run(self._session.db, _NEWEST, self._holder).fetchall())
+
+    def check(self, row: Any) -> None:
+        """Verify a grant's row (generation, holder, sealed, signature). Raises TamperedError naming it."""
+        generation, holder, sealed, signature = row
+        self._verified((generation, sealed, signature), holder)
+
+    @property
+    def _holder(self) -> int:
+        gateway = self._session.keys.gateway
+        return LOCAL_ID if gateway is None else gateway.gateway_id
+
+    def _found(self, generation: int) -> GenerationKeys:
+        session = self._session
+        keys = session.keys
+        if keys.seed is not None:
+            return generation_keys(keys.seed, session.store_id, generation)
+        if keys.gateway is None:
+            raise UnlockError("The keys at hand cannot open the settings: unlock the store as an operator.")
+        what = f"configuration key {generation}"
+        row = run(session.db, _ONE, self._holder, generation).fetchone()
+        if row is None:
+            raise NotGranted(generation)
+        grant = self._verified(row, self._holder)
+        info = _info(session.store_id, generation, self._holder)
+        opened = hpke_open(keys.gateway.delivery, info, grant.sealed, what)
+        if len(opened) != 2 * KEY_SIZE:
+            raise TamperedError(what, "it is not as long as two keys are")
+        return GenerationKeys(bytearray(opened[:KEY_SIZE]), bytearray(opened[KEY_SIZE:]))
+
+    def _has(self, generation: int, holder: int) -> bool:
+        row = run(self._session.db, _ONE, holder, generation).fetchone()
+        try:
+            return row is not None and bool(self._verified(row, holder))
+        except TamperedError:
+            return False
+
+    def _put(self, generation: int, gateway: Any, keys: GenerationKeys) -> None:
+        session = self._session
+        authority = session.keys.authority
+        assert authority is not None
+        info = _info(session.store_id, generation, gateway.id)
+        both = bytes(keys.configuration) + bytes(keys.counter)
+        sealed = hpke_seal(hybrid_public(as_bytes(gateway.delivery_key)), info, both)
+        data = statement(_ROLE, session.store_id, generation, gateway.id, sealed)
+        signature = sign(session.store_id, data, Signer(AUTHORITY, authority))
+        run(session.db, "DELETE FROM key_grant WHERE generation = ? AND holder = ?", generation, gateway.id)
+        run(session.db, _INSERT, generation, gateway.id, sealed, signature)
+
+    def _verified(self, row: Any, holder: int) -> _Grant:
+        what = f"the grant of configuration key {row[0]} to gateway {holder}"
+        with sound(what):
+            grant = _Grant(row[0], as_bytes(row[1]), as_bytes(row[2]))
+            if not isinstance(grant.generation, int) or grant.generation < 1:
+                raise TamperedError(what, "there is no such generation")
+            fields = (grant.generation, holder, grant.sealed)
+            self._signers.verify(grant.signature, what, _ROLE, *fields, right=Right.KEYS)
+        return grant
+
+
+def _info(store_id: bytes, generation: int, holder: int) -> bytes:
+    return statement("configuration key", store_id, generation, holder)
