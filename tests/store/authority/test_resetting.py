@@ -189,7 +189,8 @@ def test_lists_that_are_reset_are_empty_or_as_they_were(any_vault: Vault) -> Non
     assert read_lists(any_vault) == AddressLists()
 
 
-def test_no_more_former_versions_are_kept_than_needed(any_vault: Vault) -> None:
+def test_no_more_former_versions_are_kept_than_needed(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configuration, "FORMER", 4)
     for number in range(1, 9):
         change_settings(any_vault, Settings(max_size=number << 30))
     assert any_vault.models.Configuration.select().count() == 1 + configuration.FORMER
