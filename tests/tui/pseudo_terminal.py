@@ -11,7 +11,7 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyte
@@ -77,12 +77,33 @@ class Terminal:
 
     def wait_for(self, text: str, seconds: float = 30) -> None:
         """Read until the screen shows a text."""
-        end = time.monotonic() + seconds
-        while text not in self.text():
+        self.wait_until(lambda: text in self.text(), f"{text!r} is not on the screen", seconds)
+
+    def wait_until(self, seen: Callable[[], bool], why: str, seconds: float = 60) -> bytes:
+        """Read until `seen`, and what comes with it; answer it. Fails with `why` after so many seconds."""
+        end, got = time.monotonic() + seconds, b""
+        while not seen():
             if time.monotonic() > end:
-                raise AssertionError(f"{text!r} is not on the screen:\n{self.text()}")
-            self.read(0.1)
-        self.read()
+                raise AssertionError(f"{why}:\n{self.text()}")
+            got += self.read(0.1)
+        return got + self.read()
+
+    def wait_until_loaded(self, copies: int) -> None:
+        """Read until the list shows so many copies, and none is still to be read."""
+        self.wait_until(
+            lambda: f"{copies} copies" in self.text() and "reading" not in self.text(), f"{copies} copies are not read"
+        )
+
+    def press_until(self, keys: bytes, seen: Callable[[], bool]) -> bytes:
+        """Type, and answer what the console sends until `seen`, and with it."""
+        self.type(keys)
+        return self.wait_until(seen, f"{keys!r} did not lead to it")
+
+    def cursor_row(self, rows: range) -> int | None:
+        """Which of the screen's rows is drawn otherwise than the others: that of the list's cursor."""
+        colours = [self.screen.buffer[y][40].bg for y in rows]
+        odd = [y for y, colour in zip(rows, colours, strict=True) if colours.count(colour) == 1]
+        return odd[0] if len(odd) == 1 else None
 
     def text(self) -> str:
         """What the screen shows."""

@@ -48,6 +48,8 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 LOCK = b"\x0f"
 F9 = b"\x1b[20~"
+#: The rows of the screen that show the list.
+LIST = range(4, 15)
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def start(store: Path, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         command = [sys.executable, "-c", RUN, str(minute), "--store", str(store), "--key-file", str(key)]
         terminal = Terminal(store, key, columns=100, lines=30, command=command)
         opened.append(terminal)
-        terminal.wait_for(f"{COPIES + 1} copies")
+        terminal.wait_until_loaded(COPIES + 1)
         return terminal
 
     yield begin
@@ -128,12 +130,13 @@ def test_a_wrong_passphrase_is_refused_and_the_right_one_goes_back_to_where_it_w
 ) -> None:
     terminal = start()
     terminal.press(b"/")
-    terminal.press(b"invoice\r")
-    terminal.press(b"jj")
-    terminal.press(b" ")
-    terminal.press(b"j")
-    before = terminal.text()
-    assert "● 1 marked" in before
+    terminal.press_until(b"invoice\r", lambda: f" shown of {COPIES + 1}" in terminal.text())
+    first = terminal.cursor_row(LIST)
+    assert first is not None
+    terminal.press_until(b"jj", lambda: terminal.cursor_row(LIST) == first + 2)
+    terminal.press_until(b" ", lambda: "● 1 marked" in terminal.text())
+    terminal.press_until(b"j", lambda: terminal.cursor_row(LIST) == first + 4)
+    before = terminal.text().splitlines()[1:-2]
     terminal.press(LOCK)
     terminal.wait_for("Backup is locked")
     unlock(terminal, "wrong")
@@ -143,18 +146,10 @@ def test_a_wrong_passphrase_is_refused_and_the_right_one_goes_back_to_where_it_w
     terminal.press(b"\r")
     terminal.wait_for("Enter the passphrase")
     unlock(terminal)
-    terminal.wait_for("● 1 marked")
-    assert terminal.text().splitlines()[1:-2] == before.splitlines()[1:-2]
-    row = next(y for y, line in enumerate(before.splitlines()) if "●" in line and "Invoice" in line) + 2
-    assert cursor_row(terminal) == row
+    terminal.wait_until(lambda: terminal.text().splitlines()[1:-2] == before, "\n".join(["It was", *before, "and is"]))
+    assert any("●" in line and "Invoice" in line for line in before)
+    assert terminal.cursor_row(LIST) == first + 4
     assert terminal.leave() == 0
-
-
-def cursor_row(terminal: Terminal) -> int:
-    """The list's row that is drawn otherwise than the others."""
-    colours = [terminal.screen.buffer[y][40].bg for y in range(4, 15)]
-    [odd] = [y for y, colour in enumerate(colours, 4) if colours.count(colour) == 1]
-    return odd
 
 
 def test_the_message_that_was_read_is_shown_again(start: Callable[..., Terminal]) -> None:

@@ -20,7 +20,7 @@ from store.judging.rules.rules import DEFAULT_ID, Rule
 from store.terms.records import Copy, row_of
 from tests.tui.console.fakes import NOW, sample
 from tests.tui.console.test_snapshots_dialogs import DIALOGS
-from tests.tui.console.view_harness import DialogApp
+from tests.tui.console.view_harness import DialogApp, screen_text, until_shown
 from tui.console.dialogs.backup_settings import BackupSettingsDialog
 from tui.console.dialogs.base import DialogBody
 from tui.console.dialogs.confirm import ConfirmDialog
@@ -160,3 +160,14 @@ async def test_every_window_names_its_keys(name: str, size: tuple[int, int]) -> 
         edge = [strip.text for strip in app.screen._compositor.render_strips()][frame.region.bottom - 1]
         assert str(frame.border_subtitle) in edge
         assert "Enter" in edge and "Esc" in edge
+
+
+async def test_an_error_of_two_lines_leaves_its_field_and_the_buttons_in_sight() -> None:
+    app = DialogApp(RuleDialog(Rule(id=DEFAULT_ID, name="Default")))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.screen.query_one("#max_size").focus()
+        await pilot.press(*"huge", "enter")
+        await until_shown(pilot, "'huge' is not a size.", "▏huge", "[ OK ]  [ Cancel ]")
+        await pilot.press("backspace")
+        await until_shown(pilot, "▏hug ", "[ OK ]  [ Cancel ]")
+        assert "not a size" not in screen_text(app)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
 
 from store.authority.settings import Settings
+from store.delivery.releases import Releases
 from store.filters.line import fold
 from store.mail.outcome import Delivered
 from store.space.changing_settings import change_settings
@@ -468,13 +469,15 @@ async def test_the_two_kinds_of_black_list_are_told_apart(vault: Vault, width: i
         assert "Black list" in rows[1] and "Black list" not in rows[0]
 
 
-async def test_what_became_of_a_copy_shows_beside_its_severity_at_every_width(vault: Vault) -> None:
+async def test_what_became_of_a_copy_shows_beside_its_severity_at_every_width(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = dict(zip(range(40, 34, -1), Delivered, strict=True))
+    monkeypatch.setattr(Releases, "read", lambda self: setattr(self, "outcomes", outcomes))
     for width in (120, 80, 60, 44, 34):
         app = make_console(vault)
         async with app.run_test(size=(width, 30)) as pilot:
             await settle(pilot)
-            assert the_list(app).set_outcomes(dict(zip(range(40, 34, -1), Delivered, strict=True)))
-            await pilot.pause()
             rows = [the_list(app).render_line(y).text for y in range(6)]
             places = {column.name: column.x for column in the_list(app).painter.columns}
             assert "".join(row[places["outcome"]] for row in rows) == " ◷✓◒✗?"

@@ -8,7 +8,7 @@ import pytest
 
 from store.authority.settings import Settings, Unavailable
 from store.mail.outcome import Delivered
-from tests.tui.console.view_harness import DialogApp, FakeRecipient
+from tests.tui.console.view_harness import DialogApp, FakeRecipient, until_shown
 from tui.console.dialogs.backup_settings import BackupSettingsDialog
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
@@ -70,12 +70,19 @@ DIALOGS = {
     ),
 }
 
+#: What the keys of a dialog lead to, where it shows after more than one message of the app to itself.
+LEADS_TO = {
+    "deliver_bad_address": ["'<x' is not an email address"],
+    "save_no_folder": ["There is no folder /no/such/folder"],
+    "settings_errors": ["'7500x' is not a size", "'500y' is not a size"],
+}
 
-def pressing(keys: list[str]):
+
+def pressing(name: str, keys: list[str]):
     async def run(pilot):
         await pilot.press(*keys)
         await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
+        await until_shown(pilot, *LEADS_TO.get(name, ()))
 
     return run
 
@@ -83,17 +90,17 @@ def pressing(keys: list[str]):
 @pytest.mark.parametrize("name", DIALOGS)
 def test_dialog(snap_compare, name):
     dialog, keys = DIALOGS[name]
-    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(name, keys), terminal_size=(80, 24))
 
 
 @pytest.mark.parametrize("name", ["deliver_left_out", "delete_many", "settings_warnings"])
 def test_dialog_without_colour(snap_compare, monkeypatch, name):
     monkeypatch.setenv("NO_COLOR", "1")
     dialog, keys = DIALOGS[name]
-    assert snap_compare(DialogApp(dialog()), run_before=pressing(keys), terminal_size=(80, 24))
+    assert snap_compare(DialogApp(dialog()), run_before=pressing(name, keys), terminal_size=(80, 24))
 
 
 @pytest.mark.parametrize("name", ["deliver_left_out", "settings"])
 def test_dialog_in_sixteen_colours(snap_compare, name):
     dialog, keys = DIALOGS[name]
-    assert snap_compare(DialogApp(dialog(), SIXTEEN.name), run_before=pressing(keys), terminal_size=(80, 24))
+    assert snap_compare(DialogApp(dialog(), SIXTEEN.name), run_before=pressing(name, keys), terminal_size=(80, 24))

@@ -7,7 +7,7 @@ import pytest
 from store.judging.rules.rules import read_rules
 from tests.tui.console.rule_data import fill
 from tests.tui.console.test_snapshots_views import pressing
-from tests.tui.console.view_harness import DialogApp, ViewApp
+from tests.tui.console.view_harness import DialogApp, ViewApp, until_shown
 from tui.console.dialogs.list_entries import AddEntriesDialog
 from tui.console.dialogs.rule import RuleDialog
 from tui.console.screens.address_lists import AddressListsView
@@ -40,6 +40,7 @@ def test_rule_window(snap_compare, vault, size, keys):
 
     async def press(pilot):
         await pilot.press(*keys)
+        await until_shown(pilot)
 
     assert snap_compare(DialogApp(dialog), run_before=press, terminal_size=size)
 
@@ -48,7 +49,7 @@ def test_default_window_with_an_error(snap_compare, vault):
     async def press(pilot):
         pilot.app.screen.query_one("#max_size").focus()
         await pilot.press(*"huge", "enter")
-        await pilot.pause()
+        await until_shown(pilot, "'huge' is not a size.")
 
     assert snap_compare(DialogApp(RuleDialog(read_rules(vault)[0])), run_before=press, terminal_size=(80, 24))
 

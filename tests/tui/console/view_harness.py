@@ -161,6 +161,21 @@ async def settle(pilot: Pilot[None]) -> None:
     raise AssertionError("the view never came to rest")
 
 
+async def until_shown(pilot: Pilot[Any], *texts: str) -> None:
+    """Wait until the screen shows each of the texts, and until nothing that was painted before is replaced.
+
+    What is shown, grows or shrinks after a refresh is painted again later: two looks must see the same.
+    """
+    before = ""
+    for _ in range(400):
+        await pilot.pause()
+        now = screen_text(pilot.app)
+        if now == before and all(text in now for text in texts):
+            return
+        before = now
+    raise AssertionError(f"the screen never showed {texts}:\n{before}")
+
+
 def screen_text(app: App[Any]) -> str:
     """What the screen shows, as text."""
     width, height = app.size

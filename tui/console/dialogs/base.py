@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Input, OptionList, Select, Static
@@ -34,6 +35,22 @@ class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
         Binding("pageup", "page_up", "Scroll up", show=False),
         Binding("pagedown", "page_down", "Scroll down", show=False),
     ]
+
+    def on_resize(self) -> None:
+        """Keep the control with the focus in sight where an error or a lower terminal takes lines away."""
+        focused = self.screen.focused
+        if focused is not None and self in focused.ancestors:
+            self.scroll_to_widget(focused, animate=False)
+
+
+class DialogError(Static):
+    """What stands in the way of an answer. Its dialog learns how many lines it takes once it is laid out."""
+
+    class Resized(Message):
+        """It takes another number of lines."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
@@ -102,7 +119,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             frame.border_title = self.heading
             with DialogBody():
                 yield from self.body()
-            yield Static(id="dialog-error", markup=False)
+            yield DialogError(id="dialog-error", markup=False)
             with Horizontal(id="dialog-buttons"):
                 yield from self.buttons()
 
@@ -164,16 +181,20 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return super().dismiss(result)
 
     def _bound_body(self) -> None:
-        error = self.query_one("#dialog-error", Static)
+        error = self.query_one(DialogError)
         rows = 4 + (error.size.height or 1 if error.display else 0)
         self.query_one(DialogBody).styles.max_height = max(1, self.app.size.height - rows)
 
+    def on_dialog_error_resized(self, event: DialogError.Resized) -> None:
+        event.stop()
+        self._bound_body()
+
     def complain(self, text: str, focus: str = "") -> None:
         """Show `text` above the buttons as what stands in the way ("" clears it), and focus the control to mend."""
-        error = self.query_one("#dialog-error", Static)
+        error = self.query_one(DialogError)
         error.update(safe(text))
         error.display = bool(text)
-        self.call_after_refresh(self._bound_body)
+        self._bound_body()
         if focus:
             self.query_one(focus).focus()
 
