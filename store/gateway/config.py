@@ -24,7 +24,7 @@ from store.terms.sizes import MIB, parse_size
 from store.terms.verdicts import Status
 
 if TYPE_CHECKING:
-    from store.judging.engines.engine import Scanner
+    from store.judging.engines.states import RemoteScanner
     from store.mail.relay import Relay
 
 T = TypeVar("T")
@@ -90,7 +90,12 @@ class SpamdSection(_Section, frozen=True, kw_only=True):
 
 
 class EnginesSection(_Section, frozen=True, kw_only=True):
-    """The scanners that are asked about every message, side by side."""
+    """The scanners that are asked about every message, side by side.
+
+    One that is down for `tell_after` seconds is mailed to the administrator.
+    """
+
+    tell_after: float = 60.0
 
     clamd: ClamdSection | None = None
     rspamd: RspamdSection | None = None
@@ -175,9 +180,9 @@ def parse_config(text: str, source: str = "mailhold.toml") -> Config:
     return config
 
 
-def scanners_of(engines: EnginesSection) -> tuple[Scanner, ...]:
+def scanners_of(engines: EnginesSection) -> tuple[RemoteScanner, ...]:
     """The scanners that a configuration names. Raises UsageError, also where a library for one is missing."""
-    found: list[Scanner] = []
+    found: list[RemoteScanner] = []
     if engines.clamd is not None:
         from store.judging.engines.clamd import Clamd
 
@@ -237,6 +242,7 @@ def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]
         (("store", "credentials"), _filled, config.store.credentials),
         (("milter", "mode"), mode, config.milter.mode),
         (("milter", "max_message"), size, config.milter.max_message),
+        (("engines", "tell_after"), _tell_after, config.engines.tell_after),
         (("delivery", "connections"), _connections, config.delivery.connections),
     ]
     checks += [(("milter", "listen"), parse_address, listen) for listen in config.milter.listen]
@@ -273,6 +279,11 @@ def _connections(value: int) -> None:
 def _time_limit(value: float) -> None:
     if not 0 < value <= 600:
         raise UsageError(f"{value} is no time limit: give seconds, up to 600")
+
+
+def _tell_after(value: float) -> None:
+    if not 0 <= value <= 86_400:
+        raise UsageError(f"{value} is no time to wait with a mail: give seconds, from 0 to 86400")
 
 
 def _nothing(_value: object) -> None:

@@ -24,6 +24,7 @@ from store.enrolment.enrolled import BEAT_SECONDS, beat
 from store.enrolment.enrolment import open_with_credentials
 from store.gateway import systemd
 from store.gateway.config import Config, read_config, scanners_of
+from store.gateway.engine_watch import EngineWatch
 from store.gateway.event_writer import EventWriter
 from store.gateway.handling import Intake
 from store.gateway.listeners import Listeners
@@ -55,7 +56,8 @@ class Gateway:
         self.config = config
         self.metrics = Metrics()
         self.live = LivePolicy(say, SeenVersions(seen_path(Path(config.store.credentials))))
-        self.outage = Outage(say)
+        self._events = EventWriter(lambda: self._vault)
+        self.outage = Outage(say, event=self._events.add)
         self.stopping = asyncio.Event()
         self.listeners = Listeners()
         self._path = path
@@ -66,17 +68,22 @@ class Gateway:
         self._keeper = ThreadPoolExecutor(1, "upkeep")
         self._worker: DeliveryWorker | None = None
         self._served: ServedMetrics | None = None
-        self._events = EventWriter(lambda: self._vault)
         self._reload: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._scanners = scanners_of(config.engines)
         self.intake = Intake(
             vault=lambda: self._vault,
             live=self.live,
-            scanners=scanners_of(config.engines),
+            scanners=self._scanners,
             pool=self._pool,
             thinkers=self._thinkers,
             metrics=self.metrics,
             outage=self.outage,
+        )
+        self.metrics.labelled["engine_up"] = (
+            "1 while the scanner answers",
+            "engine",
+            lambda: {scanner.name: float(scanner.state.up) for scanner in self._scanners},
         )
         self.metrics.gauges |= {
             "backup_available": (
@@ -107,6 +114,7 @@ class Gateway:
             if self.stopping.is_set():
                 return
             store = asyncio.create_task(self._serve_store())
+            tasks.append(asyncio.create_task(self._engine_watch().run()))
             await self.listeners.start(self.config, self.intake)
             if self.config.metrics.listen:
                 address = parse_address(self.config.metrics.listen)
@@ -140,7 +148,7 @@ class Gateway:
         for task in (*tasks, *self._closing):
             task.cancel()
         await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
-        for scanner in self.intake.scanners:
+        for scanner in self._scanners:
             await scanner.close()
         if self._served is not None:
             await self._served.stop()
@@ -301,10 +309,10 @@ class Gateway:
         systemd.notify("READY=1")
 
     async def _take_up(self, config: Config) -> None:
-        scanners, before = scanners_of(config.engines), self.intake.scanners
+        scanners, before = scanners_of(config.engines), self._scanners
         old, self.config = self.config, config
         start(config.log.format, config.log.level)
-        self.intake.scanners = scanners
+        self.intake.scanners = self._scanners = scanners
         names = [
             name
             for name in ("store", "milter", "sink", "delivery", "metrics")
@@ -320,6 +328,16 @@ class Gateway:
             closing = asyncio.get_running_loop().create_task(_close_later(scanner.close))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
+
+    def _engine_watch(self) -> EngineWatch:
+        return EngineWatch(
+            lambda: self._scanners,
+            self.live,
+            self.metrics,
+            say=say,
+            event=self._events.add,
+            tell_after=lambda: self.config.engines.tell_after,
+        )
 
     def _metrics_changed(self, problem: str) -> None:
         self._events.add("metrics not served" if problem else "metrics served", problem)

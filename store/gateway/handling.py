@@ -12,19 +12,21 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
+from store.gateway.noting import Judged, milliseconds, note
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
 from store.intake.released import Fields, own_fields, passes
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.judging.attachments import accept_without
 from store.judging.content import ContentResult, content_verdicts
 from store.judging.engines.engine import EngineResult, Scanner, scan_all, still_condemned
-from store.judging.judge import Decision, judge, record_of
+from store.judging.judge import Decision, decided_before, judge, look_up, record_of
+from store.judging.rules.address_lists import AddressLists, ListMatch
 from store.judging.rules.rules import first_match
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.trusted_headers import scanner_verdicts
@@ -37,11 +39,11 @@ from store.terms.records import CopyRecord
 from store.terms.verdicts import Action, Engine, Status, Verdict
 
 if TYPE_CHECKING:
-    from store.judging.rules.address_lists import AddressLists
     from store.judging.rules.model import Rule
     from store.vault.vault import Vault
 
 T = TypeVar("T")
+_NO_LISTS = AddressLists()
 
 TOO_MANY_FIELDS = Refuse(554, "5.6.0", "Too many header fields that only Mailhold writes")
 NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again later")
@@ -50,15 +52,6 @@ VERDICT_FIELD = "X-Mailhold-Verdict"
 LARGE = 256 << 10
 #: The name under which the verdicts in header fields stand beside the scanners'.
 HEADERS = "header fields"
-
-
-class _Judged(NamedTuple):
-    """What a message came to. `why` says why a copy that had to be kept was not."""
-
-    decision: Decision
-    changes: Accept
-    copy_id: int | None
-    why: str
 
 
 class NotKept(Exception):
@@ -103,14 +96,12 @@ class Intake:
             self.metrics.count("messages", "temporary-fail")
             return TEMPORARY
         rule = first_match(policy.rules, incoming)
-        results, content = await self._scan(rule, incoming)
-        decision, changes = await self._aside(partial(_decided, policy.lists, rule, incoming, results, content))
-        decision, changes = await self._checked(rule, incoming, decision, changes)
-        judged = _Judged(decision, changes, None, "")
+        results, decision, changes = await self._decision(policy.lists, rule, incoming)
+        judged = Judged(decision, changes, None, "")
         if decision.keep:
             judged = await self._in_pool(partial(self._place, policy, rule, incoming, results, judged))
         outcome = self._act(judged, policy, own.delete)
-        self._note(incoming, rule, judged, outcome, began)
+        note(self.metrics, self.outage, incoming, rule, judged, outcome, began)
         return outcome
 
     async def take(self, incoming: Incoming) -> Outcome:
@@ -128,6 +119,9 @@ class Intake:
         except NotKept as error:
             copy_id, why, outcome = None, str(error), "temporary-fail"
         self._kept(copy_id, why, policy)
+        if why:
+            self.metrics.count("without_copy", outcome)
+            self.outage.dealt_with(outcome)
         self.metrics.count("messages", outcome)
         say(
             "message",
@@ -136,7 +130,7 @@ class Intake:
             copy=copy_id,
             size=len(incoming.raw),
             why=why,
-            ms=_ms(began),
+            ms=milliseconds(began),
         )
         # It exists nowhere else: no setting lets go of it.
         return TEMPORARY if why else Accept()
@@ -161,6 +155,20 @@ class Intake:
         self.metrics.count("messages", "released")
         say("message", queue_id=incoming.queue_id, outcome="released", size=len(incoming.raw))
         return Accept(delete_headers=fields.delete)
+
+    async def _decision(
+        self, lists: AddressLists, rule: Rule, incoming: Incoming
+    ) -> tuple[dict[str, EngineResult], Decision, Accept]:
+        """What the scanners said, and the decision with its changes. They are not asked where lists or size decide."""
+        listed = ListMatch() if lists == _NO_LISTS else await self._aside(partial(look_up, lists, incoming))
+        engines = {engine for scanner in self._asked(rule) for engine in scanner.engines}
+        before = decided_before(rule, listed, incoming, engines)
+        if before is not None:
+            return {}, before, Accept()
+        results, content = await self._scan(rule, incoming)
+        work = partial(_decided, lists, rule, incoming, results, content, listed)
+        decision, changes = await self._aside(work)
+        return results, *await self._checked(rule, incoming, decision, changes)
 
     async def _scan(self, rule: Rule, incoming: Incoming) -> tuple[dict[str, EngineResult], ContentResult]:
         """Scanners and content filtering side by side."""
@@ -206,8 +214,8 @@ class Intake:
     # --- In a thread -------------------------------------------------------------------------------------------------
 
     def _place(
-        self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: _Judged
-    ) -> _Judged:
+        self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: Judged
+    ) -> Judged:
         try:
             record = record_of(incoming, rule, judged.decision, results)
             return judged._replace(copy_id=self._keep(policy, incoming, record))
@@ -247,7 +255,7 @@ class Intake:
 
     # --- Acting ------------------------------------------------------------------------------------------------------
 
-    def _act(self, judged: _Judged, policy: Policy, own: tuple[tuple[str, int], ...]) -> Outcome:
+    def _act(self, judged: Judged, policy: Policy, own: tuple[tuple[str, int], ...]) -> Outcome:
         decision, settings = judged.decision, policy.settings
         if decision.temporary_fail:
             return NOT_SCANNED
@@ -275,30 +283,6 @@ class Intake:
         else:
             self.outage.failed(why, policy.settings)
 
-    def _note(self, incoming: Incoming, rule: Rule, judged: _Judged, outcome: Outcome, began: float) -> None:
-        decision, reason = judged.decision, judged.decision.reason
-        took = time.perf_counter() - began
-        name = _name_of(outcome, decision)
-        self.metrics.count("messages", name)
-        self.metrics.time("judge", took)
-        for verdict in decision.verdicts:
-            if verdict.status not in (Status.CLEAN, Status.NOT_SCANNED):
-                self.metrics.count("verdicts", verdict.engine.value, verdict.status.value)
-        say(
-            "message",
-            queue_id=incoming.queue_id,
-            outcome=name,
-            rule=rule.id,
-            engine=reason.engine.value if reason else None,
-            status=reason.status.value if reason else None,
-            copy=judged.copy_id,
-            size=len(incoming.raw),
-            recipients=len(incoming.recipients),
-            not_scanned=", ".join(v.engine.value for v in decision.verdicts if v.status is Status.NOT_SCANNED),
-            why=judged.why,
-            ms=_ms(began),
-        )
-
 
 def _decided(
     lists: AddressLists,
@@ -306,8 +290,9 @@ def _decided(
     incoming: Incoming,
     results: dict[str, EngineResult],
     content: ContentResult,
+    listed: ListMatch,
 ) -> tuple[Decision, Accept]:
-    decision = judge(rule, lists, incoming, results, content)
+    decision = judge(rule, lists, incoming, results, content, listed)
     if decision.action is not Action.DELETE_ATTACHMENT or decision.temporary_fail:
         return decision, Accept()
     changes = accept_without(incoming.raw, decision.attachments)
@@ -318,20 +303,6 @@ def _by_attachment(rule: Rule, verdict: Verdict) -> bool:
     """Whether the rule takes attachments off because of what Anti-Virus said."""
     action = rule.action_for(verdict.engine, verdict.status)
     return verdict.engine is Engine.ANTI_VIRUS and action in (Action.DELETE_ATTACHMENT, Action.DISINFECT)
-
-
-def _ms(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 1)
-
-
-def _name_of(outcome: Outcome, decision: Decision) -> str:
-    match outcome:
-        case Discard():
-            return "deleted"
-        case Refuse(code=code):
-            return "rejected" if code >= 500 else "temporary-fail"
-        case _:
-            return "attachment-deleted" if decision.action is Action.DELETE_ATTACHMENT else "accepted"
 
 
 def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:

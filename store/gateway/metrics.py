@@ -23,6 +23,14 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "kept": ("Copies placed in Backup", ()),
     "not_kept": ("Copies that could not be placed in Backup, by why", ("why",)),
     "not_scanned": ("Messages that a scanner gave no verdict on", ("scanner",)),
+    "unscanned": (
+        "Messages that an engine should have scanned and could not, by what was done with them",
+        ("engine", "outcome"),
+    ),
+    "without_copy": (
+        "Messages that needed a copy and were dealt with without one, by what was done with them",
+        ("outcome",),
+    ),
     "markers": ("Delivery markers by whether they were genuine", ("result",)),
 }
 
@@ -53,6 +61,11 @@ class Metrics:
     def value(self, name: str, *labels: str) -> int:
         """A counter's value."""
         return self._counts[name, labels]
+
+    def values(self, name: str) -> dict[tuple[str, ...], int]:
+        """A counter's values by their labels."""
+        with self._lock:
+            return {labels: count for (other, labels), count in self._counts.items() if other == name}
 
     def collect(self) -> Iterator[Any]:
         """All of it, as prometheus-client's registry asks for it."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
 from store.authority.settings import Settings, Unavailable
 from store.helpers.clock import now_ms
@@ -22,14 +24,26 @@ from store.terms.errors import MailholdError, RelayError
 #: Whoever may not let a message pass without its copy says this.
 TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again later")
 REJECTED = Refuse(554, "5.3.0", "Backup is unavailable, the message is rejected")
-#: Seconds: that Backup has to be well until a new outage is worth a new mail, and until a mail is tried again.
+#: Seconds: that Backup has to be well until an outage is over, and until a mail is tried again.
 PEACE, AGAIN = 300.0, 60.0
 
 _TIMEOUTS = Timeouts(connect=20, command=30, message=60)
 _WHAT_IS_DONE = {
-    Unavailable.PROCESS: "Messages are processed all the same, without a copy in Backup.",
+    Unavailable.PROCESS: (
+        "Messages are processed all the same, without a copy in Backup: what is\n"
+        "deleted meanwhile cannot be brought back."
+    ),
     Unavailable.TEMPORARY_FAIL: "Senders of messages that need a copy are told to try again later.",
     Unavailable.REJECT: "Messages that need a copy are rejected.",
+}
+
+#: What was done with messages, as the metrics call it, and as a mail does.
+_DEALT_WITH = {
+    "deleted": "deleted",
+    "attachment-deleted": "handed on without their attachments",
+    "accepted": "handed on",
+    "rejected": "rejected",
+    "temporary-fail": "told to try again later",
 }
 
 Send = Callable[[Settings, bytes], Awaitable[bool]]
@@ -43,7 +57,9 @@ def answer(option: Unavailable) -> Refuse | None:
 class Outage:
     """Whether Backup is unavailable, from what became of the copies. For one event loop's thread.
 
-    `say` logs; `send` mails a message to the administrator, and answers whether that is settled.
+    `say` logs, `event` writes into the audit trail (an action and its detail); `send` mails a message to the
+    administrator, and answers whether that is settled. `counts` says what was done with the messages that needed a
+    copy, since the outage began.
     """
 
     def __init__(
@@ -51,23 +67,33 @@ class Outage:
         say: Callable[..., None],
         send: Send | None = None,
         *,
+        event: Callable[[str, str], None] = lambda _action, _detail: None,
         again: float = AGAIN,
+        peace: float = PEACE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._say = say
+        self._say, self._event = say, event
         self._send = send or send_to_administrator
-        self._again, self._clock = again, clock
+        self._again, self._peace, self._clock = again, peace, clock
         self.why = ""
-        self._failed_at = 0.0
+        self.counts: Counter[str] = Counter()
+        self._failed_at = float("-inf")
+        self._since = 0
         self._told = False
+        self._settings: Settings | None = None
         self._telling: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     def failed(self, why: str, settings: Settings | None) -> None:
         """A copy could not be placed. `why` is complete, and free of message content."""
         now = self._clock()
-        if self._told and now - self._failed_at > PEACE:
-            self._told = False
+        if not self.why and now - self._failed_at > self._peace:
+            self._begin()
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
         self._failed_at = now
+        self._settings = settings or self._settings
         if why != self.why:
             option = settings.if_unavailable.value if settings else ""
             self._say("backup unavailable", level=40, why=why, messages=option)
@@ -77,21 +103,35 @@ class Outage:
             assert settings is not None
             self._telling = asyncio.get_running_loop().create_task(self._tell(settings, why))
 
+    def dealt_with(self, what: str) -> None:
+        """What was done with a message whose copy could not be placed: an outcome as the metrics name it."""
+        self.counts[what] += 1
+
     def succeeded(self) -> None:
         """A copy was placed, or the store answers again."""
-        if self.why:
-            self.why = ""
-            self._say("backup available again")
+        if not self.why:
+            return
+        why, self.why = self.why, ""
+        counted = ", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items()))
+        self._say("backup available again", without_copy=counted)
+        self._event("backup available", f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")
+        self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def stop(self) -> None:
         """Do not try to tell any more."""
-        if self._telling is not None:
-            self._telling.cancel()
-            await asyncio.gather(self._telling, return_exceptions=True)
+        tasks = [task for task in (self._telling, self._ending) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self) -> None:
+        self._told = False
+        self.counts.clear()
+        self._since = now_ms()
 
     async def _tell(self, settings: Settings, why: str) -> None:
-        message = compose(settings, why, host=await local_host_name())
-        while not await self._send(settings, message):
+        host = await local_host_name()
+        while not await self._send(settings, compose(settings, why, host=host, counts=self.counts)):
             self._say("administrator not told", level=30, what="backup unavailable")
             await asyncio.sleep(self._again)
             if not self.why:
@@ -99,23 +139,66 @@ class Outage:
         self._told = True
         self._say("administrator told", what="backup unavailable")
 
+    async def _end(self) -> None:
+        """Once Backup has been well for long enough, tell who was told that it was not."""
+        until = now_ms()
+        await asyncio.sleep(self._peace)
+        settings = self._settings
+        if self._told and settings is not None and settings.relay and settings.administrator:
+            text = f"""\
+Backup was unavailable from {_utc(self._since)} to {_utc(until)}. It
+takes copies again. Messages that needed a copy and got none were
 
-def compose(settings: Settings, why: str, *, host: str) -> bytes:
+{counts_table(self.counts)}
+"""
+            if self.counts["deleted"] or self.counts["attachment-deleted"]:
+                text += """
+What was deleted without a copy exists nowhere any more. To have senders
+told to try again later instead:
+
+    mailhold settings set if_unavailable=temporary-fail
+"""
+            host = await local_host_name()
+            message = _mail(settings, f"Backup on {host} is available again", text, host=host, kind="backup-available")
+            while not await self._send(settings, message):
+                self._say("administrator not told", level=30, what="backup available again")
+                await asyncio.sleep(self._again)
+            self._say("administrator told", what="backup available again")
+        self._begin()
+
+
+def counts_table(counts: Mapping[str, int]) -> str:
+    """What was done with how many messages, a line each, for a mail."""
+    lines = [f"    {words:<36}{counts.get(what, 0):>9,}" for what, words in _DEALT_WITH.items() if counts.get(what, 0)]
+    return "\n".join(lines) or "    none"
+
+
+def compose(settings: Settings, why: str, *, host: str, counts: Mapping[str, int]) -> bytes:
     """The mail. `settings.administrator` must be a checked address."""
-    now = now_ms()
     text = f"""\
 A message copy could not be placed in Backup on {host}:
 
     {why}
 
 {_WHAT_IS_DONE[settings.if_unavailable]}
+So far, messages that needed a copy and got none were
+
+{counts_table(counts)}
+
 The gateway goes on by itself as soon as Backup is available again. This
-mail is sent once.
+mail is sent once; another one follows when Backup is available again.
 """
-    digest = hashlib.sha256(f"{host} {now}".encode()).hexdigest()[:24]
-    message_id = f"backup-unavailable-{digest}@{host}"
-    subject = f"Backup on {host} is unavailable"
+    return _mail(settings, f"Backup on {host} is unavailable", text, host=host, kind="backup-unavailable")
+
+
+def _mail(settings: Settings, subject: str, text: str, *, host: str, kind: str) -> bytes:
+    now = now_ms()
+    message_id = f"{kind}-{hashlib.sha256(f'{host} {now}'.encode()).hexdigest()[:24]}@{host}"
     return administrator.compose(settings.administrator, subject, text, message_id=message_id, now=now)
+
+
+def _utc(ms: int) -> str:
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%d %b %Y %H:%M} UTC"
 
 
 async def send_to_administrator(settings: Settings, message: bytes) -> bool:

@@ -95,13 +95,19 @@ def is_format(entry: str) -> bool:
     return entry.lower() in FORMAT_GROUPS or "/" in entry.strip("/")
 
 
+def size_exceeded(raw: bytes, policy: ContentPolicy) -> Verdict | None:
+    """The verdict on a message that is larger than `policy` allows; None where it is not."""
+    if not policy.max_size or len(raw) <= policy.max_size:
+        return None
+    detail = f"{format_size(len(raw))}; at most {format_size(policy.max_size)} are allowed"
+    return Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail)
+
+
 def content_verdicts(raw: bytes, policy: ContentPolicy) -> ContentResult:
     """Look a message through for what `policy` bans. Never raises; it may take a second for 50 MB of attachments."""
-    verdicts: list[Verdict] = []
     banned: list[int] = []
-    if policy.max_size and len(raw) > policy.max_size:
-        detail = f"{format_size(len(raw))}; at most {format_size(policy.max_size)} are allowed"
-        verdicts.append(Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail))
+    size = size_exceeded(raw, policy)
+    verdicts = [size] if size is not None else []
     if policy.banned_names or policy.banned_formats:
         search = _Search(policy)
         banned = search.look_into(raw)

@@ -8,13 +8,13 @@ gravest status decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from store.judging.attachments import attachments_of
-from store.judging.content import ContentResult
+from store.judging.content import ContentResult, size_exceeded
 from store.judging.engines.engine import EngineResult
 from store.judging.rules.address_lists import AddressLists, ListMatch, match, needs_from
 from store.judging.rules.model import IfDown, Rule
@@ -40,6 +40,8 @@ _FORCE = {
     Action.DELETE_MESSAGE: 2,
     Action.REJECT: 2,
 }
+#: The force of what keeps the whole message from its recipients.
+_WHOLE = _FORCE[Action.DELETE_MESSAGE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Decision:
     found), its detail saying also what was done otherwise than the rule asked. `action` is what is really to be done:
     never DISINFECT. `attachments` are the indexes of those that DELETE_ATTACHMENT takes off (None = all). `keep`: a
     copy goes to Backup first. `temporary_fail`: where not "", the message is neither kept nor handed on; this is why.
-    `note` says in words what is out of the ordinary.
+    `note` says in words what is out of the ordinary. `unscanned` are the engines that should have scanned it and could
+    not; with `asked_nobody`, none was to, because the lists or the size decided.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -62,6 +65,8 @@ class Decision:
     whitelisted_by: tuple[str, ...] = ()
     note: str = ""
     attachments: tuple[int, ...] | None = None
+    unscanned: tuple[Engine, ...] = ()
+    asked_nobody: bool = False
 
     def with_whole_message_deleted(self, why: str = NO_ATTACHMENTS) -> Decision:
         """This decision where taking attachments off does not help: the whole message goes, and a copy is kept."""
@@ -76,15 +81,47 @@ class Decision:
         )
 
 
+def look_up(lists: AddressLists, incoming: Incoming) -> ListMatch:
+    """What the lists say of a message. Never raises."""
+    return match(lists, incoming.sender, incoming.recipients, _from(incoming.raw) if needs_from(lists) else ())
+
+
+def decided_before(
+    rule: Rule, listed: ListMatch, incoming: Incoming, engines: Collection[Engine] = ()
+) -> Decision | None:
+    """The decision that the lists or the size come to by themselves, so that no engine need be asked; None without one.
+
+    They do where `rule` keeps the whole message from its recipients for it. `engines` are those that would have been
+    asked. Never raises.
+    """
+    found = _found_before(listed, rule, incoming)
+    deciding = [each for each in found if _FORCE[rule.action_for(each.engine, each.status)] == _WHOLE]
+    if not deciding:
+        return None
+    what = "the black list decides" if deciding[0].engine is Engine.BLACK_LIST else "the size decides"
+    unasked = [Verdict(each, Status.NOT_SCANNED, f"not asked: {what}") for each in Engine if each in engines]
+    plain = Decision(
+        verdicts=(*found, *unasked),
+        blacklisted_by=listed.blacklisted_by,
+        whitelisted_by=listed.whitelisted_by,
+        asked_nobody=True,
+    )
+    return _decide(plain, rule, deciding, ContentResult())
+
+
 def judge(
     rule: Rule,
     lists: AddressLists,
     incoming: Incoming,
     results: Mapping[str, EngineResult],
     content: ContentResult,
+    listed: ListMatch | None = None,
 ) -> Decision:
-    """Decide on one message by `rule`, the one that matches it. `results` are the scanners' by name. Never raises."""
-    listed = match(lists, incoming.sender, incoming.recipients, _from(incoming.raw) if needs_from(lists) else ())
+    """Decide on one message by `rule`, the one that matches it. `results` are the scanners' by name. Never raises.
+
+    `listed` is what the lists say of it, where that was looked up before.
+    """
+    listed = listed or look_up(lists, incoming)
     found = _found(listed, incoming, results, content)
     down = _down(results)
     if listed.white:
@@ -97,10 +134,11 @@ def judge(
         blacklisted_by=listed.blacklisted_by,
         whitelisted_by=listed.whitelisted_by,
         note=_joined(*notes),
+        unscanned=tuple(down),
     )
     decision = _decide(plain, rule, [verdict for verdict in found if verdict.status in _RANK], content)
     waiting = [f"{e.label}: {why}" for e, why in down.items() if rule.down_for(e) is IfDown.TEMPORARY_FAIL]
-    if waiting and _FORCE[decision.action] < _FORCE[Action.DELETE_MESSAGE]:
+    if waiting and _FORCE[decision.action] < _WHOLE:
         return replace(decision, keep=False, temporary_fail="; ".join(waiting))
     if decision.action is Action.DELETE_ATTACHMENT and (
         incoming.truncated or (decision.attachments is None and not attachments_of(incoming.raw)[0])
@@ -163,7 +201,7 @@ def _found(
     """Every verdict, each once. A white-listed sender's of Anti-Spam count as not scanned, and say what they were."""
     found: dict[Verdict, None] = {}
     if listed.black:
-        found[Verdict(Engine.BLACK_LIST, Status.BLACKLISTED, listed.entry)] = None
+        found[_blacklisted(listed)] = None
     for result in results.values():
         for verdict in result.verdicts:
             if listed.white and verdict.engine is Engine.ANTI_SPAM:
@@ -173,9 +211,28 @@ def _found(
             found[verdict] = None
     found.update(dict.fromkeys(content.verdicts))
     if incoming.truncated and not any(verdict.status is Status.SIZE_EXCEEDED for verdict in found):
-        detail = f"larger than the gateway takes; these are the first {len(incoming.raw):,} bytes"
-        found[Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail)] = None
+        found[_cut_off(incoming)] = None
     return list(found)
+
+
+def _found_before(listed: ListMatch, rule: Rule, incoming: Incoming) -> list[Verdict]:
+    """What is found without looking into a message."""
+    found = [_blacklisted(listed)] if listed.black else []
+    size = size_exceeded(incoming.raw, rule.content)
+    if size is not None:
+        found.append(size)
+    elif incoming.truncated:
+        found.append(_cut_off(incoming))
+    return found
+
+
+def _blacklisted(listed: ListMatch) -> Verdict:
+    return Verdict(Engine.BLACK_LIST, Status.BLACKLISTED, listed.entry)
+
+
+def _cut_off(incoming: Incoming) -> Verdict:
+    detail = f"larger than the gateway takes; these are the first {len(incoming.raw):,} bytes"
+    return Verdict(Engine.CONTENT, Status.SIZE_EXCEEDED, detail)
 
 
 def _one_clean_an_engine(found: Iterable[Verdict]) -> tuple[Verdict, ...]:

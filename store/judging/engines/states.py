@@ -21,10 +21,12 @@ from store.judging.engines.engine import EngineResult
 from store.mail.incoming import Incoming
 from store.terms.verdicts import Engine, Status, Verdict
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mailhold.engines")
 
 #: Seconds that a ping may take, and seconds for which a scanner that is down is left alone.
 PING_LIMIT, PAUSE = 2.0, 3.0
+#: Seconds after which a scanner that nothing was heard of is looked at.
+QUIET = 5.0
 
 
 class ScannerFailure(Exception):
@@ -71,6 +73,8 @@ class RemoteScanner(ABC):
         self._turns = asyncio.Semaphore(concurrency)
         self._pinging = asyncio.Lock()
         self._left_alone_until = 0.0
+        self._asking = 0
+        self._heard_at = float("-inf")
 
     @abstractmethod
     async def _ask(self, incoming: Incoming) -> EngineResult:
@@ -114,6 +118,14 @@ class RemoteScanner(ABC):
         self._became(why)
         return why
 
+    async def look(self) -> None:
+        """Ping it if nothing was heard of it lately, so that it is found out before a message is. Never raises."""
+        now = time.monotonic()
+        if self._asking or now < self._left_alone_until or (self.state.up and now - self._heard_at < QUIET):
+            return
+        async with self._pinging:
+            await self.ping()
+
     def not_scanned(self, why: str) -> EngineResult:
         """The result for a message that this scanner gave no verdict on."""
         verdicts = tuple(Verdict(engine, Status.NOT_SCANNED, why) for engine in self.main_engines)
@@ -128,9 +140,11 @@ class RemoteScanner(ABC):
         except TimeoutError:
             return self.not_scanned(f"{self.name} is busy: no turn came within {self.time_limit:g} s")
         try:
+            self._asking += 1
             # It may have gone down while this message waited for its turn.
             return await self._take_turn(incoming) if self.state.up else self._down()
         finally:
+            self._asking -= 1
             self._turns.release()
 
     async def _take_turn(self, incoming: Incoming) -> EngineResult:
@@ -165,14 +179,14 @@ class RemoteScanner(ABC):
         return self.not_scanned(f"{self.name} is down: {self.state.why}")
 
     def _became(self, why: str) -> None:
+        now = time.monotonic()
         if why:
-            self._left_alone_until = time.monotonic() + PAUSE
+            self._left_alone_until = now + PAUSE
             if self.state.up:
                 self.state.since = now_ms()
-                log.warning("%s is down: %s", self.name, why)
-        elif not self.state.up:
+        else:
+            self._heard_at = now
             self.state.since = 0
-            log.warning("%s answers again", self.name)
         self.state.up = not why
         self.state.why = why
 

@@ -154,6 +154,85 @@ async def test_a_scanner_that_is_down(lab: Lab, vault: Vault) -> None:
     assert await lab.filter() == Accept()
 
 
+async def test_what_passes_unscanned_and_what_waits_is_counted_by_engine(lab: Lab) -> None:
+    lab.scanner.scanned = False
+    await lab.filter()
+    lab.force(Rule(id=2, if_down={Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL}))
+    await lab.filter()
+    await lab.filter()
+    lab.scanner.scanned = True
+    await lab.filter()
+    assert lab.metrics.values("unscanned") == {("anti-virus", "accepted"): 1, ("anti-virus", "temporary-fail"): 2}
+
+
+@pytest.mark.parametrize("option", list(Unavailable))
+async def test_what_is_dealt_with_without_its_copy_is_counted(lab: Lab, option: Unavailable) -> None:
+    lab.force(settings=Settings(if_unavailable=option))
+    lab.opened = None
+    for _ in range(30):
+        await lab.filter(sender="a@spam.example")
+    await lab.filter()  # Needs none.
+    name = {
+        Unavailable.PROCESS: "deleted",
+        Unavailable.TEMPORARY_FAIL: "temporary-fail",
+        Unavailable.REJECT: "rejected",
+    }
+    assert lab.metrics.values("without_copy") == {(name[option],): 30}
+    assert lab.outage.counts == {name[option]: 30}
+    await lab.intake.take(Incoming(HAM, "ann@example.org", list(TO)))
+    assert lab.outage.counts["temporary-fail"] == (31 if option is Unavailable.TEMPORARY_FAIL else 1)
+
+
+BLACK_ACTIONS = {Action.DELETE_MESSAGE: Discard, Action.REJECT: Refuse}
+
+
+@pytest.mark.parametrize("action", list(BLACK_ACTIONS))
+async def test_what_the_lists_decide_no_engine_is_asked_about(lab: Lab, vault: Vault, action: Action) -> None:
+    lab.scanner.status = Status.INFECTED
+    rule = Rule(
+        id=2,
+        actions={Engine.BLACK_LIST: {Status.BLACKLISTED: action}},
+        content=ContentPolicy(banned_names=("*.exe",)),
+        if_down={Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL},
+    )
+    lab.force(rule)
+    assert isinstance(await lab.filter(sender="a@spam.example"), BLACK_ACTIONS[action])
+    assert lab.scanner.asked == 0
+    if action is Action.DELETE_MESSAGE:
+        [copy] = vault.newest(5)
+        assert copy.record.reason == Verdict(Engine.BLACK_LIST, Status.BLACKLISTED, "organisation: spam.example")
+        assert copy.record.verdicts == (
+            copy.record.reason,
+            Verdict(Engine.ANTI_VIRUS, Status.NOT_SCANNED, "not asked: the black list decides"),
+        )
+    lab.scanner.scanned = False
+    assert await lab.filter(sender="a@good.example") == NOT_SCANNED
+    assert lab.scanner.asked == 1
+
+
+async def test_where_a_rule_lets_black_listed_mail_pass_the_engines_are_asked(lab: Lab) -> None:
+    lab.force(Rule(id=2, actions={Engine.BLACK_LIST: {Status.BLACKLISTED: Action.SKIP}}))
+    assert isinstance(await lab.filter(sender="a@spam.example"), Accept)
+    lab.scanner.status = Status.INFECTED
+    assert await lab.filter(sender="a@spam.example") == Discard()
+    assert lab.scanner.asked == 2
+
+
+@pytest.mark.parametrize("action", list(BLACK_ACTIONS))
+@pytest.mark.parametrize("how", ["the rule's size", "the gateway's size"])
+async def test_what_its_size_decides_no_engine_is_asked_about(lab: Lab, action: Action, how: str) -> None:
+    lab.scanner.status = Status.INFECTED
+    content = ContentPolicy(max_size=10 if how == "the rule's size" else 0)
+    rule = Rule(id=2, actions={Engine.CONTENT: {Status.SIZE_EXCEEDED: action}}, content=content)
+    lab.force(rule, settings=Settings(if_unavailable=Unavailable.TEMPORARY_FAIL))
+    outcome = await lab.filter(truncated=how == "the gateway's size")
+    if how == "the gateway's size" and action is Action.DELETE_MESSAGE:
+        assert outcome == TEMPORARY  # There is no whole copy of it.
+    else:
+        assert isinstance(outcome, BLACK_ACTIONS[action])
+    assert lab.scanner.asked == 0
+
+
 async def test_content_filtering(lab: Lab, vault: Vault) -> None:
     lab.force(Rule(id=2, content=ContentPolicy(max_size=10)))
     outcome = await lab.filter()

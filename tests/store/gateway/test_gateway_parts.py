@@ -189,13 +189,60 @@ async def test_the_administrator_is_told_once_an_outage() -> None:
     await outage.stop()
 
 
+async def test_the_administrator_is_told_when_backup_is_back_and_what_went_without_a_copy() -> None:
+    sent: list[bytes] = []
+    said: list[tuple[str, dict[str, Any]]] = []
+    recorded: list[tuple[str, str]] = []
+
+    async def send(_settings: Settings, message: bytes) -> bool:
+        sent.append(message)
+        return True
+
+    outage = Outage(
+        lambda event, **fields: said.append((event, fields)),
+        send,
+        event=lambda action, detail: recorded.append((action, detail)),
+        peace=0.02,
+    )
+    for _ in range(30):
+        outage.failed("The disk is full.", SETTINGS)
+        outage.dealt_with("deleted")
+        await asyncio.sleep(0)
+    outage.failed("The disk is full.", SETTINGS)
+    outage.dealt_with("temporary-fail")
+    while not sent:
+        await asyncio.sleep(0.001)
+    outage.succeeded()
+    assert said[-1] == ("backup available again", {"without_copy": "deleted: 30, temporary-fail: 1"})
+    [(action, detail)] = recorded
+    assert action == "backup available"
+    assert detail.startswith("unavailable since ")
+    assert detail.endswith("The disk is full. Without a copy: deleted: 30, temporary-fail: 1.")
+    outage.failed("The disk is full.", SETTINGS)  # Not over yet: it is the same outage.
+    outage.dealt_with("deleted")
+    outage.succeeded()
+    async with asyncio.timeout(20):
+        while len(sent) < 2:
+            await asyncio.sleep(0.001)
+    text = sent[1].decode().replace("\r\n", "\n")
+    assert "is available again" in text
+    assert "    deleted                                    31\n" in text
+    assert "mailhold settings set if_unavailable=temporary-fail" in text
+    async with asyncio.timeout(20):
+        while outage.counts:
+            await asyncio.sleep(0.001)
+    assert len(sent) == 2
+    await outage.stop()
+
+
 async def test_the_mail_goes_through_the_relay() -> None:
     async with ScriptedServer() as server:
         settings = Settings(relay=f"smtp://127.0.0.1:{server.port}", administrator="admin@corp.example")
-        message = compose(settings, "The disk is full.", host="mx1")
+        message = compose(settings, "The disk is full.", host="mx1", counts={"deleted": 3})
         assert await send_to_administrator(settings, message)
         [taken] = server.taken
         assert taken.rcpt == ["admin@corp.example"] and b"The disk is full." in taken.content
+        assert b"    deleted                                     3" in taken.content
     assert not await send_to_administrator(settings, message)
     assert await send_to_administrator(Settings(relay="nonsense", administrator="a@b.example"), message)
 

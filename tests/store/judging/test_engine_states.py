@@ -285,3 +285,42 @@ async def test_what_is_left_of_a_message_is_asked_about_again() -> None:
     assert "could not be scanned again" in await still_condemned([scanner], message, b"down", Engine.ANTI_VIRUS)
     assert await still_condemned([scanner], message, b"virus", Engine.ANTI_SPAM) == "", "no scanner of that engine"
     assert message.raw == b"virus twice"
+
+
+async def test_one_that_nothing_was_heard_of_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    scanner = Scripted()
+    await scanner.look()
+    assert scanner.pinged == 1
+    await scanner.look()  # It answered just now.
+    assert scanner.pinged == 1
+    monkeypatch.setattr(states, "QUIET", 0.0)
+    scanner.broken = ConnectionRefusedError(111, "x")
+    await scanner.look()
+    assert (scanner.pinged, scanner.state.up) == (2, False)
+    await scanner.look()  # It is left alone for a moment.
+    assert scanner.pinged == 2
+    monkeypatch.setattr(scanner, "_left_alone_until", 0.0)
+    scanner.broken = None
+    await scanner.look()
+    assert (scanner.pinged, scanner.state.up) == (3, True)
+
+
+async def test_one_that_is_at_work_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states, "QUIET", 0.0)
+    scanner = Scripted()
+    go_on = asyncio.Event()
+
+    async def slowly(_incoming: Incoming) -> EngineResult:
+        await go_on.wait()
+        return CLEAN
+
+    scanner.answer = slowly
+    scan = asyncio.create_task(scanner.scan(incoming()))
+    while not scanner.asked:
+        await asyncio.sleep(0)
+    await scanner.look()
+    assert scanner.pinged == 0
+    go_on.set()
+    await scan
+    await scanner.look()
+    assert scanner.pinged == 1

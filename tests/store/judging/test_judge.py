@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.judging.content import ContentResult
+from store.judging.content import ContentPolicy, ContentResult, content_verdicts
 from store.judging.engines.engine import EngineResult
-from store.judging.judge import NO_ATTACHMENTS, NOT_DISINFECTED, Decision, judge, record_of
+from store.judging.judge import (
+    NO_ATTACHMENTS,
+    NOT_DISINFECTED,
+    Decision,
+    decided_before,
+    judge,
+    look_up,
+    record_of,
+)
 from store.judging.rules.address_lists import AddressLists
 from store.judging.rules.rules import DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for
 from store.judging.scanner_words import GRAVITY
@@ -230,6 +238,45 @@ def test_what_is_larger_than_the_gateway_takes_exceeds_the_size() -> None:
     by = rule(content={Status.SIZE_EXCEEDED: Action.SKIP})
     part = judge(by, AddressLists(), message(truncated=True), results(), ContentResult((NAME,), (0,)))
     assert part.action is Action.DELETE_MESSAGE
+
+
+@given(
+    black=st.booleans(),
+    truncated=st.booleans(),
+    limit=st.sampled_from((0, 10, 10_000)),
+    on_list=st.sampled_from(actions_for(Engine.BLACK_LIST, Status.BLACKLISTED)),
+    on_size=st.sampled_from(actions_for(Engine.CONTENT, Status.SIZE_EXCEEDED)),
+)
+def test_what_is_decided_before_engines_are_asked_is_what_clean_answers_would_come_to(
+    black: bool, truncated: bool, limit: int, on_list: Action, on_size: Action
+) -> None:
+    lists = AddressLists(black=("example.com",) if black else ())
+    by = by_list_and_size(on_list, on_size, limit)
+    incoming = message(PLAIN, truncated=truncated)
+    content = content_verdicts(PLAIN, by.content)
+    asked = judge(by, lists, incoming, results(AV_CLEAN, SPAM_CLEAN), content)
+    before = decided_before(by, look_up(lists, incoming), incoming, SCANNED)
+    decides = asked.action in (Action.DELETE_MESSAGE, Action.REJECT)
+    assert (before is not None) == decides
+    if before is not None:
+        assert (before.reason, before.action, before.keep) == (asked.reason, asked.action, asked.keep)
+        assert (before.blacklisted_by, before.temporary_fail) == (asked.blacklisted_by, "")
+        assert before.asked_nobody and not asked.asked_nobody
+        silent = {each.engine for each in before.verdicts if each.status is Status.NOT_SCANNED}
+        assert silent == set(SCANNED)
+
+
+def by_list_and_size(on_list: Action, on_size: Action, limit: int) -> Rule:
+    actions = {Engine.BLACK_LIST: {Status.BLACKLISTED: on_list}, Engine.CONTENT: {Status.SIZE_EXCEEDED: on_size}}
+    return Rule(id=3, name="r", actions=actions, content=ContentPolicy(max_size=limit))
+
+
+def test_which_engines_could_not_scan_is_said() -> None:
+    assert decide(SPAM_CLEAN, clamd=False).unscanned == (Engine.ANTI_VIRUS,)
+    assert decide(clamd=False, rspamd=False).unscanned == tuple(SCANNED)
+    assert decide(AV_CLEAN, SPAM_CLEAN).unscanned == ()
+    white = AddressLists(white=("example.com",))
+    assert Engine.ANTI_SPAM not in decide(clamd=False, rspamd=False, lists=white).unscanned
 
 
 def test_scan_results_name_all_that_condemns_and_else_one_word_an_engine() -> None:
