@@ -10,7 +10,7 @@ import pytest
 
 from store.authority.audit import events
 from store.authority.settings import Settings
-from store.delivery import leases, queue
+from store.delivery import leases, listing, queue
 from store.delivery.access import StoreAccess
 from store.delivery.history import last_release
 from store.delivery.leases import LeaseLost
@@ -530,3 +530,39 @@ def test_two_processes_never_claim_the_same_delivery(ready: Vault, open_again: C
     with ThreadPoolExecutor(3) as pool:
         taken = [each for result in pool.map(take_all, vaults) for each in result]
     assert sorted(taken) == expected
+
+
+# ---------------------------------------------------------------- listing
+
+
+def test_the_newest_are_listed_and_of_chosen_ones_those_that_are_there(ready: Vault) -> None:
+    ids = [queued(ready) for _ in range(6)]
+    assert [each.id for each in deliveries(ready)] == ids[::-1]
+    assert [each.id for each in deliveries(ready, 2)] == [ids[5], ids[4]]
+    listed = deliveries(ready, 2, also=[ids[0], ids[5], ids[2], 999])
+    assert [each.id for each in listed] == [ids[5], ids[4], ids[2], ids[0]]
+    assert all(len(each.recipients) == len(TO) and not each.damage for each in listed)
+
+
+def test_of_many_chosen_ones_the_newest_are_listed(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_CHUNK", 2)
+    ids = [queued(ready) for _ in range(6)]
+    assert [each.id for each in deliveries(ready, 1, also=ids[:4])] == [ids[5], ids[3], ids[2]]
+    assert [len(each.recipients) for each in deliveries(ready)] == [len(TO)] * 6
+
+
+def test_an_id_that_no_database_holds_is_no_delivery(ready: Vault) -> None:
+    for delivery_id in (0, -1, (1 << 63) - 1, 1 << 63, -(1 << 63), 1 << 70):
+        with pytest.raises(DeliveryError, match=f"There is no delivery {delivery_id}:"):
+            delivery_of(ready, delivery_id)
+
+
+def test_a_damaged_delivery_says_what_to_do_instead_of_sending_it_again(
+    ready: Vault, sql: Callable[..., object]
+) -> None:
+    finished, live = finish(ready, FAILED), queued(ready)
+    sql(ready, "UPDATE delivery_recipient SET sealed_address = ?", b"nothing")
+    with pytest.raises(DeliveryError, match=r"not sent again\. Deliver its copy anew\."):
+        retry(ready, finished)
+    with pytest.raises(DeliveryError, match=r"not sent again\. Cancel it, and deliver its copy anew\."):
+        retry(ready, live)

@@ -319,6 +319,7 @@ def test_forecast_where_rotation_has_begun(any_vault: Vault) -> None:
 
 
 def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
+    assert first_since(any_vault.db, NOW) == 0, "nothing is there any more"
     ids = [put(any_vault, 100, at=NOW + at * 10) for at in range(20)]
     any_vault.delete(ids[3:9])
     present = {copy.id: copy.stored_at for copy in any_vault.scan()}

@@ -18,6 +18,7 @@ from store.sealing.copies import pack_body
 from store.space.changing_settings import change_settings
 from store.terms.errors import MailholdError, TamperedError, WrongKey
 from store.terms.records import CopyRecord
+from store.vault.deleting import entries_of
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
 
@@ -349,7 +350,11 @@ def test_absurd_values_in_a_file_without_strict_tables(
         sql(vault, f"UPDATE message SET {column} = ?", value)
     assert check(vault).broken == []
     sql(vault, "UPDATE message SET step = 'text', epoch_id = NULL, stored_size = 'much'")
+    used = vault.count().used_bytes
     assert vault.delete([1]).deleted == [1]
+    (row,) = vault.models.Tombstone.select()
+    assert entries_of(row.entries, "it") == [(1, 0, 0, 1)], "what is no number counts as 0"
+    assert vault.count()[:2] == (0, used)
 
 
 def test_a_gateway_that_seals_another_body_than_it_describes(
