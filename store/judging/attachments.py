@@ -7,23 +7,20 @@ note, as a part of its own or as a line of the text. A message is hostile: nothi
 from __future__ import annotations
 
 import binascii
-import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from store.helpers.file_names import safe_filename
 from store.mail.header_fields import header_of, with_line_feeds
 from store.mail.incoming import Accept
 from store.message.headers import Block, scan_block
-from store.message.mime import Budget, Part, scan_structure
-from store.message.transfer import base64_size, decode_transfer, decode_uuencode
+from store.message.mime import PART_LIMIT, Budget, Part, scan_structure
+from store.message.transfer import UuFile, base64_size, decode_transfer, uuencoded_files
 from store.terms.sizes import format_size
 
 _FIELDS = (b"content-type", b"content-transfer-encoding", b"content-disposition")
 _WANTED = frozenset((*_FIELDS, b"subject", b"from", b"date"))
-_UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]+?)[ \t]*\r?$")
-_UU_END = re.compile(rb"(?m)^end[ \t]*\r?$")
-_UU_LIMIT = 20
 _IDENTITY = frozenset(("", "7bit", "8bit", "binary"))
 _NOTE_FIELDS = (
     ("Content-Type", "text/plain; charset=utf-8"),
@@ -172,22 +169,15 @@ def _names(part: Part) -> tuple[str, ...]:
 def _uuencoded(raw: bytes, part: Part, root: bool) -> Iterator[Found]:
     """Files in a text. In one that is itself encoded they cannot be cut out, so that all of it counts as the file."""
     if part.encoding in _IDENTITY:
-        for name, start, end in _uu_blocks(raw, part.start, part.end):
-            yield Found((name,), "application/x-uuencode", "x-uuencode", start, end, (start, end), "text")
+        for file in islice(uuencoded_files(raw, part.start, part.end), PART_LIMIT):
+            where = (file.start, file.end)
+            yield Found(_uu_names(file), "application/x-uuencode", "x-uuencode", *where, where, "text")
         return
     text = decode_transfer(raw[part.start : part.end], part.encoding)[0]
-    if names := tuple(name for name, _, _ in _uu_blocks(text, 0, len(text))):
+    if files := list(islice(uuencoded_files(text), PART_LIMIT)):
+        names = tuple(dict.fromkeys(name for file in files for name in _uu_names(file)))
         yield _part(part, root, names, "application/x-uuencode")
 
 
-def _uu_blocks(text: bytes, start: int, end: int) -> Iterator[tuple[str, int, int]]:
-    """Name, start and end (behind its last line, without the line end) of each uuencoded file."""
-    for _ in range(_UU_LIMIT):
-        begin = _UUENCODED.search(text, start, end)
-        last = _UU_END.search(text, begin.end(), end) if begin else None
-        if begin is None or last is None:
-            return
-        stop = last.start() + 3
-        if decode_uuencode(text[begin.start() : stop] + b"\n")[0]:
-            yield begin[1].decode("utf-8", "replace"), begin.start(), stop
-        start = stop
+def _uu_names(file: UuFile) -> tuple[str, ...]:
+    return tuple(name.decode("utf-8", "replace") for name in file.names if name)

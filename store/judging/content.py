@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
 from store.judging.attachments import Found, attachments_of
 from store.message.filetype import attachment_type, zip_names
+from store.message.mime import PART_LIMIT
 from store.message.transfer import uuencoded_files
 from store.terms.sizes import format_size
 from store.terms.verdicts import Engine, Status, Verdict
@@ -190,7 +192,7 @@ class _Search:
 def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
     """What an attachment is made of, as far as it tells the format; several files where they stand in one text."""
     if attachment.declared == "application/x-uuencode" and attachment.kind != "text":
-        yield from (content for _, content in uuencoded_files(attachment.decode(raw)))
+        yield from (file.data for file in islice(uuencoded_files(attachment.decode(raw)), PART_LIMIT))
         return
     head = attachment.decode(raw, _HEAD)
     cut = attachment.end - attachment.start > _HEAD

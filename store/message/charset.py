@@ -66,10 +66,19 @@ def decode(data: bytes, charset: str = "") -> str:
     codec = codec_of(charset) if charset else None
     if codec is None or codec in _GUESSED:
         return guess(data)
+    return decode_by(data, codec) or guess(data)
+
+
+def decode_by(data: bytes, codec: str) -> str:
+    """`data` by a codec of `codec_of`, what it has not replaced, "" if the codec fails. No lone surrogate is in it."""
     try:
-        return data.decode(codec, "replace")
+        text = data.decode(codec, "replace")
     except (UnicodeError, ValueError, LookupError, OverflowError):
-        return guess(data)
+        return ""
+    if codec == "utf-7":
+        # The one codec that gives out halves of characters, which can be encoded nowhere.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:

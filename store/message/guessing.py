@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from store.message.charset import codec_of, decode, replaced_seldom, utf8_of
+from store.message.charset import codec_of, decode, decode_by, replaced_seldom, utf8_of
 
 #: Bytes of the sample that the guess is made from.
 SAMPLE_LIMIT = 8192
@@ -53,9 +53,9 @@ def read_text(data: bytes, declared: str) -> Decoded:
     if codec is None:
         for mark, marked in _ORDER_MARKS:
             if data.startswith(mark):
-                return Decoded(data.decode(marked, "replace"))
+                return Decoded(_decoded(data, marked))
     elif codec.startswith(_SEVERAL_BYTES) and _is_sound(data, codec):
-        return Decoded(data.decode(codec))
+        return Decoded(_decoded(data, codec))
     as_utf8 = utf8_of(data)
     if as_utf8 is not None and (codec in (None, "utf-8") or not _CONTROLS.search(as_utf8)):
         # Nobody writes it by chance: where nothing else is declared, that is no guess.
@@ -94,10 +94,7 @@ def _is_sound(data: bytes, codec: str) -> bool:
 
 
 def _decoded(data: bytes, codec: str) -> str:
-    try:
-        return data.decode(codec, "replace")
-    except (UnicodeError, ValueError, LookupError, OverflowError):
-        return data.decode("cp1252", "replace")
+    return decode_by(data, codec) or data.decode("cp1252", "replace")
 
 
 def _is_plausible(data: bytes, codec: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from store.message.links import Link, examine, links_in_text, urls_in_text
+from store.message.links import URL_LIMIT, Link, examine, links_in_text, urls_in_text
 from store.message.style import Look, Sheet, look_of
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class _Walk:
 
     def _silent(self, node: LexborNode, tag: str, attributes: dict[str, str | None]) -> None:
         if tag == "base":
-            self.base = self.base or (attributes.get("href") or "").strip()
+            self.base = self.base or (attributes.get("href") or "").strip()[:URL_LIMIT]
         elif tag == "meta" and (attributes.get("http-equiv") or "").lower() == "refresh":
             if target := _REFRESH.search(attributes.get("content") or ""):
                 self._link("[refresh]", target[1], Look())

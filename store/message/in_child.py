@@ -26,7 +26,7 @@ from store.message.parser import parse_headers
 CHILDREN, SERVED_LIMIT, LARGE = 2, 500, 16 * 1024 * 1024
 _START_TIMEOUT = 15.0
 _SECOND_TIMEOUT = 3.0
-_ANSWER_LIMIT = 64 * 1024 * 1024
+ANSWER_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1 << 20
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from store.message.child import main; main()"
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -77,7 +77,7 @@ class _Child:
         deadline = time.monotonic() + timeout
         head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF), html_failed)
         (length,) = LENGTH.unpack(self._exchange(head, LENGTH.size, deadline, raw))
-        if not 0 < length <= _ANSWER_LIMIT:
+        if not 0 < length <= ANSWER_LIMIT:
             raise _ChildFailed("the answer of the process for it makes no sense")
         answer = self._exchange(b"", length, deadline)
         if answer[:1] != DONE:

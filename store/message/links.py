@@ -15,7 +15,8 @@ import msgspec
 
 from store.terms.hosts import LABEL_LIMIT, both_forms
 
-_URL_LIMIT = 4096
+#: Characters of a URL that are looked at.
+URL_LIMIT = 4096
 _STRIP = re.compile(r"[\t\r\n]")
 _EDGES = "".join(map(chr, range(0x21)))
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}):")
@@ -34,7 +35,7 @@ _SHOWN = re.compile(
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """One link of a message: what is shown, and where it leads. All of it is hostile text, `defanged` too.
+    """One link of a message: what is shown, and where it leads (4,096 characters of it). All of it is hostile text.
 
     `punycode` is the target host in ASCII where the host is not plain ASCII (or is written as punycode); `mismatch`
     says that the text names another host than the target; `reason` says in words all that is odd, "" if nothing is.
@@ -61,7 +62,7 @@ class Target(NamedTuple):
 
 def read_url(url: str) -> Target:
     """A URL as a browser reads it. Hosts that cannot be a name come back as they stand; never raises."""
-    url = _STRIP.sub("", url[:_URL_LIMIT]).strip(_EDGES)
+    url = _STRIP.sub("", url[:URL_LIMIT]).strip(_EDGES)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     rest = url[found.end() :] if found else url
@@ -91,7 +92,7 @@ def defang(url: str) -> str:
 
     Dots of the host are bracketed, and `@` too. The result is still hostile text.
     """
-    url = _STRIP.sub("", url[:_URL_LIMIT]).strip(_EDGES)
+    url = _STRIP.sub("", url[:URL_LIMIT]).strip(_EDGES)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
     head, rest = (url[: found.end()], url[found.end() :]) if found else ("", url)
@@ -139,7 +140,7 @@ def examine(text: str, url: str) -> Link:
     reasons: list[str] = []
     if target.scheme and target.scheme not in _SAFE_SCHEMES:
         reasons.append(f"{target.scheme}: is not a web address")
-    shown = _SHOWN.search(text[:_URL_LIMIT])
+    shown = _SHOWN.search(text[:URL_LIMIT])
     if shown and not shown["scheme"] and _FILE_NAME.search(shown["host"]):
         shown = None
     mismatch = bool(shown and target.ascii_host and not _same_site(both_forms(shown["host"])[1], target.ascii_host))
@@ -160,11 +161,13 @@ def examine(text: str, url: str) -> Link:
         reasons.append(f"port {target.port}")
     if target.scheme in _SPECIAL and "%" in _authority(url):
         reasons.append(f"the host is percent-encoded and reads {target.ascii_host}")
-    return Link(text, url, defang(url), mismatch, ascii_host, "; ".join(reasons))
+    if len(url) > URL_LIMIT:
+        reasons.append(f"{len(url):,} characters long: cut")
+    return Link(text, url[:URL_LIMIT], defang(url), mismatch, ascii_host, "; ".join(reasons))
 
 
 def _authority(url: str) -> str:
-    return _AUTHORITY_END.split(url.split(":", 1)[-1].lstrip("/\\"), maxsplit=1)[0]
+    return _AUTHORITY_END.split(url[:URL_LIMIT].split(":", 1)[-1].lstrip("/\\"), maxsplit=1)[0]
 
 
 def _same_site(shown: str, target: str) -> bool:

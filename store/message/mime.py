@@ -15,6 +15,8 @@ from store.message.params import Parameters, media_type, parse_parameters
 
 DEPTH_LIMIT = 24
 PART_LIMIT = 1000
+#: What is wrong stands above a message's text, and may not push it out of sight.
+PROBLEM_LIMIT = 20
 _LINE_LIMIT = 20_000
 
 _STRUCTURE = frozenset(
@@ -32,8 +34,10 @@ class Budget:
     problems: list[str] = field(default_factory=list)
 
     def problem(self, text: str) -> None:
-        if text not in self.problems:
-            self.problems.append(text)
+        if text not in self.problems and len(self.problems) <= PROBLEM_LIMIT:
+            self.problems.append(
+                text if len(self.problems) < PROBLEM_LIMIT else "there are more problems than are listed"
+            )
 
 
 @dataclass(slots=True)

@@ -21,6 +21,8 @@ from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 #: Attachments that are listed; bytes of raw headers and characters of a decoded field that are kept; bytes of one text
 #: part that are decoded.
 ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
+#: Bytes of all text parts together that are decoded: several times what is shown of them.
+_TEXT_TOTAL = 16_000_000
 #: Decoded bytes of all attachments together that are hashed. More than any message has, unless its parts overlap.
 _DECODED_LIMIT = 512 * 1024 * 1024
 _META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})")
@@ -105,6 +107,8 @@ class _Reader:
     decoded: int = 0
     length: int = 0
     guessed: str = ""
+    plain_length: int = 0
+    text_left: int = _TEXT_TOTAL
 
     def texts(self) -> tuple[str, str, str]:
         """The text to show, where it is from, and the plain alternative of it."""
@@ -149,7 +153,7 @@ class _Reader:
         if show:
             self._show(mark, plain)
         elif plain:
-            self.plain.append(mark)
+            self._keep_plain(mark)
 
     def _unreadable_attachment(self, part: Part, messages: int, why: str) -> None:
         """List an attachment that could not be decoded by the bytes that stand for it."""
@@ -179,8 +183,14 @@ class _Reader:
         start = self.length
         self._append(text)
         if also_plain:
-            self.plain.append(text)
+            self._keep_plain(text)
         return start
+
+    def _keep_plain(self, text: str) -> None:
+        room = max(0, TEXT_LIMIT - self.plain_length)
+        self.truncated |= len(text) > room
+        self.plain.append(text[:room])
+        self.plain_length += len(self.plain[-1])
 
     def _append(self, text: str) -> None:
         room = max(0, TEXT_LIMIT - self.length)
@@ -189,8 +199,14 @@ class _Reader:
         self.length += len(self.shown[-1])
 
     def _text(self, part: Part, show: bool, plain: bool) -> None:
-        data = self._decode(part, TEXT_PART_LIMIT)
-        stands = self.raw[part.start : min(part.end, part.start + TEXT_PART_LIMIT)]
+        limit = min(TEXT_PART_LIMIT, self.text_left)
+        self.text_left -= min(limit, part.end - part.start)
+        if not limit:
+            self.truncated = True
+            self.budget.problem("there is more text than what is looked at")
+            return
+        data = self._decode(part, limit)
+        stands = self.raw[part.start : min(part.end, part.start + limit)]
         if part.encoding == "base64" and not is_base64(stands):
             data = stands
         charset = part.parameters.get("charset")
@@ -200,9 +216,8 @@ class _Reader:
                 self._html(self._read_text(part, data, charset or (found[1].decode("ascii") if found else "")))
             return
         text = self._read_text(part, data, charset).replace("\r\n", "\n")
-        if "begin " in text and (files := uuencoded_files(data)):
-            for name, content in files:
-                self._add(guess(name), "application/x-uuencode", content, "inline", 0, "uuencoded in the text")
+        if "begin " in text:
+            self._uuencoded(data)
         if part.type == "text/enriched":
             text = re.sub(r"<[^>]{0,100}>", "", text)
         self.has_plain = True
@@ -211,7 +226,18 @@ class _Reader:
             known = {link.target for link in self.links}
             self.links += [link for link in links_in_text(text[:TEXT_LIMIT], LINK_LIMIT) if link.target not in known]
         elif plain:
-            self.plain.append(text[:TEXT_LIMIT])
+            self._keep_plain(text)
+
+    def _uuencoded(self, data: bytes) -> None:
+        for file in uuencoded_files(data):
+            if len(self.attachments) >= ATTACHMENT_LIMIT:
+                self._too_many_attachments()
+                return
+            name, *others = map(guess, file.names)
+            note = f"uuencoded in the text{', with lines that cannot be decoded' if file.broken else ''}"
+            if others:
+                note += f"; also named {', '.join(others[:5])}"
+            self._add(name, "application/x-uuencode", file.data, "inline", 0, note)
 
     def _read_text(self, part: Part, data: bytes, charset: str) -> str:
         text, guessed, note = read_text(data, charset)
@@ -244,8 +270,7 @@ class _Reader:
 
     def _attachment(self, part: Part, messages: int) -> None:
         if len(self.attachments) >= ATTACHMENT_LIMIT or self.decoded > _DECODED_LIMIT:
-            self.attachments_cut = True
-            self.budget.problem("there are more attachments than are listed")
+            self._too_many_attachments()
             return
         data = self._decode(part)
         self.decoded += len(data)
@@ -263,6 +288,10 @@ class _Reader:
                     self.read(child, messages + 1, False, False)
             finally:
                 self.raw = outer
+
+    def _too_many_attachments(self) -> None:
+        self.attachments_cut = True
+        self.budget.problem("there are more attachments than are listed")
 
     def _add(self, name: str, declared: str, data: bytes, disposition: str, depth: int, note: str) -> None:
         detected = "message/rfc822" if declared == "message/rfc822" else attachment_type(data)

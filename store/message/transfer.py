@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import binascii
 import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64)))
 _SPACE = b" \t\r\n"
 #: The name may be missing, with the space before it.
 _UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4}(?:[ \t]([^\r\n]*+))?\r?$")
+_UU_NAMES = 1000
 _UU_END = re.compile(rb"\nend[ \t\r]*(?=\n|\Z)")
 
 
@@ -70,22 +74,34 @@ def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
     return b"".join(out), True
 
 
-def uuencoded_files(text: bytes, limit: int = 20) -> list[tuple[bytes, bytes]]:
-    """The files that stand uuencoded in plain text, as mail programs find them: (name, bytes), at most `limit`.
+class UuFile(NamedTuple):
+    """A file that stands uuencoded in a text: its names, ``start:end`` of its lines, its bytes, whether it is `broken`.
 
-    A name is b"" where there is none.
+    It has the name of every `begin` line above its `end`, b"" where that has none. The end is that of the last line,
+    without the line's end. Lines of a broken file that cannot be decoded are left out.
     """
-    found: list[tuple[bytes, bytes]] = []
-    begin = _UU_BEGIN.search(text)
-    while begin and len(found) < limit:
-        following = _UU_BEGIN.search(text, begin.end())
-        end = _UU_END.search(text, begin.end(), following.start() if following else len(text))
-        if end:
-            data, broken = decode_uuencode(text[begin.start() : end.end()] + b"\n")
-            if data and not broken:
-                found.append(((begin[1] or b"").strip(), data))
-        begin = following
-    return found
+
+    names: tuple[bytes, ...]
+    start: int
+    end: int
+    data: bytes
+    broken: bool
+
+
+def uuencoded_files(text: bytes, start: int = 0, stop: int | None = None) -> Iterator[UuFile]:
+    """The files that stand uuencoded in ``text[start:stop]``, as mail programs find them; none that is empty."""
+    stop = len(text) if stop is None else stop
+    while begin := _UU_BEGIN.search(text, start, stop):
+        last = _UU_END.search(text, begin.end(), stop)
+        if not last:
+            return
+        end = last.start() + len(b"\nend")
+        data, broken = decode_uuencode(text[begin.start() : end] + b"\n")
+        if data:
+            begins = islice(_UU_BEGIN.finditer(text, begin.start(), end), _UU_NAMES)
+            names = dict.fromkeys((match[1] or b"").strip() for match in begins)
+            yield UuFile(tuple(names), begin.start(), end, data, broken)
+        start = end
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, bool]:

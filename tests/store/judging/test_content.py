@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import zipfile
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_a_file_that_stands_in_a_text() -> None:
     coded = message(b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(raw.partition(b"\r\n\r\n")[2]))
     assert content_verdicts(coded, ContentPolicy(banned_formats=("text/plain",))).banned == (0,)
     assert content_verdicts(coded, ContentPolicy(banned_names=("run.*",))).banned == (0,)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        b"begin 644 \r\n%b`\r\nend\r\n",
+        b"begin 644\r\n%b`\r\nend\r\n",
+        b"begin 644 a.txt\r\nendless\r\nbegin 644 b.txt\r\n%b`\r\nend\r\n",
+        b"begin 644 a.txt\r\n`\r\nend\r\n" * 30 + b"begin 644 b\r\n%b`\r\nend\r\n",
+        b"begin 644 a.txt\r\n#0V%%T\r\n`\r\nend\r\n" * 30 + b"begin 644 b\r\n%b`\r\nend\r\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", [b"7bit", b"base64"])
+def test_an_executable_in_a_text_is_found_whatever_stands_around_it(around: bytes, encoding: bytes) -> None:
+    lines = b"".join(binascii.b2a_uu(PE[at : at + 45]) for at in range(0, len(PE), 45))
+    text = b"hi\r\n" + around % lines.replace(b"\n", b"\r\n")
+    text = base64.encodebytes(text) if encoding == b"base64" else text
+    raw = b"Subject: x\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n" + text
+    result = content_verdicts(raw, ContentPolicy(banned_formats=("executable",)))
+    assert statuses(result) == {Status.BANNED_FILE_FORMAT}
 
 
 def test_a_message_that_is_one_attachment() -> None:

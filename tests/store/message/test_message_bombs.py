@@ -13,6 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from store.message.message import ADDRESSES_LIMIT, parse_in_child
+from store.message.mime import PROBLEM_LIMIT
 
 _DEADLINE = 60.0
 _MEGABYTE = 1 << 20
@@ -119,6 +120,19 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "an archive that lists itself": lambda: _attachment(
         b"PK\x03\x04" + b"PK\x01\x02" * 200_000 + b"PK\x05\x06" + bytes(12) + b"\4\0\0\0" + bytes(2)
     ),
+    "a base of two megabytes": lambda: _html(
+        f"<base href='http://a.example/{'x' * 2_000_000}'>" + "".join(f"<a href='{n}'>t</a> " for n in range(600))
+    ),
+    "plain texts by the dozen": lambda: (
+        _head(Content_Type="multipart/mixed; boundary=x")
+        + b"--x\nContent-Type: text/html\n\n<p>x\n"
+        + (b"--x\n\n" + b"word " * 200_000 + b"\n") * 70
+    ),
+    "a charset for each of many parts": lambda: (
+        _head(Content_Type="multipart/mixed; boundary=x")
+        + b"".join(b"--x\nContent-Type: text/plain; charset=x%d\n\n" % n + b"\xe9" * 9 + b"\n" for n in range(900))
+    ),
+    "characters cut in two": lambda: _head(Content_Type="text/plain; charset=utf-7") + b"+3t8-" * 100_000,
     "comments before a tag": lambda: _attachment(b"<!---->" * 100_000),
 }
 
@@ -131,6 +145,9 @@ def test_a_bomb_is_read_in_the_child_within_its_limits(name: str) -> None:
     assert len(parsed.raw_headers) <= 256 * 1024
     assert len(parsed.headers) <= 2000
     assert len(parsed.text) <= 1_000_000
+    assert len(parsed.plain_text) <= 1_000_000
+    assert len(parsed.problems) <= PROBLEM_LIMIT + 1
+    assert not any("could not be" in problem for problem in parsed.problems)
     assert len(parsed.links) <= 500
     assert len(parsed.attachments) <= 500
 
@@ -165,6 +182,8 @@ def test_a_bomb_has_a_summary_in_little_memory(name: str) -> None:
         ("parts by the hundred thousand", "more parts"),
         ("tags nested two hundred thousand deep", "nests too deep"),
         ("an attribute list of a megabyte", "too many attributes"),
+        ("plain texts by the dozen", "more text than"),
+        ("a charset for each of many parts", "more problems than"),
     ],
 )
 def test_what_a_limit_left_out_is_told(name: str, word: str) -> None:

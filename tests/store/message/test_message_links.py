@@ -83,6 +83,11 @@ def test_what_is_odd_about_a_target_is_said(url: str, word: str) -> None:
     assert word in examine("x", url).reason
 
 
+def test_a_link_without_an_end_is_cut_and_says_so() -> None:
+    link = examine("x", "http://a.example/" + "y" * 10_000)
+    assert (len(link.target), link.reason) == (4096, "10,017 characters long: cut")
+
+
 def test_an_ordinary_link_has_nothing_odd() -> None:
     link = examine("Read more", "https://www.example.org/a/b?c=d@e#f")
     assert (link.mismatch, link.punycode, link.reason) == (False, None, "")
