@@ -267,9 +267,9 @@ def _rows(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
     what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
     """
     table = vault.models.Configuration
-    query = table.select(table.id) if strays else table.select(table.id).where(table.name == name)
+    sql = "SELECT id FROM configuration WHERE name = ? OR ? = 1 ORDER BY version DESC, id DESC"
     with vault.reading():
-        ids = [row_id for (row_id,) in query.order_by(table.version.desc(), table.id.desc()).tuples()]
+        ids = [row_id for (row_id,) in run(vault.db, sql, name, int(strays)).fetchall()]
     for row_id in ids:
         with vault.reading():
             row = table.get_or_none(table.id == row_id)

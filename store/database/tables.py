@@ -119,3 +119,9 @@ def make(db: StoreDatabase, statements: tuple[str, ...] = TABLES) -> None:
     """Make tables and indexes, in the transaction that is open."""
     for text in statements:
         run(db, text if isinstance(db, SqliteDatabase) else postgresql(text))
+
+
+def drop(db: StoreDatabase, tables: tuple[str, ...]) -> None:
+    """Take tables away with their indexes, in the transaction that is open."""
+    for table in tables:
+        run(db, f'DROP TABLE "{table}"')

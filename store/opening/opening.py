@@ -56,6 +56,7 @@ from store.terms.errors import (
     StoreMissing,
     StoreUnavailable,
     TamperedError,
+    UnlockError,
     UsageError,
     WrongKey,
 )
@@ -179,32 +180,33 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
     return vault
 
 
-def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE) -> Vault:
+def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: bool = False) -> Vault:
     """Open the store at `location`, for `use`; `read_only` of it says why it can only be read, where that is so.
 
+    With `former` one of a former format too, for upgrading it (`store.upgrading.upgrading`) and nothing else.
     Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable.
     """
     look_at(location)
     secret = unlock.secret()
     try:
-        return _open(reach(location, use), location, unlock.kind, secret)
+        return _open(reach(location, use), location, unlock.kind, secret, former)
     except DiskFull:
         if is_url(location):
             raise
         if Ballast(Path(location).absolute()).cut():
             with suppress(DiskFull):
-                return _open(reach(location, use), location, unlock.kind, secret)
+                return _open(reach(location, use), location, unlock.kind, secret, former)
         if use is Use.WRITE:
             raise
-    return _open(reach_on_full_disk(location), location, unlock.kind, secret)
+    return _open(reach_on_full_disk(location), location, unlock.kind, secret, former)
 
 
-def _open(db: StoreDatabase, location: str, kind: str, secret: bytes) -> Vault:
+def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, former: bool) -> Vault:
     try:
         with translated(location):
             models = Models(db)
             with sound("the store's row"):
-                store = store_row(db, models, location)
+                store = store_row(db, models, location, former=former)
                 store_id = as_bytes(store.store_id)
             keys = derive_keys(_unlock(db, models, kind, secret, store_id), store_id)
             with sound("the store's row"):
@@ -240,8 +242,11 @@ def look_at(location: str) -> None:
         raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
 
 
-def store_row(db: Database, models: Models, location: str) -> Any:
-    """The row that says which store this is, not verified. Raises StoreMissing, StoreFormat."""
+def store_row(db: Database, models: Models, location: str, *, former: bool = False) -> Any:
+    """The row that says which store this is, not verified. Raises StoreMissing, and StoreFormat for another format.
+
+    With `former` an older format is as good.
+    """
     if not db.table_exists("store"):
         raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
     row = models.Store.get_or_none()
@@ -253,7 +258,7 @@ def store_row(db: Database, models: Models, location: str) -> Any:
                 f"{shown_location(location)} was made by a newer Mailhold (format {row.format}, and this release knows "
                 f"format {FORMAT}): install that release, or a newer one."
             )
-        if row.format < FORMAT:
+        if row.format < FORMAT and not former:
             raise StoreFormat(
                 f"{shown_location(location)} has format {row.format}, and this release works with format {FORMAT}: "
                 "stop its gateways, then run `mailhold upgrade`."
@@ -286,6 +291,17 @@ def store_statement(row: Any) -> bytes:
     return statement(
         "store", row.format, as_bytes(row.store_id), as_bytes(row.read_key), as_bytes(row.authority_key), row.created_at
     )
+
+
+def sign_store(vault: Vault, number: int) -> None:
+    """Say in the store's row that it has format `number`. In the caller's transaction. Raises UnlockError."""
+    authority = vault.keys.authority
+    if authority is None:
+        raise UnlockError("The keys at hand cannot sign the store's row: unlock it as an operator.")
+    row: Any = vault.models.Store.get_or_none()
+    row.format = number
+    row.signature = authority.sign(store_statement(row))
+    row.save()
 
 
 def _verify_store(row: Any, keys: StoreKeys) -> None:

@@ -40,7 +40,7 @@ ROOMS = {
     "key_slot": {"opening"},
     "message": {"vault", "check"},
     "state": {"vault/counters", "check"},
-    "store": {"gateway"},
+    "store": {"gateway", "upgrading"},
     "tombstone": {"vault", "enrolment"},
 }
 

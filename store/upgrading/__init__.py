@@ -1,0 +1,1 @@
+"""From the format of a former release to this one's."""

@@ -1,0 +1,55 @@
+"""`mailhold upgrade`: bring a store that a former release made to this release's format."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from store.terms.errors import StoreUnavailable, UsageError
+from tui.commands.asking import ask, can_ask
+from tui.commands.caller import operator_name
+from tui.commands.opened import opened
+from tui.commands.printing import local_time
+from tui.terminal.safe import safe
+
+if TYPE_CHECKING:
+    from store.upgrading.upgrading import RunningGateway
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --yes."""
+    parser.add_argument("--yes", action="store_true", help="without asking")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Upgrade; 0 also where the store has this format already.
+
+    Raises UsageError where it is not confirmed, StoreUnavailable where gateways are running.
+    """
+    from store.database.tables import FORMAT
+    from store.upgrading.upgrading import GatewaysRun, format_of, running_gateways, upgrade
+
+    with opened(args, former=True) as vault:
+        present = format_of(vault)
+        if present == FORMAT:
+            print(f"The store has format {FORMAT} already: there is nothing to upgrade.")
+            return 0
+        try:
+            if running := running_gateways(vault):
+                raise GatewaysRun(running)
+            question = (
+                f"Upgrade the store from format {present} to format {FORMAT}? Former releases cannot open it then, and "
+                "this cannot be taken back: have a backup, and close every console. [y/N] "
+            )
+            if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
+                raise UsageError("Nothing was upgraded: answer y, or give --yes.")
+            upgrade(vault, operator=operator_name())
+        except GatewaysRun as error:
+            raise StoreUnavailable(_running(error.running)) from None
+    print(f"The store has format {FORMAT} now. Start its gateways with this release; their credentials stay.")
+    return 0
+
+
+def _running(running: list[RunningGateway]) -> str:
+    names = ", ".join(f"{safe(each.name)} (last heard of at {local_time(each.heard_at)})" for each in running)
+    return f"Nothing was upgraded, since gateways are running: {names}. Stop them, and try again a minute later."
