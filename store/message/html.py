@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from store.message.blank_lines import shortened
 from store.message.links import URL_LIMIT, Link, examine, links_in_text, urls_in_text
 from store.message.style import Look, Sheet, look_of
 
@@ -150,7 +151,7 @@ class _Writer:
             if text == " ":
                 return
         if keep_space:
-            self._put(text, text, hidden, prose)
+            self._put(shortened(text), text, hidden, prose)
             return
         words = " ".join(text.split())
         if not words:

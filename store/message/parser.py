@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from store.mail.header_fields import with_line_feeds
+from store.message.blank_lines import shortened
 from store.message.charset import guess
 from store.message.filetype import OCTETS, attachment_type
 from store.message.guessing import read_text
@@ -215,7 +216,7 @@ class _Reader:
                 found = _META_CHARSET.search(data[:2048]) if not charset else None
                 self._html(self._read_text(part, data, charset or (found[1].decode("ascii") if found else "")))
             return
-        text = self._read_text(part, data, charset).replace("\r\n", "\n")
+        text = shortened(self._read_text(part, data, charset).replace("\r\n", "\n"))
         if "begin " in text:
             self._uuencoded(data)
         if part.type == "text/enriched":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import hashlib
+import re
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.message import parser
+from store.message.blank_lines import BLANK_LIMIT, shortened
 from store.message.charset import decode
 from store.message.message import ParsedMessage, parse_message, summarise
 from store.message.transfer import base64_size, decode_base64, decode_transfer
@@ -322,3 +324,28 @@ def test_a_field_that_cannot_be_decoded_is_shown_as_it_stands(monkeypatch: pytes
     monkeypatch.setattr(parser, "decode_field", fail)
     parsed = parse_message(b"Subject: caf\xe9\nX: y\n\nbody")
     assert (parsed.headers, parsed.text) == ([("Subject", "café"), ("X", "y")], "body")
+
+
+@pytest.mark.parametrize("line", [b"\n", b" \r\n", b"\t\xc2\xa0\n"])
+@pytest.mark.parametrize("kind", [b"text/plain; charset=utf-8", b"text/html; charset=utf-8"])
+def test_blank_lines_hide_nothing_that_follows(line: bytes, kind: bytes) -> None:
+    pre = b"<pre>" if b"html" in kind else b""
+    raw = b"Content-Type: " + kind + b"\n\n" + pre + b"first\n" + line * 1_200_000 + b"http://last.example/\n"
+    parsed = parse_message(raw)
+    assert parsed.text.strip() == "first\n\n[1,200,000 blank lines]\n\nhttp://last.example/"
+    assert [link.target for link in parsed.links] == ["http://last.example/"]
+    assert not parsed.text_truncated
+
+
+@given(
+    st.lists(st.sampled_from(["a", "\n", "\n \n", " ", "\n" * 50, "\n" * 100, "\n\t" * 150, "\r"]), max_size=20).map(
+        "".join
+    )
+)
+def test_only_long_stretches_of_blank_lines_are_shortened(text: str) -> None:
+    short = shortened(text)
+    for stretch in re.findall(r"\n\s*\n", text):
+        lines = stretch.count("\n") - 1
+        assert (stretch in short) or lines > BLANK_LIMIT
+        assert lines <= BLANK_LIMIT or f"[{lines:,} blank lines]" in short
+    assert re.sub(r"\[[\d,]+ blank lines\]", "", short).split() == text.split()
