@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from peewee import SqliteDatabase
 
 from store.authority.audit import events
 from store.authority.settings import Settings
 from store.database.schema import Models
+from store.delivery.access import StoreAccess
 from store.delivery.leases import claim, settle, start_data
 from store.delivery.queue import (
     Delivery,
@@ -55,6 +58,18 @@ def ready(any_vault: Vault) -> Vault:
         outcomes = (Outcome(State.DEFERRED, "451 later"), Outcome(State.SENT, "250 Ok"))
         settle(any_vault, held, dict(zip(held.live, outcomes, strict=False)), now_ms())
     return any_vault
+
+
+def test_a_copy_that_is_not_the_ordered_one_is_not_sent(ready: Vault) -> None:
+    """The body verifies under its own key and digest: that it is the ordered one only the order's digest says."""
+    with ready.write():
+        (held,) = claim(ready, 1, "w", 1, now_ms(), 60_000)
+    access = StoreAccess(ready)
+    order = access.order(held.row)
+    assert access.message(held.row, order) == ready.raw(order.copy_id)
+    other = msgspec.structs.replace(order, sha256=hashlib.sha256(b"another message").digest())
+    with pytest.raises(TamperedError, match="not the one that was ordered"):
+        access.message(held.row, other)
 
 
 def take_anything(vault: Vault, sql: Sql) -> None:
