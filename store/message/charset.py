@@ -87,14 +87,19 @@ def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
     """
     text = utf8_of(data, cut=cut)
     if text is None:
-        codec = codec_of(hint) if hint else None
-        return data.decode(codec if codec and not codec.startswith("utf") else "cp1252", "replace")
+        return decode_by(data, raw_codec(hint)) or data.decode("cp1252", "replace")
     if "\x1b$" in text:
         try:
             return data.decode("iso2022_jp_ext")
         except UnicodeDecodeError:
             return text
     return text
+
+
+def raw_codec(hint: str) -> str:
+    """The codec that reads bytes which are not UTF-8: the one that `hint` names, or windows-1252."""
+    codec = codec_of(hint) if hint else None
+    return codec if codec and not codec.startswith("utf") else "cp1252"
 
 
 def utf8_of(data: bytes, *, cut: bool = False) -> str | None:

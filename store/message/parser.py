@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from store.mail.header_fields import with_line_feeds
 from store.message.blank_lines import shortened
-from store.message.charset import guess
+from store.message.charset import guess, raw_codec, utf8_of
 from store.message.filetype import OCTETS, attachment_type
-from store.message.guessing import read_text
+from store.message.guessing import charset_name, read_text
 from store.message.headers import Block, decode_field, scan_block
 from store.message.html import LINK_LIMIT, TEXT_LIMIT, read_html, strip_html
 from store.message.links import Link, links_in_text
@@ -42,7 +42,10 @@ def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
     reader = _Reader(raw, budget, html_fails)
     reader.read(root)
     # Who names no charset for the text has none for raw bytes in the header either: most likely it is the same.
-    parsed = _headers(raw, block, reader.guessed or root.charset)
+    hint = reader.guessed or root.charset
+    if any(utf8_of(value) is None for _, value in block.fields):
+        budget.problem(f"the header holds raw bytes; read as {charset_name(raw_codec(hint))} (a guess)")
+    parsed = _headers(raw, block, hint)
     parsed.problems = budget.problems
     parsed.text, parsed.text_source, parsed.plain_text = reader.texts()
     parsed.hidden_spans = reader.hidden

@@ -7,7 +7,10 @@ from random import Random
 
 import msgspec
 
-from store.mail.header_fields import header_of
+from store.mail.addresses import addresses_in_header
+from store.mail.changes import changed
+from store.mail.header_fields import body_of, header_of
+from store.mail.incoming import Accept
 from store.message.html import LINK_LIMIT, TEXT_LIMIT
 from store.message.in_child import ANSWER_LIMIT
 from store.message.message import ParsedMessage, parse_message, summarise
@@ -78,6 +81,9 @@ def read_whole(raw: bytes) -> ParsedMessage:
     assert parse_headers(raw).raw_headers == parsed.raw_headers
     record = summarise(raw)
     assert len(record.attachments) <= len(parsed.attachments)
+    for addresses in (record.from_, record.to, record.cc, record.bcc):
+        addresses_in_header(addresses)
+    assert body_of(changed(raw, Accept(add_headers=(("X-Added", "value"),)))) in (body_of(raw), b"\r\n" + body_of(raw))
     header = header_of(raw, 0, len(raw), mbox=True)
     assert 0 <= header.start <= header.end <= header.body <= len(raw)
     return parsed

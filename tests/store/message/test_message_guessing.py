@@ -105,6 +105,12 @@ def test_raw_bytes_in_the_header_are_read_as_the_text_is() -> None:
     subject = "Срочно: подтвердите"
     parsed = parse_message(_message(_RUSSIAN.encode("koi8-r"), subject=subject.encode("koi8-r")))
     assert parsed.headers[0] == ("Subject", subject)
+    assert "the header holds raw bytes; read as koi8-r (a guess)" in parsed.problems
+    for raw, problems in (
+        (subject.encode(), []),
+        (b"caf\xe9", ["the header holds raw bytes; read as windows-1252 (a guess)"]),
+    ):
+        assert parse_message(_message(b"body", subject=raw)).problems == problems
 
 
 def test_the_child_guesses_within_its_limits() -> None:
