@@ -16,6 +16,7 @@ from store.authority.audit import check_events
 from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
 from store.database.schema import row_ids
+from store.database.verifying import differences
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.enrolment.enrolled import gateways
 from store.enrolment.revocation import REVOKED
@@ -129,6 +130,9 @@ class _Check:
 
     def _foundations(self) -> None:
         keys = self._vault.keys
+        with self._reporting("the tables"), self._vault.reading():
+            for why in differences(self._vault.db):
+                self._broken("the tables", why)
         authority = keys.authority_verifier()
         with self._reporting("the store's row"), self._vault.reading():
             rows = list(self._models.Store.select())

@@ -14,7 +14,7 @@ class Missing(Exception):
     """PostgreSQL cannot be run here; says why."""
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     found = shutil.which(name)
     newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     if newest:
@@ -28,7 +28,7 @@ class Cluster:
     """A running cluster. PostgreSQL refuses to run as root, so root hands over to another user."""
 
     def __init__(self) -> None:
-        initdb, self._pg_ctl = _program("initdb"), _program("pg_ctl")
+        initdb, self._pg_ctl = program("initdb"), program("pg_ctl")
         self._as: list[str] = []
         self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-"))
         if os.getuid() == 0:

@@ -19,11 +19,12 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from store.database.authorizing import Authorizer
 from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
@@ -48,7 +49,17 @@ class SqliteStore(LenientSqlite):
     def __init__(self, path: Path, mode: Mode, read_only: ReadOnly | None, **options: Any) -> None:
         self.mode = mode
         self.read_only = read_only
+        self._authorizer = Authorizer()
         super().__init__(str(path) if mode is Mode.WRITE else path.as_uri() + mode.value, uri=True, **options)
+
+    def _connect(self) -> Any:
+        connection = super()._connect()
+        connection.set_authorizer(self._authorizer)
+        return connection
+
+    def making(self) -> AbstractContextManager[None]:
+        """Let this thread make and drop tables inside."""
+        return self._authorizer.making()
 
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
@@ -73,12 +84,19 @@ class PostgresStore(TellingPostgresql):
 
     mode, read_only = Mode.WRITE, None
 
+    def making(self) -> AbstractContextManager[None]:
+        """Let this thread make and drop tables inside: the server asks nobody."""
+        return nullcontext()
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
         self._opened_lock = threading.Lock()
         super().__init__(*arguments, **options)
 
     def connection_made(self, connection: Any) -> None:
+        # Of two schemas with a store the first counts, and it alone: no table of another stands in front of ours.
+        connection.execute(_FIX_PATH)
+        connection.commit()
         with self._opened_lock:
             self._opened.add(connection)
 
@@ -102,6 +120,15 @@ class PostgresStore(TellingPostgresql):
         if not self.is_closed() and self.connection().closed:
             forget_connection(self)
 
+
+#: Look for tables in one schema alone: the first in the search path that holds a store, else the first of them.
+_FIX_PATH = """
+SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(COALESCE((
+    SELECT nspname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE relname = 'store' AND nspname = ANY(pg_catalog.current_schemas(false))
+    ORDER BY pg_catalog.array_position(pg_catalog.current_schemas(false), nspname) LIMIT 1
+), pg_catalog.current_schema(), 'public')) || ', pg_temp', false)
+"""
 
 StoreDatabase = SqliteStore | PostgresStore
 
@@ -333,6 +360,11 @@ def _translation(error: BaseException, location: str) -> MailholdError:
     text = next(iter(str(error).strip().splitlines()), "no reason given")
     # Of a password with an @ in it the driver takes the end for the host's.
     text = re.sub(r"""(['"])[^'"\s]*@""", r"\1…@", text)
+    if "not authorized" in text or "prohibited" in text:
+        return StoreFormat(
+            f"The tables of {where} are not those that Mailhold makes ({text}), so this was not done: run "
+            "`mailhold check`."
+        )
     if "not a database" in text or "malformed" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
     if _is_full(error) or ("disk i/o error" in text.lower() and _has_no_room(location)):

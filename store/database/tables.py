@@ -60,6 +60,11 @@ _KEPT = (
 
 #: What format 1 has and format 2 has no more.
 GONE = ("used_marker",)
+_GONE = (
+    f'CREATE TABLE "used_marker" ({_STABLE_ID}, "tag" BLOB NOT NULL, "expires_at" INTEGER NOT NULL) STRICT',
+    'CREATE UNIQUE INDEX "usedmarker_tag" ON "used_marker" ("tag")',
+    'CREATE INDEX "usedmarker_expires_at" ON "used_marker" ("expires_at")',
+)
 
 #: What format 2 has beside that.
 ADDED = (
@@ -100,6 +105,8 @@ ADDED = (
 
 #: All of a store, in the order in which it is made.
 TABLES = _KEPT + ADDED
+#: Those of each format, by its number.
+TABLES_OF = {1: _KEPT + _GONE, FORMAT: TABLES}
 
 
 def postgresql(text: str) -> str:
@@ -117,11 +124,13 @@ def postgresql(text: str) -> str:
 
 def make(db: StoreDatabase, statements: tuple[str, ...] = TABLES) -> None:
     """Make tables and indexes, in the transaction that is open."""
-    for text in statements:
-        run(db, text if isinstance(db, SqliteDatabase) else postgresql(text))
+    with db.making():
+        for text in statements:
+            run(db, text if isinstance(db, SqliteDatabase) else postgresql(text))
 
 
 def drop(db: StoreDatabase, tables: tuple[str, ...]) -> None:
     """Take tables away with their indexes, in the transaction that is open."""
-    for table in tables:
-        run(db, f'DROP TABLE "{table}"')
+    with db.making():
+        for table in tables:
+            run(db, f'DROP TABLE "{table}"')

@@ -152,6 +152,9 @@ def open_with_credentials(location: str, path: Path) -> Vault:
                 raise UnlockError(f"The credentials in {path} are those of another store.")
         vault = Vault(location, db, models, keys, Rotation)
         check_enrolment(vault)
+        with vault.reading():
+            if (differs := vault.tables.look()) is not None:
+                raise differs.refusal()
     except BaseException:
         db.close_all()
         raise

@@ -29,7 +29,8 @@ from store.database.connection import (
 from store.database.modes import Use
 from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
-from store.database.tables import FORMAT, make
+from store.database.tables import FORMAT, TABLES, TABLES_OF, make
+from store.database.verifying import unreadable
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
 from store.opening.slots import insert_slot
@@ -189,19 +190,19 @@ def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: b
     look_at(location)
     secret = unlock.secret()
     try:
-        return _open(reach(location, use), location, unlock.kind, secret, former)
+        return _open(reach(location, use), location, unlock.kind, secret, use, former=former)
     except DiskFull:
         if is_url(location):
             raise
         if Ballast(Path(location).absolute()).cut():
             with suppress(DiskFull):
-                return _open(reach(location, use), location, unlock.kind, secret, former)
+                return _open(reach(location, use), location, unlock.kind, secret, use, former=former)
         if use is Use.WRITE:
             raise
-    return _open(reach_on_full_disk(location), location, unlock.kind, secret, former)
+    return _open(reach_on_full_disk(location), location, unlock.kind, secret, use, former=former)
 
 
-def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, former: bool) -> Vault:
+def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, *, former: bool) -> Vault:
     try:
         with translated(location):
             models = Models(db)
@@ -211,10 +212,16 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, former: bo
             keys = derive_keys(_unlock(db, models, kind, secret, store_id), store_id)
             with sound("the store's row"):
                 _verify_store(store, keys)
+            vault = Vault(location, db, models, keys, Rotation)
+            vault.tables.tables = TABLES_OF.get(store.format, TABLES)
+            differs = vault.tables.look()
+            if differs is not None and use is Use.WRITE:
+                raise differs.refusal()
     except BaseException:
         db.close_all()
         raise
-    return Vault(location, db, models, keys, Rotation)
+    vault.read_only = vault.read_only or differs
+    return vault
 
 
 def look_at(location: str) -> None:
@@ -242,11 +249,16 @@ def look_at(location: str) -> None:
         raise StoreFormat(f"{location} is not a Mailhold store: name another file.")
 
 
-def store_row(db: Database, models: Models, location: str, *, former: bool = False) -> Any:
+def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool = False) -> Any:
     """The row that says which store this is, not verified. Raises StoreMissing, and StoreFormat for another format.
 
     With `former` an older format is as good.
     """
+    if odd := unreadable(db):
+        raise StoreFormat(
+            f"{shown_location(location)} cannot be read: {odd[0]} is no table, but something else in its place. "
+            "Find out who can write to its database, and restore a backup."
+        )
     if not db.table_exists("store"):
         raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
     row = models.Store.get_or_none()

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from store.authority.audit import record_event
 from store.database.connection import pragma, pragma_to_its_end, run, sound
-from store.database.tables import FORMAT
+from store.database.tables import FORMAT, TABLES, TABLES_OF
 from store.enrolment.enrolled import gateways, is_alive
 from store.opening.opening import sign_store
-from store.terms.errors import StoreError, TamperedError, UnlockError
+from store.terms.errors import StoreError, StoreUnavailable, TamperedError, UnlockError
 from store.upgrading.format_2 import to_format_2
 from store.vault.vault import Vault
 
@@ -63,8 +63,15 @@ def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
         raise UnlockError("The keys at hand cannot upgrade the store: unlock it as an operator.")
     done = []
     while (number := format_of(vault)) < FORMAT:
-        _step(vault, number, operator)
+        vault.tables.tables = TABLES_OF[number]
+        try:
+            _step(vault, number, operator)
+        except StoreUnavailable:
+            if format_of(vault) == number:
+                raise
+            continue  # Somebody else was quicker.
         done.append(number)
+    vault.tables.tables = TABLES
     if done:
         with vault.reading():
             pragma_to_its_end(vault.db, "wal_checkpoint(TRUNCATE)")
@@ -73,8 +80,6 @@ def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
 
 def _step(vault: Vault, number: int, operator: str) -> None:
     with vault.write():
-        if format_of(vault) != number:
-            return  # Somebody else was quicker.
         if running := running_gateways(vault):
             raise GatewaysRun(running)
         STEPS[number](vault)

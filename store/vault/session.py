@@ -14,6 +14,7 @@ from store.database.connection import StoreDatabase, Translated, connect, driver
 from store.database.modes import Mode
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
+from store.database.verifying import Watch
 from store.sealing.keys import StoreKeys
 from store.terms.errors import StoreError, StoreUnavailable
 from store.vault.counters import lock
@@ -79,6 +80,7 @@ class Session:
         self.store_id = keys.store_id
         #: Why the store can be read and not changed, where that is so.
         self.read_only = db.read_only
+        self.tables = Watch(db, location)
         self._translated = Translated(location, db)
         self._lock = threading.RLock()
         self._writing = _Writing(self._lock, self._translated)
@@ -111,6 +113,7 @@ class Session:
         with self._writing:
             self._require_there()
             with self.db.transaction():
+                self.tables.require()
                 lock(self.db)
                 yield
 

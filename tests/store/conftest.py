@@ -50,7 +50,8 @@ def sql() -> Callable[..., Any]:
     """A function that runs SQL on a vault's database as whoever may write to it would, with `?` for values."""
 
     def execute(vault: Vault, text: str, *values: Any) -> Any:
-        cursor = vault.db.execute_sql(text.replace("?", vault.db.param), values)
+        with vault.db.making():
+            cursor = vault.db.execute_sql(text.replace("?", vault.db.param), values)
         return cursor.fetchall() if cursor.description else None
 
     return execute

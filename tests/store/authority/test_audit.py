@@ -110,9 +110,10 @@ def test_a_changed_time_is_found(any_vault: Vault) -> None:
 def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
     """A table made anew without types keeps any value in any column."""
     record_event(vault, "saved", operator="op")
-    vault.db.connection().executescript(
-        "CREATE TABLE loose AS SELECT * FROM audit; DROP TABLE audit; ALTER TABLE loose RENAME TO audit"
-    )
+    with vault.db.making():
+        vault.db.connection().executescript(
+            "CREATE TABLE loose AS SELECT * FROM audit; DROP TABLE audit; ALTER TABLE loose RENAME TO audit"
+        )
     vault.db.execute_sql(f"UPDATE audit SET {field} = ?", (absurd,))
     with pytest.raises(TamperedError):
         events(vault)

@@ -137,10 +137,11 @@ def test_a_cut_or_empty_field_is_found(vault: Vault, field: str) -> None:
 def test_an_absurd_value_is_found(vault: Vault, field: str, absurd: object) -> None:
     """A table made anew without types keeps any value in any column."""
     write(vault, "colours", Colours(["red"]))
-    vault.db.connection().executescript(
-        "CREATE TABLE loose AS SELECT * FROM configuration; DROP TABLE configuration; "
-        "ALTER TABLE loose RENAME TO configuration"
-    )
+    with vault.db.making():
+        vault.db.connection().executescript(
+            "CREATE TABLE loose AS SELECT * FROM configuration; DROP TABLE configuration; "
+            "ALTER TABLE loose RENAME TO configuration"
+        )
     vault.db.execute_sql(f"UPDATE configuration SET {field} = ?", (absurd,))
     with pytest.raises(TamperedError):
         read(vault, "colours", Colours)

@@ -348,7 +348,8 @@ def test_absurd_values_in_a_file_without_strict_tables(
                 vault.raw(1)
             assert any(what == "copy 1" for what, _why in check(vault).broken)
         sql(vault, f"UPDATE message SET {column} = ?", value)
-    assert check(vault).broken == []
+    assert {what for what, _why in check(vault).broken} == {"the tables"}
+    vault.tables.require = lambda: None  # type: ignore[method-assign] # as if nobody had looked yet
     sql(vault, "UPDATE message SET step = 'text', epoch_id = NULL, stored_size = 'much'")
     used = vault.count().used_bytes
     assert vault.delete([1]).deleted == [1]

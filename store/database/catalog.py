@@ -1,0 +1,142 @@
+"""What PostgreSQL's catalogue says of a store's tables, and what it is to say.
+
+Every name is looked up in `pg_catalog` and in the schema of the connection's search path, which is fixed when the
+connection is made (`store.database.connection`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from store.database.connection import StoreDatabase, run
+from store.database.tables import postgresql
+
+#: Kind, relation, name, and text of all that belongs to our tables.
+_WHOLE = """
+WITH ours AS (
+    SELECT oid, relname, relkind, relrowsecurity, relpersistence FROM pg_catalog.pg_class
+    WHERE relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
+    AND relname = ANY(?)
+)
+SELECT 'relation', relname::text, '', relkind::text || relpersistence::text || relrowsecurity::text FROM ours
+UNION ALL
+SELECT 'column', relname, attname, pg_catalog.format_type(atttypid, atttypmod)
+    || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END || attidentity::text || attgenerated::text
+    || COALESCE(' DEFAULT ' || pg_catalog.pg_get_expr(adbin, adrelid), '')
+FROM ours JOIN pg_catalog.pg_attribute ON attrelid = ours.oid
+LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attnum > 0 AND NOT attisdropped
+UNION ALL
+SELECT 'constraint', relname, conname, pg_catalog.pg_get_constraintdef(pg_constraint.oid)
+FROM ours JOIN pg_catalog.pg_constraint ON conrelid = ours.oid WHERE contype <> 'n'
+UNION ALL
+SELECT 'index', relname, indexrelid::pg_catalog.regclass::text, CASE WHEN indisunique THEN 'UNIQUE ' ELSE '' END
+    || CASE WHEN indisvalid AND indisready AND indislive THEN '' ELSE 'INVALID ' END
+    || pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(indexrelid), '^.* USING ', '')
+FROM ours JOIN pg_catalog.pg_index ON indrelid = ours.oid
+UNION ALL
+SELECT 'trigger', relname, tgname, '' FROM ours JOIN pg_catalog.pg_trigger ON tgrelid = ours.oid
+UNION ALL
+SELECT 'rule', relname, rulename, '' FROM ours JOIN pg_catalog.pg_rewrite ON ev_class = ours.oid
+UNION ALL
+SELECT 'policy', relname, polname, '' FROM ours JOIN pg_catalog.pg_policy ON polrelid = ours.oid
+UNION ALL
+SELECT 'inheritance', relname, inhparent::pg_catalog.regclass::text || ' of ' || inhrelid::pg_catalog.regclass::text, ''
+FROM ours JOIN pg_catalog.pg_inherits ON inhrelid = ours.oid OR inhparent = ours.oid
+LIMIT 5000
+"""
+
+#: How many of our names are tables, and nothing else.
+_CHEAP = """
+SELECT pg_catalog.count(*) FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
+AND c.relname = ANY(?) AND c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhassubclass
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid)
+AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid)
+"""
+#: Our names that are no tables, or have rules: reading one could do anything, and never end.
+_ODD = """
+SELECT c.relname FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
+AND c.relname = ANY(?) AND (c.relkind <> 'r' OR EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid))
+ORDER BY c.relname
+"""
+_TABLE = re.compile(r'CREATE TABLE "(\w+)" \((.*)\)')
+_INDEX = re.compile(r'CREATE (UNIQUE )?INDEX "(\w+)" ON "(\w+)" \((.*)\)')
+_KEY = re.compile(r"PRIMARY KEY \((.*)\)")
+
+Thing = tuple[str, str, str, str]
+
+
+def differences(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
+    """What of the schema is not as `tables` make it, a sentence each. Other tables in it are nobody's business."""
+    wanted = _things(tables)
+    found = {tuple(map(str, row)) for row in run(db, _WHOLE, list(_names(tables))).fetchall()}
+    if found == wanted:
+        return []
+    said = [_of(thing, "there is a") for thing in sorted(found - wanted) if not _named(thing, wanted)]
+    for thing in sorted(wanted - found):
+        said.append(f"{_of(thing, 'the')} {'is another one' if _named(thing, found) else 'is missing'}")
+    return said
+
+
+def ours(db: StoreDatabase, tables: tuple[str, ...]) -> bool:
+    """Whether every table is one, without triggers, rules, row security or inheritance. A third of a millisecond."""
+    names = _names(tables)
+    return bool(run(db, _CHEAP, list(names)).fetchone()[0] == len(names))
+
+
+def odd(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
+    """Names of tables that are none, or have rules."""
+    return [str(name) for (name,) in run(db, _ODD, list(_names(tables))).fetchall()]
+
+
+def _named(thing: Any, things: Any) -> bool:
+    return any(thing[:3] == other[:3] for other in things)
+
+
+def _of(thing: Any, article: str) -> str:
+    kind, relation, name, _ = thing
+    return f"{article} table {relation}" if kind == "relation" else f"{article} {kind} {name} of table {relation}"
+
+
+@lru_cache
+def _names(tables: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(found[1] for text in tables if (found := _TABLE.match(text)))
+
+
+@lru_cache
+def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
+    """What `_WHOLE` answers for `tables`."""
+    things: set[Thing] = set()
+    for text in map(postgresql, tables):
+        if found := _INDEX.match(text):
+            unique, name, table, columns = found.groups()
+            things.add(("index", table, name, f"{unique or ''}btree ({_bare(columns)})"))
+        elif found := _TABLE.match(text):
+            things |= _table(found[1], found[2])
+    return frozenset(things)
+
+
+def _table(name: str, body: str) -> set[Thing]:
+    things = {("relation", name, "", "rpfalse")}
+    key = _KEY.search(body)
+    columns = _bare(key[1]) if key else ""
+    body = body[: key.start()].rstrip(", ") if key else body
+    for part in body.split(", "):
+        column, kind, *rest = part.split(" ")
+        column = column.strip('"')
+        if rest[-2:] == ["PRIMARY", "KEY"]:
+            columns = column
+        default = f" DEFAULT nextval('{name}_{column}_seq'::regclass)" if kind == "BIGSERIAL" else ""
+        not_null = " NOT NULL" if rest[:2] == ["NOT", "NULL"] else ""
+        things.add(("column", name, column, kind.lower().replace("serial", "int") + not_null + default))
+    things.add(("constraint", name, f"{name}_pkey", f"PRIMARY KEY ({columns})"))
+    things.add(("index", name, f"{name}_pkey", f"UNIQUE btree ({columns})"))
+    return things
+
+
+def _bare(columns: str) -> str:
+    return columns.replace('"', "")

@@ -1,0 +1,108 @@
+"""Whether a store's tables, indexes and triggers are what this release makes: a store that differs is only read.
+
+SQLite keeps the text of each, which is compared whole with the release's. PostgreSQL's catalogue is asked in one query
+(`store.database.catalog`). The whole is compared once for each connection, once a minute, and whenever a cheap
+question, the first in each write transaction, has another answer than before.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from functools import lru_cache
+from typing import Any
+
+from store.database import catalog
+from store.database.connection import StoreDatabase, run, shown_location
+from store.database.modes import ReadOnly
+from store.database.orm import SqliteDatabase
+from store.database.tables import TABLES
+
+#: Seconds after which the whole is compared again: SQLite's `schema_version` can be set back.
+AGAIN = 60.0
+#: What SQLite makes of its own accord.
+_OWN = frozenset({"sqlite_sequence", "sqlite_stat1"})
+#: More than this many things are not looked at: a table of tables may be made endless.
+_MOST = 1000
+_NAME = re.compile(r'CREATE (?P<unique>UNIQUE )?(?P<kind>TABLE|INDEX) "(?P<name>\w+)"(?: ON "(?P<table>\w+)")?')
+_ADVICE = "Find out who can write to its database, and restore a backup or undo the change."
+
+Thing = tuple[str, str, str, str | None]
+
+
+def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str]:
+    """What of the database is not as `tables` make it, a sentence each. NOT safe for a terminal."""
+    if not isinstance(db, SqliteDatabase):
+        return catalog.differences(db, tables)
+    sql = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT ?"
+    found = {tuple(row) for row in run(db, sql, _MOST).fetchall() if row[1] not in _OWN}
+    wanted = _things(tables)
+    if found == wanted:
+        return []
+    names = {thing[1] for thing in wanted}
+    said = [f"there is a {kind} {name}" for kind, name, *_ in sorted(found - wanted, key=repr) if name not in names]
+    present = {(kind, name) for kind, name, *_ in found}
+    for kind, name, *_ in sorted(wanted - found, key=repr):
+        said.append(f"the {kind} {name} {'is another one' if (kind, name) in present else 'is missing'}")
+    return said or ["something is there twice"]
+
+
+def unreadable(db: StoreDatabase) -> list[str]:
+    """Our tables that must not even be read, since something else stands in their place.
+
+    On SQLite reading is refused where it would do what a view says (`store.database.authorizing`).
+    """
+    return [] if isinstance(db, SqliteDatabase) else catalog.odd(db, TABLES)
+
+
+@lru_cache
+def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
+    """The rows of sqlite_master that `tables` make."""
+    things: set[Thing] = set()
+    for text in tables:
+        parts = _NAME.match(text)
+        assert parts is not None, text
+        things.add((parts["kind"].lower(), parts["name"], parts["table"] or parts["name"], text))
+        if parts["kind"] == "TABLE" and "PRIMARY KEY (" in text and "WITHOUT ROWID" not in text:
+            things.add(("index", f"sqlite_autoindex_{parts['name']}_1", parts["name"], None))
+    return frozenset(things)
+
+
+class Watch:
+    """Keeps an eye on the tables of one open store. Every method may be called from any thread."""
+
+    def __init__(self, db: StoreDatabase, location: str, tables: tuple[str, ...] = TABLES) -> None:
+        self._db = db
+        self._location = location
+        self.tables = tables
+        self._known = threading.local()
+
+    def look(self) -> ReadOnly | None:
+        """Compare the whole: why the store can only be read, None where it can be changed."""
+        said = differences(self._db, self.tables)
+        if not said:
+            return None
+        more = f" and {len(said) - 3:,} more" if len(said) > 3 else ""
+        why = f"its tables are not those that Mailhold makes ({', '.join(said[:3])}{more})"
+        return ReadOnly(shown_location(self._location), why, _ADVICE)
+
+    def require(self) -> None:
+        """Refuse to go on in a write transaction that has just begun, where the tables are not ours.
+
+        Raises StoreUnavailable.
+        """
+        connection, now = self._db.connection(), time.monotonic()
+        answer = self._ask()
+        if getattr(self._known, "of", None) == (id(connection), answer) and now < self._known.until:
+            return
+        why = self.look()
+        if why is not None:
+            raise why.refusal()
+        self._known.of, self._known.until = (id(connection), answer), now + AGAIN
+
+    def _ask(self) -> Any:
+        """The answer to the cheap question."""
+        if isinstance(self._db, SqliteDatabase):
+            return run(self._db, "PRAGMA schema_version").fetchone()[0]
+        return catalog.ours(self._db, self.tables)

@@ -1,0 +1,273 @@
+"""A store whose tables are not ours is read with a warning and never written to; and nothing of it hangs or acts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store.authority.audit import events, record_event
+from store.check import check
+from store.database.connection import connect, is_url, run
+from store.database.modes import Use
+from store.database.verifying import Watch, differences
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.opening.opening import Unlock, open_store
+from store.terms.errors import StoreFormat, StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
+from tests.postgres import Cluster, program
+from tui.commands.cli import main
+
+UNLOCK = Unlock.passphrase(PASSPHRASE)
+
+#: What a writer of the database may do, on both; with what undoes it, and what is said.
+ALTERED = {
+    "an index": ("CREATE INDEX mine ON audit (at)", "DROP INDEX mine", "index"),
+    "no index": (
+        "DROP INDEX delivery_copy_id",
+        'CREATE INDEX "delivery_copy_id" ON "delivery" ("copy_id")',
+        "is missing",
+    ),
+    "a column": ("ALTER TABLE audit ADD COLUMN more INTEGER", "ALTER TABLE audit DROP COLUMN more", "audit"),
+    "no table": ("DROP TABLE hello", "", "hello is missing"),
+}
+SQLITE = {
+    "a trigger": (
+        "CREATE TRIGGER forget AFTER INSERT ON audit BEGIN DELETE FROM audit; END",
+        "DROP TRIGGER forget",
+        "there is a trigger forget",
+    ),
+    "a table": ("CREATE TABLE mine (a)", "DROP TABLE mine", "there is a table mine"),
+    "a view": ("CREATE VIEW mine AS SELECT 1", "DROP VIEW mine", "there is a view mine"),
+}
+POSTGRESQL = {
+    "a trigger": (
+        "CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM audit; RETURN NULL; END';"
+        "CREATE TRIGGER forget AFTER INSERT ON audit FOR EACH STATEMENT EXECUTE FUNCTION forget()",
+        "DROP TRIGGER forget ON audit",
+        "there is a trigger forget of table audit",
+    ),
+    "a default": ("ALTER TABLE audit ALTER at SET DEFAULT 5", "ALTER TABLE audit ALTER at DROP DEFAULT", "column at"),
+    "a type": ("ALTER TABLE audit ALTER at TYPE integer", "ALTER TABLE audit ALTER at TYPE bigint", "column at"),
+    "a constraint": (
+        "ALTER TABLE audit ADD CONSTRAINT mine CHECK (at > 5)",
+        "ALTER TABLE audit DROP CONSTRAINT mine",
+        "there is a constraint mine",
+    ),
+    "no constraint": (
+        "ALTER TABLE hello DROP CONSTRAINT hello_pkey",
+        "ALTER TABLE hello ADD PRIMARY KEY (gateway_id)",
+        "constraint hello_pkey of table hello is missing",
+    ),
+    "a child": ("CREATE TABLE mine () INHERITS (audit)", "DROP TABLE mine", "inheritance"),
+    "row security": (
+        "ALTER TABLE audit ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE audit DISABLE ROW LEVEL SECURITY",
+        "table audit is another one",
+    ),
+    "a policy": ("CREATE POLICY mine ON audit", "DROP POLICY mine ON audit", "there is a policy mine"),
+    "an unlogged table": ("ALTER TABLE hello SET UNLOGGED", "ALTER TABLE hello SET LOGGED", "hello is another one"),
+}
+#: What PostgreSQL is asked about in every transaction; about the rest once a minute. SQLite tells all at once.
+AT_ONCE = {"a trigger", "a child", "row security", "no table"}
+ENDLESS = (
+    "CREATE VIEW message AS WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more) SELECT n AS id, "
+    "1 AS epoch_id, 1 AS step, 1 AS stored_at, 1 AS size, 1 AS stored_size, CAST('' AS {}) AS record FROM more"
+)
+
+
+def alter(location: str, text: str) -> None:
+    """Execute statements as somebody who may write to the database."""
+    if not is_url(location):
+        with closing(sqlite3.connect(location)) as db:
+            db.executescript(text)
+        return
+    import psycopg
+
+    with psycopg.connect(location, autocommit=True) as connection:
+        connection.execute(text.encode())
+
+
+def only_read(vault: Vault, why: str) -> None:
+    """The vault that was open writes nothing, and a new one says why it only reads."""
+    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes") as caught:
+        record_event(vault, "noted", operator="")
+    assert why in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes"):
+        open_store(vault.location, UNLOCK)
+    reading = open_store(vault.location, UNLOCK, Use.READ)
+    assert reading.read_only is not None and why in reading.read_only.says("It")
+    assert reading.ids() == [1] and reading.raw(1) == b"kept"
+    assert any(what == "the tables" and why in f"the {said}" for what, said in check(reading).broken)
+    reading.close()
+
+
+def cases(vault: Vault) -> dict[str, tuple[str, str, str]]:
+    return ALTERED | (POSTGRESQL if is_url(vault.location) else SQLITE)
+
+
+@pytest.mark.parametrize("name", sorted({*ALTERED, *SQLITE, *POSTGRESQL}))
+def test_an_altered_schema_is_read_and_never_written(
+    request: pytest.FixtureRequest, name: str, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("store", "empty_postgres"):
+        if name not in ALTERED | (SQLITE if kind == "store" else POSTGRESQL):
+            continue
+        if kind != "store" and name not in AT_ONCE:
+            monkeypatch.setattr("store.database.verifying.AGAIN", 0.0)
+        any_vault = _opened(request, kind)
+        assert not differences(any_vault.db)
+        any_vault.put(b"kept", record)
+        text, undo, why = cases(any_vault)[name]
+        alter(any_vault.location, text)
+        only_read(any_vault, why)
+        if undo:
+            alter(any_vault.location, undo)
+        if name not in ("no table", "a column"):
+            record_event(any_vault, "noted", operator="")
+            assert [event.action for event in events(any_vault)] == ["noted"]
+        any_vault.close()
+
+
+def _opened(request: pytest.FixtureRequest, kind: str) -> Vault:
+    from store.opening.opening import create_store
+
+    location = request.getfixturevalue(kind)
+    if kind == "store":
+        return open_store(location, UNLOCK)
+    return create_store(location, passphrase=PASSPHRASE)[0]
+
+
+def test_a_gateway_does_not_open_it(any_vault: Vault, tmp_path: Path) -> None:
+    enroll(any_vault, "mx1", tmp_path / "mx1")
+    alter(any_vault.location, "CREATE INDEX mine ON audit (at)")
+    with pytest.raises(StoreUnavailable, match="not those that Mailhold makes"):
+        open_with_credentials(any_vault.location, tmp_path / "mx1")
+
+
+@pytest.fixture
+def endless(any_vault: Vault, record: CopyRecord) -> str:
+    """The location of a store in which an endless view stands in the place of the copies."""
+    any_vault.put(b"kept", record)
+    alter(any_vault.location, "ALTER TABLE message RENAME TO hidden")
+    alter(any_vault.location, ENDLESS.format("bytea" if is_url(any_vault.location) else "BLOB"))
+    return any_vault.location
+
+
+@pytest.mark.parametrize("command", ["list", "check", "status"])
+def test_an_endless_view_ends_with_a_word(
+    endless: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tui.commands.opened.ask_secret", lambda _prompt: PASSPHRASE)
+    assert main([command, "--store", endless]) == 1
+    said = capsys.readouterr()
+    assert "message" in said.err and "internal error" not in said.err
+
+
+def test_a_store_that_is_open_reads_no_view(vault: Vault, record: CopyRecord) -> None:
+    vault.put(b"kept", record)
+    alter(vault.location, "ALTER TABLE message RENAME TO hidden; " + ENDLESS.format("BLOB"))
+    with pytest.raises(StoreFormat, match="not those that Mailhold makes"):
+        vault.ids()
+
+
+def test_a_trigger_does_nothing_whatever_the_schema_says(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_event(vault, "first", operator="")
+    alter(vault.location, SQLITE["a trigger"][0])
+    monkeypatch.setattr(Watch, "require", lambda self: None)
+    with pytest.raises(StoreFormat, match="not authorized"):
+        record_event(vault, "second", operator="")
+    assert [event.action for event in events(vault)] == ["first"]
+
+
+def test_a_schema_version_that_was_put_back_helps_for_a_minute(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    record_event(vault, "first", operator="")
+    (before,) = run(vault.db, "PRAGMA schema_version").fetchone()
+    alter(vault.location, f"{SQLITE['a trigger'][0]}; PRAGMA schema_version = {before}")
+    record_event(vault, "second", operator="")
+    assert [event.action for event in events(vault)] == ["second", "first"]
+    monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: 1e9)
+    with pytest.raises(StoreUnavailable, match="trigger forget"):
+        record_event(vault, "third", operator="")
+
+
+@pytest.mark.parametrize("text", ["CREATE TABLE mine (a)", "DROP TABLE audit", "ATTACH ':memory:' AS other"])
+def test_nothing_of_ours_changes_the_schema(vault: Vault, text: str) -> None:
+    with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+        run(vault.db, text)
+
+
+def test_what_sqlite_does_by_itself_is_no_difference(vault: Vault, record: CopyRecord) -> None:
+    vault.put(b"kept", record)
+    alter(vault.location, "ANALYZE; VACUUM")
+    assert not differences(vault.db)
+    record_event(vault, "noted", operator="")
+
+
+@pytest.fixture
+def beside(empty_postgres: str) -> Iterator[tuple[str, str]]:
+    """The location of a store whose search path has the user's own schema in front, and that schema's name."""
+    from store.opening.opening import create_store
+
+    create_store(empty_postgres, passphrase=PASSPHRASE)[0].close()
+    yield empty_postgres.replace("search_path%3D", "search_path%3D%24user,"), "postgres"
+    alter(empty_postgres, "DROP SCHEMA IF EXISTS postgres CASCADE")
+
+
+def test_a_schema_named_like_the_user_does_not_stand_in_front(beside: tuple[str, str]) -> None:
+    location, user = beside
+    alter(location, f"CREATE SCHEMA {user}; CREATE TABLE {user}.audit (id bigserial, at bigint, sealed bytea)")
+    vault = open_store(location, UNLOCK)
+    record_event(vault, "noted", operator="")
+    assert [event.action for event in events(vault)] == ["noted"]
+    vault.close()
+
+
+def test_a_temporary_table_does_not_stand_in_front(empty_postgres: str) -> None:
+    from store.opening.opening import create_store
+
+    vault, _ = create_store(empty_postgres, passphrase=PASSPHRASE)
+    run(vault.db, "CREATE TEMPORARY TABLE audit (id bigserial, at bigint, sealed bytea)")
+    record_event(vault, "noted", operator="")
+    assert run(vault.db, "SELECT COUNT(*) FROM pg_temp.audit").fetchone() == (0,)
+    vault.close()
+
+
+def test_a_restored_dump_is_no_difference(postgres: Cluster, empty_postgres: str) -> None:
+    from store.opening.opening import create_store
+
+    create_store(empty_postgres, passphrase=PASSPHRASE)[0].close()
+    schema, name = empty_postgres.rsplit("%3D", 1)[1], f"restored_{os.getpid()}"
+    here = ["-h", str(postgres.folder), "-U", "postgres"]
+    dump = subprocess.run([program("pg_dump"), *here, "-n", schema, "postgres"], stdout=subprocess.PIPE, check=True)
+    alter(empty_postgres, f"CREATE DATABASE {name}")
+    try:
+        subprocess.run([program("psql"), *here, "-q", name], input=dump.stdout, stdout=subprocess.DEVNULL, check=True)
+        location = empty_postgres.replace("/postgres?", f"/{name}?")
+        db = connect(location)
+        assert not differences(db)
+        db.close_all()
+        vault = open_store(location, UNLOCK)
+        record_event(vault, "noted", operator="")
+        vault.close()
+    finally:
+        alter(empty_postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_more_than_a_minute_is_not_trusted_on_either(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole: list[object] = []
+    look: Callable[[Watch], object] = Watch.look
+    monkeypatch.setattr(Watch, "look", lambda self: (whole.append(self), look(self))[1])
+    clock = [1000.0]
+    monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: clock[0])
+    for seconds, count in ((0.0, 1), (59.0, 1), (61.0, 2), (62.0, 2)):
+        clock[0] = 1000.0 + seconds
+        record_event(any_vault, "noted", operator="")
+        assert len(whole) == count, seconds
