@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from store.authority import configuration
 from store.authority.settings import NAME, Settings
 from store.check import check
+from store.database.connection import DiskFull
 from store.opening.opening import create_store
 from store.space import limits
 from store.space import rotation as retention
@@ -156,6 +157,7 @@ def test_where_all_are_being_delivered_nothing_goes(any_vault: Vault) -> None:
     set_maximum(any_vault, 1)
     assert any_vault.ids() == ids
     assert rotate(any_vault) == (0, 0, used - 1)
+    assert would_remove(any_vault, 1) == Removal(held=3) == (0, 3, 0, 0, 0)
     assert put(any_vault) in any_vault.ids()
 
 
@@ -275,6 +277,43 @@ def test_deleting_keeps_the_free_pages_for_new_copies(vault: Vault) -> None:
     assert pages(vault)[0] <= count + 4
 
 
+def test_nothing_is_given_back_inside_a_transaction(vault: Vault) -> None:
+    fill(vault, 5, 50_000)
+    vault.delete(vault.ids()[:4])
+    with vault.write():
+        assert give_back(vault) == 0
+
+
+def test_giving_back_on_a_full_disk_gives_up_the_ballast(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(vault, 5)
+    disk = FullDisk(vault, monkeypatch, ballast=True)
+    disk.full = False
+    batches: list[int] = []
+    real = retention.give_back
+
+    def refusing(vault: Vault, *, batch: int = 2000, **named: Any) -> int:
+        batches.append(batch)
+        if disk.ballast:
+            raise DiskFull("the disk is full")
+        return real(vault, batch=batch, **named)
+
+    monkeypatch.setattr(retention, "give_back", refusing)
+    retention.shrink(vault)
+    assert batches == [2000, 100] and disk.settled == 1
+
+
+def test_a_few_megabytes_go_in_one_batch_and_more_in_several(vault: Vault) -> None:
+    """A batch is what holds the write lock: as many copies as about 8 MB of them."""
+    fill(vault, 30, 600_000)
+    used = vault.count().used_bytes
+    for left, batches in ((used - 7 * 1024 * 1024, 1), (used - 16 * 1024 * 1024, 2)):
+        seen: list[int] = []
+        change_settings(
+            vault, Settings(max_size=left, notify_below=0), progress=lambda done, _total, seen=seen: seen.append(done)
+        )
+        assert len(seen) == batches and vault.count().used_bytes <= left
+
+
 def test_postgresql_needs_no_giving_back(any_vault: Vault) -> None:
     fill(any_vault, 3)
     assert give_back(any_vault) == 0
@@ -309,6 +348,17 @@ def test_forecast_without_growth_sees_nothing_coming(any_vault: Vault) -> None:
     assert forecast(any_vault, now=NOW) == (NOW - 30 * DAY_MS, 0, None)
     put(any_vault, 100, at=NOW - DAY_MS)
     assert forecast(any_vault, now=NOW).reaches_oldest_at is None
+
+
+@pytest.mark.parametrize(("days", "seen"), [(3649.5, True), (3650.5, False)])
+def test_what_lies_more_than_ten_years_ahead_is_not_in_sight(any_vault: Vault, days: float, seen: bool) -> None:
+    put(any_vault, at=NOW - 30 * DAY_MS)
+    put(any_vault, at=NOW - DAY_MS)
+    grown = sizes(any_vault)[any_vault.ids()[-1]]
+    set_maximum(any_vault, any_vault.count().used_bytes + int(grown * days / 7))
+    reached = forecast(any_vault, now=NOW).reaches_oldest_at
+    assert (reached is not None) is seen
+    assert reached is None or reached == pytest.approx(NOW + days * DAY_MS, abs=DAY_MS / 100)
 
 
 def test_forecast_where_rotation_has_begun(any_vault: Vault) -> None:
