@@ -188,3 +188,20 @@ def test_who_follows_goes_on_after_an_error(ready: Vault, monkeypatch: pytest.Mo
         patched.setattr(follows, "_judge", lambda copy_id: 1 / 0)
         follows.read()
     assert told(follows) == told(Releases(ready))
+
+
+@pytest.mark.parametrize("later", [1, 2, 5_000, 1 << 29])
+def test_one_that_failed_again_but_reached_somebody_is_not_missed(
+    ready: Vault, sql: Callable[..., Any], later: int
+) -> None:
+    """Its state and how many have that state are as before: when it was tried last tells, to the millisecond."""
+    [copy_id] = put(ready, 1)
+    release(ready, [copy_id], original=False, additional=["a@x.example", "b@x.example"])
+    finish(ready, State.FAILED, State.FAILED)
+    [(before,)] = sql(ready, "SELECT next_attempt_at FROM delivery")
+    follows = Releases(ready)
+    assert follows.read() == {copy_id: Delivered.FAILED}
+    retry(ready, 1)
+    finish(ready, State.SENT, State.FAILED)
+    sql(ready, "UPDATE delivery SET next_attempt_at = ?", before + later)
+    assert follows.read() == {copy_id: Delivered.PARTLY} and follows.attention.failed == {1}
