@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from types import CodeType
 
 from tests.mutation import results
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.touched import Touched, current
-from tests.mutation.trial import Trial, trial, warm
+from tests.mutation.trial import Collected, Trial, imported, warm
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".mutation"
@@ -24,7 +25,7 @@ ROOMS = [f"store/{room}" for room in ("sealing", "vault", "delivery", "space", "
 #: Where tests are looked for that execute a room.
 TESTS = [f"tests/{room}" for room in (*ROOMS, "store/authority", "store/enrolment")]
 #: Seconds of a processor that one test may take while it is traced, and all that are run for one mutant.
-_LONGEST, _ALL = 8.0, 60.0
+_LONGEST, _ALL = 8.0, 30.0
 
 
 def draw(rooms: list[str], seed: int, count: int) -> list[Mutant]:
@@ -54,14 +55,21 @@ def tests_of(mutant: Mutant, known: list[Touched]) -> list[tuple[str, float]]:
     return chosen
 
 
-def tried(mutant: Mutant, known: list[Touched], *, control: bool) -> Trial:
-    """Run its tests."""
+def code_of(mutant: Mutant) -> CodeType | None:
+    """The changed module; None where the compiler refuses it."""
     try:
-        code = None if control else mutant.code(str(ROOT / mutant.path))
+        return mutant.code(str(ROOT / mutant.path))
     except (SyntaxError, ValueError):
-        return Trial("the compiler", 0.0)
+        return None
+
+
+def tried(at: int, mutant: Mutant, code: CodeType | None, known: list[Touched], collected: Collected) -> Trial:
+    """Run its tests."""
     tests = tests_of(mutant, known)
-    return trial(ROOT, mutant.path, code, tests) if tests else Trial("", 0.0)
+    if not tests:
+        return Trial("", 0.0)
+    outcome = None if mutant.at_import else collected.trial(at, tests)
+    return outcome or imported(ROOT, mutant.path, code, tests)
 
 
 def main() -> None:
@@ -78,15 +86,24 @@ def main() -> None:
     touched = current(FOLDER / "touched.json", ROOT, ROOMS, TESTS)
     known = results.verdicts(FOLDER / "verdicts.json")
     warm(ROOT)
-    for at, mutant in enumerate(drawn, 1):
+    codes = [code_of(mutant) for mutant in drawn]
+    files = sorted({each.test.partition("::")[0] for each in touched})
+    collected = Collected(ROOT, files, [None] * len(codes) if options.control else codes)
+    for at, mutant in enumerate(drawn):
         if options.again and mutant.key in known and known[mutant.key].killer:
             continue
-        outcome = tried(mutant, touched, control=options.control)
+        if options.control:
+            outcome = tried(at, mutant, None, touched, collected)
+        elif codes[at] is None:
+            outcome = Trial("the compiler", 0.0)
+        else:
+            outcome = tried(at, mutant, codes[at], touched, collected)
         word = f"killed by {outcome.killer}" if outcome.killer else "SURVIVED"
-        print(f"{at}/{len(drawn)} {outcome.seconds:.1f} s {mutant.line} {mutant.key}: {word}", flush=True)
+        print(f"{at + 1}/{len(drawn)} {outcome.seconds:.1f} s {mutant.line} {mutant.key}: {word}", flush=True)
         if not options.control:
             known[mutant.key] = results.Tried(outcome.killer, outcome.seconds)
             results.keep(FOLDER / "verdicts.json", known)
+    collected.close()
     if not options.control:
         print(results.write(options.seed, drawn, known, results.RESULTS))
 

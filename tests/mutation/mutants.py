@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -103,10 +103,13 @@ class Mutant:
 
 @dataclass
 class _Place:
+    """Where a node is. `function`: it runs when a function is called, and `outer`: the function's definition does."""
+
     within: tuple[str, ...]
     function: bool
     lines: range
     told: bool = False
+    outer: bool = False
 
 
 def mutants_of(path: str, root: Path) -> list[Mutant]:
@@ -153,10 +156,11 @@ def _walk(node: ast.AST, place: _Place) -> Iterator[_Change]:
         if name in _LEFT:
             continue
         several = isinstance(value, list)
+        here = replace(place, function=place.outer) if isinstance(node, ast.arguments) else place
         for index, child in enumerate(value if several else [value]):
             if not isinstance(child, ast.AST) or _left_alone(node, name, child):
                 continue
-            inner = _entered(child, place)
+            inner = _entered(child, here)
             for new in _changes(child, node, name, inner):
                 yield inner, node, name, index if several else None, child, ast.copy_location(new, child)
             yield from _walk(child, inner)
@@ -165,13 +169,13 @@ def _walk(node: ast.AST, place: _Place) -> Iterator[_Change]:
 def _entered(node: ast.AST, place: _Place) -> _Place:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         function = place.function or not isinstance(node, ast.ClassDef)
-        return _Place((*place.within, node.name), function, range(node.lineno, node.lineno + 1))
+        return _Place((*place.within, node.name), function, range(node.lineno, node.lineno + 1), outer=place.function)
     if isinstance(node, ast.Raise):
-        return _Place(place.within, place.function, range(node.lineno, (node.end_lineno or 0) + 1), told=True)
+        return replace(place, lines=range(node.lineno, (node.end_lineno or 0) + 1), told=True)
     if isinstance(node, ast.stmt | ast.ExceptHandler):
         body = getattr(node, "body", None)
         end = body[0].lineno - 1 if body else node.end_lineno or node.lineno
-        return _Place(place.within, place.function, range(node.lineno, max(end, node.lineno) + 1))
+        return replace(place, lines=range(node.lineno, max(end, node.lineno) + 1), told=False)
     return place
 
 
@@ -185,6 +189,8 @@ def _left_alone(parent: ast.AST, name: str, node: ast.AST) -> bool:
     if isinstance(node, ast.Assign):
         target = ast.unparse(node.targets[0])
         return target in ("__all__", "__slots__") or ast.unparse(node.value).startswith("TypeVar(")
+    if isinstance(parent, ast.Call) and ast.unparse(parent.func) == "cast":
+        return node is parent.args[0]
     return isinstance(parent, ast.JoinedStr) and isinstance(node, ast.Constant)
 
 

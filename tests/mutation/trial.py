@@ -1,11 +1,17 @@
-"""One mutant and the tests that execute it, in a process that was forked for them."""
+"""One mutant and the tests that execute it, in a process that was forked for them.
+
+A mutant of a function is put into the function as it was loaded, in a fork of a process that has collected the tests.
+One of what a module does on import takes longer: its tests are collected anew, by a process that imports the mutant.
+"""
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import resource
 import shutil
@@ -13,11 +19,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType
-from typing import Any, NamedTuple
+from types import CodeType, FunctionType
+from typing import Any, NamedTuple, NoReturn
 
 import hypothesis
 import pytest
@@ -29,6 +35,8 @@ _LEAST, _TIMES = 5.0, 10.0
 _MEMORY = 6 << 30
 _FILE = 1 << 30
 
+Tests = Sequence[tuple[str, float]]
+
 
 class Trial(NamedTuple):
     """What became of a mutant: the test that noticed it ("" where none did), and the processor's seconds it took."""
@@ -37,13 +45,16 @@ class Trial(NamedTuple):
     seconds: float
 
 
-class Chosen:
+class _Chosen:
     """A pytest plugin that runs chosen tests alone, in their order, each with a limit, and says at which it is."""
 
-    def __init__(self, limits: dict[str, float], said: Path) -> None:
-        self._limits = limits
-        self._said = said
-        self._failed = ""
+    def __init__(self) -> None:
+        self._limits: dict[str, float] = {}
+        self._said = Path(os.devnull)
+
+    def choose(self, tests: Tests, said: Path) -> None:
+        """Tests with the seconds that each takes, and the file that says which of them runs, or failed."""
+        self._limits, self._said = dict(tests), said
 
     def pytest_configure(self) -> None:
         """The same examples for every mutant, and the first that fails is enough."""
@@ -56,7 +67,8 @@ class Chosen:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         place = {test: at for at, test in enumerate(self._limits)}
-        items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
+        if place:
+            items[:] = sorted((item for item in items if item.nodeid in place), key=lambda item: place[item.nodeid])
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -68,11 +80,13 @@ class Chosen:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._failed = self._failed or report.nodeid
+            self._said.write_text(report.nodeid)
+            os._exit(0)
 
-    def pytest_unconfigure(self) -> None:
+    def passed(self) -> None:
+        """Say that no test failed."""
         signal.setitimer(signal.ITIMER_PROF, 0)
-        self._said.write_text(self._failed)
+        self._said.write_text("")
 
 
 class _Changed(importlib.abc.MetaPathFinder):
@@ -106,40 +120,28 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def trial(root: Path, path: str, code: CodeType | None, tests: Sequence[tuple[str, float]]) -> Trial:
-    """Run tests where the module at `path` is `code` (None: as it is); each has the seconds of a processor it takes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _forked(run: Callable[[Path, Path], None], patience: float) -> Trial:
+    """What `run` says in a process of its own, in the file that is its second argument; the first is its folder."""
     with _folder() as folder:
         said = folder / "said"
         said.write_text("import")
         child = os.fork()
         if not child:
-            _be_tried(root, path, code, tests, folder, said)
-        status = _waited(child, 120 + 10 * sum(seconds for _, seconds in tests))
-        killer = said.read_text()
-        if status not in (0, pytest.ExitCode.TESTS_FAILED):
-            killer = killer or f"pytest ended with {status}"
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Trial(killer, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            _be(run, folder, said)
+        deadline = time.monotonic() + patience
+        while not (ended := os.wait4(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+            time.sleep(0.005)
+        try:
+            os.killpg(child, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        if not ended[0]:
+            ended = os.wait4(child, 0)
+        killer = said.read_text() or ("" if not ended[1] else f"ended with {os.waitstatus_to_exitcode(ended[1])}")
+        return Trial(killer, ended[2].ru_utime + ended[2].ru_stime)
 
 
-def _waited(child: int, patience: float) -> int:
-    """Wait for a child, and end it and whatever it started; its exit code."""
-    deadline = time.monotonic() + patience
-    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    if not ended[0]:
-        ended = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(ended[1])
-
-
-def _be_tried(
-    root: Path, path: str, code: CodeType | None, tests: Sequence[tuple[str, float]], folder: Path, said: Path
-) -> None:
+def _be(run: Callable[[Path, Path], None], folder: Path, said: Path) -> NoReturn:
     status = 99
     try:
         os.setsid()
@@ -148,13 +150,128 @@ def _be_tried(
             os.dup2(nothing, number)
         for limit, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, _FILE), (resource.RLIMIT_CORE, 0)):
             resource.setrlimit(limit, (most, most))
-        os.chdir(root)
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+        run(folder, said)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _patience(tests: Tests) -> float:
+    return 120 + 10 * sum(seconds for _, seconds in tests)
+
+
+def imported(root: Path, path: str, code: CodeType | None, tests: Tests) -> Trial:
+    """Run tests where the module at `path` is `code` (None: as it is); each has the seconds of a processor it takes."""
+
+    def run(folder: Path, said: Path) -> None:
+        os.chdir(root)
         if code is not None:
             module = ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__")
             sys.meta_path.insert(0, _Changed(module, root / path, code))
+        chosen = _Chosen()
+        chosen.choose(tests, said)
         files = sorted({test.partition("::")[0] for test, _ in tests})
-        arguments = [*QUIET, "-x", f"--basetemp={folder}/t", *files]
-        status = int(pytest.main(arguments, plugins=[Chosen(dict(tests), said)]))
-    finally:
-        os._exit(status)
+        status = pytest.main([*QUIET, f"--basetemp={folder}/t", *files], plugins=[chosen])
+        if status == pytest.ExitCode.OK:
+            chosen.passed()
+
+    return _forked(run, _patience(tests))
+
+
+class Collected:
+    """A process that has collected tests, and tries mutants of functions in forks of itself.
+
+    It knows `codes`, those that there will be, by their place in the list.
+    """
+
+    def __init__(self, root: Path, files: Sequence[str], codes: Sequence[CodeType | None]) -> None:
+        self._root, self._codes = root, codes
+        asked, answered = os.pipe(), os.pipe()
+        self._child = os.fork()
+        if not self._child:
+            os.close(asked[1])
+            self._asked, self._answers = os.fdopen(asked[0]), os.fdopen(answered[1], "w")
+            os.chdir(root)
+            self._chosen = _Chosen()
+            try:
+                pytest.main([*QUIET, "-s", *files], plugins=[self._chosen, self])
+            finally:
+                os._exit(0)
+        os.close(asked[0])
+        os.close(answered[1])
+        self._questions, self._answered = os.fdopen(asked[1], "w"), os.fdopen(answered[0])
+
+    def trial(self, code: int, tests: Tests) -> Trial | None:
+        """Run tests with a code; None where it is in no function that was loaded."""
+        print(json.dumps([code, tests]), file=self._questions, flush=True)
+        answer = self._answered.readline()
+        return None if answer == "null\n" else Trial(*json.loads(answer))
+
+    def close(self) -> None:
+        """End the process."""
+        self._questions.close()
+        os.waitpid(self._child, 0)
+
+    # --- In that process ---------------------------------------------------------------------------------------------
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        functions = _functions(self._root)
+        for question in self._asked:
+            code, tests = json.loads(question)
+            answer = self._answer(self._codes[code], [test for test in tests if test[0] in items], items, functions)
+            print(json.dumps(answer), file=self._answers, flush=True)
+        return True
+
+    def _answer(
+        self,
+        code: CodeType | None,
+        tests: Tests,
+        items: dict[str, pytest.Item],
+        functions: dict[tuple[str, str, int], list[FunctionType]],
+    ) -> Trial | None:
+        replaced = [] if code is None else _replaced(code, functions)
+        if code is not None and not replaced:
+            return None
+
+        def run(folder: Path, said: Path) -> None:
+            for function, new in replaced:
+                function.__code__ = new
+            chosen = [items[test] for test, _ in tests]
+            chosen[0].config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
+            self._chosen.choose(tests, said)
+            for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            self._chosen.passed()
+
+        return _forked(run, _patience(tests)) if tests else Trial("", 0.0)
+
+
+def _functions(root: Path) -> dict[tuple[str, str, int], list[FunctionType]]:
+    """The functions that were loaded from below `root`, by file, qualified name and first line."""
+    gc.unfreeze()
+    found: dict[tuple[str, str, int], list[FunctionType]] = {}
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename.startswith(f"{root}/"):
+            found.setdefault(_name(each.__code__), []).append(each)
+    gc.freeze()
+    return found
+
+
+def _name(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+def _replaced(
+    code: CodeType, functions: dict[tuple[str, str, int], list[FunctionType]]
+) -> list[tuple[FunctionType, CodeType]]:
+    """The functions whose code is another one in a module's `code`, with that."""
+    found = []
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            for function in functions.get(_name(inner), []):
+                if function.__code__ != inner and function.__code__.co_freevars == inner.co_freevars:
+                    found.append((function, inner))
+            found += _replaced(inner, functions)
+    return found
