@@ -364,6 +364,15 @@ def test_retry_of_a_deferred_delivery_makes_it_due_now(ready: Vault) -> None:
     assert claim_one(ready).id == delivery_id
 
 
+def test_a_retry_leaves_the_order_of_a_delivery_that_waits_as_it_is(ready: Vault) -> None:
+    delivery_id = finish(ready, DEFERRED)
+    before = ready.models.Delivery.get_by_id(delivery_id)
+    retry(ready, delivery_id)
+    after = ready.models.Delivery.get_by_id(delivery_id)
+    for name in ("order_blob", "order_signature", "sealed_body_key", "gateway_id", "lease_token", "expires_at"):
+        assert getattr(after, name) == getattr(before, name), name
+
+
 def test_a_worker_from_before_a_retry_is_fenced_off(ready: Vault) -> None:
     delivery_id = queued(ready)
     stale = claim_one(ready)

@@ -294,6 +294,25 @@ async def test_a_delivery_that_was_cancelled_in_the_workers_hands_is_not_sent(va
     assert delivery_of(vault, delivery_id).state is State.CANCELLED
 
 
+async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker has it by then, and says what becomes of it."""
+    settled: list[int] = []
+
+    def lost(_vault: Vault, claim: leases.Claim, *_: object) -> None:
+        settled.append(claim.id)
+        raise leases.LeaseLost
+
+    monkeypatch.setattr(worker, "settle", lost)
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        [delivery_id] = fill(vault, 1)
+        sender = await send(vault)
+        assert settled == [delivery_id] and sender.problem == ""
+    assert delivery_of(vault, delivery_id).state is State.SENDING
+
+
 async def test_a_long_transaction_keeps_its_lease(vault: Vault, open_again: Callable[[], Vault]) -> None:
     """Two workers, a lease far shorter than the transaction: only the first sends."""
     other = open_again()

@@ -15,6 +15,8 @@ from store.delivery.queue import release
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_key_file, add_passphrase, list_slots
 from store.sealing.copies import pack_body
+from store.sealing.sealed import hpke_seal
+from store.sealing.statements import statement
 from store.space.changing_settings import change_settings
 from store.terms.errors import MailholdError, TamperedError, WrongKey
 from store.terms.records import CopyRecord
@@ -330,6 +332,14 @@ def test_a_released_key_of_somebody_else(full_vault: Vault, sql: Callable[..., A
     first.sealed_body_key = None
     with pytest.raises(TamperedError):
         full_vault.released_raw(first)
+    # The delivery key is public: whoever writes the database seals to it, and signs with nothing.
+    assert full_vault.keys.gateway is not None
+    info = statement("released body key", full_vault.store_id, first.gateway_id, first.id, first.copy_id)
+    forged = hpke_seal(full_vault.keys.gateway.delivery.public_key(), info, bytes(64))
+    for signature in (own[:64], bytes(64)):
+        first.sealed_body_key = signature + forged
+        with pytest.raises(TamperedError, match="not released by the authority"):
+            full_vault.released_raw(first)
 
 
 def test_absurd_values_in_a_file_without_strict_tables(

@@ -100,6 +100,15 @@ def test_epochs_end_after_their_steps(
     assert EPOCH_STEPS == 1000
 
 
+def test_the_newest_step_of_an_epoch(any_vault: Vault, put_some: Callable[..., list[int]]) -> None:
+    ids = put_some(any_vault, 5)
+    [epoch] = any_vault.models.Epoch.select()
+    assert any_vault.newest_step(epoch.id) == 4
+    any_vault.delete(ids[3:])
+    assert any_vault.newest_step(epoch.id) == 2
+    assert any_vault.newest_step(epoch.id + 1) == -1
+
+
 def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.put(b"one", record)
     monkeypatch.setattr("store.vault.epochs.time.monotonic", lambda: 1e12)
