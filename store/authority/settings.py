@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `relay` is a URL as `store.mail.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
     `store.mail.local_domains` describes them: with none, no address of a message's header counts as local.
+    `release_loops` says that the relay leads back through intake, so that what is released needs a marker;
+    `release_ignores` are the names of header fields that the relay adds below it.
     """
 
     max_size: int = 7500 * MIB
@@ -69,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     administrator: str = ""
     local_domains: tuple[str, ...] = ()
     lock_after: int = 0
+    release_loops: bool = False
+    release_ignores: tuple[str, ...] = ()
 
 
 def read_settings(vault: Reader) -> Settings:
@@ -103,6 +108,11 @@ def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
     names = Settings.__struct_fields__
     own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
     return msgspec.structs.replace(present, **own)
+
+
+def ignored_names(settings: Settings) -> frozenset[bytes]:
+    """The names of `release_ignores` as a message's fields are compared with them: bytes in lower case."""
+    return frozenset(name.lower().encode() for name in settings.release_ignores)
 
 
 def write_settings(vault: Reader, before: Settings, settings: Settings, *, operator: str = "") -> None:
@@ -148,7 +158,7 @@ def _shown(settings: Settings, name: str) -> str:
             return str(parse_relay(value))
         except RelayError:
             return "not valid"
-    if name == "local_domains":
+    if name in ("local_domains", "release_ignores"):
         return ", ".join(value) or "-"
     return value or "-"
 
@@ -182,10 +192,10 @@ def _max_size(text: str, unit: int) -> int:
     return size
 
 
-def _yes_no(text: str) -> bool:
+def _yes_no(text: str, name: str = "allow_infected") -> bool:
     answers = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
     if text.lower() not in answers:
-        raise SettingError(f"{text[:40]!r} is neither yes nor no. Write allow_infected=yes or allow_infected=no.")
+        raise SettingError(f"{text[:40]!r} is neither yes nor no. Write {name}=yes or {name}=no.")
     return answers[text.lower()]
 
 
@@ -224,6 +234,12 @@ def _local_domains(text: str) -> tuple[str, ...]:
     return parse_domains(text)
 
 
+def _release_ignores(text: str) -> tuple[str, ...]:
+    from store.mail.ignored_fields import parse_names
+
+    return parse_names(text)
+
+
 def _lock_after(text: str) -> int:
     if text.lower() in ("", "off"):
         return 0
@@ -251,6 +267,8 @@ _PARSERS: dict[str, Callable[..., Any]] = {
     "administrator": _administrator,
     "local_domains": _local_domains,
     "lock_after": _lock_after,
+    "release_loops": partial(_yes_no, name="release_loops"),
+    "release_ignores": _release_ignores,
 }
 
 #: What `mailhold settings reset` writes anew.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from store.authority.settings import Settings, read_settings
 from store.delivery.orders import Order, open_order
-from store.sealing.statements import expand, statement
+from store.sealing.signatures import Signer, sign
+from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ class Access(Protocol):
     def gateway_id(self) -> int:
         """The gateway whose deliveries these are."""
 
-    @property
-    def marker_key(self) -> bytes:
-        """The key of `store.delivery.marker`, which all gateways of the store share."""
+    def sign(self, role: str, *fields: int | bytes | str) -> bytes:
+        """The gateway's `sig(role, field…)`."""
 
     def settings(self) -> Settings:
         """The settings in force. Raises TamperedError, StoreUnavailable."""
@@ -53,10 +53,10 @@ class StoreAccess:
         self._gateway = keys.gateway
         self.gateway_id = keys.gateway.gateway_id
 
-    @property
-    def marker_key(self) -> bytes:
-        with self._vault.reading():
-            return expand(self._vault.grants.keys().configuration, statement("delivery marker", self._vault.store_id))
+    def sign(self, role: str, *fields: int | bytes | str) -> bytes:
+        """The gateway's `sig(role, field…)`."""
+        signer = Signer(self.gateway_id, self._gateway.signing)
+        return sign(self._vault.store_id, statement(role, self._vault.store_id, *fields), signer)
 
     def settings(self) -> Settings:
         return read_settings(self._vault)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database.connection import run
 from store.delivery.orders import seal_reply
+from store.delivery.release_rows import Release, announce
 from store.mail.outcome import LIVE, Outcome, State, overall
 from store.terms.errors import TamperedError
 
@@ -115,12 +116,22 @@ def renew(vault: Vault, owner: str, deliveries: Sequence[int], now: int, lease: 
 
 
 def start_data(
-    vault: Vault, claim: Claim, accepted: Sequence[int], refused: Mapping[int, Outcome], now: int, lease: int
+    vault: Vault,
+    claim: Claim,
+    accepted: Sequence[int],
+    refused: Mapping[int, Outcome],
+    now: int,
+    lease: int,
+    releases: Sequence[Release] = (),
 ) -> None:
-    """Say, before DATA, that the message is about to go to the rows `accepted`. Raises LeaseLost."""
+    """Say, before DATA, that the message is about to go to the rows `accepted`. Raises LeaseLost.
+
+    `releases` are the rows of its marker.
+    """
     _own(vault, claim.id, claim.token, "data_started_at = ?, lease_until = ?", (now, now + lease))
     _set_recipients(vault, claim.recipients, refused, now)
     run(vault.db, _START, State.SENDING.value, now, claim.id, list(accepted))
+    announce(vault, releases, now)
     claim.recipients.update(dict.fromkeys(accepted, State.SENDING))
 
 

@@ -1,11 +1,14 @@
-"""The marker: a keyed header field by which intake knows a message that a delivery released, and lets it pass once.
+"""The marker: the header field by which intake knows a message that a delivery released, and lets it pass once.
 
-    X-Mailhold-Delivery: v=1; d=17; n=…; e=1795504800; b=…; r=…,…; m=…
+    X-Mailhold-Delivery: 2; t=…
 
-`d` is the delivery, `n` 12 random bytes, `e` the expiry (Unix seconds), `b` the SHA-256 of the body, `r` one tag a
-recipient (8 bytes of HMAC-SHA-256 over `n` and the address), `m` HMAC-SHA-256 over all of these; bytes are base64url.
-Tags let a relay split the recipients among transactions, and show nobody's address. Whoever accepts a marker must
-remember (`nonce`, tag) until the expiry, so that it is good once for each recipient.
+`t` is a token of 16 random bytes, base64url. The field says nothing by itself: a row of the table `release`, one a
+recipient, which the sending gateway signs (`store.delivery.release_rows`), holds the recipient's tag and the message's
+digest. Both come from the token, so that who reads the database learns neither the message nor the recipient.
+
+The digest covers exact bytes, as SMTP carries them: all that stands below the field. Above it only Received fields may
+stand, which relays put there. Reading normalises nothing; what a relay changed is judged like any other message.
+`FORMAT.md` says it byte by byte.
 """
 
 from __future__ import annotations
@@ -15,89 +18,155 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Set
 from typing import NamedTuple
 
 from store.mail.addresses import same
-from store.mail.header_fields import body_of
+from store.mail.header_fields import Field, Header, header_of
+from store.sealing.statements import statement
 from store.terms.errors import TamperedError
 
 FIELD = b"x-mailhold-delivery"
 #: A marker outlives the hand-over by this much (ms): a relay in between may queue.
 LIFE = 24 * 3600 * 1000
+TOKEN_SIZE, TAG_SIZE = 16, 16
+#: Fields that a relay may add to a message, and their bytes: above the marker, and below it.
+MOST_ADDED, MOST_ADDED_BYTES = 60, 64 * 1024
+#: The most fields, and bytes of one, of a message that gets a marker: Postfix cuts longer ones.
+MOST_FIELDS, MOST_FIELD_BYTES = 1000, 100_000
 
-_WHAT = "the delivery marker"
-_FORM = re.compile(r"v=1;d=(\d{1,18});n=([\w-]{16});e=(\d{1,12});b=([\w-]{43});r=([\w,-]+);m=([\w-]{43})", re.ASCII)
-
-
-class Marker(NamedTuple):
-    """A marker that verified: the delivery, its nonce, its expiry (Unix ms), and the tags of the recipients asked."""
-
-    delivery_id: int
-    nonce: bytes
-    expires_at: int
-    tags: tuple[bytes, ...]
+WHAT = "the delivery marker"
+_LINE = re.compile(rb"X-Mailhold-Delivery: 2; t=([A-Za-z0-9_-]{22})\r\n")
+_BLANK_FOLD = re.compile(rb"\n[ \t]+\r?(?:\n|$)")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 
 
-def marker_field(key: bytes, delivery_id: int, message: bytes, recipients: Sequence[str], now: int) -> bytes:
-    """The header field, folded and with its CRLF, for handing `message` (header and body) to `recipients` now."""
-    nonce = secrets.token_bytes(12)
-    expires = (now + LIFE) // 1000
-    tags = [_text(_tag(key, nonce, address)) for address in recipients]
-    signed = f"v=1;d={delivery_id};n={_text(nonce)};e={expires};b={_text(_body_hash(message))};r={','.join(tags)}"
-    mac = _text(_mac(key, b"marker", signed.encode()))
-    head, _, _ = signed.partition("r=")
-    lines = [",".join(tags[at : at + 6]) for at in range(0, len(tags), 6)]
-    folded = ",\r\n ".join(lines)
-    return f"X-Mailhold-Delivery: {head.replace(';', '; ').strip()}\r\n r={folded};\r\n m={mac}\r\n".encode("ascii")
+class Marked(NamedTuple):
+    """A message's marker: its token, and where what it covers begins."""
+
+    token: bytes
+    below: int
 
 
-def read_marker(key: bytes, value: bytes, message: bytes, recipients: Sequence[str], now: int) -> Marker:
-    """Verify a marker field's `value` for `message` and the envelope `recipients` it came with.
+def new_token() -> bytes:
+    """The token of a new marker."""
+    return secrets.token_bytes(TOKEN_SIZE)
 
-    Raises TamperedError where it is malformed, forged, expired, of another body, or of other recipients. Whether it was
-    used before is for the caller to know.
+
+def field_of(token: bytes) -> bytes:
+    """The header field of a token, with its CRLF."""
+    return b"X-Mailhold-Delivery: 2; t=" + urlsafe_b64encode(token).rstrip(b"=") + b"\r\n"
+
+
+def tag_of(token: bytes, address: str) -> bytes:
+    """The tag of a recipient under a token. `address` is as `same` or `spellings` gives it."""
+    return hashlib.sha256(statement("release tag", token, address)).digest()[:TAG_SIZE]
+
+
+def spellings(address: str) -> tuple[str, ...]:
+    """What an address that comes back may have been when it went out, for `tag_of` and `digest_of`.
+
+    A mail server completes a name without a domain by its own. Raises TamperedError for what nothing goes out to.
     """
-    compact = b"".join(value.split()).decode("ascii", "replace")
-    match = _FORM.fullmatch(compact)
-    if not match:
-        raise TamperedError(_WHAT, "it is not in the form that this release writes")
-    signed = compact[: match.start(6) - len(";m=")]
-    if not hmac.compare_digest(_text(_mac(key, b"marker", signed.encode())), match[6]):
-        raise TamperedError(_WHAT, "it was not made with this store's key")
-    expires_at = int(match[3]) * 1000
-    if now > expires_at:
-        raise TamperedError(_WHAT, "it has expired")
-    if not hmac.compare_digest(_text(_body_hash(message)), match[4]):
-        raise TamperedError(_WHAT, "it belongs to another body")
-    nonce = _bytes(match[2])
-    known = set(match[5].split(","))
-    tags = tuple(_tag(key, nonce, address) for address in recipients)
-    if not tags or any(_text(tag) not in known for tag in tags):
-        raise TamperedError(_WHAT, "it belongs to other recipients")
-    return Marker(int(match[1]), nonce, expires_at, tags)
+    if any("\ud800" <= char <= "\udfff" for char in address):
+        raise TamperedError(WHAT, "an address of its envelope is not UTF-8")
+    key = same(address)
+    local, at, _ = key.rpartition("@")
+    return (key, local) if at else (key,)
 
 
-def _tag(key: bytes, nonce: bytes, address: str) -> bytes:
-    return _mac(key, b"recipient", nonce + same(address).encode())[:8]
+def digest_of(token: bytes, sender: str, message: bytes, below: int = 0, ignored: Set[bytes] = frozenset()) -> bytes:
+    """The digest of ``message[below:]`` from `sender` ("" for the null sender; as `same` gives it).
+
+    Header fields whose names (lower case) are `ignored` are left out. Raises TamperedError where such a field, or
+    their number, could change how the rest is read.
+    """
+    pieces = _covered(message, below, ignored)
+    head = statement("release message", sender)
+    mac = hmac.new(token, head + b"b" + sum(map(len, pieces)).to_bytes(4, "big"), "sha256")
+    for piece in pieces:
+        mac.update(piece)
+    return mac.digest()
 
 
-def _mac(key: bytes, use: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, b"mailhold marker 1 " + use + b"\0" + data, "sha256")
+def find_marker(raw: bytes) -> Marked:
+    """The marker of a message as it came in. Raises TamperedError, saying what stands in its way."""
+    header = header_of(raw, mbox=False)
+    above: list[Field] = []
+    for field in header.fields():
+        if field.name == FIELD:
+            line = _LINE.fullmatch(raw, field.start, field.end)
+            token = urlsafe_b64decode(line[1] + b"==") if line else b""
+            if line is None or field_of(token) != line[0]:
+                raise TamperedError(WHAT, "it is not in the form that this release writes")
+            _check_added(header, above)
+            return Marked(token, field.end)
+        if field.name != b"received":
+            raise TamperedError(WHAT, "other fields than Received stand above it")
+        above.append(field)
+        if len(above) > MOST_ADDED:
+            break
+    _check_added(header, above)
+    raise TamperedError(WHAT, "there is none")
 
 
-def _body_hash(message: bytes) -> bytes:
-    """SHA-256 of the body with the liberties of an MTA undone: line ends, stray CR, and the last line's end."""
-    body = body_of(message)
-    pairs = body.count(b"\r\n")
-    if not body.count(b"\r") == body.count(b"\n") == pairs:
-        body = body.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n")
-    return hashlib.sha256(body.rstrip(b"\r\n")).digest()
+def markable(message: bytes) -> tuple[bytes, str]:
+    """A message about to be sent, and why it can have no marker, "" where it can.
+
+    The message is given the form that SMTP carries: lines end in CRLF, the last too, and an empty line ends a header
+    without a body. What mail servers mend on the way cannot have a marker: it would not come back as it was.
+    """
+    header = header_of(message, mbox=False)
+    wire = message
+    if b"\n" in wire and wire.count(b"\n") != wire.count(b"\r\n"):
+        wire = wire.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if not wire.endswith(b"\r\n"):
+        wire += b"\r\n"
+    if header.body == header.end == header.stop:
+        wire += b"\r\n"
+    return wire, _unmarkable(wire)
 
 
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).decode("ascii").rstrip("=")
+def _unmarkable(wire: bytes) -> str:
+    if wire.count(b"\r") != wire.count(b"\n"):
+        return "it has a CR on its own"
+    header = header_of(wire, mbox=False)
+    if header.broken or header.start == header.end:
+        return "a line of its header is no field"
+    if wire.find(b"\0", header.start, header.end) >= 0:
+        return "its header has a NUL"
+    if _BLANK_FOLD.search(wire, header.start, header.end):
+        return "a line of its header is blank and no end of it"
+    for count, field in enumerate(header.fields(), 1):
+        if not field.name or field.value != field.start + len(field.name) + 1:
+            return "a blank stands before the colon of a field"
+        if field.end - field.start > MOST_FIELD_BYTES:
+            return "a field of its header is too long"
+        if count > MOST_FIELDS:
+            return "its header has too many fields"
+    return ""
 
 
-def _bytes(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _covered(message: bytes, below: int, ignored: Set[bytes]) -> list[memoryview]:
+    view = memoryview(message)
+    if not ignored:
+        return [view[below:]]
+    header = header_of(message, below, mbox=False)
+    left_out = [field for field in header.fields() if field.name in ignored] if header.text is message else []
+    _check_added(header, left_out)
+    pieces, at = [], below
+    for field in left_out:
+        pieces.append(view[at : field.start])
+        at = field.end
+    return [*pieces, view[at:]]
+
+
+def _check_added(header: Header, fields: list[Field]) -> None:
+    """Refuse fields that a relay may add where they are more than relays add, or are no plain ones."""
+    if len(fields) > MOST_ADDED or sum(field.end - field.start for field in fields) > MOST_ADDED_BYTES:
+        raise TamperedError(WHAT, "more fields were added to the message than relays add")
+    for field in fields:
+        text = header.text[field.start : field.end]
+        spaced = field.value != field.start + len(field.name) + 1
+        if spaced or _BARE.search(text) or _BLANK_FOLD.search(text) or not text.endswith(b"\r\n"):
+            raise TamperedError(WHAT, "a field that was added to the message is malformed")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import NamedTuple
 
 from store.delivery.access import Access
 from store.delivery.leases import Claim
-from store.delivery.marker import marker_field
+from store.delivery.marker import field_of, markable, new_token
+from store.delivery.release_rows import Release, releases_of
 from store.delivery.trace import released_message, resent_fields
 from store.mail.addresses import address_problem
 from store.mail.outcome import Outcome, State
@@ -20,18 +22,28 @@ _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no long
 
 
 class Parcel(NamedTuple):
-    """One transaction: `rows` maps the addresses to recipient rows. Where `refused` is not empty, nothing is sent."""
+    """One transaction: `rows` maps the addresses to recipient rows. Where `refused` is not empty, nothing is sent.
+
+    `releases` are the rows of the message's marker, by address; `unmarked` says why it has none, where it was to have
+    one.
+    """
 
     sender: str
     rows: dict[str, int]
     message: bytes
     refused: dict[int, Outcome]
+    releases: dict[str, Release]
+    unmarked: str = ""
 
 
-def pack(access: Access, claim: Claim, resent_from: str, host_name: str, now: int) -> Parcel:
+def pack(
+    access: Access, claim: Claim, resent_from: str, host_name: str, now: int, ignored: Set[bytes] | None = None
+) -> Parcel:
     """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
 
-    `resent_from` is the address for Resent-From. Raises StoreUnavailable where the copy cannot be read now.
+    `resent_from` is the address for Resent-From. Where the relay leads back through intake, `ignored` are the names of
+    fields (lower case) that it may add on the way; None where it does not: then the message gets no marker. Raises
+    StoreUnavailable where the copy cannot be read now.
     """
     try:
         order = access.order(claim.row)
@@ -48,9 +60,21 @@ def pack(access: Access, claim: Claim, resent_from: str, host_name: str, now: in
         return _refusal(claim.live, str(error))
     rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
     resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
-    message = released_message(raw, resent)
-    marker = marker_field(access.marker_key, order.delivery_id, message, list(rows), now)
-    return Parcel(_sender(order.sender), rows, marker + message, {})
+    parcel = Parcel(_sender(order.sender), rows, released_message(raw, resent), {}, {})
+    return parcel if ignored is None else _marked(access, claim, parcel, ignored, now)
+
+
+def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], now: int) -> Parcel:
+    """The parcel with a marker, where its message can have one."""
+    wire, why = markable(parcel.message)
+    if why:
+        return parcel._replace(unmarked=why)
+    token = new_token()
+    try:
+        releases = releases_of(access, claim.row, token, parcel.sender, list(parcel.rows), wire, ignored, now)
+    except TamperedError as error:
+        return parcel._replace(unmarked=error.why)
+    return parcel._replace(message=field_of(token) + wire, releases=releases)
 
 
 def _sender(address: str) -> str:
@@ -62,4 +86,4 @@ def _sender(address: str) -> str:
 
 
 def _refusal(rows: list[int], why: str) -> Parcel:
-    return Parcel("", {}, b"", dict.fromkeys(rows, Outcome(State.FAILED, why)))
+    return Parcel("", {}, b"", dict.fromkeys(rows, Outcome(State.FAILED, why)), {})

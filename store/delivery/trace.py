@@ -1,9 +1,11 @@
 """The header of a released message: trace fields taken off and put on, every other byte left as it is.
 
 Nothing but the header is read, and nothing is written anew. Taken off: an mbox
-`From ` line before the header, and the fields that a delivery or a quarantine adds (`TAKEN_OFF`, and names beginning
-with `TAKEN_OFF_PREFIXES`); those with envelope addresses would also betray Bcc recipients. Put on, above all else: what
-the caller gives, as a rule `resent_fields` and a marker. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321 (4.4).
+`From ` line before the header, and the fields that a delivery or a quarantine adds, or that Postfix takes off
+(`TAKEN_OFF`, and names beginning with `TAKEN_OFF_PREFIXES`); those with envelope addresses would also betray Bcc
+recipients. Put on, above all else: what the caller gives, as a rule `resent_fields`, without which Postfix would add a
+Date or a Message-ID where there is none. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321 (4.4), Postfix
+(message_drop_headers).
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from store.mail.header_fields import header_of
 TAKEN_OFF = frozenset(
     (
         b"return-path",
+        b"bcc",
+        b"resent-bcc",
+        b"content-length",
         b"delivered-to",
         b"x-original-to",
         b"x-quarantine-id",

@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from store.authority.settings import ignored_names
 from store.delivery.access import Access, StoreAccess
 from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
@@ -77,6 +78,8 @@ class DeliveryWorker:
         self._paused_until = 0.0
         self.problem = ""
         self.resent_from = ""
+        #: What `pack` takes as `ignored`.
+        self.ignored: frozenset[bytes] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what becomes due until `stop` is set; then finish what is under way."""
@@ -112,6 +115,7 @@ class DeliveryWorker:
         try:
             settings = self._access.settings()
             self.resent_from = settings.administrator or f"mailhold@{self._host_name}"
+            self.ignored = ignored_names(settings) if settings.release_loops else None
             text = settings.relay
             if not text:
                 raise NoRelay("No relay is set: what is queued waits. Set the relay in Settings.")
@@ -247,10 +251,10 @@ class _Shift:
         while True:
             each = await self._queue.get()
             self._opening[each.id] = each
-            work = partial(pack, worker._access, each, worker.resent_from, worker._host_name)
+            work = partial(pack, worker._access, each, worker.resent_from, worker._host_name, ignored=worker.ignored)
             found: Parcel | MailholdError
             try:
-                found = await self._ledger.read(lambda work=work: work(now_ms()))  # type: ignore[misc]  # mypy takes the default for a second argument
+                found = await self._ledger.read(lambda work=work: work(now=now_ms()))  # type: ignore[misc]  # mypy takes the default for a second argument
             except MailholdError as error:
                 found = error
             except Exception as error:
@@ -314,6 +318,8 @@ class _Shift:
             whys = sorted({outcome.reply for outcome in parcel.refused.values()})
             self._worker.say("delivery refused", level=40, delivery=each.id, why=" ".join(whys))
             return session, parcel.refused
+        if parcel.unmarked:
+            self._worker.say("released without a marker", level=30, delivery=each.id, why=parcel.unmarked)
         try:
             session, outcomes = await self._attempt(each, parcel, session)
         except LeaseLost:
@@ -331,8 +337,9 @@ class _Shift:
             rows = [parcel.rows[address] for address in accepted]
             others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
             now, lease = now_ms(), self._worker._lease
+            releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
             self._announced.add(each.id)
-            await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease))
+            await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease, releases))
 
         if session and session.connected and session.relay is self._worker._relay:
             try:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from store.authority.settings import ignored_names
+from store.delivery.marker import Marked
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.noting import Judged, milliseconds, note
@@ -88,7 +90,7 @@ class Intake:
             self.metrics.count("messages", "rejected")
             say("message", queue_id=incoming.queue_id, outcome="rejected", why=TOO_MANY_FIELDS.text)
             return TOO_MANY_FIELDS
-        if own.markers and not incoming.truncated:
+        if (own.marker or own.unmarked) and not incoming.truncated:
             passed = await self._passed(incoming, own)
             if passed is not None:
                 return passed
@@ -137,11 +139,10 @@ class Intake:
 
     async def _passed(self, incoming: Incoming, fields: Fields) -> Outcome | None:
         """The answer to a message with a marker that counts; None where it is judged like any other."""
-        vault = self.vault()
+        why = fields.unmarked
         try:
-            if vault is None:
-                raise StoreUnavailable("The store is not open.")
-            why = await self._in_pool(partial(passes, vault, fields, incoming))
+            if fields.marker is not None:
+                why = await self._in_pool(partial(self._passes, fields.marker, incoming))
         except MailholdError as error:
             # Whether it was used before is not known: the worker sends it again.
             say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
@@ -212,6 +213,12 @@ class Intake:
         return asyncio.get_running_loop().run_in_executor(self.pool, work)
 
     # --- In a thread -------------------------------------------------------------------------------------------------
+
+    def _passes(self, marker: Marked, incoming: Incoming) -> str:
+        vault, settings = self.vault(), self.live.policy.settings
+        if vault is None:
+            raise StoreUnavailable("The store is not open.")
+        return passes(vault, marker, incoming, ignored=ignored_names(settings) if settings else frozenset())
 
     def _place(
         self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: Judged

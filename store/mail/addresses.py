@@ -23,6 +23,8 @@ MAX_HEADER = 1_000_000
 # The characters outside ASCII are all let through, by what is left out: compiling a set that holds them takes 5 ms.
 _ATOM = re.compile(r"[^\x00- \"(),:;<>@\[\\\]\x7f]+")
 _QUOTED = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
+#: What quotes characters of a local part: a pair of quotes around them, and a backslash before one.
+_QUOTES = re.compile(r'\\(.)|"', re.DOTALL)
 _LABEL_END = r"[^\x00-/:-@\[-^`{-\x7f]"
 _LABEL = re.compile(rf"{_LABEL_END}(?:[^\x00-,./:-@\[-^`{{-\x7f]*{_LABEL_END})?")
 #: IDNA 2003, which the standard library has, maps these to another name than IDNA 2008 does.
@@ -126,9 +128,19 @@ def unique(addresses: list[str]) -> list[str]:
 
 
 def same(address: str) -> str:
-    """The key under which two spellings are one mailbox: the domain's case does not count, the local part's does."""
+    """The key under which two spellings are one mailbox to mail servers, which write one for the other.
+
+    The local part stands without quotes and backslashes, its case counts; the domain as `domain_key`, without a dot at
+    its end. A name without a domain is a local part.
+    """
     local, at, domain = address.rpartition("@")
-    return f"{local}{at}{domain.lower()}"
+    if not at:
+        local, domain = domain, ""
+    return f"{_QUOTES.sub(_unquoted, local)}{at}{domain_key(domain.removesuffix('.'))}"
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return found[1] or ""
 
 
 def mailbox(address: str) -> str:

@@ -26,18 +26,26 @@ PASSPHRASE = "a passphrase for tests"
 class GatewayProcess:
     """A store with its operator's vault, and `mailhold gateway` on it. `extra` is more of mailhold.toml.
 
-    `store` is where the store's file goes (a folder of its own by default). The process's log is on standard error.
+    `store` is where the store's file goes (a folder of its own by default). With `beside` it is another gateway of that
+    one's store. The process's log is on standard error.
     """
 
-    def __init__(self, extra: str = "", *, store: Path | None = None, max_message: str = "20 MB") -> None:
+    def __init__(
+        self,
+        extra: str = "",
+        *,
+        store: Path | None = None,
+        max_message: str = "20 MB",
+        beside: GatewayProcess | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mailhold-gateway-"))
         self.folder.chmod(0o755)
-        self.location = str((store or self.folder) / "mail.store")
+        self.location = beside.location if beside else str((store or self.folder) / "mail.store")
         self.socket = self.folder / "milter.sock"
         self.config = self.folder / "mailhold.toml"
         self.credentials = self.folder / "credentials"
-        vault, _recovery = create_store(self.location, passphrase=PASSPHRASE)
-        enroll(vault, "mx1", self.credentials)
+        vault = beside.vault() if beside else create_store(self.location, passphrase=PASSPHRASE)[0]
+        enroll(vault, "mx2" if beside else "mx1", self.credentials)
         vault.close()
         self.head = (
             f'[store]\nlocation = "{self.location}"\ncredentials = "{self.credentials}"\n'

@@ -179,7 +179,8 @@ class Lab:
         self.gateway_id = enroll(self.vault, ENROLLED, self.gateway.credentials, operator="test")
         asked = ", ".join((*milters, f"unix:{self.gateway.socket}"))
         self.postfix = Postfix(settings={"smtpd_milters": asked, "milter_default_action": "tempfail"})
-        self.settings = Settings(relay=f"smtp://127.0.0.1:{self.postfix.port}", administrator=ADMINISTRATOR)
+        relay = f"smtp://127.0.0.1:{self.postfix.port}"
+        self.settings = Settings(relay=relay, administrator=ADMINISTRATOR, release_loops=True)
         self.settings = msgspec.structs.replace(self.settings, **(settings or {}))
         change_settings(self.vault, self.settings, operator="test")
         if rules:

@@ -11,11 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from store.authority.settings import Settings
-from store.delivery.access import StoreAccess
-from store.delivery.marker import read_marker
 from store.delivery.queue import deliveries, delivery_of, queue_length, release, retry
 from store.delivery.worker import DeliveryWorker
-from store.helpers.clock import now_ms
 from store.mail.header_fields import header_of
 from store.mail.outcome import State
 from store.space.changing_settings import change_settings
@@ -27,14 +24,13 @@ from tests.integration.postfix import DEFERRED, DEFERRED_REPLY, DOMAIN, REFUSED,
 __all__ = ["postfix"]
 pytestmark = pytest.mark.integration
 
-PUT_ON = [b"x-mailhold-delivery", b"resent-date", b"resent-from", b"resent-message-id"]
+PUT_ON = [b"resent-date", b"resent-from", b"resent-message-id"]
 
 
 class Received(NamedTuple):
-    """A mailbox file taken apart: the relay's own fields by name, the marker's value, and everything below."""
+    """A mailbox file taken apart: the relay's own fields by name, and everything below those that a release has."""
 
     relay: dict[bytes, bytes]
-    marker: bytes
     message: bytes
 
     @property
@@ -46,8 +42,8 @@ def taken_apart(content: bytes) -> Received:
     fields = list(header_of(content).fields())
     values = [(each.name, content[each.value : each.end].strip()) for each in fields]
     first = next(at for at, (name, _) in enumerate(values) if name not in PREPENDED)
-    assert [name for name, _ in values[first : first + 4]] == PUT_ON
-    return Received(dict(values[:first]), values[first][1], content[fields[first + 3].end :])
+    assert [name for name, _ in values[first : first + 3]] == PUT_ON
+    return Received(dict(values[:first]), content[fields[first + 2].end :])
 
 
 @pytest.fixture
@@ -88,8 +84,6 @@ def test_a_message_arrives_byte_for_byte_but_for_trace_fields(vault: Vault, mail
     for each in received:
         assert each.message == mailbox_form(NASTY)
         assert each.relay[b"return-path"] == f"<sender@{DOMAIN}>".encode()
-        marker = read_marker(StoreAccess(vault).marker_key, each.marker, each.message, [each.to], now_ms())
-        assert marker.delivery_id == delivery_id
 
 
 @pytest.mark.parametrize("sender", ["", None])

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import termios
 import time
+from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ import pytest
 from store.authority.settings import Settings
 from store.check import check
 from store.delivery.queue import deliveries, queue_length, release, retry
+from store.delivery.release_rows import rows_for
 from store.delivery.worker import DeliveryWorker
 from store.mail.outcome import State
 from store.opening.opening import create_store
@@ -174,18 +176,20 @@ def fill(vault: Vault, first: int, count: int) -> list[int]:
     return vault.put_many(items)
 
 
-def mailbox(server: Postfix) -> Counter[tuple[int, str]]:
+def mailbox(vault: Vault, server: Postfix) -> Counter[tuple[int, str]]:
     """How often each delivery's message reached each address; asserts that each is the right one, whole."""
     server.wait_until_empty()
     counts: Counter[tuple[int, str]] = Counter()
     for content in server.received():
         address = re.search(rb"^Delivered-To: (\S+)$", content, re.MULTILINE)
-        delivery = re.search(rb"^X-Mailhold-Delivery: v=1; d=(\d+);", content, re.MULTILINE)
-        assert address and delivery
+        marker = re.search(rb"^X-Mailhold-Delivery: 2; t=(\S+)$", content, re.MULTILINE)
+        assert address and marker
+        # Its row was durable before DATA, whoever was killed afterwards.
+        [row] = rows_for(vault, urlsafe_b64decode(marker[1] + b"=="), [address[1].decode()])
         number = number_of(content)
         assert content.endswith(message(number).replace(b"\r\n", b"\n"))
         assert address[1].startswith(b"u%d." % number)
-        counts[int(delivery[1]), address[1].decode()] += 1
+        counts[row.delivery_id, address[1].decode()] += 1
     return counts
 
 
@@ -195,7 +199,7 @@ def reconcile(killed: Store, server: Postfix) -> tuple[int, int, int, int]:
     killed.expire_leases()
     asyncio.run(asyncio.wait_for(DeliveryWorker(vault, owner="last").run_until_idle(), 120))
     assert queue_length(vault) == 0
-    counts = mailbox(server)
+    counts = mailbox(vault, server)
     sent = unknown = taken = 0
     suspects: set[tuple[int, str]] = set()
     for found in deliveries(vault):
@@ -210,11 +214,11 @@ def reconcile(killed: Store, server: Postfix) -> tuple[int, int, int, int]:
                 unknown, taken = unknown + 1, taken + got
                 suspects.add((found.id, each.address))
     assert not counts, f"mail that no delivery accounts for: {counts}"
-    before = mailbox(server)
+    before = mailbox(vault, server)
     for delivery_id in {delivery_id for delivery_id, _ in suspects}:
         retry(vault, delivery_id, "operator")
     asyncio.run(asyncio.wait_for(DeliveryWorker(vault, owner="by hand").run_until_idle(), 120))
-    after = mailbox(server)
+    after = mailbox(vault, server)
     expected = {(found.id, each.address) for found in deliveries(vault) for each in found.recipients}
     assert set(after) == expected
     assert all(after[key] == before[key] + (key in suspects) for key in expected)
@@ -234,7 +238,7 @@ def emptied(postfix: Postfix) -> Postfix:
 
 def test_worker(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[str]) -> None:
     dice = random.Random(SEED + 1)
-    change_settings(killed.vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
+    change_settings(killed.vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}", release_loops=True))
     kills = 0
     for turn in range(WORKERS):
         if queue_length(killed.vault) < 40:
@@ -314,7 +318,7 @@ def test_console(
     """An operator delivers the newest copy by keyboard, while the console's own worker sends what is queued."""
     dice = random.Random(SEED + 2)
     vault = killed.vault
-    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}"))
+    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}", release_loops=True))
     kills = noticed = ordered = 0
     for turn in range(CONSOLES):
         if queue_length(vault) < 20:

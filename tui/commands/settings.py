@@ -38,7 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "values",
         metavar="NAME=VALUE",
         nargs="*",
-        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after",
+        help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after, "
+        "release_loops, release_ignores",
     )
     parser.add_argument(
         "--yes",
@@ -142,6 +143,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)
     fields["local_domains"] = list(settings.local_domains)
+    fields["release_ignores"] = list(settings.release_ignores)
     fields["relay"] = str(parse_relay(settings.relay)) if settings.relay else ""
     return fields
 

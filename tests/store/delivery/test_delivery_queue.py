@@ -409,10 +409,15 @@ def test_cancel_waits_for_a_message_that_is_going_out(ready: Vault) -> None:
 # ---------------------------------------------------------------- a database writer forges nothing
 
 
-def test_a_parcel_holds_the_message_with_its_marker_and_trace(ready: Vault) -> None:
+@pytest.mark.parametrize("ignored", [None, frozenset()])
+def test_a_parcel_holds_the_message_with_its_trace_and_a_marker_where_the_relay_leads_back(
+    ready: Vault, ignored: frozenset[bytes] | None
+) -> None:
     queued(ready)
-    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host.example", now_ms())
-    assert parcel.message.endswith(RAW) and parcel.message.startswith(b"X-Mailhold-Delivery: ")
+    parcel = pack(StoreAccess(ready), claim_one(ready), "r@x.example", "host.example", now_ms(), ignored)
+    assert parcel.message.endswith(RAW) and not parcel.unmarked
+    assert parcel.message.startswith(b"Resent-" if ignored is None else b"X-Mailhold-Delivery: ")
+    assert list(parcel.releases) == ([] if ignored is None else list(TO))
     assert b"Resent-From: r@x.example\r\n" in parcel.message
     assert parcel.sender == "s@x.example" and list(parcel.rows) == list(TO)
 

@@ -1,4 +1,4 @@
-"""The gateway's small parts: its log, what it counts, the service manager, outages, markers, live configuration."""
+"""The gateway's small parts: its log, what it counts, the service manager, outages, live configuration."""
 
 from __future__ import annotations
 
@@ -19,20 +19,15 @@ import pytest
 from store.authority import configuration
 from store.authority.audit import events
 from store.authority.settings import Settings, Unavailable, read_settings
-from store.database.connection import run
-from store.delivery.marker import marker_field
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import log as gateway_log
 from store.gateway import systemd
 from store.gateway.log import say
 from store.gateway.policy import ENROLMENT, LivePolicy
 from store.gateway.seen import SeenVersions
-from store.helpers.clock import now_ms
-from store.intake.released import marker_key, own_fields, passes
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage, answer, compose, send_to_administrator
 from store.judging.rules.address_lists import AddressLists, write_lists
 from store.judging.rules.rules import Rule, read_rules, write_rules
-from store.mail.incoming import Incoming
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
@@ -245,34 +240,6 @@ async def test_the_mail_goes_through_the_relay() -> None:
         assert b"    deleted                                     3" in taken.content
     assert not await send_to_administrator(settings, message)
     assert await send_to_administrator(Settings(relay="nonsense", administrator="a@b.example"), message)
-
-
-# --- Markers ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_marker_is_good_once_for_each_recipient(any_vault: Vault, gateway: Vault) -> None:
-    to = ["a@corp.example", "b@corp.example"]
-    message = b"Subject: x\r\n\r\nbody\r\n"
-    field = marker_field(marker_key(any_vault), 3, message, to, now_ms())
-    raw = b"Received: by mx1\r\n" + field + b"X-Mailhold-Verdict: forged\r\n" + message
-
-    def tried(*recipients: str, now: int | None = None) -> str:
-        return passes(gateway, own_fields(raw), Incoming(raw, "", list(recipients)), now=now)
-
-    assert own_fields(raw).delete == (("x-mailhold-delivery", 1), ("x-mailhold-verdict", 1))
-    assert tried("c@corp.example") == "it belongs to other recipients"
-    assert tried(to[0], now=now_ms() + 30 * 3600 * 1000) == "it has expired"
-    assert tried(to[0]) == ""
-    assert tried(*to) == "it was used before"
-    assert tried(to[1]) == ""
-    assert tried(to[1]) == "it was used before"
-    twice = field + marker_field(marker_key(any_vault), 4, message, to, now_ms()) + message
-    assert passes(gateway, own_fields(twice), Incoming(twice, "", to)) == ""
-    assert own_fields(message).markers == () and passes(gateway, own_fields(message), Incoming(message, "", to))
-    # What has expired is forgotten: it does not pass any more anyway.
-    other = marker_field(marker_key(any_vault), 5, message, to, now_ms() + 40 * 3600 * 1000) + message
-    assert passes(gateway, own_fields(other), Incoming(other, "", to), now=now_ms() + 41 * 3600 * 1000) == ""
-    assert run(gateway.db, "SELECT COUNT(*) FROM release").fetchone() == (2,)
 
 
 # --- Live configuration ----------------------------------------------------------------------------------------------

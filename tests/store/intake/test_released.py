@@ -1,12 +1,45 @@
-"""Our own fields in a message that comes in: found as the header cutter finds fields, and bounded in number."""
+"""Released mail that comes back in: our own fields found and bounded, a marker that is good once and for no other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.intake.released import MOST_OWN, own_fields
+from store.authority.settings import Settings
+from store.database.connection import run
+from store.delivery import leases
+from store.delivery.access import StoreAccess
+from store.delivery.marker import LIFE, digest_of, field_of, tag_of
+from store.delivery.parcel import pack
+from store.delivery.queue import release
+from store.delivery.release_rows import Release, announce, rows_for
+from store.enrolment.enrolled import beat
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
+from store.helpers.clock import now_ms
+from store.intake.released import MOST_OWN, own_fields, passes
+from store.mail.addresses import same
 from store.mail.header_fields import header_of
+from store.mail.incoming import Incoming
+from store.opening.opening import Unlock, open_store
+from store.sealing.keys import LOCAL_ID
+from store.space.changing_settings import change_settings
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
+
+NOW = now_ms()
+SENDER, TO = "bounces@x.example", ("ann@corp.example", "bob@corp.example")
+RECEIVED = b"Received: from mx1 by relay\r\n\tfor <x>; Mon, 1 Jan 2026 00:00:00 +0000\r\n"
+RAW = (
+    b'From: <a@x.example>\r\nSubject: one\r\nContent-Type: multipart/mixed; boundary="one two"\r\n\r\n'
+    b"--one two\r\n\r\ntext\r\n--one two--\r\n"
+)
 
 _LINES = st.sampled_from(
     (b"X-Mailhold-Delivery: v=1", b"x-mailhold-verdict : a", b"X-MAILHOLD-: b", b"X-Mailhold-Delivery", b"Subject: x",
@@ -22,7 +55,7 @@ def test_they_are_those_that_the_header_cutter_finds(lines: list[tuple[bytes, by
     names = [field.name.decode() for field in ours]
     found = own_fields(raw)
     assert found.delete == tuple((name, names[: at + 1].count(name)) for at, name in enumerate(names))
-    assert found.markers == tuple(raw[each.value : each.end] for each in ours if each.name == b"x-mailhold-delivery")
+    assert found.marker is None and bool(found.unmarked) is ("x-mailhold-delivery" in names)
     assert not found.too_many
 
 
@@ -30,4 +63,220 @@ def test_of_very_many_only_the_first_are_looked_at() -> None:
     line = b"X-Mailhold-Delivery: v=1\r\n"
     assert not own_fields(line * MOST_OWN).too_many
     found = own_fields(line * (MOST_OWN + 1))
-    assert found.too_many and len(found.delete) == len(found.markers) == MOST_OWN
+    assert found.too_many and len(found.delete) == MOST_OWN
+
+
+def test_a_marker_is_found_and_taken_off_with_all_fields_of_ours() -> None:
+    raw = RECEIVED + field_of(bytes(16)) + b"X-Mailhold-Verdict: forged\r\nA: b\r\n\r\n"
+    found = own_fields(raw)
+    assert found.marker == (bytes(16), raw.index(b"X-Mailhold-Verdict")) and not found.unmarked
+    assert found.delete == (("x-mailhold-delivery", 1), ("x-mailhold-verdict", 1))
+    assert own_fields(RAW) == ((), None, "", False)
+
+
+class Sent(NamedTuple):
+    """What went out: the bytes as a relay has them, and whom they are to."""
+
+    raw: bytes
+    to: list[str]
+    delivery: int
+
+
+class Lab:
+    """A store with the gateways mx1 and mx2, and what they send out, without a network."""
+
+    def __init__(self, vault: Vault, folder: Path) -> None:
+        self.vault = vault
+        for name in ("mx1", "mx2"):
+            enroll(vault, name, folder / name)
+        self.folder = folder
+        self.gateways = {name: open_with_credentials(vault.location, folder / name) for name in ("mx1", "mx2")}
+
+    def send(
+        self, by: str = "mx1", *, raw: bytes = RAW, to: tuple[str, ...] = TO, sender: str = SENDER, now: int = NOW
+    ) -> Sent:
+        """Release a copy, and announce it as a gateway does just before DATA."""
+        gateway = self.gateways[by]
+        copy_id = self.vault.put(raw, CopyRecord(envelope_sender=sender, envelope_recipients=to))
+        beat(gateway)
+        [queued] = release(self.vault, [copy_id], original=True, operator="op", again=True).queued
+        beat(gateway, alive=False)
+        with gateway.write():
+            [claim] = leases.claim(gateway, StoreAccess(gateway).gateway_id, "w", 1, now_ms(), 60_000)
+        parcel = pack(StoreAccess(gateway), claim, "mailhold@x.example", "mx1", now, frozenset())
+        rows = [parcel.rows[address] for address in parcel.rows]
+        with gateway.write():
+            leases.start_data(gateway, claim, rows, {}, now, 60_000, list(parcel.releases.values()))
+        return Sent(RECEIVED + parcel.message, list(parcel.rows), queued)
+
+    def back(self, sent: Sent, **other: Any) -> str:
+        """What intake of a gateway says when that comes in."""
+        raw, to = other.get("raw", sent.raw), other.get("to", sent.to)
+        fields = own_fields(raw)
+        if fields.marker is None:
+            return fields.unmarked or "no field"
+        incoming = Incoming(raw, other.get("sender", SENDER), list(to))
+        return passes(self.gateways[other.get("by", "mx2")], fields.marker, incoming, now=other.get("now", NOW))
+
+    def rows(self) -> int:
+        with self.vault.reading():
+            [count] = run(self.vault.db, "SELECT COUNT(*) FROM release").fetchone()
+        return int(count)
+
+    def close(self) -> None:
+        for each in self.gateways.values():
+            each.close()
+
+
+@pytest.fixture
+def lab(any_vault: Vault, tmp_path: Path) -> Iterator[Lab]:
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9"))
+    made = Lab(any_vault, tmp_path)
+    yield made
+    made.close()
+
+
+def test_what_was_sent_passes_once_for_each_recipient_whichever_gateway_sees_it(lab: Lab) -> None:
+    sent = lab.send()
+    assert lab.rows() == 2
+    assert "these recipients" in lab.back(sent, to=("c@corp.example",))
+    assert "these recipients" in lab.back(sent, to=(*TO, "c@corp.example"))
+    assert "without recipients" in lab.back(sent, to=())
+    assert lab.rows() == 2
+    assert lab.back(sent, to=TO[:1], by="mx1") == ""
+    assert "came back before" in lab.back(sent)
+    assert "came back before" in lab.back(sent, to=TO[:1])
+    assert lab.back(sent, to=[TO[1], TO[1].replace("corp", "CORP")]) == ""
+    assert "came back before" in lab.back(sent, to=TO[1:])
+    assert lab.rows() == 0
+
+
+def test_an_operators_console_sends_and_a_gateway_knows_it(lab: Lab) -> None:
+    lab.gateways["local"] = open_store(lab.vault.location, Unlock.passphrase(PASSPHRASE))
+    copy_id = lab.vault.put(RAW, CopyRecord(envelope_sender=SENDER, envelope_recipients=TO))
+    release(lab.vault, [copy_id], original=True, operator="op")
+    local = lab.gateways["local"]
+    with local.write():
+        [claim] = leases.claim(local, LOCAL_ID, "w", 1, now_ms(), 60_000)
+    parcel = pack(StoreAccess(local), claim, "mailhold@x.example", "mx1", NOW, frozenset())
+    with local.write():
+        leases.start_data(local, claim, claim.live, {}, NOW, 60_000, list(parcel.releases.values()))
+    assert lab.back(Sent(parcel.message, list(TO), claim.id)) == ""
+
+
+def test_a_released_message_does_not_vouch_for_another(lab: Lab) -> None:
+    """The forger has what a recipient got: its marker above another sender, subject, boundary or body."""
+    sent = lab.send()
+    for old, new in (
+        (b"From: <a@x.example>", b"From: <ceo@corp.example>"),
+        (b"Subject: one", b"Subject: won"),
+        (b'"one two"', b'"onetwo"'),
+        (b"--one two\r\n", b"--one\rtwo\r\n"),
+        (b"--one two\r\n", b"--one two \r\n"),
+        (b"Content-Type", b"Content-Type "),
+        (b"text", b"TEXT"),
+        (b"--one two--\r\n", b"--one two--\r\n\r\n"),
+    ):
+        changed = sent.raw.replace(old, new, 1)
+        assert changed != sent.raw
+        assert "byte for byte" in lab.back(sent, raw=changed), new
+    assert "byte for byte" in lab.back(sent, sender="offers@spam.example")
+    assert "Received" in lab.back(sent, raw=b"Subject: above\r\n" + sent.raw)
+    assert lab.rows() == 2 and lab.back(sent) == ""
+
+
+def test_a_revoked_gateway_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]) -> None:
+    sent = lab.send()
+    columns = "tag, delivery_id, gateway_id, digest, expires_at, signature"
+    rows = [tuple(map(_plain, row)) for row in sql(lab.vault, f"SELECT {columns} FROM release")]
+    kept = lab.send("mx2")
+    revoke(lab.vault, "mx1")
+    assert lab.rows() == 2  # Those of the other gateway.
+    assert "these recipients" in lab.back(sent)
+    for row in rows:
+        sql(lab.vault, f"INSERT INTO release ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *row)
+    assert "signature" in lab.back(sent)
+    assert lab.back(kept) == ""
+
+
+def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]) -> None:
+    """Each change of a row by somebody without a gateway's key, one at a time."""
+    sent, other = lab.send(to=TO[:1]), lab.send("mx2", to=("eve@corp.example",))
+    token = own_fields(sent.raw).marker
+    assert token is not None
+    forged = sent.raw.replace(b"text", b"TEXT")
+    digest = digest_of(token.token, same(SENDER), forged, token.below)
+    [(tag, signature)] = sql(lab.vault, "SELECT tag, signature FROM release WHERE delivery_id = ?", sent.delivery)
+    [(theirs,)] = sql(lab.vault, "SELECT signature FROM release WHERE delivery_id = ?", other.delivery)
+    for column, value, raw, why in (
+        ("digest", digest, forged, "signature"),
+        ("digest", b"", sent.raw, "byte for byte"),
+        ("delivery_id", other.delivery, sent.raw, "another gateway's"),
+        ("delivery_id", 99, sent.raw, "not there"),
+        ("gateway_id", 3, sent.raw, "another gateway's"),
+        ("expires_at", NOW + 2 * LIFE, sent.raw, "signature"),
+        ("signature", theirs, sent.raw, "gateway 2 alone"),
+        ("signature", b"", sent.raw, "signature"),
+        ("signature", _plain(signature)[:-1] + b"\0", sent.raw, "signature"),
+    ):
+        [(before,)] = sql(lab.vault, f"SELECT {column} FROM release WHERE tag = ?", tag)
+        sql(lab.vault, f"UPDATE release SET {column} = ? WHERE tag = ?", value, tag)
+        assert why in lab.back(sent, raw=raw), column
+        sql(lab.vault, f"UPDATE release SET {column} = ? WHERE tag = ?", before, tag)
+    new = tag_of(token.token, "eve@corp.example")
+    sql(
+        lab.vault,
+        "INSERT INTO release (tag, delivery_id, gateway_id, digest, expires_at, signature) "
+        "SELECT ?, delivery_id, gateway_id, digest, expires_at, signature FROM release WHERE tag = ?",
+        new,
+        tag,
+    )
+    assert "signature" in lab.back(sent, to=("eve@corp.example",))
+    assert lab.back(sent) == ""
+
+
+def test_a_delivery_that_is_not_in_force_vouches_for_nothing(lab: Lab, sql: Callable[..., Any]) -> None:
+    sent = lab.send()
+    [(state, order)] = sql(lab.vault, "SELECT state, order_signature FROM delivery WHERE id = ?", sent.delivery)
+    for column, value, before, why in (
+        ("state", "cancelled", state, "cancelled"),
+        ("order_signature", bytes(64), order, "order"),
+        ("copy_id", 99, 1, "order"),
+        ("gateway_id", 3, 2, "another gateway's"),
+    ):
+        sql(lab.vault, f"UPDATE delivery SET {column} = ? WHERE id = ?", value, sent.delivery)
+        assert why in lab.back(sent)
+        sql(lab.vault, f"UPDATE delivery SET {column} = ? WHERE id = ?", before, sent.delivery)
+    assert lab.back(sent) == ""
+
+
+def test_a_marker_expires_and_its_rows_go(lab: Lab) -> None:
+    old = lab.send()
+    assert lab.back(old, now=NOW + LIFE + 1) == "it has expired"
+    assert lab.rows() == 2
+    lab.send(now=NOW + LIFE + 1)
+    assert lab.rows() == 2
+    late = lab.send(to=TO[:1], now=NOW + 3 * LIFE)
+    lab.send(now=NOW + LIFE)
+    assert lab.back(late, now=NOW + 3 * LIFE) == ""
+    assert lab.rows() == 0
+
+
+def test_an_attempt_over_another_connection_announces_the_same_marker_again(lab: Lab) -> None:
+    sent = lab.send()
+    rows = list(rows_of(lab, sent))
+    with lab.gateways["mx1"].write():
+        announce(lab.gateways["mx1"], rows, NOW)
+    assert lab.rows() == 2 and lab.back(sent) == ""
+
+
+def rows_of(lab: Lab, sent: Sent) -> list[Release]:
+    """The rows of what was sent, as they are in the store."""
+    marker = own_fields(sent.raw).marker
+    assert marker is not None
+    with lab.vault.reading():
+        return rows_for(lab.vault, marker.token, sent.to)
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value

@@ -1,0 +1,131 @@
+"""The rows of `release`: what a gateway sent out, one a recipient, so that intake knows it when it comes back in.
+
+The sending gateway signs each with its own key, in the transaction that says that DATA is about to start; intake, of
+whatever gateway, takes them out when the message passes. So a marker is good once, and none that a revoked gateway
+signs is believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.database.connection import as_bytes, run, run_many, sound
+from store.delivery.marker import LIFE, WHAT, digest_of, spellings, tag_of
+from store.delivery.orders import verify_order
+from store.mail.addresses import same
+from store.mail.outcome import State
+from store.terms.errors import TamperedError
+
+if TYPE_CHECKING:
+    from store.delivery.access import Access
+    from store.vault.vault import Vault
+
+ROLE = "release"
+#: A second attempt over another connection announces the same marker anew.
+_WRITE = (
+    "INSERT INTO release (tag, delivery_id, gateway_id, digest, expires_at, signature) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (tag) DO UPDATE SET delivery_id = excluded.delivery_id, gateway_id = excluded.gateway_id, "
+    "digest = excluded.digest, expires_at = excluded.expires_at, signature = excluded.signature"
+)
+_READ = "SELECT tag, delivery_id, gateway_id, digest, expires_at, signature FROM release WHERE tag = ?"
+_EXPIRED = "DELETE FROM release WHERE expires_at < ?"
+
+
+class Release(NamedTuple):
+    """One row. `expires_at` is Unix ms."""
+
+    tag: bytes
+    delivery_id: int
+    gateway_id: int
+    digest: bytes
+    expires_at: int
+    signature: bytes
+
+
+def fields_of(row: Release, order_signature: bytes) -> tuple[int | bytes, ...]:
+    """What the gateway signs of a row, after the store's id."""
+    order = hashlib.sha256(order_signature).digest()
+    return (row.gateway_id, row.delivery_id, order, row.tag, row.digest, row.expires_at)
+
+
+def releases_of(
+    access: Access,
+    delivery: Any,
+    token: bytes,
+    sender: str,
+    recipients: Sequence[str],
+    message: bytes,
+    ignored: Set[bytes],
+    now: int,
+) -> dict[str, Release]:
+    """The signed row of each recipient of `message`, which is what goes out below the marker; by address.
+
+    `delivery` is the delivery's row, `ignored` the names of fields that the relay may add (lower case), `now` Unix ms.
+    Raises TamperedError where the message cannot have a marker.
+    """
+    digest = digest_of(token, same(sender), message, 0, ignored)
+    order_signature = as_bytes(delivery.order_signature)
+    found = {}
+    for address in recipients:
+        row = Release(tag_of(token, same(address)), delivery.id, access.gateway_id, digest, now + LIFE, b"")
+        found[address] = row._replace(signature=access.sign(ROLE, *fields_of(row, order_signature)))
+    return found
+
+
+def announce(vault: Vault, releases: Sequence[Release], now: int) -> None:
+    """Write rows, and take expired ones away, in the transaction that is open."""
+    if releases:
+        run(vault.db, _EXPIRED, now)
+        run_many(vault.db, _WRITE, [tuple(each) for each in releases])
+
+
+def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Release]:
+    """The rows of a message that came back to `recipients`. Raises TamperedError unless there is one for each."""
+    found: dict[bytes, Release] = {}
+    for address in recipients:
+        tags = [tag_of(token, each) for each in spellings(address)]
+        if not any(tag in found for tag in tags):
+            row = next(filter(None, (run(vault.db, _READ, tag).fetchone() for tag in tags)), None)
+            if row is None:
+                raise TamperedError(WHAT, "nothing was sent with it to these recipients, or it came back before")
+            with sound(WHAT):
+                release = Release(as_bytes(row[0]), row[1], row[2], as_bytes(row[3]), row[4], as_bytes(row[5]))
+            found[release.tag] = release
+    if not found:
+        raise TamperedError(WHAT, "it came without recipients")
+    return list(found.values())
+
+
+def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[bytes], now: int) -> None:
+    """Use up the marker of a message that came back, in the transaction that is open.
+
+    `digests` are those that the message may have. Raises TamperedError, saying why, where it does not pass: then the
+    transaction must be rolled back.
+    """
+    rows = rows_for(vault, token, recipients)
+    orders: dict[int, bytes] = {}
+    for row in rows:
+        if row.digest not in digests:
+            raise TamperedError(WHAT, "the message is not byte for byte the one that was sent")
+        if row.expires_at < now:
+            raise TamperedError(WHAT, "it has expired")
+        if row.delivery_id not in orders:
+            orders[row.delivery_id] = _order_signature(vault, row)
+        fields = fields_of(row, orders[row.delivery_id])
+        vault.signers.verify(row.signature, WHAT, ROLE, *fields, gateway=row.gateway_id)
+    run_many(vault.db, "DELETE FROM release WHERE tag = ?", [(row.tag,) for row in rows])
+    run(vault.db, _EXPIRED, now)
+
+
+def _order_signature(vault: Vault, row: Release) -> bytes:
+    """The signature of the order by which a row's message went out. Raises TamperedError where that is not in force."""
+    table = vault.models.Delivery
+    delivery = table.get_or_none(table.id == row.delivery_id)
+    if delivery is None or delivery.gateway_id != row.gateway_id:
+        raise TamperedError(WHAT, "its delivery is not there, or another gateway's")
+    if delivery.state == State.CANCELLED:
+        raise TamperedError(WHAT, "its delivery was cancelled")
+    verify_order(vault, delivery)
+    return as_bytes(delivery.order_signature)
