@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, WrongSize, read_secret, write_new
+from store.sealing.granting import GenerationKeys
 from store.sealing.sealed import SALT_SIZE, TAG_SIZE
-from store.sealing.statements import KEY_SIZE, expand, statement
+from store.sealing.statements import KEY_SIZE, statement
 from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageError, WrongKey
 
 HYBRID_SEED_SIZE = 96
@@ -102,13 +103,6 @@ class Target(NamedTuple):
     gateway_id: int
     key: MLKEM768X25519PublicKey
     name: str = ""
-
-
-class GenerationKeys(NamedTuple):
-    """The keys of one generation: what settings are sealed with, and what addresses are counted under."""
-
-    configuration: bytearray
-    counter: bytearray
 
 
 @dataclass(frozen=True, repr=False)
@@ -187,16 +181,6 @@ def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
             signing_public=signing.public_key().public_bytes_raw(),
             delivery_public=hybrid_public_bytes(delivery_seed),
         ),
-    )
-
-
-def generation_keys(seed: bytes | bytearray, store_id: bytes, generation: int) -> GenerationKeys:
-    """The keys of a generation from the store's seed; generations count from 1."""
-    return GenerationKeys(
-        *(
-            bytearray(expand(seed, statement("store key", purpose, store_id, generation)))
-            for purpose in ("configuration", "counter")
-        )
     )
 
 

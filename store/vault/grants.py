@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from store.database.connection import as_bytes, run, sound
-from store.sealing.keys import LOCAL_ID, GenerationKeys, generation_keys, hybrid_public
-from store.sealing.sealed import generation_of, hpke_open, hpke_seal, seal_with, unseal_with
+from store.sealing.granting import GenerationKeys, generation_keys, open_grant, seal_grant
+from store.sealing.keys import LOCAL_ID, hybrid_public
+from store.sealing.sealed import generation_of, seal_with, unseal_with
 from store.sealing.signatures import AUTHORITY, Right, Signer, sign
-from store.sealing.statements import KEY_SIZE, statement
+from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
 from store.vault.gateway_rows import Signers, is_revoked, verified
 from store.vault.session import Session
@@ -139,16 +140,11 @@ class Grants:
             return generation_keys(keys.seed, session.store_id, generation)
         if keys.gateway is None:
             raise UnlockError("The keys at hand cannot open the settings: unlock the store as an operator.")
-        what = f"configuration key {generation}"
         row = run(session.db, _ONE, self._holder, generation).fetchone()
         if row is None:
             raise NotGranted(generation)
         grant = self._verified(row, self._holder)
-        info = _info(session.store_id, generation, self._holder)
-        opened = hpke_open(keys.gateway.delivery, info, grant.sealed, what)
-        if len(opened) != 2 * KEY_SIZE:
-            raise TamperedError(what, "it is not as long as two keys are")
-        return GenerationKeys(bytearray(opened[:KEY_SIZE]), bytearray(opened[KEY_SIZE:]))
+        return open_grant(keys.gateway.delivery, session.store_id, generation, self._holder, grant.sealed)
 
     def _has(self, generation: int, holder: int) -> bool:
         row = run(self._session.db, _ONE, holder, generation).fetchone()
@@ -161,9 +157,8 @@ class Grants:
         session = self._session
         authority = session.keys.authority
         assert authority is not None
-        info = _info(session.store_id, generation, gateway.id)
-        both = bytes(keys.configuration) + bytes(keys.counter)
-        sealed = hpke_seal(hybrid_public(as_bytes(gateway.delivery_key)), info, both)
+        public = hybrid_public(as_bytes(gateway.delivery_key))
+        sealed = seal_grant(keys, session.store_id, generation, gateway.id, public)
         data = statement(_ROLE, session.store_id, generation, gateway.id, sealed)
         signature = sign(session.store_id, data, Signer(AUTHORITY, authority))
         run(session.db, "DELETE FROM key_grant WHERE generation = ? AND holder = ?", generation, gateway.id)
@@ -178,7 +173,3 @@ class Grants:
             fields = (grant.generation, holder, grant.sealed)
             self._signers.verify(grant.signature, what, _ROLE, *fields, right=Right.KEYS)
         return grant
-
-
-def _info(store_id: bytes, generation: int, holder: int) -> bytes:
-    return statement("configuration key", store_id, generation, holder)

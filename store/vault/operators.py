@@ -1,4 +1,4 @@
-"""Operators' certificates: the authority's word on who may sign what, and until when. No command issues any yet.
+"""What operators sign, verified with their certificates (`store.sealing.certificates`). No command issues any yet.
 
 What an operator signs is believed where the authority signed it, or somebody whose certificate held then and has the
 right to it. `signature` columns hold either 64 bytes, which are the authority's alone, or a `sig`.
@@ -10,18 +10,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
+from store.sealing.certificates import Certificate
 from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, signers_of, verify_signature
-from store.sealing.statements import statement, verify
+from store.sealing.statements import verify
 from store.terms.errors import TamperedError
 from store.vault.session import Session
 
 _SELECT = "SELECT key, rights, since, until, signature FROM certificate WHERE signer = ?"
 _PLAIN = 64
-
-
-def certificate_statement(store_id: bytes, signer: int, key: bytes, rights: int, since: int, until: int) -> bytes:
-    """What the authority signs of an operator's certificate. Times in Unix ms."""
-    return statement("certificate", store_id, signer, key, rights, since, until)
 
 
 def operator_key(session: Session, signer: int, right: Right, at: int) -> Ed25519PublicKey:
@@ -32,16 +28,11 @@ def operator_key(session: Session, signer: int, right: Right, at: int) -> Ed2551
     what = f"the certificate of operator {signer - FIRST_OPERATOR}"
     with session.reading(), sound(what):
         row = run(session.db, _SELECT, signer).fetchone()
-        if row is None or signer < FIRST_OPERATOR:
+        if row is None:
             raise TamperedError(what, "there is none")
-        key, rights, since, until = as_bytes(row[0]), *map(_number, row[1:4])
-        data = certificate_statement(session.store_id, signer, key, rights, since, until)
-        verify_signature(session.store_id, data, as_bytes(row[4]), lambda each: _authority(session, each, what), what)
-        if not since <= at <= until:
-            raise TamperedError(what, "it did not hold at that time")
-        if rights & right != right:
-            raise TamperedError(what, f"it does not give the right to {right.name}".lower())
-        return Ed25519PublicKey.from_public_bytes(key)
+        certificate = Certificate(signer, as_bytes(row[0]), *map(_number, row[1:4]))
+        authority = session.keys.authority_verifier()
+        return certificate.verified(session.store_id, as_bytes(row[4]), authority, right, at)
 
 
 def verify_operator(
@@ -74,12 +65,6 @@ def verify_operator(
         return operator_key(session, signer, right, moment)
 
     return verify_signature(session.store_id, data, signature, key_of, what)
-
-
-def _authority(session: Session, signer: int, what: str) -> Ed25519PublicKey:
-    if signer != AUTHORITY:
-        raise TamperedError(what, "the authority alone signs it")
-    return session.keys.authority_verifier()
 
 
 def _number(value: object) -> int:

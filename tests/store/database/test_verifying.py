@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from store.authority.audit import events, record_event
 from store.check import check
 from store.database.connection import connect, is_url, run
 from store.database.modes import Use
+from store.database.tables import TABLES, make
 from store.database.verifying import Watch, differences
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.opening.opening import Unlock, open_store
@@ -23,6 +25,7 @@ from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
 from tests.postgres import Cluster, program
+from tests.store.sealing.vectors import vectors
 from tui.commands.cli import main
 
 UNLOCK = Unlock.passphrase(PASSPHRASE)
@@ -271,3 +274,16 @@ def test_more_than_a_minute_is_not_trusted_on_either(any_vault: Vault, monkeypat
         clock[0] = 1000.0 + seconds
         record_event(any_vault, "noted", operator="")
         assert len(whole) == count, seconds
+
+
+@pytest.mark.parametrize("case", vectors("schemas"))
+def test_schema_vectors(case: dict[str, Any], tmp_path: Path) -> None:
+    assert case.get("tables", list(TABLES)) == list(TABLES)
+    db = connect(str(tmp_path / "store"))
+    make(db)
+    with db.making():
+        for text in case["then"]:
+            db.connection().set_authorizer(None)  # VACUUM attaches a file of its own.
+            run(db, text)
+    assert bool(differences(db)) == (case["outcome"] == "another")
+    db.close_all()

@@ -12,9 +12,14 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from store.sealing.signatures import FIRST_OPERATOR, Signer, sign
+from store.database.tables import TABLES
+from store.sealing.certificates import Certificate
+from store.sealing.granting import generation_keys, seal_grant
+from store.sealing.keys import hybrid_public, hybrid_public_bytes
+from store.sealing.sealed import hpke_seal, seal_with
+from store.sealing.signatures import FIRST_OPERATOR, Right, Signer, sign
 from store.sealing.statements import statement
-from tests.store.sealing.make_vectors import FOLDER, OTHER_STORE, STORE_ID, TAMPERED, Case, flips
+from tests.store.sealing.make_vectors import FOLDER, OPENS, OTHER_STORE, SEED, STORE_ID, TAMPERED, Case, flips
 
 VERIFIES = "verifies"
 _KEYS = {
@@ -73,7 +78,153 @@ def signatures() -> Iterator[Case]:
             yield case(fault, changed)
 
 
-MAKERS = {make.__name__.replace("_", "-"): make for make in (signatures,)}
+def certificates() -> Iterator[Case]:
+    """What an operator may sign. `right` and `at` are what is asked."""
+    anna = FIRST_OPERATOR + 1
+    authority, other = _KEYS[0], _KEYS[2]
+    key = _KEYS[anna].public_key().public_bytes_raw()
+    whole = Certificate(anna, key, Right.DELETE | Right.RELEASE, 1000, 2000)
+
+    def case(
+        fault: str,
+        certificate: Certificate = whole,
+        outcome: str = TAMPERED,
+        *,
+        right: Right = Right.DELETE,
+        at: int = 1500,
+        signature: bytes | None = None,
+    ) -> Case:
+        made = sign(STORE_ID, certificate.data(STORE_ID), Signer(0, authority))
+        return {
+            "fault": fault,
+            "store_id": STORE_ID.hex(),
+            "authority": authority.public_key().public_bytes_raw().hex(),
+            **certificate._asdict(),
+            "key": certificate.key.hex(),
+            "signature": (made if signature is None else signature).hex(),
+            "right": int(right),
+            "at": at,
+            "outcome": outcome,
+        }
+
+    for right in (Right.DELETE, Right.RELEASE, Right.DELETE | Right.RELEASE):
+        yield case("", outcome=VERIFIES, right=right)
+    for at in (1000, 2000):
+        yield case("", outcome=VERIFIES, at=at)
+    yield case("", whole._replace(rights=63), VERIFIES, right=Right.KEYS)
+    for right in (Right.READ, Right.CONFIGURE, Right.KEYS, Right.ACCEPT, Right.DELETE | Right.KEYS):
+        yield case("without the right", right=right)
+    yield case("before it held", at=999)
+    yield case("after it held", at=2001)
+    made = sign(STORE_ID, whole.data(STORE_ID), Signer(0, authority))
+    for field, value in (("signer", anna + 1), ("rights", 63), ("since", 0), ("until", 9999)):
+        yield case(f"another {field}", whole._replace(**{field: value}), signature=made)
+    yield case("another key", whole._replace(key=other.public_key().public_bytes_raw()), signature=made)
+    yield case("of a gateway", whole._replace(signer=2))
+    yield case("another store", signature=sign(OTHER_STORE, whole.data(OTHER_STORE), Signer(0, authority)))
+    yield case("an operator signed it", signature=sign(STORE_ID, whole.data(STORE_ID), Signer(anna, _KEYS[anna])))
+    yield case("a gateway signed it", signature=sign(STORE_ID, whole.data(STORE_ID), Signer(2, other)))
+    yield case(
+        "another key signed it as the authority", signature=sign(STORE_ID, whole.data(STORE_ID), Signer(0, other))
+    )
+    yield case("the authority's bare signature", signature=authority.sign(whole.data(STORE_ID)))
+
+
+def grants() -> Iterator[Case]:
+    """Generations of the configuration key, and how a gateway gets one."""
+    delivery = bytes(range(96))
+    public, other = hybrid_public(hybrid_public_bytes(delivery)), hybrid_public(hybrid_public_bytes(bytes(96)))
+
+    def case(fault: str, sealed: bytes, outcome: str = TAMPERED, **changed: int | str) -> Case:
+        keys = generation_keys(SEED, STORE_ID, 3)
+        return {
+            "fault": fault,
+            "seed": SEED.hex(),
+            "store_id": STORE_ID.hex(),
+            "generation": 3,
+            "holder": 2,
+            "delivery_seed": delivery.hex(),
+            "sealed": sealed.hex(),
+            "configuration_key": keys.configuration.hex(),
+            "counter_key": keys.counter.hex(),
+            "outcome": outcome,
+            **changed,
+        }
+
+    def made(generation: int = 3, holder: int = 2, store_id: bytes = STORE_ID) -> bytes:
+        return seal_grant(generation_keys(SEED, STORE_ID, 3), store_id, generation, holder, public)
+
+    yield case("", made(), OPENS)
+    yield case("of generation 2, in the place of 3", made(generation=2))
+    yield case("of generation 3, in the place of 4", made(), generation=4)
+    yield case("another holder's", made(holder=3))
+    yield case("another store's", made(store_id=OTHER_STORE))
+    yield case("another delivery key", seal_grant(generation_keys(SEED, STORE_ID, 3), STORE_ID, 3, 2, other))
+    info = statement("configuration key", STORE_ID, 3, 2)
+    yield case(
+        "one key instead of two", hpke_seal(public, info, bytes(generation_keys(SEED, STORE_ID, 3).configuration))
+    )
+    for fault, changed in flips(made(), ("the encapsulation", 3), ("the keys", -40), ("the tag", -1)):
+        yield case(fault, changed)
+
+
+def generations() -> Iterator[Case]:
+    """What is sealed with a generation of the configuration key."""
+    role, plaintext = "configuration settings", b"plaintext"
+
+    def case(fault: str, sealed: bytes, outcome: str = TAMPERED, **changed: str) -> Case:
+        key = generation_keys(SEED, STORE_ID, 3).configuration
+        shown = {"role": role, "store_id": STORE_ID.hex(), "key": key.hex()} | changed
+        return {"fault": fault, **shown, "sealed": sealed.hex(), "plaintext": plaintext.hex(), "outcome": outcome}
+
+    def made(generation: int, key: bytes | bytearray, number: int | None = None) -> bytes:
+        sealed = seal_with(key, role, STORE_ID, plaintext, generation=generation)
+        return sealed if number is None else sealed[:1] + number.to_bytes(8, "big") + sealed[9:]
+
+    third = generation_keys(SEED, STORE_ID, 3).configuration
+    yield case("", made(3, third), OPENS, generation="3")
+    yield case("", made(1, third), OPENS, generation="1")
+    yield case("generation 2, which calls itself 3", made(2, third, 3))
+    yield case("generation 3, which calls itself 2", made(3, third, 2))
+    yield case("generation 0", made(3, third, 0))
+    yield case("a generation beyond all", made(3, third, 1 << 63))
+    yield case(
+        "sealed without a generation, which it is given",
+        b"\3" + bytes(7) + b"\3" + seal_with(third, role, STORE_ID, b"x")[1:],
+    )
+    yield case("sealed with a generation, which is taken off", b"\1" + made(3, third)[9:])
+    yield case("the key of another generation", made(3, generation_keys(SEED, STORE_ID, 2).configuration))
+    yield case("another role", made(3, third), role="configuration rules")
+    yield case("another store", made(3, third), store_id=OTHER_STORE.hex())
+    for fault, changed in flips(made(3, third), ("the number", 8), ("the salt", 12), ("the text", 45), ("the tag", -1)):
+        yield case(fault, changed)
+
+
+def schemas() -> Iterator[Case]:
+    """What SQLite keeps of the tables of a store, and statements after which it is another store's."""
+    yield {"fault": "", "tables": list(TABLES), "then": [], "outcome": "the same"}
+    for fault, statements in (
+        ("", ["ANALYZE"]),
+        ("", ["INSERT INTO audit (at, sealed) VALUES (1, x'00')"]),
+        ("", ["VACUUM"]),
+        ("a trigger", ["CREATE TRIGGER t AFTER INSERT ON audit BEGIN DELETE FROM audit; END"]),
+        ("a view beside the tables", ["CREATE VIEW v AS SELECT 1"]),
+        ("a view in a table's place", ["DROP TABLE hello", "CREATE VIEW hello AS SELECT 1 AS gateway_id"]),
+        ("a column more", ["ALTER TABLE audit ADD COLUMN more INTEGER"]),
+        ("a column with another name", ["ALTER TABLE audit RENAME COLUMN at TO time"]),
+        ("an index more", ["CREATE INDEX i ON audit (at)"]),
+        ("an index less", ["DROP INDEX delivery_copy_id"]),
+        ("a table more", ["CREATE TABLE t (a)"]),
+        ("a table less", ["DROP TABLE pending"]),
+        ("a table of format 1", ["CREATE TABLE used_marker (id INTEGER PRIMARY KEY)"]),
+        ("a table that is not strict", ["DROP TABLE head", TABLES_HEAD.removesuffix(" STRICT")]),
+        ("a space more in a table's text", ["DROP TABLE head", TABLES_HEAD.replace(", ", ",  ", 1)]),
+    ):
+        yield {"fault": fault, "then": statements, "outcome": "another" if fault else "the same"}
+
+
+TABLES_HEAD = next(text for text in TABLES if text.startswith('CREATE TABLE "head"'))
+MAKERS = {make.__name__.replace("_", "-"): make for make in (signatures, certificates, grants, generations, schemas)}
 
 
 def main(names: list[str]) -> None:

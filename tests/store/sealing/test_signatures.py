@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.sealing.signatures import FIRST_OPERATOR, Signer, sign, signers_of, verify_signature
+from store.sealing.certificates import Certificate
+from store.sealing.signatures import FIRST_OPERATOR, Right, Signer, sign, signers_of, verify_signature
 from store.sealing.statements import statement
 from store.terms.errors import TamperedError
 from tests.store.sealing.vectors import vectors
@@ -62,3 +63,17 @@ def test_who_signs_twice_or_not_at_all_is_a_mistake() -> None:
         with pytest.raises(ValueError, match="one signer or two"):
             sign(STORE, b"data", *signers)
     assert signers_of(sign(STORE, b"data", one, Signer(0, KEYS[1])), "thing") == (0, FIRST_OPERATOR)
+
+
+@pytest.mark.parametrize("case", vectors("certificates"))
+def test_certificate_vectors(case: dict[str, Any]) -> None:
+    fields = {name: case[name] for name in ("signer", "rights", "since", "until")}
+    certificate = Certificate(key=bytes.fromhex(case["key"]), **fields)
+    authority = Ed25519PublicKey.from_public_bytes(bytes.fromhex(case["authority"]))
+    store_id, signature = bytes.fromhex(case["store_id"]), bytes.fromhex(case["signature"])
+    asked = (store_id, signature, authority, Right(case["right"]), case["at"])
+    if case["outcome"] == "verifies":
+        assert certificate.verified(*asked).public_bytes_raw() == certificate.key
+    else:
+        with pytest.raises(TamperedError):
+            certificate.verified(*asked)

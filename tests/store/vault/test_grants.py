@@ -15,7 +15,7 @@ from store.database.connection import run
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
 from store.gateway.policy import LivePolicy
-from store.sealing.keys import generation_keys
+from store.sealing.granting import generation_keys
 from store.sealing.sealed import generation_of
 from store.space.changing_settings import change_settings
 from store.terms.errors import TamperedError, UnlockError

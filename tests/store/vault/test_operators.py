@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.database.connection import run
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
+from store.sealing.certificates import Certificate
 from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, Signer, sign
 from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
-from store.vault.operators import certificate_statement
 from store.vault.vault import Vault
 
 ANNA, BERT = FIRST_OPERATOR + 1, FIRST_OPERATOR + 2
@@ -25,7 +25,7 @@ def certify(vault: Vault, who: int, rights: Right, *, since: int = 0, until: int
     """Put a certificate into the store, as the authority signs it."""
     assert vault.keys.authority is not None
     key = KEYS[who].public_key().public_bytes_raw()
-    data = certificate_statement(vault.store_id, who, key, rights, since, until)
+    data = Certificate(who, key, rights, since, until).data(vault.store_id)
     signature = sign(vault.store_id, data, Signer(AUTHORITY, vault.keys.authority))
     with vault.write():
         run(vault.db, "DELETE FROM certificate WHERE signer = ?", who)
@@ -98,7 +98,7 @@ def test_a_certificate_that_was_changed_is_none(vault: Vault, column: str) -> No
 def test_a_certificate_that_an_operator_signed_is_none(vault: Vault) -> None:
     certify(vault, BERT, Right(63))
     key = KEYS[ANNA].public_key().public_bytes_raw()
-    data = certificate_statement(vault.store_id, ANNA, key, 63, 0, 99)
+    data = Certificate(ANNA, key, 63, 0, 99).data(vault.store_id)
     with vault.write():
         run(vault.db, INSERT, ANNA, key, 63, 0, 99, sign(vault.store_id, data, Signer(BERT, KEYS[BERT])))
     assert "the authority alone" in believed(vault, by(vault, ANNA))

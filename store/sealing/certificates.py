@@ -1,0 +1,52 @@
+"""Operators' certificates: the authority's word on who may sign what, and until when."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, verify_signature
+from store.sealing.statements import statement
+from store.terms.errors import TamperedError
+
+
+class Certificate(NamedTuple):
+    """Who may sign what takes which of `Right`, with which Ed25519 public key, and when (Unix ms)."""
+
+    signer: int
+    key: bytes
+    rights: int
+    since: int
+    until: int
+
+    @property
+    def what(self) -> str:
+        """What it is called in an error."""
+        return f"the certificate of operator {self.signer - FIRST_OPERATOR}"
+
+    def data(self, store_id: bytes) -> bytes:
+        """What the authority signs of it."""
+        return statement("certificate", store_id, *self)
+
+    def verified(
+        self, store_id: bytes, signature: bytes, authority: Ed25519PublicKey, right: Right, at: int
+    ) -> Ed25519PublicKey:
+        """The key with which the operator may sign what takes `right`, at the time `at` (Unix ms).
+
+        Raises TamperedError where the authority did not say so, and ValueError for a key that is none.
+        """
+
+        def key_of(signer: int) -> Ed25519PublicKey:
+            if signer != AUTHORITY:
+                raise TamperedError(self.what, "the authority alone signs it")
+            return authority
+
+        if self.signer < FIRST_OPERATOR:
+            raise TamperedError(self.what, "it is none of an operator")
+        verify_signature(store_id, self.data(store_id), signature, key_of, self.what)
+        if not self.since <= at <= self.until:
+            raise TamperedError(self.what, "it did not hold at that time")
+        if self.rights & right != right:
+            raise TamperedError(self.what, f"it does not give the right to {right.name}".lower())
+        return Ed25519PublicKey.from_public_bytes(self.key)

@@ -1,0 +1,50 @@
+"""Generations of the configuration key and of the counter key, and how a gateway gets both."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.statements import KEY_SIZE, expand, statement
+from store.terms.errors import TamperedError
+
+
+class GenerationKeys(NamedTuple):
+    """The keys of one generation: what settings are sealed with, and what addresses are counted under."""
+
+    configuration: bytearray
+    counter: bytearray
+
+
+def generation_keys(seed: bytes | bytearray, store_id: bytes, generation: int) -> GenerationKeys:
+    """The keys of a generation from the store's seed; generations count from 1."""
+    return GenerationKeys(
+        *(
+            bytearray(expand(seed, statement("store key", purpose, store_id, generation)))
+            for purpose in ("configuration", "counter")
+        )
+    )
+
+
+def seal_grant(
+    keys: GenerationKeys, store_id: bytes, generation: int, holder: int, public: MLKEM768X25519PublicKey
+) -> bytes:
+    """The keys of a generation, sealed to the delivery key of the gateway `holder`."""
+    return hpke_seal(public, _info(store_id, generation, holder), bytes(keys.configuration) + bytes(keys.counter))
+
+
+def open_grant(
+    private: MLKEM768X25519PrivateKey, store_id: bytes, generation: int, holder: int, sealed: bytes
+) -> GenerationKeys:
+    """What `seal_grant` made for the same generation and holder. Raises TamperedError for anything else."""
+    what = f"configuration key {generation}"
+    opened = hpke_open(private, _info(store_id, generation, holder), sealed, what)
+    if len(opened) != 2 * KEY_SIZE:
+        raise TamperedError(what, "it is not as long as two keys are")
+    return GenerationKeys(bytearray(opened[:KEY_SIZE]), bytearray(opened[KEY_SIZE:]))
+
+
+def _info(store_id: bytes, generation: int, holder: int) -> bytes:
+    return statement("configuration key", store_id, generation, holder)
