@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from store.catalogue.keeping import SNAPSHOT_COPIES
+from store.judging.content import content_verdicts
+from store.judging.judge import decided_before, judge, look_up
+from store.judging.rules.address_lists import AddressLists
+from store.mail.incoming import Incoming
+from store.terms.verdicts import Action
 from tests.benchmarks import discard_milter, load, releasing, store_maker
 from tests.benchmarks.__main__ import BENCHMARKS
 from tests.benchmarks.discard_milter import Discarding
@@ -101,3 +106,13 @@ def test_a_snapshot_is_made_by_a_process_of_its_own(tmp_path: Path) -> None:
     vault.close()
     store_maker.make_snapshot(location)
     assert Path(f"{location}.snapshot").exists()
+
+
+def test_engines_are_asked_about_what_is_sent_where_they_are_measured() -> None:
+    """And it is kept and discarded whatever they say, as all that is measured is."""
+    raw = load.named_attachment(store_maker.bodies(1, 6000)[0])
+    incoming = Incoming(raw, load.SENDER, ["bob@gw.test"])
+    lists = AddressLists(black=(load.BLACK,))
+    assert decided_before(load.BY_NAME, look_up(lists, incoming), incoming) is None
+    decision = judge(load.BY_NAME, lists, incoming, {}, content_verdicts(raw, load.BY_NAME.content))
+    assert (decision.action, decision.keep) == (Action.DELETE_MESSAGE, True)
