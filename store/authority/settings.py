@@ -76,6 +76,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     release_ignores: tuple[str, ...] = ()
 
 
+#: The settings of a new store: what cannot be copied waits. A store where none were ever written has the defaults.
+FIRST = Settings(if_unavailable=Unavailable.TEMPORARY_FAIL)
+
+
+def write_first(vault: Reader) -> None:
+    """Write the settings of a new store."""
+    configuration.write(vault, NAME, FIRST, expected=0)
+
+
 def read_settings(vault: Reader) -> Settings:
     """The settings in force; the defaults where none were written. Raises TamperedError, StoreFormat."""
     stored = configuration.read(vault, NAME, Settings)
@@ -97,9 +106,8 @@ def settings_or_former(vault: Reader) -> Settings:
 
 
 def shown_settings(settings: Settings) -> str:
-    """What differs from the defaults, for a reader, no password in it: ``max_size 5 GB, relay smtp://…``."""
-    default = Settings()
-    names = [name for name in Settings.__struct_fields__ if getattr(settings, name) != getattr(default, name)]
+    """What differs from a new store's, for a reader, no password in it: ``max_size 5 GB, relay smtp://…``."""
+    names = [name for name in Settings.__struct_fields__ if getattr(settings, name) != getattr(FIRST, name)]
     return ", ".join(f"{name} {_shown(settings, name)}" for name in names) or "all as in a new store"
 
 
@@ -272,4 +280,4 @@ _PARSERS: dict[str, Callable[..., Any]] = {
 }
 
 #: What `mailhold settings reset` writes anew.
-PART = Part("settings", "settings", Settings, lambda _known: Settings(), shown_settings, CHANGED, RESET)
+PART = Part("settings", "settings", Settings, lambda _known: FIRST, shown_settings, CHANGED, RESET)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,11 +95,17 @@ class Unlock:
 
 
 def create_store(
-    location: str, *, passphrase: str | None = None, key_file: Path | None = None, operator: str = ""
+    location: str,
+    *,
+    passphrase: str | None = None,
+    key_file: Path | None = None,
+    operator: str = "",
+    prepare: Callable[[Vault], None] | None = None,
 ) -> tuple[Vault, str]:
     """Create a store with a slot for what is given and a recovery slot. Returns it open, and the recovery key.
 
-    `key_file` is made where it is not there. Raises StoreExists, StoreUnavailable, KeyFileError, UsageError.
+    `key_file` is made where it is not there; `prepare` writes what the store begins with, in the same transaction
+    (`store.opening.first_configuration`). Raises StoreExists, StoreUnavailable, KeyFileError, UsageError.
     """
     secrets: list[tuple[str, bytes]] = []
     if passphrase is not None:
@@ -113,7 +120,7 @@ def create_store(
             secrets.append((KEY_FILE, read_key_file(key_file) if present else make_key_file(key_file)))
         recovery_key, recovery_secret = new_recovery_key()
         secrets.append((RECOVERY, recovery_secret))
-        vault = _initialise(location, secrets, operator)
+        vault = _initialise(location, secrets, operator, prepare)
     except BaseException:
         if made is not None:
             for suffix in ("", "-wal", "-shm"):
@@ -138,7 +145,9 @@ def _claim(location: str) -> Path | None:
     return path
 
 
-def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) -> Vault:
+def _initialise(
+    location: str, secrets: list[tuple[str, bytes]], operator: str, prepare: Callable[[Vault], None] | None
+) -> Vault:
     keys = derive_keys(bytearray(os.urandom(32)), os.urandom(16))
     gateway, authority = keys.gateway, keys.authority
     assert gateway is not None and authority is not None
@@ -177,6 +186,8 @@ def _initialise(location: str, secrets: list[tuple[str, bytes]], operator: str) 
             vault = Vault(location, db, models, keys, Rotation)
             for kind, secret in secrets:
                 insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
+            if prepare is not None:
+                prepare(vault)
         pragma_to_its_end(db, "wal_checkpoint(TRUNCATE)")
     return vault
 

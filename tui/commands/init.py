@@ -17,12 +17,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Create the store; print the recovery key. Raises StoreExists, KeyFileError, UsageError."""
     from store.database.connection import shown_location
+    from store.opening.first_configuration import write_first_configuration
     from store.opening.opening import create_store
 
     location = store_location(args)
     path = key_file(args)
     passphrase = None if path else ask_new_passphrase()
-    vault, recovery = create_store(location, passphrase=passphrase, key_file=path, operator=operator_name())
+    vault, recovery = create_store(
+        location,
+        passphrase=passphrase,
+        key_file=path,
+        operator=operator_name(),
+        prepare=write_first_configuration,
+    )
     vault.close()
     print_recovery_key(
         (

@@ -138,7 +138,7 @@ def _checked_down(if_down: dict[Engine, IfDown]) -> dict[Engine, IfDown]:
     for engine in if_down:
         if engine not in SCANNED:
             raise RuleError(f"{engine} needs no scanner, and so is never down", f"if_down.{engine}")
-    return {engine: if_down.get(engine, IfDown.GO_ON) for engine in SCANNED}
+    return {engine: if_down[engine] for engine in SCANNED if engine in if_down}
 
 
 def _checked_scanners(scanners: Iterable[str]) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `senders` and `recipients` are patterns (`rules.address_patterns`) of the envelope; of several recipients one that
     matches is enough, or with `every_recipient` all must. `networks` are those of the client, in CIDR. `scanners` names
-    the scanners that are asked; None asks all. `id` 0 is a rule that has no number yet. Text is NOT safe.
+    the scanners that are asked; None asks all. An engine that `if_down` leaves out is treated as by Default, which
+    names all. `id` 0 is a rule that has no number yet. Text is NOT safe.
     """
 
     id: int = 0
@@ -129,4 +130,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return any((mapped or address) in network for network in self._parsed_networks)
 
 
-DEFAULT_RULE = Rule(id=DEFAULT_ID, name="Default")
+#: The only rule where none was ever written, and what judges a message that no rule matches.
+DEFAULT_RULE = Rule(id=DEFAULT_ID, name="Default", if_down=dict.fromkeys(SCANNED, IfDown.GO_ON))
+#: The only rule of a new store: what an engine could not scan waits for it.
+FIRST_RULE = Rule(id=DEFAULT_ID, name="Default", if_down=dict.fromkeys(SCANNED, IfDown.TEMPORARY_FAIL))

@@ -14,7 +14,16 @@ import msgspec
 from store.authority import configuration
 from store.authority.resetting import Part
 from store.judging.rules.checks import check_networks, check_rule, check_rules
-from store.judging.rules.model import DEFAULT_ACTIONS, DEFAULT_ID, DEFAULT_RULE, SCANNED, IfDown, Rule, actions_for
+from store.judging.rules.model import (
+    DEFAULT_ACTIONS,
+    DEFAULT_ID,
+    DEFAULT_RULE,
+    FIRST_RULE,
+    SCANNED,
+    IfDown,
+    Rule,
+    actions_for,
+)
 from store.mail.incoming import Incoming
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ __all__ = [
     "DEFAULT_ACTIONS",
     "DEFAULT_ID",
     "DEFAULT_RULE",
+    "FIRST_RULE",
     "SCANNED",
     "IfDown",
     "Rule",
@@ -36,6 +46,7 @@ __all__ = [
     "first_match",
     "preview_rules",
     "read_rules",
+    "write_first",
     "write_rules",
 ]
 
@@ -47,6 +58,9 @@ _CHANGED = "rules changed"
 def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
     """The first enabled rule that matches; DEFAULT_RULE where none does. Never raises."""
     return next((rule for rule in rules if rule.enabled and rule.matches(incoming)), DEFAULT_RULE)
+
+
+_FIRST = check_rules([FIRST_RULE])
 
 
 class _Rules(msgspec.Struct, frozen=True, array_like=True):
@@ -77,7 +91,7 @@ def change_rules(
     """
     with vault.write():
         present, version = _read(vault)
-        wanted = _numbered(change(present.rules), present)
+        wanted = _completed(change(present.rules), present)
         rules = check_rules(wanted)
         last_id = max(present.last_id, *(rule.id for rule in rules))
         detail = "; ".join(changes_of(present.rules, rules))
@@ -96,7 +110,7 @@ def change_rules(
 
 def preview_rules(vault: Vault, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """What `write_rules` would put in force. Raises as that does, and changes nothing."""
-    return check_rules(_numbered(rules, _read(vault)[0]))
+    return check_rules(_completed(rules, _read(vault)[0]))
 
 
 def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
@@ -120,8 +134,11 @@ def _read(vault: Vault) -> tuple[_Rules, int]:
     return (stored.value, stored.version) if stored else (_Rules((DEFAULT_RULE,), DEFAULT_ID), 0)
 
 
-def _numbered(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
-    """The rules, those without a number numbered, and Default behind them where it was left out."""
+def _completed(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
+    """The rules, those without a number numbered, and Default behind them where it was left out.
+
+    What they leave out of `if_down` is as in Default, and what that leaves out is as it was there.
+    """
     next_id = max([present.last_id, *(rule.id for rule in rules)]) + 1
     numbered = []
     for rule in rules:
@@ -129,16 +146,24 @@ def _numbered(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
             rule = msgspec.structs.replace(rule, id=next_id)
             next_id += 1
         numbered.append(rule)
+    former = next(rule for rule in present.rules if rule.id == DEFAULT_ID)
     if not any(rule.id == DEFAULT_ID for rule in numbered):
-        numbered.append(next(rule for rule in present.rules if rule.id == DEFAULT_ID))
-    return numbered
+        numbered.append(former)
+    default = next(rule for rule in numbered if rule.id == DEFAULT_ID)
+    if_down = {**{engine: former.down_for(engine) for engine in SCANNED}, **default.if_down}
+    return [msgspec.structs.replace(rule, if_down={**if_down, **rule.if_down}) for rule in numbered]
 
 
 def _fresh(known: configuration.Salvage[_Rules]) -> _Rules:
     """The rules of a new store; no number is given out again that is known to have been."""
     used = [known.former.value.last_id] if known.former else []
     used += [known.held.last_id] if known.held else []
-    return _Rules((DEFAULT_RULE,), max([DEFAULT_ID, *used]))
+    return _Rules(_FIRST, max([DEFAULT_ID, *used]))
+
+
+def write_first(vault: Vault) -> None:
+    """Write the rules of a new store."""
+    configuration.write(vault, NAME, _Rules(_FIRST, DEFAULT_ID), expected=0)
 
 
 def _shown(rules: _Rules) -> str:

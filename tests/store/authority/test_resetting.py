@@ -11,7 +11,7 @@ from store.authority import configuration
 from store.authority.audit import events
 from store.authority.configuration import check_configuration
 from store.authority.resetting import look, write_anew
-from store.authority.settings import PART, Settings, read_settings
+from store.authority.settings import FIRST, PART, Settings, read_settings
 from store.judging.rules.address_lists import PART as LISTS
 from store.judging.rules.address_lists import AddressLists, read_lists, write_lists
 from store.judging.rules.rules import DEFAULT_ID, Rule, read_rules, write_rules
@@ -68,12 +68,12 @@ def test_damaged_settings_are_told_with_what_is_known_and_written_anew(
         ("ann", "settings changed"),
     ]
     write_anew(changed, PART, found, operator="eve")
-    assert read_settings(changed) == read_settings(open_again()) == Settings()
+    assert read_settings(changed) == read_settings(open_again()) == FIRST
     [event] = events(changed, 1)
     assert (event.operator, event.action) == ("eve", "settings reset") and "as in a new store" in event.detail
     assert not problems(changed)
     changed.models.Configuration.insert(**row | {"id": 999}).execute()
-    assert read_settings(open_again()) == Settings(), "what was there before does not come back"
+    assert read_settings(open_again()) == FIRST, "what was there before does not come back"
 
 
 def test_a_former_version_is_put_in_force_again(changed: Vault) -> None:
@@ -115,7 +115,7 @@ def test_a_version_that_cannot_be_does_not_stay(changed: Vault, version: int, op
     found = look(again, PART)
     assert found is not None and found.salvage.problem and found.salvage.held == NEW
     write_anew(again, PART, found)
-    assert read_settings(open_again()) == Settings() and not problems(open_again())
+    assert read_settings(open_again()) == FIRST and not problems(open_again())
     change_settings(again, NEW)
     table = again.models.Configuration
     with again.write():
@@ -134,7 +134,7 @@ def test_what_a_damaged_name_hides_is_found_and_cleared(changed: Vault, open_aga
     found = look(again, PART)
     assert found is not None and "version 2 had been written" in found.salvage.problem and found.salvage.held == NEW
     write_anew(again, PART, found)
-    assert read_settings(again) == Settings() and not problems(again)
+    assert read_settings(again) == FIRST and not problems(again)
 
 
 def test_a_row_that_is_taken_away_is_missed_after_later_events_too(

@@ -15,7 +15,9 @@ from store.authority import audit
 from store.judging.content import ContentPolicy
 from store.judging.rules.rules import (
     DEFAULT_ACTIONS,
+    DEFAULT_ID,
     DEFAULT_RULE,
+    FIRST_RULE,
     SCANNED,
     IfDown,
     Rule,
@@ -25,7 +27,9 @@ from store.judging.rules.rules import (
     check_rule,
     check_rules,
     first_match,
+    preview_rules,
     read_rules,
+    write_first,
     write_rules,
 )
 from store.mail.incoming import Incoming
@@ -130,11 +134,7 @@ def test_a_rule_is_kept_whole_and_tidy() -> None:
     assert rule.networks == ("192.0.2.0/24", "2001:db8::1/128")
     assert rule.action_for(Engine.ANTI_SPAM, Status.SPAM) is Action.REJECT
     assert rule.actions[Engine.ANTI_VIRUS] == DEFAULT_ACTIONS[Engine.ANTI_VIRUS]
-    assert rule.if_down == {
-        Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL,
-        Engine.ANTI_SPAM: IfDown.GO_ON,
-        Engine.ANTI_PHISHING: IfDown.GO_ON,
-    }
+    assert rule.if_down == {Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL}
     assert rule.content == ContentPolicy(banned_names=("*.exe",), banned_formats=("executable",))
     assert rule.scanners == ("clamd",)
     assert check_rule(rule) == rule
@@ -198,6 +198,22 @@ def test_written_and_read_again(any_vault: Vault, open_again: Callable[[], Vault
     (event,) = audit.events(any_vault)
     assert (event.operator, event.action) == ("ada", "rules changed")
     assert "rule 2 (Partners) added" in event.detail
+
+
+@pytest.mark.parametrize("first", [DEFAULT_RULE, FIRST_RULE])
+def test_what_a_rule_leaves_out_for_an_engine_that_is_down_is_as_in_default(vault: Vault, first: Rule) -> None:
+    """A store that was made before its rules were written at once keeps what it did; a new one waits."""
+    if first is FIRST_RULE:
+        write_first(vault)
+    assert read_rules(vault)[0].if_down == first.if_down
+    by_hand = Rule(name="b", if_down={Engine.ANTI_SPAM: IfDown.GO_ON, Engine.ANTI_VIRUS: IfDown.TEMPORARY_FAIL})
+    a, b, default = write_rules(vault, [Rule(name="a"), by_hand, Rule(id=DEFAULT_ID, name="Default")])
+    assert a.if_down == default.if_down == first.if_down
+    assert b.if_down == {**first.if_down, **by_hand.if_down}
+    assert preview_rules(vault, [a, b, default]) == (a, b, default) == read_rules(vault)
+    # A rule that is added goes by the Default of now.
+    changed = msgspec.structs.replace(default, if_down={Engine.ANTI_VIRUS: IfDown.GO_ON})
+    assert write_rules(vault, [Rule(name="c"), changed])[0].if_down == {**first.if_down, **changed.if_down}
 
 
 def test_a_number_is_never_given_again(vault: Vault) -> None:

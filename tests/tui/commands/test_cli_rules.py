@@ -41,6 +41,15 @@ def order(run: Run) -> list[int]:
     return [rule["id"] for rule in run("rules", "--json").json]
 
 
+def test_in_a_new_store_mail_that_cannot_be_scanned_or_copied_waits(run: Run) -> None:
+    waits = {"anti-virus": "temporary-fail", "anti-spam": "temporary-fail", "anti-phishing": "temporary-fail"}
+    assert run("rules", "add", "Partners", "--sender", "partner.example").code == 0
+    assert run("rules", "add", "Finance", "--if-down", "anti-spam=go-on").code == 0
+    assert [rule["if_down"] for rule in run("rules", "--json").json] == [waits, {**waits, "anti-spam": "go-on"}, waits]
+    assert run("settings", "get", "if_unavailable").out.split() == ["if_unavailable", "temporary-fail"]
+    assert run("check").code == 0
+
+
 def test_rules_are_added_changed_moved_and_removed(run: Run) -> None:
     assert "every message" in run("rules").out
     done = run("rules", "add", "Partners", "--sender", "partner.example", "--sender", "*.partner.example",

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from store.judging.rules.edits import find_rule, moved, with_enabled, with_rule, without_rule
-from store.judging.rules.rules import DEFAULT_ID, Rule, change_rules, read_rules
+from store.judging.rules.rules import DEFAULT_ID, DEFAULT_RULE, Rule, change_rules, read_rules
 from store.terms.errors import RuleError
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.screens.list_page import ListPage
@@ -80,7 +80,8 @@ class RulesView(ListPage[Rule]):
 
     def action_add_rule(self) -> None:
         """Open the window for a new rule, which comes last before Default."""
-        self._ask(Rule(), "Rule {} has been added")
+        default = next((rule for rule in self.items if rule.id == DEFAULT_ID), DEFAULT_RULE)
+        self._ask(Rule(if_down=default.if_down), "Rule {} has been added")
 
     def action_edit_rule(self) -> None:
         """Open the window for the rule at the cursor."""

@@ -1,0 +1,17 @@
+"""The configuration that a new store begins with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from store.authority import settings
+from store.judging.rules import rules
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+
+def write_first_configuration(vault: Vault) -> None:
+    """Write it, in the transaction that is open: mail that cannot be scanned or copied waits until it can."""
+    settings.write_first(vault)
+    rules.write_first(vault)
