@@ -124,6 +124,8 @@ class StoreKeys:
     gateway: GatewayKeys | None = None
     #: Those that were needed so far, by their number.
     generations: dict[int, GenerationKeys] = field(default_factory=dict)
+    #: What the gateway `local` signs with, where the seed or who had it says so: no row is asked for it then.
+    local_public: bytes = b""
 
     def wipe(self) -> None:
         """Overwrite the secret keys and let go of them (OpenSSL overwrites its own then). What is public stays."""
@@ -181,6 +183,7 @@ def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
             signing_public=signing.public_key().public_bytes_raw(),
             delivery_public=hybrid_public_bytes(delivery_seed),
         ),
+        local_public=signing.public_key().public_bytes_raw(),
     )
 
 
@@ -191,6 +194,7 @@ class _Reader(msgspec.Struct, frozen=True, array_like=True):
     authority_public: bytes
     configuration_key: bytes
     private_key: bytes
+    local_public: bytes
 
 
 def reader_material(keys: StoreKeys) -> bytes:
@@ -208,6 +212,7 @@ def reader_material(keys: StoreKeys) -> bytes:
             keys.authority_public,
             bytes(keys.configuration_key),
             bytes(keys.private_key),
+            keys.local_public,
         )
     )
 
@@ -227,6 +232,7 @@ def reader_keys(material: bytes) -> StoreKeys:
         read_seed=reader.read_seed,
         configuration_key=reader.configuration_key,
         private_key=reader.private_key,
+        local_public=reader.local_public,
     )
 
 

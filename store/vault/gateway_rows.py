@@ -61,6 +61,10 @@ class Signers:
         known = self._known.get(gateway_id)
         if known is not None and gateway_id == LOCAL_ID:
             return known[1]
+        if gateway_id == LOCAL_ID and (local := self._session.keys.local_public):
+            key = Ed25519PublicKey.from_public_bytes(local)
+            self._known[gateway_id] = (b"", key)
+            return key
         what, table = f"gateway {gateway_id}", self._session.models.Gateway
         with sound(what):
             row = table.get_or_none(table.id == gateway_id)

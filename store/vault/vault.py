@@ -144,11 +144,14 @@ class Vault(Reader):
     # --- Counting ----------------------------------------------------------------------------------------------------
 
     def count(self) -> Count:
-        """How much the store holds, whatever its settings are. Raises TamperedError where its counters are gone."""
+        """How much the store holds, whatever its settings are; counted anew where its counters are gone."""
         with self.reading():
-            counted = counters(self.db)
+            try:
+                counted = counters(self.db)[:2]
+            except TamperedError:
+                counted = run(self.db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
             oldest = run(self.db, "SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
-        return Count(counted.messages, counted.used_bytes, oldest[0] if oldest else None)
+        return Count(int(counted[0]), int(counted[1]), oldest[0] if oldest else None)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 
