@@ -23,6 +23,7 @@ from store.authority import audit
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
+from store.sealing.sealed import generation_of
 from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
 from store.vault.grants import NotGranted
@@ -194,7 +195,7 @@ def seal_anew(vault: Reader) -> None:
     opened: list[tuple[Any, _Frame]] = []
     for row in list(table.select().order_by(table.id)):
         try:
-            opened.append((row, _open(vault, row)))
+            opened.append((row, _open(vault, row, renewing=True)))
         except TamperedError:
             continue
     newest = {name: max(frame.version for _, frame in opened if frame.name == name) for name in _names(opened)}
@@ -356,13 +357,16 @@ def _sane(version: Any) -> int:
     return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
 
 
-def _open(vault: Reader, row: Any) -> _Frame:
+def _open(vault: Reader, row: Any, *, renewing: bool = False) -> _Frame:
     name = str(row.name)
     try:
         with sound(name):
             sealed = as_bytes(row.sealed)
             if name not in UNSIGNED:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
+            elif not renewing and generation_of(sealed, name) < vault.grants.newest():
+                # Nobody signed it, and whoever was revoked since may have sealed it.
+                raise TamperedError(name, "it is sealed with a former key")
             frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
     except NotGranted as error:
         raise TamperedError(name, error.why) from None

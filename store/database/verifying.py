@@ -14,10 +14,11 @@ from functools import lru_cache
 from typing import Any
 
 from store.database import catalog
-from store.database.connection import StoreDatabase, run, shown_location
+from store.database.connection import StoreDatabase, run, shown_location, translated
 from store.database.modes import ReadOnly
 from store.database.orm import SqliteDatabase
 from store.database.tables import TABLES
+from store.terms.errors import StoreFormat
 
 #: Seconds after which the whole is compared again: SQLite's `schema_version` can be set back.
 AGAIN = 60.0
@@ -48,12 +49,16 @@ def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str
     return said or ["something is there twice"]
 
 
-def unreadable(db: StoreDatabase) -> list[str]:
-    """Our tables that must not even be read, since something else stands in their place.
+def require_tables(db: StoreDatabase, location: str) -> None:
+    """Refuse to read where something else stands in the place of a table: it could do anything, and never end.
 
-    On SQLite reading is refused where it would do what a view says (`store.database.authorizing`).
+    On SQLite that is refused when it is read (`store.database.authorizing`). Raises StoreFormat.
     """
-    return [] if isinstance(db, SqliteDatabase) else catalog.odd(db, TABLES)
+    if not isinstance(db, SqliteDatabase) and (odd := catalog.odd(db, TABLES)):
+        raise StoreFormat(
+            f"{shown_location(location)} cannot be read: {odd[0]} is no table, but something else that stands in its "
+            f"place. {_ADVICE}"
+        )
 
 
 @lru_cache
@@ -77,6 +82,7 @@ class Watch:
         self._location = location
         self.tables = tables
         self._known = threading.local()
+        self._readable_until = time.monotonic() + AGAIN
 
     def look(self) -> ReadOnly | None:
         """Compare the whole: why the store can only be read, None where it can be changed."""
@@ -86,6 +92,15 @@ class Watch:
         more = f" and {len(said) - 3:,} more" if len(said) > 3 else ""
         why = f"its tables are not those that Mailhold makes ({', '.join(said[:3])}{more})"
         return ReadOnly(shown_location(self._location), why, _ADVICE)
+
+    def require_readable(self) -> None:
+        """On PostgreSQL, once a minute: refuse to read what is no table. Raises StoreFormat, StoreUnavailable."""
+        now = time.monotonic()
+        if now < self._readable_until or isinstance(self._db, SqliteDatabase) or self._db.in_transaction():
+            return
+        with translated(self._location):
+            require_tables(self._db, self._location)
+        self._readable_until = now + AGAIN
 
     def require(self) -> None:
         """Refuse to go on in a write transaction that has just begun, where the tables are not ours.

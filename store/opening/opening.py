@@ -31,7 +31,7 @@ from store.database.modes import Use
 from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
 from store.database.tables import FORMAT, TABLES, TABLES_OF, make
-from store.database.verifying import unreadable
+from store.database.verifying import require_tables
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
 from store.opening.slots import insert_slot
@@ -265,11 +265,7 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
 
     With `former` an older format is as good.
     """
-    if odd := unreadable(db):
-        raise StoreFormat(
-            f"{shown_location(location)} cannot be read: {odd[0]} is no table, but something else in its place. "
-            "Find out who can write to its database, and restore a backup."
-        )
+    require_tables(db, location)
     if not db.table_exists("store"):
         raise StoreMissing(f"There is no store in {shown_location(location)}: create it with `mailhold init`.")
     row = models.Store.get_or_none()

@@ -120,6 +120,7 @@ class Session:
     def reading(self) -> AbstractContextManager[None]:
         """Translate the driver's errors of a read."""
         self._require_open()
+        self.tables.require_readable()
         return self._translated
 
     def _require_open(self) -> None:

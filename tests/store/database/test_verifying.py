@@ -174,11 +174,10 @@ def test_an_endless_view_ends_with_a_word(
     assert "message" in said.err and "internal error" not in said.err
 
 
-def test_a_store_that_is_open_reads_no_view(vault: Vault, record: CopyRecord) -> None:
-    vault.put(b"kept", record)
-    alter(vault.location, "ALTER TABLE message RENAME TO hidden; " + ENDLESS.format("BLOB"))
-    with pytest.raises(StoreFormat, match="not those that Mailhold makes"):
-        vault.ids()
+def test_a_store_that_is_open_reads_no_view(endless: str, any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: 1e9)
+    with pytest.raises(StoreFormat, match=r"not those that Mailhold makes|message is no table"):
+        any_vault.ids()
 
 
 def test_a_trigger_does_nothing_whatever_the_schema_says(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,22 @@ def test_what_an_operator_writes_grants_anew_what_was_taken_away(any_vault: Vaul
     assert grants(any_vault) == [(2, 1), (2, 2)]
 
 
+def test_working_state_that_a_former_key_seals_is_not_believed(any_vault: Vault, gateways: list[Vault]) -> None:
+    configuration.write(any_vault, "free-space-notice", [1])
+    columns = "version, changed_at, sealed, signature"
+    [old] = run(any_vault.db, f"SELECT {columns} FROM configuration").fetchall()
+    revoke(any_vault, "mx2")
+    for vault in (any_vault, gateways[0]):
+        assert configuration.read(vault, "free-space-notice", list[int]) == ([1], 2, old[1])
+    with any_vault.write():
+        update = f"UPDATE configuration SET ({columns}) = (?, ?, ?, ?)"
+        run(any_vault.db, update, *old)
+    for vault in (any_vault, gateways[0]):
+        with pytest.raises(TamperedError):
+            configuration.read(vault, "free-space-notice", list[int])
+    assert any(what == "configuration free-space-notice" for what, _ in check(any_vault).broken)
+
+
 @pytest.mark.parametrize("change", ["generation = 7", "holder = 9", "sealed = ?", "signature = ?"])
 def test_a_grant_that_was_changed_is_none(
     any_vault: Vault, gateways: list[Vault], change: str, open_again: Callable[[], Vault]
