@@ -556,6 +556,7 @@ def test_the_newest_are_listed_and_of_chosen_ones_those_that_are_there(ready: Va
     listed = deliveries(ready, 2, also=[ids[0], ids[5], ids[2], 999])
     assert [each.id for each in listed] == [ids[5], ids[4], ids[2], ids[0]]
     assert all(len(each.recipients) == len(TO) and not each.damage for each in listed)
+    assert {recipient.reply for each in listed for recipient in each.recipients} == {""}
 
 
 def test_of_many_chosen_ones_the_newest_are_listed(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -423,6 +423,36 @@ def test_the_last_moment_is_the_end_of_the_year_8999() -> None:
     assert parse("until:8999-12-31T23:59", tz=timezone(timedelta(hours=-1))).until == LAST_MOMENT
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "value"),
+    [
+        ("plain", "plain", "plain"),
+        ("-x", '"-x"', "-x"),
+        ("a-x", "a-x", "a-x"),
+        ("from:x", '"from:x"', "from:x"),
+        ("3:x", "3:x", "3:x"),
+        ("two words", '"two words"', '"two words"'),
+        ("tab\there", r'"tab\there"', r'"tab\there"'),
+        ("line\n\rend", r'"line\n\rend"', r'"line\n\rend"'),
+        ('a"b', r'"a\"b"', r'"a\"b"'),
+        ("a\\b", r'"a\\b"', r'"a\\b"'),
+    ],
+)
+def test_a_text_is_quoted_only_where_it_would_mean_something_else(text: str, word: str, value: str) -> None:
+    """`word`: as a word that searches all fields; `value`: behind the name of one."""
+    assert print_filter(MessageFilter(words=(Term(text), Term(text, True)))) == f"{word} -{word}"
+    assert print_filter(MessageFilter(subject=(Term(text),))) == f"subject:{value}"
+    assert parse(f"{word} -{word} subject:{value}") == MessageFilter(
+        words=(Term(text), Term(text, True)), subject=(Term(text),)
+    )
+
+
+def test_the_hints_name_every_value_that_a_field_takes() -> None:
+    for field, values in (("scan", Engine), ("status", Status), ("delivered", Delivered)):
+        assert FIELDS[field].partition(" (")[0].split(", ") == [value.value for value in values]
+    assert FIELDS["period"].split(", ") == [period.value for period in Period if period is not Period.CUSTOM]
+
+
 def test_a_lone_backslash_at_the_end_is_itself() -> None:
     assert parse('subject:"a\\', lenient=True) == MessageFilter(subject=(Term("a\\"),))
     assert parse(r'"\n\r\t\"\\\x"').words == (Term('\n\r\t"\\x'),)

@@ -121,6 +121,12 @@ def test_key_files(tmp_path: Path) -> None:
         keys.make_key_file(tmp_path / "no" / "key")
 
 
+def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 32)
+    with pytest.raises(KeyFileError, match="file/key cannot be read: Not a directory"):
+        keys.read_key_file(tmp_path / "file" / "key")
+
+
 def test_a_store_opens_with_each_of_its_keys(tmp_path: Path) -> None:
     location, key_file = str(tmp_path / "s"), tmp_path / "key"
     vault, recovery = create_store(location, passphrase="one", key_file=key_file, operator="anna")

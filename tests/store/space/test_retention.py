@@ -193,6 +193,18 @@ def test_a_big_copy_that_displaces_many_small_ones(any_vault: Vault, monkeypatch
     assert used + before[present[0] - 1] > maximum
 
 
+def test_inside_a_transaction_one_batch_goes_and_no_more(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(any_vault, 30, 500)
+    monkeypatch.setattr(retention, "rotate", lambda *_, **__: retention.RotateResult(0, 0, 0))
+    set_maximum(any_vault, 1)
+    monkeypatch.undo()
+    monkeypatch.setattr(retention, "_BATCH_COPIES", 7)
+    with any_vault.write():
+        result = rotate(any_vault)
+    assert result.removed == 7 and len(any_vault.ids()) == 23
+    assert result.over_bytes == any_vault.count().used_bytes - 1
+
+
 def test_shrinking_in_batches_that_can_be_cancelled(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "_BATCH_COPIES", 5)
     ids = fill(any_vault, 40, 2000)

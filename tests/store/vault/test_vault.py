@@ -79,6 +79,26 @@ def test_which_ids_are_there(any_vault: Vault, put_some: Callable[..., list[int]
     assert not any_vault.freed_since(newest)
 
 
+def test_long_readings_go_on_where_the_last_rows_ended(
+    any_vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.vault.reader._SCAN_ROWS", 2)
+    ids = put_some(any_vault, 7)
+
+    def never(copy_id: int, error: Exception) -> None:
+        raise AssertionError(copy_id)
+
+    def read(after: int, until: int) -> list[list[int]]:
+        return [[copy.id for copy in batch] for batch in any_vault.batches(after, until, on_error=never)]
+
+    assert read(0, ids[-1]) == [ids[:2], ids[2:4], ids[4:6], ids[6:]]
+    assert read(ids[0], ids[4]) == [ids[1:3], ids[3:5]] and read(ids[-1], ids[-1] + 9) == []
+    for limit in (None, 0, 1, 2, 3, 7, 8):
+        assert [copy.id for copy in any_vault.scan(limit=limit)] == ids[:limit]
+    assert [copy.id for copy in any_vault.get_many(ids[::-1])] == ids[::-1]
+    assert any_vault.present([*ids, 99]) == set(ids) and any_vault.id_range() == (ids[0], ids[-1])
+
+
 def test_a_put_can_be_read_by_another_process_at_once(
     any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord
 ) -> None:
