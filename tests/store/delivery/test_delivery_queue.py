@@ -12,7 +12,7 @@ from store.authority.audit import events
 from store.authority.settings import Settings
 from store.delivery import leases, listing, queue
 from store.delivery.access import StoreAccess
-from store.delivery.history import last_release
+from store.delivery.history import last_release, recipient_outcomes
 from store.delivery.leases import LeaseLost
 from store.delivery.orders import seal_reply, unseal_recipient, unseal_reply
 from store.delivery.parcel import pack
@@ -564,6 +564,26 @@ def test_of_many_chosen_ones_the_newest_are_listed(ready: Vault, monkeypatch: py
     ids = [queued(ready) for _ in range(6)]
     assert [each.id for each in deliveries(ready, 1, also=ids[:4])] == [ids[5], ids[3], ids[2]]
     assert [len(each.recipients) for each in deliveries(ready)] == [len(TO)] * 6
+
+
+def test_the_last_release_is_told_where_its_recipients_are_damaged_or_gone(
+    ready: Vault, sql: Callable[..., object]
+) -> None:
+    delivery_id = finish(ready, SENT, FAILED)
+    created = delivery_of(ready, delivery_id).created_at
+    assert last_release(ready, 1) == ("op", created)
+    told = recipient_outcomes(ready, 1)
+    assert [each[:2] + each[3:] for each in told] == [
+        ("u0@x.example", State.SENT, "sent"),
+        ("u1@x.example", State.FAILED, "failed"),
+    ]
+    sql(ready, "UPDATE delivery_recipient SET sealed_address = ?", b"nothing")
+    assert last_release(ready, 1) == ("", created)
+    assert [(each.address, each.state, each.reply) for each in recipient_outcomes(ready, 1)] == [
+        ("", State.UNKNOWN, "")
+    ]
+    sql(ready, "DELETE FROM delivery_recipient")
+    assert last_release(ready, 1) == ("", created) and recipient_outcomes(ready, 1) == []
 
 
 def test_an_id_that_no_database_holds_is_no_delivery(ready: Vault) -> None:

@@ -116,6 +116,22 @@ async def test_a_message_that_takes_long_to_open_does_not_hold_up_the_others(
         assert len(received(server)) == 12
 
 
+def test_a_problem_is_told_until_the_next_look_and_a_relay_out_of_reach_until_it_answers(vault: Vault) -> None:
+    use(vault, 1)
+    sender = DeliveryWorker(vault, owner="test")
+    assert sender.read_relay() and sender.problem == ""
+    sender.problem = "Delivery 3 stopped unexpectedly."
+    assert sender.read_relay() and sender.problem == ""
+    sender.lost("connection refused")
+    assert sender.read_relay() and sender.problem == "The relay cannot be used: connection refused" and sender.paused
+    sender._paused_until = 0.0
+    assert sender.read_relay() and sender.problem.startswith("The relay cannot")
+    sender.reached()
+    assert sender.read_relay() and sender.problem == "" and not sender.paused
+    change_settings(vault, msgspec.structs.replace(read_settings(vault), relay=""))
+    assert not sender.read_relay() and sender.problem.startswith("No relay is set")
+
+
 async def test_a_partial_refusal_is_settled_per_recipient(vault: Vault) -> None:
     answers = {"u0.1@x.example": "450 4.7.1 later", "u0.2@x.example": "550 5.7.1 never"}
     async with ScriptedServer(lambda point, argument: answers.get(argument)) as server:
@@ -381,6 +397,16 @@ async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_
     await ledger.close()
     assert [each for each in results if isinstance(each, int)] == [n for n in range(20) if n != 7]
     assert isinstance(results[7], leases.LeaseLost) and commits < 20
+
+
+def test_a_thread_that_fails_says_why_and_lets_itself_be_stopped(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(self: DeliveryWorker, stop: asyncio.Event) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(DeliveryWorker, "run", failing)
+    handle = start_worker_thread(vault, "test")
+    assert handle.stop(DEADLINE) is True and not handle.alive
+    assert handle.problem == "The delivery worker stopped: boom. What is queued waits for the next start."
 
 
 def test_the_thread_sends_and_stops(vault: Vault) -> None:

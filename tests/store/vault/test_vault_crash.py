@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -283,6 +284,19 @@ def test_a_ballast_that_was_cut_is_made_whole_and_nothing_is_followed(
     assert not ballast.cut()
     ballast.load()
     assert (tmp_path / "precious").stat().st_size == 1_000_000
+
+
+def test_a_ballast_that_the_disk_has_no_room_for_is_taken_away_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, start: int, size: int) -> None:
+        os.ftruncate(handle, size // 2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    ballast = Ballast(tmp_path / "s")
+    ballast.load()
+    assert not ballast.path.exists()
 
 
 def test_the_ballast_lies_beside_the_store(vault: Vault, record: CopyRecord) -> None:

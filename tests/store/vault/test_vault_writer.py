@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -77,6 +78,31 @@ def test_those_who_wait_share_a_commit(vault: Vault, record: CopyRecord, monkeyp
     for thread in threads:
         thread.join()
     assert groups == [1, 8]
+
+
+def test_those_who_wait_share_a_commit_of_a_few_megabytes(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "GROUP_BYTES", 100)
+    sizes: list[int] = []
+    commit = writer.Writer._commit
+
+    def noting(self: writer.Writer, group: list[writer.Prepared]) -> list[int]:
+        sizes.append(len(group))
+        return commit(self, group)
+
+    monkeypatch.setattr(writer.Writer, "_commit", noting)
+    holding = vault.writing()
+    holding.__enter__()
+    threads = [threading.Thread(target=vault.put, args=(os.urandom(40), record)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while len(vault._writer._queue) < 7:
+        threading.Event().wait(0.01)
+    holding.__exit__(None, None, None)
+    for thread in threads:
+        thread.join()
+    assert sizes == [1, 3, 3, 1]
 
 
 def test_threads_that_take_turns_are_served_by_one_connection(
