@@ -37,6 +37,7 @@ from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
 from store.mail.endpoint import parse_address
 from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
+from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, STARTED, STOPPED
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
@@ -164,7 +165,7 @@ class Gateway:
             try:
                 self._vault = await self._aside(self._open)
                 await self._aside(lambda: self._look(self._open_vault()))
-                await self._record("gateway started")
+                await self._record(STARTED)
                 return
             except StoreUnavailable as error:
                 await self._let_go()
@@ -221,7 +222,7 @@ class Gateway:
     async def _let_go(self) -> None:
         vault, self._vault = self._vault, None
         if vault is not None:
-            await self._record("gateway stopped", vault)
+            await self._record(STOPPED, vault)
             with suppress(MailholdError):
                 await self._aside(lambda: beat(vault, alive=False))
             await self._aside(vault.close)
@@ -340,7 +341,7 @@ class Gateway:
         )
 
     def _metrics_changed(self, problem: str) -> None:
-        self._events.add("metrics not served" if problem else "metrics served", problem)
+        self._events.add(METRICS_NOT_SERVED if problem else METRICS_SERVED, problem)
         systemd.notify(self._status())
 
     def _status(self) -> str:

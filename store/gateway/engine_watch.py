@@ -26,6 +26,7 @@ from store.judging.engines.states import RemoteScanner
 from store.judging.rules.model import IfDown
 from store.mail import administrator
 from store.mail.client import local_host_name
+from store.terms.gateway_events import ENGINE_BACK, ENGINE_DOWN
 from store.terms.verdicts import Engine
 
 #: Seconds between looks, and that a scanner has to be up until its outage is over (at most `tell_after`).
@@ -124,7 +125,7 @@ class EngineWatch:
             outage = _Outage(scanner, _why(scanner), state.since, self._clock(), *self._counts)
             self._outages[scanner] = outage
             self._say_down(outage)
-            self._event("engine down", f"{_called(scanner)}: {outage.why}; {self._meanwhile(scanner)}")
+            self._event(ENGINE_DOWN, f"{_called(scanner)}: {outage.why}; {self._meanwhile(scanner)}")
         elif outage.back or outage.why != _why(scanner):
             outage.why, outage.back = _why(scanner), 0
             self._say_down(outage)
@@ -141,7 +142,7 @@ class EngineWatch:
         if not outage.over:
             outage.over = True
             short = ", ".join(f"{name.replace('_', ' ')}: {count}" for name, count in self._in_short(outage).items())
-            self._event("engine answers again", f"{_called(scanner)}: it was down since {_utc(outage.since)}; {short}")
+            self._event(ENGINE_BACK, f"{_called(scanner)}: it was down since {_utc(outage.since)}; {short}")
         long = outage.mailed or outage.back_at - outage.began >= self._tell_after()
         if not long or outage.mailed == BACK or self._administrator() is None:
             del self._outages[scanner]

@@ -20,6 +20,7 @@ from store.mail.client import SessionLost, Timeouts, local_host_name
 from store.mail.incoming import Refuse
 from store.mail.outcome import State
 from store.terms.errors import MailholdError, RelayError
+from store.terms.gateway_events import BACKUP_AVAILABLE, BACKUP_UNAVAILABLE
 
 #: Whoever may not let a message pass without its copy says this.
 TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again later")
@@ -89,6 +90,7 @@ class Outage:
         now = self._clock()
         if not self.why and now - self._failed_at > self._peace:
             self._begin()
+            self._event(BACKUP_UNAVAILABLE, why)
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -114,7 +116,7 @@ class Outage:
         why, self.why = self.why, ""
         counted = ", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items()))
         self._say("backup available again", without_copy=counted)
-        self._event("backup available", f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")
+        self._event(BACKUP_AVAILABLE, f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")
         self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def stop(self) -> None:

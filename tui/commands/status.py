@@ -1,15 +1,21 @@
-"""`mailhold status`: copies and space at a glance."""
+"""`mailhold status`: copies and space at a glance, and what gateways say is wrong."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from store.database.modes import Use
+from store.terms.errors import TamperedError, UnlockError
 from store.terms.sizes import format_size
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.outcome_words import queue_words
+
+if TYPE_CHECKING:
+    from store.gateway.standing import Trouble
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown}",
+        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown, troubles}",
     )
 
 
@@ -29,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     with opened(args, Use.READ) as vault:
         full, releases, problem = usage(vault), Releases(vault), last_known(vault)
         releases.read()
+        troubles = _troubles(vault)
     attention = releases.attention
     if args.json:
         print_json(
@@ -42,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
                 "put_off": len(attention.put_off),
                 "failed": len(attention.failed),
                 "unknown": len(attention.unknown),
+                "troubles": [{**each._asdict(), "at": iso(each.at)} for each in troubles or ()],
             }
         )
     else:
@@ -54,4 +62,24 @@ def run(args: argparse.Namespace) -> int:
             print(f"{used} of {format_size(full.max_bytes)} used ({share} %), {format_size(full.free_bytes)} free")
         print(f"oldest: {local_time(full.oldest) if full.oldest else '-'}")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
+        _print_troubles(troubles)
     return 1 if say_failed([("settings", f"{problem.problem} {problem}")] if problem else []) else 0
+
+
+def _troubles(vault: Vault) -> list[Trouble] | None:
+    """What gateways say is wrong; None where that cannot be read."""
+    from store.gateway.standing import troubles
+
+    try:
+        return troubles(vault)
+    except (TamperedError, UnlockError):
+        return None
+
+
+def _print_troubles(troubles: list[Trouble] | None) -> None:
+    from tui.terminal.safe import safe
+
+    if troubles is None:
+        print("gateways: what they reported cannot be read, `mailhold check` says why")
+    for each in troubles or ():
+        print(f"gateway {safe(each.gateway)}: {safe(each.what)} since {local_time(each.at)}: {safe(each.detail)}")

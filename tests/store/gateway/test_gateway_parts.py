@@ -209,7 +209,8 @@ async def test_the_administrator_is_told_when_backup_is_back_and_what_went_witho
         await asyncio.sleep(0.001)
     outage.succeeded()
     assert said[-1] == ("backup available again", {"without_copy": "deleted: 30, temporary-fail: 1"})
-    [(action, detail)] = recorded
+    [begun, (action, detail)] = recorded
+    assert begun == ("backup unavailable", "The disk is full.")
     assert action == "backup available"
     assert detail.startswith("unavailable since ")
     assert detail.endswith("The disk is full. Without a copy: deleted: 30, temporary-fail: 1.")
@@ -227,6 +228,7 @@ async def test_the_administrator_is_told_when_backup_is_back_and_what_went_witho
         while outage.counts:
             await asyncio.sleep(0.001)
     assert len(sent) == 2
+    assert [action for action, _ in recorded] == ["backup unavailable", "backup available", "backup available"]
     await outage.stop()
 
 

@@ -10,13 +10,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from store.authority.audit import events
+from store.authority.audit import events, record_event
 from store.authority.settings import Settings, read_settings
+from store.enrolment.enrolment import open_with_credentials
 from store.opening.opening import Unlock, open_store
 from store.space.changing_settings import change_settings
 from tui.commands.caller import is_terminal
@@ -308,3 +310,26 @@ def test_a_library_that_does_not_load_is_named_by_its_own_words(
         "mailhold: a library does not load (ImportError: libfoo.so.1: cannot open shared object file). "
         "Install it again in the Python that runs this.\n"
     )
+
+
+def test_status_says_what_gateways_said_is_wrong(
+    shell: Shell, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gateway", "enroll", "mx1", "--credentials", str(tmp_path / "credentials")]) == 0
+    with closing(open_with_credentials(str(tmp_path / "backup.db"), tmp_path / "credentials")) as gateway:
+        record_event(
+            gateway, "engine down", operator="", detail="mx1: clamd at unix:/c: \x1b[31mrefused; messages wait"
+        )
+    capfd.readouterr()
+    assert main(["status"]) == 0
+    out = capfd.readouterr().out
+    assert "gateway mx1: engine down since " in out and "clamd at unix:/c: " in out and "\x1b" not in out
+    assert main(["status", "--json"]) == 0
+    [trouble] = json.loads(capfd.readouterr().out)["troubles"]
+    assert (trouble["gateway"], trouble["what"]) == ("mx1", "engine down")
+    database = sqlite3.connect(tmp_path / "backup.db")
+    database.execute("UPDATE audit SET sealed = x'00' WHERE id = (SELECT MAX(id) FROM audit)")
+    database.commit()
+    database.close()
+    assert main(["status"]) == 0
+    assert "gateways: what they reported cannot be read" in capfd.readouterr().out

@@ -1,0 +1,59 @@
+"""What gateways said in the audit trail to be wrong with them, and did not say to be over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.authority.audit import events
+from store.terms.gateway_events import (
+    BACKUP_AVAILABLE,
+    BACKUP_UNAVAILABLE,
+    ENGINE_BACK,
+    ENGINE_DOWN,
+    METRICS_NOT_SERVED,
+    METRICS_SERVED,
+    STARTED,
+    STOPPED,
+)
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+_BEGIN, _END = (ENGINE_DOWN, METRICS_NOT_SERVED, BACKUP_UNAVAILABLE), (ENGINE_BACK, METRICS_SERVED, BACKUP_AVAILABLE)
+#: Events that are looked through.
+_LOOKED_THROUGH = 300
+
+
+class Trouble(NamedTuple):
+    """Something that a gateway said at `at` (Unix ms). `what` is the event's action; text is NOT safe."""
+
+    gateway: str
+    at: int
+    what: str
+    detail: str
+
+
+def troubles(vault: Vault) -> list[Trouble]:
+    """What stands, newest first. Nothing is known of a gateway that was stopped, or of what was long ago.
+
+    Raises TamperedError where the trail does not verify, UnlockError where the keys at hand cannot read it.
+    """
+    found: list[Trouble] = []
+    told: set[tuple[str, str]] = set()
+    ended: set[str] = set()
+    for event in events(vault, _LOOKED_THROUGH):
+        if event.operator:
+            continue
+        if event.action in (STARTED, STOPPED):
+            ended.add(event.detail)
+        gateway, _, detail = event.detail.partition(": ")
+        if gateway in ended or event.action not in _BEGIN + _END:
+            continue
+        # An engine's event begins with its name; of metrics and Backup there are one each.
+        about = (gateway, (detail if event.action in (ENGINE_DOWN, ENGINE_BACK) else event.action).partition(" ")[0])
+        if about in told:
+            continue
+        told.add(about)
+        if event.action in _BEGIN:
+            found.append(Trouble(gateway, event.at, event.action, detail))
+    return found
