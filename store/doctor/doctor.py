@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Seconds to wait for the MTA, and between two looks at the store.
 SMTP_SECONDS, LOOK_SECONDS = 60.0, 0.25
 #: How far a copy's time may lie before the clock of this host (ms), and how many copies are looked through at a time.
-_SKEW, _PAGE = 300_000, 200
+SKEW, _PAGE = 300_000, 200
 
 
 class State(StrEnum):
@@ -106,7 +106,7 @@ def _examine(
     if reply is None:
         return trace
     rejected = reply[0] >= 500
-    trace.copy = _find(vault, message_id, began - _SKEW, 0.0 if rejected else wait, cancelled)
+    trace.copy = find_copy(vault, message_id, began - SKEW, 0.0 if rejected else wait, cancelled)
     if trace.copy is not None:
         _look_at_copy(trace, trace.copy, reply)
     else:
@@ -218,7 +218,7 @@ def _put_off(trace: Trace, code: int, words: bytes) -> None:
     )
 
 
-def _find(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
+def find_copy(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
     """The copy with that Message-ID that was placed after `since` (Unix ms), once it is there."""
     until = time.monotonic() + wait
     token: object = None

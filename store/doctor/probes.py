@@ -25,10 +25,13 @@ class Probe:
 EICAR = Probe("EICAR", Engine.ANTI_VIRUS, (Status.INFECTED,))
 GTUBE = Probe("GTUBE", Engine.ANTI_SPAM, (Status.SPAM, Status.PROBABLE_SPAM))
 PROBES = (EICAR, GTUBE)
+_EIGHT_BIT = " In Greek, which takes eight bits: δοκιμή."
 
 
-def compose(probe: Probe, sender: str, recipient: str, message_id: str) -> bytes:
-    """The probe as a message (lines end in CR LF)."""
+def compose(probe: Probe, sender: str, recipient: str, message_id: str, *, eight_bit: bool = False) -> bytes:
+    """The probe as a message (lines end in CR LF), with text in 8-bit characters or without."""
+    plain = ["Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"]
+    plain = plain if eight_bit else ["Content-Type: text/plain"]
     head = [
         f"From: Mailhold doctor <{sender}>",
         f"To: <{recipient}>",
@@ -38,6 +41,7 @@ def compose(probe: Probe, sender: str, recipient: str, message_id: str) -> bytes
         "MIME-Version: 1.0",
     ]
     text = "This is a harmless test of the mail gateway, which it should have kept in Backup."
+    text += _EIGHT_BIT if eight_bit else ""
     if probe is EICAR:
         attachment = base64.b64encode("".join(_EICAR).encode()).decode()
         lines = [
@@ -45,7 +49,7 @@ def compose(probe: Probe, sender: str, recipient: str, message_id: str) -> bytes
             'Content-Type: multipart/mixed; boundary="mailhold-doctor"',
             "",
             "--mailhold-doctor",
-            "Content-Type: text/plain",
+            *plain,
             "",
             text,
             "--mailhold-doctor",
@@ -58,5 +62,5 @@ def compose(probe: Probe, sender: str, recipient: str, message_id: str) -> bytes
             "",
         ]
     else:
-        lines = [*head, "Content-Type: text/plain", "", text, "", "".join(_GTUBE), ""]
+        lines = [*head, *plain, "", text, "", "".join(_GTUBE), ""]
     return "\r\n".join(lines).encode()

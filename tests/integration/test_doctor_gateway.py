@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from store.authority.settings import Settings
 from store.doctor.doctor import State, Trace, examine
 from store.doctor.probes import PROBES
+from store.doctor.relay import examine_relay
 from store.vault.vault import Vault
 from tests.integration import clamd as clamd_module
 from tests.integration import rspamd as rspamd_module
@@ -95,3 +97,12 @@ def test_a_gateway_that_is_down_is_found(lab: Lab) -> None:
 
 def test_an_mta_that_is_not_there_is_found(lab: Lab) -> None:
     assert [failed_step(trace) for trace in lab.doctor(free_port())] == ["connect"] * len(PROBES)
+
+
+def test_a_relay_that_leads_back_through_intake_is_found(lab: Lab) -> None:
+    to = f"bob@{DOMAIN}"
+    settings = Settings(relay=f"smtp://127.0.0.1:{lab.postfix.port}", release_loops=True)
+    trace = examine_relay(lab.vault, settings, lab.doctor(), sender=to, recipient=to, wait=10)
+    assert trace.failed is None, trace
+    assert [step.name for step in trace.steps] == ["connect", "hand over", "lead", "marker"]
+    assert trace.steps[-1].found == "The message came back as it was sent"

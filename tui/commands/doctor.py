@@ -39,24 +39,39 @@ def run(args: argparse.Namespace) -> int:
     from store.authority.settings import read_settings
     from store.doctor.doctor import examine, parse_endpoint
     from store.doctor.probes import PROBES
+    from store.doctor.relay import examine_relay
 
     server = parse_endpoint(args.smtp)
     if not 0 <= args.wait <= 3600:
         raise UsageError("--wait takes seconds, from 0 to 3600.")
     with opened(args) as vault:
-        recipient = check_address(args.to) if args.to else read_settings(vault).administrator
+        settings = read_settings(vault)
+        recipient = check_address(args.to) if args.to else settings.administrator
         if not recipient:
             raise UsageError("Nobody is named to send to: give --to ADDRESS, or set the administrator's address.")
+        sender = check_address(args.sender) if args.sender else recipient
         with Interrupt() as interrupt:
             traces = examine(
                 vault,
                 server,
-                sender=check_address(args.sender) if args.sender else recipient,
+                sender=sender,
                 recipient=recipient,
                 probes=[probe for probe in PROBES if args.only in (None, probe.name.lower())],
                 wait=args.wait,
                 cancelled=interrupt,
             )
+            if settings.relay and not interrupt():
+                traces.append(
+                    examine_relay(
+                        vault,
+                        settings,
+                        traces,
+                        sender=sender,
+                        recipient=recipient,
+                        wait=args.wait,
+                        cancelled=interrupt,
+                    )
+                )
         gateway = _gateway(vault)
         if not args.keep:
             _delete(vault, traces)

@@ -124,3 +124,14 @@ def test_wrong_usage(opened: Vault, arguments: list[str], capsys: pytest.Capture
         code = int(stop.code or 0)
     assert code == 2
     assert capsys.readouterr().err
+
+
+def test_a_relay_that_leads_back_is_named(
+    mta: Callable[..., int], opened: Vault, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, relay = mta(), mta()
+    change_settings(opened, Settings(relay=f"smtp://127.0.0.1:{relay}"))
+    assert main(["doctor", "--smtp", f"127.0.0.1:{port}", "--to", "a@gw.test", "--wait", "5", "--only", "gtube"]) == 1
+    out = capsys.readouterr().out
+    assert "GTUBE   ok" in out and "RELAY   FAILED" in out and "release_loops is off" in out
+    assert opened.ids() == []  # The copies of both are deleted.
