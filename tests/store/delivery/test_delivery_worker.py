@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,13 +20,16 @@ from hypothesis import strategies as st
 from store.authority.settings import Settings, read_settings
 from store.delivery import leases, worker
 from store.delivery.ledger import Ledger
+from store.delivery.marker import field_of, find_marker
 from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, release, retry
+from store.delivery.release_rows import rows_for
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
 from store.mail.client import Timeouts
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
+from store.terms.errors import TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -130,6 +134,47 @@ def test_a_problem_is_told_until_the_next_look_and_a_relay_out_of_reach_until_it
     assert sender.read_relay() and sender.problem == "" and not sender.paused
     change_settings(vault, msgspec.structs.replace(read_settings(vault), relay=""))
     assert not sender.read_relay() and sender.problem.startswith("No relay is set")
+
+
+async def test_a_marker_s_rows_are_durable_before_data_for_those_that_the_relay_took(vault: Vault) -> None:
+    held: list[int] = []
+
+    def script(point: str, argument: str) -> str | None:
+        if point == "data":
+            with sqlite3.connect(vault.location) as db:
+                held.extend(count for (count,) in db.execute("SELECT COUNT(*) FROM release"))
+        return "550 5.7.1 never" if argument == "u0.1@x.example" else None
+
+    async with ScriptedServer(script) as server:
+        use(vault, server.port, release_loops=True)
+        fill(vault, 1, recipients=3)
+        await send(vault)
+        [taken] = server.taken
+    marker = find_marker(taken.content)
+    assert held == [2] and marker.below == len(field_of(marker.token))
+    assert len(rows_for(vault, marker.token, taken.rcpt)) == 2
+    with pytest.raises(TamperedError):
+        rows_for(vault, marker.token, ["u0.1@x.example"])
+
+
+async def test_no_marker_goes_where_the_relay_leads_past_intake_or_a_server_would_mend_the_message(
+    vault: Vault,
+) -> None:
+    said: list[tuple[str, dict[str, Any]]] = []
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        fill(vault, 1)
+        await send(vault)
+        use(vault, server.port, release_loops=True)
+        broken = vault.put(b"Subject : x\r\n\r\nbody\r\n", CopyRecord(envelope_recipients=("a@x.example",)))
+        [queued] = release(vault, [broken], original=True).queued
+        sender = DeliveryWorker(
+            vault, owner="test", timeouts=QUICK, say=lambda event, **fields: said.append((event, fields))
+        )
+        await asyncio.wait_for(sender.run_until_idle(), DEADLINE)
+        assert [b"X-Mailhold" in each.content for each in server.taken] == [False, False]
+    [(event, fields)] = said
+    assert event == "released without a marker" and fields["delivery"] == queued and "colon" in fields["why"]
 
 
 async def test_a_partial_refusal_is_settled_per_recipient(vault: Vault) -> None:
