@@ -61,6 +61,21 @@ class SqliteStore(LenientSqlite):
         """Let this thread make and drop tables inside."""
         return self._authorizer.making()
 
+    def commit(self) -> None:
+        """Commit. Raises Doubtful where that failed, and what was written may all the same be in the log."""
+        connection = self.connection()
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR and not _take_back(connection):
+                raise Doubtful(str(error)) from error
+            raise
+
+    def rollback(self) -> None:
+        """Roll back, where SQLite did not do so by itself: it does when it cannot write."""
+        if self.connection().in_transaction:
+            super().rollback()
+
     def abandon(self) -> None:
         """Forget every connection without closing it: a forked child shares them with its parent."""
         forget_connection(self)
@@ -77,6 +92,31 @@ class SqliteStore(LenientSqlite):
         with suppress(*driver_errors()):
             self.close()
         forget_connection(self)
+
+
+#: What is said where nobody can tell whether a commit succeeded.
+DOUBT = "What was being written may be there when it is opened again."
+
+
+class Doubtful(sqlite3.OperationalError):
+    """A commit failed, and whoever opens the store after a crash may find it done."""
+
+
+def _take_back(connection: sqlite3.Connection) -> bool:
+    """Make sure that a commit which failed stays undone: its end may be in the log, and be found there after a crash.
+
+    Another commit is written over it, which changes nothing. Returns whether that succeeded.
+    """
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        return False
+    return True
 
 
 class PostgresStore(TellingPostgresql):
@@ -212,6 +252,8 @@ def application_id(path: Path) -> int | None:
     connection = None
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+        # Else a file that is shorter than it says, for which its log has the rest, is none: its disk was full.
+        connection.execute("PRAGMA writable_schema=ON")
         [found] = connection.execute("PRAGMA application_id").fetchone()
         return int(found)
     except sqlite3.Error:
@@ -290,20 +332,17 @@ class Clash(StoreUnavailable):
     """The database refused a row because there is one of that id already."""
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk is full. Rolling back after that fails as well, and hides the first error in its context."""
-    while error is not None:
-        text = str(error).lower()
-        if "disk is full" in text or "no space left" in text:
-            return True
-        error = error.__context__
-    return False
-
-
-def _has_no_room(location: str) -> bool:
-    """Whether the disk of a SQLite store has no room for a log's index: SQLite calls that an I/O error."""
+def _is_full(text: str, location: str) -> bool:
+    """Whether the disk is full. SQLite calls it an I/O error where there is no room for the log's index."""
+    text = text.lower()
+    if "disk is full" in text or "no space left" in text:
+        return True
     try:
-        return not is_url(location) and shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
+        return (
+            ("disk i/o error" in text or "unable to open" in text)
+            and not is_url(location)
+            and shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
+        )
     except OSError:
         return False
 
@@ -367,14 +406,17 @@ def _translation(error: BaseException, location: str) -> MailholdError:
         )
     if "not a database" in text or "malformed" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
-    if _is_full(error) or ("disk i/o error" in text.lower() and _has_no_room(location)):
-        return DiskFull(f"The store {where} is not available (its disk is full): free space on that disk.")
+    doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
+    if _is_full(str(error), location):
+        return DiskFull(f"The store {where} is not available (its disk is full): free space on that disk.{doubt}")
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
         return Clash(f"The store {where} refused a row ({text}): run `mailhold check`.")
     if "readonly" in text or "read-only" in text or "permission" in text.lower():
         advice = "check who owns it and its permissions"
+    elif "disk I/O error" in text:
+        advice = "look for errors of its disk in the system's log"
     elif "locked" in text:
         advice = "another program has held it for too long, try again"
     else:
         advice = "check that the database is there and that this user may use it"
-    return StoreUnavailable(f"The store {where} is not available ({text}): {advice}.")
+    return StoreUnavailable(f"The store {where} is not available ({text}): {advice}.{doubt}")

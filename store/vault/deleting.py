@@ -15,7 +15,7 @@ from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
 from store.sealing.signatures import AUTHORITY, Right
 from store.sealing.statements import statement, verify
-from store.terms.errors import TamperedError, UnlockError
+from store.terms.errors import StoreUnavailable, TamperedError, UnlockError
 from store.vault import live_deliveries
 from store.vault.counters import count_out
 from store.vault.operators import verify_operator
@@ -34,6 +34,7 @@ _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
 
 
 _INSERT = "INSERT INTO tombstone (at, cause, gateway_id, entries, sealed_operator, signature) VALUES (?, ?, ?, ?, ?, ?)"
+_BURIED = "SELECT COUNT(*) FROM tombstone WHERE signature = ?"
 _NEWEST_TWO = (
     "SELECT id, at, cause, gateway_id, entries, sealed_operator, signature FROM tombstone ORDER BY id DESC LIMIT 2"
 )
@@ -176,26 +177,36 @@ class Deleter:
         return result
 
     def _batch(self, ids: list[int], operator: str, cause: str) -> DeleteResult:
-        vault, db = self._vault, self._vault.db
-        result = DeleteResult()
-        with vault.write():
-            sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
-            rows = run(db, sql, ids).fetchall()
-            live = live_deliveries.kept(db, ids)
-            present = {row[0] for row in rows}
-            result.missing = [copy_id for copy_id in ids if copy_id not in present]
-            result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]
-            doomed = [tuple(map(_whole, row)) for row in rows if row[0] not in live]
-            if not doomed:
-                return result
-            result.deleted = [row[0] for row in doomed]
-            run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
-            run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
-            count_out(db, len(doomed), sum(row[3] for row in doomed))
-            self._bury(runs_of((row[0], row[1], row[2]) for row in doomed), operator, cause)
+        vault = self._vault
+        nested, signature, result = vault.db.in_transaction(), b"", DeleteResult()
+        try:
+            with vault.write():
+                signature = self._delete_batch(ids, operator, cause, result)
+        except StoreUnavailable as error:
+            if nested or not signature:
+                raise
+            vault.require_done(error, _BURIED, signature)
         return result
 
-    def _bury(self, runs: list[Run], operator: str, cause: str) -> None:
+    def _delete_batch(self, ids: list[int], operator: str, cause: str, result: DeleteResult) -> bytes:
+        """Delete inside the transaction. Returns the tombstone's signature, b"" where nothing is to be deleted."""
+        db = self._vault.db
+        sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
+        rows = run(db, sql, ids).fetchall()
+        live = live_deliveries.kept(db, ids)
+        present = {row[0] for row in rows}
+        result.missing = [copy_id for copy_id in ids if copy_id not in present]
+        result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]
+        doomed = [tuple(map(_whole, row)) for row in rows if row[0] not in live]
+        if not doomed:
+            return b""
+        result.deleted = [row[0] for row in doomed]
+        run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
+        run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
+        count_out(db, len(doomed), sum(row[3] for row in doomed))
+        return self._bury(runs_of((row[0], row[1], row[2]) for row in doomed), operator, cause)
+
+    def _bury(self, runs: list[Run], operator: str, cause: str) -> bytes:
         vault, keys = self._vault, self._vault.keys
         at = now_ms()
         gateway_id, signer = AUTHORITY, keys.authority
@@ -212,6 +223,7 @@ class Deleter:
         row = (at, cause, gateway_id, entries, sealed_operator, signer.sign(data))
         run(vault.db, _INSERT, *row)
         self._last = (row, runs)
+        return row[-1]
 
     def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
         """What the newest tombstone says, if the next may say it in its place: it goes. Else nothing, and it stays.

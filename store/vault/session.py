@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url, run
+from store.database.connection import DOUBT, StoreDatabase, Translated, connect, driver_errors, is_url, run
 from store.database.modes import Mode
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models
@@ -116,6 +116,20 @@ class Session:
                 self.tables.require()
                 lock(self.db)
                 yield
+
+    def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
+        """Find out whether a transaction that ended with `error` is in the database all the same: raise it if not.
+
+        A commit whose answer is lost may have succeeded. `sql` counts what only that transaction wrote. Raises
+        StoreUnavailable, which says so where nobody can tell.
+        """
+        try:
+            with self.write():
+                [found] = run(self.db, sql, *values).fetchone()
+        except StoreUnavailable:
+            raise StoreUnavailable(str(error) if DOUBT in str(error) else f"{error} {DOUBT}") from None
+        if not found:
+            raise error
 
     def reading(self) -> AbstractContextManager[None]:
         """Translate the driver's errors of a read."""

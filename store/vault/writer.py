@@ -82,6 +82,7 @@ def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
 _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_STORED = "SELECT COUNT(*) FROM message WHERE id = ? AND record = ?"
 _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 
 
@@ -220,11 +221,19 @@ class Writer:
     def _commit(self, group: list[Prepared]) -> list[int]:
         session, epochs = self._session, self._epochs
         first_copy: int | None = None
+        used, over, last = 0, 0, b""
         with session.writing():
             try:
-                with session.write():
-                    first_copy, used = self._write(group)
-                    over = self._upkeep.after_put(used)
+                try:
+                    with session.write():
+                        first_copy, used, last = self._write(group)
+                        over = self._upkeep.after_put(used)
+                except Clash:
+                    raise
+                except StoreUnavailable as error:
+                    if first_copy is None:
+                        raise
+                    session.require_done(error, _STORED, first_copy + len(group) - 1, last)
             except Clash:
                 epochs.failed()
                 raise TamperedError("the table of counters", "it gives out ids that are taken") from None
@@ -239,8 +248,10 @@ class Writer:
                 pass  # The copies are durable; the next put goes on with the rotation.
         return list(range(first_copy, first_copy + len(group)))
 
-    def _write(self, group: list[Prepared]) -> tuple[int, int]:
-        """Seal and insert a group inside the transaction. Returns the first id, and the bytes then used."""
+    def _write(self, group: list[Prepared]) -> tuple[int, int, bytes]:
+        """Seal and insert a group inside the transaction. Returns the first id, the bytes then used, and the last
+        sealed record.
+        """
         db, epochs = self._session.db, self._epochs
         count, total = len(group), sum(item.stored_size for item in group)
         next_copy, used = count_in(db, count, total)
@@ -256,7 +267,7 @@ class Writer:
             bodies.append((copy_id, body))
         run_many(db, _INSERT_MESSAGE, messages)
         run_many(db, _INSERT_BODY, bodies)
-        return first_copy, used
+        return first_copy, used, messages[-1][-1]
 
 
 def _groups(items: Iterable[Prepared]) -> Iterator[list[Prepared]]:

@@ -1,0 +1,106 @@
+"""Commits that fail, or whose answer is lost: what is in the store is found out, and told as it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store.check import check
+from store.opening.opening import Unlock, create_store, open_store
+from store.terms.errors import StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests import system_calls
+from tests.system_calls import Fault
+from tests.conftest import PASSPHRASE
+
+
+def _group(record: CopyRecord) -> list[tuple[bytes, CopyRecord, None]]:
+    return [(b"%d:" % number * 100, record, None) for number in range(10)]
+
+
+def _found_after_a_crash(vault: Vault, folder: Path) -> int:
+    """How many copies a process finds that takes up the log as this one left it."""
+    folder.mkdir()
+    for suffix in ("", "-wal"):
+        shutil.copy(vault.location + suffix, folder / f"mail.store{suffix}")
+    again = open_store(str(folder / "mail.store"), Unlock.passphrase(PASSPHRASE))
+    try:
+        assert check(again).broken == []
+        return len(again.ids())
+    finally:
+        again.close()
+
+
+def _writes_of(work: Callable[[], object]) -> int:
+    """How many times SQLite writes to the log for `work`."""
+    seen = 0
+
+    def count(path: Path, _number: int) -> None:
+        nonlocal seen
+        seen += path.name.endswith("-wal")
+
+    with system_calls.writes(count):
+        work()
+    return seen
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_commit_whose_last_write_fails_stays_undone_or_is_said_to_be_doubtful(
+    vault: Vault, record: CopyRecord, tmp_path: Path, once: bool
+) -> None:
+    vault.put_many(_group(record))
+    last = _writes_of(lambda: vault.put_many(_group(record))) - 1
+
+    def answer(_path: Path, number: int) -> Fault | None:
+        if number == last:
+            return Fault.WRITTEN
+        return Fault.LOST if number > last and not once else None
+
+    with system_calls.writes(answer), pytest.raises(StoreUnavailable, match="disk I/O error") as caught:
+        vault.put_many(_group(record))
+    assert ("What was being written may be there" in str(caught.value)) is not once
+    assert "rollback" not in str(caught.value)
+    assert len(vault.ids()) == 20
+    assert _found_after_a_crash(vault, tmp_path / "crashed") == (20 if once else 30)
+    vault.put_many(_group(record))
+    assert _found_after_a_crash(vault, tmp_path / "after") == 30
+    assert check(vault).broken == []
+
+
+@pytest.fixture
+def lost_answer(empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Vault, Callable[[], None]]:
+    """A vault on a server, and a function: after the next commit the server ends the connection without an answer."""
+    import psycopg
+
+    vault, _recovery = create_store(empty_postgres, passphrase=PASSPHRASE)
+    commit = vault.db.commit
+
+    def lose() -> None:
+        monkeypatch.setattr(vault.db, "commit", commit)
+        backend = vault.db.connection().info.backend_pid
+        commit()
+        with psycopg.connect(empty_postgres, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [backend])
+        vault.db.execute_sql("SELECT 1")
+
+    return vault, lambda: monkeypatch.setattr(vault.db, "commit", lose)
+
+
+@pytest.mark.integration
+def test_a_commit_whose_answer_is_lost_is_found_done(
+    lost_answer: tuple[Vault, Callable[[], None]], record: CopyRecord
+) -> None:
+    vault, lose = lost_answer
+    lose()
+    ids = vault.put_many(_group(record))
+    assert vault.ids() == ids and len(ids) == 10
+    lose()
+    assert vault.delete(ids[:4], operator="ada").deleted == ids[:4]
+    assert vault.ids() == ids[4:]
+    vault.put(b"more", record)
+    assert check(vault).broken == []
+    vault.close()
