@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -60,7 +59,7 @@ def writes(answer: Callable[[Path, int], Fault | None]) -> Iterator[None]:
 
     def write(descriptor: int, data: int, size: int, offset: int) -> int:
         nonlocal seen
-        fault = answer(Path(os.readlink(f"/proc/self/fd/{descriptor}")), seen)
+        fault = answer(Path(f"/proc/self/fd/{descriptor}").readlink(), seen)
         seen += 1
         written = -1 if fault is Fault.LOST else int(libc.pwrite64(descriptor, data, size, offset))
         if fault is None:

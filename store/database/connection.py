@@ -19,12 +19,13 @@ import sys
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from store.database.authorizing import Authorizer
+from store.database.committing import DOUBT, Doubtful, commit
 from store.database.modes import Mode, ReadOnly
 from store.database.orm import (
     Database,
@@ -39,6 +40,10 @@ from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, Tam
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
+#: What the name of the file that is given up on a full disk has more than the store's.
+BALLAST = ".ballast"
+#: Pages in the log after which SQLite brings them to the file, and the part of a small disk that they may take.
+_LOG_PAGES, _LOG_SHARE = 1000, 24
 #: What the index of a write-ahead log takes at least.
 _INDEX_BYTES = 64 * 1024
 
@@ -63,13 +68,7 @@ class SqliteStore(LenientSqlite):
 
     def commit(self) -> None:
         """Commit. Raises Doubtful where that failed, and what was written may all the same be in the log."""
-        connection = self.connection()
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR and not _take_back(connection):
-                raise Doubtful(str(error)) from error
-            raise
+        commit(self.connection())
 
     def rollback(self) -> None:
         """Roll back, where SQLite did not do so by itself: it does when it cannot write."""
@@ -92,31 +91,6 @@ class SqliteStore(LenientSqlite):
         with suppress(*driver_errors()):
             self.close()
         forget_connection(self)
-
-
-#: What is said where nobody can tell whether a commit succeeded.
-DOUBT = "What was being written may be there when it is opened again."
-
-
-class Doubtful(sqlite3.OperationalError):
-    """A commit failed, and whoever opens the store after a crash may find it done."""
-
-
-def _take_back(connection: sqlite3.Connection) -> bool:
-    """Make sure that a commit which failed stays undone: its end may be in the log, and be found there after a crash.
-
-    Another commit is written over it, which changes nothing. Returns whether that succeeded.
-    """
-    try:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute("BEGIN IMMEDIATE")
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        return False
-    return True
 
 
 class PostgresStore(TellingPostgresql):
@@ -222,6 +196,7 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
             "mmap_size": 0,
             "cache_size": -16384,
             "journal_size_limit": 64 * 1024 * 1024,
+            "wal_autocheckpoint": _log_pages(location),
         },
         # Every transaction is a write transaction from its start: one that turns into one later can fail at once.
         lock_type="IMMEDIATE",
@@ -230,37 +205,13 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
     )
 
 
-def lay_out(location: str) -> None:
-    """Give the empty file of a new SQLite store its layout, before anything connects to it. PostgreSQL needs none.
-
-    Setting `auto_vacuum` takes the write lock and counts as a change, whatever it was before.
-    """
-    if is_url(location):
-        return
-    with closing(sqlite3.connect(Path(location).absolute())) as connection:
-        # In this order: journal_mode writes the file's first page.
-        for each in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL"):
-            connection.execute(f"PRAGMA {each}")
-
-
-def application_id(path: Path) -> int | None:
-    """Whose file of SQLite `path` says that it is; None where it is none. Nothing is written and nothing waited for.
-
-    SQLite reads it: a file that this process opens itself takes, when it is closed, the locks of all connections that
-    the process has to it. Another process then removes the log under them, and they write over the store.
-    """
-    connection = None
+def _log_pages(location: str) -> int:
+    """Pages that the log may hold before they are brought to the file: on a small disk no more than its ballast has."""
     try:
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
-        # Else a file that is shorter than it says, for which its log has the rest, is none: its disk was full.
-        connection.execute("PRAGMA writable_schema=ON")
-        [found] = connection.execute("PRAGMA application_id").fetchone()
-        return int(found)
-    except sqlite3.Error:
-        return None
-    finally:
-        if connection is not None:
-            connection.close()
+        total = shutil.disk_usage(Path(location).absolute().parent).total
+    except OSError:
+        return _LOG_PAGES
+    return max(32, min(_LOG_PAGES, total // _LOG_SHARE // PAGE_SIZE))
 
 
 @lru_cache(maxsize=256)
@@ -318,6 +269,12 @@ def pragma_to_its_end(db: Database, text: str) -> None:
         db.connection().executescript(f"PRAGMA {text}")
 
 
+def checkpoint(db: Database) -> bool:
+    """Bring the pages of SQLite's log to its file, without waiting for anybody. Whether all of them are there."""
+    busy, logged, brought = db.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return bool(not busy and logged == brought)
+
+
 def driver_errors() -> tuple[type[Exception], ...]:
     """What the database's driver may raise, through Peewee or past it."""
     psycopg = sys.modules.get("psycopg")
@@ -330,6 +287,13 @@ class DiskFull(StoreUnavailable):
 
 class Clash(StoreUnavailable):
     """The database refused a row because there is one of that id already."""
+
+
+def disk_full(location: str, doubt: str = "") -> DiskFull:
+    """The error of a full disk. It advises to delete copies where the ballast is there that makes it possible."""
+    possible = not is_url(location) and beside(location, BALLAST).exists()
+    advice = "free space on that disk" + (", or delete copies" if possible else "")
+    return DiskFull(f"The store {shown_location(location)} is not available (its disk is full): {advice}.{doubt}")
 
 
 def _is_full(text: str, location: str) -> bool:
@@ -408,7 +372,7 @@ def _translation(error: BaseException, location: str) -> MailholdError:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
     doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
     if _is_full(str(error), location):
-        return DiskFull(f"The store {where} is not available (its disk is full): free space on that disk.{doubt}")
+        return disk_full(location, doubt)
     if "Integrity" in type(error).__name__ or "Violation" in type(error).__name__:
         return Clash(f"The store {where} refused a row ({text}): run `mailhold check`.")
     if "readonly" in text or "read-only" in text or "permission" in text.lower():

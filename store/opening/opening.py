@@ -15,11 +15,9 @@ from store.database.access import reach, reach_on_full_disk
 from store.database.connection import (
     DiskFull,
     StoreDatabase,
-    application_id,
     as_bytes,
     connect,
     is_url,
-    lay_out,
     pragma,
     pragma_to_its_end,
     run,
@@ -27,6 +25,7 @@ from store.database.connection import (
     sound,
     translated,
 )
+from store.database.layout import application_id, lay_out
 from store.database.modes import Use
 from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
@@ -62,7 +61,7 @@ from store.terms.errors import (
     UsageError,
     WrongKey,
 )
-from store.vault.ballast import Ballast
+from store.vault.ballast import INDEX_BYTES, Ballast
 from store.vault.counters import first_counters
 from store.vault.gateway_rows import gateway_statement
 from store.vault.vault import Vault
@@ -205,9 +204,12 @@ def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: b
     except DiskFull:
         if is_url(location):
             raise
-        if Ballast(Path(location).absolute()).cut():
+        ballast = Ballast(Path(location).absolute())
+        while ballast.cut(INDEX_BYTES):
             with suppress(DiskFull):
-                return _open(reach(location, use), location, unlock.kind, secret, use, former=former)
+                vault = _open(reach(location, use), location, unlock.kind, secret, use, former=former)
+                vault.room.tight = True
+                return vault
         if use is Use.WRITE:
             raise
     return _open(reach_on_full_disk(location), location, unlock.kind, secret, use, former=former)

@@ -33,14 +33,15 @@ def change_settings(
     """
     made_room = False
     bound = None if confirmed is None else _Confirmed(vault, settings.max_size, confirmed)
-    try:
-        before, settings = _replace(vault, settings, base, operator, bound)
-    except DiskFull:
-        # A smaller maximum may be what is to help.
-        made_room = vault.room.make()
-        if not made_room:
-            raise
-        before, settings = _replace(vault, settings, base, operator, bound)
+    while True:
+        try:
+            before, settings = _replace(vault, settings, base, operator, bound)
+            break
+        except DiskFull:
+            # A smaller maximum may be what is to help.
+            if not vault.room.make():
+                raise
+            made_room = True
     if settings.max_size < before.max_size:
         shrink(vault, progress=progress, cancelled=cancelled)
     if made_room:

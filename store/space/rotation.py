@@ -31,6 +31,8 @@ HORIZON_MS = 3650 * DAY_MS
 #: What one transaction removes at most: a few dozen milliseconds of the write lock.
 _BATCH_COPIES = 500
 _BATCH_BYTES = 8 * 1024 * 1024
+#: The same on a full disk, where the log has little room.
+_BATCH_BYTES_FULL = 512 * 1024
 #: An excess up to this is taken from the counter as it stands.
 _BELIEVED_BYTES = 2 * _BATCH_BYTES
 _VACUUM_PAGES = 2000
@@ -125,15 +127,18 @@ def rotate(
         began = time.perf_counter()
         try:
             with vault.write():
-                over, ids, size = _excess(vault, None if nested else _BATCH_BYTES, trusted=total is not None)
+                most = None if nested else _BATCH_BYTES_FULL if made_room else _BATCH_BYTES
+                over, ids, size = _excess(vault, most, trusted=total is not None)
                 total = max(over, 0) if total is None else total
                 if ids:
                     vault.delete(ids, cause=ROTATED)
         except DiskFull:
-            if nested or made_room or not vault.room.make():
+            if nested or not vault.room.make():
                 raise
             made_room = True
             continue
+        if made_room:
+            vault.room.done()
         removed += len(ids)
         freed += size
         if progress is not None and total:
@@ -207,10 +212,11 @@ def shrink(
     try:
         give_back(vault, cancelled=cancelled)
     except DiskFull:
-        if vault.room.make():  # it takes space to give space back
+        while vault.room.make():  # it takes space to give space back
             with suppress(StoreUnavailable):
                 give_back(vault, cancelled=cancelled, batch=_FEW_PAGES)
-            vault.room.settle()
+                break
+        vault.room.settle()
     except StoreUnavailable:
         pass  # Busy: the free pages stay in the file, where new copies use them.
     return result

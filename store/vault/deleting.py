@@ -150,17 +150,24 @@ class Deleter:
         vault, result = self._vault, DeleteResult()
         wanted = sorted(set(ids))
         nested = vault.db.in_transaction()
-        size, start, gave_ballast = _FIRST_BATCH, 0, False
+        size, start, squeezed = _FIRST_BATCH, 0, False
         while start < len(wanted) and not (cancelled is not None and cancelled()):
             batch = wanted[start : start + size]
             began = time.perf_counter()
             try:
                 done = self._batch(batch, operator, cause)
-            except DiskFull:
-                size = _LEAST
-                if nested or not self._room.make():
+            except DiskFull as error:
+                if nested:
                     raise
-                gave_ballast = True
+                if self._room.make():
+                    size, squeezed = min(size, _LEAST), True
+                elif size > 1:
+                    size = 1
+                elif result.deleted:
+                    result.refused += [(copy_id, str(error)) for copy_id in wanted[start:]]
+                    break
+                else:
+                    raise
                 continue
             took = time.perf_counter() - began
             result.deleted += done.deleted
@@ -170,9 +177,12 @@ class Deleter:
             if progress is not None:
                 progress(start, len(wanted))
             size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET_SECONDS / max(took, 0.001)))))
+            if squeezed:
+                size = _LEAST
+                self._room.done()
             if start < len(wanted) and not nested:
                 time.sleep(min(took, _LONGEST_PAUSE))
-        if gave_ballast:
+        if squeezed or (result.deleted and not nested and self._room.is_short()):
             self._room.settle()
         return result
 

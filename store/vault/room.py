@@ -1,13 +1,38 @@
-"""The room that is left to an open store whose disk is full: its ballast, and the free pages of its file."""
+"""The room that is left to an open store whose disk is full: its log, its ballast, and the free pages of its file.
+
+A deletion takes room in the log, and gives it back once the log's pages are in the file. So on a full disk the log is
+emptied after each small batch, and begins anew in the room that it has. That takes room in the file where the log holds
+copies that are new, and at first some in the log: the ballast has it, and what is cut off is put there at once, before
+another program takes it.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
 
-from store.database.connection import is_url, pragma_to_its_end
+from store.database.connection import (
+    PAGE_SIZE,
+    DiskFull,
+    beside,
+    checkpoint,
+    disk_full,
+    is_url,
+    pragma,
+    pragma_to_its_end,
+)
 from store.terms.errors import StoreUnavailable
-from store.vault.ballast import Ballast
+from store.vault.ballast import SLICE_BYTES, Ballast
 from store.vault.session import Session
+
+#: Less room than this on the disk is none for other programs: what is deleted is given back to it.
+_SHORT_BYTES = 1024 * 1024
+#: Seconds after which it is looked again whether the ballast is there.
+_LOOK_SECONDS = 60.0
+#: Pages that are given back to the disk at first, and in all. Moving a page takes up to three in the log.
+_FEW_PAGES, _MANY_PAGES = 16, 4096
 
 
 class Room:
@@ -15,27 +40,119 @@ class Room:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._ballast = None if is_url(session.location) else Ballast(Path(session.location).absolute())
-        self._tried = False
+        self._path = None if is_url(session.location) else Path(session.location).absolute()
+        self._ballast = None if self._path is None else Ballast(self._path)
+        self._look_at = 0.0
+        self._emptied = False
+        #: A descriptor of the store's file. It is never closed: this process would lose the locks that it has on it.
+        self._file: int | None = None
+        #: Whether the disk was full for this session.
+        self.tight = False
 
     def keep(self) -> None:
-        """Make the ballast, where it is not there; once, for it costs a look at the disk. Never raises."""
-        if self._ballast is not None and not self._tried:
-            self._tried = True
+        """Make the ballast, where it is not there; now and then, for it costs a look at the disk. Never raises."""
+        if self._ballast is not None and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
             self._ballast.load()
 
-    def make(self) -> bool:
-        """Give up the ballast of a store whose disk is full. Whether that freed anything."""
-        return self._ballast is not None and self._ballast.give_up()
+    def admit(self, size: int) -> None:
+        """Refuse copies of `size` bytes that would fit in the log and not in the file. Raises DiskFull.
 
-    def settle(self) -> None:
-        """After deletions on a full disk: give freed pages back to it, and make the ballast again."""
-        if self._ballast is None:
+        The log could then never be emptied, and nothing could be deleted.
+        """
+        if self._path is None:
             return
         try:
+            free = shutil.disk_usage(self._path.parent).free
+        except OSError:
+            return
+        if free < 2 * size + SLICE_BYTES:
+            with self._session.reading():
+                spare = int(pragma(self._session.db, "freelist_count")) * PAGE_SIZE
+            if size > spare:
+                raise disk_full(self._session.location)
+
+    def make(self) -> bool:
+        """Make room in the log after the disk was full. Whether it is worth trying again: there was some to make."""
+        if self._ballast is None:
+            return False
+        self.tight = True
+        if not self._emptied:
+            self._emptied = True
+            if self.empty_log():
+                return True
+        size = self._ballast.cut()
+        if size:
+            self._put_by(size)
+            self.empty_log()
+        return size > 0
+
+    def done(self) -> None:
+        """Empty the log after something succeeded in the room that was made."""
+        self._emptied = False
+        if self.tight:
+            self.empty_log()
+
+    def is_short(self) -> bool:
+        """Whether the disk is as good as full."""
+        try:
+            return self._path is not None and shutil.disk_usage(self._path.parent).free < _SHORT_BYTES
+        except OSError:
+            return False
+
+    def empty_log(self) -> bool:
+        """Bring the log's pages to the file, so that the log begins anew; wait for nobody. Whether all are there."""
+        try:
             with self._session.writing():
-                for each in ("wal_checkpoint(TRUNCATE)", "incremental_vacuum(4096)", "wal_checkpoint(TRUNCATE)"):
-                    pragma_to_its_end(self._session.db, each)
+                return checkpoint(self._session.db)
         except StoreUnavailable:
-            pass
-        self._ballast.load()
+            return False
+
+    def _put_by(self, size: int) -> None:
+        """Keep `size` bytes that came free for the store: for what its file lacks, else for its log."""
+        assert self._path is not None
+        try:
+            with self._session.reading():
+                pages = int(pragma(self._session.db, "page_count"))
+            if self._file is None:
+                self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+            held = os.fstat(self._file).st_size
+            if pages * PAGE_SIZE > held:
+                os.posix_fallocate(self._file, held, min(size, pages * PAGE_SIZE - held))
+                return
+            log = os.open(beside(self._session.location, "-wal"), os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.posix_fallocate(log, os.fstat(log).st_size, size)
+            finally:
+                os.close(log)
+        except (OSError, StoreUnavailable):
+            pass  # Another program was faster: the next slice is tried.
+
+    def settle(self) -> None:
+        """After deletions on a full disk: make the ballast again of the pages that came free, and give back others."""
+        if self._ballast is None:
+            return
+        db = self._session.db
+        left, pages = _MANY_PAGES, _FEW_PAGES
+        while left > 0 and pages > 0:
+            try:
+                with self._session.writing():
+                    before = int(pragma(db, "page_count"))
+                    pragma_to_its_end(db, f"incremental_vacuum({pages})")
+                    checkpoint(db)
+                    freed = before - int(pragma(db, "page_count"))
+            except DiskFull:
+                pages //= 4
+                continue
+            except StoreUnavailable:
+                break
+            self._ballast.take()
+            if freed <= 0:
+                break
+            left, pages = left - freed, min(2 * pages, _MANY_PAGES // 16)
+        self._ballast.take()
+
+    def close(self) -> None:
+        """Make the ballast again of what the log took up. For a store that nobody has open any more."""
+        if self._ballast is not None and self.tight:
+            self._ballast.take()

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from store.database.connection import DOUBT, StoreDatabase, Translated, connect, driver_errors, is_url, run
+from store.database.committing import DOUBT
+from store.database.connection import StoreDatabase, Translated, connect, driver_errors, is_url, run
 from store.database.modes import Mode
 from store.database.orm import SqliteDatabase
 from store.database.schema import Models

@@ -52,7 +52,7 @@ class Vault(Reader):
         self.room = Room(self)
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
         self._upkeep = upkeep(self)
-        self._writer = Writer(self, self.epoch_writer, self._upkeep)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room)
         self._deleter = Deleter(self, self.room)
 
     @classmethod
@@ -79,15 +79,13 @@ class Vault(Reader):
         The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
         where the maximum size is exceeded. Raises StoreUnavailable.
         """
-        copy_id = self._writer.put(prepare(raw, record, stored_at))
         self.room.keep()
-        return copy_id
+        return self._writer.put(prepare(raw, record, stored_at))
 
     def put_many(self, items: Iterable[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
         """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order."""
-        ids = self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
         self.room.keep()
-        return ids
+        return self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
 
     # --- Deleting ----------------------------------------------------------------------------------------------------
 
@@ -172,10 +170,11 @@ class Vault(Reader):
                 self.epoch_writer.drop()
                 self._closed = True
                 self._close_connections()
+                self.room.close()
                 self.epoch_reader.clear()
                 self.keys.wipe()
 
     def forked(self) -> None:
         super().forked()
-        self._writer = Writer(self, self.epoch_writer, self._upkeep)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room)
         self.epoch_writer.drop()

@@ -22,6 +22,7 @@ from store.terms.errors import StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.counters import count_in
 from store.vault.epochs import EpochWriter
+from store.vault.room import Room
 from store.vault.session import Session
 from store.vault.upkeep import Upkeep
 
@@ -117,8 +118,9 @@ class Writer:
     commits for all of them: with each commit the connections of all others lose what they have cached.
     """
 
-    def __init__(self, session: Session, epochs: EpochWriter, upkeep: Upkeep) -> None:
+    def __init__(self, session: Session, epochs: EpochWriter, upkeep: Upkeep, room: Room) -> None:
         self._session = session
+        self._room = room
         self._epochs = epochs
         self._upkeep = upkeep
         self._queue: deque[_Waiting] = deque()
@@ -220,6 +222,7 @@ class Writer:
 
     def _commit(self, group: list[Prepared]) -> list[int]:
         session, epochs = self._session, self._epochs
+        self._room.admit(sum(item.stored_size for item in group))
         first_copy: int | None = None
         used, over, last = 0, 0, b""
         with session.writing():

@@ -8,12 +8,11 @@ from pathlib import Path
 from store.mail.local_domains import seen_words, to_set
 from store.terms.errors import UsageError
 from store.terms.verdicts import Engine, Status, Verdict
-from tui.commands.caller import operator_name
 from tui.commands.free_space import look_at_free_space, warn_of_settings
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
-from tui.commands.reporting import say_cancelled, say_failed
+from tui.commands.reporting import record, say_cancelled, say_failed
 from tui.terminal.progress import Progress
 
 
@@ -43,7 +42,6 @@ def run(args: argparse.Namespace) -> int:
     verdict = parse_verdict(args.verdict) if args.verdict else None
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
-    from store.authority.audit import record_event
     from store.authority.settings import settings_or_former
     from store.files.mailbox import import_paths
 
@@ -58,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
+        failures = 0
         if result.imported:
-            record_event(vault, "import", operator=operator_name(), detail=f"{result.imported} copies placed in Backup")
+            failures += record(vault, "import", detail=f"{result.imported} copies placed in Backup")
             look_at_free_space(vault)
         warn_of_settings(vault)
         local = settings_or_former(vault).local_domains
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
         if domains and not local:
             print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
-    failures = say_failed(result.failed)
+    failures += say_failed(result.failed)
     failures += say_cancelled(interrupt, "import", "cancelled half-way; what was placed in Backup stays there")
     return 1 if failures else 0
 

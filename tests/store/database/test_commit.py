@@ -14,8 +14,8 @@ from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests import system_calls
-from tests.system_calls import Fault
 from tests.conftest import PASSPHRASE
+from tests.system_calls import Fault
 
 
 def _group(record: CopyRecord) -> list[tuple[bytes, CopyRecord, None]]:

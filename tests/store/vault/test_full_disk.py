@@ -1,0 +1,209 @@
+"""Full disks, small and less small, with another program that takes what comes free: copies can be deleted there."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.authority import audit
+from store.check import check
+from store.database.connection import DiskFull, disk_full
+from store.opening.opening import Unlock, create_store, look_at, open_store
+from store.terms.errors import StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests import small_disk
+from tests.conftest import PASSPHRASE
+from tui.commands.cli import main
+
+#: Writes to a file whenever there is room.
+_EATER = """
+import os, sys, time
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+print("eating", flush=True)
+while True:
+    try:
+        os.write(file, bytes(4096))
+    except OSError:
+        time.sleep(0.001)
+"""
+
+
+@pytest.fixture(autouse=True)
+def real_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.vault.ballast.BALLAST_BYTES", 4 * 1024 * 1024)
+
+
+def _open(location: str) -> Vault:
+    return open_store(location, Unlock.passphrase(PASSPHRASE))
+
+
+@contextmanager
+def _eater(disk: Path) -> Iterator[None]:
+    command = [sys.executable, "-I", "-S", "-c", _EATER, disk / "eaten"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as eater:
+        assert eater.stdout is not None and eater.stdout.readline()
+        try:
+            yield
+        finally:
+            eater.kill()
+
+
+def _fill(vault: Vault, record: CopyRecord, sizes: tuple[int, ...]) -> list[int]:
+    """Put copies of drawn sizes until the disk is full."""
+    source, ids = random.Random(1), []
+    with pytest.raises(DiskFull):
+        while True:
+            ids.append(vault.put(source.randbytes(source.choice(sizes)), record))
+    return ids
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("held", [False, True], ids=["closed", "open elsewhere"])
+@pytest.mark.parametrize(
+    ("megabytes", "sizes"), [(12, (500, 3000, 48_000)), (20, (3000, 48_000, 1_500_000)), (60, (48_000, 200_000))]
+)
+def test_copies_are_deleted_from_a_full_disk_again_and_again(
+    record: CopyRecord, megabytes: int, sizes: tuple[int, ...], held: bool
+) -> None:
+    with small_disk.small_disk(megabytes) as disk:
+        location = str(disk / "mail.store")
+        first, _recovery = create_store(location, passphrase=PASSPHRASE)
+        ids = _fill(first, record, sizes)
+        if not held:
+            first.close()
+        small_disk.fill(disk)
+        with _eater(disk):
+            for part in range(4):
+                chunk = ids[part::4]
+                small_disk.fill(disk)
+                vault = _open(location)
+                assert vault.delete(chunk, operator="ada").deleted == chunk
+                audit.record_event(vault, "delete", operator="ada", copies=chunk)
+                vault.close()
+        (disk / "eaten").unlink()
+        (disk / "filler").unlink()
+        again = _open(location)
+        assert again.ids() == [] and again.put(b"x", record) and check(again).broken == []
+        again.close()
+        first.close()
+        look = Path(location + ".ballast").stat().st_size
+        assert look == min(4 * 1024 * 1024, megabytes * 1024 * 1024 // 12 // (256 * 1024) * 256 * 1024)
+
+
+@pytest.mark.integration
+def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord) -> None:
+    with small_disk.small_disk(20) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = _fill(vault, record, (48_000,))
+        small_disk.fill(disk)
+        size = (disk / "mail.store").stat().st_size
+        vault.delete(ids)
+        assert (disk / "mail.store").stat().st_size < size // 4
+        assert shutil.disk_usage(disk).free > 8 * 1024 * 1024
+        vault.close()
+
+
+@pytest.mark.integration
+def test_no_copy_is_put_that_fits_in_the_log_and_not_in_the_file(record: CopyRecord) -> None:
+    with small_disk.small_disk(20) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = _fill(vault, record, (1_500_000, 4_000_000))
+        assert ids and vault.room.empty_log()
+        vault.close()
+
+
+@pytest.mark.integration
+def test_an_import_into_a_full_disk_tells_what_it_placed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source = random.Random(2)
+    mail = tmp_path / "mail"
+    mail.mkdir()
+    for number in range(90):
+        body = source.randbytes(150_000).hex().encode()
+        (mail / f"{number}.eml").write_bytes(b"From: a@example.org\r\nSubject: x\r\n\r\n" + body)
+    with small_disk.small_disk(12) as disk:
+        monkeypatch.setenv("MAILHOLD_STORE", str(disk / "mail.store"))
+        monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+        assert main(["init"]) == 0
+        capfd.readouterr()
+        assert main(["import", str(mail)]) == 1
+        out, err = capfd.readouterr()
+        vault = open_store(str(disk / "mail.store"), Unlock.key_file(tmp_path / "key"))
+        placed = len(vault.ids())
+        vault.close()
+        assert 0 < placed < 90 and out.startswith(f"{placed} placed in Backup, ")
+        assert "(its disk is full): free space on that disk, or delete copies." in err
+        small_disk.fill(disk)
+        assert main(["delete", "--yes", f"1-{placed}"]) == 0
+
+
+def test_an_import_whose_event_cannot_be_written_is_reported_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    location = str(tmp_path / "mail.store")
+    monkeypatch.setenv("MAILHOLD_STORE", location)
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+    assert main(["init"]) == 0
+    (tmp_path / "a.eml").write_bytes(b"From: a@example.org\r\nSubject: x\r\n\r\nx\r\n")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise disk_full(location)
+
+    monkeypatch.setattr(audit, "record_event", refuse)
+    capfd.readouterr()
+    assert main(["import", str(tmp_path / "a.eml")]) == 1
+    out, err = capfd.readouterr()
+    assert out.startswith("1 placed in Backup") and "not among the events" in err and "disk is full" in err
+    assert main(["delete", "--yes", "1"]) == 1
+    out, err = capfd.readouterr()
+    assert out == "1 deleted\n" and "not among the events" in err
+
+
+def test_deleting_copies_is_advised_where_there_is_ballast(store: str, tmp_path: Path) -> None:
+    assert str(disk_full(store)).endswith("(its disk is full): free space on that disk.")
+    Path(store + ".ballast").touch()
+    assert str(disk_full(store)).endswith("(its disk is full): free space on that disk, or delete copies.")
+    assert str(disk_full("postgresql://h/db")).endswith("free space on that disk.")
+
+
+def test_what_was_deleted_before_the_disk_was_full_is_told(
+    vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = put_some(vault, 300)
+    write, begun = vault.write, 0
+
+    def refuse() -> Any:
+        nonlocal begun
+        begun += 1
+        if begun > 1:
+            raise disk_full(vault.location)
+        return write()
+
+    monkeypatch.setattr(vault, "write", refuse)
+    result = vault.delete(ids)
+    assert result.deleted == ids[:100]
+    assert [copy_id for copy_id, _ in result.refused] == ids[100:] and "disk is full" in result.refused[0][1]
+    monkeypatch.undo()
+    assert vault.ids() == ids[100:]
+    monkeypatch.setattr(vault, "write", refuse)
+    with pytest.raises(StoreUnavailable, match="disk is full"):
+        vault.delete(ids[100:])
+
+
+def test_a_file_that_is_shorter_than_it_says_is_a_store(store: str, tmp_path: Path) -> None:
+    """What a checkpoint leaves that found no room for the last pages: the log has them."""
+    copy = tmp_path / "copy"
+    shutil.copy(store, copy)
+    os.truncate(copy, copy.stat().st_size - 3 * 4096)
+    look_at(str(copy))
