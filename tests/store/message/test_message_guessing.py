@@ -147,6 +147,16 @@ def test_little_is_no_ground_for_a_guess() -> None:
     assert read_text(b"caf\xe9", "").text == "café"
 
 
+def test_a_few_signs_are_no_ground_to_doubt_what_is_declared() -> None:
+    assert read_text("©®™©®™".encode("cp1252"), "iso-8859-1") == ("©®™©®™", "", "")
+
+
+@pytest.mark.parametrize("claimed", ["windows-1250", "iso-8859-2", "windows-1257"])
+def test_words_of_the_text_do_not_sway_the_guess(claimed: str) -> None:
+    text = f"charset={claimed} {_FRENCH}"
+    assert read_text(text.encode("cp1252"), "").text == text
+
+
 @given(
     st.binary(max_size=200), st.sampled_from(["", "us-ascii", "utf-8", "big5", "koi8-r", "utf-7", "utf-16", "hz", "x"])
 )
