@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from store.authority.audit import record_event
+from store.authority.heads import first_heads
 from store.database.connection import pragma, pragma_to_its_end, run, sound
 from store.database.tables import FORMAT, TABLES, TABLES_OF
 from store.enrolment.enrolled import gateways, is_alive
@@ -86,3 +87,5 @@ def _step(vault: Vault, number: int, operator: str) -> None:
         sign_store(vault, number + 1)
         pragma(vault.db, f"user_version = {number + 1}")
         record_event(vault, UPGRADED, operator=operator, detail=f"format {number} -> {number + 1}")
+        if number + 1 == FORMAT:
+            first_heads(vault)  # Last, since they say what there is.

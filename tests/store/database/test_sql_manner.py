@@ -21,7 +21,7 @@ _TABLES = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) ([a-z_]+)\b")
 ROOMS = {
     "audit": {"authority"},
     "acceptance": {"authority"},
-    "bin_act": {"vault"},
+    "bin_act": {"vault", "authority/heads"},
     "binned": {"vault", "space", "catalogue", "check", "delivery"},
     "certificate": {"vault"},
     "derived": {"catalogue", "vault"},
@@ -33,12 +33,17 @@ ROOMS = {
     "release": {"delivery", "intake", "enrolment"},
     "body": {"vault", "check"},
     "configuration": {"authority", "space", "gateway"},  # The maximum and the gateway's policy: read without the rest.
-    "delivery": {"delivery", "vault/live_deliveries", "vault/oldest"},  # What one keeps is not deleted nor rotated.
+    "delivery": {
+        "authority/heads",
+        "delivery",
+        "vault/live_deliveries",
+        "vault/oldest",
+    },  # What one keeps is not deleted nor rotated.
     "delivery_recipient": {"delivery"},
-    "epoch": {"vault", "enrolment"},  # Revoking signs anew.
-    "gateway": {"enrolment", "gateway"},
+    "epoch": {"authority/heads", "vault", "enrolment"},  # Revoking signs anew.
+    "gateway": {"authority/heads", "enrolment", "gateway"},
     "key_slot": {"opening"},
-    "message": {"vault", "check"},
+    "message": {"authority/heads", "vault", "check"},
     "state": {"vault/counters", "check"},
     "store": {"gateway", "upgrading"},
     "tombstone": {"vault", "enrolment"},

@@ -13,6 +13,7 @@ import pytest
 
 from store.authority.audit import events
 from store.authority.configuration import check_configuration
+from store.authority.heads import configuration_digest, read_head
 from store.authority.settings import Settings, read_settings
 from store.check import check
 from store.database.connection import run
@@ -77,6 +78,12 @@ def test_everything_is_there_and_verifies(upgraded: Vault, tmp_path: Path) -> No
     assert {problem for _, problem in check_configuration(upgraded)} == {None}
     newest = events(upgraded, 1)[0]
     assert (newest.action, newest.operator, newest.detail) == (UPGRADED, "anna", "format 1 -> 2")
+    for writer in (0, 1, 2, 3):
+        head = read_head(upgraded, writer)
+        assert head is not None and (head.event, head.next_copy, head.deliveries) == (newest.id, 37, 4)
+        assert (head.tombstone, head.buried, head.key_generation, head.generation) == (3, 7, 1, 0)
+        assert head.configuration == configuration_digest(upgraded)
+        assert (head.sequence, head.epoch > 0, head.open_epochs) == (writer + 1, writer > 0, [])
     for unlock in (
         Unlock.key_file(secret("key-file", tmp_path)),
         Unlock.recovery(CONTENT["recovery_key"]),
