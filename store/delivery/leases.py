@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from store.database.connection import run
 from store.delivery.orders import seal_reply
 from store.delivery.release_rows import Release, announce
+from store.helpers.clock import TOLERANCE_MS
 from store.mail.outcome import LIVE, Outcome, State, overall
 from store.terms.errors import TamperedError
 
@@ -29,11 +30,20 @@ _STATES = {state.value: state for state in State}
 _STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
 _EXPIRED = "The order has expired."
 
+#: How long a worker holds a delivery without saying more (ms).
+LEASE = 120_000
+#: No worker waits longer than this before it tries again, and no lease is longer (ms): what lies further ahead was
+#: written by a clock that was wrong, and is not waited for.
+LONGEST_WAIT = BACKOFF[-1] + TOLERANCE_MS
+LONGEST_LEASE = LEASE + TOLERANCE_MS
+
 _DUE = (
     "SELECT id FROM delivery WHERE finished_at IS NULL AND gateway_id = ? "
-    "AND (state IN (?, ?) AND next_attempt_at <= ? OR state = ? AND lease_until < ?) "
+    "AND (state IN (?, ?) AND (next_attempt_at <= ? OR next_attempt_at > ?) AND expires_at > ? "
+    "OR state = ? AND (lease_until < ? OR lease_until > ?)) "
     "ORDER BY next_attempt_at, id LIMIT ?"
 )
+_TAKE_BACK = "UPDATE delivery SET lease_until = 0 WHERE gateway_id = ? AND lease_owner = ? AND finished_at IS NULL"
 _TAKE = (
     "UPDATE delivery SET state = ?, lease_owner = ?, lease_until = ?, lease_token = lease_token + 1, "
     "attempts = attempts + 1, data_started_at = NULL WHERE id = ANY(?)"
@@ -72,9 +82,14 @@ def backoff(attempts: int) -> int:
 
 
 def due(vault: Vault, gateway_id: int, limit: int, now: int) -> list[int]:
-    """Up to `limit` deliveries that a worker of the gateway could claim now, in order."""
-    waiting = (State.QUEUED.value, State.DEFERRED.value, now)
-    rows = run(vault.db, _DUE, gateway_id, *waiting, State.SENDING.value, now, limit).fetchall()
+    """Up to `limit` deliveries that a worker of the gateway could claim now, in order.
+
+    None among them expired longer ago than clocks may differ: either no worker ran at that time, or this clock is ahead
+    and would fail every order. It waits for an operator, or for the clock to be right.
+    """
+    waiting = (State.QUEUED.value, State.DEFERRED.value, now, now + LONGEST_WAIT, now - TOLERANCE_MS)
+    leased = (State.SENDING.value, now, now + LONGEST_LEASE)
+    rows = run(vault.db, _DUE, gateway_id, *waiting, *leased, limit).fetchall()
     return [delivery_id for (delivery_id,) in rows]
 
 
@@ -97,7 +112,8 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
         row.attempts += 1
         each = Claim(row, row.lease_token + 1, states[row.id])
         settled = _abandoned(each.recipients)
-        if row.expires_at <= now:
+        late = row.expires_at <= now - TOLERANCE_MS
+        if row.expires_at <= now and not late:
             settled |= {live: Outcome(State.FAILED, _EXPIRED) for live in each.live if live not in settled}
         if settled or not each.live:
             _set_recipients(vault, each.recipients, settled, now)
@@ -106,8 +122,19 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
                 continue
             # Given back untouched, it would else look as before to who follows the queue (`store.delivery.releases`).
             _own(vault, row.id, each.token, "next_attempt_at = ?", (now,))
+        if late:
+            give_back(vault, each)
+            continue
         claims.append(each)
     return claims
+
+
+def take_back(vault: Vault, gateway_id: int, owner: str) -> None:
+    """End the leases of a worker of the gateway that does not run any more: what it held can be claimed at once.
+
+    The transaction must be a `Vault.write`.
+    """
+    run(vault.db, _TAKE_BACK, gateway_id, owner)
 
 
 def renew(vault: Vault, owner: str, deliveries: Sequence[int], now: int, lease: int) -> None:
@@ -165,7 +192,7 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
 
     `now` is in Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
     """
-    if row.state == State.SENDING and row.data_started_at is not None and row.lease_until >= now:
+    if row.state == State.SENDING and row.data_started_at is not None and now <= row.lease_until <= now + LONGEST_LEASE:
         return False
     token = row.lease_token + 1
     _own(vault, row.id, row.lease_token, "lease_token = ?", (token,))

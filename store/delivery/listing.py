@@ -10,7 +10,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database.connection import run, sound
+from store.delivery.leases import LONGEST_WAIT
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
+from store.helpers.clock import TOLERANCE_MS
 from store.mail.outcome import State
 from store.sealing.keys import LOCAL_ID
 from store.terms.errors import DeliveryError, TamperedError
@@ -20,14 +22,24 @@ if TYPE_CHECKING:
 
 _CHUNK = 500
 _OTHER_RECIPIENTS = "its recipients are not the ones it was made with"
+_LONG_EXPIRED = (
+    "its order expired, and no worker was there then, or this machine's clock is ahead: it is neither sent nor failed; "
+    "send it again, or cancel it"
+)
+_AHEAD = "it was ordered or put off with a clock that was ahead, or this machine's is behind: it is not waited for"
 _ABSURD = "a field holds a value that it cannot have"
 #: The state of a row as text, "" where it is none that there is: SQLite gives out no text that is not UTF-8.
 KNOWN_STATE = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
 _DELIVERY = (
     f"SELECT id, copy_id, {KNOWN_STATE}, created_at, attempts, next_attempt_at, gateway_id, order_blob, "  # noqa: S608 - made of constants alone
-    "order_signature, sealed_body_key, finished_at FROM delivery "
+    "order_signature, sealed_body_key, finished_at, expires_at FROM delivery "
 )
 _RECIPIENT = f"SELECT id, delivery_id, {KNOWN_STATE}, sealed_address, sealed_reply FROM delivery_recipient "  # noqa: S608 - made of constants alone
+
+_ODD = (
+    "SELECT COUNT(*) FROM delivery WHERE finished_at IS NULL AND state IN (?, ?) "
+    "AND (expires_at <= ? OR created_at > ? OR next_attempt_at > ?)"
+)
 
 
 class RecipientState(NamedTuple):
@@ -60,6 +72,17 @@ class Delivery(NamedTuple):
     live: bool
     damage: str = ""
     gateway_id: int = LOCAL_ID
+    expires_at: int = 0
+
+    def odd_time(self, now: int) -> str:
+        """Which time of a delivery that waits cannot be at the time `now` (Unix ms), and what that leads to; or ""."""
+        if self.damage or self.state not in (State.QUEUED, State.DEFERRED):
+            return ""
+        if self.expires_at <= now - TOLERANCE_MS:
+            return _LONG_EXPIRED
+        if self.created_at > now + TOLERANCE_MS or self.next_attempt_at > now + LONGEST_WAIT:
+            return _AHEAD
+        return ""
 
 
 class _Row(NamedTuple):
@@ -74,6 +97,7 @@ class _Row(NamedTuple):
     order_signature: bytes
     sealed_body_key: bytes | None
     finished_at: int | None
+    expires_at: int
 
 
 class RecipientRow(NamedTuple):
@@ -130,6 +154,14 @@ def recipient_rows(vault: Vault, delivery_ids: list[int]) -> list[RecipientRow]:
     return [RecipientRow(*row) for row in found]
 
 
+def odd_times(vault: Vault, now: int) -> int:
+    """How many deliveries wait with a time that cannot be at the time `now` (Unix ms), as `Delivery.odd_time` says."""
+    waiting = (State.QUEUED.value, State.DEFERRED.value)
+    with vault.reading():
+        odd = (now - TOLERANCE_MS, now + TOLERANCE_MS, now + LONGEST_WAIT)
+        return int(run(vault.db, _ODD, *waiting, *odd).fetchone()[0])
+
+
 def _with_recipients(vault: Vault, rows: list[_Row]) -> list[Delivery]:
     recipients: defaultdict[int, list[RecipientRow]] = defaultdict(list)
     for at in range(0, len(rows), _CHUNK):
@@ -151,6 +183,7 @@ def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
         row.finished_at is None,
         _damage(vault, row, recipients),
         whole(row.gateway_id),
+        whole(row.expires_at),
     )
 
 

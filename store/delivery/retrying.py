@@ -152,7 +152,8 @@ def retry(
             )
         now = now_ms()
         if now_planned.live:
-            if row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now):
+            gone = row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now)
+            if gone or row.expires_at <= now:
                 _address_anew(vault, row, operator, now)
             run(vault.db, "UPDATE delivery SET next_attempt_at = ? WHERE id = ?", now, delivery_id)
         else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from store.authority.settings import ignored_names
 from store.delivery.access import Access, StoreAccess
-from store.delivery.leases import Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
+from store.delivery.leases import LEASE, Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
 from store.delivery.parcel import Parcel, pack
 from store.helpers.clock import now_ms
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from store.vault.vault import Vault
 
-LEASE = 120_000
 #: Claims in hand for each connection at most. A claim costs a look at the settings and a commit, whatever its number.
 CLAIMED = 8
 #: Seconds: between looks at the queue, until an idle session is closed, and that a relay out of reach is left alone.
@@ -44,7 +43,7 @@ GRACE, DATA_GRACE = 2.0, 20.0
 class DeliveryWorker:
     """Sends what is due of one gateway's deliveries. `lease` is in ms, `poll` in seconds.
 
-    `owner` names the worker to this program only; in the store a random token stands for it.
+    `owner` names the worker to this program only; in the store a random token stands for it (`lease_owner`).
     `problem` says why nothing is being sent, "" where nothing stands in the way. `say` logs an event with its fields,
     none of which holds anything of a message.
     """
@@ -59,13 +58,14 @@ class DeliveryWorker:
         lease: int = LEASE,
         poll: float = POLL,
         timeouts: Timeouts | None = None,
+        lease_owner: str = "",
         say: Callable[..., None] = lambda *_args, **_fields: None,
     ) -> None:
         self._vault = vault
         self.say = say
         self._access: Access = access or StoreAccess(vault)
         self.owner = owner
-        self._lease_owner = secrets.token_hex(8)
+        self._lease_owner = lease_owner or secrets.token_hex(8)
         self._connections = connections
         self._lease = lease
         self._poll = poll

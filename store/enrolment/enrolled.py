@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.database.connection import as_bytes, run, sound
-from store.helpers.clock import now_ms
+from store.enrolment.presence import is_gone
+from store.helpers.clock import TOLERANCE_MS, now_ms
 from store.sealing.keys import LOCAL_ID, Target, hybrid_public
 from store.terms.errors import TamperedError, UnlockError
 from store.vault.gateway_rows import is_revoked, verified
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
 
 #: A gateway says so often (seconds) that it is alive, and counts as alive for so long after (ms).
 BEAT_SECONDS = 10.0
-ALIVE_MS = 45_000
+ALIVE_MS = 30_000
+
+
+class Running(StrEnum):
+    """Whether a gateway runs. UNKNOWN: the time of its last beat lies ahead, so its clock is wrong, or this one."""
+
+    YES = "running"
+    NO = "not running"
+    UNKNOWN = "not known to run: its last beat is of the future, so a clock is wrong"
 
 
 class GatewayState(NamedTuple):
@@ -55,11 +65,20 @@ def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None =
 
 def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
     """Whether a gateway that is not revoked said lately that it is running."""
-    moment = now_ms() if now is None else now
     table = vault.models.Gateway
     with vault.reading():
-        row = table.get_or_none((table.id == gateway_id) & (table.alive_at > moment - ALIVE_MS))
-    return row is not None and not is_revoked(row)
+        row = table.get_or_none(table.id == gateway_id)
+    return row is not None and not is_revoked(row) and running(vault, gateway_id, row.alive_at, now) is Running.YES
+
+
+def running(vault: Vault, gateway_id: int, alive_at: int, now: int | None = None) -> Running:
+    """What the last beat of a gateway (Unix ms), and its lock where it runs on this machine, say at the time `now`."""
+    moment = now_ms() if now is None else now
+    if alive_at > moment + TOLERANCE_MS:
+        return Running.UNKNOWN
+    if alive_at <= moment - ALIVE_MS or is_gone(vault.location, gateway_id, alive_at):
+        return Running.NO
+    return Running.YES
 
 
 def delivery_target(vault: Vault, now: int | None = None) -> Target:
@@ -77,6 +96,8 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
     with vault.reading():
         rows = list(table.select().where(alive).order_by(table.alive_at.desc()))
     for row in rows:
+        if running(vault, row.id, row.alive_at, moment) is not Running.YES:
+            continue
         try:
             verified(vault, row)
             with sound(f"gateway {row.id}"):

@@ -23,6 +23,7 @@ from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import BEAT_SECONDS, beat
 from store.enrolment.enrolment import open_with_credentials
 from store.gateway import systemd
+from store.gateway.arriving import arrive, say_alive
 from store.gateway.config import Config, read_config, scanners_of
 from store.gateway.engine_watch import EngineWatch
 from store.gateway.event_writer import EventWriter
@@ -40,6 +41,7 @@ from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, STARTED, STOPPED
 
 if TYPE_CHECKING:
+    from store.enrolment.presence import Presence
     from store.vault.vault import Vault
 
 #: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
@@ -255,12 +257,16 @@ class Gateway:
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()
+        presence: Presence | None = None
         if self.config.delivery.enabled:
+            presence = here = await self._aside(lambda: arrive(vault))
             # Who says that he is alive is sent releases.
             what = "the store cannot be told that the gateway is alive"
-            jobs.append(self._again(BEAT_SECONDS, lambda: beat(vault), what))
+            jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))
             connections = self.config.delivery.connections
-            self._worker = DeliveryWorker(vault, owner="gateway", connections=connections, say=say)
+            self._worker = DeliveryWorker(
+                vault, owner="gateway", connections=connections, lease_owner=here.owner, say=say
+            )
             delivery = asyncio.create_task(self._worker.run(stop))
         else:
             delivery = asyncio.create_task(_until(stop))
@@ -276,6 +282,8 @@ class Gateway:
                 task.cancel()
             await asyncio.shield(asyncio.gather(delivery, *tasks, return_exceptions=True))
             self._worker = None
+            if presence is not None:
+                presence.end()
 
     async def _again(self, seconds: float, job: Callable[[], object], what: str) -> None:
         """Do a job again and again. What keeps the store from it is said once."""

@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, UsageError
 from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
@@ -128,19 +127,19 @@ def _relay_has_password(vault: Vault) -> bool:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from store.enrolment.enrolled import ALIVE_MS, gateways
+    from store.enrolment.enrolled import gateways, running
     from tui.terminal.safe import fit
 
     failures: list[tuple[object, str]] = []
     with opened(args, use_of(args)) as vault:
         found = gateways(vault, on_error=lambda error: failures.append((error.what, str(error))))
+        states = {each.id: running(vault, each.id, each.alive_at) for each in found}
     if not found and not failures:
         print("No gateway is enrolled.")
     for each in found:
-        running = "running" if each.alive_at > now_ms() - ALIVE_MS else "not running"
         print(
             f"{each.id:>4}  {fit(each.name, 40)}  enrolled {local_time(each.enrolled_at)}  "
-            f"{'revoked' if each.revoked else running}"
+            f"{'revoked' if each.revoked else states[each.id]}"
         )
     return 1 if say_failed(failures) else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, StoreUnavailable, UsageError
 from tui.commands.asking import ask, can_ask
 from tui.commands.caller import operator_name
@@ -33,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="retry: without asking")
     parser.add_argument(
-        "--json", action="store_true", help="print an array of {id, copy_id, state, damage, recipients}"
+        "--json", action="store_true", help="print an array of {id, copy_id, state, damage, odd_time, recipients}"
     )
 
 
@@ -155,9 +156,13 @@ def send_queue(vault: Vault) -> str:
 
 
 def queue_json(vault: Vault) -> list[dict[str, Any]]:
-    """Every delivery as a JSON object. `damage` is what is wrong with its rows, or None; `live`: not finished."""
+    """Every delivery as a JSON object. `damage` is what is wrong with its rows, or None; `live`: not finished.
+
+    `odd_time` says which of its times cannot be, and what that leads to, or None.
+    """
     from store.delivery.queue import deliveries
 
+    now = now_ms()
     return [
         {
             "id": delivery.id,
@@ -165,6 +170,7 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
             "state": "damaged" if delivery.damage else str(delivery.state),
             "live": delivery.live,
             "damage": delivery.damage or None,
+            "odd_time": delivery.odd_time(now) or None,
             "created_at": iso(delivery.created_at),
             "attempts": delivery.attempts,
             "next_attempt_at": iso(delivery.next_attempt_at),
@@ -189,6 +195,8 @@ def _print(found: list[dict[str, Any]]) -> None:
         print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {delivery['attempts']} attempts")
         if delivery["damage"]:
             print(f"        tampered with or damaged: {delivery['damage']}")
+        if delivery["odd_time"]:
+            print(f"        a time that cannot be: {delivery['odd_time']}")
         for recipient in delivery["recipients"]:
             address = safe(recipient["address"]) or "(does not verify)"
             print(f"        {address}  {recipient['state']}  {safe(recipient['reply'] or '')}".rstrip())

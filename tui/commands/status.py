@@ -6,12 +6,15 @@ import argparse
 from typing import TYPE_CHECKING
 
 from store.database.modes import Use
+from store.helpers.clock import now_ms
 from store.terms.errors import TamperedError, UnlockError
 from store.terms.sizes import format_size
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.outcome_words import queue_words
+from tui.terminal.safe import safe
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.gateway.standing import Trouble
@@ -23,18 +26,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown, troubles}",
+        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown, odd_times, "
+        "wrong_clocks, troubles}",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the status; returns 1 where the settings do not verify, having printed what needs none of them."""
+    from store.delivery.listing import odd_times
     from store.delivery.releases import Releases
+    from store.enrolment.enrolled import Running, gateways, running
     from store.space.limits import last_known, usage
 
     with opened(args, Use.READ) as vault:
         full, releases, problem = usage(vault), Releases(vault), last_known(vault)
         releases.read()
+        odd = odd_times(vault, now_ms())
+        clocks = [
+            each.name
+            for each in gateways(vault, on_error=lambda _: None)
+            if not each.revoked and running(vault, each.id, each.alive_at) is Running.UNKNOWN
+        ]
         troubles = _troubles(vault)
     attention = releases.attention
     if args.json:
@@ -49,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
                 "put_off": len(attention.put_off),
                 "failed": len(attention.failed),
                 "unknown": len(attention.unknown),
+                "odd_times": odd,
+                "wrong_clocks": clocks,
                 "troubles": [{**each._asdict(), "at": iso(each.at)} for each in troubles or ()],
             }
         )
@@ -62,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
             print(f"{used} of {format_size(full.max_bytes)} used ({share} %), {format_size(full.free_bytes)} free")
         print(f"oldest: {local_time(full.oldest) if full.oldest else '-'}")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
+        if odd:
+            what = counted(odd, "delivery waits", "deliveries wait")
+            print(f"{what} with a time that cannot be: `mailhold queue` says which")
+        for name in clocks:
+            print(f"gateway {safe(name)}: {Running.UNKNOWN}")
         _print_troubles(troubles)
     return 1 if say_failed([("settings", f"{problem.problem} {problem}")] if problem else []) else 0
 
@@ -77,8 +96,6 @@ def _troubles(vault: Vault) -> list[Trouble] | None:
 
 
 def _print_troubles(troubles: list[Trouble] | None) -> None:
-    from tui.terminal.safe import safe
-
     if troubles is None:
         print("gateways: what they reported cannot be read, `mailhold check` says why")
     for each in troubles or ():

@@ -277,7 +277,7 @@ def test_status_has_the_documented_fields(filled: Run) -> None:
         "free_bytes",
         "oldest",
         "queue",
-        *("put_off", "failed", "unknown"),
+        *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles"),
     }
     assert status["messages"] == 3
     assert status["used_bytes"] + status["free_bytes"] == status["max_bytes"]

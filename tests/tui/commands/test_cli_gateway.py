@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,3 +118,27 @@ def test_the_example_and_the_unit_are_printed(
     unit = capsys.readouterr().out
     assert "@MAILHOLD@" not in unit and "Type=notify" in unit
     assert f"ExecStart={Path(sys.executable).parent}/mailhold gateway" in unit
+
+
+def test_a_clock_that_is_wrong_is_said_where_it_matters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+    (tmp_path / "1.eml").write_text("From: a@x.example\nTo: b@y.example\nSubject: x\n\nhi\n")
+    assert main(["init"]) == main(["import", str(tmp_path / "1.eml")]) == 0
+    assert main(["settings", "set", "relay=smtp://127.0.0.1:9"]) == main(["deliver", "1", "--also", "c@y.example"]) == 0
+    assert main(["gateway", "enroll", "mx1", "--credentials", str(tmp_path / "mx1")]) == 0
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as db, db:
+        db.execute("UPDATE gateway SET alive_at = alive_at + ? WHERE id = 2", (4_000_000_000_000,))
+        db.execute("UPDATE delivery SET next_attempt_at = next_attempt_at + 31536000000")
+    capsys.readouterr()
+    assert main(["gateway", "list"]) == 0
+    assert "a clock is wrong" in capsys.readouterr().out
+    assert main(["status"]) == 0
+    out = capsys.readouterr().out
+    assert "1 delivery waits with a time that cannot be" in out and "gateway mx1: not known to run" in out
+    assert main(["status", "--json"]) == 0
+    assert {"odd_times": 1, "wrong_clocks": ["mx1"]}.items() <= json.loads(capsys.readouterr().out).items()
+    assert main(["queue"]) == 0
+    assert "a time that cannot be: it was ordered or put off with a clock that was ahead" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.mail.outcome import State
 from tests.tui.console.view_data import fill_queue
-from tests.tui.console.view_harness import ViewApp, screen_text, settle
+from tests.tui.console.view_harness import NOW, ViewApp, screen_text, settle
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.send_again import SendAgainDialog
 from tui.console.screens.queue import QueueView
@@ -178,7 +178,8 @@ async def test_sending_again_names_whom_another_delivery_serves_and_does_nothing
         )
 
 
-async def test_a_delivery_that_waits_says_who_sends_it(vault, queue, tmp_path):
+async def test_a_delivery_that_waits_says_who_sends_it(vault, queue, tmp_path, monkeypatch):
+    monkeypatch.setattr("store.enrolment.enrolled.now_ms", lambda: NOW - 20_000)
     app = ViewApp(vault, QueueView)
     enroll(vault, "mx1", tmp_path / "mx1.credentials")
     gateway = open_with_credentials(vault.location, tmp_path / "mx1.credentials")
@@ -262,3 +263,12 @@ async def test_a_damaged_delivery_stands_among_the_others_and_can_be_cancelled(v
         assert app.notices[1:] == [f"Delivery {queue[1]} has been cancelled"]
         assert "Nothing more is sent for it." in " ".join(screen_text(app).split())
         assert app.view.reason_against("cancel-delivery") == f"Delivery {queue[1]} is finished."
+
+
+def test_a_time_that_cannot_be_is_said_in_the_line_and_in_full(vault, queue):
+    [delivery] = [each for each in deliveries(vault) if each.live and each.state is State.QUEUED][:1]
+    assert not delivery.odd_time(delivery.created_at)
+    for now in (delivery.created_at - 3_600_000, delivery.expires_at + 3_600_000):
+        lines = ["".join(span.text for span in line) for line in detail_lines(delivery, "x", now, UTC, 80, {})]
+        assert any("△ A time that cannot be" in line for line in lines), lines
+        assert next_step(delivery, now) == "△ a clock was wrong"

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 from textual.binding import BindingType
 
 from store.delivery.queue import Delivery, RetryPlan, cancel, deliveries, delivery_of, retry, retry_plan
-from store.enrolment.enrolled import gateways
+from store.enrolment.enrolled import Running, gateways, running
 from store.mail.outcome import RETRIABLE, State
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.send_again import SendAgainDialog
@@ -27,6 +27,7 @@ class _Read(NamedTuple):
     deliveries: list[Delivery]
     subjects: dict[int, str]
     gateways: dict[int, str]
+    idle: dict[int, str]
 
 
 class QueueView(ListPage[Delivery]):
@@ -44,25 +45,29 @@ class QueueView(ListPage[Delivery]):
         self._to_first = False
         self._subjects: dict[int, str] = {}
         self._gateways: dict[int, str] = {}
+        self._idle: dict[int, str] = {}
 
     def on_mount(self) -> None:
         self.set_interval(_TICK, self._tick)
 
     def follow_store(self) -> None:
-        vault, attention = self.context.vault, self.context.attention.ids
+        vault, attention, now = self.context.vault, self.context.attention.ids, self.context.clock()
 
         def read() -> _Read:
             found = deliveries(vault, LIMIT, also=attention)
             wanted = {delivery.copy_id for delivery in found}
             copies = vault.get_many(sorted(wanted), on_error=lambda copy_id, error: None)
-            names = {each.id: each.name for each in gateways(vault, on_error=lambda error: None)}
-            return _Read(found, {copy.id: copy.record.subject for copy in copies}, names)
+            known = gateways(vault, on_error=lambda error: None)
+            states = {each.id: running(vault, each.id, each.alive_at, now) for each in known}
+            idle = {number: str(state) for number, state in states.items() if state is not Running.YES}
+            names = {each.id: each.name for each in known}
+            return _Read(found, {copy.id: copy.record.subject for copy in copies}, names, idle)
 
         self.read(read, self._show, group="queue")
 
     def _show(self, read: _Read) -> None:
         if self.is_attached:
-            deliveries, self._subjects, self._gateways = read
+            deliveries, self._subjects, self._gateways, self._idle = read
             head = made.summary(deliveries, LIMIT) if deliveries else "Nothing was delivered yet."
             self.show_items(deliveries, head)
             self._go_to_first()
@@ -96,8 +101,8 @@ class QueueView(ListPage[Delivery]):
 
     def detail_builder(self, item: Delivery) -> Builder:
         subject, now, zone = made.subject_of(self._subjects, item), self.context.clock(), self.context.tz
-        names = self._gateways
-        return lambda width: made.detail_lines(item, subject, now, zone, width, names)
+        names, idle = self._gateways, self._idle
+        return lambda width: made.detail_lines(item, subject, now, zone, width, names, idle)
 
     # -- actions
 

@@ -74,9 +74,11 @@ def next_step(delivery: Delivery, now: int) -> str:
     if delivery.damage:
         return "not sent: cancel it" if delivery.live else ""
     if delivery.state is State.QUEUED and not delivery.attempts:
-        return ""
+        return "△ a clock was wrong" if delivery.odd_time(now) else ""
     if delivery.state not in (State.QUEUED, State.DEFERRED):
         return counted(delivery.attempts, "try", "tries") if delivery.attempts > 1 else ""
+    if delivery.odd_time(now):
+        return "△ a clock was wrong"
     seconds = (delivery.next_attempt_at - now) // 1000
     if seconds <= 0:
         return "next try now"
@@ -87,14 +89,23 @@ def next_step(delivery: Delivery, now: int) -> str:
 
 
 def detail_lines(
-    delivery: Delivery, subject: str, now: int, zone: tzinfo, width: int, gateways: Mapping[int, str] | None = None
+    delivery: Delivery,
+    subject: str,
+    now: int,
+    zone: tzinfo,
+    width: int,
+    gateways: Mapping[int, str] | None = None,
+    idle: Mapping[int, str] | None = None,
 ) -> list[Line]:
-    """One delivery in full: each recipient's state and what the server replied; who sends it, by name of `gateways`."""
+    """One delivery in full: each recipient's state and what the server replied; who sends it, by name of `gateways`.
+
+    `idle` says of gateways that do not run, for all that is known, what they are instead.
+    """
     head = f"Delivery {delivery.id} of copy {delivery.copy_id} to {addresses(len(delivery.recipients))}"
     steps = [
         f"queued {full_time(delivery.created_at, zone)}",
         next_step(delivery, now),
-        who_sends(delivery, gateways or {}),
+        who_sends(delivery, gateways or {}, idle or {}),
     ]
     said = ", ".join(step for step in steps if step)
     if len(head) + 2 + len(said) <= width:
@@ -104,6 +115,8 @@ def detail_lines(
     lines += [(Span(fit(subject, width)),), EMPTY]
     if delivery.damage:
         lines += [*block(_damage(delivery), width, "danger"), EMPTY]
+    elif odd := delivery.odd_time(now):
+        lines += [*block(f"△ A time that cannot be: {odd}.", width, "risk"), EMPTY]
     columns = 13
     for recipient in delivery.recipients:
         span = state_span(recipient.state)
@@ -116,13 +129,19 @@ def detail_lines(
     return lines
 
 
-def who_sends(delivery: Delivery, gateways: Mapping[int, str]) -> str:
-    """Who is to send a delivery that waits: ``the gateway mx1 sends it``; "" for one that does not wait."""
+def who_sends(delivery: Delivery, gateways: Mapping[int, str], idle: Mapping[int, str] | None = None) -> str:
+    """Who is to send a delivery that waits: ``the gateway mx1 sends it``; "" for one that does not wait.
+
+    ``the gateway mx1 is to send it, and is not running`` where `idle` says so of it.
+    """
     if not delivery.live or delivery.damage:
         return ""
     if delivery.gateway_id == LOCAL_ID:
         return "an open console sends it"
-    return f"the gateway {safe(gateways.get(delivery.gateway_id, str(delivery.gateway_id)))} sends it"
+    name = safe(gateways.get(delivery.gateway_id, str(delivery.gateway_id)))
+    if state := (idle or {}).get(delivery.gateway_id):
+        return f"the gateway {name} is to send it, and is {state}"
+    return f"the gateway {name} sends it"
 
 
 def _damage(delivery: Delivery) -> str:

@@ -1,0 +1,76 @@
+"""A gateway that is killed: it is known at once on this machine, and the next process takes back what it held."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from store.authority.settings import Settings
+from store.database.connection import run
+from store.delivery.leases import LEASE
+from store.delivery.queue import release
+from store.enrolment.enrolled import Running, delivery_target, gateways, running
+from store.enrolment.enrolment import enroll
+from store.space.changing_settings import change_settings
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def until(what: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The daemon as a process of its own; killed at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD_")}
+    words = [sys.executable, "-m", "tui", "gateway", "--config", str(folder / "mailhold.toml")]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_a_killed_gateway_is_gone_at_once_and_takes_its_leases_back(vault: Vault, tmp_path: Path) -> None:
+    credentials = tmp_path / "mx1"
+    number = enroll(vault, "mx1", credentials)
+    (tmp_path / "mailhold.toml").write_text(
+        f'[store]\nlocation = "{vault.location}"\ncredentials = "{credentials}"\n'
+        f'[milter]\nlisten = ["unix:{tmp_path}/milter.sock"]\n'
+    )
+
+    def state() -> Running:
+        [each] = gateways(vault)
+        return running(vault, each.id, each.alive_at)
+
+    def claims() -> int:
+        with vault.reading():
+            return int(run(vault.db, "SELECT lease_token FROM delivery").fetchone()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as relay:  # It takes connections, and never says a word.
+        change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{relay.getsockname()[1]}"))
+        vault.put(b"Subject: x\r\n\r\nbody\r\n", CopyRecord(envelope_recipients=("b@y.example",)))
+        with gateway(tmp_path) as first:
+            until(lambda: state() is Running.YES)
+            release(vault, [1], original=True)
+            until(lambda: claims() == 1)
+            first.kill()
+            first.wait(30)
+            assert state() is Running.NO and delivery_target(vault).gateway_id != number
+        with gateway(tmp_path):
+            until(lambda: claims() == 2, LEASE / 2000)
+            assert state() is Running.YES
