@@ -26,7 +26,7 @@ demo: $(VENV)/.installed ## open the console on a store of sample mail (ARGS="--
 	@$(BIN)/mailhold demo $(ARGS)
 
 test: $(VENV)/.installed ## run the tests; those that need Postfix or PostgreSQL skip where these are missing
-	@$(BIN)/python -m pytest -q -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.installed ## formatting, lint, types, layers, and the errors that docstrings name, all clean
 	@$(BIN)/ruff format --check .

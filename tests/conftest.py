@@ -16,6 +16,7 @@ from store.opening.opening import Unlock, create_store, open_store
 from store.sealing import keys
 from store.vault import ballast
 from store.vault.vault import Vault
+from tests import order
 from tests.postgres import Cluster, Missing
 
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):
@@ -24,6 +25,9 @@ for _name in ("NO_COLOR", "TEXTUAL_THEME"):
 # The tests start hundreds of processes: without its cache each would compile all of Mailhold once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Several processes of tests share each processor: in each, threads of Polars would only wait for one another.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 # A timing is a benchmark, never a test: a busy machine must not fail one. CI draws the same examples each time.
 hypothesis.settings.register_profile(
@@ -53,8 +57,9 @@ def cheap_stores() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Twice as many workers as processors: half of what a test of the console or of a daemon does is wait."""
-    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    """Five workers for two processors: of what a test of the console or of a daemon does, a good half is wait."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, 5 * processors // 2)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
@@ -63,17 +68,21 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test gets a limit (pytest-timeout), and those with the longest begin: none is left alone at the end."""
+    """Each test gets a limit (pytest-timeout), and those with the longest begin: see `order`."""
     for item in items:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LIMIT))
-    items.sort(key=lambda item: -item.get_closest_marker("timeout").args[0])
+    items[:] = order.begin(items, group=order.group_of, limit=order.limit_of, waits=order.waits, usual=LIMIT)
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays: no collection of garbage looks at it again (a tenth of a console test's time)."""
+    """What is there by now stays: no collection of garbage looks at it again (a tenth of a console test's time).
+
+    And garbage is collected less often than Python does it for small programs (a tenth of such a test's time again).
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def _create(location: str) -> str:
@@ -82,10 +91,26 @@ def _create(location: str) -> str:
     return location
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a new SQLite store, which opens with `PASSPHRASE`: to make one takes as long as to copy many."""
+    location = tmp_path_factory.mktemp("new") / "mail.store"
+    _create(str(location))
+    assert [path.name for path in location.parent.iterdir()] == [location.name]
+    return location.read_bytes()
+
+
+def _copy(new_store: bytes, folder: Path) -> str:
+    location = folder / "mail.store"
+    location.touch(mode=0o600, exist_ok=False)
+    location.write_bytes(new_store)
+    return str(location)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(new_store: bytes, tmp_path: Path) -> str:
     """The location of a new SQLite store. It opens with `PASSPHRASE`."""
-    return _create(str(tmp_path / "mail.store"))
+    return _copy(new_store, tmp_path)
 
 
 @pytest.fixture
@@ -121,12 +146,37 @@ def empty_postgres(postgres: Cluster) -> Iterator[str]:
         connection.execute(f"DROP SCHEMA {schema} CASCADE".encode())
 
 
+@pytest.fixture(scope="session")
+def new_postgres_store(postgres: Cluster) -> str:
+    """A database with a new store, which opens with `PASSPHRASE`: to copy it takes half of what making one takes."""
+    import psycopg
+
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE new")
+    _create(postgres.database_url("new"))
+    return "new"
+
+
+@pytest.fixture
+def postgres_store(postgres: Cluster, new_postgres_store: str) -> Iterator[str]:
+    """The location of a new store in a database of a real PostgreSQL. It opens with `PASSPHRASE`."""
+    import psycopg
+
+    name = f"d{next(_schemas)}"
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {new_postgres_store}".encode())
+    yield postgres.database_url(name)
+    with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
 @pytest.fixture(params=BACKENDS)
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The location of a new store, on SQLite and on PostgreSQL. It opens with `PASSPHRASE`."""
     if request.param == "sqlite":
-        return _create(str(tmp_path / "mail.store"))
-    return _create(request.getfixturevalue("empty_postgres"))
+        return _copy(request.getfixturevalue("new_store"), tmp_path)
+    location: str = request.getfixturevalue("postgres_store")
+    return location
 
 
 @pytest.fixture

@@ -50,6 +50,10 @@ class Cluster:
         """The location of a store in a schema of its own."""
         return f"postgresql://postgres@/postgres?host={self.folder}&options=-csearch_path%3D{schema}"
 
+    def database_url(self, database: str) -> str:
+        """The location of a store in a database of its own."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
     def halt(self) -> None:
         """Stop the server, and leave what it holds for `resume`."""
         self._run([self._pg_ctl, "-D", str(self._data), "-m", "fast", "-w", "stop"])

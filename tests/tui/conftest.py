@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-from textual import _wait
+import asyncio
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+import textual.app
+import textual.pilot
+from textual.app import App, active_app
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+from textual.pilot import Pilot
+
+from tui.console.background import Background
 from tui.console.keys.type_ahead import TypeAheadApp
+
+#: Seconds that a key waits at most for threads and workers of the console, which a test may hold up itself.
+THREADS = 0.03
 
 
 @pytest.fixture(autouse=True)
@@ -15,11 +28,71 @@ def windows_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TypeAheadApp, "arming_delay", None)
 
 
-@pytest.fixture(autouse=True)
-def the_pilot_looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textual's pilot waits after each key, twice, until the app is idle, for which it looks every 20 ms: here every 5.
+def _works(app: App[Any]) -> bool:
+    """True while a thread or a worker works for the app."""
+    threads: Background | None = getattr(app, "_threads", None) or getattr(app, "threads", None)
+    return (threads is not None and threads.busy()) or any(not worker.is_finished for worker in app.workers)
 
-    A look sees all that was ready before it, however busy the machine is: what is ready runs first.
+
+def _paints(app: App[Any]) -> bool:
+    """Paint what waits for it, as a timer would 60 times a second. True if there was something to do."""
+    if app._exception is not None or not app._running or not app._screen_stack or app._batch_count:
+        return False
+    screen = app.screen
+    waits = (screen._layout_required, screen._scroll_required, screen._repaint_required, screen._recompose_required)
+    if not (any(waits) or screen._dirty_widgets or screen._callbacks) or not screen.is_running:
+        return False
+    screen._on_timer_update()
+    return True
+
+
+async def at_rest(app: App[Any], *, painted: bool) -> None:
+    """Wait until the event loop has nothing left to do, and until all is `painted`.
+
+    Textual's pilot looks whether the process uses the processor, which it does not either while others do.
     """
-    monkeypatch.setattr(_wait, "SLEEP_GRANULARITY", 0.005)
-    monkeypatch.setattr(_wait, "SLEEP_IDLE", 0.00025)
+    loop = asyncio.get_running_loop()
+    ready = loop._ready  # type: ignore[attr-defined]  # what is to run, without the timers
+    until = loop.time() + THREADS
+    while True:
+        for _ in range(100_000):
+            await asyncio.sleep(0)
+            if not ready and not (painted and _paints(app)):
+                break
+        if not _works(app) or loop.time() > until:
+            return
+        await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def style_sheets_are_parsed_once() -> Iterator[None]:
+    """Each app parses all style sheets anew: what comes out depends on the theme alone."""
+    parse, parsed = Stylesheet._parse_rules, dict[tuple[Any, ...], list[RuleSet]]()
+    themes: dict[frozenset[tuple[str, str]], dict[str, str]] = {}
+
+    def parse_once(self: Stylesheet, *arguments: Any, **named: Any) -> list[RuleSet]:
+        theme = themes.setdefault(frozenset(self._variables.items()), self._variables)
+        key = (id(theme), arguments, *sorted(named.items()))
+        if key not in parsed:
+            parsed[key] = parse(self, *arguments, **named)
+        return parsed[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", parse_once)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def the_pilot_waits_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual's pilot waits twice a key until the process is idle, and at the end until each widget had its turn."""
+
+    async def idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
+        await at_rest(active_app.get(), painted=False)
+
+    async def turn(self: Pilot[Any], timeout: float = 30.0) -> bool:
+        await at_rest(self.app, painted=True)
+        return self.app._exception is None
+
+    monkeypatch.setattr(textual.app, "wait_for_idle", idle)
+    monkeypatch.setattr(textual.pilot, "wait_for_idle", idle)
+    monkeypatch.setattr(Pilot, "_wait_for_screen", turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,21 +19,36 @@ Main = Callable[..., int]
 ACTING = [("delete", "--yes"), ("deliver", "--also", "z@y.example", "--yes"), ("save", "--to", "out", "--yes")]
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a store of four copies, which the environment names."""
-    monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
-    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name the store in a folder."""
+    monkeypatch.setenv("MAILHOLD_STORE", str(home / "backup.db"))
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(home / "key"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "mail"
+    monkeypatch.chdir(home)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of four copies, made once."""
+    home = tmp_path_factory.mktemp("made")
+    folder = home / "mail"
     folder.mkdir()
     for number in range(1, 5):
         text = f"From: {'ann' if number < 4 else 'bob'}@x.example\nTo: c@y.example\nSubject: number {number}\n\nhi\n"
         (folder / f"{number}.eml").write_text(text)
-    assert main(["init"]) == 0
-    assert main(["import", str(folder)]) == 0
-    assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        live_in(home, patch)
+        assert main(["init"]) == 0
+        assert main(["import", str(folder)]) == 0
+        assert main(["settings", "set", "relay=smtp://127.0.0.1:1"]) == 0
+    return home
+
+
+@pytest.fixture
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a store of four copies, which the environment names."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    live_in(tmp_path, monkeypatch)
     return tmp_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -31,15 +32,30 @@ NO_TEXT = os.fsdecode(b"n\xff\xfe")
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Run a line of shell in a folder with a store of one copy; `mailhold` is the command."""
-    monkeypatch.setenv("MAILHOLD_STORE", str(tmp_path / "backup.db"))
-    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the environment name the store in a folder."""
+    monkeypatch.setenv("MAILHOLD_STORE", str(home / "backup.db"))
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(home / "key"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    (tmp_path / "a.eml").write_bytes(MESSAGE)
-    assert main(["init"]) == 0
-    assert main(["import", str(tmp_path / "a.eml")]) == 0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of one copy, made once."""
+    home = tmp_path_factory.mktemp("made")
+    (home / "a.eml").write_bytes(MESSAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        live_in(home, patch)
+        assert main(["init"]) == 0
+        assert main(["import", str(home / "a.eml")]) == 0
+    return home
+
+
+@pytest.fixture
+def shell(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Run a line of shell in a folder with a store of one copy; `mailhold` is the command."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    live_in(tmp_path, monkeypatch)
 
     def call(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = f'mailhold() {{ "{sys.executable}" -m tui "$@"; }}; {line}'
