@@ -158,20 +158,23 @@ def kept(lab: Lab, sender: str = BLACK) -> int:
 def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, way: str) -> None:
     """A rule, a setting, a list: the gateway says that it refuses it, and goes by what it knew."""
     lab = changing
-    columns = "version, changed_at, sealed, signature"
-    [present] = sql(lab, f"SELECT {columns} FROM configuration WHERE name = ?", name)
+    columns = "id, name, version, changed_at, sealed, signature"
+    present = sql(lab, f"SELECT {columns} FROM configuration WHERE name = ? ORDER BY id", name)
+    newest = present[-1][0]
     mark = len(lab.gateway.log())
     if way == "changed":
-        sql(lab, "UPDATE configuration SET sealed = ? WHERE name = ?", flipped(present[2]), name)
+        sql(lab, "UPDATE configuration SET sealed = ? WHERE id = ?", flipped(present[-1][4]), newest)
     elif way == "put back":
         older = lab.older[name]
-        sql(lab, "UPDATE configuration SET version=?, changed_at=?, sealed=?, signature=? WHERE name=?", *older, name)
+        put_back = "UPDATE configuration SET version=?, changed_at=?, sealed=?, signature=? WHERE id=?"
+        sql(lab, "DELETE FROM configuration WHERE name = ? AND id <> ?", name, newest)
+        sql(lab, put_back, *older, newest)
     elif way == "removed":
         sql(lab, "DELETE FROM configuration WHERE name = ?", name)
     else:
         other = "settings" if name != "settings" else "rules"
-        [row] = sql(lab, "SELECT sealed, signature FROM configuration WHERE name = ?", other)
-        sql(lab, "UPDATE configuration SET sealed = ?, signature = ? WHERE name = ?", *row, name)
+        [row, *_] = sql(lab, "SELECT sealed, signature FROM configuration WHERE name = ? ORDER BY id DESC", other)
+        sql(lab, "UPDATE configuration SET sealed = ?, signature = ? WHERE id = ?", *row, newest)
     try:
         lab.gateway.wait_for_log(f'"configuration refused".*"{name}"', after=mark)
         assert kept(lab) == 1
@@ -179,7 +182,8 @@ def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, 
         assert lab.vault.newest(1)[0].record.rule_name == "Renamed"
     finally:
         sql(lab, "DELETE FROM configuration WHERE name = ?", name)
-        sql(lab, f"INSERT INTO configuration (name, {columns}) VALUES (?, ?, ?, ?, ?)", name, *present)
+        for row in present:
+            sql(lab, f"INSERT INTO configuration ({columns}) VALUES (?, ?, ?, ?, ?, ?)", *row)
         lab.gateway.wait_for_log(f'"configuration verifies again".*"{name}"', after=mark)
 
 

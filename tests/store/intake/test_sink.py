@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import stat
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.intake.sink import SinkServer
-from store.intake.smtp.input import Input
+from store.intake.smtp.content import Content
+from store.intake.smtp.input import Input, LineTooLong
 from store.intake.smtp.session import Session
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.terms.errors import StoreError, UsageError
@@ -440,3 +442,42 @@ async def test_lines_are_the_same_however_they_come(chunks: list[bytes]) -> None
     with pytest.raises(EOFError):
         await reading
     assert found == [line.removesuffix(b"\r") for line in whole.split(b"\n")[:-1]]
+
+
+async def test_a_command_line_without_end_takes_no_memory() -> None:
+    reader = asyncio.StreamReader()
+    source = Input(reader, None)
+    reading = asyncio.create_task(source.line(20))
+    piece = b"x" * 64_000
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            reader.feed_data(piece)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        reader.feed_data(b"\nNOOP\r\n")
+        with pytest.raises(LineTooLong):
+            await reading
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert await source.line(20) == b"NOOP"
+    assert peak < 10 * len(piece), peak
+
+
+@pytest.mark.parametrize("part", [b"X-Large: " + b"h" * 2_000 + b"\r\n", b"X: y\r\n", b"b" * 2_000, b".\r\n"])
+def test_of_a_message_that_is_too_large_no_more_is_held_wherever_that_is(part: bytes) -> None:
+    """The header counts as the body does; a line of one dot is doubled on its way."""
+    largest, content = 50_000, Content(50_000)
+    sent = stuffed(part * (16 * largest // len(part)))[:-3]
+    tracemalloc.start()
+    try:
+        for start in range(0, len(sent), 10_000):
+            assert content.feed(sent[start : start + 10_000]) is None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert content.feed(b"\r\n.\r\n") == b""
+    content.message()
+    assert content.too_large
+    assert peak < 4 * largest, peak
