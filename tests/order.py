@@ -42,9 +42,9 @@ def begin(
 
 
 def group_of(item: pytest.Item) -> str:
-    """The group that a test is marked with (xdist_group); one without a mark is its own."""
-    mark = item.get_closest_marker("xdist_group")
-    return f"group {mark.args[0]}" if mark is not None else item.nodeid
+    """The group that a test is marked with (xdist_group), by itself and its module; one without a mark is its own."""
+    names = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
+    return f"group {'_'.join(names)}" if names else item.nodeid
 
 
 def limit_of(item: pytest.Item) -> float:

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,10 +46,15 @@ def loaded_by(*statements: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported_names(path: Path) -> set[str]:
     """The top-level names of all modules that `path` imports, wherever in the file it does."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -55,28 +62,36 @@ def imported_names(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_store_never_imports_the_screens(path: Path) -> None:
-    assert not imported_names(path) & {"tui", "textual", "rich"}
+def offenders(found: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
+    """The files of the store in which something is found, and what."""
+    looked = {str(path.relative_to(ROOT)): found(path) for path in STORE_MODULES.values()}
+    assert len(looked) > 100
+    return {name: what for name, what in looked.items() if what}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_peewee_is_imported_in_one_place(path: Path) -> None:
+def test_store_never_imports_the_screens() -> None:
+    assert not offenders(lambda path: imported_names(path) & {"tui", "textual", "rich"})
+
+
+def test_peewee_is_imported_in_one_place() -> None:
     """Where it is imported first decides whether it loads the PostgreSQL driver."""
-    assert path.name == "orm.py" or "peewee" not in imported_names(path)
+    assert list(offenders(lambda path: imported_names(path) & {"peewee"})) == ["store/database/orm.py"]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "store").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_decoders_of_types_are_made_in_one_place(path: Path) -> None:
-    """Made in two threads at once they end the process (`store/helpers/decoding.py`)."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    made = [
+def decoders(path: Path) -> list[str]:
+    """The calls that make a decoder, by name or inside a function."""
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
+    return [
         ast.unparse(call)
         for call in calls
         if ast.unparse(call.func).endswith(".Decoder")
         or (ast.unparse(call.func).endswith("decode") and any(keyword.arg == "type" for keyword in call.keywords))
     ]
-    assert not made
+
+
+def test_decoders_of_types_are_made_in_one_place() -> None:
+    """Made in two threads at once they end the process (`store/helpers/decoding.py`)."""
+    assert not offenders(decoders)
 
 
 def test_importing_all_of_store_loads_no_screen() -> None:

@@ -206,6 +206,7 @@ def test_a_maximum_smaller_than_the_message() -> None:
         lab.close()
 
 
+@pytest.mark.xdist_group("locked")  # It does nothing but wait, for longer than the others take together.
 def test_a_locked_database() -> None:
     """Somebody holds the write lock for longer than anybody waits: the client is answered all the same."""
     if reason := why_not():
