@@ -179,6 +179,19 @@ def test_a_damaged_delivery_is_unknown_and_hides_no_other(ready: Vault, sql: Cal
     assert told(follows) == told(Releases(ready))
 
 
+def test_deliveries_that_somebody_took_out_are_forgotten(ready: Vault, sql: Callable[..., Any]) -> None:
+    copies = put(ready, 3)
+    release(ready, copies, original=True)
+    for state in (State.SENT, State.FAILED, State.SENT):
+        finish(ready, state)
+    follows = Releases(ready)
+    assert set(follows.read()) == set(copies)
+    sql(ready, "DELETE FROM delivery_recipient WHERE delivery_id < 3")
+    sql(ready, "DELETE FROM delivery WHERE id < 3")
+    assert follows.read() == {copies[2]: Delivered.YES} and not follows.attention.ids
+    assert told(follows) == told(Releases(ready)) and follows.progress([1, 2, 3]) == {State.SENT: 1}
+
+
 def test_who_follows_goes_on_after_an_error(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     release(ready, put(ready, 3), original=True)
     follows = Releases(ready)

@@ -25,6 +25,7 @@ from store.delivery.queue import cancel, deliveries, delivery_of, queue_length, 
 from store.delivery.release_rows import rows_for
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
+from store.helpers.clock import now_ms
 from store.mail.client import Timeouts
 from store.mail.outcome import State
 from store.opening.opening import create_store
@@ -442,6 +443,20 @@ async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_
     await ledger.close()
     assert [each for each in results if isinstance(each, int)] == [n for n in range(20) if n != 7]
     assert isinstance(results[7], leases.LeaseLost) and commits < 20
+
+
+async def test_what_was_put_off_and_claimed_again_is_given_back_like_all_others(vault: Vault) -> None:
+    """What may be out stays with its lease; an attempt that ended says nothing of the next."""
+    use(vault, 1)
+    first, second = fill(vault, 2)
+    shift = worker._Shift(DeliveryWorker(vault, owner="test"))
+    with vault.write():
+        one, two = leases.claim(vault, 1, "test", 2, now_ms(), 60_000)
+    shift._announced.update((first, second))
+    shift._let_go(one)
+    await shift._return([one, two])
+    await shift._ledger.close()
+    assert [delivery_of(vault, each).state for each in (first, second)] == [State.QUEUED, State.SENDING]
 
 
 def test_a_thread_that_fails_says_why_and_lets_itself_be_stopped(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

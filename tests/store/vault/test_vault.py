@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from store.sealing.epochs import EPOCH_STEPS
 from store.sealing.signatures import Right
 from store.space.limits import usage
-from store.terms.errors import CopyMissing, StoreError
+from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.vault import Vault
@@ -127,6 +127,9 @@ def test_the_newest_step_of_an_epoch(any_vault: Vault, put_some: Callable[..., l
     any_vault.delete(ids[3:])
     assert any_vault.newest_step(epoch.id) == 2
     assert any_vault.newest_step(epoch.id + 1) == -1
+    for read in (any_vault.epoch_reader.chains, any_vault.epoch_reader.name):
+        with pytest.raises(TamperedError, match=r"[Ee]poch 99 .*its row is missing"):
+            read(99)
 
 
 def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch) -> None:
