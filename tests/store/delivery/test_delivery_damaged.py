@@ -173,6 +173,16 @@ def test_a_recipient_that_is_gone_or_moved(ready: Vault, sql: Sql) -> None:
 
 
 @pytest.mark.parametrize("any_store", ["sqlite"], indirect=True)
+def test_a_worker_finds_another_token_than_its_own_in_a_damaged_delivery_that_was_cancelled(
+    ready: Vault, sql: Sql
+) -> None:
+    sql(ready, "UPDATE delivery SET order_blob = ?", b"nothing")
+    sql(ready, "UPDATE delivery SET lease_token = ? WHERE id = 3", 1 << 60)
+    for delivery_id in (1, 2, 3):
+        cancel(ready, delivery_id)
+    assert [token for (token,) in sql(ready, "SELECT lease_token FROM delivery ORDER BY id")] == [2, 1, 1]
+
+
 def test_text_that_is_no_text(ready: Vault, sql: Sql) -> None:
     """SQLite gives out a text column that is not UTF-8 to nobody; PostgreSQL takes none."""
     whole = by_id(ready)

@@ -26,11 +26,11 @@ from store.delivery.release_rows import rows_for
 from store.delivery.worker import DeliveryWorker
 from store.delivery.worker_thread import start_worker_thread
 from store.helpers.clock import now_ms
-from store.mail.client import Timeouts
+from store.mail.client import Timeouts, local_host_name
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
-from store.terms.errors import TamperedError
+from store.terms.errors import MailholdError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.store.mail.smtp_server import ScriptedServer
@@ -95,6 +95,8 @@ async def test_all_is_sent_once_over_sessions_that_are_used_again(any_vault: Vau
         await send(any_vault)
         assert received(server) == Counter({f"u{n}.{at}@x.example": 1 for n in range(40) for at in range(2)})
         assert 1 <= server.sessions <= 4
+        greetings = {command for command in server.commands if command.startswith("EHLO")}
+        assert greetings == {f"EHLO {await local_host_name()}"}
     assert {each.state for each in deliveries(any_vault)} == {State.SENT} and queue_length(any_vault) == 0
     rows = any_vault.models.Delivery.select()
     assert all(row.sealed_body_key is None and row.finished_at for row in rows)
@@ -457,6 +459,21 @@ async def test_what_was_put_off_and_claimed_again_is_given_back_like_all_others(
     await shift._return([one, two])
     await shift._ledger.close()
     assert [delivery_of(vault, each).state for each in (first, second)] == [State.QUEUED, State.SENDING]
+
+
+async def test_what_is_ready_to_be_sent_is_given_back_by_a_stop(vault: Vault) -> None:
+    use(vault, 1)
+    ids = fill(vault, 3)
+    shift = worker._Shift(DeliveryWorker(vault, owner="test"))
+    with vault.write():
+        ready, opening, queued = leases.claim(vault, 1, "test", 3, now_ms(), 60_000)
+    shift._held.update((each.id, each) for each in (ready, opening, queued))
+    shift._ready.put_nowait((ready, MailholdError("it could not be opened")))
+    shift._opening[opening.id] = opening
+    shift._queue.put_nowait(queued)
+    await shift._drain([])
+    await shift._ledger.close()
+    assert {delivery_of(vault, each).state for each in ids} == {State.QUEUED}
 
 
 def test_a_thread_that_fails_says_why_and_lets_itself_be_stopped(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

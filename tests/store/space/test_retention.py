@@ -388,7 +388,7 @@ def test_first_since_agrees_with_a_scan(any_vault: Vault) -> None:
     for since in range(NOW - 5, NOW + 205, 5):
         first = first_since(any_vault.db, since)
         expected = [copy_id for copy_id, at in present.items() if at >= since]
-        assert [copy_id for copy_id in present if copy_id >= first and present[copy_id] >= since] == expected
+        assert [copy_id for copy_id in present if copy_id >= first] == (expected or [ids[-1]])
 
 
 def test_tombstones_of_a_store_at_its_maximum_stay_few(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
