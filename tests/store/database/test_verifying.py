@@ -174,6 +174,22 @@ def test_an_endless_view_ends_with_a_word(
     assert "message" in said.err and "internal error" not in said.err
 
 
+def test_commands_read_with_a_warning_and_change_nothing(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    any_vault.put(b"kept", record)
+    alter(any_vault.location, cases(any_vault)["a trigger"][0])
+    monkeypatch.setattr("tui.commands.opened.ask_secret", lambda _prompt: PASSPHRASE)
+    here = ["--store", any_vault.location]
+    assert main(["list", *here]) == 0
+    said = capsys.readouterr()
+    assert "Zoë" in said.out and "open for reading only: its tables are not those that Mailhold makes" in said.err
+    assert main(["settings", "set", "lock_after=5", *here]) == 1
+    assert "cannot be changed: its tables are not those" in capsys.readouterr().err
+    assert main(["check", *here]) == 1
+    assert "there is a trigger forget" in capsys.readouterr().err
+
+
 def test_a_store_that_is_open_reads_no_view(endless: str, any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.database.verifying.time.monotonic", lambda: 1e9)
     with pytest.raises(StoreFormat, match=r"not those that Mailhold makes|message is no table"):
