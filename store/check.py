@@ -24,6 +24,7 @@ from store.helpers.runs import ranges
 from store.opening.opening import store_statement
 from store.opening.slots import slot_info
 from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
+from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.deleting import OPERATOR_ROLE, verified_runs
@@ -144,9 +145,13 @@ class _Check:
         for name, row in self._rows(self._models.KeySlot, "key slot"):
             with self._reporting(name):
                 slot_info(self._vault, row)
+        enrolled = set()
         for name, row in self._rows(self._models.Gateway, "gateway"):
+            enrolled.add(row.id)
             with self._reporting(name):
                 verified(self._vault, row)
+        if LOCAL_ID not in enrolled:  # Nobody asks for its row: the seed says what is in it.
+            self._broken(f"gateway {LOCAL_ID}", "it is not enrolled")
         with self._vault.reading():
             grants = self._vault.grants.rows()
         for row in grants:
