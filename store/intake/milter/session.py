@@ -69,7 +69,7 @@ class Session(asyncio.Protocol):
         self._packets = wire.Packets()
         self._transport: asyncio.Transport | None = None
         self._quick: socket.socket | None = None
-        self._agreed = Protocol(0)
+        self._agree(Protocol(0))
         self._task: asyncio.Task[None] | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
@@ -107,10 +107,6 @@ class Session(asyncio.Protocol):
         self._work_off()
 
     @property
-    def _open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
-
-    @property
     def busy(self) -> bool:
         """True while a message is judged."""
         return self._task is not None
@@ -135,16 +131,17 @@ class Session(asyncio.Protocol):
     def _work_off(self) -> None:
         """Take the commands that have come, up to one that must be answered before the next."""
         try:
-            while self._task is None and not self._clogged and self._open:
+            while self._task is None and not self._clogged and not self._stopping:
                 found = self._packets.next()
                 if found is None:
                     break
                 self._take(*found)
         except wire.WireError as error:
             log.warning("milter session closed: %s", error)
+            self._packets = wire.Packets()
             if self._transport is not None:
                 self._transport.abort()
-        if self._transport is None or not self._open:
+        if self._transport is None or self._transport.is_closing():
             return
         if self._task is None and not self._clogged:
             if self._ended:
@@ -163,7 +160,7 @@ class Session(asyncio.Protocol):
     def _take(self, command: bytes, data: bytes) -> None:
         if command == wire.NEGOTIATE:
             offer = wire.read_negotiation(data)
-            self._agreed = PROTOCOL & offer.protocol
+            self._agree(PROTOCOL & offer.protocol)
             self._send(wire.negotiate(offer, ACTIONS, PROTOCOL))
         elif command == wire.MACROS:
             self._take_macros(data)
@@ -181,18 +178,23 @@ class Session(asyncio.Protocol):
                 self._transport.close()
         else:
             self._take_part(command, data)
-            flag = _ANSWERED.get(command)
-            if flag is None:
-                log.warning("milter session: unknown command %r ignored", command)
-            elif not flag or flag not in self._agreed:
+            if command in self._answered:
                 self._send(wire.CONTINUE)
+            elif command not in _ANSWERED:
+                log.warning("milter session: unknown command %r ignored", command)
+
+    def _agree(self, protocol: Protocol) -> None:
+        """Go by what both sides can do. Here once a session, because it is asked about at each command."""
+        self._answered = {command for command, flag in _ANSWERED.items() if not flag or flag not in protocol}
+        self._space = b"" if Protocol.LEADING_SPACE in protocol else b" "
 
     def _take_part(self, command: bytes, data: bytes) -> None:
         if command == wire.HEADER:
             name, _, value = data.removesuffix(b"\0").partition(b"\0")
-            space = b"" if Protocol.LEADING_SPACE in self._agreed or not value else b" "
-            field = name + b":" + space + value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + b"\r\n"
-            self._add(self._header, field)
+            space = self._space if value else b""
+            if b"\n" in value:
+                value = value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+            self._add(self._header, b"%b:%b%b\r\n" % (name, space, value))
         elif command == wire.BODY:
             self._add(self._body, data)
         elif command == wire.RECIPIENT:

@@ -96,8 +96,7 @@ class Packets:
             return None
         (length,) = _LENGTH.unpack_from(buffer, start)
         command = bytes(buffer[start + 4 : start + 5])
-        most = LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND
-        if not 1 <= length <= most:
+        if not 1 <= length <= (LARGEST_PACKET if command in _WITH_CONTENT else LARGEST_COMMAND):
             raise WireError(f"A milter packet of {length} bytes was announced; this is no milter client.")
         end = start + 4 + length
         if end > len(buffer):
