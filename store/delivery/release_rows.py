@@ -16,9 +16,13 @@ from store.delivery.marker import LIFE, WHAT, digest_of, spellings, tag_of
 from store.delivery.orders import verify_order
 from store.mail.addresses import same
 from store.mail.outcome import State
+from store.sealing.signatures import verify_signature
+from store.sealing.statements import statement
 from store.terms.errors import TamperedError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     from store.delivery.access import Access
     from store.vault.vault import Vault
 
@@ -106,6 +110,15 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[byt
     """
     rows = rows_for(vault, token, recipients)
     orders: dict[int, bytes] = {}
+    keys: dict[int, Ed25519PublicKey] = {}
+
+    def key_of(signer: int) -> Ed25519PublicKey:
+        if signer != row.gateway_id:
+            raise TamperedError(WHAT, f"gateway {row.gateway_id} alone may sign it")
+        if signer not in keys:
+            keys[signer] = vault.signers.key(signer)
+        return keys[signer]
+
     for row in rows:
         if row.digest not in digests:
             raise TamperedError(WHAT, "the message is not byte for byte the one that was sent")
@@ -113,8 +126,8 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[byt
             raise TamperedError(WHAT, "it has expired")
         if row.delivery_id not in orders:
             orders[row.delivery_id] = _order_signature(vault, row)
-        fields = fields_of(row, orders[row.delivery_id])
-        vault.signers.verify(row.signature, WHAT, ROLE, *fields, gateway=row.gateway_id)
+        data = statement(ROLE, vault.store_id, *fields_of(row, orders[row.delivery_id]))
+        verify_signature(vault.store_id, data, row.signature, key_of, WHAT)
     run_many(vault.db, "DELETE FROM release WHERE tag = ?", [(row.tag,) for row in rows])
     run(vault.db, _EXPIRED, now)
 

@@ -91,8 +91,8 @@ class Lab:
         for gateway, count in before.items():
             gateway.wait_for(lambda g=gateway, c=count: len(g.log("configuration taken up")) > c)
 
-    def release(self, raw: bytes = MESSAGE, to: tuple[str, ...] = TO) -> int:
-        copy_id = self.vault.put(raw, CopyRecord(envelope_sender=SPAMMER, envelope_recipients=to))
+    def release(self, raw: bytes = MESSAGE, to: tuple[str, ...] = TO, sender: str = SPAMMER) -> int:
+        copy_id = self.vault.put(raw, CopyRecord(envelope_sender=sender, envelope_recipients=to))
         [queued] = release(self.vault, [copy_id], original=True, operator="olga").queued
         self.first.wait_for(lambda: delivery_of(self.vault, queued).state == "sent")
         return queued
@@ -146,6 +146,17 @@ def test_what_is_released_comes_in_once_and_without_the_marker(lab: Lab, way: st
     assert lab.gateways[way].log("message")[-1]["outcome"] == "released"
     with lab.vault.reading():
         assert lab.vault.db.execute_sql("SELECT COUNT(*) FROM release").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("sender", ["", "root", '"an n"@spam.example', f"Ann@{DOMAIN.upper()}"])
+def test_addresses_that_postfix_writes_otherwise_are_known(lab: Lab, way: str, sender: str) -> None:
+    lab.use(way)
+    to = (f'"ab"@{DOMAIN}', f'"a b"@{DOMAIN}', f'"a\\"b"@{DOMAIN}', f"a..b@{DOMAIN}", f"ANN@{DOMAIN.upper()}")
+    before, copies = len(lab.postfix.received()), lab.vault.count().messages
+    lab.release(to=to, sender=sender)
+    assert len(lab.postfix.wait_for(before + len(to))) == before + len(to)
+    assert lab.vault.count().messages == copies + 1
 
 
 def test_without_the_setting_there_is_no_marker(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Any
 
 import pytest
@@ -149,6 +150,27 @@ def test_above_the_field_only_received_may_stand(above: list[bytes]) -> None:
     else:
         with pytest.raises(TamperedError):
             find_marker(raw)
+
+
+#: What may stand above the field, written down anew.
+ABOVE = re.compile(
+    rb"(?:received:[^\0\r\n]*\r\n(?:[ \t]+[^\0\r\n \t][^\0\r\n]*\r\n)*){0,%d}" % MOST_ADDED, re.IGNORECASE
+)
+PIECES = st.sampled_from(
+    (b"", b"\r", b"\n", b"\r\n", b" ", b"\t", b":", b"\0", b"\r\n ", b"\r\nX: y", b"From ", b"\xff")
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2 * len(RECEIVED)), st.integers(0, 4), PIECES), min_size=1, max_size=3))
+def test_any_edit_above_the_field_leaves_received_alone_or_no_marker(changes: list[tuple[int, int, bytes]]) -> None:
+    above = RECEIVED * 2
+    for at, length, put in changes:
+        above = above[:at] + put + above[at + length :]
+    try:
+        found = find_marker(above + FIELD + MESSAGE) == (TOKEN, len(above) + len(FIELD))
+    except TamperedError:
+        found = False
+    assert found is bool(ABOVE.fullmatch(above))
 
 
 @given(st.binary(max_size=60))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,6 +153,18 @@ def test_what_was_sent_passes_once_for_each_recipient_whichever_gateway_sees_it(
     assert lab.rows() == 0
 
 
+def test_of_two_gateways_at_the_same_moment_one_lets_it_pass(lab: Lab) -> None:
+    for _ in range(5):
+        sent, both = lab.send(to=TO[:1]), threading.Barrier(2)
+
+        def back(by: str, sent: Sent = sent, both: threading.Barrier = both) -> str:
+            both.wait(30)
+            return lab.back(sent, by=by)
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(map(bool, pool.map(back, ("mx1", "mx2")))) == [False, True]
+
+
 def test_an_operators_console_sends_and_a_gateway_knows_it(lab: Lab) -> None:
     lab.gateways["local"] = open_store(lab.vault.location, Unlock.passphrase(PASSPHRASE))
     copy_id = lab.vault.put(RAW, CopyRecord(envelope_sender=SENDER, envelope_recipients=TO))
@@ -211,6 +225,7 @@ def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[...
     for column, value, raw, why in (
         ("digest", digest, forged, "signature"),
         ("digest", b"", sent.raw, "byte for byte"),
+        ("gateway_id", 2**40, sent.raw, "another gateway's"),
         ("delivery_id", other.delivery, sent.raw, "another gateway's"),
         ("delivery_id", 99, sent.raw, "not there"),
         ("gateway_id", 3, sent.raw, "another gateway's"),
@@ -232,6 +247,15 @@ def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[...
         tag,
     )
     assert "signature" in lab.back(sent, to=("eve@corp.example",))
+    assert lab.back(sent) == ""
+
+
+def test_each_of_the_rows_must_be_of_the_message(lab: Lab, sql: Callable[..., Any]) -> None:
+    sent = lab.send()
+    [one, other] = rows_of(lab, sent)
+    sql(lab.vault, "UPDATE release SET digest = ? WHERE tag = ?", bytes(32), other.tag)
+    assert "byte for byte" in lab.back(sent) and "byte for byte" in lab.back(sent, to=TO[::-1])
+    sql(lab.vault, "UPDATE release SET digest = ? WHERE tag = ?", one.digest, other.tag)
     assert lab.back(sent) == ""
 
 
@@ -258,7 +282,7 @@ def test_a_marker_expires_and_its_rows_go(lab: Lab) -> None:
     assert lab.rows() == 2
     late = lab.send(to=TO[:1], now=NOW + 3 * LIFE)
     lab.send(now=NOW + LIFE)
-    assert lab.back(late, now=NOW + 3 * LIFE) == ""
+    assert lab.back(late, now=NOW + 4 * LIFE) == ""
     assert lab.rows() == 0
 
 
