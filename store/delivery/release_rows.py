@@ -102,11 +102,11 @@ def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Rele
     return list(found.values())
 
 
-def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[bytes], now: int) -> None:
-    """Use up the marker of a message that came back, in the transaction that is open.
+def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, now: int) -> list[Release]:
+    """Use up the marker of a message that came back, in the transaction that is open. Returns the rows that it took.
 
-    `digests` are those that the message may have. Raises TamperedError, saying why, where it does not pass: then the
-    transaction must be rolled back.
+    `digest` is the message's. Raises TamperedError, saying why, where it does not pass: then the transaction must be
+    rolled back.
     """
     rows = rows_for(vault, token, recipients)
     orders: dict[int, bytes] = {}
@@ -120,7 +120,7 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[byt
         return keys[signer]
 
     for row in rows:
-        if row.digest not in digests:
+        if row.digest != digest:
             raise TamperedError(WHAT, "the message is not byte for byte the one that was sent")
         if row.expires_at < now:
             raise TamperedError(WHAT, "it has expired")
@@ -130,6 +130,7 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digests: Set[byt
         verify_signature(vault.store_id, data, row.signature, key_of, WHAT)
     run_many(vault.db, "DELETE FROM release WHERE tag = ?", [(row.tag,) for row in rows])
     run(vault.db, _EXPIRED, now)
+    return rows
 
 
 def _order_signature(vault: Vault, row: Release) -> bytes:

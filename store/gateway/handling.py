@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,11 +18,12 @@ import msgspec
 
 from store.authority.settings import ignored_names
 from store.delivery.marker import Marked
+from store.delivery.release_rows import Release
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.noting import Judged, milliseconds, note
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
-from store.intake.released import Fields, own_fields, passes
+from store.intake.released import Fields, Passed, own_fields, passes, put_back
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.judging.attachments import accept_without
 from store.judging.content import ContentResult, content_verdicts
@@ -139,23 +140,33 @@ class Intake:
 
     async def _passed(self, incoming: Incoming, fields: Fields) -> Outcome | None:
         """The answer to a message with a marker that counts; None where it is judged like any other."""
-        why = fields.unmarked
+        marker, passed = fields.marker, Passed((), fields.unmarked)
         try:
-            if fields.marker is not None:
-                why = await self._in_pool(partial(self._passes, fields.marker, incoming))
+            if marker is not None:
+                passed = await self._in_pool(partial(self._passes, marker, incoming))
         except MailholdError as error:
             # Whether it was used before is not known: the worker sends it again.
             say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
             self.metrics.count("markers", "not-checked")
             return TEMPORARY
-        if why:
-            say("delivery marker refused", level=30, queue_id=incoming.queue_id, why=why)
+        if marker is None or passed.why:
+            say("delivery marker refused", level=30, queue_id=incoming.queue_id, why=passed.why)
             self.metrics.count("markers", "refused")
             return None
         self.metrics.count("markers", "genuine")
         self.metrics.count("messages", "released")
         say("message", queue_id=incoming.queue_id, outcome="released", size=len(incoming.raw))
-        return Accept(delete_headers=fields.delete)
+        return Accept(delete_headers=fields.delete, put_back=partial(self._put_back, marker, passed.rows))
+
+    async def _put_back(self, marker: Marked, rows: Sequence[Release], recipients: Sequence[str]) -> None:
+        """Let a released message pass once more, that could not be sent on."""
+        vault = self.vault()
+        try:
+            if vault is None:
+                raise StoreUnavailable("The store is not open.")
+            await self._in_pool(partial(put_back, vault, marker, rows, recipients))
+        except MailholdError as error:
+            say("delivery marker lost, the message will be judged", level=40, why=str(error))
 
     async def _decision(
         self, lists: AddressLists, rule: Rule, incoming: Incoming
@@ -214,7 +225,7 @@ class Intake:
 
     # --- In a thread -------------------------------------------------------------------------------------------------
 
-    def _passes(self, marker: Marked, incoming: Incoming) -> str:
+    def _passes(self, marker: Marked, incoming: Incoming) -> Passed:
         vault, settings = self.vault(), self.live.policy.settings
         if vault is None:
             raise StoreUnavailable("The store is not open.")

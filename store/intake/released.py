@@ -8,11 +8,11 @@ restarts and among gateways; a message with any other marker is judged like ever
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.delivery.marker import FIELD, WHAT, Marked, digest_of, find_marker, spellings
-from store.delivery.release_rows import rows_for, take
+from store.delivery.marker import FIELD, WHAT, Marked, digest_of, find_marker, spellings, tag_of
+from store.delivery.release_rows import Release, announce, rows_for, take
 from store.helpers.clock import now_ms
 from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
@@ -60,10 +60,17 @@ def own_fields(raw: bytes) -> Fields:
         return fields._replace(unmarked=error.why)
 
 
+class Passed(NamedTuple):
+    """What became of a marker: the rows that were taken, or why the message is judged like any other."""
+
+    rows: Sequence[Release]
+    why: str
+
+
 def passes(
     vault: Vault, marker: Marked, incoming: Incoming, *, ignored: Set[bytes] = frozenset(), now: int | None = None
-) -> str:
-    """Use up the marker of a released message: "" where it passes, else why it is judged like any other. Blocking.
+) -> Passed:
+    """Use up the marker of a released message, where it passes. Blocking.
 
     `ignored` are the names (lower case) of fields that relays may have added to it. Raises StoreUnavailable where it
     cannot be known whether a genuine marker was used before.
@@ -74,10 +81,16 @@ def passes(
             rows = rows_for(vault, marker.token, incoming.recipients)
         digest = _digest(marker, incoming, ignored, {row.digest for row in rows})
         with vault.write():
-            take(vault, marker.token, incoming.recipients, {digest}, moment)
+            return Passed(take(vault, marker.token, incoming.recipients, digest, moment), "")
     except TamperedError as error:
-        return error.why
-    return ""
+        return Passed((), error.why)
+
+
+def put_back(vault: Vault, marker: Marked, rows: Sequence[Release], recipients: Sequence[str]) -> None:
+    """Let a message pass once more to `recipients`, whom it could not be sent on to. Raises StoreUnavailable."""
+    tags = {tag_of(marker.token, each) for address in recipients for each in spellings(address)}
+    with vault.write():
+        announce(vault, [row for row in rows if row.tag in tags], now_ms())
 
 
 def _digest(marker: Marked, incoming: Incoming, ignored: Set[bytes], wanted: Set[bytes]) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -31,12 +32,14 @@ class Accept:
     """The message goes on, perhaps changed.
 
     `body` replaces all behind the header; `delete_headers` are (name, which of that name, from 1), `add_headers`
-    (name, value).
+    (name, value). `put_back` is awaited with the recipients whom the message could not be sent on to for now, and whose
+    client will bring it again: it must pass then as well.
     """
 
     body: bytes | None = None
     add_headers: tuple[tuple[str, str], ...] = ()
     delete_headers: tuple[tuple[str, int], ...] = ()
+    put_back: Callable[[Sequence[str]], Awaitable[None]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

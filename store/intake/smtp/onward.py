@@ -55,7 +55,9 @@ async def carry_out(
         return replies
     if client_is_gone():
         await next_hop.reset()
-        return [BUSY] * len(outcomes)
+        replies = [BUSY] * len(outcomes)
+        await _put_back(onward, envelope, replies)
+        return replies
     begun = [*range(len(outcomes))]
     for accept, who in onward.items():
         told = dict.fromkeys(who, OK)
@@ -75,7 +77,16 @@ async def carry_out(
             replies[at] = each
     if begun:
         await next_hop.reset()
+    await _put_back(onward, envelope, replies)
     return replies
+
+
+async def _put_back(onward: dict[Accept, list[int]], envelope: Envelope, replies: Sequence[bytes]) -> None:
+    """Let what lets messages pass once count again for those that the client will bring again."""
+    for accept, who in onward.items():
+        again = [envelope.recipients[at] for at in who if replies[at].startswith(b"4")]
+        if accept.put_back is not None and again:
+            await accept.put_back(again)
 
 
 async def _begin_again(next_hop: NextHop, envelope: Envelope, who: Sequence[int]) -> dict[int, bytes]:

@@ -233,6 +233,7 @@ def test_what_a_relay_may_add_is_limited_below_too() -> None:
         (b": b\r\n\r\nx\r\n", "colon"),
         (b"A: b\r\nno field\r\n\r\nx\r\n", "no field"),
         (b"no field\r\n\r\nx\r\n", "no field"),
+        (b"\r\nx\r\n", "no field"),
         (b"A: b\r\n \t\r\nB: c\r\n\r\nx\r\n", "blank"),
         (b"A: b\r\n \r\n", "blank"),
         (b"A: b\0\r\n\r\nx\r\n", "NUL"),

@@ -13,12 +13,14 @@ import pytest
 
 from store.authority.settings import Settings, Unavailable
 from store.check import check
+from store.delivery.marker import Marked, field_of
+from store.delivery.release_rows import Release
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway import handling
 from store.gateway.handling import NOT_SCANNED, TOO_MANY_FIELDS, Intake
 from store.gateway.metrics import Metrics
 from store.gateway.policy import ENROLMENT, LivePolicy, Policy
-from store.intake.released import Fields, own_fields
+from store.intake.released import Fields, Passed, own_fields
 from store.intake.unavailable import REJECTED, TEMPORARY, Outage
 from store.judging.content import ContentPolicy
 from store.judging.engines.engine import EngineResult
@@ -103,6 +105,39 @@ async def test_our_own_fields_of_others_are_taken_off(lab: Lab) -> None:
     raw = b"X-Mailhold-Verdict: anti-virus=clean\r\nX-Mailhold-Delivery: v=1\r\n" + HAM
     assert await lab.filter(raw) == Accept(delete_headers=(("x-mailhold-verdict", 1), ("x-mailhold-delivery", 1)))
     assert lab.metrics.value("markers", "refused") == 1
+
+
+async def test_a_released_message_passes_unjudged_and_may_be_put_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    row = Release(b"t", 1, 2, b"d", 3, b"s")
+
+    def passing(_vault: Vault, marker: Marked, _incoming: Incoming, *, ignored: frozenset[bytes]) -> Passed:
+        asked.append((marker.token, ignored))
+        return Passed((row,), "")
+
+    monkeypatch.setattr(handling, "passes", passing)
+    monkeypatch.setattr(handling, "put_back", lambda _vault, _marker, rows, to: asked.append((rows, to)))
+    lab.force(settings=Settings(release_ignores=("X-Relay",)))
+    outcome = await lab.filter(field_of(bytes(16)) + HAM, sender="offers@spam.example")
+    assert outcome == Accept(delete_headers=(("x-mailhold-delivery", 1),)) and lab.scanner.asked == 0
+    assert isinstance(outcome, Accept) and outcome.put_back is not None
+    await outcome.put_back(TO[:1])
+    assert asked == [(bytes(16), {b"x-relay"}), ((row,), TO[:1])]
+    assert lab.metrics.value("markers", "genuine") == lab.metrics.value("messages", "released") == 1
+    await lab.filter(field_of(bytes(16)) + HAM, truncated=True)
+    assert len(asked) == 2
+    lab.opened = None
+    await outcome.put_back(TO)  # It is logged, and the message will be judged.
+    assert len(asked) == 2
+
+
+async def test_a_marker_waits_for_the_store_and_what_is_none_does_not(lab: Lab) -> None:
+    lab.opened = None
+    assert await lab.filter(field_of(bytes(16)) + HAM) == TEMPORARY
+    assert await lab.filter(b"X-Mailhold-Delivery: v=1\r\n" + HAM) != TEMPORARY
+    assert (lab.metrics.value("markers", "not-checked"), lab.metrics.value("markers", "refused")) == (1, 1)
 
 
 async def test_very_many_fields_of_ours_are_refused_before_anything_is_asked(lab: Lab, vault: Vault) -> None:

@@ -24,7 +24,7 @@ from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
 from store.helpers.clock import now_ms
-from store.intake.released import MOST_OWN, own_fields, passes
+from store.intake.released import MOST_OWN, own_fields, passes, put_back
 from store.mail.addresses import same
 from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
@@ -95,7 +95,14 @@ class Lab:
         self.gateways = {name: open_with_credentials(vault.location, folder / name) for name in ("mx1", "mx2")}
 
     def send(
-        self, by: str = "mx1", *, raw: bytes = RAW, to: tuple[str, ...] = TO, sender: str = SENDER, now: int = NOW
+        self,
+        by: str = "mx1",
+        *,
+        raw: bytes = RAW,
+        to: tuple[str, ...] = TO,
+        sender: str = SENDER,
+        now: int = NOW,
+        ignored: frozenset[bytes] = frozenset(),
     ) -> Sent:
         """Release a copy, and announce it as a gateway does just before DATA."""
         gateway = self.gateways[by]
@@ -105,7 +112,7 @@ class Lab:
         beat(gateway, alive=False)
         with gateway.write():
             [claim] = leases.claim(gateway, StoreAccess(gateway).gateway_id, "w", 1, now_ms(), 60_000)
-        parcel = pack(StoreAccess(gateway), claim, "mailhold@x.example", "mx1", now, frozenset())
+        parcel = pack(StoreAccess(gateway), claim, "mailhold@x.example", "mx1", now, ignored)
         rows = [parcel.rows[address] for address in parcel.rows]
         with gateway.write():
             leases.start_data(gateway, claim, rows, {}, now, 60_000, list(parcel.releases.values()))
@@ -118,7 +125,8 @@ class Lab:
         if fields.marker is None:
             return fields.unmarked or "no field"
         incoming = Incoming(raw, other.get("sender", SENDER), list(to))
-        return passes(self.gateways[other.get("by", "mx2")], fields.marker, incoming, now=other.get("now", NOW))
+        vault, ignored = self.gateways[other.get("by", "mx2")], other.get("ignored", frozenset())
+        return passes(vault, fields.marker, incoming, ignored=ignored, now=other.get("now", NOW)).why
 
     def rows(self) -> int:
         with self.vault.reading():
@@ -151,6 +159,33 @@ def test_what_was_sent_passes_once_for_each_recipient_whichever_gateway_sees_it(
     assert lab.back(sent, to=[TO[1], TO[1].replace("corp", "CORP")]) == ""
     assert "came back before" in lab.back(sent, to=TO[1:])
     assert lab.rows() == 0
+
+
+def test_a_sender_without_a_domain_may_come_back_with_one(lab: Lab) -> None:
+    sent = lab.send(sender="root")
+    assert "byte for byte" in lab.back(sent, sender="other@mx1.example")
+    assert lab.back(sent, sender="root@mx1.example") == ""
+
+
+def test_a_field_that_the_settings_name_may_be_added_on_the_way(lab: Lab) -> None:
+    names = frozenset((b"x-relay",))
+    sent = lab.send(ignored=names)
+    relayed = sent.raw.replace(b"From: <a@", b"X-Relay: 1\r\nFrom: <a@")
+    assert "byte for byte" in lab.back(sent, raw=relayed)
+    assert "byte for byte" in lab.back(sent, raw=relayed.replace(b"X-Relay", b"X-Other"), ignored=names)
+    assert "malformed" in lab.back(sent, raw=relayed.replace(b"X-Relay:", b"X-Relay :"), ignored=names)
+    assert lab.back(sent, raw=relayed, ignored=names) == ""
+
+
+def test_what_could_not_be_sent_on_passes_again_to_whom_it_did_not_go(lab: Lab) -> None:
+    sent = lab.send()
+    marker = own_fields(sent.raw).marker
+    assert marker is not None
+    passed = passes(lab.gateways["mx1"], marker, Incoming(sent.raw, SENDER, list(TO)))
+    assert len(passed.rows) == 2 and lab.rows() == 0
+    put_back(lab.gateways["mx1"], marker, passed.rows, TO[1:])
+    assert "came back before" in lab.back(sent, to=TO[:1])
+    assert lab.back(sent, to=TO[1:]) == "" and lab.rows() == 0
 
 
 def test_of_two_gateways_at_the_same_moment_one_lets_it_pass(lab: Lab) -> None:

@@ -202,3 +202,28 @@ async def test_a_client_that_went_away_will_send_again_so_nothing_goes_on() -> N
                 await asyncio.sleep(0.005)
         assert not hop.taken
         await server.stop(0.1)
+
+
+async def test_what_lets_a_message_pass_once_is_put_back_where_it_will_come_again() -> None:
+    again: list[Sequence[str]] = []
+
+    async def put_back(recipients: Sequence[str]) -> None:
+        again.append(recipients)
+
+    answers = ["451 4.3.0 later", "die", "554 5.6.0 never", None]
+    async with (
+        ScriptedServer(lambda point, _argument: answers.pop(0) if point == "dot" else None) as hop,
+        filtering(hop, lambda _: Accept(put_back=put_back)) as (client, _),
+    ):
+        assert [(await client.message(RAW, to=THREE)).code for _ in range(4)] == [451, 451, 554, 250]
+    assert again == [THREE, THREE]
+    outcomes = [Accept(put_back=put_back), Accept(add_headers=(("X-For", "b"),)), Refuse(451, "4.7.1", "later")]
+    again.clear()
+    answers = ["451 4.3.0 later", None]
+    async with (
+        ScriptedServer(lambda point, _argument: answers.pop(0) if point == "dot" else None) as hop,
+        filtering(hop, lambda _: outcomes, "lmtp") as (client, _),
+    ):
+        assert (await client.message(RAW, to=THREE)).code == 451
+        assert [(await client.reply()).code for _ in range(2)] == [250, 451]
+    assert again == [THREE[:1]]
