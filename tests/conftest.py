@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from store.authority import audit
 from store.opening.opening import Unlock, create_store, open_store
 from store.sealing import keys
 from store.vault import ballast
@@ -52,6 +53,14 @@ def cheap_stores() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
         patch.setattr(ballast, "BALLAST_BYTES", 64 * 1024)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_login() -> Iterator[None]:
+    """The same user id in the events of every machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "login_uid", lambda: 1000)
         yield
 
 

@@ -16,6 +16,7 @@ import msgspec
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
+from store.helpers.login import login_uid
 from store.helpers.runs import ranges, runs
 from store.sealing.keys import hybrid_public
 from store.sealing.sealed import hpke_open, hpke_seal
@@ -80,7 +81,8 @@ class CopyIds(Sequence[int]):
 class Event(NamedTuple):
     """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe.
 
-    `damage` is what is wrong with it, or "".
+    `uid` is the system's user id of the operator's login, None where that is not known. `damage` is what is wrong with
+    the event, or "".
     """
 
     id: int
@@ -89,6 +91,7 @@ class Event(NamedTuple):
     action: str
     copies: Sequence[int]
     detail: str
+    uid: int | None = None
     damage: str = ""
 
 
@@ -100,6 +103,8 @@ class _Sealed(msgspec.Struct, frozen=True, array_like=True):
     detail: str
     previous: bytes
     versions: dict[str, int]
+    #: Readers of before pass over what stands behind the fields that they know.
+    uid: int | None = None
 
 
 def record_event(
@@ -114,15 +119,17 @@ def record_event(
 ) -> None:
     """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
 
-    `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the name and version
-    of configuration that this transaction wrote.
+    `operator` is what the key slot is called that unlocked the store (`Vault.opened_by`); the login's user id is
+    written beside it. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the
+    name and version of configuration that this transaction wrote.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
         now = now_ms() if at is None else at
         newest = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
         previous = _digest(newest[0]) if newest else b""
-        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault, configured))
+        uid = login_uid() if operator else None
+        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault, configured), uid)
         event = _seal(vault, msgspec.msgpack.encode(sealed))
         run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, event)
 
@@ -149,7 +156,7 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, len
             if not lenient:
                 raise
             at = row.at if isinstance(row.at, int) else 0
-            found.append(Event(row.id, at, "", "", (), "", error.why))
+            found.append(Event(row.id, at, "", "", (), "", damage=error.why))
             expected = None
             continue
         if expected is not None and expected != _digest(row.sealed):
@@ -157,7 +164,8 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, len
             if not lenient:
                 raise TamperedError(f"event {row.id}", damage)
         expected = sealed.previous
-        found.append(Event(row.id, row.at, sealed.operator, sealed.action, CopyIds(sealed.runs), sealed.detail, damage))
+        copies = CopyIds(sealed.runs)
+        found.append(Event(row.id, row.at, sealed.operator, sealed.action, copies, sealed.detail, sealed.uid, damage))
     return found
 
 
@@ -225,7 +233,7 @@ def _unseal(vault: Reader, blob: bytes, name: str) -> _Sealed:
         verify(former_key(vault, gateway_id), signature, info, name)
     event = msgpack_decoder(_Sealed).decode(hpke_open(key, _gateway_info(vault, header), sealed, name))
     # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
-    return msgspec.structs.replace(event, operator="", versions={})
+    return msgspec.structs.replace(event, operator="", versions={}, uid=None)
 
 
 def _gateway_info(vault: Reader, header: bytes, *more: bytes) -> bytes:

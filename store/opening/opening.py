@@ -33,7 +33,7 @@ from store.database.tables import FORMAT, TABLES, TABLES_OF, make
 from store.database.verifying import require_tables
 from store.helpers.clock import now_ms
 from store.helpers.secret_files import write_new
-from store.opening.slots import insert_slot
+from store.opening.slots import insert_slot, slot_name
 from store.sealing.keys import (
     KEY_FILE,
     PASSPHRASE,
@@ -185,6 +185,7 @@ def _initialise(
             vault = Vault(location, db, models, keys, Rotation)
             for kind, secret in secrets:
                 insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
+            vault.opened_by = operator
             if prepare is not None:
                 prepare(vault)
         pragma_to_its_end(db, "wal_checkpoint(TRUNCATE)")
@@ -222,10 +223,12 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
             with sound("the store's row"):
                 store = store_row(db, models, location, former=former)
                 store_id = as_bytes(store.store_id)
-            keys = derive_keys(_unlock(db, models, kind, secret, store_id), store_id)
+            seed, slot_id = _unlock(db, models, kind, secret, store_id)
+            keys = derive_keys(seed, store_id)
             with sound("the store's row"):
                 _verify_store(store, keys)
             vault = Vault(location, db, models, keys, Rotation)
+            vault.opened_by = slot_name(vault, slot_id)
             vault.tables.tables = TABLES_OF.get(store.format, TABLES)
             differs = vault.tables.look()
             if differs is not None and use is Use.WRITE:
@@ -287,7 +290,8 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
     return row
 
 
-def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: bytes) -> bytearray:
+def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: bytes) -> tuple[bytearray, int]:
+    """The store's seed, and the id of the key slot that it was in. Raises WrongKey, TamperedError."""
     damaged: TamperedError | None = None
     for (slot_id,) in run(db, "SELECT id FROM key_slot WHERE kind = ? ORDER BY id", kind).fetchall():
         what = f"key slot {slot_id}"
@@ -301,7 +305,7 @@ def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: by
             damaged = damaged or error
             continue
         if seed is not None:
-            return seed
+            return seed, int(slot_id)
     if damaged is not None:
         raise damaged
     raise WrongKey(f"No key slot opens with that {kind.replace('-', ' ')}: check it, or unlock with another key.")

@@ -126,6 +126,22 @@ def slot_info(vault: Vault, row: Any) -> SlotInfo:
         return SlotInfo(row.id, row.kind, vault.unseal(LABEL_ROLE, as_bytes(row.sealed_label)).decode(), row.created_at)
 
 
+def slot_name(vault: Vault, slot_id: int) -> str:
+    """What whoever a slot unlocks the store for is called: by its label, else by kind and id (``key file 3``).
+
+    A label that does not verify is no name.
+    """
+    kind = ""
+    try:
+        with vault.reading(), sound(f"key slot {slot_id}"):
+            row = vault.models.KeySlot.get_by_id(slot_id)
+            kind = str(row.kind)
+            label = slot_info(vault, row).label.strip()
+    except TamperedError:
+        label = ""
+    return label or f"{(kind or 'key slot').replace('-', ' ')} {slot_id}"
+
+
 def remove_slot(vault: Vault, slot_id: int) -> None:
     """Remove a key slot. Raises LastSlot, UsageError where there is no such slot."""
     with vault.write():

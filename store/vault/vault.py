@@ -49,6 +49,8 @@ class Vault(Reader):
     ) -> None:
         """`upkeep` makes what looks after this vault's space (`store.space.rotation.Rotation`, as a rule)."""
         super().__init__(location, db, models, keys)
+        #: Who acts through this vault: what the key slot is called that unlocked the store; "" for a gateway.
+        self.opened_by = ""
         self.room = Room(self)
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
         self._upkeep = upkeep(self)

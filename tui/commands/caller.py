@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 
-def operator_name() -> str:
-    """Who acts, for orders and events: the login name behind sudo where there is one."""
+def login_name() -> str:
+    """What the user calls himself, to label a key slot with: the environment says it, so it is a claim and no fact."""
     try:
         return as_text(os.environ.get("SUDO_USER") or getpass.getuser())
     except (KeyError, OSError):

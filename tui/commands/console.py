@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from store.database.modes import Use
 from store.helpers.installed import require
 from store.terms.errors import UsageError
-from tui.commands.caller import is_terminal, operator_name
+from tui.commands.caller import is_terminal
 from tui.commands.opened import open_vault
 from tui.console import latency
 from tui.terminal.ending import ends_cleanly, say_ended
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     with ends_cleanly():
         vault = open_vault(args, Use.EITHER)
         latency.prepare()
-        return run_console(vault, operator_name())
+        return run_console(vault, vault.opened_by)
 
 
 def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = "") -> int:

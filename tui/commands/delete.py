@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from tui.commands.asking import confirm_count
-from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
@@ -30,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
         if ids and not args.yes:
             confirm_count(f"This permanently deletes {described(vault, ids)}.", len(ids), yes=args.yes)
         with Progress("Deleting") as progress, Interrupt() as interrupt:
-            result = vault.delete(ids, operator=operator_name(), progress=progress, cancelled=interrupt)
+            result = vault.delete(ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
         failures = record(vault, "delete", copies=result.deleted) if result.deleted else 0
     missing = [*missing, *result.missing]
     if args.json:

@@ -9,7 +9,6 @@ from typing import Any
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
-from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 additional=additional,
                 from_header=args.from_header,
                 again=args.again,
-                operator=operator_name(),
+                operator=vault.opened_by,
                 progress=progress,
                 cancelled=interrupt,
             )

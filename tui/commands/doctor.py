@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
-from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
@@ -100,9 +99,9 @@ def _delete(vault: Vault, traces: list[Trace]) -> None:
 
     ids = [trace.copy.id for trace in traces if trace.copy is not None]
     if ids:
-        result = vault.delete(ids, operator=operator_name())
+        result = vault.delete(ids, operator=vault.opened_by)
         if result.deleted:
-            record_event(vault, "delete", operator=operator_name(), copies=result.deleted)
+            record_event(vault, "delete", operator=vault.opened_by, copies=result.deleted)
         say_copies(result.refused)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from store.terms.errors import MailholdError, UsageError
 from tui.commands.asking import ask, can_ask
-from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time
 from tui.commands.reporting import say_failed
@@ -74,7 +73,7 @@ def _enroll(args: argparse.Namespace) -> int:
     from store.enrolment.enrolment import enroll
 
     with opened(args) as vault:
-        gateway_id = enroll(vault, args.name, Path(args.credentials), operator=operator_name())
+        gateway_id = enroll(vault, args.name, Path(args.credentials), operator=vault.opened_by)
     print(
         f"Gateway {args.name} is enrolled (number {gateway_id}). {args.credentials} is all that it needs: whoever has "
         "it can place copies in Backup and read none. Give it to the gateway's user alone."
@@ -98,7 +97,7 @@ def _revoke(args: argparse.Namespace) -> int:
         )
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was revoked: answer y, or give --yes.")
-        done = revoke(vault, args.name, operator=operator_name())
+        done = revoke(vault, args.name, operator=vault.opened_by)
         knew_password = _relay_has_password(vault)
     print(f"Gateway {args.name} is revoked. What it placed before stays readable ({done.epochs:,} epochs).")
     if knew_password:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tui.commands.caller import operator_name
+from tui.commands.caller import login_name
 from tui.commands.opened import key_file, store_location
 from tui.commands.passphrases import ask_new_passphrase
 from tui.commands.printing import print_recovery_key
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
         location,
         passphrase=passphrase,
         key_file=path,
-        operator=operator_name(),
+        operator=login_name(),
         prepare=write_first_configuration,
     )
     vault.close()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from store.terms.errors import UsageError
-from tui.commands.caller import as_text, operator_name
+from tui.commands.caller import as_text, login_name
 from tui.commands.ids import parse_ids
 from tui.commands.opened import opened, use_of
 from tui.commands.passphrases import ask_new_passphrase
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
                 raise UsageError(f"There is no key slot {slot_id}: `mailhold keys` lists them.")
             slots.remove_slot(vault, slot_id)
         elif args.verb == "add":
-            name = as_text(args.name) if args.name else operator_name()
+            name = as_text(args.name) if args.name else login_name()
             if args.new_recovery:
                 print_recovery_key([slots.add_recovery(vault, name)[1]])
             elif args.new_key_file:

@@ -9,7 +9,6 @@ import msgspec
 
 from store.judging.rules.address_patterns import canonical
 from store.terms.errors import UsageError
-from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
 from tui.commands.resetting import reset, reset_arguments
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verb in ("add", "remove", "import"):
             from store.judging.rules.address_lists import change_lists
 
-            lists = change_lists(vault, lambda present: _changed(present, args, user, wanted), operator_name())
+            lists = change_lists(vault, lambda present: _changed(present, args, user, wanted), vault.opened_by)
         else:
             lists = before
     if args.verb == "export":

@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
         app.run()
         vault = app.vault
         if vault is not None and not app.ended_by:
-            return run_console(vault, handover.operator, view=handover.view, theme=handover.theme)
+            return run_console(vault, vault.opened_by, view=handover.view, theme=handover.theme)
         if vault is not None:
             vault.close()
         if app.ended_by:

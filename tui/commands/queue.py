@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from store.helpers.clock import now_ms
 from store.terms.errors import MailholdError, StoreUnavailable, UsageError
 from tui.commands.asking import ask, can_ask
-from tui.commands.caller import operator_name
 from tui.commands.ids import parse_ids
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import iso, local_time, print_json
@@ -102,14 +101,14 @@ def _change(
                 failures.append((f"delivery {delivery_id}", str(error)))
 
     if args.verb == "cancel":
-        each(lambda delivery_id: cancel(vault, delivery_id, operator=operator_name()))
+        each(lambda delivery_id: cancel(vault, delivery_id, operator=vault.opened_by))
         return set(chosen), failures
     plans: dict[int, RetryPlan] = {}
     each(lambda delivery_id: plans.update({delivery_id: retry_plan(vault, delivery_id, again=args.again)}))
     if plans and not args.yes:
         _confirm(list(plans.values()))
     chosen = dict.fromkeys(plans)
-    operator = operator_name()
+    operator = vault.opened_by
     each(lambda each_id: failures.extend(_told(retry(vault, each_id, operator, again=args.again, plan=plans[each_id]))))
     return set(chosen), failures
 

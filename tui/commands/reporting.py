@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from store.terms.errors import CopyMissing, StoreUnavailable
-from tui.commands.caller import operator_name
 from tui.commands.interrupt import Interrupt
 from tui.terminal.safe import safe
 
@@ -23,7 +22,7 @@ def record(vault: Vault, action: str, *, copies: Iterable[int] = (), detail: str
     from store.authority.audit import record_event
 
     try:
-        record_event(vault, action, operator=operator_name(), copies=copies, detail=detail)
+        record_event(vault, action, operator=vault.opened_by, copies=copies, detail=detail)
     except StoreUnavailable as error:
         return say_failed([("events", f"what was done is not among the events. {error}")])
     return 0

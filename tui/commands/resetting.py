@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
 from tui.commands.asking import ask, can_ask
-from tui.commands.caller import operator_name
 from tui.commands.printing import local_time
 from tui.terminal.safe import safe
 
@@ -38,7 +37,7 @@ def reset(vault: Vault, part: Part[Any], args: argparse.Namespace) -> None:
         return
     if damaged.salvage.problem and not args.yes:
         _confirm(part, damaged, former=args.former)
-    write_anew(vault, part, damaged, former=args.former, operator=operator_name())
+    write_anew(vault, part, damaged, former=args.former, operator=vault.opened_by)
     if not damaged.salvage.problem:
         print(f"The {part.called} are as they were; what lay beside them and did not verify is gone.", file=out)
     elif args.former and damaged.salvage.former:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from store.terms.errors import UsageError
-from tui.commands.caller import operator_name
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import print_json
 from tui.commands.resetting import reset, reset_arguments
@@ -157,7 +156,7 @@ def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
 
     if args.verb == "set" and not _given(args):
         raise UsageError("`rules set` changes what its options say, as `--action anti-spam.spam=reject`.")
-    return change_rules(vault, change, operator_name())
+    return change_rules(vault, change, vault.opened_by)
 
 
 def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
@@ -189,7 +188,7 @@ def _import(args: argparse.Namespace) -> int:
     wanted = parse_rules(text, source)
     with opened(args) as vault:
         before = read_rules(vault)
-        after = preview_rules(vault, wanted) if args.dry_run else write_rules(vault, wanted, operator_name())
+        after = preview_rules(vault, wanted) if args.dry_run else write_rules(vault, wanted, vault.opened_by)
     if args.json:
         print_json([rule_json(rule) for rule in after])
         return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from store.files.saving import save_copies
 from tui.commands.asking import confirm_count
-from tui.commands.caller import as_text, operator_name
+from tui.commands.caller import as_text
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             result = save_copies(vault, ids, args.to, progress=progress, cancelled=interrupt)
         saved = [copy_id for copy_id, _ in result.saved]
         if saved:
-            record_event(vault, "save", operator=operator_name(), copies=saved, detail=f"to {as_text(args.to)}")
+            record_event(vault, "save", operator=vault.opened_by, copies=saved, detail=f"to {as_text(args.to)}")
         dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]

@@ -11,7 +11,6 @@ import msgspec
 from store.mail.local_domains import LOOKED_AT, seen_domains, seen_words, to_set
 from store.terms.errors import TamperedError, UsageError
 from tui.commands.asking import confirm_count
-from tui.commands.caller import operator_name
 from tui.commands.free_space import look_at_free_space
 from tui.commands.opened import opened, use_of
 from tui.commands.printing import local_time, print_json
@@ -131,7 +130,7 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
         try:
             with Progress("Removing bytes") as progress:
                 return change_settings(
-                    vault, settings, base=before, confirmed=confirmed, operator=operator_name(), progress=progress
+                    vault, settings, base=before, confirmed=confirmed, operator=vault.opened_by, progress=progress
                 )
         except RemovesMore as more:
             confirmed = ask(more.removal)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from store.terms.errors import StoreUnavailable, UsageError
 from tui.commands.asking import ask, can_ask
-from tui.commands.caller import operator_name
 from tui.commands.opened import opened
 from tui.commands.printing import local_time
 from tui.terminal.safe import safe
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             )
             if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
                 raise UsageError("Nothing was upgraded: answer y, or give --yes.")
-            upgrade(vault, operator=operator_name())
+            upgrade(vault, operator=vault.opened_by)
         except GatewaysRun as error:
             raise StoreUnavailable(_running(error.running)) from None
     print(f"The store has format {FORMAT} now. Start its gateways with this release; their credentials stay.")

@@ -40,7 +40,7 @@ def test_events_come_newest_first_in_pages(any_vault: Vault) -> None:
         record_event(any_vault, "deleted", operator=f"op{number}", copies=[number, number + 1], detail="d", at=number)
     newest = events(any_vault, limit=3)
     assert [event.operator for event in newest] == ["op6", "op5", "op4"]
-    assert newest[0][1:] == (6, "op6", "deleted", [6, 7], "d", "")
+    assert newest[0][1:] == (6, "op6", "deleted", [6, 7], "d", 1000, "")
     assert [event.at for event in events(any_vault, before_id=newest[-1].id)] == [3, 2, 1, 0]
     assert events(any_vault, limit=0) == []
 

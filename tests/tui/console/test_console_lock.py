@@ -235,11 +235,11 @@ def test_a_locked_console_is_found_where_this_one_is(monkeypatch: pytest.MonkeyP
     became: list[tuple[list[str], str]] = []
     monkeypatch.setattr("tui.console.lock.lock.show_typing", lambda _: False)
     monkeypatch.setattr(os, "execve", lambda _, argv, environment: became.append((argv, environment["PYTHONPATH"])))
-    handover = Handover("s.db", "ann", "", "", b"")
+    handover = Handover("s.db", "", "", b"")
     become_locked(handover, "tui.commands.locked")
     [(argv, path)] = became
     assert argv[1:4] == ["-P", "-m", "tui.commands.locked"]
-    assert received(int(argv[4])) == Handover("s.db", "ann", "", "", b"", echo=False)
+    assert received(int(argv[4])) == Handover("s.db", "", "", b"", echo=False)
     assert (Path(path.split(os.pathsep)[0]) / "tui" / "commands" / "locked.py").is_file()
 
 

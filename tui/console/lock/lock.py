@@ -44,7 +44,6 @@ class Handover(msgspec.Struct, frozen=True, array_like=True):
     """What the locked process is given. `view` is sealed; `echo` says whether the terminal showed what was typed."""
 
     location: str
-    operator: str
     theme: str
     why: str
     view: bytes

@@ -106,7 +106,7 @@ class Lock:
             return sealed(context.vault, msgspec.structs.replace(view, marks=marks()))
 
         blob = await run_in_thread(put_away, name="lock")
-        self.handover = Handover(context.vault.location, context.operator, self._app.theme, why, blob)
+        self.handover = Handover(context.vault.location, self._app.theme, why, blob)
         self._app.exit()
 
     def _obstacle(self) -> str:

@@ -38,7 +38,8 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
     lines: list[Line] = []
     for event in events:
         what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
-        detail = "  ".join(part for part in (what, safe(event.detail)) if part)
+        uid = "" if event.uid is None else f"uid {event.uid}"
+        detail = "  ".join(part for part in (what, safe(event.detail), uid) if part)
         head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
         indent = cell_len(head)
         action = safe(event.action)
