@@ -28,6 +28,7 @@ from store.intake.released import MOST_OWN, own_fields, passes, put_back
 from store.mail.addresses import same
 from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
+from store.mail.outcome import Outcome, State
 from store.opening.opening import Unlock, open_store
 from store.sealing.keys import LOCAL_ID
 from store.space.changing_settings import change_settings
@@ -36,6 +37,7 @@ from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
 
 NOW = now_ms()
+LEASE = 60_000
 SENDER, TO = "bounces@x.example", ("ann@corp.example", "bob@corp.example")
 RECEIVED = b"Received: from mx1 by relay\r\n\tfor <x>; Mon, 1 Jan 2026 00:00:00 +0000\r\n"
 RAW = (
@@ -111,11 +113,12 @@ class Lab:
         [queued] = release(self.vault, [copy_id], original=True, operator="op", again=True).queued
         beat(gateway, alive=False)
         with gateway.write():
-            [claim] = leases.claim(gateway, StoreAccess(gateway).gateway_id, "w", 1, now_ms(), 60_000)
+            [claim] = leases.claim(gateway, StoreAccess(gateway).gateway_id, "w", 1, now_ms(), LEASE)
         parcel = pack(StoreAccess(gateway), claim, "mailhold@x.example", "mx1", now, ignored)
         rows = [parcel.rows[address] for address in parcel.rows]
         with gateway.write():
-            leases.start_data(gateway, claim, rows, {}, now, 60_000, list(parcel.releases.values()))
+            leases.start_data(gateway, claim, rows, {}, now, LEASE, list(parcel.releases.values()))
+            leases.settle(gateway, claim, dict.fromkeys(rows, Outcome(State.SENT, "250 Ok")), now_ms())
         return Sent(RECEIVED + parcel.message, list(parcel.rows), queued)
 
     def back(self, sent: Sent, **other: Any) -> str:
@@ -206,10 +209,10 @@ def test_an_operators_console_sends_and_a_gateway_knows_it(lab: Lab) -> None:
     release(lab.vault, [copy_id], original=True, operator="op")
     local = lab.gateways["local"]
     with local.write():
-        [claim] = leases.claim(local, LOCAL_ID, "w", 1, now_ms(), 60_000)
+        [claim] = leases.claim(local, LOCAL_ID, "w", 1, now_ms(), LEASE)
     parcel = pack(StoreAccess(local), claim, "mailhold@x.example", "mx1", NOW, frozenset())
     with local.write():
-        leases.start_data(local, claim, claim.live, {}, NOW, 60_000, list(parcel.releases.values()))
+        leases.start_data(local, claim, claim.live, {}, NOW, LEASE, list(parcel.releases.values()))
     assert lab.back(Sent(parcel.message, list(TO), claim.id)) == ""
 
 
