@@ -29,9 +29,10 @@ def windows_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _works(app: App[Any]) -> bool:
-    """True while a thread or a worker works for the app."""
+    """True while a thread or a worker works for the app, or something moves."""
     threads: Background | None = getattr(app, "_threads", None) or getattr(app, "threads", None)
-    return (threads is not None and threads.busy()) or any(not worker.is_finished for worker in app.workers)
+    moves = not app.animator._idle_event.is_set()
+    return moves or (threads is not None and threads.busy()) or any(not worker.is_finished for worker in app.workers)
 
 
 def _paints(app: App[Any]) -> bool:
@@ -46,8 +47,8 @@ def _paints(app: App[Any]) -> bool:
     return True
 
 
-async def at_rest(app: App[Any], *, painted: bool) -> None:
-    """Wait until the event loop has nothing left to do, and until all is `painted`.
+async def at_rest(app: App[Any]) -> None:
+    """Wait until the event loop has nothing left to do, nothing moves and everything is painted.
 
     Textual's pilot looks whether the process uses the processor, which it does not either while others do.
     """
@@ -57,7 +58,7 @@ async def at_rest(app: App[Any], *, painted: bool) -> None:
     while True:
         for _ in range(100_000):
             await asyncio.sleep(0)
-            if not ready and not (painted and _paints(app)):
+            if not ready and not _paints(app):
                 break
         if not _works(app) or loop.time() > until:
             return
@@ -87,10 +88,10 @@ def the_pilot_waits_for_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual's pilot waits twice a key until the process is idle, and at the end until each widget had its turn."""
 
     async def idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
-        await at_rest(active_app.get(), painted=False)
+        await at_rest(active_app.get())
 
     async def turn(self: Pilot[Any], timeout: float = 30.0) -> bool:
-        await at_rest(self.app, painted=True)
+        await at_rest(self.app)
         return self.app._exception is None
 
     monkeypatch.setattr(textual.app, "wait_for_idle", idle)
