@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -237,6 +239,24 @@ def test_dates_are_in_the_readers_zone_and_until_includes_what_it_names() -> Non
     assert flt.until - flt.since + 1 == 86_400_000
     assert print_filter(flt, tz=berlin) == "since:2026-07-01 until:2026-07-01"
     assert print_filter(flt, tz=UTC) == "since:2026-06-30T22:00 until:2026-07-01T21:59"
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's own time zone."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_without_a_zone_times_are_in_utc_wherever_this_machine_stands() -> None:
+    line = "since:2026-07-01 until:2026-07-02T10:30"
+    flt = parse(line)
+    assert flt.since == int(datetime(2026, 7, 1, tzinfo=UTC).timestamp() * 1000)
+    assert print_filter(flt) == line == print_filter(flt, tz=UTC)
 
 
 def test_the_repeated_hour_of_autumn_is_told_apart() -> None:

@@ -77,3 +77,8 @@ def test_certificate_vectors(case: dict[str, Any]) -> None:
     else:
         with pytest.raises(TamperedError):
             certificate.verified(*asked)
+
+
+def test_rights_are_the_numbers_of_the_format() -> None:
+    numbers = {"READ": 1, "DELETE": 2, "RELEASE": 4, "CONFIGURE": 8, "KEYS": 16, "ACCEPT": 32}
+    assert {right.name: right.value for right in Right} == numbers

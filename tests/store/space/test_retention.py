@@ -76,7 +76,9 @@ def rotated(vault: Vault) -> list[int]:
 
 def test_within_the_maximum_nothing_goes(any_vault: Vault) -> None:
     ids = fill(any_vault, 3)
-    assert rotate(any_vault) == (0, 0, 0)
+    told: list[tuple[int, int]] = []
+    assert rotate(any_vault, progress=lambda *at: told.append(at)) == (0, 0, 0)
+    assert told == []
     set_maximum(any_vault, any_vault.count().used_bytes)
     assert any_vault.ids() == ids
     assert usage(any_vault).free_bytes == 0

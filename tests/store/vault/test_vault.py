@@ -139,6 +139,15 @@ def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch:
     assert [epoch.count for epoch in vault.models.Epoch.select()] == [1, None]
 
 
+def test_an_epoch_that_was_not_begun_needs_no_end(vault: Vault, record: CopyRecord) -> None:
+    assert not vault.epoch_writer.needs_finish()
+    with vault.write():
+        vault.epoch_writer.finish(5)
+    vault.epoch_writer.committed()
+    assert vault.models.Epoch.select().count() == 0
+    assert vault.raw(vault.put(b"x", record)) == b"x" and vault.epoch_writer.needs_finish()
+
+
 def test_closing_ends_the_epoch(any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord) -> None:
     other = open_again()
     other.put(b"one", record)
