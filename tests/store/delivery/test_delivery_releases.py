@@ -218,3 +218,18 @@ def test_one_that_failed_again_but_reached_somebody_is_not_missed(
     finish(ready, State.SENT, State.FAILED)
     sql(ready, "UPDATE delivery SET next_attempt_at = ?", before + later)
     assert follows.read() == {copy_id: Delivered.PARTLY} and follows.attention.failed == {1}
+
+
+def test_recipients_that_change_while_their_delivery_is_being_sent_are_not_missed(ready: Vault) -> None:
+    [copy_id] = put(ready, 1)
+    release(ready, [copy_id], original=False, additional=["a@x.example", "b@x.example"])
+    now = now_ms()
+    with ready.write():
+        [claim] = leases.claim(ready, 1, "w", 1, now, 60_000)
+    follows = Releases(ready)
+    assert follows.read() == {copy_id: Delivered.WAITING} and not follows.attention.failed
+    one, other = claim.live
+    with ready.write():
+        leases.start_data(ready, claim, [one], {other: Outcome(State.FAILED, "550")}, now, 60_000)
+    follows.read()
+    assert follows.attention.failed == {1} and told(follows) == told(Releases(ready))

@@ -509,3 +509,5 @@ def test_the_mail(administrator: str) -> None:
     other = compose(settings, usage, number=4, now=1_790_900_000_001, host="mx1.example.org", store_id=b"s" * 16)
     ids = [email.message_from_bytes(each)["Message-ID"] for each in (data, again, other)]
     assert ids[0] == ids[1] != ids[2]
+    empty = compose(settings, usage._replace(oldest=None), number=1, now=1, host="mx1", store_id=b"s" * 16)
+    assert b"    Oldest copy       none\r\n" in empty

@@ -139,6 +139,31 @@ def test_epochs_end_after_an_hour(vault: Vault, record: CopyRecord, monkeypatch:
     assert [epoch.count for epoch in vault.models.Epoch.select()] == [1, None]
 
 
+def test_between_batches_of_a_deletion_others_may_write(
+    any_vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(deleting.time, "sleep", pauses.append)
+    ids = put_some(any_vault, 250)
+    seen: list[int] = []
+    any_vault.delete(ids[:240], progress=lambda done, _total: seen.append(done))
+    assert len(pauses) == len(seen) - 1 > 0 and all(0 < pause <= 0.02 for pause in pauses)
+    pauses.clear()
+    with any_vault.write():
+        any_vault.delete(ids[240:])
+    assert pauses == []
+
+
+def test_a_copy_without_its_body_is_named(
+    any_vault: Vault, put_some: Callable[..., list[int]], sql: Callable[..., Any]
+) -> None:
+    first, second = put_some(any_vault, 2)
+    sql(any_vault, "DELETE FROM body WHERE id = ?", first)
+    with pytest.raises(TamperedError, match=f"[Cc]opy {first} .*its body is missing"):
+        any_vault.raw(first)
+    assert any_vault.get(first).id == first and any_vault.raw(second)
+
+
 def test_an_epoch_that_was_not_begun_needs_no_end(vault: Vault, record: CopyRecord) -> None:
     assert not vault.epoch_writer.needs_finish()
     with vault.write():
