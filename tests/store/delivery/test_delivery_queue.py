@@ -364,6 +364,14 @@ def test_retry_of_a_deferred_delivery_makes_it_due_now(ready: Vault) -> None:
     assert claim_one(ready).id == delivery_id
 
 
+def test_without_a_relay_nothing_is_sent_again(ready: Vault) -> None:
+    delivery_id = finish(ready, FAILED)
+    set_relay(ready, relay="")
+    with pytest.raises(NoRelay):
+        retry(ready, delivery_id)
+    assert states(ready, delivery_id) == [State.FAILED]
+
+
 def test_a_retry_leaves_the_order_of_a_delivery_that_waits_as_it_is(ready: Vault) -> None:
     delivery_id = finish(ready, DEFERRED)
     before = ready.models.Delivery.get_by_id(delivery_id)
