@@ -7,13 +7,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from store.check import check
 from store.database.connection import run
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.revocation import revoke
+from store.opening.slots import slot_statement
 from store.sealing.certificates import Certificate
 from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, Signer, sign
 from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
+from store.terms.records import CopyRecord
+from store.vault.deleting import tombstone_statement
+from store.vault.gateway_rows import gateway_statement
 from store.vault.vault import Vault
 
 ANNA, BERT = FIRST_OPERATOR + 1, FIRST_OPERATOR + 2
@@ -129,6 +134,33 @@ def test_operators_sign_rows_that_the_authority_signs_today(any_vault: Vault) ->
     any_vault.verify("settings", b"data", signature, Right.CONFIGURE)
     with pytest.raises(TamperedError, match="right to release"):
         any_vault.verify("settings", b"data", signature, Right.RELEASE)
+
+
+def signed_by(vault: Vault, who: int, data: bytes) -> bytes:
+    return sign(vault.store_id, data, Signer(who, KEYS[who]))
+
+
+@pytest.mark.parametrize("right", [Right.KEYS, Right.DELETE])
+def test_rows_of_format_1_take_an_operators_signature(any_vault: Vault, right: Right, record: CopyRecord) -> None:
+    """Gateways and key slots take the right to keys, tombstones that to delete."""
+    certify(any_vault, ANNA, right)
+    any_vault.put(b"x", record)
+    any_vault.delete([1])
+    models, store_id = any_vault.models, any_vault.store_id
+    gateway, slot, tombstone = models.Gateway.get(), models.KeySlot.get(), models.Tombstone.get()
+    buried = (tombstone.at, tombstone.cause, AUTHORITY, bytes(tombstone.entries), None)
+    for row, data in (
+        (gateway, gateway_statement(store_id, gateway)),
+        (slot, slot_statement(store_id, slot)),
+        (tombstone, tombstone_statement(store_id, *buried)),
+    ):
+        row.signature = signed_by(any_vault, ANNA, data)
+        row.save()
+    wrong = {what for what, _why in check(any_vault).broken}
+    if right is Right.KEYS:
+        assert wrong == {"tombstone 1"}
+    else:
+        assert wrong == {"gateway 1", "key slot 1"}
 
 
 def test_who_only_reads_cannot_sign(vault: Vault) -> None:
