@@ -57,10 +57,8 @@ class SqliteStore(LenientSqlite):
         self._authorizer = Authorizer()
         super().__init__(str(path) if mode is Mode.WRITE else path.as_uri() + mode.value, uri=True, **options)
 
-    def _connect(self) -> Any:
-        connection = super()._connect()
+    def connection_made(self, connection: Any) -> None:
         connection.set_authorizer(self._authorizer)
-        return connection
 
     def making(self) -> AbstractContextManager[None]:
         """Let this thread make and drop tables inside."""

@@ -106,10 +106,15 @@ class TellingPostgresql(PostgresqlDatabase):
 class LenientSqlite(SqliteDatabase):
     """A SQLite database in which text that is no UTF-8 reads with U+FFFD in it: one such value hides no row beside it.
 
-    Part five: `sqlite3` raises for such text, unless the connection says otherwise before it is used.
+    Part five: `sqlite3` raises for such text, unless the connection says otherwise before it is used. It tells of each
+    connection that it makes as well.
     """
+
+    def connection_made(self, connection: Any) -> None:
+        """Called with each connection of `sqlite3`, in the thread that it is for."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # Peewee has no types
         connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        self.connection_made(connection)
         return connection
