@@ -18,6 +18,7 @@ from store.terms.errors import CopyMissing, TamperedError
 MAX_RECIPIENTS = 100
 
 _NOT_ORDERED = "The order does not name this recipient: nothing was sent."
+_JUDGED_AGAIN = "without a marker, since {}: if the relay leads back through intake, it is judged again there"
 _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no longer allow the delivery of such messages."
 
 
@@ -34,6 +35,12 @@ class Parcel(NamedTuple):
     refused: dict[int, Outcome]
     releases: dict[str, Release]
     unmarked: str = ""
+
+    def told(self, outcome: Outcome) -> Outcome:
+        """The outcome of an attempt, which says of a message without a marker that intake judges it once more."""
+        if outcome.state is not State.SENT or not self.unmarked:
+            return outcome
+        return outcome._replace(reply=f"{outcome.reply} ({_JUDGED_AGAIN.format(self.unmarked)})")
 
 
 def pack(

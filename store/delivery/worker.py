@@ -326,7 +326,7 @@ class _Shift:
             return session, None
         except (SessionLost, MailholdError) as error:  # DATA did not go out: at worst it could not be announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
-        return session, {parcel.rows[address]: outcome for address, outcome in outcomes.items()}
+        return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
 
     async def _attempt(
         self, each: Claim, parcel: Parcel, session: Session | None

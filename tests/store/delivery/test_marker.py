@@ -285,6 +285,7 @@ def test_an_address_that_postfix_wrote_otherwise_has_the_same_tag(sent: str, bac
     ("sent", "back"),
     [
         ("a@x.example", "A@x.example"),
+        ("Root", "root"),
         ("a@x.example", "a@y.example"),
         ("a@x.example", "a"),
         ("root@x.example", "root@y.example"),
