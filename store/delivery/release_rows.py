@@ -34,6 +34,7 @@ _WRITE = (
     "digest = excluded.digest, expires_at = excluded.expires_at, signature = excluded.signature"
 )
 _READ = "SELECT tag, delivery_id, gateway_id, digest, expires_at, signature FROM release WHERE tag = ?"
+_ORDER = "SELECT id, copy_id, gateway_id, order_blob, order_signature, state = ? FROM delivery WHERE id = ?"
 _EXPIRED = "DELETE FROM release WHERE expires_at < ?"
 
 
@@ -46,6 +47,17 @@ class Release(NamedTuple):
     digest: bytes
     expires_at: int
     signature: bytes
+
+
+class _Ordered(NamedTuple):
+    """What of a delivery's row its order's signature covers, and whether it was cancelled."""
+
+    id: int
+    copy_id: int
+    gateway_id: int
+    order_blob: bytes
+    order_signature: bytes
+    cancelled: bool
 
 
 def fields_of(row: Release, order_signature: bytes) -> tuple[int | bytes, ...]:
@@ -135,11 +147,11 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, n
 
 def _order_signature(vault: Vault, row: Release) -> bytes:
     """The signature of the order by which a row's message went out. Raises TamperedError where that is not in force."""
-    table = vault.models.Delivery
-    delivery = table.get_or_none(table.id == row.delivery_id)
-    if delivery is None or delivery.gateway_id != row.gateway_id:
+    found = run(vault.db, _ORDER, State.CANCELLED.value, row.delivery_id).fetchone()
+    if found is None or found[2] != row.gateway_id:
         raise TamperedError(WHAT, "its delivery is not there, or another gateway's")
-    if delivery.state == State.CANCELLED:
+    delivery = _Ordered(*found)
+    if delivery.cancelled:
         raise TamperedError(WHAT, "its delivery was cancelled")
     verify_order(vault, delivery)
     return as_bytes(delivery.order_signature)
