@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.filters.line import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
-from store.filters.model import LAST_MOMENT, MAX_KB
+from store.filters.model import LAST_MOMENT, MAX_KB, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.records import Copy, CopyRecord
@@ -476,3 +476,29 @@ def test_the_hints_name_every_value_that_a_field_takes() -> None:
 def test_a_lone_backslash_at_the_end_is_itself() -> None:
     assert parse('subject:"a\\', lenient=True) == MessageFilter(subject=(Term("a\\"),))
     assert parse(r'"\n\r\t\"\\\x"').words == (Term('\n\r\t"\\x'),)
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("engine:content", "scan:content"),
+        ("message-id:x", "id:x"),
+        ("Message_ID:x", "id:x"),
+        ("placed:week", "period:week"),
+        ("sender:x", "from:x"),
+        ("recipient:x", "to:x"),
+        ("scan:content-filtering", "scan:content"),
+        ("SCAN:BlackList", "scan:black-list"),
+        ("-status:SPAM", "-status:spam"),
+    ],
+)
+def test_other_names_of_fields_and_engines_mean_the_same(line: str, same: str) -> None:
+    assert parse(line) == parse(same) != MessageFilter()
+
+
+def test_the_to_field_searches_each_recipient_once() -> None:
+    known = CopyRecord(to="Ann <a@x.example>", cc="c@x.example", envelope_recipients=("a@x.example", "h@x.example"))
+    assert recipients_text(known) == "Ann <a@x.example>\nh@x.example"
+    unknown = CopyRecord(to="a@x.example", cc="c@x.example", bcc="a@x.example")
+    assert recipients_text(unknown) == "a@x.example\nc@x.example"
+    assert recipients_text(CopyRecord(to="a@x.example")) == "a@x.example"
