@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from store.authority.acts import ToldDeletions
 from store.authority.audit import check_events
 from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
@@ -27,13 +28,14 @@ from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
 from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
-from store.vault.deleting import OPERATOR_ROLE, verified_runs
+from store.vault.deleting import OPERATOR_ROLE, ids_of, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
 from store.vault.gateway_rows import Signers, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from store.authority.audit import Event
     from store.vault.vault import Vault
 
 _ROWS = 500
@@ -86,6 +88,8 @@ class _Check:
         self._cancelled = cancelled
         self._epochs: dict[int, _Epoch] = {}
         self._buried_before = 0
+        #: The copies that operators deleted, by the tombstones: their ids, with the time of each tombstone (Unix ms).
+        self._deleted: list[tuple[int, list[int]]] = []
         self._result = CheckResult()
 
     def run(self) -> CheckResult:
@@ -249,6 +253,7 @@ class _Check:
             runs = verified_runs(self._vault, row)
             if row.sealed_operator is not None:
                 self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
+                self._deleted.append((row.at, ids_of(runs)))
             judged = row.id <= self._buried_before
             for run_ in runs:
                 for offset in range(run_.length):
@@ -306,10 +311,12 @@ class _Check:
 
     def _others(self) -> None:
         revoked: set[str] = set()
+        acts = ToldDeletions()
 
-        def note(action: str, detail: str) -> None:
-            if action == REVOKED:
-                revoked.add(detail)
+        def note(event: Event) -> None:
+            acts.note(event)
+            if event.action == REVOKED:
+                revoked.add(event.detail)
 
         for what, problems in (
             ("configuration", check_configuration(self._vault)),
@@ -319,6 +326,9 @@ class _Check:
                 for name, why in problems:
                     if why is not None:
                         self._broken(name, why)
+        with self._reporting("events"), self._vault.reading():
+            for name, why in acts.problems(self._vault, self._deleted):
+                self._broken(name, why)
         with self._reporting("gateways"):
             for each in gateways(self._vault, on_error=lambda error: None):  # What does not verify was named above.
                 if each.name in revoked and not each.revoked:

@@ -6,30 +6,28 @@ an older backup are found (see `store.authority.configuration`).
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
-import msgspec
-
-from store.database.connection import as_bytes, run, sound
+from store.authority.event_forms import (
+    NO_EVENT,
+    Opened,
+    Phase,
+    Sealed,
+    by_gateway,
+    digest_of,
+    number_of,
+    open_event,
+    seal_event,
+)
+from store.database.connection import run, sound
 from store.helpers.clock import now_ms
-from store.helpers.decoding import msgpack_decoder
 from store.helpers.login import login_uid
 from store.helpers.runs import ranges, runs
-from store.sealing.keys import hybrid_public
-from store.sealing.sealed import hpke_open, hpke_seal
-from store.sealing.statements import statement, verify
-from store.terms.errors import TamperedError, UnlockError
-from store.vault.gateway_rows import former_key
+from store.terms.errors import TamperedError
 from store.vault.reader import Reader
 
-ROLE = "audit"
-#: The first byte of an event that a gateway wrote; what an operator's keys sealed begins with the sealing's version.
-_GATEWAY = b"\x02"
-_GATEWAY_ROLE = "gateway event"
-_SIGNATURE = 64
 #: How many events of gateways are looked past for the newest operator's.
 _LOOK_BACK = 500
 
@@ -93,18 +91,10 @@ class Event(NamedTuple):
     detail: str
     uid: int | None = None
     damage: str = ""
-
-
-class _Sealed(msgspec.Struct, frozen=True, array_like=True):
-    at: int
-    operator: str
-    action: str
-    runs: list[tuple[int, int]]
-    detail: str
-    previous: bytes
-    versions: dict[str, int]
-    #: Readers of before pass over what stands behind the fields that they know.
-    uid: int | None = None
+    #: The number of the event that says what its act is meant to do, 0 where it is all of its act.
+    act: int = 0
+    phase: int = Phase.ONE
+    number: int = 0
 
 
 def record_event(
@@ -116,22 +106,36 @@ def record_event(
     detail: str = "",
     at: int | None = None,
     configured: tuple[str, int] | None = None,
-) -> None:
+    act: int = 0,
+    phase: Phase = Phase.ONE,
+) -> int:
     """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
 
     `operator` is what the key slot is called that unlocked the store (`Vault.opened_by`); the login's user id is
     written beside it. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the
-    name and version of configuration that this transaction wrote.
+    name and version of configuration that this transaction wrote. Returns the event's number. Raises UnlockError where
+    the keys at hand can only read.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
         now = now_ms() if at is None else at
-        newest = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-        previous = _digest(newest[0]) if newest else b""
+        number, previous = _newest(vault)
         uid = login_uid() if operator else None
-        sealed = _Sealed(now, operator, action, runs, detail, previous, _versions(vault, configured), uid)
-        event = _seal(vault, msgspec.msgpack.encode(sealed))
-        run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, event)
+        event = Sealed(now, operator, action, runs, detail, b"", _versions(vault, configured), uid, act, phase)
+        sealed = seal_event(vault, number + 1, previous, event)
+        run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, sealed)
+    return number + 1
+
+
+def _newest(vault: Reader) -> tuple[int, bytes]:
+    """The number and the digest of the newest event. Those of format 1, which have none, are counted."""
+    row = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    if row is None:
+        return 0, NO_EVENT
+    number = number_of(row[0])
+    if not number:
+        (number,) = run(vault.db, "SELECT COUNT(*) FROM audit").fetchone()
+    return number, digest_of(row[0])
 
 
 def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, lenient: bool = False) -> list[Event]:
@@ -151,7 +155,7 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, len
     for row in rows:
         damage = ""
         try:
-            sealed = _open(vault, row)
+            opened = _open(vault, row)
         except TamperedError as error:
             if not lenient:
                 raise
@@ -159,38 +163,58 @@ def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, len
             found.append(Event(row.id, at, "", "", (), "", damage=error.why))
             expected = None
             continue
-        if expected is not None and expected != _digest(row.sealed):
+        if expected is not None and expected != digest_of(row.sealed):
             damage = "an event after it is missing, or it is not where it was written"
             if not lenient:
                 raise TamperedError(f"event {row.id}", damage)
-        expected = sealed.previous
-        copies = CopyIds(sealed.runs)
-        found.append(Event(row.id, row.at, sealed.operator, sealed.action, copies, sealed.detail, sealed.uid, damage))
+        expected = opened.previous
+        found.append(_event(row, opened, damage))
     return found
 
 
-def check_events(
-    vault: Reader, on_operator: Callable[[str, str], None] | None = None
-) -> Iterator[tuple[str, str | None]]:
+def _event(row: Any, opened: Opened, damage: str = "") -> Event:
+    event = opened.sealed
+    return Event(
+        row.id,
+        row.at,
+        event.operator,
+        event.action,
+        CopyIds(event.runs),
+        event.detail,
+        event.uid,
+        damage,
+        event.act,
+        event.phase,
+        opened.number,
+    )
+
+
+def check_events(vault: Reader, on_operator: Callable[[Event], None] | None = None) -> Iterator[tuple[str, str | None]]:
     """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None.
 
-    `on_operator` is told the action and the detail of each event that no gateway wrote.
+    `on_operator` is told each event that no gateway wrote.
     """
     table = vault.models.Audit
-    expected = b""
-    after = 0
+    expected: bytes = b""
+    after = number = 0
     while rows := list(table.select().where(table.id > after).order_by(table.id).limit(500)):
         for row in rows:
-            after = row.id
+            after, number = row.id, number + 1
             name = f"event {row.id}"
+            problem = None
             try:
-                event = _open(vault, row)
-                problem = None if event.previous == expected else "an event before it is missing"
-                if on_operator is not None and not _by_gateway(row):
-                    on_operator(event.action, event.detail)
+                opened = _open(vault, row)
+                if opened.previous != expected and (expected or opened.previous != NO_EVENT):
+                    problem = "an event before it is missing"
+                elif opened.number and opened.number != number:
+                    problem = f"its number is {opened.number}, and {number} is due: an event before it is missing"
+                number = opened.number or number
+                if on_operator is not None and not by_gateway(row.sealed):
+                    on_operator(_event(row, opened))
             except TamperedError as error:
                 problem = str(error)
-            expected = _digest(row.sealed)
+                number = number_of(row.sealed) or number
+            expected = digest_of(row.sealed)
             yield name, problem
 
 
@@ -202,63 +226,23 @@ def known_versions(vault: Reader) -> dict[str, int]:
     table = vault.models.Audit
     with vault.reading():
         for row in table.select().order_by(table.id.desc()).limit(_LOOK_BACK).iterator():
-            if not _by_gateway(row):
-                return _open(vault, row).versions
+            if not by_gateway(row.sealed):
+                return _open(vault, row).sealed.versions
     return {}
 
 
-def _seal(vault: Reader, event: bytes) -> bytes:
-    """An event as its row holds it. A gateway, which cannot read events, seals it to the read key and signs it."""
-    keys = vault.keys
-    if keys.private_key is not None or keys.gateway is None:
-        return vault.seal(ROLE, event)
-    gateway = keys.gateway
-    header = _GATEWAY + gateway.gateway_id.to_bytes(8, "big")
-    sealed = hpke_seal(hybrid_public(keys.read_public), _gateway_info(vault, header), event)
-    return header + gateway.signing.sign(_gateway_info(vault, header, sealed)) + sealed
-
-
-def _unseal(vault: Reader, blob: bytes, name: str) -> _Sealed:
-    if blob[:1] != _GATEWAY:
-        return msgpack_decoder(_Sealed).decode(vault.unseal(ROLE, blob))
-    key = vault.keys.read_private
-    if key is None:
-        raise UnlockError("The keys at hand cannot read events: unlock the store as an operator.")
-    header, signature, sealed = blob[:9], blob[9 : 9 + _SIGNATURE], blob[9 + _SIGNATURE :]
-    gateway_id = int.from_bytes(header[1:], "big")
-    info = _gateway_info(vault, header, sealed)
-    try:
-        verify(vault.signers.key(gateway_id), signature, info, name)
-    except TamperedError:
-        verify(former_key(vault, gateway_id), signature, info, name)
-    event = msgpack_decoder(_Sealed).decode(hpke_open(key, _gateway_info(vault, header), sealed, name))
-    # A gateway speaks for itself alone: it cannot make it look as if an operator had acted.
-    return msgspec.structs.replace(event, operator="", versions={}, uid=None)
-
-
-def _gateway_info(vault: Reader, header: bytes, *more: bytes) -> bytes:
-    return statement(_GATEWAY_ROLE, vault.store_id, header, *more)
-
-
-def _by_gateway(row: Any) -> bool:
-    return isinstance(row.sealed, bytes | memoryview) and bytes(row.sealed[:1]) == _GATEWAY
-
-
-def _open(vault: Reader, row: Any) -> _Sealed:
+def _open(vault: Reader, row: Any) -> Opened:
     name = f"event {row.id}"
-    try:
-        with sound(name):
-            sealed = _unseal(vault, as_bytes(row.sealed), name)
-    except (TamperedError, msgspec.DecodeError):
-        raise TamperedError(name) from None
-    if sealed.at != row.at:
+    with sound(name):
+        try:
+            opened = open_event(vault, row.sealed, row.at, name)
+        except TamperedError as error:
+            if error.what == name:
+                raise
+            raise TamperedError(name) from None
+    if opened.sealed.at != row.at:
         raise TamperedError(name, "its time was changed")
-    return sealed
-
-
-def _digest(sealed: Any) -> bytes:
-    """What an event is bound to by the next; of an absurd one something that none is."""
-    return hashlib.sha256(sealed if isinstance(sealed, bytes | memoryview) else b"").digest()
+    return opened
 
 
 def _versions(vault: Reader, configured: tuple[str, int] | None) -> dict[str, int]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from store.authority.acts import Act
 from store.helpers.file_names import safe_filename
 from store.helpers.secret_files import open_new, write_all
 from store.terms.errors import MailholdError, SaveError, TamperedError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _PAGE = 200
+#: So many copies are told at once.
+_TOLD = 500
 _SLUG_CHARACTERS, _SLUG_BYTES = 60, 120
 _ATTEMPTS = 10_000
 
@@ -42,19 +45,28 @@ def save_copies(
     ids: Sequence[int],
     folder: Path,
     *,
+    operator: str = "",
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> SaveResult:
     """Save each copy to a file of its own in `folder`, which is made (mode 0700) if it is not there.
 
-    `progress` is told copies. Raises SaveError where the folder itself cannot be used; a copy that fails is reported.
+    The trail is told of each 500 before they are written, since what lies there then is in plain text. `progress` is
+    told copies. Raises SaveError where the folder itself cannot be used, and StoreUnavailable, UnlockError where the
+    trail cannot be written; a copy that fails is reported.
     """
     result = SaveResult()
-    with _Folder(folder) as target:
+    detail = f"to {os.fsencode(folder).decode('utf-8', 'replace')}"
+    with (
+        _Folder(folder) as target,
+        Act(vault, "save", operator=operator, copies=ids, detail=detail, one_part=_TOLD) as act,
+    ):
         for done, (copy_id, copy) in enumerate(_copies(vault, ids)):
             if cancelled is not None and cancelled():
                 result.cancelled = True
                 break
+            if done % _TOLD == 0:
+                act.part(ids[done : done + _TOLD])
             try:
                 name = file_name(copy or vault.get(copy_id))
                 result.saved.append((copy_id, target.write(name, vault.raw(copy_id))))
@@ -62,6 +74,8 @@ def save_copies(
                 result.failed.append((copy_id, str(error)))
             if progress is not None:
                 progress(done + 1, len(ids))
+        act.done = len(result.saved)
+        act.stopped = "cancelled" if result.cancelled else ""
     return result
 
 

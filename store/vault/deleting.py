@@ -146,6 +146,7 @@ class Deleter:
         cause: str,
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
+        buried: Callable[[list[int]], None] | None,
     ) -> DeleteResult:
         vault, result = self._vault, DeleteResult()
         wanted = sorted(set(ids))
@@ -155,7 +156,7 @@ class Deleter:
             batch = wanted[start : start + size]
             began = time.perf_counter()
             try:
-                done = self._batch(batch, operator, cause)
+                done = self._batch(batch, operator, cause, buried)
             except DiskFull as error:
                 if nested:
                     raise
@@ -186,12 +187,16 @@ class Deleter:
             self._room.settle()
         return result
 
-    def _batch(self, ids: list[int], operator: str, cause: str) -> DeleteResult:
+    def _batch(
+        self, ids: list[int], operator: str, cause: str, buried: Callable[[list[int]], None] | None
+    ) -> DeleteResult:
         vault = self._vault
         nested, signature, result = vault.db.in_transaction(), b"", DeleteResult()
         try:
             with vault.write():
                 signature = self._delete_batch(ids, operator, cause, result)
+                if signature and buried is not None:
+                    buried(result.deleted)
         except StoreUnavailable as error:
             if nested or not signature:
                 raise

@@ -99,13 +99,18 @@ class Vault(Reader):
         cause: str = "deleted",
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
+        buried: Callable[[list[int]], None] | None = None,
     ) -> DeleteResult:
         """Delete copies for good, in batches that hold the write lock for under 50 ms, each with a signed tombstone.
+
+        `buried` is told what each batch deleted, inside its transaction.
 
         A copy with a live delivery is refused. `cause` is "deleted" or "rotated". What `cancelled` prevented is in
         none of the result's lists. Raises StoreUnavailable.
         """
-        result = self._deleter.delete(ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled)
+        result = self._deleter.delete(
+            ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled, buried=buried
+        )
         if result.deleted and cause != ROTATED:
             self._upkeep.after_delete()
         return result

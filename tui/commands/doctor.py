@@ -95,13 +95,11 @@ def _gateway(vault: Vault) -> str:
 
 
 def _delete(vault: Vault, traces: list[Trace]) -> None:
-    from store.authority.audit import record_event
+    from store.authority.acts import delete_copies
 
     ids = [trace.copy.id for trace in traces if trace.copy is not None]
     if ids:
-        result = vault.delete(ids, operator=vault.opened_by)
-        if result.deleted:
-            record_event(vault, "delete", operator=vault.opened_by, copies=result.deleted)
+        result = delete_copies(vault, ids, operator=vault.opened_by)
         say_copies(result.refused)
 
 

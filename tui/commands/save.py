@@ -36,8 +36,6 @@ def _folder(name: str) -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """Save; returns 1 where any copy was not saved. Raises UsageError where that is not confirmed."""
-    from store.authority.audit import record_event
-
     check_selection(args)
     with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
@@ -46,10 +44,8 @@ def run(args: argparse.Namespace) -> int:
                 f"This saves {described(vault, ids)}, to the folder {as_text(args.to)}.", len(ids), yes=args.yes
             )
         with Progress("Saving") as progress, Interrupt() as interrupt:
-            result = save_copies(vault, ids, args.to, progress=progress, cancelled=interrupt)
+            result = save_copies(vault, ids, args.to, operator=vault.opened_by, progress=progress, cancelled=interrupt)
         saved = [copy_id for copy_id, _ in result.saved]
-        if saved:
-            record_event(vault, "save", operator=vault.opened_by, copies=saved, detail=f"to {as_text(args.to)}")
         dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]

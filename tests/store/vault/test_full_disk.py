@@ -165,9 +165,6 @@ def test_an_import_whose_event_cannot_be_written_is_reported_all_the_same(
     assert main(["import", str(tmp_path / "a.eml")]) == 1
     out, err = capfd.readouterr()
     assert out.startswith("1 placed in Backup") and "not among the events" in err and "disk is full" in err
-    assert main(["delete", "--yes", "1"]) == 1
-    out, err = capfd.readouterr()
-    assert out == "1 deleted\n" and "not among the events" in err
 
 
 def test_deleting_copies_is_advised_where_there_is_ballast(store: str, tmp_path: Path) -> None:

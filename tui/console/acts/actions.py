@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.authority.audit import record_event
+from store.authority.acts import delete_copies
 from store.terms import notices
 from tui.console import trace
 from tui.console.acts import looking
@@ -181,9 +181,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
     trace.note("act", name="delete", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
-        result = context.vault.delete(ids, operator=context.operator, progress=progress, cancelled=cancelled)
-        if result.deleted:
-            record_event(context.vault, "delete", operator=context.operator, copies=result.deleted)
+        result = delete_copies(context.vault, ids, operator=context.operator, progress=progress, cancelled=cancelled)
         return result, cancelled()
 
     def failed(error: Exception) -> None:
@@ -236,10 +234,9 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
     def work(progress: Progress, cancelled: Cancelled) -> tuple[SaveResult, bool]:
         from store.files.saving import save_copies
 
-        result = save_copies(context.vault, ids, folder, progress=progress, cancelled=cancelled)
-        saved = [copy_id for copy_id, _ in result.saved]
-        if saved:
-            record_event(context.vault, "save", operator=context.operator, copies=saved, detail=f"to {folder}")
+        result = save_copies(
+            context.vault, ids, folder, operator=context.operator, progress=progress, cancelled=cancelled
+        )
         return result, cancelled()
 
     def done(answer: tuple[SaveResult, bool]) -> None:

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Rule, Static
 
+from store.authority.acts import folded
 from store.authority.audit import events
 from store.helpers.runs import ranges
 from tui.console.context import ConsoleContext
@@ -130,7 +131,7 @@ class EventsView(Page):
             self.lines.build(lambda width: [(Span(piece, "danger"),) for piece in wrap(f"▲ {sentence}", width)])
 
     def _draw(self) -> None:
-        events, zone = self.events, self.context.tz
+        events, zone = folded(self.events, self.context.clock()), self.context.tz
         if events:
             self.lines.build(lambda width: event_lines(events, zone, width))
         else:
