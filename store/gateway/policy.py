@@ -20,6 +20,7 @@ from store.judging.rules.address_lists import NAME as LISTS
 from store.judging.rules.address_lists import AddressLists, read_lists
 from store.judging.rules.rules import NAME as RULES
 from store.judging.rules.rules import Rule, read_rules
+from store.space.limits import last_known
 from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class LivePolicy:
             except StoreUnavailable:
                 raise
             except MailholdError as error:
-                self._refuse(name, str(error))
+                known = last_known(vault) if name == SETTINGS else None
+                self._refuse(name, f"{error} {known}" if known else str(error))
                 continue
             self._take(name)
             if value != getattr(self.policy, field):

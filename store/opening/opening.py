@@ -26,7 +26,7 @@ from store.database.connection import (
     translated,
 )
 from store.database.layout import application_id, lay_out
-from store.database.modes import Use
+from store.database.modes import ReadOnly, Use
 from store.database.orm import Database
 from store.database.schema import APPLICATION_ID, Models
 from store.database.tables import FORMAT, TABLES, TABLES_OF, make
@@ -91,6 +91,10 @@ class Unlock:
         if isinstance(self.value, Path):
             return read_key_file(self.value)
         return read_recovery_key(self.value) if self.kind == RECOVERY else passphrase_secret(self.value)
+
+
+#: What to do about a store whose own row, or whose counters, are damaged.
+REPAIR = "`mailhold check --repair` writes it anew."
 
 
 def create_store(
@@ -192,31 +196,36 @@ def _initialise(
     return vault
 
 
-def open_store(location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: bool = False) -> Vault:
+def open_store(
+    location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: bool = False, repair: bool = False
+) -> Vault:
     """Open the store at `location`, for `use`; `read_only` of it says why it can only be read, where that is so.
 
-    With `former` one of a former format too, for upgrading it (`store.upgrading.upgrading`) and nothing else.
+    With `former` one of a former format too, for upgrading it (`store.upgrading.upgrading`) and nothing else; with
+    `repair` one whose own row does not verify (`store.opening.repairing`). Else such a store is open for reading alone:
+    all of its keys come from the seed, and what they open is what was sealed.
     Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable.
     """
     look_at(location)
     secret = unlock.secret()
     try:
-        return _open(reach(location, use), location, unlock.kind, secret, use, former=former)
+        return _open(reach(location, use), location, unlock.kind, secret, use, former=former, repair=repair)
     except DiskFull:
         if is_url(location):
             raise
         ballast = Ballast(Path(location).absolute())
         while ballast.cut(INDEX_BYTES):
             with suppress(DiskFull):
-                vault = _open(reach(location, use), location, unlock.kind, secret, use, former=former)
+                vault = _open(reach(location, use), location, unlock.kind, secret, use, former=former, repair=repair)
                 vault.room.tight = True
                 return vault
         if use is Use.WRITE:
             raise
-    return _open(reach_on_full_disk(location), location, unlock.kind, secret, use, former=former)
+    return _open(reach_on_full_disk(location), location, unlock.kind, secret, use, former=former, repair=repair)
 
 
-def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, *, former: bool) -> Vault:
+def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, *, former: bool, repair: bool) -> Vault:
+    damage: ReadOnly | None = None
     try:
         with translated(location):
             models = Models(db)
@@ -225,8 +234,14 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
                 store_id = as_bytes(store.store_id)
             seed, slot_id = _unlock(db, models, kind, secret, store_id)
             keys = derive_keys(seed, store_id)
-            with sound("the store's row"):
-                _verify_store(store, keys)
+            try:
+                with sound("the store's row"):
+                    verify_store(store, keys)
+            except TamperedError as error:
+                damage = ReadOnly(location, f"its own row is damaged ({error.why})", REPAIR)
+                if use is Use.WRITE and not repair:
+                    error.args = (f"{error} {REPAIR}",)
+                    raise
             vault = Vault(location, db, models, keys, Rotation)
             vault.opened_by = slot_name(vault, slot_id)
             vault.tables.tables = TABLES_OF.get(store.format, TABLES)
@@ -236,7 +251,7 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
     except BaseException:
         db.close_all()
         raise
-    vault.read_only = vault.read_only or differs
+    vault.read_only = vault.read_only or differs or (None if repair else damage)
     return vault
 
 
@@ -329,7 +344,8 @@ def sign_store(vault: Vault, number: int) -> None:
     row.save()
 
 
-def _verify_store(row: Any, keys: StoreKeys) -> None:
+def verify_store(row: Any, keys: StoreKeys) -> None:
+    """Check the store's own row against the keys that come from its seed. Raises TamperedError."""
     if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
         raise TamperedError("the store's row", "its public keys are not those of the seed")
     verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")

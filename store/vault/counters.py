@@ -65,6 +65,25 @@ def counted(db: StoreDatabase) -> tuple[int, int]:
     return int(copies), int(used)
 
 
+def made_right(db: StoreDatabase, floor: int) -> list[str]:
+    """Write the counters of the store anew where they do not count what is there; says what was written, in words.
+
+    The next copy's id is at least `floor`, and above every copy.
+    """
+    row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
+    messages, used = counted(db)
+    (newest,) = run(db, "SELECT COALESCE(MAX(id), 0) FROM message").fetchone()
+    least = max(floor, newest + 1)
+    known = row is not None and isinstance(row[2], int) and least <= row[2] < 1 << 53
+    wanted = (messages, used, row[2] if known else least)
+    if row is not None and tuple(row) == wanted:
+        return []
+    run(db, "DELETE FROM state")
+    sql = "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (1, ?, ?, ?)"
+    run(db, sql, *wanted)
+    return [f"the table of counters: {wanted[0]:,} copies, {wanted[1]:,} bytes, the next copy is {wanted[2]}"]
+
+
 def lock(db: StoreDatabase) -> None:
     """Keep every other writer out until the transaction ends. On SQLite its beginning does that."""
     if not isinstance(db, SqliteDatabase):

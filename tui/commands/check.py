@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
 from store.database.modes import Use
 from tui.commands.interrupt import Interrupt
@@ -11,18 +13,29 @@ from tui.commands.printing import print_json
 from tui.commands.reporting import say_cancelled, say_failed
 from tui.terminal.progress import Progress
 
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --json."""
+    """Declare --repair and --json."""
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="first write anew what is damaged and can be known without loss: the store's own row, and its counters",
+    )
     parser.add_argument("--json", action="store_true", help='print {"checked": n, "broken": [{"what", "why"}]}')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; returns 1 where anything is broken, naming it."""
+    """Check, having repaired what can be where that is asked for; returns 1 where anything is broken, naming it."""
     from store.check import check
 
-    with opened(args, Use.READ) as vault, Progress("Checking") as progress, Interrupt() as interrupt:
-        result = check(vault, progress=progress, cancelled=interrupt)
+    with opened(args, Use.WRITE if args.repair else Use.READ, repair=args.repair) as vault:
+        if args.repair:
+            _repair(vault)
+        with Progress("Checking") as progress, Interrupt() as interrupt:
+            result = check(vault, progress=progress, cancelled=interrupt)
     if args.json:
         print_json({"checked": result.checked, "broken": [{"what": what, "why": why} for what, why in result.broken]})
     else:
@@ -32,3 +45,14 @@ def run(args: argparse.Namespace) -> int:
         )
     failures = say_failed(result.broken) + say_cancelled(interrupt, "check", "cancelled before the end")
     return 1 if failures else 0
+
+
+def _repair(vault: Vault) -> None:
+    """Write anew what can be, and say on standard error what that was."""
+    from store.opening.repairing import repair
+
+    done = repair(vault, operator=vault.opened_by)
+    for what in done:
+        print(f"mailhold: written anew: {what}", file=sys.stderr)
+    if not done:
+        print("mailhold: there was nothing that could be written anew.", file=sys.stderr)

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(args: argparse.Namespace, use: Use = Use.WRITE, *, former: bool = False) -> Iterator[Vault]:
+def opened(
+    args: argparse.Namespace, use: Use = Use.WRITE, *, former: bool = False, repair: bool = False
+) -> Iterator[Vault]:
     """The store that `args` name, open and unlocked; closed at the end. Raises what `open_vault` raises.
 
-    Where it can only be read, standard error says why. With `former` it may be of a former format.
+    Where it can only be read, standard error says why. With `former` it may be of a former format, with `repair` its
+    own row may be damaged.
     """
-    vault = open_vault(args, use, former=former)
+    vault = open_vault(args, use, former=former, repair=repair)
     try:
         if vault.read_only is not None:
             print(f"mailhold: {safe(vault.read_only.says(f'The store {vault.location}'))}", file=sys.stderr)
@@ -40,8 +43,8 @@ def use_of(args: argparse.Namespace) -> Use:
     return Use.READ if args.verb in ("list", "show", "get", "export") else Use.WRITE
 
 
-def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False) -> Vault:
-    """Open and unlock the store that `args` name, for `use`; with `former` also one of a former format.
+def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repair: bool = False) -> Vault:
+    """Open and unlock the store that `args` name, for `use`; `former` and `repair` as `open_store` takes them.
 
     Raises UsageError where they name none, StoreMissing, StoreFormat, and what `open_store` raises.
     """
@@ -57,7 +60,7 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False) -> V
             raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
     from store.opening.opening import open_store
 
-    return open_store(location, unlocking(args), use, former=former)
+    return open_store(location, unlocking(args), use, former=former, repair=repair)
 
 
 def store_location(args: argparse.Namespace) -> str:

@@ -1,7 +1,7 @@
 """One flipped bit anywhere in a store: each command says what it can, names what is wrong, and hides nothing else.
 
 What a damaged row holds itself may be gone; a damaged epoch or gateway takes the copies with it that only it answers
-for; without the store's own row, or the key slot that is to open it, nothing opens, and the command says which it is.
+for; without the store's id and format, or the key slot that is to open it, nothing opens, and the command says which.
 Exit codes: 0 where nothing that was asked for is damaged, 1 where something is, never a traceback.
 """
 
@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from store.authority.audit import events
 from store.authority.settings import Settings
+from store.database.modes import Use
 from store.delivery.history import recipient_outcomes
 from store.delivery.queue import cancel, deliveries, release
 from store.delivery.releases import Releases
@@ -242,7 +243,7 @@ def look(made: Made, folder: Path, cell: Cell, bit: int) -> None:
 def views_read(path: Path, made: Made, cell: Cell) -> None:
     """What the views of the console read beside the list: nothing of it raises."""
     damaged: list[TamperedError] = []
-    with closing(open_store(str(path), Unlock.key_file(path.parent / "key"))) as vault:
+    with closing(open_store(str(path), Unlock.key_file(path.parent / "key"), Use.READ)) as vault:
         shown = deliveries(vault)
         assert len(shown) >= 3 - (cell.table == "delivery")
         for each in shown:
