@@ -85,7 +85,10 @@ class Grants:
         """Open what `seal` made, of any generation. Raises TamperedError, NotGranted."""
         number, session = generation_of(sealed, role), self._session
         key = session.keys.sealing_key(role) if number == 0 else self.keys(number).configuration
-        return unseal_with(key, role, session.store_id, sealed)
+        opened = unseal_with(key, role, session.store_id, sealed)
+        # Whoever sealed it had that generation's key, so that there is one, whatever became of its grants.
+        self._newest = max(self._newest, number)
+        return opened
 
     def grant(self, generation: int | None = None) -> None:
         """Grant a generation, by default the newest, to all gateways that lack it and are not revoked.

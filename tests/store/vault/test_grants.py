@@ -125,6 +125,18 @@ def test_what_an_operator_writes_grants_anew_what_was_taken_away(any_vault: Vaul
     assert grants(any_vault) == [(2, 1), (2, 2)]
 
 
+def test_what_is_sealed_tells_the_generation_where_all_grants_were_taken_away(
+    any_vault: Vault, gateways: list[Vault], open_again: Callable[[], Vault]
+) -> None:
+    change_settings(any_vault, Settings(administrator="a@x.example"))
+    revoke(any_vault, "mx2")
+    with any_vault.write():
+        run(any_vault.db, "DELETE FROM key_grant")
+    change_settings(open_again(), Settings(administrator="b@x.example"))
+    assert sealed(any_vault)[-1] == ("settings", 3, 2)
+    assert grants(any_vault) == [(2, 1), (2, 2)]
+
+
 def test_working_state_that_a_former_key_seals_is_not_believed(any_vault: Vault, gateways: list[Vault]) -> None:
     configuration.write(any_vault, "free-space-notice", [1])
     columns = "version, changed_at, sealed, signature"
