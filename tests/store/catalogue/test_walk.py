@@ -43,30 +43,32 @@ def test_commands_select_the_same(vault: Vault, monkeypatch: pytest.MonkeyPatch)
     asked = [(query, sort, 7) for query, sort in itertools.product(QUERIES[:4], SORTS)]
     asked += [(query, None, limit) for query, limit in itertools.product([*QUERIES, "delivered:no"], [None, 0, 4])]
     questions = [(query, {"sort": sort, "limit": limit}) for query, sort, limit in asked]
-    there = [selection.select_rows(vault, query, **how) for query, how in questions]
+    there = [selection.select_rows(vault, query, damaged=set(), **how) for query, how in questions]
     monkeypatch.setattr(selection, "installed", lambda name: name != "polars")
     for (query, how), answer in zip(questions, there, strict=True):
-        assert selection.select_rows(vault, query, **how) == answer, (query, how)
+        assert selection.select_rows(vault, query, damaged=set(), **how) == answer, (query, how)
 
 
 def test_a_damaged_copy_is_left_out_as_the_catalogue_leaves_it_out(vault: Vault, without_polars: None) -> None:
     ids = put(vault, *range(4))
     vault.db.execute_sql("UPDATE message SET record = ? WHERE id = ?", (b"x" * 90, ids[1]))
-    rows, count = selection.select_rows(vault, "", sort=NEWEST)
+    damaged: set[int] = set()
+    rows, count = selection.select_rows(vault, "", sort=NEWEST, damaged=damaged)
     assert {row.id for row in rows} == {*ids} - {ids[1]} and count == 3
+    assert damaged == {ids[1]}
 
 
 def test_it_says_so_where_it_is_slow(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, without_polars: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(vault, *range(5))
-    selection.select_rows(vault, "pills")
+    selection.select_rows(vault, "pills", damaged=set())
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(selection, "MANY_COPIES", 4)
-    selection.select_rows(vault, "pills")
+    selection.select_rows(vault, "pills", damaged=set())
     said = capsys.readouterr().err
     assert "5 copies are looked at one by one" in said and "pip install 'mailhold[console]'" in said
-    selection.select_rows(vault, "", limit=3)
+    selection.select_rows(vault, "", limit=3, damaged=set())
     assert capsys.readouterr().err == ""
 
 
