@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 from pathlib import Path
 from types import CodeType
 
@@ -72,6 +73,12 @@ def tried(at: int, mutant: Mutant, code: CodeType | None, known: list[Touched], 
     return outcome or imported(ROOT, mutant.path, code, tests)
 
 
+def commit() -> str:
+    """The commit that is checked out, "" where this is no checkout."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
     parser.add_argument("--seed", type=int, default=1)
@@ -105,7 +112,7 @@ def main() -> None:
             results.keep(FOLDER / "verdicts.json", known)
     collected.close()
     if not options.control:
-        print(results.write(options.seed, drawn, known, results.RESULTS))
+        print(results.write(options.seed, drawn, known, commit(), results.RESULTS))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def keep(path: Path, known: dict[str, Tried]) -> None:
     path.write_text(json.dumps({key: asdict(each) for key, each in known.items()}, indent=0))
 
 
-def write(seed: int, drawn: Sequence[Mutant], known: dict[str, Tried], path: Path) -> str:
+def write(seed: int, drawn: Sequence[Mutant], known: dict[str, Tried], commit: str, path: Path) -> str:
     """Write the survivors of a draw, with the reasons that stand there; returns the figures in one line."""
     old = {each["mutant"]: each for each in tomllib.loads(path.read_text())["survivor"]} if path.exists() else {}
     tried = [mutant for mutant in drawn if mutant.key in known]
@@ -48,6 +48,7 @@ def write(seed: int, drawn: Sequence[Mutant], known: dict[str, Tried], path: Pat
     killed = len(tried) - len(survivors)
     lines = [
         f"{_HEAD}seed = {seed}",
+        f'commit = "{commit}"',
         f"drawn = {len(tried)}",
         f"killed = {killed}",
         f"equivalent = {equivalent}",

@@ -96,11 +96,11 @@ def test_reasons_are_kept_from_run_to_run(tmp_path: Path) -> None:
     file = tmp_path / "results.toml"
     drawn = mutants(tmp_path, "a = b < c")
     known = {drawn[0].key: Tried("", 1.0), drawn[1].key: Tried("a test", 2.0)}
-    assert results.write(7, drawn, known, file) == "2 tried, 1 killed (50.0 %), 0 of the survivors equivalent"
+    assert results.write(7, drawn, known, "abc", file) == "2 tried, 1 killed (50.0 %), 0 of the survivors equivalent"
     written = file.read_text()
     assert "processor_seconds = 3" in written
     file.write_text(written.replace("equivalent = false", "equivalent = true").replace('""', '"says “why”"'))
-    assert results.write(7, drawn, known, file).endswith("1 of the survivors equivalent")
+    assert results.write(7, drawn, known, "abc", file).endswith("1 of the survivors equivalent")
     assert 'reason = "says “why”"' in file.read_text()
 
 

@@ -176,6 +176,15 @@ def test_infected_copies_are_refused_by_the_store_unless_the_setting_allows(read
         retry(ready, delivery_id)
 
 
+def test_a_damaged_copy_is_told_from_one_that_is_not_there(ready: Vault, sql: Callable[..., object]) -> None:
+    damaged, whole = put(ready), put(ready)
+    sql(ready, "UPDATE message SET record = ? WHERE id = ?", b"nothing", damaged)
+    result = release(ready, [damaged, 99, whole], original=True)
+    reasons = dict(result.refused)
+    assert len(result.queued) == 1 and reasons.keys() == {damaged, 99}
+    assert reasons[99] == str(CopyMissing(99)) and "was tampered with" in reasons[damaged]
+
+
 def test_release_can_be_cancelled_half_way_and_says_what_was_not_reached(ready: Vault) -> None:
     ids = ready.put_many([(RAW, CopyRecord(envelope_recipients=TO), None)] * 60)
     answers = iter([False, True])
