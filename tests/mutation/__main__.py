@@ -41,13 +41,16 @@ def draw(rooms: list[str], seed: int, count: int) -> list[Mutant]:
 
 
 def tests_of(mutant: Mutant, known: list[Touched]) -> list[tuple[str, float]]:
-    """The tests that execute it, those of its own room first, the fastest first."""
+    """The tests that execute it, those of its own room first, the fastest first.
+
+    What runs on import may matter to any test of the room, and to every test that executes something of the file.
+    """
     lines = set(mutant.lines)
     found = []
     for each in known:
         touched = each.lines.get(mutant.path, frozenset())
-        if each.seconds <= _LONGEST and (touched if mutant.at_import else touched & lines):
-            own = each.test.startswith(f"tests/{mutant.path.rpartition('/')[0]}/")
+        own = each.test.startswith(f"tests/{mutant.path.rpartition('/')[0]}/")
+        if each.seconds <= _LONGEST and (own or touched if mutant.at_import else touched & lines):
             found.append((not own, each.seconds, each.test))
     chosen: list[tuple[str, float]] = []
     for _, seconds, test in sorted(found):

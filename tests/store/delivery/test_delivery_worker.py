@@ -365,17 +365,19 @@ async def test_a_lease_that_was_lost_while_sending_is_nothing_to_report(
 ) -> None:
     """Another worker has it by then, and says what becomes of it."""
     settled: list[int] = []
+    stopped: list[Exception] = []
 
     def lost(_vault: Vault, claim: leases.Claim, *_: object) -> None:
         settled.append(claim.id)
         raise leases.LeaseLost
 
     monkeypatch.setattr(worker, "settle", lost)
+    monkeypatch.setattr(worker._Shift, "_stopped", lambda _self, _claim, error: stopped.append(error))
     async with ScriptedServer() as server:
         use(vault, server.port)
         [delivery_id] = fill(vault, 1)
         sender = await send(vault)
-        assert settled == [delivery_id] and sender.problem == ""
+        assert settled == [delivery_id] and stopped == [] and sender.problem == ""
     assert delivery_of(vault, delivery_id).state is State.SENDING
 
 
