@@ -35,7 +35,8 @@ _SHOWN = 8
 class Act:
     """One act of an operator, as the trail tells it. A context: at its end the end is told, with what was done.
 
-    `copies` are those that are meant, or `size` says how many. Raises UnlockError where the keys at hand can only read.
+    `copies` are those that are meant, or `size` says how many. What `one_part` holds is one part; with None the number
+    is not known, and what is meant is told in any case. Raises UnlockError where the keys at hand can only read.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Act:
         copies: Sequence[int] = (),
         size: int | None = None,
         detail: str = "",
-        one_part: int = ONE_PART,
+        one_part: int | None = ONE_PART,
     ) -> None:
         self._vault = vault
         self._action = action
@@ -55,7 +56,7 @@ class Act:
         self._copies = copies
         self._size = len(copies) if size is None else size
         self._detail = detail
-        self._many = self._size > one_part
+        self._many = one_part is None or self._size > one_part
         self._number = self._told = 0
         #: How many copies are done: by default those that the parts hold that were told.
         self.done = 0
@@ -90,13 +91,13 @@ class Act:
         except MailholdError:
             pass  # Its parts are told: a disk that is full again, say, changes nothing in that.
 
-    def part(self, copies: Iterable[int]) -> None:
+    def part(self, copies: Iterable[int], detail: str = "") -> None:
         """Tell a part, in the transaction that does it."""
         ids = list(copies)
         if not ids:
             return
         if self._many:
-            self._record(Phase.BATCH, ids, "")
+            self._record(Phase.BATCH, ids, detail)
         else:
             self._number = self._record(Phase.ONE, ids, self._detail)
         self._told += len(ids)
@@ -193,11 +194,12 @@ def _as_one(parts: list[Event], now: int) -> Event:
         meant = sum(len(part.copies) for part in parts if part.phase == Phase.INTENT)
         so_far = f"{len(copies):,} of {meant:,}" if meant else f"{len(copies):,}"
         told.append(f"under way: {so_far}" if now - newest.at < _UNDER_WAY else f"interrupted after {so_far}")
-    elif not _is_whole(end):
+    elif not is_whole(end):
         told.append(end)
     return oldest._replace(id=newest.id, at=newest.at, copies=copies, detail="; ".join(told))
 
 
-def _is_whole(end: str) -> bool:
+def is_whole(end: str) -> bool:
+    """Whether the detail of an act's end says that all was done that was meant."""
     done, of, size = end.partition(" of ")
     return done == size if of else ";" not in end

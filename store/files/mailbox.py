@@ -9,15 +9,18 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from store.authority.acts import Act
 from store.database.connection import is_url
 from store.files.amavis import Unpacked, with_name
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
+from store.files.resuming import IMPORT, Mark, detail_of, former_import, mark_of, source_of, told
 from store.judging.rules.rules import read_rules
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
@@ -38,13 +41,15 @@ Cancelled = Callable[[], bool]
 class ImportResult(msgspec.Struct):
     """What an import did. `failed` holds (path, reason).
 
-    `passed_over` counts hidden files, a Maildir's indexes and the store's own files. `domains` are those of the
+    `passed_over` counts hidden files, a Maildir's indexes and the store's own files; `left_out` messages that an import
+    placed that ended early and that this one goes on with. `domains` are those of the
     envelopes that scanners and mail servers wrote down in the messages.
     """
 
     ids: list[int] = msgspec.field(default_factory=list)
     failed: list[tuple[Path, str]] = msgspec.field(default_factory=list)
     passed_over: int = 0
+    left_out: int = 0
     cancelled: bool = False
     domains: DomainCount = msgspec.field(default_factory=DomainCount)
 
@@ -61,10 +66,14 @@ def import_paths(
     verdict: Verdict | None = None,
     rule: int = 0,
     force: bool = False,
+    operator: str = "",
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> ImportResult:
     """Place every message under `paths` in Backup. Raises UsageError where there is no rule of the number `rule`.
+
+    Where there is an `operator`, each group's event is in its transaction, and what an import from the same paths
+    placed that ended early is left out (`ImportResult.left_out`).
 
     With `force`, such a rule is taken, and so is a file that does not look like a message (else it is in `failed`).
     `verdict` becomes the reason for all of them; else scanners' header fields and quarantine files' names tell it, if
@@ -73,14 +82,17 @@ def import_paths(
     """
     if rule and not force:
         _require_rule(vault, rule)
-    work = _Import(vault, verdict, rule, force, progress, cancelled)
+    telling = _Telling(vault, operator, source_of(paths)) if operator else None
     total = sum(found.size for found in find_files(paths)) if progress else 0
     own = _Own(vault)
-    for found in find_files(paths):
-        if work.stopped():
-            break
-        work.take(found._replace(hidden=True) if found.path in own else found, total)
-    work.flush()
+    with ExitStack() as ends:
+        work = _Import(vault, verdict, rule, force, progress, cancelled, telling, ends)
+        for found in find_files(paths):
+            if work.stopped():
+                break
+            work.take(found._replace(hidden=True) if found.path in own else found, total)
+        work.flush()
+        work.end()
     return work.result
 
 
@@ -109,6 +121,31 @@ class _Own:
         )
 
 
+class _Telling:
+    """What the trail is told of an import: what is meant with the first group, each group, and the end."""
+
+    def __init__(self, vault: Vault, operator: str, source: str) -> None:
+        self.former = former_import(vault, source)
+        self._act = Act(vault, IMPORT, operator=operator, detail=detail_of(self.former, source), one_part=None)
+        self._begun = False
+
+    def group(self, marks: list[Mark], ends: ExitStack) -> Callable[[list[int]], None]:
+        """What tells a group that is placed, in its transaction."""
+        if not self._begun:
+            ends.enter_context(self._act)
+            self._begun = True
+        waiting = iter(marks)
+
+        def placed(ids: list[int]) -> None:
+            self._act.part(ids, told([mark for mark, _ in zip(waiting, ids, strict=False)]))
+
+        return placed
+
+    def stop(self, why: str) -> None:
+        """The import ends before its end."""
+        self._act.stopped = why
+
+
 class _Import:
     """One run of `import_paths`: the group that waits for its commit, and the result so far."""
 
@@ -120,6 +157,8 @@ class _Import:
         force: bool,
         progress: Progress | None,
         cancelled: Cancelled | None,
+        telling: _Telling | None,
+        ends: ExitStack,
     ) -> None:
         self.result = ImportResult()
         self._vault = vault
@@ -130,6 +169,9 @@ class _Import:
         self._cancelled = cancelled
         self._group: list[tuple[bytes, CopyRecord, int | None]] = []
         self._group_paths: list[Path] = []
+        self._group_marks: list[Mark] = []
+        self._telling = telling
+        self._ends = ends
         self._group_bytes = 0
         self._read = 0
         self._broken = False
@@ -152,11 +194,12 @@ class _Import:
         try:
             with io.FileIO(open_regular(found.path), closefd=True) as file:
                 stream = Unpacked(io.BufferedReader(file), found.path.name)
-                for message in read_messages(stream, single=found.single, only_messages=not self._force):
+                messages = read_messages(stream, single=found.single, only_messages=not self._force)
+                for place, message in enumerate(messages):
                     if isinstance(message, IntakeError):
                         self.result.failed.append((found.path, str(message)))
                     else:
-                        self._queue(message, found.path)
+                        self._queue(message, found.path, place)
                     if self.stopped():
                         break
                     self._tell(min(file.tell(), found.size), total)
@@ -170,29 +213,46 @@ class _Import:
 
     def flush(self) -> None:
         """Commit the group that waits."""
-        group, paths = self._group, self._group_paths
-        self._group, self._group_paths, self._group_bytes = [], [], 0
+        group, paths, marks = self._group, self._group_paths, self._group_marks
+        self._group, self._group_paths, self._group_marks, self._group_bytes = [], [], [], 0
         if not group or self._broken:
             self._not_done(paths, "The import stopped before it was placed in Backup.")
             return
         try:
-            self.result.ids += self._vault.put_many(group)
+            self.result.ids += self._vault.put_many(group, self._placed(marks))
         except StoreUnavailable as error:
             self._broken = True
             self._not_done(paths, str(error))
         except MailholdError:
-            self._one_by_one(group, paths)
+            self._one_by_one(group, paths, marks)
 
-    def _one_by_one(self, group: list[tuple[bytes, CopyRecord, int | None]], paths: list[Path]) -> None:
+    def end(self) -> None:
+        """Say how it ended, where that was early."""
+        if self._telling is not None and (self._broken or self.result.cancelled):
+            self._telling.stop("the store failed" if self._broken else "cancelled")
+
+    def _placed(self, marks: list[Mark]) -> Callable[[list[int]], None] | None:
+        return None if self._telling is None else self._telling.group(marks, self._ends)
+
+    def _one_by_one(
+        self, group: list[tuple[bytes, CopyRecord, int | None]], paths: list[Path], marks: list[Mark]
+    ) -> None:
         """One message of a group was refused: place the others."""
-        for (raw, record, stored_at), path in zip(group, paths, strict=True):
+        each_mark: list[list[Mark]] = [[mark] for mark in marks] or [[] for _ in group]
+        for one, path, mark in zip(group, paths, each_mark, strict=True):
             try:
-                self.result.ids.append(self._vault.put(raw, record, stored_at=stored_at))
+                self.result.ids += self._vault.put_many([one], self._placed(mark))
             except MailholdError as error:
                 self._broken = self._broken or isinstance(error, StoreUnavailable)
                 self.result.failed.append((path, str(error)))
 
-    def _queue(self, raw: bytes, path: Path) -> None:
+    def _queue(self, raw: bytes, path: Path, place: int) -> None:
+        if self._telling is not None:
+            mark = mark_of(path, place, raw)
+            if mark in self._telling.former.placed:
+                self.result.left_out += 1
+                return
+            self._group_marks.append(mark)
         self._group.append((raw, self._record(raw, path), None))
         self._group_paths.append(path)
         self._group_bytes += len(raw)

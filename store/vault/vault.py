@@ -84,10 +84,17 @@ class Vault(Reader):
         self.room.keep()
         return self._writer.put(prepare(raw, record, stored_at))
 
-    def put_many(self, items: Iterable[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
-        """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order."""
+    def put_many(
+        self,
+        items: Iterable[tuple[bytes, CopyRecord, int | None]],
+        placed: Callable[[list[int]], None] | None = None,
+    ) -> list[int]:
+        """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order.
+
+        `placed` is told the ids of each commit's copies, inside its transaction. Raises StoreUnavailable.
+        """
         self.room.keep()
-        return self._writer.put_many(prepare(raw, record, stored_at) for raw, record, stored_at in items)
+        return self._writer.put_many((prepare(raw, record, stored_at) for raw, record, stored_at in items), placed)
 
     # --- Deleting ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -156,12 +156,12 @@ class Writer:
             raise mine.error
         return mine.copy_id
 
-    def put_many(self, items: Iterable[Prepared]) -> list[int]:
+    def put_many(self, items: Iterable[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         """Store copies in groups, one commit each."""
         ids: list[int] = []
         for group in _groups(items):
             self._require_own_transaction()
-            ids.extend(self._commit(group))
+            ids.extend(self._commit(group, placed))
         return ids
 
     def close(self) -> None:
@@ -220,7 +220,7 @@ class Writer:
         for waiting in group:
             waiting.done.release()
 
-    def _commit(self, group: list[Prepared]) -> list[int]:
+    def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs
         self._room.admit(sum(item.stored_size for item in group))
         first_copy: int | None = None
@@ -230,6 +230,8 @@ class Writer:
                 try:
                     with session.write():
                         first_copy, used, last = self._write(group)
+                        if placed is not None:
+                            placed(list(range(first_copy, first_copy + len(group))))
                         over = self._upkeep.after_put(used)
                 except Clash:
                     raise

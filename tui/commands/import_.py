@@ -12,7 +12,7 @@ from tui.commands.free_space import look_at_free_space, warn_of_settings
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
-from tui.commands.reporting import record, say_cancelled, say_failed
+from tui.commands.reporting import say_cancelled, say_failed
 from tui.terminal.progress import Progress
 
 
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help='print {"imported": n, "failed": [{"path", "error"}], "domains": {domain: copies}}',
+        help='print {"imported": n, "left_out": n, "failed": [{"path", "error"}], "domains": {domain: copies}}',
     )
 
 
@@ -53,25 +53,31 @@ def run(args: argparse.Namespace) -> int:
                 verdict=verdict,
                 rule=args.rule,
                 force=args.force,
+                operator=vault.opened_by,
                 progress=progress,
                 cancelled=interrupt,
             )
-        failures = 0
         if result.imported:
-            failures += record(vault, "import", detail=f"{result.imported} copies placed in Backup")
             look_at_free_space(vault)
         warn_of_settings(vault)
         local = settings_or_former(vault).local_domains
     domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]
-        print_json({"imported": result.imported, "failed": failed, "domains": dict(domains)})
+        found = {"imported": result.imported, "left_out": result.left_out, "failed": failed, "domains": dict(domains)}
+        print_json(found)
     else:
         print(f"{result.imported:,} placed in Backup" + (f", {len(result.failed):,} failed" if result.failed else ""))
+        if result.left_out:
+            print(f"{result.left_out:,} left out: an import from there that ended early placed them")
         if domains and not local:
             print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
-    failures += say_failed(result.failed)
-    failures += say_cancelled(interrupt, "import", "cancelled half-way; what was placed in Backup stays there")
+    failures = say_failed(result.failed)
+    failures += say_cancelled(
+        interrupt,
+        "import",
+        "cancelled half-way; what was placed in Backup stays there, and run again, this leaves it out",
+    )
     return 1 if failures else 0
 
 

@@ -6,26 +6,12 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from store.terms.errors import CopyMissing, StoreUnavailable
+from store.terms.errors import CopyMissing
 from tui.commands.interrupt import Interrupt
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
-    from store.vault.vault import Vault
-
-
-def record(vault: Vault, action: str, *, copies: Iterable[int] = (), detail: str = "") -> int:
-    """Write the event of what was done; returns 1 where it cannot be written, which is said, else 0.
-
-    What was done stands all the same, and its report is still to come.
-    """
-    from store.authority.audit import record_event
-
-    try:
-        record_event(vault, action, operator=vault.opened_by, copies=copies, detail=detail)
-    except StoreUnavailable as error:
-        return say_failed([("events", f"what was done is not among the events. {error}")])
-    return 0
+    pass
 
 
 def say_failed(failures: Iterable[tuple[object, str]]) -> int:

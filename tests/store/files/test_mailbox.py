@@ -320,7 +320,7 @@ class Refusing:
         self.kept.append(raw)
         return len(self.kept)
 
-    def put_many(self, items: Sequence[tuple[bytes, CopyRecord, int | None]]) -> list[int]:
+    def put_many(self, items: Sequence[tuple[bytes, CopyRecord, int | None]], placed: object = None) -> list[int]:
         if len(self.kept) + len(items) > self.room:
             raise StoreUnavailable("The disk is full.")
         if any(self.bad and self.bad in raw for raw, _, _ in items):

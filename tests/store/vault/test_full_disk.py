@@ -148,25 +148,6 @@ def test_an_import_into_a_full_disk_tells_what_it_placed(
         assert main(["delete", "--yes", f"1-{placed}"]) == 0
 
 
-def test_an_import_whose_event_cannot_be_written_is_reported_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    location = str(tmp_path / "mail.store")
-    monkeypatch.setenv("MAILHOLD_STORE", location)
-    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
-    assert main(["init"]) == 0
-    (tmp_path / "a.eml").write_bytes(b"From: a@example.org\r\nSubject: x\r\n\r\nx\r\n")
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise disk_full(location)
-
-    monkeypatch.setattr(audit, "record_event", refuse)
-    capfd.readouterr()
-    assert main(["import", str(tmp_path / "a.eml")]) == 1
-    out, err = capfd.readouterr()
-    assert out.startswith("1 placed in Backup") and "not among the events" in err and "disk is full" in err
-
-
 def test_deleting_copies_is_advised_where_there_is_ballast(store: str, tmp_path: Path) -> None:
     assert str(disk_full(store)).endswith("(its disk is full): free space on that disk.")
     Path(store + ".ballast").touch()

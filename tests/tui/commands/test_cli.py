@@ -81,7 +81,7 @@ def mail(tmp_path: Path) -> Path:
 def filled(run: Run, mail: Path) -> Run:
     assert run("init").code == 0
     done = run("import", mail, "--verdict", "anti-virus=infected", "--rule", 3, "--force", "--json")
-    assert done.json == {"imported": 3, "failed": [], "domains": {}}, done.err
+    assert done.json == {"imported": 3, "left_out": 0, "failed": [], "domains": {}}, done.err
     return run
 
 
