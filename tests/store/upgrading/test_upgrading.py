@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from store.authority.audit import events
-from store.authority.configuration import check_configuration
+from store.authority.configuration import check_configuration, reset
 from store.authority.heads import configuration_digest, read_head
 from store.authority.settings import Settings, read_settings
 from store.check import check
@@ -28,7 +28,7 @@ from store.judging.rules.rules import read_rules
 from store.mail.outcome import State
 from store.opening.opening import Unlock, create_store, open_store
 from store.space.changing_settings import change_settings
-from store.terms.errors import GatewayRevoked, StoreFormat, StoreUnavailable
+from store.terms.errors import GatewayRevoked, StoreFormat, StoreUnavailable, TamperedError
 from store.upgrading.upgrading import UPGRADED, GatewaysRun, format_of, upgrade
 from store.vault.vault import Vault
 from tests.conftest import BACKENDS
@@ -139,6 +139,23 @@ def test_a_running_gateway_keeps_it_as_it_is(former: str) -> None:
     with vault.write():
         run(vault.db, "UPDATE gateway SET alive_at = ?", now_ms() - 90_000)
     assert upgrade(vault) == [1]
+    vault.close()
+
+
+def test_damage_stays_damage_and_keeps_nothing_else_back(former: str) -> None:
+    vault = open_store(former, UNLOCK, former=True)
+    with vault.write():
+        run(vault.db, "UPDATE configuration SET signature = ? WHERE name = 'settings'", b"x" * 64)
+        run(vault.db, "UPDATE gateway SET signature = ? WHERE id = 2", b"x" * 64)
+    assert upgrade(vault) == [1]
+    assert read_lists(vault).black == ("*@spam.example",)
+    with pytest.raises(TamperedError):
+        read_settings(vault)
+    wrong = {what for what, _why in check(vault).broken}
+    assert {"configuration settings", "gateway 2"} <= wrong
+    assert run(vault.db, "SELECT holder FROM key_grant").fetchall() == [(1,)]
+    reset(vault, "settings", Settings(administrator="a@x.example"))
+    assert read_settings(vault).administrator == "a@x.example"
     vault.close()
 
 
