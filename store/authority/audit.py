@@ -21,7 +21,7 @@ from store.authority.event_forms import (
     open_event,
     seal_event,
 )
-from store.database.connection import run, sound
+from store.database.connection import StoreDatabase, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.login import login_uid
 from store.helpers.runs import ranges, runs
@@ -136,6 +136,12 @@ def _newest(vault: Reader) -> tuple[int, bytes]:
     if not number:
         (number,) = run(vault.db, "SELECT COUNT(*) FROM audit").fetchone()
     return number, digest_of(row[0])
+
+
+def newest_at(db: StoreDatabase) -> int | None:
+    """When the newest event was written, as its row says without a key (Unix ms); None where there is none."""
+    row = run(db, "SELECT at FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    return None if row is None else int(row[0])
 
 
 def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, lenient: bool = False) -> list[Event]:

@@ -34,6 +34,10 @@ def reach(location: str, use: Use) -> StoreDatabase:
     Raises StoreUnavailable, for `Use.WRITE` also where the store can only be read. Raises DiskFull where there is no
     room for the log's index, but not for `Use.READ`.
     """
+    if use is Use.STILL:
+        return _connected(
+            location, Mode.FROZEN, ReadOnly(location, "it is a backup", "Make a copy of it, and open that.")
+        )
     barred = read_only(location)
     if barred is not None:
         if use is Use.WRITE:

@@ -14,6 +14,7 @@ class Use(Enum):
     WRITE = "to be changed, or not at all"
     READ = "to be read: no space is given up for it"
     EITHER = "to be changed where that is possible, else to be read"
+    STILL = "to be read: a file that nobody else has open, and beside which none is made"
 
 
 class Mode(Enum):

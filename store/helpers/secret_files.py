@@ -7,6 +7,7 @@ and no device is waited for.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -83,9 +84,49 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
     sync_folder(path.parent)
 
 
+@contextmanager
+def prepared(path: Path, *, over: bool = False) -> Iterator[Path]:
+    """The path of an empty file for others to fill, which gets the name `path` at the end, durably and at once.
+
+    Until then it is named `PATH.HEX.tmp`. Only with `over` does it take the place of what is there. Raises OSError
+    (FileExistsError), and what the block raises: then all is as it was before.
+    """
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    os.close(open_new(beside))
+    try:
+        yield beside
+        _sync(beside, os.O_RDWR)
+        if over:
+            beside.replace(path)
+        else:
+            _name_new(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _name_new(beside: Path, path: Path) -> None:
+    """Rename, but over nothing that is there."""
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        raise
+    except OSError:  # This file system has no hard links.
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        beside.rename(path)
+    else:
+        beside.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a new file's name as durable as its content. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

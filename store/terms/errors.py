@@ -25,6 +25,7 @@
      │   ├─ NoRelay                   no relay is set
      │   ├─ NoRecipients              nothing to send to
      │   └─ RelayError                the relay's address is wrong or it cannot be reached
+     ├─ BackupError                   a backup of the store cannot be written, or does not verify
      ├─ IntakeError                   a file given to `import` cannot be read
      └─ SaveError                     a copy cannot be written to the folder
 
@@ -170,6 +171,10 @@ class NoRecipients(DeliveryError):
 
 class RelayError(DeliveryError):
     """The relay's address is wrong or it cannot be reached."""
+
+
+class BackupError(MailholdError):
+    """A backup of the store cannot be written, or does not verify."""
 
 
 class IntakeError(MailholdError):

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "settings": ("tui.commands.settings", "show or change the Backup settings"),
     "status": ("tui.commands.status", "how many copies there are, and how much space they take"),
     "check": ("tui.commands.check", "verify every copy, signature and chain"),
+    "backup": ("tui.commands.backup", "write a copy of the store to a file, while it is in use, and verify it"),
     "upgrade": ("tui.commands.upgrade", "bring a store that a former release made to this one's format"),
     "doctor": ("tui.commands.doctor", "send test messages through the MTA, and follow each to the store"),
     "gateway": ("tui.commands.gateway", "judge mail beside an MTA and keep copies; enrol, list and revoke gateways"),

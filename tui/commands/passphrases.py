@@ -8,16 +8,22 @@ from pathlib import Path
 from store.terms.errors import UnlockError, UsageError
 
 
-def ask_secret(prompt: str) -> str:
-    """Ask for a secret on the terminal, unseen. Raises UnlockError where there is no terminal to ask on."""
+def can_ask_secret() -> bool:
+    """Whether there is a terminal to ask for a secret on."""
     try:
         with Path("/dev/tty").open("rb"):
-            pass
+            return True
     except OSError:
+        return False
+
+
+def ask_secret(prompt: str) -> str:
+    """Ask for a secret on the terminal, unseen. Raises UnlockError where there is no terminal to ask on."""
+    if not can_ask_secret():
         raise UnlockError(
             "The store is locked and there is no terminal to ask for a passphrase on: give --key-file F or set "
             "MAILHOLD_KEY_FILE."
-        ) from None
+        )
     try:
         return getpass.getpass(prompt)
     except EOFError:

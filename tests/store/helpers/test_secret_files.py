@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store.helpers import secret_files
-from store.helpers.secret_files import NotPlain, WrongSize, open_plain, read_secret, replaced, write_new
+from store.helpers.secret_files import NotPlain, WrongSize, open_plain, prepared, read_secret, replaced, write_new
 
 
 def test_a_new_file_is_the_owners_alone_and_goes_over_nothing(tmp_path: Path) -> None:
@@ -110,3 +110,27 @@ def test_who_may_read_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     else:
         monkeypatch.setattr(secret_files.os, "geteuid", lambda: os.getuid() + 1)
     assert "belongs to another user" in read_secret(path, 1, 1).exposed
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_others_fill_gets_its_name_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = tmp_path / "file"
+    with prepared(path) as beside:
+        beside.write_text("first")
+        assert not path.exists() and beside.stat().st_mode & 0o777 == 0o600
+    assert path.read_text() == "first"
+    with pytest.raises(FileExistsError), prepared(path) as beside:
+        beside.write_text("second")
+    with pytest.raises(ZeroDivisionError), prepared(path, over=True) as beside:
+        beside.write_text(str(1 // 0))
+    assert path.read_text() == "first"
+    with prepared(path, over=True) as beside:
+        beside.write_text("third")
+    assert path.read_text() == "third" and list(tmp_path.iterdir()) == [path]
