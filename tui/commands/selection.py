@@ -111,7 +111,7 @@ def select_rows(
     vault: Vault,
     query: str,
     *,
-    damaged: set[int],
+    damaged: set[int] | None = None,
     sort: Sort | None = None,
     limit: int | None = None,
 ) -> tuple[list[Row], int]:
@@ -121,6 +121,7 @@ def select_rows(
     catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
     """
     flt = parse(query)
+    damaged = set() if damaged is None else damaged
     if flt.is_empty and sort is None and limit is not None:
         newest = vault.newest(limit, on_error=lambda copy_id, _error: damaged.add(copy_id))
         return [row_of(copy) for copy in newest], vault.count().messages
