@@ -15,6 +15,7 @@ from store.authority.settings import Settings
 from store.database.schema import Models
 from store.delivery.access import StoreAccess
 from store.delivery.leases import claim, settle, start_data
+from store.delivery.listing import whole
 from store.delivery.queue import (
     Delivery,
     cancel,
@@ -181,6 +182,14 @@ def test_a_worker_finds_another_token_than_its_own_in_a_damaged_delivery_that_wa
     for delivery_id in (1, 2, 3):
         cancel(ready, delivery_id)
     assert [token for (token,) in sql(ready, "SELECT lease_token FROM delivery ORDER BY id")] == [2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(0, 0), (1, 1), ((1 << 53) - 1, (1 << 53) - 1), (1 << 53, 0), (-1, 0), (1.5, 0), ("1", 0), (b"1", 0), (None, 0)],
+)
+def test_a_number_that_a_column_cannot_hold_counts_as_none(value: object, number: int) -> None:
+    assert whole(value) == number
 
 
 def test_text_that_is_no_text(ready: Vault, sql: Sql) -> None:

@@ -149,6 +149,8 @@ def test_the_example_of_the_design_means_every_field() -> None:
         ("status:bad", "status:"),
         ("rule:three", "rule:"),
         ("rule:٣", "rule:"),
+        ("rule:9223372036854775808", "rule:"),
+        ("rule:3,10000000000000000000", "rule:"),
         ("period:fortnight", "period:"),
         ("a period:custom", "period:"),
         ("since:yesterday", "since:"),
@@ -434,6 +436,10 @@ def test_no_typing_on_makes_a_size_of_these(word: str, lenient: bool) -> None:
     with pytest.raises(FilterError) as error:
         parse(f"invoice {word}", lenient=lenient)
     assert error.value.position == len("invoice ")
+
+
+def test_the_last_rule_is_the_last_number_of_the_database() -> None:
+    assert parse("rule:9223372036854775807,0") == MessageFilter(rule_ids=(0, 2**63 - 1))
 
 
 def test_the_last_moment_is_the_end_of_the_year_8999() -> None:
