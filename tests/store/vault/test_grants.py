@@ -125,6 +125,14 @@ def test_what_an_operator_writes_grants_anew_what_was_taken_away(any_vault: Vaul
     assert grants(any_vault) == [(2, 1), (2, 2)]
 
 
+def test_a_grant_that_is_there_is_left_as_it_is(any_vault: Vault, gateways: list[Vault]) -> None:
+    before = any_vault.grants.rows()
+    change_settings(any_vault, Settings(administrator="a@x.example"))
+    with any_vault.write():
+        any_vault.grants.grant()
+    assert any_vault.grants.rows() == before and len(before) > 1
+
+
 def test_what_is_sealed_tells_the_generation_where_all_grants_were_taken_away(
     any_vault: Vault, gateways: list[Vault], open_again: Callable[[], Vault]
 ) -> None:
