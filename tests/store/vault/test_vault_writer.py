@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from peewee import OperationalError
 
@@ -299,6 +299,8 @@ def test_a_copy_takes_up_what_sqlite_needs_for_it(record: int, body: int, taken:
     assert writer.stored_size(record, body) == taken
 
 
+@example([4 << 20, 1])
+@example([(4 << 20) - 1, 1, 1])
 @given(st.lists(st.sampled_from([0, 1, 100, 999_999, 1 << 20, (4 << 20) - 1, 4 << 20, 5 << 20]), max_size=130))
 def test_a_group_ends_with_fifty_copies_or_four_megabytes(lengths: list[int]) -> None:
     body = memoryview(bytes(5 << 20))
