@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.database.connection import DiskFull, as_bytes, run, sound
+from store.database.connection import DiskFull, as_bytes, pragma, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.runs import joined as runs_joined
@@ -18,6 +18,7 @@ from store.sealing.statements import statement, verify
 from store.terms.errors import StoreUnavailable, TamperedError, UnlockError
 from store.vault import live_deliveries
 from store.vault.counters import count_out
+from store.vault.erasing import ERASED_BYTES, Erasing
 from store.vault.operators import verify_operator
 from store.vault.reader import Reader
 from store.vault.room import Room
@@ -25,6 +26,11 @@ from store.vault.room import Room
 ROTATED = "rotated"
 OPERATOR_ROLE = "tombstone operator"
 LIVE = "it has a delivery that is not finished: cancel that delivery first"
+_READ = (
+    "Not erased from the disk yet: another program reads an earlier state of the store. It is erased when more is "
+    "deleted, or when every program has closed the store."
+)
+_FULL = "Not erased from the disk: it was full, and what was deleted was not overwritten."
 _TARGET_SECONDS = 0.02
 #: Between batches the write lock is free for as long as it was held: who waits for it looks only now and then.
 _LONGEST_PAUSE = 0.02
@@ -61,11 +67,15 @@ class Run(NamedTuple):
 
 @dataclass
 class DeleteResult:
-    """What was deleted, what was not there, and what was refused with the reason. In no list: not reached."""
+    """What was deleted, what was not there, and what was refused with the reason. In no list: not reached.
+
+    `left` says where what was deleted is not overwritten, and why ("" where it is).
+    """
 
     deleted: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
+    left: str = ""
 
 
 def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
@@ -132,8 +142,9 @@ def _joined(pieces: Iterable[tuple[int, int, tuple[int, int]]]) -> list[Run]:
 class Deleter:
     """Deletes copies of one vault."""
 
-    def __init__(self, vault: Reader, room: Room) -> None:
+    def __init__(self, vault: Reader, room: Room, erasing: Erasing) -> None:
         self._vault = vault
+        self._erasing = erasing
         self._room = room
         #: The row and the runs of the tombstone that was written last: the newest, mostly, and no need to verify it.
         self._last: tuple[tuple[Any, ...], list[Run]] = ((), [])
@@ -148,18 +159,47 @@ class Deleter:
         cancelled: Callable[[], bool] | None,
         buried: Callable[[list[int]], None] | None,
     ) -> DeleteResult:
+        if cause == ROTATED or self._vault.db.in_transaction():
+            return self._delete(ids, operator, cause, progress, cancelled, buried, erased=False)
+        if self._room.is_short():
+            # What is overwritten goes through the log, and cut off it would give up its room.
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, erased=False)
+            result.left = _FULL if result.deleted else ""
+            return result
+        with self._erasing.overwriting():
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, erased=True)
+        if not result.left and not self._erasing.finish():
+            result.left = _READ
+        return result
+
+    def _delete(
+        self,
+        ids: Iterable[int],
+        operator: str,
+        cause: str,
+        progress: Callable[[int, int], None] | None,
+        cancelled: Callable[[], bool] | None,
+        buried: Callable[[list[int]], None] | None,
+        *,
+        erased: bool,
+    ) -> DeleteResult:
         vault, result = self._vault, DeleteResult()
         wanted = sorted(set(ids))
         nested = vault.db.in_transaction()
         size, start, squeezed = _FIRST_BATCH, 0, False
         while start < len(wanted) and not (cancelled is not None and cancelled()):
             batch = wanted[start : start + size]
+            if erased:
+                batch = self._within(batch)
             began = time.perf_counter()
             try:
                 done = self._batch(batch, operator, cause, buried)
             except DiskFull as error:
                 if nested:
                     raise
+                if erased:
+                    pragma(vault.db, "secure_delete=FAST")
+                    erased, result.left = False, _FULL
                 if self._room.make():
                     size, squeezed = min(size, _LEAST), True
                 elif size > 1:
@@ -186,6 +226,17 @@ class Deleter:
         if squeezed or (result.deleted and not nested and self._room.is_short()):
             self._room.settle()
         return result
+
+    def _within(self, ids: list[int]) -> list[int]:
+        """As many of `ids` as one batch can overwrite, at least one."""
+        with self._vault.reading():
+            sizes = dict(run(self._vault.db, "SELECT id, stored_size FROM message WHERE id = ANY(?)", ids).fetchall())
+        total = 0
+        for number, copy_id in enumerate(ids):
+            total += _whole(sizes.get(copy_id))
+            if total > ERASED_BYTES:
+                return ids[: max(1, number)]
+        return ids
 
     def _batch(
         self, ids: list[int], operator: str, cause: str, buried: Callable[[list[int]], None] | None

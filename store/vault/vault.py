@@ -20,6 +20,7 @@ from store.terms.records import CopyRecord
 from store.vault.counters import counters
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
 from store.vault.epochs import EpochWriter
+from store.vault.erasing import Erasing
 from store.vault.reader import Reader
 from store.vault.room import Room
 from store.vault.upkeep import NoUpkeep, Upkeep
@@ -55,7 +56,8 @@ class Vault(Reader):
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
         self._upkeep = upkeep(self)
         self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room)
-        self._deleter = Deleter(self, self.room)
+        self.erasing = Erasing(self)
+        self._deleter = Deleter(self, self.room, self.erasing)
 
     @classmethod
     def from_key_material(cls, location: str, material: bytes) -> Vault:
@@ -181,6 +183,7 @@ class Vault(Reader):
             except MailholdError:
                 pass  # An epoch that stays open is valid: the next `check` reports it as open.
             finally:
+                self.erasing.finish(1)
                 self.epoch_writer.drop()
                 self._closed = True
                 self._close_connections()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
@@ -11,13 +12,16 @@ from tui.commands.printing import print_json
 from tui.commands.reporting import say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 from tui.terminal.progress import Progress
+from tui.terminal.safe import safe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare ID…, --query, --all, --yes and --json."""
     add_selection(parser, yes="without asking for the number of copies")
     parser.add_argument(
-        "--json", action="store_true", help='print {"deleted": n, "missing": [id], "refused": [{"id", "error"}]}'
+        "--json",
+        action="store_true",
+        help='print {"deleted": n, "missing": [id], "refused": [{"id", "error"}], "erased": bool}',
     )
 
 
@@ -35,9 +39,12 @@ def run(args: argparse.Namespace) -> int:
     missing = [*missing, *result.missing]
     if args.json:
         refused = [{"id": copy_id, "error": why} for copy_id, why in result.refused]
-        print_json({"deleted": len(result.deleted), "missing": missing, "refused": refused})
+        deleted = len(result.deleted)
+        print_json({"deleted": deleted, "missing": missing, "refused": refused, "erased": not result.left})
     else:
         print(f"{len(result.deleted):,} deleted")
+    if result.left:
+        print(f"mailhold: {safe(result.left)}", file=sys.stderr)
     failures = say_copies(result.refused, missing)
     left = len(ids) - len(result.deleted)
     failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")

@@ -62,6 +62,7 @@ class Follower:
     def poll(self) -> Facts | None:
         """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
         vault, catalogue = self._vault, self._catalogue
+        vault.erasing.finish(1)
         changed = catalogue.refresh()
         progress = (catalogue.loaded, catalogue.total, catalogue.complete)
         seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged))

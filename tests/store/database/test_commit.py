@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from store.authority.audit import record_event
 from store.check import check
 from store.opening.opening import Unlock, create_store, open_store
 from store.terms.errors import StoreUnavailable
@@ -100,6 +101,7 @@ def test_a_commit_whose_answer_is_lost_is_found_done(
     assert vault.ids() == ids and len(ids) == 10
     lose()
     assert vault.delete(ids[:4], operator="ada").deleted == ids[:4]
+    record_event(vault, "delete", operator="ada", copies=ids[:4])
     assert vault.ids() == ids[4:]
     vault.put(b"more", record)
     assert check(vault).broken == []

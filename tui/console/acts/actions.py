@@ -193,7 +193,11 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
         result, stopped = answer
         gone = "it was deleted or rotated away before"
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
-        _say(context, "Delete message(s)", ids, len(result.deleted), failed, stopped, notices.deleted, "deleted")
+
+        def said(count: int) -> str:
+            return f"{notices.deleted(count)}. {result.left}" if result.left else notices.deleted(count)
+
+        _say(context, "Delete message(s)", ids, len(result.deleted), failed, stopped, said, "deleted")
         context.shell.unmark([*result.deleted, *result.missing])
         context.shell.store_changed()
         if then is not None and result.deleted:

@@ -1,0 +1,122 @@
+"""What an operator deletes for good is overwritten on the disk, and what is not is said."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from store.database import connection
+from store.database.connection import run
+from store.opening.slots import add_key_file
+from store.terms.records import CopyRecord
+from store.vault import erasing
+from store.vault.vault import Vault
+from tui.commands.cli import main
+
+
+def _sealed(vault: Vault) -> dict[int, bytes]:
+    """All that is sealed of each copy: its body, and its record."""
+    bodies = {copy_id: bytes(sealed) for copy_id, sealed in run(vault.db, "SELECT id, sealed FROM body").fetchall()}
+    records = run(vault.db, "SELECT id, record FROM message").fetchall()
+    return {copy_id: bodies[copy_id] + bytes(record) for copy_id, record in records}
+
+
+def _found(vault: Vault, sealed: bytes) -> bool:
+    """Whether any piece of `sealed` is in the file or in its log."""
+    held = b"".join(Path(vault.location + suffix).read_bytes() for suffix in ("", "-wal"))
+    return any(sealed[start : start + 24] in held for start in range(0, len(sealed) - 24, 500))
+
+
+@contextmanager
+def _snapshot(location: str) -> Iterator[None]:
+    """Another connection reads the store as it is now, and goes on to."""
+    with closing(sqlite3.connect(location, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM message").fetchone()
+        yield
+
+
+@pytest.fixture
+def put(vault: Vault, record: CopyRecord) -> Callable[[int, int], list[int]]:
+    """Put so many copies of a size that does not shrink."""
+    source = random.Random(5)
+
+    def work(count: int, size: int) -> list[int]:
+        return vault.put_many((source.randbytes(size), record, None) for _ in range(count))
+
+    return work
+
+
+def test_nothing_is_left_of_what_was_deleted(vault: Vault, put: Callable[[int, int], list[int]]) -> None:
+    ids = [copy_id for size in (100, 3000, 9000, 40_000) for copy_id in put(25, size)]
+    sealed = _sealed(vault)
+    assert all(_found(vault, sealed[copy_id]) for copy_id in ids)
+    gone = ids[10:90]
+    result = vault.delete(gone, operator="ada")
+    assert (result.deleted, result.left) == (gone, "")
+    assert not [copy_id for copy_id in gone if _found(vault, sealed[copy_id])]
+    assert all(_found(vault, sealed[copy_id]) for copy_id in vault.ids())
+
+
+def test_what_rotation_removes_is_not_overwritten(vault: Vault, put: Callable[[int, int], list[int]]) -> None:
+    ids = put(20, 9000)
+    sealed = _sealed(vault)
+    vault.delete(ids[:5], cause="rotated")
+    assert all(_found(vault, sealed[copy_id]) for copy_id in ids[:5])
+    vault.delete(ids[5:6])
+    assert run(vault.db, "PRAGMA secure_delete").fetchone() == (2,)
+
+
+def test_a_reader_puts_the_erasure_off_and_nobody_waits_for_it(
+    vault: Vault, put: Callable[[int, int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = put(20, 9000)
+    sealed = _sealed(vault)
+    monkeypatch.setattr(erasing, "_PAUSE", 0.0)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.0)
+    with _snapshot(vault.location):
+        result = vault.delete(ids[:5])
+        assert result.deleted == ids[:5] and result.left.startswith("Not erased from the disk yet: another program")
+        assert any(_found(vault, sealed[copy_id]) for copy_id in ids[:5])
+        assert put(1, 100)
+        assert not vault.erasing.finish(1)
+    assert vault.erasing.finish(1)
+    assert Path(vault.location + "-wal").stat().st_size == 0
+    assert not any(_found(vault, sealed[copy_id]) for copy_id in ids[:5])
+
+
+def test_a_batch_overwrites_no_more_than_a_few_megabytes(
+    vault: Vault, put: Callable[[int, int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.vault.deleting.ERASED_BYTES", 100_000)
+    ids = put(20, 30_000)
+    done: list[int] = []
+    vault.delete(ids, progress=lambda count, _total: done.append(count))
+    assert done[:3] == [3, 6, 9]
+
+
+def test_the_command_says_what_is_not_erased(
+    vault: Vault,
+    put: Callable[[int, int], list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    put(3, 9000)
+    add_key_file(vault, tmp_path / "key")
+    monkeypatch.setattr(erasing, "_PAUSE", 0.0)
+    monkeypatch.setenv("MAILHOLD_STORE", vault.location)
+    monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
+    with _snapshot(vault.location):
+        assert main(["delete", "1", "--yes", "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["erased"] is False and "mailhold: Not erased from the disk yet" in err
+    assert main(["delete", "2", "--yes", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["erased"] is True and not err
