@@ -125,6 +125,20 @@ def test_a_version_that_cannot_be_does_not_stay(changed: Vault, version: int, op
         read_settings(open_again())
 
 
+def test_a_version_that_only_the_damaged_row_tells_is_not_given_again(
+    changed: Vault, open_again: Callable[[], Vault]
+) -> None:
+    damage(changed, "settings")
+    with changed.write():
+        changed.models.Audit.update(sealed=b"x" * 90).execute()
+    again = open_again()
+    found = look(again, PART)
+    assert found is not None and found.salvage.problem
+    write_anew(again, PART, found)
+    stored = configuration.read(again, "settings", Settings)
+    assert stored is not None and stored.version == 3
+
+
 def test_what_a_damaged_name_hides_is_found_and_cleared(changed: Vault, open_again: Callable[[], Vault]) -> None:
     table = changed.models.Configuration
     row = newest(changed, "settings")

@@ -18,7 +18,7 @@ from store.delivery.history import last_release
 from store.delivery.queue import release
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.opening.opening import Unlock, create_store, open_store
-from store.opening.slots import add_key_file, add_passphrase, list_slots
+from store.opening.slots import add_key_file, add_passphrase
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
@@ -60,8 +60,8 @@ def test_a_gateway_is_no_operator(made: tuple[str, Path, str]) -> None:
 
 
 def test_a_label_that_does_not_verify_names_nobody(vault: Vault, tmp_path: Path) -> None:
-    slot = add_passphrase(vault, "words", "ben")
-    other = next(each.id for each in list_slots(vault) if each.id != slot)
+    """Whoever writes to the database can put another slot's label in the place of his own."""
+    slot, other = add_passphrase(vault, "words", "ben"), add_passphrase(vault, "other words", "ann")
     table: Any = vault.models.KeySlot
     with vault.write():
         sealed = table.get_by_id(other).sealed_label
