@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -84,3 +86,16 @@ def test_settings_that_do_not_verify_hide_nothing(
         facts = follower.poll()
         assert facts is not None and (facts.used, facts.oldest) == (first.used, first.oldest)
         assert facts.maximum == maximum and "Settings is damaged" in facts.problem
+
+
+def test_an_erasure_that_a_reader_puts_off_is_done_by_a_later_poll(vault: Vault) -> None:
+    ids = vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(number), NOW) for number in range(3))
+    follower = Follower(vault, FakeCatalogue(copies(3)))
+    with closing(sqlite3.connect(vault.location, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM message").fetchone()
+        assert vault.delete(ids[:1]).left
+        follower.poll()
+        assert vault.erasing.pending
+    follower.poll()
+    assert not vault.erasing.pending
