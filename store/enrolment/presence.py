@@ -2,7 +2,8 @@
 
 A beat in the database says that a gateway ran some seconds ago; the lock says at once that it does not any more. The
 file also names what the gateway's worker was called in leases: the next process of the same gateway takes back what
-the last one held. PostgreSQL has no place beside the store; there the beats alone count.
+the last one held. PostgreSQL has no place beside the store: there the beats alone tell others, and the file lies with
+what else the gateway keeps.
 """
 
 from __future__ import annotations
@@ -51,16 +52,18 @@ class Presence:
     says whether the lock is this process's.
     """
 
-    def __init__(self, location: str, gateway_id: int) -> None:
+    def __init__(self, location: str, gateway_id: int, kept: Path | None = None) -> None:
+        """`kept` is the file for a store in PostgreSQL; without one that gateway has none."""
         self.owner = secrets.token_hex(8)
         self.former = ""
         self.held = False
         self._descriptor = -1
-        if is_url(location):
+        path = kept if is_url(location) else _path(location, gateway_id)
+        if path is None:
             return
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            self._descriptor = os.open(_path(location, gateway_id), flags, 0o600)
+            self._descriptor = os.open(path, flags, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.end()

@@ -259,7 +259,7 @@ class Gateway:
         stop = asyncio.Event()
         presence: Presence | None = None
         if self.config.delivery.enabled:
-            presence = here = await self._aside(lambda: arrive(vault))
+            presence = here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
             # Who says that he is alive is sent releases.
             what = "the store cannot be told that the gateway is alive"
             jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))

@@ -139,7 +139,8 @@ def slot_name(vault: Vault, slot_id: int) -> str:
             label = slot_info(vault, row).label.strip()
     except TamperedError:
         label = ""
-    return label or f"{(kind or 'key slot').replace('-', ' ')} {slot_id}"
+    called = {"": "key slot", KEY_FILE: "key file", RECOVERY: "recovery key"}.get(kind, kind)
+    return label or f"{called} {slot_id}"
 
 
 def remove_slot(vault: Vault, slot_id: int) -> None:

@@ -177,9 +177,13 @@ def test_a_lock_that_is_let_go_says_at_once_that_a_gateway_ended(vault: Vault, t
     again.end()
 
 
-def test_a_store_in_postgresql_has_no_lock_file() -> None:
+def test_the_lock_of_a_store_in_postgresql_is_the_gateways_own(tmp_path: Path) -> None:
     presence = Presence("postgresql://nowhere/mailhold", 2)
     assert not presence.held and not presence.former and presence.owner
     presence.touch()
     presence.end()
+    first = Presence("postgresql://nowhere/mailhold", 2, tmp_path / "mx1.running")
+    assert first.held and not Presence("postgresql://nowhere/mailhold", 2, tmp_path / "mx1.running").held
+    first.end()
+    assert Presence("postgresql://nowhere/mailhold", 2, tmp_path / "mx1.running").former == first.owner
     assert enrolled.is_gone("postgresql://nowhere/mailhold", 2, NOW) is False

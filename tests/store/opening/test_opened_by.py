@@ -50,7 +50,7 @@ def test_it_is_the_label_of_the_slot_that_opened(made: tuple[str, Path, str]) ->
     assert opened_by(location, Unlock.key_file(folder / "ann")) == "ann"
     assert opened_by(location, Unlock.passphrase("words")) == "ben"
     assert opened_by(location, Unlock.key_file(folder / "nameless")) == "key file 4"
-    assert opened_by(location, Unlock.recovery(recovery)) == "recovery 2"
+    assert opened_by(location, Unlock.recovery(recovery)) == "recovery key 2"
 
 
 def test_a_gateway_is_no_operator(made: tuple[str, Path, str]) -> None:
