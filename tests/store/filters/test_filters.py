@@ -359,6 +359,16 @@ def test_a_period_counts_back_from_now() -> None:
     assert parse("period:day").matches(copy(), now=1_000_000 + 3_600_001)
 
 
+@pytest.mark.parametrize(
+    ("period", "hours"),
+    [("hour", 1), ("day", 24), ("week", 168), ("2weeks", 336), ("month", 720), ("3months", 2160), ("year", 8760)],
+)
+def test_a_period_is_as_long_as_its_name_to_the_millisecond(period: str, hours: int) -> None:
+    flt, length = parse(f"period:{period}"), hours * 3_600_000
+    assert flt.matches(copy(), now=1_000_000 + length) and not flt.matches(copy(), now=1_000_001 + length)
+    assert flt.earliest(length + 7) == 7 and Period(period).milliseconds == length
+
+
 def test_cc_counts_as_a_recipient_where_no_envelope_is_known() -> None:
     assert parse("to:cc@corp").matches(copy(to="ap@corp.example", cc="cc@corp.example"), now=0)
 
