@@ -189,7 +189,7 @@ def test_release_can_be_cancelled_half_way_and_says_what_was_not_reached(ready: 
     ids = ready.put_many([(RAW, CopyRecord(envelope_recipients=TO), None)] * 60)
     answers = iter([False, True])
     result = release(ready, ids, original=True, cancelled=lambda: next(answers))
-    assert len(result.queued) + len(result.not_reached) == 60 and result.not_reached
+    assert (len(result.queued), len(result.not_reached)) == (25, 35)
     assert queue_length(ready) == len(result.queued)
 
 
@@ -408,6 +408,15 @@ def test_cancel_calls_off_what_has_not_begun_and_erases_the_key(ready: Vault) ->
     with pytest.raises(DeliveryError, match="finished"):
         cancel(ready, delivery_id)
     assert events(ready, 1)[0].action == "delivery cancelled"
+
+
+def test_only_what_is_being_sent_keeps_from_cancelling(ready: Vault, sql: Callable[..., object]) -> None:
+    """Whatever else stands in the row."""
+    delivery_id = queued(ready)
+    later = now_ms() + LEASE
+    sql(ready, "UPDATE delivery SET data_started_at = ?, lease_until = ?", later, later)
+    cancel(ready, delivery_id)
+    assert states(ready, delivery_id) == [State.CANCELLED, State.CANCELLED]
 
 
 def test_cancel_waits_for_a_message_that_is_going_out(ready: Vault) -> None:

@@ -220,6 +220,19 @@ def test_one_that_failed_again_but_reached_somebody_is_not_missed(
     assert follows.read() == {copy_id: Delivered.PARTLY} and follows.attention.failed == {1}
 
 
+def test_more_changes_than_are_verified_at_once_are_all_taken_up(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.delivery.releases._VERIFIED", 1)
+    copies, follows = put(ready, 3), Releases(ready)
+    queued = release(ready, copies, original=True).queued
+    for _ in copies:
+        finish(ready, State.FAILED)
+    assert follows.read() == dict.fromkeys(copies, Delivered.FAILED)
+    for delivery_id in queued:
+        retry(ready, delivery_id)
+        finish(ready, State.SENT)
+    assert follows.read() == dict.fromkeys(copies, Delivered.YES) and not follows.attention.ids
+
+
 def test_recipients_that_change_while_their_delivery_is_being_sent_are_not_missed(ready: Vault) -> None:
     [copy_id] = put(ready, 1)
     release(ready, [copy_id], original=False, additional=["a@x.example", "b@x.example"])

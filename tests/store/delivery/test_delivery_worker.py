@@ -478,6 +478,42 @@ async def test_what_is_ready_to_be_sent_is_given_back_by_a_stop(vault: Vault) ->
     await shift._drain([])
     await shift._ledger.close()
     assert {delivery_of(vault, each).state for each in ids} == {State.QUEUED}
+    assert not shift._held
+
+
+async def test_threads_that_read_and_write_close_their_connections(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    close = vault.db.close
+
+    def noting() -> object:
+        closed.append(threading.current_thread().name)
+        return close()
+
+    monkeypatch.setattr(vault.db, "close", noting)
+    ledger = Ledger(vault)
+    await ledger.read(vault.ids)
+    await ledger.write(vault.ids)
+    await ledger.close()
+    assert sorted({name.rpartition("_")[0] for name in closed}) == ["delivery-read", "delivery-write"]
+
+
+async def test_an_idle_session_is_ended_and_the_next_message_takes_another(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "IDLE", 0.01)
+    stop = asyncio.Event()
+    async with ScriptedServer() as server:
+        use(vault, server.port)
+        sender = DeliveryWorker(vault, owner="test", connections=1, timeouts=QUICK, poll=0.05)
+        running = asyncio.create_task(sender.run(stop))
+        for number in (1, 2):
+            fill(vault, 1)
+            await until(lambda number=number: len(server.taken) == server.commands.count("QUIT") == number)
+        stop.set()
+        await asyncio.wait_for(running, DEADLINE)
+        assert server.sessions == 2
 
 
 def test_a_thread_that_fails_says_why_and_lets_itself_be_stopped(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

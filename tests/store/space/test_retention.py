@@ -99,8 +99,10 @@ def test_one_byte_too_many_takes_the_oldest_and_no_more(any_vault: Vault) -> Non
 def test_down_to_the_maximum_exactly_is_enough(any_vault: Vault) -> None:
     ids = fill(any_vault, 5)
     oldest = sizes(any_vault)[ids[0]]
-    set_maximum(any_vault, any_vault.count().used_bytes - oldest)
-    assert any_vault.ids() == ids[1:]
+    told: list[tuple[int, int]] = []
+    maximum = any_vault.count().used_bytes - oldest
+    change_settings(any_vault, Settings(max_size=maximum, notify_below=0), progress=lambda *done: told.append(done))
+    assert any_vault.ids() == ids[1:] and told == [(oldest, oldest)]
     assert usage(any_vault).free_bytes == 0
 
 
@@ -328,6 +330,15 @@ def test_a_few_megabytes_go_in_one_batch_and_more_in_several(vault: Vault) -> No
             vault, Settings(max_size=left, notify_below=0), progress=lambda done, _total, seen=seen: seen.append(done)
         )
         assert len(seen) == batches and vault.count().used_bytes <= left
+
+
+def test_a_file_that_others_make_larger_meanwhile_gives_nothing_back(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([10, 10, 12])
+    values = {"page_size": lambda: 4096, "freelist_count": lambda: 0, "page_count": lambda: next(counts)}
+    monkeypatch.setattr(retention, "_pragma", lambda _vault, name: values[name]())
+    assert give_back(vault) == 0
 
 
 def test_postgresql_needs_no_giving_back(any_vault: Vault) -> None:

@@ -164,6 +164,20 @@ def test_a_copy_without_its_body_is_named(
     assert any_vault.get(first).id == first and any_vault.raw(second)
 
 
+def test_a_reader_keeps_the_keys_of_as_many_epochs_as_it_says(
+    any_vault: Vault, put_some: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.vault.epochs.EPOCH_STEPS", 2)
+    monkeypatch.setattr("store.vault.epochs.EpochReader._KEPT", 2)
+    ids, opened = put_some(any_vault, 6), []
+    read = any_vault.epoch_reader.read
+    monkeypatch.setattr(any_vault.epoch_reader, "read", lambda row: opened.append(row.id) or read(row))
+    for copy_id in (ids[0], ids[2], ids[0], ids[2], ids[4], ids[2], ids[0]):
+        any_vault.get(copy_id)
+    first, second, third = sorted({*opened})
+    assert opened == [first, second, third, first]
+
+
 def test_an_epoch_that_was_not_begun_needs_no_end(vault: Vault, record: CopyRecord) -> None:
     assert not vault.epoch_writer.needs_finish()
     with vault.write():
