@@ -18,6 +18,7 @@ from store.enrolment.revocation import REVOKED, revoke
 from store.space.changing_settings import change_settings
 from store.terms.errors import GatewayRevoked, TamperedError, UnlockError, UsageError
 from store.terms.records import CopyRecord
+from store.vault.gateway_rows import former_key
 from store.vault.vault import Vault
 from tests.integration.gateway_process import GatewayProcess
 
@@ -133,6 +134,20 @@ def test_an_enrolment_that_is_put_back_is_found(any_vault: Vault, gateway: Vault
     revoke(any_vault, "mx1")
     sql(any_vault, "UPDATE gateway SET signing_key = ?, delivery_key = ?, signature = ? WHERE id = 2", *old)
     assert ("gateway 2", "it was revoked, and its enrolment was put back") in check(any_vault).broken
+
+
+def test_the_key_that_a_revoked_gateway_signed_with_is_what_the_authority_says(
+    any_vault: Vault, gateway: Vault, sql: Sql
+) -> None:
+    with pytest.raises(TamperedError, match="not a revoked one"):
+        former_key(any_vault, 2)
+    revoke(any_vault, "mx1")
+    assert gateway.keys.gateway is not None
+    own = gateway.keys.gateway.signing.public_key().public_bytes_raw()
+    assert former_key(any_vault, 2).public_bytes_raw() == own
+    sql(any_vault, "UPDATE gateway SET delivery_key = ? WHERE id = 2", bytes(31) + b"\1")
+    with pytest.raises(TamperedError):
+        former_key(any_vault, 2)
 
 
 def test_what_did_not_verify_before_does_not_afterwards(any_vault: Vault, gateway: Vault, sql: Sql) -> None:
