@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 #: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
 LOOK, OPEN_AGAIN, GRACE = 0.3, 1.0, 15.0
+#: How long (s) a client can have its answer before that is noted, where no copy is placed meanwhile.
+ANSWERS_SECONDS = 1.0
 #: Threads that use the store: copies of so many messages can share a commit.
 THREADS = 16
 #: Threads that judge, and look into attachments.
@@ -253,6 +255,7 @@ class Gateway:
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
             watch(vault),
+            self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be noted"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]

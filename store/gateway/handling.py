@@ -264,12 +264,24 @@ class Intake:
         if ENROLMENT in self.live.refused:
             raise NotKept("enrolment", self.live.refused[ENROLMENT])
         try:
-            return vault.put(incoming.raw, record)
+            return self._put_once(vault, incoming, record)
         except MailholdError as error:
             raise NotKept("store", str(error)) from None
         except Exception as error:
             say("a copy could not be placed", level=40, error=error)
             raise NotKept("store", f"The store does not work as it should ({type(error).__name__}).") from None
+
+    def _put_once(self, vault: Vault, incoming: Incoming, record: CopyRecord) -> int:
+        """Place a copy, unless the message was placed before and its client had no answer: then that copy is its."""
+        tag = vault.unanswered.tag(incoming.raw, incoming.sender, incoming.recipients)
+        copy_id = vault.unanswered.take(tag)
+        if copy_id is None:
+            copy_id = vault.put(incoming.raw, record, tag=tag)
+        else:
+            say("message placed before", queue_id=incoming.queue_id, copy=copy_id)
+        placed = copy_id
+        incoming.settle = lambda answered: vault.unanswered.settle(tag, placed, answered=answered)
+        return copy_id
 
     # --- Acting ------------------------------------------------------------------------------------------------------
 

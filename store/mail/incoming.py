@@ -25,6 +25,14 @@ class Incoming:
     received_at: int = 0
     truncated: bool = False
     trusted_headers: bool = False
+    #: To be called once with whether the client has an answer after which it does not bring the message again.
+    settle: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
+
+    def settled(self, *, answered: bool) -> None:
+        """Say whether the client has its answer, and will not bring the message again."""
+        if self.settle is not None:
+            self.settle(answered)
+            self.settle = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +65,8 @@ class Refuse:
 
 
 Outcome = Accept | Discard | Refuse
+
+
+def is_temporary(outcome: Outcome) -> bool:
+    """Whether the client is told to bring the message again."""
+    return isinstance(outcome, Refuse) and 400 <= outcome.code < 500

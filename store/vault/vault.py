@@ -23,6 +23,7 @@ from store.vault.epochs import EpochWriter
 from store.vault.erasing import Erasing
 from store.vault.reader import Reader
 from store.vault.room import Room
+from store.vault.unanswered import Unanswered
 from store.vault.upkeep import NoUpkeep, Upkeep
 from store.vault.writer import Writer, prepare
 
@@ -53,9 +54,10 @@ class Vault(Reader):
         #: Who acts through this vault: what the key slot is called that unlocked the store; "" for a gateway.
         self.opened_by = ""
         self.room = Room(self)
+        self.unanswered = Unanswered(self)
         self.epoch_writer = EpochWriter(db, models, keys, self.epoch_reader)
         self._upkeep = upkeep(self)
-        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room, self.unanswered)
         self.erasing = Erasing(self)
         self._deleter = Deleter(self, self.room, self.erasing)
 
@@ -77,14 +79,26 @@ class Vault(Reader):
 
     # --- Putting -----------------------------------------------------------------------------------------------------
 
-    def put(self, raw: bytes, record: CopyRecord, *, stored_at: int | None = None) -> int:
+    def put(self, raw: bytes, record: CopyRecord, *, stored_at: int | None = None, tag: bytes = b"") -> int:
         """Store a copy of the message `raw`. Returns its id once it is durable.
+
+        With a `tag` (`Unanswered.tag`), it is noted that the message's client has no answer yet.
 
         The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
         where the maximum size is exceeded. Raises StoreUnavailable.
         """
         self.room.keep()
-        return self._writer.put(prepare(raw, record, stored_at))
+        return self._writer.put(prepare(raw, record, stored_at, tag))
+
+    def write_answers(self) -> None:
+        """Note durably which messages' clients have their answers. The next put does so by itself.
+
+        Raises StoreUnavailable.
+        """
+        if self.unanswered.needs_writing():
+            with self.write():
+                answered = self.unanswered.write(())
+            self.unanswered.written(answered)
 
     def put_many(
         self,
@@ -176,6 +190,7 @@ class Vault(Reader):
             if self._closed:
                 return
             try:
+                self.write_answers()
                 if self.epoch_writer.needs_finish():
                     with self.write():
                         self.epoch_writer.finish(now_ms())
@@ -193,5 +208,5 @@ class Vault(Reader):
 
     def forked(self) -> None:
         super().forked()
-        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room)
+        self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room, self.unanswered)
         self.epoch_writer.drop()

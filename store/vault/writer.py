@@ -24,6 +24,7 @@ from store.vault.counters import count_in
 from store.vault.epochs import EpochWriter
 from store.vault.room import Room
 from store.vault.session import Session
+from store.vault.unanswered import Unanswered
 from store.vault.upkeep import Upkeep
 
 GROUP_COPIES = 50
@@ -41,6 +42,8 @@ class Prepared(NamedTuple):
     size: int
     stored_at: int
     stored_size: int
+    #: What stands for its message while its client has no answer (`store.vault.unanswered`), b"" where none waits.
+    tag: bytes = b""
 
 
 def stored_size(record: int, body: int) -> int:
@@ -63,7 +66,7 @@ def stored_size(record: int, body: int) -> int:
     return total
 
 
-def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
+def prepare(raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"") -> Prepared:
     """Digest, compress and encode a message."""
     filled = msgspec.structs.replace(record, size=len(raw), sha256=hashlib.sha256(raw).digest())
     try:
@@ -77,6 +80,7 @@ def prepare(raw: bytes, record: CopyRecord, stored_at: int | None) -> Prepared:
         len(raw),
         now_ms() if stored_at is None else stored_at,
         stored_size(len(encoded) + TAG_SIZE, len(body) + TAG_SIZE),
+        tag,
     )
 
 
@@ -118,8 +122,11 @@ class Writer:
     commits for all of them: with each commit the connections of all others lose what they have cached.
     """
 
-    def __init__(self, session: Session, epochs: EpochWriter, upkeep: Upkeep, room: Room) -> None:
+    def __init__(
+        self, session: Session, epochs: EpochWriter, upkeep: Upkeep, room: Room, unanswered: Unanswered
+    ) -> None:
         self._session = session
+        self._unanswered = unanswered
         self._room = room
         self._epochs = epochs
         self._upkeep = upkeep
@@ -224,12 +231,14 @@ class Writer:
         session, epochs = self._session, self._epochs
         self._room.admit(sum(item.stored_size for item in group))
         first_copy: int | None = None
-        used, over, last = 0, 0, b""
+        used, over, last, answered = 0, 0, b"", list[int]()
         with session.writing():
             try:
                 try:
                     with session.write():
                         first_copy, used, last = self._write(group)
+                        tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
+                        answered = self._unanswered.write(tagged) if tagged else []
                         if placed is not None:
                             placed(list(range(first_copy, first_copy + len(group))))
                         over = self._upkeep.after_put(used)
@@ -246,6 +255,7 @@ class Writer:
                 epochs.failed(first_copy=first_copy)
                 raise
             epochs.committed()
+            self._unanswered.written(answered)
         if over:
             try:
                 self._upkeep.after_put(used)

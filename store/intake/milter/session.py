@@ -11,7 +11,7 @@ from typing import cast
 
 from store.intake.milter import wire
 from store.intake.milter.wire import Actions, Protocol
-from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
+from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse, is_temporary
 
 log = logging.getLogger("mailhold.milter")
 
@@ -273,10 +273,13 @@ class Session(asyncio.Protocol):
         try:
             while not (await asyncio.wait([judging], timeout=PROGRESS_SECONDS))[0]:
                 self._send(wire.PROGRESS)
-            self._answer(judging.result())
+            outcome = judging.result()
+            self._answer(outcome)
+            incoming.settled(answered=self._transport is not None and not is_temporary(outcome))
         except Exception:
             log.exception("milter session: a message could not be judged; the client was told to try again")
             self._send(wire.TEMPFAIL)
+            incoming.settled(answered=False)
         finally:
             self._task = None
             if self._stopping and self._transport is not None:

@@ -282,7 +282,12 @@ class Session:
             while rest is None:
                 rest = content.feed(await self._input.chunk(CONTENT_SECONDS))
             self._input.give_back(rest)
-            self._say(*await self._judge(self._mail, content))
+            replies, incoming = await self._judge(self._mail, content)
+            self._say(*replies)
+            if incoming is not None and incoming.settle is not None:
+                await self._flush()
+                gone = self._ended or self._writer.is_closing()
+                incoming.settled(answered=not gone and not any(each.startswith(b"4") for each in replies))
             if self._stopping:
                 self._end(_SHUTTING_DOWN)
         finally:
@@ -290,13 +295,13 @@ class Session:
             self._idle.set()
             self._forget()
 
-    async def _judge(self, mail: Mail, content: Content) -> list[bytes]:
-        """The replies to a message: one for each recipient in LMTP, one in SMTP."""
+    async def _judge(self, mail: Mail, content: Content) -> tuple[list[bytes], Incoming | None]:
+        """The replies to a message, in LMTP one a recipient; and the message, where it was judged."""
         raw = content.message()
         if content.too_large:
             await self._reset_transaction_at_next_hop()
             told = f"The message is larger than the {self._options.max_size} bytes that are taken here"
-            return self._replies([reply(552, "5.3.4", told)] * len(self._recipients))
+            return self._replies([reply(552, "5.3.4", told)] * len(self._recipients)), None
         incoming = self._incoming(mail, raw)
         try:
             judged = await self._options.handler(incoming)
@@ -309,7 +314,7 @@ class Session:
             log.exception("sink session: a message could not be judged; the client was told to try again")
             await self._reset_transaction_at_next_hop()
             replies = [BUSY] * len(self._recipients)
-        return self._replies(replies)
+        return self._replies(replies), incoming
 
     def _incoming(self, mail: Mail, raw: bytes) -> Incoming:
         client = self._client

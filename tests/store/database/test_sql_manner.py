@@ -29,7 +29,7 @@ ROOMS = {
     "hello": {"delivery", "gateway"},
     "key_grant": {"vault/grants", "enrolment"},
     "known": {"judging", "intake"},
-    "pending": {"intake", "gateway"},
+    "pending": {"vault"},
     "release": {"delivery", "intake", "enrolment"},
     "body": {"vault", "check"},
     "configuration": {"authority", "space", "gateway"},  # The maximum and the gateway's policy: read without the rest.

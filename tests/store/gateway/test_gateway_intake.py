@@ -334,9 +334,9 @@ async def test_a_store_that_keeps_its_callers_waiting_holds_up_no_clean_mail(
     assert lab.opened is not None
     put = lab.opened.put
 
-    def slow(*given: Any) -> int:
+    def slow(*given: Any, **options: Any) -> int:
         assert release.wait(60)
-        return put(*given)
+        return put(*given, **options)
 
     monkeypatch.setattr(lab.opened, "put", slow)
     waiting = [asyncio.create_task(lab.filter(sender="a@spam.example")) for _ in range(40)]

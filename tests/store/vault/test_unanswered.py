@@ -1,0 +1,111 @@
+"""A message whose client had no answer is not placed again when it comes again; one that was answered is another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from store.database.connection import run
+from store.terms.records import CopyRecord
+from store.vault import unanswered as module
+from store.vault.vault import Vault
+
+RAW = b"Subject: x\r\n\r\ny\r\n"
+
+
+def arrive(
+    vault: Vault, raw: bytes = RAW, sender: str = "a@b.example", recipients: tuple[str, ...] = ("c@d",)
+) -> tuple[bytes, int]:
+    """What a gateway does with a message that comes in: its tag, and the copy that is its."""
+    tag = vault.unanswered.tag(raw, sender, recipients)
+    copy_id = vault.unanswered.take(tag)
+    return tag, vault.put(raw, CopyRecord(), tag=tag) if copy_id is None else copy_id
+
+
+def rows(vault: Vault) -> int:
+    return int(run(vault.db, "SELECT COUNT(*) FROM pending").fetchone()[0])
+
+
+def test_after_a_kill_the_message_that_comes_again_is_the_same_once(
+    any_vault: Vault, open_again: Callable[[], Vault]
+) -> None:
+    _, first = arrive(any_vault)
+    after = open_again()  # Of the process that was killed nothing is left but its rows.
+    tag, again = arrive(after)
+    assert again == first and after.ids() == [first]
+    after.unanswered.settle(tag, again, answered=True)
+    _, second = arrive(after)
+    assert second != first and after.ids() == [first, second]
+
+
+def test_what_was_answered_is_another_message(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    tag, first = arrive(any_vault)
+    any_vault.unanswered.settle(tag, first, answered=True)
+    any_vault.write_answers()
+    assert rows(any_vault) == 0
+    _, second = arrive(open_again())
+    assert second != first
+
+
+def test_two_that_were_alike_are_two(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    first, second = arrive(any_vault)[1], arrive(any_vault)[1]
+    assert first != second
+    after = open_again()
+    assert {arrive(after)[1], arrive(after)[1]} == {first, second}
+    assert arrive(after)[1] not in (first, second)
+
+
+@pytest.mark.parametrize(
+    "other", [{"raw": RAW + b"z"}, {"sender": "z@b.example"}, {"recipients": ("c@d", "e@d")}, {"recipients": ()}]
+)
+def test_other_bytes_or_another_envelope_are_another_message(
+    vault: Vault, open_again: Callable[[], Vault], other: dict[str, object]
+) -> None:
+    _, first = arrive(vault)
+    assert arrive(open_again(), **other)[1] != first  # type: ignore[arg-type]
+
+
+def test_a_client_that_went_away_without_an_answer_brings_the_same_message(vault: Vault) -> None:
+    tag, first = arrive(vault)
+    vault.unanswered.settle(tag, first, answered=False)
+    assert arrive(vault)[1] == first
+
+
+def test_a_copy_that_is_gone_meanwhile_is_placed_again(vault: Vault, open_again: Callable[[], Vault]) -> None:
+    _, first = arrive(vault)
+    vault.delete([first])
+    after = open_again()
+    _, again = arrive(after)
+    assert again != first and after.ids() == [again]
+
+
+def test_after_a_day_it_is_another_message(
+    vault: Vault, open_again: Callable[[], Vault], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = arrive(vault)
+    later = module.now_ms() + module.DAY_MS
+    monkeypatch.setattr(module, "now_ms", lambda: later)
+    after = open_again()
+    assert arrive(after)[1] != first
+    assert rows(after) == 1
+
+
+def test_the_next_copy_and_the_end_of_the_process_take_the_rows_away(
+    vault: Vault, open_again: Callable[[], Vault]
+) -> None:
+    for number in range(3):
+        tag, copy_id = arrive(vault, raw=b"%d" % number)
+        vault.unanswered.settle(tag, copy_id, answered=True)
+        assert rows(vault) == 1
+    vault.close()
+    assert rows(open_again()) == 0
+
+
+def test_those_that_never_come_again_do_not_pile_up(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 2)
+    for number in range(4):
+        tag, copy_id = arrive(vault, raw=b"%d" % number)
+        vault.unanswered.settle(tag, copy_id, answered=False)
+    vault.write_answers()
+    assert rows(vault) == 2
