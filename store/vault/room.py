@@ -24,7 +24,7 @@ from store.database.connection import (
     pragma_to_its_end,
 )
 from store.terms.errors import StoreUnavailable
-from store.vault.ballast import SLICE_BYTES, Ballast
+from store.vault.ballast import BALLAST_BYTES, SLICE_BYTES, Ballast
 from store.vault.session import Session
 
 #: Less room than this on the disk is none for other programs: what is deleted is given back to it.
@@ -60,17 +60,28 @@ class Room:
 
         The log could then never be emptied, and nothing could be deleted.
         """
-        if self._path is None:
+        if self._path is None or self._free() >= 2 * size + SLICE_BYTES + BALLAST_BYTES:
             return
+        # With the log's pages in the file, the next transaction takes the log's room from its start.
+        log = self._log_bytes() if self.empty_log() else 0
+        with self._session.reading():
+            spare = int(pragma(self._session.db, "freelist_count")) * PAGE_SIZE
+        if size > spare and self._free() < size + max(0, size - log) + SLICE_BYTES:
+            raise disk_full(self._session.location)
+
+    def _free(self) -> int:
+        """The bytes that are free on the disk; of one that does not say, more than there are."""
+        assert self._path is not None
         try:
-            free = shutil.disk_usage(self._path.parent).free
+            return shutil.disk_usage(self._path.parent).free
         except OSError:
-            return
-        if free < 2 * size + SLICE_BYTES:
-            with self._session.reading():
-                spare = int(pragma(self._session.db, "freelist_count")) * PAGE_SIZE
-            if size > spare:
-                raise disk_full(self._session.location)
+            return 1 << 62
+
+    def _log_bytes(self) -> int:
+        try:
+            return beside(self._session.location, "-wal").stat().st_size
+        except OSError:
+            return 0
 
     def make(self) -> bool:
         """Make room in the log after the disk was full. Whether it is worth trying again: there was some to make."""
@@ -95,10 +106,7 @@ class Room:
 
     def is_short(self) -> bool:
         """Whether the disk is as good as full."""
-        try:
-            return self._path is not None and shutil.disk_usage(self._path.parent).free < _SHORT_BYTES
-        except OSError:
-            return False
+        return self._path is not None and self._free() < _SHORT_BYTES
 
     def empty_log(self) -> bool:
         """Bring the log's pages to the file, so that the log begins anew; wait for nobody. Whether all are there."""

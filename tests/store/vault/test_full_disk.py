@@ -114,11 +114,16 @@ def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord
 
 
 @pytest.mark.integration
-def test_no_copy_is_put_that_fits_in_the_log_and_not_in_the_file(record: CopyRecord) -> None:
-    with small_disk.small_disk(20) as disk:
+@pytest.mark.parametrize("size", [48_000, 1_500_000])
+def test_no_copy_is_put_that_fits_in_the_log_and_not_in_the_file(record: CopyRecord, size: int) -> None:
+    source = random.Random(3)
+    with small_disk.small_disk(40) as disk:
         vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
-        ids = _fill(vault, record, (1_500_000, 4_000_000))
-        assert ids and vault.room.empty_log()
+        with pytest.raises(DiskFull):
+            while True:
+                vault.put_many((source.randbytes(size), record, None) for _ in range(2_400_000 // size))
+        assert vault.room.empty_log()
+        assert shutil.disk_usage(disk).free < 4_000_000, "there was room for more"
         vault.close()
 
 
