@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.authority.acts import ToldDeletions
 from store.authority.audit import check_events
+from store.authority.comparing import Comparison
 from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
 from store.database.schema import row_ids
@@ -21,7 +22,7 @@ from store.database.verifying import differences
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.enrolment.enrolled import gateways
 from store.enrolment.revocation import REVOKED
-from store.helpers.runs import ranges
+from store.helpers.runs import gaps, ranges
 from store.opening.opening import store_statement
 from store.opening.slots import slot_info
 from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
@@ -90,10 +91,13 @@ class _Check:
         self._buried_before = 0
         #: The copies that operators deleted, by the tombstones: their ids, with the time of each tombstone (Unix ms).
         self._deleted: list[tuple[int, list[int]]] = []
+        self._heads = Comparison(vault)
         self._result = CheckResult()
 
     def run(self) -> CheckResult:
         self._foundations()
+        with self._reporting("the heads"):
+            self._result.broken += self._heads.read()
         # The order matters while others write. What was served or buried before these lines has an id that the copies
         # below reach; what is deleted after its row was seen is found among the tombstones.
         self._buried_before = self._vault.newest_tombstone()
@@ -105,6 +109,7 @@ class _Check:
             self._counters()
             self._orders()
             self._others()
+            self._compare()
         return self._result
 
     def _broken(self, what: str, why: str) -> None:
@@ -214,6 +219,7 @@ class _Check:
         return []
 
     def _copy(self, row: Any) -> None:
+        self._heads.note(row[0], 1)
         self._mark(row[1], row[2], _PRESENT)
         try:
             copy, place, body_key = self._vault.open_row(row, self._reader)
@@ -255,7 +261,9 @@ class _Check:
                 self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
                 self._deleted.append((row.at, ids_of(runs)))
             judged = row.id <= self._buried_before
+            self._heads.buried += sum(each.length for each in runs)
             for run_ in runs:
+                self._heads.note(run_.copy_id, run_.length)
                 for offset in range(run_.length):
                     if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) == _PRESENT:
                         self._resurrected(run_.copy_id + offset)
@@ -269,13 +277,23 @@ class _Check:
 
     def _steps(self) -> None:
         """Every step that an epoch served is a copy or has a tombstone."""
+        for epoch_id, count in self._heads.open_steps().items():
+            if (epoch := self._epochs.get(epoch_id)) is not None and not epoch.closed:
+                epoch.end = max(epoch.end, min(count, EPOCH_STEPS))
         for epoch_id, epoch in self._epochs.items():
             if epoch.closed and any(epoch.steps[epoch.end :]):
                 self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, and has one beyond that")
             missing = [step for step in range(epoch.end) if epoch.steps[step] == _ABSENT]
+            self._heads.missing_steps += len(missing)
             if missing:
                 why = f"copies are missing without a tombstone, at {ranges(missing)}"
                 self._broken(f"epoch {epoch_id}", why)
+
+    def _compare(self) -> None:
+        with self._reporting("the heads"), self._vault.reading():
+            for (copy_id,) in run(self._vault.db, "SELECT id FROM binned ORDER BY id").fetchall():
+                self._heads.note(copy_id, 1)
+            self._result.broken += self._heads.findings()
 
     def _counters(self) -> None:
         vault = self._vault

@@ -7,11 +7,14 @@ each is the authority's.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from store.authority.configuration import UNSIGNED
+from store.authority.event_forms import NO_EVENT, digest_of, number_of
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
@@ -23,7 +26,14 @@ from store.vault.epochs import FIRST_PREVIOUS, opening_of
 from store.vault.reader import Reader
 
 _ROLE = "head"
-_INSERT = "INSERT INTO head (writer, vector, signature) VALUES (?, ?, ?)"
+_PUT = (
+    "INSERT INTO head (writer, vector, signature) VALUES (?, ?, ?) "
+    "ON CONFLICT (writer) DO UPDATE SET vector = excluded.vector, signature = excluded.signature"
+)
+_PRESENT = (
+    "SELECT (SELECT MAX(id) FROM tombstone), (SELECT MAX(id) FROM bin_act), (SELECT MAX(id) FROM message), "
+    "(SELECT MAX(id) FROM delivery), (SELECT MAX(id) FROM configuration), (SELECT MAX(generation) FROM acceptance)"
+)
 _OPEN = (
     "SELECT id, (SELECT COALESCE(MAX(step), -1) + 1 FROM message WHERE epoch_id = epoch.id) FROM epoch "
     "WHERE gateway_id = ? AND closing_signature IS NULL ORDER BY id"
@@ -57,58 +67,161 @@ class Vector(msgspec.Struct, frozen=True, array_like=True):
     open_epochs: list[tuple[int, int]]
 
 
+class Head(NamedTuple):
+    """A writer's head as it was signed: `blob` is its vector's bytes."""
+
+    writer: int
+    vector: Vector
+    blob: bytes
+    signature: bytes
+
+    def newness(self) -> tuple[int, int]:
+        """What is more of a newer one, of whatever writer."""
+        return self.vector.generation, self.vector.sequence
+
+
+class Present(NamedTuple):
+    """What a store holds now, as its tables say: what is there in a vector under the same names.
+
+    `newest_copy` is the highest id of a copy that is there, 0 without any; `acceptance` is the newest generation that a
+    row claims.
+    """
+
+    event: int
+    event_digest: bytes
+    tombstone: int
+    bin_act: int
+    next_copy: int
+    newest_copy: int
+    next_delivery: int
+    newest_configuration: int
+    acceptance: int
+
+
 def first_heads(vault: Reader) -> None:
     """Sign the first head of every writer as the authority. In the caller's transaction. Raises UnlockError."""
-    seen = _seen(vault)
+    seen = counted_anew(vault)
     writers = run(vault.db, "SELECT id FROM gateway ORDER BY id").fetchall()
     for sequence, writer in enumerate((AUTHORITY, *(each for (each,) in writers)), 1):
-        vector = msgspec.msgpack.encode(msgspec.structs.replace(seen, sequence=sequence, **_own(vault, writer)))
-        run(vault.db, _INSERT, writer, vector, vault.sig(_ROLE, writer, vector))
+        put_head(vault, writer, msgspec.structs.replace(seen, sequence=sequence, **own_part(vault, writer)))
 
 
-def read_head(vault: Reader, writer: int) -> Vector | None:
-    """The newest head of a writer, verified; None where it has none. Raises TamperedError."""
+def put_head(vault: Reader, writer: int, vector: Vector) -> Head:
+    """Sign a writer's head with the keys at hand and write it. In the caller's transaction. Raises UnlockError."""
+    blob = msgspec.msgpack.encode(vector)
+    signature = vault.sig(_ROLE, writer, blob)
+    run(vault.db, _PUT, writer, blob, signature)
+    return Head(writer, vector, blob, signature)
+
+
+def head_rows(vault: Reader) -> list[tuple[int, Any, Any]]:
+    """The newest head of each writer, not verified: writer, vector, signature."""
+    return list(run(vault.db, "SELECT writer, vector, signature FROM head ORDER BY writer").fetchall())
+
+
+def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head:
+    """The head that a row or a file holds. Raises TamperedError."""
     what = f"the head of writer {writer}"
     with vault.reading(), sound(what):
-        row = run(vault.db, "SELECT vector, signature FROM head WHERE writer = ?", writer).fetchone()
-        if row is None:
-            return None
-        vector, signature = as_bytes(row[0]), as_bytes(row[1])
-        vault.signers.verify(signature, what, _ROLE, writer, vector, gateway=writer, right=Right.KEYS)
+        if not isinstance(writer, int):
+            raise TamperedError(what, "there is no such writer")
+        blob, signature = as_bytes(blob), as_bytes(signature)
+        vault.signers.verify(signature, what, _ROLE, writer, blob, gateway=writer, right=Right.KEYS)
         try:
-            return msgpack_decoder(Vector).decode(vector)
+            return Head(writer, msgpack_decoder(Vector).decode(blob), blob, signature)
         except msgspec.MsgspecError:
             raise TamperedError(what, "its vector is not in the form that this release writes") from None
 
 
+def read_head(vault: Reader, writer: int) -> Vector | None:
+    """The newest head of a writer, verified; None where it has none. Raises TamperedError."""
+    with vault.reading():
+        rows = head_rows(vault)
+    return next((verified_head(vault, *row).vector for row in rows if row[0] == writer), None)
+
+
 def configuration_digest(vault: Reader) -> bytes:
-    """The digest of the newest row of each name of the configuration."""
+    """The digest of the newest row of each signed name of the configuration."""
     sql = (
         "SELECT name, version, sealed FROM configuration AS this WHERE version = "
         "(SELECT MAX(version) FROM configuration WHERE name = this.name) ORDER BY name, id"
     )
-    rows = [(name, version, as_bytes(sealed)) for name, version, sealed in run(vault.db, sql).fetchall()]
-    return hashlib.sha256(msgspec.msgpack.encode(rows)).digest()
+    with sound("the configuration"):
+        found = run(vault.db, sql).fetchall()
+        rows = [(name, version, as_bytes(sealed)) for name, version, sealed in found if name not in UNSIGNED]
+        return hashlib.sha256(msgspec.msgpack.encode(rows)).digest()
 
 
-def _seen(vault: Reader) -> Vector:
-    """What there is now, without a writer's own part."""
-    event = run(vault.db, "SELECT id, sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-    newest, buried = _tombstones(vault)
-    newest_delivery, deliveries = run(vault.db, "SELECT COALESCE(MAX(id), 0), COUNT(*) FROM delivery").fetchone()
-    (bin_act,) = run(vault.db, "SELECT COALESCE(MAX(id), 0) FROM bin_act").fetchone()
+def present(vault: Reader) -> Present:
+    """What the store holds now. Cheap. Raises TamperedError where a table of counters is empty or absurd."""
+    number, digest = _newest_event(vault)
+    with sound("the counters of the store"):
+        found = [_count(each) for each in run(vault.db, _PRESENT).fetchone()]
+        next_copy = _count(counters(vault.db).next_copy_id)
+    tombstone, bin_act, newest_copy, newest_delivery, *others = found
+    return Present(number, digest, tombstone, bin_act, next_copy, newest_copy, newest_delivery + 1, *others)
+
+
+def counted_deliveries(vault: Reader) -> int:
+    """How many deliveries there are."""
+    return int(run(vault.db, "SELECT COUNT(*) FROM delivery").fetchone()[0])
+
+
+def last_epochs(vault: Reader) -> dict[int, int]:
+    """The number of each gateway's last epoch."""
+    return dict(run(vault.db, "SELECT gateway_id, MAX(number) FROM epoch GROUP BY gateway_id").fetchall())
+
+
+def opening_digest(vault: Reader, gateway_id: int, number: int) -> bytes | None:
+    """The digest of the opening of a gateway's epoch; None where there is none. Raises TamperedError."""
+    table = vault.models.Epoch
+    with vault.reading(), sound(f"epoch number {number} of gateway {gateway_id}"):
+        row = table.get_or_none((table.gateway_id == gateway_id) & (table.number == number))
+        return opening_of(vault.store_id, row).digest() if row is not None else None
+
+
+def still_open(vault: Reader, epoch_ids: Collection[int]) -> set[int]:
+    """Those of these epochs that are not closed."""
+    sql = "SELECT id FROM epoch WHERE id = ANY(?) AND closing_signature IS NULL"
+    return {each for (each,) in run(vault.db, sql, list(epoch_ids)).fetchall()} if epoch_ids else set()
+
+
+def event_digests(vault: Reader) -> Iterator[tuple[int, bytes]]:
+    """The number and the digest of each event, oldest first."""
+    after = 0
+    while rows := run(vault.db, "SELECT id, sealed FROM audit WHERE id > ? ORDER BY id LIMIT 500", after).fetchall():
+        for row_id, sealed in rows:
+            after = row_id
+            yield number_of(sealed) or row_id, digest_of(sealed)
+
+
+def _newest_event(vault: Reader) -> tuple[int, bytes]:
+    row = run(vault.db, "SELECT id, sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
+    return (number_of(row[1]) or row[0], digest_of(row[1])) if row else (0, NO_EVENT)
+
+
+def _count(value: object) -> int:
+    if value is not None and not isinstance(value, int):
+        raise TypeError("not a number")
+    return value or 0
+
+
+def counted_anew(vault: Reader) -> Vector:
+    """What there is now, all of it counted, without a writer's own part. Raises TamperedError."""
+    now = present(vault)
+    _, buried = _tombstones(vault)
     return Vector(
         sequence=0,
         at=now_ms(),
         generation=0,
-        event=event[0] if event else 0,
-        event_digest=hashlib.sha256(as_bytes(event[1])).digest() if event else bytes(32),
-        tombstone=newest,
+        event=now.event,
+        event_digest=now.event_digest,
+        tombstone=now.tombstone,
         buried=buried,
-        bin_act=bin_act,
-        next_copy=counters(vault.db).next_copy_id,
-        next_delivery=newest_delivery + 1,
-        deliveries=deliveries,
+        bin_act=now.bin_act,
+        next_copy=now.next_copy,
+        next_delivery=now.next_delivery,
+        deliveries=counted_deliveries(vault),
         configuration=configuration_digest(vault),
         key_generation=vault.grants.newest(),
         epoch=0,
@@ -128,8 +241,8 @@ def _tombstones(vault: Reader) -> tuple[int, int]:
     return newest, buried
 
 
-def _own(vault: Reader, writer: int) -> dict[str, Any]:
-    """A writer's own part of the vector: its epochs."""
+def own_part(vault: Reader, writer: int) -> dict[str, Any]:
+    """A writer's own part of the vector, as the tables say: its epochs."""
     table = vault.models.Epoch
     last = table.select().where(table.gateway_id == writer).order_by(table.number.desc()).first()
     if last is None:

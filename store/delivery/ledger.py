@@ -60,7 +60,7 @@ class Ledger:
                     return
             results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
             try:
-                with self._vault.write():
+                with self._vault.write(quiet=True):
                     for function, future in group:
                         try:
                             results.append((future, function(), None))

@@ -38,6 +38,7 @@ def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, op
         order_signature=b"",
         expires_at=now + ORDER_LIFE,
     )
+    vault.witness.count_delivery()
     delivery_id = int(delivery.id)
     sealed = [
         seal_recipient(vault, SealedRecipient(delivery_id, index, address, operator))

@@ -17,6 +17,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.authority.audit import record_event
+from store.authority.keeper import HeadKeeper
 from store.database.access import reach
 from store.database.connection import as_bytes, run, sound, translated
 from store.database.modes import Use
@@ -122,6 +123,7 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
             row.save(force_insert=True)
             vault.grants.grant()
             record_event(vault, "gateway enrolled", operator=operator, detail=name)
+            vault.witness.sign_for(gateway.gateway_id)
             _write(path, msgspec.json.format(msgspec.json.encode(credentials)))
             written = True
     except BaseException:
@@ -152,6 +154,7 @@ def open_with_credentials(location: str, path: Path) -> Vault:
                 raise UnlockError(f"The credentials in {path} are those of another store.")
         vault = Vault(location, db, models, keys, Rotation)
         check_enrolment(vault)
+        vault.witness = HeadKeeper(vault)
         with vault.reading():
             if (differs := vault.tables.look()) is not None:
                 raise differs.refusal()

@@ -71,6 +71,7 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
         row.save()
         _take_away(vault, row.id)
         record_event(vault, REVOKED, operator=operator, detail=name)
+        vault.witness.sign_for(row.id)
         waiting = live_deliveries.waiting_for(vault.db, row.id)
     return Revocation(row.id, seal.count, waiting, seal.refused)
 

@@ -36,3 +36,13 @@ def ranges(numbers: Iterable[int], limit: int | None = None) -> str:
     shown = [str(first) if length == 1 else f"{first}-{first + length - 1}" for first, length in islice(found, limit)]
     more = limit is not None and next(found, None) is not None
     return ", ".join(shown) + (" …" if more else "")
+
+
+def gaps(runs: Iterable[tuple[int, int]], end: int) -> list[tuple[int, int]]:
+    """What the runs (a first number, and how many) in any order leave out of 1 to below `end`, as runs."""
+    found, at = [], 1
+    for first, length in [*sorted(runs), (end, 0)]:
+        if at < min(first, end):
+            found.append((at, min(first, end) - at))
+        at = max(at, first + length)
+    return found

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from store.authority.heads import first_heads
+from store.authority.keeper import HeadKeeper
 from store.database.access import reach, reach_on_full_disk
 from store.database.connection import (
     DiskFull,
@@ -192,6 +194,8 @@ def _initialise(
             vault.opened_by = operator
             if prepare is not None:
                 prepare(vault)
+            first_heads(vault)  # Last, since they say what there is.
+            vault.witness = HeadKeeper(vault)
         pragma_to_its_end(db, "wal_checkpoint(TRUNCATE)")
     return vault
 
@@ -252,6 +256,8 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
         db.close_all()
         raise
     vault.read_only = vault.read_only or differs or (None if repair else damage)
+    if store.format == FORMAT:
+        vault.witness = HeadKeeper(vault)
     return vault
 
 

@@ -13,6 +13,7 @@
      │   ├─ StoreExists               `init` found a store already there
      │   ├─ StoreFormat               not a store, or a format version that this release does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
+     │   │   └─ StoreOlder            the store holds less than was seen of it: it was put back as it was before
      │   └─ CopyMissing               no copy has that id (any more)
      ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
@@ -108,6 +109,10 @@ class StoreFormat(StoreError):
 
 class StoreUnavailable(StoreError):
     """The database is locked, gone, read-only or its disk is full."""
+
+
+class StoreOlder(StoreUnavailable):
+    """The store holds less than was seen of it: it was put back as it was before."""
 
 
 class CopyMissing(StoreError):

@@ -280,6 +280,7 @@ class Deleter:
             gateway_id, signer = keys.gateway.gateway_id, keys.gateway.signing
         if signer is None:
             raise UnlockError("The keys at hand cannot delete copies: unlock the store as an operator.")
+        buried = sum(each.length for each in runs)
         if cause == ROTATED:
             runs = self._taken_over(gateway_id, at) + runs
         runs = joined(runs)
@@ -288,6 +289,7 @@ class Deleter:
         data = tombstone_statement(vault.store_id, at, cause, gateway_id, entries, sealed_operator)
         row = (at, cause, gateway_id, entries, sealed_operator, signer.sign(data))
         run(vault.db, _INSERT, *row)
+        vault.witness.count_buried(buried)
         self._last = (row, runs)
         return row[-1]
 

@@ -150,6 +150,8 @@ class EpochWriter:
         self._current: _Current | None = None
         self._closed: list[_Current] = []
         self._ended: list[_Ended] = []
+        #: The opening of the epoch that this process began last, until a transaction fails.
+        self._latest: Opening | None = None
         self._pid = os.getpid()
 
     def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
@@ -187,7 +189,7 @@ class EpochWriter:
                 self._reader.forget([epoch.opening.name.epoch_id])
             epoch.ratchet.wipe()
         self._closed.clear()
-        self._current = None
+        self._current = self._latest = None
 
     def finish(self, now: int) -> None:
         """Close the current epoch: part of closing the vault."""
@@ -195,6 +197,12 @@ class EpochWriter:
         if self._current is not None and self._current.in_database:
             self._close(self._current, now)
             self._current = None
+
+    def state(self) -> tuple[Opening, int] | None:
+        """The epoch that was begun last, and the steps it has served in this transaction and before; None: unknown."""
+        if self._pid != os.getpid() or self._latest is None or self._ended:
+            return None
+        return self._latest, self._current.ratchet.step if self._current is not None else 0
 
     def needs_finish(self) -> bool:
         """Whether `finish` has anything to write."""
@@ -206,7 +214,7 @@ class EpochWriter:
             epoch.ratchet.wipe()
         self._closed.clear()
         self._ended.clear()
-        self._current = None
+        self._current = self._latest = None
         self._pid = os.getpid()
 
     def _open(self, now: int) -> _Current:
@@ -234,6 +242,7 @@ class EpochWriter:
             sealed_secret=opening.sealed_secret,
             opening_signature=signature,
         )
+        self._latest = opening
         return _Current(opening, ratchet, time.monotonic() + EPOCH_MS / 1000)
 
     def _close(self, epoch: _Current, now: int) -> None:

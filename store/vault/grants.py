@@ -63,6 +63,11 @@ class Grants:
             raise TamperedError("the configuration key", "none was granted to this gateway")
         return self._newest
 
+    def claimed(self) -> int:
+        """The newest generation that any grant claims, 0 without one. Not verified: it tells that grants changed."""
+        found = run(self._session.db, "SELECT MAX(generation) FROM key_grant").fetchone()[0]
+        return found if isinstance(found, int) else 0
+
     def keys(self, generation: int | None = None) -> GenerationKeys:
         """The keys of a generation, by default the newest.
 

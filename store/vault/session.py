@@ -19,6 +19,7 @@ from store.database.verifying import Watch
 from store.sealing.keys import StoreKeys
 from store.terms.errors import StoreError, StoreUnavailable
 from store.vault.counters import lock
+from store.vault.witness import Witness
 
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
@@ -82,6 +83,7 @@ class Session:
         #: Why the store can be read and not changed, where that is so.
         self.read_only = db.read_only
         self.tables = Watch(db, location)
+        self.witness = Witness()
         self._translated = Translated(location, db)
         self._lock = threading.RLock()
         self._writing = _Writing(self._lock, self._translated)
@@ -100,10 +102,11 @@ class Session:
         return self._writing
 
     @contextmanager
-    def write(self) -> Iterator[None]:
+    def write(self, *, quiet: bool = False) -> Iterator[None]:
         """A write transaction: serialised with every other writer of the store. Joins one that this thread has open.
 
-        Whatever changes rows goes through here. Keep it under 50 ms. Raises StoreUnavailable.
+        Whatever changes rows goes through here. Keep it under 50 ms. A `quiet` one is one of many: what witnesses
+        transactions may leave it to a later one. Raises StoreUnavailable.
         """
         if self.db.in_transaction():
             yield
@@ -113,10 +116,16 @@ class Session:
             raise self.read_only.refusal()
         with self._writing:
             self._require_there()
-            with self.db.transaction():
-                self.tables.require()
-                lock(self.db)
-                yield
+            try:
+                with self.db.transaction():
+                    self.tables.require()
+                    lock(self.db)
+                    yield
+                    self.witness.before_commit(quiet=quiet)
+            except BaseException:
+                self.witness.failed()
+                raise
+            self.witness.committed()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that ended with `error` is in the database all the same: raise it if not.

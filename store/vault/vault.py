@@ -191,9 +191,10 @@ class Vault(Reader):
                 return
             try:
                 self.write_answers()
-                if self.epoch_writer.needs_finish():
-                    with self.write():
+                if self.epoch_writer.needs_finish() or self.witness.wants_last_word():
+                    with self.write(quiet=True):
                         self.epoch_writer.finish(now_ms())
+                        self.witness.say_last_word()
                     self.epoch_writer.committed()
             except MailholdError:
                 pass  # An epoch that stays open is valid: the next `check` reports it as open.

@@ -235,7 +235,7 @@ class Writer:
         with session.writing():
             try:
                 try:
-                    with session.write():
+                    with session.write(quiet=True):
                         first_copy, used, last = self._write(group)
                         tagged = [(each.tag, copy_id) for copy_id, each in enumerate(group, first_copy) if each.tag]
                         answered = self._unanswered.write(tagged) if tagged else []

@@ -46,7 +46,7 @@ ROOMS = {
     "message": {"authority/heads", "vault", "check"},
     "state": {"vault/counters", "check"},
     "store": {"gateway", "upgrading"},
-    "tombstone": {"vault", "enrolment"},
+    "tombstone": {"authority/heads", "vault", "enrolment"},
 }
 
 #: Tables whose rows are signed or sealed: what goes through a model is such a row, whole.

@@ -1,0 +1,73 @@
+"""Acceptances: what an operator signed for a store that holds less than was seen of it, so that work goes on with it.
+
+`generation` is Unix ms, above all that was seen. Heads of an earlier generation bind nobody any more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from store.database.connection import as_bytes, run, sound
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.signatures import Right
+from store.terms.errors import TamperedError
+from store.vault.reader import Reader
+
+_ROLE = "acceptance"
+_NEWEST = "SELECT generation, data, signature FROM acceptance ORDER BY generation DESC LIMIT 100"
+
+
+class Accepted(msgspec.Struct, frozen=True, array_like=True):
+    """What was accepted. `heads` is the digest of the heads that the store had, `seen_at` the time of the newest that
+    was seen. No copy has an id in the runs `gaps` (the first and how many): they were given out and are lost.
+    `kept` are the deliveries that are sent although they were ordered before.
+    """
+
+    heads: bytes
+    seen_at: int
+    gaps: list[tuple[int, int]]
+    kept: list[int]
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """An acceptance that verifies."""
+
+    generation: int
+    accepted: Accepted
+
+
+def accept(vault: Reader, generation: int, accepted: Accepted) -> Acceptance:
+    """Sign and write an acceptance, in the caller's transaction. Raises UnlockError."""
+    data = msgspec.msgpack.encode(accepted)
+    signature = vault.sig(_ROLE, generation, data)
+    run(vault.db, "INSERT INTO acceptance (generation, data, signature) VALUES (?, ?, ?)", generation, data, signature)
+    return Acceptance(generation, accepted)
+
+
+def acceptances(vault: Reader) -> list[Acceptance]:
+    """Those that verify, newest first."""
+    with vault.reading():
+        rows = run(vault.db, _NEWEST).fetchall()
+    found = []
+    for row in rows:
+        try:
+            found.append(_verified(vault, *row))
+        except TamperedError:
+            continue
+    return found
+
+
+def accepted_generation(vault: Reader) -> int:
+    """The generation of the newest acceptance that verifies, 0 without one."""
+    return next((each.generation for each in acceptances(vault)), 0)
+
+
+def _verified(vault: Reader, generation: int, data: object, signature: object) -> Acceptance:
+    what = f"acceptance {generation}"
+    with sound(what):
+        blob = as_bytes(data)
+        vault.signers.verify(as_bytes(signature), what, _ROLE, generation, blob, right=Right.ACCEPT)
+        try:
+            return Acceptance(generation, msgpack_decoder(Accepted).decode(blob))
+        except msgspec.MsgspecError:
+            raise TamperedError(what, "it is not in the form that this release writes") from None

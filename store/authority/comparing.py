@@ -1,0 +1,172 @@
+"""Comparing a store with the heads that were signed for it: what a store says that was put back, or cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from store.authority.acceptance import accepted_generation, acceptances
+from store.authority.heads import (
+    Head,
+    configuration_digest,
+    counted_deliveries,
+    event_digests,
+    head_rows,
+    last_epochs,
+    opening_digest,
+    present,
+    verified_head,
+)
+from store.authority.older import local, older_than
+from store.helpers.runs import gaps
+from store.sealing.signatures import AUTHORITY
+from store.terms.errors import TamperedError
+from store.vault.counters import counters
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+Finding = tuple[str, str]
+
+
+def stored_heads(vault: Vault) -> tuple[list[Head], list[Finding]]:
+    """The heads in the store that verify, and what is wrong with the others."""
+    heads, broken = [], []
+    with vault.reading():
+        rows = head_rows(vault)
+    if not any(writer == AUTHORITY for writer, *_ in rows):
+        broken.append(("the heads", "that of the authority is missing"))
+    for row in rows:
+        try:
+            heads.append(verified_head(vault, *row))
+        except TamperedError as error:
+            broken.append((f"the head of writer {row[0]}", error.why))
+    return heads, broken
+
+
+def in_force(vault: Vault, heads: Iterable[Head]) -> list[Head]:
+    """Those of the heads that no acceptance has set aside."""
+    generation = accepted_generation(vault)
+    return [head for head in heads if head.vector.generation >= generation]
+
+
+class Comparison:
+    """A store, while all of it is read, beside its heads. Every id that was given out is a copy, in the bin, buried, or
+    was accepted to be lost.
+
+    `buried` counts what verified tombstones name, `missing_steps` what is missing and was named already.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self.buried = 0
+        self.missing_steps = 0
+        self._vault = vault
+        self._heads: list[Head] = []
+        self._next_copy = 0
+        #: Ids of which it is known what became of them, as runs: the first, and how many.
+        self._ids: list[tuple[int, int]] = []
+
+    def read(self) -> list[Finding]:
+        """Take the heads, before what they are compared with, which can only be more by then. Returns what is wrong
+        with them.
+        """
+        found, broken = stored_heads(self._vault)
+        self._heads = in_force(self._vault, found)
+        with suppress(TamperedError), self._vault.reading():  # Of counters that are gone others report.
+            self._next_copy = counters(self._vault.db).next_copy_id
+        return broken
+
+    def note(self, first: int, length: int) -> None:
+        """It is known what became of so many ids from `first` on."""
+        if self._ids and sum(self._ids[-1]) == first:
+            self._ids[-1] = (self._ids[-1][0], self._ids[-1][1] + length)
+        else:
+            self._ids.append((first, length))
+
+    def open_steps(self) -> dict[int, int]:
+        """How many steps each epoch has served at least, of those that were open when a head was signed."""
+        steps: dict[int, int] = {}
+        for head in self._heads:
+            for epoch_id, count in head.vector.open_epochs:
+                steps[epoch_id] = max(count, steps.get(epoch_id, 0))
+        return steps
+
+    def findings(self) -> Iterator[Finding]:
+        """What the store lacks of what its heads say, or has otherwise, once all of it was read."""
+        for each in acceptances(self._vault):
+            for first, length in each.accepted.gaps:
+                self.note(first, length)
+        missing = gaps(self._ids, self._next_copy)
+        if sum(length for _, length in missing) > self.missing_steps:  # Else they are those that were named.
+            named = ", ".join(f"{at}-{at + length - 1}" if length > 1 else f"{at}" for at, length in missing[:10])
+            more = " and more" if len(missing) > 10 else ""
+            yield "ids of copies", f"no copy has them and none was buried with them: {named}{more}"
+        yield from compare(self._vault, self._heads, self.buried)
+
+
+def compare(vault: Vault, heads: Sequence[Head], buried: int) -> Iterator[Finding]:
+    """What the store lacks of what `heads` say, or has otherwise. `buried` is what its tombstones count."""
+    yield from _reached(vault, heads)
+    yield from _events(vault, heads)
+    yield from _epochs(vault, heads)
+    most = max((head.vector.buried for head in heads), default=0)
+    if buried < most:
+        yield "tombstones", f"they bury {buried:,} copies, and {most:,} had been buried: {most - buried:,} are missing"
+    deliveries = max((head.vector.deliveries for head in heads), default=0)
+    with vault.reading():
+        there = counted_deliveries(vault)
+    if there < deliveries:
+        yield "deliveries", f"{there:,} are there, and {deliveries:,} had been made: {deliveries - there:,} are missing"
+    yield from _configuration(vault)
+
+
+def _reached(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
+    with vault.reading():
+        now = present(vault)
+    found = [older for head in heads if (older := older_than(head.vector, now)) is not None and older.lacks]
+    if found:
+        most = max(found, key=lambda older: [lack.seen - lack.there for lack in older.lacks])
+        yield "the store", f"it is older than what was seen of it, at {local(most.at)}: {most}"
+
+
+def _events(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
+    wanted: dict[int, set[bytes]] = {}
+    for head in heads:
+        if head.vector.event:
+            wanted.setdefault(head.vector.event, set()).add(head.vector.event_digest)
+    newest = 0
+    with vault.reading():
+        for number, digest in event_digests(vault):
+            newest = number
+            if wanted.pop(number, {digest}) != {digest}:
+                yield f"event {number}", "another one was seen in its place: the store has forked"
+    for number in sorted(wanted):
+        if number < newest:
+            yield f"event {number}", "it is missing"
+
+
+def _epochs(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
+    with vault.reading():
+        last = last_epochs(vault)
+    for head in heads:
+        gateway_id, number = head.writer, head.vector.epoch
+        what = f"epoch number {number} of gateway {gateway_id}"
+        if not number:
+            continue
+        if last.get(gateway_id, 0) < number:
+            yield what, "it is missing, with all copies that it held"
+        elif opening_digest(vault, gateway_id, number) not in (None, head.vector.opening):
+            yield what, "another one was seen in its place: the store has forked"
+
+
+def _configuration(vault: Vault) -> Iterator[Finding]:
+    """The newest head of an operator names the configuration that is there; another may just be changing it."""
+    for _ in range(3):
+        before, _broken = stored_heads(vault)
+        with vault.reading():
+            there = configuration_digest(vault)
+        named = {head.vector.configuration for head in before if head.writer == AUTHORITY}
+        if not named or named == {there}:
+            return
+    yield "configuration", "it is not the one that the newest head of an operator names"

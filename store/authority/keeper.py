@@ -1,0 +1,260 @@
+"""Keeping the heads of an open store: signing its writer's, and finding out where the store holds less than was seen.
+
+An operator's process signs in each of its transactions, but for those of which there are many (puts, deliveries): these
+it signs for once a second, as a gateway does for all of its own, and when it closes. Nothing is signed that is less than
+the newest head says: an operator's transaction is refused then, and a gateway goes on without signing, and sends nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from store.authority.acceptance import accepted_generation
+from store.authority.heads import (
+    Head,
+    Present,
+    Vector,
+    configuration_digest,
+    counted_anew,
+    head_rows,
+    own_part,
+    present,
+    put_head,
+    still_open,
+    verified_head,
+)
+from store.authority.older import Older, local, older_than
+from store.database.connection import as_bytes, shown_location, sound
+from store.helpers.clock import now_ms
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.signatures import AUTHORITY
+from store.terms.errors import StoreOlder, TamperedError
+from store.vault.witness import Witness
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+#: Seconds between heads that are signed for many transactions.
+SIGN_SECONDS = 1.0
+#: Open epochs of one writer that a head names, the newest: those of processes that were killed stay open for good.
+_OPEN_EPOCHS = 64
+
+
+class HeadKeeper(Witness):
+    """Keeps the heads of one open store. Called under the writer's lock, inside its transaction, but for `beat`."""
+
+    def __init__(self, vault: Vault) -> None:
+        gateway = vault.keys.gateway
+        self._vault = vault
+        self._operator = vault.keys.authority is not None
+        #: Under which id this process puts copies.
+        self._gateway_id = gateway.gateway_id if gateway is not None else 0
+        #: The newest head of each writer that verified.
+        self._known: dict[int, Head] = {}
+        self._pending: list[Head] = []
+        #: Gateways that an operator signs for in the transaction that is open.
+        self._others: list[int] = []
+        self._unsigned = False
+        self._signed_at = float("-inf")
+        #: What became more since the last head: in the transaction that is open, and in those before it.
+        self._buried, self._buried_before = 0, 0
+        self._deliveries, self._deliveries_before = 0, 0
+        self._configuration: tuple[tuple[int, int], bytes, int] | None = None
+        #: The newest acceptance as its row claims, and the newest that verifies.
+        self._acceptance = (0, 0)
+        self.older: Older | None = None
+
+    @property
+    def problem(self) -> str:  # type: ignore[override]  # a fixed text where nothing is witnessed
+        """Why nothing may be sent, "" where nothing stands in the way."""
+        return "" if self.older is None else str(self._refusal())
+
+    # --- Called by the vault -----------------------------------------------------------------------------------------
+
+    def count_buried(self, copies: int) -> None:
+        """Note copies that are buried in the transaction that is open."""
+        self._buried += copies
+
+    def count_delivery(self) -> None:
+        """Note a delivery that is made in the transaction that is open."""
+        self._deliveries += 1
+
+    def sign_for(self, gateway_id: int) -> None:
+        """Let the transaction that is open sign a head of that gateway as well."""
+        self._others.append(gateway_id)
+
+    def before_commit(self, *, quiet: bool) -> None:
+        """Sign, where this is the moment for it. Raises StoreOlder to an operator."""
+        if self._pending:
+            return
+        self._unsigned = True
+        if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
+            self.sign()
+
+    def committed(self) -> None:
+        """Take what was signed, if anything, for signed."""
+        if self._pending:
+            self._known |= {head.writer: head for head in self._pending}
+            self._pending, self._others = [], []
+            self._unsigned = False
+            self._signed_at = time.monotonic()
+            self._buried_before = self._deliveries_before = 0
+        else:
+            self._buried_before += self._buried
+            self._deliveries_before += self._deliveries
+        self._buried = self._deliveries = 0
+
+    def failed(self) -> None:
+        """Forget what the transaction was to do."""
+        self._pending, self._others, self._configuration = [], [], None
+        self._buried = self._deliveries = 0
+
+    def wants_last_word(self) -> bool:
+        """Whether anything was written that no head was signed for."""
+        return self._unsigned and self._vault.read_only is None
+
+    def say_last_word(self) -> None:
+        """Sign the last head of this process."""
+        self.sign()
+
+    def require_current(self) -> None:
+        """Raise StoreOlder where the store holds less than was seen of it. In a transaction or a `reading`."""
+        self._look()
+        if self.older is not None:
+            raise self._refusal()
+
+    # --- Signing -----------------------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Sign for what was written since the last head, if anything. Raises StoreUnavailable."""
+        if self._unsigned and self._vault.read_only is None:
+            with self._vault.write(quiet=True):
+                self.sign()
+
+    def sign(self) -> None:
+        """Sign the heads that this process writes, in the transaction that is open.
+
+        Nothing is signed where what there is to say does not verify, which `check` reports. Raises StoreOlder where
+        an operator would sign less than was seen.
+        """
+        vault = self._vault
+        try:
+            newest, now = self._look()
+            if self.older is not None:
+                if self._operator:
+                    raise self._refusal()
+                return
+            if not self._operator and not self._enrolled():
+                return
+            said = self._said(newest, now)
+            writers = [AUTHORITY] if self._operator else []
+            if not self._operator or self._vault.epoch_writer.state() is not None:
+                writers.append(self._gateway_id)
+            for sequence, writer in enumerate((*writers, *self._others), said.sequence):
+                own = own_part(vault, writer) if writer in self._others else self._own(writer)
+                vector = msgspec.structs.replace(said, sequence=sequence, **own)
+                self._pending.append(put_head(vault, writer, vector))
+        except TamperedError:
+            self._pending = []
+
+    def _look(self) -> tuple[Head | None, Present]:
+        """Compare what there is with the newest head."""
+        newest = self._newest()
+        now = present(self._vault)
+        if now.acceptance != self._acceptance[0]:
+            self._acceptance = (now.acceptance, accepted_generation(self._vault))
+        self.older = None
+        if newest is not None and newest.vector.generation >= self._acceptance[1]:
+            self.older = older_than(newest.vector, now)
+        return newest, now
+
+    def _newest(self) -> Head | None:
+        """The newest head that verifies, of whatever writer."""
+        claims = []
+        for writer, blob, signature in head_rows(self._vault):
+            known = self._known.get(writer)
+            if known is not None and (known.blob, known.signature) == (blob, signature):
+                claims.append((known.newness(), known, None))
+                continue
+            try:
+                with sound("a head"):
+                    vector = msgpack_decoder(Vector).decode(as_bytes(blob))
+            except (TamperedError, msgspec.MsgspecError):
+                continue  # `check` reports it.
+            claims.append(((vector.generation, vector.sequence), None, (writer, blob, signature)))
+        for _, head, row in sorted(claims, key=lambda claim: claim[0], reverse=True):
+            if head is not None:
+                return head
+            try:
+                assert row is not None
+                found = self._known[row[0]] = verified_head(self._vault, *row)
+            except TamperedError:
+                continue
+            return found
+        return None
+
+    def _said(self, newest: Head | None, now: Present) -> Vector:
+        """What the next head says, without a writer's own part: never less than the newest did."""
+        if newest is None:
+            return msgspec.structs.replace(counted_anew(self._vault), sequence=1)
+        before = newest.vector
+        configuration, generation = self._configured(now)
+        return msgspec.structs.replace(
+            before,
+            sequence=before.sequence + 1,
+            at=now_ms(),
+            generation=max(before.generation, self._acceptance[1]),
+            event=now.event,
+            event_digest=now.event_digest,
+            tombstone=now.tombstone,
+            buried=before.buried + self._buried + self._buried_before,
+            bin_act=now.bin_act,
+            # The counter alone proves nothing: who writes the database can put it at its end.
+            next_copy=max(before.next_copy, min(now.next_copy, now.newest_copy + 1)),
+            next_delivery=now.next_delivery,
+            deliveries=before.deliveries + self._deliveries + self._deliveries_before,
+            configuration=configuration,
+            key_generation=max(before.key_generation, generation),
+        )
+
+    def _configured(self, now: Present) -> tuple[bytes, int]:
+        """The digest of the configuration and the generation of its key, read anew where either may have changed."""
+        grants = self._vault.grants
+        state = (now.newest_configuration, grants.claimed())
+        if self._configuration is None or self._configuration[0] != state:
+            self._configuration = (state, configuration_digest(self._vault), grants.newest())
+        return self._configuration[1:]
+
+    def _own(self, writer: int) -> dict[str, Any]:
+        """A writer's own part: its last epoch, and the steps of those it did not close."""
+        known = self._known.get(writer)
+        own: dict[str, Any] = {"epoch": 0, "opening": bytes(32), "open_epochs": []}
+        if known is not None:
+            own = {name: getattr(known.vector, name) for name in own}
+        state = self._vault.epoch_writer.state() if writer != AUTHORITY else None
+        steps = dict(own["open_epochs"])
+        if state is not None:
+            opening, count = state
+            if opening.name.number >= own["epoch"]:
+                own |= {"epoch": opening.name.number, "opening": opening.digest()}
+            steps[opening.name.epoch_id] = max(count, steps.get(opening.name.epoch_id, 0))
+        there = still_open(self._vault, steps)
+        own["open_epochs"] = [(each, steps[each]) for each in sorted(there)[-_OPEN_EPOCHS:]]
+        return own
+
+    def _enrolled(self) -> bool:
+        """Whether this gateway may still sign for itself: a revoked one would take the place of its last head."""
+        gateway = self._vault.keys.gateway
+        key = self._vault.signers.key(self._gateway_id)
+        return gateway is not None and key.public_bytes_raw() == gateway.signing_public
+
+    def _refusal(self) -> StoreOlder:
+        assert self.older is not None
+        return StoreOlder(
+            f"The store {shown_location(self._vault.location)} is older than what was seen of it, at "
+            f"{local(self.older.at)}: {self.older}. Nothing is changed in it, and nothing is sent: run `mailhold check`."
+        )
+

@@ -1,0 +1,62 @@
+"""What a store lacks of what was seen of it, as data and in words."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from store.authority.heads import Present, Vector
+
+
+class Lack(NamedTuple):
+    """What a store holds less of than was seen: `there` of `seen`."""
+
+    name: str
+    seen: int
+    there: int
+
+
+class Older(NamedTuple):
+    """A store is older than the head that was signed at `at` (Unix ms), or `forked`: as new, and not the same."""
+
+    at: int
+    lacks: tuple[Lack, ...]
+    forked: bool = False
+
+    def __str__(self) -> str:
+        if self.forked:
+            return "its newest event is not the one that was seen"
+        return ", ".join(_counted(each) for each in self.lacks)
+
+
+_ONE = {
+    "events": "event",
+    "copies": "copy",
+    "deletions": "deletion",
+    "acts of the bin": "act of the bin",
+    "deliveries": "delivery",
+}
+
+
+def older_than(vector: Vector, now: Present) -> Older | None:
+    """What the store lacks of what a head says of it; None where it reaches the head."""
+    pairs = (
+        Lack("events", vector.event, now.event),
+        Lack("copies", vector.next_copy - 1, now.next_copy - 1),
+        Lack("deletions", vector.tombstone, now.tombstone),
+        Lack("acts of the bin", vector.bin_act, now.bin_act),
+        Lack("deliveries", vector.next_delivery - 1, now.next_delivery - 1),
+    )
+    lacks = tuple(each for each in pairs if each.there < each.seen)
+    forked = not lacks and vector.event == now.event and vector.event_digest != now.event_digest
+    return Older(vector.at, lacks, forked) if lacks or forked else None
+
+
+def local(at: int) -> str:
+    """A time (Unix ms) as a clock here shows it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000))
+
+
+def _counted(lack: Lack) -> str:
+    count = lack.seen - lack.there
+    return f"{count:,} {_ONE[lack.name] if count == 1 else lack.name}"

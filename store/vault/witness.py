@@ -1,0 +1,38 @@
+"""What takes note of each transaction of a vault, so that others can tell later what the store had held by then."""
+
+from __future__ import annotations
+
+
+class Witness:
+    """One that takes note of nothing: that of a vault which only reads. Its methods are called by the vault alone."""
+
+    #: Why nothing may be sent, "" where nothing stands in the way.
+    problem = ""
+
+    def count_buried(self, copies: int) -> None:
+        """So many copies are being buried in the transaction that is open."""
+
+    def count_delivery(self) -> None:
+        """A delivery is being made in the transaction that is open."""
+
+    def sign_for(self, gateway_id: int) -> None:
+        """A gateway is enrolled or revoked in the transaction that is open."""
+
+    def before_commit(self, *, quiet: bool) -> None:
+        """A transaction is about to be committed; a `quiet` one is one of many. Raises StoreUnavailable to stop it."""
+
+    def committed(self) -> None:
+        """What `before_commit` saw is durable."""
+
+    def failed(self) -> None:
+        """The transaction was rolled back, or nobody knows what became of it."""
+
+    def wants_last_word(self) -> bool:
+        """Whether there is something left to write when the vault closes."""
+        return False
+
+    def say_last_word(self) -> None:
+        """Write it, in the last transaction."""
+
+    def require_current(self) -> None:
+        """Raise StoreUnavailable where the store holds less than was seen of it: nothing may be sent then."""
