@@ -22,7 +22,7 @@ from store.database.verifying import differences
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.enrolment.enrolled import gateways
 from store.enrolment.revocation import REVOKED
-from store.helpers.runs import gaps, ranges
+from store.helpers.runs import ranges
 from store.opening.opening import store_statement
 from store.opening.slots import slot_info
 from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
@@ -47,13 +47,15 @@ _ABSENT, _PRESENT, _BURIED = 0, 1, 2
 class CheckResult:
     """`checked` copies were looked at; `broken` names each thing that does not verify, and why.
 
-    `open_epochs` were not closed: one is in use, or its process was killed. `cancelled` tells that not all was seen.
+    `open_epochs` were not closed: one is in use, or its process was killed. `cancelled` tells that not all was seen,
+    and `evidence` what the store was compared with.
     """
 
     checked: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     open_epochs: list[int] = field(default_factory=list)
     cancelled: bool = False
+    evidence: str = ""
 
 
 def check(
@@ -98,6 +100,7 @@ class _Check:
         self._foundations()
         with self._reporting("the heads"):
             self._result.broken += self._heads.read()
+            self._result.evidence = self._heads.evidence
         # The order matters while others write. What was served or buried before these lines has an id that the copies
         # below reach; what is deleted after its row was seen is found among the tombstones.
         self._buried_before = self._vault.newest_tombstone()

@@ -64,6 +64,23 @@ def one_login() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what programs remember of stores; what a session's fixtures open is remembered in it too."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "session"))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def state_home(state_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test remembers for itself what it saw of stores: their copies have the same id. Made where it is needed."""
+    home = state_homes / str(next(_schemas))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    return home
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Five workers for two processors: of what a test of the console or of a daemon does, a good half is wait."""

@@ -119,7 +119,7 @@ def record_event(
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
         now = now_ms() if at is None else at
-        number, previous = _newest(vault)
+        number, previous = newest_event(vault)
         uid = login_uid() if operator else None
         event = Sealed(now, operator, action, runs, detail, b"", _versions(vault, configured), uid, act, phase)
         sealed = seal_event(vault, number + 1, previous, event)
@@ -127,7 +127,7 @@ def record_event(
     return number + 1
 
 
-def _newest(vault: Reader) -> tuple[int, bytes]:
+def newest_event(vault: Reader) -> tuple[int, bytes]:
     """The number and the digest of the newest event. Those of format 1, which have none, are counted."""
     row = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:

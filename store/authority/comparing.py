@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from store.authority.acceptance import accepted_generation, acceptances
+from store.authority.acceptance import acceptances, accepted_generation
 from store.authority.heads import (
     Head,
     configuration_digest,
@@ -18,6 +18,7 @@ from store.authority.heads import (
     present,
     verified_head,
 )
+from store.authority.keeper import HeadKeeper
 from store.authority.older import local, older_than
 from store.helpers.runs import gaps
 from store.sealing.signatures import AUTHORITY
@@ -61,6 +62,8 @@ class Comparison:
     def __init__(self, vault: Vault) -> None:
         self.buried = 0
         self.missing_steps = 0
+        #: What the store is compared with, in words.
+        self.evidence = "compared with the heads in it"
         self._vault = vault
         self._heads: list[Head] = []
         self._next_copy = 0
@@ -72,7 +75,13 @@ class Comparison:
         with them.
         """
         found, broken = stored_heads(self._vault)
-        self._heads = in_force(self._vault, found)
+        seen: list[Head] = []
+        if isinstance(keeper := self._vault.witness, HeadKeeper) and keeper.remembered_at:
+            seen = keeper.remembered
+            self.evidence += f" and with what was seen here at {local(keeper.remembered_at)}"
+        else:
+            self.evidence += "; nothing was seen here before"
+        self._heads = in_force(self._vault, [*found, *seen])
         with suppress(TamperedError), self._vault.reading():  # Of counters that are gone others report.
             self._next_copy = counters(self._vault.db).next_copy_id
         return broken

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from store.authority.audit import newest_event
 from store.authority.configuration import UNSIGNED
-from store.authority.event_forms import NO_EVENT, digest_of, number_of
+from store.authority.event_forms import digest_of, number_of
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
@@ -154,7 +155,7 @@ def configuration_digest(vault: Reader) -> bytes:
 
 def present(vault: Reader) -> Present:
     """What the store holds now. Cheap. Raises TamperedError where a table of counters is empty or absurd."""
-    number, digest = _newest_event(vault)
+    number, digest = newest_event(vault)
     with sound("the counters of the store"):
         found = [_count(each) for each in run(vault.db, _PRESENT).fetchone()]
         next_copy = _count(counters(vault.db).next_copy_id)
@@ -186,18 +187,19 @@ def still_open(vault: Reader, epoch_ids: Collection[int]) -> set[int]:
     return {each for (each,) in run(vault.db, sql, list(epoch_ids)).fetchall()} if epoch_ids else set()
 
 
+def event_digest(vault: Reader, number: int) -> bytes | None:
+    """The digest of the event of that number; None where it is not found near its place."""
+    rows = run(vault.db, "SELECT sealed FROM audit WHERE id >= ? ORDER BY id LIMIT 50", number).fetchall()
+    return next((digest_of(sealed) for (sealed,) in rows if number_of(sealed) == number), None)
+
+
 def event_digests(vault: Reader) -> Iterator[tuple[int, bytes]]:
     """The number and the digest of each event, oldest first."""
-    after = 0
+    after = count = 0
     while rows := run(vault.db, "SELECT id, sealed FROM audit WHERE id > ? ORDER BY id LIMIT 500", after).fetchall():
         for row_id, sealed in rows:
-            after = row_id
-            yield number_of(sealed) or row_id, digest_of(sealed)
-
-
-def _newest_event(vault: Reader) -> tuple[int, bytes]:
-    row = run(vault.db, "SELECT id, sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
-    return (number_of(row[1]) or row[0], digest_of(row[1])) if row else (0, NO_EVENT)
+            after, count = row_id, count + 1
+            yield number_of(sealed) or count, digest_of(sealed)
 
 
 def _count(value: object) -> int:

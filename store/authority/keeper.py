@@ -1,13 +1,14 @@
 """Keeping the heads of an open store: signing its writer's, and finding out where the store holds less than was seen.
 
-An operator's process signs in each of its transactions, but for those of which there are many (puts, deliveries): these
-it signs for once a second, as a gateway does for all of its own, and when it closes. Nothing is signed that is less than
-the newest head says: an operator's transaction is refused then, and a gateway goes on without signing, and sends nothing.
+An operator's process signs in each of its transactions, but for those of which there are many (puts, deliveries):
+these it signs for once a second, as a gateway does for all of its own, and when it closes. Nothing is signed that is
+less than the newest head says: an operator's transaction is refused then; a gateway goes on without, and sends nothing.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,13 +20,16 @@ from store.authority.heads import (
     Vector,
     configuration_digest,
     counted_anew,
+    event_digest,
     head_rows,
+    opening_digest,
     own_part,
     present,
     put_head,
     still_open,
     verified_head,
 )
+from store.authority.memory import Memory, SeenHead
 from store.authority.older import Older, local, older_than
 from store.database.connection import as_bytes, shown_location, sound
 from store.helpers.clock import now_ms
@@ -37,6 +41,8 @@ from store.vault.witness import Witness
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
+#: What to do where a store is older than what was seen of it.
+OLDER = "Put back what is newer; `mailhold check` says what is missing."
 #: Seconds between heads that are signed for many transactions.
 SIGN_SECONDS = 1.0
 #: Open epochs of one writer that a head names, the newest: those of processes that were killed stay open for good.
@@ -46,7 +52,8 @@ _OPEN_EPOCHS = 64
 class HeadKeeper(Witness):
     """Keeps the heads of one open store. Called under the writer's lock, inside its transaction, but for `beat`."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, memory: Memory | None = None) -> None:
+        """`memory` is what was seen of the store outside of it; without one nothing is remembered."""
         gateway = vault.keys.gateway
         self._vault = vault
         self._operator = vault.keys.authority is not None
@@ -58,6 +65,8 @@ class HeadKeeper(Witness):
         #: Gateways that an operator signs for in the transaction that is open.
         self._others: list[int] = []
         self._unsigned = False
+        #: What was found when the transaction began that is open, if it is one to sign for.
+        self._looked: tuple[Head | None, Present] | None = None
         self._signed_at = float("-inf")
         #: What became more since the last head: in the transaction that is open, and in those before it.
         self._buried, self._buried_before = 0, 0
@@ -66,6 +75,15 @@ class HeadKeeper(Witness):
         #: The newest acceptance as its row claims, and the newest that verifies.
         self._acceptance = (0, 0)
         self.older: Older | None = None
+        self._memory = memory
+        #: What was kept when this process began, verified, and when that was (Unix ms; 0: nothing was seen before).
+        self.remembered: list[Head] = []
+        self.remembered_at = 0
+        self._kept_at = float("-inf")
+        #: Why what is seen is not kept, "" where it is.
+        self.unkept = ""
+        #: Whether an operator is accepting the store as it is, in the transaction that is open.
+        self.accepting = False
 
     @property
     def problem(self) -> str:  # type: ignore[override]  # a fixed text where nothing is witnessed
@@ -86,12 +104,23 @@ class HeadKeeper(Witness):
         """Let the transaction that is open sign a head of that gateway as well."""
         self._others.append(gateway_id)
 
+    def begun(self, *, quiet: bool) -> None:
+        """Look, before anything is written, where this transaction is one to sign for. Raises StoreOlder."""
+        self._looked = None
+        if self.accepting:
+            return
+        if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
+            with suppress(TamperedError):  # Then nothing is signed.
+                self._looked = self._look()
+                if self.older is not None:
+                    raise self._refusal()
+
     def before_commit(self, *, quiet: bool) -> None:
-        """Sign, where this is the moment for it. Raises StoreOlder to an operator."""
+        """Sign, where this is the moment for it."""
         if self._pending:
             return
         self._unsigned = True
-        if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
+        if self._looked is not None or self.accepting:
             self.sign()
 
     def committed(self) -> None:
@@ -102,6 +131,8 @@ class HeadKeeper(Witness):
             self._unsigned = False
             self._signed_at = time.monotonic()
             self._buried_before = self._deliveries_before = 0
+            if time.monotonic() >= self._kept_at + SIGN_SECONDS:
+                self.keep()
         else:
             self._buried_before += self._buried
             self._deliveries_before += self._deliveries
@@ -126,13 +157,63 @@ class HeadKeeper(Witness):
         if self.older is not None:
             raise self._refusal()
 
+    def close(self) -> None:
+        """Keep what was seen."""
+        self.keep()
+
+    # --- Remembering -------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Compare the store with what was seen of it before, then keep what is seen now. Raises StoreUnavailable."""
+        if self._memory is None:
+            return
+        seen = self._memory.read()
+        self.remembered_at = seen.at if seen.heads else 0
+        for each in seen.heads:
+            with suppress(TamperedError):  # Whoever changed the file could as well have taken it away.
+                self.remembered.append(verified_head(self._vault, each.writer, each.vector, each.signature))
+        with self._vault.reading(), suppress(TamperedError):
+            for row in head_rows(self._vault):
+                with suppress(TamperedError):
+                    self._known[row[0]] = verified_head(self._vault, *row)
+            self._look()
+            self.older = self.older or self._forked()
+        if self.older is None:
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep outside of the store what was seen of it."""
+        if self._memory is not None and self.older is None:
+            heads = [SeenHead(each.writer, each.blob, each.signature) for each in self._known.values()]
+            self.unkept = self._memory.keep(heads)
+            self._kept_at = time.monotonic()
+
+    def _forked(self) -> Older | None:
+        """Whether an event or an epoch that was seen before is another one now."""
+        for head in self._in_force(self.remembered):
+            vector = head.vector
+            if vector.event and event_digest(self._vault, vector.event) not in (None, vector.event_digest):
+                return Older(vector.at, (), forked=True)
+            if vector.epoch and opening_digest(self._vault, head.writer, vector.epoch) != vector.opening:
+                return Older(vector.at, (), forked=True)
+        return None
+
+    def _in_force(self, heads: list[Head]) -> list[Head]:
+        return [head for head in heads if head.vector.generation >= self._acceptance[1]]
+
     # --- Signing -----------------------------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Sign for what was written since the last head, if anything. Raises StoreUnavailable."""
+        """Sign for what was written since the last head, if anything.
+
+        Raises StoreUnavailable: StoreOlder once, where the store was found to hold less than was seen of it.
+        """
         if self._unsigned and self._vault.read_only is None:
+            before = self.older
             with self._vault.write(quiet=True):
                 self.sign()
+            if self.older is not None and before is None:
+                raise self._refusal()
 
     def sign(self) -> None:
         """Sign the heads that this process writes, in the transaction that is open.
@@ -142,11 +223,13 @@ class HeadKeeper(Witness):
         """
         vault = self._vault
         try:
-            newest, now = self._look()
+            newest, now = self._looked or self._look()
             if self.older is not None:
                 if self._operator:
                     raise self._refusal()
                 return
+            if self._looked is not None:
+                now = present(vault)
             if not self._operator and not self._enrolled():
                 return
             said = self._said(newest, now)
@@ -166,14 +249,15 @@ class HeadKeeper(Witness):
         now = present(self._vault)
         if now.acceptance != self._acceptance[0]:
             self._acceptance = (now.acceptance, accepted_generation(self._vault))
-        self.older = None
-        if newest is not None and newest.vector.generation >= self._acceptance[1]:
-            self.older = older_than(newest.vector, now)
+        forked = self.older if self.older is not None and self.older.forked and not self.accepting else None
+        heads = self._in_force([*([newest] if newest is not None else []), *self.remembered])
+        found = (older_than(head.vector, now) for head in heads)
+        self.older = next((older for older in found if older is not None), forked)
         return newest, now
 
     def _newest(self) -> Head | None:
         """The newest head that verifies, of whatever writer."""
-        claims = []
+        claims: list[tuple[tuple[int, int], Head | None, tuple[int, Any, Any] | None]] = []
         for writer, blob, signature in head_rows(self._vault):
             known = self._known.get(writer)
             if known is not None and (known.blob, known.signature) == (blob, signature):
@@ -254,7 +338,6 @@ class HeadKeeper(Witness):
     def _refusal(self) -> StoreOlder:
         assert self.older is not None
         return StoreOlder(
-            f"The store {shown_location(self._vault.location)} is older than what was seen of it, at "
-            f"{local(self.older.at)}: {self.older}. Nothing is changed in it, and nothing is sent: run `mailhold check`."
+            f"The store {shown_location(self._vault.location)} is older than what was seen of it at "
+            f"{local(self.older.at)}: {self.older}. Nothing is sent. {OLDER}"
         )
-

@@ -205,6 +205,7 @@ class _Shift:
 
     def _any_due(self) -> bool:
         with self._vault.reading():
+            self._vault.witness.require_current()
             return bool(due(self._vault, self._worker._access.gateway_id, 1, now_ms()))
 
     async def _keep_leases(self) -> None:

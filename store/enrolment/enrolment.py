@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.authority.audit import record_event
 from store.authority.keeper import HeadKeeper
+from store.authority.memory import Memory
 from store.database.access import reach
 from store.database.connection import as_bytes, run, sound, translated
 from store.database.modes import Use
@@ -36,6 +37,7 @@ from store.sealing.keys import (
 from store.sealing.statements import KEY_SIZE, verify
 from store.space.rotation import Rotation
 from store.terms.errors import GatewayRevoked, KeyFileError, TamperedError, UnlockError, UsageError
+from store.vault.counters import raise_next
 from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 from store.vault.vault import Vault
 
@@ -133,8 +135,8 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
     return gateway.gateway_id
 
 
-def open_with_credentials(location: str, path: Path) -> Vault:
-    """Open a store as the gateway whose credentials lie at `path`.
+def open_with_credentials(location: str, path: Path, seen: Path | None = None) -> Vault:
+    """Open a store as the gateway whose credentials lie at `path`; what is seen of it is kept in the file `seen`.
 
     Raises KeyFileError, StoreMissing, StoreFormat, StoreUnavailable, GatewayRevoked, and TamperedError where the
     store's row or the gateway's enrolment is not what the authority signed.
@@ -154,7 +156,12 @@ def open_with_credentials(location: str, path: Path) -> Vault:
                 raise UnlockError(f"The credentials in {path} are those of another store.")
         vault = Vault(location, db, models, keys, Rotation)
         check_enrolment(vault)
-        vault.witness = HeadKeeper(vault)
+        vault.witness = keeper = HeadKeeper(vault, Memory(seen, keys.store_id) if seen is not None else None)
+        keeper.open()
+        if keeper.older is not None:
+            # No id that was given out is given out again.
+            with vault.write(quiet=True):
+                raise_next(db, max((head.vector.next_copy for head in keeper.remembered), default=0))
         with vault.reading():
             if (differs := vault.tables.look()) is not None:
                 raise differs.refusal()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from store.authority.audit import record_event
+from store.authority.keeper import SIGN_SECONDS
 from store.database.connection import is_url
 from store.delivery.administrator import watch
 from store.delivery.worker import DeliveryWorker
@@ -60,7 +61,8 @@ class Gateway:
     def __init__(self, config: Config, *, path: Path | None = None) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.live = LivePolicy(say, SeenVersions(seen_path(Path(config.store.credentials))))
+        self._seen = seen_path(Path(config.store.credentials))
+        self.live = LivePolicy(say, SeenVersions(self._seen))
         self._events = EventWriter(lambda: self._vault)
         self.outage = Outage(say, event=self._events.add)
         self.stopping = asyncio.Event()
@@ -182,7 +184,10 @@ class Gateway:
     def _open(self) -> Vault:
         section = self.config.store
         self._file = _identity(section.location)
-        return open_with_credentials(section.location, Path(section.credentials))
+        vault = open_with_credentials(section.location, Path(section.credentials), self._seen)
+        if vault.witness.problem:
+            say("the store is older than what was seen of it", level=40, why=vault.witness.problem)
+        return vault
 
     def _look(self, vault: Vault) -> None:
         """Take the configuration up, and tell operators what was refused."""
@@ -257,6 +262,7 @@ class Gateway:
             watch(vault),
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be noted"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
+            self._again(SIGN_SECONDS, vault.witness.beat, "what the store holds is not signed for"),
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The newest versions of the configuration that a gateway went by, kept outside the database.
+"""The newest versions of the configuration that a gateway went by, kept outside the database with what else it saw.
 
 A row that is put back as it was does verify, and so does a database without the row. While a gateway runs it knows
 better; this file lets it know better after a restart too. It names kinds and numbers, nothing that is secret, and lies
@@ -10,15 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
-
-from store.helpers.decoding import json_decoder
-from store.helpers.secret_files import replaced
-
-
-class _File(msgspec.Struct, frozen=True):
-    store: str
-    versions: dict[str, int]
+from store.authority.memory import Memory
 
 
 class SeenVersions:
@@ -26,29 +18,21 @@ class SeenVersions:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: tuple[str, dict[str, int]] | None = None
+        self._kept: tuple[bytes, dict[str, int]] | None = None
 
     def of(self, store_id: bytes) -> dict[str, int]:
         """The newest version of each name that was ever taken up from this store."""
-        try:
-            file = json_decoder(_File).decode(self._path.read_bytes())
-        except (OSError, msgspec.MsgspecError):
-            return {}
-        return dict(file.versions) if file.store == store_id.hex() else {}
+        return dict(Memory(self._path, store_id).read().versions)
 
     def keep(self, store_id: bytes, versions: dict[str, int]) -> str:
         """Keep them durably, where they are others than before. Returns why that failed, or ""."""
-        wanted = (store_id.hex(), dict(versions))
+        wanted = (store_id, dict(versions))
         if wanted == self._kept:
             return ""
-        data = msgspec.json.encode(_File(*wanted))
-        try:
-            with replaced(self._path) as file:
-                file.write(data)
-        except OSError as error:
-            return f"{self._path}: {error.strerror or error}"
-        self._kept = wanted
-        return ""
+        problem = Memory(self._path, store_id).keep(versions=versions)
+        if not problem:
+            self._kept = wanted
+        return problem
 
 
 def seen_path(credentials: Path) -> Path:

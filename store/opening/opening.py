@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from store.authority.heads import first_heads
-from store.authority.keeper import HeadKeeper
+from store.authority.keeper import OLDER, HeadKeeper
+from store.authority.memory import user_memory
+from store.authority.older import local
 from store.database.access import reach, reach_on_full_disk
 from store.database.connection import (
     DiskFull,
@@ -257,8 +259,25 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
         raise
     vault.read_only = vault.read_only or differs or (None if repair else damage)
     if store.format == FORMAT:
-        vault.witness = HeadKeeper(vault)
+        _compare_with_seen(vault, use, repair=repair)
     return vault
+
+
+def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
+    """Open the store for reading only where it holds less than was seen of it; refuse to open it for writing."""
+    keeper = HeadKeeper(vault, user_memory(vault.store_id))
+    vault.witness = keeper
+    try:
+        keeper.open()
+        if keeper.older is not None and not repair:
+            why = f"it is older than what was seen here at {local(keeper.older.at)}: {keeper.older}"
+            older = ReadOnly(vault.location, why, OLDER)
+            if use is Use.WRITE:
+                raise older.refusal()
+            vault.read_only = vault.read_only or older
+    except BaseException:
+        vault.db.close_all()
+        raise
 
 
 def look_at(location: str) -> None:

@@ -59,6 +59,11 @@ def put_right(db: StoreDatabase, messages: int, used_bytes: int) -> None:
     run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used_bytes)
 
 
+def raise_next(db: StoreDatabase, next_copy_id: int) -> None:
+    """Give out no id below `next_copy_id` any more."""
+    run(db, "UPDATE state SET next_copy_id = ? WHERE id = 1 AND next_copy_id < ?", next_copy_id, next_copy_id)
+
+
 def counted(db: StoreDatabase) -> tuple[int, int]:
     """How many copies there are and their bytes, counted anew."""
     copies, used = run(db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()

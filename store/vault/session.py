@@ -120,6 +120,7 @@ class Session:
                 with self.db.transaction():
                     self.tables.require()
                     lock(self.db)
+                    self.witness.begun(quiet=quiet)
                     yield
                     self.witness.before_commit(quiet=quiet)
             except BaseException:

@@ -200,6 +200,7 @@ class Vault(Reader):
                 pass  # An epoch that stays open is valid: the next `check` reports it as open.
             finally:
                 self.erasing.finish(1)
+                self.witness.close()
                 self.epoch_writer.drop()
                 self._closed = True
                 self._close_connections()

@@ -18,6 +18,9 @@ class Witness:
     def sign_for(self, gateway_id: int) -> None:
         """A gateway is enrolled or revoked in the transaction that is open."""
 
+    def begun(self, *, quiet: bool) -> None:
+        """A transaction has begun, and no other writer is in one. Raises StoreUnavailable to stop it."""
+
     def before_commit(self, *, quiet: bool) -> None:
         """A transaction is about to be committed; a `quiet` one is one of many. Raises StoreUnavailable to stop it."""
 
@@ -33,6 +36,12 @@ class Witness:
 
     def say_last_word(self) -> None:
         """Write it, in the last transaction."""
+
+    def beat(self) -> None:
+        """Called each second by a daemon: write what is to be written by now. Raises StoreUnavailable."""
+
+    def close(self) -> None:
+        """The vault is being closed."""
 
     def require_current(self) -> None:
         """Raise StoreUnavailable where the store holds less than was seen of it: nothing may be sent then."""

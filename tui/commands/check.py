@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
             f"{result.checked:,} copies checked, "
             + (f"{len(result.broken):,} broken" if result.broken else "all whole")
         )
+        print(f"The store was {result.evidence}.")
     failures = say_failed(result.broken) + say_cancelled(interrupt, "check", "cancelled before the end")
     return 1 if failures else 0
 

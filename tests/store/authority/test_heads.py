@@ -45,10 +45,8 @@ def test_puts_are_signed_for_at_the_end(any_vault: Vault, open_again: Callable[[
 
 
 @pytest.mark.parametrize("column", ["vector", "signature"])
-def test_a_head_that_does_not_verify_is_told(
-    any_vault: Vault, sql: Callable[..., object], column: str
-) -> None:
-    sql(any_vault, f"UPDATE head SET {column} = ? WHERE writer = 0", b"\x93\x01\x02\x03")  # noqa: S608
+def test_a_head_that_does_not_verify_is_told(any_vault: Vault, sql: Callable[..., object], column: str) -> None:
+    sql(any_vault, f"UPDATE head SET {column} = ? WHERE writer = 0", b"\x93\x01\x02\x03")
     assert "the head of writer 0" in dict(check(any_vault).broken)
     record_event(any_vault, "saved", operator="anna")
     assert verified_head(any_vault, *head_rows(any_vault)[0]).vector.event

@@ -1,0 +1,175 @@
+"""What is remembered outside of a store: one that is put back as it was is told, not changed, and sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from store.authority.audit import record_event
+from store.authority.heads import read_head
+from store.authority.keeper import HeadKeeper
+from store.authority.memory import Memory
+from store.authority.settings import Settings, write_settings
+from store.check import check
+from store.database.connection import is_url
+from store.database.modes import Use
+from store.delivery.queue import release
+from store.delivery.worker import DeliveryWorker
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.opening.opening import Unlock, open_store
+from store.terms.errors import StoreOlder, StoreUnavailable
+from store.terms.records import CopyRecord
+from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
+
+UNLOCK = Unlock.passphrase(PASSPHRASE)
+
+
+def rows_of(location: str) -> dict[str, list[tuple[object, ...]]]:
+    with psycopg.connect(location) as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        return {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for (name,) in tables}
+
+
+def put_back(location: str, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    with psycopg.connect(location) as connection:
+        for name, content in rows.items():
+            connection.execute(f'DELETE FROM "{name}"')
+            for row in content:
+                connection.execute(f'INSERT INTO "{name}" VALUES ({", ".join(["%s"] * len(row))})', row)
+
+
+@pytest.fixture
+def rewind(any_store: str, tmp_path: Path) -> Iterator[Callable[[], Callable[[], None]]]:
+    """A function that takes a closed store as it is, and returns one that puts it back."""
+
+    def take() -> Callable[[], None]:
+        if is_url(any_store):
+            rows = rows_of(any_store)
+            return lambda: put_back(any_store, rows)
+        kept = tmp_path / "kept.store"
+        shutil.copy2(any_store, kept)
+
+        def back() -> None:
+            for suffix in ("-wal", "-shm"):
+                Path(any_store + suffix).unlink(missing_ok=True)
+            shutil.copy2(kept, any_store)
+
+        return back
+
+    yield take
+
+
+def test_a_store_put_back_is_told_and_not_changed(
+    any_store: str, rewind: Callable[[], Callable[[], None]], record: CopyRecord
+) -> None:
+    vault = open_store(any_store, UNLOCK)
+    assert vault.put_many((b"%d" % number, record, None) for number in range(3))
+    vault.close()
+    back = rewind()
+    vault = open_store(any_store, UNLOCK)
+    assert check(vault).broken == [] and "what was seen here" in check(vault).evidence
+    for _ in range(3):
+        record_event(vault, "saved", operator="anna")
+    vault.put(b"later", record)
+    vault.close()
+    back()
+    with pytest.raises(StoreUnavailable, match=r"older than what was seen here at .*: 3 events, 1 copy"):
+        open_store(any_store, UNLOCK)
+    vault = open_store(any_store, UNLOCK, Use.EITHER)
+    assert vault.read_only is not None and len(vault.ids()) == 3
+    assert "3 events, 1 copy" in dict(check(vault).broken)["the store"]
+    with pytest.raises(StoreUnavailable, match="3 events"):
+        vault.put(b"more", record)
+    vault.close()
+
+
+def test_the_first_time_nothing_was_seen(any_store: str) -> None:
+    vault = open_store(any_store, UNLOCK, Use.READ)
+    assert check(vault).evidence.endswith("nothing was seen here before")
+    vault.close()
+
+
+def test_nothing_is_sent_again_from_a_store_put_back(
+    any_store: str, rewind: Callable[[], Callable[[], None]], record: CopyRecord, tmp_path: Path
+) -> None:
+    vault = open_store(any_store, UNLOCK)
+    write_settings(vault, Settings(), Settings(relay="smtp://127.0.0.1:9"), operator="anna")
+    copy_id = vault.put(b"Subject: x\r\n\r\nx\r\n", record)
+    enroll(vault, "mx1", tmp_path / "mx1")
+    release(vault, [copy_id], original=True, operator="anna")
+    vault.close()
+    back = rewind()
+    seen = tmp_path / "mx1.seen"
+    gateway = open_with_credentials(any_store, tmp_path / "mx1", seen)
+    gateway.put(b"x", record)
+    record_event(gateway, "gateway started", operator="", detail="mx1")
+    gateway.close()
+    back()
+    gateway = open_with_credentials(any_store, tmp_path / "mx1", seen)
+    assert "older than what was seen" in gateway.witness.problem
+    with gateway.reading(), pytest.raises(StoreOlder):
+        gateway.witness.require_current()
+    worker = DeliveryWorker(gateway, owner="test")
+    asyncio.run(worker.run_until_idle(deadline=1))
+    assert "older than what was seen" in worker.problem
+    # Mail is kept all the same, under an id that nobody had.
+    assert gateway.put(b"y", record) == copy_id + 2
+    gateway.close()
+    vault = open_store(any_store, UNLOCK, Use.READ)
+    head = read_head(vault, 2)
+    assert head is not None and head.epoch == 0  # It did not sign for less than it had seen.
+    vault.close()
+
+
+def test_a_fork_is_told(any_store: str, rewind: Callable[[], Callable[[], None]], state_home: Path) -> None:
+    vault = open_store(any_store, UNLOCK)
+    record_event(vault, "saved", operator="anna")
+    vault.close()
+    back = rewind()
+    vault = open_store(any_store, UNLOCK)
+    record_event(vault, "saved", operator="anna")
+    vault.close()
+    back()
+    state_home.rename(state_home.with_name("aside"))
+    vault = open_store(any_store, UNLOCK)
+    for _ in range(3):
+        record_event(vault, "deleted", operator="bert")
+    vault.close()
+    shutil.rmtree(state_home)
+    state_home.with_name("aside").rename(state_home)
+    vault = open_store(any_store, UNLOCK, Use.EITHER)
+    assert any("forked" in why for _, why in check(vault).broken)
+    assert isinstance(vault.witness, HeadKeeper) and vault.witness.older is not None and vault.witness.older.forked
+    vault.close()
+
+
+def test_the_file(vault: Vault, state_home: Path) -> None:
+    record_event(vault, "saved", operator="anna")
+    vault.close()
+    path = state_home / "mailhold" / "seen" / vault.store_id.hex()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_bytes())["store"] == vault.store_id.hex()
+    kept = Memory(path, vault.store_id).read()
+    assert [head.writer for head in kept.heads] == [0, 1]
+    # What is older, or of another store, takes nothing away.
+    assert Memory(path, vault.store_id).keep([]) == ""
+    assert Memory(path, vault.store_id).read() == kept
+    assert Memory(path, b"another").read().heads == []
+
+
+def test_a_memory_that_cannot_be_kept_stops_nothing(store: str, state_home: Path) -> None:
+    state_home.parent.mkdir(exist_ok=True)
+    state_home.write_text("in the way")
+    vault = open_store(store, UNLOCK)
+    record_event(vault, "saved", operator="anna")
+    assert isinstance(vault.witness, HeadKeeper) and "Not a directory" in vault.witness.unkept
+    vault.close()
+    state_home.unlink()
