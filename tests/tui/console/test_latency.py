@@ -31,7 +31,7 @@ def test_the_console_sets_them_before_textual_is_imported(monkeypatch: pytest.Mo
     before = sys.getswitchinterval(), gc.get_threshold()
     monkeypatch.delenv("TEXTUAL_FPS", raising=False)
     monkeypatch.setattr(command, "is_terminal", lambda: True)
-    monkeypatch.setattr(command, "open_vault", lambda *_: types.SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(command, "open_vault", lambda *_: types.SimpleNamespace(close=lambda: None, opened_by="ada"))
     monkeypatch.setitem(sys.modules, "tui.console.app", types.SimpleNamespace(MailholdApp=App))  # type: ignore[arg-type]  # all that is asked of it
     try:
         assert command.run(argparse.Namespace()) == 0
