@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from store.authority import audit
+from store.authority.kept_rows import kept_row
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
@@ -100,7 +101,12 @@ def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
     """
     # What is known comes first: the row read after it can only be newer.
     known = _known(vault, name)
-    frame = _newest_frame(vault, name, known)
+    try:
+        frame = _newest_frame(vault, name, known)
+    except TamperedError:
+        if (kept := kept_row(vault, name, known)) is None:
+            raise
+        frame = _open(vault, kept)
     if frame is None:
         return None
     _saw(vault, name, frame.version)

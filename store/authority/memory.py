@@ -12,10 +12,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from store.authority.heads import Vector
+from store.authority.kept_rows import SeenRow
 from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder, msgpack_decoder
 from store.helpers.secret_files import NotPlain, open_plain, replaced
@@ -32,22 +34,34 @@ class SeenHead(msgspec.Struct, frozen=True, array_like=True):
     signature: bytes
 
 
+class WentBy(NamedTuple):
+    """What a gateway goes by: see `Seen`."""
+
+    versions: dict[str, int]
+    configuration: list[SeenRow]
+    grants: list[tuple[int, bytes, bytes]]
+
+
 class Seen(msgspec.Struct, frozen=True):
     """A memory's content. `at` is when it was written (Unix ms); `versions` are those of the configuration that a
-    gateway went by.
+    gateway went by, `configuration` its newest rows, and `grants` those of the keys to them (generation, sealed,
+    signature).
     """
 
     store: str
     at: int = 0
     heads: list[SeenHead] = []
     versions: dict[str, int] = {}
+    configuration: list[SeenRow] = []
+    grants: list[tuple[int, bytes, bytes]] = []
 
 
 class Memory:
     """What was seen of one store, in the file `path`. One that is missing, unreadable or of another store is empty."""
 
-    def __init__(self, path: Path, store_id: bytes) -> None:
+    def __init__(self, path: Path, store_id: bytes, *, make_folder: bool = False) -> None:
         self._path = path
+        self._make_folder = make_folder
         self._store = store_id.hex()
 
     def read(self) -> Seen:
@@ -60,18 +74,15 @@ class Memory:
             return Seen(self._store)
         return found if found.store == self._store else Seen(self._store)
 
-    def keep(self, heads: Iterable[SeenHead] = (), versions: dict[str, int] | None = None) -> str:
+    def keep(self, heads: Iterable[SeenHead] = (), went_by: WentBy | None = None) -> str:
         """Merge what was seen with what is kept, durably. Returns why that failed, or ""."""
         try:
-            self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            if self._make_folder:
+                self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
             with self._locked():
                 before = self.read()
-                merged = Seen(
-                    self._store,
-                    now_ms(),
-                    _merged([*before.heads, *heads]),
-                    before.versions if versions is None else dict(versions),
-                )
+                policy = WentBy(before.versions, before.configuration, before.grants) if went_by is None else went_by
+                merged = Seen(self._store, now_ms(), _merged([*before.heads, *heads]), *policy)
                 if msgspec.structs.replace(merged, at=before.at) != before:
                     with replaced(self._path) as file:
                         file.write(msgspec.json.encode(merged))
@@ -94,7 +105,7 @@ def user_memory(store_id: bytes) -> Memory:
     """The memory of the user who runs this program."""
     folder = os.environ.get("XDG_STATE_HOME", "")
     base = Path(folder) if folder.startswith("/") else Path("~/.local/state").expanduser()
-    return Memory(base / "mailhold" / "seen" / store_id.hex(), store_id)
+    return Memory(base / "mailhold" / "seen" / store_id.hex(), store_id, make_folder=True)
 
 
 def _merged(heads: Iterable[SeenHead]) -> list[SeenHead]:

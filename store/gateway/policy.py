@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from store.authority.configuration import remember_versions, seen_versions
+from store.authority.kept_rows import remember_rows, rows_of
+from store.authority.memory import WentBy
 from store.authority.settings import NAME as SETTINGS
 from store.authority.settings import Settings, read_settings
-from store.database.connection import run
+from store.database.connection import as_bytes, run, sound
 from store.enrolment.enrolment import check_enrolment
 from store.gateway.seen import SeenVersions
 from store.judging.rules.address_lists import NAME as LISTS
@@ -77,7 +79,10 @@ class LivePolicy:
         if vault is not self._vault:
             self._vault, self._token, self._digest = vault, None, b""
             if self._seen is not None:
-                remember_versions(vault, self._seen.of(vault.store_id))
+                seen = self._seen.of(vault.store_id)
+                remember_versions(vault, seen.versions)
+                remember_rows(vault, seen.configuration)
+                vault.grants.remember(seen.grants)
         token = vault.change_token()
         if token == self._token:
             return False
@@ -110,7 +115,12 @@ class LivePolicy:
         return True
 
     def _keep(self, vault: Vault) -> None:
-        why = self._seen.keep(vault.store_id, seen_versions(vault)) if self._seen is not None else ""
+        why = ""
+        if self._seen is not None and not vault.witness.problem:
+            # Of a store that is older than what was seen nothing takes the place of what is kept.
+            versions = seen_versions(vault)
+            went_by = WentBy(versions, rows_of(vault, versions), _grants(vault))
+            why = self._seen.keep(vault.store_id, went_by)
         if why and why != self._unkept:
             self._say("configuration versions not kept", level=30, why=why)
         self._unkept = why
@@ -138,3 +148,8 @@ class LivePolicy:
     def _take(self, name: str) -> None:
         if self.refused.pop(name, None) is not None:
             self._say("configuration verifies again", name=name)
+
+
+def _grants(vault: Vault) -> list[tuple[int, bytes, bytes]]:
+    with vault.reading(), sound("the grants of the configuration key"):
+        return [(number, as_bytes(sealed), as_bytes(signature)) for number, sealed, signature in vault.grants.held()]

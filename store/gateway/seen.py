@@ -1,7 +1,7 @@
 """The newest versions of the configuration that a gateway went by, kept outside the database with what else it saw.
 
 A row that is put back as it was does verify, and so does a database without the row. While a gateway runs it knows
-better; this file lets it know better after a restart too. It names kinds and numbers, nothing that is secret, and lies
+better; this file lets it know better after a restart too. What it holds of the configuration is sealed. It lies
 in systemd's StateDirectory, or beside the credentials where there is none.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from store.authority.memory import Memory
+from store.authority.memory import Memory, WentBy
 
 
 class SeenVersions:
@@ -18,18 +18,19 @@ class SeenVersions:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: tuple[bytes, dict[str, int]] | None = None
+        self._kept: tuple[bytes, WentBy] | None = None
 
-    def of(self, store_id: bytes) -> dict[str, int]:
-        """The newest version of each name that was ever taken up from this store."""
-        return dict(Memory(self._path, store_id).read().versions)
+    def of(self, store_id: bytes) -> WentBy:
+        """The newest version of each name that was ever taken up from this store, and what it said."""
+        seen = Memory(self._path, store_id).read()
+        return WentBy(dict(seen.versions), seen.configuration, seen.grants)
 
-    def keep(self, store_id: bytes, versions: dict[str, int]) -> str:
-        """Keep them durably, where they are others than before. Returns why that failed, or ""."""
-        wanted = (store_id, dict(versions))
+    def keep(self, store_id: bytes, went_by: WentBy) -> str:
+        """Keep it durably, where it is another than before. Returns why that failed, or ""."""
+        wanted = (store_id, went_by)
         if wanted == self._kept:
             return ""
-        problem = Memory(self._path, store_id).keep(versions=versions)
+        problem = Memory(self._path, store_id).keep(went_by=went_by)
         if not problem:
             self._kept = wanted
         return problem

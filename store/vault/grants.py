@@ -7,6 +7,7 @@ sealed afterwards is nothing to who holds its credentials. Generation 0 is that 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from store.database.connection import as_bytes, run, sound
@@ -47,6 +48,7 @@ class Grants:
         self._session = session
         self._signers = signers
         self._newest = 1
+        self._remembered: dict[int, tuple[int, bytes, bytes]] = {}
 
     def newest(self) -> int:
         """The generation that is sealed with now: the newest that was ever seen granted to this holder.
@@ -131,6 +133,10 @@ class Grants:
         """Those of this holder, not verified: generation, sealed, signature."""
         return list(run(self._session.db, _NEWEST, self._holder).fetchall())
 
+    def remember(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Take rows as `held` returns them, which were seen before, for those that are there no more."""
+        self._remembered = {generation: (generation, sealed, signature) for generation, sealed, signature in rows}
+
     def check(self, row: Any) -> None:
         """Verify a grant's row (generation, holder, sealed, signature). Raises TamperedError naming it."""
         generation, holder, sealed, signature = row
@@ -148,7 +154,7 @@ class Grants:
             return generation_keys(keys.seed, session.store_id, generation)
         if keys.gateway is None:
             raise UnlockError("The keys at hand cannot open the settings: unlock the store as an operator.")
-        row = run(session.db, _ONE, self._holder, generation).fetchone()
+        row = run(session.db, _ONE, self._holder, generation).fetchone() or self._remembered.get(generation)
         if row is None:
             raise NotGranted(generation)
         grant = self._verified(row, self._holder)

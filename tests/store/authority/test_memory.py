@@ -16,13 +16,16 @@ from store.authority.audit import record_event
 from store.authority.heads import read_head
 from store.authority.keeper import HeadKeeper
 from store.authority.memory import Memory
-from store.authority.settings import Settings, write_settings
+from store.authority.settings import Settings, read_settings, write_settings
 from store.check import check
 from store.database.connection import is_url
 from store.database.modes import Use
 from store.delivery.queue import release
 from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
+from store.gateway.policy import LivePolicy
+from store.gateway.seen import SeenVersions
 from store.opening.opening import Unlock, open_store
 from store.terms.errors import StoreOlder, StoreUnavailable
 from store.terms.records import CopyRecord
@@ -173,3 +176,32 @@ def test_a_memory_that_cannot_be_kept_stops_nothing(store: str, state_home: Path
     assert isinstance(vault.witness, HeadKeeper) and "Not a directory" in vault.witness.unkept
     vault.close()
     state_home.unlink()
+
+
+def test_a_gateway_goes_on_judging_by_the_newest_that_it_saw(
+    any_store: str, rewind: Callable[[], Callable[[], None]], tmp_path: Path
+) -> None:
+    vault = open_store(any_store, UNLOCK)
+    write_settings(vault, Settings(), Settings(local_domains=("old.example",)), operator="anna")
+    enroll(vault, "mx1", tmp_path / "mx1")
+    vault.close()
+    back = rewind()
+    vault = open_store(any_store, UNLOCK)
+    write_settings(vault, read_settings(vault), Settings(local_domains=("new.example",)), operator="anna")
+    enroll(vault, "mx2", tmp_path / "mx2")
+    revoke(vault, "mx2")  # The settings are sealed with a key of which the older store has no grant.
+    vault.close()
+    seen = tmp_path / "mx1.seen"
+
+    def judges_by() -> tuple[str, ...]:
+        gateway = open_with_credentials(any_store, tmp_path / "mx1", seen)
+        live = LivePolicy(lambda *_args, **_fields: None, SeenVersions(seen))
+        live.refresh(gateway)
+        gateway.close()
+        assert live.policy.settings is not None and live.policy.complete
+        return live.policy.settings.local_domains
+
+    assert judges_by() == ("new.example",)
+    back()
+    assert judges_by() == ("new.example",)
+    assert judges_by() == ("new.example",)

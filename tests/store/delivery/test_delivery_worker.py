@@ -433,10 +433,10 @@ async def test_writes_that_come_together_share_a_commit_and_a_lost_lease_spoils_
     commits = 0
     write = vault.write
 
-    def counting() -> object:
+    def counting(*, quiet: bool = False) -> object:
         nonlocal commits
         commits += 1
-        return write()
+        return write(quiet=quiet)
 
     vault.write = counting
 
