@@ -248,6 +248,6 @@ def own_part(vault: Reader, writer: int) -> dict[str, Any]:
     table = vault.models.Epoch
     last = table.select().where(table.gateway_id == writer).order_by(table.number.desc()).first()
     if last is None:
-        return {}
+        return {"epoch": 0, "opening": FIRST_PREVIOUS, "open_epochs": []}
     steps = [(each, count) for each, count in run(vault.db, _OPEN, writer).fetchall()]
     return {"epoch": last.number, "opening": opening_of(vault.store_id, last).digest(), "open_epochs": steps}

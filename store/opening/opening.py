@@ -269,6 +269,7 @@ def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
     vault.witness = keeper
     try:
         keeper.open()
+        keeper.accepting = repair
         if keeper.older is not None and not repair:
             why = f"it is older than what was seen here at {local(keeper.older.at)}: {keeper.older}"
             older = ReadOnly(vault.location, why, OLDER)

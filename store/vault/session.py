@@ -102,11 +102,12 @@ class Session:
         return self._writing
 
     @contextmanager
-    def write(self, *, quiet: bool = False) -> Iterator[None]:
+    def write(self, *, quiet: bool = False, witnessed: bool = True) -> Iterator[None]:
         """A write transaction: serialised with every other writer of the store. Joins one that this thread has open.
 
         Whatever changes rows goes through here. Keep it under 50 ms. A `quiet` one is one of many: what witnesses
-        transactions may leave it to a later one. Raises StoreUnavailable.
+        transactions may leave it to a later one. One that is not `witnessed` must change nothing. Raises
+        StoreUnavailable.
         """
         if self.db.in_transaction():
             yield
@@ -116,17 +117,18 @@ class Session:
             raise self.read_only.refusal()
         with self._writing:
             self._require_there()
+            witness = self.witness if witnessed else Witness()
             try:
                 with self.db.transaction():
                     self.tables.require()
                     lock(self.db)
-                    self.witness.begun(quiet=quiet)
+                    witness.begun(quiet=quiet)
                     yield
-                    self.witness.before_commit(quiet=quiet)
+                    witness.before_commit(quiet=quiet)
             except BaseException:
-                self.witness.failed()
+                witness.failed()
                 raise
-            self.witness.committed()
+            witness.committed()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that ended with `error` is in the database all the same: raise it if not.
@@ -135,7 +137,7 @@ class Session:
         StoreUnavailable, which says so where nobody can tell.
         """
         try:
-            with self.write():
+            with self.write(witnessed=False):
                 [found] = run(self.db, sql, *values).fetchone()
         except StoreUnavailable:
             raise StoreUnavailable(str(error) if DOUBT in str(error) else f"{error} {DOUBT}") from None

@@ -166,12 +166,12 @@ def test_what_was_deleted_before_the_disk_was_full_is_told(
     ids = put_some(vault, 300)
     write, begun = vault.write, 0
 
-    def refuse() -> Any:
+    def refuse(*, quiet: bool = False) -> Any:
         nonlocal begun
         begun += 1
         if begun > 1:
             raise disk_full(vault.location)
-        return write()
+        return write(quiet=quiet)
 
     monkeypatch.setattr(vault, "write", refuse)
     result = vault.delete(ids)
