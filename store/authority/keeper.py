@@ -107,7 +107,7 @@ class HeadKeeper(Witness):
     def begun(self, *, quiet: bool) -> None:
         """Look, before anything is written, where this transaction is one to sign for. Raises StoreOlder."""
         self._looked = None
-        if self.accepting:
+        if self.accepting or self.repairing:
             return
         if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
             with suppress(TamperedError):  # Then nothing is signed.
@@ -120,7 +120,7 @@ class HeadKeeper(Witness):
         if self._pending:
             return
         self._unsigned = True
-        if self._looked is not None or self.accepting:
+        if self._looked is not None or self.accepting or self.repairing:
             self.sign()
 
     def committed(self) -> None:

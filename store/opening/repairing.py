@@ -20,14 +20,19 @@ def repair(vault: Vault, *, operator: str = "") -> list[str]:
     """Write anew what is damaged and can be known; returns what was written, in words.
 
     In one transaction with the event that says so. No id is given out again that a copy has or a tombstone names.
-    Raises UnlockError where the keys at hand are no operator's.
+    Raises UnlockError where the keys at hand are no operator's, StoreOlder where the store holds less than was seen of
+    it even so: nothing is written then.
     """
-    with vault.write():
-        done = _store_row(vault)
-        _, buried = vault.tombstones_since(0)
-        done += made_right(vault.db, max(buried, default=0) + 1)
-        if done:
-            record_event(vault, REPAIRED, operator=operator, detail="; ".join(done))
+    vault.witness.repairing = True
+    try:
+        with vault.write():
+            done = _store_row(vault)
+            _, buried = vault.tombstones_since(0)
+            done += made_right(vault.db, max(buried, default=0) + 1)
+            if done:
+                record_event(vault, REPAIRED, operator=operator, detail="; ".join(done))
+    finally:
+        vault.witness.repairing = False
     return done
 
 

@@ -8,6 +8,9 @@ class Witness:
 
     #: Why nothing may be sent, "" where nothing stands in the way.
     problem = ""
+    #: True while a transaction writes anew what was damaged: what it begins with is not held against what was seen,
+    #: what it ends with is.
+    repairing = False
 
     def count_buried(self, copies: int) -> None:
         """So many copies are being buried in the transaction that is open."""
