@@ -179,6 +179,19 @@ def test_a_reader_keeps_the_keys_of_as_many_epochs_as_it_says(
     assert opened == [first, second, third, first]
 
 
+@pytest.mark.parametrize("step", [-1, 1000, 1 << 40])
+def test_a_step_that_there_is_not_hides_no_other_copy(
+    any_vault: Vault, put_some: Callable[..., list[int]], sql: Callable[..., Any], step: int
+) -> None:
+    ids = put_some(any_vault, 4)
+    sql(any_vault, "UPDATE message SET step = ? WHERE id = ?", step, ids[2])
+    refused: dict[int, str] = {}
+    found = any_vault.get_many(ids, on_error=lambda copy_id, error: refused.update({copy_id: str(error)}))
+    assert [copy.id for copy in found] == [ids[0], ids[1], ids[3]] and refused.keys() == {ids[2]}
+    with pytest.raises(TamperedError, match="a step or an epoch that there is not"):
+        any_vault.get_many(ids)
+
+
 def test_an_epoch_that_was_not_begun_needs_no_end(vault: Vault, record: CopyRecord) -> None:
     assert not vault.epoch_writer.needs_finish()
     with vault.write():
