@@ -19,7 +19,8 @@ from store.authority.heads import (
     verified_head,
 )
 from store.authority.keeper import HeadKeeper
-from store.authority.older import local, older_than
+from store.authority.memory import Memory
+from store.authority.older import Older, local, older_than
 from store.helpers.runs import gaps
 from store.sealing.signatures import AUTHORITY
 from store.terms.errors import TamperedError
@@ -50,6 +51,18 @@ def in_force(vault: Vault, heads: Iterable[Head]) -> list[Head]:
     """Those of the heads that no acceptance has set aside."""
     generation = accepted_generation(vault)
     return [head for head in heads if head.vector.generation >= generation]
+
+
+def lacking(vault: Vault, memory: Memory) -> Older | None:
+    """What the store lacks of what `memory` keeps, None where it has all; writes nothing. Raises StoreUnavailable."""
+    heads = []
+    for each in memory.read().heads:
+        with suppress(TamperedError):
+            heads.append(verified_head(vault, each.writer, each.vector, each.signature))
+    with vault.reading():
+        now = present(vault)
+    found = (older_than(head.vector, now) for head in in_force(vault, heads))
+    return next((older for older in found if older is not None), None)
 
 
 class Comparison:

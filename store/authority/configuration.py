@@ -192,8 +192,10 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
     return Salvage(problem, len(rows) - len(good), former, held)
 
 
-def seal_anew(vault: Reader) -> None:
+def seal_anew(vault: Reader, least: int = 0) -> None:
     """Seal what verifies with the newest configuration key; the newest of each name becomes a version more.
+
+    It becomes at least the version `least`, so that those who saw newer ones take it up.
 
     In the caller's transaction. What does not verify stays as it is.
     """
@@ -206,7 +208,7 @@ def seal_anew(vault: Reader) -> None:
             continue
     newest = {name: max(frame.version for _, frame in opened if frame.name == name) for name in _names(opened)}
     for row, frame in opened:
-        row.version = frame.version + 1 if frame.version == newest[frame.name] else frame.version
+        row.version = max(frame.version + 1, least) if frame.version == newest[frame.name] else frame.version
         row.sealed, row.signature = _sealed(vault, frame._replace(version=row.version))
         row.save()
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 #: What to do where a store is older than what was seen of it.
-OLDER = "Put back what is newer; `mailhold check` says what is missing."
+OLDER = "Put back what is newer, or have an operator run `mailhold restore`; `mailhold check` says what is missing."
 #: Seconds between heads that are signed for many transactions.
 SIGN_SECONDS = 1.0
 #: Open epochs of one writer that a head names, the newest: those of processes that were killed stay open for good.

@@ -265,7 +265,8 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
 
 def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
     """Open the store for reading only where it holds less than was seen of it; refuse to open it for writing."""
-    keeper = HeadKeeper(vault, user_memory(vault.store_id))
+    # A backup is what it is, whatever was seen since.
+    keeper = HeadKeeper(vault, None if use is Use.STILL else user_memory(vault.store_id))
     vault.witness = keeper
     try:
         keeper.open()

@@ -64,6 +64,12 @@ def raise_next(db: StoreDatabase, next_copy_id: int) -> None:
     run(db, "UPDATE state SET next_copy_id = ? WHERE id = 1 AND next_copy_id < ?", next_copy_id, next_copy_id)
 
 
+def taken_ids(db: StoreDatabase) -> list[int]:
+    """The ids of all copies, in the bin or not, ascending."""
+    sql = "SELECT id FROM message UNION SELECT id FROM binned ORDER BY id"
+    return [int(copy_id) for (copy_id,) in run(db, sql).fetchall()]
+
+
 def counted(db: StoreDatabase) -> tuple[int, int]:
     """How many copies there are and their bytes, counted anew."""
     copies, used = run(db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()

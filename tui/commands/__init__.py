@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("tui.commands.status", "how many copies there are, and how much space they take"),
     "check": ("tui.commands.check", "verify every copy, signature and chain"),
     "backup": ("tui.commands.backup", "write a copy of the store to a file, while it is in use, and verify it"),
+    "restore": ("tui.commands.restore", "sign that a store that was put back holds, so that work goes on with it"),
     "upgrade": ("tui.commands.upgrade", "bring a store that a former release made to this one's format"),
     "doctor": ("tui.commands.doctor", "send test messages through the MTA, and follow each to the store"),
     "gateway": ("tui.commands.gateway", "judge mail beside an MTA and keep copies; enrol, list and revoke gateways"),

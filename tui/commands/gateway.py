@@ -163,11 +163,15 @@ def _run(path: Path) -> int:
 def _check(path: Path) -> int:
     import asyncio
 
+    from store.authority.comparing import lacking
+    from store.authority.keeper import OLDER
+    from store.authority.memory import Memory
     from store.enrolment.enrolment import open_with_credentials
     from store.gateway.config import read_config, scanners_of
     from store.gateway.metrics import Metrics
     from store.gateway.metrics_server import page_of
     from store.gateway.policy import LivePolicy
+    from store.gateway.seen import seen_path
 
     config = read_config(path)
     if config.metrics.listen:
@@ -181,6 +185,10 @@ def _check(path: Path) -> int:
             gateway = vault.keys.gateway
             print(f"store: opened as gateway {gateway.name if gateway else ''}")
             problems += say_failed(live.refused.items())
+            older = lacking(vault, Memory(seen_path(Path(config.store.credentials)), vault.store_id))
+            if older is not None:
+                why = f"it is older than what this gateway saw at {local_time(older.at)}, which it judges by: {older}."
+                problems += say_failed([("store", f"{why} It sends nothing. {OLDER}")])
             settings = live.policy.settings
             if settings is not None and not settings.relay:
                 print("settings: no relay is set, so released copies are not delivered and nobody is notified")

@@ -1,0 +1,93 @@
+"""Going on with a store that was put back: an operator signs that it holds, although more was seen of it.
+
+What is lost then is lost: its ids are given out to nobody else. The settings, rules and lists become newer than all
+that any gateway saw, so that gateways take them up. Releases that wait in the store may have been sent after it was
+copied: they are called off, but for those that the operator keeps.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from typing import NamedTuple
+
+from store.authority.acceptance import Accepted, accept
+from store.authority.audit import record_event
+from store.authority.comparing import stored_heads
+from store.authority.configuration import seal_anew
+from store.authority.keeper import HeadKeeper
+from store.authority.older import Older
+from store.delivery.queue import cancel, deliveries
+from store.helpers.clock import now_ms
+from store.helpers.runs import gaps, ranges, runs
+from store.terms.errors import UnlockError
+from store.vault.counters import counters, raise_next, taken_ids
+from store.vault.vault import Vault
+
+RESTORED = "store restored"
+
+
+class Standing(NamedTuple):
+    """How a store compares with what was seen of it here.
+
+    `older` is what it lacks, None where nothing newer was seen; `seen_at` when something was seen here before (Unix ms,
+    0: never). `waiting` are the releases that would be sent, each with the time when it was ordered (Unix ms).
+    """
+
+    older: Older | None
+    seen_at: int
+    waiting: dict[int, int]
+
+
+def standing(vault: Vault) -> Standing:
+    """How the store compares with what was seen of it here. Raises UnlockError where no operator opened it."""
+    keeper = _keeper(vault)
+    waiting = {each.id: each.created_at for each in deliveries(vault) if each.live}
+    return Standing(keeper.older, keeper.remembered_at, waiting)
+
+
+def restore(vault: Vault, *, keep: Collection[int] = (), operator: str = "") -> list[int]:
+    """Sign that the store holds as it is; returns the releases that were called off, all but those to `keep`.
+
+    In one transaction with the event that says so. Raises UnlockError where no operator opened it, DeliveryError where
+    a release is being sent at this moment.
+    """
+    keeper = _keeper(vault)
+    keeper.accepting = True
+    try:
+        with vault.write():
+            heads = [*stored_heads(vault)[0], *keeper.remembered]
+            seen = [head.vector for head in heads]
+            generation = max(now_ms(), *(max(each.generation, each.at) + 1 for each in seen))
+            waiting = [each.id for each in deliveries(vault) if each.live]
+            gone = [each for each in waiting if each not in keep]
+            for delivery_id in gone:
+                cancel(vault, delivery_id, operator=operator)
+            raise_next(vault.db, max(each.next_copy for each in seen))
+            accepted = Accepted(
+                hashlib.sha256(b"".join(head.blob for head in heads)).digest(),
+                max(each.at for each in seen),
+                gaps(_known(vault), counters(vault.db).next_copy_id),
+                [each for each in waiting if each in keep],
+            )
+            accept(vault, generation, accepted)
+            seal_anew(vault, generation)
+            what = f"lacks {keeper.older}" if keeper.older else "nothing newer was seen"
+            off = f"; releases called off: {ranges(sorted(gone))}" if gone else ""
+            record_event(vault, RESTORED, operator=operator, detail=what + off)
+    finally:
+        keeper.accepting = False
+    vault.read_only = vault.db.read_only
+    return gone
+
+
+def _keeper(vault: Vault) -> HeadKeeper:
+    keeper = vault.witness
+    if not isinstance(keeper, HeadKeeper) or vault.keys.authority is None:
+        raise UnlockError("The keys at hand cannot sign that a store holds: unlock it as an operator.")
+    return keeper
+
+
+def _known(vault: Vault) -> list[tuple[int, int]]:
+    """The ids of which it is known what became of them, as runs."""
+    return [*runs(taken_ids(vault.db)), *runs(sorted(vault.tombstones_since(0)[1]))]

@@ -1,0 +1,128 @@
+"""A store that was put back works again once an operator signed that it holds."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.authority.settings import Settings, read_settings
+from store.backing_up.backing_up import back_up
+from store.backing_up.restoring import restore, standing
+from store.check import check
+from store.database.connection import is_url
+from store.delivery.queue import deliveries, release
+from store.enrolment.enrolment import enroll, open_with_credentials
+from store.gateway.policy import LivePolicy
+from store.gateway.seen import SeenVersions, seen_path
+from store.judging.rules.rules import Rule, write_rules
+from store.opening.opening import Unlock, open_store
+from store.space.changing_settings import change_settings
+from store.terms.errors import StoreUnavailable, UnlockError
+from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
+from tui.commands.cli import main
+
+KEY = Unlock.passphrase(PASSPHRASE)
+
+
+def put_back(backup: Path, location: str) -> None:
+    """Put a backup in the place of the store."""
+    if is_url(location):
+        options = ["--clean", "--if-exists", "--exit-on-error", "--no-owner", f"--dbname={location}"]
+        subprocess.run(["pg_restore", *options, backup], check=True)
+    else:
+        shutil.copyfile(backup, location)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_backup_that_is_older_than_all(any_vault: Vault, put_some: Any, tmp_path: Path, keep: bool) -> None:
+    change_settings(any_vault, Settings(relay="smtp://127.0.0.1:9", local_domains=("corp.example",)))
+    write_rules(any_vault, [Rule(name="Old")])
+    credentials, seen = tmp_path / "credentials", tmp_path / "seen"
+    enroll(any_vault, "mx1", credentials)
+    first, second = put_some(any_vault, 2)
+    release(any_vault, [first], original=True)
+    back_up(any_vault.location, tmp_path / "backup", KEY)
+    release(any_vault, [second], original=True)
+    lost = put_some(any_vault, 3)
+    for number in range(4):
+        write_rules(any_vault, [Rule(name=f"{number}")])
+
+    def gateway() -> LivePolicy:
+        live = LivePolicy(lambda *_args, **_fields: None, SeenVersions(seen))
+        with closing(open_with_credentials(any_vault.location, credentials, seen)) as opened:
+            live.refresh(opened)
+            live.problem = opened.witness.problem  # type: ignore[attr-defined]
+        return live
+
+    gateway()
+    any_vault.close()
+    put_back(tmp_path / "backup", any_vault.location)
+    live = gateway()
+    assert live.problem  # type: ignore[attr-defined]
+    assert live.policy.rules is not None and live.policy.rules[0].name == "3"
+    with pytest.raises(StoreUnavailable, match="older than what was seen"):
+        open_store(any_vault.location, KEY)
+    with closing(open_store(any_vault.location, KEY, repair=True)) as opened:
+        before = standing(opened)
+        assert before.older is not None and list(before.waiting) == [1]
+        assert restore(opened, keep=before.waiting if keep else (), operator="ann") == ([] if keep else [1])
+        assert [each.live for each in deliveries(opened)] == [keep]
+        assert put_some(opened, 1)[0] > lost[-1]
+    with closing(open_store(any_vault.location, KEY)) as opened:
+        assert check(opened).broken == []
+        assert read_settings(opened).relay == "smtp://127.0.0.1:9"
+    for _ in range(2):
+        live = gateway()
+        assert live.refused == {} and not live.problem  # type: ignore[attr-defined]
+        assert live.policy.rules is not None and [rule.name for rule in live.policy.rules] == ["Old", "Default"]
+
+
+def test_check_config_says_so(
+    vault: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    credentials, config = tmp_path / "credentials", tmp_path / "mailhold.toml"
+    enroll(vault, "mx1", credentials)
+    config.write_text(
+        f'[store]\nlocation = "{vault.location}"\ncredentials = "{credentials}"\n'
+        f'[milter]\nlisten = ["unix:{tmp_path}/milter"]\n[metrics]\nlisten = ""\n'
+    )
+    back_up(vault.location, tmp_path / "backup")
+    write_rules(vault, [Rule(name="One")])
+    open_with_credentials(vault.location, credentials, seen_path(credentials)).close()
+    command = ["gateway", "--check-config", "--config", str(config)]
+    assert main(command) == 0
+    vault.close()
+    before = seen_path(credentials).read_bytes()
+    put_back(tmp_path / "backup", vault.location)
+    capsys.readouterr()
+    assert main(command) == 1
+    assert re.search("older than what this gateway saw at .*: 1 event. .*`mailhold restore`", capsys.readouterr().err)
+    assert seen_path(credentials).read_bytes() == before
+
+
+def test_where_nothing_was_seen(vault: Vault, put_some: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_some(vault, 2)
+    back_up(vault.location, tmp_path / "backup")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "new machine"))
+    with closing(open_store(str(tmp_path / "backup"), KEY)) as opened:
+        assert standing(opened) == (None, 0, {})
+        assert restore(opened) == []
+    with closing(open_store(str(tmp_path / "backup"), KEY)) as opened:
+        assert check(opened).broken == []
+
+
+def test_a_gateway_cannot(vault: Vault, tmp_path: Path) -> None:
+    enroll(vault, "mx1", tmp_path / "credentials")
+    with (
+        closing(open_with_credentials(vault.location, tmp_path / "credentials")) as gateway,
+        pytest.raises(UnlockError, match="as an operator"),
+    ):
+        restore(gateway)

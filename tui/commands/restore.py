@@ -1,0 +1,73 @@
+"""`mailhold restore`: sign that a store that was put back holds, so that work goes on with it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from store.terms.errors import UsageError
+from tui.commands.asking import ask, can_ask
+from tui.commands.opened import opened
+from tui.commands.printing import iso, local_time, print_json
+from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from store.backing_up.restoring import Standing
+
+_LISTED = 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --keep-orders, --yes and --json."""
+    parser.add_argument(
+        "--keep-orders", action="store_true", help="send the releases that wait, which may have been sent before"
+    )
+    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help='print {"older": text or null, "seen_at", "called_off": [ID], "kept": [ID]}',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show what is older than what was seen, and sign. Raises UsageError where it is not confirmed."""
+    from store.backing_up.restoring import restore, standing
+
+    with opened(args, repair=True) as vault:
+        before = standing(vault)
+        if not args.json:
+            _print(before, keep=args.keep_orders)
+        question = "Go on with this store as it is? What is lost then stays lost. [y/N] "
+        if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
+            raise UsageError("Nothing was changed: answer y, or give --yes.")
+        keep = before.waiting if args.keep_orders else ()
+        gone = restore(vault, keep=keep, operator=vault.opened_by)
+    if args.json:
+        print_json(
+            {
+                "older": None if before.older is None else str(before.older),
+                "seen_at": iso(before.older.at if before.older else before.seen_at),
+                "called_off": gone,
+                "kept": sorted(keep),
+            }
+        )
+    else:
+        print("The store holds from now on. Gateways take its settings up and send again; run `mailhold check`.")
+    return 0
+
+
+def _print(before: Standing, *, keep: bool) -> None:
+    if before.older is not None:
+        print(f"The store is older than what was seen here at {local_time(before.older.at)}. It lacks: {before.older}.")
+    elif before.seen_at:
+        print(f"The store holds all that was seen here, last at {local_time(before.seen_at)}.")
+    else:
+        print("Nothing was seen of this store here before: what it lacks is not known.")
+    if before.waiting:
+        what = counted(len(before.waiting), "release waits", "releases wait")
+        print(f"{what}, and may have been sent since: {'sent again' if keep else 'called off'}.")
+        for delivery_id in sorted(before.waiting)[:_LISTED]:
+            print(f"  delivery {delivery_id}, ordered {local_time(before.waiting[delivery_id])}")
+        if len(before.waiting) > _LISTED:
+            print(f"  and {len(before.waiting) - _LISTED:,} more")
