@@ -42,7 +42,6 @@ from store.terms.errors import GatewayRevoked, MailholdError, StoreUnavailable
 from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, STARTED, STOPPED
 
 if TYPE_CHECKING:
-    from store.enrolment.presence import Presence
     from store.vault.vault import Vault
 
 #: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
@@ -266,9 +265,8 @@ class Gateway:
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()
-        presence: Presence | None = None
+        here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
         if self.config.delivery.enabled:
-            presence = here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
             # Who says that he is alive is sent releases.
             what = "the store cannot be told that the gateway is alive"
             jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))
@@ -291,8 +289,7 @@ class Gateway:
                 task.cancel()
             await asyncio.shield(asyncio.gather(delivery, *tasks, return_exceptions=True))
             self._worker = None
-            if presence is not None:
-                presence.end()
+            here.end()
 
     async def _again(self, seconds: float, job: Callable[[], object], what: str) -> None:
         """Do a job again and again. What keeps the store from it is said once."""
