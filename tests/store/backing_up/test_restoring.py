@@ -84,6 +84,35 @@ def test_a_backup_that_is_older_than_all(any_vault: Vault, put_some: Any, tmp_pa
         assert live.policy.rules is not None and [rule.name for rule in live.policy.rules] == ["Old", "Default"]
 
 
+def test_a_gateway_that_runs_meanwhile_takes_it_up(any_vault: Vault, put_some: Any, tmp_path: Path) -> None:
+    write_rules(any_vault, [Rule(name="Old")])
+    credentials, seen = tmp_path / "credentials", tmp_path / "seen"
+    enroll(any_vault, "mx1", credentials)
+    back_up(any_vault.location, tmp_path / "backup", KEY)
+    write_rules(any_vault, [Rule(name="New")])
+    with closing(open_with_credentials(any_vault.location, credentials, seen)) as gateway:
+        LivePolicy(lambda *_args, **_fields: None, SeenVersions(seen)).refresh(gateway)
+    any_vault.close()
+    put_back(tmp_path / "backup", any_vault.location)
+    live = LivePolicy(lambda *_args, **_fields: None, SeenVersions(seen))
+    with closing(open_with_credentials(any_vault.location, credentials, seen)) as gateway:
+        live.refresh(gateway)
+        assert live.policy.rules is not None and live.policy.rules[0].name == "New"
+        with gateway.reading(), pytest.raises(StoreUnavailable, match="Nothing is sent"):
+            gateway.witness.require_current()
+        put_some(gateway, 1)
+        with closing(open_store(any_vault.location, KEY, repair=True)) as opened:
+            restore(opened)
+        with gateway.reading():
+            gateway.witness.require_current()
+        live.refresh(gateway)
+        assert live.policy.rules[0].name == "Old" and live.refused == {}
+        put_some(gateway, 1)
+        gateway.witness.beat()
+    with closing(open_store(any_vault.location, KEY)) as opened:
+        assert check(opened).broken == [] and opened.count().messages == 2
+
+
 def test_check_config_says_so(
     vault: Vault, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
