@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from store.authority.audit import record_event
 from store.backing_up.backing_up import Backup, back_up, destination
 from store.check import check
 from store.database import copying
 from store.database.modes import Use
 from store.opening.opening import Unlock, create_store, open_store
-from store.terms.errors import BackupError, StoreFormat, StoreMissing, UsageError
+from store.terms.errors import BackupError, StoreFormat, StoreMissing, StoreUnavailable, UsageError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
@@ -52,6 +53,21 @@ def test_what_is_written_meanwhile_is_not_in_it_and_nobody_waits(
     assert made.path.stat().st_mode & 0o777 == 0o600
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith("copy")} == {"copy"}
     assert ids(made.path) == before and vault.count().messages == 20 + len(steps)
+
+
+def test_what_was_seen_since_does_not_make_it_older(
+    vault: Vault, open_again: Callable[[], Vault], put_some: Any, tmp_path: Path
+) -> None:
+    put_some(vault, 2)
+
+    def write(_done: int, _total: int) -> None:
+        with closing(open_again()) as other:
+            record_event(other, "saved", operator="ann")
+
+    assert back_up(vault.location, tmp_path / "copy", KEY, copying=write).broken == []
+    vault.close()
+    with pytest.raises(StoreUnavailable, match="older than what was seen"):
+        open_store(str(tmp_path / "copy"), KEY)
 
 
 def test_a_writer_who_is_in_the_midst_of_it_is_not_waited_for(
