@@ -19,6 +19,7 @@ import msgspec
 from store.authority.acts import is_whole
 from store.authority.audit import events
 from store.authority.event_forms import Phase
+from store.helpers.decoding import json_decoder
 
 if TYPE_CHECKING:
     from store.authority.audit import Event
@@ -107,7 +108,7 @@ def _note(imports: dict[int, _Import], event: Event) -> None:
         found.source = event.detail[match.end() if match else 0 :]
     elif event.phase == Phase.BATCH:
         try:
-            found.marks |= set(msgspec.json.decode(event.detail, type=list[Mark]))
+            found.marks |= set(json_decoder(list[Mark]).decode(event.detail))
         except msgspec.DecodeError:
             pass  # Somebody else's words: nothing is left out for them.
 

@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from store.files.saving import save_copies
 from tui.commands.asking import confirm_count
 from tui.commands.caller import as_text
 from tui.commands.interrupt import Interrupt
@@ -36,6 +35,8 @@ def _folder(name: str) -> Path:
 
 def run(args: argparse.Namespace) -> int:
     """Save; returns 1 where any copy was not saved. Raises UsageError where that is not confirmed."""
+    from store.files.saving import save_copies
+
     check_selection(args)
     with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
