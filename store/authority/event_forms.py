@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
 
-from store.database.connection import as_bytes
+from store.database.connection import as_bytes, sound
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.keys import hybrid_public
 from store.sealing.sealed import hpke_open, hpke_seal
@@ -139,6 +139,24 @@ def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
         info = _info(vault, form, parts.signer, parts.number, parts.previous, at)
         event = _of_gateway(_decoded(hpke_open(_read_key(vault), info, parts.sealed, name), name))
     return Opened(event, parts.number, parts.previous)
+
+
+def is_genuine(vault: Reader, blob: object, at: object) -> bool:
+    """Whether somebody who may write events wrote this row of format 2, whoever can read it."""
+    data = blob if isinstance(blob, bytes) else bytes(blob) if isinstance(blob, memoryview) else b""
+    if not data or data[0] not in (_OPERATOR, _GATEWAY) or not isinstance(at, int):
+        return False
+    parts, name = _parts(data), "an event"
+    signed = _signed(vault, parts.form, parts.signer, parts.number, parts.previous, at, parts.sealed)
+    try:
+        with sound(name):
+            if parts.form == _OPERATOR:
+                _verify_operator(vault, signed, parts, at, name)
+            else:
+                _verify_gateway(vault, signed, parts, name)
+    except TamperedError:
+        return False
+    return True
 
 
 def _verify_operator(vault: Reader, signed: bytes, parts: _Parts, at: int, name: str) -> None:

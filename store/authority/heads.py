@@ -15,11 +15,12 @@ import msgspec
 
 from store.authority.audit import newest_event
 from store.authority.configuration import UNSIGNED
-from store.authority.event_forms import digest_of, number_of
+from store.authority.event_forms import digest_of, is_genuine, number_of
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.signatures import AUTHORITY, Right
+from store.sealing.statements import verify
 from store.terms.errors import TamperedError
 from store.vault.counters import counters
 from store.vault.deleting import verified_runs
@@ -187,10 +188,29 @@ def still_open(vault: Reader, epoch_ids: Collection[int]) -> set[int]:
     return {each for (each,) in run(vault.db, sql, list(epoch_ids)).fetchall()} if epoch_ids else set()
 
 
-def event_digest(vault: Reader, number: int) -> bytes | None:
-    """The digest of the event of that number; None where it is not found near its place."""
-    rows = run(vault.db, "SELECT sealed FROM audit WHERE id >= ? ORDER BY id LIMIT 50", number).fetchall()
-    return next((digest_of(sealed) for (sealed,) in rows if number_of(sealed) == number), None)
+def another_event(vault: Reader, number: int, digest: bytes) -> bool:
+    """Whether another event stands near the place of the one of that number and digest; one that is damaged is none."""
+    rows = run(vault.db, "SELECT sealed, at FROM audit WHERE id >= ? ORDER BY id LIMIT 50", number).fetchall()
+    found = next(((sealed, at) for sealed, at in rows if number_of(sealed) == number), None)
+    return found is not None and digest_of(found[0]) != digest and is_genuine(vault, *found)
+
+
+def another_epoch(vault: Reader, gateway_id: int, number: int, digest: bytes) -> bool:
+    """Whether another epoch stands where a gateway's epoch with that opening stood, or none; a damaged one is none."""
+    table, what = vault.models.Epoch, f"epoch number {number} of gateway {gateway_id}"
+    with vault.reading():
+        row = table.get_or_none((table.gateway_id == gateway_id) & (table.number == number))
+    if row is None:
+        return True
+    try:
+        with sound(what):
+            opening = opening_of(vault.store_id, row)
+            if opening.digest() == digest:
+                return False
+            verify(vault.signers.key(gateway_id), as_bytes(row.opening_signature), opening.data(), what)
+    except TamperedError:
+        return False
+    return True
 
 
 def event_digests(vault: Reader) -> Iterator[tuple[int, bytes]]:

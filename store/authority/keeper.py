@@ -18,11 +18,11 @@ from store.authority.heads import (
     Head,
     Present,
     Vector,
+    another_epoch,
+    another_event,
     configuration_digest,
     counted_anew,
-    event_digest,
     head_rows,
-    opening_digest,
     own_part,
     present,
     put_head,
@@ -192,9 +192,9 @@ class HeadKeeper(Witness):
         """Whether an event or an epoch that was seen before is another one now."""
         for head in self._in_force(self.remembered):
             vector = head.vector
-            if vector.event and event_digest(self._vault, vector.event) not in (None, vector.event_digest):
+            if vector.event and another_event(self._vault, vector.event, vector.event_digest):
                 return Older(vector.at, (), forked=True)
-            if vector.epoch and opening_digest(self._vault, head.writer, vector.epoch) != vector.opening:
+            if vector.epoch and another_epoch(self._vault, head.writer, vector.epoch, vector.opening):
                 return Older(vector.at, (), forked=True)
         return None
 
@@ -251,9 +251,15 @@ class HeadKeeper(Witness):
             self._acceptance = (now.acceptance, accepted_generation(self._vault))
         forked = self.older if self.older is not None and self.older.forked and not self.accepting else None
         heads = self._in_force([*([newest] if newest is not None else []), *self.remembered])
-        found = (older_than(head.vector, now) for head in heads)
+        found = (self._older_than(head.vector, now) for head in heads)
         self.older = next((older for older in found if older is not None), forked)
         return newest, now
+
+    def _older_than(self, vector: Vector, now: Present) -> Older | None:
+        older = older_than(vector, now)
+        if older is not None and older.forked and not another_event(self._vault, vector.event, vector.event_digest):
+            return None
+        return older
 
     def _newest(self) -> Head | None:
         """The newest head that verifies, of whatever writer."""

@@ -14,6 +14,7 @@ from store.authority import audit, configuration
 from store.authority.configuration import Conflict, check_configuration, read, write
 from store.opening.opening import create_store
 from store.terms.errors import TamperedError
+from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 
 
@@ -217,6 +218,18 @@ def test_a_damaged_event_does_not_stop_the_settings(any_vault: Vault, open_again
     write(any_vault, "colours", Colours(["red"]), action="painted")
     any_vault.models.Audit.update(sealed=b"broken").execute()
     assert read(open_again(), "colours", Colours) is not None
+
+
+def test_nor_does_one_whose_bit_was_flipped_nor_an_epoch(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    any_vault.put(b"x", CopyRecord())
+    write(any_vault, "colours", Colours(["red"]), action="painted")
+    for model, field in ((any_vault.models.Audit, "sealed"), (any_vault.models.Epoch, "commitment")):
+        row = model.select().order_by(model.id.desc()).first()
+        damaged = bytearray(getattr(row, field))
+        damaged[-1] ^= 1
+        setattr(row, field, bytes(damaged))
+        row.save()
+        write(open_again(), "colours", Colours(["blue"]), action="painted")
 
 
 def test_readers_and_a_writer_at_once(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
