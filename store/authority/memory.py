@@ -103,9 +103,22 @@ class Memory:
 
 def user_memory(store_id: bytes) -> Memory:
     """The memory of the user who runs this program."""
+    return Memory(_user_path(store_id), store_id, make_folder=True)
+
+
+def user_spent(store_id: bytes) -> Path:
+    """Where the user who runs this program keeps what was sent."""
+    path = _user_path(store_id)
+    return path.with_name(f"{path.name}.spent")
+
+
+def _user_path(store_id: bytes) -> Path:
     folder = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(folder) if folder.startswith("/") else Path("~/.local/state").expanduser()
-    return Memory(base / "mailhold" / "seen" / store_id.hex(), store_id, make_folder=True)
+    try:
+        base = Path(folder) if folder.startswith("/") else Path("~/.local/state").expanduser()
+    except RuntimeError:
+        base = Path("/nonexistent")  # A user without a home: nothing is kept.
+    return base / "mailhold" / "seen" / store_id.hex()
 
 
 def _merged(heads: Iterable[SeenHead]) -> list[SeenHead]:

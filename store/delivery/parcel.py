@@ -9,6 +9,7 @@ from store.delivery.access import Access
 from store.delivery.leases import Claim
 from store.delivery.marker import field_of, markable, new_token
 from store.delivery.release_rows import Release, releases_of
+from store.delivery.spent import Spent
 from store.delivery.trace import released_message, resent_fields
 from store.mail.addresses import address_problem
 from store.mail.outcome import Outcome, State
@@ -19,6 +20,7 @@ MAX_RECIPIENTS = 100
 
 _NOT_ORDERED = "The order does not name this recipient: nothing was sent."
 _JUDGED_AGAIN = "without a marker, since {}: if the relay leads back through intake, it is judged again there"
+_SPENT = "This machine sent it before, or may have, or it was called off: the store is older than that."
 _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no longer allow the delivery of such messages."
 
 
@@ -27,6 +29,7 @@ class Parcel(NamedTuple):
 
     `releases` are the rows of the message's marker, by address; `unmarked` says why it has none, where it was to have
     one.
+    `nonce` is the order's.
     """
 
     sender: str
@@ -35,6 +38,7 @@ class Parcel(NamedTuple):
     refused: dict[int, Outcome]
     releases: dict[str, Release]
     unmarked: str = ""
+    nonce: bytes = b""
 
     def told(self, outcome: Outcome) -> Outcome:
         """The outcome of an attempt, which says of a message without a marker that intake judges it once more."""
@@ -44,7 +48,13 @@ class Parcel(NamedTuple):
 
 
 def pack(
-    access: Access, claim: Claim, resent_from: str, host_name: str, now: int, ignored: Set[bytes] | None = None
+    access: Access,
+    claim: Claim,
+    resent_from: str,
+    host_name: str,
+    now: int,
+    ignored: Set[bytes] | None = None,
+    spent: Spent | None = None,
 ) -> Parcel:
     """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
 
@@ -60,6 +70,8 @@ def pack(
         strangers = [row for row in live if row not in ordered]
         if strangers:
             return _refusal(strangers, _NOT_ORDERED)
+        if spent is not None and (gone := spent.of(order.nonce, [ordered[row] for row in live])):
+            return _refusal([row for row in live if ordered[row] in gone], _SPENT, State.UNKNOWN)
         if order.dangerous and not access.settings().allow_infected:
             return _refusal(live, _NOT_ALLOWED)
         raw = access.message(claim.row, order)
@@ -67,7 +79,7 @@ def pack(
         return _refusal(claim.live, str(error))
     rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
     resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
-    parcel = Parcel(_sender(order.sender), rows, released_message(raw, resent), {}, {})
+    parcel = Parcel(_sender(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce)
     return parcel if ignored is None else _marked(access, claim, parcel, ignored, now)
 
 
@@ -92,5 +104,5 @@ def _sender(address: str) -> str:
     return "" if address_problem(address if "@" in address else f"{address}@localhost") else address
 
 
-def _refusal(rows: list[int], why: str) -> Parcel:
-    return Parcel("", {}, b"", dict.fromkeys(rows, Outcome(State.FAILED, why)), {})
+def _refusal(rows: list[int], why: str, state: State = State.FAILED) -> Parcel:
+    return Parcel("", {}, b"", dict.fromkeys(rows, Outcome(state, why)), {})

@@ -21,6 +21,7 @@ from store.delivery.access import Access, StoreAccess
 from store.delivery.leases import LEASE, Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
 from store.delivery.parcel import Parcel, pack
+from store.delivery.spent import spent_of
 from store.helpers.clock import now_ms
 from store.mail.client import Session, SessionLost, Timeouts, local_host_name
 from store.mail.outcome import Outcome, State
@@ -29,6 +30,7 @@ from store.terms.errors import MailholdError, NoRelay
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
 
     from store.vault.vault import Vault
 
@@ -55,6 +57,7 @@ class DeliveryWorker:
         owner: str,
         connections: int = 4,
         access: Access | None = None,
+        spent: Path | None = None,
         lease: int = LEASE,
         poll: float = POLL,
         timeouts: Timeouts | None = None,
@@ -65,6 +68,7 @@ class DeliveryWorker:
         self.say = say
         self._access: Access = access or StoreAccess(vault)
         self.owner = owner
+        self.spent = spent_of(vault, spent)
         self._lease_owner = lease_owner or secrets.token_hex(8)
         self._connections = connections
         self._lease = lease
@@ -206,6 +210,9 @@ class _Shift:
     def _any_due(self) -> bool:
         with self._vault.reading():
             self._vault.witness.require_current()
+        if self._worker.spent is not None:
+            self._worker.spent.spend_cancelled(self._vault, self._worker._access)
+        with self._vault.reading():
             return bool(due(self._vault, self._worker._access.gateway_id, 1, now_ms()))
 
     async def _keep_leases(self) -> None:
@@ -252,7 +259,8 @@ class _Shift:
         while True:
             each = await self._queue.get()
             self._opening[each.id] = each
-            work = partial(pack, worker._access, each, worker.resent_from, worker._host_name, ignored=worker.ignored)
+            names = (worker.resent_from, worker._host_name)
+            work = partial(pack, worker._access, each, *names, ignored=worker.ignored, spent=worker.spent)
             found: Parcel | MailholdError
             try:
                 found = await self._ledger.read(lambda work=work: work(now=now_ms()))  # type: ignore[misc]  # mypy takes the default for a second argument
@@ -327,6 +335,10 @@ class _Shift:
             return session, None
         except (SessionLost, MailholdError) as error:  # DATA did not go out: at worst it could not be announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
+        refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
+        if (spent := self._worker.spent) is not None and each.id in self._announced and refused:
+            with suppress(MailholdError):  # Then it is not sent again from here.
+                await self._ledger.read(lambda: spent.strike(parcel.nonce, refused))
         return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
 
     async def _attempt(
@@ -341,6 +353,8 @@ class _Shift:
             releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
             self._announced.add(each.id)
             await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease, releases))
+            if (spent := self._worker.spent) is not None:
+                await self._ledger.read(lambda: spent.spend(parcel.nonce, accepted, each.row.expires_at))
 
         if session and session.connected and session.relay is self._worker._relay:
             try:

@@ -271,8 +271,9 @@ class Gateway:
             what = "the store cannot be told that the gateway is alive"
             jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))
             connections = self.config.delivery.connections
+            spent = self._seen.with_suffix(".spent")
             self._worker = DeliveryWorker(
-                vault, owner="gateway", connections=connections, lease_owner=here.owner, say=say
+                vault, owner="gateway", connections=connections, lease_owner=here.owner, spent=spent, say=say
             )
             delivery = asyncio.create_task(self._worker.run(stop))
         else:

@@ -1,0 +1,167 @@
+"""What this machine has sent, or may have: kept outside of the store, so that no older database has it sent again.
+
+Each record is 24 bytes: 16 of SHA-256(statement("spent", nonce of the order, address)), then when the order expires
+(Unix ms, big-endian), or 0 where the relay refused it after all. Records are appended, and durable before DATA. An
+operator who sends something again signs a new order, with another nonce.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.authority.memory import user_spent
+from store.database.connection import run
+from store.delivery.access import Access
+from store.helpers.clock import now_ms
+from store.helpers.secret_files import replaced
+from store.mail.outcome import State
+from store.sealing.statements import statement
+from store.terms.errors import StoreUnavailable, TamperedError
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+#: Between looks at what was cancelled.
+LOOK_SECONDS = 10.0
+_TAG, _RECORD = 16, 24
+#: The file is written anew where it holds so many records that count no more.
+_STALE = 1000
+_CANCELLED = "SELECT id FROM delivery WHERE gateway_id = ? AND state = ? AND expires_at > ? ORDER BY id DESC LIMIT 1000"
+
+
+class Spent:
+    """The orders of one machine, by recipient, in the file `path`. Blocking; may be used from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._expiries: dict[bytes, int] = {}
+        #: Which file was read so far, and how much of it.
+        self._read: tuple[int, int] = (0, 0)
+        self._cancelled: set[int] = set()
+        self._look_at = 0.0
+
+    def of(self, nonce: bytes, addresses: Collection[str]) -> list[str]:
+        """Those of the addresses that an order was spent for already. Raises StoreUnavailable."""
+        with self._lock, self._reporting():
+            self._look()
+            return [address for address in addresses if self._expiries.get(_tag(nonce, address))]
+
+    def spend(self, nonce: bytes, addresses: Collection[str], expires_at: int) -> None:
+        """Note, durably, that a message is about to go to these addresses. Raises StoreUnavailable."""
+        self._append([_tag(nonce, address) + expires_at.to_bytes(8, "big") for address in addresses], durable=True)
+
+    def strike(self, nonce: bytes, addresses: Collection[str]) -> None:
+        """Note that the relay did not take it for these addresses. Raises StoreUnavailable."""
+        self._append([_tag(nonce, address) + bytes(8) for address in addresses], durable=False)
+
+    def spend_cancelled(self, vault: Vault, access: Access) -> None:
+        """Note, now and then, the orders that were cancelled, so that none is sent whose row is put back.
+
+        Raises StoreUnavailable.
+        """
+        if time.monotonic() < self._look_at:
+            return
+        if not self._look_at:
+            self.tidy()
+        with vault.reading():
+            state = State.CANCELLED.value
+            found = {each for (each,) in run(vault.db, _CANCELLED, access.gateway_id, state, now_ms()).fetchall()}
+            fresh = sorted(found - self._cancelled)
+            table = vault.models.Delivery
+            rows = list(table.select().where(table.id.in_(fresh))) if fresh else []
+        for row in rows:
+            with suppress(TamperedError):  # One that does not verify is not sent in any case.
+                order = access.order(row)
+                addresses = [each.address for each in order.addressees]
+                done = self.of(order.nonce, addresses)
+                self.spend(order.nonce, [each for each in addresses if each not in done], order.expires_at)
+        self._cancelled, self._look_at = found, time.monotonic() + LOOK_SECONDS
+
+    def _append(self, records: list[bytes], *, durable: bool) -> None:
+        if not records:
+            return
+        with self._lock, self._reporting(), self._alone():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            try:
+                if torn := os.fstat(descriptor).st_size % _RECORD:
+                    os.truncate(self._path, os.fstat(descriptor).st_size - torn)
+                os.write(descriptor, b"".join(records))
+                if durable:
+                    os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._look()
+
+    def _look(self) -> None:
+        """Read what was added, by this process or another; write the file anew where most of it counts no more."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            inode, at = os.fstat(descriptor).st_ino, self._read[1]
+            if inode != self._read[0]:
+                at, self._expiries = 0, {}
+            file.seek(at)
+            data = file.read()
+        whole = len(data) - len(data) % _RECORD
+        for start in range(0, whole, _RECORD):
+            tag, expiry = data[start : start + _TAG], int.from_bytes(data[start + _TAG : start + _RECORD], "big")
+            self._expiries[tag] = expiry
+        self._read = (inode, at + whole)
+
+    def tidy(self) -> None:
+        """Leave out what expired or was struck out, where that is much. Raises StoreUnavailable."""
+        with self._lock, self._reporting():
+            self._look()
+            now = now_ms()
+            if self._read[1] // _RECORD < _STALE + sum(expiry > now for expiry in self._expiries.values()):
+                return
+            with self._alone():
+                self._look()
+                with replaced(self._path) as file:
+                    for tag, expiry in self._expiries.items():
+                        if expiry > now:
+                            file.write(tag + expiry.to_bytes(8, "big"))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(
+                f"What was sent cannot be kept in {self._path} ({error.strerror or error}), so nothing is sent: let "
+                "this user write there, or set XDG_STATE_HOME to another folder."
+            ) from None
+
+
+def spent_of(vault: Vault, path: Path | None) -> Spent | None:
+    """What is kept in the file `path`, by default the user's; None for a gateway that was told no file."""
+    if path is None and vault.keys.seed is None:
+        return None
+    return Spent(path or user_spent(vault.store_id))
+
+
+def _tag(nonce: bytes, address: str) -> bytes:
+    return hashlib.sha256(statement("spent", nonce, address)).digest()[:_TAG]

@@ -1,0 +1,111 @@
+"""What a machine sent it never sends again for the same order, whatever rows of the database are put back."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store.authority.memory import user_spent
+from store.delivery import spent as room
+from store.delivery.queue import cancel, deliveries, retry
+from store.delivery.spent import Spent
+from store.helpers.clock import now_ms
+from store.mail.outcome import State
+from store.terms.errors import StoreUnavailable
+from store.vault.vault import Vault
+from tests.store.delivery.test_delivery_worker import fill, send, use
+from tests.store.mail.smtp_server import ScriptedServer
+
+NONCE = bytes(16)
+LATER = now_ms() + 86_400_000
+
+
+def rows(vault: Vault) -> list[tuple[str, list[tuple[Any, ...]]]]:
+    with vault.reading():
+        return [
+            (name, vault.db.execute_sql(f"SELECT * FROM {name}").fetchall())
+            for name in ("delivery", "delivery_recipient")
+        ]
+
+
+def put_back(vault: Vault, content: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    mark = vault.db.param
+    with vault.db.atomic():
+        for name, found in content:
+            vault.db.execute_sql(f"DELETE FROM {name}")
+            for row in found:
+                vault.db.execute_sql(f"INSERT INTO {name} VALUES ({', '.join([mark] * len(row))})", row)
+
+
+async def test_a_row_put_back_is_not_sent_again_and_an_operators_new_order_is(any_vault: Vault) -> None:
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        fill(any_vault, 2)
+        before = rows(any_vault)
+        await send(any_vault)
+        assert len(server.taken) == 2
+        put_back(any_vault, before)
+        await send(any_vault)
+        assert len(server.taken) == 2
+        assert {each.state for each in deliveries(any_vault)} == {State.UNKNOWN}
+        retry(any_vault, deliveries(any_vault)[0].id, operator="anna")
+        await send(any_vault)
+        assert len(server.taken) == 3
+
+
+async def test_a_cancelled_order_put_back_is_not_sent(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.0)
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        fill(any_vault, 1)
+        before = rows(any_vault)
+        cancel(any_vault, deliveries(any_vault)[0].id, operator="anna")
+        await send(any_vault)
+        put_back(any_vault, before)
+        await send(any_vault)
+        assert server.taken == [] and deliveries(any_vault)[0].state is State.UNKNOWN
+
+
+def test_what_the_relay_refused_is_struck_out(vault: Vault) -> None:
+    kept = Spent(user_spent(vault.store_id))
+    kept.spend(NONCE, ["a@x.example", "b@x.example"], LATER)
+    kept.strike(NONCE, ["a@x.example"])
+    assert kept.of(NONCE, ["a@x.example", "b@x.example", "c@x.example"]) == ["b@x.example"]
+    assert kept.of(b"another", ["b@x.example"]) == []
+
+
+def test_processes_see_what_others_spent(tmp_path: Path) -> None:
+    one, two = Spent(tmp_path / "spent"), Spent(tmp_path / "spent")
+    assert two.of(NONCE, ["a"]) == []
+    one.spend(NONCE, ["a"], LATER)
+    assert two.of(NONCE, ["a"]) == ["a"]
+    assert stat.S_IMODE((tmp_path / "spent").stat().st_mode) == 0o600
+
+
+def test_a_torn_record_loses_none_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "spent"
+    Spent(path).spend(NONCE, ["a"], LATER)
+    path.write_bytes(path.read_bytes() + b"torn")
+    assert Spent(path).of(NONCE, ["a"]) == ["a"]
+    Spent(path).spend(NONCE, ["b"], LATER)
+    assert Spent(path).of(NONCE, ["a", "b"]) == ["a", "b"]
+
+
+def test_what_counts_no_more_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "spent"
+    kept = Spent(path)
+    kept.spend(NONCE, ["live", "struck"], LATER)
+    kept.strike(NONCE, ["struck"])
+    kept.spend(NONCE, [str(number) for number in range(1000)], 1)
+    kept.tidy()
+    assert path.stat().st_size == 24
+    assert kept.of(NONCE, ["live", "struck"]) == Spent(path).of(NONCE, ["live", "struck"]) == ["live"]
+
+
+def test_where_nothing_can_be_kept_nothing_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreUnavailable, match="nothing is sent"):
+        Spent(tmp_path / "file" / "spent").spend(NONCE, ["a"], LATER)
