@@ -183,7 +183,9 @@ def test_deletions_whose_tombstones_are_gone_are_found(vault: Vault, sql: Callab
     assert run(vault) == ["f", "e", "d"]
 
 
-def test_a_store_that_was_put_back_and_went_on_is_not_mixed_up(vault: Vault, open_again: Callable[[], Vault]) -> None:
+def test_a_store_that_was_put_back_and_went_on_is_not_mixed_up(
+    vault: Vault, open_again: Callable[[], Vault], state_home: Path
+) -> None:
     put(vault, "one", "two")
     vault.close()
     files = [Path(vault.location), Path(f"{vault.location}-wal")]
@@ -196,12 +198,15 @@ def test_a_store_that_was_put_back_and_went_on_is_not_mixed_up(vault: Vault, ope
         file.unlink(missing_ok=True)
     for file, content in kept.items():
         file.write_bytes(content)
+    shutil.rmtree(state_home)  # Else it would be known that the store is older than what was seen.
     back = open_again()
     assert run(back) == ["two", "one"]
     back.close()
 
 
-def test_a_snapshot_of_another_life_of_the_store_is_not_believed(vault: Vault, open_again: Callable[[], Vault]) -> None:
+def test_a_snapshot_of_another_life_of_the_store_is_not_believed(
+    vault: Vault, open_again: Callable[[], Vault], state_home: Path
+) -> None:
     put(vault, "one")
     vault.close()
     content = Path(vault.location).read_bytes()
@@ -212,6 +217,7 @@ def test_a_snapshot_of_another_life_of_the_store_is_not_believed(vault: Vault, o
     Path(vault.location).write_bytes(content)
     for suffix in ("-wal", "-shm"):
         Path(f"{vault.location}{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(state_home)
     second = open_again()
     put(second, "two", "three", "four")
     assert run(second) == ["four", "three", "two", "one"]
