@@ -6,12 +6,15 @@ an outcome beside `opens`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from store.authority.heads import Vector
 from store.database.tables import TABLES
 from store.sealing.certificates import Certificate
 from store.sealing.granting import generation_keys, seal_grant
@@ -223,8 +226,58 @@ def schemas() -> Iterator[Case]:
         yield {"fault": fault, "then": statements, "outcome": "another" if fault else "the same"}
 
 
+def heads() -> Iterator[Case]:
+    """A head, and what a store has that is compared with it: its newest event, tombstone, and so on."""
+    seen = Vector(
+        9, 1_700_000_000_000, 0, 7, bytes([7]) * 32, 3, 5, 0, 41, 4, 3, bytes(32), 1, 2, bytes([2]) * 32, [(6, 8)]
+    )
+    blob = msgspec.msgpack.encode(seen)
+    there = {"event": 7, "event_digest": seen.event_digest.hex(), "tombstone": 3, "bin_act": 0, "next_copy": 41}
+    there["next_delivery"] = 4
+
+    def case(fault: str, outcome: str, vector: bytes = blob, signer: int = 2, **other: int | str) -> Case:
+        signature = sign(STORE_ID, statement("head", STORE_ID, 2, blob), Signer(signer, _KEYS[signer]))
+        return {
+            "fault": fault,
+            "store_id": STORE_ID.hex(),
+            "writer": 2,
+            "vector": vector.hex(),
+            "signature": signature.hex(),
+            "keys": {str(each): _KEYS[each].public_key().public_bytes_raw().hex() for each in (0, 2)},
+            "store": there | other,
+            "outcome": outcome,
+        }
+
+    yield case("", "reached")
+    yield case("", "reached", signer=0)
+    yield case("", "reached", event=8, event_digest=bytes(32).hex(), tombstone=4, next_copy=60, next_delivery=5)
+    for name in ("event", "tombstone", "next_copy", "next_delivery"):
+        yield case(f"a lower {name}", "older", **{name: int(there[name]) - 1})
+    yield case("another event", "forked", event_digest=(bytes([8]) * 32).hex())
+    yield case("another signer", TAMPERED, signer=FIRST_OPERATOR + 1)
+    yield case("a vector that was changed", TAMPERED, msgspec.msgpack.encode(msgspec.structs.replace(seen, event=6)))
+
+
+def spent() -> Iterator[Case]:
+    """The record of a recipient to whom an order's message was about to go."""
+    for fault, address, expiry in (
+        ("", "a@x.example", 1_700_000_000_000),
+        ("", "ä@x.example", 1),
+        ("struck out", "a", 0),
+    ):
+        record = hashlib.sha256(statement("spent", bytes(range(16)), address)).digest()[:16] + expiry.to_bytes(8, "big")
+        case = {"nonce": bytes(range(16)).hex(), "address": address, "record": record.hex()}
+        yield {"fault": fault, **case, "outcome": "not spent" if fault else "spent"}
+    other = hashlib.sha256(statement("spent", bytes(16), "a@x.example")).digest()[:16] + bytes([0, 0, 1, 0, 0, 0, 0, 0])
+    case = {"nonce": bytes(range(16)).hex(), "address": "a@x.example", "record": other.hex()}
+    yield {"fault": "another order", **case, "outcome": "not spent"}
+
+
 TABLES_HEAD = next(text for text in TABLES if text.startswith('CREATE TABLE "head"'))
-MAKERS = {make.__name__.replace("_", "-"): make for make in (signatures, certificates, grants, generations, schemas)}
+MAKERS = {
+    make.__name__.replace("_", "-"): make
+    for make in (signatures, certificates, grants, generations, schemas, heads, spent)
+}
 
 
 def main(names: list[str]) -> None:
