@@ -76,6 +76,7 @@ class HeadKeeper(Witness):
         self._acceptance = (0, 0)
         self.older: Older | None = None
         self._memory = memory
+        self.remembers = memory is not None
         #: What was kept when this process began, verified, and when that was (Unix ms; 0: nothing was seen before).
         self.remembered: list[Head] = []
         self.remembered_at = 0

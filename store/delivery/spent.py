@@ -157,8 +157,11 @@ class Spent:
 
 
 def spent_of(vault: Vault, path: Path | None) -> Spent | None:
-    """What is kept in the file `path`, by default the user's; None for a gateway that was told no file."""
-    if path is None and vault.keys.seed is None:
+    """What is kept in the file `path`, by default the user's where what is seen of this store is kept at all.
+
+    None for a gateway that was told no file, and for a store that was just made: a demo's is gone soon.
+    """
+    if path is None and (vault.keys.seed is None or not vault.witness.remembers):
         return None
     return Spent(path or user_spent(vault.store_id))
 

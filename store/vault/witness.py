@@ -8,6 +8,8 @@ class Witness:
 
     #: Why nothing may be sent, "" where nothing stands in the way.
     problem = ""
+    #: Whether what is seen is kept outside of the store.
+    remembers = False
     #: True while a transaction writes anew what was damaged: what it begins with is not held against what was seen,
     #: what it ends with is.
     repairing = False

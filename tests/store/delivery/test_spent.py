@@ -12,10 +12,13 @@ from store.authority.memory import user_spent
 from store.delivery import spent as room
 from store.delivery.queue import cancel, deliveries, retry
 from store.delivery.spent import Spent
+from store.delivery.worker import DeliveryWorker
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
+from store.opening.opening import create_store
 from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
 from tests.store.delivery.test_delivery_worker import fill, send, use
 from tests.store.mail.smtp_server import ScriptedServer
 
@@ -109,3 +112,10 @@ def test_where_nothing_can_be_kept_nothing_is_sent(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="nothing is sent"):
         Spent(tmp_path / "file" / "spent").spend(NONCE, ["a"], LATER)
+
+
+def test_nothing_is_left_behind_of_a_store_that_was_just_made(tmp_path: Path, state_home: Path) -> None:
+    vault, _recovery = create_store(str(tmp_path / "mail.store"), passphrase=PASSPHRASE)
+    assert DeliveryWorker(vault, owner="demo").spent is None
+    vault.close()
+    assert not state_home.exists()
