@@ -258,7 +258,7 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
         db.close_all()
         raise
     vault.read_only = vault.read_only or differs or (None if repair else damage)
-    if store.format == FORMAT:
+    if store.format == FORMAT and differs is None:
         _compare_with_seen(vault, use, repair=repair)
     return vault
 

@@ -116,7 +116,7 @@ class Session:
         if self.read_only is not None:
             raise self.read_only.refusal()
         with self._writing:
-            self._require_there()
+            self.require_there()
             witness = self.witness if witnessed else Witness()
             try:
                 with self.db.transaction():
@@ -154,8 +154,8 @@ class Session:
         if self._closed:
             raise StoreError("The store was closed, or opened before a fork: open it again.")
 
-    def _require_there(self) -> None:
-        """Refuse to write to a file that was removed or replaced: what is written there would be lost."""
+    def require_there(self) -> None:
+        """Raise StoreUnavailable for a file that was removed or replaced: what is written there would be lost."""
         if self._file is not None and self._file != _identity(self._path):
             raise StoreUnavailable(
                 f"The store {self.location} was removed or replaced while it was open: open it again."

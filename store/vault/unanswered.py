@@ -41,6 +41,8 @@ class Unanswered:
 
         Raises TamperedError, UnlockError, StoreUnavailable.
         """
+        # A connection to a file that was removed would make an empty one.
+        self._vault.require_there()
         key = self._key or self._load()
         digest = hashlib.sha256(raw).digest()
         envelope = [text.encode("utf-8", "surrogateescape") for text in (sender, *recipients)]

@@ -270,7 +270,7 @@ def test_who_writes_the_database_vouches_for_nothing(lab: Lab, sql: Callable[...
         ("expires_at", NOW + 2 * LIFE, sent.raw, "signature"),
         ("signature", theirs, sent.raw, "gateway 2 alone"),
         ("signature", b"", sent.raw, "signature"),
-        ("signature", _plain(signature)[:-1] + b"\0", sent.raw, "signature"),
+        ("signature", _plain(signature)[:-1] + bytes([_plain(signature)[-1] ^ 1]), sent.raw, "signature"),
     ):
         [(before,)] = sql(lab.vault, f"SELECT {column} FROM release WHERE tag = ?", tag)
         sql(lab.vault, f"UPDATE release SET {column} = ? WHERE tag = ?", value, tag)
