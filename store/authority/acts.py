@@ -103,6 +103,10 @@ class Act:
         self._told += len(ids)
         self.done += len(ids)
 
+    def reached(self, done: int) -> None:
+        """Say how many copies are done: a part whose transaction was rolled back and done again was told twice."""
+        self._told = self.done = done
+
     def _end(self, why: str) -> None:
         told = f"{self.done:,} of {self._size:,}" if self._size else f"{self.done:,}"
         self._record(Phase.END, (), f"{told}; {why}" if why else told)
@@ -133,6 +137,7 @@ def delete_copies(
     """
     with Act(vault, DELETE, operator=operator, copies=ids) as act:
         result = vault.delete(ids, operator=operator, progress=progress, cancelled=cancelled, buried=act.part)
+        act.reached(len(result.deleted))
         if cancelled is not None and cancelled():
             act.stopped = "cancelled"
     return result

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -160,3 +161,18 @@ def test_what_few_copies_fell_short_of_is_told_with_them(vault: Vault) -> None:
         act.done = 2
     [line] = folds(vault)
     assert (list(line.copies), line.detail) == (ids, "to /srv; 2 of 3")
+
+
+def test_a_part_that_is_rolled_back_and_done_again_counts_once(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = filled(vault, 250)
+    delete = vault.delete
+
+    def twice(*args: Any, buried: Any, **options: Any) -> Any:
+        with pytest.raises(ZeroDivisionError), vault.write():
+            buried(ids[:100])
+            raise ZeroDivisionError
+        return delete(*args, buried=buried, **options)
+
+    monkeypatch.setattr(vault, "delete", twice)
+    delete_copies(vault, ids, operator="ada")
+    assert told(vault)[-1].detail == "250 of 250"
