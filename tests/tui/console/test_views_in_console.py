@@ -119,11 +119,11 @@ async def test_the_footer_of_the_queue_follows_the_cursor(console, vault):
         await until(pilot, lambda: "Number 2" in text(console))
         await press(pilot, "3")
         await until(pilot, lambda: "cancelled" in text(console))
-        assert "cancel-delivery" not in console.main.footer._off
+        await until(pilot, lambda: "cancel-delivery" not in console.main.footer._off)
         await press(pilot, "j")
-        assert "cancel-delivery" in console.main.footer._off
+        await until(pilot, lambda: "cancel-delivery" in console.main.footer._off)
         await press(pilot, "k")
-        assert "cancel-delivery" not in console.main.footer._off
+        await until(pilot, lambda: "cancel-delivery" not in console.main.footer._off)
 
 
 async def test_settings_that_do_not_verify_hide_no_copy(console, vault):
