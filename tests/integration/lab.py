@@ -195,7 +195,7 @@ class Lab:
 
     def send(self, raw: bytes, sender: str = SENDER, to: tuple[str, ...] = (f"bob@{DOMAIN}",)) -> Reply:
         """Hand a message to Postfix as it is (dots doubled); returns the reply to it, or the first that refused it."""
-        with smtplib.SMTP("127.0.0.1", self.postfix.port, local_hostname="client.test", timeout=60) as client:
+        with smtplib.SMTP("127.0.0.1", self.postfix.port, local_hostname="client.test", timeout=240) as client:
             client.ehlo()
             return send_on(client, raw, sender, to)
 
