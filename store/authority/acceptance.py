@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from store.database.connection import as_bytes, run, sound
@@ -60,6 +62,11 @@ def acceptances(vault: Reader) -> list[Acceptance]:
 def accepted_generation(vault: Reader) -> int:
     """The generation of the newest acceptance that verifies, 0 without one."""
     return next((each.generation for each in acceptances(vault)), 0)
+
+
+def forgone(accepted: Sequence[Acceptance], delivery_id: int, ordered_at: int) -> bool:
+    """Whether a release was ordered (Unix ms) before one of these acceptances, which did not keep it."""
+    return any(ordered_at < each.generation and delivery_id not in each.accepted.kept for each in accepted)
 
 
 def _verified(vault: Reader, generation: int, data: object, signature: object) -> Acceptance:

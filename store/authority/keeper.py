@@ -91,6 +91,11 @@ class HeadKeeper(Witness):
         """Why nothing may be sent, "" where nothing stands in the way."""
         return "" if self.older is None else str(self._refusal())
 
+    @property
+    def generation(self) -> int:  # type: ignore[override]  # as above
+        """That of the newest acceptance that was seen to verify (Unix ms)."""
+        return self._acceptance[1]
+
     # --- Called by the vault -----------------------------------------------------------------------------------------
 
     def count_buried(self, copies: int) -> None:

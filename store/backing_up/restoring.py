@@ -17,6 +17,7 @@ from store.authority.comparing import stored_heads
 from store.authority.configuration import seal_anew
 from store.authority.keeper import HeadKeeper
 from store.authority.older import Older
+from store.delivery.placing import raise_next_delivery
 from store.delivery.queue import cancel, deliveries
 from store.helpers.clock import now_ms
 from store.helpers.runs import gaps, ranges, runs
@@ -64,6 +65,7 @@ def restore(vault: Vault, *, keep: Collection[int] = (), operator: str = "") -> 
             for delivery_id in gone:
                 cancel(vault, delivery_id, operator=operator)
             raise_next(vault.db, max(each.next_copy for each in seen))
+            raise_next_delivery(vault.db, max(each.next_delivery for each in seen))
             accepted = Accepted(
                 hashlib.sha256(b"".join(head.blob for head in heads)).digest(),
                 max(each.at for each in seen),

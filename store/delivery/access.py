@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Protocol
 
+from store.authority.acceptance import acceptances, forgone
 from store.authority.settings import Settings, read_settings
 from store.delivery.orders import Order, open_order
 from store.sealing.signatures import Signer, sign
@@ -34,6 +35,9 @@ class Access(Protocol):
 
     def order(self, row: Any) -> Order:
         """The verified order of a delivery row. Raises TamperedError."""
+
+    def forgone(self, order: Order) -> bool:
+        """Whether the order is older than the store as an operator restored it, and was not kept then."""
 
     def message(self, row: Any, order: Order) -> bytes:
         """The message that the order releases, verified. Raises TamperedError, CopyMissing."""
@@ -63,6 +67,10 @@ class StoreAccess:
 
     def order(self, row: Any) -> Order:
         return open_order(self._vault, row, self._gateway.delivery)
+
+    def forgone(self, order: Order) -> bool:
+        """Whether the order is older than the store as an operator restored it, and was not kept then."""
+        return forgone(acceptances(self._vault), order.delivery_id, order.ordered_at)
 
     def message(self, row: Any, order: Order) -> bytes:
         """The message that the order releases. Raises TamperedError where it is not that one, CopyMissing."""

@@ -21,6 +21,10 @@ MAX_RECIPIENTS = 100
 _NOT_ORDERED = "The order does not name this recipient: nothing was sent."
 _JUDGED_AGAIN = "without a marker, since {}: if the relay leads back through intake, it is judged again there"
 _SPENT = "This machine sent it before, or may have, or it was called off: the store is older than that."
+_FORGONE = (
+    "It was ordered before the store was restored, and not kept then: it may have been sent meanwhile. Send it again "
+    "where nobody got it."
+)
 _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no longer allow the delivery of such messages."
 
 
@@ -70,6 +74,8 @@ def pack(
         strangers = [row for row in live if row not in ordered]
         if strangers:
             return _refusal(strangers, _NOT_ORDERED)
+        if access.forgone(order):
+            return _refusal(live, _FORGONE, State.UNKNOWN)
         if spent is not None and (gone := spent.of(order.nonce, [ordered[row] for row in live])):
             return _refusal([row for row in live if ordered[row] in gone], _SPENT, State.UNKNOWN)
         if order.dangerous and not access.settings().allow_infected:

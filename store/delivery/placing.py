@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from store.database.connection import run, run_many
+from store.database.connection import StoreDatabase, run, run_many
+from store.database.orm import SqliteDatabase
 from store.delivery.orders import Addressee, Order, SealedRecipient, new_nonce, seal_order, seal_recipient
 from store.mail.outcome import State
 
@@ -20,6 +21,7 @@ ORDER_LIFE = 5 * 24 * 3600 * 1000
 INFECTED = "it is infected or probably infected, and Backup settings do not allow the delivery of infected messages"
 
 _RECIPIENT = "INSERT INTO delivery_recipient (delivery_id, sealed_address, state, changed_at) VALUES (?, ?, ?, ?)"
+_RAISE = "SELECT setval('delivery_id_seq', GREATEST(?, (SELECT last_value FROM delivery_id_seq)))"
 _ORDER = (
     "UPDATE delivery SET order_blob = ?, order_signature = ?, sealed_body_key = ?, gateway_id = ?, expires_at = ? "
     "WHERE id = ?"
@@ -50,6 +52,19 @@ def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, op
     return delivery_id
 
 
+def raise_next_delivery(db: StoreDatabase, next_delivery_id: int) -> None:
+    """Give no delivery an id below `next_delivery_id` any more. In the caller's transaction."""
+    if next_delivery_id <= 1:
+        return
+    if not isinstance(db, SqliteDatabase):
+        run(db, _RAISE, next_delivery_id - 1)
+    elif not run(db, "SELECT 1 FROM sqlite_sequence WHERE name = 'delivery'").fetchone():
+        run(db, "INSERT INTO sqlite_sequence (name, seq) VALUES ('delivery', ?)", next_delivery_id - 1)
+    else:
+        sql = "UPDATE sqlite_sequence SET seq = ? WHERE name = 'delivery' AND seq < ?"
+        run(db, sql, next_delivery_id - 1, next_delivery_id - 1)
+
+
 def write_order(
     vault: Vault,
     delivery_id: int,
@@ -68,7 +83,8 @@ def write_order(
         addressees=addressees,
         dangerous=copy.record.dangerous,
         operator=operator,
-        ordered_at=now,
+        # Whatever the clock of this machine says: what is ordered now is no older than the store as it was restored.
+        ordered_at=max(now, vault.witness.generation),
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
     )

@@ -10,6 +10,8 @@ class Witness:
     problem = ""
     #: Whether what is seen is kept outside of the store.
     remembers = False
+    #: That of the newest acceptance that is known to verify (Unix ms), 0 without one.
+    generation = 0
     #: True while a transaction writes anew what was damaged: what it begins with is not held against what was seen,
     #: what it ends with is.
     repairing = False

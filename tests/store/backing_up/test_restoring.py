@@ -16,16 +16,22 @@ from store.backing_up.backing_up import back_up
 from store.backing_up.restoring import restore, standing
 from store.check import check
 from store.database.connection import is_url
-from store.delivery.queue import deliveries, release
+from store.delivery.queue import deliveries, release, retry
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.gateway.policy import LivePolicy
 from store.gateway.seen import SeenVersions, seen_path
+from store.helpers.clock import now_ms
 from store.judging.rules.rules import Rule, write_rules
+from store.mail.outcome import State
 from store.opening.opening import Unlock, open_store
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable, UnlockError
 from store.vault.vault import Vault
 from tests.conftest import PASSPHRASE
+from tests.store.delivery.test_delivery_worker import fill, send, use
+from tests.store.delivery.test_spent import put_back as put_back_rows
+from tests.store.delivery.test_spent import rows
+from tests.store.mail.smtp_server import ScriptedServer
 from tui.commands.cli import main
 
 KEY = Unlock.passphrase(PASSPHRASE)
@@ -155,3 +161,55 @@ def test_a_gateway_cannot(vault: Vault, tmp_path: Path) -> None:
         pytest.raises(UnlockError, match="as an operator"),
     ):
         restore(gateway)
+
+
+async def test_a_release_that_was_not_kept_is_not_sent_whatever_its_row_says(
+    any_vault: Vault, put_some: Any, tmp_path: Path
+) -> None:
+    """The rows of both are put back as they were before the store was restored."""
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        called_off, kept = fill(any_vault, 2)
+        before = rows(any_vault)
+        assert restore(any_vault, keep=[kept], operator="ann") == [called_off]
+        put_back_rows(any_vault, before)
+        await send(any_vault)
+        [taken] = server.taken
+        assert b"X-Number: 1\r\n" in taken.content
+        first, second = sorted(deliveries(any_vault), key=lambda each: each.id)
+        assert (first.state, second.state) == (State.UNKNOWN, State.SENT)
+        assert "before the store was restored" in first.recipients[0].reply
+        retry(any_vault, called_off, operator="ann")
+        await send(any_vault)
+        assert len(server.taken) == 2
+
+
+async def test_what_is_ordered_after_it_is_sent_whatever_the_clock_says(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine that restored it was ahead of this one."""
+    with monkeypatch.context() as patched:
+        patched.setattr("store.backing_up.restoring.now_ms", lambda: now_ms() + 3_600_000)
+        restore(any_vault)
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        fill(any_vault, 1)
+        await send(any_vault)
+        assert len(server.taken) == 1
+
+
+@pytest.mark.parametrize("known", [0, 2])
+def test_a_lost_deliverys_id_is_not_given_out_again(
+    any_vault: Vault, put_some: Any, tmp_path: Path, known: int
+) -> None:
+    use(any_vault, 9)
+    fill(any_vault, known)
+    back_up(any_vault.location, tmp_path / "backup", KEY)
+    lost = fill(any_vault, 3)
+    any_vault.close()
+    put_back(tmp_path / "backup", any_vault.location)
+    with closing(open_store(any_vault.location, KEY, repair=True)) as opened:
+        restore(opened)
+        assert fill(opened, 1) == [lost[-1] + 1]
+    with closing(open_store(any_vault.location, KEY)) as opened:
+        assert check(opened).broken == []
