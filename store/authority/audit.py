@@ -7,7 +7,8 @@ an older backup are found (see `store.authority.configuration`).
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, overload
 
 from store.authority.event_forms import (
@@ -95,6 +96,10 @@ class Event(NamedTuple):
     act: int = 0
     phase: int = Phase.ONE
     number: int = 0
+    #: The number of the act that this one took back; below 0 where it did it again.
+    undoes: int = 0
+    #: The version of each name's configuration, as known then.
+    versions: Mapping[str, int] = MappingProxyType({})
 
 
 def record_event(
@@ -108,20 +113,22 @@ def record_event(
     configured: tuple[str, int] | None = None,
     act: int = 0,
     phase: Phase = Phase.ONE,
+    undoes: int = 0,
 ) -> int:
     """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
 
     `operator` is what the key slot is called that unlocked the store (`Vault.opened_by`); the login's user id is
     written beside it. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the
-    name and version of configuration that this transaction wrote. Returns the event's number. Raises UnlockError where
-    the keys at hand can only read.
+    name and version of configuration that this transaction wrote. `undoes` is the number of the act that is taken back,
+    below 0 where it is done again. Returns the event's number. Raises UnlockError where the keys at hand can only
+    read.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
         now = now_ms() if at is None else at
         number, previous = newest_event(vault)
         uid = login_uid() if operator else None
-        event = Sealed(now, operator, action, runs, detail, b"", _versions(vault, configured), uid, act, phase)
+        event = Sealed(now, operator, action, runs, detail, b"", _versions(vault, configured), uid, act, phase, undoes)
         sealed = seal_event(vault, number + 1, previous, event)
         run(vault.db, "INSERT INTO audit (at, sealed) VALUES (?, ?)", now, sealed)
     return number + 1
@@ -192,6 +199,8 @@ def _event(row: Any, opened: Opened, damage: str = "") -> Event:
         event.act,
         event.phase,
         opened.number,
+        event.undoes,
+        event.versions,
     )
 
 

@@ -20,25 +20,27 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from store.authority import audit
+from store.authority.configuration_rows import (
+    UNSIGNED,
+    ConfigurationDamaged,
+    Frame,
+    open_row,
+    rows_of,
+    sane,
+    sealed_row,
+    value_of,
+    value_unsigned,
+)
 from store.authority.kept_rows import kept_row
-from store.database.connection import as_bytes, run, sound
+from store.database.connection import run
 from store.helpers.clock import now_ms
-from store.helpers.decoding import msgpack_decoder
-from store.sealing.sealed import generation_of
-from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreFormat, TamperedError, UnlockError
-from store.vault.grants import NotGranted
 from store.vault.reader import Reader
 
 T = TypeVar("T")
 
-#: Working state: sealed, and signed by nobody, because a gateway writes it too.
-UNSIGNED = frozenset({"free-space-notice"})
-
 #: How many former versions of a signed name are kept.
 FORMER = 50
-#: No version reaches this: a number beyond it stands in a damaged row.
-_VERSIONS = 1 << 53
 
 #: The newest version of each name that was seen through each open vault.
 _seen: WeakKeyDictionary[Reader, dict[str, int]] = WeakKeyDictionary()
@@ -59,19 +61,6 @@ class Conflict(StoreError):
         super().__init__(f"The {name} were changed by somebody else in the meantime: look at them and try again.")
 
 
-#: The command that writes a damaged name anew.
-_COMMANDS = {"settings": "settings", "rules": "rules", "address-lists": "lists"}
-
-
-class ConfigurationDamaged(TamperedError):
-    """A name's newest row does not verify, or an older one was put back: nothing of it is in force."""
-
-    def __init__(self, name: str, why: str = "the seal does not verify") -> None:
-        super().__init__(name, why)
-        if name in _COMMANDS:
-            self.args = (f"{self} `mailhold {_COMMANDS[name]} reset` shows what is still known, and writes anew.",)
-
-
 class Salvage(NamedTuple, Generic[T]):
     """What keeps a name's value from being read ("": nothing), and what can still be known of it.
 
@@ -84,13 +73,6 @@ class Salvage(NamedTuple, Generic[T]):
     damaged: int
     former: Stored[T] | None
     held: T | None
-
-
-class _Frame(NamedTuple):
-    name: str
-    version: int
-    changed_at: int
-    value: msgspec.Raw
 
 
 def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
@@ -106,11 +88,11 @@ def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
     except TamperedError:
         if (kept := kept_row(vault, name, known)) is None:
             raise
-        frame = _open(vault, kept)
+        frame = open_row(vault, kept)
     if frame is None:
         return None
     _saw(vault, name, frame.version)
-    return Stored(_value(frame, name, kind), frame.version, frame.changed_at)
+    return Stored(value_of(frame, name, kind), frame.version, frame.changed_at)
 
 
 def write(
@@ -122,12 +104,13 @@ def write(
     operator: str = "",
     action: str = "",
     detail: str = "",
+    undoes: int = 0,
     now: int | None = None,
 ) -> int:
     """Put `value` in the place of what `name` held; returns the new version, once that is durable.
 
     With `expected`, only where that version (0: none) is still the newest, else Conflict. With `action`, the event
-    that says so is written in the same transaction. Raises TamperedError as `read` does.
+    that says so is written in the same transaction (`undoes` as there). Raises TamperedError as `read` does.
     """
     changed_at = now_ms() if now is None else now
     with vault.write():
@@ -140,10 +123,26 @@ def write(
         _insert(vault, name, version, value, changed_at)
         if action:
             audit.record_event(
-                vault, action, operator=operator, detail=detail, at=changed_at, configured=(name, version)
+                vault,
+                action,
+                operator=operator,
+                detail=detail,
+                at=changed_at,
+                configured=(name, version),
+                undoes=undoes,
             )
     _saw(vault, name, version)
     return version
+
+
+def kept(vault: Reader, name: str, kind: type[T]) -> Iterator[Stored[T]]:
+    """The versions of a name that are kept and verify, the newest first."""
+    for row in rows_of(vault, name):
+        try:
+            frame = open_row(vault, row)
+            yield Stored(value_of(frame, name, kind), frame.version, frame.changed_at)
+        except (TamperedError, StoreFormat):
+            continue
 
 
 def reset(vault: Reader, name: str, value: object, *, operator: str = "", action: str = "", detail: str = "") -> int:
@@ -155,10 +154,10 @@ def reset(vault: Reader, name: str, value: object, *, operator: str = "", action
     changed_at = now_ms()
     with vault.write():
         known, claimed = _known(vault, name), 0
-        for row in list(_rows(vault, name, strays=True)):
-            claimed = max(claimed, _sane(row.version))
+        for row in list(rows_of(vault, name, strays=True)):
+            claimed = max(claimed, sane(row.version))
             try:
-                claimed = max(claimed, _open(vault, row).version)
+                claimed = max(claimed, open_row(vault, row).version)
             except TamperedError:
                 run(vault.db, "DELETE FROM configuration WHERE id = ?", row.id)
         version = max(known, claimed) + 1
@@ -181,13 +180,13 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
         problem = str(error)
     held: T | None = None
     good: list[Stored[T]] = []
-    rows = list(_rows(vault, name, strays=True))
+    rows = list(rows_of(vault, name, strays=True))
     for row in rows:
         try:
-            frame = _open(vault, row)
-            good.append(Stored(_value(frame, name, kind), frame.version, frame.changed_at))
+            frame = open_row(vault, row)
+            good.append(Stored(value_of(frame, name, kind), frame.version, frame.changed_at))
         except (TamperedError, StoreFormat):
-            held = _unsigned(vault, row, name, kind) if held is None else held
+            held = value_unsigned(vault, row, name, kind) if held is None else held
     former = max(good, key=lambda stored: stored.version, default=None)
     return Salvage(problem, len(rows) - len(good), former, held)
 
@@ -200,20 +199,20 @@ def seal_anew(vault: Reader, least: int = 0) -> None:
     In the caller's transaction. What does not verify stays as it is.
     """
     table = vault.models.Configuration
-    opened: list[tuple[Any, _Frame]] = []
+    opened: list[tuple[Any, Frame]] = []
     for row in list(table.select().order_by(table.id)):
         try:
-            opened.append((row, _open(vault, row, renewing=True)))
+            opened.append((row, open_row(vault, row, renewing=True)))
         except TamperedError:
             continue
     newest = {name: max(frame.version for _, frame in opened if frame.name == name) for name in _names(opened)}
     for row, frame in opened:
         row.version = max(frame.version + 1, least) if frame.version == newest[frame.name] else frame.version
-        row.sealed, row.signature = _sealed(vault, frame._replace(version=row.version))
+        row.sealed, row.signature = sealed_row(vault, frame._replace(version=row.version))
         row.save()
 
 
-def _names(opened: list[tuple[Any, _Frame]]) -> set[str]:
+def _names(opened: list[tuple[Any, Frame]]) -> set[str]:
     return {frame.name for _, frame in opened}
 
 
@@ -234,14 +233,14 @@ def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
     known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
     table = vault.models.Configuration
     rows = list(table.select().order_by(table.id))
-    newest = {str(row.name): row for row in sorted(rows, key=lambda row: _sane(row.version))}
+    newest = {str(row.name): row for row in sorted(rows, key=lambda row: sane(row.version))}
     for name in sorted(known - set(newest)):
         yield f"configuration {name}", "it is missing"
     for row in rows:
         name, problem = str(row.name), None
         former = "" if row is newest[name] else f", former version {row.version}"
         try:
-            frame = _open(vault, row)
+            frame = open_row(vault, row)
             wanted = _known(vault, name)
             if not former and frame.version < wanted:
                 problem = f"version {frame.version} is there, and version {wanted} had been written"
@@ -265,45 +264,21 @@ def _known(vault: Reader, name: str) -> int:
 
 def _of_trail(vault: Reader) -> dict[str, int]:
     try:
-        return {name: version for name, version in audit.known_versions(vault).items() if _sane(version)}
+        return {name: version for name, version in audit.known_versions(vault).items() if sane(version)}
     except (UnlockError, TamperedError):
         # A gateway cannot open the trail; an event that is damaged is `check`'s to report, and must not stop intake.
         return {}
 
 
-def _rows(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
-    """The rows of a name, those that claim the highest version first; with `strays`, those whose name was damaged too:
-    what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
-    """
-    table = vault.models.Configuration
-    sql = "SELECT id FROM configuration WHERE name = ? OR ? = 1 ORDER BY version DESC, id DESC"
-    with vault.reading():
-        ids = [row_id for (row_id,) in run(vault.db, sql, name, int(strays)).fetchall()]
-    for row_id in ids:
-        with vault.reading():
-            row = table.get_or_none(table.id == row_id)
-        if row is not None and (row.name == name or (strays and _is_of(vault, row, name))):
-            yield row
-
-
-def _is_of(vault: Reader, row: Any, name: str) -> bool:
-    try:
-        with sound(name):
-            vault.unseal(_role(name), as_bytes(row.sealed))
-    except TamperedError:
-        return False
-    return True
-
-
-def _newest_frame(vault: Reader, name: str, known: int) -> _Frame | None:
+def _newest_frame(vault: Reader, name: str, known: int) -> Frame | None:
     """The newest version, at least the one that is `known`. Raises TamperedError where that is not there, or damaged.
 
     A damaged row that claims to be newer is passed over where what is known says that it is not.
     """
     problem: TamperedError | None = None
-    for row in _rows(vault, name):
+    for row in rows_of(vault, name):
         try:
-            frame = _open(vault, row)
+            frame = open_row(vault, row)
         except TamperedError as error:
             problem = problem or error
             continue
@@ -321,36 +296,13 @@ def _newest_frame(vault: Reader, name: str, known: int) -> _Frame | None:
     return None
 
 
-def _value(frame: _Frame, name: str, kind: type[T]) -> T:
-    try:
-        return msgpack_decoder(kind).decode(frame.value)
-    except msgspec.DecodeError:
-        raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
-
-
-def _unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
-    """What a row holds that opens, whatever its signature and its plain columns say; None where it does not."""
-    try:
-        with sound(name):
-            frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), as_bytes(row.sealed)))
-        return _value(frame, name, kind)
-    except (TamperedError, StoreFormat, msgspec.DecodeError):
-        return None
-
-
 def _insert(vault: Reader, name: str, version: int, value: object, changed_at: int) -> None:
-    frame = _Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
-    sealed, signature = _sealed(vault, frame)
+    frame = Frame(name, version, changed_at, msgspec.Raw(msgspec.msgpack.encode(value)))
+    sealed, signature = sealed_row(vault, frame)
     row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
     vault.models.Configuration.create(name=name, **row)
     if vault.keys.authority is not None:
         vault.grants.grant()  # To gateways that somebody took their grant from.
-
-
-def _sealed(vault: Reader, frame: _Frame) -> tuple[bytes, bytes]:
-    role = _role(frame.name)
-    sealed = vault.seal(role, msgspec.msgpack.encode(frame))
-    return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
 
 
 def _keep_former(vault: Reader, name: str, number: int) -> None:
@@ -358,32 +310,3 @@ def _keep_former(vault: Reader, name: str, number: int) -> None:
     rows = run(vault.db, "SELECT id FROM configuration WHERE name = ? ORDER BY id DESC", name).fetchall()
     for (row_id,) in rows[number:]:
         run(vault.db, "DELETE FROM configuration WHERE id = ?", row_id)
-
-
-def _sane(version: Any) -> int:
-    """A version as a row claims it; 0 for what is none."""
-    return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
-
-
-def _open(vault: Reader, row: Any, *, renewing: bool = False) -> _Frame:
-    name = str(row.name)
-    try:
-        with sound(name):
-            sealed = as_bytes(row.sealed)
-            if name not in UNSIGNED:
-                vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
-            elif not renewing and generation_of(sealed, name) < vault.grants.newest():
-                # Nobody signed it, and whoever was revoked since may have sealed it.
-                raise TamperedError(name, "it is sealed with a former key")
-            frame = msgpack_decoder(_Frame).decode(vault.unseal(_role(name), sealed))
-    except NotGranted as error:
-        raise TamperedError(name, error.why) from None
-    except (TamperedError, msgspec.DecodeError):
-        raise ConfigurationDamaged(name) from None
-    if frame[:3] != (name, row.version, row.changed_at):
-        raise ConfigurationDamaged(name, "its version or time was changed")
-    return frame
-
-
-def _role(name: str) -> str:
-    return f"configuration {name}"

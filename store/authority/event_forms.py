@@ -47,7 +47,8 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
     """What is sealed of an event. `previous` is "" in format 2, where it stands in plain text.
 
     `act` is the number of the event that says what is meant, 0 where the event is all there is; `uid` is the login
-    user id of who acted, None where it is not known.
+    user id of who acted, None where it is not known. `undoes` is the number of the act that this one took back, below 0
+    where it did it again.
     """
 
     at: int
@@ -60,6 +61,7 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
     uid: int | None = None
     act: int = 0
     phase: int = 0
+    undoes: int = 0
 
 
 class Opened(NamedTuple):

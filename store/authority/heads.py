@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from store.authority.audit import newest_event
-from store.authority.configuration import UNSIGNED
+from store.authority.configuration_rows import UNSIGNED
 from store.authority.event_forms import digest_of, is_genuine, number_of
 from store.database.connection import as_bytes, run, sound
 from store.helpers.clock import now_ms

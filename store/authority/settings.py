@@ -128,11 +128,14 @@ def write_settings(vault: Reader, before: Settings, settings: Settings, *, opera
 
     `store.space.changing_settings` is what changes settings: it also makes a store as small as they say.
     """
-    names = Settings.__struct_fields__
-    changed = [name for name in names if getattr(before, name) != getattr(settings, name)]
-    if changed:
-        detail = "; ".join(f"{name}: {_shown(before, name)} -> {_shown(settings, name)}" for name in changed)
-        configuration.write(vault, NAME, settings, operator=operator, action=CHANGED, detail=detail)
+    if changed := changes_of(before, settings):
+        configuration.write(vault, NAME, settings, operator=operator, action=CHANGED, detail="; ".join(changed))
+
+
+def changes_of(before: Settings, after: Settings) -> list[str]:
+    """What became of each setting that differs, a line each, no password in it: ``max_size: 5 GB -> 4 GB``."""
+    changed = [name for name in Settings.__struct_fields__ if getattr(before, name) != getattr(after, name)]
+    return [f"{name}: {_shown(before, name)} -> {_shown(after, name)}" for name in changed]
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 NAME = "saved-filters"
+#: The actions of its events.
+SAVED, REMOVED = "filter saved", "filter removed"
 MAX_NAME = 40
 MAX_FILTERS = 100
 
@@ -53,24 +55,24 @@ def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> Sa
     saved = SavedFilter(name, line)
 
     def change(present: list[SavedFilter]) -> list[SavedFilter]:
-        others = [each for each in present if _key(each.name) != _key(name)]
+        others = [each for each in present if key_of(each.name) != key_of(name)]
         if len(others) >= MAX_FILTERS:
             raise UsageError(f"There are {MAX_FILTERS} saved filters: remove one first.")
         return [*others, saved]
 
-    _change(vault, change, operator, "filter saved", f"{name}: {line}")
+    _change(vault, change, operator, SAVED, f"{name}: {line}")
     return saved
 
 
 def remove_filter(vault: Vault, name: str, *, operator: str = "") -> bool:
     """Remove the filter of that name; False where there is none."""
-    if not any(_key(each.name) == _key(name) for each in read_saved_filters(vault)):
+    if not any(key_of(each.name) == key_of(name) for each in read_saved_filters(vault)):
         return False
 
     def change(present: list[SavedFilter]) -> list[SavedFilter]:
-        return [each for each in present if _key(each.name) != _key(name)]
+        return [each for each in present if key_of(each.name) != key_of(name)]
 
-    _change(vault, change, operator, "filter removed", name)
+    _change(vault, change, operator, REMOVED, name)
     return True
 
 
@@ -84,9 +86,10 @@ def _change(
 ) -> None:
     with vault.write():
         present, version = _read(vault)
-        changed = sorted(change(list(present)), key=lambda each: _key(each.name))
+        changed = sorted(change(list(present)), key=lambda each: key_of(each.name))
         configuration.write(vault, NAME, changed, expected=version, operator=operator, action=action, detail=detail)
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """What makes two names the same: case does not count, nor how a letter is composed."""
     return unicodedata.normalize("NFC", name).casefold()

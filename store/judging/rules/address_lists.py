@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 #: The name under which the lists lie in the configuration.
 NAME = "address-lists"
-_CHANGED = "address lists changed"
+CHANGED = "address lists changed"
 MAX_ENTRIES = 100_000
 
 
@@ -181,7 +181,7 @@ def change_lists(
                 lists,
                 expected=version,
                 operator=operator,
-                action=_CHANGED,
+                action=CHANGED,
                 detail=detail or "; ".join(changes_of(present, lists)),
             )
     return lists
@@ -301,4 +301,4 @@ def _shown(lists: AddressLists) -> str:
 
 
 #: What `mailhold lists reset` writes anew.
-PART = Part(NAME, "address lists", AddressLists, lambda _known: AddressLists(), _shown, _CHANGED, "address lists reset")
+PART = Part(NAME, "address lists", AddressLists, lambda _known: AddressLists(), _shown, CHANGED, "address lists reset")

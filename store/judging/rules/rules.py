@@ -34,9 +34,11 @@ __all__ = [
     "DEFAULT_ID",
     "DEFAULT_RULE",
     "FIRST_RULE",
+    "NO_RULES",
     "SCANNED",
     "IfDown",
     "Rule",
+    "Rules",
     "actions_for",
     "change_rules",
     "changes_of",
@@ -52,7 +54,7 @@ __all__ = [
 
 #: The name under which the rules lie in the configuration.
 NAME = "rules"
-_CHANGED = "rules changed"
+CHANGED = "rules changed"
 
 
 def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
@@ -63,9 +65,15 @@ def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
 _FIRST = check_rules([FIRST_RULE])
 
 
-class _Rules(msgspec.Struct, frozen=True, array_like=True):
+class Rules(msgspec.Struct, frozen=True, array_like=True):
+    """The rules in order, and the highest number that was ever given to one."""
+
     rules: tuple[Rule, ...]
     last_id: int
+
+
+#: What is in force where no rules were ever written.
+NO_RULES = Rules((DEFAULT_RULE,), DEFAULT_ID)
 
 
 def read_rules(vault: Vault) -> tuple[Rule, ...]:
@@ -99,10 +107,10 @@ def change_rules(
             configuration.write(
                 vault,
                 NAME,
-                _Rules(rules, last_id),
+                Rules(rules, last_id),
                 expected=version,
                 operator=operator,
-                action=_CHANGED,
+                action=CHANGED,
                 detail=detail,
             )
     return rules
@@ -129,12 +137,12 @@ def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
     return said
 
 
-def _read(vault: Vault) -> tuple[_Rules, int]:
-    stored = configuration.read(vault, NAME, _Rules)
-    return (stored.value, stored.version) if stored else (_Rules((DEFAULT_RULE,), DEFAULT_ID), 0)
+def _read(vault: Vault) -> tuple[Rules, int]:
+    stored = configuration.read(vault, NAME, Rules)
+    return (stored.value, stored.version) if stored else (NO_RULES, 0)
 
 
-def _completed(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
+def _completed(rules: Sequence[Rule], present: Rules) -> list[Rule]:
     """The rules, those without a number numbered, and Default behind them where it was left out.
 
     What they leave out of `if_down` is as in Default, and what that leaves out is as it was there.
@@ -154,21 +162,21 @@ def _completed(rules: Sequence[Rule], present: _Rules) -> list[Rule]:
     return [msgspec.structs.replace(rule, if_down={**if_down, **rule.if_down}) for rule in numbered]
 
 
-def _fresh(known: configuration.Salvage[_Rules]) -> _Rules:
+def _fresh(known: configuration.Salvage[Rules]) -> Rules:
     """The rules of a new store; no number is given out again that is known to have been."""
     used = [known.former.value.last_id] if known.former else []
     used += [known.held.last_id] if known.held else []
-    return _Rules(_FIRST, max([DEFAULT_ID, *used]))
+    return Rules(_FIRST, max([DEFAULT_ID, *used]))
 
 
 def write_first(vault: Vault) -> None:
     """Write the rules of a new store."""
-    configuration.write(vault, NAME, _Rules(_FIRST, DEFAULT_ID), expected=0)
+    configuration.write(vault, NAME, Rules(_FIRST, DEFAULT_ID), expected=0)
 
 
-def _shown(rules: _Rules) -> str:
+def _shown(rules: Rules) -> str:
     return f"{len(rules.rules):,} rules: {', '.join(f'{rule.id} ({rule.name})' for rule in rules.rules)}"
 
 
 #: What `mailhold rules reset` writes anew.
-PART = Part(NAME, "rules", _Rules, _fresh, _shown, _CHANGED, "rules reset")
+PART = Part(NAME, "rules", Rules, _fresh, _shown, CHANGED, "rules reset")

@@ -1,0 +1,123 @@
+"""The rows of the configuration: how a value is sealed and signed in one, and how it is read back.
+
+What is sealed says its name, its version and when it was changed, so a row cannot stand in for another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from store.database.connection import as_bytes, run, sound
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.sealed import generation_of
+from store.sealing.signatures import Right
+from store.terms.errors import StoreFormat, TamperedError
+from store.vault.grants import NotGranted
+from store.vault.reader import Reader
+
+T = TypeVar("T")
+
+#: Working state: sealed, and signed by nobody, because a gateway writes it too.
+UNSIGNED = frozenset({"free-space-notice"})
+#: No version reaches this: a number beyond it stands in a damaged row.
+_VERSIONS = 1 << 53
+
+#: The command that writes a damaged name anew.
+_COMMANDS = {"settings": "settings", "rules": "rules", "address-lists": "lists"}
+
+
+class ConfigurationDamaged(TamperedError):
+    """A name's newest row does not verify, or an older one was put back: nothing of it is in force."""
+
+    def __init__(self, name: str, why: str = "the seal does not verify") -> None:
+        super().__init__(name, why)
+        if name in _COMMANDS:
+            self.args = (f"{self} `mailhold {_COMMANDS[name]} reset` shows what is still known, and writes anew.",)
+
+
+class Frame(NamedTuple):
+    """What is sealed in a row. `value` is msgpack; `changed_at` is Unix milliseconds."""
+
+    name: str
+    version: int
+    changed_at: int
+    value: msgspec.Raw
+
+
+def rows_of(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
+    """The rows of a name, those that claim the highest version first; with `strays`, those whose name was damaged too:
+    what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
+    """
+    table = vault.models.Configuration
+    sql = "SELECT id FROM configuration WHERE name = ? OR ? = 1 ORDER BY version DESC, id DESC"
+    with vault.reading():
+        ids = [row_id for (row_id,) in run(vault.db, sql, name, int(strays)).fetchall()]
+    for row_id in ids:
+        with vault.reading():
+            row = table.get_or_none(table.id == row_id)
+        if row is not None and (row.name == name or (strays and _is_of(vault, row, name))):
+            yield row
+
+
+def _is_of(vault: Reader, row: Any, name: str) -> bool:
+    try:
+        with sound(name):
+            vault.unseal(_role(name), as_bytes(row.sealed))
+    except TamperedError:
+        return False
+    return True
+
+
+def value_of(frame: Frame, name: str, kind: type[T]) -> T:
+    try:
+        return msgpack_decoder(kind).decode(frame.value)
+    except msgspec.DecodeError:
+        raise StoreFormat(f"The {name} of this store were written by a newer release: upgrade Mailhold.") from None
+
+
+def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
+    """What a row holds that opens, whatever its signature and its plain columns say; None where it does not."""
+    try:
+        with sound(name):
+            frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), as_bytes(row.sealed)))
+        return value_of(frame, name, kind)
+    except (TamperedError, StoreFormat, msgspec.DecodeError):
+        return None
+
+
+def sealed_row(vault: Reader, frame: Frame) -> tuple[bytes, bytes]:
+    role = _role(frame.name)
+    sealed = vault.seal(role, msgspec.msgpack.encode(frame))
+    return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
+
+
+def sane(version: Any) -> int:
+    """A version as a row claims it; 0 for what is none."""
+    return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
+
+
+def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
+    name = str(row.name)
+    try:
+        with sound(name):
+            sealed = as_bytes(row.sealed)
+            if name not in UNSIGNED:
+                vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
+            elif not renewing and generation_of(sealed, name) < vault.grants.newest():
+                # Nobody signed it, and whoever was revoked since may have sealed it.
+                raise TamperedError(name, "it is sealed with a former key")
+            frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), sealed))
+    except NotGranted as error:
+        raise TamperedError(name, error.why) from None
+    except (TamperedError, msgspec.DecodeError):
+        raise ConfigurationDamaged(name) from None
+    if frame[:3] != (name, row.version, row.changed_at):
+        raise ConfigurationDamaged(name, "its version or time was changed")
+    return frame
+
+
+def _role(name: str) -> str:
+    return f"configuration {name}"

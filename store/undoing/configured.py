@@ -1,0 +1,179 @@
+"""Taking back what changed the settings, the rules, the address lists or the saved filters.
+
+The versions before and after the act are kept in the configuration. What the act changed is put back as it was where it
+still is as the act left it; what somebody changed since stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from store.authority import configuration
+from store.authority import settings as settings_module
+from store.authority.settings import Settings
+from store.filters import saved
+from store.filters.saved import SavedFilter
+from store.judging.rules import address_lists, rules
+from store.judging.rules.address_lists import AddressLists, each_list, with_entries
+from store.judging.rules.rules import Rules
+from store.terms.errors import RuleError
+from store.undoing.history import number_of
+from store.undoing.merging import in_order, without_change, without_entries
+from store.undoing.plans import Told
+
+if TYPE_CHECKING:
+    from store.authority.audit import Event
+    from store.vault.vault import Vault
+
+T = TypeVar("T")
+
+_TOO_OLD = "it is too long ago: what was there before it is no longer kept"
+_MAX_SIZE = "max_size stays: a smaller maximum would remove message copies for good, so change it in the settings"
+
+
+class Merged(NamedTuple, Generic[T]):
+    """What is to be there, what changes with that, and what stays and why."""
+
+    value: T
+    changes: list[str]
+    stays: list[str]
+
+
+class Part(NamedTuple, Generic[T]):
+    """A name of the configuration whose changes can be taken back. `merge` is given before, after and present."""
+
+    name: str
+    called: str
+    kind: type[T]
+    first: T
+    merge: Callable[[T, T, T], Merged[T]]
+
+
+class Configured(Generic[T]):
+    """Acts that changed one name of the configuration."""
+
+    def __init__(self, part: Part[T]) -> None:
+        self._part = part
+
+    def what(self, act: Event) -> str:
+        """The act in a few words."""
+        return f"{act.action}: {act.detail}" if act.detail else act.action
+
+    def plan(self, vault: Vault, act: Event, *, again: bool) -> Told:
+        """What taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
+        return self._told(self._merged(vault, act, again))
+
+    def do(self, vault: Vault, act: Event, *, again: bool, operator: str) -> Told:
+        """Take it back, in one transaction with its event. Raises as `plan` does."""
+        with vault.write():
+            merged = self._merged(vault, act, again)
+            if merged is not None and merged.changes:
+                stored = configuration.read(vault, self._part.name, self._part.kind)
+                configuration.write(
+                    vault,
+                    self._part.name,
+                    merged.value,
+                    expected=stored.version if stored else 0,
+                    operator=operator,
+                    action=act.action,
+                    detail=f"{'done again' if again else 'taken back'}: {'; '.join(merged.changes)}",
+                    undoes=-number_of(act) if again else number_of(act),
+                )
+        return self._told(merged)
+
+    def _merged(self, vault: Vault, act: Event, again: bool) -> Merged[T] | None:
+        part, written = self._part, act.versions.get(self._part.name, 0)
+        after: T | None = None
+        former = part.first if written == 1 else None
+        for each in configuration.kept(vault, part.name, part.kind):
+            if each.version < written:
+                former = each.value
+                break
+            if each.changed_at == act.at:  # Its version may be higher by now: a new configuration key makes it so.
+                after = each.value
+        if after is None or former is None:
+            return None
+        stored = configuration.read(vault, part.name, part.kind)
+        present = stored.value if stored else part.first
+        return part.merge(after, former, present) if again else part.merge(former, after, present)
+
+    def _told(self, merged: Merged[T] | None) -> Told:
+        if merged is None:
+            return Told((), (_TOO_OLD,))
+        return Told(tuple(merged.changes), tuple(merged.stays))
+
+
+def _changed_since(what: str) -> str:
+    return f"{what} stays as it is: it was changed again since"
+
+
+def merge_settings(before: Settings, after: Settings, present: Settings) -> Merged[Settings]:
+    """The settings without what an act changed."""
+    fields = Settings.__struct_fields__
+    was, left, now = ({name: (getattr(each, name),) for name in fields} for each in (before, after, present))
+    merged, kept = without_change(was, left, now)
+    stays = [_changed_since(name) for name in kept]
+    values = {name: value for name, (value,) in merged.items()}
+    if values["max_size"] < present.max_size:
+        values["max_size"] = present.max_size
+        stays.append(_MAX_SIZE)
+    value = Settings(**values)
+    return Merged(value, settings_module.changes_of(present, value), stays)
+
+
+def merge_lists(before: AddressLists, after: AddressLists, present: AddressLists) -> Merged[AddressLists]:
+    """The address lists without what an act changed."""
+    value = present
+    for user, color in dict.fromkeys((user, color) for each in (before, after) for user, color, _ in each_list(each)):
+        entries = [each.of(color, user) for each in (before, after, present)]
+        value = with_entries(value, color, sorted(without_entries(*entries)), user)
+    try:
+        value = address_lists.check_lists(value)
+    except RuleError as error:
+        return Merged(present, [], [str(error)])
+    return Merged(value, address_lists.changes_of(present, value), [])
+
+
+def merge_rules(before: Rules, after: Rules, present: Rules) -> Merged[Rules]:
+    """The rules without what an act changed, in the order that they had before it where nobody changed that since."""
+    was, left, now = ({rule.id: rule for rule in each.rules} for each in (before, after, present))
+    merged, kept = without_change(was, left, now)
+    both = [number for number in was if number in left]
+    moved = both != [number for number in left if number in was]
+    common = [number for number in left if number in now]
+    untouched = common == [number for number in now if number in left]
+    ordered = in_order(merged, list(was), list(now), restore=lambda: moved and untouched)
+    stays = [_changed_since(f"rule {number} ({now[number].name})") for number in kept if number in now]
+    stays += [f"rule {number} does not come back: it was removed since" for number in kept if number not in now]
+    if moved and not untouched:
+        stays.append(_changed_since("the order of the rules"))
+    try:
+        value = Rules(rules.check_rules(ordered), max(before.last_id, after.last_id, present.last_id))
+    except RuleError as error:
+        return Merged(present, [], [*stays, str(error)])
+    return Merged(value, rules.changes_of(present.rules, value.rules), stays)
+
+
+def merge_filters(
+    before: tuple[SavedFilter, ...], after: tuple[SavedFilter, ...], present: tuple[SavedFilter, ...]
+) -> Merged[tuple[SavedFilter, ...]]:
+    """The saved filters without what an act changed."""
+    was, left, now = ({saved.key_of(each.name): each for each in filters} for filters in (before, after, present))
+    merged, kept = without_change(was, left, now)
+    stays = [_changed_since(f"the filter {(left.get(key) or was[key]).name}") for key in kept]
+    if len(merged) > saved.MAX_FILTERS:
+        return Merged(present, [], [*stays, f"there are {saved.MAX_FILTERS} saved filters: remove one first"])
+    value = tuple(merged[key] for key in sorted(merged))
+    changes = [f"filter removed: {now[key].name}" for key in now if key not in merged]
+    changes += [f"filter saved: {each.name}: {each.line}" for key, each in merged.items() if now.get(key) != each]
+    return Merged(value, changes, stays)
+
+
+_FILTERS: type[tuple[SavedFilter, ...]] = tuple[SavedFilter, ...]
+PARTS: tuple[tuple[tuple[str, ...], Part[Any]], ...] = (
+    ((settings_module.CHANGED,), Part(settings_module.NAME, "settings", Settings, Settings(), merge_settings)),
+    ((rules.CHANGED,), Part(rules.NAME, "rules", Rules, rules.NO_RULES, merge_rules)),
+    ((address_lists.CHANGED,), Part(address_lists.NAME, "address lists", AddressLists, AddressLists(), merge_lists)),
+    ((saved.SAVED, saved.REMOVED), Part(saved.NAME, "saved filters", _FILTERS, (), merge_filters)),
+)

@@ -1,0 +1,67 @@
+"""Taking back the last act of an operator, and doing again what was taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from store.terms.errors import MailholdError
+from store.undoing.configured import PARTS, Configured
+from store.undoing.history import History, history, number_of
+from store.undoing.plans import Kind, Plan, Told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.authority.audit import Event
+    from store.vault.vault import Vault
+
+_KINDS: dict[str, Kind] = {action: Configured[Any](part) for actions, part in PARTS for action in actions}
+#: So many acts are looked at for one of which something can be taken back.
+_LOOKED_AT = 20
+
+
+def acts_of(vault: Vault, operator: str) -> History:
+    """The acts of an operator that can be taken back, and those that can be done again, newest first.
+
+    Raises UnlockError, StoreUnavailable.
+    """
+    return history(vault, operator, _KINDS)
+
+
+def plan_of_act(vault: Vault, act: Event, *, again: bool = False) -> Plan:
+    """What taking an act back (or doing it again) does as things stand now. It changes nothing.
+
+    Raises TamperedError, StoreFormat, StoreUnavailable.
+    """
+    kind = _KINDS[act.action]
+    return Plan(act, again, kind.what(act), kind.plan(vault, act, again=again))
+
+
+def next_plan(vault: Vault, operator: str, *, again: bool = False) -> Plan | None:
+    """What `z` would do: the operator's last act of which something can be taken back, or be done `again`.
+
+    None where there is none. Raises UnlockError, StoreUnavailable.
+    """
+    found = acts_of(vault, operator)
+    acts: Sequence[Event] = found.taken_back if again else found.done
+    for act in acts[:_LOOKED_AT]:
+        try:
+            plan = plan_of_act(vault, act, again=again)
+        except MailholdError as error:
+            plan = Plan(act, again, _KINDS[act.action].what(act), Told((), (str(error),)))
+        if plan.told.does:
+            return plan
+    return None
+
+
+def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
+    """Do what a plan says, as far as it is still so; returns what was done, and what was not and why.
+
+    Nothing is done where somebody took the act back (or did it again) since the plan was made. Raises TamperedError,
+    StoreFormat, StoreUnavailable, UnlockError.
+    """
+    found = acts_of(vault, operator)
+    number = number_of(plan.act)
+    if all(number_of(act) != number for act in (found.taken_back if plan.again else found.done)):
+        return Told((), ("it was done again already" if plan.again else "it was taken back already",))
+    return _KINDS[plan.act.action].do(vault, plan.act, again=plan.again, operator=operator)
