@@ -118,25 +118,26 @@ main.main()
 """
 
 
-def test_a_mutant_that_no_test_notices_survives(tmp_path: Path) -> None:
+def verdicts(tmp_path: Path, room: str, test_room: str) -> set[str]:
+    """What the tool says of every mutant of a module `room`, whose tests are in `test_room`."""
     for folder, name, text in (
-        ("sample", "room.py", "def f(a, b):\n    return a < b\n\ndef g(a, b):\n    while a:\n        a -= b\n"),
+        ("sample", "room.py", room),
         ("checks", "__init__.py", ""),
         ("checks", "conftest.py", "import hypothesis\nhypothesis.settings.register_profile('mailhold')\n"),
-        (
-            "checks",
-            "test_room.py",
-            "from sample.room import *\n\ndef test_f(): assert f(2, 3)\n\ndef test_g(): g(1, 1)\n",
-        ),
+        ("checks", "test_room.py", "from sample.room import *\n" + textwrap.dedent(test_room)),
     ):
         (tmp_path / folder).mkdir(exist_ok=True)
-        (tmp_path / folder / name).write_text(text)
+        (tmp_path / folder / name).write_text(textwrap.dedent(text))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
-    lines = {line.partition("room.py ")[2] for line in done.stdout.splitlines() if "room.py " in line}
-    assert lines == {
+    return {line.partition("room.py ")[2] for line in done.stdout.splitlines() if "room.py " in line}
+
+
+def test_a_mutant_that_no_test_notices_survives(tmp_path: Path) -> None:
+    room = "def f(a, b):\n    return a < b\n\ndef g(a, b):\n    while a:\n        a -= b\n"
+    assert verdicts(tmp_path, room, "def test_f(): assert f(2, 3)\n\ndef test_g(): g(1, 1)\n") == {
         "f: a < b -> a <= b: SURVIVED",
         "f: a < b -> a >= b: killed by checks/test_room.py::test_f",
         "f: return a < b -> return None: killed by checks/test_room.py::test_f",
@@ -144,3 +145,50 @@ def test_a_mutant_that_no_test_notices_survives(tmp_path: Path) -> None:
         "g: a -= b -> a += b: killed by checks/test_room.py::test_g (took too long)",
         "g: a -= b -> pass: killed by checks/test_room.py::test_g (took too long)",
     }
+
+
+def test_one_that_waits_for_ever_and_again_while_that_is_undone_is_ended(tmp_path: Path) -> None:
+    test_room = """
+        import threading
+
+        def test_f():
+            free = threading.Semaphore(0)
+            try:
+                f(free)
+                free.acquire()
+                f(free)
+            finally:
+                free.acquire()
+    """
+    assert verdicts(tmp_path, "def f(free):\n    free.release()\n", test_room) == {
+        "f: free.release() -> pass: killed by checks/test_room.py::test_f (took too long)"
+    }
+
+
+def test_nothing_that_a_test_started_outlives_it_and_the_next_is_tried(tmp_path: Path) -> None:
+    room = "def f():\n    return 1\n\ndef g():\n    return 0\n"
+    test_room = f"""
+        import os, subprocess
+
+        def test_f():
+            started = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+            with open({str(tmp_path / "started")!r}, "a") as file:
+                print(started.pid, file=file)
+            assert f() == 1
+            started.kill()
+            started.wait()
+
+        def test_g():
+            os.kill(os.getppid(), g())
+    """
+    assert verdicts(tmp_path, room, test_room) == {
+        "f: 1 -> 0: killed by checks/test_room.py::test_f",
+        "f: 1 -> 2: killed by checks/test_room.py::test_f",
+        "f: return 1 -> return None: killed by checks/test_room.py::test_f",
+        "g: 0 -> -1: killed by checks/test_room.py::test_g",
+        "g: 0 -> 1: killed by the end of the process that runs the tests",
+        "g: return 0 -> return None: killed by checks/test_room.py::test_g",
+    }
+    started = (tmp_path / "started").read_text().split()
+    assert len(started) == 4
+    assert not [each for each in started if Path(f"/proc/{each}/stat").exists()]

@@ -6,6 +6,8 @@ One of what a module does on import takes longer: its tests are collected anew, 
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import gc
 import importlib
 import importlib.abc
@@ -14,6 +16,7 @@ import importlib.util
 import json
 import os
 import resource
+import select
 import shutil
 import signal
 import sys
@@ -32,8 +35,11 @@ from tests.mutation.touched import QUIET
 
 #: Seconds of a processor that a test may take, whatever it took before, and how often that.
 _LEAST, _TIMES = 5.0, 10.0
+#: Seconds that a process may take until its first test, and how many seconds on the clock are one of a processor.
+_BEGIN, _WAITED = 120.0, 6
 _MEMORY = 6 << 30
 _FILE = 1 << 30
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 Tests = Sequence[tuple[str, float]]
 
@@ -73,8 +79,9 @@ class _Chosen:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         seconds = _LEAST + _TIMES * self._limits[item.nodeid]
-        item.add_marker(pytest.mark.timeout(6 * seconds), append=False)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        # pytest's own limit raises in the test, once: what waits for a lock may wait for another in its "finally" then.
+        item.add_marker(pytest.mark.timeout(0), append=False)
+        _limit(seconds, _WAITED * seconds)
         self._said.write_text(f"{item.nodeid} (took too long)")
         return (yield)
 
@@ -86,7 +93,14 @@ class _Chosen:
     def passed(self) -> None:
         """Say that no test failed."""
         signal.setitimer(signal.ITIMER_PROF, 0)
+        faulthandler.cancel_dump_traceback_later()
         self._said.write_text("")
+
+
+def _limit(processor: float, clock: float) -> None:
+    """End this process after so many seconds of a processor, or on the clock, whatever its threads wait for by then."""
+    signal.setitimer(signal.ITIMER_PROF, processor)
+    faulthandler.dump_traceback_later(clock, exit=True, file=2)
 
 
 class _Changed(importlib.abc.MetaPathFinder):
@@ -120,37 +134,69 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forked(run: Callable[[Path, Path], None], patience: float) -> Trial:
-    """What `run` says in a process of its own, in the file that is its second argument; the first is its folder."""
+def _adopt() -> None:
+    """Become the parent of what loses its own below this process, where the system can do that (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> set[int]:
+    return {int(each) for path in Path("/proc/self/task").glob("*/children") for each in path.read_text().split()}
+
+
+def _end(child: int, others: set[int]) -> None:
+    """Kill what a process that was waited for leaves: its group, and what it started outside of that.
+
+    `others` are children that stay.
+    """
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    while left := _children() - others:
+        for each in left:
+            os.kill(each, signal.SIGKILL)
+            os.waitpid(each, 0)
+
+
+def _forked(run: Callable[[Path, Path], None], patience: float, held: Sequence[int] = ()) -> Trial:
+    """What `run` says in a process of its own, in the file that is its second argument; the first is its folder.
+
+    After `patience` (seconds on the clock) the process is killed. `held` are descriptors that it must not keep.
+    """
     with _folder() as folder:
         said = folder / "said"
         said.write_text("import")
+        others = _children()
         child = os.fork()
         if not child:
-            _be(run, folder, said)
+            _be(run, folder, said, held)
         deadline = time.monotonic() + patience
         while not (ended := os.wait4(child, os.WNOHANG))[0] and time.monotonic() < deadline:
             time.sleep(0.005)
-        try:
-            os.killpg(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         if not ended[0]:
+            os.kill(child, signal.SIGKILL)  # Its group is not there yet where it hangs in its first moments.
             ended = os.wait4(child, 0)
+        _end(child, others)
         killer = said.read_text() or ("" if not ended[1] else f"ended with {os.waitstatus_to_exitcode(ended[1])}")
         return Trial(killer, ended[2].ru_utime + ended[2].ru_stime)
 
 
-def _be(run: Callable[[Path, Path], None], folder: Path, said: Path) -> NoReturn:
+def _be(run: Callable[[Path, Path], None], folder: Path, said: Path, held: Sequence[int]) -> NoReturn:
     status = 99
     try:
         os.setsid()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        for each in held:
+            os.close(each)
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nothing, number)
         for limit, most in ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_FSIZE, _FILE), (resource.RLIMIT_CORE, 0)):
             resource.setrlimit(limit, (most, most))
         tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+        _limit(_BEGIN, _BEGIN)
         run(folder, said)
         status = 0
     finally:
@@ -158,7 +204,7 @@ def _be(run: Callable[[Path, Path], None], folder: Path, said: Path) -> NoReturn
 
 
 def _patience(tests: Tests) -> float:
-    return 120 + 10 * sum(seconds for _, seconds in tests)
+    return _BEGIN + 10 * sum(seconds for _, seconds in tests)
 
 
 def imported(root: Path, path: str, code: CodeType | None, tests: Tests) -> Trial:
@@ -186,16 +232,20 @@ class Collected:
     """
 
     def __init__(self, root: Path, files: Sequence[str], codes: Sequence[CodeType | None]) -> None:
-        self._root, self._codes = root, codes
+        self._root, self._files, self._codes = root, files, codes
+        self._start()
+
+    def _start(self) -> None:
         asked, answered = os.pipe(), os.pipe()
         self._child = os.fork()
         if not self._child:
             os.close(asked[1])
             self._asked, self._answers = os.fdopen(asked[0]), os.fdopen(answered[1], "w")
-            os.chdir(root)
+            os.chdir(self._root)
             self._chosen = _Chosen()
             try:
-                pytest.main([*QUIET, "-s", *files], plugins=[self._chosen, self])
+                _adopt()
+                pytest.main([*QUIET, "-s", *self._files], plugins=[self._chosen, self])
             finally:
                 os._exit(0)
         os.close(asked[0])
@@ -203,14 +253,24 @@ class Collected:
         self._questions, self._answered = os.fdopen(asked[1], "w"), os.fdopen(answered[0])
 
     def trial(self, code: int, tests: Tests) -> Trial | None:
-        """Run tests with a code; None where it is in no function that was loaded."""
+        """Run tests with a code; None where it is in no function that was loaded.
+
+        One that ends the process, or that it has no answer for, is noticed too: another process is there for the next.
+        """
         print(json.dumps([code, tests]), file=self._questions, flush=True)
-        answer = self._answered.readline()
-        return None if answer == "null\n" else Trial(*json.loads(answer))
+        if select.select([self._answered], [], [], 3 * _BEGIN + _patience(tests))[0]:
+            answer = self._answered.readline()
+            if answer:
+                return None if answer == "null\n" else Trial(*json.loads(answer))
+        os.kill(self._child, signal.SIGKILL)
+        self.close()
+        self._start()
+        return Trial("the end of the process that runs the tests", 0.0)
 
     def close(self) -> None:
         """End the process."""
         self._questions.close()
+        self._answered.close()
         os.waitpid(self._child, 0)
 
     # --- In that process ---------------------------------------------------------------------------------------------
@@ -245,7 +305,8 @@ class Collected:
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             self._chosen.passed()
 
-        return _forked(run, _patience(tests)) if tests else Trial("", 0.0)
+        held = (self._asked.fileno(), self._answers.fileno())
+        return _forked(run, _patience(tests), held) if tests else Trial("", 0.0)
 
 
 def _functions(root: Path) -> dict[tuple[str, str, int], list[FunctionType]]:
