@@ -72,6 +72,7 @@ def _is_of(vault: Reader, row: Any, name: str) -> bool:
 
 
 def value_of(frame: Frame, name: str, kind: type[T]) -> T:
+    """What a row that was opened holds. Raises StoreFormat where a newer release wrote it."""
     try:
         return msgpack_decoder(kind).decode(frame.value)
     except msgspec.DecodeError:
@@ -89,6 +90,7 @@ def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | Non
 
 
 def sealed_row(vault: Reader, frame: Frame) -> tuple[bytes, bytes]:
+    """A row's `sealed` and `signature`, which is empty where nobody signs that name."""
     role = _role(frame.name)
     sealed = vault.seal(role, msgspec.msgpack.encode(frame))
     return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
@@ -100,6 +102,10 @@ def sane(version: Any) -> int:
 
 
 def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
+    """Verify and open a row. With `renewing`, what is sealed with a former configuration key is opened too.
+
+    Raises TamperedError, ConfigurationDamaged.
+    """
     name = str(row.name)
     try:
         with sound(name):
