@@ -19,6 +19,7 @@ from store.authority.configuration import check_configuration
 from store.database.connection import as_bytes, run, sound
 from store.database.schema import row_ids
 from store.database.verifying import differences
+from store.delivery.hello import problems as hello_problems
 from store.delivery.orders import unseal_recipient, unseal_reply, verify_order
 from store.enrolment.enrolled import gateways
 from store.enrolment.revocation import REVOKED
@@ -342,6 +343,7 @@ class _Check:
         for what, problems in (
             ("configuration", check_configuration(self._vault)),
             ("events", check_events(self._vault, note)),
+            ("what gateways heard from the relay", hello_problems(self._vault)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:

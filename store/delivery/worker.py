@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from store.authority.settings import ignored_names
 from store.delivery.access import Access, StoreAccess
+from store.delivery.greeting import Greeting
 from store.delivery.leases import LEASE, Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
 from store.delivery.parcel import Parcel, pack
@@ -135,6 +136,12 @@ class DeliveryWorker:
             self.problem = ""
         return True
 
+    def session(self, *, anew: bool = False) -> Session:
+        """A session that is not open yet; `anew` also while the relay is being left alone. Raises SessionLost."""
+        if self._relay is None or (self.paused and not anew):
+            raise SessionLost(self.problem)
+        return Session(self._relay, self._context, self._host_name, self._timeouts)
+
 
 class _Shift:
     """One run of a worker, from start to stop: its tasks, its sessions, and the claims it holds."""
@@ -143,6 +150,7 @@ class _Shift:
         self._worker = worker
         self._vault = worker._vault
         self._ledger = Ledger(worker._vault)
+        self._greeting = Greeting(worker._vault, self._ledger, worker, worker._access.gateway_id)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue()
         #: Opened ahead, a few at a time: messages may be large.
         self._ready: asyncio.Queue[tuple[Claim, Parcel | MailholdError]] = asyncio.Queue(1)
@@ -155,7 +163,7 @@ class _Shift:
         worker = self._worker
         worker._host_name = worker._host_name or await local_host_name()
         senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
-        heartbeat = asyncio.create_task(self._keep_leases())
+        beside = [asyncio.create_task(each) for each in (self._keep_leases(), self._greeting.answer())]
         openers = [asyncio.create_task(self._open_ahead()) for _ in range(READERS)]
         try:
             await self._feed(stop, until_idle, deadline)
@@ -164,9 +172,9 @@ class _Shift:
             await asyncio.gather(*openers, return_exceptions=True)
             await self._drain(senders)
         finally:
-            for task in (heartbeat, *openers, *senders):
+            for task in (*beside, *openers, *senders):
                 task.cancel()
-            await asyncio.gather(heartbeat, *openers, *senders, return_exceptions=True)
+            await asyncio.gather(*beside, *openers, *senders, return_exceptions=True)
             await self._return(list(self._held.values()))
             await self._ledger.close()
 
@@ -363,21 +371,8 @@ class _Shift:
                 pass
         if session:
             await session.close()
-        session = await self._connect()
+        session = await self._greeting.connect()
         return session, await session.send(parcel.sender, list(parcel.rows), parcel.message, before_data)
-
-    async def _connect(self) -> Session:
-        worker = self._worker
-        if worker._relay is None or worker.paused:
-            raise SessionLost(worker.problem)
-        session = Session(worker._relay, worker._context, worker._host_name, worker._timeouts)
-        try:
-            await session.open()
-        except SessionLost as error:
-            worker.lost(str(error))
-            raise
-        worker.reached()
-        return session
 
     async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
         """Make the outcomes durable, however long the database is away; the leases are kept meanwhile."""

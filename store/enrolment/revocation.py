@@ -77,11 +77,12 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
 
 
 def _take_away(vault: Vault, gateway_id: int) -> None:
-    """Seal the configuration with a key that the gateway does not get, and forget what it sent out."""
+    """Seal the configuration with a key that the gateway does not get, and forget what it sent out and heard."""
     vault.grants.renew()
     seal_anew(vault)
     run(vault.db, "DELETE FROM key_grant WHERE holder = ?", gateway_id)
     run(vault.db, "DELETE FROM release WHERE gateway_id = ?", gateway_id)
+    run(vault.db, "DELETE FROM hello WHERE gateway_id = ANY(?)", [gateway_id, -gateway_id])
 
 
 def _enrolled(vault: Vault, name: str) -> Any:

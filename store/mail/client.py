@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from store.mail.addresses import ascii_form
+from store.mail.offers import Offers, offers_of
 from store.mail.outcome import Outcome, State
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ class Session:
     ) -> dict[str, Outcome]:
         self.messages += 1
         on_wire, outcomes = self._addresses(sender, recipients)
-        limit = self._offered("size")
-        if limit and limit.isdigit() and 0 < int(limit) < len(message):
-            text = f"The message is {len(message)} bytes and the relay takes at most {limit}."
+        offers = self.offers
+        if not offers.takes(len(message)):
+            text = f"The message is {len(message)} bytes and the relay takes at most {offers.limit}."
             return dict.fromkeys(recipients, Outcome(State.FAILED, text))
         if sender not in on_wire:
             return dict.fromkeys(recipients, Outcome(State.FAILED, _UTF8))
@@ -232,25 +232,30 @@ class Session:
 
     def _addresses(self, sender: str, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, Outcome]]:
         """Each address as it goes over the wire, and the recipients that cannot."""
-        if self._offered("smtputf8") is not None:
-            return {address: address for address in (sender, *recipients)}, {}
-        forms = {address: ascii_form(address) for address in (sender, *recipients)}
+        offers = self.offers
+        forms = {address: offers.on_wire(address) for address in (sender, *recipients)}
         refused = {address: Outcome(State.FAILED, _UTF8) for address in recipients if forms[address] is None}
         return {address: form for address, form in forms.items() if form is not None}, refused
 
     def _options(self, message: bytes, utf8: bool) -> list[bytes]:
-        options = []
-        if self._offered("size") is not None:
+        options, offers = [], self.offers
+        if offers.size:
             options.append(b"SIZE=%d" % len(message))
-        if self._offered("8bitmime") is not None and not message.isascii():
+        if offers.eight_bit and not message.isascii():
             options.append(b"BODY=8BITMIME")
         if utf8:
             options.append(b"SMTPUTF8")
         return options
 
-    def _offered(self, extension: str) -> str | None:
-        """The parameters of an extension that the server offers, None where it does not."""
-        return self._client.esmtp_extensions.get(extension) if self._client else None
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What the server answered to EHLO: the names of its extensions (lower case), and their parameters."""
+        return dict(self._client.esmtp_extensions) if self._client else {}
+
+    @property
+    def offers(self) -> Offers:
+        """What the server offers."""
+        return offers_of(self._client.esmtp_extensions if self._client else {})
 
     async def _command(self, *words: bytes) -> SMTPResponse:
         if self._client is None:

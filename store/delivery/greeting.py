@@ -1,0 +1,158 @@
+"""Asking the relay what it offers: a worker notes each answer, and asks anew where an operator wants it.
+
+A row is written where the answer differs from the last one, or that is older than `FRESH_MS`: a sending gateway makes
+many sessions, and each commit wakes those who follow the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from store.authority.settings import read_settings
+from store.delivery.hello import Heard, Hello, hello_of, read_hello, want_hello, wanted, write_hello
+from store.helpers.clock import now_ms
+from store.mail.client import Session, SessionLost, Timeouts, local_host_name
+from store.mail.relay import parse_relay
+from store.sealing.keys import LOCAL_ID
+from store.terms.errors import MailholdError, NoRelay, RelayError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from store.delivery.ledger import Ledger
+    from store.vault.vault import Vault
+
+#: Age (ms) up to which an answer that did not change is not written again.
+FRESH_MS = 5 * 60_000
+#: Seconds: between a worker's looks for a wish, and between those of who waits for the answer to one.
+LOOK, WAIT_LOOK = 1.0, 0.25
+_TIMEOUTS = Timeouts(10.0, 10.0, 10.0)
+
+
+class Sender(Protocol):
+    """What sends, as far as asking the relay concerns it: a `store.delivery.worker.DeliveryWorker`."""
+
+    def read_relay(self) -> bool:
+        """Take up the relay that the settings name now. Blocking."""
+
+    def session(self, *, anew: bool = False) -> Session:
+        """A session that is not open yet; `anew` also while the relay is being left alone. Raises SessionLost."""
+
+    def lost(self, reason: str) -> None:
+        """The relay cannot be reached."""
+
+    def reached(self) -> None:
+        """The relay answered."""
+
+
+class Greeting:
+    """Opens the sessions of one run of a worker, and notes what the relay answers."""
+
+    def __init__(self, vault: Vault, ledger: Ledger, sender: Sender, gateway_id: int) -> None:
+        self._vault = vault
+        self._ledger = ledger
+        self._sender = sender
+        self._gateway_id = gateway_id
+        self._last: Heard | None = None
+        self._answered = 0
+
+    async def connect(self, *, anew: bool = False) -> Session:
+        """An open session; `anew` also while the relay is being left alone, and noted in any case.
+
+        Raises SessionLost.
+        """
+        relay = ""
+        try:
+            session = self._sender.session(anew=anew)
+            relay = str(session.relay)
+            await session.open()
+        except SessionLost as error:
+            if relay:
+                self._sender.lost(str(error))
+            if relay or anew:
+                await self._note(hello_of(relay, {}, str(error)), anew)
+            raise
+        self._sender.reached()
+        await self._note(hello_of(relay, session.extensions), anew)
+        return session
+
+    async def _note(self, hello: Hello, anew: bool) -> None:
+        now, last = now_ms(), self._last
+        if not anew and last is not None and last.hello == hello and 0 <= now - last.at < FRESH_MS:
+            return
+        with suppress(MailholdError):
+            await self._ledger.write(lambda: write_hello(self._vault, hello, now))
+            self._last = Heard(now, hello)
+
+    async def answer(self) -> None:
+        """Ask the relay anew whenever an operator wants it, until this is cancelled."""
+        while True:
+            with suppress(MailholdError, SessionLost):
+                wish = await self._ledger.read(lambda: wanted(self._vault, self._gateway_id, self._answered))
+                if wish != self._answered:
+                    self._answered = wish
+                    await self._ledger.read(self._sender.read_relay)
+                    await (await self.connect(anew=True)).close()
+            await asyncio.sleep(LOOK)
+
+
+def ask_here(vault: Vault) -> Heard:
+    """Ask the relay from this host, as `local`, and write what it answers. Blocks, 30 seconds at most.
+
+    Raises StoreUnavailable, TamperedError, and UnlockError where the keys at hand are no gateway's.
+    """
+    text = read_settings(vault).relay
+    hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set: set it in Settings.")))
+    heard = Heard(now_ms(), hello)
+    with vault.write(quiet=True):
+        write_hello(vault, heard.hello, heard.at)
+    return heard
+
+
+async def _greet(text: str) -> Hello:
+    try:
+        relay = parse_relay(text)
+        session = Session(relay, await asyncio.to_thread(relay.tls_context), await local_host_name(), _TIMEOUTS)
+    except RelayError as error:
+        return hello_of("", {}, str(error))
+    try:
+        await session.open()
+    except SessionLost as error:
+        return hello_of(str(relay), {}, str(error))
+    try:
+        return hello_of(str(relay), session.extensions)
+    finally:
+        await session.close()
+
+
+def ask_anew(vault: Vault, gateway_id: int, wait: float, cancelled: Callable[[], bool] = lambda: False) -> Heard | None:
+    """Have the gateway ask the relay anew: `local` is this program, any other is waited for, `wait` seconds at most.
+
+    Returns what was heard, None where the gateway said nothing in that time. Blocks. Raises StoreUnavailable,
+    TamperedError, and UnlockError where the keys at hand cannot ask.
+    """
+    if gateway_id == LOCAL_ID:
+        return ask_here(vault)
+    before = _known(vault, gateway_id)
+    want_hello(vault, gateway_id, now_ms())
+    until = time.monotonic() + wait
+    while not cancelled():
+        heard = read_hello(vault, gateway_id)
+        if heard is not None and heard != before:
+            return heard
+        if time.monotonic() > until:
+            break
+        time.sleep(WAIT_LOOK)
+    return None
+
+
+def _known(vault: Vault, gateway_id: int) -> Heard | None:
+    """What the gateway heard last; None too where that does not verify."""
+    try:
+        return read_hello(vault, gateway_id)
+    except StoreUnavailable:
+        raise
+    except MailholdError:
+        return None

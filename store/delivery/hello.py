@@ -1,0 +1,157 @@
+"""The rows of `hello`: what the relay answered to EHLO, as the gateway saw it that sends what operators release.
+
+Each gateway signs its own row, and seals it to the operators; `local` does so too, for whoever has the store open. An
+operator who wants to know it anew writes a row under the gateway's id with a minus before it, signed as an order is:
+the gateway's worker looks for it (`store.delivery.greeting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from store.database.connection import as_bytes, run, sound
+from store.helpers.decoding import msgpack_decoder
+from store.mail.offers import Offers, offers_of
+from store.sealing.keys import hybrid_public
+from store.sealing.sealed import hpke_open, hpke_seal
+from store.sealing.signatures import Right
+from store.sealing.statements import statement
+from store.terms.errors import TamperedError, UnlockError
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+ROLE, WANTED = "hello", "hello wanted"
+#: Extensions that are kept, and characters of a name with its parameters, and of a problem.
+MOST, LONGEST = 60, 300
+
+_WRITE = (
+    "INSERT INTO hello (gateway_id, at, sealed, signature) VALUES (?, ?, ?, ?) ON CONFLICT (gateway_id) DO UPDATE SET "
+    "at = excluded.at, sealed = excluded.sealed, signature = excluded.signature"
+)
+_READ = "SELECT at, sealed, signature FROM hello WHERE gateway_id = ?"
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """An answer to EHLO. Text is the relay's: NOT safe for a terminal.
+
+    `relay` is its address without the password, `problem` why it could not be used ("" where it answered),
+    `extensions` the names (lower case) of what it offers, with their parameters.
+    """
+
+    relay: str
+    problem: str = ""
+    extensions: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def offers(self) -> Offers:
+        """What the relay offers."""
+        return offers_of(dict(self.extensions))
+
+
+class Heard(NamedTuple):
+    """An answer of the relay, and when it came (Unix ms, by the clock of the gateway that heard it)."""
+
+    at: int
+    hello: Hello
+
+
+def hello_of(relay: str, extensions: Mapping[str, str], problem: str = "") -> Hello:
+    """An answer as it is kept, cut where it is longer than an answer should be."""
+    kept = [(_text(name), _text(text)) for name, text in extensions.items() if len(name) + len(text) <= LONGEST]
+    return Hello(relay, _text(problem)[:LONGEST], tuple(kept[:MOST]))
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def write_hello(vault: Vault, hello: Hello, now: int) -> None:
+    """Write what the own gateway of the vault heard, in the transaction that is open.
+
+    Raises UnlockError where the keys at hand are no gateway's.
+    """
+    gateway = vault.keys.gateway
+    if gateway is None:
+        raise UnlockError("The keys at hand are no gateway's: unlock the store as an operator.")
+    key, info = hybrid_public(vault.keys.read_public), _info(vault, gateway.gateway_id, now)
+    sealed = hpke_seal(key, info, msgspec.msgpack.encode(hello))
+    signature = vault.sig(ROLE, gateway.gateway_id, now, sealed, gateway=True)
+    run(vault.db, _WRITE, gateway.gateway_id, now, sealed, signature)
+
+
+def read_hello(vault: Vault, gateway_id: int) -> Heard | None:
+    """What a gateway heard last, None where it has said nothing yet.
+
+    Raises TamperedError where it is not what that gateway wrote, UnlockError where the keys at hand cannot read it.
+    """
+    with vault.reading():
+        row = run(vault.db, _READ, gateway_id).fetchone()
+    return None if row is None else _opened(vault, gateway_id, row)
+
+
+def want_hello(vault: Vault, gateway_id: int, now: int) -> None:
+    """Have a gateway's worker ask the relay anew. Raises StoreUnavailable, UnlockError."""
+    signature = vault.sig(WANTED, gateway_id, now)
+    with vault.write(quiet=True):
+        run(vault.db, _WRITE, -gateway_id, now, b"", signature)
+
+
+def wanted(vault: Vault, gateway_id: int, known: int) -> int:
+    """When an operator last wanted the relay asked anew (Unix ms): `known`, unless a row that verifies says otherwise.
+
+    Raises StoreUnavailable.
+    """
+    with vault.reading():
+        row = run(vault.db, _READ, -gateway_id).fetchone()
+    if row is None or row[0] == known:
+        return known
+    try:
+        return _verified_wish(vault, gateway_id, row)
+    except TamperedError:
+        return known  # `check` reports it.
+
+
+def problems(vault: Vault) -> Iterator[tuple[str, str]]:
+    """Name each row that does not verify, and say why."""
+    with vault.reading():
+        rows = run(vault.db, "SELECT gateway_id, at, sealed, signature FROM hello ORDER BY gateway_id").fetchall()
+    for gateway_id, *row in rows:
+        try:
+            if gateway_id < 0:
+                _verified_wish(vault, -gateway_id, row)
+            else:
+                _opened(vault, gateway_id, row)
+        except TamperedError as error:
+            yield error.what, error.why
+
+
+def _verified_wish(vault: Vault, gateway_id: int, row: Any) -> int:
+    what = f"the wish to ask the relay of gateway {gateway_id} anew"
+    with sound(what), vault.reading():
+        at, sealed, signature = int(row[0]), as_bytes(row[1]), as_bytes(row[2])
+        if sealed:
+            raise TamperedError(what, "it holds more than a wish does")
+        vault.signers.verify(signature, what, WANTED, gateway_id, at, right=Right.RELEASE)
+    return at
+
+
+def _opened(vault: Vault, gateway_id: int, row: Any) -> Heard:
+    what = f"what gateway {gateway_id} heard from the relay"
+    with sound(what), vault.reading():
+        at, sealed, signature = int(row[0]), as_bytes(row[1]), as_bytes(row[2])
+        vault.signers.verify(signature, what, ROLE, gateway_id, at, sealed, gateway=gateway_id)
+    if vault.keys.read_private is None:
+        raise UnlockError("The keys at hand cannot read what the relay answered: unlock the store as an operator.")
+    opened = hpke_open(vault.keys.read_private, _info(vault, gateway_id, at), sealed, what)
+    try:
+        return Heard(at, msgpack_decoder(Hello).decode(opened))
+    except msgspec.DecodeError:
+        raise TamperedError(what, "it is not in the form that this release writes") from None
+
+
+def _info(vault: Vault, gateway_id: int, at: int) -> bytes:
+    return statement(ROLE, vault.store_id, gateway_id, at)
