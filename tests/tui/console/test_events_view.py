@@ -39,6 +39,24 @@ def test_copies_are_named_as_ranges(ids, shown):
     assert line[-1].text == shown
 
 
+@pytest.mark.parametrize(
+    ("operator", "uid", "who"),
+    [
+        ("root", 0, "root       0"),
+        ("ann", 1000, "ann     1000"),
+        ("a long name", 1000, "a long… 1000"),
+        ("ann", 4294967293, "ann  4294967293"),
+        ("", None, "—           "),
+    ],
+)
+def test_the_uid_of_the_login_stands_beside_the_operator(operator, uid, who):
+    for width in (58, 100):
+        lines = event_lines([Event(1, NOW, operator, "delete", [7], "word " * 40, uid)], ZONE, width)
+        text = ["".join(span.text for span in line) for line in lines]
+        assert text[0].startswith(f"24 Nov 09:41:05  {who}  delete")
+        assert "uid" not in "".join(text)
+
+
 async def test_events_are_listed_newest_first_and_followed(vault):
     record_event(vault, "delete", operator="root", copies=[3, 4, 5], at=NOW - 1000)
     app = ViewApp(vault, EventsView)
@@ -49,7 +67,7 @@ async def test_events_are_listed_newest_first_and_followed(vault):
         app.view.refresh_data()
         await settle(pilot)
         lines = screen_text(app).splitlines()
-        assert lines[2].split()[:5] == ["24", "Nov", "09:41:05", "ann", "save"]
+        assert lines[2].split()[:6] == ["24", "Nov", "09:41:05", "ann", "1000", "save"]
         assert "to /srv/[b]␛[31m" in lines[2]
         assert "3 copies: 3-5" in screen_text(app)
         await pilot.press("q")

@@ -30,18 +30,19 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _OPERATOR, _ACTION = 12, 20
+#: So much of an operator's name is shown beside any uid.
+_NAME = 4
 #: Runs of copies' numbers that an event's line names.
 _RUNS = 6
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
-    """Each event: when, who (the program itself: a dash), what, on how many copies, and details."""
+    """Each event: when, who (the program itself: a dash) with the login's uid, what, on how many copies, details."""
     lines: list[Line] = []
     for event in events:
         what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
-        uid = "" if event.uid is None else f"uid {event.uid}"
-        detail = "  ".join(part for part in (what, safe(event.detail), uid) if part)
-        head = f"{short_time(event.at, zone)}  {fit(event.operator or '—', _OPERATOR)}  "
+        detail = "  ".join(part for part in (what, safe(event.detail)) if part)
+        head = f"{short_time(event.at, zone)}  {_who(event)}  "
         indent = cell_len(head)
         action = safe(event.action)
         if event.damage:
@@ -63,6 +64,15 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
     return lines
 
 
+def _who(event: Event) -> str:
+    """The operator and the user id of his login, in one column; of a long id it is the name that gives way."""
+    name = event.operator or "—"
+    if event.uid is None:
+        return fit(name, _OPERATOR)
+    uid = str(event.uid)
+    return f"{fit(name, max(_NAME, _OPERATOR - len(uid) - 1))} {uid}"
+
+
 class EventsView(Page):
     """Who did what to which copies, and when. Older events are read as the end comes in sight."""
 
@@ -79,7 +89,7 @@ class EventsView(Page):
         self._reading = False
 
     def compose(self) -> ComposeResult:
-        yield Static(f"{'Time':<15}  {'Operator':<{_OPERATOR}}  Event", id="events-head", markup=False)
+        yield Static(f"{'Time':<15}  {'Operator uid':<{_OPERATOR}}  Event", id="events-head", markup=False)
         yield Rule(line_style="solid")
         yield self.lines
 
