@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.database.connection import as_bytes, run, sound
-from store.enrolment.presence import is_gone
+from store.enrolment.presence import hold, is_gone
 from store.helpers.clock import TOLERANCE_MS, now_ms
 from store.sealing.keys import LOCAL_ID, Target, hybrid_public
 from store.terms.errors import TamperedError, UnlockError
@@ -72,11 +72,11 @@ def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
 
 
 def running(vault: Vault, gateway_id: int, alive_at: int, now: int | None = None) -> Running:
-    """What the last beat of a gateway (Unix ms), and its lock where it runs on this machine, say at the time `now`."""
+    """What the last beat of a gateway (Unix ms), and the lock that it holds while it runs, say at the time `now`."""
     moment = now_ms() if now is None else now
     if alive_at > moment + TOLERANCE_MS:
         return Running.UNKNOWN
-    if alive_at <= moment - ALIVE_MS or is_gone(vault.location, gateway_id, alive_at):
+    if alive_at <= moment - ALIVE_MS or is_gone(vault, gateway_id, alive_at):
         return Running.NO
     return Running.YES
 
@@ -115,4 +115,6 @@ def beat(vault: Vault, *, alive: bool = True) -> None:
     if gateway is None:
         raise UnlockError("The keys at hand are no gateway's.")
     with vault.write():
+        if alive:
+            hold(vault, gateway.gateway_id)
         run(vault.db, "UPDATE gateway SET alive_at = ? WHERE id = ?", now_ms() if alive else 0, gateway.gateway_id)

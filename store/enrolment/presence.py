@@ -1,9 +1,11 @@
-"""Whether a gateway runs on this machine: it holds a lock on a file beside the store, which ends with its process.
+"""Whether a gateway still runs: it holds a lock that ends with its process.
 
-A beat in the database says that a gateway ran some seconds ago; the lock says at once that it does not any more. The
-file also names what the gateway's worker was called in leases: the next process of the same gateway takes back what
-the last one held. PostgreSQL has no place beside the store: there the beats alone tell others, and the file lies with
-what else the gateway keeps.
+A beat in the database says that a gateway ran some seconds ago; the lock says at once that it does not any more. Of a
+store in SQLite it is on a file beside the store, which tells on the same machine; in PostgreSQL it is an advisory lock
+of the connection that says the beats, which the server gives up when that ends, and tells everywhere.
+
+The file also names what the gateway's worker was called in leases: the next process of the same gateway takes back what
+the last one held. PostgreSQL has no place beside the store: there the file lies with what else the gateway keeps.
 """
 
 from __future__ import annotations
@@ -13,27 +15,59 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from store.database.connection import is_url
+from store.database.connection import is_url, run
+
+if TYPE_CHECKING:
+    from store.vault.reader import Reader
 
 _MOST = 64
 #: The file is touched before each beat: it is not older than that by more (ms).
 _TOUCHED_MS = 30_000
+#: PostgreSQL's list of advisory locks of two numbers, in this database.
+_LOCKS = (
+    "SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
+    "AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) "
+    "AND classid = ? AND objid = ?"
+)
+_HELD = f"SELECT EXISTS ({_LOCKS})"
+#: Shared, since each thread of the gateway that says a beat holds it, and once by each connection.
+_HOLD = (
+    "SELECT pg_catalog.pg_try_advisory_lock_shared(?, ?) "
+    f"WHERE NOT EXISTS ({_LOCKS} AND pid = pg_catalog.pg_backend_pid())"
+)
+_NUMBERS = (1 << 31) - 1
 
 
 def _path(location: str, gateway_id: int) -> Path:
     return Path(f"{Path(location).absolute()}.gateway-{gateway_id}")
 
 
-def is_gone(location: str, gateway_id: int, alive_at: int) -> bool:
-    """True where the gateway that was alive at that time (Unix ms) ran on this machine, and does not any more.
+def hold(vault: Reader, gateway_id: int) -> None:
+    """Hold, with this thread's connection to PostgreSQL, the lock that says that a gateway runs. In a transaction."""
+    if is_url(vault.location):
+        key = _key(vault, gateway_id)
+        run(vault.db, _HOLD, *key, *key)
 
-    False also where nobody can tell: a file that was not touched with the last beats says nothing.
+
+def _key(vault: Reader, gateway_id: int) -> tuple[int, int]:
+    return int.from_bytes(vault.store_id[:4], "big") & _NUMBERS, gateway_id & _NUMBERS
+
+
+def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
+    """True where the gateway that was alive at that time (Unix ms) does not run any more.
+
+    False also where nobody can tell: of a store in SQLite, a file that was not touched with the last beats says
+    nothing, since the gateway may run on another machine. Raises StoreUnavailable.
     """
-    if is_url(location):
-        return False
+    if is_url(vault.location):
+        with vault.reading():
+            return not run(vault.db, _HELD, *_key(vault, gateway_id)).fetchone()[0]
     try:
-        descriptor = os.open(_path(location, gateway_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(
+            _path(vault.location, gateway_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        )
     except OSError:
         return False
     try:

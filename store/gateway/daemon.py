@@ -97,9 +97,10 @@ class Gateway:
                 lambda: float(not self.outage.why and self._vault is not None),
             ),
             "sessions": ("Clients connected", lambda: float(self.listeners.sessions)),
-            "configuration_refused": (
-                "Parts of the configuration that do not verify",
-                lambda: float(len(self.live.refused)),
+            "configuration_refused": ("Parts of the configuration refused", lambda: float(len(self.live.refused))),
+            "store_older": (
+                "1 while the store lacks what this gateway saw of it, so that nothing is sent",
+                lambda: float(bool((vault := self._vault) and vault.witness.problem)),
             ),
             "delivery_problem": (
                 "1 while something keeps deliveries back",

@@ -13,7 +13,8 @@ from store.authority.audit import record_event
 from store.authority.heads import first_heads
 from store.database.connection import pragma, pragma_to_its_end, run, sound
 from store.database.tables import FORMAT, TABLES, TABLES_OF
-from store.enrolment.enrolled import gateways, is_alive
+from store.enrolment.enrolled import ALIVE_MS, gateways
+from store.helpers.clock import TOLERANCE_MS, now_ms
 from store.opening.opening import sign_store
 from store.terms.errors import StoreError, StoreUnavailable, TamperedError, UnlockError
 from store.upgrading.format_2 import to_format_2
@@ -50,9 +51,11 @@ def format_of(vault: Vault) -> int:
 
 
 def running_gateways(vault: Vault) -> list[RunningGateway]:
-    """The gateways that said lately that they are running."""
+    """The gateways that said lately that they are running. Those of format 1 hold no lock that would say more."""
     found = gateways(vault, on_error=lambda _error: None)  # What does not verify is `check`'s to report.
-    return [RunningGateway(each.name, each.alive_at) for each in found if is_alive(vault, each.id)]
+    now = now_ms()
+    alive = [each for each in found if not each.revoked and -TOLERANCE_MS <= now - each.alive_at < ALIVE_MS]
+    return [RunningGateway(each.name, each.alive_at) for each in alive]
 
 
 def upgrade(vault: Vault, *, operator: str = "") -> list[int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -58,4 +60,25 @@ def test_mail_goes_on(gateway: GatewayProcess, how: str) -> None:
     finally:
         vault.close()
         taken.close()
+    assert gateway.stop() == 0
+
+
+def test_a_store_that_was_put_back_is_told(gateway: GatewayProcess) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    gateway.config.write_text(f'{gateway.head}[metrics]\nlisten = "{address}"\n')
+
+    def older() -> str:
+        page = urllib.request.urlopen(f"http://{address}/metrics", timeout=10).read().decode()
+        return next(line for line in page.splitlines() if line.startswith("mailhold_store_older"))
+
+    before = Path(gateway.location).read_bytes()
+    gateway.start()
+    assert older() == "mailhold_store_older 0.0"
+    assert gateway.stop() == 0
+    for end in ("-wal", "-shm"):
+        Path(gateway.location + end).unlink(missing_ok=True)
+    Path(gateway.location).write_bytes(before)
+    gateway.start()
+    assert older() == "mailhold_store_older 1.0"
     assert gateway.stop() == 0

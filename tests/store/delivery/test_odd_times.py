@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,25 @@ from store.authority.settings import Settings
 from store.delivery import leases, placing, queue, retrying
 from store.delivery.listing import delivery_of, odd_times
 from store.delivery.queue import release, retry
-from store.enrolment import enrolled
-from store.enrolment.enrolled import ALIVE_MS, BEAT_SECONDS, Running, delivery_target, is_alive, running
-from store.enrolment.enrolment import enroll
+from store.enrolment.enrolled import (
+    ALIVE_MS,
+    BEAT_SECONDS,
+    Running,
+    beat,
+    delivery_target,
+    gateways,
+    is_alive,
+    running,
+)
+from store.enrolment.enrolment import enroll, open_with_credentials
 from store.enrolment.presence import Presence
 from store.helpers.clock import TOLERANCE_MS, now_ms
 from store.mail.outcome import Outcome, State
+from store.opening.opening import Unlock, open_store
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
 
 YEAR = 365 * 86_400_000
 NOW = now_ms()
@@ -131,6 +144,13 @@ def test_a_restarted_worker_takes_back_what_it_held(ready: Vault, monkeypatch: p
 # --- Gateways
 
 
+def until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def gateway(any_vault: Vault, tmp_path: Path) -> int:
     return enroll(any_vault, "mx1", tmp_path / "mx1")
@@ -148,12 +168,46 @@ def gateway(any_vault: Vault, tmp_path: Path) -> int:
     ],
 )
 def test_a_beat_of_the_future_is_no_sign_of_life(
-    any_vault: Vault, gateway: int, sql: Callable[..., Any], ahead: int, expected: Running
+    any_vault: Vault, gateway: int, tmp_path: Path, sql: Callable[..., Any], ahead: int, expected: Running
 ) -> None:
-    sql(any_vault, "UPDATE gateway SET alive_at = ? WHERE id = ?", NOW + ahead, gateway)
-    assert running(any_vault, gateway, NOW + ahead, NOW) is expected
-    assert is_alive(any_vault, gateway, NOW) is (expected is Running.YES)
-    assert delivery_target(any_vault, NOW).gateway_id == (gateway if expected is Running.YES else 1)
+    with closing(open_with_credentials(any_vault.location, tmp_path / "mx1")) as running_gateway:
+        beat(running_gateway)
+        sql(any_vault, "UPDATE gateway SET alive_at = ? WHERE id = ?", NOW + ahead, gateway)
+        assert running(any_vault, gateway, NOW + ahead, NOW) is expected
+        assert is_alive(any_vault, gateway, NOW) is (expected is Running.YES)
+        assert delivery_target(any_vault, NOW).gateway_id == (gateway if expected is Running.YES else 1)
+
+
+@pytest.mark.integration
+def test_in_postgresql_a_gateway_is_gone_with_the_connection_that_said_its_beats(
+    postgres_store: str, tmp_path: Path
+) -> None:
+    with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
+        first, second = (enroll(vault, name, tmp_path / name) for name in ("mx1", "mx2"))
+
+        def states() -> list[Running]:
+            return [running(vault, each.id, each.alive_at) for each in gateways(vault)]
+
+        assert states() == [Running.NO, Running.NO]
+        one = open_with_credentials(postgres_store, tmp_path / "mx1")
+        with closing(open_with_credentials(postgres_store, tmp_path / "mx2")) as two:
+            beat(one)
+            beat(two)
+            threads = [threading.Thread(target=beat, args=(one,)) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            for _ in range(3):
+                beat(one)
+            assert states() == [Running.YES, Running.YES] and delivery_target(vault).gateway_id in (first, second)
+            one.db.close_all()  # As when its process is killed.
+            until(lambda: states() == [Running.NO, Running.YES])
+            assert delivery_target(vault).gateway_id == second
+            beat(one)
+            assert states() == [Running.YES, Running.YES], "it took up a new connection"
+        one.close()
+        until(lambda: states() == [Running.NO, Running.NO])
 
 
 def test_without_a_lock_a_gateway_counts_as_running_for_three_beats() -> None:
@@ -186,4 +240,3 @@ def test_the_lock_of_a_store_in_postgresql_is_the_gateways_own(tmp_path: Path) -
     assert first.held and not Presence("postgresql://nowhere/mailhold", 2, tmp_path / "mx1.running").held
     first.end()
     assert Presence("postgresql://nowhere/mailhold", 2, tmp_path / "mx1.running").former == first.owner
-    assert enrolled.is_gone("postgresql://nowhere/mailhold", 2, NOW) is False
