@@ -100,7 +100,7 @@ class Gateway:
             "configuration_refused": ("Parts of the configuration refused", lambda: float(len(self.live.refused))),
             "store_older": (
                 "1 while the store lacks what this gateway saw of it, so that nothing is sent",
-                lambda: float(bool((vault := self._vault) and vault.witness.problem)),
+                lambda: float(self._vault is not None and self._vault.witness.problem != ""),
             ),
             "delivery_problem": (
                 "1 while something keeps deliveries back",
