@@ -7,13 +7,14 @@ for that. Each release is one row with a signed order and a recipient row each. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
-from store.delivery.held import Again, LeftOut, held_of, why
+from store.delivery.choosing import NO_ENVELOPE, NOT_LOCAL, Choice, Plan, chosen_of, plans, shared_out
+from store.delivery.held import Again, LeftOut, held_of
 from store.delivery.listing import (
     Delivery,
     RecipientState,
@@ -23,13 +24,11 @@ from store.delivery.listing import (
 )
 from store.delivery.outcomes import Unsealed
 from store.delivery.placing import INFECTED, ORDER_LIFE, place
-from store.delivery.recipients import ENVELOPE, Recipient, recipients_of
+from store.delivery.recipients import Recipient, recipients_of
 from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel, retry, retry_plan
 from store.enrolment.enrolled import delivery_target
 from store.helpers.clock import now_ms
-from store.mail.addresses import address_problem, check_address, mailbox
-from store.mail.local_domains import LocalDomains
-from store.terms.errors import CopyMissing, NoRecipients, NoRelay
+from store.terms.errors import CopyMissing, NoRelay
 from store.terms.records import Copy
 
 if TYPE_CHECKING:
@@ -59,15 +58,6 @@ __all__ = [
 ]
 
 _BATCH = 25
-
-_NO_CHOICE = "Nobody was chosen to deliver to. Choose the original recipients, give additional addresses, or both."
-_NO_ONE = "no recipient of it is known, or all were left out: give an additional address"
-#: Why a copy without an envelope is not released to its original recipients where header addresses are not asked for.
-NO_ENVELOPE = "no recipient of its envelope is known, and the addresses of its header were not asked for"
-#: The same where they were.
-NOT_LOCAL = "no recipient of its envelope is known, and no address of its header that was chosen is in a local domain"
-
-_HEADER = "stands in the header, whose addresses were not asked for"
 
 
 class Deliverable(NamedTuple):
@@ -133,16 +123,7 @@ def release(
     settings = read_settings(vault)
     if not settings.relay:
         raise NoRelay(NO_RELAY)
-    if not original and not additional:
-        raise NoRecipients(_NO_CHOICE)
-    chosen = _Chosen(
-        original,
-        _once([check_address(address) for address in additional]),
-        frozenset(map(mailbox, left_out)),
-        from_header,
-        frozenset(map(mailbox, outsiders)),
-        LocalDomains(settings.local_domains),
-    )
+    chosen = chosen_of(settings, Choice(original, additional, left_out, from_header, outsiders))
     result = ReleaseResult()
     twice = Again(again)
     wanted = list(dict.fromkeys(ids))
@@ -151,92 +132,18 @@ def release(
             result.not_reached = wanted[at:]
             break
         batch = wanted[at : at + _BATCH]
-        plans = list(_plans(vault, settings, batch, chosen, result))
-        _queue(vault, plans, twice, operator, result)
+        found = list(plans(vault, settings, batch, chosen, result.refused, result.left_out))
+        _queue(vault, found, twice, operator, result)
         if progress:
             progress(min(at + _BATCH, len(wanted)), len(wanted))
     return result
 
 
-class _Chosen(NamedTuple):
-    """To whom copies are to go. `extra` are addresses, `without` and `outsiders` mailboxes."""
-
-    original: bool
-    extra: list[str]
-    without: frozenset[str]
-    from_header: bool
-    outsiders: frozenset[str]
-    local: LocalDomains
-
-    def meant(self, copy: Copy) -> tuple[list[str], str]:
-        """The addresses that a copy is to go to, and where there is none, why."""
-        original = recipients_of(copy) if self.original else []
-        header = bool(original) and original[0].source != ENVELOPE
-        if header:
-            original = [each for each in original if self.from_header and self._takes(each.address)]
-        kept = [each.address for each in original if mailbox(each.address) not in self.without]
-        reason = _NO_ONE
-        if header and not original:
-            reason = NOT_LOCAL if self.from_header else NO_ENVELOPE
-        return _once([*kept, *self.extra]), reason
-
-    def passed_over(self, copy: Copy) -> list[str]:
-        """The addresses of a copy's header that stand for its original recipients, where they were not asked for."""
-        if not self.original or self.from_header or not (found := recipients_of(copy)) or found[0].source == ENVELOPE:
-            return []
-        beside = self.without | frozenset(map(mailbox, self.extra))
-        return [each.address for each in found if mailbox(each.address) not in beside]
-
-    def _takes(self, address: str) -> bool:
-        return address in self.local or mailbox(address) in self.outsiders
-
-
-class _Plan(NamedTuple):
-    copy: Copy
-    addresses: list[str]
-
-
-def _once(addresses: list[str]) -> list[str]:
-    """The addresses, each mailbox once, the first spelling of each kept, in order."""
-    kept: dict[str, str] = {}
-    for address in addresses:
-        kept.setdefault(mailbox(address), address)
-    return list(kept.values())
-
-
-def _plans(
-    vault: Vault, settings: Settings, batch: list[int], chosen: _Chosen, result: ReleaseResult
-) -> Iterator[_Plan]:
-    """The copies of a batch that can be queued, and to whom; the others go to `result.refused`."""
-    damaged: dict[int, str] = {}
-    copies = {
-        copy.id: copy
-        for copy in vault.get_many(batch, on_error=lambda copy_id, error: damaged.update({copy_id: str(error)}))
-    }
-    for copy_id in batch:
-        copy = copies.get(copy_id)
-        if copy is None:
-            result.refused.append((copy_id, damaged.get(copy_id) or str(CopyMissing(copy_id))))
-            continue
-        if copy.record.dangerous and not settings.allow_infected:
-            result.refused.append((copy_id, INFECTED))
-            continue
-        addresses, reason = chosen.meant(copy)
-        problem = next((problem for address in addresses if (problem := address_problem(address))), "")
-        if problem:
-            result.refused.append((copy_id, f"an address of its envelope cannot be used ({problem}): leave it out"))
-        elif not addresses:
-            result.refused.append((copy_id, reason))
-        else:
-            result.left_out += [LeftOut(copy_id, each, _HEADER) for each in chosen.passed_over(copy)]
-            yield _Plan(copy, addresses)
-
-
-def _queue(vault: Vault, plans: list[_Plan], again: Again, operator: str, result: ReleaseResult) -> None:
+def _queue(vault: Vault, found: list[Plan], again: Again, operator: str, result: ReleaseResult) -> None:
     """Queue a batch. Who holds a copy already is looked up within the transaction, so that no two releases meet."""
-    if not plans:
+    if not found:
         return
-    asked = [plan.copy.id for plan in plans]
+    asked = [plan.copy.id for plan in found]
     unsealed: Unsealed = {}
     if not again.everybody:
         held_of(vault, asked, unsealed)  # Before the transaction, which needs only what others queue meanwhile.
@@ -247,16 +154,13 @@ def _queue(vault: Vault, plans: list[_Plan], again: Again, operator: str, result
         holders = {} if again.everybody else held_of(vault, asked, unsealed)
         now = now_ms()
         target = delivery_target(vault, now)
-        for copy, addresses in plans:
+        for plan in found:
+            copy = plan.copy
             if copy.id not in present:
                 done.refused.append((copy.id, str(CopyMissing(copy.id))))
                 continue
-            held = holders.get(copy.id, {})
-            free = [address for address in addresses if mailbox(address) not in held or address in again]
-            kept = frozenset(free)
-            done.left_out += [
-                LeftOut(copy.id, address, why(held[mailbox(address)])) for address in addresses if address not in kept
-            ]
+            free, kept_from = shared_out(plan, holders.get(copy.id, {}), again)
+            done.left_out += kept_from
             if free:
                 queued[copy.id] = place(vault, copy, free, target, operator, now)
             else:

@@ -1,0 +1,147 @@
+"""Which copies an operator's choice releases, and to whom: the same for a release and for what is said before it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.authority.settings import Settings
+from store.delivery.held import Again, LeftOut, why
+from store.delivery.placing import INFECTED
+from store.delivery.recipients import ENVELOPE, recipients_of
+from store.mail.addresses import address_problem, check_address, mailbox
+from store.mail.local_domains import LocalDomains
+from store.terms.errors import CopyMissing, NoRecipients
+from store.terms.records import Copy
+
+if TYPE_CHECKING:
+    from store.delivery.outcomes import MailboxOutcome
+    from store.vault.vault import Vault
+
+NO_CHOICE = "Nobody was chosen to deliver to. Choose the original recipients, give additional addresses, or both."
+#: Why a copy is not released: nobody is known, or all were left out.
+NO_ONE = "no recipient of it is known, or all were left out: give an additional address"
+#: Why a copy without an envelope is not released to its original recipients where header addresses are not asked for.
+NO_ENVELOPE = "no recipient of its envelope is known, and the addresses of its header were not asked for"
+#: The same where they were.
+NOT_LOCAL = "no recipient of its envelope is known, and no address of its header that was chosen is in a local domain"
+#: Why an address of the header is left out.
+IN_HEADER = "stands in the header, whose addresses were not asked for"
+
+
+class Choice(NamedTuple):
+    """What an operator chose, as `store.delivery.queue.release` takes it."""
+
+    original: bool
+    additional: Sequence[str] = ()
+    left_out: Collection[str] = ()
+    from_header: bool = False
+    outsiders: Collection[str] = ()
+    again: Collection[str] | bool = ()
+
+
+class Chosen(NamedTuple):
+    """To whom copies are to go. `extra` are addresses, `without` and `outsiders` mailboxes."""
+
+    original: bool
+    extra: list[str]
+    without: frozenset[str]
+    from_header: bool
+    outsiders: frozenset[str]
+    local: LocalDomains
+
+    def meant(self, copy: Copy) -> tuple[list[str], str]:
+        """The addresses that a copy is to go to, and where there is none, why."""
+        original = recipients_of(copy) if self.original else []
+        header = bool(original) and original[0].source != ENVELOPE
+        if header:
+            original = [each for each in original if self.from_header and self._takes(each.address)]
+        kept = [each.address for each in original if mailbox(each.address) not in self.without]
+        reason = NO_ONE
+        if header and not original:
+            reason = NOT_LOCAL if self.from_header else NO_ENVELOPE
+        return _once([*kept, *self.extra]), reason
+
+    def passed_over(self, copy: Copy) -> list[str]:
+        """The addresses of a copy's header that stand for its original recipients, where they were not asked for."""
+        if not self.original or self.from_header or not (found := recipients_of(copy)) or found[0].source == ENVELOPE:
+            return []
+        beside = self.without | frozenset(map(mailbox, self.extra))
+        return [each.address for each in found if mailbox(each.address) not in beside]
+
+    def _takes(self, address: str) -> bool:
+        return address in self.local or mailbox(address) in self.outsiders
+
+
+class Plan(NamedTuple):
+    """A copy that can be released, and the addresses that it is meant for, each mailbox once."""
+
+    copy: Copy
+    addresses: list[str]
+
+
+def chosen_of(settings: Settings, choice: Choice) -> Chosen:
+    """The choice under these settings. Raises NoRecipients where nobody was chosen at all, and AddressError."""
+    if not choice.original and not choice.additional:
+        raise NoRecipients(NO_CHOICE)
+    return Chosen(
+        choice.original,
+        _once([check_address(address) for address in choice.additional]),
+        frozenset(map(mailbox, choice.left_out)),
+        choice.from_header,
+        frozenset(map(mailbox, choice.outsiders)),
+        LocalDomains(settings.local_domains),
+    )
+
+
+def _once(addresses: list[str]) -> list[str]:
+    """The addresses, each mailbox once, the first spelling of each kept, in order."""
+    kept: dict[str, str] = {}
+    for address in addresses:
+        kept.setdefault(mailbox(address), address)
+    return list(kept.values())
+
+
+def plans(
+    vault: Vault,
+    settings: Settings,
+    batch: list[int],
+    chosen: Chosen,
+    refused: list[tuple[int, str]],
+    left_out: list[LeftOut],
+) -> Iterator[Plan]:
+    """The copies of a batch that can be released, and to whom; the others, and why, are added to `refused`.
+
+    Addresses of a header that were not asked for are added to `left_out`.
+    """
+    damaged: dict[int, str] = {}
+    copies = {
+        copy.id: copy
+        for copy in vault.get_many(batch, on_error=lambda copy_id, error: damaged.update({copy_id: str(error)}))
+    }
+    for copy_id in batch:
+        copy = copies.get(copy_id)
+        if copy is None:
+            refused.append((copy_id, damaged.get(copy_id) or str(CopyMissing(copy_id))))
+            continue
+        if copy.record.dangerous and not settings.allow_infected:
+            refused.append((copy_id, INFECTED))
+            continue
+        addresses, reason = chosen.meant(copy)
+        problem = next((problem for address in addresses if (problem := address_problem(address))), "")
+        if problem:
+            refused.append((copy_id, f"an address of its envelope cannot be used ({problem}): leave it out"))
+        elif not addresses:
+            refused.append((copy_id, reason))
+        else:
+            left_out += [LeftOut(copy_id, each, IN_HEADER) for each in chosen.passed_over(copy)]
+            yield Plan(copy, addresses)
+
+
+def shared_out(plan: Plan, held: Mapping[str, MailboxOutcome], again: Again) -> tuple[list[str], list[LeftOut]]:
+    """To whom of a plan's addresses its copy goes, and who is left out. `held` says who holds it, by mailbox."""
+    free = [address for address in plan.addresses if mailbox(address) not in held or address in again]
+    kept = frozenset(free)
+    return free, [
+        LeftOut(plan.copy.id, address, why(held[mailbox(address)])) for address in plan.addresses if address not in kept
+    ]
