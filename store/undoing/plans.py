@@ -24,6 +24,11 @@ class Plan(NamedTuple):
     what: str
     told: Told
 
+    @property
+    def number(self) -> int:
+        """What names the act: the number of the first event that tells of it."""
+        return self.act.act or self.act.number
+
 
 class Kind(Protocol):
     """One kind of act."""

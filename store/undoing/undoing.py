@@ -10,7 +10,7 @@ from store.undoing.history import History, history, number_of
 from store.undoing.plans import Kind, Plan, Told
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from store.authority.audit import Event
     from store.vault.vault import Vault
@@ -42,16 +42,24 @@ def next_plan(vault: Vault, operator: str, *, again: bool = False) -> Plan | Non
 
     None where there is none. Raises UnlockError, StoreUnavailable.
     """
+    return next((plan for plan in _plans(vault, operator, again) if plan.told.does), None)
+
+
+def plans(vault: Vault, operator: str, *, again: bool = False) -> list[Plan]:
+    """All acts that `z` would look at, newest first, each with what taking it back does as things stand now.
+
+    Raises UnlockError, StoreUnavailable.
+    """
+    return list(_plans(vault, operator, again))
+
+
+def _plans(vault: Vault, operator: str, again: bool) -> Iterator[Plan]:
     found = acts_of(vault, operator)
-    acts: Sequence[Event] = found.taken_back if again else found.done
-    for act in acts[:_LOOKED_AT]:
+    for act in (found.taken_back if again else found.done)[:_LOOKED_AT]:
         try:
-            plan = plan_of_act(vault, act, again=again)
+            yield plan_of_act(vault, act, again=again)
         except MailholdError as error:
-            plan = Plan(act, again, _KINDS[act.action].what(act), Told((), (str(error),)))
-        if plan.told.does:
-            return plan
-    return None
+            yield Plan(act, again, _KINDS[act.action].what(act), Told((), (str(error),)))
 
 
 def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
@@ -61,7 +69,6 @@ def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
     StoreFormat, StoreUnavailable, UnlockError.
     """
     found = acts_of(vault, operator)
-    number = number_of(plan.act)
-    if all(number_of(act) != number for act in (found.taken_back if plan.again else found.done)):
+    if all(number_of(act) != plan.number for act in (found.taken_back if plan.again else found.done)):
         return Told((), ("it was done again already" if plan.again else "it was taken back already",))
     return _KINDS[plan.act.action].do(vault, plan.act, again=plan.again, operator=operator)

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deliver": ("tui.commands.deliver", "place copies in the delivery queue"),
     "delete": ("tui.commands.delete", "delete copies from Backup"),
     "queue": ("tui.commands.queue", "show the delivery queue; retry or cancel a delivery"),
+    "undo": ("tui.commands.undo", "take your last act back, or do again what was taken back"),
     "rules": ("tui.commands.rules", "show or change the processing rules; export and import them as TOML"),
     "lists": ("tui.commands.lists", "show or change the custom black list and white list of addresses"),
     "settings": ("tui.commands.settings", "show or change the Backup settings"),

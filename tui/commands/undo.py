@@ -1,0 +1,106 @@
+"""`mailhold undo`: take this operator's last act back, or do again what was taken back."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from store.terms.errors import UsageError
+from tui.commands.asking import ask, can_ask
+from tui.commands.opened import opened
+from tui.commands.printing import iso, local_time, print_json
+from tui.terminal.safe import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.undoing.plans import Plan, Told
+    from store.vault.vault import Vault
+
+_LISTED = 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --again, --list, --yes and --json."""
+    parser.add_argument("--again", action="store_true", help="do again what was taken back last")
+    parser.add_argument("--list", action="store_true", help="only show what can be taken back, and what it would do")
+    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument(
+        "--json", action="store_true", help='print {"act", "at", "what", "done": [text], "not_done": [text]}, or a list'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show what would be done, ask, and do it; 1 where there is nothing.
+
+    Raises UsageError where it is not confirmed, TamperedError, StoreUnavailable.
+    """
+    from store.undoing.undoing import carry_out, next_plan, plans
+
+    with opened(args) as vault:
+        if args.list:
+            _print_list(plans(vault, vault.opened_by, again=args.again)[:_LISTED], as_json=args.json)
+            return 0
+        plan = next_plan(vault, vault.opened_by, again=args.again)
+        if plan is None:
+            return _nothing(args, vault)
+        if not args.json:
+            _print_plan(plan)
+        question = "Do it again? [y/N] " if args.again else "Take it back? [y/N] "
+        if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
+            raise UsageError("Nothing was changed: answer y, or give --yes.")
+        told = carry_out(vault, plan, operator=vault.opened_by)
+    if args.json:
+        print_json(_record(plan, told))
+    else:
+        _print_told(told, plan.told)
+    return 0 if told.does else 1
+
+
+def _nothing(args: argparse.Namespace, vault: Vault) -> int:
+    if args.json:
+        print_json(None)
+    else:
+        who = safe(vault.opened_by) or "this operator"
+        what = "done again" if args.again else "taken back"
+        print(f"There is no act of {who} that can be {what}.")
+    return 1
+
+
+def _record(plan: Plan, told: Told) -> dict[str, Any]:
+    return {
+        "act": plan.number,
+        "at": iso(plan.act.at),
+        "what": plan.what,
+        "done": list(told.does),
+        "not_done": list(told.does_not),
+    }
+
+
+def _print_list(found: Sequence[Plan], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_record(plan, plan.told) for plan in found])
+        return
+    for plan in found:
+        _print_plan(plan)
+    if not found:
+        print("There is nothing.")
+
+
+def _print_plan(plan: Plan) -> None:
+    print(f"{local_time(plan.act.at)}  {safe(plan.what)}")
+    for text in plan.told.does:
+        print(f"  {'is done again' if plan.again else 'is taken back'}: {safe(text)}")
+    for text in plan.told.does_not:
+        print(f"  but: {safe(text)}")
+
+
+def _print_told(told: Told, planned: Told) -> None:
+    """What was done; in full only where it is not what was said before."""
+    if told == planned:
+        print("Done.")
+        return
+    for text in told.does:
+        print(f"Done: {safe(text)}")
+    for text in told.does_not:
+        print(f"Not done: {safe(text)}")
