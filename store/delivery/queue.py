@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.authority.audit import record_event
+from store.authority.acts import Act
 from store.authority.settings import Settings, read_settings
 from store.delivery.choosing import NO_ENVELOPE, NOT_LOCAL, Choice, Plan, chosen_of, plans, shared_out
 from store.delivery.held import Again, LeftOut, held_of
@@ -57,6 +57,8 @@ __all__ = [
     "retry_plan",
 ]
 
+#: What a release is called in the trail.
+QUEUED = "delivery queued"
 _BATCH = 25
 
 
@@ -117,8 +119,11 @@ def release(
     They go to their `original` recipients but for the addresses `left_out`, and to `additional` ones. The original ones
     are those of the envelope; where none is known and `from_header` is given, the header's addresses in local domains,
     and those of its `outsiders` that were chosen. Whoever has a copy, may have it or waits for it gets it a second time
-    only where he is among `again` (True: all). Addresses that differ only in case are one. Raises NoRelay, NoRecipients
-    (nobody was chosen at all) and AddressError; what keeps a single copy from it is in the result.
+    only where he is among `again` (True: all). Addresses that differ only in case are one. What is more than one batch
+    is told in the trail before it begins (`store.authority.acts`).
+
+    Raises NoRelay, NoRecipients (nobody was chosen at all) and AddressError; what keeps a single copy from it is in the
+    result.
     """
     settings = read_settings(vault)
     if not settings.relay:
@@ -127,20 +132,27 @@ def release(
     result = ReleaseResult()
     twice = Again(again)
     wanted = list(dict.fromkeys(ids))
-    for at in range(0, len(wanted), _BATCH):
-        if cancelled and cancelled():
-            result.not_reached = wanted[at:]
-            break
-        batch = wanted[at : at + _BATCH]
-        found = list(plans(vault, settings, batch, chosen, result.refused, result.left_out))
-        _queue(vault, found, twice, operator, result)
-        if progress:
-            progress(min(at + _BATCH, len(wanted)), len(wanted))
+    with Act(vault, QUEUED, operator=operator, copies=wanted, one_part=_BATCH) as act:
+        for at in range(0, len(wanted), _BATCH):
+            if cancelled and cancelled():
+                result.not_reached, act.stopped = wanted[at:], "cancelled"
+                break
+            batch = wanted[at : at + _BATCH]
+            found = list(plans(vault, settings, batch, chosen, result.refused, result.left_out))
+            try:
+                _queue(vault, found, twice, act, operator, result)
+            finally:
+                act.reached(len(result.queued))
+            if progress:
+                progress(min(at + _BATCH, len(wanted)), len(wanted))
     return result
 
 
-def _queue(vault: Vault, found: list[Plan], again: Again, operator: str, result: ReleaseResult) -> None:
-    """Queue a batch. Who holds a copy already is looked up within the transaction, so that no two releases meet."""
+def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: str, result: ReleaseResult) -> None:
+    """Queue a batch, as a part of the act.
+
+    Who holds a copy already is looked up within the transaction, so that no two releases meet.
+    """
     if not found:
         return
     asked = [plan.copy.id for plan in found]
@@ -166,7 +178,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, operator: str, result:
             else:
                 done.withheld.append(copy.id)
         if queued:
-            record_event(vault, "delivery queued", operator=operator, copies=list(queued))
+            act.part(list(queued))
     result.queued += queued.values()
     result.refused += done.refused
     result.left_out += done.left_out
