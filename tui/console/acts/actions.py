@@ -36,6 +36,7 @@ _CHANGING = frozenset(
         ("retry", "cancel-delivery"),
         ("add-rule", "delete-rule", "enable-rule", "rule-up", "rule-down"),
         ("add-address", "remove-address"),
+        ("undo", "redo"),
     )
     for name in scope
 )

@@ -125,6 +125,8 @@ KEYS: tuple[Key, ...] = (
     Key("go-addresses", "5", "go('addresses')", "", "Go to Address lists", _A),
     Key("go-events", "6", "go('events')", "", "Go to Events", _A),
     Key("go-settings", "7", "go('settings')", "", "Go to Settings", _A),
+    Key("undo", "z", "undo", "", "Take back what you did last", _A),
+    Key("redo", "Z", "undo(True)", "", "Do again what you took back last", _A),
     Key("hide-notice", "h", "hide_notice", "", "Hide the notice", _A),
     Key("cancel-task", "ctrl+x", "cancel_task", "", "Cancel the work that runs", _A),
     Key("palette", "colon,ctrl+p", "command_palette", "", "Command palette", _A, False),

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from tui.console.acts import actions
 from tui.console.acts.changing_settings import backup_settings
 from tui.console.acts.looking import NOTHING
+from tui.console.acts.undoing import undo
 from tui.console.compositor import SparingCompositor
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
@@ -217,6 +218,9 @@ class MainScreen(Screen[None]):
 
     def action_backup_settings(self) -> None:
         backup_settings(self.context)
+
+    def action_undo(self, again: bool = False) -> None:
+        undo(self.context, again=again)
 
     def action_go(self, place: str) -> None:
         self.places.go(place, focus=True)

@@ -1,0 +1,69 @@
+"""Undo: find the operator's last act that can be taken back, ask in its window, take it back, and say what that did.
+
+The looking and the doing run in threads; `store.undoing` decides, again when it is done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.console import trace
+from tui.console.acts.actions import reason_against
+from tui.console.tasks import Cancelled, Progress, Task
+
+if TYPE_CHECKING:
+    from store.undoing.plans import Plan, Told
+    from tui.console.context import ConsoleContext
+
+NOTHING_TO_UNDO = "Nothing that you did can be taken back."
+NOTHING_TO_REDO = "Nothing that you took back can be done again."
+
+
+def undo(context: ConsoleContext, *, again: bool = False) -> None:
+    """Ask, then take back the last act of the operator (or do it `again`) that there is."""
+    if reason := reason_against(context, "redo" if again else "undo"):
+        context.shell.notice(reason, severity="warning")
+        return
+
+    def look() -> Plan | None:
+        from store.undoing.undoing import next_plan
+
+        return next_plan(context.vault, context.operator, again=again)
+
+    def found(plan: Plan | None) -> None:
+        if plan is None:
+            context.shell.notice(NOTHING_TO_REDO if again else NOTHING_TO_UNDO)
+        else:
+            _ask(context, plan)
+
+    context.shell.background(look, found, group="look")
+
+
+def _ask(context: ConsoleContext, plan: Plan) -> None:
+    from tui.console.dialogs.undo import UndoDialog
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            _carry_out(context, plan)
+
+    context.shell.ask(UndoDialog(plan, context.tz), answered)
+
+
+def _carry_out(context: ConsoleContext, plan: Plan) -> None:
+    trace.note("act", name="undo", number=plan.number)
+
+    def work(progress: Progress, cancelled: Cancelled) -> Told:
+        from store.undoing.undoing import carry_out
+
+        return carry_out(context.vault, plan, operator=context.operator)
+
+    def done(told: Told) -> None:
+        context.shell.store_changed()
+        if told == plan.told:
+            context.shell.notice("It was done again; z takes it back" if plan.again else "It was taken back")
+            return
+        from tui.console.dialogs.undo import UndoneDialog
+
+        context.shell.ask(UndoneDialog(told, again=plan.again), lambda _: None)
+
+    context.shell.run_task(Task("Doing it again" if plan.again else "Taking it back", work, done))

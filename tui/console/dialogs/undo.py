@@ -1,0 +1,103 @@
+"""The window that names the last act and asks before it is taken back, and the one that says what did not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.console.dialogs.base import Dialog
+from tui.console.widgets.controls import PushButton
+from tui.terminal.safe import safe
+from tui.terminal.times import full_time
+
+if TYPE_CHECKING:
+    from store.undoing.plans import Plan, Told
+
+#: No more of what is done, nor of what is not, is listed; the rest are counted.
+_LISTED = 200
+
+
+def _listed(texts: Sequence[str], sign: str) -> str:
+    lines = [f"{sign} {safe(text)}" for text in texts[:_LISTED]]
+    if len(texts) > _LISTED:
+        lines.append(f"  and {len(texts) - _LISTED:,} more")
+    return "\n".join(lines)
+
+
+class UndoDialog(Dialog[bool]):
+    """Says what an operator did last, when, what taking it back (or doing it again) does, and what it does not.
+
+    Answers True only where the button was pressed, which has the focus: the act can be done again.
+    """
+
+    DEFAULT_CSS = """
+    UndoDialog { #does, #does-not { height: auto; } }
+    """
+    first_focus = "#ok"
+
+    def __init__(self, plan: Plan, zone: tzinfo) -> None:
+        super().__init__()
+        self.plan = plan
+        self.zone = zone
+
+    def body(self) -> Iterable[Widget]:
+        plan = self.plan
+        when = full_time(plan.act.at, self.zone)
+        yield Static(
+            f"Do again what you did at {when}, and took back?" if plan.again else f"Take back what you did at {when}?",
+            markup=False,
+        )
+        yield Static(safe(plan.what), markup=False, classes="note")
+        yield Static(_listed(plan.told.does, "✓"), markup=False, id="does", classes="gap")
+        if plan.told.does_not:
+            yield Static(_listed(plan.told.does_not, "▲"), markup=False, id="does-not", classes="warning gap")
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("Do again" if self.plan.again else "Take back", id="ok")
+        yield PushButton("Cancel", id="cancel")
+
+    def opened(self) -> None:
+        self.query_one("#dialog").border_title = "Do again" if self.plan.again else "Undo"
+
+    def accept(self) -> None:
+        self.dismiss(True)
+
+    def cancelled(self) -> bool:
+        return False
+
+
+class UndoneDialog(Dialog[None]):
+    """Says what was taken back (or done again), and what was not and why, where that is not as it was told before."""
+
+    DEFAULT_CSS = """
+    UndoneDialog { #does, #does-not { height: auto; } }
+    """
+    acts = False
+    esc_word = "close"
+    first_focus = "#ok"
+
+    def __init__(self, told: Told, *, again: bool) -> None:
+        super().__init__()
+        self.told = told
+        self.again = again
+
+    def body(self) -> Iterable[Widget]:
+        done = "done again" if self.again else "taken back"
+        yield Static(f"This was {done}:" if self.told.does else f"Nothing was {done}:", markup=False)
+        if self.told.does:
+            yield Static(_listed(self.told.does, "✓"), markup=False, id="does", classes="gap")
+        if self.told.does_not:
+            yield Static(_listed(self.told.does_not, "▲"), markup=False, id="does-not", classes="warning gap")
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("OK", id="ok")
+
+    def opened(self) -> None:
+        self.query_one("#dialog").border_title = "Do again" if self.again else "Undo"
+
+    def accept(self) -> None:
+        self.dismiss(None)
