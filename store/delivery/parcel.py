@@ -85,7 +85,7 @@ def pack(
         return _refusal(claim.live, str(error))
     rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
     resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
-    parcel = Parcel(_sender(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce)
+    parcel = Parcel(sender_of(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce)
     return parcel if ignored is None else _marked(access, claim, parcel, ignored, now)
 
 
@@ -102,7 +102,7 @@ def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], n
     return parcel._replace(message=field_of(token) + wire, releases=releases)
 
 
-def _sender(address: str) -> str:
+def sender_of(address: str) -> str:
     """The sender as an envelope can carry it: the null sender where a hostile one could not, so that the copy can go.
 
     A name without a domain, as local mail has it, is let through.

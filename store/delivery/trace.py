@@ -11,8 +11,9 @@ Date or a Message-ID where there is none. Sources: RFC 5322 (2.2, 3.6.6), RFC 53
 from __future__ import annotations
 
 from email.utils import formatdate
+from typing import NamedTuple
 
-from store.mail.header_fields import header_of
+from store.mail.header_fields import Field, header_of
 
 TAKEN_OFF = frozenset(
     (
@@ -29,6 +30,8 @@ TAKEN_OFF = frozenset(
     )
 )
 TAKEN_OFF_PREFIXES = (b"x-amavis-", b"x-mailhold-")
+#: How an mbox `From ` line is called among what was taken off.
+MBOX_LINE = "the mbox From line"
 
 
 def is_trace(name: bytes) -> bool:
@@ -36,7 +39,18 @@ def is_trace(name: bytes) -> bool:
     return name in TAKEN_OFF or name.startswith(TAKEN_OFF_PREFIXES)
 
 
-def released_message(raw: bytes, added: bytes) -> bytes:
+class Rewritten(NamedTuple):
+    """A released message, and the names of the fields that were taken off and put on, as they are spelled there.
+
+    `MBOX_LINE` among those taken off is an mbox `From ` line.
+    """
+
+    message: bytes
+    taken_off: tuple[str, ...]
+    put_on: tuple[str, ...]
+
+
+def rewritten(raw: bytes, added: bytes) -> Rewritten:
     """`raw` without its trace fields and with the header lines `added` (each ending in CRLF) above the rest.
 
     A message that has no header at all gets the blank line that parts `added` from its text. One whose only line ends
@@ -44,11 +58,31 @@ def released_message(raw: bytes, added: bytes) -> bytes:
     """
     header = header_of(raw)
     text = header.text
+    put_on = names_in(added)
+    above = (MBOX_LINE,) if header.start else ()
     if header.start == header.end:
         parted = header.body > header.end or header.start == header.stop
-        return added + (b"" if parted else b"\r\n") + text[header.start :]
-    kept = [text[field.start : field.end] for field in header.fields() if not is_trace(field.name)]
-    return b"".join((added, *kept, text[header.end :]))
+        return Rewritten(added + (b"" if parted else b"\r\n") + text[header.start :], above, put_on)
+    kept: list[Field] = []
+    gone: list[Field] = []
+    for field in header.fields():
+        (gone if is_trace(field.name) else kept).append(field)
+    message = b"".join((added, *(text[field.start : field.end] for field in kept), text[header.end :]))
+    return Rewritten(message, (*above, *(_spelled(text, field) for field in gone)), put_on)
+
+
+def names_in(block: bytes) -> tuple[str, ...]:
+    """The names of the header fields in `block`, as they are spelled there."""
+    return tuple(_spelled(block, field) for field in header_of(block, mbox=False).fields())
+
+
+def _spelled(text: bytes, field: Field) -> str:
+    return text[field.start : field.start + len(field.name)].decode("ascii")
+
+
+def released_message(raw: bytes, added: bytes) -> bytes:
+    """What `rewritten` makes of a message."""
+    return rewritten(raw, added).message
 
 
 def resent_fields(sender: str, message_id: str, now: int) -> bytes:
