@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from store.database.modes import Use
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
@@ -24,7 +25,7 @@ _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold se
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --all, --yes, --original, --from-header, --also, --again, --wait and --json."""
+    """Declare ID…, --query, --all, --yes, what says to whom, --wait, --dry-run, --ask-relay and --json."""
     add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
     parser.add_argument(
@@ -39,11 +40,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--again", action="store_true", help="also to those who have the copy already, may have it, or wait for it"
     )
     parser.add_argument("--wait", action="store_true", help="send now, and wait until each recipient has an answer")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say what would be sent, to whom, and what the relay takes"
+    )
+    parser.add_argument("--ask-relay", action="store_true", help="with --dry-run: have the relay asked anew first")
     parser.add_argument("--json", action="store_true", help="print what was queued, refused, left out and sent")
 
 
 def run(args: argparse.Namespace) -> int:
     """Queue (and send); returns 1 where a copy was refused, or a recipient was left out or not served.
+
+    With --dry-run only say what would be done.
 
     Raises UsageError.
     """
@@ -52,11 +59,21 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("Deliver to whom? Give --original, --also ADDRESS, or both.")
     if args.from_header and not args.original:
         raise UsageError("--from-header says where original recipients are taken from: give --original too.")
+    if args.ask_relay and not args.dry_run:
+        raise UsageError("--ask-relay goes with --dry-run.")
+    if args.dry_run and args.wait:
+        raise UsageError("--wait sends, and --dry-run does not: give one of them.")
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
 
     additional = [check_address(address) for address in args.also]
-    with opened(args) as vault:
+    with opened(args, Use.READ if args.dry_run and not args.ask_relay else Use.WRITE) as vault:
         ids, missing = selected_ids(vault, args)
+        if args.dry_run:
+            from store.delivery.choosing import Choice
+            from tui.commands.dry_run import dry_run
+
+            choice = Choice(args.original, additional, from_header=args.from_header, again=args.again)
+            return dry_run(vault, ids, missing, choice, ask=args.ask_relay, as_json=args.json)
         if len(ids) > 1 and not args.ids:
             confirm_count(f"This delivers {described(vault, ids)}.", len(ids), yes=args.yes)
         with Progress("Queueing") as progress, Interrupt() as interrupt:
