@@ -64,6 +64,10 @@ class SqliteStore(LenientSqlite):
         """Let this thread make and drop tables inside."""
         return self._authorizer.making()
 
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin, past Peewee: a write transaction, unless another kind is asked for."""
+        self.connection().execute(f"BEGIN {lock_type or 'IMMEDIATE'}")
+
     def commit(self) -> None:
         """Commit. Raises Doubtful where that failed, and what was written may all the same be in the log."""
         commit(self.connection())

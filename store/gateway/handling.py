@@ -7,6 +7,7 @@ scanner's quarantine): each of those is kept, and none is let go without its cop
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -273,10 +274,11 @@ class Intake:
 
     def _put_once(self, vault: Vault, incoming: Incoming, record: CopyRecord) -> int:
         """Place a copy, unless the message was placed before and its client had no answer: then that copy is its."""
-        tag = vault.unanswered.tag(incoming.raw, incoming.sender, incoming.recipients)
+        digest = hashlib.sha256(incoming.raw).digest()
+        tag = vault.unanswered.tag(digest, incoming.sender, incoming.recipients)
         copy_id = vault.unanswered.take(tag)
         if copy_id is None:
-            copy_id = vault.put(incoming.raw, record, tag=tag)
+            copy_id = vault.put(incoming.raw, record, tag=tag, digest=digest)
         else:
             say("message placed before", queue_id=incoming.queue_id, copy=copy_id)
         placed = copy_id

@@ -9,7 +9,6 @@ another program takes it.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -41,6 +40,7 @@ class Room:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._path = None if is_url(session.location) else Path(session.location).absolute()
+        self._folder = "" if self._path is None else str(self._path.parent)
         self._ballast = None if self._path is None else Ballast(self._path)
         self._look_at = 0.0
         self._emptied = False
@@ -71,11 +71,11 @@ class Room:
 
     def _free(self) -> int:
         """The bytes that are free on the disk; of one that does not say, more than there are."""
-        assert self._path is not None
         try:
-            return shutil.disk_usage(self._path.parent).free
+            disk = os.statvfs(self._folder)
         except OSError:
             return 1 << 62
+        return disk.f_bavail * disk.f_frsize
 
     def _log_bytes(self) -> int:
         try:

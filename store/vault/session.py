@@ -32,9 +32,9 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116  # before each put: a path of text takes half the time
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -91,7 +91,8 @@ class Session:
         self._watcher_lock = threading.Lock()
         self._closed = False
         self._path = Path(location).absolute()
-        self._file = None if is_url(location) else _identity(self._path)
+        self._path_text = str(self._path)
+        self._file = None if is_url(location) else _identity(self._path_text)
         self._frozen = _state(self._path) if db.mode is Mode.FROZEN else None
         _open_sessions.add(self)
 
@@ -156,7 +157,7 @@ class Session:
 
     def require_there(self) -> None:
         """Raise StoreUnavailable for a file that was removed or replaced: what is written there would be lost."""
-        if self._file is not None and self._file != _identity(self._path):
+        if self._file is not None and self._file != _identity(self._path_text):
             raise StoreUnavailable(
                 f"The store {self.location} was removed or replaced while it was open: open it again."
             )

@@ -7,7 +7,6 @@ day. So a second message that is like one that was answered is a message of its 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import threading
 from collections import OrderedDict
@@ -22,6 +21,8 @@ from store.vault.reader import Reader
 DAY_MS = 24 * 3600 * 1000
 _MOST = 10_000
 _TAG = 16
+#: By the key of the table: among many that never came again, one is found at once.
+_DELETE = "DELETE FROM pending WHERE tag = ? AND copy_id = ? AND gateway_id = ?"
 _INSERT = "INSERT INTO pending (gateway_id, tag, copy_id, at) VALUES (?, ?, ?, ?)"
 
 
@@ -34,17 +35,14 @@ class Unanswered:
         self._key: bytes | None = None
         #: Those that may come again, the oldest first.
         self._waiting: OrderedDict[bytes, list[int]] = OrderedDict()
-        self._answered: list[int] = []
+        self._answered: list[tuple[bytes, int]] = []
 
-    def tag(self, raw: bytes, sender: str, recipients: Sequence[str]) -> bytes:
+    def tag(self, digest: bytes, sender: str, recipients: Sequence[str]) -> bytes:
         """What stands for a message with its envelope (16 bytes), to nobody without the configuration key.
 
-        Raises TamperedError, UnlockError, StoreUnavailable.
+        `digest` is the message's SHA-256. Raises TamperedError, UnlockError, StoreUnavailable.
         """
-        # A connection to a file that was removed would make an empty one.
-        self._vault.require_there()
         key = self._key or self._load()
-        digest = hashlib.sha256(raw).digest()
         envelope = [text.encode("utf-8", "surrogateescape") for text in (sender, *recipients)]
         return hmac.digest(key, statement("pending", digest, *envelope), "sha256")[:_TAG]
 
@@ -57,6 +55,7 @@ class Unanswered:
             copy_id = ids.pop(0)
             if not ids:
                 del self._waiting[tag]
+        self._vault.require_there()
         if self._vault.present([copy_id]):
             return copy_id
         self.settle(tag, copy_id, answered=True)
@@ -66,13 +65,14 @@ class Unanswered:
         """Say whether the client has the answer that it need not come again."""
         with self._lock:
             if answered:
-                self._answered.append(copy_id)
+                self._answered.append((tag, copy_id))
                 return
             self._waiting.setdefault(tag, []).append(copy_id)
             while len(self._waiting) > _MOST:
-                self._answered += self._waiting.popitem(last=False)[1]
+                oldest, copies = self._waiting.popitem(last=False)
+                self._answered += [(oldest, each) for each in copies]
 
-    def write(self, placed: Sequence[tuple[bytes, int]]) -> list[int]:
+    def write(self, placed: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
         """Note what is placed (tags and copies), and forget what was answered. In the transaction that places.
 
         Returns what is forgotten with it: `written` is told that once it is durable.
@@ -81,18 +81,18 @@ class Unanswered:
         with self._lock:
             answered = list(self._answered)
         if answered:
-            run(db, "DELETE FROM pending WHERE gateway_id = ? AND copy_id = ANY(?)", gateway, answered)
+            run_many(db, _DELETE, [(tag, copy_id, gateway) for tag, copy_id in answered])
         if placed:
             now = now_ms()
             run_many(db, _INSERT, [(gateway, tag, copy_id, now) for tag, copy_id in placed])
         return answered
 
-    def written(self, answered: Sequence[int]) -> None:
+    def written(self, answered: Sequence[tuple[bytes, int]]) -> None:
         """What `write` returned is durable."""
         gone = set(answered)
         if gone:
             with self._lock:
-                self._answered = [copy_id for copy_id in self._answered if copy_id not in gone]
+                self._answered = [each for each in self._answered if each not in gone]
 
     def needs_writing(self) -> bool:
         """Whether answers came that no row was taken away for yet."""
@@ -104,6 +104,8 @@ class Unanswered:
 
     def _load(self) -> bytes:
         """Read what this gateway left; of what is older than a day, or of another time, nothing is expected."""
+        # A connection to a file that was removed would make an empty one.
+        self._vault.require_there()
         with self._vault.reading():
             key = bytes(self._vault.grants.keys().configuration)
             sql = "SELECT tag, copy_id, at FROM pending WHERE gateway_id = ? ORDER BY copy_id"
@@ -112,9 +114,10 @@ class Unanswered:
         with self._lock:
             if self._key is None:
                 for tag, copy_id, at in rows:
+                    tag = as_bytes(tag)
                     if abs(now - at) < DAY_MS:
-                        self._waiting.setdefault(as_bytes(tag), []).append(copy_id)
+                        self._waiting.setdefault(tag, []).append(copy_id)
                     else:
-                        self._answered.append(copy_id)
+                        self._answered.append((tag, copy_id))
                 self._key = key
         return self._key

@@ -79,16 +79,25 @@ class Vault(Reader):
 
     # --- Putting -----------------------------------------------------------------------------------------------------
 
-    def put(self, raw: bytes, record: CopyRecord, *, stored_at: int | None = None, tag: bytes = b"") -> int:
+    def put(
+        self,
+        raw: bytes,
+        record: CopyRecord,
+        *,
+        stored_at: int | None = None,
+        tag: bytes = b"",
+        digest: bytes | None = None,
+    ) -> int:
         """Store a copy of the message `raw`. Returns its id once it is durable.
 
-        With a `tag` (`Unanswered.tag`), it is noted that the message's client has no answer yet.
+        With a `tag` (`Unanswered.tag`), it is noted that the message's client has no answer yet. `digest` is the
+        SHA-256 of `raw`, where the caller has it already.
 
         The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
         where the maximum size is exceeded. Raises StoreUnavailable.
         """
         self.room.keep()
-        return self._writer.put(prepare(raw, record, stored_at, tag))
+        return self._writer.put(prepare(raw, record, stored_at, tag, digest))
 
     def write_answers(self) -> None:
         """Note durably which messages' clients have their answers. The next put does so by itself.

@@ -66,9 +66,11 @@ def stored_size(record: int, body: int) -> int:
     return total
 
 
-def prepare(raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"") -> Prepared:
-    """Digest, compress and encode a message."""
-    filled = msgspec.structs.replace(record, size=len(raw), sha256=hashlib.sha256(raw).digest())
+def prepare(
+    raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"", digest: bytes | None = None
+) -> Prepared:
+    """Compress and encode a message, and digest it where `digest` (its SHA-256) is not known yet."""
+    filled = msgspec.structs.replace(record, size=len(raw), sha256=digest or hashlib.sha256(raw).digest())
     try:
         encoded = _encoder.encode(filled)
     except UnicodeEncodeError:
@@ -231,7 +233,7 @@ class Writer:
         session, epochs = self._session, self._epochs
         self._room.admit(sum(item.stored_size for item in group))
         first_copy: int | None = None
-        used, over, last, answered = 0, 0, b"", list[int]()
+        used, over, last, answered = 0, 0, b"", list[tuple[bytes, int]]()
         with session.writing():
             try:
                 try:

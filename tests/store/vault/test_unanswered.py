@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +19,8 @@ def arrive(
     vault: Vault, raw: bytes = RAW, sender: str = "a@b.example", recipients: tuple[str, ...] = ("c@d",)
 ) -> tuple[bytes, int]:
     """What a gateway does with a message that comes in: its tag, and the copy that is its."""
-    tag = vault.unanswered.tag(raw, sender, recipients)
+    digest = hashlib.sha256(raw).digest()
+    tag = vault.unanswered.tag(digest, sender, recipients)
     copy_id = vault.unanswered.take(tag)
     return tag, vault.put(raw, CopyRecord(), tag=tag) if copy_id is None else copy_id
 
@@ -109,3 +111,13 @@ def test_those_that_never_come_again_do_not_pile_up(vault: Vault, monkeypatch: p
         vault.unanswered.settle(tag, copy_id, answered=False)
     vault.write_answers()
     assert rows(vault) == 2
+
+
+def test_among_many_that_never_come_again_one_is_found_at_once(vault: Vault) -> None:
+    plan = run(vault.db, f"EXPLAIN QUERY PLAN {module._DELETE}", b"", 0, 0).fetchall()
+    assert [row[3] for row in plan] == ["SEARCH pending USING PRIMARY KEY (tag=? AND copy_id=?)"]
+
+
+def test_a_digest_that_is_handed_in_is_the_copys(vault: Vault) -> None:
+    copy_id = vault.put(RAW, CopyRecord(), digest=hashlib.sha256(RAW).digest())
+    assert vault.raw(copy_id) == RAW
