@@ -81,6 +81,7 @@ class HeadKeeper(Witness):
         self.remembered: list[Head] = []
         self.remembered_at = 0
         self._kept_at = float("-inf")
+        self._keep_due = False
         #: Why what is seen is not kept, "" where it is.
         self.unkept = ""
         #: Whether an operator is accepting the store as it is, in the transaction that is open.
@@ -137,12 +138,17 @@ class HeadKeeper(Witness):
             self._unsigned = False
             self._signed_at = time.monotonic()
             self._buried_before = self._deliveries_before = 0
-            if time.monotonic() >= self._kept_at + SIGN_SECONDS:
-                self.keep()
+            self._keep_due = time.monotonic() >= self._kept_at + SIGN_SECONDS
         else:
             self._buried_before += self._buried
             self._deliveries_before += self._deliveries
         self._buried = self._deliveries = 0
+
+    def released(self) -> None:
+        """Keep what was signed, where that is due: the disk must not hold up those who put."""
+        if self._keep_due:
+            self._keep_due = False
+            self.keep()
 
     def failed(self) -> None:
         """Forget what the transaction was to do."""

@@ -6,13 +6,15 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from store.database.connection import as_bytes, sound
+from store.database.connection import as_bytes, run, sound
 from store.sealing.keys import LOCAL_ID
 from store.sealing.signatures import AUTHORITY, Right, signers_of, verify_signature
 from store.sealing.statements import KEY_SIZE, statement
 from store.terms.errors import TamperedError
 from store.vault.operators import verify_operator
 from store.vault.session import Session
+
+_SIGNATURE = "SELECT signature FROM gateway WHERE id = ?"
 
 
 def gateway_statement(store_id: bytes, row: Any) -> bytes:
@@ -67,12 +69,14 @@ class Signers:
             return key
         what, table = f"gateway {gateway_id}", self._session.models.Gateway
         with sound(what):
+            if known is not None:
+                same = run(self._session.db, _SIGNATURE, gateway_id).fetchone()
+                if same is not None and as_bytes(same[0]) == known[0]:
+                    return known[1]
             row = table.get_or_none(table.id == gateway_id)
             if row is None:
                 raise TamperedError(what, "it is not enrolled")
             signature = as_bytes(row.signature)
-            if known is not None and known[0] == signature:
-                return known[1]
             verified(self._session, row)
             key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
         # Another process may revoke it, and its key is another one then.

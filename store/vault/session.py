@@ -130,6 +130,7 @@ class Session:
                 witness.failed()
                 raise
             witness.committed()
+        witness.released()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
         """Find out whether a transaction that ended with `error` is in the database all the same: raise it if not.

@@ -34,6 +34,9 @@ class Witness:
     def committed(self) -> None:
         """What `before_commit` saw is durable."""
 
+    def released(self) -> None:
+        """The lock of the transaction that was committed is let go of: do what may take long."""
+
     def failed(self) -> None:
         """The transaction was rolled back, or nobody knows what became of it."""
 

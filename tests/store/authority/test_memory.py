@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import shutil
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from store.authority import keeper
 from store.authority.audit import record_event
 from store.authority.heads import read_head
 from store.authority.keeper import HeadKeeper
@@ -176,6 +179,36 @@ def test_a_memory_that_cannot_be_kept_stops_nothing(store: str, state_home: Path
     assert isinstance(vault.witness, HeadKeeper) and "Not a directory" in vault.witness.unkept
     vault.close()
     state_home.unlink()
+
+
+def test_nobody_who_puts_waits_for_it_to_be_kept(
+    vault: Vault, tmp_path: Path, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "SIGN_SECONDS", 0.0)  # It is kept with each head.
+    enroll(vault, "mx1", tmp_path / "mx1")
+    gateway = open_with_credentials(vault.location, tmp_path / "mx1", tmp_path / "mx1.seen")
+    gateway.put(b"first", record)
+    before = read_head(gateway, 2)
+    with (tmp_path / "mx1.seen.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # As a disk that takes its time.
+        keeping = threading.Thread(target=gateway.witness.beat)
+        keeping.start()
+        while read_head(gateway, 2) == before:
+            assert keeping.is_alive()
+        placed = threading.Event()
+
+        def put() -> None:
+            gateway.put(b"second", record)
+            placed.set()
+
+        putting = threading.Thread(target=put)
+        putting.start()
+        assert placed.wait(30) and keeping.is_alive()
+    keeping.join()
+    putting.join()
+    kept = Memory(tmp_path / "mx1.seen", vault.store_id).read().heads
+    gateway.close()
+    assert {head.writer for head in kept} >= {2}
 
 
 def test_a_gateway_goes_on_judging_by_the_newest_that_it_saw(
