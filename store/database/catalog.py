@@ -48,13 +48,13 @@ FROM ours JOIN pg_catalog.pg_inherits ON inhrelid = ours.oid OR inhparent = ours
 LIMIT 5000
 """
 
-#: How many of our names are tables, and nothing else.
+#: How many of our names are tables, and nothing else. What a table is flagged not to have, the server does not run.
 _CHEAP = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
-AND c.relname = ANY(?) AND c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhassubclass
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid)
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid)
+AND c.relname = ANY(?::pg_catalog.name[]) AND c.relkind = 'r' AND NOT c.relrowsecurity AND NOT c.relhassubclass
+AND (NOT c.relhastriggers OR NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid))
+AND (NOT c.relhasrules OR NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid))
 """
 #: Our names that are no tables, or have rules: reading one could do anything, and never end.
 _ODD = """
@@ -85,7 +85,7 @@ def differences(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
 def ours(db: StoreDatabase, tables: tuple[str, ...]) -> bool:
     """Whether every table is one, without triggers, rules, row security or inheritance. A third of a millisecond."""
     names = _names(tables)
-    return bool(run(db, _CHEAP, list(names)).fetchone()[0] == len(names))
+    return bool(run(db, _CHEAP, "{" + ",".join(names) + "}").fetchone()[0] == len(names))
 
 
 def odd(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:

@@ -251,6 +251,9 @@ def snapshot(db: Database) -> Iterator[None]:
 
 def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
     """Execute SQL that is written with `?` once for each of `rows`."""
+    if len(rows) == 1:
+        run(db, sql, *rows[0])  # Of one, psycopg would make a pipeline.
+        return
     db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)
 
 
