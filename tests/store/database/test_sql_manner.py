@@ -39,9 +39,10 @@ ROOMS = {
         "vault/live_deliveries",
         "vault/oldest",
     },  # What one keeps is not deleted nor rotated.
+    "delivery_id_seq": {"delivery"},
     "delivery_recipient": {"delivery"},
     "epoch": {"authority/heads", "vault", "enrolment"},  # Revoking signs anew.
-    "gateway": {"authority/heads", "enrolment", "gateway"},
+    "gateway": {"authority/heads", "enrolment", "gateway", "vault/gateway_rows"},
     "key_slot": {"opening"},
     "message": {"authority/heads", "vault", "check"},
     "state": {"vault/counters", "check"},
