@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
 
-from store.authority import audit
+from store.authority import audit, settings
 from store.opening.opening import Unlock, create_store, open_store
 from store.sealing import keys
 from store.vault import ballast
@@ -29,6 +30,11 @@ sys.dont_write_bytecode = False
 
 # Several processes of tests share each processor: in each, threads of Polars would only wait for one another.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+# A release waits for nothing where a test sets no `hold`: most are about what comes after. Modules of tests, which make
+# settings, are imported later.
+settings.HOLD = settings.HOLD_MANY = 0
+settings.FIRST = msgspec.structs.replace(settings.FIRST, hold=0, hold_many=0)
 
 # A timing is a benchmark, never a test: a busy machine must not fail one. CI draws the same examples each time.
 hypothesis.settings.register_profile(

@@ -32,6 +32,9 @@ CHANGED, RESET = "settings changed", "settings reset"
 #: "A value of 100 MB or greater is recommended."
 RECOMMENDED_SIZE = 100 * MIB
 _LONGEST_LOCK = 24 * 60
+#: How long a release waits (seconds) where nothing else was set, for few copies and for many; and the longest.
+HOLD, HOLD_MANY = 15, 300
+LONGEST_HOLD = 3600
 
 
 class Unavailable(StrEnum):
@@ -61,7 +64,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `relay` is a URL as `store.mail.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
     `store.mail.local_domains` describes them: with none, no address of a message's header counts as local.
     `release_loops` says that the relay leads back through intake, so that what is released needs a marker;
-    `release_ignores` are the names of header fields that the relay adds below it.
+    `release_ignores` are the names of header fields that the relay adds below it. `hold` and `hold_many` (seconds) are
+    how long a release waits in the queue before anything may take it: the second where it is more than 50 copies.
     """
 
     max_size: int = 7500 * MIB
@@ -74,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lock_after: int = 0
     release_loops: bool = False
     release_ignores: tuple[str, ...] = ()
+    hold: int = msgspec.field(default_factory=lambda: HOLD)
+    hold_many: int = msgspec.field(default_factory=lambda: HOLD_MANY)
 
 
 #: The settings of a new store: what cannot be copied waits. A store where none were ever written has the defaults.
@@ -162,6 +168,8 @@ def _shown(settings: Settings, name: str) -> str:
         return "yes" if value else "no"
     if name == "lock_after":
         return shown_lock_after(value)
+    if name in ("hold", "hold_many"):
+        return shown_hold(value)
     if name == "relay" and value:
         from store.mail.relay import parse_relay
 
@@ -263,6 +271,24 @@ def _lock_after(text: str) -> int:
     return int(found[1])
 
 
+def _hold(text: str, name: str = "hold") -> int:
+    if text.lower() in ("off", "none", "no"):
+        return 0
+    found = re.fullmatch(r"([0-9]{1,5}) *(s|sec|seconds?|min|minutes?)?", text.lower())
+    seconds = 0 if found is None else int(found[1]) * (60 if (found[2] or "s").startswith("m") else 1)
+    if found is None or seconds > LONGEST_HOLD:
+        raise SettingError(
+            f"{text[:40]!r} is no number of seconds up to {LONGEST_HOLD:,} (an hour). Write {name}=15, or {name}=0 for "
+            "releases that do not wait."
+        )
+    return seconds
+
+
+def shown_hold(seconds: int) -> str:
+    """The setting `hold` or `hold_many` for a reader: `off`, `15 s`."""
+    return f"{seconds:,} s" if seconds else "off"
+
+
 def shown_lock_after(minutes: int) -> str:
     """The setting `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
     return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
@@ -280,6 +306,8 @@ _PARSERS: dict[str, Callable[..., Any]] = {
     "lock_after": _lock_after,
     "release_loops": partial(_yes_no, name="release_loops"),
     "release_ignores": _release_ignores,
+    "hold": _hold,
+    "hold_many": partial(_hold, name="hold_many"),
 }
 
 #: What `mailhold settings reset` writes anew.

@@ -187,6 +187,15 @@ def give_back(vault: Vault, claim: Claim) -> None:
     _own(vault, claim.id, claim.token, back, (state.value, claim.row.attempts - 1))
 
 
+def hold_back(vault: Vault, claim: Claim, until: int) -> None:
+    """Return an untouched claim to the queue, whose order is not to be sent before `until` (Unix ms).
+
+    Raises LeaseLost.
+    """
+    _own(vault, claim.id, claim.token, "next_attempt_at = ?", (until,))
+    give_back(vault, claim)
+
+
 def call_off(vault: Vault, row: Any, now: int) -> bool:
     """Cancel a live delivery; what may have gone out becomes UNKNOWN. False while a worker is sending it right now.
 

@@ -74,6 +74,11 @@ class Delivery(NamedTuple):
     gateway_id: int = LOCAL_ID
     expires_at: int = 0
 
+    def held_until(self, now: int) -> int:
+        """Until when (Unix ms) it is held before its first attempt, at the time `now`; 0 where it is not."""
+        untried = self.state is State.QUEUED and not self.attempts and not self.damage
+        return self.next_attempt_at if untried and now < self.next_attempt_at and not self.odd_time(now) else 0
+
     def odd_time(self, now: int) -> str:
         """Which time of a delivery that waits cannot be at the time `now` (Unix ms), and what that leads to; or ""."""
         if self.damage or self.state not in (State.QUEUED, State.DEFERRED):

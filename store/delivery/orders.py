@@ -8,6 +8,7 @@ each recipient row holds its address under the store's private key, and a worker
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 ORDER = "delivery order"
+#: The role under which an operator signs an order a second time, as it is, that is to be sent without waiting.
+AT_ONCE = "delivery order at once"
 RECIPIENT = "delivery recipient"
 REPLY = "delivery reply"
 _PRIVATE, _HYBRID = b"\x00", b"\x01"
@@ -42,7 +45,8 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     """What is to be sent to whom. Times are Unix ms. `sender` is "" for the null sender.
 
     `dangerous` says that the copy is infected or probably infected and that its delivery was allowed when ordered.
-    `nonce` makes every order a different one, also two for the same delivery.
+    `nonce` makes every order a different one, also two for the same delivery. It is not sent before `not_before`, so
+    that it can be called back: 0 where nothing is waited for.
     """
 
     delivery_id: int
@@ -55,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     ordered_at: int
     expires_at: int
     nonce: bytes
+    not_before: int = 0
 
 
 class SealedRecipient(msgspec.Struct, frozen=True, array_like=True):
@@ -85,20 +90,34 @@ def seal_order(vault: Vault, order: Order, gateway_id: int, key: MLKEM768X25519P
     return blob, vault.sign(ORDER, _signed(order.delivery_id, order.copy_id, gateway_id, blob))
 
 
-def verify_order(vault: Vault, row: Any) -> None:
-    """Check the authority's signature of a delivery row's order. Raises TamperedError, naming the delivery."""
-    try:
-        with sound(ORDER):
+def sign_at_once(vault: Vault, row: Any) -> bytes:
+    """The authority's signature that a verified row's order is sent without waiting, in the place of the one it has.
+
+    It is the same order, its nonce with it, so that a machine that sent it does not send it again.
+    """
+    return vault.sign(AT_ONCE, _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob)))
+
+
+def verify_order(vault: Vault, row: Any) -> bool:
+    """Check the authority's signature of a delivery row's order. Raises TamperedError, naming the delivery.
+
+    Returns whether it was signed to be sent at once, whatever the order says.
+    """
+    for role in (ORDER, AT_ONCE):
+        with suppress(TamperedError), sound(role):
             data = _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob))
-            vault.verify(ORDER, data, as_bytes(row.order_signature), Right.RELEASE)
-    except TamperedError:
-        raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority") from None
+            vault.verify(role, data, as_bytes(row.order_signature), Right.RELEASE)
+            return role == AT_ONCE
+    raise TamperedError(f"delivery {row.id}", "its order was not signed by this store's authority")
 
 
 def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
-    """The verified order of a delivery row. Raises TamperedError where it was changed or belongs elsewhere."""
+    """The verified order of a delivery row. Raises TamperedError where it was changed or belongs elsewhere.
+
+    Its `not_before` is 0 where an operator signed anew that it is sent at once.
+    """
     what = f"delivery {row.id}"
-    verify_order(vault, row)
+    at_once = verify_order(vault, row)
     opened = hpke_open(key, _info(vault.store_id, row.id, row.gateway_id), as_bytes(row.order_blob), what)
     try:
         order = msgpack_decoder(Order).decode(opened)
@@ -108,7 +127,7 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
         raise TamperedError(what, "its order belongs to another delivery")
     if order.expires_at != row.expires_at:
         raise TamperedError(what, "its expiry was changed")
-    return order
+    return msgspec.structs.replace(order, not_before=0) if at_once else order
 
 
 def seal_recipient(vault: Vault, recipient: SealedRecipient) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Set
 from typing import NamedTuple
 
 from store.delivery.access import Access
-from store.delivery.leases import Claim
+from store.delivery.leases import LONGEST_WAIT, Claim
 from store.delivery.marker import field_of, markable, new_token
 from store.delivery.release_rows import Release, releases_of
 from store.delivery.spent import Spent
@@ -33,7 +33,7 @@ class Parcel(NamedTuple):
 
     `releases` are the rows of the message's marker, by address; `unmarked` says why it has none, where it was to have
     one.
-    `nonce` is the order's.
+    `nonce` is the order's. Where `held_until` (Unix ms) is not 0, nothing is sent before that.
     """
 
     sender: str
@@ -43,6 +43,7 @@ class Parcel(NamedTuple):
     releases: dict[str, Release]
     unmarked: str = ""
     nonce: bytes = b""
+    held_until: int = 0
 
     def told(self, outcome: Outcome) -> Outcome:
         """The outcome of an attempt, which says of a message without a marker that intake judges it once more."""
@@ -63,11 +64,15 @@ def pack(
     """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
 
     `resent_from` is the address for Resent-From. Where the relay leads back through intake, `ignored` are the names of
-    fields (lower case) that it may add on the way; None where it does not: then the message gets no marker. Raises
-    StoreUnavailable where the copy cannot be read now.
+    fields (lower case) that it may add on the way; None where it does not: then the message gets no marker. `now` is
+    Unix ms by the clock that decides when an order may be sent. Raises StoreUnavailable where the copy cannot be read
+    now.
     """
     try:
         order = access.order(claim.row)
+        # What lies further ahead than anybody may set was ordered with a clock that was wrong.
+        if now < order.not_before <= now + LONGEST_WAIT:
+            return Parcel("", {}, b"", {}, {}, held_until=order.not_before)
         places = list(claim.recipients)
         ordered = {places[each.place]: each.address for each in order.addressees if each.place < len(places)}
         live = claim.live

@@ -28,14 +28,19 @@ _ORDER = (
 )
 
 
-def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, operator: str, now: int) -> int:
-    """Queue a copy for delivery to `addresses`, which are checked and each mailbox once; returns the delivery's id."""
+def place(
+    vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, operator: str, now: int, hold: int = 0
+) -> int:
+    """Queue a copy for delivery to `addresses`, which are checked and each mailbox once; returns the delivery's id.
+
+    Nobody takes it before `hold` ms have passed. `now` is Unix ms by the clock that decides.
+    """
     delivery = vault.models.Delivery.create(
         copy_id=copy.id,
         created_at=now,
         gateway_id=target.gateway_id,
         state=State.QUEUED,
-        next_attempt_at=now,
+        next_attempt_at=now + hold,
         order_blob=b"",
         order_signature=b"",
         expires_at=now + ORDER_LIFE,
@@ -48,7 +53,7 @@ def place(vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, op
     ]
     run_many(vault.db, _RECIPIENT, [(delivery_id, each, State.QUEUED.value, now) for each in sealed])
     addressees = tuple(Addressee(index, address) for index, address in enumerate(addresses))
-    write_order(vault, delivery_id, copy, addressees, target, operator, now)
+    write_order(vault, delivery_id, copy, addressees, target, operator, now, hold)
     return delivery_id
 
 
@@ -73,8 +78,12 @@ def write_order(
     target: Target,
     operator: str,
     now: int,
+    hold: int = 0,
 ) -> None:
-    """Write a fresh signed order into the row of a delivery, and what it needs to be sent from the beginning."""
+    """Write a fresh signed order into the row of a delivery, and what it needs to be sent from the beginning.
+
+    `now` is Unix ms by the clock that decides; the order is not sent before `hold` ms have passed.
+    """
     order = Order(
         delivery_id=delivery_id,
         copy_id=copy.id,
@@ -87,6 +96,7 @@ def write_order(
         ordered_at=max(now, vault.witness.generation),
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
+        not_before=now + hold if hold else 0,
     )
     blob, signature = seal_order(vault, order, target.gateway_id, target.key)
     body_key = vault.release_body_key(copy.id, delivery_id, target)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.acts import Act
 from store.authority.settings import Settings, read_settings
+from store.database.clock import decides_ms
 from store.delivery.choosing import NO_ENVELOPE, NOT_LOCAL, Choice, Plan, chosen_of, plans, shared_out
 from store.delivery.held import Again, LeftOut, held_of
 from store.delivery.listing import (
@@ -22,12 +23,12 @@ from store.delivery.listing import (
     delivery_of,
     queue_length,
 )
+from store.delivery.outbox import hold_ms
 from store.delivery.outcomes import Unsealed
 from store.delivery.placing import INFECTED, ORDER_LIFE, place
 from store.delivery.recipients import Recipient, recipients_of
 from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel, retry, retry_plan
 from store.enrolment.enrolled import delivery_target
-from store.helpers.clock import now_ms
 from store.terms.errors import CopyMissing, NoRelay
 from store.terms.records import Copy
 
@@ -79,7 +80,8 @@ class ReleaseResult:
 
     `left_out` are recipients who have a copy, may have it or wait for it, and were not chosen to get it again; a copy
     all of whose recipients were left out is in `withheld`, and in `refused` neither. `gateway` is the name of the
-    gateway that sends what was queued last, "" where a console or `mailhold queue send` does.
+    gateway that sends what was queued last, "" where a console or `mailhold queue send` does. `held_until` (Unix ms, by
+    the clock that decides) is when the first of them may be taken, `hold` how long that is (ms): 0 for at once.
     """
 
     queued: list[int] = field(default_factory=list)
@@ -88,6 +90,8 @@ class ReleaseResult:
     left_out: list[LeftOut] = field(default_factory=list)
     withheld: list[int] = field(default_factory=list)
     gateway: str = ""
+    held_until: int = 0
+    hold: int = 0
 
 
 def can_deliver(vault: Vault, settings: Settings, copies: Sequence[Copy]) -> Deliverable:
@@ -111,6 +115,7 @@ def release(
     outsiders: Collection[str] = (),
     again: Collection[str] | bool = (),
     operator: str = "",
+    hold: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ReleaseResult:
@@ -119,8 +124,9 @@ def release(
     They go to their `original` recipients but for the addresses `left_out`, and to `additional` ones. The original ones
     are those of the envelope; where none is known and `from_header` is given, the header's addresses in local domains,
     and those of its `outsiders` that were chosen. Whoever has a copy, may have it or waits for it gets it a second time
-    only where he is among `again` (True: all). Addresses that differ only in case are one. What is more than one batch
-    is told in the trail before it begins (`store.authority.acts`).
+    only where he is among `again` (True: all). Addresses that differ only in case are one. Nothing takes them before
+    `hold` (ms, an hour at most; None: what the settings say) has passed: see `store.delivery.outbox`. What is more than
+    one batch is told in the trail before it begins (`store.authority.acts`).
 
     Raises NoRelay, NoRecipients (nobody was chosen at all) and AddressError; what keeps a single copy from it is in the
     result.
@@ -129,9 +135,9 @@ def release(
     if not settings.relay:
         raise NoRelay(NO_RELAY)
     chosen = chosen_of(settings, Choice(original, additional, left_out, from_header, outsiders))
-    result = ReleaseResult()
     twice = Again(again)
     wanted = list(dict.fromkeys(ids))
+    result = ReleaseResult(hold=hold_ms(settings, len(wanted)) if hold is None else hold)
     with Act(vault, QUEUED, operator=operator, copies=wanted, one_part=_BATCH) as act:
         for at in range(0, len(wanted), _BATCH):
             if cancelled and cancelled():
@@ -164,8 +170,8 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
     with vault.write():
         present = vault.present(asked)
         holders = {} if again.everybody else held_of(vault, asked, unsealed)
-        now = now_ms()
-        target = delivery_target(vault, now)
+        now = decides_ms(vault.db)
+        target = delivery_target(vault)
         for plan in found:
             copy = plan.copy
             if copy.id not in present:
@@ -174,7 +180,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
             free, kept_from = shared_out(plan, holders.get(copy.id, {}), again)
             done.left_out += kept_from
             if free:
-                queued[copy.id] = place(vault, copy, free, target, operator, now)
+                queued[copy.id] = place(vault, copy, free, target, operator, now, result.hold)
             else:
                 done.withheld.append(copy.id)
         if queued:
@@ -185,3 +191,5 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
     result.withheld += done.withheld
     if queued:
         result.gateway = target.name
+        if result.hold and not result.held_until:
+            result.held_until = now + result.hold

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
+from store.database.clock import decides_ms
 from store.database.connection import run
 from store.delivery.damaged import withdraw
 from store.delivery.held import Again, LeftOut, held_elsewhere, why
 from store.delivery.leases import call_off
 from store.delivery.listing import Delivery, delivery_of, recipient_rows, row_of
-from store.delivery.orders import Addressee, SealedRecipient, unseal_recipient, verify_order
+from store.delivery.orders import Addressee, SealedRecipient, sign_at_once, unseal_recipient, verify_order
 from store.delivery.outcomes import opened_rows
 from store.delivery.placing import INFECTED, write_order
 from store.enrolment.enrolled import delivery_target, is_alive
-from store.helpers.clock import now_ms
 from store.mail.addresses import mailbox
 from store.mail.outcome import LIVE, RETRIABLE, State
 from store.sealing.keys import LOCAL_ID
@@ -133,8 +133,9 @@ def retry(
     again: Collection[str] | bool = (),
     plan: RetryPlan | None = None,
 ) -> RetryPlan:
-    """Send again now: a deferred delivery at once, a finished one under a new order to whoever did not get it.
+    """Send again now: one that is held or deferred at once, a finished one under a new order to who did not get it.
 
+    What is held is sent under its own order, signed anew for that: no machine that sent it sends it twice.
     That is how an operator, and nobody else, sends again what is `unknown`; to whom another delivery of the copy
     brought it or may yet bring it, only those among `again` (True: all). With `plan`, what the operator was shown,
     nothing is done where that is not so any more. Returns what was done. Raises DeliveryError where there is nothing to
@@ -150,15 +151,21 @@ def retry(
             raise DeliveryError(
                 f"Delivery {delivery_id} has changed meanwhile: look at what is known of it now, and choose again."
             )
-        now = now_ms()
+        now = decides_ms(vault.db)
+        action = "delivery sent again"
         if now_planned.live:
-            gone = row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id, now)
+            gone = row.gateway_id != LOCAL_ID and not is_alive(vault, row.gateway_id)
+            untried = row.state == State.QUEUED and not row.attempts
             if gone or row.expires_at <= now:
                 _address_anew(vault, row, operator, now)
+            elif untried:  # What was tried has markers, which are bound to the signature.
+                run(vault.db, "UPDATE delivery SET order_signature = ? WHERE id = ?", sign_at_once(vault, row), row.id)
+            if untried:
+                action = "delivery sent at once"
             run(vault.db, "UPDATE delivery SET next_attempt_at = ? WHERE id = ?", now, delivery_id)
         else:
             _reopen(vault, now_planned, settings, operator, now)
-        record_event(vault, "delivery sent again", operator=operator, copies=[row.copy_id])
+        record_event(vault, action, operator=operator, copies=[row.copy_id])
     return now_planned
 
 
@@ -174,7 +181,7 @@ def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
     copy = _copy(vault, row.copy_id)
     places = _recipients(vault, row.id)
     waiting = tuple(Addressee(place, each.address) for place, (_, state, each) in enumerate(places) if state in LIVE)
-    write_order(vault, row.id, copy, waiting, delivery_target(vault, now), operator, now)
+    write_order(vault, row.id, copy, waiting, delivery_target(vault), operator, now)
     run(vault.db, "UPDATE delivery SET lease_token = lease_token + 1 WHERE id = ?", row.id)
 
 
@@ -198,7 +205,7 @@ def _reopen(vault: Vault, plan: RetryPlan, settings: Settings, operator: str, no
         if planned.sends:
             again.append(Addressee(recipient.place, recipient.address))
             run(vault.db, _WAITS, State.QUEUED.value, now, row_id)
-    write_order(vault, delivery_id, copy, tuple(again), delivery_target(vault, now), operator, now)
+    write_order(vault, delivery_id, copy, tuple(again), delivery_target(vault), operator, now)
     run(vault.db, _REOPEN, State.QUEUED.value, now, delivery_id)
 
 
@@ -212,7 +219,7 @@ def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:
         delivery = delivery_of(vault, delivery_id)
         if not delivery.live:
             raise DeliveryError(f"Delivery {delivery_id} is finished ({delivery.state}): there is nothing to cancel.")
-        now = now_ms()
+        now = decides_ms(vault.db)
         if delivery.damage:
             done = withdraw(vault, delivery_id, now)
         else:

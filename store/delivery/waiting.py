@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from store.database.clock import decides_ms
 from store.database.connection import run
 from store.enrolment.enrolled import is_alive
 from store.mail.outcome import State
@@ -15,19 +16,20 @@ if TYPE_CHECKING:
 
 _NOT_TRIED = (
     "SELECT DISTINCT gateway_id FROM delivery WHERE finished_at IS NULL AND gateway_id <> ? "
-    "AND (attempts = 0 OR state = ?) ORDER BY gateway_id"
+    "AND (attempts = 0 AND next_attempt_at <= ? OR state = ?) ORDER BY gateway_id"
 )
 
 
 def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
-    """Wait until gateways that are alive made their first attempt at what they are to send. Blocking.
+    """Wait until gateways that are alive made their first attempt at what they are to send now. Blocking.
 
+    What is held is not waited for.
     Returns what keeps something back, "" where nothing does.
     """
     until = time.monotonic() + seconds
     while True:
         with vault.reading():
-            rows = run(vault.db, _NOT_TRIED, LOCAL_ID, State.SENDING.value).fetchall()
+            rows = run(vault.db, _NOT_TRIED, LOCAL_ID, decides_ms(vault.db), State.SENDING.value).fetchall()
         waiting = [gateway_id for (gateway_id,) in rows]
         gone = next((gateway_id for gateway_id in waiting if not is_alive(vault, gateway_id)), None)
         if gone is not None:

@@ -17,13 +17,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from store.authority.settings import ignored_names
+from store.database.clock import DecidingClock
 from store.delivery.access import Access, StoreAccess
 from store.delivery.greeting import Greeting
-from store.delivery.leases import LEASE, Claim, LeaseLost, claim, due, give_back, renew, settle, start_data
+from store.delivery.leases import LEASE, Claim, LeaseLost, claim, due, give_back, hold_back, renew, settle, start_data
 from store.delivery.ledger import READERS, Ledger
 from store.delivery.parcel import Parcel, pack
 from store.delivery.spent import spent_of
-from store.helpers.clock import now_ms
 from store.mail.client import Session, SessionLost, Timeouts, local_host_name
 from store.mail.outcome import Outcome, State
 from store.mail.relay import Relay, parse_relay
@@ -69,6 +69,7 @@ class DeliveryWorker:
         self.say = say
         self._access: Access = access or StoreAccess(vault)
         self.owner = owner
+        self.clock = DecidingClock(vault.db)
         self.spent = spent_of(vault, spent)
         self._lease_owner = lease_owner or secrets.token_hex(8)
         self._connections = connections
@@ -205,7 +206,7 @@ class _Shift:
             if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
                 return 0
             claims = await self._ledger.write(
-                lambda: claim(vault, gateway, worker._lease_owner, limit, now_ms(), worker._lease)
+                lambda: claim(vault, gateway, worker._lease_owner, limit, worker.clock.now(), worker._lease)
             )
         except MailholdError as error:
             worker.problem = str(error)
@@ -221,7 +222,7 @@ class _Shift:
         if self._worker.spent is not None:
             self._worker.spent.spend_cancelled(self._vault, self._worker._access)
         with self._vault.reading():
-            return bool(due(self._vault, self._worker._access.gateway_id, 1, now_ms()))
+            return bool(due(self._vault, self._worker._access.gateway_id, 1, self._worker.clock.read()))
 
     async def _keep_leases(self) -> None:
         worker = self._worker
@@ -230,9 +231,8 @@ class _Shift:
             held = list(self._held)
             if held:
                 with suppress(MailholdError):
-                    await self._ledger.write(
-                        partial(renew, self._vault, worker._lease_owner, held, now_ms(), worker._lease)
-                    )
+                    now = worker.clock.now()
+                    await self._ledger.write(partial(renew, self._vault, worker._lease_owner, held, now, worker._lease))
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
         """Give back what was not begun, and wait for what was, longest for what may be out already."""
@@ -271,7 +271,7 @@ class _Shift:
             work = partial(pack, worker._access, each, *names, ignored=worker.ignored, spent=worker.spent)
             found: Parcel | MailholdError
             try:
-                found = await self._ledger.read(lambda work=work: work(now=now_ms()))  # type: ignore[misc]  # mypy takes the default for a second argument
+                found = await self._ledger.read(lambda work=work: work(now=worker.clock.now()))  # type: ignore[misc]  # mypy takes the default for a second argument
             except MailholdError as error:
                 found = error
             except Exception as error:
@@ -331,6 +331,10 @@ class _Shift:
         if isinstance(parcel, MailholdError):
             self._worker.problem = str(parcel)
             return session, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(parcel)))
+        if parcel.held_until:
+            with suppress(MailholdError, LeaseLost):
+                await self._ledger.write(partial(hold_back, self._vault, each, parcel.held_until))
+            return session, None
         if parcel.refused:
             whys = sorted({outcome.reply for outcome in parcel.refused.values()})
             self._worker.say("delivery refused", level=40, delivery=each.id, why=" ".join(whys))
@@ -357,7 +361,7 @@ class _Shift:
         async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
             rows = [parcel.rows[address] for address in accepted]
             others = {parcel.rows[address]: outcome for address, outcome in refused.items()}
-            now, lease = now_ms(), self._worker._lease
+            now, lease = self._worker.clock.now(), self._worker._lease
             releases = [parcel.releases[address] for address in accepted if address in parcel.releases]
             self._announced.add(each.id)
             await self._ledger.write(lambda: start_data(self._vault, each, rows, others, now, lease, releases))
@@ -378,7 +382,7 @@ class _Shift:
         """Make the outcomes durable, however long the database is away; the leases are kept meanwhile."""
         while True:
             try:
-                await self._ledger.write(lambda: settle(self._vault, each, outcomes, now_ms()))
+                await self._ledger.write(lambda: settle(self._vault, each, outcomes, self._worker.clock.now()))
             except LeaseLost:
                 return
             except MailholdError as error:

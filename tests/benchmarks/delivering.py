@@ -50,7 +50,7 @@ def sink() -> Iterator[int]:
 def queue(location: Path, port: int, count: int) -> Callable[[], int]:
     """Put `count` copies in the queue of a store, to be delivered there; answers how many still wait."""
     vault = store_maker.open_made(location)
-    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
+    change_settings(vault, Settings(hold=0, hold_many=0, relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
     release(vault, [copy.id for copy in vault.newest(count)], original=True)
     return lambda: queue_length(vault)
 
@@ -88,7 +88,7 @@ def deliver(size: str) -> Iterator[Figure]:
             messages = store_maker.bodies(20, mean)
             location = store_maker.FOLDER / "deliver.store"
             vault = store_maker.new_store(location)
-            change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{port}"))
+            change_settings(vault, Settings(hold=0, hold_many=0, relay=f"smtp://127.0.0.1:{port}"))
             record = CopyRecord(envelope_sender="s@x.example", envelope_recipients=("u@x.example",))
             raw = [messages[number % len(messages)] for number in range(COUNT)]
             ids = vault.put_many((each, record, None) for each in raw)

@@ -42,7 +42,7 @@ def postfix(size: str) -> Iterator[Figure]:
 def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure]:
     location = store_maker.FOLDER / "release.store"
     vault = store_maker.new_store(location)
-    change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}"))
+    change_settings(vault, Settings(hold=0, hold_many=0, relay=f"smtp://127.0.0.1:{server.port}"))
     record = CopyRecord(envelope_sender=SENDER, envelope_recipients=(RECIPIENT,))
     messages = store_maker.bodies(20, mean)
     ids = vault.put_many((messages[number % len(messages)], record, None) for number in range(COUNT))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from store.database.modes import Use
+from store.helpers.runs import ranges
 from store.mail.addresses import check_address
 from store.terms.errors import UsageError
 from tui.commands.asking import confirm_count
@@ -19,6 +20,10 @@ from tui.commands.selection import add_selection, check_selection, described, se
 from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
 from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from store.delivery.queue import ReleaseResult
+    from store.vault.vault import Vault
 
 _USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
 _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
@@ -39,7 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again", action="store_true", help="also to those who have the copy already, may have it, or wait for it"
     )
-    parser.add_argument("--wait", action="store_true", help="send now, and wait until each recipient has an answer")
+    parser.add_argument(
+        "--wait", action="store_true", help="wait the hold out, send, and wait until each recipient has an answer"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="only say what would be sent, to whom, and what the relay takes"
     )
@@ -88,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
-        problem = send_queue(vault) if args.wait and result.queued and not interrupt() else ""
+        problem = _send(vault, result, interrupt) if args.wait and result.queued and not interrupt() else ""
         sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
     advice = {NO_ENVELOPE: _USE_HEADER, NOT_LOCAL: _SET_LOCAL}
     reasons = [(copy_id, why + advice.get(why, "")) for copy_id, why in result.refused]
@@ -98,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         left_out = [each._asdict() for each in result.left_out]
         print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
     else:
-        print(_summary(sent, result.gateway, wait=args.wait))
+        print(_summary(sent, result, wait=args.wait))
     failures = say_copies(reasons, missing)
     failures += say_copies((each.copy_id, f"{each.address} was left out: {each.reason}") for each in result.left_out)
     if result.withheld:
@@ -113,17 +120,40 @@ def run(args: argparse.Namespace) -> int:
             for recipient in delivery["recipients"]
             if recipient["state"] != "sent"
         )
-    failures += say_cancelled(interrupt, "deliver", f"cancelled; {len(result.not_reached):,} were not queued")
+    left = f"{len(result.not_reached):,} were not queued" if result.not_reached else "what was queued stays queued"
+    failures += say_cancelled(interrupt, "deliver", f"cancelled; {left}")
     return 1 if failures else 0
 
 
-def _summary(deliveries: list[dict[str, Any]], gateway: str, *, wait: bool) -> str:
+def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:
+    """Wait the hold out, then have it sent; returns what kept it from being sent, or "". Ctrl+C leaves it queued."""
+    from store.delivery.outbox import wait_out
+
+    if result.held_until:
+        print(f"mailhold: {_held(result)}", file=sys.stderr)
+        with interrupt:
+            over = wait_out(vault, result.queued, cancelled=interrupt)
+        if not over:
+            return "It was not waited for, and stays in the queue."
+    return send_queue(vault)
+
+
+def _held(result: ReleaseResult) -> str:
+    """How long a release is held, and what calls it back, as a sentence."""
+    return (
+        f"Held for {result.hold // 1000:,} s; `mailhold queue cancel {ranges(result.queued).replace(',', '')}` calls "
+        f"{'it' if len(result.queued) == 1 else 'them'} back."
+    )
+
+
+def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: bool) -> str:
     recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
     if not wait:
         placed = f"{len(deliveries):,} placed in queue for delivery"
         if not deliveries:
             return f"{placed}."
-        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {who_sends(gateway)}"
+        held = f"{_held(result)} " if result.held_until else ""
+        return f"{placed} to {counted(len(recipients), 'recipient', 'recipients')}. {held}{who_sends(result.gateway)}"
     sent = sum(recipient["state"] == "sent" for recipient in recipients)
     return f"{sent:,} of {len(recipients):,} recipients served, of {len(deliveries):,} messages"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from store.helpers.clock import now_ms
@@ -13,6 +14,7 @@ from tui.commands.opened import opened, use_of
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
+from tui.terminal.times import waits_until
 from tui.terminal.words import addresses
 
 if TYPE_CHECKING:
@@ -27,13 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "verb", nargs="?", choices=["list", "send", "retry", "cancel"], default="list", help="default: list"
     )
-    parser.add_argument("ids", metavar="ID", nargs="*", help="deliveries, for retry and cancel")
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="deliveries, for retry, cancel and send: what waits is then sent at once"
+    )
     parser.add_argument(
         "--again", action="store_true", help="retry: also to those to whom another delivery of the copy brings it"
     )
     parser.add_argument("--yes", action="store_true", help="retry: without asking")
     parser.add_argument(
-        "--json", action="store_true", help="print an array of {id, copy_id, state, damage, odd_time, recipients}"
+        "--json",
+        action="store_true",
+        help="print an array of {id, copy_id, state, held_until, damage, odd_time, recipients}",
     )
 
 
@@ -44,19 +50,19 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.verb in ("retry", "cancel") and not args.ids:
         raise UsageError(f"`queue {args.verb}` takes the ids of deliveries; `mailhold queue` lists them.")
-    if args.verb in ("list", "send") and args.ids:
-        raise UsageError(f"`queue {args.verb}` takes no ids.")
+    if args.verb == "list" and args.ids:
+        raise UsageError("`queue list` takes no ids.")
     if args.verb != "retry" and (args.again or args.yes):
         raise UsageError("--again and --yes belong to `queue retry`.")
     ranges = parse_ids(args.ids)
     failures: list[tuple[object, str]] = []
     with opened(args, use_of(args)) as vault:
-        if args.verb == "send":
-            problem = send_queue(vault)
-            failures = [("queue send", problem)] if problem else []
         chosen: set[int] = set()
         if ranges:
             chosen, failures = _change(vault, args, ranges)
+        if args.verb == "send" and (chosen or not ranges):
+            problem = send_queue(vault)
+            failures += [("queue send", problem)] if problem else []
         found = queue_json(vault)
     if ranges:
         found = [delivery for delivery in found if delivery["id"] in chosen]
@@ -79,10 +85,12 @@ def run(args: argparse.Namespace) -> int:
 def _change(
     vault: Vault, args: argparse.Namespace, ranges: list[tuple[int, int]]
 ) -> tuple[set[int], list[tuple[object, str]]]:
-    """Retry or cancel each delivery that `ranges` name; returns their ids, and what failed and why.
+    """Send, retry or cancel each delivery that `ranges` name; returns their ids, and what failed and why.
 
-    A range takes what exists in it. Raises UsageError where sending again is not confirmed.
+    A range takes what exists in it; of what is to be sent, the ids are those that are. Raises UsageError where sending
+    again is not confirmed.
     """
+    from store.delivery.outbox import send_now
     from store.delivery.queue import cancel, deliveries, retry, retry_plan
 
     existing = sorted(delivery.id for delivery in deliveries(vault)) if any(a != b for a, b in ranges) else []
@@ -100,15 +108,24 @@ def _change(
             except MailholdError as error:
                 failures.append((f"delivery {delivery_id}", str(error)))
 
+    operator = vault.opened_by
     if args.verb == "cancel":
-        each(lambda delivery_id: cancel(vault, delivery_id, operator=vault.opened_by))
+        each(lambda delivery_id: cancel(vault, delivery_id, operator))
         return set(chosen), failures
+    if args.verb == "send":
+        sent: set[int] = set()
+
+        def at_once(delivery_id: int) -> None:
+            failures.extend(_told(send_now(vault, delivery_id, operator)))
+            sent.add(delivery_id)
+
+        each(at_once)
+        return sent, failures
     plans: dict[int, RetryPlan] = {}
     each(lambda delivery_id: plans.update({delivery_id: retry_plan(vault, delivery_id, again=args.again)}))
     if plans and not args.yes:
         _confirm(list(plans.values()))
     chosen = dict.fromkeys(plans)
-    operator = vault.opened_by
     each(lambda each_id: failures.extend(_told(retry(vault, each_id, operator, again=args.again, plan=plans[each_id]))))
     return set(chosen), failures
 
@@ -157,7 +174,8 @@ def send_queue(vault: Vault) -> str:
 def queue_json(vault: Vault) -> list[dict[str, Any]]:
     """Every delivery as a JSON object. `damage` is what is wrong with its rows, or None; `live`: not finished.
 
-    `odd_time` says which of its times cannot be, and what that leads to, or None.
+    `held_until` is when the first attempt may be made, None where it is not held. `odd_time` says which of its times
+    cannot be, and what that leads to, or None.
     """
     from store.delivery.queue import deliveries
 
@@ -173,6 +191,7 @@ def queue_json(vault: Vault) -> list[dict[str, Any]]:
             "created_at": iso(delivery.created_at),
             "attempts": delivery.attempts,
             "next_attempt_at": iso(delivery.next_attempt_at),
+            "held_until": iso(until) if (until := delivery.held_until(now)) else None,
             "recipients": [
                 {
                     "address": recipient.address,
@@ -192,6 +211,9 @@ def _print(found: list[dict[str, Any]]) -> None:
         print("The delivery queue is empty.")
     for delivery in found:
         print(f"{delivery['id']:>6}  copy {delivery['copy_id']}  {delivery['state']}  {delivery['attempts']} attempts")
+        if delivery["held_until"]:
+            until = datetime.fromisoformat(delivery["held_until"]).astimezone()
+            print(f"        {waits_until(round(until.timestamp() * 1000), now_ms(), until.tzinfo or UTC)}")
         if delivery["damage"]:
             print(f"        tampered with or damaged: {delivery['damage']}")
         if delivery["odd_time"]:

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         nargs="*",
         help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after, "
-        "release_loops, release_ignores",
+        "release_loops, release_ignores, hold, hold_many",
     )
     parser.add_argument(
         "--yes",
@@ -148,7 +148,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
 
 def _print(fields: dict[str, Any]) -> None:
-    from store.authority.settings import format_size, shown_lock_after
+    from store.authority.settings import format_size, shown_hold, shown_lock_after
 
     for name, value in fields.items():
         if name in ("max_size", "notify_below"):
@@ -159,6 +159,8 @@ def _print(fields: dict[str, Any]) -> None:
             text = safe(", ".join(value)) or "-"
         elif name == "lock_after":
             text = shown_lock_after(value)
+        elif name in ("hold", "hold_many"):
+            text = shown_hold(value)
         else:
             text = safe(str(value)) or "-"
         print(f"{name:<16}{text}")

@@ -171,7 +171,7 @@ def _deliver_some(vault: Vault) -> None:
     chosen = list(dict.fromkeys([*several, *full, *easy]))
     if not chosen:
         return
-    queued = release(vault, chosen, original=True, operator=_NIGHT_OPERATOR).queued
+    queued = release(vault, chosen, original=True, operator=_NIGHT_OPERATOR, hold=0).queued
     if len(queued) > 2:
         cancel(vault, queued[-1], operator=_NIGHT_OPERATOR)
     asyncio.run(DeliveryWorker(vault, owner="demo").run_until_idle(deadline=3))

@@ -28,3 +28,11 @@ def minute_time(ms: int, zone: tzinfo) -> str:
     """``24 Nov 2026 07:41``, for sentences."""
     when = local(ms, zone)
     return f"{when.day} {MONTHS[when.month - 1]} {when.year} {when.hour:02}:{when.minute:02}"
+
+
+def waits_until(until: int, now: int, zone: tzinfo) -> str:
+    """``waits until 07:41:20 (12 s)``, or ``(4 min)`` from 90 s on; both times are Unix milliseconds."""
+    when = local(until, zone)
+    seconds = max(0, -(-(until - now) // 1000))
+    left = f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    return f"waits until {when.hour:02}:{when.minute:02}:{when.second:02} ({left})"

@@ -65,7 +65,7 @@ def test_a_gateways_reply_is_sealed_to_the_read_key(
 def test_an_order_holds_what_the_format_names_in_its_order(vault: Vault, delivery: Any) -> None:
     info = statement("delivery order", vault.store_id, delivery.id, delivery.gateway_id)
     opened = hpke_open(vault.keys.gateway.delivery, info, bytes(delivery.order_blob), "it")
-    *fields, nonce = msgspec.msgpack.decode(opened)
+    *fields, nonce, not_before = msgspec.msgpack.decode(opened)
     ordered_at = delivery.created_at
     assert fields == [
         delivery.id,
@@ -78,4 +78,4 @@ def test_an_order_holds_what_the_format_names_in_its_order(vault: Vault, deliver
         ordered_at,
         ordered_at + 5 * 24 * 3600 * 1000,
     ]
-    assert len(nonce) == 16
+    assert len(nonce) == 16 and not_before == 0

@@ -49,7 +49,7 @@ def ready(any_vault: Vault) -> Vault:
 def ordered(vault: Vault, monkeypatch: pytest.MonkeyPatch, at: int, copy_id: int = 1) -> int:
     """A release that was ordered with the clock at that time."""
     with monkeypatch.context() as patch:
-        patch.setattr(queue, "now_ms", lambda: at)
+        patch.setattr(queue, "decides_ms", lambda _db: at)
         return release(vault, [copy_id], original=True).queued[0]
 
 
@@ -108,7 +108,7 @@ def test_an_order_that_expires_under_a_worker_fails(ready: Vault, monkeypatch: p
 
 def test_an_operator_sends_what_expired_long_ago(ready: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery_id, later = ordered(ready, monkeypatch, NOW), NOW + YEAR
-    monkeypatch.setattr(retrying, "now_ms", lambda: later)
+    monkeypatch.setattr(retrying, "decides_ms", lambda _db: later)
     assert retry(ready, delivery_id, "ann").sends == 1
     assert not delivery_of(ready, delivery_id).odd_time(later)
     assert [each.id for each in claimed(ready, later)] == [delivery_id]

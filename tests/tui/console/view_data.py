@@ -70,7 +70,7 @@ def record_of(raw: bytes = RAW, **changes: Any) -> CopyRecord:
 
 def fill_queue(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Four deliveries, at `NOW`: sent in part, deferred, unknown, and queued. Returns their ids in that order."""
-    monkeypatch.setattr("store.delivery.queue.now_ms", lambda: NOW - 120_000)
+    monkeypatch.setattr("store.delivery.queue.decides_ms", lambda _db: NOW - 120_000)
     monkeypatch.setattr("store.authority.configuration.now_ms", lambda: NOW - 180_000)
     monkeypatch.setattr("store.authority.audit.now_ms", lambda: NOW - 120_000)
     change_settings(vault, Settings(relay="smtp://127.0.0.1:10025"), operator="root")
