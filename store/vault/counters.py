@@ -79,11 +79,12 @@ def counted(db: StoreDatabase) -> tuple[int, int]:
 def made_right(db: StoreDatabase, floor: int) -> list[str]:
     """Write the counters of the store anew where they do not count what is there; says what was written, in words.
 
-    The next copy's id is at least `floor`, and above every copy.
+    The next copy's id is at least `floor`, and above every copy, in the bin or not.
     """
     row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
     messages, used = counted(db)
-    (newest,) = run(db, "SELECT COALESCE(MAX(id), 0) FROM message").fetchone()
+    sql = "SELECT COALESCE(MAX(id), 0) FROM (SELECT id FROM message UNION ALL SELECT id FROM binned) AS taken"
+    (newest,) = run(db, sql).fetchone()
     least = max(floor, newest + 1)
     known = row is not None and isinstance(row[2], int) and least <= row[2] < 1 << 53
     wanted = (messages, used, row[2] if known else least)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import small_disk
 from tests.mutation import results
 from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.results import Tried
@@ -192,3 +193,23 @@ def test_nothing_that_a_test_started_outlives_it_and_the_next_is_tried(tmp_path:
     started = (tmp_path / "started").read_text().split()
     assert len(started) == 4
     assert not [each for each in started if Path(f"/proc/{each}/stat").exists()]
+
+
+def test_what_a_test_mounted_goes_with_it(tmp_path: Path) -> None:
+    with small_disk.small_disk(1):
+        pass  # Skips where nothing can be mounted.
+    (tmp_path / "disk").mkdir()
+    test_room = f"""
+        import subprocess
+
+        def test_f():
+            subprocess.run(["mount", "-t", "tmpfs", "mutation-test", {str(tmp_path / "disk")!r}], check=True)
+            assert f()
+            subprocess.run(["umount", {str(tmp_path / "disk")!r}], check=True)
+    """
+    assert verdicts(tmp_path, "def f():\n    return 1\n", test_room) == {
+        "f: 1 -> 0: killed by checks/test_room.py::test_f",
+        "f: 1 -> 2: SURVIVED",
+        "f: return 1 -> return None: killed by checks/test_room.py::test_f",
+    }
+    assert not (tmp_path / "disk").is_mount()

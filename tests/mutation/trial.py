@@ -40,6 +40,7 @@ _BEGIN, _WAITED = 120.0, 6
 _MEMORY = 6 << 30
 _FILE = 1 << 30
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 Tests = Sequence[tuple[str, float]]
 
@@ -187,7 +188,11 @@ def _be(run: Callable[[Path, Path], None], folder: Path, said: Path, held: Seque
     try:
         os.setsid()
         if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            system = ctypes.CDLL(None)
+            system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            # What a test mounts goes with the process. Only root can mount, and only root gets a space of its own.
+            if not system.unshare(_CLONE_NEWNS):
+                system.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
         for each in held:
             os.close(each)
         nothing = os.open(os.devnull, os.O_RDWR)

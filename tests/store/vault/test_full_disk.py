@@ -67,7 +67,6 @@ def _fill(vault: Vault, record: CopyRecord, sizes: tuple[int, ...]) -> list[int]
     return ids
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("held", [False, True], ids=["closed", "open elsewhere"])
 @pytest.mark.parametrize(
     ("megabytes", "sizes"), [(12, (500, 3000, 48_000)), (20, (3000, 48_000, 1_500_000)), (60, (48_000, 200_000))]
@@ -100,7 +99,6 @@ def test_copies_are_deleted_from_a_full_disk_again_and_again(
         assert look == min(4 * 1024 * 1024, megabytes * 1024 * 1024 // 12 // (256 * 1024) * 256 * 1024)
 
 
-@pytest.mark.integration
 def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord) -> None:
     with small_disk.small_disk(20) as disk:
         vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
@@ -113,7 +111,6 @@ def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord
         vault.close()
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("size", [48_000, 1_500_000])
 def test_no_copy_is_put_that_fits_in_the_log_and_not_in_the_file(record: CopyRecord, size: int) -> None:
     source = random.Random(3)
@@ -127,7 +124,6 @@ def test_no_copy_is_put_that_fits_in_the_log_and_not_in_the_file(record: CopyRec
         vault.close()
 
 
-@pytest.mark.integration
 def test_an_import_into_a_full_disk_tells_what_it_placed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
