@@ -102,13 +102,12 @@ def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Rele
     found: dict[bytes, Release] = {}
     for address in recipients:
         tags = [tag_of(token, each) for each in spellings(address)]
-        if not any(tag in found for tag in tags):
-            row = next(filter(None, (run(vault.db, _READ, tag).fetchone() for tag in tags)), None)
-            if row is None:
-                raise TamperedError(WHAT, "nothing was sent with it to these recipients, or it came back before")
-            with sound(WHAT):
-                release = Release(as_bytes(row[0]), row[1], row[2], as_bytes(row[3]), row[4], as_bytes(row[5]))
-            found[release.tag] = release
+        row = next(filter(None, (run(vault.db, _READ, tag).fetchone() for tag in tags)), None)
+        if row is None:
+            raise TamperedError(WHAT, "nothing was sent with it to these recipients, or it came back before")
+        with sound(WHAT):
+            release = Release(as_bytes(row[0]), row[1], row[2], as_bytes(row[3]), row[4], as_bytes(row[5]))
+        found[release.tag] = release
     if not found:
         raise TamperedError(WHAT, "it came without recipients")
     return list(found.values())

@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".mutation"
 ROOMS = [f"store/{room}" for room in ("sealing", "vault", "delivery", "space", "filters")]
 #: Where tests are looked for that execute a room.
-TESTS = [f"tests/{room}" for room in (*ROOMS, "store/authority", "store/enrolment", "store/mail", "store/opening")]
+_BESIDE = [f"store/{room}" for room in ("authority", "backing_up", "enrolment", "intake", "mail", "opening")]
+TESTS = [f"tests/{room}" for room in (*ROOMS, *_BESIDE)]
 #: Seconds of a processor that one test may take while it is traced, and all that are run for one mutant.
 _LONGEST, _ALL = 8.0, 30.0
 

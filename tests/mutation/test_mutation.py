@@ -138,7 +138,16 @@ def verdicts(tmp_path: Path, room: str, test_room: str) -> set[str]:
 
 def test_a_mutant_that_no_test_notices_survives(tmp_path: Path) -> None:
     room = "def f(a, b):\n    return a < b\n\ndef g(a, b):\n    while a:\n        a -= b\n"
-    assert verdicts(tmp_path, room, "def test_f(): assert f(2, 3)\n\ndef test_g(): g(1, 1)\n") == {
+    test_room = """
+        import os, tempfile
+
+        def test_f():
+            assert f(2, 3)
+            assert os.stat(tempfile.gettempdir()).st_mode & 0o055 == 0o055, "other users may look into it"
+
+        def test_g(): g(1, 1)
+    """
+    assert verdicts(tmp_path, room, test_room) == {
         "f: a < b -> a <= b: SURVIVED",
         "f: a < b -> a >= b: killed by checks/test_room.py::test_f",
         "f: return a < b -> return None: killed by checks/test_room.py::test_f",

@@ -129,6 +129,7 @@ def warm(root: Path) -> None:
 @contextmanager
 def _folder() -> Iterator[Path]:
     folder = tempfile.mkdtemp(prefix="mutation-")
+    Path(folder).chmod(0o755)  # Some tests read what is in it as another user.
     try:
         yield Path(folder)
     finally:

@@ -298,3 +298,37 @@ def test_another_address_has_another_tag(sent: str, back: str) -> None:
 def test_an_address_that_is_not_utf8_was_never_sent_to() -> None:
     with pytest.raises(TamperedError, match="UTF-8"):
         spellings("a\udcff@x.example")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (MESSAGE, "other fields than Received stand above it"),
+        (RECEIVED * 2, "there is none"),
+        (RECEIVED + b"\r\n" + FIELD, "there is none"),
+        (b"\r\n" + FIELD, "there is none"),
+        (b"Subject: a\r\n" + FIELD + MESSAGE, "other fields than Received stand above it"),
+        (b"Received: a\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
+        (b"Received: a\0\r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
+        (b"Received : a\r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
+        (b"Received: a\r\n \r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
+        (b"Received: a\n" + RECEIVED, "a field that was added to the message is malformed"),
+        (RECEIVED * (MOST_ADDED + 1) + MESSAGE, "more fields were added to the message than relays add"),
+        (RECEIVED * (MOST_ADDED + 1) + FIELD, "more fields were added to the message than relays add"),
+        (RECEIVED * MOST_ADDED + MESSAGE, "other fields than Received stand above it"),
+        (FIELD[:-2] + b" \r\n", "it is not in the form that this release writes"),
+        (FIELD[:-3] + b"B\r\n", "it is not in the form that this release writes"),
+        (FIELD.replace(b"2;", b"1;"), "it is not in the form that this release writes"),
+        (b"From x\r\n" + FIELD, "there is none"),
+    ],
+)
+def test_it_says_what_stands_in_a_marker_s_way(raw: bytes, why: str) -> None:
+    with pytest.raises(TamperedError) as error:
+        find_marker(raw)
+    assert error.value.why == why
+
+
+def test_of_two_markers_the_first_is_it() -> None:
+    other = field_of(bytes(TOKEN_SIZE))
+    raw = RECEIVED + FIELD + other + MESSAGE
+    assert find_marker(raw) == (TOKEN, len(RECEIVED + FIELD))

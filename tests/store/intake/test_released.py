@@ -164,6 +164,23 @@ def test_what_was_sent_passes_once_for_each_recipient_whichever_gateway_sees_it(
     assert lab.rows() == 0
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_name_that_a_relay_completed_takes_no_other_recipient_s_place(
+    lab: Lab, sql: Callable[..., Any], swapped: bool
+) -> None:
+    sent = lab.send(to=("ann@corp.example",))
+    [row] = rows_of(lab, sent)
+    marker, columns = own_fields(sent.raw).marker, "delivery_id, gateway_id, digest, expires_at, signature"
+    assert marker is not None
+    copied = f"INSERT INTO release (tag, {columns}) SELECT ?, {columns} FROM release"
+    name = tag_of(marker.token, "ann")
+    sql(lab.vault, copied, name)
+    back = ["ann@mx1.example", "ann@corp.example", "ann@mx1.example", "ann"]
+    with lab.vault.reading():
+        found = rows_for(lab.vault, marker.token, back[::-1] if swapped else back)
+    assert sorted(each.tag for each in found) == sorted([row.tag, name])
+
+
 def test_a_sender_without_a_domain_may_come_back_with_one(lab: Lab) -> None:
     sent = lab.send(sender="root")
     assert "byte for byte" in lab.back(sent, sender="other@mx1.example")

@@ -6,17 +6,20 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store.database import connection
 from store.database.connection import run
+from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_key_file
 from store.terms.records import CopyRecord
 from store.vault import erasing
 from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
 from tui.commands.cli import main
 
 
@@ -120,3 +123,58 @@ def test_the_command_says_what_is_not_erased(
     assert main(["delete", "2", "--yes", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["erased"] is True and not err
+
+
+@pytest.mark.parametrize(("leaves_after", "erased"), [(1, True), (9, True), (10, False)])
+def test_a_reader_is_waited_for_a_little(
+    vault: Vault, put: Callable[[int, int], list[int]], monkeypatch: pytest.MonkeyPatch, leaves_after: int, erased: bool
+) -> None:
+    ids, pauses = put(5, 9000), list[float]()
+    reader = _snapshot(vault.location)
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == leaves_after:
+            reader.__exit__(None, None, None)
+
+    monkeypatch.setattr(erasing.time, "sleep", pause)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.0)
+    with ExitStack() as stack:
+        stack.enter_context(reader)
+        if erased:
+            stack.pop_all()  # It leaves in a pause.
+        assert (vault.delete(ids).left == "") is erased
+        assert vault.erasing.pending is not erased
+    assert pauses == [0.03] * min(leaves_after, 9)
+
+
+def test_nothing_is_to_be_erased_where_nothing_was_deleted(
+    vault: Vault, put: Callable[[int, int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(1, 9000)
+    size = Path(vault.location + "-wal").stat().st_size
+    assert vault.erasing.finish() and size
+    assert Path(vault.location + "-wal").stat().st_size == size, "the log is left as it is"
+
+
+def test_a_store_that_is_not_there_for_a_moment_is_tried_again(
+    vault: Vault, put: Callable[[int, int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids, cut, tries = put(5, 9000), erasing.cut_log, list[int]()
+
+    def fails(db: Any) -> bool:
+        tries.append(1)
+        if len(tries) < 3:
+            raise sqlite3.OperationalError("disk I/O error")
+        return cut(db)
+
+    monkeypatch.setattr(erasing, "_PAUSE", 0.0)
+    monkeypatch.setattr(erasing, "cut_log", fails)
+    assert vault.delete(ids).left == "" and len(tries) == 3
+    assert Path(vault.location + "-wal").stat().st_size == 0
+
+
+def test_on_postgresql_nothing_waits_to_be_erased(postgres_store: str, record: CopyRecord) -> None:
+    with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
+        vault.delete([vault.put(b"x", record)])
+        assert not vault.erasing.pending and vault.erasing.finish(0)

@@ -15,12 +15,17 @@ from store.vault.vault import Vault
 RAW = b"Subject: x\r\n\r\ny\r\n"
 
 
+def tag_of(
+    vault: Vault, raw: bytes = RAW, sender: str = "a@b.example", recipients: tuple[str, ...] = ("c@d",)
+) -> bytes:
+    return vault.unanswered.tag(hashlib.sha256(raw).digest(), sender, recipients)
+
+
 def arrive(
     vault: Vault, raw: bytes = RAW, sender: str = "a@b.example", recipients: tuple[str, ...] = ("c@d",)
 ) -> tuple[bytes, int]:
     """What a gateway does with a message that comes in: its tag, and the copy that is its."""
-    digest = hashlib.sha256(raw).digest()
-    tag = vault.unanswered.tag(digest, sender, recipients)
+    tag = tag_of(vault, raw, sender, recipients)
     copy_id = vault.unanswered.take(tag)
     return tag, vault.put(raw, CopyRecord(), tag=tag) if copy_id is None else copy_id
 
@@ -121,3 +126,77 @@ def test_among_many_that_never_come_again_one_is_found_at_once(vault: Vault) -> 
 def test_a_digest_that_is_handed_in_is_the_copys(vault: Vault) -> None:
     copy_id = vault.put(RAW, CopyRecord(), digest=hashlib.sha256(RAW).digest())
     assert vault.raw(copy_id) == RAW
+
+
+@pytest.mark.parametrize(("others", "known"), [(9_999, True), (10_000, False)])
+def test_ten_thousand_may_come_again(vault: Vault, others: int, known: bool) -> None:
+    tag, first = arrive(vault)
+    vault.unanswered.settle(tag, first, answered=False)
+    for number in range(others):
+        vault.unanswered.settle(b"%d" % number, 1000 + number, answered=False)
+    assert vault.unanswered.needs_writing() is not known
+    assert vault.unanswered.take(tag) == (first if known else None)
+
+
+def test_the_one_that_waits_longest_is_forgotten(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 2)
+    placed = [arrive(vault, raw=b"%d" % number) for number in range(3)]
+    for tag, copy_id in placed:
+        vault.unanswered.settle(tag, copy_id, answered=False)
+    assert [vault.unanswered.take(tag) for tag, _ in placed] == [None, placed[1][1], placed[2][1]]
+
+
+def test_the_row_of_a_copy_that_is_gone_goes_too(vault: Vault, open_again: Callable[[], Vault]) -> None:
+    tag, first = arrive(vault)
+    vault.delete([first])
+    after = open_again()
+    assert tag_of(after) == tag
+    assert after.unanswered.take(tag) is None and after.unanswered.needs_writing()
+    after.write_answers()
+    assert rows(after) == 0 and not after.unanswered.needs_writing()
+
+
+@pytest.mark.parametrize(("hours", "known"), [(0, True), (23.999, True), (-23.999, True), (24, False), (-24, False)])
+def test_it_is_known_for_a_day_by_a_clock_that_is_right_within_a_day(
+    vault: Vault, open_again: Callable[[], Vault], monkeypatch: pytest.MonkeyPatch, hours: float, known: bool
+) -> None:
+    moment = 1_900_000_000_000
+    monkeypatch.setattr(module, "now_ms", lambda: moment)
+    _, first = arrive(vault)
+    monkeypatch.setattr(module, "now_ms", lambda: moment + round(hours * 3_600_000))
+    assert (arrive(open_again())[1] == first) is known
+
+
+def test_a_tag_is_of_the_message_and_its_envelope_and_of_the_store(
+    vault: Vault, open_again: Callable[[], Vault]
+) -> None:
+    tag = tag_of(vault, recipients=("c@d", "\udce9@d"))
+    assert len(tag) == 16
+    assert tag_of(open_again(), recipients=("c@d", "\udce9@d")) == tag
+    # Where one text ends and the next begins is of it.
+    assert tag_of(vault, recipients=("c@d\udce9@d",)) != tag
+
+
+def test_of_several_copies_of_one_message_the_oldest_comes_first(vault: Vault, open_again: Callable[[], Vault]) -> None:
+    placed = [arrive(vault)[1] for _ in range(3)]
+    after = open_again()
+    assert [arrive(after)[1] for _ in range(3)] == placed
+    assert arrive(after)[1] not in placed
+
+
+def test_only_what_became_durable_is_forgotten(vault: Vault) -> None:
+    tag, first = arrive(vault)
+    vault.unanswered.settle(tag, first, answered=True)
+    with pytest.raises(ZeroDivisionError), vault.write():
+        vault.unanswered.write([])
+        raise ZeroDivisionError
+    assert rows(vault) == 1 and vault.unanswered.needs_writing()
+    with vault.write():
+        answered = vault.unanswered.write([])
+    assert len(answered) == 1
+    vault.unanswered.settle(b"other", 99, answered=True)
+    vault.unanswered.written(answered)
+    assert rows(vault) == 0 and vault.unanswered.needs_writing(), "what was answered meanwhile is still to be written"
+    with vault.write():
+        other = vault.unanswered.write([])
+    assert len(other) == 1 and other != answered

@@ -233,6 +233,38 @@ def test_a_commit_whose_answer_is_lost(
     assert check(any_vault).broken == []
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("committed", [True, False])
+def test_copies_whose_commit_has_no_answer_are_stored_where_they_are_there(
+    any_vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, committed: bool, count: int
+) -> None:
+    """The connection is lost for a moment: what became of the transaction is looked up with the next."""
+    assert any_vault.put(b"before", record) == 1
+    commit, placed, told = any_vault.db.commit, [b"%d" % number for number in range(count)], list[list[int]]()
+    with monkeypatch.context() as broken:
+
+        def lost() -> None:
+            if committed:
+                commit()
+            broken.setattr(any_vault.db, "commit", commit)
+            raise OperationalError("the connection was lost")
+
+        broken.setattr(any_vault.db, "commit", lost)
+        if committed:
+            rollback = any_vault.db.rollback
+            broken.setattr(any_vault.db, "rollback", lambda: broken.setattr(any_vault.db, "rollback", rollback))
+            ids = any_vault.put_many(((raw, record, None) for raw in placed), told.append)
+            assert ids == list(range(2, 2 + count)) == told[0]
+        else:
+            with pytest.raises(StoreUnavailable, match="the connection was lost"):
+                any_vault.put_many((raw, record, None) for raw in placed)
+    there = placed if committed else []
+    assert any_vault.put(b"after", record) == 2 + len(there)
+    assert [any_vault.raw(copy_id) for copy_id in any_vault.ids()] == [b"before", *there, b"after"]
+    assert any_vault.count().messages == 2 + len(there)
+    assert check(any_vault).broken == []
+
+
 def test_a_rolled_back_id_that_another_process_takes(
     any_vault: Vault, open_again: Callable[[], Vault], record: CopyRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
