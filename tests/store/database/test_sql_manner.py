@@ -15,7 +15,7 @@ from store.database.schema import Models
 
 ROOT = Path(__file__).resolve().parents[3]
 STORE = ROOT / "store"
-_TABLES = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) ([a-z_]+)\b")
+_TABLES = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN) (?!pg_catalog\.)([a-z_]+)\b")
 
 #: Rooms (or modules) with text of statements on each table. Who only looks, from another room, stands behind it.
 ROOMS = {
@@ -26,7 +26,7 @@ ROOMS = {
     "certificate": {"vault"},
     "derived": {"catalogue", "vault"},
     "head": {"authority"},
-    "hello": {"delivery", "gateway"},
+    "hello": {"delivery", "enrolment", "gateway"},
     "key_grant": {"vault/grants", "enrolment"},
     "known": {"judging", "intake"},
     "pending": {"vault"},
@@ -40,6 +40,7 @@ ROOMS = {
         "vault/oldest",
     },  # What one keeps is not deleted nor rotated.
     "delivery_id_seq": {"delivery"},
+    "sqlite_sequence": {"delivery"},
     "delivery_recipient": {"delivery"},
     "epoch": {"authority/heads", "vault", "enrolment"},  # Revoking signs anew.
     "gateway": {"authority/heads", "enrolment", "gateway", "vault/gateway_rows"},
