@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from store.authority import keeper
 from store.authority.audit import record_event
 from store.authority.heads import read_head
 from store.authority.settings import Settings, write_settings
@@ -63,6 +64,27 @@ def test_the_newest_epoch_with_its_copies(full_vault: Vault, sql: Sql) -> None:
     broken = dict(check(full_vault).broken)
     assert broken["epoch number 1 of gateway 1"] == "it is missing, with all copies that it held"
     assert broken["ids of copies"].endswith("3-8")
+
+
+def test_the_end_of_an_open_epoch_that_no_head_names(
+    full_vault: Vault, record: CopyRecord, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of processes that were killed stay open for good, and are too many for a head. The ids tell all the same."""
+    monkeypatch.setattr(keeper, "_OPEN_EPOCHS", 2)
+    last: list[int] = []
+    for number in range(5):
+        full_vault.epoch_writer.drop()
+        last.append(full_vault.put_many((b"%d %d" % (number, each), record, None) for each in range(2))[-1])
+        full_vault.witness.beat()
+    assert check(full_vault).broken == [] and len(check(full_vault).open_epochs) == 6
+    head = read_head(full_vault, 1)
+    assert head is not None and len(head.open_epochs) == 2
+    [(oldest,)] = sql(full_vault, "SELECT epoch_id FROM message WHERE id = ?", last[0])
+    assert oldest not in dict(head.open_epochs)
+    for text in ("DELETE FROM message WHERE id = ?", "DELETE FROM body WHERE id = ?"):
+        sql(full_vault, text, last[0])
+    sql(full_vault, "UPDATE state SET messages = messages - 1, used_bytes = (SELECT SUM(stored_size) FROM message)")
+    assert check(full_vault).broken == [("ids of copies", f"no copy has them and none was buried with them: {last[0]}")]
 
 
 def test_the_newest_copies_of_an_open_epoch(full_vault: Vault, sql: Sql) -> None:
