@@ -14,6 +14,7 @@ from store.database.connection import as_bytes, run, sound
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.sealed import generation_of
 from store.sealing.signatures import Right
+from store.sealing.statements import statement, verify
 from store.terms.errors import StoreFormat, TamperedError
 from store.vault.grants import NotGranted
 from store.vault.reader import Reader
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 #: Working state: sealed, and signed by nobody, because a gateway writes it too.
 UNSIGNED = frozenset({"free-space-notice"})
+#: Which acts take two operators: the authority alone signs it, else one operator could take it back.
+SECONDED = "seconded"
 #: No version reaches this: a number beyond it stands in a damaged row.
 _VERSIONS = 1 << 53
 
@@ -110,7 +113,10 @@ def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
     try:
         with sound(name):
             sealed = as_bytes(row.sealed)
-            if name not in UNSIGNED:
+            if name == SECONDED:
+                signed = statement("signed", _role(name), vault.store_id, sealed)
+                verify(vault.keys.authority_verifier(), as_bytes(row.signature), signed, name)
+            elif name not in UNSIGNED:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             elif not renewing and generation_of(sealed, name) < vault.grants.newest():
                 # Nobody signed it, and whoever was revoked since may have sealed it.

@@ -164,7 +164,7 @@ def is_genuine(vault: Reader, blob: object, at: object) -> bool:
 def _verify_operator(vault: Reader, signed: bytes, parts: _Parts, at: int, name: str) -> None:
     if parts.signer != AUTHORITY and parts.signer < FIRST_OPERATOR:
         raise TamperedError(name, "its form is an operator's, and a gateway signed it")
-    ids = verify_operator(vault, signed, parts.signature, name, Right.READ, at=at)
+    ids = verify_operator(vault, signed, parts.signature, name, Right.READ, at=at, seconded=False)
     if ids != (parts.signer,):
         raise TamperedError(name, "somebody else signed it than it says")
 

@@ -128,7 +128,7 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
         if not isinstance(writer, int):
             raise TamperedError(what, "there is no such writer")
         blob, signature = as_bytes(blob), as_bytes(signature)
-        vault.signers.verify(signature, what, _ROLE, writer, blob, gateway=writer, right=Right.KEYS)
+        vault.signers.verify(signature, what, _ROLE, writer, blob, gateway=writer, right=Right.KEYS, seconded=False)
         try:
             return Head(writer, msgpack_decoder(Vector).decode(blob), blob, signature)
         except msgspec.MsgspecError:

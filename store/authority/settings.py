@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from store.authority import configuration
+from store.authority.configuration_rows import SECONDED
 from store.authority.resetting import Part
+from store.authority.seconding import NOT_YET
 from store.terms.errors import AddressError, RelayError, SettingError, StoreFormat, TamperedError
 from store.terms.sizes import MIB, format_size, parse_size
 from store.vault.reader import Reader
@@ -148,9 +150,11 @@ def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -
     """`settings` with the setting `name` changed to what `value` says, and a warning or None.
 
     A size without a unit is counted in `unit` bytes, and refused where that is 0.
-    Raises SettingError where there is no such setting, or the value is not valid for it.
+    Raises SettingError where there is no such setting, or none that can be set, or the value is not valid for it.
     """
     key = name.strip().lower().replace("-", "_")
+    if key == SECONDED:
+        raise SettingError(NOT_YET)
     if key not in _PARSERS:
         raise SettingError(f"There is no setting {name.strip()[:40]!r}. There are: {', '.join(_PARSERS)}.")
     text = value.strip()

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.authority.audit import record_event
 from store.authority.keeper import HeadKeeper
 from store.authority.memory import Memory
+from store.authority.seconding import heed
 from store.database.access import reach
 from store.database.connection import as_bytes, run, sound, translated
 from store.database.modes import Use
@@ -155,6 +156,7 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
             if as_bytes(row.store_id) != keys.store_id:
                 raise UnlockError(f"The credentials in {path} are those of another store.")
         vault = Vault(location, db, models, keys, Rotation)
+        heed(vault)
         check_enrolment(vault)
         vault.witness = keeper = HeadKeeper(vault, Memory(seen, keys.store_id) if seen is not None else None)
         keeper.open()

@@ -15,6 +15,7 @@ from store.authority.heads import first_heads
 from store.authority.keeper import OLDER, HeadKeeper
 from store.authority.memory import user_memory
 from store.authority.older import local
+from store.authority.seconding import heed
 from store.database.access import reach, reach_on_full_disk
 from store.database.connection import (
     DiskFull,
@@ -191,6 +192,7 @@ def _initialise(
             enrolled.signature = authority.sign(gateway_statement(keys.store_id, enrolled))
             enrolled.save(force_insert=True)
             vault = Vault(location, db, models, keys, Rotation)
+            heed(vault)
             for kind, secret in secrets:
                 insert_slot(vault, kind, secret, operator if kind != RECOVERY else "")
             vault.opened_by = operator
@@ -249,6 +251,7 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
                     error.args = (f"{error} {REPAIR}",)
                     raise
             vault = Vault(location, db, models, keys, Rotation)
+            heed(vault)
             vault.opened_by = slot_name(vault, slot_id)
             vault.tables.tables = TABLES_OF.get(store.format, TABLES)
             differs = vault.tables.look()

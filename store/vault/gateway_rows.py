@@ -92,7 +92,7 @@ class Signers:
         right: Right | None = None,
         gateway: int | None = None,
         at: int | None = None,
-        seconded: bool = False,
+        seconded: bool | None = None,
     ) -> tuple[int, ...]:
         """Verify `sig(role, field…)`: that of `gateway`, or of an operator who has `right` (see `verify_operator`).
 

@@ -43,18 +43,20 @@ def verify_operator(
     right: Right,
     *,
     at: int | None = None,
-    seconded: bool = False,
+    seconded: bool | None = None,
 ) -> tuple[int, ...]:
     """Verify the signature under the statement `data`: the authority's, or that of operators who have `right`.
 
-    `at` (Unix ms) is when it was made, now by default. With `seconded` an operator needs a second one; the authority,
-    who could issue two certificates, does not. Returns the signers' ids. Raises TamperedError naming `what`.
+    `at` (Unix ms) is when it was made, now by default. With `seconded` an operator needs a second one, by default where
+    the store's setting says so; the authority, who could issue two certificates, does not. Returns the signers' ids.
+    Raises TamperedError naming `what`.
     """
     if len(signature) == _PLAIN:
         verify(session.keys.authority_verifier(), signature, data, what)
         return (AUTHORITY,)
     moment = now_ms() if at is None else at
-    if seconded and len(ids := signers_of(signature, what)) < 2 and ids != (AUTHORITY,):
+    alone = len(ids := signers_of(signature, what)) < 2 and ids != (AUTHORITY,)
+    if alone and (session.takes_two(right, moment) if seconded is None else seconded):
         raise TamperedError(what, "it takes the signatures of two operators")
 
     def key_of(signer: int) -> Ed25519PublicKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from store.database.orm import SqliteDatabase
 from store.database.schema import Models
 from store.database.verifying import Watch
 from store.sealing.keys import StoreKeys
+from store.sealing.signatures import Right
 from store.terms.errors import StoreError, StoreUnavailable
 from store.vault.counters import lock
 from store.vault.witness import Witness
@@ -84,6 +85,8 @@ class Session:
         self.read_only = db.read_only
         self.tables = Watch(db, location)
         self.witness = Witness()
+        #: Whether what takes a right, and an operator signed at that time (Unix ms), takes a second one's signature.
+        self.takes_two: Callable[[Right, int], bool] = lambda _right, _at: False
         self._translated = Translated(location, db)
         self._lock = threading.RLock()
         self._writing = _Writing(self._lock, self._translated)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from store.authority import configuration
+from store.authority.heads import head_rows, verified_head
+from store.authority.seconding import Seconded
+from store.authority.settings import Settings, parse_setting
 from store.check import check
 from store.database.connection import run
 from store.enrolment.enrolment import enroll, open_with_credentials
@@ -15,7 +21,7 @@ from store.opening.slots import slot_statement
 from store.sealing.certificates import Certificate
 from store.sealing.signatures import AUTHORITY, FIRST_OPERATOR, Right, Signer, sign
 from store.sealing.statements import statement
-from store.terms.errors import TamperedError, UnlockError
+from store.terms.errors import SettingError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
 from store.vault.deleting import tombstone_statement
 from store.vault.gateway_rows import gateway_statement
@@ -43,7 +49,7 @@ def by(vault: Vault, *who: int, data: bytes = b"data") -> bytes:
 
 
 def believed(
-    vault: Vault, signature: bytes, right: Right = Right.DELETE, *, at: int = 5, seconded: bool = False
+    vault: Vault, signature: bytes, right: Right = Right.DELETE, *, at: int = 5, seconded: bool | None = None
 ) -> str:
     """Why a signature under the act is not believed, "" where it is."""
     try:
@@ -85,6 +91,86 @@ def test_two_sign_where_two_must(any_vault: Vault) -> None:
     both = by(any_vault, ANNA, BERT)
     assert believed(any_vault, both[:1] + both[73:] + both[1:73])  # In another order it is another signature.
     assert believed(any_vault, both[:73] + both[1:73], seconded=True)
+
+
+def second(vault: Vault, *kinds: tuple[Right, int]) -> None:
+    """Put the setting `seconded` into the store, as the authority signs it."""
+    configuration.write(vault, "seconded", Seconded([(int(right), since) for right, since in kinds]))
+
+
+def test_one_signature_is_not_enough_since_the_setting_says_so(any_vault: Vault) -> None:
+    certify(any_vault, ANNA, Right.DELETE | Right.RELEASE)
+    certify(any_vault, BERT, Right.DELETE | Right.RELEASE)
+    one, both = by(any_vault, ANNA), by(any_vault, ANNA, BERT)
+    second(any_vault, (Right.DELETE | Right.KEYS, 8))
+    assert not believed(any_vault, one, at=7), "what was signed before stays valid"
+    for at in (8, 9):
+        assert believed(any_vault, one, at=at) == "it takes the signatures of two operators"
+        assert not believed(any_vault, both, at=at)
+        assert not believed(any_vault, any_vault.sig("bin", b"data"), at=at)
+        assert not believed(any_vault, one, Right.RELEASE, at=at)
+    second(any_vault, (Right.DELETE, 8), (Right.RELEASE, 12))
+    assert not believed(any_vault, one, Right.RELEASE, at=11) and believed(any_vault, one, Right.RELEASE, at=12)
+    assert not believed(any_vault, one, at=7) and believed(any_vault, one, at=8)
+    second(any_vault)
+    assert not believed(any_vault, one, at=9)
+    assert check(any_vault).broken == []
+
+
+def test_a_deletion_that_one_signed_is_not_believed(any_vault: Vault, put_some: Any) -> None:
+    certify(any_vault, ANNA, Right.DELETE)
+    certify(any_vault, BERT, Right.DELETE)
+    for at, signers in ((5, [ANNA]), (8, [ANNA]), (8, [ANNA, BERT])):
+        [copy_id] = put_some(any_vault, 1)
+        any_vault.delete([copy_id])
+        row = list(any_vault.models.Tombstone.select().order_by(any_vault.models.Tombstone.id))[-1]
+        row.at, row.sealed_operator = at, None
+        data = tombstone_statement(any_vault.store_id, at, row.cause, row.gateway_id, bytes(row.entries), None)
+        row.signature = sign(any_vault.store_id, data, *(Signer(each, KEYS[each]) for each in signers))
+        row.save()
+    second(any_vault, (Right.DELETE, 8))
+    broken = dict(check(any_vault).broken)
+    assert broken["tombstone 2"] == "it takes the signatures of two operators"
+    assert not {"tombstone 1", "tombstone 3"} & set(broken)
+
+
+def test_heads_and_events_are_of_one_signer_all_the_same(any_vault: Vault) -> None:
+    second(any_vault, (Right(63), 0))
+    certify(any_vault, ANNA, Right(63))
+    with any_vault.write():
+        blob = next(row for row in head_rows(any_vault) if row[0] == AUTHORITY)[1]
+    data = statement("head", any_vault.store_id, AUTHORITY, bytes(blob))
+    signature = sign(any_vault.store_id, data, Signer(ANNA, KEYS[ANNA]))
+    assert verified_head(any_vault, AUTHORITY, blob, signature).signature == signature
+
+
+def test_operators_cannot_take_it_back(any_vault: Vault) -> None:
+    """Two of them could, had they signed together what the authority alone signs."""
+    certify(any_vault, ANNA, Right(63))
+    certify(any_vault, BERT, Right(63))
+    second(any_vault, (Right.DELETE, 0))
+    table = any_vault.models.Configuration
+    row = table.get(table.name == "seconded")
+    former = bytes(row.sealed)
+    role = "configuration seconded"
+    signed = statement("signed", role, any_vault.store_id, former)
+    row.signature = sign(any_vault.store_id, signed, *(Signer(each, KEYS[each]) for each in (ANNA, BERT)))
+    row.save()
+    assert believed(any_vault, by(any_vault, ANNA)), "nothing is believed that one signed"
+    assert ("configuration seconded", "Seconded") in [
+        (what, why.partition(" ")[0]) for what, why in check(any_vault).broken
+    ]
+
+
+def test_gateways_heed_it_and_nobody_can_set_it(any_vault: Vault, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="Two signatures cannot be asked for yet"):
+        parse_setting(Settings(), "seconded", "delete")
+    certify(any_vault, ANNA, Right.RELEASE)
+    enroll(any_vault, "mx1", tmp_path / "mx1")
+    second(any_vault, (Right.RELEASE, 8))
+    with closing(open_with_credentials(any_vault.location, tmp_path / "mx1")) as gateway:
+        assert not believed(gateway, by(any_vault, ANNA), Right.RELEASE, at=7)
+        assert "two operators" in believed(gateway, by(any_vault, ANNA), Right.RELEASE, at=8)
 
 
 @pytest.mark.parametrize("column", ["signer", "key", "rights", "since", "until", "signature"])
