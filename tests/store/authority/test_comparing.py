@@ -69,7 +69,7 @@ def test_the_newest_epoch_with_its_copies(full_vault: Vault, sql: Sql) -> None:
 def test_the_end_of_an_open_epoch_that_no_head_names(
     full_vault: Vault, record: CopyRecord, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of processes that were killed stay open for good, and are too many for a head. The ids tell all the same."""
+    """Those of processes that were killed stay open for good, too many for a head. The ids tell all the same."""
     monkeypatch.setattr(keeper, "_OPEN_EPOCHS", 2)
     last: list[int] = []
     for number in range(5):
