@@ -164,8 +164,7 @@ def shown_location(location: str) -> str:
 
 def beside(location: str, suffix: str) -> Path:
     """The file beside a SQLite store whose name has `suffix` more: "-wal" the write-ahead log, "-shm" its index."""
-    path = Path(location).absolute()
-    return path.with_name(path.name + suffix)
+    return Path(f"{Path(location).absolute()}{suffix}")
 
 
 def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None = None) -> StoreDatabase:
@@ -241,8 +240,9 @@ def snapshot(db: Database) -> Iterator[None]:
     if db.in_transaction():
         yield
         return
-    sqlite = isinstance(db, SqliteDatabase)
-    db.execute_sql("BEGIN DEFERRED" if sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    db.execute_sql(
+        "BEGIN DEFERRED" if isinstance(db, SqliteDatabase) else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    )
     try:
         yield
     finally:
