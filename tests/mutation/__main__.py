@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import CodeType
 
@@ -116,7 +117,8 @@ def main() -> None:
             results.keep(FOLDER / "verdicts.json", known)
     collected.close()
     if not options.control:
-        print(results.write(options.seed, drawn, known, commit(), results.RESULTS))
+        others = draw(ROOMS, options.seed, sys.maxsize)
+        print(results.write(options.seed, drawn, known, commit(), results.RESULTS, others))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,26 @@ def test_reasons_are_kept_from_run_to_run(tmp_path: Path) -> None:
     file.write_text(written.replace("equivalent = false", "equivalent = true").replace('""', '"says “why”"'))
     assert results.write(7, drawn, known, "abc", file).endswith("1 of the survivors equivalent")
     assert 'reason = "says “why”"' in file.read_text()
+
+
+def test_reasons_of_other_draws_are_kept_while_their_lines_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "results.toml"
+    every = mutants(tmp_path, "a = b < c\nd = e < f\n")
+    known = {mutant.key: Tried("", 1.0) for mutant in every}
+    results.write(1, every, known, "abc", file)
+    file.write_text(file.read_text().replace('reason = ""', 'reason = "says why"'))
+    results.write(2, every[:1], known, "abc", file, every)
+    tables = tomllib.loads(file.read_text())
+    assert [each["mutant"] for each in tables["survivor"]] == [every[0].key]
+    assert {each["mutant"] for each in tables["elsewhere"]} == {mutant.key for mutant in every[1:]}
+    assert {each["reason"] for each in tables["elsewhere"]} == {"says why"}
+    results.write(3, every[1:], known, "abc", file, every)
+    assert file.read_text().count("says why") == len(every)
+    known[every[0].key] = Tried("a test", 1.0)
+    changed = mutants(tmp_path, "a = b < c\n")
+    results.write(4, changed, known, "abc", file, changed)
+    assert [each["reason"] for each in tomllib.loads(file.read_text())["survivor"]] == ["says why"]
+    assert file.read_text().count("says why") == 1, "what is noticed now, and what is not there any more, goes"
 
 
 PROGRAM = """

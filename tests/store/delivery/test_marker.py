@@ -332,3 +332,16 @@ def test_of_two_markers_the_first_is_it() -> None:
     other = field_of(bytes(TOKEN_SIZE))
     raw = RECEIVED + FIELD + other + MESSAGE
     assert find_marker(raw) == (TOKEN, len(RECEIVED + FIELD))
+
+
+def test_the_limits_are_those_of_mail_servers() -> None:
+    """Above the marker 60 fields and 64 KiB; below it 1,000 fields, and 100,000 bytes in one."""
+    assert find_marker(b"Received: a\r\n" * 60 + FIELD).token == TOKEN
+    assert find_marker(b"Received: " + b"x" * (65_536 - 12) + b"\r\n" + FIELD).token == TOKEN
+    for above in (b"Received: a\r\n" * 61, b"Received: " + b"x" * (65_537 - 12) + b"\r\n"):
+        with pytest.raises(TamperedError, match="than relays add"):
+            find_marker(above + FIELD)
+    assert markable(b"A: b\r\n" * 1000 + b"\r\n")[1] == ""
+    assert markable(b"A: b\r\n" * 1001 + b"\r\n")[1] == "its header has too many fields"
+    assert markable(b"A: " + b"x" * (100_000 - 5) + b"\r\n\r\n")[1] == ""
+    assert markable(b"A: " + b"x" * (100_001 - 5) + b"\r\n\r\n")[1] == "a field of its header is too long"

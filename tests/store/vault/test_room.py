@@ -9,15 +9,18 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
 from store.database.connection import PAGE_SIZE, DiskFull, pragma
+from store.opening.opening import Unlock, open_store
 from store.terms.records import CopyRecord
-from store.vault import ballast
+from store.vault import ballast, room
 from store.vault.ballast import Ballast
 from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
 
 MB = 1 << 20
 SLICE = 256 * 1024
@@ -157,6 +160,31 @@ def test_the_log_is_emptied_and_says_so(logged: Vault) -> None:
         logged.put(b"x", CopyRecord())
         assert logged.room.empty_log() is False
     assert logged.room.empty_log() is True and brought(logged)
+
+
+def test_it_is_looked_once_a_minute_whether_the_ballast_is_there(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, record: CopyRecord
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(room, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    beside = Path(vault.location + ".ballast")
+    vault.put(b"x", record)
+    assert beside.exists()
+    beside.unlink()
+    clock[0] += 59.9
+    vault.put(b"x", record)
+    assert not beside.exists()
+    clock[0] += 0.1
+    vault.put(b"x", record)
+    assert beside.exists()
+
+
+def test_a_store_that_has_no_disk_beside_it_has_room(postgres_store: str, record: CopyRecord) -> None:
+    with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
+        assert admits(vault, 1 << 60) and not vault.room.is_short() and not vault.room.make()
+        vault.room.keep()
+        vault.room.settle()
+        assert vault.put(b"x", record) == 1
 
 
 # --- The ballast -------------------------------------------------------------------------------------------------

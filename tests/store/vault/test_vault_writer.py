@@ -80,10 +80,13 @@ def test_those_who_wait_share_a_commit(vault: Vault, record: CopyRecord, monkeyp
     assert groups == [1, 8]
 
 
-def test_those_who_wait_share_a_commit_of_a_few_megabytes(
-    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "most", "expected"), [("GROUP_BYTES", 100, [1, 3, 3, 1]), ("GROUP_COPIES", 3, [1, 3, 3, 1])]
+)
+def test_those_who_wait_share_a_commit_of_so_many_or_of_a_few_megabytes(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, expected: list[int]
 ) -> None:
-    monkeypatch.setattr(writer, "GROUP_BYTES", 100)
+    monkeypatch.setattr(writer, limit, most)
     sizes: list[int] = []
     commit = writer.Writer._commit
 
@@ -102,7 +105,29 @@ def test_those_who_wait_share_a_commit_of_a_few_megabytes(
     holding.__exit__(None, None, None)
     for thread in threads:
         thread.join()
-    assert sizes == [1, 3, 3, 1]
+    assert sizes == expected
+
+
+def test_the_committing_thread_stays_for_those_who_wait_however_long_another_commits(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.001)
+    changed, waited = vault._writer._changed, list[bool]()
+    wait = changed.wait
+    monkeypatch.setattr(changed, "wait", lambda seconds: waited.append(wait(seconds)) or waited[-1])
+    with ThreadPoolExecutor(2) as pool:
+        with vault.writing():
+            stored = [pool.submit(vault.put, b"x", record) for _ in range(2)]
+            while not vault._writer._queue:
+                threading.Event().wait(0.001)
+            committing = vault._writer._thread
+            while waited.count(False) < 3 and committing is not None and committing.is_alive():
+                threading.Event().wait(0.001)
+            stays = vault._writer._thread is committing
+            if not stays:  # Else those who wait would wait for ever.
+                vault._writer._have_committed()
+        assert sorted(each.result() for each in stored) == [1, 2]
+    assert stays
 
 
 def test_threads_that_take_turns_are_served_by_one_connection(
