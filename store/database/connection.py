@@ -110,7 +110,6 @@ class PostgresStore(TellingPostgresql):
         super().__init__(*arguments, **options)
 
     def connection_made(self, connection: Any) -> None:
-        # Of two schemas with a store the first counts, and it alone: no table of another stands in front of ours.
         connection.execute(_FIX_PATH)
         connection.commit()
         with self._opened_lock:
@@ -240,9 +239,8 @@ def snapshot(db: Database) -> Iterator[None]:
     if db.in_transaction():
         yield
         return
-    db.execute_sql(
-        "BEGIN DEFERRED" if isinstance(db, SqliteDatabase) else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    )
+    way = "DEFERRED" if isinstance(db, SqliteDatabase) else "ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    db.execute_sql(f"BEGIN {way}")
     try:
         yield
     finally:
