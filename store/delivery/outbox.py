@@ -67,6 +67,11 @@ def held(vault: Vault, ids: Sequence[int]) -> dict[int, int]:
     return found
 
 
+def held_for(vault: Vault, until: int) -> int:
+    """How long (ms) what is held until then (Unix ms; 0: nothing is) waits yet, by the clock that decides."""
+    return max(0, until - decides_ms(vault.db)) if until else 0
+
+
 def wait_out(
     vault: Vault,
     ids: Sequence[int],

@@ -231,8 +231,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def notice(self, text: str, *, severity: str = "information") -> None:
         self.main.show_notice(text, severity)
 
-    def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
-        self.main.outcome_notice.follow(delivery_ids)
+    def follow_deliveries(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
+        self.main.outcome_notice.follow(delivery_ids, held_for)
 
     def run_task(self, task: Task[Any]) -> None:
         self.tasks.start(task)

@@ -31,8 +31,11 @@ class Shell(Protocol):
     def notice(self, text: str, *, severity: str = "information") -> None:
         """Show a line above the workspace until the user hides it. Severity: information, warning or error."""
 
-    def follow_deliveries(self, delivery_ids: Sequence[int]) -> None:
-        """Say behind the notice that is shown what becomes of these deliveries, until all are settled."""
+    def follow_deliveries(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
+        """Say behind the notice that is shown what becomes of these deliveries, until all are settled.
+
+        `held_for` is for how long (ms) the outbox holds them yet.
+        """
 
     def run_task(self, task: Task[Any]) -> None:
         """Run long work (import, bulk deliver, delete, save) with a progress bar and a way to cancel it."""

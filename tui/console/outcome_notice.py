@@ -1,22 +1,33 @@
-"""What came of one act of delivering, behind its notice: counted for many messages, named for one; live."""
+"""What came of one act of delivering, behind its notice: counted for many messages, named for one; live.
+
+While the outbox holds it, the seconds until it is sent are counted down.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from store.mail.outcome import LIVE, State
 from tui.console.context import ConsoleContext
 from tui.console.text.outcome_lines import told
 from tui.console.widgets.notice import NoticeLine
 from tui.terminal.outcome_words import progress
+from tui.terminal.times import time_left
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+#: Seconds between looks at the time that is left.
+_SECOND = 1.0
 
 
 class _Told(NamedTuple):
     long: str
     short: str
     settled: bool
+    waits: bool
 
 
 class OutcomeNotice:
@@ -26,15 +37,51 @@ class OutcomeNotice:
         self._context = context
         self._line = line
         self._followed: Sequence[int] = ()
+        self._told: _Told | None = None
+        self._said = ("", "")
+        self._held_until = 0
+        self._timer: Timer | None = None
 
-    def follow(self, delivery_ids: Sequence[int]) -> None:
-        """Say behind the notice what becomes of these deliveries."""
+    def follow(self, delivery_ids: Sequence[int], held_for: int = 0) -> None:
+        """Say behind the notice what becomes of these deliveries, which are held for so many ms yet."""
+        self.stop()
         self._followed = tuple(delivery_ids)
+        if held_for > 0:
+            self._held_until = self._context.clock() + held_for
+            self._timer = self._line.set_interval(_SECOND, self._tick)
         self.refresh()
 
     def stop(self) -> None:
         """Leave it: another notice is shown."""
-        self._followed = ()
+        self._followed, self._told, self._said = (), None, ("", "")
+        self._stop_counting()
+
+    @property
+    def counting(self) -> bool:
+        """Whether the time until it is sent is counted down."""
+        return self._timer is not None
+
+    def _stop_counting(self) -> None:
+        self._held_until = 0
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _tick(self) -> None:
+        if self._context.clock() >= self._held_until or not self._line.display:
+            self._stop_counting()
+        self._say()
+
+    def _say(self) -> None:
+        """Show what was told last, and how long it is held yet; nothing where that is what is shown."""
+        told = self._told
+        if told is None:
+            return
+        left = f"sent in {time_left(self._held_until - self._context.clock())}" if self.counting else ""
+        said = (f"{told.long}, {left}", f"· {left}") if left and told.waits else (told.long, told.short)
+        if said != self._said:
+            self._said = said
+            self._line.show_outcome(*said)
 
     def refresh(self) -> None:
         """Take up what changed in the store."""
@@ -45,7 +92,10 @@ class OutcomeNotice:
 
         def show(found: _Told) -> None:
             if followed is self._followed:
-                self._line.show_outcome(found.long, found.short)
+                self._told = found
+                if not found.waits:
+                    self._stop_counting()
+                self._say()
                 if found.settled:
                     self.stop()
 
@@ -60,7 +110,8 @@ class OutcomeNotice:
         words = told(recipients, self._context.clock(), self._context.tz)
         # Cut short, who has it must not stand for those who have not.
         states = Counter(one.state for one in recipients)
-        return _Told(f"· {words}", f"· {progress(states) if len(states) > 1 else words}", not delivery.live)
+        short = f"· {progress(states) if len(states) > 1 else words}"
+        return _Told(f"· {words}", short, not delivery.live, delivery.live and State.QUEUED in states)
 
     def _read_many(self, followed: Sequence[int]) -> _Told:
         releases = self._context.catalogue.releases
@@ -68,4 +119,4 @@ class OutcomeNotice:
         # What was queued after the last reading waits.
         states[State.QUEUED] = states.get(State.QUEUED, 0) + len(followed) - sum(states.values())
         waiting = any(number for state, number in states.items() if state in LIVE)
-        return _Told(progress(states), progress(states, short=True), not waiting)
+        return _Told(progress(states), progress(states, short=True), not waiting, bool(states[State.QUEUED]))

@@ -33,6 +33,10 @@ def minute_time(ms: int, zone: tzinfo) -> str:
 def waits_until(until: int, now: int, zone: tzinfo) -> str:
     """``waits until 07:41:20 (12 s)``, or ``(4 min)`` from 90 s on; both times are Unix milliseconds."""
     when = local(until, zone)
-    seconds = max(0, -(-(until - now) // 1000))
-    left = f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} min"
-    return f"waits until {when.hour:02}:{when.minute:02}:{when.second:02} ({left})"
+    return f"waits until {when.hour:02}:{when.minute:02}:{when.second:02} ({time_left(until - now)})"
+
+
+def time_left(milliseconds: int) -> str:
+    """``12 s``, from 90 s on ``4 min``; 0 s where nothing is left."""
+    seconds = max(0, -(-milliseconds // 1000))
+    return f"{seconds} s" if seconds < 90 else f"{round(seconds / 60)} min"

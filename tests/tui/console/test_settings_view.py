@@ -16,6 +16,8 @@ FULL = Settings(
     administrator="postmaster@example.org",
     local_domains=("corp.example", ".corp.example"),
     lock_after=15,
+    hold=20,
+    hold_many=0,
 )
 
 
@@ -31,6 +33,7 @@ def test_every_setting_is_named_as_in_the_spec(width):
         "Relay",
         "Administrator",
         "Local domains",
+        "A release waits",
         "Lock after so long without a key",
     ):
         assert name in joined
@@ -49,6 +52,7 @@ async def test_values_are_shown_without_the_password(vault):
             "smtps://user:••••@mx1.example.org:465",
             "corp.example, .corp",
             "15 minutes",
+            "20 s; off for more than 50 copies",
         ):
             assert words in text
         assert "secret" not in text

@@ -147,5 +147,7 @@ def test_settings(snap_compare, vault, size):
         allow_infected=True,
         if_unavailable=Unavailable.TEMPORARY_FAIL,
         relay="smtps://user:secret@mx1.example.org:465",
+        hold=15,
+        hold_many=300,
     )
     assert snap_compare(ViewApp(vault, SettingsView, settings=settings), run_before=pressing(), terminal_size=size)

@@ -98,7 +98,8 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
 def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) -> None:
     trace.note("act", name="deliver", copies=len(ids))
 
-    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, bool]:
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, int, bool]:
+        from store.delivery.outbox import held_for
         from store.delivery.queue import release
 
         result = release(
@@ -114,10 +115,10 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             progress=progress,
             cancelled=cancelled,
         )
-        return result, cancelled()
+        return result, held_for(context.vault, result.held_until), cancelled()
 
-    def done(answer: tuple[ReleaseResult, bool]) -> None:
-        result, stopped = answer
+    def done(answer: tuple[ReleaseResult, int, bool]) -> None:
+        result, held, stopped = answer
         _say(
             context,
             "Deliver message",
@@ -130,7 +131,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
             _left_out(result),
         )
         if result.queued:
-            context.shell.follow_deliveries(result.queued)
+            context.shell.follow_deliveries(result.queued, held)
         refused = {*result.withheld, *(copy_id for copy_id, _ in result.refused)}
         if not stopped:
             context.shell.unmark([copy_id for copy_id in ids if copy_id not in refused])

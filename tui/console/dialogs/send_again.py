@@ -28,7 +28,7 @@ class SendAgainDialog(ConfirmDialog):
     """Says to whom a delivery goes if it is sent again, what is known of its last attempt, and what may arrive twice.
 
     `plan` is what sending again would do now: whom another delivery of the copy serves is left out, and named with the
-    reason. `subject` is safe text.
+    reason. `subject` is safe text. One that is `held` is sent now, for the first time.
     """
 
     DEFAULT_CSS = """
@@ -38,7 +38,7 @@ class SendAgainDialog(ConfirmDialog):
     }
     """
 
-    def __init__(self, delivery: Delivery, plan: RetryPlan, subject: str, zone: tzinfo) -> None:
+    def __init__(self, delivery: Delivery, plan: RetryPlan, subject: str, zone: tzinfo, *, held: bool = False) -> None:
         self.delivery = delivery
         self.plan = plan
         self.subject = subject
@@ -54,8 +54,8 @@ class SendAgainDialog(ConfirmDialog):
             )
         super().__init__(
             "Message queue",
-            f"Send delivery {delivery.id} again to {addresses(len(self.receivers))}?",
-            "Send again",
+            f"Send delivery {delivery.id} {'now' if held else 'again'} to {addresses(len(self.receivers))}?",
+            "Send now" if held else "Send again",
             warning=warning,
         )
 

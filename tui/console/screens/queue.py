@@ -19,8 +19,8 @@ from tui.terminal.words import addresses
 
 #: The newest deliveries that are shown; what waits is among them unless more than this were queued since.
 LIMIT = 1_000
-#: How often the time until the next try is drawn anew, in seconds.
-_TICK = 5.0
+#: Seconds between looks at times that are left, and after how many of them the time until the next try is drawn anew.
+_TICK, _RETRY_TICKS = 1.0, 5
 
 
 class _Read(NamedTuple):
@@ -43,6 +43,7 @@ class QueueView(ListPage[Delivery]):
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context)
         self._to_first = False
+        self._ticks, self._held = 0, False
         self._subjects: dict[int, str] = {}
         self._gateways: dict[int, str] = {}
         self._idle: dict[int, str] = {}
@@ -84,7 +85,14 @@ class QueueView(ListPage[Delivery]):
             self.go_to(lambda delivery: delivery.id in wanted)
 
     def _tick(self) -> None:
-        if self.display and any(delivery.live for delivery in self.items):
+        """Draw anew what is left of a hold each second, what is left until another try each fifth."""
+        self._ticks += 1
+        if not self.display:
+            return
+        now, before = self.context.clock(), self._held
+        self._held = any(delivery.held_until(now) for delivery in self.items)
+        due = self._held or before or self._ticks % _RETRY_TICKS == 0
+        if due and any(delivery.live for delivery in self.items):
             self.draw()
 
     # -- what is shown
@@ -134,7 +142,7 @@ class QueueView(ListPage[Delivery]):
         return f"Delivery {delivery.id} reached all of its recipients."
 
     def action_retry(self) -> None:
-        """Send the delivery at the cursor again, once it was said to whom and what is known of the last attempt."""
+        """Send the delivery at the cursor again, or now where it is held, once it is said to whom."""
         delivery = self.allowed("retry")
         if delivery is None:
             return
@@ -144,8 +152,9 @@ class QueueView(ListPage[Delivery]):
             return delivery_of(vault, delivery.id), retry_plan(vault, delivery.id)
 
         def ask(found: tuple[Delivery, RetryPlan]) -> None:
-            dialog = SendAgainDialog(*found, subject, self.context.tz)
-            self.context.shell.ask(dialog, lambda yes: self._retry(found[1]) if yes else None)
+            held = bool(found[0].held_until(self.context.clock()))
+            dialog = SendAgainDialog(*found, subject, self.context.tz, held=held)
+            self.context.shell.ask(dialog, lambda yes: self._retry(found[1], held=held) if yes else None)
 
         self.context.shell.background(look, ask, group="queue-look")
 
@@ -159,10 +168,10 @@ class QueueView(ListPage[Delivery]):
         question = f"Cancel delivery {delivery.id}{',' * bool(delivery.damage)} {whom}?"
         self.confirm(question, "Cancel delivery", lambda: self._cancel(delivery.id), refuse="Keep")
 
-    def _retry(self, plan: RetryPlan) -> None:
-        """Send again what was asked about: nothing, where that is not so any more."""
+    def _retry(self, plan: RetryPlan, *, held: bool) -> None:
+        """Send again, or now, what was asked about: nothing, where that is not so any more."""
         vault, operator, number = self.context.vault, self.context.operator, plan.delivery_id
-        said = f"Delivery {number} is sent again"
+        said = f"Delivery {number} is sent {'now' if held else 'again'}"
         self.do(lambda: retry(vault, number, operator, plan=plan), lambda _: self._done(said))
 
     def _cancel(self, delivery_id: int) -> None:

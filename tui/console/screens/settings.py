@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Button, Rule
 
-from store.authority.settings import shown_lock_after
+from store.authority.settings import shown_hold, shown_lock_after
 from store.terms.sizes import format_size
 from tui.console.acts.changing_settings import backup_settings
 from tui.console.context import ConsoleContext
@@ -46,6 +46,7 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
         ("Relay", relay, "text" if settings.relay else "risk"),
         ("Administrator", administrator, "text" if settings.administrator else "muted"),
         ("Local domains", domains, "text" if settings.local_domains else "muted"),
+        ("A release waits", _hold_words(settings), "text"),
     ]
     lines: list[Line] = []
     if problem:
@@ -60,6 +61,14 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     lines += [EMPTY, (Span("The console (`mailhold settings set lock_after=15`)", "muted"),)]
     lines += field("Lock after so long without a key", [lock], width, labels)
     return lines
+
+
+def _hold_words(settings: Settings) -> str:
+    """How long a release can be called back: ``15 s; 300 s for more than 50 copies``."""
+    if not settings.hold and not settings.hold_many:
+        return "Not at all: it cannot be called back"
+    few, many = shown_hold(settings.hold), shown_hold(settings.hold_many)
+    return f"{few}; {many} for more than 50 copies"
 
 
 class SettingsView(Page):

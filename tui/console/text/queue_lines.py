@@ -12,7 +12,7 @@ from store.sealing.keys import LOCAL_ID
 from tui.terminal.cells import placed
 from tui.terminal.lines import EMPTY, Line, Span, block, field
 from tui.terminal.safe import fit, safe
-from tui.terminal.times import full_time
+from tui.terminal.times import full_time, waits_until
 from tui.terminal.words import addresses, counted
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ SIGNS = {
     State.CANCELLED: ("–", "muted"),
 }
 _DETAIL = 26
+_HELD = Span(f"{'◷ held':<11}", "muted")
 _DAMAGED = Span(f"{'▲ damaged':<11}", "danger")
 
 
@@ -57,16 +58,23 @@ def delivery_line(delivery: Delivery, subject: str, now: int, zone: tzinfo, widt
     """One delivery in one line: number, when it was queued, its state, how many of its recipients have it, subject."""
     sent = sum(recipient.state is State.SENT for recipient in delivery.recipients)
     progress = f"{sent} of {len(delivery.recipients)}"
-    detail = next_step(delivery, now) if width >= 84 else ""
+    held = held_words(delivery, now, zone).removeprefix("waits ")
+    detail = (held or next_step(delivery, now)) if width >= 84 else ""
     when = placed(delivery.created_at, now, zone, 12)
     head = f"{delivery.id:>5}  {when:<12}  "
     room = width - len(head) - 11 - 2 - 8 - (_DETAIL if detail or width >= 84 else 0)
-    state = _DAMAGED if delivery.damage else state_span(delivery.state)
+    state = _DAMAGED if delivery.damage else _HELD if held else state_span(delivery.state)
     spans = [Span(head), state, Span(f"  {progress:>7} ")]
     if width >= 84:
         spans.append(Span(f" {detail:<{_DETAIL - 1}}", "muted"))
     spans.append(Span(fit(subject, max(0, room))))
     return tuple(spans)
+
+
+def held_words(delivery: Delivery, now: int, zone: tzinfo) -> str:
+    """Until when a delivery is held: ``waits until 07:41:20 (12 s)``; "" for one that is not."""
+    until = delivery.held_until(now)
+    return waits_until(until, now, zone) if until else ""
 
 
 def next_step(delivery: Delivery, now: int) -> str:
@@ -102,9 +110,10 @@ def detail_lines(
     `idle` says of gateways that do not run, for all that is known, what they are instead.
     """
     head = f"Delivery {delivery.id} of copy {delivery.copy_id} to {addresses(len(delivery.recipients))}"
+    held = held_words(delivery, now, zone)
     steps = [
         f"queued {full_time(delivery.created_at, zone)}",
-        next_step(delivery, now),
+        f"{held}: `r` sends it now, `c` calls it back" if held else next_step(delivery, now),
         who_sends(delivery, gateways or {}, idle or {}),
     ]
     said = ", ".join(step for step in steps if step)
