@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from store.authority.audit import record_event
-from store.database.connection import run
+from store.delivery.listing import states_of
 from store.delivery.outbox import call_back
 from store.delivery.placing import placed_ids
 from store.delivery.retrying import retry
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
-_CHUNK = 500
 #: So many runs of deliveries are named.
 _RUNS = 8
-_STATES = "SELECT id, state, finished_at FROM delivery WHERE id = ANY(?)"
 _WHY = {
     State.SENT.value: "it was sent",
     State.FAILED.value: "it had failed",
@@ -85,19 +83,15 @@ def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], d
     """Those that are in the state `wanted` ("": that wait in the queue), and of the others why not."""
     able: list[int] = []
     why: dict[str, list[int]] = defaultdict(list)
-    with vault.reading():
-        for at in range(0, len(ids), _CHUNK):
-            chunk = list(ids[at : at + _CHUNK])
-            rows = {row[0]: row[1:] for row in run(vault.db, _STATES, chunk).fetchall()}
-            for each in chunk:
-                state, finished_at = rows.get(each, (_GONE, 0))
-                waits = finished_at is None and state != State.SENDING.value
-                if state == wanted if wanted else waits:
-                    able.append(each)
-                elif wanted and finished_at is None:
-                    why["it waits in the queue"].append(each)
-                else:
-                    why[_WHY.get(state, state if state == _GONE else f"its state is {state!r}")].append(each)
+    found = states_of(vault, ids)
+    for each in ids:
+        state, live = found.get(each, (_GONE, False))
+        if state == wanted if wanted else live and state != State.SENDING.value:
+            able.append(each)
+        elif wanted and live:
+            why["it waits in the queue"].append(each)
+        else:
+            why[_WHY.get(state, state or "its state is damaged")].append(each)
     return able, why
 
 
