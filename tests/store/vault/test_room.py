@@ -179,6 +179,7 @@ def test_it_is_looked_once_a_minute_whether_the_ballast_is_there(
     assert beside.exists()
 
 
+@pytest.mark.integration
 def test_a_store_that_has_no_disk_beside_it_has_room(postgres_store: str, record: CopyRecord) -> None:
     with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
         assert admits(vault, 1 << 60) and not vault.room.is_short() and not vault.room.make()
