@@ -100,6 +100,7 @@ def write_order(
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
         not_before=now + hold if hold else 0,
+        dsn=copy.record.dsn and copy.record.dsn.only(each.address for each in addressees),
     )
     blob, signature = seal_order(vault, order, target.gateway_id, target.key)
     body_key = vault.release_body_key(copy.id, delivery_id, target)
