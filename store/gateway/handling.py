@@ -7,7 +7,6 @@ scanner's quarantine): each of those is kept, and none is let go without its cop
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -20,10 +19,12 @@ import msgspec
 from store.authority.settings import ignored_names
 from store.delivery.marker import Marked
 from store.delivery.release_rows import Release
+from store.gateway.keeping import NotKept, begin
+from store.gateway.landing import Landing
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
 from store.gateway.noting import Judged, milliseconds, note
-from store.gateway.policy import ENROLMENT, LivePolicy, Policy
+from store.gateway.policy import LivePolicy, Policy
 from store.intake.released import Fields, Passed, own_fields, passes, put_back
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.judging.attachments import accept_without
@@ -54,16 +55,10 @@ NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again 
 VERDICT_FIELD = "X-Mailhold-Verdict"
 #: Messages that are larger (bytes) are read in a thread, wherever that is: the event loop has others waiting.
 LARGE = 256 << 10
+#: So many entries of lists, once for each recipient, are looked up without a thread.
+FEW = 1000
 #: The name under which the verdicts in header fields stand beside the scanners'.
 HEADERS = "header fields"
-
-
-class NotKept(Exception):
-    """A copy could not be placed. `str()` is why, free of message content; `kind` is one word for it."""
-
-    def __init__(self, kind: str, why: str) -> None:
-        super().__init__(why)
-        self.kind = kind
 
 
 @dataclass
@@ -83,6 +78,7 @@ class Intake:
     thinkers: Executor | None = None
     #: Of the envelopes of the copies that were kept.
     domains: DomainCount = field(default_factory=DomainCount)
+    _landing: Landing[int] | None = field(default=None, init=False, repr=False)
 
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""
@@ -103,7 +99,7 @@ class Intake:
         results, decision, changes = await self._decision(policy.lists, rule, incoming)
         judged = Judged(decision, changes, None, "")
         if decision.keep:
-            judged = await self._in_pool(partial(self._place, policy, rule, incoming, results, judged))
+            judged = await self._place(policy, rule, incoming, results, judged)
         outcome = self._act(judged, policy, own.delete)
         note(self.metrics, self.outage, incoming, rule, judged, outcome, began)
         return outcome
@@ -118,7 +114,7 @@ class Intake:
         rule = first_match(policy.rules or (), incoming)
         record = msgspec.structs.replace(record, rule_id=rule.id, rule_name=rule.name)
         try:
-            copy_id: int | None = await self._in_pool(partial(self._keep, policy, incoming, record))
+            copy_id: int | None = await self._keep(policy, incoming, lambda: record)
             why, outcome = "", "taken"
         except NotKept as error:
             copy_id, why, outcome = None, str(error), "temporary-fail"
@@ -173,7 +169,7 @@ class Intake:
         self, lists: AddressLists, rule: Rule, incoming: Incoming
     ) -> tuple[dict[str, EngineResult], Decision, Accept]:
         """What the scanners said, and the decision with its changes. They are not asked where lists or size decide."""
-        listed = ListMatch() if lists == _NO_LISTS else await self._aside(partial(look_up, lists, incoming))
+        listed = await self._listed(lists, incoming)
         engines = {engine for scanner in self._asked(rule) for engine in scanner.engines}
         before = decided_before(rule, listed, incoming, engines)
         if before is not None:
@@ -182,6 +178,14 @@ class Intake:
         work = partial(_decided, lists, rule, incoming, results, content, listed)
         decision, changes = await self._aside(work)
         return results, *await self._checked(rule, incoming, decision, changes)
+
+    async def _listed(self, lists: AddressLists, incoming: Incoming) -> ListMatch:
+        if lists == _NO_LISTS:
+            return ListMatch()
+        if len(incoming.raw) <= LARGE and len(incoming.recipients) * lists.size <= FEW:
+            return look_up(lists, incoming)
+        found: ListMatch = await self._aside(partial(look_up, lists, incoming))
+        return found
 
     async def _scan(self, rule: Rule, incoming: Incoming) -> tuple[dict[str, EngineResult], ContentResult]:
         """Scanners and content filtering side by side."""
@@ -224,28 +228,30 @@ class Intake:
     def _in_pool(self, work: Callable[[], object]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self.pool, work)
 
-    # --- In a thread -------------------------------------------------------------------------------------------------
+    # --- Keeping -----------------------------------------------------------------------------------------------------
 
-    def _passes(self, marker: Marked, incoming: Incoming) -> Passed:
-        vault, settings = self.vault(), self.live.policy.settings
-        if vault is None:
-            raise StoreUnavailable("The store is not open.")
-        return passes(vault, marker, incoming, ignored=ignored_names(settings) if settings else frozenset())
-
-    def _place(
+    async def _place(
         self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: Judged
     ) -> Judged:
         try:
-            record = record_of(incoming, rule, judged.decision, results)
-            return judged._replace(copy_id=self._keep(policy, incoming, record))
+            record = partial(record_of, incoming, rule, judged.decision, results)
+            return judged._replace(copy_id=await self._keep(policy, incoming, record))
         except NotKept as error:
             return judged._replace(why=str(error))
 
-    def _keep(self, policy: Policy, incoming: Incoming, record: CopyRecord) -> int:
-        """Place a copy; returns its id once it is durable. Raises NotKept."""
+    async def _keep(self, policy: Policy, incoming: Incoming, record: Callable[[], CopyRecord]) -> int:
+        """Place a copy; returns its id once it is durable. Raises NotKept.
+
+        Of its threads one prepares it, and the one that commits says when it is durable: nobody waits in between.
+        """
         began = time.perf_counter()
+        if self._landing is None or self._landing.loop is not asyncio.get_running_loop():
+            self._landing = Landing()
+        future = self._landing.future()
+        told = partial(self._landing.land, future)
+        self.pool.submit(begin, self.vault, policy.settings, self.live.refused, incoming, record, told)
         try:
-            copy_id = self._put(policy, incoming, record)
+            copy_id = await future
         except NotKept as error:
             self.metrics.count("not_kept", error.kind)
             raise
@@ -254,36 +260,13 @@ class Intake:
         self.metrics.time("put", time.perf_counter() - began)
         return copy_id
 
-    def _put(self, policy: Policy, incoming: Incoming, record: CopyRecord) -> int:
-        vault, settings = self.vault(), policy.settings
-        if vault is None:
-            raise NotKept("store", "The store is not open.")
-        if incoming.truncated:
-            raise NotKept("size", "A message is larger than the gateway takes (max_message): there is no whole copy.")
-        if settings is not None and len(incoming.raw) > settings.max_size:
-            raise NotKept("size", "A message is larger than the maximum size of Backup.")
-        if ENROLMENT in self.live.refused:
-            raise NotKept("enrolment", self.live.refused[ENROLMENT])
-        try:
-            return self._put_once(vault, incoming, record)
-        except MailholdError as error:
-            raise NotKept("store", str(error)) from None
-        except Exception as error:
-            say("a copy could not be placed", level=40, error=error)
-            raise NotKept("store", f"The store does not work as it should ({type(error).__name__}).") from None
+    # --- In a thread -------------------------------------------------------------------------------------------------
 
-    def _put_once(self, vault: Vault, incoming: Incoming, record: CopyRecord) -> int:
-        """Place a copy, unless the message was placed before and its client had no answer: then that copy is its."""
-        digest = hashlib.sha256(incoming.raw).digest()
-        tag = vault.unanswered.tag(digest, incoming.sender, incoming.recipients)
-        copy_id = vault.unanswered.take(tag)
-        if copy_id is None:
-            copy_id = vault.put(incoming.raw, record, tag=tag, digest=digest)
-        else:
-            say("message placed before", queue_id=incoming.queue_id, copy=copy_id)
-        placed = copy_id
-        incoming.settle = lambda answered: vault.unanswered.settle(tag, placed, answered=answered)
-        return copy_id
+    def _passes(self, marker: Marked, incoming: Incoming) -> Passed:
+        vault, settings = self.vault(), self.live.policy.settings
+        if vault is None:
+            raise StoreUnavailable("The store is not open.")
+        return passes(vault, marker, incoming, ignored=ignored_names(settings) if settings else frozenset())
 
     # --- Acting ------------------------------------------------------------------------------------------------------
 

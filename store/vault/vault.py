@@ -25,7 +25,7 @@ from store.vault.reader import Reader
 from store.vault.room import Room
 from store.vault.unanswered import Unanswered
 from store.vault.upkeep import NoUpkeep, Upkeep
-from store.vault.writer import Writer, prepare
+from store.vault.writer import Told, Writer, prepare
 
 __all__ = ["Count", "DeleteResult", "Vault"]
 
@@ -98,6 +98,16 @@ class Vault(Reader):
         """
         self.room.keep()
         return self._writer.put(prepare(raw, record, stored_at, tag, digest))
+
+    def hand_in(
+        self, raw: bytes, record: CopyRecord, told: Told, *, tag: bytes = b"", digest: bytes | None = None
+    ) -> None:
+        """Store a copy as `put` does, and return before it is durable.
+
+        `told` gets its id then, or why it is not stored, in the thread that commits. Raises StoreUnavailable.
+        """
+        self.room.keep()
+        self._writer.hand_in(prepare(raw, record, None, tag, digest), told)
 
     def write_answers(self) -> None:
         """Note durably which messages' clients have their answers. The next put does so by itself.

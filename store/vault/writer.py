@@ -31,6 +31,8 @@ GROUP_COPIES = 50
 GROUP_BYTES = 4 * 1024 * 1024
 #: So long the committing thread waits for more.
 IDLE_SECONDS = 5.0
+#: No thread's number.
+_NO_THREAD = 0
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -104,6 +106,10 @@ def _encodable(value: Any) -> Any:
     return value
 
 
+#: Told what became of a copy: its id, once it is durable, or why it is not stored. Must not raise, nor take long.
+Told = Callable[[int, Exception | None], None]
+
+
 class _Waiting:
     """A copy that another thread commits. `done` is held until it is stored, or `error` says why it is not."""
 
@@ -115,6 +121,18 @@ class _Waiting:
         self.error: Exception | None = None
         self.done = threading.Lock()
         self.done.acquire()
+
+    def told(self, copy_id: int, error: Exception | None) -> None:
+        """Let the thread go on that waits."""
+        self.copy_id, self.error = copy_id, error
+        self.done.release()
+
+
+class _HandedIn(NamedTuple):
+    """A copy that no thread waits for."""
+
+    item: Prepared
+    told: Told
 
 
 class Writer:
@@ -132,7 +150,7 @@ class Writer:
         self._room = room
         self._epochs = epochs
         self._upkeep = upkeep
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[_Waiting | _HandedIn] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._committing = False
         #: The thread that put last.
@@ -164,6 +182,14 @@ class Writer:
         if mine.error is not None:
             raise mine.error
         return mine.copy_id
+
+    def hand_in(self, item: Prepared, told: Told) -> None:
+        """Have one copy stored as `put` does, and return at once: `told` is called by the thread that commits."""
+        self._require_own_transaction()
+        with self._changed:
+            self._last = _NO_THREAD
+            self._have_committed()
+            self._queue.append(_HandedIn(item, told))
 
     def put_many(self, items: Iterable[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         """Store copies in groups, one commit each."""
@@ -201,9 +227,9 @@ class Writer:
             if not self._session.db.is_closed():
                 self._session.db.close()
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[_Waiting | _HandedIn]:
         """What waits, once no other thread is committing. Empty where it is time to end."""
-        group: list[_Waiting] = []
+        group: list[_Waiting | _HandedIn] = []
         size = 0
         with self._changed:
             while self._committing or not self._queue:
@@ -217,17 +243,14 @@ class Writer:
                 size += len(group[-1].item.body)
         return group
 
-    def _commit_waiting(self, group: list[_Waiting]) -> None:
+    def _commit_waiting(self, group: list[_Waiting | _HandedIn]) -> None:
+        ids, failed = [0] * len(group), None
         try:
             ids = self._commit([each.item for each in group])
         except Exception as error:
-            for waiting in group:
-                waiting.error = error
-        else:
-            for waiting, copy_id in zip(group, ids, strict=True):
-                waiting.copy_id = copy_id
-        for waiting in group:
-            waiting.done.release()
+            failed = error
+        for waiting, copy_id in zip(group, ids, strict=True):
+            waiting.told(copy_id, failed)
 
     def _commit(self, group: list[Prepared], placed: Callable[[list[int]], None] | None = None) -> list[int]:
         session, epochs = self._session, self._epochs

@@ -67,6 +67,12 @@ class AddressLists(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return sorted({canonical(user): user for user in (*self.user_white, *self.user_black)}.values(), key=canonical)
 
     @cached_property
+    def size(self) -> int:
+        """How many entries there are."""
+        users = (*self.user_black.values(), *self.user_white.values())
+        return len(self.black) + len(self.white) + sum(map(len, users))
+
+    @cached_property
     def _ready(self) -> _Ready:
         users: dict[str, tuple[str, tuple[list[str], list[str]]]] = {}
         for column, lists in enumerate((self.user_black, self.user_white)):

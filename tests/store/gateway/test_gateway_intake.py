@@ -289,10 +289,10 @@ async def test_a_copy_that_cannot_be_placed(
         elif how in ("fails", "defect"):
             error = StoreUnavailable("The disk is full.") if how == "fails" else RuntimeError("Subject: secret")
 
-            def fail(*_: object) -> int:
+            def fail(*_: object, **_options: object) -> int:
                 raise error
 
-            patch.setattr(opened, "put", fail)
+            patch.setattr(opened, "hand_in", fail)
         elif how == "enrolment":
             lab.live.refused[ENROLMENT] = "It is not enrolled."
         elif how == "maximum":
@@ -332,13 +332,13 @@ async def test_a_store_that_keeps_its_callers_waiting_holds_up_no_clean_mail(
 ) -> None:
     release = threading.Event()
     assert lab.opened is not None
-    put = lab.opened.put
+    hand_in = lab.opened.hand_in
 
-    def slow(*given: Any, **options: Any) -> int:
+    def slow(*given: Any, **options: Any) -> None:
         assert release.wait(60)
-        return put(*given, **options)
+        hand_in(*given, **options)
 
-    monkeypatch.setattr(lab.opened, "put", slow)
+    monkeypatch.setattr(lab.opened, "hand_in", slow)
     waiting = [asyncio.create_task(lab.filter(sender="a@spam.example")) for _ in range(40)]
     while lab.pool._work_queue.qsize() < 20:
         await asyncio.sleep(0.01)

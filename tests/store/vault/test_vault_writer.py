@@ -369,3 +369,62 @@ def test_a_group_ends_with_fifty_copies_or_four_megabytes(lengths: list[int]) ->
         assert 0 < len(group) <= 50 and sum(sizes[:-1]) < 4 << 20
     for group in groups[:-1]:
         assert len(group) == 50 or sum(len(item.body) for item in group) >= 4 << 20
+
+
+def test_what_is_handed_in_is_told_of_once_it_is_durable(any_vault: Vault, record: CopyRecord) -> None:
+    told: dict[bytes, int] = {}
+    all_told = threading.Event()
+
+    def hand_in(raw: bytes) -> None:
+        def tell(copy_id: int, error: Exception | None) -> None:
+            assert error is None
+            told[raw] = copy_id
+            if len(told) == 40:
+                all_told.set()
+
+        any_vault.hand_in(raw, record, tell)
+
+    raws = [b"%d" % number * 30 for number in range(40)]
+    for raw in raws[:20]:
+        hand_in(raw)
+    others = [any_vault.put(b"another %d" % number, record) for number in range(3)]
+    for raw in raws[20:]:
+        hand_in(raw)
+    assert all_told.wait(30)
+    assert {raw: any_vault.raw(copy_id) for raw, copy_id in told.items()} == {raw: raw for raw in raws}
+    assert not set(others) & set(told.values())
+    assert check(any_vault).broken == []
+
+
+def test_what_was_handed_in_when_the_vault_is_closed_is_stored(
+    vault: Vault, record: CopyRecord, open_again: Callable[[], Vault]
+) -> None:
+    told: list[int] = []
+    for number in range(60):
+        vault.hand_in(b"%d" % number, record, lambda copy_id, _error: told.append(copy_id))
+    vault.close()
+    assert len(told) == 60 and open_again().ids() == sorted(told)
+
+
+def test_a_failure_is_told_to_all_that_were_handed_in(
+    vault: Vault, record: CopyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, Exception | None]] = []
+    both = threading.Event()
+
+    def tell(copy_id: int, error: Exception | None) -> None:
+        told.append((copy_id, error))
+        if len(told) == 2:
+            both.set()
+
+    def fail(*_given: Any) -> None:
+        raise OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "run_many", fail)
+        vault.hand_in(b"one", record, tell)
+        vault.hand_in(b"two", record, tell)
+        assert both.wait(30)
+    assert [copy_id for copy_id, _ in told] == [0, 0]
+    assert all(isinstance(error, StoreUnavailable) for _, error in told)
+    assert vault.raw(vault.put(b"three", record)) == b"three" and len(vault.ids()) == 1

@@ -1,0 +1,42 @@
+"""What threads come to, brought back to the event loop: with one call into it for all that came while it was busy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Landing(Generic[T]):
+    """Settles futures of the loop that is running when it is made. `land` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._landed: deque[tuple[asyncio.Future[T], T | BaseException]] = deque()
+        self._called = False
+
+    def future(self) -> asyncio.Future[T]:
+        """A future for a thread to `land`. In the loop's thread."""
+        return self.loop.create_future()
+
+    def land(self, future: asyncio.Future[T], result: T | BaseException) -> None:
+        """Settle `future` with a result or an error, soon. Never raises: of a loop that was closed nobody waits."""
+        self._landed.append((future, result))
+        if not self._called:
+            self._called = True
+            with suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        self._called = False  # What comes from here on calls again.
+        while self._landed:
+            future, result = self._landed.popleft()
+            if future.done():
+                continue  # Whoever waited gave up.
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
