@@ -1,8 +1,9 @@
 """Verify everything that a writer of the database could have changed: `mailhold check`.
 
-Copies one by one; epochs, their chain and their ends; every step of every epoch (a copy or a tombstone); tombstones,
-key slots, gateways, configuration, audit trail, release orders and the counters. What cannot be found from within the
-database: a whole database put back from an older time, and the newest copies of an epoch that was never closed.
+Copies one by one; epochs, their chain and their ends; every step of every epoch (a copy, in the bin, or with a
+tombstone); the bin and its journal (`store.vault.checking_bin`); tombstones, key slots, gateways, configuration, audit
+trail, release orders and the counters. What cannot be found from within the database: a whole database put back from an
+older time, and the newest copies of an epoch that was never closed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from store.authority.acts import ToldDeletions
 from store.authority.audit import check_events
 from store.authority.comparing import Comparison
 from store.authority.configuration import check_configuration
-from store.database.connection import as_bytes, run, sound
+from store.database.connection import as_bytes, run, snapshot, sound
 from store.database.schema import row_ids
 from store.database.verifying import differences
 from store.delivery.hello import problems as hello_problems
@@ -30,6 +31,8 @@ from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
 from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
 from store.terms.errors import CopyMissing, StoreError, TamperedError
+from store.vault.checking_bin import BinCheck
+from store.vault.counters import require_right
 from store.vault.deleting import OPERATOR_ROLE, ids_of, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
 from store.vault.gateway_rows import Signers, verified
@@ -42,6 +45,13 @@ if TYPE_CHECKING:
 
 _ROWS = 500
 _ABSENT, _PRESENT, _BURIED = 0, 1, 2
+_STEPS = "SELECT id, epoch_id, step FROM message WHERE epoch_id = ANY(?)"
+_STEPS_IN_BIN = "SELECT id, epoch_id, step FROM binned WHERE epoch_id = ANY(?)"
+_IDS = "SELECT id FROM message WHERE id BETWEEN ? AND ? UNION ALL SELECT id FROM binned WHERE id BETWEEN ? AND ?"
+_BODIES = (
+    "SELECT body.id FROM body LEFT JOIN message ON message.id = body.id LEFT JOIN binned ON binned.id = body.id "
+    "WHERE message.id IS NULL AND binned.id IS NULL"
+)
 
 
 @dataclass
@@ -49,10 +59,11 @@ class CheckResult:
     """`checked` copies were looked at; `broken` names each thing that does not verify, and why.
 
     `open_epochs` were not closed: one is in use, or its process was killed. `cancelled` tells that not all was seen,
-    and `evidence` what the store was compared with.
+    and `evidence` what the store was compared with. `binned` copies in the bin were looked at besides.
     """
 
     checked: int = 0
+    binned: int = 0
     broken: list[tuple[str, str]] = field(default_factory=list)
     open_epochs: list[int] = field(default_factory=list)
     cancelled: bool = False
@@ -95,6 +106,8 @@ class _Check:
         #: The copies that operators deleted, by the tombstones: their ids, with the time of each tombstone (Unix ms).
         self._deleted: list[tuple[int, list[int]]] = []
         self._heads = Comparison(vault)
+        self._bin_check = BinCheck(vault)
+        self._last_tombstone = 0
         self._result = CheckResult()
 
     def run(self) -> CheckResult:
@@ -108,8 +121,11 @@ class _Check:
         self._read_epochs()
         self._copies(self._vault.id_range()[1])
         if not self._result.cancelled:
+            self._bin_copies()
+        if not self._result.cancelled:
             self._tombstones()
             self._steps()
+            self._bin()
             self._counters()
             self._orders()
             self._others()
@@ -199,9 +215,7 @@ class _Check:
         self._epochs[row.id] = _Epoch(closed=True, end=row.count)
 
     def _copies(self, until: int) -> None:
-        with self._vault.reading():
-            (total,) = run(self._vault.db, "SELECT COUNT(*) FROM message").fetchone()
-        after = 0
+        total, after = self._vault.count().messages, 0
         while rows := self._next_rows(after):
             for row in rows:
                 if row[0] > until:
@@ -215,6 +229,20 @@ class _Check:
                 if self._progress is not None:
                     self._progress(self._result.checked, max(total, self._result.checked))
             after = rows[-1][0]
+
+    def _bin_copies(self) -> None:
+        """As `_copies`, those in the bin. What moves between the two meanwhile, `_steps` asks for."""
+        with self._reporting("the bin"), self._vault.reading():
+            self._result.broken += self._bin_check.read()
+        ids = self._vault.bin.ids()
+        for start in range(0, len(ids), _ROWS):
+            if self._cancelled is not None and self._cancelled():
+                self._result.cancelled = True
+                return
+            for row in self._vault.rows_of(ids[start : start + _ROWS], binned=True):
+                with self._reporting(f"copy {row[0]}"):
+                    self._copy(row)
+            self._result.binned += len(ids[start : start + _ROWS])
 
     def _next_rows(self, after: int) -> list[Any]:
         """The next rows; none where they cannot be read, which is reported."""
@@ -250,6 +278,7 @@ class _Check:
 
     def _tombstones(self) -> None:
         table, newest = self._models.Tombstone, 0
+        self._last_tombstone = self._buried_before
         for name, row in self._rows(table, "tombstone"):
             newest = row.id
             self._tombstone(name, row)
@@ -259,6 +288,7 @@ class _Check:
                 self._tombstone(f"tombstone {row.id}", row)
 
     def _tombstone(self, name: str, row: Any) -> None:
+        self._last_tombstone = max(self._last_tombstone, row.id)
         with self._reporting(name):
             runs = verified_runs(self._vault, row)
             if row.sealed_operator is not None:
@@ -269,21 +299,18 @@ class _Check:
             for run_ in runs:
                 self._heads.note(run_.copy_id, run_.length)
                 for offset in range(run_.length):
-                    if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) == _PRESENT:
-                        self._resurrected(run_.copy_id + offset)
-
-    def _resurrected(self, copy_id: int) -> None:
-        try:
-            self._vault.row(copy_id)
-        except CopyMissing:
-            return
-        self._broken(f"copy {copy_id}", "it was deleted, and somebody put it back")
+                    if self._mark(run_.epoch_id, run_.step + offset, _BURIED, judged=judged) != _PRESENT:
+                        continue
+                    copy_id = run_.copy_id + offset
+                    if self._vault.present([copy_id]) or self._vault.present_in_bin([copy_id]):
+                        self._broken(f"copy {copy_id}", "it was deleted, and somebody put it back")
 
     def _steps(self) -> None:
-        """Every step that an epoch served is a copy or has a tombstone."""
+        """Every step that an epoch served is a copy, is in the bin, or has a tombstone."""
         for epoch_id, count in self._heads.open_steps().items():
             if (epoch := self._epochs.get(epoch_id)) is not None and not epoch.closed:
                 epoch.end = max(epoch.end, min(count, EPOCH_STEPS))
+        self._look_again()
         for epoch_id, epoch in self._epochs.items():
             if epoch.closed and any(epoch.steps[epoch.end :]):
                 self._broken(f"epoch {epoch_id}", f"it was closed after {epoch.end} copies, and has one beyond that")
@@ -293,31 +320,45 @@ class _Check:
                 why = f"copies are missing without a tombstone, at {ranges(missing)}"
                 self._broken(f"epoch {epoch_id}", why)
 
+    def _look_again(self) -> None:
+        """Ask for the steps that are absent so far in both tables and in new tombstones, all at one moment: what moved
+        between two looks is in none of them.
+        """
+        absent = [key for key, epoch in self._epochs.items() if _ABSENT in epoch.steps[: epoch.end]]
+        if not absent and not self._heads.unknown():
+            return
+        db, table = self._vault.db, self._models.Tombstone
+        with self._reporting("the table of copies"), self._vault.reading(), snapshot(db):
+            for sql in (_STEPS, _STEPS_IN_BIN):
+                for copy_id, epoch_id, step in run(db, sql, absent).fetchall():
+                    self._heads.note(copy_id, 1)
+                    if isinstance(step, int) and self._epochs[epoch_id].steps[step : step + 1] == b"\0":
+                        self._epochs[epoch_id].steps[step] = _PRESENT
+            for first, length in self._heads.unknown():
+                for (copy_id,) in run(db, _IDS, *(first, first + length - 1) * 2).fetchall():
+                    self._heads.note(copy_id, 1)
+            for row in list(table.select().where(table.id > self._last_tombstone).order_by(table.id)):
+                self._tombstone(f"tombstone {row.id}", row)
+
+    def _bin(self) -> None:
+        def buried(epoch_id: int, step: int) -> bool:
+            return epoch_id in self._epochs and self._epochs[epoch_id].steps[step] == _BURIED
+
+        with self._reporting("the bin"), self._vault.reading():
+            self._result.broken += self._bin_check.findings(
+                buried, lambda: set(self._vault.tombstones_since(self._buried_before)[1])
+            )
+
     def _compare(self) -> None:
         with self._reporting("the heads"), self._vault.reading():
-            for (copy_id,) in run(self._vault.db, "SELECT id FROM binned ORDER BY id").fetchall():
-                self._heads.note(copy_id, 1)
             self._result.broken += self._heads.findings()
 
     def _counters(self) -> None:
         vault = self._vault
-        with self._reporting("the table of counters"), vault.reading():
-            row = run(
-                vault.db,
-                "SELECT messages, used_bytes, next_copy_id, (SELECT COUNT(*) FROM message), "
-                "(SELECT COALESCE(SUM(stored_size), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM message) "
-                "FROM state WHERE id = 1",
-            ).fetchone()
-            if row is None:
-                raise TamperedError("the table of counters", "it is empty")
-            messages, used, next_copy, real_messages, real_used, newest = row
-            if (messages, used) != (real_messages, real_used):
-                raise TamperedError("the table of counters", "it does not count what is there")
-            if next_copy <= newest:
-                raise TamperedError("the table of counters", "it would give out ids that are taken")
+        with self._reporting("the table of counters"), vault.reading(), snapshot(vault.db):
+            require_right(vault.db)
         with self._reporting("bodies"), vault.reading():
-            sql = "SELECT body.id FROM body LEFT JOIN message ON message.id = body.id WHERE message.id IS NULL"
-            for (copy_id,) in run(vault.db, sql).fetchall():
+            for (copy_id,) in run(vault.db, _BODIES).fetchall():
                 self._broken(f"body {copy_id}", "there is no copy that it belongs to")
 
     def _orders(self) -> None:
@@ -350,7 +391,7 @@ class _Check:
                     if why is not None:
                         self._broken(name, why)
         with self._reporting("events"), self._vault.reading():
-            for name, why in acts.problems(self._vault, self._deleted):
+            for name, why in acts.problems(self._vault, self._deleted, self._bin_check.ever):
                 self._broken(name, why)
         with self._reporting("gateways"):
             for each in gateways(self._vault, on_error=lambda error: None):  # What does not verify was named above.

@@ -1,12 +1,12 @@
 """Work on many copies, told in the trail as it is done: what is meant first, each part in its own transaction, the end.
 
 Whoever is killed in the midst leaves an act without an end, whose parts say how far it came. What one part can hold is
-told by one event alone.
+told by one event alone. Deleting, bringing back and emptying are in `store.authority.deleting`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,9 @@ from store.terms.errors import MailholdError
 
 if TYPE_CHECKING:
     from store.authority.audit import Event
-    from store.vault.deleting import DeleteResult
     from store.vault.vault import Vault
 
-DELETE = "delete"
+DELETE, BIN, RESTORE, EMPTY = "delete", "delete into the bin", "bring back", "delete from the bin"
 #: So many copies are one part, and need no event of what is meant.
 ONE_PART = 100
 #: So many runs of copies the event of what is meant holds at most.
@@ -92,14 +91,14 @@ class Act:
             pass  # Its parts are told: a disk that is full again, say, changes nothing in that.
 
     def part(self, copies: Iterable[int], detail: str = "") -> None:
-        """Tell a part, in the transaction that does it; `detail` is of that part."""
+        """Tell a part, in the transaction that does it."""
         ids = list(copies)
         if not ids:
             return
         if self._many:
             self._record(Phase.BATCH, ids, detail)
         else:
-            self._number = self._record(Phase.ONE, ids, "; ".join(filter(None, (self._detail, detail))))
+            self._number = self._record(Phase.ONE, ids, self._detail)
         self._told += len(ids)
         self.done += len(ids)
 
@@ -123,31 +122,12 @@ class Act:
         )
 
 
-def delete_copies(
-    vault: Vault,
-    ids: Sequence[int],
-    *,
-    operator: str,
-    progress: Callable[[int, int], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> DeleteResult:
-    """Delete copies for good (`Vault.delete`), each batch with its event in its transaction.
-
-    Raises StoreUnavailable, UnlockError.
-    """
-    with Act(vault, DELETE, operator=operator, copies=ids) as act:
-        result = vault.delete(ids, operator=operator, progress=progress, cancelled=cancelled, buried=act.part)
-        act.reached(len(result.deleted))
-        if cancelled is not None and cancelled():
-            act.stopped = "cancelled"
-    return result
-
-
 class ToldDeletions:
     """What the trail says was deleted, to be held against the tombstones and the copies."""
 
     def __init__(self) -> None:
         self._told: set[int] = set()
+        self._binned: set[int] = set()
         #: From here on (Unix ms) each deletion has its event: a store of format 1 that was upgraded has older ones.
         self._since: int | None = None
 
@@ -155,16 +135,24 @@ class ToldDeletions:
         """Take in an event of the trail, the oldest first."""
         if self._since is None and event.number:
             self._since = event.at if event.number > 1 else 0
-        if event.action == DELETE and event.phase in (Phase.ONE, Phase.BATCH):
+        if event.action in (DELETE, EMPTY) and event.phase in (Phase.ONE, Phase.BATCH):
             self._told.update(event.copies)
+        if event.action == BIN and event.phase in (Phase.ONE, Phase.BATCH):
+            self._binned.update(event.copies)
 
-    def problems(self, vault: Vault, deleted: Iterable[tuple[int, list[int]]]) -> Iterator[tuple[str, str]]:
-        """What does not agree with it: what operators `deleted` (times of tombstones, and ids), and what is there."""
+    def problems(
+        self, vault: Vault, deleted: Iterable[tuple[int, list[int]]], binned: Iterable[int]
+    ) -> Iterator[tuple[str, str]]:
+        """What does not agree with it: what operators `deleted` (times of tombstones, and ids), what they put into the
+        bin, and what is there.
+        """
         since = self._since or 0
         untold = {copy_id for at, ids in deleted if at >= since for copy_id in ids} - self._told
         if untold:
             yield "events", f"copies were deleted, and no event says so: {ranges(CopyIds.of(untold), _SHOWN)}"
-        if back := vault.present(sorted(self._told)):
+        if untold := set(binned) - self._binned:
+            yield "events", f"copies went into the bin, and no event says so: {ranges(CopyIds.of(untold), _SHOWN)}"
+        if back := vault.present(sorted(self._told)) | vault.present_in_bin(sorted(self._told)):
             yield "events", f"they say that copies were deleted that are there: {ranges(CopyIds.of(back), _SHOWN)}"
 
 

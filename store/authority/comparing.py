@@ -114,12 +114,14 @@ class Comparison:
                 steps[epoch_id] = max(count, steps.get(epoch_id, 0))
         return steps
 
+    def unknown(self) -> list[tuple[int, int]]:
+        """The ids that were given out and of which nothing is known so far, as runs."""
+        accepted = [run for each in acceptances(self._vault) for run in each.accepted.gaps]
+        return gaps([*self._ids, *accepted], self._next_copy)
+
     def findings(self) -> Iterator[Finding]:
         """What the store lacks of what its heads say, or has otherwise, once all of it was read."""
-        for each in acceptances(self._vault):
-            for first, length in each.accepted.gaps:
-                self.note(first, length)
-        missing = gaps(self._ids, self._next_copy)
+        missing = self.unknown()
         if sum(length for _, length in missing) > self.missing_steps:  # Else they are those that were named.
             named = ", ".join(f"{at}-{at + length - 1}" if length > 1 else f"{at}" for at, length in missing[:10])
             more = " and more" if len(missing) > 10 else ""

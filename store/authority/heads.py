@@ -34,10 +34,12 @@ _PUT = (
 )
 _PRESENT = (
     "SELECT (SELECT MAX(id) FROM tombstone), (SELECT MAX(id) FROM bin_act), (SELECT MAX(id) FROM message), "
-    "(SELECT MAX(id) FROM delivery), (SELECT MAX(id) FROM configuration), (SELECT MAX(generation) FROM acceptance)"
+    "(SELECT MAX(id) FROM binned), (SELECT MAX(id) FROM delivery), (SELECT MAX(id) FROM configuration), "
+    "(SELECT MAX(generation) FROM acceptance)"
 )
 _OPEN = (
-    "SELECT id, (SELECT COALESCE(MAX(step), -1) + 1 FROM message WHERE epoch_id = epoch.id) FROM epoch "
+    "SELECT id, (SELECT COALESCE(MAX(step), -1) + 1 FROM message WHERE epoch_id = epoch.id), "
+    "(SELECT COALESCE(MAX(step), -1) + 1 FROM binned WHERE epoch_id = epoch.id) FROM epoch "
     "WHERE gateway_id = ? AND closing_signature IS NULL ORDER BY id"
 )
 
@@ -85,8 +87,8 @@ class Head(NamedTuple):
 class Present(NamedTuple):
     """What a store holds now, as its tables say: what is there in a vector under the same names.
 
-    `newest_copy` is the highest id of a copy that is there, 0 without any; `acceptance` is the newest generation that a
-    row claims.
+    `newest_copy` is the highest id of a copy that is there, in the bin or not, 0 without any; `acceptance` is the
+    newest generation that a row claims.
     """
 
     event: int
@@ -160,7 +162,8 @@ def present(vault: Reader) -> Present:
     with sound("the counters of the store"):
         found = [_count(each) for each in run(vault.db, _PRESENT).fetchone()]
         next_copy = _count(counters(vault.db).next_copy_id)
-    tombstone, bin_act, newest_copy, newest_delivery, *others = found
+    tombstone, bin_act, in_backup, in_bin, newest_delivery, *others = found
+    newest_copy = max(in_backup, in_bin)
     return Present(number, digest, tombstone, bin_act, next_copy, newest_copy, newest_delivery + 1, *others)
 
 
@@ -269,5 +272,5 @@ def own_part(vault: Reader, writer: int) -> dict[str, Any]:
     last = table.select().where(table.gateway_id == writer).order_by(table.number.desc()).first()
     if last is None:
         return {"epoch": 0, "opening": FIRST_PREVIOUS, "open_epochs": []}
-    steps = [(each, count) for each, count in run(vault.db, _OPEN, writer).fetchall()]
+    steps = [(each, max(counts)) for each, *counts in run(vault.db, _OPEN, writer).fetchall()]
     return {"epoch": last.number, "opening": opening_of(vault.store_id, last).digest(), "open_epochs": steps}

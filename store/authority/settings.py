@@ -37,6 +37,8 @@ _LONGEST_LOCK = 24 * 60
 #: How long a release waits (seconds) where nothing else was set, for few copies and for many; and the longest.
 HOLD, HOLD_MANY = 15, 300
 LONGEST_HOLD = 3600
+#: Of percents and of days: what is left must be for the copies that nobody deleted.
+_LARGEST_SHARE, _LONGEST_DAYS = 50, 3650
 
 
 class Unavailable(StrEnum):
@@ -68,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `release_loops` says that the relay leads back through intake, so that what is released needs a marker;
     `release_ignores` are the names of header fields that the relay adds below it. `hold` and `hold_many` (seconds) are
     how long a release waits in the queue before anything may take it: the second where it is more than 50 copies.
+    The bin keeps `bin_share` percent of the maximum size whatever arrives, and each copy for `bin_days` days at most;
+    with 0 there is no bin.
     """
 
     max_size: int = 7500 * MIB
@@ -82,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     release_ignores: tuple[str, ...] = ()
     hold: int = msgspec.field(default_factory=lambda: HOLD)
     hold_many: int = msgspec.field(default_factory=lambda: HOLD_MANY)
+    bin_share: int = 10
+    bin_days: int = 7
 
 
 #: The settings of a new store: what cannot be copied waits. A store where none were ever written has the defaults.
@@ -170,10 +176,8 @@ def _shown(settings: Settings, name: str) -> str:
         return format_size(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if name == "lock_after":
-        return shown_lock_after(value)
-    if name in ("hold", "hold_many"):
-        return shown_hold(value)
+    if (words := in_words(name, value)) is not None:
+        return words
     if name == "relay" and value:
         from store.mail.relay import parse_relay
 
@@ -298,6 +302,53 @@ def shown_lock_after(minutes: int) -> str:
     return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
 
 
+def _bin_share(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,3}) *%?", text)
+    if found is None or int(found[1]) > _LARGEST_SHARE:
+        raise SettingError(
+            f"{text[:40]!r} is no share of Backup: write percents of its maximum size, from 0 to {_LARGEST_SHARE}, for "
+            "example bin_share=10."
+        )
+    return int(found[1])
+
+
+def _bin_days(text: str) -> int:
+    if text.lower() in ("", "off"):
+        return 0
+    found = re.fullmatch(r"([0-9]{1,4}) *(days?)?", text.lower())
+    if found is None or int(found[1]) > _LONGEST_DAYS:
+        raise SettingError(
+            f"{text[:40]!r} is no number of days up to {_LONGEST_DAYS:,}. Write bin_days=7, or bin_days=off to delete "
+            "for good without a bin."
+        )
+    return int(found[1])
+
+
+def shown_bin_share(percent: int) -> str:
+    """The setting `bin_share` for a reader: `10 %`."""
+    return f"{percent} %"
+
+
+def shown_bin_days(days: int) -> str:
+    """The setting `bin_days` for a reader: `off`, `1 day`, `7 days`."""
+    return "off" if not days else f"{days:,} day{'s' if days != 1 else ''}"
+
+
+#: Settings that are shown in words, for a reader.
+_IN_WORDS: dict[str, Callable[[int], str]] = {
+    "lock_after": shown_lock_after,
+    "hold": shown_hold,
+    "hold_many": shown_hold,
+    "bin_share": shown_bin_share,
+    "bin_days": shown_bin_days,
+}
+
+
+def in_words(name: str, value: int) -> str | None:
+    """A number's setting for a reader (`off`, `7 days`, `10 %`), None for a setting that needs no words."""
+    return _IN_WORDS[name](value) if name in _IN_WORDS else None
+
+
 #: The settings in the order shown, each with what reads its text.
 _PARSERS: dict[str, Callable[..., Any]] = {
     "max_size": _max_size,
@@ -312,6 +363,8 @@ _PARSERS: dict[str, Callable[..., Any]] = {
     "release_ignores": _release_ignores,
     "hold": _hold,
     "hold_many": partial(_hold, name="hold_many"),
+    "bin_share": _bin_share,
+    "bin_days": _bin_days,
 }
 
 #: What `mailhold settings reset` writes anew.

@@ -177,14 +177,15 @@ def _archive(
 def _count(db: StoreDatabase, backup: Backup) -> None:
     """Note what the copy holds, and what of it does not fit together."""
     backup.newest_event = newest_at(db)
-    backup.messages, used = counted(db)
+    held = counted(db, has_bin=backup.format >= FORMAT)
+    backup.messages = held.messages
     _look(db, backup)
     try:
         told = counters(db)
     except TamperedError as error:
         backup.broken.append((error.what, error.why))
     else:
-        if (told.messages, told.used_bytes) != (backup.messages, used):
+        if (told.messages, told.used_bytes) != (held.messages, held.used_bytes):
             backup.broken.append(("the table of counters", "it does not count what is there"))
 
 

@@ -209,8 +209,13 @@ class Catalogue:
         frame = state.frame
         mask = mask_of(frame, flt, now=self._now(), outcomes=self._outcomes(flt))
         positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
+        partial = not state.complete
         return FrameSelection(
-            frame, positions, mask, total=state.total, partial=not state.complete, high_water=state.high_water
+            *(frame, positions, mask),
+            total=state.total,
+            partial=partial,
+            high_water=state.high_water,
+            returned=state.returned,
         )
 
     def _select_newest(self, flt: MessageFilter, sort: Sort) -> Selection:

@@ -26,12 +26,16 @@ _UNSETTLED_SECONDS = 60.0
 
 
 class State(NamedTuple):
-    """What a query works on. `total` copies are in Backup; none above `high_water` was looked at."""
+    """What a query works on. `total` copies are in Backup; none above `high_water` was looked at.
+
+    Those `returned` below it came back out of the bin since the frame was begun.
+    """
 
     frame: Frame
     total: int
     complete: bool
     high_water: int
+    returned: frozenset[int] = frozenset()
 
 
 class Follower:
@@ -44,7 +48,8 @@ class Follower:
         self._vault = vault
         self._lock = threading.RLock()
         self._last_id = 0
-        self._tombstone = 0
+        self._tombstone = self._bin_row = 0
+        self._returned: frozenset[int] = frozenset()
         self._damaged: set[int] = set()
         self._gone: set[int] = set()
         self._token: object = None
@@ -66,8 +71,8 @@ class Follower:
     def begin(self) -> tuple[int, int]:
         """Start from nothing. Returns the range to load: ids above the first and up to the second."""
         with self._lock:
-            # The tombstones' mark is read first: what is deleted later is found by it, what is put later by its id.
-            self._tombstone = self._vault.newest_tombstone()
+            # The marks are read first: what is deleted or comes back later is found by them, what is put by its id.
+            self._tombstone, self._bin_row = self._vault.newest_tombstone(), self._vault.bin.newest_row()
             first, self._last_id = self._vault.id_range()
             self._damaged, self._gone, self._token = set(), set(), None
             self._publish(empty_frame(), complete=False)
@@ -79,15 +84,18 @@ class Follower:
         Raises SnapshotError where the store is not the one that the snapshot was made of, but an older copy of it.
         """
         with self._lock:
-            newest = self._vault.newest_tombstone()
+            newest, newest_row = self._vault.newest_tombstone(), self._vault.bin.newest_row()
             with self._vault.reading():
                 next_id = counters(self._vault.db).next_copy_id
-            if newest < marks.tombstone or next_id <= marks.last_id or not self._attested(marks.witnesses):
+            older = newest < marks.tombstone or newest_row < marks.bin_row or next_id <= marks.last_id
+            if older or not self._attested(marks.witnesses):
                 raise SnapshotError("the store was put back to an earlier state")
             self._last_id, self._tombstone, self._damaged = marks.last_id, marks.tombstone, set(marks.damaged)
+            self._bin_row = marks.bin_row
             self._gone, self._token = set(), None
             self.state = State(frame, len(frame), False, self._last_id)
             self._take_deleted()
+            self._take_moved()
             _, top = self._vault.id_range()
             after, self._last_id = self._last_id, max(self._last_id, top)
             self._publish(self.state.frame, complete=False)
@@ -121,6 +129,7 @@ class Follower:
                 return False
             before = self.arrivals, self.deletions
             self._take_deleted()
+            self._take_moved()
             more = self._take_new()
             if self.state.complete and not more:
                 self._account(token)
@@ -139,7 +148,10 @@ class Follower:
     def marks(self) -> tuple[Frame, Marks]:
         """The frame and its marks, as a snapshot keeps them."""
         with self._lock:
-            return self.state.frame, Marks(self._last_id, self._tombstone, sorted(self._damaged), self._witnesses())
+            return self.state.frame, self._marks()
+
+    def _marks(self) -> Marks:
+        return Marks(self._last_id, self._tombstone, sorted(self._damaged), self._witnesses(), self._bin_row)
 
     def _take_deleted(self) -> None:
         oldest, newest = self._vault.tombstone_range()
@@ -151,6 +163,26 @@ class Follower:
             self._tombstone, gone = newest, []
             self._compare = True
         self._remove(gone)
+
+    def _take_moved(self) -> None:
+        """Take up what went into the bin and what came back: the tables say what of it is there now.
+
+        Two journals have no common order, and neither has one with the copies that come in.
+        """
+        try:
+            self._bin_row, touched = self._vault.bin.touched_since(self._bin_row)
+        except TamperedError:
+            self._bin_row, touched, self._compare = self._vault.bin.newest_row(), [], True
+        if not touched:
+            return
+        there = self._vault.present(sorted(set(touched)))
+        self._remove(copy_id for copy_id in touched if copy_id not in there)
+        self._gone -= there
+        back = sorted(copy_id for copy_id in there if copy_id <= self._last_id)
+        self._returned |= frozenset(back)
+        for start in range(0, len(back), NEW_COPIES):
+            note, damaged = self._noting()
+            self._add(self._vault.get_many(back[start : start + NEW_COPIES], on_error=note), damaged)
 
     def _remove(self, gone: Iterable[int]) -> None:
         gone = set(gone)
@@ -210,13 +242,15 @@ class Follower:
     def _publish(self, frame: Frame, *, complete: bool) -> None:
         known = len(frame)
         total = known if complete else max(known, self._vault.count().messages)
-        self.state = State(frame, total, complete, self._last_id)
+        self.state = State(frame, total, complete, self._last_id, self._returned)
 
     def _witnesses(self) -> dict[int, bytes]:
         return {row[0]: _digest(row) for row in self._vault.newest_rows(_WITNESSES, self._last_id)}
 
     def _attested(self, witnesses: dict[int, bytes]) -> bool:
-        return all(_digest(row) == witnesses[row[0]] for row in self._vault.rows_of(list(witnesses)))
+        ids = list(witnesses)
+        rows = [*self._vault.rows_of(ids), *self._vault.rows_of(ids, binned=True)]
+        return all(_digest(row) == witnesses[row[0]] for row in rows)
 
     @staticmethod
     def _noting() -> tuple[Callable[[int, TamperedError], None], list[int]]:

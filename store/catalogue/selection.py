@@ -18,13 +18,15 @@ class Selection(ABC):
     """The copies that a filter lets through, in a sort order: an immutable result, safe to use from any thread.
 
     `count` copies of `total` in Backup; `partial`: more may be found when loading is complete; `high_water`: no copy
-    with a higher id was looked at, so none that arrived later is in it. Positions count from 0.
+    with a higher id was looked at, so none that arrived later is in it; `returned` came back out of the bin since the
+    catalogue was begun. Positions count from 0.
     """
 
     count: int
     total: int
     partial: bool
     high_water: int
+    returned: frozenset[int] = frozenset()
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Row]:
@@ -82,7 +84,9 @@ class FrameSelection(Selection):
         total: int,
         partial: bool,
         high_water: int,
+        returned: frozenset[int] = frozenset(),
     ) -> None:
+        self.returned = returned
         self._frame = frame
         self._positions = positions
         self._mask = mask

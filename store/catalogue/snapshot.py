@@ -41,7 +41,8 @@ _AHEAD = 12
 
 
 class Marks(NamedTuple):
-    """Up to where a frame knows its store: the newest copy, the newest tombstone, and copies that do not verify.
+    """Up to where a frame knows its store: the newest copy, the newest tombstone, copies that do not verify, and the
+    newest row of the bin's journal.
 
     `witnesses` are digests of some of its newest rows, by id: a store that was put back from a copy of its own files
     gives the same ids to other messages, and these tell.
@@ -51,6 +52,7 @@ class Marks(NamedTuple):
     tombstone: int
     damaged: list[int]
     witnesses: dict[int, bytes]
+    bin_row: int = 0
 
 
 class _Header(msgspec.Struct, array_like=True):

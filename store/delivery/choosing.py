@@ -11,7 +11,7 @@ from store.delivery.placing import INFECTED
 from store.delivery.recipients import ENVELOPE, recipients_of
 from store.mail.addresses import address_problem, check_address, mailbox
 from store.mail.local_domains import LocalDomains
-from store.terms.errors import CopyMissing, NoRecipients
+from store.terms.errors import NoRecipients
 from store.terms.records import Copy
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def plans(
     for copy_id in batch:
         copy = copies.get(copy_id)
         if copy is None:
-            refused.append((copy_id, damaged.get(copy_id) or str(CopyMissing(copy_id))))
+            refused.append((copy_id, damaged.get(copy_id) or str(vault.missing(copy_id))))
             continue
         if copy.record.dangerous and not settings.allow_infected:
             refused.append((copy_id, INFECTED))

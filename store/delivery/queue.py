@@ -25,11 +25,11 @@ from store.delivery.listing import (
 )
 from store.delivery.outbox import hold_ms
 from store.delivery.outcomes import Unsealed
-from store.delivery.placing import INFECTED, ORDER_LIFE, place, placed_words
+from store.delivery.placing import INFECTED, ORDER_LIFE, place
 from store.delivery.recipients import Recipient, recipients_of
 from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel, retry, retry_plan
 from store.enrolment.enrolled import delivery_target
-from store.terms.errors import CopyMissing, NoRelay
+from store.terms.errors import NoRelay
 from store.terms.records import Copy
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
         for plan in found:
             copy = plan.copy
             if copy.id not in present:
-                done.refused.append((copy.id, str(CopyMissing(copy.id))))
+                done.refused.append((copy.id, str(vault.missing(copy.id))))
                 continue
             free, kept_from = shared_out(plan, holders.get(copy.id, {}), again)
             done.left_out += kept_from
@@ -184,7 +184,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
             else:
                 done.withheld.append(copy.id)
         if queued:
-            act.part(list(queued), placed_words(queued.values()))
+            act.part(list(queued))
     result.queued += queued.values()
     result.refused += done.refused
     result.left_out += done.left_out

@@ -69,7 +69,7 @@ class Releases:
         self.damaged = 0
         self._vault = vault
         self._lock = threading.Lock()
-        self._looked_for: tuple[int, frozenset[int]] = (-1, frozenset())
+        self._looked_for: tuple[tuple[int, int], frozenset[int]] = ((-1, -1), frozenset())
         self._found: set[int] = set()
         self._forget()
 
@@ -241,7 +241,7 @@ class Releases:
         """Those of the copies that are still in Backup."""
         if not copies:
             return set()
-        looked_for = self._vault.newest_tombstone(), copies
+        looked_for = (self._vault.newest_tombstone(), self._vault.bin.newest_row()), copies
         if looked_for != self._looked_for:
             self._found = self._vault.present(sorted(copies))
             self._looked_for = looked_for

@@ -25,7 +25,7 @@ from store.enrolment.enrolled import delivery_target, is_alive
 from store.mail.addresses import mailbox
 from store.mail.outcome import LIVE, RETRIABLE, State
 from store.sealing.keys import LOCAL_ID
-from store.terms.errors import CopyMissing, DeliveryError, InfectedRefused, NoRelay, TamperedError
+from store.terms.errors import DeliveryError, InfectedRefused, NoRelay, TamperedError
 
 if TYPE_CHECKING:
     from store.terms.records import Copy
@@ -172,7 +172,7 @@ def retry(
 def _copy(vault: Vault, copy_id: int) -> Copy:
     found = vault.get_many([copy_id])
     if not found:
-        raise CopyMissing(copy_id)
+        raise vault.missing(copy_id)
     return found[0]
 
 

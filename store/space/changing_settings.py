@@ -32,7 +32,7 @@ def change_settings(
     says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
     """
     made_room = False
-    bound = None if confirmed is None else _Confirmed(vault, settings.max_size, confirmed)
+    bound = None if confirmed is None else _Confirmed(vault, settings.max_size, settings.bin_share, confirmed)
     while True:
         try:
             before, settings = _replace(vault, settings, base, operator, bound)
@@ -68,14 +68,19 @@ class _Confirmed:
     changes: looking reads every row, and intake must not wait for that.
     """
 
-    def __init__(self, vault: Vault, maximum: int, confirmed: Removal) -> None:
-        self._vault, self._maximum, self._confirmed = vault, maximum, confirmed
+    def __init__(self, vault: Vault, maximum: int, bin_share: int, confirmed: Removal) -> None:
+        self._vault, self._maximum, self._bin_share, self._confirmed = vault, maximum, bin_share, confirmed
         self._looked_at = removal_token(vault)
-        self._removal = would_remove(vault, maximum)
+        self._removal = would_remove(vault, maximum, bin_share)
 
     def require(self) -> None:
         """Refuse, in the transaction that writes, what removes copies that nobody confirmed. Raises RemovesMore."""
         if removal_token(self._vault) != self._looked_at:
-            self._removal = would_remove(self._vault, self._maximum)
-        if self._removal.copies > self._confirmed.copies or self._removal.last_id > self._confirmed.last_id:
+            self._removal = would_remove(self._vault, self._maximum, self._bin_share)
+        found, confirmed = self._removal, self._confirmed
+        if (
+            found.copies > confirmed.copies
+            or found.last_id > confirmed.last_id
+            or found.copies + found.binned > confirmed.copies + confirmed.binned
+        ):
             raise RemovesMore(self._removal)

@@ -11,16 +11,30 @@ from store.terms.errors import StoreFormat, TamperedError
 from store.terms.sizes import format_size
 from store.vault.vault import Vault
 
-#: The maximum that each open vault read last, and the configuration's row that it was read from.
-_read: WeakKeyDictionary[Vault, tuple[object, int]] = WeakKeyDictionary()
-#: Where an open vault never read it: what stands for it, once that was found (None: nothing does).
-_former: WeakKeyDictionary[Vault, int | None] = WeakKeyDictionary()
+#: The limits that each open vault read last, and the configuration's row that they were read from.
+_read: WeakKeyDictionary[Vault, tuple[object, Bounds]] = WeakKeyDictionary()
+#: Where an open vault never read them: what stands for them, once that was found (None: nothing does).
+_former: WeakKeyDictionary[Vault, Bounds | None] = WeakKeyDictionary()
+
+
+class Bounds(NamedTuple):
+    """The limits in force: bytes that all copies may take up, and those of them that the bin keeps for itself."""
+
+    max_bytes: int
+    bin_bytes: int
+
+    @classmethod
+    def of(cls, max_bytes: int, bin_share: int) -> Bounds:
+        """The limits of a maximum and of the bin's share of it in percent."""
+        return cls(max_bytes, max_bytes * bin_share // 100)
 
 
 class Usage(NamedTuple):
     """How full the store is. Bytes; `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
 
-    `max_bytes` and `free_bytes` are 0 where no maximum is known.
+    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them; `messages` and
+    `oldest` are without those. What the bin holds beyond its share (`bin_bytes`) is free: it goes first. `max_bytes`,
+    `free_bytes` and `bin_bytes` are 0 where no maximum is known.
     """
 
     messages: int
@@ -28,6 +42,9 @@ class Usage(NamedTuple):
     max_bytes: int
     free_bytes: int
     oldest: int | None
+    binned: int = 0
+    binned_bytes: int = 0
+    bin_bytes: int = 0
 
 
 class LastKnown(NamedTuple):
@@ -49,8 +66,8 @@ class LastKnown(NamedTuple):
         )
 
 
-def maximum(vault: Vault) -> int:
-    """The maximum size in bytes, as the settings say. Read again only when the settings changed.
+def bounds(vault: Vault) -> Bounds:
+    """The limits, as the settings say. Read again only when the settings changed.
 
     Raises TamperedError, StoreFormat.
     """
@@ -59,18 +76,30 @@ def maximum(vault: Vault) -> int:
     known = _read.get(vault)
     if known is not None and known[0] == key:
         return known[1]
-    found = read_settings(vault).max_size
+    settings = read_settings(vault)
+    found = Bounds.of(settings.max_size, settings.bin_share)
     _read[vault] = (key, found)
     _former.pop(vault, None)
     return found
 
 
-def maximum_or_last(vault: Vault) -> int | None:
-    """As `maximum`, but the last one known where the settings do not verify, as `LastKnown` says: intake goes on."""
+def maximum(vault: Vault) -> int:
+    """The maximum size in bytes, as `bounds`. Raises TamperedError, StoreFormat."""
+    return bounds(vault).max_bytes
+
+
+def bounds_or_last(vault: Vault) -> Bounds | None:
+    """As `bounds`, but the last known where the settings do not verify, as `LastKnown` says: intake goes on."""
     try:
-        return maximum(vault)
-    except (TamperedError, StoreFormat) as error:
-        return _last_known(vault, str(error)).max_bytes
+        return bounds(vault)
+    except (TamperedError, StoreFormat):
+        return _last_bounds(vault)
+
+
+def maximum_or_last(vault: Vault) -> int | None:
+    """The maximum size in bytes, as `bounds_or_last`."""
+    found = bounds_or_last(vault)
+    return None if found is None else found.max_bytes
 
 
 def last_known(vault: Vault) -> LastKnown | None:
@@ -78,23 +107,31 @@ def last_known(vault: Vault) -> LastKnown | None:
     try:
         read_settings(vault)
     except (TamperedError, StoreFormat) as error:
-        return _last_known(vault, str(error))
+        last = _last_bounds(vault)
+        return LastKnown(str(error), None if last is None else last.max_bytes)
     return None
 
 
-def _last_known(vault: Vault, problem: str) -> LastKnown:
+def _last_bounds(vault: Vault) -> Bounds | None:
     known = _read.get(vault)
     if known is not None:
-        return LastKnown(problem, known[1])
+        return known[1]
     if vault not in _former:
         former = former_settings(vault)
-        _former[vault] = None if former is None else max(former.max_size, vault.count().used_bytes)
-    return LastKnown(problem, _former[vault])
+        _former[vault] = (
+            None if former is None else Bounds.of(max(former.max_size, vault.count().used_bytes), former.bin_share)
+        )
+    return _former[vault]
 
 
 def usage(vault: Vault) -> Usage:
-    """How full the store is, by the last maximum that is known where the settings do not verify."""
+    """How full the store is, by the last limits that are known where the settings do not verify."""
     count = vault.count()
     with vault.reading():
-        most = maximum_or_last(vault) or 0
-    return Usage(count.messages, count.used_bytes, most, max(0, most - count.used_bytes), count.oldest)
+        most = bounds_or_last(vault)
+    if most is None:
+        return Usage(count.messages, count.used_bytes, 0, 0, count.oldest, count.binned, count.binned_bytes)
+    beyond = max(0, count.binned_bytes - most.bin_bytes)
+    free = max(0, most.max_bytes - count.used_bytes + beyond)
+    bin_now = (count.binned, count.binned_bytes, most.bin_bytes)
+    return Usage(count.messages, count.used_bytes, most.max_bytes, free, count.oldest, *bin_now)

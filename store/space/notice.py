@@ -50,8 +50,8 @@ class Phase(StrEnum):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """The state that is kept. `until`: when the claim ends, or when it is tried again at the earliest (Unix ms).
 
-    `number` counts the notices. The last three say what was in force when the notice was claimed: the settings'
-    version, the maximum and the threshold in bytes; and the newest tombstone.
+    `number` counts the notices. The last five say what was in force when the notice was claimed: the settings'
+    version, the maximum and the threshold in bytes; and the newest tombstone and the newest row of the bin's journal.
     """
 
     phase: Phase = Phase.ARMED
@@ -62,6 +62,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     max_size: int = 0
     notify_below: int = 0
     tombstone: int = 0
+    bin_row: int = 0
 
 
 class Told(StrEnum):
@@ -110,6 +111,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
             max_size=settings.max_size,
             notify_below=settings.notify_below,
             tombstone=vault.newest_tombstone(),
+            bin_row=vault.bin.newest_row(),
         )
         version = _move(vault, version, claimed, now)
     except configuration.Conflict:
@@ -205,7 +207,7 @@ def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool
         return False
     if (notice.max_size, notice.notify_below) != (settings.max_size, settings.notify_below):
         return True
-    return vault.freed_since(notice.tombstone)
+    return vault.freed_since(notice.tombstone) or vault.bin.newest_row() > notice.bin_row
 
 
 def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:

@@ -1,8 +1,10 @@
 """Rotation: as soon as the maximum size is exceeded, the oldest copies are removed, and no more of them than needed.
 
-The oldest is the copy that was placed first, which is the one with the lowest id: a clock that is set back or forth
-changes nothing. Two copies are never removed: one with a live delivery, and the newest, so that a message always has
-its copy before an action is taken on it, even where that copy alone is larger than the maximum.
+What the bin holds beyond its share goes first, the copies that were deleted first before the others, then what is in
+the bin although its time is over, then the oldest copies. The oldest is the copy that was placed first, which is the
+one with the lowest id: a clock that is set back or forth changes nothing. Two copies are never removed: one with a live
+delivery, and the newest, so that a message always has its copy before an action is taken on it, even where that copy
+alone is larger than the maximum.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
+from store.authority.settings import settings_or_former
 from store.database.connection import DiskFull, pragma, pragma_to_its_end
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.space import limits
+from store.space.bin import doomed_in_bin, first_of, from_bin
+from store.space.limits import Bounds
 from store.space.notice import space_freed
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
 from store.vault import live_deliveries, oldest
@@ -51,7 +56,8 @@ class RotateResult(NamedTuple):
 class Removal(NamedTuple):
     """What a smaller maximum removes: `copies` of the `held`, with ids up to `last_id`, of `freed_bytes` in all.
 
-    `newest` is when the newest of them was placed, in Unix milliseconds (0 where none goes).
+    `newest` is when the newest of them was placed, in Unix milliseconds (0 where none goes). Before
+    them `binned` copies go that are in the bin.
     """
 
     copies: int = 0
@@ -59,6 +65,7 @@ class Removal(NamedTuple):
     last_id: int = 0
     newest: int = 0
     freed_bytes: int = 0
+    binned: int = 0
 
     @property
     def before(self) -> int:
@@ -128,9 +135,11 @@ def rotate(
         try:
             with vault.write():
                 most = None if nested else _BATCH_BYTES_FULL if made_room else _BATCH_BYTES
-                over, ids, size = _excess(vault, most, trusted=total is not None)
+                over, ids, size, binned = _excess(vault, most, trusted=total is not None)
                 total = max(over, 0) if total is None else total
-                if ids:
+                if ids and binned:
+                    vault.bin.rotate(ids)
+                elif ids:
                     vault.delete(ids, cause=ROTATED)
         except DiskFull:
             if nested or not vault.room.make():
@@ -150,34 +159,33 @@ def rotate(
         time.sleep(min((time.perf_counter() - began) / 5, 0.005))
 
 
-def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int]:
-    """The bytes above the maximum, the oldest copies that go for them in this batch, and the bytes of those.
+def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int, bool]:
+    """The bytes above the maximum, the copies that go for them in this batch, their bytes, and whether they are binned.
 
     `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
     """
-    messages, used, _ = counters(vault.db)
-    maximum = limits.maximum_or_last(vault)
-    if maximum is None:
-        return 0, [], 0
-    if not trusted and used - maximum > _BELIEVED_BYTES:
-        messages, used = counted(vault.db)
-        put_right(vault.db, messages, used)
-    over = used - maximum
+    bounds = limits.bounds_or_last(vault)
+    if bounds is None:
+        return 0, [], 0, False
+    now = counters(vault.db)
+    over = now.used_bytes - bounds.max_bytes
+    if not trusted and over > _BELIEVED_BYTES:
+        held = counted(vault.db)
+        put_right(vault.db, held)
+        now = now._replace(**held.told())
+        over = now.used_bytes - bounds.max_bytes
     wanted = over if most is None else min(over, most)
-    ids: list[int] = []
-    size = 0
-    about = min(_BATCH_COPIES, max(0, over) * messages // max(used, 1) * 2 + 8)
+    if wanted > 0 and (ids := from_bin(vault, now, bounds, wanted, _BATCH_COPIES)):
+        return over, [copy_id for copy_id, _ in ids], sum(size for _, size in ids), True
+    ids, size = [], 0
+    messages = now.messages + now.binned
+    about = min(_BATCH_COPIES, max(0, over) * messages // max(now.used_bytes, 1) * 2 + 8)
     for limit in (about, _BATCH_COPIES):
         if size >= wanted:
             break
-        ids, size = [], 0
-        for copy_id, stored_size in oldest.removable(vault.db, limit):
-            if size >= wanted:
-                break
-            ids.append(copy_id)
-            size += stored_size
-    return over, ids, size
+        ids, size = first_of(oldest.removable(vault.db, limit), wanted)
+    return over, [copy_id for copy_id, _ in ids], size, False
 
 
 def removal_token(vault: Vault) -> object:
@@ -186,19 +194,25 @@ def removal_token(vault: Vault) -> object:
         return counters(vault.db), live_deliveries.token(vault.db)
 
 
-def would_remove(vault: Vault, maximum: int) -> Removal:
-    """What `shrink` would remove now if the maximum were `maximum` bytes. Reads every row: not for an event loop.
+def would_remove(vault: Vault, maximum: int, bin_share: int | None = None) -> Removal:
+    """What `shrink` would remove now if the maximum were `maximum` bytes, and the bin's share of it `bin_share` percent
+    (None: as it is). Reads every row: not for an event loop.
 
     It changes nothing. A copy with a live delivery stays, and so does the newest.
     """
     with vault.reading():
-        messages, used, _ = counters(vault.db)
-        if used - maximum > _BELIEVED_BYTES:
-            messages, used = counted(vault.db)
-        if used <= maximum:
-            return Removal(held=messages)
-        copies, last_id, newest, freed = oldest.doomed(vault.db, used - maximum)
-    return Removal(copies, messages, last_id, newest, freed)
+        now = counters(vault.db)
+        if now.used_bytes - maximum > _BELIEVED_BYTES:
+            now = now._replace(**counted(vault.db).told())
+        over = now.used_bytes - maximum
+        if over <= 0:
+            return Removal(held=now.messages)
+        share = Bounds.of(maximum, settings_or_former(vault).bin_share if bin_share is None else bin_share)
+        binned, size = doomed_in_bin(vault, now, share, over)
+        if over <= size:
+            return Removal(held=now.messages, binned=binned)
+        copies, last_id, newest, freed = oldest.doomed(vault.db, over - size)
+    return Removal(copies, now.messages, last_id, newest, freed, binned)
 
 
 def shrink(

@@ -15,6 +15,7 @@
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
      │   │   └─ StoreOlder            the store holds less than was seen of it: it was put back as it was before
      │   └─ CopyMissing               no copy has that id (any more)
+     │       └─ CopyBinned            it was deleted, and lies in the bin
      ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
      │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
@@ -118,9 +119,18 @@ class StoreOlder(StoreUnavailable):
 class CopyMissing(StoreError):
     """No copy has that id, or it was deleted."""
 
-    def __init__(self, copy_id: int) -> None:
-        super().__init__(f"There is no message copy {copy_id}: it was deleted, rotated away, or never existed.")
+    def __init__(self, copy_id: int, why: str = "") -> None:
+        super().__init__(why or f"There is no message copy {copy_id}: it was deleted, rotated away, or never existed.")
         self.copy_id = copy_id
+
+
+class CopyBinned(CopyMissing):
+    """The copy was deleted and lies in the bin."""
+
+    def __init__(self, copy_id: int) -> None:
+        super().__init__(
+            copy_id, f"Message copy {copy_id} is in the bin. To bring it back: `mailhold bin restore {copy_id}`."
+        )
 
 
 class UnlockError(MailholdError):

@@ -1,6 +1,8 @@
 """The table of counters: how many copies there are, their bytes, and the next copy's id. All SQL on it stands here.
 
-Functions of a transaction, or of a `Session.reading`, that is open. An empty table is a TamperedError.
+Its row 1 counts the copies and the bytes of all, those in the bin with them; row 2, which is there once a copy was in
+the bin, the copies in it and their bytes. Functions of a transaction, or of a `Session.reading`, that is open. A table
+without row 1 is a TamperedError.
 """
 
 from __future__ import annotations
@@ -17,20 +19,38 @@ _ADD = (
 )
 
 
+_ALL, _BIN = 1, 2
+_COUNT = (
+    "SELECT (SELECT COUNT(*) FROM message), (SELECT COUNT(*) FROM binned), "
+    "(SELECT COALESCE(SUM(stored_size), 0) FROM message), (SELECT COALESCE(SUM(stored_size), 0) FROM binned)"
+)
+_COUNT_WITHOUT = "SELECT COUNT(*), 0, COALESCE(SUM(stored_size), 0), 0 FROM message"
+_BIN_ADD = (
+    "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (2, ?, ?, 0) ON CONFLICT (id) DO UPDATE "
+    "SET messages = state.messages + excluded.messages, used_bytes = state.used_bytes + excluded.used_bytes"
+)
+
+
 class Counters(NamedTuple):
-    """What the counters say."""
+    """What the counters say: copies in Backup, the bytes of all, and the next copy's id; copies in the bin, and theirs.
+
+    `used_bytes` are those of the copies in Backup and in the bin.
+    """
 
     messages: int
     used_bytes: int
     next_copy_id: int
+    binned: int = 0
+    binned_bytes: int = 0
 
 
 def counters(db: StoreDatabase) -> Counters:
     """What they say. Raises TamperedError where their table is empty."""
-    row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
-    if row is None:
+    sql = "SELECT id, messages, used_bytes, next_copy_id FROM state WHERE id <= 2"
+    rows = {row[0]: row[1:] for row in run(db, sql).fetchall()}
+    if _ALL not in rows:
         raise TamperedError("the table of counters", "it is empty")
-    return Counters(*row)
+    return Counters(*rows[_ALL], *rows.get(_BIN, (0, 0))[:2])
 
 
 def first_counters(db: StoreDatabase) -> None:
@@ -54,9 +74,45 @@ def count_out(db: StoreDatabase, copies: int, used_bytes: int) -> None:
     run(db, "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1", copies, used_bytes)
 
 
-def put_right(db: StoreDatabase, messages: int, used_bytes: int) -> None:
+def count_into_bin(db: StoreDatabase, copies: int, used_bytes: int) -> None:
+    """Count copies of Backup that go into the bin; with negative numbers, those that come back."""
+    run(db, "UPDATE state SET messages = messages - ? WHERE id = 1", copies)
+    run(db, _BIN_ADD, copies, used_bytes)
+
+
+def count_out_of_bin(db: StoreDatabase, copies: int, used_bytes: int) -> None:
+    """Count copies of the bin that go for good."""
+    run(db, "UPDATE state SET used_bytes = used_bytes - ? WHERE id = 1", used_bytes)
+    run(db, _BIN_ADD, -copies, -used_bytes)
+
+
+class Held(NamedTuple):
+    """What is there, counted anew: copies in Backup, copies in the bin, and the bytes of each."""
+
+    messages: int
+    binned: int
+    message_bytes: int
+    binned_bytes: int
+
+    @property
+    def used_bytes(self) -> int:
+        """The bytes of all."""
+        return self.message_bytes + self.binned_bytes
+
+    def told(self) -> dict[str, int]:
+        """What of it `Counters` say too, by its names there."""
+        return {
+            "messages": self.messages,
+            "used_bytes": self.used_bytes,
+            "binned": self.binned,
+            "binned_bytes": self.binned_bytes,
+        }
+
+
+def put_right(db: StoreDatabase, held: Held) -> None:
     """Write what was counted anew."""
-    run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", messages, used_bytes)
+    run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", held.messages, held.used_bytes)
+    run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 2", held.binned, held.binned_bytes)
 
 
 def raise_next(db: StoreDatabase, next_copy_id: int) -> None:
@@ -70,10 +126,24 @@ def taken_ids(db: StoreDatabase) -> list[int]:
     return [int(copy_id) for (copy_id,) in run(db, sql).fetchall()]
 
 
-def counted(db: StoreDatabase) -> tuple[int, int]:
-    """How many copies there are and their bytes, counted anew."""
-    copies, used = run(db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
-    return int(copies), int(used)
+def counted(db: StoreDatabase, *, has_bin: bool = True) -> Held:
+    """What is there, counted anew. A store of format 1 has no bin."""
+    return Held(*map(int, run(db, _COUNT if has_bin else _COUNT_WITHOUT).fetchone()))
+
+
+def newest_id(db: StoreDatabase) -> int:
+    """The highest id of a copy, in Backup or in the bin, 0 without any."""
+    sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM binned)"
+    return max(map(int, run(db, sql).fetchone()))
+
+
+def require_right(db: StoreDatabase) -> None:
+    """Raise TamperedError where the counters do not count what is there. The reads are to be of one moment."""
+    what, told, held = "the table of counters", counters(db), counted(db)
+    if held.told() != {name: getattr(told, name) for name in held.told()}:
+        raise TamperedError(what, "it does not count what is there")
+    if told.next_copy_id <= newest_id(db):
+        raise TamperedError(what, "it would give out ids that are taken")
 
 
 def made_right(db: StoreDatabase, floor: int) -> list[str]:
@@ -81,19 +151,27 @@ def made_right(db: StoreDatabase, floor: int) -> list[str]:
 
     The next copy's id is at least `floor`, and above every copy, in the bin or not.
     """
-    row = run(db, "SELECT messages, used_bytes, next_copy_id FROM state WHERE id = 1").fetchone()
-    messages, used = counted(db)
-    sql = "SELECT COALESCE(MAX(id), 0) FROM (SELECT id FROM message UNION ALL SELECT id FROM binned) AS taken"
-    (newest,) = run(db, sql).fetchone()
-    least = max(floor, newest + 1)
-    known = row is not None and isinstance(row[2], int) and least <= row[2] < 1 << 53
-    wanted = (messages, used, row[2] if known else least)
-    if row is not None and tuple(row) == wanted:
+    try:
+        now: Counters | None = counters(db)
+    except TamperedError:
+        now = None
+    held = counted(db)
+    least = max(floor, newest_id(db) + 1)
+    known = now is not None and isinstance(now.next_copy_id, int) and least <= now.next_copy_id < 1 << 53
+    next_copy = now.next_copy_id if now is not None and known else least
+    wanted = Counters(held.messages, held.used_bytes, next_copy, held.binned, held.binned_bytes)
+    if now is not None and tuple(now) == tuple(wanted):
         return []
     run(db, "DELETE FROM state")
     sql = "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (1, ?, ?, ?)"
-    run(db, sql, *wanted)
-    return [f"the table of counters: {wanted[0]:,} copies, {wanted[1]:,} bytes, the next copy is {wanted[2]}"]
+    run(db, sql, *wanted[:3])
+    if held.binned:
+        run(db, _BIN_ADD, held.binned, held.binned_bytes)
+    in_bin = f", {held.binned:,} copies in the bin" if held.binned else ""
+    return [
+        f"the table of counters: {wanted.messages:,} copies, {wanted.used_bytes:,} bytes{in_bin}, the next copy is "
+        f"{wanted.next_copy_id}"
+    ]
 
 
 def lock(db: StoreDatabase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,13 @@ from store.sealing.signatures import AUTHORITY, Right
 from store.sealing.statements import statement, verify
 from store.terms.errors import StoreUnavailable, TamperedError, UnlockError
 from store.vault import live_deliveries
-from store.vault.counters import count_out
+from store.vault.counters import count_out, count_out_of_bin
 from store.vault.erasing import ERASED_BYTES, Erasing
 from store.vault.operators import verify_operator
 from store.vault.reader import Reader
 from store.vault.room import Room
 
-ROTATED = "rotated"
+ROTATED, EMPTIED = "rotated", "emptied"
 OPERATOR_ROLE = "tombstone operator"
 LIVE = "it has a delivery that is not finished: cancel that delivery first"
 _READ = (
@@ -44,6 +45,27 @@ _BURIED = "SELECT COUNT(*) FROM tombstone WHERE signature = ?"
 _NEWEST_TWO = (
     "SELECT id, at, cause, gateway_id, entries, sealed_operator, signature FROM tombstone ORDER BY id DESC LIMIT 2"
 )
+
+
+class Source(enum.Enum):
+    """Where copies are deleted from: their table's statements."""
+
+    BACKUP = enum.auto()
+    BIN = enum.auto()
+
+
+_SIZES = {
+    Source.BACKUP: "SELECT id, stored_size FROM message WHERE id = ANY(?)",
+    Source.BIN: "SELECT id, stored_size FROM binned WHERE id = ANY(?)",
+}
+_ROWS = {
+    Source.BACKUP: "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id",
+    Source.BIN: "SELECT id, epoch_id, step, stored_size FROM binned WHERE id = ANY(?) ORDER BY id",
+}
+_DELETE = {
+    Source.BACKUP: "DELETE FROM message WHERE id = ANY(?)",
+    Source.BIN: "DELETE FROM binned WHERE id = ANY(?)",
+}
 
 
 class _Tombstone(NamedTuple):
@@ -67,15 +89,27 @@ class Run(NamedTuple):
 
 @dataclass
 class DeleteResult:
-    """What was deleted, what was not there, and what was refused with the reason. In no list: not reached.
+    """What was deleted for good, what was not there, and what was refused with the reason. In no list: not reached.
 
-    `left` says where what was deleted is not overwritten, and why ("" where it is).
+    `left` says where what was deleted is not overwritten, and why ("" where it is). What an operator deletes goes into
+    the bin as a rule: `binned`, by the act `act` of the bin, where it is kept until `until` (Unix ms); on a full disk
+    `emptied` copies went from the bin for it. `notes` are sentences that say what was done otherwise than asked.
     """
 
     deleted: list[int] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     left: str = ""
+    binned: list[int] = field(default_factory=list)
+    act: int = 0
+    until: int = 0
+    emptied: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def gone(self) -> list[int]:
+        """What is not in Backup any more: in the bin or deleted for good."""
+        return [*self.binned, *self.deleted]
 
 
 def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
@@ -158,16 +192,17 @@ class Deleter:
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
         buried: Callable[[list[int]], None] | None,
+        source: Source = Source.BACKUP,
     ) -> DeleteResult:
         if cause == ROTATED or self._vault.db.in_transaction():
-            return self._delete(ids, operator, cause, progress, cancelled, buried, erased=False)
+            return self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=False)
         if self._room.is_short():
             # What is overwritten goes through the log, and cut off it would give up its room.
-            result = self._delete(ids, operator, cause, progress, cancelled, buried, erased=False)
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=False)
             result.left = _FULL if result.deleted else ""
             return result
         with self._erasing.overwriting():
-            result = self._delete(ids, operator, cause, progress, cancelled, buried, erased=True)
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=True)
         if not result.left and not self._erasing.finish():
             result.left = _READ
         return result
@@ -180,6 +215,7 @@ class Deleter:
         progress: Callable[[int, int], None] | None,
         cancelled: Callable[[], bool] | None,
         buried: Callable[[list[int]], None] | None,
+        source: Source,
         *,
         erased: bool,
     ) -> DeleteResult:
@@ -190,10 +226,10 @@ class Deleter:
         while start < len(wanted) and not (cancelled is not None and cancelled()):
             batch = wanted[start : start + size]
             if erased:
-                batch = self._within(batch)
+                batch = self._within(batch, source)
             began = time.perf_counter()
             try:
-                done = self._batch(batch, operator, cause, buried)
+                done = self._batch(batch, operator, cause, buried, source)
             except DiskFull as error:
                 if nested:
                     raise
@@ -227,10 +263,10 @@ class Deleter:
             self._room.settle()
         return result
 
-    def _within(self, ids: list[int]) -> list[int]:
+    def _within(self, ids: list[int], source: Source) -> list[int]:
         """As many of `ids` as one batch can overwrite, at least one."""
         with self._vault.reading():
-            sizes = dict(run(self._vault.db, "SELECT id, stored_size FROM message WHERE id = ANY(?)", ids).fetchall())
+            sizes = dict(run(self._vault.db, _SIZES[source], ids).fetchall())
         total = 0
         for number, copy_id in enumerate(ids):
             total += _whole(sizes.get(copy_id))
@@ -239,13 +275,18 @@ class Deleter:
         return ids
 
     def _batch(
-        self, ids: list[int], operator: str, cause: str, buried: Callable[[list[int]], None] | None
+        self,
+        ids: list[int],
+        operator: str,
+        cause: str,
+        buried: Callable[[list[int]], None] | None,
+        source: Source,
     ) -> DeleteResult:
         vault = self._vault
         nested, signature, result = vault.db.in_transaction(), b"", DeleteResult()
         try:
             with vault.write():
-                signature = self._delete_batch(ids, operator, cause, result)
+                signature = self._delete_batch(ids, operator, cause, source, result)
                 if signature and buried is not None:
                     buried(result.deleted)
         except StoreUnavailable as error:
@@ -254,11 +295,10 @@ class Deleter:
             vault.require_done(error, _BURIED, signature)
         return result
 
-    def _delete_batch(self, ids: list[int], operator: str, cause: str, result: DeleteResult) -> bytes:
+    def _delete_batch(self, ids: list[int], operator: str, cause: str, source: Source, result: DeleteResult) -> bytes:
         """Delete inside the transaction. Returns the tombstone's signature, b"" where nothing is to be deleted."""
         db = self._vault.db
-        sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
-        rows = run(db, sql, ids).fetchall()
+        rows = run(db, _ROWS[source], ids).fetchall()
         live = live_deliveries.kept(db, ids)
         present = {row[0] for row in rows}
         result.missing = [copy_id for copy_id in ids if copy_id not in present]
@@ -268,8 +308,9 @@ class Deleter:
             return b""
         result.deleted = [row[0] for row in doomed]
         run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
-        run(db, "DELETE FROM message WHERE id = ANY(?)", result.deleted)
-        count_out(db, len(doomed), sum(row[3] for row in doomed))
+        run(db, _DELETE[source], result.deleted)
+        count = count_out if source is Source.BACKUP else count_out_of_bin
+        count(db, len(doomed), sum(row[3] for row in doomed))
         return self._bury(runs_of((row[0], row[1], row[2]) for row in doomed), operator, cause)
 
     def _bury(self, runs: list[Run], operator: str, cause: str) -> bytes:

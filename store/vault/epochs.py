@@ -3,7 +3,7 @@
 A writer's epoch begins with its first put, inside the same transaction, and ends after 1,000 steps, an hour, or the
 process. When a transaction fails after keys were served, its epoch ends there: the closing counts only the steps that
 were committed, and the keys that were served for nothing are gone with the ratchet. So no key is ever used twice, and
-every step below an epoch's count is a copy or has a tombstone.
+every step below an epoch's count is a copy, is in the bin, or has a tombstone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from store.vault.gateway_rows import Signers
 from store.vault.session import Session
 
 FIRST_PREVIOUS = bytes(32)
+_AT = (
+    "SELECT id FROM message WHERE id = ? AND epoch_id = ? UNION ALL SELECT id FROM binned WHERE id = ? AND epoch_id = ?"
+)
 
 
 def opening_of(store_id: bytes, row: Any) -> Opening:
@@ -255,8 +258,8 @@ class EpochWriter:
             if ended.doubtful is not None:
                 first_copy, doubtful_count, doubtful_head = ended.doubtful
                 # After a rollback somebody else may have that id by now.
-                sql = "SELECT id FROM message WHERE id = ? AND epoch_id = ?"
-                if run(self._db, sql, first_copy, ended.opening.name.epoch_id).fetchone():
+                place = first_copy, ended.opening.name.epoch_id
+                if run(self._db, _AT, *place, *place).fetchone():
                     count, head = doubtful_count, doubtful_head
             self._write_closing(Closing(ended.opening, count, head, now))
 

@@ -14,8 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from store.database.connection import pragma
-from store.database.log_file import cut_log
+from store.database.connection import cut_log, pragma
 from store.database.orm import SqliteDatabase
 from store.terms.errors import StoreUnavailable
 from store.vault.session import Session
@@ -40,6 +39,16 @@ class Erasing:
         db = self._session.db
         pragma(db, "secure_delete=ON")
         self.pending = isinstance(db, SqliteDatabase)
+        try:
+            yield
+        finally:
+            pragma(db, "secure_delete=FAST")
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Let rows that this thread moves inside leave nothing where they were: who deletes them later cannot know."""
+        db = self._session.db
+        pragma(db, "secure_delete=ON")
         try:
             yield
         finally:

@@ -24,6 +24,13 @@ _DOOMED = f"""
 """  # noqa: S608 - of our own text alone
 
 
+_PLACED = (
+    "SELECT (SELECT SUM(stored_size) FROM message WHERE id >= ? AND stored_at >= ?), "
+    "(SELECT SUM(stored_size) FROM binned WHERE stored_at >= ?)"
+)
+_FIRST = "SELECT (SELECT stored_at FROM message ORDER BY id LIMIT 1), (SELECT MIN(stored_at) FROM binned)"
+
+
 class Doomed(NamedTuple):
     """How many copies go, the highest of their ids, when the newest of them was placed, and their bytes."""
 
@@ -48,9 +55,14 @@ def doomed(db: StoreDatabase, excess: int) -> Doomed:
 
 
 def placed_since(db: StoreDatabase, since: int) -> int:
-    """The bytes of the copies that were placed at `since` or later."""
-    sql = "SELECT SUM(stored_size) FROM message WHERE id >= ? AND stored_at >= ?"
-    return int(run(db, sql, first_since(db, since), since).fetchone()[0] or 0)
+    """The bytes of the copies that were placed at `since` or later, and are in Backup or in the bin."""
+    sizes = run(db, _PLACED, first_since(db, since), since, since).fetchone()
+    return sum(int(size or 0) for size in sizes)
+
+
+def first_placed(db: StoreDatabase) -> int | None:
+    """When the oldest copy was placed, in Backup or in the bin; None without any."""
+    return min((at for at in run(db, _FIRST).fetchone() if at is not None), default=None)
 
 
 def first_since(db: StoreDatabase, since: int) -> int:

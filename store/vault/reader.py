@@ -20,7 +20,7 @@ from store.sealing.keys import CONFIGURATION, StoreKeys, Target
 from store.sealing.sealed import hpke_open, hpke_seal, seal_with, unseal_with
 from store.sealing.signatures import AUTHORITY, Right, Signer, sign
 from store.sealing.statements import statement
-from store.terms.errors import CopyMissing, StoreFormat, TamperedError, UnlockError
+from store.terms.errors import CopyBinned, CopyMissing, StoreFormat, TamperedError, UnlockError
 from store.terms.records import Copy, CopyRecord
 from store.vault.epochs import EpochReader
 from store.vault.gateway_rows import Signers
@@ -30,6 +30,10 @@ from store.vault.session import Session
 
 _SCAN_ROWS = 1000
 _SELECT = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM message "
+_SELECT_BINNED = "SELECT id, epoch_id, step, stored_at, size, stored_size, record FROM binned "
+_NEWEST_STEP = (
+    "SELECT (SELECT MAX(step) FROM message WHERE epoch_id = ?), (SELECT MAX(step) FROM binned WHERE epoch_id = ?)"
+)
 _LARGEST_ID = (1 << 63) - 1
 _RELEASE = "released body key"
 MessageRow = tuple[int, int, int, int, int, int, bytes]
@@ -99,14 +103,14 @@ class Reader(Session):
         """The copy of that id. Raises CopyMissing, TamperedError."""
         return self._open_all([self.row(copy_id)], None)[0]
 
-    def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None) -> list[Copy]:
-        """The copies of those ids, in their order; missing ones left out.
+    def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None, binned: bool = False) -> list[Copy]:
+        """The copies of those ids, in their order; missing ones left out. With `binned`, those in the bin.
 
         A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
         """
         rows: dict[int, MessageRow] = {}
         for start in range(0, len(ids), _SCAN_ROWS):
-            rows.update((row[0], row) for row in self.rows_of(ids[start : start + _SCAN_ROWS]))
+            rows.update((row[0], row) for row in self.rows_of(ids[start : start + _SCAN_ROWS], binned=binned))
         return self._open_all([rows[copy_id] for copy_id in ids if copy_id in rows], on_error)
 
     def newest(self, limit: int, before_id: int | None = None, *, on_error: OnError | None = None) -> list[Copy]:
@@ -150,10 +154,11 @@ class Reader(Session):
             last = row[0]
         return cast("list[MessageRow]", found)
 
-    def rows_of(self, ids: Sequence[int]) -> list[MessageRow]:
-        """The messages' rows of those ids that are there, in any order, not verified."""
+    def rows_of(self, ids: Sequence[int], *, binned: bool = False) -> list[MessageRow]:
+        """The messages' rows of those ids that are there, or in the bin, in any order, not verified."""
         with self.reading():
-            return cast("list[MessageRow]", run(self.db, _SELECT + "WHERE id = ANY(?)", list(ids)).fetchall())
+            sql = (_SELECT_BINNED if binned else _SELECT) + "WHERE id = ANY(?)"
+            return cast("list[MessageRow]", run(self.db, sql, list(ids)).fetchall())
 
     def newest_rows(self, limit: int, until: int) -> list[MessageRow]:
         """Up to `limit` messages' rows up to the id `until`, newest first, not verified."""
@@ -161,9 +166,15 @@ class Reader(Session):
             sql = _SELECT + "WHERE id <= ? ORDER BY id DESC LIMIT ?"
             return cast("list[MessageRow]", run(self.db, sql, until, limit).fetchall())
 
-    def raw(self, copy_id: int) -> bytes:
-        """The message itself, byte for byte, its SHA-256 verified. Raises CopyMissing, TamperedError."""
-        copy, place, body_key = self.open_row(self.row(copy_id))
+    def raw(self, copy_id: int, *, binned: bool = False) -> bytes:
+        """The message itself, byte for byte, its SHA-256 verified. With `binned`, of a copy in the bin.
+
+        Raises CopyMissing (CopyBinned for one in the bin that is not asked for there), TamperedError.
+        """
+        rows = self.rows_of([copy_id], binned=True) if binned else [self.row(copy_id)]
+        if not rows:
+            raise CopyMissing(copy_id)
+        copy, place, body_key = self.open_row(rows[0])
         return self.open_body(place, body_key, copy.record.sha256)
 
     def ids(self) -> list[int]:
@@ -179,28 +190,40 @@ class Reader(Session):
         return low or 0, high or 0
 
     def present(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids that are a copy's."""
+        """Those of the ids that are a copy's in Backup."""
+        return self._found("SELECT id FROM message WHERE id = ANY(?)", ids)
+
+    def present_in_bin(self, ids: Sequence[int]) -> set[int]:
+        """Those of the ids that are a copy's in the bin."""
+        return self._found("SELECT id FROM binned WHERE id = ANY(?)", ids)
+
+    def _found(self, sql: str, ids: Sequence[int]) -> set[int]:
         found: set[int] = set()
         for start in range(0, len(ids), _SCAN_ROWS):
             chunk = list(ids[start : start + _SCAN_ROWS])
             with self.reading():
-                rows = run(self.db, "SELECT id FROM message WHERE id = ANY(?)", chunk).fetchall()
+                rows = run(self.db, sql, chunk).fetchall()
             found.update(copy_id for (copy_id,) in rows)
         return found
 
     def newest_step(self, epoch_id: int) -> int:
-        """The highest step of an epoch that is a copy's, -1 where none is."""
+        """The highest step of an epoch that is a copy's, in the bin or not, -1 where none is."""
         with self.reading():
-            (step,) = run(self.db, "SELECT MAX(step) FROM message WHERE epoch_id = ?", epoch_id).fetchone()
-        return -1 if step is None else int(step)
+            steps = run(self.db, _NEWEST_STEP, epoch_id, epoch_id).fetchone()
+        return max(-1 if step is None else int(step) for step in steps)
 
     def row(self, copy_id: int) -> MessageRow:
-        """A message's row, not verified. Raises CopyMissing."""
+        """A message's row, not verified. Raises CopyMissing (CopyBinned where the copy is in the bin)."""
         with self.reading():
             row = run(self.db, _SELECT + "WHERE id = ?", copy_id).fetchone() if abs(copy_id) <= _LARGEST_ID else None
         if row is None:
-            raise CopyMissing(copy_id)
+            raise self.missing(copy_id)
         return cast("MessageRow", row)
+
+    def missing(self, copy_id: int) -> CopyMissing:
+        """The error of a copy that is not in Backup: CopyBinned where it is in the bin."""
+        known = abs(copy_id) <= _LARGEST_ID
+        return CopyBinned(copy_id) if known and self.rows_of([copy_id], binned=True) else CopyMissing(copy_id)
 
     def _open_all(self, rows: Sequence[MessageRow], on_error: OnError | None) -> list[Copy]:
         copies: list[Copy] = []

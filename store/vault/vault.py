@@ -17,7 +17,8 @@ from store.helpers.clock import now_ms
 from store.sealing.keys import StoreKeys, reader_keys, reader_material
 from store.terms.errors import MailholdError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
-from store.vault.counters import counters
+from store.vault.bin import Bin
+from store.vault.counters import counted, counters
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.erasing import Erasing
@@ -31,11 +32,17 @@ __all__ = ["Count", "DeleteResult", "Vault"]
 
 
 class Count(NamedTuple):
-    """How much the store holds. `oldest` is the time the oldest copy was placed (Unix ms), None without copies."""
+    """How much the store holds. `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
+
+    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them; `messages` and
+    `oldest` are without those.
+    """
 
     messages: int
     used_bytes: int
     oldest: int | None
+    binned: int = 0
+    binned_bytes: int = 0
 
 
 class Vault(Reader):
@@ -60,6 +67,7 @@ class Vault(Reader):
         self._writer = Writer(self, self.epoch_writer, self._upkeep, self.room, self.unanswered)
         self.erasing = Erasing(self)
         self._deleter = Deleter(self, self.room, self.erasing)
+        self.bin = Bin(self, self.room, self.erasing, self._deleter)
 
     @classmethod
     def from_key_material(cls, location: str, material: bytes) -> Vault:
@@ -154,8 +162,12 @@ class Vault(Reader):
             ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled, buried=buried
         )
         if result.deleted and cause != ROTATED:
-            self._upkeep.after_delete()
+            self.after_delete()
         return result
+
+    def after_delete(self) -> None:
+        """Look after the space that came free. Called once copies were deleted, or went into the bin."""
+        self._upkeep.after_delete()
 
     def newest_tombstone(self) -> int:
         """The newest tombstone's id, 0 where nothing was deleted yet."""
@@ -193,12 +205,14 @@ class Vault(Reader):
     def count(self) -> Count:
         """How much the store holds, whatever its settings are; counted anew where its counters are gone."""
         with self.reading():
-            try:
-                counted = counters(self.db)[:2]
-            except TamperedError:
-                counted = run(self.db, "SELECT COUNT(*), COALESCE(SUM(stored_size), 0) FROM message").fetchone()
             oldest = run(self.db, "SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
-        return Count(int(counted[0]), int(counted[1]), oldest[0] if oldest else None)
+            first = oldest[0] if oldest else None
+            try:
+                told = counters(self.db)
+            except TamperedError:
+                held = counted(self.db)
+                return Count(held.messages, held.used_bytes, first, held.binned, held.binned_bytes)
+        return Count(int(told.messages), int(told.used_bytes), first, told.binned, told.binned_bytes)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

@@ -91,7 +91,10 @@ def prepare(
 _INSERT_MESSAGE = (
     "INSERT INTO message (id, epoch_id, step, stored_at, size, stored_size, record) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_STORED = "SELECT COUNT(*) FROM message WHERE id = ? AND record = ?"
+_STORED = (
+    "SELECT COUNT(*) FROM (SELECT id FROM message WHERE id = ? AND record = ? "
+    "UNION ALL SELECT id FROM binned WHERE id = ? AND record = ?) AS stored"
+)
 _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 
 
@@ -272,7 +275,8 @@ class Writer:
                 except StoreUnavailable as error:
                     if first_copy is None:
                         raise
-                    session.require_done(error, _STORED, first_copy + len(group) - 1, last)
+                    newest = first_copy + len(group) - 1, last
+                    session.require_done(error, _STORED, *newest, *newest)
             except Clash:
                 epochs.failed()
                 raise TamperedError("the table of counters", "it gives out ids that are taken") from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from store.authority.acts import delete_copies
+from store.authority.deleting import delete_copies
 from store.authority.settings import Unavailable
 from store.check import check
 from tests.integration.lab import ADMINISTRATOR, BLACK, Lab, Reply, value_of, wait, why_not
@@ -201,7 +201,7 @@ def test_a_maximum_smaller_than_the_message() -> None:
             lab.set(max_size=5_000_000)
             assert lab.send(message("large", 80_000), sender=BLACK).code == 250
             assert len(lab.vault.ids()) == 1
-            delete_copies(lab.vault, lab.vault.ids(), operator="test")
+            delete_copies(lab.vault, lab.vault.ids(), operator="test", for_good=True)
         assert check(lab.vault).broken == []
     finally:
         lab.close()

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "save": ("tui.commands.save", "save copies to a folder, byte for byte"),
     "deliver": ("tui.commands.deliver", "place copies in the delivery queue"),
     "delete": ("tui.commands.delete", "delete copies from Backup"),
+    "bin": ("tui.commands.bin", "the copies that were deleted and can come back"),
     "queue": ("tui.commands.queue", "show the delivery queue; retry or cancel a delivery"),
     "undo": ("tui.commands.undo", "take your last act back, or do again what was taken back"),
     "rules": ("tui.commands.rules", "show or change the processing rules; export and import them as TOML"),

@@ -1,51 +1,101 @@
-"""`mailhold delete`: copies out of Backup."""
+"""`mailhold delete`: copies out of Backup, into the bin or for good."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
+from store.helpers.clock import now_ms
 from tui.commands.asking import confirm_count
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
-from tui.commands.printing import print_json
+from tui.commands.printing import iso, print_json
 from tui.commands.reporting import say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
+from tui.terminal.bin_words import day, promise_words
 from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
+from tui.terminal.words import copies
+
+if TYPE_CHECKING:
+    from store.vault.vault import DeleteResult, Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --all, --yes and --json."""
+    """Declare ID…, --query, --all, --for-good, --yes and --json."""
     add_selection(parser, yes="without asking for the number of copies")
+    parser.add_argument("--for-good", action="store_true", help="not into the bin: what is deleted cannot come back")
     parser.add_argument(
         "--json",
         action="store_true",
-        help='print {"deleted": n, "missing": [id], "refused": [{"id", "error"}], "erased": bool}',
+        help='print {"deleted": n, "binned": n of them, "act": the bin\'s, "until": time, "missing": [id], '
+        '"refused": [{"id", "error"}], "erased": bool}',
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Delete; returns 1 where any copy was not deleted. Raises UsageError where that is not confirmed."""
-    from store.authority.acts import delete_copies
+    from store.authority.deleting import delete_copies
+    from store.authority.settings import settings_or_former
 
     check_selection(args)
     with opened(args) as vault:
         ids, missing = selected_ids(vault, args)
+        days = 0 if args.for_good else settings_or_former(vault).bin_days
         if ids and not args.yes:
-            confirm_count(f"This permanently deletes {described(vault, ids)}.", len(ids), yes=args.yes)
+            what = described(vault, ids)
+            confirm_count(_question(what, days), len(ids), yes=args.yes)
         with Progress("Deleting") as progress, Interrupt() as interrupt:
-            result = delete_copies(vault, ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
+            result = delete_copies(
+                vault,
+                ids,
+                operator=vault.opened_by,
+                for_good=args.for_good,
+                progress=progress,
+                cancelled=interrupt,
+            )
+        said = _said(vault, result)
     missing = [*missing, *result.missing]
     if args.json:
-        refused = [{"id": copy_id, "error": why} for copy_id, why in result.refused]
-        deleted = len(result.deleted)
-        print_json({"deleted": deleted, "missing": missing, "refused": refused, "erased": not result.left})
+        print_json(
+            {
+                "deleted": len(result.gone),
+                "binned": len(result.binned),
+                "act": result.act or None,
+                "until": iso(result.until) if result.binned else None,
+                "missing": missing,
+                "refused": [{"id": copy_id, "error": why} for copy_id, why in result.refused],
+                "erased": not result.left and not result.binned,
+            }
+        )
     else:
-        print(f"{len(result.deleted):,} deleted")
-    if result.left:
-        print(f"mailhold: {safe(result.left)}", file=sys.stderr)
+        print(said)
+    for each in (*result.notes, *([result.left] if result.left else [])):
+        print(f"mailhold: {safe(each)}", file=sys.stderr)
     failures = say_copies(result.refused, missing)
-    left = len(ids) - len(result.deleted)
+    left = len(ids) - len(result.gone)
     failures += say_cancelled(interrupt, "delete", f"cancelled; {left:,} were not deleted")
     return 1 if failures else 0
+
+
+def _question(what: str, days: int) -> str:
+    if not days:
+        return f"This permanently deletes {what}."
+
+    from store.space.bin import DAY_MS
+
+    return f"This deletes {what}; `mailhold bin restore --last` brings them back until {day(now_ms() + days * DAY_MS)}."
+
+
+def _said(vault: Vault, result: DeleteResult) -> str:
+    """What was done, and until when it can be taken back."""
+    if not result.binned:
+        return f"{len(result.deleted):,} deleted"
+    from store.space.bin import promise
+
+    size = next((each.left_size for each in vault.bin.acts() if each.act == result.act), 0)
+    kept = f"in the bin {promise_words(promise(vault, size, result.until))}"
+    if result.deleted:
+        return f"{len(result.gone):,} deleted, {copies(len(result.binned))} of them {kept}"
+    return f"{len(result.gone):,} deleted, {kept}: `mailhold bin restore --last` brings back what you deleted last"

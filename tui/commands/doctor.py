@@ -95,11 +95,11 @@ def _gateway(vault: Vault) -> str:
 
 
 def _delete(vault: Vault, traces: list[Trace]) -> None:
-    from store.authority.acts import delete_copies
+    from store.authority.deleting import delete_copies
 
     ids = [trace.copy.id for trace in traces if trace.copy is not None]
     if ids:
-        result = delete_copies(vault, ids, operator=vault.opened_by)
+        result = delete_copies(vault, ids, operator=vault.opened_by, for_good=True)
         say_copies(result.refused)
 
 

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         nargs="*",
         help="max_size, notify_below, allow_infected, if_unavailable, relay, administrator, local_domains, lock_after, "
-        "release_loops, release_ignores, hold, hold_many",
+        "release_loops, release_ignores, hold, hold_many, bin_share, bin_days",
     )
     parser.add_argument(
         "--yes",
@@ -120,12 +120,16 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
 
     def ask(removal: Removal) -> Removal:
         confirm_count(
-            f"This permanently removes {removal_words(removal, local_time(removal.before))}.", removal.copies, yes=yes
+            f"This permanently removes {removal_words(removal, local_time(removal.before))}.",
+            removal.copies + removal.binned,
+            yes=yes,
         )
         return removal
 
     smaller = settings.max_size < before.max_size
-    confirmed = None if yes else ask(would_remove(vault, settings.max_size)) if smaller else Removal()
+    confirmed = (
+        None if yes else ask(would_remove(vault, settings.max_size, settings.bin_share)) if smaller else Removal()
+    )
     while True:
         try:
             with Progress("Removing bytes") as progress:
@@ -148,7 +152,7 @@ def settings_json(settings: Settings) -> dict[str, Any]:
 
 
 def _print(fields: dict[str, Any]) -> None:
-    from store.authority.settings import format_size, shown_hold, shown_lock_after
+    from store.authority.settings import format_size, in_words
 
     for name, value in fields.items():
         if name in ("max_size", "notify_below"):
@@ -157,10 +161,8 @@ def _print(fields: dict[str, Any]) -> None:
             text = "yes" if value else "no"
         elif isinstance(value, list):
             text = safe(", ".join(value)) or "-"
-        elif name == "lock_after":
-            text = shown_lock_after(value)
-        elif name in ("hold", "hold_many"):
-            text = shown_hold(value)
+        elif (words := in_words(name, value)) is not None:
+            text = words
         else:
             text = safe(str(value)) or "-"
         print(f"{name:<16}{text}")

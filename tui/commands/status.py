@@ -14,10 +14,11 @@ from tui.commands.printing import iso, local_time, print_json
 from tui.commands.reporting import say_failed
 from tui.terminal.outcome_words import queue_words
 from tui.terminal.safe import safe
-from tui.terminal.words import counted
+from tui.terminal.words import copies, counted
 
 if TYPE_CHECKING:
     from store.gateway.standing import Trouble
+    from store.space.limits import Usage
     from store.vault.vault import Vault
 
 
@@ -26,8 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, queue, put_off, failed, unknown, odd_times, "
-        "wrong_clocks, troubles}",
+        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, queue, put_off, "
+        "failed, unknown, odd_times, wrong_clocks, troubles}",
     )
 
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
                 "max_bytes": None if problem else full.max_bytes,
                 "free_bytes": None if problem else full.free_bytes,
                 "oldest": iso(full.oldest),
+                "binned": full.binned,
+                "binned_bytes": full.binned_bytes,
                 "queue": releases.waiting,
                 "put_off": len(attention.put_off),
                 "failed": len(attention.failed),
@@ -75,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
             share = full.used_bytes * 100 // full.max_bytes if full.max_bytes else 100
             print(f"{used} of {format_size(full.max_bytes)} used ({share} %), {format_size(full.free_bytes)} free")
         print(f"oldest: {local_time(full.oldest) if full.oldest else '-'}")
+        if full.binned:
+            print(f"bin: {_bin_words(full)}")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
         if odd:
             what = counted(odd, "delivery waits", "deliveries wait")
@@ -83,6 +88,12 @@ def run(args: argparse.Namespace) -> int:
             print(f"gateway {safe(name)}: {Running.UNKNOWN}")
         _print_troubles(troubles)
     return 1 if say_failed([("settings", f"{problem.problem} {problem}")] if problem else []) else 0
+
+
+def _bin_words(full: Usage) -> str:
+    """``1,204 copies, 80 MB of the 732 MB that it keeps``."""
+    said = f"{copies(full.binned)}, {format_size(full.binned_bytes)}"
+    return f"{said} of the {format_size(full.bin_bytes)} that it keeps" if full.max_bytes else said
 
 
 def _troubles(vault: Vault) -> list[Trouble] | None:

@@ -52,7 +52,7 @@ class Follower:
         self._vault = vault
         self._catalogue = catalogue
         self._seen: tuple[object, ...] | None = None
-        self._tombstone: int | None = None
+        self._deleted: tuple[int, int] | None = None
         self._releases: Releases | None = None
         self._settings: Settings | None = None
         self._settings_problem = ""
@@ -69,7 +69,7 @@ class Follower:
         if not changed and seen == self._seen:
             return None
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
-        tombstone, gone = self._tombstones()
+        deleted, gone = self._gone()
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
         settings = self._read_settings()
         releases = self._read_releases()
@@ -92,14 +92,23 @@ class Follower:
             problem=self._problem,
             settings_problem=self._settings_problem,
         )
-        self._seen, self._tombstone = seen, tombstone
+        self._seen, self._deleted = seen, deleted
         return facts
 
-    def _tombstones(self) -> tuple[int, list[int]]:
-        """The newest tombstone, and what was deleted since the poll before. At the first poll nothing can be marked."""
-        if self._tombstone is None:
-            return self._vault.newest_tombstone(), []
-        return self._vault.tombstones_since(self._tombstone)
+    def _gone(self) -> tuple[tuple[int, int], list[int]]:
+        """The newest tombstone and row of the bin's journal, and what was deleted since the poll before, for good or
+        into the bin. At the first poll nothing can be marked.
+        """
+        vault = self._vault
+        if self._deleted is None:
+            return (vault.newest_tombstone(), vault.bin.newest_row()), []
+        tombstone, gone = vault.tombstones_since(self._deleted[0])
+        try:
+            row, touched = vault.bin.touched_since(self._deleted[1])
+        except TamperedError:  # `check` names it; the catalogue compares all ids.
+            row, touched = vault.bin.newest_row(), []
+        there = vault.present(touched) if touched else set()
+        return (tombstone, row), gone + [copy_id for copy_id in touched if copy_id not in there]
 
     def _read_settings(self) -> Settings:
         """The settings, or the last known ones, with what is wrong noted."""

@@ -26,6 +26,9 @@ class Matches(Protocol):
     @property
     def high_water(self) -> int: ...
 
+    @property
+    def returned(self) -> frozenset[int]: ...
+
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]: ...
 
     def among(self, ids: Iterable[int]) -> set[int]: ...
@@ -36,13 +39,16 @@ class Frozen:
     """Everything that a filter matched at one moment, up to `high_water`.
 
     `again` finds it once more for one that was partial then (with True: after waiting until it no longer is); `beyond`
-    says how many of the matches have a higher id than the high water.
+    says how many of the matches are none of it: they have a higher id than the high water, or came back out of the bin
+    later, below it.
     """
 
     matches: Matches
     high_water: int
     again: Callable[[bool], Matches]
     beyond: int = 0
+    #: What had come out of the bin by then, where that was not when `matches` were found.
+    returned: frozenset[int] | None = None
     _known: dict[int, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -56,12 +62,22 @@ class Frozen:
 
     def learn(self, ids: Collection[int]) -> dict[int, bool]:
         """Look up these at once (one look at the catalogue costs more than an id); pages are asked again."""
-        held = self.matches.among(ids)
-        answers = {copy_id: copy_id <= self.high_water and copy_id in held for copy_id in ids}
+        held = self.held(ids)
+        answers = {copy_id: copy_id in held for copy_id in ids}
         if len(self._known) > _KNOWN:
             self._known.clear()
         self._known.update(answers)
         return answers
+
+    def held(self, ids: Collection[int]) -> set[int]:
+        """Those of the ids that it holds; one look at the catalogue."""
+        later = self._later(self.matches)
+        return {each for each in self.matches.among(ids) if each <= self.high_water and each not in later}
+
+    def _later(self, matches: Matches) -> frozenset[int]:
+        """What had come back out of the bin by when `matches` were found, and was not there at the moment."""
+        returned = self.matches.returned if self.returned is None else self.returned
+        return matches.returned - returned
 
     def knows(self, copy_id: int) -> bool:
         """True where asking for this one costs nothing."""
@@ -70,15 +86,17 @@ class Frozen:
     def ids(self) -> list[int]:
         """The ids in the filter's order; takes time, so call it in a worker."""
         matches = self.again(True) if self.matches.partial else self.matches
-        return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water]
+        later = self._later(matches)
+        return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water and copy_id not in later]
 
     def fuller(self) -> Frozen:
         """The same after more of the catalogue was read; takes time, so call it in a worker."""
         matches = self.again(False)
-        beyond = 0
-        if matches.high_water > self.high_water:
-            beyond = sum(copy_id > self.high_water for copy_id in matches.ids())
-        return Frozen(matches, self.high_water, self.again, beyond)
+        beyond, later = 0, self._later(matches)
+        if later or matches.high_water > self.high_water:
+            beyond = sum(copy_id > self.high_water or copy_id in later for copy_id in matches.ids())
+        returned = self.matches.returned if self.returned is None else self.returned
+        return Frozen(matches, self.high_water, self.again, beyond, returned)
 
 
 @dataclass(frozen=True)
@@ -150,10 +168,7 @@ class Marks:
 
     def _held(self, ids: list[int]) -> set[int]:
         """Those that the frozen filter holds."""
-        if self.frozen is None:
-            return set()
-        high_water = self.frozen.high_water
-        return {copy_id for copy_id in self.frozen.matches.among(ids) if copy_id <= high_water}
+        return set() if self.frozen is None else self.frozen.held(ids)
 
     def toggle(self, copy_id: int) -> bool:
         """Mark or unmark one; True if it is marked now."""

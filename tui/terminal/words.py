@@ -30,6 +30,10 @@ def addresses(number: int) -> str:
 
 def removal_words(removal: Removal, before: str) -> str:
     """``the 398 oldest of 400 copies, all placed before 24 Nov 07:40``; `before` is the time of that name in words."""
+    binned = f"{copies(removal.binned)} in the bin" if removal.binned else ""
+    if not removal.copies:
+        return binned
+    gone = f"the {removal.copies:,} oldest of {copies(removal.held)}, all placed before {before}"
     if removal.copies == 1:
-        return f"the oldest of {copies(removal.held)}, placed before {before}"
-    return f"the {removal.copies:,} oldest of {copies(removal.held)}, all placed before {before}"
+        gone = f"the oldest of {copies(removal.held)}, placed before {before}"
+    return f"{binned} and {gone}" if binned else gone

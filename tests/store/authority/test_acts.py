@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from store.authority.acts import Act, delete_copies, folded
+from store.authority.acts import Act, folded
 from store.authority.audit import Event, events, record_event
+from store.authority.deleting import delete_copies
 from store.authority.event_forms import Phase
 from store.check import check
 from store.terms.errors import StoreError
@@ -30,14 +31,14 @@ def told(vault: Vault) -> list[Event]:
 
 def test_few_copies_are_one_event_in_their_transaction(any_vault: Vault) -> None:
     ids = filled(any_vault, 3)
-    delete_copies(any_vault, ids, operator="ada")
+    delete_copies(any_vault, ids, operator="ada", for_good=True)
     [event] = told(any_vault)
     assert (event.phase, event.act, list(event.copies), event.operator) == (Phase.ONE, 0, ids, "ada")
 
 
 def test_many_are_meant_done_in_parts_and_ended(any_vault: Vault) -> None:
     ids = filled(any_vault, 450)
-    result = delete_copies(any_vault, ids, operator="ada")
+    result = delete_copies(any_vault, ids, operator="ada", for_good=True)
     intent, *parts, end = told(any_vault)
     assert (intent.phase, list(intent.copies)) == (Phase.INTENT, ids)
     assert {part.phase for part in parts} == {Phase.BATCH} and len(parts) > 1
@@ -72,7 +73,7 @@ def test_a_batch_that_fails_leaves_neither_its_copies_nor_its_event(any_vault: V
 def test_what_is_cancelled_says_so(any_vault: Vault) -> None:
     ids = filled(any_vault, 250)
     asked = iter([False, True, True, True])
-    delete_copies(any_vault, ids, operator="ada", cancelled=lambda: next(asked))
+    delete_copies(any_vault, ids, operator="ada", cancelled=lambda: next(asked), for_good=True)
     assert told(any_vault)[-1].detail == "100 of 250; cancelled"
 
 
@@ -113,7 +114,7 @@ def problems(vault: Vault) -> list[str]:
 
 def test_check_holds_deletions_against_the_trail(any_vault: Vault) -> None:
     ids = filled(any_vault, 6)
-    delete_copies(any_vault, ids[:2], operator="ada")
+    delete_copies(any_vault, ids[:2], operator="ada", for_good=True)
     assert problems(any_vault) == []
     any_vault.delete(ids[2:4], operator="ada")
     assert problems(any_vault) == [f"copies were deleted, and no event says so: {ids[2]}-{ids[3]}"]
@@ -134,9 +135,9 @@ def folds(vault: Vault, later: int = 0) -> list[Event]:
 def test_an_act_is_one_line_that_says_how_far_it_came(any_vault: Vault) -> None:
     ids = filled(any_vault, 450)
     record_event(any_vault, "before", operator="bert")
-    delete_copies(any_vault, ids[:150], operator="ada")
+    delete_copies(any_vault, ids[:150], operator="ada", for_good=True)
     asked = iter([False, True, True, True])
-    delete_copies(any_vault, ids[150:400], operator="ada", cancelled=lambda: next(asked))
+    delete_copies(any_vault, ids[150:400], operator="ada", cancelled=lambda: next(asked), for_good=True)
     record_event(any_vault, "after", operator="bert")
     after, cut, whole, before = folds(any_vault)
     assert (after.action, before.action) == ("after", "before")
@@ -174,5 +175,5 @@ def test_a_part_that_is_rolled_back_and_done_again_counts_once(vault: Vault, mon
         return delete(*args, buried=buried, **options)
 
     monkeypatch.setattr(vault, "delete", twice)
-    delete_copies(vault, ids, operator="ada")
+    delete_copies(vault, ids, operator="ada", for_good=True)
     assert told(vault)[-1].detail == "250 of 250"

@@ -255,9 +255,9 @@ def test_what_would_go_is_looked_at_before_the_transaction_and_again_where_it_ch
     confirmed = would_remove(any_vault, maximum)
     locked: list[bool] = []
 
-    def looked(vault: Vault, maximum: int) -> Removal:
+    def looked(vault: Vault, maximum: int, bin_share: int) -> Removal:
         locked.append(vault.db.in_transaction())
-        return would_remove(vault, maximum)
+        return would_remove(vault, maximum, bin_share)
 
     monkeypatch.setattr("store.space.changing_settings.would_remove", looked)
     token = removal_token(any_vault)

@@ -22,7 +22,7 @@ ROOMS = {
     "audit": {"authority"},
     "acceptance": {"authority"},
     "bin_act": {"vault", "authority/heads"},
-    "binned": {"vault", "space", "catalogue", "check", "delivery"},
+    "binned": {"authority/heads", "vault", "check"},
     "certificate": {"vault"},
     "derived": {"catalogue", "vault"},
     "head": {"authority"},

@@ -295,12 +295,9 @@ def test_another_address_has_another_tag(sent: str, back: str) -> None:
     assert tag_of(TOKEN, same(sent)) not in [tag_of(TOKEN, each) for each in spellings(back)]
 
 
-@pytest.mark.parametrize("char", ["\ud800", "\udcff", "\udfff"])
-def test_an_address_that_is_not_utf8_was_never_sent_to(char: str) -> None:
+def test_an_address_that_is_not_utf8_was_never_sent_to() -> None:
     with pytest.raises(TamperedError, match="UTF-8"):
-        spellings(f"a{char}@x.example")
-    for other in "\ud7ff\ue000":
-        assert spellings(f"a{other}@x.example")
+        spellings("a\udcff@x.example")
 
 
 @pytest.mark.parametrize(

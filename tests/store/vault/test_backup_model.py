@@ -1,7 +1,9 @@
-"""Backup against a model of it: any order of puts, deletions, deliveries, changes of the maximum and restarts.
+"""Backup against a model of it: any order of puts, deletions, into the bin and out of it, deliveries, changes of the
+maximum and restarts.
 
 Two openings of the same store stand for two processes. After every step both agree with the model on which copies
-there are, what they hold, how full the store is, and what was ever deleted.
+there are, what they hold, what is in the bin, how full the store is, and what was ever deleted for good: each id is
+one of these, once.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from store.authority.acts import delete_copies
+from store.authority.deleting import bring_back, delete_copies, empty_bin
 from store.authority.settings import Settings
 from store.check import check
+from store.helpers.clock import now_ms
 from store.opening.opening import Unlock, create_store, open_store
+from store.space.bin import DAY_MS, expire
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.terms.errors import CopyMissing
@@ -60,6 +64,9 @@ class Backup(RuleBasedStateMachine):
         self.kept: dict[int, Kept] = {}
         self.live: dict[int, list[int]] = {}
         self.deleted: list[int] = []
+        #: What is in the bin, with its act: the acts count up, and 0 is none.
+        self.binned: dict[int, tuple[int, Kept]] = {}
+        self.share = 10
         self.next_id = 1
         self.maximum = Settings().max_size
         self.clock = START
@@ -71,9 +78,21 @@ class Backup(RuleBasedStateMachine):
 
     @property
     def used(self) -> int:
-        return sum(kept.stored_size for kept in self.kept.values())
+        return sum(kept.stored_size for kept in self.kept.values()) + self.used_by_bin
+
+    @property
+    def used_by_bin(self) -> int:
+        return sum(kept.stored_size for _, kept in self.binned.values())
+
+    @property
+    def bin_bytes(self) -> int:
+        return self.maximum * self.share // 100
 
     def _rotate(self) -> None:
+        while self.used > self.maximum and self.used_by_bin > self.bin_bytes:
+            first = min(self.binned, key=lambda each: (self.binned[each][0], self.binned[each][1].stored_size, each))
+            del self.binned[first]
+            self.deleted.append(first)
         newest = max(self.kept, default=0)
         for copy_id in sorted(self.kept):
             if self.used <= self.maximum:
@@ -116,7 +135,7 @@ class Backup(RuleBasedStateMachine):
     @rule(which=which, data=st.data())
     def delete(self, which: int, data: st.DataObject) -> None:
         ids = data.draw(st.lists(st.integers(-1, self.next_id + 1), max_size=12), label="ids")
-        result = delete_copies(self.vaults[which], ids, operator="model")
+        result = delete_copies(self.vaults[which], ids, operator="model", for_good=True)
         wanted = sorted(set(ids))
         assert result.missing == [copy_id for copy_id in wanted if copy_id not in self.kept]
         assert [copy_id for copy_id, _ in result.refused] == [
@@ -126,6 +145,46 @@ class Backup(RuleBasedStateMachine):
         assert result.deleted == expected
         for copy_id in expected:
             del self.kept[copy_id]
+            self.deleted.append(copy_id)
+
+    @rule(which=which, data=st.data())
+    def delete_into_bin(self, which: int, data: st.DataObject) -> None:
+        ids = data.draw(st.lists(st.integers(-1, self.next_id + 1), max_size=12), label="ids")
+        result = delete_copies(self.vaults[which], ids, operator="model")
+        expected = [each for each in sorted(set(ids)) if each in self.kept and not self.live.get(each)]
+        assert (result.binned, result.deleted) == (expected, [])
+        for copy_id in expected:
+            self.binned[copy_id] = (result.act, self.kept.pop(copy_id))
+
+    @precondition(lambda self: self.binned)
+    @rule(which=which, data=st.data())
+    def bring_back(self, which: int, data: st.DataObject) -> None:
+        ids = data.draw(st.lists(st.sampled_from(range(1, self.next_id)), max_size=12), label="ids")
+        result = bring_back(self.vaults[which], ids, operator="model")
+        wanted = sorted(set(ids))
+        assert result.restored == [each for each in wanted if each in self.binned]
+        assert result.there == [each for each in wanted if each in self.kept]
+        assert result.gone == [each for each in wanted if each in self.deleted]
+        for copy_id in result.restored:
+            self.kept[copy_id] = self.binned.pop(copy_id)[1]
+
+    @precondition(lambda self: self.binned)
+    @rule(which=which, data=st.data())
+    def empty(self, which: int, data: st.DataObject) -> None:
+        ids = data.draw(st.lists(st.sampled_from(sorted(self.binned)), unique=True, max_size=5), label="ids")
+        assert empty_bin(self.vaults[which], ids, operator="model").deleted == sorted(ids)
+        for copy_id in ids:
+            del self.binned[copy_id]
+            self.deleted.append(copy_id)
+
+    @precondition(lambda self: self.binned)
+    @rule(which=which, days=st.sampled_from([6, 8]))
+    def wait(self, which: int, days: int) -> None:
+        """Until the time of what is in the bin is over, or nearly."""
+        gone = sorted(self.binned) if days > 7 else []
+        assert expire(self.vaults[which], now=now_ms() + days * DAY_MS) == len(gone)
+        for copy_id in gone:
+            del self.binned[copy_id]
             self.deleted.append(copy_id)
 
     @precondition(lambda self: self.kept)
@@ -153,11 +212,12 @@ class Backup(RuleBasedStateMachine):
         table.update(state="cancelled", finished_at=self.clock).where(table.id == order).execute()
         self.live[copy_id].remove(order)
 
-    @rule(which=which, share=st.integers(0, 130))
-    def change_maximum(self, which: int, share: int) -> None:
+    @rule(which=which, share=st.integers(0, 130), bin_share=st.sampled_from([0, 10, 50]))
+    def change_maximum(self, which: int, share: int, bin_share: int) -> None:
         """To a share of what is used now, in percent."""
         maximum = max(1, self.used * share // 100)
-        change_settings(self.vaults[which], Settings(max_size=maximum, notify_below=0))
+        change_settings(self.vaults[which], Settings(max_size=maximum, notify_below=0, bin_share=bin_share))
+        self.share = bin_share
         shrank, self.maximum = maximum < self.maximum, maximum
         if shrank:
             self._rotate()
@@ -174,13 +234,16 @@ class Backup(RuleBasedStateMachine):
         oldest = min(self.kept, default=None)
         for vault in self.vaults:
             assert vault.ids() == sorted(self.kept)
+            assert vault.bin.ids() == sorted(self.binned)
             assert usage(vault) == (
                 len(self.kept),
                 self.used,
                 self.maximum,
-                max(0, self.maximum - self.used),
+                max(0, self.maximum - self.used + max(0, self.used_by_bin - self.bin_bytes)),
                 None if oldest is None else self.kept[oldest].stored_at,
+                *(len(self.binned), self.used_by_bin, self.bin_bytes),
             )
+        assert sorted([*self.kept, *self.binned, *self.deleted]) == list(range(1, self.next_id))
 
     @invariant()
     def copies_hold_what_was_put(self) -> None:
@@ -194,6 +257,8 @@ class Backup(RuleBasedStateMachine):
         for copy_id in (min(self.kept, default=0), max(self.kept, default=0)):
             if copy_id:
                 assert vault.raw(copy_id) == self.kept[copy_id].raw
+        for copy_id in sorted(self.binned)[:1]:
+            assert vault.raw(copy_id, binned=True) == self.binned[copy_id][1].raw
         newest = sorted(self.kept, reverse=True)
         assert [copy.id for copy in vault.newest(3)] == newest[:3]
         if newest:

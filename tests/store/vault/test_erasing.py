@@ -117,10 +117,10 @@ def test_the_command_says_what_is_not_erased(
     monkeypatch.setenv("MAILHOLD_STORE", vault.location)
     monkeypatch.setenv("MAILHOLD_KEY_FILE", str(tmp_path / "key"))
     with _snapshot(vault.location):
-        assert main(["delete", "1", "--yes", "--json"]) == 0
+        assert main(["delete", "1", "--yes", "--json", "--for-good"]) == 0
         out, err = capsys.readouterr()
         assert json.loads(out)["erased"] is False and "mailhold: Not erased from the disk yet" in err
-    assert main(["delete", "2", "--yes", "--json"]) == 0
+    assert main(["delete", "2", "--yes", "--json", "--for-good"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["erased"] is True and not err
 
@@ -174,7 +174,6 @@ def test_a_store_that_is_not_there_for_a_moment_is_tried_again(
     assert Path(vault.location + "-wal").stat().st_size == 0
 
 
-@pytest.mark.integration
 def test_on_postgresql_nothing_waits_to_be_erased(postgres_store: str, record: CopyRecord) -> None:
     with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
         vault.delete([vault.put(b"x", record)])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from store.authority.acts import delete_copies
 from store.authority.audit import events, record_event
+from store.authority.deleting import delete_copies
 from store.authority.settings import read_settings
 from store.check import CheckResult, check
 from store.delivery.queue import release
@@ -71,7 +71,7 @@ def full_vault(
     second.put_many((b"second %d" % i * 2000, record, 200 + i) for i in range(4))
     second.close()
     any_vault.put_many((b"third %d" % i * 20, record, 300 + i) for i in range(4))
-    delete_copies(any_vault, [3], operator="anna")
+    delete_copies(any_vault, [3], operator="anna", for_good=True)
     any_vault.delete([8], cause="rotated")
     add_passphrase(any_vault, "second passphrase", "bert")
     add_key_file(any_vault, tmp_path / "key", "cron")

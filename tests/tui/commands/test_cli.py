@@ -243,7 +243,9 @@ def test_save_by_range_and_by_query(filled: Run, tmp_path: Path) -> None:
 def test_delete_needs_yes_where_nobody_can_be_asked(filled: Run) -> None:
     done = filled("delete", 1)
     assert (done.code, done.out) == (2, "")
-    assert "permanently deletes copy 1 " in done.err and "Invoice 88213" in done.err and "--yes" in done.err
+    assert "deletes copy 1 " in done.err and "Invoice 88213" in done.err and "--yes" in done.err
+    assert "bin restore --last" in done.err and "permanently" not in done.err
+    assert "permanently deletes copy 1 " in filled("delete", 1, "--for-good").err
     assert len(filled("list", "--json").json) == 3
     assert filled("delete", 1, "--yes").code == 0
     assert filled("delete", "--query", "from:evil", "--yes", "--json").json["deleted"] == 1
@@ -276,6 +278,8 @@ def test_status_has_the_documented_fields(filled: Run) -> None:
         "max_bytes",
         "free_bytes",
         "oldest",
+        "binned",
+        "binned_bytes",
         "queue",
         *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles"),
     }

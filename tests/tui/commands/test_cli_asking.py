@@ -227,9 +227,9 @@ def test_copies_that_come_in_before_the_answer_are_asked_about(
     real = rotation.would_remove
     looked: list[int] = []
 
-    def earlier(vault: Vault, size: int) -> Removal:
+    def earlier(vault: Vault, size: int, bin_share: int) -> Removal:
         looked.append(size)
-        return Removal() if len(looked) == 1 else real(vault, size)
+        return Removal() if len(looked) == 1 else real(vault, size, bin_share)
 
     monkeypatch.setattr(rotation, "would_remove", earlier)
     monkeypatch.setattr(changing_settings, "would_remove", earlier)

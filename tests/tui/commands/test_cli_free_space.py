@@ -42,10 +42,10 @@ async def test_import_and_settings_tell_once(mail: Path) -> None:
         assert await mailhold("import", str(mail)) == 0
         assert await mailhold("import", str(mail)) == 0
         assert [taken.rcpt for taken in server.taken] == [["admin@example.org"]]
-        assert await mailhold("delete", "1-24", "--yes") == 0
+        assert await mailhold("delete", "1-24", "--yes", "--for-good") == 0
         assert await mailhold("import", str(mail)) == 0
         assert len(server.taken) == 2
-        assert await mailhold("delete", "25-30", "--yes") == 0
+        assert await mailhold("delete", "25-30", "--yes", "--for-good") == 0
         assert await mailhold("settings", "set", "notify_below=1000 KB") == 0
         assert len(server.taken) == 3
 

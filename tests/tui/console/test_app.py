@@ -148,7 +148,7 @@ async def test_deleting_marked_copies(vault: Vault, console: Callable[[], Mailho
         assert vault.ids() == list(range(1, 11))
         await loaded(pilot, 10)
         assert not the_list(app).marks and the_list(app).cursor_id == 10
-        assert next((event.action, event.operator) for event in events(vault)) == ("delete", "ada")
+        assert next((event.action, event.operator) for event in events(vault)) == ("delete into the bin", "ada")
 
 
 async def test_what_is_chosen_is_fixed_when_the_window_opens(vault: Vault, console: Callable[[], MailholdApp]) -> None:
@@ -265,6 +265,7 @@ async def test_long_work_can_be_cancelled_half_way(
     vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(vault, 20)
+    change_settings(vault, Settings(bin_days=0))
     app = console()
     half, go_on = threading.Event(), threading.Event()
     delete = vault.delete
@@ -379,6 +380,7 @@ async def test_leaving_asks_while_work_runs(
     vault: Vault, console: Callable[[], MailholdApp], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     fill(vault, 5)
+    change_settings(vault, Settings(bin_days=0))
     app = console()
     reached = threading.Event()
 

@@ -20,6 +20,7 @@ class Found:
         self.count = len(self._ids)
         self.partial = partial
         self.high_water = max(self._ids, default=0)
+        self.returned: frozenset[int] = frozenset()
         self.looks = 0
 
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:

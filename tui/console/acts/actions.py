@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from store.authority.acts import delete_copies
+from store.authority.deleting import delete_copies
 from store.terms import notices
 from tui.console import trace
 from tui.console.acts import looking
@@ -175,7 +175,14 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
             _do_delete(context, looked.ids, then)
 
     context.shell.ask(
-        DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live, summary=looked.summary), answered
+        DeleteDialog(
+            len(looked.ids),
+            outside=looked.outside,
+            live=looked.live,
+            summary=looked.summary,
+            bin_days=context.settings.bin_days,
+        ),
+        answered,
     )
 
 
@@ -197,12 +204,13 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
 
         def said(count: int) -> str:
-            return f"{notices.deleted(count)}. {result.left}" if result.left else notices.deleted(count)
+            more = [*result.notes, *([result.left] if result.left else [])]
+            return f"{notices.deleted(count)}. {' '.join(more)}" if more else notices.deleted(count)
 
-        _say(context, "Delete message(s)", ids, len(result.deleted), failed, stopped, said, "deleted")
-        context.shell.unmark([*result.deleted, *result.missing])
+        _say(context, "Delete message(s)", ids, len(result.gone), failed, stopped, said, "deleted")
+        context.shell.unmark([*result.gone, *result.missing])
         context.shell.store_changed()
-        if then is not None and result.deleted:
+        if then is not None and result.gone:
             then()
 
     context.deleting += 1

@@ -48,7 +48,7 @@ def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
         _write(context, settings, shown, Removal())
         return
     context.shell.background(
-        lambda: would_remove(context.vault, settings.max_size),
+        lambda: would_remove(context.vault, settings.max_size, settings.bin_share),
         lambda removal: _confirm(context, settings, shown, removal),
         group="look",
     )
@@ -58,7 +58,8 @@ def _confirm(
     context: ConsoleContext, settings: Settings, shown: Settings, removal: Removal, *, again: str = ""
 ) -> None:
     """Have the number of copies typed that go; then write."""
-    if not removal.copies:
+    going = removal.copies + removal.binned
+    if not going:
         _write(context, settings, shown, removal)
         return
     from tui.console.dialogs.confirm import ConfirmDialog
@@ -76,7 +77,7 @@ def _confirm(
         "Remove",
         warning=again,
         danger=True,
-        typed=removal.copies,
+        typed=going,
         typed_verb="remove them",
     )
     context.shell.ask(dialog, answered)

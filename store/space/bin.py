@@ -1,0 +1,131 @@
+"""How much the bin keeps, and for how long: its share of the maximum size, the end of its copies' time, and what the
+promise to keep a copy is worth at the rate of the last days.
+
+What the bin holds within its share is used like any other space. What it holds beyond goes first as soon as Backup is
+full, the copies that were deleted first before the others. Times are Unix milliseconds, sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from store.helpers.clock import now_ms
+from store.space.limits import Bounds, usage
+from store.vault import oldest
+from store.vault.counters import Counters
+from store.vault.vault import Vault
+
+DAY_MS = 86_400_000
+#: The rate is that of this time.
+_WINDOW_MS = 7 * DAY_MS
+#: What one transaction removes at most.
+_BATCH_COPIES, _BATCH_BYTES = 500, 8 * 1024 * 1024
+_ALL = 1 << 31
+
+
+class Promise(NamedTuple):
+    """Until when copies in the bin can be brought back: `until`, or in about `lasts` ms if copies go on coming as they
+    did (None: for the whole time, or no rate is known). `size` bytes of them are in the bin.
+    """
+
+    until: int
+    lasts: int | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether they are kept until `until` whatever arrives at the rate of the last days."""
+        return self.lasts is None
+
+
+def first_of(copies: Iterable[tuple[int, int]], wanted: int) -> tuple[list[tuple[int, int]], int]:
+    """As many of `copies` (id, bytes) from the first on as take up `wanted` bytes, and their bytes."""
+    found: list[tuple[int, int]] = []
+    size = 0
+    for copy in copies:
+        if size >= wanted:
+            break
+        found.append(copy)
+        size += copy[1]
+    return found, size
+
+
+def from_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int, limit: int) -> list[tuple[int, int]]:
+    """Up to `limit` copies of the bin (id, bytes) that go before any other so that `wanted` bytes come free.
+
+    Those that were deleted first, as long as the bin holds more than its share; then those whose time is over. In the
+    caller's transaction.
+    """
+    if not now.binned:
+        return []
+    beyond = min(wanted, now.binned_bytes - bounds.bin_bytes)
+    if beyond > 0 and (found := first_of(vault.bin.oldest(limit), beyond)[0]):
+        return found
+    return first_of(vault.bin.oldest(limit, expired=now_ms()), wanted)[0]
+
+
+def doomed_in_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int) -> tuple[int, int]:
+    """How many copies of the bin would go before any other so that `wanted` bytes come free, and their bytes.
+
+    Reads all that is in the bin. In a transaction, or a `reading`, that is open.
+    """
+    if not now.binned:
+        return 0, 0
+    beyond = min(wanted, max(0, now.binned_bytes - bounds.bin_bytes))
+    found, size = first_of(vault.bin.oldest(_ALL), beyond)
+    if size < wanted:
+        gone = {copy_id for copy_id, _ in found}
+        over = (each for each in vault.bin.oldest(_ALL, expired=now_ms()) if each[0] not in gone)
+        more, more_size = first_of(over, wanted - size)
+        return len(found) + len(more), size + more_size
+    return len(found), size
+
+
+def expire(vault: Vault, *, now: int | None = None, cancelled: Callable[[], bool] | None = None) -> int:
+    """Remove the copies whose time in the bin is over, in batches of a short write lock each; returns how many.
+
+    Cheap where there is none. Raises StoreUnavailable.
+    """
+    moment = now_ms() if now is None else now
+    removed = 0
+    if not vault.bin.totals()[0]:
+        return 0
+    while not (cancelled is not None and cancelled()):
+        end = vault.bin.next_end()
+        if end is None or end > moment:
+            break
+        with vault.write():
+            found = first_of(vault.bin.oldest(_BATCH_COPIES, expired=moment), _BATCH_BYTES)[0]
+            if found:
+                vault.bin.rotate([copy_id for copy_id, _ in found])
+        if not found:
+            break
+        removed += len(found)
+    return removed
+
+
+def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> Promise:
+    """What it is worth that copies of `size` bytes, the newest in the bin, are kept until `until`.
+
+    They stay within the bin's share whatever arrives. Beyond it they go once Backup is full, after all that was deleted
+    before them, at the rate of the last seven days. Reads the sizes of those days' copies: not for an event loop.
+    """
+    moment = now_ms() if now is None else now
+    full = usage(vault)
+    if full.binned_bytes <= full.bin_bytes or size <= full.bin_bytes or not full.max_bytes:
+        return Promise(until)
+    rate = bytes_placed(vault, moment)
+    if not rate[0]:
+        return Promise(until)
+    # What is free, and what others deleted before, goes first.
+    before = max(0, full.max_bytes - full.used_bytes) + max(0, full.binned_bytes - size)
+    lasts = before * rate[1] // rate[0]
+    return Promise(until, lasts if moment + lasts < until else None)
+
+
+def bytes_placed(vault: Vault, now: int) -> tuple[int, int]:
+    """The bytes that were placed in the last seven days, or since the oldest copy, and that time in ms (at least 1)."""
+    with vault.reading():
+        first = oldest.first_placed(vault.db)
+        window = max(1, min(_WINDOW_MS, now - (now if first is None else first)))
+        return oldest.placed_since(vault.db, now - window), window

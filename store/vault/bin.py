@@ -1,0 +1,267 @@
+"""The bin: copies that were deleted and can come back, as one vault sees it.
+
+    put(ids, until=…)       move copies of Backup into the bin: one act, in batches of a short write lock each
+    restore(ids)            move copies of the bin back, as they were
+    empty(ids)              delete copies of the bin for good, with a tombstone, overwritten as any deletion is
+    rotate(ids)             remove copies of the bin to make room, as rotation does
+    acts()                  what each act put there, and what became of it
+    oldest(…), ids(…)       which copies are in it; `Vault.get_many(…, binned=True)` and `raw` read them
+    touched_since(row)      which copies to look at anew, for who follows the store
+
+Ids, marks and releases of a copy that comes back are as they were. Sizes are bytes, times Unix milliseconds. How much
+the bin may keep, and for how long, is for `store.space.bin`; events are told by `store.authority.bin`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from store.database.connection import DiskFull
+from store.helpers.clock import now_ms
+from store.terms.errors import StoreUnavailable
+from store.vault import binned, live_deliveries
+from store.vault.bin_contents import BinAct, BinContents
+from store.vault.bin_journal import BINNED, RESTORED, append, bin_runs
+from store.vault.counters import count_into_bin
+from store.vault.deleting import EMPTIED, LIVE, ROTATED, Deleter, DeleteResult, Source
+from store.vault.erasing import Erasing
+from store.vault.reader import Reader
+from store.vault.room import Room
+
+__all__ = ["Bin", "BinAct", "PutResult", "RestoreResult"]
+
+Progress = Callable[[int, int], None]
+Done = Callable[[list[int]], None]
+#: A batch at first, at least and at most, and how long (seconds) it should hold the write lock.
+_FIRST, _LEAST, _MOST, _TARGET = 250, 20, 1000, 0.02
+_LONGEST_PAUSE = 0.01
+TWICE = "its row is in Backup and in the bin, so somebody changed the database: run `mailhold check`"
+_WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
+
+
+@dataclass
+class PutResult:
+    """What went into the bin with the act `act` (0: nothing did), what was not there, what was refused and why.
+
+    `left` are copies that were not reached: it was cancelled, or the disk was `full`.
+    """
+
+    act: int = 0
+    until: int = 0
+    binned: list[int] = field(default_factory=list)
+    missing: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    full: bool = False
+
+
+@dataclass
+class RestoreResult:
+    """What came back, what is in Backup already, what is gone for good or never was, what was refused and why.
+
+    `left` are copies that were not reached: it was cancelled.
+    """
+
+    restored: list[int] = field(default_factory=list)
+    there: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+
+
+class Bin(BinContents):
+    """The bin of one vault."""
+
+    def __init__(self, vault: Reader, room: Room, erasing: Erasing, deleter: Deleter) -> None:
+        super().__init__(vault)
+        self._room = room
+        self._erasing = erasing
+        self._deleter = deleter
+
+    # --- Putting in --------------------------------------------------------------------------------------------------
+
+    def put(
+        self,
+        ids: Iterable[int],
+        *,
+        until: int,
+        operator: str = "",
+        act: int = 0,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        told: Done | None = None,
+    ) -> PutResult:
+        """Move copies of Backup into the bin, where they are kept until `until` (Unix ms) if there is room.
+
+        They are one act, or more of the act `act`. `told` is told what each batch moved, inside its transaction. A copy
+        with a live delivery is refused. Raises StoreUnavailable, UnlockError.
+        """
+        result = PutResult(act, until)
+
+        def batch(part: list[int]) -> None:
+            done, signature = PutResult(result.act), b""
+            try:
+                with self._vault.write():
+                    signature = self._put_batch(part, until, operator, done)
+                    if signature and told is not None:
+                        told(done.binned)
+            except StoreUnavailable as error:
+                self._require_done(error, signature)
+            result.act = done.act
+            result.binned += done.binned
+            result.missing += done.missing
+            result.refused += done.refused
+
+        result.left, result.full = self._in_batches(sorted(set(ids)), batch, progress, cancelled)
+        return result
+
+    def _put_batch(self, ids: list[int], until: int, operator: str, done: PutResult) -> bytes:
+        """Move a batch inside the transaction. Returns the journal's signature, b"" where nothing is to be moved."""
+        db = self._vault.db
+        rows = binned.in_backup(db, ids)
+        there = {row[0] for row in rows}
+        live = live_deliveries.kept(db, ids)
+        twice = {row[0] for row in binned.in_bin(db, ids)} & there
+        done.missing = [copy_id for copy_id in ids if copy_id not in there]
+        done.refused = [
+            (row[0], LIVE if row[0] in live else TWICE) for row in rows if row[0] in live or row[0] in twice
+        ]
+        moved = [row for row in rows if row[0] not in live and row[0] not in twice]
+        if not moved:
+            return b""
+        done.binned = [row[0] for row in moved]
+        done.act, signature = append(self._vault, BINNED, done.act, now_ms(), until, bin_runs(moved), operator)
+        binned.move_in(db, done.binned, done.act)
+        count_into_bin(db, len(moved), sum(row[3] for row in moved))
+        return signature
+
+    # --- Bringing back -----------------------------------------------------------------------------------------------
+
+    def restore(
+        self,
+        ids: Iterable[int],
+        *,
+        operator: str = "",
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        told: Done | None = None,
+    ) -> RestoreResult:
+        """Move copies of the bin back to Backup, as they were; `told` is told what each batch moved, inside its
+        transaction. Raises StoreUnavailable, UnlockError.
+        """
+        result = RestoreResult()
+
+        def batch(part: list[int]) -> None:
+            done, signature = RestoreResult(), b""
+            try:
+                with self._vault.write():
+                    signature = self._restore_batch(part, operator, done)
+                    if signature and told is not None:
+                        told(done.restored)
+            except StoreUnavailable as error:
+                self._require_done(error, signature)
+            result.restored += done.restored
+            result.there += done.there
+            result.gone += done.gone
+            result.refused += done.refused
+
+        result.left, full = self._in_batches(sorted(set(ids)), batch, progress, cancelled)
+        if full:
+            result.refused += [(copy_id, "the disk is full") for copy_id in result.left]
+            result.left = []
+        return result
+
+    def _restore_batch(self, ids: list[int], operator: str, done: RestoreResult) -> bytes:
+        """Move a batch back inside the transaction. Returns a signature of the journal, b"" where nothing is moved."""
+        db = self._vault.db
+        rows = binned.in_bin(db, ids)
+        in_bin = {row[0] for row in rows}
+        present = {row[0] for row in binned.in_backup(db, ids)}
+        done.there = [copy_id for copy_id in ids if copy_id in present and copy_id not in in_bin]
+        done.gone = [copy_id for copy_id in ids if copy_id not in present and copy_id not in in_bin]
+        done.refused = [(copy_id, TWICE) for copy_id in ids if copy_id in present and copy_id in in_bin]
+        moved = [row for row in rows if row[0] not in present]
+        if not moved:
+            return b""
+        done.restored = [row[0] for row in moved]
+        at, signature = now_ms(), b""
+        for act, of_act in groupby(sorted(moved, key=lambda row: (row[4], row[0])), key=lambda row: row[4]):
+            _, signature = append(self._vault, RESTORED, act, at, 0, bin_runs(row[:4] for row in of_act), operator)
+        binned.move_back(db, done.restored)
+        count_into_bin(db, -len(moved), -sum(row[3] for row in moved))
+        return signature
+
+    # --- Deleting for good -------------------------------------------------------------------------------------------
+
+    def empty(
+        self,
+        ids: Iterable[int],
+        *,
+        operator: str = "",
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        told: Done | None = None,
+    ) -> DeleteResult:
+        """Delete copies of the bin for good, as `Vault.delete` does with those of Backup. Raises StoreUnavailable,
+        UnlockError.
+        """
+        return self._deleter.delete(
+            ids,
+            operator=operator,
+            cause=EMPTIED,
+            progress=progress,
+            cancelled=cancelled,
+            buried=told,
+            source=Source.BIN,
+        )
+
+    def rotate(self, ids: Sequence[int]) -> DeleteResult:
+        """Remove copies of the bin to make room, in the caller's transaction: those that `oldest` named in it."""
+        return self._deleter.delete(
+            ids, operator="", cause=ROTATED, progress=None, cancelled=None, buried=None, source=Source.BIN
+        )
+
+    # --- Batches -----------------------------------------------------------------------------------------------------
+
+    def _require_done(self, error: StoreUnavailable, signature: bytes) -> None:
+        if not signature:
+            raise error
+        self._vault.require_done(error, _WRITTEN, signature)
+
+    def _in_batches(
+        self,
+        wanted: list[int],
+        work: Callable[[list[int]], None],
+        progress: Progress | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> tuple[list[int], bool]:
+        """Do `work` on a batch after the other. Returns what was not reached, and whether the disk was full."""
+        size, start, squeezed, full = _FIRST, 0, False, False
+        with self._erasing.moving():
+            while start < len(wanted) and not (cancelled is not None and cancelled()):
+                batch = wanted[start : start + size]
+                began = time.perf_counter()
+                try:
+                    work(batch)
+                except DiskFull:
+                    if not self._room.make():
+                        full = True
+                        break
+                    size, squeezed = min(size, _LEAST), True
+                    continue
+                took = time.perf_counter() - began
+                start += len(batch)
+                if progress is not None:
+                    progress(start, len(wanted))
+                size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 0.001)))))
+                if squeezed:
+                    size = _LEAST
+                    self._room.done()
+                if start < len(wanted):
+                    time.sleep(min(took / 2, _LONGEST_PAUSE))
+        if squeezed:
+            self._room.settle()
+        return wanted[start:], full

@@ -1,0 +1,73 @@
+"""The table of copies in the bin: rows of `message`, moved there with the act that did it. All moves stand here.
+
+No reader of copies sees them, and their bodies stay where they are. Functions of a transaction, or of a
+`Session.reading`, that is open; ids are copies', sizes bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from store.database.connection import StoreDatabase, run
+
+_COLUMNS = "id, epoch_id, step, stored_at, size, stored_size, record"
+_PUT = f"INSERT INTO binned ({_COLUMNS}, act) SELECT {_COLUMNS}, ? FROM message WHERE id = ANY(?)"  # noqa: S608 - of our own text alone
+_BACK = f"INSERT INTO message ({_COLUMNS}) SELECT {_COLUMNS} FROM binned WHERE id = ANY(?)"  # noqa: S608 - of our own text alone
+
+#: (copy id, epoch id, step, stored size, act)
+BinnedRow = tuple[int, int, int, int, int]
+
+
+def move_in(db: StoreDatabase, ids: list[int], act: int) -> None:
+    """Move copies of Backup into the bin."""
+    run(db, _PUT, act, ids)
+    run(db, "DELETE FROM message WHERE id = ANY(?)", ids)
+
+
+def move_back(db: StoreDatabase, ids: list[int]) -> None:
+    """Move copies of the bin back."""
+    run(db, _BACK, ids)
+    run(db, "DELETE FROM binned WHERE id = ANY(?)", ids)
+
+
+def in_backup(db: StoreDatabase, ids: list[int]) -> list[tuple[int, int, int, int]]:
+    """Those of the copies that are in Backup, in order of id: id, epoch, step and stored size."""
+    sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
+    return [tuple(row) for row in run(db, sql, ids).fetchall()]
+
+
+def in_bin(db: StoreDatabase, ids: list[int]) -> list[BinnedRow]:
+    """Those of the copies that are in the bin, in order of id."""
+    sql = "SELECT id, epoch_id, step, stored_size, act FROM binned WHERE id = ANY(?) ORDER BY id"
+    return [tuple(row) for row in run(db, sql, ids).fetchall()]
+
+
+def of_act(db: StoreDatabase, act: int) -> list[int]:
+    """The copies that an act put into the bin and that are there, ascending."""
+    return sorted(copy_id for (copy_id,) in run(db, "SELECT id FROM binned WHERE act = ?", act).fetchall())
+
+
+def all_ids(db: StoreDatabase) -> list[int]:
+    """All copies in the bin, ascending."""
+    return [copy_id for (copy_id,) in run(db, "SELECT id FROM binned ORDER BY id").fetchall()]
+
+
+def by_act(db: StoreDatabase) -> dict[int, tuple[int, int]]:
+    """How many copies of each act are in the bin, and their bytes; the oldest act first."""
+    sql = "SELECT act, COUNT(*), SUM(stored_size) FROM binned GROUP BY act ORDER BY act"
+    return {act: (copies, int(size)) for act, copies, size in run(db, sql).fetchall()}
+
+
+def acts(db: StoreDatabase) -> list[int]:
+    """The acts that have copies in the bin, oldest first; found by skipping from one to the next."""
+    sql = "SELECT MIN(act) FROM binned WHERE act > ?"
+    found: list[int] = []
+    while (act := run(db, sql, found[-1] if found else -1).fetchone()[0]) is not None:
+        found.append(act)
+    return found
+
+
+def of_acts(db: StoreDatabase, acts: Sequence[int], limit: int) -> list[tuple[int, int, int]]:
+    """Up to `limit` copies of these acts, those of the oldest act first: id, act and stored size."""
+    sql = "SELECT id, act, stored_size FROM binned WHERE act = ANY(?) ORDER BY act, stored_size, id LIMIT ?"
+    return [tuple(row) for row in run(db, sql, list(acts), limit).fetchall()]

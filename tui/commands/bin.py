@@ -1,0 +1,153 @@
+"""`mailhold bin`: the copies that were deleted and can still come back."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from store.terms.errors import UsageError
+from store.terms.sizes import format_size
+from tui.commands.asking import confirm_count
+from tui.commands.ids import parse_ids
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened, use_of
+from tui.commands.printing import iso, local_time, print_json
+from tui.commands.reporting import say_cancelled, say_copies
+from tui.terminal.bin_words import standing
+from tui.terminal.progress import Progress
+from tui.terminal.safe import fit, safe
+from tui.terminal.words import copies
+
+if TYPE_CHECKING:
+    from store.vault.bin import BinAct
+    from store.vault.vault import Vault
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb, ID…, --last, --act, --yes and --json."""
+    parser.add_argument("verb", nargs="?", choices=["list", "restore", "empty"], default="list", help="default: list")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="copies in the bin, or ranges as 17-25")
+    parser.add_argument("--last", action="store_true", help="restore: what you deleted last")
+    parser.add_argument("--act", metavar="ACT", type=int, help="restore, empty: what that line of the list deleted")
+    parser.add_argument("--yes", action="store_true", help="empty: without asking for the number of copies")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="list: print an array of {act, at, until, operator, copies, size, restored, left, left_size, gone}; "
+        'restore: {"restored": n, "there": [id], "gone": [id], "refused": [{"id", "error"}]}; '
+        'empty: {"deleted": n, "missing": [id], "refused": [{"id", "error"}], "erased": bool}',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show the bin, bring copies back, or delete them for good; returns 1 where any was not. Raises UsageError."""
+    chosen = bool(args.ids) + args.last + (args.act is not None)
+    if args.verb == "list" and (chosen or args.yes):
+        raise UsageError("`bin list` takes no ids, and neither --last, --act nor --yes.")
+    if args.verb == "restore" and chosen != 1:
+        raise UsageError("Say what to bring back: ids of copies, --last or --act ACT; `mailhold bin` lists the acts.")
+    if args.verb == "restore" and args.yes:
+        raise UsageError("--yes belongs to `bin empty`.")
+    if args.verb == "empty" and (args.last or chosen > 1):
+        raise UsageError("`bin empty` takes nothing, ids of copies, or --act ACT.")
+    parse_ids(args.ids)
+    with opened(args, use_of(args)) as vault:
+        if args.verb == "list":
+            return _list(vault, args)
+        return _restore(vault, args) if args.verb == "restore" else _empty(vault, args)
+
+
+def _list(vault: Vault, args: argparse.Namespace) -> int:
+    acts = vault.bin.acts()
+    if args.json:
+        print_json([act_json(act) for act in acts])
+        return 0
+    if not acts:
+        print("The bin is empty.")
+        return 0
+    print(f"{'ACT':>6}  {'DELETED':<16}  {'KEPT UNTIL':<16}  {'BY':<16}  {'IN THE BIN':>12}  {'SIZE':>9}  OF THEM")
+    for act in acts:
+        times = [local_time(at) if at else "not verified" for at in (act.at, act.until)]
+        who = fit(act.operator, 16) if act.operator else f"{'-':<16}"
+        print(
+            f"{act.act:>6}  {times[0]:<16}  {times[1]:<16}  {who}  {act.left:>12,}  "
+            f"{format_size(act.left_size):>9}  {standing(act)}"
+        )
+    return 0
+
+
+def act_json(act: BinAct) -> dict[str, Any]:
+    """An act of the bin as plain JSON values."""
+    return {
+        "act": act.act,
+        "at": iso(act.at),
+        "until": iso(act.until),
+        "operator": act.operator,
+        "copies": act.copies,
+        "size": act.size,
+        "restored": act.restored,
+        "left": act.left,
+        "left_size": act.left_size,
+        "gone": act.gone,
+    }
+
+
+def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
+    """The copies that the command is about. A range takes what is in the bin. Raises UsageError."""
+    if args.ids:
+        there = vault.bin.ids()
+        chosen: dict[int, None] = {}
+        for low, high in parse_ids(args.ids):
+            chosen.update(dict.fromkeys([low] if low == high else [n for n in there if low <= n <= high]))
+        return list(chosen)
+    if args.last:
+        from store.authority.deleting import last_act
+
+        if (act := last_act(vault, vault.opened_by)) is None:
+            raise UsageError("Nothing that you deleted is in the bin: `mailhold bin` lists what others deleted.")
+        return vault.bin.ids(act.act)
+    if args.act is None:
+        return vault.bin.ids()
+    if not (found := vault.bin.ids(args.act)):
+        raise UsageError(f"Nothing of act {args.act} is in the bin: `mailhold bin` lists the acts.")
+    return found
+
+
+def _restore(vault: Vault, args: argparse.Namespace) -> int:
+    from store.authority.deleting import bring_back
+
+    ids = _ids(vault, args)
+    with Progress("Bringing back") as progress, Interrupt() as interrupt:
+        done = bring_back(vault, ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
+    if args.json:
+        refused = [{"id": copy_id, "error": why} for copy_id, why in done.refused]
+        print_json({"restored": len(done.restored), "there": done.there, "gone": done.gone, "refused": refused})
+    else:
+        print(f"{copies(len(done.restored))} brought back")
+    there = [(copy_id, "it is not in the bin but in Backup") for copy_id in done.there]
+    failures = say_copies([*done.refused, *there], done.gone)
+    failures += say_cancelled(interrupt, "bin restore", f"cancelled; {len(done.left):,} are in the bin still")
+    return 1 if failures else 0
+
+
+def _empty(vault: Vault, args: argparse.Namespace) -> int:
+    from store.authority.deleting import empty_bin
+
+    ids = _ids(vault, args)
+    there = vault.present_in_bin(ids)
+    what = f"This permanently deletes {copies(len(there))} of {copies(vault.bin.totals()[0])} in the bin."
+    confirm_count(what, len(there), yes=args.yes)
+    with Progress("Deleting") as progress, Interrupt() as interrupt:
+        done = empty_bin(vault, ids, operator=vault.opened_by, progress=progress, cancelled=interrupt)
+    if args.json:
+        refused = [{"id": copy_id, "error": why} for copy_id, why in done.refused]
+        print_json({"deleted": len(done.deleted), "missing": done.missing, "refused": refused, "erased": not done.left})
+    else:
+        print(f"{len(done.deleted):,} deleted from the bin")
+    if done.left:
+        print(f"mailhold: {safe(done.left)}", file=sys.stderr)
+    failures = say_copies([*done.refused, *((copy_id, "it is not in the bin") for copy_id in done.missing)])
+    left = len(ids) - len(done.deleted) - len(done.missing) - len(done.refused)
+    failures += say_cancelled(interrupt, "bin empty", f"cancelled; {left:,} were not deleted")
+    return 1 if failures else 0
