@@ -107,10 +107,21 @@ def look(
                 found.going[plan.copy.id] = _going(plan.copy, free)
             else:
                 found.withheld.append(plan.copy.id)
+    _take_relay(vault, settings, found)
+    return found
+
+
+def look_at_relay(vault: Vault) -> Preflight:
+    """Who would send, and what the relay answered him, where nobody was chosen yet. Raises as `look` does."""
+    found = Preflight()
+    _take_relay(vault, read_settings(vault), found)
+    return found
+
+
+def _take_relay(vault: Vault, settings: Settings, found: Preflight) -> None:
     target = delivery_target(vault)
     found.gateway_id, found.gateway, found.relay = target.gateway_id, target.name, _shown(settings.relay)
     hear(vault, found)
-    return found
 
 
 def hear(vault: Vault, found: Preflight) -> None:
@@ -143,15 +154,15 @@ def _shown(relay: str) -> str:
 class Content(NamedTuple):
     """A message as it would be sent: its bytes, whether 8-bit ones are among them, and the fields that differ.
 
-    Names are as the message spells them. `signed` are its DKIM signatures' body hashes. `unmarked` says why it gets no
-    marker where it was to have one, `problem` why the message cannot be sent at all.
+    Names are as the message spells them. `signed` are its DKIM signatures' body hashes, None where nobody looked.
+    `unmarked` says why it gets no marker where it was to have one, `problem` why it cannot be sent at all.
     """
 
     size: int = 0
     eight_bit: bool = False
     taken_off: tuple[str, ...] = ()
     put_on: tuple[str, ...] = ()
-    signed: tuple[BodyHash, ...] = ()
+    signed: tuple[BodyHash, ...] | None = None
     unmarked: str = ""
     problem: str = ""
 
@@ -192,7 +203,7 @@ def dressed(raw: bytes, dressing: Dressing, now: int, *, hashes: bool = False) -
             unmarked = unmarked or error.why
         if not unmarked:
             message, put_on = marker + wire, (*names_in(marker), *put_on)
-    signed = tuple(body_hashes(message)) if hashes else ()
+    signed = tuple(body_hashes(message)) if hashes else None
     problem = ""
     try:
         wire_form(message)

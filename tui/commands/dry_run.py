@@ -81,7 +81,7 @@ def _json(found: Preflight, summed: Tally, contents: Mapping[int, Content], miss
         "dkim": [
             {"domain": signed.domain, "body_hash_holds": signed.holds, "partial": signed.partial}
             for content in contents.values()
-            for signed in content.signed
+            for signed in content.signed or ()
         ],
     }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from store.mail.dkim import BodyHash
 
 #: Field names that a sentence lists, and characters of each, of a domain and of a server's words.
-_NAMES, _NAME, _DOMAIN, _REASON = 8, 40, 100, 200
+_NAMES, _NAME, _DOMAIN, _REASON = 8, 40, 100, 120
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 
 _OF_COPIES = (
@@ -38,10 +38,11 @@ _OF_ADDRESSES = (
 
 
 class Said(NamedTuple):
-    """A sentence, safe for a terminal, and whether it tells of a problem."""
+    """A sentence, safe for a terminal: whether it tells of a problem, or of how many copies go to whom (`whom`)."""
 
     text: str
     problem: bool = False
+    whom: bool = False
 
 
 def sentences(
@@ -59,13 +60,18 @@ def sentences(
     return sorted(said, key=lambda each: not each.problem)
 
 
+def relay_sentences(found: Preflight, *, now: int, asking: bool = False) -> list[Said]:
+    """What is known of the relay, where nobody was chosen yet. `now` and `asking` as `sentences` takes them."""
+    return list(_relay(found, now, asking))
+
+
 def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
     left = len(found.refused) + len(found.withheld)
     total = len(found.going) + left
     if found.going:
         some = copies(total) if not left else f"{len(found.going):,} of {copies(total)}"
         verb = "goes" if total == 1 else "go"
-        yield Said(f"{some} {verb} to {addresses(found.addresses)}.")
+        yield Said(f"{some} {verb} to {addresses(found.addresses)}.", whom=True)
     else:
         yield Said("Nothing would be sent.", True)
     parts = []
@@ -78,7 +84,7 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
         reasons = Counter({one if number == 1 else many: number for (one, many), number in kinds.items()})
         parts.append(f"{addresses(len(found.left_out))} ({_listed(reasons)})")
     if parts:
-        yield Said(f"Left out: {'; '.join(parts)}.")
+        yield Said(f"Left out: {'; '.join(parts)}.", whom=True)
     for copy_id, problem in tally.problems[:1]:
         more = f" And {len(tally.problems) - 1:,} more like it." if len(tally.problems) > 1 else ""
         yield Said(f"Copy {copy_id} would fail: {safe(problem, max_len=_REASON)}{more}", True)
@@ -148,18 +154,19 @@ def _needs(found: Preflight, tally: Tally) -> Iterator[Said]:
     if offers is not None and not offers.utf8 and tally.utf8_addresses:
         what = f"{addresses(tally.utf8_addresses)} of {copies(tally.utf8_copies)}"
         yield Said(f"The relay does not offer SMTPUTF8, without which {what} would fail.", True)
-    wants = [
-        f"8BITMIME: {_needed(tally.eight_bit, offers is not None and offers.eight_bit, offers is not None)}",
-        f"SMTPUTF8: {_needed(tally.utf8_copies, offers is not None and offers.utf8, offers is not None)}",
-    ]
-    yield Said(f"{'. '.join(wants)}.")
+    eight_bit = _needed(tally.eight_bit, found, offers is not None and offers.eight_bit)
+    if not tally.eight_bit and tally.read < len(found.going):
+        eight_bit = "not known yet"
+    utf8 = _needed(tally.utf8_copies, found, offers is not None and offers.utf8)
+    yield Said(f"8BITMIME: {eight_bit}. SMTPUTF8: {utf8}.")
 
 
-def _needed(number: int, offered: bool, known: bool) -> str:
+def _needed(number: int, found: Preflight, offered: bool) -> str:
+    """How many copies need what the relay may offer."""
     if not number:
         return "not needed"
-    words = counted(number, "copy needs it", "copies need it")
-    return f"{words}, {'offered' if offered else 'not offered'}" if known else words
+    words = "needed" if len(found.going) == 1 else counted(number, "copy needs it", "copies need it")
+    return words if found.offers is None else f"{words}, {'offered' if offered else 'not offered'}"
 
 
 def _fields(tally: Tally, going: int) -> Iterator[Said]:
@@ -183,7 +190,7 @@ def _body_hashes(found: Preflight, contents: Mapping[int, Content]) -> Iterator[
     if len(found.going) != 1:
         return
     content = contents.get(next(iter(found.going)))
-    if content is None or content.problem:
+    if content is None or content.problem or content.signed is None:
         return
     if not content.signed:
         yield Said("DKIM: it is not signed.")

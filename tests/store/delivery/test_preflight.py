@@ -17,7 +17,16 @@ from store.authority.settings import Settings
 from store.delivery.choosing import IN_HEADER, Choice
 from store.delivery.hello import hello_of, write_hello
 from store.delivery.marker import find_marker
-from store.delivery.preflight import Content, content_of, dressed, dressing_of, look, tally
+from store.delivery.preflight import (
+    Content,
+    Preflight,
+    content_of,
+    dressed,
+    dressing_of,
+    look,
+    look_at_relay,
+    tally,
+)
 from store.delivery.queue import delivery_of, release
 from store.delivery.trace import MBOX_LINE
 from store.delivery.worker import DeliveryWorker
@@ -125,6 +134,7 @@ def test_it_says_who_sends_and_what_it_heard_of_the_relay_that_is_set(
     found = look(any_vault, [copy_id], Choice(True))
     assert (found.gateway_id, found.gateway, found.relay) == (LOCAL_ID, "", "smtps://user@mx.example:465")
     assert (found.heard, found.unheard, found.offers) == (None, "", None)
+    assert look_at_relay(any_vault) == Preflight(gateway_id=LOCAL_ID, relay="smtps://user@mx.example:465")
     enroll(any_vault, "mx1", tmp_path / "mx1.credentials")
     with closing(open_with_credentials(any_vault.location, tmp_path / "mx1.credentials")) as gateway:
         beat(gateway)
@@ -179,9 +189,9 @@ def test_body_hashes_are_of_the_message_as_it_is_sent() -> None:
     dressing = dressing_of(Settings(), "host.example")
     bh = b"frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="  # Of an empty body.
     field = b"DKIM-Signature: v=1; a=rsa-sha256; d=x.example; h=From; bh=%s; b=a\r\n" % bh
-    assert dressed(field + b"\r\n", dressing, NOW).signed == ()
+    assert dressed(field + b"\r\n", dressing, NOW).signed is None
     for body, holds in ((b"", Holds.YES), (b"\n\n", Holds.YES), (b"x", Holds.NO)):
-        [signed] = dressed(field + b"\r\n" + body, dressing, NOW, hashes=True).signed
+        [signed] = dressed(field + b"\r\n" + body, dressing, NOW, hashes=True).signed or ()
         assert signed.holds is holds
 
 

@@ -130,6 +130,10 @@ def test_what_the_relay_takes() -> None:
     assert "▲ 1 copy is larger than the 1 KB that the relay takes, and would fail." in said(
         preflight(hello=offering(size="1024"))
     )
+    assert "8BITMIME: not known yet. SMTPUTF8: not needed." in said(preflight())
+    one = preflight(hello=offering(**{"8bitmime": ""}))
+    assert "8BITMIME: needed, offered. SMTPUTF8: not needed." in said(one, {1: Content(10, True)})
+    assert "8BITMIME: not needed. SMTPUTF8: not needed." in said(one, {1: Content(10)})
     several = {1: Going(("ü@x.example", "b@x.example"), 2048, 1), 2: Going(("a@x.example",), 4096, 0)}
     contents = {1: Content(2100, True), 2: Content(4200, False)}
     assert "The largest is 4.1 KB." in said(preflight(several), contents)
@@ -151,7 +155,7 @@ def test_the_header_s_fields() -> None:
     assert "Taken off: Return-Path (1), Bcc. Put on: Resent-From." in found
     assert found[-1] == "Reading the messages: 2 of 3."
     many = tuple(f"X-Mailhold-{number}" for number in range(11))
-    assert said(preflight(), {1: Content(10, False, many)})[-2] == (
+    assert said(preflight(), {1: Content(10, False, many)})[-1] == (
         f"Taken off: {', '.join(many[:8])}, 3 more. Put on: nothing."
     )
 
@@ -162,6 +166,7 @@ def test_dkim() -> None:
         return [each for each in found if "DKIM" in each]
 
     assert of() == ["DKIM: it is not signed."] and of(problem="damaged") == []
+    assert not [each for each in said(preflight(), {1: Content(10)}) if "DKIM" in each]
     holding = BodyHash("x.example", Holds.YES, frozenset((b"from", b"bcc")))
     assert of(holding) == [
         "▲ DKIM: x.example signed fields that are taken off: bcc.",

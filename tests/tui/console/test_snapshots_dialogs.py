@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tui.console.dialogs.deliver import DeliverDialog
 from tui.console.dialogs.passphrase import PassphraseDialog
 from tui.console.dialogs.save import SaveDialog
 from tui.console.theme import SIXTEEN
+from tui.terminal.preflight_words import Said
 
 RECIPIENTS = [
     FakeRecipient("ap@corp.example"),
@@ -23,6 +25,45 @@ RECIPIENTS = [
     FakeRecipient("hidden@corp.example", "envelope", True),
 ]
 MANY = [FakeRecipient(f"user{number}@corp{number % 7}.example") for number in range(3410)]
+
+
+class Knows:
+    """A check of the Deliver window that knows everything at once."""
+
+    def __init__(self, *said: Said) -> None:
+        self._said = said
+
+    def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
+        self._show = show
+
+    def look(self, choice: object) -> None:
+        self._show(self._said)
+
+    def ask(self) -> None:
+        """The answer is known."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+READY = Knows(
+    Said("1 copy goes to 3 addresses.", whom=True),
+    Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered 2 minutes ago."),
+    Said("It is 84.2 KB; the relay takes 50 MB."),
+    Said("8BITMIME: needed, offered. SMTPUTF8: not needed."),
+    Said("Taken off: Return-Path. Put on: Resent-Date, Resent-From, Resent-Message-ID."),
+    Said("DKIM: the body hash of acme.example holds."),
+)
+AGAINST = Knows(
+    Said("2 copies are larger than the 10 MB that the relay takes, and would fail.", True),
+    Said("The relay does not offer SMTPUTF8, without which 1 address of 1 copy would fail.", True),
+    Said("1,190 of 1,204 copies go to 3,402 addresses.", whom=True),
+    Said("Left out: 14 copies (12 infected, 2 without a recipient); 8 addresses (8 have it already).", whom=True),
+    Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered just now."),
+    Said("8BITMIME: 310 copies need it, offered. SMTPUTF8: 1 copy needs it, not offered."),
+    Said("Taken off: Return-Path (88). Put on: Resent-Date, Resent-From, Resent-Message-ID."),
+    Said("Reading the messages: 400 of 1,190."),
+)
 
 DIALOGS = {
     "delete_one": (lambda: DeleteDialog(1), []),
@@ -42,6 +83,8 @@ DIALOGS = {
         ),
         ["space"],
     ),
+    "deliver_ready": (lambda: DeliverDialog(RECIPIENTS, copies=1, check=READY), ["space"]),
+    "deliver_against": (lambda: DeliverDialog(MANY, copies=1204, check=AGAINST), ["space"]),
     "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
     "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
     "passphrase": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),

@@ -69,6 +69,7 @@ def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
 
 
 def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
+    from tui.console.acts.checking import Checking
     from tui.console.dialogs.deliver import DeliverDialog
 
     def answered(choice: DeliverChoice | None) -> None:
@@ -91,6 +92,7 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
         released=looked.released,
         outside=looked.outside,
         summary=looked.summary,
+        check=Checking(context, looked.ids),
     )
     context.shell.ask(dialog, answered)
 
@@ -101,16 +103,12 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, int, bool]:
         from store.delivery.outbox import held_for
         from store.delivery.queue import release
+        from tui.console.dialogs.deliver import choice_of
 
         result = release(
             context.vault,
             ids,
-            original=choice.original,
-            additional=choice.additional,
-            left_out=choice.left_out,
-            from_header=True,
-            outsiders=choice.outsiders,
-            again=choice.again,
+            **choice_of(choice)._asdict(),
             operator=context.operator,
             progress=progress,
             cancelled=cancelled,

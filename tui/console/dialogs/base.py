@@ -43,14 +43,21 @@ class DialogBody(VerticalScroll, can_focus=False, inherit_bindings=False):
             self.scroll_to_widget(focused, animate=False)
 
 
-class DialogError(Static):
-    """What stands in the way of an answer. Its dialog learns how many lines it takes once it is laid out."""
+class BelowBody(Static):
+    """What stands between body and buttons, and never scrolls.
+
+    Its dialog learns how many lines it takes, once it is laid out.
+    """
 
     class Resized(Message):
         """It takes another number of lines."""
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())
+
+
+class DialogError(BelowBody):
+    """What stands in the way of an answer."""
 
 
 class Dialog(ModalScreen[Answer], Generic[Answer]):
@@ -101,6 +108,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         """The dialog's content, top to bottom."""
         raise NotImplementedError
 
+    def below_body(self) -> Iterable[BelowBody]:
+        """What stands below the body and does not scroll."""
+        return ()
+
     def buttons(self) -> Iterable[PushButton]:
         """The buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
         yield PushButton("OK", id="ok")
@@ -119,6 +130,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
             frame.border_title = self.heading
             with DialogBody():
                 yield from self.body()
+            yield from self.below_body()
             yield DialogError(id="dialog-error", markup=False)
             with Horizontal(id="dialog-buttons"):
                 yield from self.buttons()
@@ -181,11 +193,10 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return super().dismiss(result)
 
     def _bound_body(self) -> None:
-        error = self.query_one(DialogError)
-        rows = 4 + (error.size.height or 1 if error.display else 0)
-        self.query_one(DialogBody).styles.max_height = max(1, self.app.size.height - rows)
+        below = sum(each.outer_size.height or 1 for each in self.query(BelowBody) if each.display)
+        self.query_one(DialogBody).styles.max_height = max(1, self.app.size.height - 4 - below)
 
-    def on_dialog_error_resized(self, event: DialogError.Resized) -> None:
+    def on_below_body_resized(self, event: BelowBody.Resized) -> None:
         event.stop()
         self._bound_body()
 

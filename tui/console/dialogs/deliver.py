@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from textual.containers import Horizontal
 from textual.widget import Widget
-from textual.widgets import Input, Static
+from textual.widgets import Button, Input, Static
 
+from store.delivery.choosing import Choice
 from store.mail.addresses import mailbox, parse_addresses
 from store.terms.errors import AddressError
-from tui.console.dialogs.base import Dialog
+from tui.console.dialogs.base import BelowBody, Dialog
 from tui.console.dialogs.chosen import Summary
 from tui.console.widgets.controls import CheckBox, Field, PushButton
 from tui.console.widgets.recipient_list import RecipientList
 from tui.console.widgets.typed_count import TypedCount
 from tui.terminal.outcome_words import before
+from tui.terminal.preflight_words import Said, lines
 from tui.terminal.safe import safe
 from tui.terminal.words import addresses, copies, counted
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: To more addresses than this only with the number of copies typed: nothing brings back what was sent.
 MANY = 100
+#: Problems that never scroll out of sight.
+_IN_SIGHT = 3
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,34 @@ class DeliverChoice:
     again: frozenset[str] = frozenset()
 
 
+def choice_of(chosen: DeliverChoice) -> Choice:
+    """The answer of the window as a release takes it: the addresses of a header count, as the window lists them."""
+    return Choice(
+        chosen.original,
+        chosen.additional,
+        chosen.left_out,
+        from_header=True,
+        outsiders=chosen.outsiders,
+        again=chosen.again,
+    )
+
+
+class Check(Protocol):
+    """Finds out what a choice would do, behind the window."""
+
+    def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
+        """Start; `show` gets what is known whenever that changes."""
+
+    def look(self, choice: Choice | None) -> None:
+        """Look at what a choice would do; None: nobody was chosen yet."""
+
+    def ask(self) -> None:
+        """Have the relay asked anew."""
+
+    def close(self) -> None:
+        """The window was answered."""
+
+
 class DeliverDialog(Dialog[DeliverChoice]):
     """Asks to whom `copies` message copies shall be delivered; None where the user gives up.
 
@@ -52,7 +84,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
     not complete; `unticked`, `outsiders`, `held` and `left_out` are as `addressing.Addressed` has them, and
     `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
     unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
-    shown by the filter; `summary` says which they are.
+    shown by the filter; `summary` says which they are. `check` finds out what the delivery would do.
     """
 
     DEFAULT_CSS = """
@@ -63,6 +95,11 @@ class DeliverDialog(Dialog[DeliverChoice]):
         #again { margin-left: 4; display: none; }
         #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
         #count { text-style: bold; }
+        #preflight { margin-top: 1; min-height: 5; }
+        #whom { padding: 1 1 0 1; display: none; }
+        #problems { max-height: 8; padding: 0 1; display: none; }
+        #ask { dock: left; margin: 0 0 0 1; }
+        #cancel { margin: 0; }
     }
     """
     heading = "Deliver message"
@@ -84,6 +121,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         left_out: int = 0,
         local_domains: bool = True,
         summary: Summary | None = None,
+        check: Check | None = None,
     ) -> None:
         super().__init__()
         self.unticked = unticked or {}
@@ -99,6 +137,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self.released = released or {}
         self.outside = outside
         self.summary = summary
+        self.check = check
+        self._looked_at: DeliverChoice | None = None
 
     @property
     def all_refused(self) -> bool:
@@ -131,6 +171,17 @@ class DeliverDialog(Dialog[DeliverChoice]):
         yield Static(id="additional-error", markup=False)
         yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
         yield TypedCount(verb="deliver")
+        if self.check is not None:
+            yield Static(id="preflight", markup=False, classes="note")
+
+    def below_body(self) -> Iterable[BelowBody]:
+        yield BelowBody(id="whom", markup=False, classes="note")
+        yield BelowBody(id="problems", markup=False, classes="warning")
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield from super().buttons()
+        if self.check is not None:
+            yield PushButton("Ask relay anew", id="ask")
 
     def _warnings(self) -> Iterable[Static]:
         some = self.copies > 1
@@ -165,7 +216,31 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self.query_one("#cancel").focus()
         elif original.disabled:
             self.query_one("#additional").focus()
+        if self.check is not None:
+            self.check.begin(self._say)
+            self.check.look(None)
         self._recount()
+
+    def on_unmount(self) -> None:
+        if self.check is not None:
+            self.check.close()
+
+    def _say(self, said: Sequence[Said]) -> None:
+        """Show what the delivery would do: how many copies go to whom, and problems, where they are always in sight."""
+        problems = [each for each in said if each.problem]
+        whom = [each for each in said if each.whom and not each.problem]
+        rest = [each for each in said if not each.problem and not each.whom]
+        self.query_one("#preflight", Static).update(lines([*problems[_IN_SIGHT:], *rest]))
+        for name, shown in (("#whom", whom), ("#problems", problems[:_IN_SIGHT])):
+            line = self.query_one(name, BelowBody)
+            line.update(lines(shown))
+            line.display = bool(shown)
+        self._bound_body()
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        super().on_button_pressed(event)
+        if event.button.id == "ask" and self.check is not None:
+            self.check.ask()
 
     # -- what is chosen
 
@@ -216,6 +291,24 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if self.recipients:
             self.query_one(RecipientList).active = self.original
             self.query_one("#original", CheckBox).partial = bool(left_out)
+        self._look()
+
+    def _look(self) -> None:
+        """Have it found out what the choice would do, where that is another one."""
+        chosen: DeliverChoice | None = None
+        with suppress(AddressError):
+            chosen = self._answer(self._additional())
+        if chosen is not None and not chosen.original and not chosen.additional:
+            chosen = None
+        if self.check is not None and chosen != self._looked_at:
+            self._looked_at = chosen
+            self.check.look(None if chosen is None else choice_of(chosen))
+
+    def _answer(self, additional: tuple[str, ...]) -> DeliverChoice:
+        left_out = self._left_out()
+        ticked = self.outsiders - left_out if self.original else frozenset()
+        unticked = left_out if self.original else frozenset()
+        return DeliverChoice(self.original, additional, unticked, ticked, self._twice())
 
     def on_check_box_changed(self, event: CheckBox.Changed) -> None:
         event.stop()
@@ -274,13 +367,10 @@ class DeliverDialog(Dialog[DeliverChoice]):
             self._say_additional(str(error))
             self.query_one("#addresses").focus()
             return
-        left_out = self._left_out()
         if self.query_one("#additional", CheckBox).value and not additional:
             self._say_additional("Enter at least one email address.")
             self.query_one("#addresses").focus()
         elif not self.original and not additional:
             self.complain("Select to whom to deliver: at least one of the two check boxes.", "#original")
         elif self.query_one(TypedCount).insist():
-            ticked = self.outsiders - left_out if self.original else frozenset()
-            unticked = left_out if self.original else frozenset()
-            self.dismiss(DeliverChoice(self.original, additional, unticked, ticked, self._twice()))
+            self.dismiss(self._answer(additional))

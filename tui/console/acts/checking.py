@@ -1,0 +1,171 @@
+"""What the Deliver message window says before OK, found out behind it: nothing here runs on the event loop but `show`.
+
+What records and the queue tell is there at once. The messages themselves are read a few at a time, for as long as the
+window is open, and the relay is asked anew where its last answer is old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from store.authority.settings import read_settings
+from store.delivery.greeting import ask_anew
+from store.delivery.preflight import (
+    Content,
+    Dressing,
+    Preflight,
+    content_of,
+    dressing_of,
+    hear,
+    look,
+    look_at_relay,
+    tally,
+)
+from store.mail.client import local_host_name
+from tui.console.tasks import explain
+from tui.terminal.preflight_words import Said, relay_sentences, sentences
+
+if TYPE_CHECKING:
+    from store.delivery.choosing import Choice
+    from store.delivery.outcomes import Unsealed
+    from tui.console.context import ConsoleContext
+
+#: Age of the relay's answer (ms) above which it is asked anew when the window opens.
+OLD_MS = 10 * 60_000
+#: Seconds: that a gateway is given to ask its relay, and that messages are read before what they told is shown.
+ASK_WAIT, READ_SECONDS = 15.0, 0.25
+
+NO_ANSWER = "The gateway has not asked its relay within {:g} seconds: it is busy, or does not run."
+
+Show = Callable[[Sequence[Said]], None]
+
+
+class Checking:
+    """Looks at what delivering the copies `ids` would do, for one window. Its methods belong to the event loop."""
+
+    def __init__(self, context: ConsoleContext, ids: Sequence[int]) -> None:
+        self._context = context
+        self._ids = list(dict.fromkeys(ids))
+        self._show: Show = lambda _said: None
+        self._closed = threading.Event()
+        # Threads share what follows: what was found last, what was read, and the number of what was said last.
+        self._lock = threading.Lock()
+        self._found: Preflight | None = None
+        self._contents: dict[int, Content] = {}
+        self._unsealed: Unsealed = {}
+        self._dressing: Dressing | None = None
+        self._chosen = False
+        self._asked = self._asking = False
+        self._unanswered = ""
+        self._said = 0
+        self._shown = 0
+
+    def begin(self, show: Show) -> None:
+        """Start; `show` gets what is known whenever that changes."""
+        self._show = show
+        self._read_on()
+
+    def close(self) -> None:
+        """The window was answered."""
+        self._closed.set()
+
+    def look(self, choice: Choice | None) -> None:
+        """Look at what a choice would do; None: nobody was chosen yet."""
+
+        def work() -> tuple[int, list[Said]]:
+            vault = self._context.vault
+            if choice is None:
+                found = look_at_relay(vault)
+            else:
+                found = look(vault, self._ids, choice, cancelled=self._closed.is_set, unsealed=self._unsealed)
+            with self._lock:
+                self._found, self._chosen = found, choice is not None
+            return self._say()
+
+        def looked(said: tuple[int, list[Said]]) -> None:
+            self._take(said)
+            found = self._found
+            if not self._asked and found is not None and self._is_old(found):
+                self.ask()
+
+        self._context.shell.background(work, looked, on_error=self._failed, group="preflight")
+
+    def ask(self) -> None:
+        """Have the relay asked anew."""
+        found = self._found
+        if self._asking or self._closed.is_set() or found is None:
+            return
+        self._asked = self._asking = True
+
+        def work() -> tuple[int, list[Said]]:
+            try:
+                heard = ask_anew(self._context.vault, found.gateway_id, ASK_WAIT, self._closed.is_set)
+                self._unanswered = "" if heard is not None else NO_ANSWER.format(ASK_WAIT)
+            finally:
+                self._asking = False
+            with self._lock:
+                if self._found is not None:
+                    hear(self._context.vault, self._found)
+            return self._say()
+
+        self._context.shell.background(work, self._take, on_error=self._failed, group="preflight relay")
+        self._context.shell.background(self._say, self._take, on_error=self._failed, group="preflight asking")
+
+    def _is_old(self, found: Preflight) -> bool:
+        return found.heard is None or not 0 <= self._context.clock() - found.heard.at < OLD_MS
+
+    # -- reading
+
+    def _read_on(self) -> None:
+        self._context.shell.background(self._read, self._took, on_error=self._failed, group="preflight messages")
+
+    def _read(self) -> tuple[int, list[Said]]:
+        """Read some more messages."""
+        vault, until = self._context.vault, time.monotonic() + READ_SECONDS
+        if self._dressing is None:
+            self._dressing = dressing_of(read_settings(vault), asyncio.run(local_host_name()))
+        for copy_id in self._ids[len(self._contents) :]:
+            if self._closed.is_set():
+                break
+            now, single = self._context.clock(), len(self._ids) == 1
+            self._contents[copy_id] = content_of(vault, copy_id, self._dressing, now, hashes=single)
+            if time.monotonic() > until:
+                break
+        return self._say()
+
+    def _took(self, said: tuple[int, list[Said]]) -> None:
+        self._take(said)
+        if len(self._contents) < len(self._ids) and not self._closed.is_set():
+            self._read_on()
+
+    # -- saying
+
+    def _say(self) -> tuple[int, list[Said]]:
+        """What is known now, and which state of it that is: threads may hand theirs over in another order."""
+        with self._lock:
+            self._said += 1
+            return self._said, self._sentences()
+
+    def _sentences(self) -> list[Said]:
+        found, now = self._found, self._context.clock()
+        if found is None:
+            return []
+        if self._chosen:
+            said = sentences(found, tally(found, self._contents), self._contents, now=now, asking=self._asking)
+        else:
+            said = relay_sentences(found, now=now, asking=self._asking)
+        return [Said(self._unanswered, True), *said] if self._unanswered and not self._asking else said
+
+    def _take(self, said: tuple[int, list[Said]]) -> None:
+        number, what = said
+        if number > self._shown and not self._closed.is_set():
+            self._shown = number
+            self._show(what)
+
+    def _failed(self, error: Exception) -> None:
+        if not self._closed.is_set():
+            self._show([Said(explain(error), True)])
