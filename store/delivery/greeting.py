@@ -98,14 +98,22 @@ class Greeting:
             await asyncio.sleep(LOOK)
 
 
+def greet(vault: Vault) -> Heard:
+    """Ask the relay from this host what it offers, and write nothing. Blocks, 30 seconds at most.
+
+    Raises StoreUnavailable, TamperedError.
+    """
+    text = read_settings(vault).relay
+    hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set: set it in Settings.")))
+    return Heard(now_ms(), hello)
+
+
 def ask_here(vault: Vault) -> Heard:
     """Ask the relay from this host, as `local`, and write what it answers. Blocks, 30 seconds at most.
 
     Raises StoreUnavailable, TamperedError, and UnlockError where the keys at hand are no gateway's.
     """
-    text = read_settings(vault).relay
-    hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set: set it in Settings.")))
-    heard = Heard(now_ms(), hello)
+    heard = greet(vault)
     with vault.write(quiet=True):
         write_hello(vault, heard.hello, heard.at)
     return heard

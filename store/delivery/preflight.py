@@ -128,13 +128,17 @@ def hear(vault: Vault, found: Preflight) -> None:
     """Take up what the gateway that sends heard from the relay last. Raises StoreUnavailable, UnlockError."""
     found.heard, found.unheard = None, ""
     try:
-        heard = read_hello(vault, found.gateway_id)
+        take_up(found, read_hello(vault, found.gateway_id))
     except TamperedError as error:
         found.unheard = str(error)
+
+
+def take_up(found: Preflight, heard: Heard | None) -> None:
+    """Go by an answer of the relay, where it is newer than what is known, and of the relay that is set now."""
+    if heard is None or heard.hello.relay not in (found.relay, ""):
         return
-    # What another relay answered says nothing of the one that is set now.
-    if heard is not None and heard.hello.relay in (found.relay, ""):
-        found.heard = heard
+    if found.heard is None or found.heard.at < heard.at:
+        found.heard, found.unheard = heard, ""
 
 
 def _going(copy: Copy, addresses: list[str]) -> Going:

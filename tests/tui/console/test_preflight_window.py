@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -12,14 +14,17 @@ from textual.widgets import Static
 from store.authority.settings import Settings
 from store.delivery.choosing import Choice
 from store.delivery.greeting import ask_here
-from store.delivery.hello import read_hello
+from store.delivery.hello import hello_of, read_hello, wanted, write_hello
 from store.delivery.queue import release
+from store.enrolment.enrolled import beat
+from store.enrolment.enrolment import enroll, open_with_credentials
 from store.helpers.clock import now_ms
 from store.sealing.keys import LOCAL_ID
 from store.space.changing_settings import change_settings
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.store.delivery.test_hello import id_of
 from tests.store.mail.smtp_server import ScriptedServer
 from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient, ViewApp
 from tui.console.acts import checking
@@ -194,7 +199,9 @@ async def test_it_fills_in_what_is_known_and_asks_a_relay_that_was_not_heard_lat
             assert "2 of 3 copies go to 2 addresses." in watched.last
             assert "2 addresses (2 wait for it)" in watched.last
             assert "the relay takes 976.56 KB" in watched.last and "Reading" not in watched.last
-            assert server.sessions == 1
+            assert (
+                server.sessions == 1 and read_hello(vault, LOCAL_ID) is None
+            )  # A window that was opened writes nothing.
             check.ask()
             await until(pilot, lambda: server.sessions == 2)
             await until(pilot, lambda: not app.threads.busy())
@@ -222,13 +229,16 @@ async def test_a_gateway_that_says_nothing_is_told_and_what_was_known_stays(
 ) -> None:
     monkeypatch.setattr(checking, "ask_anew", lambda *_: None)
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    await asyncio.to_thread(ask_here, vault)
     app, watched = app_of(vault), Watched()
     async with app.run_test() as pilot:
         check = Checking(app.console_context, put(vault, 1))
         check.begin(watched)
         check.look(Choice(True))
+        await until(pilot, lambda: "did not answer just now" in watched.last)
+        check.ask()
         await until(pilot, lambda: "has not asked its relay within 15 seconds" in watched.last)
-        assert "1 copy goes to 2 addresses." in watched.last
+        assert "1 copy goes to 2 addresses." in watched.last and "did not answer just now" in watched.last
         check.close()
 
 
@@ -236,7 +246,6 @@ async def test_many_messages_are_read_a_few_at_a_time_and_no_more_once_it_is_ans
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checking, "READ_SECONDS", 0.0)
-    monkeypatch.setattr(checking, "ask_anew", lambda *_: None)
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     app, watched, read = app_of(vault), Watched(), []
     content_of = checking.content_of
@@ -255,6 +264,28 @@ async def test_many_messages_are_read_a_few_at_a_time_and_no_more_once_it_is_ans
         check.begin(watched)
         await until(pilot, lambda: len(read) >= 4 and not app.threads.busy())
         assert read == ids[:4]
+
+
+async def test_a_gateway_is_asked_on_demand_alone(vault: Vault, tmp_path: Path) -> None:
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
+    enroll(vault, "mx1", tmp_path / "mx1.credentials")
+    with closing(open_with_credentials(vault.location, tmp_path / "mx1.credentials")) as gateway:
+        beat(gateway)
+        app, watched = app_of(vault), Watched()
+        async with app.run_test() as pilot:
+            check = Checking(app.console_context, put(vault, 1))
+            check.begin(watched)
+            check.look(Choice(True))
+            await until(pilot, lambda: "which has not been asked yet what it takes" in watched.last)
+            await until(pilot, lambda: not app.threads.busy())
+            assert wanted(vault, id_of(gateway), 0) == 0
+            check.ask()
+            await until(pilot, lambda: wanted(vault, id_of(gateway), 0))
+            await until(pilot, lambda: "which is being asked what it takes" in watched.last)
+            with gateway.write():
+                write_hello(gateway, hello_of("smtp://127.0.0.1:9", {"size": "7000"}), now_ms())
+            await until(pilot, lambda: "the relay takes 6.84 KB" in watched.last)
+            check.close()
 
 
 async def test_what_goes_wrong_is_said(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """What the Deliver message window says before OK, found out behind it: nothing here runs on the event loop but `show`.
 
 What records and the queue tell is there at once. The messages themselves are read a few at a time, for as long as the
-window is open, and the relay is asked anew where its last answer is old.
+window is open. Where this host sends by itself, and the relay's last answer is old, it is asked anew. A gateway is told
+to do so on demand alone: a window that was opened by accident writes nothing.
 """
 
 from __future__ import annotations
@@ -13,25 +14,28 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from store.authority.settings import read_settings
-from store.delivery.greeting import ask_anew
+from store.delivery.greeting import ask_anew, greet
 from store.delivery.preflight import (
     Content,
     Dressing,
     Preflight,
     content_of,
     dressing_of,
-    hear,
     look,
     look_at_relay,
+    take_up,
     tally,
 )
 from store.mail.client import local_host_name
+from store.sealing.keys import LOCAL_ID
 from tui.console.tasks import explain
 from tui.terminal.preflight_words import Said, relay_sentences, sentences
 
 if TYPE_CHECKING:
     from store.delivery.choosing import Choice
+    from store.delivery.hello import Heard
     from store.delivery.outcomes import Unsealed
+    from store.vault.vault import Vault
     from tui.console.context import ConsoleContext
 
 #: Age of the relay's answer (ms) above which it is asked anew when the window opens.
@@ -60,6 +64,7 @@ class Checking:
         self._dressing: Dressing | None = None
         self._chosen = False
         self._asked = self._asking = False
+        self._heard: Heard | None = None
         self._unanswered = ""
         self._said = 0
         self._shown = 0
@@ -82,6 +87,7 @@ class Checking:
                 found = look_at_relay(vault)
             else:
                 found = look(vault, self._ids, choice, cancelled=self._closed.is_set, unsealed=self._unsealed)
+            take_up(found, self._heard)
             with self._lock:
                 self._found, self._chosen = found, choice is not None
             return self._say()
@@ -89,31 +95,33 @@ class Checking:
         def looked(said: tuple[int, list[Said]]) -> None:
             self._take(said)
             found = self._found
-            if not self._asked and found is not None and self._is_old(found):
-                self.ask()
+            if not self._asked and found is not None and found.gateway_id == LOCAL_ID and self._is_old(found):
+                self._ask(found, greet)
 
         self._context.shell.background(work, looked, on_error=self._failed, group="preflight")
 
     def ask(self) -> None:
         """Have the relay asked anew."""
-        found = self._found
-        if self._asking or self._closed.is_set() or found is None:
+        if (found := self._found) is not None:
+            self._ask(found, lambda vault: ask_anew(vault, found.gateway_id, ASK_WAIT, self._closed.is_set))
+
+    def _ask(self, found: Preflight, ask: Callable[[Vault], Heard | None]) -> None:
+        if self._asking or self._closed.is_set():
             return
         self._asked = self._asking = True
 
         def work() -> tuple[int, list[Said]]:
             try:
-                heard = ask_anew(self._context.vault, found.gateway_id, ASK_WAIT, self._closed.is_set)
-                self._unanswered = "" if heard is not None else NO_ANSWER.format(ASK_WAIT)
+                self._heard = ask(self._context.vault)
+                self._unanswered = "" if self._heard is not None else NO_ANSWER.format(ASK_WAIT)
             finally:
                 self._asking = False
-            with self._lock:
-                if self._found is not None:
-                    hear(self._context.vault, self._found)
+            take_up(self._found or found, self._heard)
             return self._say()
 
-        self._context.shell.background(work, self._take, on_error=self._failed, group="preflight relay")
-        self._context.shell.background(self._say, self._take, on_error=self._failed, group="preflight asking")
+        background = self._context.shell.background
+        background(work, self._take, on_error=self._failed, group="preflight relay")
+        background(self._say, self._take, on_error=self._failed, group="preflight asking")
 
     def _is_old(self, found: Preflight) -> bool:
         return found.heard is None or not 0 <= self._context.clock() - found.heard.at < OLD_MS
