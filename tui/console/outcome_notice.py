@@ -1,6 +1,6 @@
 """What came of one act of delivering, behind its notice: counted for many messages, named for one; live.
 
-While the outbox holds it, the seconds until it is sent are counted down.
+While the outbox holds it, the seconds until it goes out are counted down.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class OutcomeNotice:
         told = self._told
         if told is None:
             return
-        left = f"sent in {time_left(self._held_until - self._context.clock())}" if self.counting else ""
+        left = f"goes out in {time_left(self._held_until - self._context.clock())}" if self.counting else ""
         said = (f"{told.long}, {left}", f"· {left}") if left and told.waits else (told.long, told.short)
         if said != self._said:
             self._said = said

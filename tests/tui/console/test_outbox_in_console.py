@@ -86,16 +86,16 @@ async def test_the_notice_counts_down_and_paints_only_what_changed(
         monkeypatch.setattr(counting, "_tick", lambda: (ticks.append(1), type(counting)._tick(counting)))
         console.notice(PLACED)
         console.follow_deliveries(released(vault, ids[:1]), 15_000)
-        await until(pilot, lambda: notice(console) == f"{PLACED}   · waiting for a@x.example, sent in 15 s")
+        await until(pilot, lambda: notice(console) == f"{PLACED}   · waiting for a@x.example, goes out in 15 s")
         clock[0] += 3_000
-        await until(pilot, lambda: notice(console).endswith("sent in 12 s"))
+        await until(pilot, lambda: notice(console).endswith("goes out in 12 s"))
         many = len(ticks) + 20
         await until(pilot, lambda: len(ticks) > many)
         assert len(said) == 2, "the clock stood still, and nothing was to be painted"
         await pilot.resize_terminal(80, 30)
-        await until(pilot, lambda: notice(console) == f"{PLACED}   · sent in 12 s")
+        await until(pilot, lambda: notice(console) == f"{PLACED}   · goes out in 12 s")
         clock[0] += 12_000
-        await until(pilot, lambda: "sent in" not in notice(console) and not counting.counting)
+        await until(pilot, lambda: "goes out in" not in notice(console) and not counting.counting)
 
 
 async def test_of_many_it_is_told_beside_their_number_and_ends_with_them(
@@ -107,7 +107,7 @@ async def test_of_many_it_is_told_beside_their_number_and_ends_with_them(
         queued = released(vault, ids)
         console.notice("Messages have been placed in queue for delivery")
         console.follow_deliveries(queued, 300_000)
-        await until(pilot, lambda: notice(console).endswith("   6 waiting, sent in 5 min"))
+        await until(pilot, lambda: notice(console).endswith("   6 waiting, goes out in 5 min"))
         call_back(vault, queued)
         await poll(pilot)
         await until(pilot, lambda: notice(console).endswith("   6 cancelled"))
@@ -128,7 +128,7 @@ async def test_delivering_in_the_console_holds_and_says_so(
         await until(pilot, lambda: isinstance(console.screen, DeliverDialog))
         await settle(pilot)
         await pilot.press("space", "enter")
-        await until(pilot, lambda: "sent in 10 min" in notice(console))
+        await until(pilot, lambda: "goes out in 10 min" in notice(console))
         assert notice(console).startswith(PLACED)
         await poll(pilot)
     assert list(held(vault, [1])) == [1]
