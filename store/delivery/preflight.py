@@ -50,26 +50,23 @@ class Going(NamedTuple):
 class Preflight:
     """What `release` would do with a choice, and what is known of the relay.
 
-    `going`, `refused`, `left_out` and `withheld` are what it would queue (by copy id), and its result's. `gateway` is
-    the name of who sends, "" where that is a console or a command, and NOT safe for a terminal, as are addresses.
-    `relay` is that of the settings, without its password. `heard` is what it answered that gateway last, None where
-    nothing is known; `unheard` then says why what the store holds is not believed, or "".
+    `going`, `refused`, `left_out` and `withheld` are what it would queue (by copy id), and its result's; `addresses` is
+    the number of mailboxes that would get something. `gateway` is the name of who sends, "" where that is a console or
+    a command, and NOT safe for a terminal, as are addresses. `relay` is that of the settings, without its password.
+    `heard` is what it answered that gateway last, None where nothing is known; `unheard` then says why what the store
+    holds is not believed, or "".
     """
 
     going: dict[int, Going] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     withheld: list[int] = field(default_factory=list)
+    addresses: int = 0
     gateway_id: int = 0
     gateway: str = ""
     relay: str = ""
     heard: Heard | None = None
     unheard: str = ""
-
-    @property
-    def addresses(self) -> int:
-        """How many mailboxes would get something."""
-        return len({mailbox(address) for each in self.going.values() for address in each.addresses})
 
     @property
     def offers(self) -> Offers | None:
@@ -107,6 +104,7 @@ def look(
                 found.going[plan.copy.id] = _going(plan.copy, free)
             else:
                 found.withheld.append(plan.copy.id)
+    found.addresses = len({mailbox(address) for each in found.going.values() for address in each.addresses})
     _take_relay(vault, settings, found)
     return found
 

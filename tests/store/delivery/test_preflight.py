@@ -32,6 +32,7 @@ from store.delivery.trace import MBOX_LINE
 from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
+from store.mail.addresses import mailbox
 from store.mail.client import Timeouts, local_host_name
 from store.mail.dkim import Holds
 from store.mail.header_fields import header_of
@@ -115,6 +116,8 @@ def test_what_is_said_is_what_is_done(
         assert {copy_id: going.addresses for copy_id, going in found.going.items()} == {
             each.copy_id: tuple(recipient.address for recipient in each.recipients) for each in queued
         }
+        reached = {mailbox(recipient.address) for each in queued for recipient in each.recipients}
+        assert found.addresses == len(reached)
         assert sorted(found.refused) == sorted(done.refused)
         assert sorted(found.left_out) == sorted(done.left_out)
         assert sorted(found.withheld) == sorted(done.withheld)

@@ -26,8 +26,9 @@ def said(found: Preflight, contents: dict[int, Content] | None = None, *, asking
 
 def preflight(going: dict[int, Going] | None = None, hello: Hello | None = None, **fields: object) -> Preflight:
     heard = Heard(NOW - 125_000, hello) if hello is not None else None
-    one = {1: Going(("a@x.example",), 2048, 0)}
-    return Preflight(one if going is None else going, relay=RELAY, heard=heard, **fields)
+    going = {1: Going(("a@x.example",), 2048, 0)} if going is None else going
+    addresses = len({address for each in going.values() for address in each.addresses})
+    return Preflight(going, addresses=addresses, relay=RELAY, heard=heard, **fields)
 
 
 def offering(**extensions: str) -> Hello:
