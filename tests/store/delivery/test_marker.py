@@ -312,6 +312,7 @@ def test_an_address_that_is_not_utf8_was_never_sent_to() -> None:
         (b"Received: a\0\r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
         (b"Received : a\r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
         (b"Received: a\r\n \r\n" + FIELD + MESSAGE, "a field that was added to the message is malformed"),
+        (b"Received: a", "a field that was added to the message is malformed"),
         (b"Received: a\n" + RECEIVED, "a field that was added to the message is malformed"),
         (RECEIVED * (MOST_ADDED + 1) + MESSAGE, "more fields were added to the message than relays add"),
         (RECEIVED * (MOST_ADDED + 1) + FIELD, "more fields were added to the message than relays add"),
