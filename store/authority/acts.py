@@ -91,14 +91,14 @@ class Act:
             pass  # Its parts are told: a disk that is full again, say, changes nothing in that.
 
     def part(self, copies: Iterable[int], detail: str = "") -> None:
-        """Tell a part, in the transaction that does it."""
+        """Tell a part, in the transaction that does it; `detail` is of that part."""
         ids = list(copies)
         if not ids:
             return
         if self._many:
             self._record(Phase.BATCH, ids, detail)
         else:
-            self._number = self._record(Phase.ONE, ids, self._detail)
+            self._number = self._record(Phase.ONE, ids, "; ".join(filter(None, (self._detail, detail))))
         self._told += len(ids)
         self.done += len(ids)
 

@@ -272,23 +272,6 @@ def pragma_to_its_end(db: Database, text: str) -> None:
         db.connection().executescript(f"PRAGMA {text}")
 
 
-def checkpoint(db: Database) -> bool:
-    """Bring the pages of SQLite's log to its file, without waiting for anybody. Whether all of them are there."""
-    busy, logged, brought = db.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    return bool(not busy and logged == brought)
-
-
-def cut_log(db: Database) -> bool:
-    """Bring the pages of SQLite's log to its file and cut it off, waiting for nobody. Whether that is done."""
-    connection = db.connection()
-    checkpoint(db)  # Most of the work is done while others write.
-    connection.execute("PRAGMA busy_timeout=0")
-    try:
-        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-
-
 def driver_errors() -> tuple[type[Exception], ...]:
     """What the database's driver may raise, through Peewee or past it."""
     psycopg = sys.modules.get("psycopg")

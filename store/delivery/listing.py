@@ -6,7 +6,7 @@ A row that was altered hides none of the others: its delivery is listed with wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.database.connection import run, sound
@@ -40,6 +40,9 @@ _ODD = (
     "SELECT COUNT(*) FROM delivery WHERE finished_at IS NULL AND state IN (?, ?) "
     "AND (expires_at <= ? OR created_at > ? OR next_attempt_at > ?)"
 )
+
+
+_STATES = f"SELECT id, {KNOWN_STATE}, finished_at IS NULL FROM delivery WHERE id = ANY(?)"  # noqa: S608 - made of constants alone
 
 
 class RecipientState(NamedTuple):
@@ -138,6 +141,16 @@ def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
     if row is None:
         raise DeliveryError(f"There is no delivery {delivery_id}: look at the message queue for those there are.")
     return _with_recipients(vault, [_Row(*row)])[0]
+
+
+def states_of(vault: Vault, ids: Sequence[int]) -> dict[int, tuple[str, bool]]:
+    """The state of each of the deliveries that is there, "" for one that there is not, and whether it is live."""
+    found: dict[int, tuple[str, bool]] = {}
+    with vault.reading():
+        for at in range(0, len(ids), _CHUNK):
+            rows = run(vault.db, _STATES, list(ids[at : at + _CHUNK])).fetchall()
+            found.update((delivery_id, (state, bool(live))) for delivery_id, state, live in rows)
+    return found
 
 
 def row_of(vault: Vault, delivery_id: int) -> Any:

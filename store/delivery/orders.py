@@ -19,6 +19,7 @@ from store.sealing.keys import hybrid_public
 from store.sealing.sealed import hpke_open, hpke_seal
 from store.sealing.signatures import Right
 from store.sealing.statements import statement
+from store.terms.dsn import Dsn
 from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 
     `dangerous` says that the copy is infected or probably infected and that its delivery was allowed when ordered.
     `nonce` makes every order a different one, also two for the same delivery. It is not sent before `not_before`, so
-    that it can be called back: 0 where nothing is waited for.
+    that it can be called back: 0 where nothing is waited for. `dsn` is what its sender asked to be told.
     """
 
     delivery_id: int
@@ -60,6 +61,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     expires_at: int
     nonce: bytes
     not_before: int = 0
+    dsn: Dsn | None = None
 
 
 class SealedRecipient(msgspec.Struct, frozen=True, array_like=True):

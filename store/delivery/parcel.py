@@ -13,6 +13,7 @@ from store.delivery.spent import Spent
 from store.delivery.trace import released_message, resent_fields
 from store.mail.addresses import address_problem
 from store.mail.outcome import Outcome, State
+from store.terms.dsn import Dsn
 from store.terms.errors import CopyMissing, TamperedError
 
 #: Recipients to a transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
@@ -33,7 +34,8 @@ class Parcel(NamedTuple):
 
     `releases` are the rows of the message's marker, by address; `unmarked` says why it has none, where it was to have
     one.
-    `nonce` is the order's. Where `held_until` (Unix ms) is not 0, nothing is sent before that.
+    `nonce` is the order's. Where `held_until` (Unix ms) is not 0, nothing is sent before that. `dsn`
+    is what its sender asked to be told.
     """
 
     sender: str
@@ -44,6 +46,7 @@ class Parcel(NamedTuple):
     unmarked: str = ""
     nonce: bytes = b""
     held_until: int = 0
+    dsn: Dsn | None = None
 
     def told(self, outcome: Outcome) -> Outcome:
         """The outcome of an attempt, which says of a message without a marker that intake judges it once more."""
@@ -90,7 +93,9 @@ def pack(
         return _refusal(claim.live, str(error))
     rows = {ordered[row]: row for row in live[:MAX_RECIPIENTS]}
     resent = resent_fields(resent_from, f"{order.nonce.hex()}@{host_name}", now)
-    parcel = Parcel(sender_of(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce)
+    parcel = Parcel(
+        sender_of(order.sender), rows, released_message(raw, resent), {}, {}, nonce=order.nonce, dsn=order.dsn
+    )
     return parcel if ignored is None else _marked(access, claim, parcel, ignored, now)
 
 

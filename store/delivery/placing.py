@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from store.database.connection import StoreDatabase, run, run_many
 from store.database.orm import SqliteDatabase
 from store.delivery.orders import Addressee, Order, SealedRecipient, new_nonce, seal_order, seal_recipient
+from store.helpers.runs import ranges
 from store.mail.outcome import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from store.sealing.keys import Target
     from store.terms.records import Copy
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 ORDER_LIFE = 5 * 24 * 3600 * 1000
 INFECTED = "it is infected or probably infected, and Backup settings do not allow the delivery of infected messages"
 
+_DELIVERIES = "deliveries"
 _RECIPIENT = "INSERT INTO delivery_recipient (delivery_id, sealed_address, state, changed_at) VALUES (?, ?, ?, ?)"
 _RAISE = "SELECT setval('delivery_id_seq', GREATEST(?, (SELECT last_value FROM delivery_id_seq)))"
 _ORDER = (
@@ -97,7 +100,20 @@ def write_order(
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
         not_before=now + hold if hold else 0,
+        dsn=copy.record.dsn and copy.record.dsn.only(each.address for each in addressees),
     )
     blob, signature = seal_order(vault, order, target.gateway_id, target.key)
     body_key = vault.release_body_key(copy.id, delivery_id, target)
     run(vault.db, _ORDER, blob, signature, body_key, target.gateway_id, order.expires_at, delivery_id)
+
+
+def placed_words(ids: Iterable[int]) -> str:
+    """Deliveries as the event that says that they were placed names them: ``deliveries 17-41, 43``."""
+    return f"{_DELIVERIES} {ranges(sorted(ids))}"
+
+
+def placed_ids(detail: str) -> list[int]:
+    """The deliveries that such an event names; none where it was written by a former release."""
+    _, named, listed = detail.partition(f"{_DELIVERIES} ")
+    found = re.findall(r"([0-9]+)(?:-([0-9]+))?", listed) if named else []
+    return [each for first, last in found for each in range(int(first), int(last or first) + 1)]

@@ -25,7 +25,7 @@ from store.delivery.listing import (
 )
 from store.delivery.outbox import hold_ms
 from store.delivery.outcomes import Unsealed
-from store.delivery.placing import INFECTED, ORDER_LIFE, place
+from store.delivery.placing import INFECTED, ORDER_LIFE, place, placed_words
 from store.delivery.recipients import Recipient, recipients_of
 from store.delivery.retrying import NO_RELAY, RetryPlan, RetryRecipient, cancel, retry, retry_plan
 from store.enrolment.enrolled import delivery_target
@@ -184,7 +184,7 @@ def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: st
             else:
                 done.withheld.append(copy.id)
         if queued:
-            act.part(list(queued))
+            act.part(list(queued), placed_words(queued.values()))
     result.queued += queued.values()
     result.refused += done.refused
     result.left_out += done.left_out

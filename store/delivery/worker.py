@@ -368,15 +368,16 @@ class _Shift:
             if (spent := self._worker.spent) is not None:
                 await self._ledger.read(lambda: spent.spend(parcel.nonce, accepted, each.row.expires_at))
 
+        parts = (parcel.sender, list(parcel.rows), parcel.message, before_data, parcel.dsn)
         if session and session.connected and session.relay is self._worker._relay:
             try:
-                return session, await session.send(parcel.sender, list(parcel.rows), parcel.message, before_data)
+                return session, await session.send(*parts)
             except SessionLost:
                 pass
         if session:
             await session.close()
         session = await self._greeting.connect()
-        return session, await session.send(parcel.sender, list(parcel.rows), parcel.message, before_data)
+        return session, await session.send(*parts)
 
     async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
         """Make the outcomes durable, however long the database is away; the leases are kept meanwhile."""

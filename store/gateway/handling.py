@@ -341,6 +341,7 @@ def _quarantined(incoming: Incoming) -> CopyRecord:
         record,
         mta_message_id=incoming.queue_id,
         client_address=incoming.client_address,
+        dsn=incoming.dsn,
         verdicts=found.verdicts,
         reason=found.reason,
         action=Action.DELETE_MESSAGE if found.reason else Action.SKIP,

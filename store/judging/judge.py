@@ -156,6 +156,7 @@ def record_of(
         record,
         mta_message_id=incoming.queue_id,
         client_address=incoming.client_address,
+        dsn=incoming.dsn,
         rule_id=rule.id,
         rule_name=rule.name,
         verdicts=decision.verdicts,

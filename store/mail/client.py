@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from store.mail.offers import Offers, offers_of
 from store.mail.outcome import Outcome, State
+from store.terms.dsn import Dsn
 
 if TYPE_CHECKING:
     import ssl
@@ -148,9 +149,14 @@ class Session:
         client.close()
 
     async def send(
-        self, sender: str, recipients: Sequence[str], message: bytes, before_data: BeforeData
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        message: bytes,
+        before_data: BeforeData,
+        dsn: Dsn | None = None,
     ) -> dict[str, Outcome]:
-        """One transaction: the outcome of each recipient.
+        """One transaction: the outcome of each recipient. What `dsn` asks for is asked of a server that offers it.
 
         `sender` is "" for the null sender. `before_data` is awaited once it is known who is accepted, and only then
         does DATA go out. Raises SessionLost while the message cannot have been taken yet, and what `before_data`
@@ -163,7 +169,7 @@ class Session:
         except ValueError as error:
             return dict.fromkeys(recipients, Outcome(State.FAILED, str(error)))
         try:
-            return await self._transaction(sender, recipients, message, wire, before_data)
+            return await self._transaction(sender, recipients, message, wire, before_data, dsn or Dsn())
         except SessionLost:
             await self.close(polite=False)
             raise
@@ -172,7 +178,13 @@ class Session:
             raise SessionLost(failure(error)) from error
 
     async def _transaction(
-        self, sender: str, recipients: Sequence[str], message: bytes, wire: bytes, before_data: BeforeData
+        self,
+        sender: str,
+        recipients: Sequence[str],
+        message: bytes,
+        wire: bytes,
+        before_data: BeforeData,
+        dsn: Dsn,
     ) -> dict[str, Outcome]:
         self.messages += 1
         on_wire, outcomes = self._addresses(sender, recipients)
@@ -186,12 +198,15 @@ class Session:
         if not accepted:
             return outcomes
         utf8 = not all(on_wire[address].isascii() for address in (sender, *accepted))
-        response = await self._command(b"MAIL", b"FROM:<%s>" % on_wire[sender].encode(), *self._options(message, utf8))
+        options = [*self._options(message, utf8), *offers.mail_dsn(dsn.ret, dsn.envid)]
+        response = await self._command(b"MAIL", b"FROM:<%s>" % on_wire[sender].encode(), *options)
         if response.code != 250:
             await self._reset()
             return outcomes | dict.fromkeys(accepted, outcome_of(response))
+        asked = dsn.by_address
         for address in list(accepted):
-            response = await self._command(b"RCPT", b"TO:<%s>" % on_wire[address].encode())
+            options = offers.recipient_dsn(asked[address], utf8=utf8) if address in asked else []
+            response = await self._command(b"RCPT", b"TO:<%s>" % on_wire[address].encode(), *options)
             if response.code not in (250, 251):
                 accepted.remove(address)
                 outcomes[address] = outcome_of(response)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from store.terms.dsn import Dsn
+
 
 @dataclass(slots=True)
 class Incoming:
@@ -25,6 +27,8 @@ class Incoming:
     received_at: int = 0
     truncated: bool = False
     trusted_headers: bool = False
+    #: What the sender asked to be told about it.
+    dsn: Dsn | None = None
     #: To be called once with whether the client has an answer after which it does not bring the message again.
     settle: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
 

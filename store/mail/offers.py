@@ -1,6 +1,6 @@
 """What an SMTP server offers in its answer to EHLO, as far as it decides what can be sent.
 
-Sources: RFC 1870, 6152, 6531.
+Sources: RFC 1870, 3461, 6152, 6531.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from store.mail.addresses import ascii_form
+from store.terms.dsn import RecipientDsn
 
 
 class Offers(NamedTuple):
@@ -18,6 +19,7 @@ class Offers(NamedTuple):
     limit: int = 0
     eight_bit: bool = False
     utf8: bool = False
+    dsn: bool = False
 
     def takes(self, size: int) -> bool:
         """Whether a message of `size` bytes is within the limit."""
@@ -27,9 +29,21 @@ class Offers(NamedTuple):
         """An address as it goes over the wire, None where only SMTPUTF8 can carry it and that is not offered."""
         return address if self.utf8 else ascii_form(address)
 
+    def mail_dsn(self, ret: str, envid: str) -> list[bytes]:
+        """The parameters of MAIL that ask for these, none where the server does not offer that."""
+        given = ((b"RET", ret), (b"ENVID", envid))
+        return [name + b"=" + value.encode() for name, value in given if value and self.dsn]
+
+    def recipient_dsn(self, recipient: RecipientDsn, *, utf8: bool) -> list[bytes]:
+        """The parameters of RCPT likewise. What is not ASCII goes only with a message that declared SMTPUTF8."""
+        given = ((b"NOTIFY", recipient.notify), (b"ORCPT", recipient.orcpt))
+        return [
+            name + b"=" + value.encode() for name, value in given if value and self.dsn and (utf8 or value.isascii())
+        ]
+
 
 def offers_of(extensions: Mapping[str, str]) -> Offers:
     """What `extensions` (names in lower case, with their parameters) offer."""
     size = extensions.get("size")
     limit = int(size) if size and size.isascii() and size.isdigit() and len(size) < 19 else 0
-    return Offers(size is not None, limit, "8bitmime" in extensions, "smtputf8" in extensions)
+    return Offers(size is not None, limit, "8bitmime" in extensions, "smtputf8" in extensions, "dsn" in extensions)

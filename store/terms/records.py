@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from store.terms.dsn import Dsn
 from store.terms.sender import sender_differs
 from store.terms.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
@@ -22,7 +23,8 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything about a copy that is sealed as its record. All text is decoded but NOT safe for a terminal.
 
     Times are Unix milliseconds UTC (0 = unknown). Addresses in `from_`, `to`, `cc`, `bcc` are the decoded header
-    fields as text; `envelope_sender` is None where no envelope is known and "" for the null sender.
+    fields as text; `envelope_sender` is None where no envelope is known and "" for the null sender. `dsn` is what the
+    sender asked to be told.
     """
 
     from_: str = ""
@@ -49,6 +51,7 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: int = 0
     sha256: bytes = b""
     source: str = ""
+    dsn: Dsn | None = None
 
     @property
     def dangerous(self) -> bool:

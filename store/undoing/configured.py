@@ -18,12 +18,11 @@ from store.judging.rules import address_lists, rules
 from store.judging.rules.address_lists import AddressLists, each_list, with_entries
 from store.judging.rules.rules import Rules
 from store.terms.errors import RuleError
-from store.undoing.history import number_of
 from store.undoing.merging import in_order, without_change, without_entries
 from store.undoing.plans import Told
 
 if TYPE_CHECKING:
-    from store.authority.audit import Event
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 T = TypeVar("T")
@@ -56,15 +55,15 @@ class Configured(Generic[T]):
     def __init__(self, part: Part[T]) -> None:
         self._part = part
 
-    def what(self, act: Event) -> str:
+    def what(self, act: PastAct) -> str:
         """The act in a few words."""
-        return f"{act.action}: {act.detail}" if act.detail else act.action
+        return f"{act.event.action}: {act.event.detail}" if act.event.detail else act.event.action
 
-    def plan(self, vault: Vault, act: Event, *, again: bool) -> Told:
+    def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
         return self._told(self._merged(vault, act, again))
 
-    def do(self, vault: Vault, act: Event, *, again: bool, operator: str) -> Told:
+    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
         """Take it back, in one transaction with its event. Raises as `plan` does."""
         with vault.write():
             merged = self._merged(vault, act, again)
@@ -76,21 +75,22 @@ class Configured(Generic[T]):
                     merged.value,
                     expected=stored.version if stored else 0,
                     operator=operator,
-                    action=act.action,
+                    action=act.event.action,
                     detail=f"{'done again' if again else 'taken back'}: {'; '.join(merged.changes)}",
-                    undoes=-number_of(act) if again else number_of(act),
+                    undoes=-act.number if again else act.number,
                 )
         return self._told(merged)
 
-    def _merged(self, vault: Vault, act: Event, again: bool) -> Merged[T] | None:
-        part, written = self._part, act.versions.get(self._part.name, 0)
+    def _merged(self, vault: Vault, act: PastAct, again: bool) -> Merged[T] | None:
+        part, written = self._part, act.event.versions.get(self._part.name, 0)
         after: T | None = None
         former = part.first if written == 1 else None
         for each in configuration.kept(vault, part.name, part.kind):
             if each.version < written:
                 former = each.value
                 break
-            if each.changed_at == act.at:  # Its version may be higher by now: a new configuration key makes it so.
+            # Its version may be higher by now: a new configuration key makes it so.
+            if each.changed_at == act.event.at:
                 after = each.value
         if after is None or former is None:
             return None

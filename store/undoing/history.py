@@ -6,11 +6,13 @@ an act back names it by number.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.acts import folded
 from store.authority.audit import events
 from store.helpers.clock import now_ms
+from store.undoing.plans import PastAct
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,18 +25,10 @@ LOOKED_THROUGH = 2000
 
 
 class History(NamedTuple):
-    """Acts of one operator, the newest first: those in force, and those taken back and not done again since.
+    """Acts of one operator, the newest first: those in force, and those taken back and not done again since."""
 
-    An act is one event, folded from all that the trail tells of it; `number_of` is what names it.
-    """
-
-    done: list[Event]
-    taken_back: list[Event]
-
-
-def number_of(act: Event) -> int:
-    """The number that names an act: that of the first event that tells of it."""
-    return act.act or act.number
+    done: list[PastAct]
+    taken_back: list[PastAct]
 
 
 def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
@@ -43,16 +37,20 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
     Damaged events are passed over: nothing that they tell can be taken back. Raises UnlockError, StoreUnavailable.
     """
     trail = events(vault, LOOKED_THROUGH, lenient=True)
-    own = {number_of(act): act for act in folded(trail, now_ms()) if act.operator == operator and not act.damage}
+    parts: dict[int, list[Event]] = defaultdict(list)
+    for event in trail:
+        parts[event.act or event.number].append(event)
+    acts = (PastAct(act, tuple(parts[act.act or act.number])) for act in folded(trail, now_ms()) if not act.damage)
+    own = {act.number: act for act in acts if act.event.operator == operator}
     done: list[int] = []
     taken_back: list[int] = []
     for number, act in sorted(own.items()):
-        if act.undoes:
-            origin, target = (done, taken_back) if act.undoes > 0 else (taken_back, done)
-            if abs(act.undoes) in origin:
-                origin.remove(abs(act.undoes))
-            if abs(act.undoes) not in target:
-                target.append(abs(act.undoes))
-        elif number and act.action in actions:
+        if undoes := act.event.undoes:
+            origin, target = (done, taken_back) if undoes > 0 else (taken_back, done)
+            if abs(undoes) in origin:
+                origin.remove(abs(undoes))
+            if abs(undoes) not in target:
+                target.append(abs(undoes))
+        elif number and act.event.action in actions:
             done.append(number)
     return History(*([own[number] for number in reversed(each) if number in own] for each in (done, taken_back)))

@@ -9,6 +9,18 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 
+class PastAct(NamedTuple):
+    """An act of the trail: one event, folded from all of its `parts`, which are the newest first."""
+
+    event: Event
+    parts: tuple[Event, ...]
+
+    @property
+    def number(self) -> int:
+        """What names the act: the number of the first event that tells of it."""
+        return self.event.act or self.event.number
+
+
 class Told(NamedTuple):
     """What comes back, and what does not and why: sentences without a full stop. NOT safe for a terminal."""
 
@@ -19,25 +31,20 @@ class Told(NamedTuple):
 class Plan(NamedTuple):
     """An act that can be taken back, or be done `again`, with what that does as things stand now."""
 
-    act: Event
+    act: PastAct
     again: bool
     what: str
     told: Told
-
-    @property
-    def number(self) -> int:
-        """What names the act: the number of the first event that tells of it."""
-        return self.act.act or self.act.number
 
 
 class Kind(Protocol):
     """One kind of act."""
 
-    def what(self, act: Event) -> str:
+    def what(self, act: PastAct) -> str:
         """The act in a few words. NOT safe for a terminal."""
 
-    def plan(self, vault: Vault, act: Event, *, again: bool) -> Told:
+    def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What taking it back would do now. It changes nothing."""
 
-    def do(self, vault: Vault, act: Event, *, again: bool, operator: str) -> Told:
+    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
         """Take it back, with the event that says so (`undoes`), none where nothing is left; returns what was done."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from store.delivery.queue import QUEUED
 from store.terms.errors import MailholdError
 from store.undoing.configured import PARTS, Configured
-from store.undoing.history import History, history, number_of
+from store.undoing.history import History, history
 from store.undoing.plans import Kind, Plan, Told
+from store.undoing.released import Released
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from store.authority.audit import Event
+    from store.undoing.plans import PastAct
     from store.vault.vault import Vault
 
 _KINDS: dict[str, Kind] = {action: Configured[Any](part) for actions, part in PARTS for action in actions}
+_KINDS[QUEUED] = Released()
 #: So many acts are looked at for one of which something can be taken back.
 _LOOKED_AT = 20
 
@@ -28,12 +31,12 @@ def acts_of(vault: Vault, operator: str) -> History:
     return history(vault, operator, _KINDS)
 
 
-def plan_of_act(vault: Vault, act: Event, *, again: bool = False) -> Plan:
+def plan_of_act(vault: Vault, act: PastAct, *, again: bool = False) -> Plan:
     """What taking an act back (or doing it again) does as things stand now. It changes nothing.
 
     Raises TamperedError, StoreFormat, StoreUnavailable.
     """
-    kind = _KINDS[act.action]
+    kind = _KINDS[act.event.action]
     return Plan(act, again, kind.what(act), kind.plan(vault, act, again=again))
 
 
@@ -59,7 +62,7 @@ def _plans(vault: Vault, operator: str, again: bool) -> Iterator[Plan]:
         try:
             yield plan_of_act(vault, act, again=again)
         except MailholdError as error:
-            yield Plan(act, again, _KINDS[act.action].what(act), Told((), (str(error),)))
+            yield Plan(act, again, _KINDS[act.event.action].what(act), Told((), (str(error),)))
 
 
 def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
@@ -69,6 +72,6 @@ def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
     StoreFormat, StoreUnavailable, UnlockError.
     """
     found = acts_of(vault, operator)
-    if all(number_of(act) != plan.number for act in (found.taken_back if plan.again else found.done)):
+    if all(act.number != plan.act.number for act in (found.taken_back if plan.again else found.done)):
         return Told((), ("it was done again already" if plan.again else "it was taken back already",))
-    return _KINDS[plan.act.action].do(vault, plan.act, again=plan.again, operator=operator)
+    return _KINDS[plan.act.event.action].do(vault, plan.act, again=plan.again, operator=operator)

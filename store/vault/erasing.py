@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from store.database.connection import cut_log, pragma
+from store.database.connection import pragma
+from store.database.log_file import cut_log
 from store.database.orm import SqliteDatabase
 from store.terms.errors import StoreUnavailable
 from store.vault.session import Session

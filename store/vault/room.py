@@ -16,12 +16,12 @@ from store.database.connection import (
     PAGE_SIZE,
     DiskFull,
     beside,
-    checkpoint,
     disk_full,
     is_url,
     pragma,
     pragma_to_its_end,
 )
+from store.database.log_file import checkpoint
 from store.terms.errors import StoreUnavailable
 from store.vault.ballast import BALLAST_BYTES, SLICE_BYTES, Ballast
 from store.vault.session import Session

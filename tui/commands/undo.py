@@ -69,8 +69,8 @@ def _nothing(args: argparse.Namespace, vault: Vault) -> int:
 
 def _record(plan: Plan, told: Told) -> dict[str, Any]:
     return {
-        "act": plan.number,
-        "at": iso(plan.act.at),
+        "act": plan.act.number,
+        "at": iso(plan.act.event.at),
         "what": plan.what,
         "done": list(told.does),
         "not_done": list(told.does_not),
@@ -88,7 +88,7 @@ def _print_list(found: Sequence[Plan], *, as_json: bool) -> None:
 
 
 def _print_plan(plan: Plan) -> None:
-    print(f"{local_time(plan.act.at)}  {safe(plan.what)}")
+    print(f"{local_time(plan.act.event.at)}  {safe(plan.what)}")
     for text in plan.told.does:
         print(f"  {'is done again' if plan.again else 'is taken back'}: {safe(text)}")
     for text in plan.told.does_not:

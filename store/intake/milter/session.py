@@ -12,6 +12,7 @@ from typing import cast
 from store.intake.milter import wire
 from store.intake.milter.wire import Actions, Protocol
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse, is_temporary
+from store.terms.dsn import Asked, RecipientDsn, asked_of, dsn_of
 
 log = logging.getLogger("mailhold.milter")
 
@@ -198,10 +199,10 @@ class Session(asyncio.Protocol):
         elif command == wire.BODY:
             self._add(self._body, data)
         elif command == wire.RECIPIENT:
-            self._add_recipient(_address(data))
+            self._add_recipient(_address(data), data)
         elif command == wire.MAIL:
             self._forget(keep_macros=True)
-            self._sender = _address(data)
+            self._sender, self._asked = _address(data), asked_of(data.split(b"\0")[1:])
         elif command == wire.CONNECT:
             self._take_client(data)
         elif command == wire.HELO:
@@ -223,16 +224,21 @@ class Session(asyncio.Protocol):
         if self._size <= self._max_size:
             part += data
 
-    def _add_recipient(self, address: str) -> None:
-        self._envelope += len(address) + RECIPIENT_BYTES
+    def _add_recipient(self, address: str, data: bytes) -> None:
+        self._envelope += len(data) + RECIPIENT_BYTES
         if self._envelope <= max(self._max_size, LEAST_ENVELOPE):
             self._recipients.append(address)
+            asked = asked_of(data.split(b"\0")[1:])
+            if asked.notify or asked.orcpt:
+                self._dsn.append(RecipientDsn(address, asked.notify, asked.orcpt))
         else:
             self._recipients.clear()
+            self._dsn.clear()
 
     def _forget(self, *, keep_macros: bool = False) -> None:
-        self._sender = ""
+        self._sender, self._asked = "", Asked()
         self._recipients: list[str] = []
+        self._dsn: list[RecipientDsn] = []
         self._header: bytearray = bytearray()
         self._body: bytearray = bytearray()
         # The empty line between header and body.
@@ -256,6 +262,7 @@ class Session(asyncio.Protocol):
             auth_user=macros.get("auth_authen", ""),
             received_at=time.time_ns() // 1_000_000,
             truncated=self._size > self._max_size,
+            dsn=dsn_of(self._asked.ret, self._asked.envid, self._dsn),
         )
 
     def _begin_judging(self) -> None:

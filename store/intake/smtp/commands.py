@@ -2,13 +2,16 @@
 
 An address stays what stands between the angle brackets, so that what is stored and what is sent on is what came: it is
 not taken apart, decoded or written anew. Sources: RFC 5321 (4.1.1, 4.1.2, 4.2), 1870, 6152, 6531, and Postfix's
-XFORWARD_README.
+XFORWARD_README; for what is asked of DSN see `store.terms.dsn`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from store.terms.dsn import BadDsn, RecipientDsn, read_parameter
 
 #: The longest address that is taken, in bytes (RFC 5321 asks for 256).
 MAX_ADDRESS = 1000
@@ -32,12 +35,17 @@ class BadArgument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """MAIL FROM: the sender ("" is the null sender), the declared size in bytes, and what else was declared."""
+    """MAIL FROM: the sender ("" is the null sender), the declared size in bytes, and what else was declared.
+
+    `ret` and `envid` are as in `store.terms.dsn.Dsn`.
+    """
 
     sender: str
     size: int = 0
     eight_bit: bool = False
     utf8: bool = False
+    ret: str = ""
+    envid: str = ""
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
@@ -50,9 +58,12 @@ def parse_mail(argument: bytes, *, max_size: int) -> Mail:
     """The argument of MAIL. Raises BadArgument, also for a declared size above `max_size`."""
     address, options = _path(argument, b"FROM:", "MAIL FROM:<address>")
     size, eight_bit, utf8 = 0, False, False
+    asked: dict[str, str] = {}
     for option in options:
         name, _, value = option.upper().partition(b"=")
-        if name == b"SIZE" and value.isdigit() and len(value) <= 20:
+        if name in (b"RET", b"ENVID"):
+            asked.update(_asked(option, asked))
+        elif name == b"SIZE" and value.isdigit() and len(value) <= 20:
             size = int(value)
         elif name == b"BODY" and value in (b"7BIT", b"8BITMIME"):
             eight_bit = value == b"8BITMIME"
@@ -62,17 +73,32 @@ def parse_mail(argument: bytes, *, max_size: int) -> Mail:
             raise BadArgument(555, "5.5.4", "A parameter of MAIL is not known here")
     if size > max_size:
         raise BadArgument(552, "5.3.4", f"The message is larger than the {max_size} bytes that are taken here")
-    return Mail(text(address), size, eight_bit, utf8)
+    return Mail(text(address), size, eight_bit, utf8, **asked)
 
 
-def parse_recipient(argument: bytes) -> str:
-    """The address in the argument of RCPT. Raises BadArgument."""
+def parse_recipient(argument: bytes) -> RecipientDsn:
+    """The address in the argument of RCPT, and what is asked for it. Raises BadArgument."""
     address, options = _path(argument, b"TO:", "RCPT TO:<address>")
-    if options:
-        raise BadArgument(555, "5.5.4", "A parameter of RCPT is not known here")
+    asked: dict[str, str] = {}
+    for option in options:
+        if option.partition(b"=")[0].upper() not in (b"NOTIFY", b"ORCPT"):
+            raise BadArgument(555, "5.5.4", "A parameter of RCPT is not known here")
+        asked.update(_asked(option, asked))
     if not address:
         raise BadArgument(501, "5.1.3", "A recipient cannot be empty")
-    return text(address)
+    return RecipientDsn(text(address), **asked)
+
+
+def _asked(option: bytes, before: Mapping[str, str]) -> Mapping[str, str]:
+    """A parameter of DSN that was not given `before`, as a field. Raises BadArgument."""
+    name, _, value = option.partition(b"=")
+    try:
+        found = read_parameter(name.upper(), value)
+    except BadDsn as error:
+        raise BadArgument(501, "5.5.4", str(error)) from None
+    if found.keys() & before.keys():
+        raise BadArgument(501, "5.5.4", f"{name.decode().upper()} is there twice")
+    return found
 
 
 def parse_xforward(argument: bytes) -> dict[str, str]:

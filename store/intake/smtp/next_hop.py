@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from store.intake.smtp.commands import XFORWARD, Mail, reply, xtext
 from store.mail.client import client_of, wire_form
+from store.mail.offers import offers_of
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP, SMTPResponse
 
     from store.mail.relay import Relay
+    from store.terms.dsn import RecipientDsn
 
 #: Seconds to wait for a connection, the reply to a command, and the reply to a whole message.
 CONNECT_SECONDS, COMMAND_SECONDS, MESSAGE_SECONDS = 30.0, 120.0, 600.0
@@ -43,6 +45,7 @@ class NextHop:
         self._relay = relay
         self._host_name = host_name
         self._client: SMTP | None = None
+        self._utf8 = False
 
     async def begin(self, mail: Mail, client: Mapping[str, str]) -> None:
         """Offer the sender; connect first where that is needed. `client` has the attributes of XFORWARD."""
@@ -74,11 +77,15 @@ class NextHop:
             if self._offered("smtputf8") is None:
                 raise NextHopFailed(reply(550, "5.6.7", "The next hop does not offer SMTPUTF8"), refused=True)
             options.append(b"SMTPUTF8")
+        self._utf8 = mail.utf8
+        options += offers_of(self._client.esmtp_extensions if self._client else {}).mail_dsn(mail.ret, mail.envid)
         await self._command(b"MAIL", b"FROM:<%s>" % _bytes(mail.sender), *options)
 
-    async def recipient(self, address: str) -> None:
+    async def recipient(self, recipient: RecipientDsn) -> None:
         """Offer a recipient."""
-        await self._command(b"RCPT", b"TO:<%s>" % _bytes(address))
+        offers = offers_of(self._client.esmtp_extensions if self._client else {})
+        options = offers.recipient_dsn(recipient, utf8=self._utf8)
+        await self._command(b"RCPT", b"TO:<%s>" % _bytes(recipient.address), *options)
 
     async def send(self, message: bytes) -> bytes:
         """Send the message to the recipients that it took. The reply for the client, which is a positive one.

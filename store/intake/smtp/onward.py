@@ -11,6 +11,7 @@ from store.intake.smtp.commands import Mail, reply
 from store.intake.smtp.next_hop import NextHop, NextHopFailed
 from store.mail.changes import changed
 from store.mail.incoming import Accept, Discard, Outcome, Refuse
+from store.terms.dsn import RecipientDsn
 
 log = logging.getLogger("mailhold.sink")
 
@@ -25,7 +26,7 @@ class Envelope(NamedTuple):
     """Whom a message is from and to, and what XFORWARD said of its client."""
 
     mail: Mail
-    recipients: Sequence[str]
+    recipients: Sequence[RecipientDsn]
     client: dict[str, str]
 
 
@@ -84,7 +85,7 @@ async def carry_out(
 async def _put_back(onward: dict[Accept, list[int]], envelope: Envelope, replies: Sequence[bytes]) -> None:
     """Let what lets messages pass once count again for those that the client will bring again."""
     for accept, who in onward.items():
-        again = [envelope.recipients[at] for at in who if replies[at].startswith(b"4")]
+        again = [envelope.recipients[at].address for at in who if replies[at].startswith(b"4")]
         if accept.put_back is not None and again:
             await accept.put_back(again)
 

@@ -33,6 +33,7 @@ from store.intake.smtp.input import Input, LineTooLong
 from store.intake.smtp.next_hop import NextHop, NextHopFailed
 from store.intake.smtp.onward import BUSY, OK, Envelope, carry_out, log_failed
 from store.mail.incoming import Incoming, Outcome
+from store.terms.dsn import RecipientDsn, dsn_of
 
 if TYPE_CHECKING:
     from store.mail.relay import Relay
@@ -86,6 +87,8 @@ class Session:
     def _forget(self) -> None:
         self._mail: Mail | None = None
         self._recipients: list[str] = []
+        #: What is asked for each recipient, in their order.
+        self._asked: list[RecipientDsn] = []
         self._client: dict[str, str] = {}
 
     # --- The connection ----------------------------------------------------------------------------------------------
@@ -185,7 +188,7 @@ class Session:
         offers = [self._options.host_name]
         if extended:
             offers += ["PIPELINING", f"SIZE {self._options.max_size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
-            offers += [f"XFORWARD {' '.join(XFORWARD)}"]
+            offers += ["DSN", f"XFORWARD {' '.join(XFORWARD)}"]
         for offer in offers[:-1]:
             self._say(f"250-{offer}\r\n".encode())
         self._say(f"250 {offers[-1]}\r\n".encode())
@@ -227,17 +230,18 @@ class Session:
         if self._mail is None:
             self._refuse(reply(503, "5.5.1", "MAIL comes before RCPT"))
             return
-        address = parse_recipient(argument)
+        recipient = parse_recipient(argument)
         if len(self._recipients) >= MAX_RECIPIENTS:
             self._say(reply(452, "4.5.3", "Too many recipients"))
             return
         if self._next_hop is not None:
             try:
-                await self._next_hop.recipient(address)
+                await self._next_hop.recipient(recipient)
             except NextHopFailed as failed:
                 self._say_failed(failed)
                 return
-        self._recipients.append(address)
+        self._recipients.append(recipient.address)
+        self._asked.append(recipient)
         self._say(reply(250, "2.1.5", "Ok"))
 
     def _say_failed(self, failed: NextHopFailed) -> None:
@@ -308,7 +312,7 @@ class Session:
             outcomes = list(judged) if isinstance(judged, Sequence) else [judged] * len(self._recipients)
             if len(outcomes) != len(self._recipients):
                 raise ValueError("one outcome for each recipient is needed")
-            envelope = Envelope(mail, self._recipients, self._client)
+            envelope = Envelope(mail, self._asked, self._client)
             replies = await carry_out(outcomes, raw, envelope, self._next_hop, self._client_is_gone)
         except Exception:
             log.exception("sink session: a message could not be judged; the client was told to try again")
@@ -328,6 +332,7 @@ class Session:
             helo=client.get("HELO", self._greeted),
             received_at=time.time_ns() // 1_000_000,
             trusted_headers=self._options.trusted,
+            dsn=dsn_of(mail.ret, mail.envid, self._asked),
         )
 
     def _client_is_gone(self) -> bool:

@@ -18,6 +18,7 @@ from store.mail.outcome import Outcome, State
 from store.sealing.sealed import hpke_open
 from store.sealing.statements import statement
 from store.space.changing_settings import change_settings
+from store.terms.dsn import Dsn, RecipientDsn
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 
@@ -65,7 +66,7 @@ def test_a_gateways_reply_is_sealed_to_the_read_key(
 def test_an_order_holds_what_the_format_names_in_its_order(vault: Vault, delivery: Any) -> None:
     info = statement("delivery order", vault.store_id, delivery.id, delivery.gateway_id)
     opened = hpke_open(vault.keys.gateway.delivery, info, bytes(delivery.order_blob), "it")
-    *fields, nonce, not_before = msgspec.msgpack.decode(opened)
+    *fields, nonce, not_before, dsn = msgspec.msgpack.decode(opened)
     ordered_at = delivery.created_at
     assert fields == [
         delivery.id,
@@ -78,4 +79,18 @@ def test_an_order_holds_what_the_format_names_in_its_order(vault: Vault, deliver
         ordered_at,
         ordered_at + 5 * 24 * 3600 * 1000,
     ]
-    assert len(nonce) == 16 and not_before == 0
+    assert len(nonce) == 16 and not_before == 0 and dsn is None
+
+
+def test_an_order_holds_what_was_asked_for_its_recipients(vault: Vault) -> None:
+    change_settings(vault, Settings(relay="smtp://127.0.0.1:1", hold=20))
+    dsn = Dsn(
+        "HDRS", "id+2B", (RecipientDsn(TO[0], "NEVER", "rfc822;x@y.example"), RecipientDsn("gone@x.example", "DELAY"))
+    )
+    copy_id = vault.put(RAW, CopyRecord(envelope_sender="s@x.example", envelope_recipients=TO, dsn=dsn))
+    [delivery_id] = release(vault, [copy_id], original=True).queued
+    row = vault.models.Delivery.get_by_id(delivery_id)
+    info = statement("delivery order", vault.store_id, delivery_id, 1)
+    *_, not_before, asked = msgspec.msgpack.decode(hpke_open(vault.keys.gateway.delivery, info, row.order_blob, "it"))
+    assert not_before == row.next_attempt_at == row.created_at + 20_000
+    assert asked == ["HDRS", "id+2B", [[TO[0], "NEVER", "rfc822;x@y.example"]]]

@@ -295,9 +295,12 @@ def test_another_address_has_another_tag(sent: str, back: str) -> None:
     assert tag_of(TOKEN, same(sent)) not in [tag_of(TOKEN, each) for each in spellings(back)]
 
 
-def test_an_address_that_is_not_utf8_was_never_sent_to() -> None:
+@pytest.mark.parametrize("char", ["\ud800", "\udcff", "\udfff"])
+def test_an_address_that_is_not_utf8_was_never_sent_to(char: str) -> None:
     with pytest.raises(TamperedError, match="UTF-8"):
-        spellings("a\udcff@x.example")
+        spellings(f"a{char}@x.example")
+    for other in "\ud7ff\ue000":
+        assert spellings(f"a{other}@x.example")
 
 
 @pytest.mark.parametrize(

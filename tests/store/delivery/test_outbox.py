@@ -26,6 +26,8 @@ from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.helpers.clock import now_ms
 from store.mail.outcome import Outcome, State
+from store.sealing.keys import hybrid_public
+from store.sealing.sealed import hpke_open, hpke_seal
 from store.sealing.statements import statement
 from store.space.changing_settings import change_settings
 from store.terms.errors import DeliveryError, SettingError, TamperedError
@@ -245,6 +247,21 @@ def test_what_a_gateway_holds_is_not_waited_for(any_vault: Vault, tmp_path: Path
     send_now(any_vault, each)
     assert delivery_of(any_vault, each).gateway_id == 2 and "not sent it yet" in wait_for_gateways(any_vault, 0)
     gateway.close()
+
+
+async def test_an_order_of_a_former_release_is_sent(any_vault: Vault) -> None:
+    """One without `not_before` and what stands behind it."""
+    async with ScriptedServer() as server:
+        use(any_vault, server.port)
+        [each] = fill(any_vault, 1)
+        row, key = any_vault.models.Delivery.get_by_id(each), any_vault.keys.gateway.delivery
+        info = statement("delivery order", any_vault.store_id, each, 1)
+        former = msgspec.msgpack.encode(msgspec.msgpack.decode(hpke_open(key, info, bytes(row.order_blob), "it"))[:10])
+        blob = hpke_seal(hybrid_public(any_vault.models.Gateway.get_by_id(1).delivery_key), info, former)
+        signature = any_vault.sign("delivery order", statement("delivery order", each, row.copy_id, 1, blob))
+        any_vault.models.Delivery.update(order_blob=blob, order_signature=signature).execute()
+        await send(any_vault)
+        assert len(server.taken) == 1
 
 
 # ---------------------------------------------------------------- calling back

@@ -18,6 +18,7 @@ from store.intake.milter.server import MilterServer
 from store.intake.milter.session import Session
 from store.intake.milter.wire import LARGEST_COMMAND, Packets, WireError
 from store.mail.incoming import Accept, Incoming, Outcome, Refuse
+from store.terms.dsn import Dsn, RecipientDsn
 from tests.store.intake.milter_wire import MilterClient, message, negotiation, packet
 
 MIB = 1 << 20
@@ -307,3 +308,24 @@ async def test_what_is_no_milter_client_is_closed(tmp_path: Path, caplog: pytest
             judge.go_on.set()
             assert await answers(client, 2) == ["y554 5.7.1 x", ""]
         assert "this is no milter client" in caplog.text
+
+
+async def test_what_the_sender_asked_to_be_told_comes_with_its_message_and_with_no_other(tmp_path: Path) -> None:
+    judge = Judge()
+    asked = message("pass").replace(
+        packet(b"M", b"<s@gw.test>\0"), packet(b"M", b"<s@gw.test>\0SIZE=12\0RET=full\0ENVID=a+2Bb\0BODY=8BITMIME\0")
+    )
+    asked = asked.replace(
+        packet(b"R", b"<a@gw.test>\0"),
+        packet(b"R", b"<a@gw.test>\0NOTIFY=DELAY\0ORCPT=rfc822;x@gw.test\0")
+        + packet(b"R", b"<b@gw.test>\0NOTIFY=SOON\0ORCPT=rfc822;x\r\n\0"),
+    )
+    async with serving(tmp_path, judge) as (_, path):
+        client = await MilterClient.unix(path)
+        for each in (asked, message("pass"), packet(b"M", b"<s@gw.test>\0RET=HDRS\0") + packet(b"A") + message("pass")):
+            await client.put(each)
+            assert await answers(client, 1) == ["c"]
+    first, *others = judge.seen
+    assert (first.sender, first.recipients) == ("s@gw.test", ["a@gw.test", "b@gw.test"])
+    assert first.dsn == Dsn("FULL", "a+2Bb", (RecipientDsn("a@gw.test", "DELAY", "rfc822;x@gw.test"),))
+    assert [each.dsn for each in others] == [None, None]

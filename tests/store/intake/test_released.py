@@ -341,6 +341,15 @@ def test_a_marker_expires_and_its_rows_go(lab: Lab) -> None:
     assert lab.rows() == 0
 
 
+def test_a_marker_is_good_for_a_day(lab: Lab) -> None:
+    sent = lab.send()
+    day = 86_400_000
+    assert {row.expires_at for row in rows_of(lab, sent)} == {NOW + day}
+    assert lab.back(sent, to=TO[:1], now=NOW + day + 1) == "it has expired"
+    for address in TO:
+        assert lab.back(sent, to=(address,), now=NOW + day) == "", "nor does the other's row go before that"
+
+
 def test_an_attempt_over_another_connection_announces_the_same_marker_again(lab: Lab) -> None:
     sent = lab.send()
     rows = list(rows_of(lab, sent))

@@ -99,7 +99,7 @@ async def test_what_is_offered() -> None:
             told = await client.ask(f"{greet} x")
             offers = told.text.split("\n")
             assert offers[0] == "gw.example"
-            assert {"PIPELINING", "SIZE 777", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"} <= set(offers)
+            assert {"PIPELINING", "SIZE 777", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN"} <= set(offers)
             assert "XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE" in offers
             assert (await client.ask("LHLO x" if protocol == "smtp" else "EHLO x")).code == 500
 

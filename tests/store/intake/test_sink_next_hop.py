@@ -10,6 +10,7 @@ from typing import Any
 from store.intake.sink import SinkServer
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.mail.relay import Relay
+from store.terms.dsn import Dsn, RecipientDsn
 from tests.store.intake.smtp_wire import WireClient, stuffed
 from tests.store.mail.smtp_server import ScriptedServer
 
@@ -227,3 +228,36 @@ async def test_what_lets_a_message_pass_once_is_put_back_where_it_will_come_agai
         assert (await client.message(RAW, to=THREE)).code == 451
         assert [(await client.reply()).code for _ in range(2)] == [250, 451]
     assert again == [THREE[:1]]
+
+
+async def test_what_the_sender_asked_to_be_told_goes_on_where_the_next_hop_takes_it() -> None:
+    extensions = ("SMTPUTF8", "8BITMIME")
+    seen: list[Incoming] = []
+
+    def judge(incoming: Incoming) -> Sequence[Outcome]:
+        seen.append(incoming)
+        return [Accept(), Discard(), Accept()]
+
+    for offered in (extensions, (*extensions, "DSN")):
+        async with ScriptedServer(extensions=offered) as hop, filtering(hop, judge, "lmtp") as (client, _):
+            assert (await client.ask("MAIL FROM:<s@gw.test> RET=HDRS ENVID=a+2Bb")).code == 250
+            assert (await client.ask("RCPT TO:<a@gw.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;A@old.test")).code == 250
+            assert (await client.ask("RCPT TO:<b@gw.test> NOTIFY=NEVER")).code == 250
+            assert (await client.ask("RCPT TO:<c@gw.test> ORCPT=utf-8;\u03b4@old.test")).code == 250
+            assert (await client.ask("DATA")).code == 354
+            await client.put(stuffed(RAW))
+            assert [(await client.reply()).code for _ in range(3)] == [250] * 3
+            [taken] = hop.taken
+            asked = {"a@gw.test": ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;A@old.test"], "b@gw.test": ["NOTIFY=NEVER"]}
+            assert hop.asked == (asked if "DSN" in offered else {})
+            assert taken.options == (["RET=HDRS", "ENVID=a+2Bb"] if "DSN" in offered else [])
+            assert taken.rcpt == ["a@gw.test", "c@gw.test"]
+    assert seen[0].dsn == Dsn(
+        "HDRS",
+        "a+2Bb",
+        (
+            RecipientDsn("a@gw.test", "SUCCESS,FAILURE", "rfc822;A@old.test"),
+            RecipientDsn("b@gw.test", "NEVER"),
+            RecipientDsn("c@gw.test", "", "utf-8;\u03b4@old.test"),
+        ),
+    )

@@ -15,6 +15,7 @@ from store.intake.smtp.commands import (
     reply,
     xtext,
 )
+from store.terms.dsn import RecipientDsn
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ from store.intake.smtp.commands import (
         (b"from: <>", Mail("")),
         (b"FROM:<> SIZE=12 BODY=8BITMIME SMTPUTF8", Mail("", 12, True, True)),
         (b"FROM:<a@b.test> body=7bit size=3", Mail("a@b.test", 3)),
+        (b"FROM:<a@b.test> ret=hdrs envid=Qq+3D9", Mail("a@b.test", ret="HDRS", envid="Qq+3D9")),
         (b'FROM:<"a b"@c.test>', Mail('"a b"@c.test')),
         (b'FROM:<"a>\\" b"@c.test>', Mail('"a>\\" b"@c.test')),
         (b"FROM:<@r.test,@q.test:a@b.test>", Mail("a@b.test")),
@@ -54,7 +56,12 @@ def test_a_sender_stays_as_it_was_sent(argument: bytes, mail: Mail) -> None:
         (b"FROM:<a@b.test> SIZE=101", 552),
         (b"FROM:<a@b.test> SIZE=x", 555),
         (b"FROM:<a@b.test> BODY=BINARYMIME", 555),
-        (b"FROM:<a@b.test> RET=FULL", 555),
+        (b"FROM:<a@b.test> RET=SOME", 501),
+        (b"FROM:<a@b.test> RET=FULL RET=HDRS", 501),
+        (b"FROM:<a@b.test> ENVID=", 501),
+        (b"FROM:<a@b.test> ENVID=a+4", 501),
+        (b"FROM:<a@b.test> ENVID=" + b"a" * 101, 501),
+        (b"FROM:<a@b.test> NOTIFY=NEVER", 555),
     ],
 )
 def test_a_sender_that_cannot_be_taken(argument: bytes, code: int) -> None:
@@ -64,9 +71,11 @@ def test_a_sender_that_cannot_be_taken(argument: bytes, code: int) -> None:
 
 
 def test_a_recipient() -> None:
-    assert parse_recipient(b"TO:<a@b.test>") == "a@b.test"
-    assert parse_recipient(b"to:<postmaster>") == "postmaster"
-    for bad in (b"TO:<>", b"TO:<a@b> NOTIFY=NEVER", b"FROM:<a@b>"):
+    assert parse_recipient(b"TO:<a@b.test>") == RecipientDsn("a@b.test")
+    asked = parse_recipient(b"TO:<a@b.test> notify=success,Delay ORCPT=rfc822;a+2Bc@b.test")
+    assert asked == RecipientDsn("a@b.test", "SUCCESS,DELAY", "rfc822;a+2Bc@b.test")
+    assert parse_recipient(b"to:<postmaster>") == RecipientDsn("postmaster")
+    for bad in (b"TO:<>", b"TO:<> NOTIFY=NEVER", b"TO:<a@b> NOTIFY=NOW", b"TO:<a@b> RET=FULL", b"FROM:<a@b>"):
         with pytest.raises(BadArgument):
             parse_recipient(bad)
 

@@ -42,6 +42,8 @@ class ScriptedServer:
         self.taken: list[Taken] = []
         self.sessions = 0
         self.commands: list[str] = []
+        #: The parameters of each recipient that had any, by address.
+        self.asked: dict[str, list[str]] = {}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -108,10 +110,12 @@ class ScriptedServer:
                 mail, rcpt, options = address.lstrip("<"), [], rest.split()
                 await say(answer or "250 sender ok")
             elif verb == "RCPT":
-                address = text[9:].rstrip(">")
+                address, _, asked = text[9:].rpartition(">")
                 answer = self._ask("rcpt", address)
                 if not answer:
                     rcpt.append(address)
+                    if asked:
+                        self.asked[address] = asked.split()
                 await say(answer or "250 recipient ok")
             elif verb == "DATA":
                 answer = self._ask("data", "")

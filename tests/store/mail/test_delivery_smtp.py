@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from store.mail.client import Session, SessionLost, Timeouts, wire_form
 from store.mail.outcome import Outcome, State
 from store.mail.relay import Relay, parse_relay
+from store.terms.dsn import Dsn, RecipientDsn
 from tests.certificate import write_certificate
 from tests.store.mail.smtp_server import ScriptedServer
 
@@ -262,3 +263,32 @@ async def test_a_refused_login_is_a_lost_session_that_says_so() -> None:
     async with ScriptedServer(script(auth="535 5.7.8 wrong"), extensions=["AUTH PLAIN"]) as server:
         with pytest.raises(SessionLost, match="535"):
             await session_to(server, parse_relay(f"smtp://u:p@127.0.0.1:{server.port}"))
+
+
+async def test_what_the_sender_asked_to_be_told_is_asked_of_a_server_that_offers_it() -> None:
+    dsn = Dsn(
+        "FULL",
+        "id",
+        (
+            RecipientDsn("a@x.example", "NEVER", "rfc822;A@y.example"),
+            RecipientDsn("b@x.example", "", "utf-8;\u03b4@x.example"),
+        ),
+    )
+    to = ["a@x.example", "b@x.example", "c@x.example"]
+    for extensions in (("SMTPUTF8",), ("SMTPUTF8", "DSN")):
+        async with ScriptedServer(extensions=extensions) as server:
+            session = await session_to(server)
+            await session.send("s@x.example", to, RAW, nothing, dsn)
+            await session.send("s@x.example", [*to, "\u03b4@x.example"], RAW, nothing, dsn)
+            await session.send("s@x.example", to, RAW, nothing)
+            await session.close()
+        offered = "DSN" in extensions
+        asked = ["RET=FULL", "ENVID=id"] * offered
+        assert [each.options for each in server.taken] == [asked, ["SMTPUTF8", *asked], []]
+        lines = [each for each in server.commands if each.startswith("RCPT")]
+        assert lines[0] == (
+            "RCPT TO:<a@x.example> NOTIFY=NEVER ORCPT=rfc822;A@y.example" if offered else "RCPT TO:<a@x.example>"
+        )
+        assert lines[1:3] == ["RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>"]
+        assert lines[4] == "RCPT TO:<b@x.example>" + " ORCPT=utf-8;\u03b4@x.example" * offered
+        assert lines[7] == "RCPT TO:<a@x.example>"

@@ -163,7 +163,7 @@ def test_what_is_no_longer_kept_says_so(any_vault: Vault, monkeypatch: pytest.Mo
         block(any_vault, f"{number}.example", operator=COLLEAGUE)
     assert next_plan(any_vault, ME) is None
     [act] = acts_of(any_vault, ME).done
-    assert act.detail == "black list of the organisation: added mine.example"
+    assert act.event.detail == "black list of the organisation: added mine.example"
 
 
 def test_the_trail_names_what_was_taken_back(any_vault: Vault) -> None:

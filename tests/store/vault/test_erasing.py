@@ -174,6 +174,7 @@ def test_a_store_that_is_not_there_for_a_moment_is_tried_again(
     assert Path(vault.location + "-wal").stat().st_size == 0
 
 
+@pytest.mark.integration
 def test_on_postgresql_nothing_waits_to_be_erased(postgres_store: str, record: CopyRecord) -> None:
     with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
         vault.delete([vault.put(b"x", record)])

@@ -190,3 +190,13 @@ def test_keys_are_wiped(vault: Vault) -> None:
     made = vault.grants.keys()
     vault.close()
     assert not any(made.configuration) and not any(made.counter)
+
+
+def test_a_generation_that_was_begun_here_stays_the_newest_though_its_grants_are_taken_away(
+    any_vault: Vault, sql: Callable[..., Any]
+) -> None:
+    with any_vault.write():
+        assert any_vault.grants.renew() == 2
+    sql(any_vault, "DELETE FROM key_grant WHERE generation = 2")
+    assert any_vault.grants.newest() == 2
+    assert generation_of(any_vault.grants.seal("settings", b"x"), "settings") == 2

@@ -179,12 +179,67 @@ def test_it_is_looked_once_a_minute_whether_the_ballast_is_there(
     assert beside.exists()
 
 
+@pytest.mark.integration
 def test_a_store_that_has_no_disk_beside_it_has_room(postgres_store: str, record: CopyRecord) -> None:
     with closing(open_store(postgres_store, Unlock.passphrase(PASSPHRASE))) as vault:
         assert admits(vault, 1 << 60) and not vault.room.is_short() and not vault.room.make()
         vault.room.keep()
         vault.room.settle()
         assert vault.put(b"x", record) == 1
+
+
+def test_on_a_full_disk_the_log_is_emptied_before_any_ballast_is_given_up(logged: Vault, record: CopyRecord) -> None:
+    beside = Path(logged.location + ".ballast")
+    whole, length = beside.stat().st_size, log(logged).stat().st_size
+    assert logged.room.make() and brought(logged)
+    assert beside.stat().st_size == whole and log(logged).stat().st_size == length
+    assert logged.room.make() and not beside.exists()
+    assert log(logged).stat().st_size == length + whole, "the log has the room that the ballast had"
+    assert not logged.room.make()
+    logged.put(os.urandom(9000), record)
+    assert not brought(logged)
+    logged.room.done()
+    assert brought(logged)
+    logged.put(os.urandom(9000), record)
+    assert logged.room.make() and brought(logged), "the log is emptied again"
+    location = logged.location
+    logged.close()
+    assert beside.stat().st_size == whole and not Path(location + "-wal").exists()
+
+
+def test_a_log_that_somebody_reads_is_not_emptied_and_ballast_is_given_up_at_once(
+    logged: Vault, record: CopyRecord
+) -> None:
+    beside = Path(logged.location + ".ballast")
+    with closing(sqlite3.connect(logged.location, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM message").fetchone()
+        logged.put(b"x", record)
+        assert logged.room.make() and not beside.exists()
+        assert not logged.room.make()
+
+
+def test_where_the_disk_was_never_full_the_log_is_left_alone(logged: Vault) -> None:
+    logged.room.done()
+    assert not brought(logged) and not logged.room.tight
+    beside = Path(logged.location + ".ballast")
+    beside.unlink()
+    logged.close()
+    assert not beside.exists()
+
+
+def test_pages_that_came_free_are_given_back_and_the_ballast_made_of_them(vault: Vault, record: CopyRecord) -> None:
+    beside = Path(vault.location + ".ballast")
+    vault.put_many((os.urandom(9000), record, None) for _ in range(300))
+    whole = beside.stat().st_size
+    assert vault.room.make() and vault.room.make() and not beside.exists()
+    vault.delete(vault.ids()[1:])
+    vault.room.settle()
+    with vault.reading():
+        assert pragma(vault.db, "freelist_count") == 0
+    assert vault.room.empty_log() and Path(vault.location).stat().st_size < 1_000_000
+    assert beside.stat().st_size == whole
+    assert len(vault.raw(vault.ids()[0])) == 9000
 
 
 # --- The ballast -------------------------------------------------------------------------------------------------

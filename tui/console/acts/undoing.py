@@ -50,7 +50,7 @@ def _ask(context: ConsoleContext, plan: Plan) -> None:
 
 
 def _carry_out(context: ConsoleContext, plan: Plan) -> None:
-    trace.note("act", name="undo", number=plan.number)
+    trace.note("act", name="undo", number=plan.act.number)
 
     def work(progress: Progress, cancelled: Cancelled) -> Told:
         from store.undoing.undoing import carry_out

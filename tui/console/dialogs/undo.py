@@ -46,7 +46,7 @@ class UndoDialog(Dialog[bool]):
 
     def body(self) -> Iterable[Widget]:
         plan = self.plan
-        when = full_time(plan.act.at, self.zone)
+        when = full_time(plan.act.event.at, self.zone)
         yield Static(
             f"Do again what you did at {when}, and took back?" if plan.again else f"Take back what you did at {when}?",
             markup=False,

@@ -1,0 +1,107 @@
+"""Taking back a release: what is still in the queue of it is called back, and who has the message keeps it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from store.authority.audit import record_event
+from store.delivery.listing import states_of
+from store.delivery.outbox import call_back
+from store.delivery.placing import placed_ids
+from store.delivery.retrying import retry
+from store.helpers.runs import ranges
+from store.mail.outcome import State
+from store.terms.errors import MailholdError
+from store.undoing.plans import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from store.undoing.plans import PastAct
+    from store.vault.vault import Vault
+
+#: So many runs of deliveries are named.
+_RUNS = 8
+_WHY = {
+    State.SENT.value: "it was sent",
+    State.FAILED.value: "it had failed",
+    State.UNKNOWN.value: "it may have been sent",
+    State.CANCELLED.value: "it was cancelled before",
+    State.SENDING.value: "it is being sent at this moment",
+}
+_GONE = "it is no longer there"
+
+
+class Released:
+    """Acts that placed copies in the queue for delivery. Each part of one names its deliveries."""
+
+    def what(self, act: PastAct) -> str:
+        """The act in a few words."""
+        count = len(act.event.copies)
+        return f"{act.event.action}: {count:,} message {'copy' if count == 1 else 'copies'}"
+
+    def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
+        """What would be called back now, or placed in the queue again. Raises StoreUnavailable."""
+        able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
+        return Told((_does(able, again),) if able else (), _does_not(why))
+
+    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
+        """Call back, or have sent again what was called back. Raises StoreUnavailable, UnlockError."""
+        able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
+        if again:
+            done = []
+            for each in able:
+                try:
+                    retry(vault, each, operator)
+                    done.append(each)
+                except MailholdError as error:
+                    why[str(error)].append(each)
+        else:
+            called = call_back(vault, able, operator)
+            done = called.called
+            for each, reason in called.late:
+                why[reason].append(each)
+        told = Told((_does(done, again),) if done else (), _does_not(why))
+        if done:
+            record_event(
+                vault,
+                act.event.action,
+                operator=operator,
+                detail=f"{'done again' if again else 'taken back'}: {'; '.join((*told.does, *told.does_not))}",
+                undoes=-act.number if again else act.number,
+            )
+        return told
+
+
+def _placed(act: PastAct) -> list[int]:
+    """The deliveries that a release placed."""
+    return sorted({each for part in act.parts for each in placed_ids(part.detail)})
+
+
+def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], dict[str, list[int]]]:
+    """Those that are in the state `wanted` ("": that wait in the queue), and of the others why not."""
+    able: list[int] = []
+    why: dict[str, list[int]] = defaultdict(list)
+    found = states_of(vault, ids)
+    for each in ids:
+        state, live = found.get(each, (_GONE, False))
+        if state == wanted if wanted else live and state != State.SENDING.value:
+            able.append(each)
+        elif wanted and live:
+            why["it waits in the queue"].append(each)
+        else:
+            why[_WHY.get(state, state or "its state is damaged")].append(each)
+    return able, why
+
+
+def _does(ids: Sequence[int], again: bool) -> str:
+    if len(ids) == 1:
+        return f"delivery {ids[0]} {'is sent after all, at once' if again else 'is called back: nobody has it yet'}"
+    return (
+        f"{len(ids):,} deliveries {'are sent after all, at once' if again else 'are called back: nobody has them yet'}"
+    )
+
+
+def _does_not(why: Mapping[str, Iterable[int]]) -> tuple[str, ...]:
+    return tuple(f"delivery {ranges(sorted(ids), _RUNS)}: {reason}" for reason, ids in why.items() if ids)

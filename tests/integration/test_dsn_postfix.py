@@ -1,0 +1,109 @@
+"""What a sender asked to be told goes by a real Postfix into a copy, and with its release on to the next server."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from store.authority.settings import Settings
+from store.delivery.queue import delivery_of, release
+from store.judging.rules.address_lists import AddressLists, write_lists
+from store.mail.outcome import State
+from store.space.changing_settings import change_settings
+from store.terms.dsn import Dsn, RecipientDsn
+from tests.integration.gateway_process import GatewayProcess
+from tests.integration.postfix import Postfix, why_not
+from tests.store.mail.smtp_server import ScriptedServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("postfix-gateway")]
+
+SENDER = "offers@spam.example"
+ANN, BOB = "ann@dsn.test", "bob@dsn.test"
+RAW = b"Subject: offers\r\n\r\nbuy\r\n"
+ASKED = Dsn(
+    "HDRS",
+    "QQ+2B314159",
+    (
+        RecipientDsn(ANN, "SUCCESS,FAILURE", "rfc822;Ann+2Bold@first.example"),
+        RecipientDsn(BOB, "NEVER", f"rfc822;{BOB}"),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[ScriptedServer]:
+    """The server of dsn.test, in a thread of its own."""
+    found, ready, stop = ScriptedServer(extensions=("8BITMIME", "DSN")), threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with found:
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(60)
+    yield found
+    loops[0].call_soon_threadsafe(stop.set)
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayProcess]:
+    if reason := why_not():
+        pytest.skip(reason)
+    running = GatewayProcess()
+    vault = running.vault()
+    write_lists(vault, AddressLists(black=("spam.example",)))
+    vault.close()
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def postfix(gateway: GatewayProcess, receiver: ScriptedServer) -> Iterator[Postfix]:
+    running = Postfix(
+        settings={
+            "smtpd_milters": f"unix:{gateway.socket}",
+            "milter_default_action": "tempfail",
+            "transport_maps": f"inline:{{ {{dsn.test=smtp:[127.0.0.1]:{receiver.port}}} }}",
+        }
+    )
+    yield running
+    running.stop()
+
+
+def test_it_goes_in_is_kept_and_goes_out_with_the_release(
+    gateway: GatewayProcess, postfix: Postfix, receiver: ScriptedServer
+) -> None:
+    vault = gateway.vault()
+    relay = f"smtp://127.0.0.1:{postfix.port}"
+    change_settings(vault, Settings(relay=relay, administrator="admin@dsn.test", release_loops=True))
+    with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
+        client.ehlo("client.test")
+        assert "dsn" in client.esmtp_features
+        assert client.mail(SENDER, [f"RET={ASKED.ret}", f"ENVID={ASKED.envid}"])[0] == 250
+        for each in ASKED.recipients:
+            assert client.rcpt(each.address, [f"NOTIFY={each.notify}", f"ORCPT={each.orcpt}"])[0] == 250
+        assert client.data(RAW)[0] == 250
+    copy = vault.newest(1)[0]
+    assert copy.record.dsn == ASKED and copy.record.envelope_recipients == (ANN, BOB)
+    [delivery_id] = release(vault, [copy.id], original=True, additional=["carol@dsn.test"]).queued
+    gateway.wait_for(lambda: delivery_of(vault, delivery_id).state is State.SENT)
+    gateway.wait_for(
+        lambda: sorted(each for taken in receiver.taken for each in taken.rcpt) == [ANN, BOB, "carol@dsn.test"]
+    )
+    assert all({"RET=HDRS", "ENVID=QQ+2B314159"} <= set(taken.options) for taken in receiver.taken)
+    asked = {address: set(parameters) for address, parameters in receiver.asked.items()}
+    assert asked[ANN] == {"NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Ann+2Bold@first.example"}
+    assert asked[BOB] == {"NOTIFY=NEVER", f"ORCPT=rfc822;{BOB}"}
+    # What nobody asked is not made up by us; Postfix names the recipient it was given.
+    assert asked["carol@dsn.test"] == {"ORCPT=rfc822;carol@dsn.test"}
+    vault.close()

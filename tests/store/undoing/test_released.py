@@ -1,0 +1,96 @@
+"""Taking a release back while it is in the outbox, and after some of it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.authority.audit import events
+from store.check import check
+from store.database.clock import decides_ms
+from store.delivery import leases
+from store.delivery.placing import placed_ids, placed_words
+from store.delivery.queue import delivery_of, release
+from store.mail.outcome import Outcome, State
+from store.terms.records import CopyRecord
+from store.undoing.undoing import acts_of, carry_out, next_plan
+from store.vault.vault import Vault
+from tests.store.delivery.test_delivery_worker import use
+
+ME = "me"
+
+
+def released(vault: Vault, count: int, operator: str = ME) -> list[int]:
+    use(vault, 1, hold=60, hold_many=60)
+    record = CopyRecord(envelope_recipients=("a@x.example",))
+    ids = vault.put_many([(b"Subject: x\r\n\r\n", record, None)] * count)
+    return release(vault, ids, original=True, operator=operator).queued
+
+
+def states(vault: Vault, ids: list[int]) -> list[State]:
+    return [delivery_of(vault, each).state for each in ids]
+
+
+def send(vault: Vault, count: int) -> None:
+    """As a worker does once the hold is over."""
+    later = decides_ms(vault.db) + 61_000
+    with vault.write():
+        for each in leases.claim(vault, 1, "w", count, later, 60_000):
+            leases.settle(vault, each, dict.fromkeys(each.live, Outcome(State.SENT, "250 ok")), later)
+
+
+@given(st.sets(st.integers(1, 1 << 40), min_size=1, max_size=60))
+def test_an_event_names_its_deliveries(ids: set[int]) -> None:
+    assert placed_ids(f"to 3 addresses; {placed_words(ids)}") == sorted(ids)
+
+
+def test_what_former_releases_told_names_none() -> None:
+    assert placed_ids("to 17 addresses") == []
+
+
+def test_a_release_is_called_back_and_done_again(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    ids = released(any_vault, 60)
+    vault = open_again()  # Another session.
+    plan = next_plan(vault, ME)
+    assert plan is not None and plan.what == "delivery queued: 60 message copies"
+    assert plan.told.does == ("60 deliveries are called back: nobody has them yet",)
+    assert carry_out(vault, plan, operator=ME) == plan.told
+    assert set(states(any_vault, ids)) == {State.CANCELLED}
+    assert next_plan(vault, ME) is None
+    again = next_plan(vault, ME, again=True)
+    assert again is not None and carry_out(vault, again, operator=ME) == again.told
+    assert set(states(any_vault, ids)) == {State.QUEUED}
+    assert len(acts_of(vault, ME).done) == 1
+    assert check(any_vault).broken == []
+
+
+def test_who_has_it_keeps_it_and_that_is_said(any_vault: Vault) -> None:
+    ids = released(any_vault, 4)
+    send(any_vault, 1)
+    plan = next_plan(any_vault, ME)
+    assert plan is not None
+    assert plan.told.does_not == (f"delivery {ids[0]}: it was sent",)
+    send(any_vault, 1)  # Between the question and the answer.
+    told = carry_out(any_vault, plan, operator=ME)
+    assert told.does == ("2 deliveries are called back: nobody has them yet",)
+    assert told.does_not == (f"delivery {ids[0]}-{ids[1]}: it was sent",)
+    assert states(any_vault, ids) == [State.SENT, State.SENT, State.CANCELLED, State.CANCELLED]
+    newest = events(any_vault, 1)[0]
+    assert newest.undoes and newest.detail == f"taken back: {told.does[0]}; {told.does_not[0]}"
+
+
+def test_where_all_was_sent_nothing_is_named(any_vault: Vault) -> None:
+    released(any_vault, 2)
+    send(any_vault, 2)
+    assert next_plan(any_vault, ME) is None
+
+
+def test_one_that_is_being_sent_stays(any_vault: Vault) -> None:
+    [delivery_id] = released(any_vault, 1)
+    with any_vault.write():
+        assert leases.claim(any_vault, 1, "w", 1, decides_ms(any_vault.db) + 61_000, 60_000)
+    plan = next_plan(any_vault, ME)
+    assert plan is None or not carry_out(any_vault, plan, operator=ME).does
+    assert states(any_vault, [delivery_id]) == [State.SENDING]
