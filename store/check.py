@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from store.authority.acts import ToldDeletions
@@ -30,6 +31,7 @@ from store.opening.slots import slot_info
 from store.sealing.epochs import EPOCH_STEPS, Chains, Closing
 from store.sealing.keys import LOCAL_ID
 from store.sealing.statements import verify
+from store.space.bin import share_since
 from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.vault.checking_bin import BinCheck
 from store.vault.counters import require_right
@@ -45,8 +47,10 @@ if TYPE_CHECKING:
 
 _ROWS = 500
 _ABSENT, _PRESENT, _BURIED = 0, 1, 2
-_STEPS = "SELECT id, epoch_id, step FROM message WHERE epoch_id = ANY(?)"
-_STEPS_IN_BIN = "SELECT id, epoch_id, step FROM binned WHERE epoch_id = ANY(?)"
+_STEPS = (
+    "SELECT id, epoch_id, step FROM message WHERE epoch_id = ANY(?) "
+    "UNION ALL SELECT id, epoch_id, step FROM binned WHERE epoch_id = ANY(?)"
+)
 _IDS = "SELECT id FROM message WHERE id BETWEEN ? AND ? UNION ALL SELECT id FROM binned WHERE id BETWEEN ? AND ?"
 _BODIES = (
     "SELECT body.id FROM body LEFT JOIN message ON message.id = body.id LEFT JOIN binned ON binned.id = body.id "
@@ -120,8 +124,7 @@ class _Check:
         self._buried_before = self._vault.newest_tombstone()
         self._read_epochs()
         self._copies(self._vault.id_range()[1])
-        if not self._result.cancelled:
-            self._bin_copies()
+        self._bin_copies()
         if not self._result.cancelled:
             self._tombstones()
             self._steps()
@@ -277,14 +280,12 @@ class _Check:
         return before
 
     def _tombstones(self) -> None:
-        table, newest = self._models.Tombstone, 0
-        self._last_tombstone = self._buried_before
+        table, self._last_tombstone = self._models.Tombstone, self._buried_before
         for name, row in self._rows(table, "tombstone"):
-            newest = row.id
             self._tombstone(name, row)
         # Rotation puts the newest one's runs into the next and takes it away: one statement sees one or the other.
         with self._vault.reading(), self._reporting("tombstones"):
-            for row in list(table.select().where(table.id > newest).order_by(table.id)):
+            for row in list(table.select().where(table.id > self._last_tombstone).order_by(table.id)):
                 self._tombstone(f"tombstone {row.id}", row)
 
     def _tombstone(self, name: str, row: Any) -> None:
@@ -294,6 +295,7 @@ class _Check:
             if row.sealed_operator is not None:
                 self._vault.unseal(OPERATOR_ROLE, as_bytes(row.sealed_operator))
                 self._deleted.append((row.at, ids_of(runs)))
+            self._bin_check.note_tombstone(row, runs)
             judged = row.id <= self._buried_before
             self._heads.buried += sum(each.length for each in runs)
             for run_ in runs:
@@ -329,11 +331,10 @@ class _Check:
             return
         db, table = self._vault.db, self._models.Tombstone
         with self._reporting("the table of copies"), self._vault.reading(), snapshot(db):
-            for sql in (_STEPS, _STEPS_IN_BIN):
-                for copy_id, epoch_id, step in run(db, sql, absent).fetchall():
-                    self._heads.note(copy_id, 1)
-                    if isinstance(step, int) and self._epochs[epoch_id].steps[step : step + 1] == b"\0":
-                        self._epochs[epoch_id].steps[step] = _PRESENT
+            for copy_id, epoch_id, step in run(db, _STEPS, absent, absent).fetchall():
+                self._heads.note(copy_id, 1)
+                if isinstance(step, int) and self._epochs[epoch_id].steps[step : step + 1] == b"\0":
+                    self._epochs[epoch_id].steps[step] = _PRESENT
             for first, length in self._heads.unknown():
                 for (copy_id,) in run(db, _IDS, *(first, first + length - 1) * 2).fetchall():
                     self._heads.note(copy_id, 1)
@@ -344,10 +345,10 @@ class _Check:
         def buried(epoch_id: int, step: int) -> bool:
             return epoch_id in self._epochs and self._epochs[epoch_id].steps[step] == _BURIED
 
+        later = partial(self._vault.tombstones_since, self._buried_before)
         with self._reporting("the bin"), self._vault.reading():
-            self._result.broken += self._bin_check.findings(
-                buried, lambda: set(self._vault.tombstones_since(self._buried_before)[1])
-            )
+            self._result.broken += self._bin_check.early(*share_since(self._vault))
+            self._result.broken += self._bin_check.findings(buried, lambda: set(later()[1]))
 
     def _compare(self) -> None:
         with self._reporting("the heads"), self._vault.reading():

@@ -13,6 +13,7 @@ from store.authority.configuration import Conflict
 from store.mail.administrator import send
 from store.mail.client import BeforeData, SessionLost
 from store.mail.outcome import Outcome, State
+from store.space.bin import expire
 from store.space.notice import Due, Told, claim
 from store.terms.errors import MailholdError
 
@@ -55,10 +56,13 @@ async def notify(vault: Vault) -> Told:
 
 
 async def watch(vault: Vault, every: float = EVERY) -> None:
-    """Look again and again, until cancelled. An error of the store is left to those who show it."""
+    """Look again and again, until cancelled, and remove from the bin what is over. An error of the store is left to
+    those who show it.
+    """
     while True:
         try:
             await notify(vault)
+            await asyncio.to_thread(expire, vault)
         except MailholdError:
             pass
         await asyncio.sleep(every)

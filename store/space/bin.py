@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from store.authority import configuration
+from store.authority.settings import NAME, Settings
 from store.helpers.clock import now_ms
 from store.space.limits import Bounds, usage
+from store.terms.errors import StoreFormat, TamperedError
 from store.vault import oldest
 from store.vault.counters import Counters
 from store.vault.vault import Vault
@@ -121,6 +124,16 @@ def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> P
     before = max(0, full.max_bytes - full.used_bytes) + max(0, full.binned_bytes - size)
     lasts = before * rate[1] // rate[0]
     return Promise(until, lasts if moment + lasts < until else None)
+
+
+def share_since(vault: Vault) -> tuple[int, int]:
+    """The bytes of the bin's share, -1 where the settings do not verify, and since when they say so (Unix ms)."""
+    try:
+        stored = configuration.read(vault, NAME, Settings)
+    except (TamperedError, StoreFormat):
+        return -1, 0
+    settings = stored.value if stored else Settings()
+    return Bounds.of(settings.max_size, settings.bin_share).bin_bytes, stored.changed_at if stored else 0
 
 
 def bytes_placed(vault: Vault, now: int) -> tuple[int, int]:

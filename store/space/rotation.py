@@ -19,7 +19,7 @@ from store.database.connection import DiskFull, pragma, pragma_to_its_end
 from store.database.orm import SqliteDatabase
 from store.helpers.clock import now_ms
 from store.space import limits
-from store.space.bin import doomed_in_bin, first_of, from_bin
+from store.space.bin import doomed_in_bin, expire, first_of, from_bin
 from store.space.limits import Bounds
 from store.space.notice import space_freed
 from store.terms.errors import MailholdError, StoreError, StoreUnavailable
@@ -110,8 +110,9 @@ class Rotation:
         return rotate(self._vault).over_bytes if most is not None and used > most else 0
 
     def after_delete(self) -> None:
-        """Arm the free space notice again, if there is space now."""
+        """Arm the free space notice again, if there is space now; remove from the bin what is over."""
         with suppress(MailholdError):  # The copies are gone all the same; the notice's next look shows what is wrong.
+            expire(self._vault)
             space_freed(self._vault)
 
 

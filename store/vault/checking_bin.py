@@ -5,15 +5,23 @@ put in - brought back - buried = what is in the bin
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from store.database.connection import run, snapshot
+from store.helpers.runs import ranges
+from store.sealing.signatures import AUTHORITY
 from store.terms.errors import TamperedError
-from store.vault.bin_journal import BINNED, OPERATOR_ROLE, JournalRow, rows_after
+from store.vault.bin_journal import BINNED, OPERATOR_ROLE, BinRun, JournalRow, rows_after
+from store.vault.deleting import Run, ids_of
 from store.vault.reader import Reader
 
 Finding = tuple[str, str]
+#: The clocks of two machines are no further apart (ms); and for so long rotation writes its tombstones anew.
+_APART = 3_600_000
+_SHOWN = 8
 _BINNED = "SELECT id, act FROM binned ORDER BY id"
 _TWICE = "SELECT binned.id FROM binned JOIN message ON message.id = binned.id ORDER BY binned.id"
 
@@ -37,6 +45,14 @@ class BinCheck:
         self._seen = 0
         #: What should be in the bin, or was buried out of it.
         self._in: dict[int, Place] = {}
+        self._untils: dict[int, int] = {}
+        #: The runs that went in, each with when that was; what came back; when copies of the bin were buried.
+        self._put: list[tuple[int, BinRun]] = []
+        self._back: list[tuple[int, int]] = []
+        self._ever_back: set[int] = set()
+        self._buried: dict[int, int] = {}
+        #: Tombstones of gateways, with when each was written and the copies that it names.
+        self._rotated: list[tuple[str, int, list[int]]] = []
 
     def read(self) -> Iterator[Finding]:
         """Read the journal on from where it was read to; what is wrong with it."""
@@ -59,14 +75,44 @@ class BinCheck:
     def _note(self, row: JournalRow) -> None:
         if row.kind == BINNED:
             self._acts.add(row.act)
+            self._untils[row.act] = max(row.until, self._untils.get(row.act, 0))
+            self._put += [(row.at, each) for each in row.runs]
             for each in row.runs:
                 for offset, copy_id in enumerate(each.ids()):
                     self._in[copy_id] = Place(row.act, each.epoch_id, each.step + offset)
             self.ever.update(row.ids())
             return
+        self._back.append((row.at, sum(each.size for each in row.runs)))
+        self._ever_back.update(row.ids())
         for copy_id in row.ids():
             if (place := self._in.get(copy_id)) is not None and place.act == row.act:
                 del self._in[copy_id]
+
+    def note_tombstone(self, row: Any, runs: list[Run]) -> None:
+        """Take in a tombstone that verifies."""
+        ids = ids_of(runs)
+        self._buried.update(dict.fromkeys(self.ever.intersection(ids), row.at))
+        if row.gateway_id != AUTHORITY:
+            self._rotated.append((f"tombstone {row.id}", row.at, ids))
+
+    def early(self, share: int, since: int) -> Iterator[Finding]:
+        """Tombstones of gateways that name copies of the bin before their time, where the bin cannot have held more
+        than its `share` (bytes), which is in force since `since` (Unix ms).
+
+        The journal says how much it held at most: what went in by then, clocks apart, less what had left it for sure.
+        """
+        changes = [(at - _APART, each.size) for at, each in self._put]
+        changes += [(at + _APART, -size) for at, size in self._back]
+        for _, each in self._put:
+            if self._ever_back.isdisjoint(each.ids()) and all(copy_id in self._buried for copy_id in each.ids()):
+                changes.append((max(self._buried[copy_id] for copy_id in each.ids()) + _APART, -each.size))
+        changes.sort()
+        times, held = [at for at, _ in changes], list(accumulate(size for _, size in changes))
+        for name, at, ids in self._rotated:
+            early = [each for each in ids if (place := self._in.get(each)) and at < self._untils.get(place.act, 0)]
+            last = bisect(times, at) - 1
+            if early and at - _APART > since and (last < 0 or held[last] <= share):
+                yield name, f"a gateway buried copies of the bin before their time: {ranges(early, _SHOWN)}"
 
     def findings(self, buried: Callable[[int, int], bool], buried_since: Callable[[], set[int]]) -> Iterator[Finding]:
         """Where the tables have something else than the journal says, all of it at one moment.

@@ -295,7 +295,8 @@ class Reader(Session):
         with self.reading():
             row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
         if row is None:
-            self.row(place.copy_id)
+            if not self.present_in_bin([place.copy_id]):
+                self.row(place.copy_id)
             raise TamperedError(what, "its body is missing")
         with sound(what):
             raw = unpack_body(open_part(body_key, place, BODY, row[0]), place.size, what)

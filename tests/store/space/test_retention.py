@@ -162,8 +162,8 @@ def test_where_all_are_being_delivered_nothing_goes(any_vault: Vault) -> None:
     set_maximum(any_vault, 1)
     assert any_vault.ids() == ids
     assert rotate(any_vault) == (0, 0, used - 1)
-    assert would_remove(any_vault, 1) == Removal(held=3) == (0, 3, 0, 0, 0)
-    assert Removal() == (0, 0, 0, 0, 0)
+    assert would_remove(any_vault, 1) == Removal(held=3) == (0, 3, 0, 0, 0, 0)
+    assert Removal() == (0, 0, 0, 0, 0, 0)
     assert put(any_vault) in any_vault.ids()
 
 

@@ -17,6 +17,8 @@ from store.delivery.queue import release
 from store.space.changing_settings import change_settings
 from store.terms.errors import CopyBinned, CopyMissing
 from store.terms.records import CopyRecord
+from store.vault import checking_bin
+from store.vault.bin import TWICE
 from store.vault.counters import counters
 from store.vault.deleting import LIVE
 from store.vault.vault import Vault
@@ -154,3 +156,137 @@ def test_two_operators_at_once(any_vault: Vault, open_again: Callable[[], Vault]
     assert sorted([*kept, *binned]) == ids and buried == []
     sound(any_vault)
     assert run(any_vault.db, "SELECT COUNT(*) FROM body").fetchone()[0] == 300
+
+
+# --- Somebody who may write the database -----------------------------------------------------------------------------
+
+
+def changed(vault: Vault, *statements: str) -> dict[str, str]:
+    """What `check` finds once these were executed."""
+    with vault.writing():
+        for each in statements:
+            run(vault.db, each)
+    return dict(check(vault).broken)
+
+
+def in_bin(vault: Vault) -> int:
+    """A store with copies 1 to 10, of which 2 to 5 are in the bin and 4 came back; returns the act."""
+    fill(vault, 10)
+    act = delete_copies(vault, [2, 3, 4, 5], operator="anna").act
+    bring_back(vault, [4], operator="anna")
+    assert check(vault).broken == []
+    return act
+
+
+COLUMNS = "id, epoch_id, step, stored_at, size, stored_size, record"
+
+
+def test_rows_that_were_moved_are_named(any_vault: Vault) -> None:
+    act = in_bin(any_vault)
+    broken = changed(
+        any_vault,
+        f"INSERT INTO binned ({COLUMNS}, act) SELECT {COLUMNS}, {act} FROM message WHERE id IN (4, 7)",
+        "DELETE FROM message WHERE id IN (4, 7)",
+        f"INSERT INTO message ({COLUMNS}) SELECT {COLUMNS} FROM binned WHERE id = 2",
+        "DELETE FROM binned WHERE id IN (2, 3)",
+        "UPDATE binned SET act = 9 WHERE id = 5",
+    )
+    assert broken.pop("the table of counters")
+    assert broken.pop("epoch 1").startswith("copies are missing without a tombstone")
+    assert broken.pop("body 3") == "there is no copy that it belongs to"
+    assert broken == {
+        "copy 4": "it lies in the bin, and no act put it there",
+        "copy 7": "it lies in the bin, and no act put it there",
+        "copy 5": "it lies in the bin, and no act put it there",
+        "copy 2": "it was deleted into the bin, and somebody put it back",
+        "copy 3": "it was in the bin, and is gone without a tombstone",
+    }
+
+
+def test_a_copy_in_both_tables_is_named_and_not_moved(any_vault: Vault) -> None:
+    in_bin(any_vault)
+    broken = changed(any_vault, f"INSERT INTO message ({COLUMNS}) SELECT {COLUMNS} FROM binned WHERE id = 3")
+    assert broken["copy 3"] == "its row is in Backup and in the bin"
+    assert bring_back(any_vault, [3], operator="anna").refused == [(3, TWICE)]
+    assert delete_copies(any_vault, [3], operator="anna").refused == [(3, TWICE)]
+
+
+def test_a_copy_in_the_bin_is_verified_whole(any_vault: Vault) -> None:
+    in_bin(any_vault)
+    broken = changed(
+        any_vault,
+        "UPDATE binned SET size = size + 1 WHERE id = 2",
+        "DELETE FROM body WHERE id = 3",
+        "UPDATE body SET sealed = (SELECT sealed FROM body WHERE id = 1) WHERE id = 5",
+    )
+    assert broken == {
+        "copy 2": "the seal of its record does not verify",
+        "copy 3": "its body is missing",
+        "copy 5": "the seal of its body does not verify",
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "kind = 'restored'",
+        "act = act + 1",
+        "at = at + 1",
+        "until = until + 86400000",
+        "sealed_operator = NULL",
+        "signature = (SELECT signature FROM bin_act WHERE id = 2)",
+        "entries = (SELECT entries FROM bin_act WHERE id = 2)",
+    ],
+)
+def test_a_row_of_the_journal_that_was_changed_is_not_believed(
+    any_vault: Vault, open_again: Callable[[], Vault], change: str
+) -> None:
+    in_bin(any_vault)
+    broken = changed(any_vault, f"UPDATE bin_act SET {change} WHERE id = 1")
+    assert "act 1 of the bin" in broken
+    other = open_again()
+    assert other.bin.acts()[-1].at == 0, "it has no operator and no time"
+    with other.reading():
+        assert other.bin.oldest(10) == [], "nothing is removed for it"
+    assert bring_back(other, [2, 3, 5], operator="anna").restored == [2, 3, 5]
+
+
+def test_a_row_of_the_journal_that_was_taken_out_is_missed(any_vault: Vault) -> None:
+    in_bin(any_vault)
+    assert changed(any_vault, "DELETE FROM bin_act WHERE id = 1")["the bin"] == "act 1 is missing from its journal"
+    assert "act 2 of the bin" not in changed(any_vault, "DELETE FROM bin_act WHERE id = 2")
+    assert "acts of the bin" in dict(check(any_vault).broken)["the store"]
+
+
+def test_a_gateway_buries_nothing_before_its_time(any_vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stolen key it can; `check` says so, where the bin held no more than its share."""
+    change_settings(any_vault, Settings(bin_share=11))
+    in_bin(any_vault)
+    with any_vault.write():
+        any_vault.bin.rotate([2])
+    assert check(any_vault).broken == [], "the settings are younger than the clocks are apart"
+    monkeypatch.setattr(checking_bin, "_APART", 0)
+    assert dict(check(any_vault).broken) == {"tombstone 1": "a gateway buried copies of the bin before their time: 2"}
+    change_settings(any_vault, Settings(bin_share=0))
+    with any_vault.write():
+        any_vault.bin.rotate([3])
+    assert list(dict(check(any_vault).broken)) == [], "the older one is from before those settings"
+
+
+def test_what_moves_while_check_reads_is_not_missed(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    """Copies that go from one table to the other between two looks are in none of them."""
+    fill(any_vault, 1200, 20)
+    delete_copies(any_vault, range(1, 600), operator="anna")
+    other = open_again()
+    rounds = iter(range(1000))
+
+    def progress(done: int, _of: int) -> None:
+        if done % 150 == 1:
+            n = next(rounds)
+            bring_back(other, range(1 + n, 600, 2), operator="bert")
+            delete_copies(other, range(300, 1200, 3 + n), operator="bert")
+            empty_bin(other, other.bin.ids()[::50], operator="bert")
+
+    result = check(any_vault, progress)
+    assert result.broken == [] and next(rounds) > 2
+    sound(any_vault)

@@ -71,7 +71,7 @@ def test_the_stores_own_row(folder: Path, capfd: pytest.CaptureFixture[str], cha
         "UPDATE state SET used_bytes = -1",
         "UPDATE state SET next_copy_id = 1",
         "UPDATE state SET next_copy_id = 9223372036854775807",
-        "UPDATE state SET id = 4",
+        "UPDATE state SET id = 4 WHERE id = 1",
         "DELETE FROM state",
     ],
 )
