@@ -72,6 +72,7 @@ class Session(asyncio.Protocol):
         self._quick: socket.socket | None = None
         self._agree(Protocol(0))
         self._task: asyncio.Task[None] | None = None
+        self._progress: asyncio.TimerHandle | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
         self._stopping = self._clogged = self._ended = False
@@ -276,11 +277,9 @@ class Session(asyncio.Protocol):
         self._task = asyncio.get_running_loop().create_task(self._judge(incoming))
 
     async def _judge(self, incoming: Incoming) -> None:
-        judging = asyncio.ensure_future(self._handler(incoming))
+        self._tell_progress(say=False)
         try:
-            while not (await asyncio.wait([judging], timeout=PROGRESS_SECONDS))[0]:
-                self._send(wire.PROGRESS)
-            outcome = judging.result()
+            outcome = await self._handler(incoming)
             self._answer(outcome)
             incoming.settled(answered=self._transport is not None and not is_temporary(outcome))
         except Exception:
@@ -288,10 +287,18 @@ class Session(asyncio.Protocol):
             self._send(wire.TEMPFAIL)
             incoming.settled(answered=False)
         finally:
-            self._task = None
+            if self._progress is not None:
+                self._progress.cancel()
+            self._task = self._progress = None
             if self._stopping and self._transport is not None:
                 self._transport.close()
             self._work_off()
+
+    def _tell_progress(self, *, say: bool = True) -> None:
+        """Tell the MTA that the filter is alive, and again after a while."""
+        if say:
+            self._send(wire.PROGRESS)
+        self._progress = asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._tell_progress)
 
     def _answer(self, outcome: Outcome) -> None:
         match outcome:

@@ -329,3 +329,26 @@ async def test_what_the_sender_asked_to_be_told_comes_with_its_message_and_with_
     assert (first.sender, first.recipients) == ("s@gw.test", ["a@gw.test", "b@gw.test"])
     assert first.dsn == Dsn("FULL", "a+2Bb", (RecipientDsn("a@gw.test", "DELAY", "rfc822;x@gw.test"),))
     assert [each.dsn for each in others] == [None, None]
+
+
+async def test_while_a_message_is_judged_its_client_is_told_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milter_session, "PROGRESS_SECONDS", 0.005)
+    judge = Judge()
+    judge.go_on.clear()
+    async with serving(tmp_path, judge) as (server, path):
+        client = await MilterClient.unix(path)
+        await client.put(message("one"))
+        assert await answers(client, 3) == ["p"] * 3
+        judge.go_on.set()
+        while (answer := (await answers(client, 1))[0]) == "p":
+            pass
+        assert answer == "y554 5.7.1 one"
+        # And not between two: the timer of the one that was answered is gone.
+        [session] = server._sessions
+        assert session._progress is None and not session.busy
+        judge.go_on.clear()
+        await client.put(message("two"))
+        assert await answers(client, 1) == ["p"]
+        judge.go_on.set()
