@@ -53,6 +53,9 @@ _ANSWERED = {
     wire.UNKNOWN: Protocol(0),
 }
 
+#: Commands whose macros hold for all messages of a connection.
+_OF_CONNECTION = (wire.CONNECT, wire.HELO)
+
 
 class Session(asyncio.Protocol):
     """A connection. `max_size` is the largest message in bytes; what is larger arrives cut off and marked so.
@@ -75,6 +78,8 @@ class Session(asyncio.Protocol):
         self._progress: asyncio.TimerHandle | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
+        #: The macros that were told last of this message, as they came.
+        self._told = b""
         self._stopping = self._clogged = self._ended = False
         self._forget()
 
@@ -215,8 +220,14 @@ class Session(asyncio.Protocol):
         self._client_address = _text(rest[3:].removesuffix(b"\0")).removeprefix("IPv6:") if rest[:1] in b"46" else ""
 
     def _take_macros(self, data: bytes) -> None:
+        # Postfix tells the same before each header field and each part of the body.
+        if data[1:] == self._told and data[:1] not in _OF_CONNECTION:
+            return
         command, macros = wire.read_macros(data)
-        into = self._connection_macros if command in (wire.CONNECT, wire.HELO) else self._macros
+        of_connection = command in _OF_CONNECTION
+        into = self._connection_macros if of_connection else self._macros
+        if not of_connection:
+            self._told = data[1:]
         into.update({name: macros[name][:MACRO_LIMIT] for name in MACROS & macros.keys()})
 
     def _add(self, part: bytearray, data: bytes) -> None:
@@ -247,6 +258,7 @@ class Session(asyncio.Protocol):
         self._envelope = 0
         if not keep_macros:
             self._macros: dict[str, str] = {}
+            self._told = b""
 
     # --- Judging -----------------------------------------------------------------------------------------------------
 

@@ -285,6 +285,32 @@ async def test_a_macro_s_value_is_cut_off(tmp_path: Path) -> None:
     assert judge.seen[0].queue_id == "4" * milter_session.MACRO_LIMIT and judge.seen[0].auth_user == "ann"
 
 
+async def test_macros_that_are_told_again_are_each_message_s_own(tmp_path: Path) -> None:
+    judge = Judge()
+    async with serving(tmp_path, judge) as (_, path):
+        client = await MilterClient.unix(path)
+        for macros in ("4x", "4x", "", "4y"):  # As Postfix does: before the field, the body and the end.
+            told = {letter: packet(b"D", letter + b"i\0" + macros.encode() + b"\0") for letter in (b"L", b"B", b"E")}
+            whole = message("x").split(packet(b"N"))
+            await client.put(whole[0])
+            if macros:
+                await client.put(told[b"L"] + packet(b"L", b"A\0 b\0") + told[b"L"] + packet(b"L", b"C\0 d\0"))
+                await client.put(told[b"B"] + packet(b"B", b"more") + told[b"E"])
+            await client.put(packet(b"N") + whole[1])
+            await answers(client, 1)
+    assert [each.queue_id for each in judge.seen] == ["4x", "4x", "", "4y"]
+
+
+async def test_macros_of_a_connection_hold_though_a_message_told_the_same(tmp_path: Path) -> None:
+    judge, macros = Judge(), b"{client_addr}\000192.0.2.9\0"
+    async with serving(tmp_path, judge) as (_, path):
+        client = await MilterClient.unix(path)
+        await client.put(packet(b"D", b"M" + macros) + packet(b"D", b"C" + macros) + packet(b"A"))
+        await client.put(message("x"))
+        await answers(client, 1)
+    assert judge.seen[0].client_address == "192.0.2.9"
+
+
 def test_only_content_may_be_large() -> None:
     for letter in (b"M", b"R", b"H", b"C", b"D", b"O", b"?"):
         packets = Packets()
