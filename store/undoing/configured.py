@@ -22,7 +22,7 @@ from store.undoing.merging import in_order, without_change, without_entries
 from store.undoing.plans import Told
 
 if TYPE_CHECKING:
-    from store.undoing.plans import PastAct
+    from store.undoing.plans import Cancelled, PastAct, Progress
     from store.vault.vault import Vault
 
 T = TypeVar("T")
@@ -63,7 +63,9 @@ class Configured(Generic[T]):
         """What taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
         return self._told(self._merged(vault, act, again))
 
-    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
+    def do(
+        self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
+    ) -> Told:
         """Take it back, in one transaction with its event. Raises as `plan` does."""
         with vault.write():
             merged = self._merged(vault, act, again)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from store.authority.audit import Event
     from store.vault.vault import Vault
+
+
+#: Told how many copies are done, and of how many.
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
 
 
 class PastAct(NamedTuple):
@@ -46,5 +52,7 @@ class Kind(Protocol):
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What taking it back would do now. It changes nothing."""
 
-    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
+    def do(
+        self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
+    ) -> Told:
         """Take it back, with the event that says so (`undoes`), none where nothing is left; returns what was done."""

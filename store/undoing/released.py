@@ -18,7 +18,7 @@ from store.undoing.plans import Told
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from store.undoing.plans import PastAct
+    from store.undoing.plans import Cancelled, PastAct, Progress
     from store.vault.vault import Vault
 
 #: So many runs of deliveries are named.
@@ -46,7 +46,9 @@ class Released:
         able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
         return Told((_does(able, again),) if able else (), _does_not(why))
 
-    def do(self, vault: Vault, act: PastAct, *, again: bool, operator: str) -> Told:
+    def do(
+        self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
+    ) -> Told:
         """Call back, or have sent again what was called back. Raises StoreUnavailable, UnlockError."""
         able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
         if again:
@@ -58,7 +60,7 @@ class Released:
                 except MailholdError as error:
                     why[str(error)].append(each)
         else:
-            called = call_back(vault, able, operator)
+            called = call_back(vault, able, operator, progress=progress, cancelled=cancelled)
             done = called.called
             for each, reason in called.late:
                 why[reason].append(each)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from store.authority.acts import BIN
 from store.delivery.queue import QUEUED
 from store.terms.errors import MailholdError
 from store.undoing.configured import PARTS, Configured
+from store.undoing.deleted import Deleted
 from store.undoing.history import History, history
-from store.undoing.plans import Kind, Plan, Told
+from store.undoing.plans import Cancelled, Kind, Plan, Progress, Told
 from store.undoing.released import Released
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _KINDS: dict[str, Kind] = {action: Configured[Any](part) for actions, part in PARTS for action in actions}
-_KINDS[QUEUED] = Released()
+_KINDS |= {QUEUED: Released(), BIN: Deleted()}
 #: So many acts are looked at for one of which something can be taken back.
 _LOOKED_AT = 20
 
@@ -65,13 +67,22 @@ def _plans(vault: Vault, operator: str, again: bool) -> Iterator[Plan]:
             yield Plan(act, again, _KINDS[act.event.action].what(act), Told((), (str(error),)))
 
 
-def carry_out(vault: Vault, plan: Plan, *, operator: str) -> Told:
+def carry_out(
+    vault: Vault,
+    plan: Plan,
+    *,
+    operator: str,
+    progress: Progress = lambda _done, _of: None,
+    cancelled: Cancelled = lambda: False,
+) -> Told:
     """Do what a plan says, as far as it is still so; returns what was done, and what was not and why.
 
-    Nothing is done where somebody took the act back (or did it again) since the plan was made. Raises TamperedError,
+    Nothing is done where somebody took the act back (or did it again) since the plan was made. What is `cancelled`
+    leaves the rest as it is, and the act can be taken back further. Raises TamperedError,
     StoreFormat, StoreUnavailable, UnlockError.
     """
     found = acts_of(vault, operator)
     if all(act.number != plan.act.number for act in (found.taken_back if plan.again else found.done)):
         return Told((), ("it was done again already" if plan.again else "it was taken back already",))
-    return _KINDS[plan.act.event.action].do(vault, plan.act, again=plan.again, operator=operator)
+    kind = _KINDS[plan.act.event.action]
+    return kind.do(vault, plan.act, again=plan.again, operator=operator, progress=progress, cancelled=cancelled)

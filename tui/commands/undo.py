@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from store.terms.errors import UsageError
 from tui.commands.asking import ask, can_ask
+from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
+from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         question = "Do it again? [y/N] " if args.again else "Take it back? [y/N] "
         if not args.yes and not (can_ask() and ask(question).lower() in ("y", "yes")):
             raise UsageError("Nothing was changed: answer y, or give --yes.")
-        told = carry_out(vault, plan, operator=vault.opened_by)
+        with Progress("Doing it again" if plan.again else "Taking back") as progress, Interrupt() as interrupt:
+            told = carry_out(vault, plan, operator=vault.opened_by, progress=progress, cancelled=interrupt)
     if args.json:
         print_json(_record(plan, told))
     else:

@@ -55,7 +55,7 @@ def _carry_out(context: ConsoleContext, plan: Plan) -> None:
     def work(progress: Progress, cancelled: Cancelled) -> Told:
         from store.undoing.undoing import carry_out
 
-        return carry_out(context.vault, plan, operator=context.operator)
+        return carry_out(context.vault, plan, operator=context.operator, progress=progress, cancelled=cancelled)
 
     def done(told: Told) -> None:
         context.shell.store_changed()

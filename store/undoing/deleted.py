@@ -1,0 +1,114 @@
+"""Taking back a deletion: the copies of it that are in the bin come back as they were."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.authority.audit import record_event
+from store.authority.deleting import bring_back, delete_copies
+from store.undoing.plans import Told
+
+if TYPE_CHECKING:
+    from store.undoing.plans import Cancelled, PastAct, Progress
+    from store.vault.vault import Vault
+
+_ALREADY = "{} in Backup already"
+_GONE = "{} gone for good: Backup was full, its time was over, or it was deleted from the bin"
+_OTHER = "{} deleted again since, by another act"
+#: The bin and the trail note the same batch so far apart at most.
+_SLACK_MS = 60_000
+_REFUSED = "{} not reached: {}"
+
+
+class _Found(NamedTuple):
+    """Where the copies of an act are: in the bin by it, by another act, in Backup, or nowhere."""
+
+    own: list[int]
+    others: int
+    present: list[int]
+    gone: int
+
+
+class Deleted:
+    """Acts that put copies into the bin."""
+
+    def what(self, act: PastAct) -> str:
+        """The act in a few words."""
+        return f"{act.event.action}: {_counted(len(act.event.copies), 'message copy', 'message copies')}"
+
+    def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
+        """What would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""
+        found = _where(vault, act)
+        if again:
+            if not found.present:
+                return Told()
+            return Told((f"{_counted(len(found.present), 'copy goes', 'copies go')} into the bin again",), ())
+        does = (f"{_counted(len(found.own), 'copy comes', 'copies come')} back from the bin",) if found.own else ()
+        return Told(does, _does_not(len(found.present), found.others, found.gone))
+
+    def do(
+        self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
+    ) -> Told:
+        """Bring back, or delete again. Raises TamperedError, StoreUnavailable, UnlockError."""
+        found = _where(vault, act)
+        if again:
+            return _again(vault, act, found, operator, progress, cancelled)
+        done = bring_back(vault, found.own, operator=operator, progress=progress, cancelled=cancelled)
+        does = (f"{_counted(len(done.restored), 'copy came', 'copies came')} back from the bin",)
+        does_not = _does_not(len(found.present) + len(done.there), found.others, found.gone + len(done.gone))
+        does_not += tuple(f"copy {copy_id}: {why}" for copy_id, why in done.refused)
+        if done.left:
+            does_not += (_sentence(_REFUSED, len(done.left), "it was cancelled"),)
+        told = Told(does if done.restored else (), does_not)
+        if done.restored and not done.left:
+            _tell(vault, act, told, operator, again=False)
+        return told
+
+
+def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: Progress, cancelled: Cancelled) -> Told:
+    """Delete what came back. That is an act of its own, which can be taken back."""
+    done = delete_copies(vault, found.present, operator=operator, progress=progress, cancelled=cancelled)
+    gone = [*done.binned, *done.deleted]
+    does = (f"{_counted(len(gone), 'copy went', 'copies went')} into the bin again",)
+    does_not = (*done.notes, *(f"copy {copy_id}: {why}" for copy_id, why in done.refused))
+    told = Told(does if gone else (), does_not)
+    if gone:
+        _tell(vault, act, told, operator, again=True)
+    return told
+
+
+def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool) -> None:
+    said = "; ".join((*told.does, *told.does_not))
+    record_event(
+        vault,
+        "done again" if again else "taken back",
+        operator=operator,
+        detail=f"{act.event.action}: {said}",
+        undoes=-act.number if again else act.number,
+    )
+
+
+def _where(vault: Vault, act: PastAct) -> _Found:
+    """Where the copies of an act are. The acts of the bin that are its own were made while it was done."""
+    meant = set(act.event.copies)
+    first, last = min(part.at for part in act.parts), max(part.at for part in act.parts)
+    own: set[int] = set()
+    for each in vault.bin.acts():
+        if each.operator == act.event.operator and first - _SLACK_MS <= each.at <= last + _SLACK_MS:
+            own |= meant.intersection(vault.bin.ids(each.act))
+    in_bin = set(vault.present_in_bin(sorted(meant - own)))
+    present = set(vault.present(sorted(meant - own - in_bin)))
+    return _Found(sorted(own), len(in_bin), sorted(present), len(meant) - len(own) - len(in_bin) - len(present))
+
+
+def _does_not(present: int, others: int, gone: int) -> tuple[str, ...]:
+    counts = ((_ALREADY, present), (_OTHER, others), (_GONE, gone))
+    return tuple(_sentence(text, count) for text, count in counts if count)
+
+
+def _sentence(text: str, count: int, *more: str) -> str:
+    return text.format(f"{count:,} {'copy is' if count == 1 else 'copies are'}", *more)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

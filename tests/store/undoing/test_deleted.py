@@ -1,0 +1,93 @@
+"""Taking a deletion back, and deleting again; what colleagues and rotation did meanwhile is told before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from store.authority.audit import events
+from store.authority.deleting import bring_back, delete_copies, empty_bin
+from store.check import check
+from store.terms.records import CopyRecord
+from store.undoing.plans import Told
+from store.undoing.undoing import carry_out, next_plan
+from store.vault.vault import Vault
+
+ME, COLLEAGUE = "me", "a colleague"
+
+
+def fill(vault: Vault, count: int) -> list[int]:
+    return vault.put_many((b"x" * 50, CopyRecord(subject=str(number)), None) for number in range(count))
+
+
+def z(vault: Vault, *, again: bool = False) -> Told:
+    plan = next_plan(vault, ME, again=again)
+    assert plan is not None
+    return carry_out(vault, plan, operator=ME)
+
+
+def test_twice_goes_one_further_and_it_is_done_again(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    ids = fill(any_vault, 300)
+    delete_copies(any_vault, ids[:250], operator=ME)  # Told in several parts.
+    delete_copies(any_vault, ids[250:260], operator=COLLEAGUE)
+    delete_copies(any_vault, ids[260:], operator=ME)
+    vault = open_again()
+    assert z(vault) == Told(("40 copies came back from the bin",))
+    assert any_vault.ids() == ids[260:]
+    assert z(vault) == Told(("250 copies came back from the bin",))
+    assert any_vault.ids() == ids[:250] + ids[260:]
+    assert next_plan(vault, ME) is None
+    assert z(vault, again=True) == Told(("250 copies went into the bin again",))
+    assert any_vault.ids() == ids[260:]
+    assert z(vault) == Told(("250 copies came back from the bin",))
+    assert any_vault.ids() == ids[:250] + ids[260:]
+    assert check(any_vault).broken == []
+
+
+def test_what_does_not_come_back_is_told_before_and_after(any_vault: Vault) -> None:
+    ids = fill(any_vault, 6)
+    delete_copies(any_vault, ids, operator=ME)
+    empty_bin(any_vault, ids[:1], operator=COLLEAGUE)
+    bring_back(any_vault, ids[1:4], operator=COLLEAGUE)
+    delete_copies(any_vault, ids[3:4], operator=COLLEAGUE)
+    plan = next_plan(any_vault, ME)
+    assert plan is not None and plan.what == "delete into the bin: 6 message copies"
+    assert plan.told == Told(
+        ("2 copies come back from the bin",),
+        (
+            "2 copies are in Backup already",
+            "1 copy is deleted again since, by another act",
+            "1 copy is gone for good: Backup was full, its time was over, or it was deleted from the bin",
+        ),
+    )
+    empty_bin(any_vault, ids[4:5], operator=COLLEAGUE)
+    told = carry_out(any_vault, plan, operator=ME)
+    assert told.does == ("1 copy came back from the bin",)
+    assert any(each.startswith("2 copies are gone for good") for each in told.does_not)
+    assert any_vault.ids() == [ids[1], ids[2], ids[5]]
+    newest = events(any_vault, 1)[0]
+    assert newest.undoes == plan.act.number and newest.detail.startswith("delete into the bin: 1 copy came back")
+    assert check(any_vault).broken == []
+
+
+def test_what_is_gone_for_good_is_passed_over(any_vault: Vault) -> None:
+    ids = fill(any_vault, 3)
+    delete_copies(any_vault, ids[:1], operator=ME)
+    delete_copies(any_vault, ids[1:2], operator=ME, for_good=True)
+    delete_copies(any_vault, ids[2:], operator=ME)
+    empty_bin(any_vault, ids[2:], operator=ME)
+    assert z(any_vault) == Told(("1 copy came back from the bin",))
+    assert any_vault.ids() == ids[:1]
+    assert next_plan(any_vault, ME) is None
+
+
+def test_what_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
+    ids = fill(any_vault, 1500)
+    delete_copies(any_vault, ids, operator=ME)
+    plan = next_plan(any_vault, ME)
+    assert plan is not None
+    told = carry_out(any_vault, plan, operator=ME, cancelled=lambda: bool(any_vault.ids()))
+    came = len(any_vault.ids())
+    assert 0 < came < 1500
+    assert told.does_not == (f"{1500 - came:,} copies are not reached: it was cancelled",)
+    assert z(any_vault).does == (f"{1500 - came:,} copies came back from the bin",)
+    assert any_vault.ids() == ids
