@@ -11,12 +11,14 @@ import pytest
 
 from store.authority.settings import Settings
 from store.delivery.queue import delivery_of, release
+from store.intake.sink import SinkServer
 from store.judging.rules.address_lists import AddressLists, write_lists
+from store.mail.incoming import Discard, Incoming, Outcome
 from store.mail.outcome import State
 from store.space.changing_settings import change_settings
 from store.terms.dsn import Dsn, RecipientDsn
 from tests.integration.gateway_process import GatewayProcess
-from tests.integration.postfix import Postfix, why_not
+from tests.integration.postfix import DOMAIN, Postfix, why_not
 from tests.store.mail.smtp_server import ScriptedServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("postfix-gateway")]
@@ -86,13 +88,7 @@ def test_it_goes_in_is_kept_and_goes_out_with_the_release(
     vault = gateway.vault()
     relay = f"smtp://127.0.0.1:{postfix.port}"
     change_settings(vault, Settings(relay=relay, administrator="admin@dsn.test", release_loops=True))
-    with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
-        client.ehlo("client.test")
-        assert "dsn" in client.esmtp_features
-        assert client.mail(SENDER, [f"RET={ASKED.ret}", f"ENVID={ASKED.envid}"])[0] == 250
-        for each in ASKED.recipients:
-            assert client.rcpt(each.address, [f"NOTIFY={each.notify}", f"ORCPT={each.orcpt}"])[0] == 250
-        assert client.data(RAW)[0] == 250
+    _send(postfix, ANN, BOB)
     copy = vault.newest(1)[0]
     assert copy.record.dsn == ASKED and copy.record.envelope_recipients == (ANN, BOB)
     [delivery_id] = release(vault, [copy.id], original=True, additional=["carol@dsn.test"]).queued
@@ -107,3 +103,39 @@ def test_it_goes_in_is_kept_and_goes_out_with_the_release(
     # What nobody asked is not made up by us; Postfix names the recipient it was given.
     assert asked["carol@dsn.test"] == {"ORCPT=rfc822;carol@dsn.test"}
     vault.close()
+
+
+async def test_a_content_filter_gets_it_too() -> None:
+    """Postfix hands the message to a listener of ours by LMTP, which offers DSN."""
+    if reason := why_not():
+        pytest.skip(reason)
+    seen: list[Incoming] = []
+
+    async def handler(incoming: Incoming) -> Outcome:
+        seen.append(incoming)
+        return Discard()
+
+    server = SinkServer(handler, protocol="lmtp", max_size=1_000_000)
+    port = await server.listen_tcp("127.0.0.1", 0)
+    settings, services = {"content_filter": f"lmtp:inet:127.0.0.1:{port}"}, "lmtp unix - - n - - lmtp"
+    running = await asyncio.to_thread(Postfix, settings, services)
+    try:
+        await asyncio.to_thread(_send, running, f"ann@{DOMAIN}")
+        await asyncio.to_thread(running.wait_until_empty)
+        [incoming] = seen
+        asked = RecipientDsn(f"ann@{DOMAIN}", "SUCCESS,FAILURE", "rfc822;Ann+2Bold@first.example")
+        assert incoming.dsn == Dsn("HDRS", "QQ+2B314159", (asked,)), running.log()
+    finally:
+        await server.stop(0.1)
+        await asyncio.to_thread(running.stop)
+
+
+def _send(postfix: Postfix, *to: str) -> None:
+    """Send the message to these, with what `ASKED` asks for each of its recipients in turn."""
+    with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
+        client.ehlo("client.test")
+        assert "dsn" in client.esmtp_features
+        assert client.mail(SENDER, [f"RET={ASKED.ret}", f"ENVID={ASKED.envid}"])[0] == 250
+        for address, each in zip(to, ASKED.recipients, strict=False):
+            assert client.rcpt(address, [f"NOTIFY={each.notify}", f"ORCPT={each.orcpt}"])[0] == 250
+        assert client.data(RAW)[0] == 250
