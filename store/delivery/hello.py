@@ -22,6 +22,8 @@ from store.sealing.statements import statement
 from store.terms.errors import TamperedError, UnlockError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
+
     from store.vault.vault import Vault
 
 ROLE, WANTED = "hello", "hello wanted"
@@ -77,7 +79,7 @@ def write_hello(vault: Vault, hello: Hello, now: int) -> None:
     gateway = vault.keys.gateway
     if gateway is None:
         raise UnlockError("The keys at hand are no gateway's: unlock the store as an operator.")
-    key, info = hybrid_public(vault.keys.read_public), _info(vault, gateway.gateway_id, now)
+    key, info = hybrid_public(vault.keys.read_public), _info(vault.store_id, gateway.gateway_id, now)
     sealed = hpke_seal(key, info, msgspec.msgpack.encode(hello))
     signature = vault.sig(ROLE, gateway.gateway_id, now, sealed, gateway=True)
     run(vault.db, _WRITE, gateway.gateway_id, now, sealed, signature)
@@ -146,12 +148,19 @@ def _opened(vault: Vault, gateway_id: int, row: Any) -> Heard:
         vault.signers.verify(signature, what, ROLE, gateway_id, at, sealed, gateway=gateway_id)
     if vault.keys.read_private is None:
         raise UnlockError("The keys at hand cannot read what the relay answered: unlock the store as an operator.")
-    opened = hpke_open(vault.keys.read_private, _info(vault, gateway_id, at), sealed, what)
+    return Heard(at, open_hello(vault.keys.read_private, vault.store_id, gateway_id, at, sealed, what))
+
+
+def open_hello(
+    key: MLKEM768X25519PrivateKey, store_id: bytes, gateway_id: int, at: int, sealed: bytes, what: str
+) -> Hello:
+    """What a row holds, whose signature was verified. Raises TamperedError naming `what`."""
+    opened = hpke_open(key, _info(store_id, gateway_id, at), sealed, what)
     try:
-        return Heard(at, msgpack_decoder(Hello).decode(opened))
+        return msgpack_decoder(Hello).decode(opened)
     except msgspec.DecodeError:
         raise TamperedError(what, "it is not in the form that this release writes") from None
 
 
-def _info(vault: Vault, gateway_id: int, at: int) -> bytes:
-    return statement(ROLE, vault.store_id, gateway_id, at)
+def _info(store_id: bytes, gateway_id: int, at: int) -> bytes:
+    return statement(ROLE, store_id, gateway_id, at)
