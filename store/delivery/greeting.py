@@ -98,14 +98,14 @@ class Greeting:
             await asyncio.sleep(LOOK)
 
 
-def greet(vault: Vault) -> Heard:
-    """Ask the relay from this host what it offers, and write nothing. Blocks, 30 seconds at most.
+def greet(vault: Vault, now: int) -> Heard:
+    """Ask the relay from this host what it offers, and write nothing. `now` is Unix ms. Blocks, 30 seconds at most.
 
     Raises StoreUnavailable, TamperedError.
     """
     text = read_settings(vault).relay
     hello = asyncio.run(_greet(text)) if text else Hello("", str(NoRelay("No relay is set: set it in Settings.")))
-    return Heard(now_ms(), hello)
+    return Heard(now, hello)
 
 
 def ask_here(vault: Vault) -> Heard:
@@ -113,7 +113,7 @@ def ask_here(vault: Vault) -> Heard:
 
     Raises StoreUnavailable, TamperedError, and UnlockError where the keys at hand are no gateway's.
     """
-    heard = greet(vault)
+    heard = greet(vault, now_ms())
     with vault.write(quiet=True):
         write_hello(vault, heard.hello, heard.at)
     return heard

@@ -96,7 +96,7 @@ class Checking:
             self._take(said)
             found = self._found
             if not self._asked and found is not None and found.gateway_id == LOCAL_ID and self._is_old(found):
-                self._ask(found, greet)
+                self._ask(found, lambda vault: greet(vault, self._context.clock()))
 
         self._context.shell.background(work, looked, on_error=self._failed, group="preflight")
 
