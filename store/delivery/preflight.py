@@ -132,10 +132,8 @@ def hear(vault: Vault, found: Preflight) -> None:
 
 
 def take_up(found: Preflight, heard: Heard | None) -> None:
-    """Go by an answer of the relay, where it is newer than what is known, and of the relay that is set now."""
-    if heard is None or heard.hello.relay not in (found.relay, ""):
-        return
-    if found.heard is None or found.heard.at < heard.at:
+    """Go by an answer of the relay, unless it is that of another one than is set now."""
+    if heard is not None and heard.hello.relay in (found.relay, ""):
         found.heard, found.unheard = heard, ""
 
 

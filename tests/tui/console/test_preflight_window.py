@@ -266,6 +266,29 @@ async def test_many_messages_are_read_a_few_at_a_time_and_no_more_once_it_is_ans
         assert read == ids[:4]
 
 
+async def test_an_answer_that_was_asked_for_counts_whatever_the_clock_said_before(vault: Vault) -> None:
+    async with ScriptedServer(extensions=("SIZE 7000",)) as server:
+        relay = f"smtp://127.0.0.1:{server.port}"
+        change_settings(vault, Settings(relay=relay))
+        with vault.write():
+            write_hello(vault, hello_of(relay, {"size": "9"}), now_ms() + 10**9)
+        app, watched = app_of(vault), Watched()
+        async with app.run_test() as pilot:
+            check = Checking(app.console_context, put(vault, 1))
+            check.begin(watched)
+            check.look(Choice(True))
+            await until(pilot, lambda: "the relay takes 6.84 KB" in watched.last)
+            assert "answered just now" in watched.last
+            check.look(Choice(True, ["c@x.example"]))
+            await until(pilot, lambda: "3 addresses" in watched.last)
+            assert "the relay takes 6.84 KB" in watched.last
+            with vault.write():
+                write_hello(vault, hello_of(relay, {"size": "8000"}), now_ms())
+            check.look(Choice(True))
+            await until(pilot, lambda: "the relay takes 7.81 KB" in watched.last)
+            check.close()
+
+
 async def test_a_gateway_is_asked_on_demand_alone(vault: Vault, tmp_path: Path) -> None:
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9"))
     enroll(vault, "mx1", tmp_path / "mx1.credentials")

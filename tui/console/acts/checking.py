@@ -64,7 +64,10 @@ class Checking:
         self._dressing: Dressing | None = None
         self._chosen = False
         self._asked = self._asking = False
+        #: The answer of the relay that the store holds; the one that was asked for, and the stored one of that time.
+        self._stored: Heard | None = None
         self._heard: Heard | None = None
+        self._instead_of: Heard | None = None
         self._unanswered = ""
         self._said = 0
         self._shown = 0
@@ -87,9 +90,9 @@ class Checking:
                 found = look_at_relay(vault)
             else:
                 found = look(vault, self._ids, choice, cancelled=self._closed.is_set, unsealed=self._unsealed)
-            take_up(found, self._heard)
             with self._lock:
-                self._found, self._chosen = found, choice is not None
+                self._found, self._chosen, self._stored = found, choice is not None, found.heard
+                self._go_by_answer()
             return self._say()
 
         def looked(said: tuple[int, list[Said]]) -> None:
@@ -111,17 +114,25 @@ class Checking:
         self._asked = self._asking = True
 
         def work() -> tuple[int, list[Said]]:
+            before = self._stored
             try:
-                self._heard = ask(self._context.vault)
-                self._unanswered = "" if self._heard is not None else NO_ANSWER.format(ASK_WAIT)
+                heard = ask(self._context.vault)
             finally:
                 self._asking = False
-            take_up(self._found or found, self._heard)
+            with self._lock:
+                self._unanswered = "" if heard is not None else NO_ANSWER.format(ASK_WAIT)
+                self._heard, self._instead_of = heard, before
+                self._go_by_answer()
             return self._say()
 
         background = self._context.shell.background
         background(work, self._take, on_error=self._failed, group="preflight relay")
         background(self._say, self._take, on_error=self._failed, group="preflight asking")
+
+    def _go_by_answer(self) -> None:
+        """Go by the answer that was asked for, until another one is stored: clocks may be wrong."""
+        if self._found is not None and self._stored in (self._instead_of, self._heard):
+            take_up(self._found, self._heard)
 
     def _is_old(self, found: Preflight) -> bool:
         return found.heard is None or not 0 <= self._context.clock() - found.heard.at < OLD_MS
