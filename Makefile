@@ -10,7 +10,7 @@ COUNT ?= 400
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format screenshots bench mutate floors newest clean
+.PHONY: help demo test check format screenshots bench mutate torture floors newest clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
 
 mutate: $(VENV)/.installed ## change the store's rooms at COUNT=400 places drawn by SEED=1: does a test notice each?
 	@nice $(BIN)/python -m tests.mutation --seed $(SEED) --count $(COUNT) $(ARGS)
+
+torture: $(VENV)/.installed ## kills, failing and full disks, wrong clocks, many programs at once: what holds? (ARGS="--minutes 60")
+	@nice $(BIN)/python -m tests.torture $(ARGS)
 
 floors: ## run a short set of tests on the oldest versions that pyproject.toml declares
 	@$(PYTHON) .ci/floors $(ARGS)

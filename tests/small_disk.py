@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,3 +48,28 @@ def fill(folder: Path, name: str = "filler") -> None:
     with (folder / name).open("ab", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(bytes(4096))
+
+
+#: Writes to a file whenever there is room.
+_EATER = """
+import os, sys, time
+file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+print("eating", flush=True)
+while True:
+    try:
+        os.write(file, bytes(4096))
+    except OSError:
+        time.sleep(0.001)
+"""
+
+
+@contextmanager
+def eater(folder: Path, name: str = "eaten") -> Iterator[None]:
+    """Let another program take what comes free, into a file that stays."""
+    command = [sys.executable, "-I", "-S", "-c", _EATER, folder / name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()

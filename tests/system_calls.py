@@ -1,29 +1,65 @@
-"""Writes of SQLite that fail: its own table of system calls is changed for a while, through its C interface."""
+"""Calls of SQLite to the system that fail: its own table of them is changed for a while, through its C interface.
+
+No compiler is needed. What brings a file to the disk is not in that table: there the methods of each file that is
+opened are exchanged for others.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
 import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
-_WRITE = ctypes.CFUNCTYPE(
-    ctypes.c_ssize_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_longlong, use_errno=True
-)
-_SET_CALL = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+_INT, _LONG, _SIZE, _PLACE = ctypes.c_int, ctypes.c_longlong, ctypes.c_size_t, ctypes.c_void_p
 
 
 class Fault(Enum):
-    """How a write fails, with EIO."""
+    """How a call fails, with EIO where nothing else is said."""
 
-    LOST = "nothing is written"
+    LOST = "nothing is done"
     #: As it is where a file is written and cannot be made durable.
-    WRITTEN = "all is written"
+    WRITTEN = "all is done"
+    FULL = "nothing is done: the disk is full"
+    SHORT = "half of it is done, and then the disk is full"
+    END = "the program ends before the call"
+
+
+class Call(NamedTuple):
+    """A call: its name, the file (empty for a name that is opened or removed), and how many calls came before."""
+
+    name: str
+    path: Path
+    number: int
+
+
+class _Kind(NamedTuple):
+    """What a call of the table takes and gives; `sized` names the argument that says how many bytes."""
+
+    result: Any
+    arguments: tuple[Any, ...]
+    failed: int = -1
+    sized: int | None = None
+
+
+_KINDS = {
+    "pwrite64": _Kind(ctypes.c_ssize_t, (_INT, _PLACE, _SIZE, _LONG), sized=2),
+    "pwrite": _Kind(ctypes.c_ssize_t, (_INT, _PLACE, _SIZE, _LONG), sized=2),
+    "pread64": _Kind(ctypes.c_ssize_t, (_INT, _PLACE, _SIZE, _LONG)),
+    "pread": _Kind(ctypes.c_ssize_t, (_INT, _PLACE, _SIZE, _LONG)),
+    "ftruncate": _Kind(_INT, (_INT, _LONG)),
+    "unlink": _Kind(_INT, (ctypes.c_char_p,)),
+}
+#: The calls that `calls` may be asked about beside those of the table.
+SYNC = "fsync"
+_IO_ERROR_FSYNC = 1034
 
 
 class _Vfs(ctypes.Structure):
@@ -39,39 +75,149 @@ class _Vfs(ctypes.Structure):
     )
 
 
+class _Methods(ctypes.Structure):
+    """`sqlite3_io_methods`."""
+
+    _fields_ = (
+        ("version", ctypes.c_int),
+        *((name, ctypes.c_void_p) for name in ("close", "read", "write", "truncate", "sync", "size", "lock", "unlock")),
+        *((name, ctypes.c_void_p) for name in ("reserved", "control", "sector", "device", "map", "shm_lock")),
+        *((name, ctypes.c_void_p) for name in ("barrier", "unmap", "fetch", "unfetch")),
+    )
+
+
+_SET_CALL = ctypes.CFUNCTYPE(_INT, _PLACE, ctypes.c_char_p, _PLACE)
+#: The name is an address: SQLite keeps it, and reads beyond its end.
+_OPEN = ctypes.CFUNCTYPE(_INT, _PLACE, _PLACE, _PLACE, _INT, _PLACE)
+_SYNC = ctypes.CFUNCTYPE(_INT, _PLACE, _INT)
+Answer = Callable[[Call], Fault | None]
+
+
+@contextmanager
+def calls(answer: Answer) -> Iterator[None]:
+    """Ask `answer` of each call of SQLite's that reads, writes, cuts or removes a file, or brings it to the disk.
+
+    Of fsync only for files that are opened inside. Skips the test where Python's SQLite is not the system's library.
+    """
+    vfs = _system()
+    faults = _Faults(answer)
+    set_call = _SET_CALL(vfs.contents.set_call)
+    callbacks = {name: faults.callback(name) for name in _KINDS}
+    changed = [name for name, callback in callbacks.items() if not set_call(vfs, name.encode(), callback)]
+    assert "ftruncate" in changed
+    before = vfs.contents.open
+    opening = _OPEN(faults.opening(_OPEN(before)))
+    vfs.contents.open = ctypes.cast(opening, _PLACE).value
+    try:
+        yield
+    finally:
+        vfs.contents.open = before
+        for name in changed:
+            set_call(vfs, name.encode(), None)
+        # Files that were opened inside, and are open still, use what was put in place of their methods.
+        faults.over = True
+        _kept.append((faults, callbacks, opening))
+
+
 @contextmanager
 def writes(answer: Callable[[Path, int], Fault | None]) -> Iterator[None]:
-    """Ask `answer` of each write of SQLite's, with the file and how many came before.
+    """Ask `answer` of each write of SQLite's, with the file and how many came before. Skips as `calls` does."""
+    seen = 0
 
-    Skips the test where Python's SQLite is not the system's library.
-    """
+    def asked(call: Call) -> Fault | None:
+        nonlocal seen
+        if not call.name.startswith("pwrite"):
+            return None
+        seen += 1
+        return answer(call.path, seen - 1)
+
+    with calls(asked):
+        yield
+
+
+_kept: list[Any] = []
+
+
+def _system() -> Any:
+    """SQLite's way to the system."""
     name = ctypes.util.find_library("sqlite3")
     if name is None or name not in Path("/proc/self/maps").read_text():
         pytest.skip("Python's SQLite is not the system's library")
     library = ctypes.CDLL(name)
     library.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
-    vfs = library.sqlite3_vfs_find(None)
-    set_call = _SET_CALL(vfs.contents.set_call)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.pwrite64.argtypes = _WRITE._argtypes_
-    libc.pwrite64.restype = ctypes.c_ssize_t
-    seen = 0
+    return library.sqlite3_vfs_find(None)
 
-    def write(descriptor: int, data: int, size: int, offset: int) -> int:
-        nonlocal seen
-        fault = answer(Path(f"/proc/self/fd/{descriptor}").readlink(), seen)
-        seen += 1
-        written = -1 if fault is Fault.LOST else int(libc.pwrite64(descriptor, data, size, offset))
-        if fault is None:
-            return written
-        ctypes.set_errno(errno.EIO)
-        return -1
 
-    callback = _WRITE(write)
-    names = [each for each in (b"pwrite64", b"pwrite") if not set_call(vfs, each, callback)]
-    assert names
-    try:
-        yield
-    finally:
-        for each in names:
-            set_call(vfs, each, None)
+class _Faults:
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._seen = 0
+        #: Whether nothing fails any more.
+        self.over = False
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._alive: list[Any] = []
+        self._methods: dict[int, _Methods] = {}
+
+    def _ask(self, name: str, path: Path) -> Fault | None:
+        if self.over:
+            return None
+        call = Call(name, path, self._seen)
+        self._seen += 1
+        fault = self._answer(call)
+        if fault is Fault.END:
+            os._exit(9)
+        return fault
+
+    def callback(self, name: str) -> Any:
+        """What SQLite calls in place of the system's function of that name."""
+        kind = _KINDS[name]
+        real = getattr(self._libc, name)
+        real.argtypes, real.restype = kind.arguments, kind.result
+
+        def called(*arguments: Any) -> int:
+            named = isinstance(arguments[0], bytes)
+            path = Path(os.fsdecode(arguments[0])) if named else Path(f"/proc/self/fd/{arguments[0]}").readlink()
+            fault = self._ask(name, path)
+            if fault is None:
+                return int(real(*arguments))
+            if fault is Fault.SHORT and kind.sized is not None:
+                # The caller tries the rest again, and gets the same answer: SQLite writes until nothing is left.
+                half = list(arguments)
+                half[kind.sized] //= 2
+                real(*half)
+            elif fault is Fault.WRITTEN:
+                real(*arguments)
+            ctypes.set_errno(errno.ENOSPC if fault in (Fault.FULL, Fault.SHORT) else errno.EIO)
+            return kind.failed
+
+        return ctypes.CFUNCTYPE(kind.result, *kind.arguments, use_errno=True)(called)
+
+    def opening(self, real: Any) -> Callable[..., int]:
+        """What opens a file in place of SQLite's own: its methods become copies with another `sync`."""
+
+        def opened(vfs: int, name: int | None, file: int, flags: int, out: int) -> int:
+            code = int(real(vfs, name, file, flags, out))
+            methods = ctypes.cast(file, ctypes.POINTER(ctypes.c_void_p))
+            if code == 0 and methods[0]:
+                path = Path(os.fsdecode(ctypes.string_at(name)) if name else "")
+                methods[0] = ctypes.addressof(self._exchanged(methods[0], path))
+            return code
+
+        return opened
+
+    def _exchanged(self, address: int, path: Path) -> _Methods:
+        methods = _Methods.from_buffer_copy(ctypes.string_at(address, ctypes.sizeof(_Methods)))
+        real = _SYNC(methods.sync)
+
+        def sync(file: int, flags: int) -> int:
+            fault = self._ask(SYNC, path)
+            if fault in (None, Fault.WRITTEN):
+                code = int(real(file, flags))
+                if fault is None:
+                    return code
+            return _IO_ERROR_FSYNC
+
+        callback = _SYNC(sync)
+        methods.sync = ctypes.cast(callback, _PLACE).value
+        self._alive += [methods, callback, real]
+        return methods

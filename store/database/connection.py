@@ -36,7 +36,7 @@ from store.database.orm import (
     forget_connection,
     load_postgresql,
 )
-from store.terms.errors import MailholdError, StoreFormat, StoreUnavailable, TamperedError
+from store.terms.errors import MailholdError, StoreDamaged, StoreFormat, StoreUnavailable, TamperedError
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
@@ -298,12 +298,10 @@ def _is_full(text: str, location: str) -> bool:
     text = text.lower()
     if "disk is full" in text or "no space left" in text:
         return True
+    if is_url(location) or not ("disk i/o error" in text or "unable to open" in text):
+        return False
     try:
-        return (
-            ("disk i/o error" in text or "unable to open" in text)
-            and not is_url(location)
-            and shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
-        )
+        return shutil.disk_usage(Path(location).absolute().parent).free < _INDEX_BYTES
     except OSError:
         return False
 
@@ -329,7 +327,7 @@ def as_bytes(value: object) -> bytes:
 
 
 class Translated:
-    """Turns the driver's errors into `StoreUnavailable` or `StoreFormat`, naming the store.
+    """Turns the driver's errors into `StoreUnavailable`, `StoreDamaged` or `StoreFormat`, naming the store.
 
     Holds no state, so that one may be entered again and again, by several threads. `db` is healed after an error.
     """
@@ -365,7 +363,9 @@ def _translation(error: BaseException, location: str) -> MailholdError:
             f"The tables of {where} are not those that Mailhold makes ({text}), so this was not done: run "
             "`mailhold check`."
         )
-    if "not a database" in text or "malformed" in text:
+    if "malformed" in text:
+        return StoreDamaged(where, text)
+    if "not a database" in text:
         return StoreFormat(f"{where} is not a Mailhold store, or it is damaged ({text}): name another one.")
     doubt = f" {DOUBT}" if isinstance(error, Doubtful) else ""
     if _is_full(str(error), location):

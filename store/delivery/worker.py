@@ -9,6 +9,7 @@ durable (`store.delivery.leases`).
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +95,8 @@ class DeliveryWorker:
     async def run_until_idle(self, deadline: float | None = None) -> None:
         """Send until nothing more is due, the relay cannot be reached, or `deadline` seconds have passed.
 
-        What was deferred waits for its time in the queue, and is not waited for here.
+        What was deferred waits for its time in the queue, and is not waited for here. A store that cannot be written
+        to any more is waited for as long as a lease lasts.
         """
         until = None if deadline is None else time.monotonic() + deadline
         await _Shift(self).work(asyncio.Event(), until_idle=True, deadline=until)
@@ -163,6 +165,8 @@ class _Shift:
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
         worker = self._worker
         worker._host_name = worker._host_name or await local_host_name()
+        # Where somebody waits, outcomes that cannot be written are given up with the lease: as if it were killed then.
+        self._patience = worker._lease / 1000 if until_idle else math.inf
         senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
         beside = [asyncio.create_task(each) for each in (self._keep_leases(), self._greeting.answer())]
         openers = [asyncio.create_task(self._open_ahead()) for _ in range(READERS)]
@@ -380,7 +384,8 @@ class _Shift:
         return session, await session.send(*parts)
 
     async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
-        """Make the outcomes durable, however long the database is away; the leases are kept meanwhile."""
+        """Make the outcomes durable, as long as the database is away and patience lasts; leases are kept meanwhile."""
+        until = time.monotonic() + self._patience
         while True:
             try:
                 await self._ledger.write(lambda: settle(self._vault, each, outcomes, self._worker.clock.now()))
@@ -388,6 +393,8 @@ class _Shift:
                 return
             except MailholdError as error:
                 self._worker.problem = str(error)
+                if time.monotonic() > until:
+                    return
                 await asyncio.sleep(0.5)
             else:
                 return

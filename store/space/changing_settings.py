@@ -6,10 +6,12 @@ What a smaller maximum removes may be confirmed beforehand. It is then checked i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from store.authority.settings import Settings, read_settings, rebased, write_settings
 from store.database.connection import DiskFull
 from store.space.rotation import Removal, RemovesMore, removal_token, shrink, would_remove
+from store.terms.errors import StoreUnavailable
 from store.vault.vault import Vault
 
 
@@ -27,9 +29,10 @@ def change_settings(
 
     With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
     changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
-    bytes; what is `cancelled` then goes with the next copies that come. With `confirmed`, what `rotation.would_remove`
-    answered for that maximum, nothing is changed where by now other copies would go, or more: raises RemovesMore, which
-    says what would go. Raises TamperedError where the present settings do not verify: they are then not written over.
+    bytes; what is `cancelled` then, or fails, goes with the next copies that come. With `confirmed`, what
+    `rotation.would_remove` answered for that maximum, nothing is changed where by now other copies would go, or more:
+    raises RemovesMore, which says what would go. Raises TamperedError where the present settings do not verify: they
+    are then not written over.
     """
     made_room = False
     bound = None if confirmed is None else _Confirmed(vault, settings.max_size, settings.bin_share, confirmed)
@@ -43,7 +46,9 @@ def change_settings(
                 raise
             made_room = True
     if settings.max_size < before.max_size:
-        shrink(vault, progress=progress, cancelled=cancelled)
+        # The settings are in force. What cannot go now goes with the next copies that come.
+        with suppress(StoreUnavailable):
+            shrink(vault, progress=progress, cancelled=cancelled)
     if made_room:
         vault.room.settle()
     return settings

@@ -13,7 +13,8 @@
      │   ├─ StoreExists               `init` found a store already there
      │   ├─ StoreFormat               not a store, or a format version that this release does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
-     │   │   └─ StoreOlder            the store holds less than was seen of it: it was put back as it was before
+     │   │   ├─ StoreOlder            the store holds less than was seen of it: it was put back as it was before
+     │   │   └─ StoreDamaged          a page of the database cannot be read, or is not what it was (a StoreFormat too)
      │   └─ CopyMissing               no copy has that id (any more)
      │       └─ CopyBinned            it was deleted, and lies in the bin
      ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
@@ -114,6 +115,21 @@ class StoreUnavailable(StoreError):
 
 class StoreOlder(StoreUnavailable):
     """The store holds less than was seen of it: it was put back as it was before."""
+
+
+class StoreDamaged(StoreFormat, StoreUnavailable):
+    """A page of the database cannot be read, or is not what it was.
+
+    Its file was changed or its disk fails: SQLite says the same of both. So this is for those who go round what is
+    damaged in a store, and for those who tell that it failed in the midst of work.
+    """
+
+    def __init__(self, store: str, said: str) -> None:
+        """Of the store that is shown so, with what the database `said`."""
+        super().__init__(
+            f"The store {store} cannot be read to its end ({said}): its disk fails or its file is damaged. Look for "
+            "errors of its disk in the system's log; `mailhold check` names what is damaged, and a backup has it whole."
+        )
 
 
 class CopyMissing(StoreError):

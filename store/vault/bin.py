@@ -247,7 +247,7 @@ class Bin(BinContents):
                 try:
                     work(batch)
                 except DiskFull:
-                    if not self._room.make():
+                    if not self._room.make(frees=False):
                         full = True
                         break
                     size, squeezed = min(size, _LEAST), True

@@ -83,8 +83,11 @@ class Room:
         except OSError:
             return 0
 
-    def make(self) -> bool:
-        """Make room in the log after the disk was full. Whether it is worth trying again: there was some to make."""
+    def make(self, *, frees: bool = True) -> bool:
+        """Make room in the log after the disk was full. Whether it is worth trying again: there was some to make.
+
+        The ballast is given up for what `frees` room alone: else a deletion would find none.
+        """
         if self._ballast is None:
             return False
         self.tight = True
@@ -92,7 +95,7 @@ class Room:
             self._emptied = True
             if self.empty_log():
                 return True
-        size = self._ballast.cut()
+        size = self._ballast.cut() if frees else 0
         if size:
             self._put_by(size)
             self.empty_log()

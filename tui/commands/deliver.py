@@ -15,7 +15,7 @@ from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
 from tui.commands.queue import queue_json, send_queue
-from tui.commands.reporting import say_cancelled, say_copies, say_failed
+from tui.commands.reporting import apart, say_cancelled, say_copies, say_failed
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 from tui.terminal.progress import Progress
 from tui.terminal.safe import safe
@@ -95,8 +95,10 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
-        problem = _send(vault, result, interrupt) if args.wait and result.queued and not interrupt() else ""
-        sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
+        problem, sent = "", []
+        with apart("the queue could not be read") as unread:
+            problem = _send(vault, result, interrupt) if args.wait and result.queued and not interrupt() else ""
+            sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
     advice = {NO_ENVELOPE: _USE_HEADER, NOT_LOCAL: _SET_LOCAL}
     reasons = [(copy_id, why + advice.get(why, "")) for copy_id, why in result.refused]
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
@@ -105,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
         left_out = [each._asdict() for each in result.left_out]
         print_json({"queued": len(result.queued), "deliveries": sent, "refused": refused, "left_out": left_out})
     else:
-        print(_summary(sent, result, wait=args.wait))
-    failures = say_copies(reasons, missing)
+        print(_summary(sent, result, wait=args.wait, unread=bool(unread)))
+    failures = len(unread) + say_copies(reasons, missing)
     failures += say_copies((each.copy_id, f"{each.address} was left out: {each.reason}") for each in result.left_out)
     if result.withheld:
         print("mailhold: --again sends to those who have it already as well.", file=sys.stderr)
@@ -146,7 +148,9 @@ def _held(result: ReleaseResult) -> str:
     )
 
 
-def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: bool) -> str:
+def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: bool, unread: bool) -> str:
+    if unread:
+        return f"{len(result.queued):,} placed in queue for delivery."
     recipients = [recipient for delivery in deliveries for recipient in delivery["recipients"]]
     if not wait:
         placed = f"{len(deliveries):,} placed in queue for delivery"

@@ -12,7 +12,7 @@ from tui.commands.free_space import look_at_free_space, warn_of_settings
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
-from tui.commands.reporting import say_cancelled, say_failed
+from tui.commands.reporting import apart, say_cancelled, say_failed
 from tui.terminal.progress import Progress
 
 
@@ -59,8 +59,10 @@ def run(args: argparse.Namespace) -> int:
             )
         if result.imported:
             look_at_free_space(vault)
-        warn_of_settings(vault)
-        local = settings_or_former(vault).local_domains
+        local: tuple[str, ...] = ()
+        with apart("the settings could not be looked at"):
+            warn_of_settings(vault)
+            local = settings_or_former(vault).local_domains
     domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]

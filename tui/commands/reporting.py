@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
-from store.terms.errors import CopyMissing
+from store.terms.errors import CopyMissing, MailholdError
 from tui.commands.interrupt import Interrupt
 from tui.terminal.safe import safe
-
-if TYPE_CHECKING:
-    pass
 
 
 def say_failed(failures: Iterable[tuple[object, str]]) -> int:
@@ -29,6 +26,20 @@ def say_copies(failed: Iterable[tuple[int, str]], missing: Iterable[int] = ()) -
         (f"copy {copy_id}", why)
         for copy_id, why in (*failed, *((copy_id, str(CopyMissing(copy_id))) for copy_id in missing))
     )
+
+
+@contextmanager
+def apart(what: str) -> Iterator[list[str]]:
+    """Let something fail that only adds to the report of work that is done, so that the report is not lost with it.
+
+    Standard error says that `what` could not be done, and why; the list that it yields holds why.
+    """
+    failed: list[str] = []
+    try:
+        yield failed
+    except MailholdError as error:
+        failed.append(str(error))
+        print(f"mailhold: {what}: {safe(str(error))}", file=sys.stderr)
 
 
 def say_cancelled(interrupt: Interrupt, command: str, what: str) -> int:

@@ -11,7 +11,7 @@ from tui.commands.caller import as_text
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
-from tui.commands.reporting import say_cancelled, say_copies
+from tui.commands.reporting import apart, say_cancelled, say_copies
 from tui.commands.selection import add_selection, check_selection, described, selected_ids
 from tui.terminal.progress import Progress
 
@@ -47,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         with Progress("Saving") as progress, Interrupt() as interrupt:
             result = save_copies(vault, ids, args.to, operator=vault.opened_by, progress=progress, cancelled=interrupt)
         saved = [copy_id for copy_id, _ in result.saved]
-        dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
+        dangerous: list[int] = []
+        with apart("whether they are infected could not be looked at"):
+            dangerous = [copy.id for copy in vault.get_many(saved) if copy.record.dangerous]
     if args.json:
         failed = [{"id": copy_id, "error": why} for copy_id, why in result.failed]
         failed += [{"id": copy_id, "error": "no such copy"} for copy_id in missing]

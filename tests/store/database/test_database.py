@@ -61,6 +61,7 @@ def test_a_store_that_is_held_by_another_program(
         (sqlite3.OperationalError("attempt to write a readonly database"), StoreUnavailable, "permissions"),
         (sqlite3.DatabaseError("file is not a database"), StoreFormat, "another one"),
         (sqlite3.DatabaseError("database disk image is malformed"), StoreFormat, "damaged"),
+        (sqlite3.DatabaseError("database disk image is malformed"), StoreUnavailable, "errors of its disk"),
         (peewee.InterfaceError(""), StoreUnavailable, "no reason given"),
     ],
 )

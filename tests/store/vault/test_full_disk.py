@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from store.authority import audit
+from store.authority.deleting import delete_copies
 from store.check import check
 from store.database.connection import DiskFull, disk_full
 from store.opening.opening import Unlock, create_store, look_at, open_store
@@ -25,18 +23,6 @@ from tests import small_disk
 from tests.conftest import PASSPHRASE
 from tui.commands.cli import main
 
-#: Writes to a file whenever there is room.
-_EATER = """
-import os, sys, time
-file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-print("eating", flush=True)
-while True:
-    try:
-        os.write(file, bytes(4096))
-    except OSError:
-        time.sleep(0.001)
-"""
-
 
 @pytest.fixture(autouse=True)
 def real_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,17 +31,6 @@ def real_ballast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _open(location: str) -> Vault:
     return open_store(location, Unlock.passphrase(PASSPHRASE))
-
-
-@contextmanager
-def _eater(disk: Path) -> Iterator[None]:
-    command = [sys.executable, "-I", "-S", "-c", _EATER, disk / "eaten"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as eater:
-        assert eater.stdout is not None and eater.stdout.readline()
-        try:
-            yield
-        finally:
-            eater.kill()
 
 
 def _fill(vault: Vault, record: CopyRecord, sizes: tuple[int, ...]) -> list[int]:
@@ -81,7 +56,7 @@ def test_copies_are_deleted_from_a_full_disk_again_and_again(
         if not held:
             first.close()
         small_disk.fill(disk)
-        with _eater(disk):
+        with small_disk.eater(disk):
             for part in range(4):
                 chunk = ids[part::4]
                 small_disk.fill(disk)
@@ -97,6 +72,28 @@ def test_copies_are_deleted_from_a_full_disk_again_and_again(
         first.close()
         look = Path(location + ".ballast").stat().st_size
         assert look == min(4 * 1024 * 1024, megabytes * 1024 * 1024 // 12 // (256 * 1024) * 256 * 1024)
+
+
+@pytest.mark.parametrize("megabytes", [12, 20])
+def test_copies_for_which_the_bin_has_no_room_are_deleted_for_good(record: CopyRecord, megabytes: int) -> None:
+    """To move copies frees nothing: the ballast is kept for the deletion."""
+    with small_disk.small_disk(megabytes) as disk:
+        vault, _recovery = create_store(str(disk / "mail.store"), passphrase=PASSPHRASE)
+        ids = _fill(vault, record, (500, 3000, 48_000))
+        vault.close()
+        small_disk.fill(disk)
+        with small_disk.eater(disk):
+            for part in range(5):
+                small_disk.fill(disk)
+                vault = _open(str(disk / "mail.store"))
+                result = delete_copies(vault, ids[part::5], operator="ada")
+                assert sorted(result.gone) == ids[part::5] and not result.refused
+                vault.close()
+        (disk / "eaten").unlink()
+        (disk / "filler").unlink()
+        vault = _open(str(disk / "mail.store"))
+        assert vault.ids() == [] and vault.put(b"x", record) and check(vault).broken == []
+        vault.close()
 
 
 def test_what_is_deleted_from_a_full_disk_is_given_back_to_it(record: CopyRecord) -> None:
