@@ -8,18 +8,21 @@ from collections.abc import Iterator
 import pytest
 
 from store.authority.settings import Settings
+from store.check import check
 from store.delivery.choosing import Choice
-from store.delivery.greeting import ask_here
+from store.delivery.greeting import ask_anew, ask_here
 from store.delivery.hello import read_hello
 from store.delivery.preflight import content_of, dressing_of, look, tally
 from store.delivery.queue import deliveries, release
 from store.delivery.worker import DeliveryWorker
+from store.enrolment.enrolled import is_alive
 from store.helpers.clock import now_ms
 from store.mail.outcome import State
 from store.sealing.keys import LOCAL_ID
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.integration.gateway_process import GatewayProcess
 from tests.integration.postfix import DOMAIN, Postfix, why_not
 from tui.terminal.preflight_words import lines, sentences
 
@@ -76,3 +79,25 @@ def test_what_is_said_is_what_becomes_of_it(vault: Vault, relay: tuple[Postfix, 
     assert states == {copy_id: State.FAILED if copy_id in fails else State.SENT for copy_id in ids}
     heard = read_hello(vault, LOCAL_ID)
     assert heard is not None and heard.hello.offers == found.offers
+
+
+def test_a_gateway_process_asks_its_relay_anew_for_an_operator(relay: tuple[Postfix, bool]) -> None:
+    server, bare = relay
+    process = GatewayProcess('[metrics]\nlisten = ""\n')
+    try:
+        vault = process.vault()
+        change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{server.port}", hold=0, hold_many=0))
+        copy_id = vault.put(PLAIN, CopyRecord(envelope_sender="", envelope_recipients=(f"bob@{DOMAIN}",)))
+        process.start()
+        process.wait_for(lambda: is_alive(vault, 2), 60)
+        assert look(vault, [copy_id], Choice(True)).gateway == "mx1"
+        heard = ask_anew(vault, 2, 60)
+        assert heard is not None and heard.hello.offers.utf8 is not bare, process.log_text()
+        found = look(vault, [copy_id], Choice(True))
+        assert (
+            found.heard == heard and found.offers is not None and found.offers.limit == (20_000 if bare else 60_000_000)
+        )
+        assert check(vault).broken == []
+        vault.close()
+    finally:
+        process.close()
