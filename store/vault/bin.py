@@ -35,8 +35,10 @@ __all__ = ["Bin", "BinAct", "PutResult", "RestoreResult"]
 
 Progress = Callable[[int, int], None]
 Done = Callable[[list[int]], None]
-#: A batch at first, at least and at most, and how long (seconds) it should hold the write lock.
-_FIRST, _LEAST, _MOST, _TARGET = 250, 20, 1000, 0.02
+#: A batch at least and at most, and how long (seconds) it should hold the write lock: what each takes besides its rows
+#: would be most of the time of a small one. On a full disk batches are smaller.
+_LEAST, _MOST, _TARGET = 250, 1000, 0.02
+_LEAST_FULL = 20
 _LONGEST_PAUSE = 0.01
 TWICE = "its row is in Backup and in the bin, so somebody changed the database: run `mailhold check`"
 _WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
@@ -239,7 +241,7 @@ class Bin(BinContents):
         cancelled: Callable[[], bool] | None,
     ) -> tuple[list[int], bool]:
         """Do `work` on a batch after the other. Returns what was not reached, and whether the disk was full."""
-        size, start, squeezed, full = _FIRST, 0, False, False
+        size, start, squeezed, full = _LEAST, 0, False, False
         with self._erasing.moving():
             while start < len(wanted) and not (cancelled is not None and cancelled()):
                 batch = wanted[start : start + size]
@@ -250,7 +252,7 @@ class Bin(BinContents):
                     if not self._room.make(frees=False):
                         full = True
                         break
-                    size, squeezed = min(size, _LEAST), True
+                    size, squeezed = min(size, _LEAST_FULL), True
                     continue
                 took = time.perf_counter() - began
                 start += len(batch)
@@ -258,7 +260,7 @@ class Bin(BinContents):
                     progress(start, len(wanted))
                 size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 0.001)))))
                 if squeezed:
-                    size = _LEAST
+                    size = _LEAST_FULL
                     self._room.done()
                 if start < len(wanted):
                     time.sleep(min(took / 2, _LONGEST_PAUSE))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.benchmarks import (
+    binning,
     busy,
     console,
     deleting,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "put": intake.put,
     "seal": intake.seal,
     "delete": deleting.delete,
+    "bin": binning.bins,
     "preflight": preflight.preflight,
     "deliver": delivering.deliver,
     "postfix": releasing.postfix,

@@ -72,7 +72,7 @@ def all_copies(vault: Vault) -> list[Copy]:
 operations = st.lists(
     st.one_of(
         st.tuples(st.just("put"), records, moments),
-        st.tuples(st.just("delete"), st.integers(0, 30), st.integers(1, 3)),
+        st.tuples(st.sampled_from(["delete", "bin", "back", "empty"]), st.integers(0, 30), st.integers(1, 3)),
         st.tuples(st.sampled_from(["refresh", "restart", "upkeep"]), st.none(), st.none()),
     ),
     max_size=12,
@@ -87,6 +87,7 @@ def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeping, "SNAPSHOT_COPIES", 0)
         vault.delete(vault.ids())
+        vault.bin.empty(vault.bin.ids())
         catalogue = Catalogue(vault, now=lambda: NOW)
         catalogue.start()
         assert catalogue.wait_complete(30)
@@ -96,6 +97,12 @@ def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
                     vault.put(b"raw", first, stored_at=second)
                 elif step == "delete":
                     vault.delete(vault.ids()[first : first + second])
+                elif step == "bin":
+                    vault.bin.put(vault.ids()[first : first + second], until=NOW)
+                elif step == "back":
+                    vault.bin.restore(vault.bin.ids()[first : first + second])
+                elif step == "empty":
+                    vault.bin.empty(vault.bin.ids()[first : first + second])
                 elif step == "refresh":
                     catalogue.refresh()
                 elif step == "upkeep":
@@ -137,6 +144,37 @@ def test_it_follows_what_other_processes_do(
     assert subjects(catalogue) == ["five", "four", "three"]
     assert before.count == 4 and before.ids()[-1] == first[0]
     assert max(before.ids()) <= before.high_water < max(catalogue.select(EVERYTHING).ids())
+
+
+def test_it_follows_the_bin(any_vault: Vault, open_again: Callable[[], Vault], start: Callable[..., Catalogue]) -> None:
+    ids = put(any_vault, "one", "two", "three", "four")
+    other = open_again()
+    other.bin.put(ids[:1], until=NOW)
+    catalogue = start(any_vault)
+    frozen = catalogue.select(EVERYTHING)
+    other.bin.put(ids[1:3], until=NOW)
+    assert catalogue.refresh() and subjects(catalogue) == ["four"]
+    other.bin.put(ids[3:], until=NOW)
+    other.bin.restore([ids[0], ids[1], ids[3]])
+    assert catalogue.refresh() and subjects(catalogue) == ["four", "two", "one"]
+    found = catalogue.select(EVERYTHING)
+    assert found.returned - frozen.returned == {ids[0], ids[1], ids[3]} and found.high_water == frozen.high_water
+    other.bin.restore(ids)
+    other.bin.put(ids[:1], until=NOW)
+    other.bin.empty(ids[:1])
+    assert catalogue.refresh() and subjects(catalogue) == ["four", "three", "two"]
+    assert not catalogue.refresh()
+
+
+def test_an_act_of_the_bin_that_cannot_be_read_hides_nothing(
+    any_vault: Vault, sql: Callable[..., Any], start: Callable[..., Catalogue]
+) -> None:
+    ids = put(any_vault, "one", "two", "three")
+    catalogue = start(any_vault)
+    any_vault.bin.put(ids[:2], until=NOW)
+    any_vault.bin.restore(ids[:1])
+    sql(any_vault, "UPDATE bin_act SET entries = signature")
+    assert catalogue.refresh() and subjects(catalogue) == ["three", "one"]
 
 
 def test_a_copy_that_is_committed_late_is_not_missed(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from store.catalogue import keeping, snapshot
 from store.catalogue.catalogue import Catalogue
+from store.catalogue.follow import Follower
 from store.filters.line import MessageFilter, parse
 from store.opening.opening import create_store
 from store.terms.errors import StoreUnavailable
@@ -97,6 +98,35 @@ def test_a_deleted_copy_is_reconciled_away_and_the_snapshot_written_again(vault:
     assert opened is not None
     assert opened[0].ids.to_list() == [ids[0], ids[2]]
     assert opened[0].texts["subject"].texts.to_list() == ["one", "three"]
+
+
+def test_what_went_into_the_bin_and_came_back_meanwhile_is_seen(vault: Vault, path: Path) -> None:
+    ids = put(vault, "one", "two", "three", "four")
+    vault.bin.put(ids[:1], until=5)
+    assert run(vault) == ["four", "three", "two"]
+    vault.bin.put([ids[1], ids[3]], until=5)
+    vault.bin.restore([ids[0], ids[3]])
+    assert run(vault) == ["four", "three", "one"]
+    vault.bin.empty([ids[1]])
+    opened = snapshot.open_snapshot(vault, path)
+    assert opened is not None
+    found = opened[0].texts["subject"].texts.to_list()
+    assert sorted(found) == ["four", "one", "three"], "nothing that was deleted lives on"
+    assert opened[1].bin_row == vault.bin.newest_row() == 4
+
+
+def test_a_snapshot_of_a_later_state_of_the_bin_is_not_believed(
+    vault: Vault, path: Path, sql: Callable[..., Any]
+) -> None:
+    ids = put(vault, "one", "two")
+    vault.bin.put(ids[:1], until=5)
+    run(vault)
+    sql(vault, "DELETE FROM bin_act")
+    follower = Follower(vault)
+    opened = snapshot.open_snapshot(vault, path)
+    assert opened is not None
+    with pytest.raises(snapshot.SnapshotError):
+        follower.resume(*opened)
 
 
 def test_a_running_console_writes_it_again_soon_after_a_deletion(

@@ -36,6 +36,22 @@ def frozen(ids: Iterable[int], high_water: int = 30) -> Frozen:
     return Frozen(found, high_water, lambda wait: found)
 
 
+def test_what_comes_back_out_of_the_bin_is_in_no_frozen_filter_that_had_not_seen_it() -> None:
+    """Copies that return lie below the high water."""
+    before, after = Found([5, 4, 2], partial=True), Found([5, 4, 3, 2, 1])
+    before.returned, after.returned = frozenset({4}), frozenset({4, 3, 1})
+    marks = Marks()
+    marks.add_all(Frozen(before, 5, lambda wait: after))
+    assert marks.chosen().ids() == [5, 4, 2]
+    assert marks.frozen is not None
+    fuller = marks.frozen.fuller()
+    marks.refreeze(marks.frozen, fuller)
+    assert marks.count == 3 and [each for each in range(1, 7) if each in marks] == [2, 4, 5]
+    assert fuller.fuller().count == 3
+    marks.add([1])
+    assert marks.count == 4 and sorted(marks.chosen().ids()) == [1, 2, 4, 5]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("toggle"), IDS),
