@@ -56,7 +56,7 @@ class Chosen(NamedTuple):
         header = bool(original) and original[0].source != ENVELOPE
         if header:
             original = [each for each in original if self.from_header and self._takes(each.address)]
-        kept = [each.address for each in original if mailbox(each.address) not in self.without]
+        kept = [each.address for each in original if not self.without or mailbox(each.address) not in self.without]
         reason = NO_ONE
         if header and not original:
             reason = NOT_LOCAL if self.from_header else NO_ENVELOPE
@@ -140,6 +140,8 @@ def plans(
 
 def shared_out(plan: Plan, held: Mapping[str, MailboxOutcome], again: Again) -> tuple[list[str], list[LeftOut]]:
     """To whom of a plan's addresses its copy goes, and who is left out. `held` says who holds it, by mailbox."""
+    if not held:
+        return plan.addresses, []
     free = [address for address in plan.addresses if mailbox(address) not in held or address in again]
     kept = frozenset(free)
     return free, [

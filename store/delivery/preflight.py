@@ -205,10 +205,11 @@ def dressed(raw: bytes, dressing: Dressing, now: int, *, hashes: bool = False) -
             message, put_on = marker + wire, (*names_in(marker), *put_on)
     signed = tuple(body_hashes(message)) if hashes else None
     problem = ""
-    try:
-        wire_form(message)
-    except ValueError as error:
-        problem = str(error)
+    if b"\r." in message:  # Else nothing in it could be taken for its end.
+        try:
+            wire_form(message)
+        except ValueError as error:
+            problem = str(error)
     return Content(len(message), not message.isascii(), taken_off, put_on, signed, unmarked, problem)
 
 

@@ -49,7 +49,8 @@ def address_problem(address: str) -> str:
     """What keeps `address` from standing in an envelope, or "" where nothing does."""
     if not address:
         return "it is empty"
-    if any(unicodedata.category(char)[0] == "C" for char in address):
+    # What can be printed has no such character, and is told at once.
+    if not address.isprintable() and any(unicodedata.category(char)[0] == "C" for char in address):
         return "it has a character that cannot be printed"
     local, at, domain = address.rpartition("@")
     if not at or not local or not domain:

@@ -33,7 +33,7 @@ from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import beat
 from store.enrolment.enrolment import enroll, open_with_credentials
 from store.mail.addresses import mailbox
-from store.mail.client import Timeouts, local_host_name
+from store.mail.client import Timeouts, local_host_name, wire_form
 from store.mail.dkim import Holds
 from store.mail.header_fields import header_of
 from store.opening.opening import create_store
@@ -186,6 +186,17 @@ def test_a_message_that_cannot_be_sent_or_marked_or_read_is_told(vault: Vault, s
     sql(vault, "DELETE FROM body")
     assert "its body is missing" in content_of(vault, copy_id, dressing, NOW).problem
     assert "There is no message copy" in content_of(vault, copy_id + 1, dressing, NOW).problem
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b".", b"x", b"\r\n"]), max_size=8).map(b"".join))
+def test_what_would_be_taken_for_the_end_is_told_of_every_message(body: bytes) -> None:
+    raw = b"Subject: x\n\n" + body
+    try:
+        wire_form(raw)
+        fails = False
+    except ValueError:
+        fails = True
+    assert bool(dressed(raw, dressing_of(Settings(), "host.example"), NOW).problem) is fails
 
 
 def test_body_hashes_are_of_the_message_as_it_is_sent() -> None:
