@@ -6,7 +6,6 @@ What a smaller maximum removes may be confirmed beforehand. It is then checked i
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 from store.authority.settings import Settings, read_settings, rebased, write_settings
 from store.database.connection import DiskFull
@@ -29,10 +28,10 @@ def change_settings(
 
     With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
     changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
-    bytes; what is `cancelled` then, or fails, goes with the next copies that come. With `confirmed`, what
-    `rotation.would_remove` answered for that maximum, nothing is changed where by now other copies would go, or more:
-    raises RemovesMore, which says what would go. Raises TamperedError where the present settings do not verify: they
-    are then not written over.
+    bytes; what is `cancelled` then, or fails, goes with the next copies that come; a full disk is told (DiskFull). With
+    `confirmed`, what `rotation.would_remove` answered for that maximum, nothing is changed where by now other copies
+    would go, or more: raises RemovesMore, which says what would go. Raises TamperedError where the present settings do
+    not verify: they are then not written over.
     """
     made_room = False
     bound = None if confirmed is None else _Confirmed(vault, settings.max_size, settings.bin_share, confirmed)
@@ -46,9 +45,12 @@ def change_settings(
                 raise
             made_room = True
     if settings.max_size < before.max_size:
-        # The settings are in force. What cannot go now goes with the next copies that come.
-        with suppress(StoreUnavailable):
+        try:
             shrink(vault, progress=progress, cancelled=cancelled)
+        except DiskFull:
+            raise  # Who makes room on a full disk has to know that there is none.
+        except StoreUnavailable:
+            pass  # The settings are in force, and what cannot go now goes with the next copies that come.
     if made_room:
         vault.room.settle()
     return settings
