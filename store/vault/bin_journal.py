@@ -15,7 +15,7 @@ from store.database.connection import as_bytes, run, sound
 from store.helpers.decoding import msgpack_decoder
 from store.sealing.epochs import EPOCH_STEPS
 from store.sealing.signatures import Right
-from store.terms.errors import TamperedError
+from store.terms.errors import TamperedError, UnlockError
 from store.vault.reader import Reader
 
 BINNED, RESTORED = "binned", "restored"
@@ -77,6 +77,10 @@ def append(
 
     Returns the act's id and the row's signature. Raises UnlockError where the keys at hand are no operator's.
     """
+    if vault.keys.authority is None:
+        raise UnlockError(
+            "The keys at hand cannot move copies into the bin or out of it: unlock the store as an operator."
+        )
     row_id = newest_row(vault) + 1
     act = act or row_id
     entries = msgspec.msgpack.encode(runs)

@@ -24,7 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="first write anew what is damaged and can be known without loss: the store's own row, and its counters",
     )
-    parser.add_argument("--json", action="store_true", help='print {"checked": n, "broken": [{"what", "why"}]}')
+    parser.add_argument(
+        "--json", action="store_true", help='print {"checked": n, "binned": n, "broken": [{"what", "why"}]}'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,10 +39,11 @@ def run(args: argparse.Namespace) -> int:
         with Progress("Checking") as progress, Interrupt() as interrupt:
             result = check(vault, progress=progress, cancelled=interrupt)
     if args.json:
-        print_json({"checked": result.checked, "broken": [{"what": what, "why": why} for what, why in result.broken]})
+        broken = [{"what": what, "why": why} for what, why in result.broken]
+        print_json({"checked": result.checked, "binned": result.binned, "broken": broken})
     else:
         print(
-            f"{result.checked:,} copies checked, "
+            f"{result.checked:,} copies{f' and {result.binned:,} in the bin' if result.binned else ''} checked, "
             + (f"{len(result.broken):,} broken" if result.broken else "all whole")
         )
         print(f"The store was {result.evidence}.")
