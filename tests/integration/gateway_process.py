@@ -19,6 +19,7 @@ from typing import Any
 from store.enrolment.enrolment import enroll
 from store.opening.opening import Unlock, create_store, open_store
 from store.vault.vault import Vault
+from tests import prepared
 
 PASSPHRASE = "a passphrase for tests"
 
@@ -71,7 +72,7 @@ class GatewayProcess:
         self._notify.bind(str(path))
         self._notify.settimeout(0.1)
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = prepared.Popen(
                 [sys.executable, "-m", "tui", "gateway", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

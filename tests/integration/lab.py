@@ -30,6 +30,7 @@ from store.judging.rules.rules import Rule, write_rules
 from store.mail.header_fields import header_of
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
+from tests import prepared
 from tests.integration import postfix as mta
 from tests.integration.postfix import DOMAIN, Postfix
 
@@ -87,12 +88,12 @@ class Gateway:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
-    def start(self, timeout: float = 60) -> None:
-        """Start it, and return once it takes connections."""
+    def start(self, timeout: float = 60, *, plainly: bool = False) -> None:
+        """Start it, `plainly` with a start of Python of its own, and return once it takes connections."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD_")}
         environment |= {"TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder / "tmp")}
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = (subprocess.Popen if plainly else prepared.Popen)(
                 [sys.executable, "-m", "tui", "gateway", "--config", str(self.config)],
                 cwd=ROOT,
                 env=environment,

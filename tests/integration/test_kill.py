@@ -38,6 +38,7 @@ from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests import prepared
 from tests.integration.postfix import DOMAIN, Postfix, postfix
 
 __all__ = ["postfix"]
@@ -58,7 +59,7 @@ class Store:
     def child(self, mode: str, *rest: str) -> subprocess.Popen[bytes]:
         """A process of `kill_child`; it writes to a pipe."""
         arguments = [sys.executable, "-m", "tests.integration.kill_child", mode, self.location, str(self.key_file)]
-        return subprocess.Popen([*arguments, *rest], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return prepared.Popen([*arguments, *rest], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def expire_leases(self) -> None:
         """Let the time pass that a dead worker's leases last."""
@@ -263,14 +264,12 @@ def test_worker(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[s
 class Console:
     """The console in a pseudo-terminal, with a screen that can be read."""
 
-    def __init__(self, killed: Store) -> None:
+    def __init__(self, killed: Store, begin: type[subprocess.Popen[bytes]]) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         command = [str(Path(sys.executable).with_name("mailhold")), "--store", killed.location]
         environment = os.environ | {"TERM": "xterm-256color", "MAILHOLD_KEY_FILE": str(killed.key_file)}
-        self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
-        )
+        self.process = begin(command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True)
         os.close(slave)
         self._screen = pyte.Screen(100, 30)
         self._stream = pyte.ByteStream(self._screen)
@@ -299,12 +298,12 @@ class Console:
 
 
 @pytest.fixture
-def consoles() -> Iterator[Callable[[Store], Console]]:
+def consoles() -> Iterator[Callable[..., Console]]:
     """Starts consoles; the last one is killed where a test fails before it could."""
     started: list[Console] = []
 
-    def start(killed: Store) -> Console:
-        started.append(Console(killed))
+    def start(killed: Store, *, plainly: bool) -> Console:
+        started.append(Console(killed, subprocess.Popen if plainly else prepared.Popen))
         return started[-1]
 
     yield start
@@ -313,7 +312,7 @@ def consoles() -> Iterator[Callable[[Store], Console]]:
 
 
 def test_console(
-    killed: Store, emptied: Postfix, consoles: Callable[[Store], Console], capsys: pytest.CaptureFixture[str]
+    killed: Store, emptied: Postfix, consoles: Callable[..., Console], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An operator delivers the newest copy by keyboard, while the console's own worker sends what is queued."""
     dice = random.Random(SEED + 2)
@@ -324,7 +323,7 @@ def test_console(
         if queue_length(vault) < 20:
             release(vault, fill(vault, turn * 100, 15), original=True)
         [newest] = fill(vault, turn * 100 + 50, 1)
-        console = consoles(killed)
+        console = consoles(killed, plainly=turn % 10 == 0)
         until = time.monotonic() + 30
         while "Deliver" not in (screen := console.read(0.2)) or f"number {turn * 100 + 50}" not in screen:
             assert time.monotonic() < until and console.process.poll() is None, f"the console shows:\n{screen}"

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import signal
-import struct
 import sys
-import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyte
+
+from tests import prepared
 
 RUN = """
 import sys
@@ -32,24 +30,30 @@ sys.exit(app.return_code)
 class Terminal:
     """A console in a terminal of `columns` by `lines`. `screen` is what it shows, `raw` all bytes it received.
 
-    `command` is what runs in it, by default a console on the store.
+    `command` is what runs in it, by default a console on the store; `plainly`, with a start of Python of its own.
     """
 
     def __init__(
-        self, store: Path, key_file: Path, *, columns: int = 80, lines: int = 24, command: Sequence[str] = ()
+        self,
+        store: Path,
+        key_file: Path,
+        *,
+        columns: int = 80,
+        lines: int = 24,
+        command: Sequence[str] = (),
+        plainly: bool = False,
     ) -> None:
         self.screen = pyte.Screen(columns, lines)
         self.raw = b""
         self._stream = pyte.ByteStream(self.screen)
-        self.pid, self._fd = pty.fork()
-        size = struct.pack("HHHH", lines, columns, 0, 0)
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            for name in ("COLUMNS", "LINES"):
-                os.environ.pop(name, None)
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", MAILHOLD_KEYS="/nowhere")
-            argv = list(command) or [sys.executable, "-c", RUN, str(store), str(key_file)]
-            os.execvp(argv[0], argv)
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
+        self.pid, self._fd = prepared.in_terminal(
+            list(command) or [sys.executable, "-c", RUN, str(store), str(key_file)],
+            environment=environment | {"MAILHOLD_KEYS": "/nowhere"},
+            size=(columns, lines),
+            plainly=plainly,
+        )
 
     def read(self, quiet: float = 0.4) -> bytes:
         """What comes until nothing comes for `quiet` seconds."""

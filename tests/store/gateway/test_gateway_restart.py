@@ -20,6 +20,7 @@ from store.enrolment.enrolment import enroll
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests import prepared
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -37,7 +38,7 @@ def gateway(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD_")}
     words = [sys.executable, "-m", "tui", "gateway", "--config", str(folder / "mailhold.toml")]
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = prepared.Popen(words, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield process
     finally:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import pty
 import select
-import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from tests import prepared
 
 
 class Asked(NamedTuple):
@@ -23,11 +23,9 @@ class Asked(NamedTuple):
 
 def asked(folder: Path, words: list[str], keys: bytes, *, early: bytes = b"", prompt: str = "to confirm: ") -> Asked:
     """Run `mailhold` and type `keys` once it shows `prompt`; `early` is typed at once, before it shows anything."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background has it ignored
-        os.dup2(os.open(folder / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
-        os.execv(sys.executable, [sys.executable, "-m", "tui", *words])
+    with (folder / "stdout").open("wb") as stdout:
+        command = [sys.executable, "-m", "tui", *words]
+        pid, terminal = prepared.in_terminal(command, stdout=stdout.fileno())
     os.write(terminal, early)
     typed = [keys] if keys else []
     code, shown = answered(pid, terminal, lambda text: typed.pop() if typed and text.endswith(prompt) else b"")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ import pytest
 
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import add_passphrase
+from tests import prepared
 from tests.tui.commands.asking import answered
 from tui.commands.cli import main
 
@@ -379,9 +379,7 @@ def test_a_passphrase_is_asked_twice_by_init_and_once_after(tmp_path: Path, monk
 
 def _on_terminal(arguments: list[str], answers: list[str]) -> str:
     """Run mailhold on a pseudo-terminal of its own, answer its questions, and return all that it showed."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "tui", *arguments])
+    pid, terminal = prepared.in_terminal([sys.executable, "-m", "tui", *arguments])
     questions: set[str] = set()
 
     def answer(shown: str) -> bytes:

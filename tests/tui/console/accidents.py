@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import random
 import signal
 import sqlite3
-import struct
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -22,6 +18,7 @@ from store.authority.settings import Settings
 from store.mail.outcome import State
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
+from tests import prepared
 from tests.tui.console import rule_data
 from tests.tui.console.fakes import NOW, sample
 
@@ -80,7 +77,7 @@ class Console:
 
     def __init__(self, folder: Path, store: Path, key_file: Path, *, columns: int = 100, lines: int = 30) -> None:
         self.folder, self.store, self.key_file = folder, store, key_file
-        self._size = struct.pack("HHHH", lines, columns, 0, 0)
+        self._size = (columns, lines)
         self._starts = 0
         self.pid = 0
         self.shown = b""
@@ -91,27 +88,27 @@ class Console:
         self._starts += 1
         self.trace = self.folder / f"trace-{self._starts}"
         self._read = 0
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, self._size)
-            for name in ("COLUMNS", "LINES", "MAILHOLD_DEBUG"):
-                os.environ.pop(name, None)
-            work = self.folder / "work"
-            work.mkdir(exist_ok=True)
-            root = str(Path(__file__).parents[3])
-            os.environ.update(
-                TERM="xterm-256color",
-                COLORTERM="truecolor",
-                LANG="C.UTF-8",
-                MAILHOLD_KEYS="/nowhere",
-                MAILHOLD_TRACE=str(self.trace),
-                HOME=str(work),
-                PYTHONPATH=os.environ.get("MAILHOLD_UNDER_TEST", root),
-            )
-            os.chdir(work)
-            run = "import sys; from tui.commands.cli import main; sys.exit(main(sys.argv[1:]))"
-            command = [sys.executable, "-c", run, "--store", str(self.store), "--key-file", str(self.key_file)]
-            os.execv(sys.executable, command)
+        work = self.folder / "work"
+        work.mkdir(exist_ok=True)
+        others = ("COLUMNS", "LINES", "MAILHOLD_DEBUG")
+        environment = {name: value for name, value in os.environ.items() if name not in others}
+        environment |= {
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+            "MAILHOLD_KEYS": "/nowhere",
+            "MAILHOLD_TRACE": str(self.trace),
+            "HOME": str(work),
+            "PYTHONPATH": os.environ.get("MAILHOLD_UNDER_TEST", str(Path(__file__).parents[3])),
+        }
+        run = "import sys; from tui.commands.cli import main; sys.exit(main(sys.argv[1:]))"
+        self.pid, self._fd = prepared.in_terminal(
+            [sys.executable, "-c", run, "--store", str(self.store), "--key-file", str(self.key_file)],
+            environment=environment,
+            size=self._size,
+            cwd=work,
+            plainly="MAILHOLD_UNDER_TEST" in os.environ,
+        )
         self._drain = threading.Thread(target=self._discard, args=(self._fd,), daemon=True)
         self.shown = b""
         self._drain.start()

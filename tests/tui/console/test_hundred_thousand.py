@@ -60,7 +60,7 @@ def files(tmp_path: Path, receiver: Receiver) -> tuple[Path, Path]:
 
 @pytest.fixture
 def terminal(files: tuple[Path, Path]) -> Iterator[Terminal]:
-    opened = Terminal(*files, columns=110, lines=30)
+    opened = Terminal(*files, columns=110, lines=30, plainly=True)
     opened.wait_for(f"{COUNT:,} copies", 60)
     yield opened
     opened.close()

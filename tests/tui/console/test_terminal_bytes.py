@@ -6,15 +6,11 @@ Every escape that the mail brings carries a word of its own (31337 or OWNED), so
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
-import pty
 import re
 import select
 import signal
-import struct
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +23,7 @@ from store.message.message import summarise
 from store.opening.opening import Unlock, create_store, open_store
 from store.space.changing_settings import change_settings
 from store.terms.verdicts import Engine, Status, Verdict
+from tests import prepared
 
 _COLUMNS, _LINES = 150, 45
 _DEADLINE = 60.0
@@ -90,10 +87,8 @@ class Terminal:
         self.received = b""
         self.screen = pyte.Screen(_COLUMNS, _LINES)
         self.stream = pyte.ByteStream(self.screen)
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execve(sys.executable, [sys.executable, "-m", "tui", *arguments], environment)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", _LINES, _COLUMNS, 0, 0))
+        command = [sys.executable, "-m", "tui", *arguments]
+        self.pid, self.fd = prepared.in_terminal(command, environment=environment, size=(_COLUMNS, _LINES))
         self.ended = False
 
     def pump(self, seconds: float) -> None:
