@@ -9,6 +9,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+#: Linux's folder of files in memory, and how much must be free there (bytes): a cluster for each process of tests.
+_MEMORY, _ROOM = "/dev/shm", 2 << 30
+
 
 class Missing(Exception):
     """PostgreSQL cannot be run here; says why."""
@@ -30,7 +33,7 @@ class Cluster:
     def __init__(self) -> None:
         initdb, self._pg_ctl = program("initdb"), program("pg_ctl")
         self._as: list[str] = []
-        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="mailhold-pg-", dir=_memory()))
         if os.getuid() == 0:
             user = next((name for name in ("postgres", "nobody") if _known(name)), None)
             if user is None or shutil.which("runuser") is None:
@@ -41,7 +44,8 @@ class Cluster:
         self._run([initdb, "-D", str(self._data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
         options = (
             f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off -c synchronous_commit=off "
-            "-c full_page_writes=off -c max_connections=200"
+            "-c full_page_writes=off -c max_connections=200 -c autovacuum=off -c jit=off "
+            "-c wal_level=minimal -c max_wal_senders=0 -c min_wal_size=32MB -c max_wal_size=128MB"
         )
         self._start = [*("-l", str(self.folder / "log"), "-w", "-o", options, "start")]
         self.resume()
@@ -72,6 +76,15 @@ class Cluster:
         )
         if done.returncode:
             raise Missing(f"{Path(command[0]).name} failed: {done.stderr.decode(errors='replace').strip()[-300:]}")
+
+
+def _memory() -> str | None:
+    """The folder of files in memory, where it has room: to copy a database takes a tenth of what it does on a disk."""
+    try:
+        room = os.statvfs(_MEMORY)
+    except OSError:
+        return None
+    return _MEMORY if room.f_bavail * room.f_frsize >= _ROOM and os.access(_MEMORY, os.W_OK | os.X_OK) else None
 
 
 def _known(user: str) -> bool:

@@ -101,11 +101,10 @@ def touched(source: str, module: Mapping[str, Any], keeps: str | None = None) ->
             if parts[0] in others and (undocumented or any(map(is_private, parts))):
                 found.append(f"line {node.lineno}: imports {name}")
         if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in elsewhere):
-            text = ast.unparse(node)
-            assigned = isinstance(node.ctx, ast.Store) and text.split(".")[0] in others
+            assigned = isinstance(node.ctx, ast.Store) and ast.unparse(node).split(".")[0] in others
             if assigned or (is_private(node.attr) and node.attr in theirs):
-                found.append(f"line {node.lineno}: {text}")
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr", "delattr"):
+                found.append(f"line {node.lineno}: {ast.unparse(node)}")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "setattr", "hasattr", "delattr"):
             named = node.args[1]
             if isinstance(named, ast.Constant) and is_private(str(named.value)) and named.value in theirs:
                 found.append(f"line {node.lineno}: {ast.unparse(node)}")
