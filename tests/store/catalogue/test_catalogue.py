@@ -27,6 +27,7 @@ from store.filters.line import MessageFilter, parse
 from store.terms.records import Copy, CopyRecord, row_of
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
+from tests.amounts import amount
 from tests.store.catalogue.catalogue_model import expected, sorts
 from tests.store.filters.filter_model import NOW, filters, moments, records
 
@@ -80,7 +81,7 @@ operations = st.lists(
 
 
 @given(operations, st.lists(st.tuples(filters, sorts), min_size=1, max_size=3))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(25, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
     vault: Vault, steps: list[tuple[str, Any, Any]], queries: list[tuple[MessageFilter, Sort]]
 ) -> None:

@@ -23,6 +23,7 @@ from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord, row_of
 from store.terms.sender import address_first
 from store.terms.verdicts import Engine, Status, Verdict
+from tests.amounts import amount
 from tests.store.catalogue.catalogue_model import expected, sorts
 from tests.store.filters.filter_model import NOW, SENDERS, filters, moments, needles, records
 
@@ -47,7 +48,7 @@ def select(
 
 
 @given(copies(), filters, sorts, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)))
-@settings(max_examples=300)
+@settings(max_examples=amount(100, 300))
 def test_a_selection_is_what_the_filter_lets_through_in_order(
     some: list[Copy], flt: MessageFilter, sort: Sort, outcomes: dict[int, Delivered]
 ) -> None:
@@ -65,7 +66,7 @@ def test_a_selection_is_what_the_filter_lets_through_in_order(
 
 
 @given(copies(20), filters, sorts, st.data())
-@settings(max_examples=150)
+@settings(max_examples=amount(50, 150))
 def test_however_a_frame_came_about_it_answers_the_same(
     some: list[Copy], flt: MessageFilter, sort: Sort, data: st.DataObject
 ) -> None:
@@ -106,7 +107,7 @@ def test_parts_put_together_are_what_all_at_once_is(
 
 
 @given(st.lists(records, min_size=1, max_size=8), st.lists(needles, min_size=2, max_size=6), st.data())
-@settings(max_examples=150)
+@settings(max_examples=amount(50, 150))
 def test_typing_on_finds_what_a_fresh_search_finds(
     some: list[CopyRecord], typed: list[str], data: st.DataObject
 ) -> None:

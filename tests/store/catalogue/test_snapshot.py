@@ -22,6 +22,7 @@ from store.opening.opening import create_store
 from store.terms.errors import StoreUnavailable
 from store.terms.records import CopyRecord, row_of
 from store.vault.vault import Vault
+from tests.amounts import amount
 
 EVERYTHING = MessageFilter()
 
@@ -279,7 +280,7 @@ def test_one_of_another_store_is_not_believed(vault: Vault, path: Path, tmp_path
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(25, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_changed_in_it_makes_it_no_snapshot(vault: Vault, path: Path, data: st.DataObject) -> None:
     if not path.exists():
         put(vault, "one", "two")

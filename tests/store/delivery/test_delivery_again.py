@@ -21,6 +21,7 @@ from store.space.changing_settings import change_settings
 from store.terms.errors import DeliveryError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.amounts import amount
 
 RAW = b"Subject: x\r\nTo: a@x.example\r\n\r\nbody\r\n"
 LEASE = 60_000
@@ -248,7 +249,7 @@ def fresh_copies(ready: Vault) -> Iterator[Callable[[], int]]:
 
 
 @given(steps=STEPS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(20, 40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_mailbox_is_ever_on_its_way_twice(ready: Vault, fresh_copies: Callable[[], int], steps: list) -> None:
     """Without `again`, at most one delivery holds a copy for a mailbox, whatever was refused, called off or lost."""
     copy_id = fresh_copies()

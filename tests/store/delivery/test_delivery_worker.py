@@ -33,6 +33,7 @@ from store.space.changing_settings import change_settings
 from store.terms.errors import MailholdError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
+from tests.amounts import amount
 from tests.store.mail.smtp_server import ScriptedServer
 
 QUICK = Timeouts(connect=5, command=5, message=5)
@@ -567,7 +568,7 @@ class _FlakyServer:
         return self.dice.choice(["die", "451 4.3.0 later", "550 5.7.1 never"]) if point != "connect" else "die"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=amount(12, 25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), rate=st.floats(0.02, 0.4), count=st.integers(1, 12), recipients=st.integers(1, 3))
 def test_no_loss_no_double_and_unknown_only_after_data(
     shared: Vault, seed: int, rate: float, count: int, recipients: int

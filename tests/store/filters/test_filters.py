@@ -17,6 +17,7 @@ from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
+from tests.amounts import amount
 from tests.store.filters import filter_model
 from tests.store.filters.filter_model import NOW, holds
 
@@ -377,7 +378,7 @@ some_copies = st.builds(Copy, st.integers(1, 3), filter_model.moments, st.just(0
 
 
 @given(some_copies, filter_model.filters, st.dictionaries(st.integers(1, 3), st.sampled_from(Delivered)) | st.none())
-@settings(max_examples=300)
+@settings(max_examples=amount(100, 300))
 def test_it_matches_what_the_plain_way_lets_through(
     one: Copy, flt: MessageFilter, outcomes: dict[int, Delivered] | None
 ) -> None:

@@ -14,6 +14,7 @@ from store.filters import saved as saved_filters
 from store.filters.saved import SavedFilter, read_saved_filters, remove_filter, save_filter
 from store.terms.errors import FilterError, MailholdError, TamperedError, UsageError
 from store.vault.vault import Vault
+from tests.amounts import amount
 
 
 def names(vault: Vault) -> list[str]:
@@ -84,7 +85,7 @@ def test_two_at_once_lose_nothing(any_vault: Vault, open_again: Callable[[], Vau
 
 
 @given(st.text(max_size=50), st.text(max_size=50))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=amount(25, 60), deadline=None)
 def test_any_text_is_saved_or_a_clear_error(vault: Vault, name: str, line: str) -> None:
     try:
         saved = save_filter(vault, name, line)

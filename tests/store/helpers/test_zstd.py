@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from store.helpers import zstd
 from store.helpers.zstd import RATIO_LIMIT, WINDOW_LIMIT, ZstdCompressor, ZstdError, decompressed, frame_header
+from tests.amounts import amount
 
 if sys.version_info >= (3, 14):
     from compression import zstd as library
@@ -150,7 +151,7 @@ def test_it_does_not_rely_on_the_librarys_care(given_out: int, ends: bool, monke
 
 
 @given(st.integers(0), st.integers(1, 255), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=amount(100, 300))
 def test_a_damaged_frame_is_refused_or_as_long_as_it_should_be(at: int, flip: int, cut: bool) -> None:
     damaged = bytearray(_frame(_TEXT, checksum_flag=1))
     at %= len(damaged)

@@ -22,6 +22,7 @@ from store.intake.smtp.input import Input, LineTooLong
 from store.intake.smtp.session import Session
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.terms.errors import StoreError, UsageError
+from tests.amounts import amount
 from tests.store.intake.smtp_wire import Reply, WireClient, stuffed
 
 RAW = b"Subject: s\r\n\r\nbody\r\n"
@@ -369,7 +370,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=30), max_size=30))
-@settings(max_examples=60)
+@settings(max_examples=amount(25, 60))
 def test_whatever_is_sent_is_answered_in_order_and_the_session_ends(parts: list[bytes]) -> None:
     defects: list[logging.LogRecord] = []
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from store.judging.attachments import accept_without, attachments_of, reduced
 from store.mail.changes import changed
 from store.message.message import parse_message, summarise
+from tests.amounts import amount
 
 NOTE = (
     rb"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
@@ -110,7 +111,7 @@ def build(tree: Tree, out: Builder, top: bytes = b"") -> None:
     out.inside = before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=amount(100, 300), deadline=None)
 @given(ROOTS, st.data())
 def test_no_byte_of_other_parts_changes(tree: Tree, data: st.DataObject) -> None:
     out = Builder()

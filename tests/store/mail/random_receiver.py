@@ -37,15 +37,15 @@ class RandomReceiver:
         ("RCPT", "stall"): 0.005,
         ("RCPT", "drop"): 0.01,
         ("DATA", "451 later"): 0.02,
-        ("DATA", "drop"): 0.01,
+        ("DATA", "drop"): 0.02,
         ("content", "drop"): 0.02,
         ("before", "drop"): 0.02,
-        ("before", "stall"): 0.01,
+        ("before", "stall"): 0.02,
         ("before", "452 no room"): 0.02,
         ("before", "554 refused"): 0.02,
         ("after", "drop"): 0.04,
-        ("after", "stall"): 0.01,
-        ("after", "stall and drop"): 0.005,
+        ("after", "stall"): 0.02,
+        ("after", "stall and drop"): 0.015,
     }
     STALL = 0.7
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from store.message.message import parse_in_child
+from tests.amounts import amount
 from tests.store.message.hostile import messages
 from tests.store.message.mutations import mutated, read_whole
 
@@ -25,7 +26,7 @@ def test_what_was_found_is_read_in_full(path: Path) -> None:
 
 
 @given(messages)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=amount(150, 500), deadline=None)
 def test_any_bytes_are_read_in_full(raw: bytes) -> None:
     read_whole(raw)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from store.message.guessing import SAMPLE_LIMIT, _sample, charset_name, guessed_codec, read_text
 from store.message.message import parse_in_child, parse_message
+from tests.amounts import amount
 
 _FRENCH = "Voilà l'été à la plage, où nous étions très heureux d'être ensemble. Après le déjeuner, nous rentrâmes."
 _POLISH = "Zauważyliśmy nietypową aktywność. Prosimy o potwierdzenie, w przeciwnym razie dostęp będzie zablokowany."
@@ -160,7 +161,7 @@ def test_words_of_the_text_do_not_sway_the_guess(claimed: str) -> None:
 @given(
     st.binary(max_size=200), st.sampled_from(["", "us-ascii", "utf-8", "big5", "koi8-r", "utf-7", "utf-16", "hz", "x"])
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=amount(70, 200), deadline=None)
 def test_any_bytes_are_text_in_any_charset(data: bytes, declared: str) -> None:
     text, charset, note = read_text(data, declared)
     assert isinstance(text, str)

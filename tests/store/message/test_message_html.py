@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from store.message import html as message_html
 from store.message.html import Reading, read_html
+from tests.amounts import amount
 from tests.store.message.hostile import texts
 
 
@@ -165,7 +166,7 @@ _pieces = st.one_of(
 
 
 @given(st.lists(_pieces, max_size=30).map("".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=amount(130, 400), deadline=None)
 def test_any_markup_is_read(markup: str) -> None:
     reading = read_html(markup)
     assert isinstance(reading, Reading)

@@ -18,6 +18,7 @@ from store.message.dates import parse_date
 from store.message.headers import decode_addresses, decode_field
 from store.message.message import ADDRESSES_LIMIT, SUBJECT_LIMIT, summarise
 from store.terms.records import Attachment
+from tests.amounts import amount
 from tests.store.message.hostile import messages
 
 
@@ -194,7 +195,7 @@ def test_what_is_no_date_is_zero(text: bytes) -> None:
 
 
 @given(messages)
-@settings(max_examples=400)
+@settings(max_examples=amount(130, 400))
 def test_any_bytes_have_a_summary(raw: bytes) -> None:
     summarise(raw)
 

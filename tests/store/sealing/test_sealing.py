@@ -29,6 +29,7 @@ from store.sealing.keys import hybrid_private
 from store.sealing.sealed import seal_with, unseal_with
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError
+from tests.amounts import amount
 from tests.store.sealing.vectors import vectors
 
 NAME = EpochName(bytes(16), 1, 2, 3)
@@ -156,7 +157,7 @@ def test_the_ratchet_as_the_format_says_it() -> None:
         assert ratchet.head() == chains.head(step + 1) == _hkdf_expand(chain, header + text("chain head"), 32)
 
 
-@settings(max_examples=30)
+@settings(max_examples=amount(12, 30))
 @given(st.lists(st.tuples(st.integers(0, 70), st.binary(max_size=9)), min_size=1, max_size=20))
 def test_records_opened_together_are_what_each_is_by_itself(some: list[tuple[int, bytes]]) -> None:
     places = [Place(NAME, step, number, number + 1, number + 2, number + 3) for number, (step, _) in enumerate(some)]
@@ -172,7 +173,7 @@ def test_records_opened_together_are_what_each_is_by_itself(some: list[tuple[int
         open_records(chains, steps, [place[2:] for place in places], [*sealed[:-1], sealed[-1][:-1] + b"?!"])
 
 
-@settings(max_examples=30)
+@settings(max_examples=amount(12, 30))
 @given(st.lists(st.integers(0, 999), min_size=1, max_size=20))
 def test_steps_in_any_order(steps: list[int]) -> None:
     chains = Chains(NAME, bytes(32))

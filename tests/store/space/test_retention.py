@@ -31,6 +31,7 @@ from store.vault import deleting
 from store.vault.deleting import entries_of, ids_of, tombstone_statement
 from store.vault.oldest import first_since
 from store.vault.vault import Vault
+from tests.amounts import amount
 
 NOW = 1_790_000_000_000
 
@@ -572,7 +573,7 @@ def test_settings_on_a_full_disk_give_up_the_ballast(vault: Vault, monkeypatch: 
     assert disk.settled == 1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=amount(12, 25), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_forecast_is_what_a_smaller_maximum_removes(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -29,12 +29,13 @@ from store.terms.errors import CopyMissing
 from store.terms.records import CopyRecord
 from store.vault.vault import Vault
 from store.vault.writer import prepare
+from tests.amounts import amount
 from tests.conftest import BACKENDS
 from tests.postgres import Cluster
 
 PASSPHRASE = "model"
 START = 1_790_000_000_000
-EXAMPLES = {"sqlite": 25, "postgresql": 8}
+EXAMPLES = {"sqlite": amount(10, 25), "postgresql": amount(4, 8)}
 
 messages = st.builds(
     lambda seed, size: (seed * (size // len(seed) + 1))[:size],

@@ -23,6 +23,7 @@ from store.terms.errors import MailholdError, TamperedError, WrongKey
 from store.terms.records import CopyRecord
 from store.vault.deleting import entries_of
 from store.vault.vault import Vault
+from tests.amounts import THOROUGH
 from tests.conftest import PASSPHRASE
 
 #: What workers change without the authority, and numbers that only say when or in which order a row was written.
@@ -137,12 +138,17 @@ def test_an_untouched_store_is_whole(full_vault: Vault) -> None:
 def test_every_field_of_every_row(full_vault: Vault, sql: Callable[..., Any]) -> None:
     vault, tried = full_vault, 0
     unnoticed = []
+    # Which byte of a field is another is a matter of the signatures, which are the same on both databases.
+    all_of_them = THOROUGH or not vault.location.startswith("postgresql:")
     for table, column in _columns(vault):
         rows = sql(vault, f'SELECT id, "{column}" FROM {table} ORDER BY id')
         assert rows, f"no row in {table}"
         for row_id, value in rows[:2]:
             others = [other for other_id, other in rows if other_id != row_id and other is not None]
-            for new in _variants(value, others[-1] if others else None):
+            variants = _variants(value, others[-1] if others else None)
+            if not all_of_them:
+                variants = [variants[0], variants[-1]]
+            for new in variants:
                 result = _tampered(vault, f'UPDATE {table} SET "{column}" = ? WHERE id = ?', new, row_id)
                 if result is None:
                     continue
@@ -151,7 +157,7 @@ def test_every_field_of_every_row(full_vault: Vault, sql: Callable[..., Any]) ->
                 if not any(name in what or name in why for what, why in result.broken):
                     unnoticed.append((table, column, row_id, new, result.broken))
     assert not unnoticed, "\n".join(map(repr, unnoticed))
-    assert tried > 300
+    assert tried > (300 if all_of_them else 100)
     assert check(vault).broken == []
 
 

@@ -17,6 +17,7 @@ from store.terms.errors import CopyMissing, StoreError, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.vault import Vault
+from tests.amounts import amount
 
 
 def test_what_is_put_comes_back(any_vault: Vault, record: CopyRecord) -> None:
@@ -29,7 +30,7 @@ def test_what_is_put_comes_back(any_vault: Vault, record: CopyRecord) -> None:
         assert getattr(copy.record, field) == getattr(record, field)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=amount(25, 60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=300) | st.binary(max_size=20).map(lambda part: part * 9000), subject=st.text())
 def test_any_bytes_come_back(vault: Vault, raw: bytes, subject: str) -> None:
     encodable = subject.encode("utf-8", "replace").decode()

@@ -40,6 +40,7 @@ from store.space.limits import last_known, usage
 from store.space.rotation import forecast
 from store.terms.errors import TamperedError
 from store.terms.records import CopyRecord
+from tests.amounts import amount
 from tui.commands.cli import main
 
 #: Columns that nobody signs, so that `check` cannot tell; ids say where a row stands and no more.
@@ -205,7 +206,7 @@ def folder(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     yield folder
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=amount(12, 30), suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_flipped_bit_hides_nothing_else(made: Made, folder: Path, data: st.DataObject) -> None:
     table = data.draw(st.sampled_from(sorted({cell.table for cell in made.cells})))

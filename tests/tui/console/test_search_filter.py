@@ -14,6 +14,7 @@ from store.filters.line import MessageFilter, Period, Term, parse
 from store.mail.outcome import Delivered
 from store.terms.verdicts import Engine
 from store.vault.vault import Vault
+from tests.amounts import amount
 from tests.tui.console.driven import make_console, settle
 from tests.tui.console.fakes import NOW
 from tests.tui.console.view_harness import NOTHING, DialogApp
@@ -199,7 +200,7 @@ FILTERS = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])
+@settings(max_examples=amount(8, 20), deadline=None, phases=[Phase.generate])
 @given(FILTERS)
 async def test_opening_and_accepting_changes_nothing(flt: MessageFilter) -> None:
     app = DialogApp(SearchFilterDialog(flt, rules=RULES, tz=UTC, now=NOW))
