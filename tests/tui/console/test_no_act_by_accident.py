@@ -81,7 +81,7 @@ def test_no_accident(console: Console, name: str) -> None:
 
 #: What opens a window, what is typed into it once it was seen, and the rows or files that then are others.
 DONE = {
-    "delete": (typed(b"d"), [Step(b"1", 0.1), Step(b"\r", 0)], "tombstone"),
+    "delete": (typed(b"d"), [Step(b"1", 0.1), Step(b"\r", 0)], "binned"),
     "save": (typed(b"s"), [Step(b"\r", 0)], "work"),
     "a rule disabled": ([Step(b"4", 0.6), *typed(b"e")], [Step(b"\x1b[D", 0.1), Step(b" ", 0)], "config"),
     "sent again": ([Step(b"3", 0.6), *typed(b"r")], [Step(b"\x1b[D", 0.1), Step(b"\r", 0)], "deliver"),
