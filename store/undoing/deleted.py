@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
+from store.authority.settings import settings_or_former
 from store.undoing.plans import Told
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ _OTHER = "{} deleted again since, by another act"
 #: The bin and the trail note the same batch so far apart at most.
 _SLACK_MS = 60_000
 _REFUSED = "{} not reached: {}"
+_MISSING = "{} no longer in Backup"
+_NO_BIN = "there is no bin (bin_days is 0), so deleting again would be for good: delete the copies in Backup instead"
 
 
 class _Found(NamedTuple):
@@ -42,6 +45,8 @@ class Deleted:
         if again:
             if not found.present:
                 return Told()
+            if not settings_or_former(vault).bin_days:
+                return Told((), (_NO_BIN,))
             return Told((f"{_counted(len(found.present), 'copy goes', 'copies go')} into the bin again",), ())
         does = (f"{_counted(len(found.own), 'copy comes', 'copies come')} back from the bin",) if found.own else ()
         return Told(does, _does_not(len(found.present), found.others, found.gone))
@@ -67,12 +72,21 @@ class Deleted:
 
 def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: Progress, cancelled: Cancelled) -> Told:
     """Delete what came back. That is an act of its own, which can be taken back."""
+    if not settings_or_former(vault).bin_days:
+        return Told((), (_NO_BIN,))
     done = delete_copies(vault, found.present, operator=operator, progress=progress, cancelled=cancelled)
-    gone = [*done.binned, *done.deleted]
-    does = (f"{_counted(len(gone), 'copy went', 'copies went')} into the bin again",)
-    does_not = (*done.notes, *(f"copy {copy_id}: {why}" for copy_id, why in done.refused))
-    told = Told(does if gone else (), does_not)
-    if gone:
+    does = (f"{_counted(len(done.binned), 'copy went', 'copies went')} into the bin again",) if done.binned else ()
+    does_not = (
+        *(each.rstrip(".") for each in done.notes),
+        *(f"copy {copy_id}: {why}" for copy_id, why in done.refused),
+    )
+    if done.missing:
+        does_not += (_sentence(_MISSING, len(done.missing)),)
+    left = len(found.present) - len(done.gone) - len(done.refused) - len(done.missing)
+    if left:
+        does_not += (_sentence(_REFUSED, left, "it was cancelled"),)
+    told = Told(does, does_not)
+    if done.gone and not left:
         _tell(vault, act, told, operator, again=True)
     return told
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.acts import folded
 from store.authority.audit import events
+from store.authority.event_forms import Phase
 from store.helpers.clock import now_ms
 from store.undoing.plans import PastAct
 
@@ -44,6 +45,7 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
     own = {act.number: act for act in acts if act.event.operator == operator}
     done: list[int] = []
     taken_back: list[int] = []
+    when: dict[int, int] = {}
     for number, act in sorted(own.items()):
         if undoes := act.event.undoes:
             origin, target = (done, taken_back) if undoes > 0 else (taken_back, done)
@@ -51,6 +53,15 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
                 origin.remove(abs(undoes))
             if abs(undoes) not in target:
                 target.append(abs(undoes))
+            when[abs(undoes)] = number
         elif number and act.event.action in actions:
             done.append(number)
+    # What was under way as it was taken back, and went on since, can be taken back further.
+    for number in [each for each in taken_back if each in own and _went_on(own[each], when[each])]:
+        taken_back.remove(number)
+        done.append(number)
     return History(*([own[number] for number in reversed(each) if number in own] for each in (done, taken_back)))
+
+
+def _went_on(act: PastAct, since: int) -> bool:
+    return any(part.number > since and part.phase in (Phase.ONE, Phase.BATCH) for part in act.parts)

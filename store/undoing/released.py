@@ -6,10 +6,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from store.authority.audit import record_event
+from store.authority.settings import read_settings
 from store.delivery.listing import states_of
 from store.delivery.outbox import call_back
 from store.delivery.placing import placed_ids
-from store.delivery.retrying import retry
+from store.delivery.retrying import NO_RELAY, retry, retry_plan
 from store.helpers.runs import ranges
 from store.mail.outcome import State
 from store.terms.errors import MailholdError
@@ -31,6 +32,8 @@ _WHY = {
     State.SENDING.value: "it is being sent at this moment",
 }
 _GONE = "it is no longer there"
+_NO_COPY = "its message copy is no longer in Backup"
+_CANCELLED = "it was not reached, for it was cancelled"
 
 
 class Released:
@@ -43,29 +46,25 @@ class Released:
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What would be called back now, or placed in the queue again. Raises StoreUnavailable."""
-        able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
+        able, why = _able(vault, act, again=again)
         return Told((_does(able, again),) if able else (), _does_not(why))
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
         """Call back, or have sent again what was called back. Raises StoreUnavailable, UnlockError."""
-        able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
+        able, why = _able(vault, act, again=again)
         if again:
-            done = []
-            for each in able:
-                try:
-                    retry(vault, each, operator)
-                    done.append(each)
-                except MailholdError as error:
-                    why[str(error)].append(each)
+            done = _send_again(vault, able, why, operator, progress, cancelled)
         else:
             called = call_back(vault, able, operator, progress=progress, cancelled=cancelled)
             done = called.called
             for each, reason in called.late:
                 why[reason].append(each)
+        left = sorted(set(able).difference(done, *why.values()))
+        why[_CANCELLED] += left
         told = Told((_does(done, again),) if done else (), _does_not(why))
-        if done:
+        if done and not left:
             record_event(
                 vault,
                 act.event.action,
@@ -74,6 +73,47 @@ class Released:
                 undoes=-act.number if again else act.number,
             )
         return told
+
+
+def _able(vault: Vault, act: PastAct, *, again: bool) -> tuple[list[int], dict[str, list[int]]]:
+    """The deliveries that can be called back now, or be sent again after that, and of the others why not."""
+    able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
+    if not again or not able:
+        return able, why
+    if not read_settings(vault).relay:
+        why[NO_RELAY] += able
+        return [], why
+    copies: dict[int, int] = {}
+    for each in able:
+        try:
+            copies[each] = retry_plan(vault, each).copy_id
+        except MailholdError as error:
+            why[str(error)].append(each)
+    present = vault.present(sorted(copies.values()))
+    why[_NO_COPY] += [each for each, copy_id in copies.items() if copy_id not in present]
+    return [each for each, copy_id in copies.items() if copy_id in present], why
+
+
+def _send_again(
+    vault: Vault,
+    ids: Sequence[int],
+    why: Mapping[str, list[int]],
+    operator: str,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> list[int]:
+    """Have deliveries sent again; returns those that are, and says of the others why not."""
+    done: list[int] = []
+    for at, each in enumerate(ids):
+        if cancelled():
+            break
+        try:
+            retry(vault, each, operator)
+            done.append(each)
+        except MailholdError as error:
+            why[str(error)].append(each)
+        progress(at + 1, len(ids))
+    return done
 
 
 def _placed(act: PastAct) -> list[int]:

@@ -85,4 +85,5 @@ def carry_out(
     if all(act.number != plan.act.number for act in (found.taken_back if plan.again else found.done)):
         return Told((), ("it was done again already" if plan.again else "it was taken back already",))
     kind = _KINDS[plan.act.event.action]
-    return kind.do(vault, plan.act, again=plan.again, operator=operator, progress=progress, cancelled=cancelled)
+    told = kind.do(vault, plan.act, again=plan.again, operator=operator, progress=progress, cancelled=cancelled)
+    return told if told != Told() else Told((), ("nothing is left to do: somebody was faster",))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from store.authority.audit import events
 from store.authority.deleting import bring_back, delete_copies, empty_bin
+from store.authority.settings import read_settings
 from store.check import check
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.undoing.plans import Told
 from store.undoing.undoing import carry_out, next_plan
@@ -91,3 +95,87 @@ def test_what_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
     assert told.does_not == (f"{1500 - came:,} copies are not reached: it was cancelled",)
     assert z(any_vault).does == (f"{1500 - came:,} copies came back from the bin",)
     assert any_vault.ids() == ids
+
+
+def test_without_a_bin_nothing_is_deleted_again_for_good(any_vault: Vault) -> None:
+    [first] = fill(any_vault, 1)
+    delete_copies(any_vault, [first], operator=ME)
+    z(any_vault)
+    plan = next_plan(any_vault, ME, again=True)
+    assert plan is not None
+    change_settings(any_vault, msgspec.structs.replace(read_settings(any_vault), bin_days=0), operator=COLLEAGUE)
+    told = carry_out(any_vault, plan, operator=ME)
+    assert told.does == () and told.does_not[0].startswith("there is no bin")
+    assert next_plan(any_vault, ME, again=True) is None
+    assert any_vault.ids() == [first]
+
+
+def test_deleting_again_that_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
+    ids = fill(any_vault, 1500)
+    delete_copies(any_vault, ids, operator=ME)
+    z(any_vault)
+    plan = next_plan(any_vault, ME, again=True)
+    assert plan is not None
+    told = carry_out(any_vault, plan, operator=ME, cancelled=lambda: bool(any_vault.bin.ids()))
+    went = len(any_vault.bin.ids())
+    assert 0 < went < 1500
+    assert told.does_not == (f"{1500 - went:,} copies are not reached: it was cancelled",)
+    assert z(any_vault, again=True).does == (f"{1500 - went:,} copies went into the bin again",)
+    assert any_vault.ids() == []
+    assert z(any_vault).does
+
+
+def test_two_consoles_at_the_same_moment(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    ids = fill(any_vault, 600)
+    delete_copies(any_vault, ids, operator=ME)
+    other = open_again()
+    first, second = next_plan(any_vault, ME), next_plan(other, ME)
+    assert first is not None and second is not None
+    both: list[Told] = []
+
+    def meanwhile(_done: int, _of: int) -> None:
+        if not both:
+            both.append(carry_out(other, second, operator=ME))
+
+    both.append(carry_out(any_vault, first, operator=ME, progress=meanwhile))
+    assert both[0] == Told(("350 copies came back from the bin",), ("250 copies are in Backup already",))
+    assert both[1] == Told(("250 copies came back from the bin",), ("350 copies are in Backup already",))
+    assert any_vault.ids() == ids and next_plan(other, ME) is None
+    assert carry_out(other, second, operator=ME) == Told((), ("it was taken back already",))
+    assert check(any_vault).broken == []
+
+
+def test_what_another_console_still_deletes_can_be_taken_back_further(
+    any_vault: Vault, open_again: Callable[[], Vault]
+) -> None:
+    ids = fill(any_vault, 600)
+    other = open_again()
+    said: list[Told] = []
+
+    def meanwhile(_done: int, _of: int) -> None:
+        if not said:
+            said.append(z(other))
+
+    delete_copies(any_vault, ids, operator=ME, progress=meanwhile)
+    assert said[0].does == ("250 copies came back from the bin",)
+    assert z(any_vault).does == ("350 copies came back from the bin",)
+    assert any_vault.ids() == ids and next_plan(any_vault, ME) is None
+    assert check(any_vault).broken == []
+
+
+def test_deleted_from_the_bin_in_the_midst_of_it(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    ids = fill(any_vault, 600)
+    delete_copies(any_vault, ids, operator=ME)
+    other, said = open_again(), []
+
+    def meanwhile(_done: int, _of: int) -> None:
+        if not said:
+            said.append(empty_bin(other, other.bin.ids(), operator=COLLEAGUE))
+
+    plan = next_plan(any_vault, ME)
+    assert plan is not None
+    told = carry_out(any_vault, plan, operator=ME, progress=meanwhile)
+    assert told.does == ("250 copies came back from the bin",)
+    assert len(told.does_not) == 1 and told.does_not[0].startswith("350 copies are gone for good")
+    assert any_vault.ids() == ids[:250]
+    assert check(any_vault).broken == []

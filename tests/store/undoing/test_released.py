@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from store.authority.audit import events
+from store.authority.settings import read_settings
 from store.check import check
 from store.database.clock import decides_ms
 from store.delivery import leases
 from store.delivery.placing import placed_ids, placed_words
 from store.delivery.queue import delivery_of, release
 from store.mail.outcome import Outcome, State
+from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
+from store.undoing.plans import Told
 from store.undoing.undoing import acts_of, carry_out, next_plan
 from store.vault.vault import Vault
 from tests.store.delivery.test_delivery_worker import use
@@ -94,3 +98,66 @@ def test_one_that_is_being_sent_stays(any_vault: Vault) -> None:
     plan = next_plan(any_vault, ME)
     assert plan is None or not carry_out(any_vault, plan, operator=ME).does
     assert states(any_vault, [delivery_id]) == [State.SENDING]
+
+
+def test_what_was_cancelled_goes_on_with_the_next(any_vault: Vault) -> None:
+    ids = released(any_vault, 60)
+    for again, state in ((False, State.CANCELLED), (True, State.QUEUED)):
+        plan = next_plan(any_vault, ME, again=again)
+        assert plan is not None
+        asked = iter([False, True])
+        told = carry_out(any_vault, plan, operator=ME, cancelled=lambda asked=asked: next(asked))
+        done = states(any_vault, ids).count(state)
+        assert 0 < done < 60
+        left = f"{ids[done]}-{ids[-1]}"
+        assert told.does_not == (f"delivery {left}: it was not reached, for it was cancelled",)
+        plan = next_plan(any_vault, ME, again=again)
+        assert plan is not None and carry_out(any_vault, plan, operator=ME).does
+        assert set(states(any_vault, ids)) == {state}
+
+
+def test_what_cannot_be_sent_again_is_told_before(any_vault: Vault) -> None:
+    ids = released(any_vault, 3)
+    copies = any_vault.ids()
+    plan = next_plan(any_vault, ME)
+    assert plan is not None and carry_out(any_vault, plan, operator=ME) == plan.told
+    any_vault.bin.put(copies[:1], until=decides_ms(any_vault.db) + 60_000)
+    [other] = release(any_vault, copies[1:2], original=True, operator="a colleague").queued
+    plan = next_plan(any_vault, ME, again=True)
+    assert plan is not None
+    assert plan.told.does == (f"delivery {ids[2]} is sent after all, at once",)
+    assert plan.told.does_not == (
+        f"delivery {ids[1]}: Delivery {ids[1]} has nobody left to send to: a@x.example waits in delivery {other}.",
+        f"delivery {ids[0]}: its message copy is no longer in Backup",
+    )
+    assert carry_out(any_vault, plan, operator=ME) == plan.told
+
+
+def test_without_a_relay_nothing_is_sent_again(any_vault: Vault) -> None:
+    released(any_vault, 1)
+    plan = next_plan(any_vault, ME)
+    assert plan is not None
+    carry_out(any_vault, plan, operator=ME)
+    change_settings(any_vault, msgspec.structs.replace(read_settings(any_vault), relay=""))
+    assert next_plan(any_vault, ME, again=True) is None
+
+
+def test_two_consoles_call_back_at_the_same_moment(any_vault: Vault, open_again: Callable[[], Vault]) -> None:
+    ids = released(any_vault, 60)
+    other = open_again()
+    first, second = next_plan(any_vault, ME), next_plan(other, ME)
+    assert first is not None and second is not None
+    both: list[Told] = []
+
+    def meanwhile(done: int, _of: int) -> None:
+        if done == 25:
+            both.append(carry_out(other, second, operator=ME))
+
+    both.append(carry_out(any_vault, first, operator=ME, progress=meanwhile))
+    assert [each.does for each in both] == [
+        ("35 deliveries are called back: nobody has them yet",),
+        ("25 deliveries are called back: nobody has them yet",),
+    ]
+    assert set(states(any_vault, ids)) == {State.CANCELLED}
+    assert next_plan(any_vault, ME) is None and len(acts_of(other, ME).taken_back) == 1
+    assert check(any_vault).broken == []
