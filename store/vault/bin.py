@@ -37,9 +37,9 @@ Progress = Callable[[int, int], None]
 Done = Callable[[list[int]], None]
 #: A batch at least and at most, and how long (seconds) it should hold the write lock: what each takes besides its rows
 #: would be most of the time of a small one. On a full disk batches are smaller.
-_LEAST, _MOST, _TARGET = 250, 1000, 0.02
+_LEAST, _MOST, _TARGET = 250, 1000, 0.016
 _LEAST_FULL = 20
-_LONGEST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.007
 TWICE = "its row is in Backup and in the bin, so somebody changed the database: run `mailhold check`"
 _WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
 
@@ -263,7 +263,7 @@ class Bin(BinContents):
                     size = _LEAST_FULL
                     self._room.done()
                 if start < len(wanted):
-                    time.sleep(min(took / 2, _LONGEST_PAUSE))
+                    time.sleep(min(took / 3, _LONGEST_PAUSE))
         if squeezed:
             self._room.settle()
         return wanted[start:], full

@@ -89,6 +89,8 @@ async def test_the_key_that_asked_does_not_answer():
         (DeleteDialog(1204), "Delete 1,204 message copies from Backup?"),
         (DeleteDialog(2, outside=1), "1 marked copy is outside the filter"),
         (DeleteDialog(2, live=1), "1 copy waits for delivery"),
+        (DeleteDialog(2), "What is deleted cannot be brought back."),
+        (DeleteDialog(2, bin_days=7), "`mailhold bin restore` brings back"),
     ],
 )
 async def test_delete_names_the_count(dialog, words):
