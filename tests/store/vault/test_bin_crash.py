@@ -84,7 +84,7 @@ def test_where_the_disk_is_full_the_bin_is_emptied_and_both_say_so(
         raise DiskFull("full")
 
     monkeypatch.setattr(vault.bin, "_put_batch", full)
-    monkeypatch.setattr(vault.room, "make", lambda: False)
+    monkeypatch.setattr(vault.room, "make", lambda **_options: False)
     result = delete_copies(vault, ids[20:30], operator="anna")
     assert (result.binned, result.deleted, result.emptied) == ([], ids[20:30], 10) and len(calls) == 2
     assert result.notes == [
