@@ -21,9 +21,11 @@ from store.files.amavis import Unpacked, with_name
 from store.files.discovery import Found, find_files, open_regular
 from store.files.mbox import read_messages
 from store.files.resuming import IMPORT, Mark, detail_of, former_import, mark_of, source_of, told
+from store.judging.engines.engine import findings_of
 from store.judging.rules.rules import read_rules
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
+from store.judging.trusted_headers import HEADERS, result_of
 from store.mail.local_domains import DomainCount
 from store.message.message import summarise
 from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
@@ -275,6 +277,8 @@ class _Import:
             rule_id=self._rule,
             verdicts=verdicts,
             reason=reason,
+            findings=findings_of({HEADERS: result_of(found)}),
+            authentication=found.authentication,
             av_database_date=found.av_database_date,
             source=f"import {os.fsencode(path).decode('utf-8', 'replace')}",
         )

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from store.authority.audit import record_event
 from store.authority.keeper import SIGN_SECONDS
-from store.database.connection import is_url
 from store.delivery.administrator import watch
 from store.delivery.worker import DeliveryWorker
 from store.enrolment.enrolled import BEAT_SECONDS, beat
@@ -29,12 +28,14 @@ from store.gateway.config import Config, read_config, scanners_of
 from store.gateway.engine_watch import EngineWatch
 from store.gateway.event_writer import EventWriter
 from store.gateway.handling import Intake
+from store.gateway.knowing import FLUSH_SECONDS
 from store.gateway.listeners import Listeners
 from store.gateway.log import say, start
 from store.gateway.metrics import Metrics
 from store.gateway.metrics_server import ServedMetrics
 from store.gateway.policy import LivePolicy
 from store.gateway.proposal import PROPOSAL_SECONDS, Proposal
+from store.gateway.replaced import identity, until_replaced
 from store.gateway.seen import SeenVersions, seen_path
 from store.intake.unavailable import Outage
 from store.mail.endpoint import parse_address
@@ -183,7 +184,7 @@ class Gateway:
 
     def _open(self) -> Vault:
         section = self.config.store
-        self._file = _identity(section.location)
+        self._file = identity(section.location)
         vault = open_with_credentials(section.location, Path(section.credentials), self._seen)
         if vault.witness.problem:
             say("the store is older than what was seen of it", level=40, why=vault.witness.problem)
@@ -207,7 +208,7 @@ class Gateway:
         """Work with the store as long as it is the one that lies there; then with what came in its place."""
         while True:
             work = asyncio.create_task(self._work())
-            replaced = asyncio.create_task(self._until_replaced())
+            replaced = asyncio.create_task(until_replaced(self.config.store.location, self._file))
             try:
                 await asyncio.wait([work, replaced], return_when=asyncio.FIRST_COMPLETED)
                 if work.done():
@@ -233,6 +234,8 @@ class Gateway:
         if vault is not None:
             await self._record(STOPPED, vault)
             with suppress(MailholdError):
+                await self._aside(lambda: self.intake.knowing.flush(vault))
+            with suppress(MailholdError):
                 await self._aside(lambda: beat(vault, alive=False))
             await self._aside(vault.close)
 
@@ -244,16 +247,6 @@ class Gateway:
                 vault.epoch_writer.drop()
             vault.close()
 
-    async def _until_replaced(self) -> None:
-        location = self.config.store.location
-        if is_url(location):
-            await asyncio.Event().wait()
-        while True:
-            await asyncio.sleep(OPEN_AGAIN)
-            now = await asyncio.to_thread(_identity, location)
-            if now is not None and now != self._file:
-                return
-
     async def _work(self) -> None:
         """What runs beside the sessions while the store is open."""
         vault = self._open_vault()
@@ -263,6 +256,7 @@ class Gateway:
             self._again(ANSWERS_SECONDS, vault.write_answers, "answers cannot be noted"),
             self._again(LOOK, self._events.flush, "events cannot be written"),
             self._again(SIGN_SECONDS, vault.witness.beat, "what the store holds is not signed for"),
+            self._again(FLUSH_SECONDS, self.intake.knowing.flush, "mail of known senders is not counted"),
             self._again(PROPOSAL_SECONDS, Proposal(self.intake.domains, self.live, say).tell, "domains cannot be told"),
         ]
         stop = asyncio.Event()
@@ -376,16 +370,6 @@ class Gateway:
 
     def _aside(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._keeper, work)
-
-
-def _identity(location: str) -> tuple[int, int] | None:
-    if is_url(location):
-        return None
-    try:
-        status = Path(location).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 async def _until(stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from store.authority.settings import ignored_names
 from store.delivery.marker import Marked
 from store.delivery.release_rows import Release
 from store.gateway.keeping import NotKept, begin
+from store.gateway.knowing import Knowing
 from store.gateway.landing import Landing
 from store.gateway.log import say
 from store.gateway.metrics import Metrics
@@ -29,12 +30,12 @@ from store.intake.released import Fields, Passed, own_fields, passes, put_back
 from store.intake.unavailable import TEMPORARY, Outage, answer
 from store.judging.attachments import accept_without
 from store.judging.content import ContentResult, content_verdicts
-from store.judging.engines.engine import EngineResult, Scanner, scan_all, still_condemned
+from store.judging.engines.engine import EngineResult, Scanner, findings_of, scan_all, still_condemned
 from store.judging.judge import Decision, decided_before, judge, look_up, record_of
 from store.judging.rules.address_lists import AddressLists, ListMatch
 from store.judging.rules.rules import first_match
 from store.judging.scanner_headers import verdicts_from_headers
-from store.judging.trusted_headers import scanner_verdicts
+from store.judging.trusted_headers import HEADERS, result_of, scanner_verdicts
 from store.mail.changes import changed
 from store.mail.incoming import Accept, Discard, Incoming, Outcome, Refuse
 from store.mail.local_domains import DomainCount
@@ -57,8 +58,6 @@ VERDICT_FIELD = "X-Mailhold-Verdict"
 LARGE = 256 << 10
 #: So many entries of lists, once for each recipient, are looked up without a thread.
 FEW = 1000
-#: The name under which the verdicts in header fields stand beside the scanners'.
-HEADERS = "header fields"
 
 
 @dataclass
@@ -78,7 +77,11 @@ class Intake:
     thinkers: Executor | None = None
     #: Of the envelopes of the copies that were kept.
     domains: DomainCount = field(default_factory=DomainCount)
+    knowing: Knowing = field(init=False, repr=False)
     _landing: Landing[int] | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.knowing = Knowing(self.vault, self.live)
 
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""
@@ -101,6 +104,8 @@ class Intake:
         if decision.keep:
             judged = await self._place(policy, rule, incoming, results, judged)
         outcome = self._act(judged, policy, own.delete)
+        if isinstance(outcome, Accept) and decision.action is Action.SKIP:
+            self.knowing.let_through(incoming, results)
         note(self.metrics, self.outage, incoming, rule, judged, outcome, began)
         return outcome
 
@@ -110,11 +115,11 @@ class Intake:
         policy = self.live.policy
         if policy.settings is None:
             return TEMPORARY
-        record = await self._aside(partial(_quarantined, incoming))
+        record, said = await self._aside(partial(_quarantined, incoming))
         rule = first_match(policy.rules or (), incoming)
         record = msgspec.structs.replace(record, rule_id=rule.id, rule_name=rule.name)
         try:
-            copy_id: int | None = await self._keep(policy, incoming, lambda: record)
+            copy_id: int | None = await self._keep(policy, incoming, partial(self._with_known, incoming, said, record))
             why, outcome = "", "taken"
         except NotKept as error:
             copy_id, why, outcome = None, str(error), "temporary-fail"
@@ -234,7 +239,7 @@ class Intake:
         self, policy: Policy, rule: Rule, incoming: Incoming, results: dict[str, EngineResult], judged: Judged
     ) -> Judged:
         try:
-            record = partial(record_of, incoming, rule, judged.decision, results)
+            record = partial(self._record, incoming, rule, judged.decision, results)
             return judged._replace(copy_id=await self._keep(policy, incoming, record))
         except NotKept as error:
             return judged._replace(why=str(error))
@@ -261,6 +266,15 @@ class Intake:
         return copy_id
 
     # --- In a thread -------------------------------------------------------------------------------------------------
+
+    def _record(
+        self, incoming: Incoming, rule: Rule, decision: Decision, results: dict[str, EngineResult]
+    ) -> CopyRecord:
+        return self._with_known(incoming, results, record_of(incoming, rule, decision, results))
+
+    def _with_known(self, incoming: Incoming, results: dict[str, EngineResult], record: CopyRecord) -> CopyRecord:
+        told = self.knowing.told(incoming, results)
+        return msgspec.structs.replace(record, authentication=told.authentication, known=self.knowing.of(told))
 
     def _passes(self, marker: Marked, incoming: Incoming) -> Passed:
         vault, settings = self.vault(), self.live.policy.settings
@@ -328,19 +342,23 @@ def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
 
 def _from_headers(raw: bytes) -> EngineResult:
     """What a trusted scanner wrote into the header."""
-    found = verdicts_from_headers(raw)
-    engines = frozenset(verdict.engine for verdict in found.verdicts)
-    return EngineResult(True, found.verdicts, database_date=found.av_database_date, engines=engines)
+    return result_of(verdicts_from_headers(raw))
 
 
-def _quarantined(incoming: Incoming) -> CopyRecord:
-    """The record of a message that a scanner had done with before: what it says counts where it is trusted."""
+def _quarantined(incoming: Incoming) -> tuple[CopyRecord, dict[str, EngineResult]]:
+    """The record of a message that a scanner had done with before: what it says counts where it is trusted.
+
+    With it comes what it says, as if it had been asked.
+    """
     incoming, found = scanner_verdicts(incoming)
+    said = {HEADERS: result_of(found)}
     record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
-    return msgspec.structs.replace(
+    record = msgspec.structs.replace(
         record,
         mta_message_id=incoming.queue_id,
         client_address=incoming.client_address,
+        client_name=incoming.client_name,
+        findings=findings_of(said),
         dsn=incoming.dsn,
         verdicts=found.verdicts,
         reason=found.reason,
@@ -351,3 +369,4 @@ def _quarantined(incoming: Incoming) -> CopyRecord:
         else 0,
         source="quarantine",
     )
+    return record, said

@@ -15,7 +15,7 @@ import msgspec
 
 from store.judging.attachments import attachments_of
 from store.judging.content import ContentResult, size_exceeded
-from store.judging.engines.engine import EngineResult
+from store.judging.engines.engine import EngineResult, findings_of
 from store.judging.rules.address_lists import AddressLists, ListMatch, match, needs_from
 from store.judging.rules.model import IfDown, Rule
 from store.judging.scanner_words import GRAVITY
@@ -156,6 +156,8 @@ def record_of(
         record,
         mta_message_id=incoming.queue_id,
         client_address=incoming.client_address,
+        client_name=incoming.client_name,
+        findings=findings_of(results),
         dsn=incoming.dsn,
         rule_id=rule.id,
         rule_name=rule.name,

@@ -7,6 +7,7 @@ and of a field that occurs more than once the topmost occurrence counts, because
     X-Virus, X-Virus-Status, X-Virus-Scanned                       Anti-Virus, and its databases' release date
     X-Amavis-Alert                                                 Anti-Virus or Content filtering
     X-Envelope-From, X-Envelope-To, X-Envelope-To-Blocked, Return-Path   the envelope
+    Authentication-Results                                         who sent it, by the server that took it in
     X-Quarantine-ID, X-Rspamd-Queue-Id, Received                   the quarantine's and the MTA's names for the message
 """
 
@@ -17,8 +18,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from store.judging.authentication import read_results
 from store.judging.scanner_words import gravest, one_an_engine, verdict_of_signature, verdicts_of_symbols
 from store.mail.header_fields import header_of
+from store.terms.findings import Authentication, heaviest
 from store.terms.verdicts import Engine, Status, Verdict
 
 #: No more of a message than this is searched for header fields, in bytes.
@@ -31,13 +34,18 @@ _DETAIL_LIMIT = 400
 _NAMES = frozenset(
     b"x-spam-status x-spam-flag x-spam-level x-spam x-spamd-result x-rspamd-action x-rspamd-queue-id "
     b"x-virus x-virus-status x-virus-scanned x-amavis-alert x-quarantine-id "
-    b"x-envelope-from x-envelope-to x-envelope-to-blocked return-path received".split()
+    b"x-envelope-from x-envelope-to x-envelope-to-blocked return-path received "
+    b"authentication-results".split()
 )
 _SCORE = re.compile(r"\b(?:score|hits)=(-?\d+(?:\.\d+)?)")
 _KILL = re.compile(r"\bkill=(-?\d+(?:\.\d+)?)")
 _TESTS = re.compile(r"\btests=(?:\[([^\]]*)\]|(.*?)(?:\s+\w+=|$))", re.DOTALL)
 _RESULT = re.compile(r"^\s*\S+:\s*(True|False)\s*(\[[^\]]*\])", re.IGNORECASE)
 _SYMBOL = re.compile(r"(?:^|;)\s*([A-Z][A-Z0-9_]+)\(")
+_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d+)?")
+_WEIGHED = re.compile(r"(?:^|;)\s*([A-Z][A-Z0-9_]+)\((-?\d{1,9}(?:\.\d+)?)\)")
+_REQUIRED = re.compile(r"\b(?:required|tag2)=(-?\d{1,9}(?:\.\d+)?)")
+_TEST = re.compile(r"([A-Z][A-Z0-9_]*)(?:=(-?\d{1,9}(?:\.\d+)?))?")
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _DATABASE = re.compile(r"/\d+/(\w{3} \w{3} +\d{1,2} \d\d:\d\d:\d\d \d{4})")
 _QUEUE_ID = re.compile(r"\bid\s+<?([A-Za-z0-9][A-Za-z0-9_.+-]{3,})>?")
@@ -54,6 +62,10 @@ class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
     mta_message_id: str = ""
     quarantine_id: str = ""
     av_database_date: int = 0  # Unix ms; 0 = not known
+    score: float | None = None
+    required: float | None = None
+    symbols: tuple[tuple[str, float | None], ...] = ()
+    authentication: tuple[Authentication, ...] = ()
 
 
 def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
@@ -71,6 +83,7 @@ def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
         return HeaderVerdicts()
     verdicts = one_an_engine([*_amavis(fields), *_virus(fields), *_spam(fields)])
     quarantine_id = _first(fields, "x-quarantine-id").strip("<> ")
+    score, required, symbols = _weighed(fields)
     return HeaderVerdicts(
         verdicts=verdicts,
         reason=gravest(verdicts),
@@ -79,6 +92,10 @@ def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
         mta_message_id=_queue_id(fields, quarantine_id),
         quarantine_id=quarantine_id,
         av_database_date=_database_date(fields),
+        score=score,
+        required=required,
+        symbols=symbols,
+        authentication=read_results(_first(fields, "authentication-results")),
     )
 
 
@@ -191,6 +208,27 @@ def _action_status(fields: dict[str, list[str]]) -> Status | None:
     if action.startswith(("add header", "rewrite subject")):
         return Status.PROBABLE_SPAM
     return Status.CLEAN if action.startswith(("no action", "greylist", "soft reject")) else None
+
+
+def _weighed(
+    fields: dict[str, list[str]],
+) -> tuple[float | None, float | None, tuple[tuple[str, float | None], ...]]:
+    """The spam scanner's score, the one from which it calls a message spam, and its symbols."""
+    text = _first(fields, "x-spamd-result")
+    result = _RESULT.match(text)
+    if result:
+        numbers = [float(each) for each in _NUMBER.findall(result[2])]
+        weights = _WEIGHED.findall(text[result.end() :])
+        symbols = heaviest([(name, float(weight)) for name, weight in weights])
+        return numbers[0] if numbers else None, numbers[1] if len(numbers) > 1 else None, symbols
+    line = _first(fields, "x-spam-status")
+    score, required, tests = _SCORE.search(line), _REQUIRED.search(line), _TESTS.search(line)
+    named = _TEST.findall((tests[1] or tests[2] or "") if tests else "")
+    return (
+        float(score[1]) if score else None,
+        float(required[1]) if required else None,
+        heaviest([(name, float(weight) if weight else None) for name, weight in named]),
+    )
 
 
 def _sender(fields: dict[str, list[str]]) -> str | None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from store.judging.engines.engine import EngineResult
 from store.judging.scanner_headers import HeaderVerdicts, verdicts_from_headers
 from store.mail.incoming import Incoming
+
+#: The name under which what header fields say stands beside what scanners say.
+HEADERS = "header fields"
 
 
 def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
@@ -29,4 +33,18 @@ def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
             queue_id=incoming.queue_id or found.mta_message_id,
         ),
         found,
+    )
+
+
+def result_of(found: HeaderVerdicts) -> EngineResult:
+    """What a trusted scanner wrote, as the answer of one that is asked."""
+    return EngineResult(
+        True,
+        found.verdicts,
+        database_date=found.av_database_date,
+        engines=frozenset(verdict.engine for verdict in found.verdicts),
+        score=found.score,
+        required=found.required,
+        symbols=found.symbols,
+        authentication=found.authentication,
     )

@@ -40,7 +40,14 @@ class LocalDomains:
     def __init__(self, domains: Iterable[str]) -> None:
         self._domains = frozenset(map(domain_key, domains))
 
+    @property
+    def some(self) -> bool:
+        """Whether any domain is local."""
+        return bool(self._domains)
+
     def __contains__(self, address: str) -> bool:
+        if not self._domains:
+            return False
         domain = domain_key(address.rpartition("@")[2])
         if domain in self._domains:
             return True

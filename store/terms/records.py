@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from store.terms.dsn import Dsn
+from store.terms.findings import Authentication, Finding, KnownSender
 from store.terms.sender import sender_differs
 from store.terms.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
@@ -24,7 +25,7 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Times are Unix milliseconds UTC (0 = unknown). Addresses in `from_`, `to`, `cc`, `bcc` are the decoded header
     fields as text; `envelope_sender` is None where no envelope is known and "" for the null sender. `dsn` is what the
-    sender asked to be told.
+    sender asked to be told. `known` is what the gateway knew of the sender, None where none looked.
     """
 
     from_: str = ""
@@ -52,6 +53,10 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sha256: bytes = b""
     source: str = ""
     dsn: Dsn | None = None
+    client_name: str = ""
+    findings: tuple[Finding, ...] = ()
+    authentication: tuple[Authentication, ...] = ()
+    known: KnownSender | None = None
 
     @property
     def dangerous(self) -> bool:

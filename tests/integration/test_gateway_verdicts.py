@@ -169,6 +169,12 @@ def test_each_kind(lab: Lab, name: str) -> None:
     assert HIDDEN.encode() not in raw
     assert reply.queue_id and record.mta_message_id == reply.queue_id
     assert record.client_address == "127.0.0.1"
+    found = {each.scanner: each for each in record.findings}
+    if kind.engine is Engine.ANTI_SPAM and kind.status is not Status.BLACKLISTED:
+        assert found["rspamd"].score is not None and found["rspamd"].required and found["rspamd"].symbols
+    if kind.engine is Engine.ANTI_VIRUS:
+        assert found["clamd"].symbols == ((record.reason.detail, None),)
+    assert (record.known is None) == (not record.from_ and not kind.sender)
     assert record.subject.startswith(word) and record.message_id.strip("<>") == f"{word}@example.org"
     if kind.action is Action.DELETE_MESSAGE:
         assert got == {}

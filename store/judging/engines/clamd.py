@@ -18,6 +18,7 @@ from store.judging.engines.states import PING_LIMIT, RemoteScanner, ScannerFailu
 from store.judging.scanner_words import verdict_of_signature
 from store.mail.endpoint import connected, parse_address
 from store.mail.incoming import Incoming
+from store.terms.findings import heaviest
 from store.terms.verdicts import Engine, Status, Verdict
 
 _CHUNK = 1024 * 1024
@@ -56,7 +57,9 @@ class Clamd(RemoteScanner):
             verdict = verdict_of_signature(words(name.removesuffix(" FOUND")))
         else:
             raise ScannerFailure("its answer makes no sense")
-        return EngineResult(True, (verdict,), database_date=self._database_date, engines=self.engines)
+        found = heaviest([(verdict.detail, None)] if verdict.detail else [])
+        date = self._database_date
+        return EngineResult(True, (verdict,), database_date=date, engines=self.engines, symbols=found)
 
     async def _instream(self, raw: bytes) -> str:
         async with connected(self._address) as (reader, writer):

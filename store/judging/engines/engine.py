@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from store.mail.incoming import Incoming
+from store.terms.findings import Authentication, Finding
 from store.terms.verdicts import Engine, Status, Verdict
 
 #: Characters of a scanner's own words that are kept as the detail of a verdict.
@@ -22,6 +23,8 @@ class EngineResult:
     `scanned` is False where it gave no verdict on this message; `why` then says what was wrong, for an operator, and
     `verdicts` give each of the engines that rest on this scanner the status Not scanned. `database_date` is the
     release of the scanner's databases in Unix ms (0 = not known). `engines` are all that it can condemn a message as.
+    `score`, `required` and `symbols` are as in `store.terms.findings.Finding`, and
+    `authentication` is what it says of who sent the message.
     """
 
     scanned: bool
@@ -29,6 +32,10 @@ class EngineResult:
     why: str = ""
     database_date: int = 0
     engines: frozenset[Engine] = field(default_factory=frozenset)
+    score: float | None = None
+    required: float | None = None
+    symbols: tuple[tuple[str, float | None], ...] = ()
+    authentication: tuple[Authentication, ...] = ()
 
     @property
     def condemned(self) -> bool:
@@ -57,6 +64,15 @@ async def scan_all(scanners: Iterable[Scanner], incoming: Incoming) -> dict[str,
     asked = list(scanners)
     results = await asyncio.gather(*(scanner.scan(incoming) for scanner in asked))
     return {scanner.name: result for scanner, result in zip(asked, results, strict=True)}
+
+
+def findings_of(results: Mapping[str, EngineResult]) -> tuple[Finding, ...]:
+    """Scores and symbols for the record, of the scanners (by name) that told any."""
+    return tuple(
+        Finding(name, result.score, result.required, result.symbols)
+        for name, result in results.items()
+        if result.score is not None or result.symbols
+    )
 
 
 def words(text: str) -> str:

@@ -20,6 +20,7 @@ from store.judging.scanner_words import one_an_engine, verdicts_of_symbols
 from store.mail.endpoint import Address, parse_address
 from store.mail.incoming import Incoming
 from store.terms.errors import UsageError
+from store.terms.findings import heaviest
 from store.terms.verdicts import Engine, Status, Verdict
 
 if TYPE_CHECKING:
@@ -124,7 +125,14 @@ class Rspamd(RemoteScanner):
         if not any(verdict.engine is Engine.ANTI_PHISHING for verdict in verdicts):
             verdicts.append(Verdict(Engine.ANTI_PHISHING, Status.CLEAN))
         own = [Verdict(OWN[status], status, name) for name, status in self._symbols.items() if name in answer.symbols]
-        return EngineResult(True, one_an_engine([*own, *verdicts]), engines=self.engines)
+        return EngineResult(
+            True,
+            one_an_engine([*own, *verdicts]),
+            engines=self.engines,
+            score=round(answer.score, 2),
+            required=answer.required_score,
+            symbols=heaviest([(name, symbol.score) for name, symbol in answer.symbols.items()]),
+        )
 
     async def _ping(self) -> None:
         import aiohttp

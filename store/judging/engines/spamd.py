@@ -16,6 +16,7 @@ from store.judging.engines.states import RemoteScanner, ScannerFailure
 from store.judging.scanner_words import verdicts_of_symbols
 from store.mail.endpoint import connected, parse_address
 from store.mail.incoming import Incoming
+from store.terms.findings import heaviest
 from store.terms.verdicts import Engine, Status
 
 _ANSWER_LIMIT = 256 * 1024
@@ -75,7 +76,14 @@ class Spamd(RemoteScanner):
             unsure = self._spam_score is not None and float(score) < self._spam_score
             status = Status.PROBABLE_SPAM if unsure else Status.SPAM
         verdicts = verdicts_of_symbols(symbols, status, words(f"{score} / {required} {', '.join(symbols)}"))
-        return EngineResult(True, tuple(verdicts), engines=self.engines)
+        return EngineResult(
+            True,
+            tuple(verdicts),
+            engines=self.engines,
+            score=float(score),
+            required=float(required),
+            symbols=heaviest([(name, None) for name in symbols]),
+        )
 
     async def _ping(self) -> None:
         await self._talk(b"PING SPAMC/1.5\r\n\r\n", b"")

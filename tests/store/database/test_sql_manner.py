@@ -28,7 +28,7 @@ ROOMS = {
     "head": {"authority"},
     "hello": {"delivery", "enrolment", "gateway"},
     "key_grant": {"vault/grants", "enrolment"},
-    "known": {"judging", "intake"},
+    "known": {"vault"},
     "pending": {"vault"},
     "release": {"delivery", "intake", "enrolment"},
     "body": {"vault", "check"},

@@ -79,6 +79,7 @@ async def test_verdicts(tmp_path: Path, words: str, verdict: Verdict) -> None:
         result = await Clamd(server.address).scan(incoming())
     assert result.scanned
     assert result.verdicts == (verdict,)
+    assert result.symbols == (((verdict.detail, None),) if verdict.detail else ()) and result.score is None
     assert result.database_date == RELEASE
     assert result.engines == {Engine.ANTI_VIRUS, Engine.ANTI_PHISHING}
 

@@ -108,6 +108,8 @@ async def test_the_detail_is_the_score_and_the_heaviest_symbols(server: WireServ
     _, result = await asked(server)
     assert result.verdicts[0].detail.startswith("reject 15.10 / 15.00 GOOD(-9.00), S19(1.90), S18(1.80)")
     assert result.verdicts[0].detail.count("(") == 8
+    assert (result.score, result.required) == (15.1, 15.0)
+    assert len(result.symbols) == 21 and result.symbols[:2] == (("GOOD", -9.0), ("S19", 1.9))
 
 
 async def test_symbols_of_the_site_itself(server: WireServer) -> None:

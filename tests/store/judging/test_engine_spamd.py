@@ -69,6 +69,10 @@ async def test_verdicts(
     result = await Spamd(server.address, spam_score=spam_score).scan(incoming())
     assert result.scanned
     assert result.verdicts == verdicts
+    score, _, rest = verdicts[-1].detail.partition(" / ")
+    required, _, names = rest.partition(" ")
+    assert (result.score, result.required) == (float(score), float(required))
+    assert {name for name, _ in result.symbols} >= set(names.split(", ")) - {""}
 
 
 async def test_it_gets_the_message_and_the_line_that_the_mta_has_not_written_yet(server: WireServer) -> None:

@@ -220,3 +220,18 @@ def test_no_header_raises(fields: list[tuple[str, list[str]]]) -> None:
 def test_no_bytes_raise(data: bytes) -> None:
     verdicts_from_headers(data)
     verdicts_from_headers(b"X-Spam-Status:" + data + b"\nX-Envelope-To:" + data)
+
+
+def test_scores_symbols_and_results_are_read() -> None:
+    found = verdicts_from_headers(
+        b"Authentication-Results: mx.corp.example; spf=pass smtp.mailfrom=example.net\n"
+        b"X-Spamd-Result: default: True [15.10 / 15.00];\n\tGTUBE(0.00)[];\n\tR_SPF_NA(-1.50)[no, X(9.00)]\n"
+        b"Authentication-Results: mx.corp.example; dkim=pass header.d=example.net\n\n"
+    )
+    assert (found.score, found.required) == (15.1, 15.0)
+    assert found.symbols == (("R_SPF_NA", -1.5), ("GTUBE", 0.0))
+    assert [(each.method, each.identity) for each in found.authentication] == [("spf", "example.net")]
+    found = verdicts_from_headers(b"X-Spam-Status: Yes, score=12.3 required=5.0 tests=[BAYES_99=3.5,HTML_MESSAGE]\n\n")
+    assert (found.score, found.required) == (12.3, 5.0)
+    assert found.symbols == (("BAYES_99", 3.5), ("HTML_MESSAGE", None))
+    assert verdicts_from_headers(b"X-Spam-Status: No, score=x tests=[]\n\n").score is None

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from store.authority.heads import Vector
 from store.database.tables import TABLES
 from store.sealing.certificates import Certificate
+from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count, seal_count, tag_of
 from store.sealing.granting import generation_keys, seal_grant
 from store.sealing.keys import hybrid_public, hybrid_public_bytes
 from store.sealing.sealed import hpke_seal, seal_with
@@ -203,6 +204,54 @@ def generations() -> Iterator[Case]:
         yield case(fault, changed)
 
 
+def known() -> Iterator[Case]:
+    """Counters of known senders: their names, and what is sealed under them."""
+    kind, address, count = SENDER, "anna@example.net", Count(20_783, 3.5, 12.25)
+    keys = {number: bytes(generation_keys(SEED, STORE_ID, number).counter) for number in (2, 3)}
+    tag = tag_of(keys[3], kind, address)
+
+    def case(fault: str, sealed: bytes, outcome: str = TAMPERED, **changed: int | str) -> Case:
+        return {
+            "fault": fault,
+            "seed": SEED.hex(),
+            "store_id": STORE_ID.hex(),
+            "generation": 3,
+            "kind": kind,
+            "address": address,
+            "tag": tag.hex(),
+            "sealed": sealed.hex(),
+            "day": count.day,
+            "authenticated": count.authenticated,
+            "other": count.other,
+            "outcome": outcome,
+            **changed,
+        }
+
+    def made(its_tag: bytes = tag, generation: int = 3, key: bytes = keys[3], store_id: bytes = STORE_ID) -> bytes:
+        return seal_count(key, store_id, generation, its_tag, count)
+
+    def plain(value: object) -> bytes:
+        return seal_with(keys[3], "known", STORE_ID, msgspec.msgpack.encode(value), generation=3)
+
+    yield case("", made(), OPENS)
+    for other_kind, other in ((DOMAIN, "example.net"), (RECIPIENT, address), (SENDER, "ä@example.net")):
+        its = tag_of(keys[3], other_kind, other)
+        yield case("", made(its), OPENS, kind=other_kind, address=other, tag=its.hex())
+        yield case("swapped with another counter's", made(its))
+    yield case("another tag", made(), tag=bytes(16).hex())
+    yield case("the key of another generation", made(key=keys[2]))
+    yield case("of generation 2, in the place of 3", made(generation=2, key=keys[2]))
+    yield case("another store's", made(store_id=OTHER_STORE))
+    yield case("sealed without a generation", seal_with(keys[3], "known", STORE_ID, b"", generation=None))
+    yield case("below nothing", plain([tag, 20_783, -1, 0]))
+    yield case("beyond all", plain([tag, 20_783, 1 << 53, 0]))
+    yield case("a day that is a text", plain([tag, "1", 1, 0]))
+    yield case("a field too few", plain([tag, 1, 1]))
+    yield case("no array", plain({"tag": tag}))
+    for fault, changed in flips(made(), ("the number", 8), ("the salt", 12), ("the text", 45), ("its end", -1)):
+        yield case(fault, changed)
+
+
 def schemas() -> Iterator[Case]:
     """What SQLite keeps of the tables of a store, and statements after which it is another store's."""
     yield {"fault": "", "tables": list(TABLES), "then": [], "outcome": "the same"}
@@ -276,7 +325,7 @@ def spent() -> Iterator[Case]:
 TABLES_HEAD = next(text for text in TABLES if text.startswith('CREATE TABLE "head"'))
 MAKERS = {
     make.__name__.replace("_", "-"): make
-    for make in (signatures, certificates, grants, generations, schemas, heads, spent)
+    for make in (signatures, certificates, grants, generations, known, schemas, heads, spent)
 }
 
 

@@ -1,0 +1,95 @@
+"""Whether a sender is who he says: what Authentication-Results of a trusted server and the engines' symbols tell.
+
+A sender can write such a field too: who calls this says which one counts. Nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from store.judging.engines.engine import EngineResult
+from store.mail.incoming import Incoming
+from store.terms.findings import Authentication
+from store.terms.sender import organisation
+
+#: Results of one field that are read, and characters of an identity that are kept.
+_MOST, _LONGEST = 12, 120
+_COMMENT = re.compile(r"\([^()]*\)")
+_METHOD = re.compile(r"([a-z][a-z0-9-]{0,30})(?:/\d+)?\s*=\s*([a-z]{1,20})\b", re.IGNORECASE)
+_PROPERTY = re.compile(r"\b(?:header\.(?:d|from|i)|smtp\.mailfrom|smtp\.auth)\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
+#: What symbols of rspamd and SpamAssassin mean. Those with `author` speak of the domain in From.
+_SYMBOLS = {
+    "R_SPF_ALLOW": ("spf", "pass"),
+    "R_SPF_FAIL": ("spf", "fail"),
+    "R_SPF_SOFTFAIL": ("spf", "softfail"),
+    "R_DKIM_ALLOW": ("dkim", "pass"),
+    "R_DKIM_REJECT": ("dkim", "fail"),
+    "DMARC_POLICY_ALLOW": ("dmarc", "pass"),
+    "DMARC_POLICY_REJECT": ("dmarc", "fail"),
+    "DMARC_POLICY_QUARANTINE": ("dmarc", "fail"),
+    "DMARC_POLICY_SOFTFAIL": ("dmarc", "fail"),
+    "SPF_PASS": ("spf", "pass"),
+    "SPF_FAIL": ("spf", "fail"),
+    "SPF_SOFTFAIL": ("spf", "softfail"),
+    "DKIM_VALID_AU": ("dkim", "pass"),
+    "DKIM_INVALID": ("dkim", "fail"),
+    "DMARC_PASS": ("dmarc", "pass"),
+    "DMARC_REJECT": ("dmarc", "fail"),
+    "DMARC_QUAR": ("dmarc", "fail"),
+    "DMARC_NONE": ("dmarc", "fail"),
+}
+#: Of these the signer is the author's domain, which SpamAssassin compared.
+_AUTHOR = frozenset({"DKIM_VALID_AU"})
+
+
+def read_results(value: str) -> tuple[Authentication, ...]:
+    """The results in one Authentication-Results field: `mx.example; dkim=pass header.d=example.org; spf=fail`."""
+    server, *pieces = _COMMENT.sub(" ", value).split(";")
+    name = (server.split() or [""])[0][:_LONGEST]
+    found = []
+    for piece in pieces[:_MOST]:
+        method = _METHOD.match(piece.strip())
+        if method is None:
+            continue
+        whose = _PROPERTY.search(piece)
+        identity = whose[1].strip("<>").lower()[:_LONGEST] if whose else ""
+        found.append(Authentication(method[1].lower(), method[2].lower(), identity, name))
+    return tuple(found)
+
+
+def authentication_of(
+    incoming: Incoming, results: Mapping[str, EngineResult], domain: str = ""
+) -> tuple[Authentication, ...]:
+    """What is known of who sent a message: a trusted server's results, else the engines'; and who logged in.
+
+    `domain` is that of the address in From.
+    """
+    found = [each for result in results.values() for each in result.authentication]
+    told = {each.method for each in found}
+    for name, result in results.items():
+        for symbol, _ in result.symbols:
+            method, outcome = _SYMBOLS.get(symbol, ("", ""))
+            if method and method not in told:
+                identity = incoming.sender.rpartition("@")[2].lower() if method == "spf" else ""
+                if method == "dmarc" or symbol in _AUTHOR:
+                    identity = domain
+                found.append(Authentication(method, outcome, identity[:_LONGEST], name))
+    if incoming.auth_user:
+        found.append(Authentication("auth", "pass", incoming.auth_user[:_LONGEST], "login"))
+    return tuple(found)
+
+
+def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
+    """Whether any result says that mail of `domain`, which is that of From, comes from its own organisation."""
+    ours = ""
+    for each in found:
+        if each.result != "pass" or each.method not in ("dmarc", "dkim", "spf"):
+            continue
+        whose = each.identity.rpartition("@")[2]
+        if whose == domain and domain:
+            return True
+        ours = ours or organisation(domain)
+        if whose and organisation(whose) == ours:
+            return True
+    return False

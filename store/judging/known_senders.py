@@ -1,0 +1,75 @@
+"""What a message adds to the counters of known senders, and what these say of a sender."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from store.judging.authentication import authentication_of, speaks_for
+from store.judging.engines.engine import EngineResult
+from store.judging.senders import Sender, recipient_of, sender_of
+from store.mail.incoming import Incoming
+from store.mail.local_domains import LocalDomains
+from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
+from store.terms.findings import Authentication, KnownSender
+
+#: Recipients of one message that are counted.
+_RECIPIENTS = 100
+#: Rounding must not make a message of what is left by the inexactness of fractions.
+_SLACK = 1e-6
+
+
+class Told(NamedTuple):
+    """Whom a message is from, what says so, and whether that makes it his."""
+
+    sender: Sender
+    authentication: tuple[Authentication, ...]
+    authenticated: bool
+
+
+def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: LocalDomains) -> Told:
+    """Whom a message is from, by its header and by what the scanners said. Never raises."""
+    sender = sender_of(incoming.raw, incoming.sender)
+    found = authentication_of(incoming, results, sender.domain)
+    # Who logged in speaks for the domains here, and for no others.
+    ours = bool(incoming.auth_user) and (not local.some or sender.address in local)
+    return Told(sender, found, ours or speaks_for(found, sender.domain))
+
+
+def added_by(incoming: Incoming, told: Told, local: LocalDomains) -> Iterator[tuple[tuple[str, str], bool]]:
+    """The counters that a message adds one to once it is let through, and whether to what is authenticated.
+
+    Who was written to counts where a person here wrote: not what answers by itself, nor a bounce.
+    """
+    sender = told.sender
+    if sender.address:
+        yield (SENDER, sender.address), told.authenticated
+        yield (DOMAIN, sender.domain), told.authenticated
+    ours = incoming.auth_user or (sender.address in local and incoming.sender in local)
+    if ours and incoming.sender and not sender.automatic:
+        for recipient in incoming.recipients[:_RECIPIENTS]:
+            key = recipient_of(recipient)
+            if key and key not in local:
+                yield (RECIPIENT, key), told.authenticated
+
+
+def asked_for(sender: Sender) -> tuple[tuple[str, str], ...]:
+    """The counters that tell what is known of a sender; `known_sender` takes them in this order."""
+    return (SENDER, sender.address), (DOMAIN, sender.domain), (RECIPIENT, sender.address)
+
+
+def known_sender(counts: Sequence[Count]) -> KnownSender:
+    """What the counters of `asked_for` say, in whole messages."""
+    address, domain, written = counts
+    return KnownSender(
+        _whole(address.authenticated),
+        _whole(address.other),
+        _whole(domain.authenticated),
+        _whole(domain.other),
+        _whole(written.authenticated + written.other),
+    )
+
+
+def _whole(count: float) -> int:
+    return math.ceil(count - _SLACK)

@@ -1,0 +1,63 @@
+"""Whom a message is from, for counting: the address that its reader sees, read from the header at little cost."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from store.mail.addresses import address_problem, mailbox
+from store.mail.header_fields import header_of
+from store.message.headers import decode_addresses
+from store.terms.sender import addresses
+
+#: Bytes of a message that are searched for its header's end, and characters of From that are read.
+_HEADER, _FROM = 1 << 16, 2000
+_FIELDS = re.compile(
+    rb"^(?:(From)|(Auto-Submitted)|(Precedence))[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE
+)
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_PLAIN = re.compile(r"(?:[^<>\"(),;@=]*|\"[^\"\\<>]*\")<([A-Za-z0-9._+=&'/-]{1,64}@[A-Za-z0-9.-]{1,190})>")
+_BULK = frozenset((b"bulk", b"junk", b"list"))
+
+
+class Sender(NamedTuple):
+    """The keys of an address and of its domain; "" where there is none. `automatic`: no person wrote the message."""
+
+    address: str
+    domain: str
+    automatic: bool = False
+
+
+def sender_of(raw: bytes, envelope_sender: str = "") -> Sender:
+    """Whom a message is from: the first address in From, else the envelope's sender. Never raises."""
+    header = header_of(raw[:_HEADER])
+    from_, automatic = b"", False
+    for field in _FIELDS.finditer(header.text, header.start, header.end):
+        if field[1]:
+            from_ = from_ or field[4]
+        elif field[2]:
+            automatic = automatic or field[4].strip().lower() != b"no"
+        else:
+            automatic = automatic or field[4].strip().lower() in _BULK
+    return _with_domain(_address(from_) or envelope_sender, automatic)
+
+
+def recipient_of(address: str) -> str:
+    """The key under which mail to `address` is counted, "" where it is no address."""
+    return _with_domain(address, False).address
+
+
+def _address(value: bytes) -> str:
+    """The first address in a field, "" where there is none."""
+    if len(value) <= _FROM and b"=?" not in value and value.isascii():
+        plain = _PLAIN.fullmatch(_FOLD.sub(b" ", value).decode("ascii").strip())
+        if plain:
+            return plain[1]
+    text = decode_addresses(_FOLD.sub(b" ", value[:_FROM]).strip())
+    return next((each for each in addresses(text) if not address_problem(each)), "")
+
+
+def _with_domain(address: str, automatic: bool) -> Sender:
+    key = mailbox(address)
+    name, at, domain = key.rpartition("@")
+    return Sender(key, domain, automatic) if at and name and domain else Sender("", "", automatic)

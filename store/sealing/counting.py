@@ -1,0 +1,64 @@
+"""How a counter of messages by address is named and sealed: under the counter key of a generation."""
+
+from __future__ import annotations
+
+import hmac
+from typing import NamedTuple
+
+import msgspec
+
+from store.helpers.decoding import msgpack_decoder
+from store.sealing.sealed import generation_of, seal_with, unseal_with
+from store.sealing.statements import statement
+from store.terms.errors import TamperedError
+
+#: What is counted: mail from an address and from its domain that was let through, and mail to an address from here.
+SENDER, DOMAIN, RECIPIENT = "sender", "domain", "recipient"
+ROLE = "known"
+_TAG = 16
+#: Counts are sealed in thousandths.
+_UNIT = 1000
+_MOST = 1 << 53
+
+
+class Count(NamedTuple):
+    """What was counted by a `day` (days since 1970): authenticated messages, and others. Older ones count less."""
+
+    day: int
+    authenticated: float = 0.0
+    other: float = 0.0
+
+
+class _Plain(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    tag: bytes
+    day: int
+    authenticated: int
+    other: int
+
+
+def tag_of(key: bytes | bytearray, kind: str, address: str) -> bytes:
+    """The name of the counter of an address, 16 bytes: nothing to anybody without the counter key."""
+    return hmac.digest(key, statement(ROLE, kind, address), "sha256")[:_TAG]
+
+
+def seal_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: bytes, count: Count) -> bytes:
+    """Seal a counter with the counter key of a generation."""
+    plain = _Plain(tag, count.day, round(count.authenticated * _UNIT), round(count.other * _UNIT))
+    return seal_with(key, ROLE, store_id, msgspec.msgpack.encode(plain), generation=generation)
+
+
+def open_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: bytes, sealed: bytes) -> Count:
+    """What `seal_count` sealed, of the same generation and tag. Raises TamperedError for anything else."""
+    what = "a counter of known senders"
+    if generation_of(sealed, what) != generation:
+        raise TamperedError(what)
+    opened = unseal_with(key, ROLE, store_id, sealed, what=what)
+    try:
+        plain = msgpack_decoder(_Plain).decode(opened)
+    except msgspec.DecodeError:
+        raise TamperedError(what) from None
+    if plain.tag != tag:
+        raise TamperedError(what, "it is another one's")
+    if not all(0 <= each < _MOST for each in (plain.day, plain.authenticated, plain.other)):
+        raise TamperedError(what, "it has a value that it cannot have")
+    return Count(plain.day, plain.authenticated / _UNIT, plain.other / _UNIT)
