@@ -8,6 +8,7 @@ from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import settings_or_former
 from store.undoing.plans import Told
+from store.vault import live_deliveries
 
 if TYPE_CHECKING:
     from store.undoing.plans import Cancelled, PastAct, Progress
@@ -20,6 +21,7 @@ _OTHER = "{} deleted again since, by another act"
 _SLACK_MS = 60_000
 _REFUSED = "{} not reached: {}"
 _MISSING = "{} no longer in Backup"
+_LIVE = "{} kept in Backup by a delivery that is not finished"
 _NO_BIN = "there is no bin (bin_days is 0), so deleting again would be for good: delete the copies in Backup instead"
 
 
@@ -43,11 +45,8 @@ class Deleted:
         """What would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""
         found = _where(vault, act)
         if again:
-            if not found.present:
-                return Told()
-            if not settings_or_former(vault).bin_days:
-                return Told((), (_NO_BIN,))
-            return Told((f"{_counted(len(found.present), 'copy goes', 'copies go')} into the bin again",), ())
+            able, why = _able_again(vault, found)
+            return Told((f"{_counted(len(able), 'copy goes', 'copies go')} into the bin again",) if able else (), why)
         does = (f"{_counted(len(found.own), 'copy comes', 'copies come')} back from the bin",) if found.own else ()
         return Told(does, _does_not(len(found.present), found.others, found.gone))
 
@@ -70,19 +69,30 @@ class Deleted:
         return told
 
 
+def _able_again(vault: Vault, found: _Found) -> tuple[list[int], tuple[str, ...]]:
+    """The copies that can go into the bin again, and of the others why not."""
+    if found.present and not settings_or_former(vault).bin_days:
+        return [], (_NO_BIN,)
+    with vault.reading():
+        live = live_deliveries.kept(vault.db, found.present)
+    able = [copy_id for copy_id in found.present if copy_id not in live]
+    kept = len(found.present) - len(able)
+    return able, (_sentence(_LIVE, kept),) if kept else ()
+
+
 def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: Progress, cancelled: Cancelled) -> Told:
     """Delete what came back. That is an act of its own, which can be taken back."""
-    if not settings_or_former(vault).bin_days:
-        return Told((), (_NO_BIN,))
-    done = delete_copies(vault, found.present, operator=operator, progress=progress, cancelled=cancelled)
+    able, kept = _able_again(vault, found)
+    done = delete_copies(vault, able, operator=operator, progress=progress, cancelled=cancelled)
     does = (f"{_counted(len(done.binned), 'copy went', 'copies went')} into the bin again",) if done.binned else ()
     does_not = (
+        *kept,
         *(each.rstrip(".") for each in done.notes),
         *(f"copy {copy_id}: {why}" for copy_id, why in done.refused),
     )
     if done.missing:
         does_not += (_sentence(_MISSING, len(done.missing)),)
-    left = len(found.present) - len(done.gone) - len(done.refused) - len(done.missing)
+    left = len(able) - len(done.gone) - len(done.refused) - len(done.missing)
     if left:
         does_not += (_sentence(_REFUSED, left, "it was cancelled"),)
     told = Told(does, does_not)

@@ -10,11 +10,13 @@ from store.authority.audit import events
 from store.authority.deleting import bring_back, delete_copies, empty_bin
 from store.authority.settings import read_settings
 from store.check import check
+from store.delivery.queue import release
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.undoing.plans import Told
 from store.undoing.undoing import carry_out, next_plan
 from store.vault.vault import Vault
+from tests.store.delivery.test_delivery_worker import use
 
 ME, COLLEAGUE = "me", "a colleague"
 
@@ -179,3 +181,23 @@ def test_deleted_from_the_bin_in_the_midst_of_it(any_vault: Vault, open_again: C
     assert len(told.does_not) == 1 and told.does_not[0].startswith("350 copies are gone for good")
     assert any_vault.ids() == ids[:250]
     assert check(any_vault).broken == []
+
+
+def test_what_a_delivery_keeps_is_not_deleted_again_and_that_is_told_before(any_vault: Vault) -> None:
+    use(any_vault, 1, hold=60)
+    record = CopyRecord(envelope_recipients=("a@x.example",))
+    ids = any_vault.put_many([(b"Subject: x\r\n\r\n", record, None)] * 3)
+    delete_copies(any_vault, ids, operator=ME)
+    z(any_vault)
+    release(any_vault, ids[:2], original=True, operator=COLLEAGUE)
+    plan = next_plan(any_vault, ME, again=True)
+    assert plan is not None
+    assert plan.told == Told(
+        ("1 copy goes into the bin again",), ("2 copies are kept in Backup by a delivery that is not finished",)
+    )
+    told = carry_out(any_vault, plan, operator=ME)
+    assert told == Told(("1 copy went into the bin again",), plan.told.does_not)
+    assert any_vault.ids() == ids[:2]
+    z(any_vault)
+    release(any_vault, ids[2:], original=True, operator=COLLEAGUE)
+    assert next_plan(any_vault, ME, again=True) is None
