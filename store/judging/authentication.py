@@ -69,8 +69,10 @@ def authentication_of(
     told = {each.method for each in found}
     for name, result in results.items():
         for symbol, _ in result.symbols:
-            method, outcome = _SYMBOLS.get(symbol, ("", ""))
-            if method and method not in told:
+            if symbol not in _SYMBOLS:
+                continue
+            method, outcome = _SYMBOLS[symbol]
+            if method not in told:
                 identity = incoming.sender.rpartition("@")[2].lower() if method == "spf" else ""
                 if method == "dmarc" or symbol in _AUTHOR:
                     identity = domain

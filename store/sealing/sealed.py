@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -72,6 +73,7 @@ def generation_of(sealed: bytes, what: str) -> int:
     return number
 
 
+@lru_cache(256)
 def _context(role: str, store_id: bytes, generation: int | None) -> bytes:
     return statement("sealed", role, store_id, *(() if generation is None else (generation,)))
 

@@ -25,6 +25,7 @@ from tests.benchmarks import (
     delivering,
     intake,
     keystrokes,
+    knowing,
     load,
     memory,
     preflight,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "deliver": delivering.deliver,
     "postfix": releasing.postfix,
     "load": load.load,
+    "knowing": knowing.knowing,
     "import": intake.importing,
     "list": queries.command,
 }

@@ -1,4 +1,4 @@
-"""`mailhold import`: place messages from files in Backup."""
+"""`mailhold import`: place messages from files in Backup, or count the senders of good mail as known."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from tui.commands.opened import opened
 from tui.commands.printing import print_json
 from tui.commands.reporting import apart, say_cancelled, say_failed
 from tui.terminal.progress import Progress
+from tui.terminal.words import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare PATH…, --verdict, --rule, --force and --json."""
+    """Declare PATH…, --known, --verdict, --rule, --force and --json."""
     parser.add_argument(
-        "paths", metavar="PATH", nargs="+", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
+        "paths", metavar="PATH", nargs="*", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
+    )
+    parser.add_argument(
+        "--known",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        default=[],
+        help="count the senders in it as known, and place nothing: a Maildir or mbox of good mail, or a text file with "
+        "an address and a count on each line",
     )
     parser.add_argument(
         "--verdict",
@@ -33,12 +43,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help='print {"imported": n, "left_out": n, "failed": [{"path", "error"}], "domains": {domain: copies}}',
+        help='print {"imported": n, "left_out": n, "failed": [{"path", "error"}], "domains": {domain: copies}}; with '
+        '--known {"messages": n, "lines": n, "counters": n, "failed": […]}',
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import; returns 1 where any path failed. Raises UsageError where there is no such rule."""
+    """Import; returns 1 where any path failed. Raises UsageError where there is no such rule, or nothing to import."""
+    if args.known:
+        return _known(args)
+    if not args.paths:
+        raise UsageError("`import` takes paths of messages, or --known FILE.")
     verdict = parse_verdict(args.verdict) if args.verdict else None
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
@@ -80,6 +95,27 @@ def run(args: argparse.Namespace) -> int:
         "import",
         "cancelled half-way; what was placed in Backup stays there, and run again, this leaves it out",
     )
+    return 1 if failures else 0
+
+
+def _known(args: argparse.Namespace) -> int:
+    if args.paths or args.verdict or args.rule or args.force:
+        raise UsageError(
+            "`import --known FILE` places nothing in Backup: leave PATH, --verdict, --rule and --force out."
+        )
+    from store.files.known_mail import import_known
+
+    with opened(args) as vault, Progress("Reading") as progress, Interrupt() as interrupt:
+        result = import_known(vault, args.known, operator=vault.opened_by, progress=progress, cancelled=interrupt)
+    if args.json:
+        failed = [{"path": str(path), "error": error} for path, error in result.failed]
+        found = {"messages": result.messages, "lines": result.lines, "counters": result.counters, "failed": failed}
+        print_json(found)
+    else:
+        messages, lines = counted(result.messages, "message", "messages"), counted(result.lines, "line", "lines")
+        print(f"{result.counters:,} addresses and domains counted as known, of {messages} and {lines}")
+    failures = say_failed(result.failed)
+    failures += say_failed([("import", "cancelled; nothing was counted")] if result.cancelled else [])
     return 1 if failures else 0
 
 

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from store.database.modes import Use
 from store.delivery.recipients import ENVELOPE, recipients_of
 from store.mail.outcome import delivered
@@ -16,9 +18,11 @@ from tui.commands.ids import parse_ids
 from tui.commands.list_ import reason_text, recipient_json
 from tui.commands.opened import opened
 from tui.commands.printing import iso, print_json
+from tui.terminal.known_words import known_words
 from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
+    from store.terms.findings import KnownSender
     from store.terms.records import Copy, CopyRecord
     from store.vault.vault import Vault
 
@@ -47,11 +51,12 @@ def run(args: argparse.Namespace) -> int:
         if args.raw:
             sys.stdout.buffer.write(vault.raw(copy_id))
             return 0
-        fields = view_fields(vault, vault.get(copy_id))
+        copy = vault.get(copy_id)
+        fields = view_fields(vault, copy)
     if args.json:
         print_json(fields)
     else:
-        _print_fields(fields)
+        _print_fields(fields, known_words(copy.record))
     return 0
 
 
@@ -94,12 +99,34 @@ def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
         "anti_virus_databases_release_date": iso(record.av_database_date),
         "envelope": {"sender": record.envelope_sender, "recipients": list(record.envelope_recipients)},
         "client_address": record.client_address,
+        "client_name": record.client_name,
+        "known": _known(record.known),
+        "authentication": [msgspec.structs.asdict(each) for each in record.authentication],
+        "findings": [
+            {
+                "scanner": each.scanner,
+                "score": each.score,
+                "required": each.required,
+                "symbols": [{"name": name, "weight": weight} for name, weight in each.symbols],
+            }
+            for each in record.findings
+        ],
         "sha256": record.sha256.hex(),
         "stored_size": copy.stored_size,
         "source": record.source,
         "delivered": delivered(each.state for each in outcomes).value,
         "recipients": [recipient_json(each) for each in outcomes],
         "released": {"by": released.operator, "at": iso(released.at)} if released else None,
+    }
+
+
+def _known(known: KnownSender | None) -> dict[str, Any] | None:
+    if known is None:
+        return None
+    return {
+        "address": {"authenticated": known.address_authenticated, "other": known.address_other},
+        "domain": {"authenticated": known.domain_authenticated, "other": known.domain_other},
+        "written_to": known.written_to,
     }
 
 
@@ -122,10 +149,12 @@ def _scan_results(record: CopyRecord) -> list[dict[str, str]]:
     return results
 
 
-def _print_fields(fields: dict[str, Any]) -> None:
+def _print_fields(fields: dict[str, Any], words: str) -> None:
     sender, envelope = fields["from"], fields["envelope"]["sender"]
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
-    for name, value in {**fields, "from": [address_first(sender), *other]}.items():
+    for name, value in {**fields, "from": [address_first(sender), *other], "known": words}.items():
+        if name in ("authentication", "findings", "client_name"):
+            continue  # They stand in `known`.
         label = name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):

@@ -18,6 +18,7 @@ from store.terms.verdicts import Engine, Status, Verdict, verdict_label
 from tui.console.text.columns import DIFFERS, severity
 from tui.console.text.message_parts import digest_halves, full_size
 from tui.console.text.outcome_lines import Release, release_fields
+from tui.terminal.known_words import known_words
 from tui.terminal.lines import EMPTY, Line, Span, block, field, wrap, wrap_spans
 from tui.terminal.safe import safe
 from tui.terminal.times import full_time
@@ -98,6 +99,8 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
     add("Envelope sender", ("<> (none)" if sender == "" else sender or "", "muted"))
     add("Envelope recipients", *((one, "muted") for one in record.envelope_recipients))
     add("Client", (record.client_address, "muted"))
+    if known := known_words(record):
+        add("Known when it came", (known, "text"))
     add("Source", (record.source, "muted"))
     add("SHA-256", *((piece, "muted") for piece in digest_halves(record.sha256, width - labels - 2)))
     add("Copy", (str(copy.id), "muted"))
