@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EXAMPLE = "mailhold.toml.example"
+#: Sections of which a change takes a restart.
+AT_START = ("store", "milter", "sink", "authentication", "delivery", "metrics")
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
@@ -102,6 +104,12 @@ class EnginesSection(_Section, frozen=True, kw_only=True):
     spamd: SpamdSection | None = None
 
 
+class AuthenticationSection(_Section, frozen=True, kw_only=True):
+    """Whose Authentication-Results fields are believed, by the name that stands in them; "" for nobody's."""
+
+    server: str = ""
+
+
 class DeliverySection(_Section, frozen=True, kw_only=True):
     """The delivery of what operators release."""
 
@@ -127,6 +135,7 @@ class Config(_Section, frozen=True, kw_only=True):
     milter: MilterSection = MilterSection()
     sink: tuple[SinkSection, ...] = ()
     engines: EnginesSection = EnginesSection()
+    authentication: AuthenticationSection = AuthenticationSection()
     delivery: DeliverySection = DeliverySection()
     metrics: MetricsSection = MetricsSection()
     log: LogSection = LogSection()

@@ -24,7 +24,7 @@ from store.enrolment.enrolled import BEAT_SECONDS, beat
 from store.enrolment.enrolment import open_with_credentials
 from store.gateway import systemd
 from store.gateway.arriving import arrive, say_alive
-from store.gateway.config import Config, read_config, scanners_of
+from store.gateway.config import AT_START, Config, read_config, scanners_of
 from store.gateway.engine_watch import EngineWatch
 from store.gateway.event_writer import EventWriter
 from store.gateway.handling import Intake
@@ -86,6 +86,7 @@ class Gateway:
             thinkers=self._thinkers,
             metrics=self.metrics,
             outage=self.outage,
+            server=config.authentication.server,
         )
         self.metrics.labelled["engine_up"] = (
             "1 while the scanner answers",
@@ -324,13 +325,9 @@ class Gateway:
         old, self.config = self.config, config
         start(config.log.format, config.log.level)
         self.intake.scanners = self._scanners = scanners
-        names = [
-            name
-            for name in ("store", "milter", "sink", "delivery", "metrics")
-            if getattr(old, name) != getattr(config, name)
-        ]
+        names = [name for name in AT_START if getattr(old, name) != getattr(config, name)]
         self.config = Config(
-            **{name: getattr(old, name) for name in ("store", "milter", "sink", "delivery", "metrics")},
+            **{name: getattr(old, name) for name in AT_START},
             engines=config.engines,
             log=config.log,
         )

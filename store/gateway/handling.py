@@ -77,11 +77,13 @@ class Intake:
     thinkers: Executor | None = None
     #: Of the envelopes of the copies that were kept.
     domains: DomainCount = field(default_factory=DomainCount)
+    #: Whose Authentication-Results are believed on listeners that are not trusted, by the name in them.
+    server: str = ""
     knowing: Knowing = field(init=False, repr=False)
     _landing: Landing[int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.knowing = Knowing(self.vault, self.live)
+        self.knowing = Knowing(self.vault, self.live, self.server)
 
     async def filter(self, incoming: Incoming) -> Outcome:
         """What becomes of a message that is on its way. Never raises but for defects."""

@@ -31,10 +31,14 @@ MOST_REMEMBERED = 10_000
 
 
 class Knowing:
-    """Counts senders for a gateway. `vault` answers the open store, or None. Thread-safe."""
+    """Counts senders for a gateway. `vault` answers the open store, or None. Thread-safe.
 
-    def __init__(self, vault: Callable[[], Vault | None], live: LivePolicy) -> None:
+    `server` is the name in whose Authentication-Results fields are believed, "" for none.
+    """
+
+    def __init__(self, vault: Callable[[], Vault | None], live: LivePolicy, server: str = "") -> None:
         self._vault = vault
+        self._server = server
         self._live = live
         self._lock = threading.Lock()
         self._waiting: dict[Key, list[int]] = {}
@@ -51,12 +55,12 @@ class Knowing:
 
     def told(self, incoming: Incoming, results: Mapping[str, EngineResult]) -> Told:
         """Whom a message is from, and what says so. Never raises."""
-        return told_of(incoming, results, self._local_domains())
+        return told_of(incoming, results, self._local_domains(), self._server)
 
     def let_through(self, incoming: Incoming, results: Mapping[str, EngineResult]) -> None:
         """Count a message that goes on to its recipients. Cheap, and never raises."""
         local = self._local_domains()
-        told = told_of(incoming, results, local)
+        told = told_of(incoming, results, local, self._server)
         with self._lock:
             for key, authenticated in added_by(incoming, told, local):
                 waiting = self._waiting.get(key)

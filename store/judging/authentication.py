@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterable, Mapping
 
 from store.judging.engines.engine import EngineResult
+from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.terms.findings import Authentication
 from store.terms.sender import organisation
 
 #: Results of one field that are read, and characters of an identity that are kept.
 _MOST, _LONGEST = 12, 120
+#: Bytes of a message that are searched for its header's end.
+_HEADER = 1 << 16
+_FIELD = re.compile(rb"^Authentication-Results[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE)
 _COMMENT = re.compile(r"\([^()]*\)")
 _METHOD = re.compile(r"([a-z][a-z0-9-]{0,30})(?:/\d+)?\s*=\s*([a-z]{1,20})\b", re.IGNORECASE)
 _PROPERTY = re.compile(r"\b(?:header\.(?:d|from|i)|smtp\.mailfrom|smtp\.auth)\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
@@ -58,14 +62,27 @@ def read_results(value: str) -> tuple[Authentication, ...]:
     return tuple(found)
 
 
+def results_of(raw: bytes, server: str) -> tuple[Authentication, ...]:
+    """The results in the topmost Authentication-Results field that `server` wrote, or somebody in its name."""
+    header = header_of(raw[:_HEADER])
+    for field in _FIELD.finditer(header.text, header.start, header.end):
+        value = " ".join(field[1].decode("utf-8", "replace").split())
+        if (_COMMENT.sub(" ", value).partition(";")[0].split() or [""])[0].lower() == server.lower():
+            return read_results(value)
+    return ()
+
+
 def authentication_of(
-    incoming: Incoming, results: Mapping[str, EngineResult], domain: str = ""
+    incoming: Incoming, results: Mapping[str, EngineResult], domain: str = "", server: str = ""
 ) -> tuple[Authentication, ...]:
     """What is known of who sent a message: a trusted server's results, else the engines'; and who logged in.
 
-    `domain` is that of the address in From.
+    `domain` is that of the address in From. `server` is the name in whose fields results are believed on a listener
+    that is not trusted, "" for none.
     """
     found = [each for result in results.values() for each in result.authentication]
+    if server and not incoming.trusted_headers:
+        found += results_of(incoming.raw, server)
     told = {each.method for each in found}
     for name, result in results.items():
         for symbol, _ in result.symbols:

@@ -28,10 +28,13 @@ class Told(NamedTuple):
     authenticated: bool
 
 
-def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: LocalDomains) -> Told:
-    """Whom a message is from, by its header and by what the scanners said. Never raises."""
+def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: LocalDomains, server: str = "") -> Told:
+    """Whom a message is from, by its header and by what the scanners said. Never raises.
+
+    `server` is as in `authentication_of`.
+    """
     sender = sender_of(incoming.raw, incoming.sender)
-    found = authentication_of(incoming, results, sender.domain)
+    found = authentication_of(incoming, results, sender.domain, server)
     # Who logged in speaks for the domains here, and for no others.
     ours = bool(incoming.auth_user) and (not local.some or sender.address in local)
     return Told(sender, found, ours or speaks_for(found, sender.domain))

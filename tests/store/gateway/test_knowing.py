@@ -158,6 +158,22 @@ async def test_a_copy_tells_what_scanners_said_and_who_sent_it(sides: list[Side]
     assert record.findings[1] == Finding("header fields", 8.1, 5.0, (("A", 1.2),))
 
 
+async def test_fields_of_the_server_that_is_named_are_believed(sides: list[Side]) -> None:
+    side = sides[0]
+    side.knowing._server = "MX.corp.example"
+    raw = (
+        b"Authentication-Results: other.example; dmarc=pass header.from=example.net\r\n"
+        b"Authentication-Results: (ours) mx.corp.example 1;\r\n\tdkim=pass header.d=mail.example.net\r\n"
+        b"Authentication-Results: mx.corp.example; dmarc=fail\r\nFrom: <anna@example.net>\r\n\r\nhi\r\n"
+    )
+    await side.takes(raw=raw)
+    record = await side.keeps(raw=raw)
+    assert record.authentication == (Authentication("dkim", "pass", "mail.example.net", "mx.corp.example"),)
+    assert record.known == KnownSender(1, 0, 1, 0, 0)
+    body = b"From: <anna@example.net>\r\n\r\nAuthentication-Results: mx.corp.example; dmarc=pass\r\n"
+    assert (await side.keeps(raw=body)).authentication == ()
+
+
 async def test_a_quarantined_message_has_the_same(sides: list[Side]) -> None:
     side = sides[0]
     await side.takes()
