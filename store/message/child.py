@@ -1,9 +1,10 @@
 """The child process in which hostile messages are taken apart. Knows no store, no key and no file; imports little.
 
 On its standard input come requests, ``length (8 bytes) | milliseconds (4) | 1 if HTML failed before (1) | message``,
-big-endian; it answers ``length (8) | 0 | msgpack of ParsedMessage`` or ``length (8) | 1 | what went wrong``, and at the
-start one byte says that it is ready. It may use a gibibyte of address space, the processor for as long as it was told,
-no process, no file but modules, and it leaves no core. It ends when its input does.
+big-endian; it answers ``length (8) | 0 | msgpack`` of a ParsedMessage (or of what the child of another room makes), or
+``length (8) | 1 | what went wrong``, and at the start one byte says that it is ready. It may use a gibibyte of address
+space, the processor for as long as it was told, no process, no file but modules, and it leaves no core. It ends when
+its input does.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import resource
 import struct
 import sys
+from collections.abc import Callable
 
 import msgspec
 
@@ -30,7 +32,16 @@ _OPEN_FILES = 16  # a codec that is used for the first time is read from its mod
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Answer with parsed messages until the input ends."""
+    encoder = msgspec.msgpack.Encoder()
+    serve(lambda raw, html_fails: encoder.encode(parse_message(raw, html_fails=html_fails)))
+
+
+def serve(work: Callable[[bytes, str], bytes]) -> None:
+    """Answer with what `work` makes of each message, and of why its HTML cannot be read ("" = it can), within limits.
+
+    What `work` needs must be imported before.
+    """
     read_html("<p>ready</p>")
     decode(b"\xa1\xa1", "gb18030")
     _limit(resource.RLIMIT_AS, _ADDRESS_SPACE)
@@ -39,7 +50,6 @@ def main() -> None:
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     os.write(1, READY)
-    encoder = msgspec.msgpack.Encoder()
     while head := _read(HEAD.size):
         length, milliseconds, html_failed = HEAD.unpack(head)
         raw = _read(length)
@@ -47,7 +57,7 @@ def main() -> None:
             return
         _limit_time(milliseconds)
         try:
-            answer = DONE + encoder.encode(parse_message(raw, html_fails=HTML_FAILED if html_failed else ""))
+            answer = DONE + work(raw, HTML_FAILED if html_failed else "")
         except MemoryError:
             _write(FAILED + b"it takes more memory than is allowed")
             return

@@ -1,7 +1,8 @@
 """Messages taken apart in child processes, so that a hostile one costs a child and not the console.
 
 A child is a fresh interpreter (no fork: it shares neither memory nor files with a process that holds keys) behind two
-pipes; it is used again while it behaves, and killed at the deadline. `store/message/child.py` is what runs in it.
+pipes; it is used again while it behaves, and killed at the deadline. `store/message/child.py` is what runs in it, or
+what another room makes of messages with its `serve`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -28,22 +31,24 @@ _START_TIMEOUT = 15.0
 _SECOND_TIMEOUT = 3.0
 ANSWER_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1 << 20
-_CODE = "import sys; sys.path.insert(0, sys.argv[1]); from store.message.child import main; main()"
+_CODE = (
+    "import sys; from importlib import import_module as load; sys.path.insert(0, sys.argv[1]); load(sys.argv[2]).main()"
+)
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 
-_DECODER = msgpack_decoder(ParsedMessage)
+T = TypeVar("T")
 
 
-class _ChildFailed(Exception):
+class ChildFailed(Exception):
     """Why there is no answer, as the end of a sentence."""
 
 
 class _Child:
-    def __init__(self) -> None:
+    def __init__(self, module: str, served_limit: int) -> None:
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", _CODE, str(Path(__file__).resolve().parents[2])],
+                [sys.executable, "-I", "-X", "utf8", "-c", _CODE, str(Path(__file__).resolve().parents[2]), module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -53,39 +58,37 @@ class _Child:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            raise _ChildFailed(f"no process could be started for it ({error})") from error
+            raise ChildFailed(f"no process could be started for it ({error})") from error
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.input, self.output = self.process.stdin.fileno(), self.process.stdout.fileno()
         os.set_blocking(self.input, False)
         os.set_blocking(self.output, False)
         self.served = 0
+        self.served_limit = served_limit
         try:
             if self._exchange(b"", len(READY), time.monotonic() + _START_TIMEOUT) != READY:
-                raise _ChildFailed("the process for it did not start")
-        except _ChildFailed:
+                raise ChildFailed("the process for it did not start")
+        except ChildFailed:
             self.close()
             raise
 
     @property
     def usable(self) -> bool:
-        return self.served < SERVED_LIMIT and self.process.poll() is None
+        return self.served < self.served_limit and self.process.poll() is None
 
-    def parse(self, raw: bytes, timeout: float, html_failed: bool) -> ParsedMessage:
-        """The answer of the child; `_ChildFailed` where there is none, after which the child must be closed."""
-        self.served += 1 if len(raw) < LARGE else SERVED_LIMIT
+    def ask(self, raw: bytes, timeout: float, html_failed: bool) -> memoryview:
+        """The answer of the child; `ChildFailed` where there is none, after which the child must be closed."""
+        self.served += 1 if len(raw) < LARGE else self.served_limit
         deadline = time.monotonic() + timeout
         head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF), html_failed)
         (length,) = LENGTH.unpack(self._exchange(head, LENGTH.size, deadline, raw))
         if not 0 < length <= ANSWER_LIMIT:
-            raise _ChildFailed("the answer of the process for it makes no sense")
+            raise ChildFailed("the answer of the process for it makes no sense")
         answer = self._exchange(b"", length, deadline)
         if answer[:1] != DONE:
-            raise _ChildFailed(answer[1:200].decode("ascii", "replace"))
-        try:
-            return _DECODER.decode(memoryview(answer)[1:])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _ChildFailed("the answer of the process for it makes no sense") from error
+            raise ChildFailed(answer[1:200].decode("ascii", "replace"))
+        return memoryview(answer)[1:]
 
     def _exchange(self, head: bytes, wanted: int, deadline: float, body: bytes = b"") -> bytes:
         """Write `head` and `body` while reading `wanted` bytes, until the deadline."""
@@ -98,7 +101,7 @@ class _Child:
             while len(received) < wanted:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise _ChildFailed("it takes too long")
+                    raise ChildFailed("it takes too long")
                 for key, _ in selector.select(left):
                     if key.fd == self.output:
                         received += self._read(wanted - len(received))
@@ -114,9 +117,9 @@ class _Child:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise _ChildFailed(f"the pipe to the process for it failed ({error.strerror})") from error
+            raise ChildFailed(f"the pipe to the process for it failed ({error.strerror})") from error
         if not data:
-            raise _ChildFailed("the process for it ended, as it does where it takes too much memory or time")
+            raise ChildFailed("the process for it ended, as it does where it takes too much memory or time")
         return data
 
     def _write(self, parts: list[memoryview]) -> None:
@@ -125,7 +128,7 @@ class _Child:
         except BlockingIOError:
             return
         except OSError as error:
-            raise _ChildFailed("the process for it ended, as it does where it takes too much memory or time") from error
+            raise ChildFailed("the process for it ended, as it does where it takes too much memory or time") from error
         if written == len(parts[0]):
             parts.pop(0)
         else:
@@ -139,83 +142,105 @@ class _Child:
         self.process.wait()
 
 
-class _Pool:
-    def __init__(self) -> None:
+class Children(Generic[T]):
+    """Children at work on messages: two at most, started when they are needed and kept while they behave.
+
+    They run the `main` of `module`, and answer what `kind` says, in msgpack. Each is asked `served_limit` times.
+    """
+
+    def __init__(self, module: str, kind: type[T], *, served_limit: int = SERVED_LIMIT) -> None:
+        self._module = module
+        self._decoder = msgpack_decoder(kind)
+        self._served_limit = served_limit
+        self.forget()
+        _all.add(self)
+
+    def forget(self) -> None:
+        """In a fork: the children belong to the process that forked."""
         self.idle: list[_Child] = []
         self.lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(CHILDREN)
 
-    def take(self) -> _Child:
+    def ask(self, raw: bytes, timeout: float) -> T:
+        """What a child makes of a message. The start of one does not count against `timeout` (seconds).
+
+        Where a child fails, another one tries without the structure of HTML, the likeliest cause, for 3 s. Raises
+        ChildFailed.
+        """
+        with self.slots:
+            try:
+                return self._ask(raw, timeout, False)
+            except ChildFailed:
+                return self._ask(raw, _SECOND_TIMEOUT, True)
+
+    def _ask(self, raw: bytes, timeout: float, html_failed: bool) -> T:
+        child = self._take()
+        try:
+            answer = self._decoder.decode(child.ask(raw, timeout, html_failed))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            child.close()
+            raise ChildFailed("the answer of the process for it makes no sense") from error
+        except BaseException:
+            child.close()
+            raise
+        self._give_back(child)
+        return answer
+
+    def _take(self) -> _Child:
         while True:
             with self.lock:
                 child = self.idle.pop() if self.idle else None
             if child is None:
-                return _Child()
+                return _Child(self._module, self._served_limit)
             if child.usable:
                 return child
             child.close()
 
-    def give_back(self, child: _Child) -> None:
+    def _give_back(self, child: _Child) -> None:
         if child.usable:
             with self.lock:
                 self.idle.append(child)
         else:
             child.close()
 
-    def parse(self, raw: bytes, timeout: float, html_failed: bool) -> ParsedMessage:
-        child = self.take()
-        try:
-            parsed = child.parse(raw, timeout, html_failed)
-        except BaseException:
-            child.close()
-            raise
-        self.give_back(child)
-        return parsed
-
     def close(self) -> None:
+        """End the children that wait for work. They are started again when they are needed."""
         with self.lock:
             children, self.idle = self.idle, []
         for child in children:
             child.close()
 
 
-_pool = _Pool()
+_all: weakref.WeakSet[Children[Any]] = weakref.WeakSet()
+_pool = Children("store.message.child", ParsedMessage)
 
 
 def _forget() -> None:
-    # The children belong to the process that forked.
-    global _pool
-    _pool = _Pool()
+    for each in list(_all):
+        each.forget()
 
 
 os.register_at_fork(after_in_child=_forget)
 
 
 def close_children() -> None:
-    """End the children that wait for work. They are started again when they are needed."""
-    _pool.close()
+    """End all children that wait for work. They are started again when they are needed."""
+    for each in list(_all):
+        each.close()
 
 
 atexit.register(close_children)
 
 
 def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
-    """As `store.message.message.parse_in_child`. The start of a child does not count against `timeout` (seconds).
-
-    Where a child fails, another one tries without the structure of HTML, the likeliest cause, for 3 s.
-    """
-    pool = _pool
-    with pool.slots:
-        try:
-            return pool.parse(raw, timeout, False)
-        except _ChildFailed:
-            try:
-                return pool.parse(raw, _SECOND_TIMEOUT, True)
-            except _ChildFailed as failure:
-                return _headers_only(raw, failure)
+    """As `store.message.message.parse_in_child`: where both tries fail, only the headers."""
+    try:
+        return _pool.ask(raw, timeout)
+    except ChildFailed as failure:
+        return _headers_only(raw, failure)
 
 
-def _headers_only(raw: bytes, failure: _ChildFailed) -> ParsedMessage:
+def _headers_only(raw: bytes, failure: ChildFailed) -> ParsedMessage:
     parsed = parse_headers(raw)
     parsed.error = (
         f"The message could not be taken apart: {failure}. Its headers and its source are there all the same."

@@ -30,16 +30,19 @@ _META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.
 _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
 
 
-def parse_message(raw: bytes, *, html_fails: str = "") -> ParsedMessage:
+def parse_message(
+    raw: bytes, *, html_fails: str = "", enter: bool = True, markups: list[str] | None = None
+) -> ParsedMessage:
     """Headers, text, links and attachments of any bytes. Never raises: a part that cannot be read is marked as such.
 
-    With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of.
+    With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of. Without
+    `enter`, attached messages are files and no more. The HTML that is read is added to `markups` as it stands.
     """
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
     budget = Budget()
     root = _structure(raw, block, budget)
-    reader = _Reader(raw, budget, html_fails)
+    reader = _Reader(raw, budget, html_fails, enter, markups)
     reader.read(root)
     # Who names no charset for the text has none for raw bytes in the header either: most likely it is the same.
     hint = reader.guessed or root.charset
@@ -99,6 +102,8 @@ class _Reader:
     raw: bytes
     budget: Budget
     html_fails: str
+    enter: bool = True
+    markups: list[str] | None = None
     shown: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
     has_html: bool = False
@@ -128,7 +133,7 @@ class _Reader:
                 self._attachment(part, messages)
             except Exception as error:
                 self._unreadable_attachment(part, messages, _reason(error))
-            if part.children and part.is_message:
+            if part.children and part.is_message and self.enter:
                 child = part.children[0]
                 if show:
                     self._heading(child)
@@ -253,6 +258,8 @@ class _Reader:
     def _html(self, markup: str) -> None:
         reading = strip_html(markup, self.html_fails) if self.html_fails else read_html(markup)
         self.has_html = True
+        if self.markups is not None:
+            self.markups.append(markup)
         offset = self._show(reading.text, False)
         spans = [(start + offset, min(end + offset, self.length)) for start, end in reading.hidden]
         self.hidden += [span for span in spans if span[0] < self.length]
@@ -279,7 +286,7 @@ class _Reader:
         data = self._decode(part)
         self.decoded += len(data)
         children = part.children
-        if part.is_message and not children and part.encoding in _ENCODINGS:
+        if part.is_message and not children and part.encoding in _ENCODINGS and self.enter:
             children = self._encoded_message(part, data, messages)
         name = part.name
         if not name and children:

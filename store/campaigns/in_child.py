@@ -1,0 +1,33 @@
+"""Traits of messages, made in limited child processes: a hostile message costs a child, and still has its headers'."""
+
+from __future__ import annotations
+
+import msgspec
+
+from store.campaigns.child import LENGTH
+from store.campaigns.making import Context, made_of
+from store.campaigns.packing import Packed, to_pack
+from store.message.in_child import ChildFailed, Children
+from store.message.parser import parse_headers
+
+#: Messages that one child takes apart: there are many, and each start takes as long as a hundred.
+_SERVED = 5000
+_TIMEOUT = 5.0
+
+_children = Children("store.campaigns.child", Packed, served_limit=_SERVED)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> bytes:
+    """The packed traits of a message; where no child can take it apart in `timeout` seconds, those of its headers."""
+    head = _encoder.encode(context)
+    try:
+        found = _children.ask(b"".join((LENGTH.pack(len(head)), head, raw)), timeout)
+    except ChildFailed:
+        found = to_pack(made_of(parse_headers(raw), context))
+    return _encoder.encode(found)
+
+
+def close_children() -> None:
+    """End the children that wait for work. They are started again when they are needed."""
+    _children.close()

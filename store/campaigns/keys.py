@@ -1,0 +1,74 @@
+"""Keys: what a copy has in common with others, as 64-bit numbers that are the same in every process and release.
+
+    key = kind (8 bits) || the first 56 bits of BLAKE2b(kind || text)
+
+The upper half of the kind is the strand. So a key says what sort of thing it stands for, and not which.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+
+_SHIFT = 56
+#: Characters of a key's text that count.
+TEXT_LIMIT = 400
+
+
+class Strand(enum.IntEnum):
+    """What a copy says, what it carries, and where it comes from."""
+
+    CONTENT = 1
+    PAYLOAD = 2
+    ORIGIN = 3
+
+
+class Kind(enum.IntEnum):
+    """What a key stands for; the upper four bits are its strand."""
+
+    SUBJECT = 0x10
+    SUBJECT_PAIR = 0x11
+    SENTENCE = 0x12
+    WORDS = 0x13
+    CONTACT = 0x14
+    FILE = 0x20
+    FILE_NAME = 0x21
+    FILE_SIZE = 0x22
+    HOST = 0x23
+    LINK_DOMAIN = 0x24
+    PATH = 0x25
+    COLOURS = 0x26
+    NAME = 0x30
+    ADDRESS = 0x31
+    DOMAIN = 0x32
+    LIST = 0x33
+    KIT = 0x34
+    NETWORK = 0x35
+
+    @property
+    def strand(self) -> Strand:
+        """The strand of keys of this kind."""
+        return Strand(self >> 4)
+
+
+#: Something a copy has: its kind, and the text that is hashed.
+Trait = tuple[Kind, str]
+
+
+def key_of(kind: Kind, text: str) -> int:
+    """The key of something: 64 bits, never the same for two kinds."""
+    digest = blake2b(bytes((kind,)) + text[:TEXT_LIMIT].encode("utf-8", "replace"), digest_size=7).digest()
+    return kind << _SHIFT | int.from_bytes(digest, "big")
+
+
+def kind_of(key: int) -> Kind:
+    """What a key stands for. Raises ValueError for a number that is no key."""
+    return Kind(key >> _SHIFT)
+
+
+def strands(traits: Iterable[Trait]) -> dict[Strand, array[int]]:
+    """The keys of each strand, sorted, each once."""
+    keys = sorted({key_of(kind, text) for kind, text in traits})
+    return {strand: array("Q", [key for key in keys if key >> _SHIFT + 4 == strand]) for strand in Strand}

@@ -1,0 +1,97 @@
+"""What is made of a copy as bytes: msgpack, small, the same for the same."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from typing import Any
+
+import msgspec
+
+from store.campaigns.traits import FileShape, Made, Texts, Traits
+from store.helpers.decoding import msgpack_decoder
+from store.terms.errors import TamperedError
+
+#: Of the rows of kind `traits`: what is made and how it is packed. A row of an earlier version is made anew.
+TRAITS, VERSION = "traits", 1
+_REPLY, _LISTED, _QUOTES = 1, 2, 4
+
+
+class Packed(msgspec.Struct, frozen=True, array_like=True):
+    """The form: keys of each strand, 8 bytes each, big-endian; flags (reply 1, listed 2, quotes 4); sender; texts."""
+
+    content: bytes
+    payload: bytes
+    origin: bytes
+    flags: int
+    sender: str
+    links: tuple[str, ...]
+    files: tuple[tuple[str, str, int, bytes], ...]
+    kit: str
+    list_id: str
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgpack_decoder(Packed)
+
+
+def packed(made: Made) -> bytes:
+    """The bytes that stand for it."""
+    return _encoder.encode(to_pack(made))
+
+
+def to_pack(made: Made) -> Packed:
+    """What `packed` encodes; lone surrogates, which no encoding has, are replaced."""
+    traits, texts = made
+    return Packed(
+        _bytes(traits.content),
+        _bytes(traits.payload),
+        _bytes(traits.origin),
+        traits.reply * _REPLY | traits.listed * _LISTED | traits.quotes * _QUOTES,
+        _encodable(traits.sender),
+        tuple(map(_encodable, texts.links)),
+        tuple((_encodable(each.name), each.content_type, each.size, each.sha256) for each in texts.files),
+        _encodable(texts.kit),
+        _encodable(texts.list_id),
+    )
+
+
+def of_pack(found: Packed) -> Made:
+    """What `to_pack` made `found` of. Raises ValueError for keys that are not of 8 bytes each."""
+    traits = Traits(
+        _keys(found.content),
+        _keys(found.payload),
+        _keys(found.origin),
+        bool(found.flags & _REPLY),
+        bool(found.flags & _LISTED),
+        found.sender,
+        bool(found.flags & _QUOTES),
+    )
+    return Made(traits, Texts(found.links, tuple(FileShape(*each) for each in found.files), found.kit, found.list_id))
+
+
+def unpacked(data: bytes, what: str) -> Made:
+    """What `packed` made them of. Raises TamperedError, naming `what`."""
+    try:
+        return of_pack(_decoder.decode(data))
+    except (msgspec.MsgspecError, ValueError):
+        raise TamperedError(what, "it is in a form that this release does not know") from None
+
+
+def _bytes(keys: Any) -> bytes:
+    if sys.byteorder == "little":
+        keys = keys[:]
+        keys.byteswap()
+    return bytes(keys.tobytes())
+
+
+def _keys(data: bytes) -> Any:
+    keys = array("Q")
+    keys.frombytes(data)
+    if sys.byteorder == "little":
+        keys.byteswap()
+    return keys
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

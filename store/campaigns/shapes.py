@@ -1,0 +1,96 @@
+"""What stays the same where names of hosts, paths and files are made by chance: random runs become `#`, digits 0.
+
+Cannot raise; nothing is resolved or fetched.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from store.campaigns.folding import fold
+
+_RUN = re.compile(r"[^\W_]+")
+_DIGITS = re.compile(r"\d+")
+_HEX = re.compile(r"[0-9a-f]+\Z")
+_VOWELS = re.compile(r"[aeiouy]")
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+_REPEATED = re.compile(r"#(?:[-_.~+=%]?#)+")
+_VERSION = re.compile(r"\d[\d.]*")
+_X = re.compile(r"[A-Za-z0-9]+")
+#: A run of letters and digits is random from this length on; one of hexadecimal digits; one whose case changes within;
+#: one of letters with hardly a vowel; one of letters only, which no word is.
+_MIXED, _HEXADECIMAL, _CASES, _CONSONANTS, _LONG = 5, 8, 8, 6, 16
+_SEGMENTS, _PARAMETERS = 8, 8
+
+
+def run_shape(run: str) -> str:
+    """One run of letters and digits: `#` where it looks made by chance, else in small letters with digits as 0."""
+    lower = run.lower()
+    if lower.isdigit():
+        return "0"
+    has_digit = not lower.isalpha()
+    if has_digit and len(lower) >= _MIXED:
+        word = lower.rstrip("0123456789")
+        # A word with a number behind it is no chance.
+        return f"{word}0" if word.isalpha() and len(word) >= 3 and not _random_letters(word) else "#"
+    if len(lower) >= _HEXADECIMAL and _HEX.match(lower):
+        return "#"
+    if not has_digit and (_random_letters(lower) or _changes_case(run)):
+        return "#"
+    return _DIGITS.sub("0", lower) if has_digit else lower
+
+
+def _random_letters(lower: str) -> bool:
+    if len(lower) >= _LONG:
+        return True
+    return lower.isascii() and len(lower) >= _CONSONANTS and len(_VOWELS.findall(lower)) * 5 < len(lower)
+
+
+def _changes_case(run: str) -> bool:
+    """Whether upper and lower case follow each other in a way that no camel does."""
+    if len(run) < _CASES or run.islower() or run.isupper():
+        return False
+    changes = sum(one.isupper() != other.isupper() for one, other in itertools.pairwise(run))
+    return changes * 3 > len(run)
+
+
+def name_shape(name: str) -> str:
+    """The shape of a name that is made of runs: of a file, of one segment of a path, of a label."""
+    text = _RUN.sub(lambda run: run_shape(run[0]), _PERCENT.sub("%", name[:255]))
+    return _REPEATED.sub("#", text)
+
+
+def file_shape(name: str) -> str:
+    """The shape of a file's name, its look-alike letters folded; the ending stays as it is."""
+    stem, dot, ending = name.strip().rpartition(".")
+    if not dot or len(ending) > 8:
+        stem, dot, ending = name.strip(), "", ""
+    folded = fold(stem) if not stem.isascii() else stem
+    return f"{name_shape(folded)}{dot}{ending.lower()}"
+
+
+def host_shape(host: str, organisation: str) -> str:
+    """A host with the random labels before its organisation's domain folded."""
+    if host == organisation or not host.endswith(f".{organisation}"):
+        return host
+    front = host[: -len(organisation) - 1]
+    return f"{'.'.join(map(name_shape, front.split('.')))}.{organisation}"
+
+
+def path_shape(rest: str) -> str:
+    """Path and query of a URL: shapes of the segments, names of the parameters; what is behind # is left out."""
+    path, _, query = rest.partition("#")[0].partition("?")
+    segments = [name_shape(segment) for segment in path.split("/")[1 : _SEGMENTS + 1]]
+    names = sorted({name_shape(pair.partition("=")[0]) for pair in query.split("&")[:_PARAMETERS] if pair})
+    return "/" + "/".join(segments) + ("?" + "&".join(names) if names else "")
+
+
+def program_shape(name: str) -> str:
+    """The name of a mail program without its versions."""
+    return " ".join(_VERSION.sub("0", name.lower()).split())[:80]
+
+
+def mark_shape(mark: str) -> str:
+    """Of a Message-ID's left side or of a boundary: what stands between letters and digits, and how long all is."""
+    return f"{_X.sub('x', mark[:100])} {len(mark)}"
