@@ -25,6 +25,8 @@ _LEET_OF = {"0": "o", "1": "l", "3": "e", "5": "s"}
 #: A word of letters and digits that is so long is nobody's word.
 _CODE = 6
 
+#: What would be taken for a variant of another letter, which does not look like it.
+_BEFORE = str.maketrans("ϲϹ", "cC")
 #: Small letters, after folding, that look like Latin ones.
 _LOOKALIKES = str.maketrans(
     "асԁеһіјӏорԛѕԝхуѵвкмнтгьɡɑıłøđħŧɩʏɪʀɴʟᴀʙᴄᴅᴇɢʜᴊᴋᴍᴏᴘꜱᴛᴜᴠᴡᴢαβγεηικνορστυχωϲϳʋʂɗɓ",
@@ -36,7 +38,7 @@ def fold(text: str) -> str:
     """`text` without what is invisible, without accents and case, in plain letters; look-alikes are still there."""
     if text.isascii():
         return text.lower()
-    text = _INVISIBLE.sub("", text)
+    text = _INVISIBLE.sub("", text).translate(_BEFORE)
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
     # Case folding makes accents and invisible marks of some letters.
     return _UNSPACED.sub(r" \1 ", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
@@ -48,6 +50,11 @@ def words(folded: str) -> list[str]:
     if not folded.isascii():
         found = [word if word.isascii() else _latin(word) for word in found]
     return [word if word.isalpha() else _numbered(word) for word in found]
+
+
+def latin(folded: str) -> str:
+    """Text that `fold` made, words that look Latin in Latin letters, all else as it is."""
+    return folded if folded.isascii() else _WORD.sub(lambda word: _latin(word[0]), folded)
 
 
 def plain_words(text: str) -> list[str]:

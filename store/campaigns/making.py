@@ -29,8 +29,9 @@ DOMAINS_KEPT, FILES_KEPT, NAME_KEPT = 20, 10, 120
 _LEAST_WORDS = 4
 _PAIRS = 12
 
-#: What the reading of HTML puts into its text: the numbers of links, what stands for a picture.
-_NOTE = re.compile(r"\[\d{1,3}\]|\[image: ")
+#: What is no word of the letter: links, whose traits are their own, and what the reading of HTML puts into its text
+#: (the numbers of links, what stands for a picture).
+_NO_WORDS = re.compile(r"\b(?:https?|ftp)://\S+|\bwww\.\S+|\[\d{1,3}\]|\[image: ", re.I)
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?:\s+|\Z)|\n\s*\n")
 _LINE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?:\s+|\Z)|\n+")
 _TICKER = re.compile(r"\$([A-Z]{2,5})\b|\b(?:NASDAQ|NYSE|OTC\w*|ISIN|WKN)\s?[:.]\s?([A-Z0-9]{2,12})\b")
@@ -126,7 +127,7 @@ def _visible(parsed: ParsedMessage) -> str:
         start = max(start, end)
     if left > 0:
         pieces.append(text[start : start + left])
-    return _NOTE.sub(" ", "".join(pieces))
+    return _NO_WORDS.sub(" ", "".join(pieces))
 
 
 def _subject(subject: str) -> list[Trait]:

@@ -1,4 +1,4 @@
-"""What stays the same where names of hosts, paths and files are made by chance: random runs become `#`, digits 0.
+"""What stays the same where names of hosts, paths and files are made by chance: random runs and numbers become `#`.
 
 Cannot raise; nothing is resolved or fetched.
 """
@@ -8,37 +8,38 @@ from __future__ import annotations
 import itertools
 import re
 
-from store.campaigns.folding import fold
+from store.campaigns.folding import fold, latin
 
 _RUN = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 _HEX = re.compile(r"[0-9a-f]+\Z")
 _VOWELS = re.compile(r"[aeiouy]")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _REPEATED = re.compile(r"#(?:[-_.~+=%]?#)+")
 _VERSION = re.compile(r"\d[\d.]*")
 _X = re.compile(r"[A-Za-z0-9]+")
 #: A run of letters and digits is random from this length on; one of hexadecimal digits; one whose case changes within;
 #: one of letters with hardly a vowel; one of letters only, which no word is.
-_MIXED, _HEXADECIMAL, _CASES, _CONSONANTS, _LONG = 5, 8, 8, 6, 16
+_MIXED, _HEXADECIMAL, _CASES, _CONSONANTS, _LONG = 3, 8, 8, 6, 16
 _SEGMENTS, _PARAMETERS = 8, 8
 
 
 def run_shape(run: str) -> str:
-    """One run of letters and digits: `#` where it looks made by chance, else in small letters with digits as 0."""
+    """One run of letters and digits: `#` where it looks made by chance, else in small letters with numbers as `#`."""
     lower = run.lower()
     if lower.isdigit():
-        return "0"
+        return "#"
     has_digit = not lower.isalpha()
     if has_digit and len(lower) >= _MIXED:
         word = lower.rstrip("0123456789")
         # A word with a number behind it is no chance.
-        return f"{word}0" if word.isalpha() and len(word) >= 3 and not _random_letters(word) else "#"
+        return f"{word}#" if word.isalpha() and len(word) >= 3 and not _random_letters(word) else "#"
     if len(lower) >= _HEXADECIMAL and _HEX.match(lower):
         return "#"
     if not has_digit and (_random_letters(lower) or _changes_case(run)):
         return "#"
-    return _DIGITS.sub("0", lower) if has_digit else lower
+    return _DIGITS.sub("#", lower) if has_digit else lower
 
 
 def _random_letters(lower: str) -> bool:
@@ -57,7 +58,8 @@ def _changes_case(run: str) -> bool:
 
 def name_shape(name: str) -> str:
     """The shape of a name that is made of runs: of a file, of one segment of a path, of a label."""
-    text = _RUN.sub(lambda run: run_shape(run[0]), _PERCENT.sub("%", name[:255]))
+    name = _PERCENT.sub("%", _UUID.sub("#", name[:255]))
+    text = _RUN.sub(lambda run: run_shape(run[0]), name)
     return _REPEATED.sub("#", text)
 
 
@@ -66,8 +68,9 @@ def file_shape(name: str) -> str:
     stem, dot, ending = name.strip().rpartition(".")
     if not dot or len(ending) > 8:
         stem, dot, ending = name.strip(), "", ""
-    folded = fold(stem) if not stem.isascii() else stem
-    return f"{name_shape(folded)}{dot}{ending.lower()}"
+    if not stem.isascii():
+        stem = latin(fold(stem))
+    return f"{name_shape(stem)}{dot}{ending.lower()}"
 
 
 def host_shape(host: str, organisation: str) -> str:

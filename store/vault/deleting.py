@@ -17,7 +17,7 @@ from store.helpers.runs import joined as runs_joined
 from store.sealing.signatures import AUTHORITY, Right
 from store.sealing.statements import statement, verify
 from store.terms.errors import StoreUnavailable, TamperedError, UnlockError
-from store.vault import live_deliveries
+from store.vault import derived, live_deliveries
 from store.vault.counters import count_out, count_out_of_bin
 from store.vault.erasing import ERASED_BYTES, Erasing
 from store.vault.operators import verify_operator
@@ -308,6 +308,7 @@ class Deleter:
             return b""
         result.deleted = [row[0] for row in doomed]
         run(db, "DELETE FROM body WHERE id = ANY(?)", result.deleted)
+        derived.forget(db, result.deleted)
         run(db, _DELETE[source], result.deleted)
         count = count_out if source is Source.BACKUP else count_out_of_bin
         count(db, len(doomed), sum(row[3] for row in doomed))

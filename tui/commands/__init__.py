@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "init": ("tui.commands.init", "create a store and print its recovery key once"),
     "import": ("tui.commands.import_", "place messages from files, mailboxes and quarantine folders in Backup"),
+    "index": ("tui.commands.index", "make of the copies what campaigns are found by; what is made already stays"),
     "list": ("tui.commands.list_", "list message copies, newest first, by the filter language"),
     "show": ("tui.commands.show", "show everything about a copy, or its bytes"),
     "save": ("tui.commands.save", "save copies to a folder, byte for byte"),

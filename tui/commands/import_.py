@@ -12,13 +12,13 @@ from tui.commands.free_space import look_at_free_space, warn_of_settings
 from tui.commands.interrupt import Interrupt
 from tui.commands.opened import opened
 from tui.commands.printing import print_json
-from tui.commands.reporting import apart, say_cancelled, say_failed
+from tui.commands.reporting import apart, say_cancelled, say_copies, say_failed
 from tui.terminal.progress import Progress
 from tui.terminal.words import counted
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare PATH…, --known, --verdict, --rule, --force and --json."""
+    """Declare PATH…, --known, --verdict, --rule, --force, --no-index and --json."""
     parser.add_argument(
         "paths", metavar="PATH", nargs="*", type=Path, help="an .eml, mbox, Maildir, folder or quarantine file"
     )
@@ -41,6 +41,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="also files that do not look like messages, and a rule that there is not"
     )
     parser.add_argument(
+        "--no-index", action="store_true", help="leave what campaigns are found by to a later `mailhold index`"
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help='print {"imported": n, "left_out": n, "failed": [{"path", "error"}], "domains": {domain: copies}}; with '
@@ -58,9 +61,13 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.rule < 1 << 31:
         raise UsageError("--rule takes a rule's number: 0 or more, below 2,147,483,648.")
     from store.authority.settings import settings_or_former
+    from store.campaigns.indexing import index
     from store.files.mailbox import import_paths
 
+    unread: list[tuple[int, str]] = []
+    later = Interrupt()
     with opened(args) as vault:
+        newest = vault.id_range()[1]
         with Progress("Importing") as progress, Interrupt() as interrupt:
             result = import_paths(
                 vault,
@@ -72,6 +79,9 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
+        if result.imported and not args.no_index and not interrupt():
+            with apart("what was placed could not be indexed"), Progress("Indexing") as progress, later:
+                unread = index(vault, after_id=newest, progress=progress, cancelled=later).failed
         if result.imported:
             look_at_free_space(vault)
         local: tuple[str, ...] = ()
@@ -89,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"{result.left_out:,} left out: an import from there that ended early placed them")
         if domains and not local:
             print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
-    failures = say_failed(result.failed)
+    failures = say_failed(result.failed) + say_copies(unread)
+    failures += say_cancelled(later, "index", "cancelled half-way; `mailhold index` goes on with what is left")
     failures += say_cancelled(
         interrupt,
         "import",

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from store.sealing import keys
 from store.sealing.copies import BODY, RECORD, Place, pack_body, seal_part
+from store.sealing.derived import DerivedKey
 from store.sealing.epochs import Chains, Closing, EpochName, Opening, open_epoch, read_epoch
 from store.sealing.keys import Argon2Cost, Slot
 from store.sealing.sealed import seal_with
@@ -331,9 +332,48 @@ def copies() -> Iterator[Case]:
         yield case(fault, seal_part(key, place, BODY, packed), TAMPERED)
 
 
+def derived_rows() -> Iterator[Case]:
+    """What was made of copies later."""
+    private_key = keys.derive_keys(SEED, STORE_ID).private_key
+    assert private_key
+    right: Case = {"store_id": STORE_ID.hex(), "kind": "traits", "version": 1, "id": 42, "record": b"sealed".hex()}
+    sealed = DerivedKey(private_key, STORE_ID, "traits", 1).seal(42, b"sealed", b"made later")
+
+    def case(fault: str, blob: bytes, outcome: str, **changed: Any) -> Case:
+        return {
+            "fault": fault,
+            "private_key": private_key.hex(),
+            **right,
+            "sealed": blob.hex(),
+            "outcome": outcome,
+        } | changed
+
+    yield case("", sealed, OPENS, plaintext=b"made later".hex())
+    yield case(
+        "",
+        DerivedKey(private_key, STORE_ID, "groups", 7).seal(0, b"", b""),
+        OPENS,
+        plaintext="",
+        kind="groups",
+        version=7,
+        id=0,
+        record="",
+    )
+    yield case("of another copy", sealed, TAMPERED, id=43)
+    yield case("of another record", sealed, TAMPERED, record=b"other".hex())
+    yield case("of no record", sealed, TAMPERED, record="")
+    yield case("another kind", sealed, TAMPERED, kind="groups")
+    yield case("another version", sealed, TAMPERED, version=2)
+    yield case("another store", sealed, TAMPERED, store_id=OTHER_STORE.hex())
+    yield case("another key", sealed, TAMPERED, private_key=bytes(32).hex())
+    for fault, changed in flips(sealed, ("the form", 0), ("the nonce", 3), ("the beginning", 13), ("the tag", -1)):
+        yield case(fault, changed, TAMPERED)
+    yield case("sealed in another form", seal_with(private_key, "traits", STORE_ID, b"made later"), TAMPERED)
+
+
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for make in (statements, derived, slots, recovery_keys, sealed, epochs, copies):
+    for make in (statements, derived, slots, recovery_keys, sealed, epochs, copies, derived_rows):
         cases = list(make())
         path = FOLDER / f"{make.__name__.replace('_', '-')}.json"
         path.write_text(json.dumps({"format": GRAMMAR, "cases": cases}, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,160 @@
+"""Making the traits of copies that lack them: newest first, in batches, in two limited children at once.
+
+What is done is done: who stops it or is killed goes on later with what still lacks them. Two that do it at the same
+time do some twice, and no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+
+from store.authority.settings import settings_or_former
+from store.campaigns.in_child import packed_in_child
+from store.campaigns.making import Context
+from store.campaigns.packing import TRAITS, VERSION, unpacked
+from store.campaigns.traits import Made
+from store.message.in_child import CHILDREN
+from store.terms.errors import CopyMissing, TamperedError
+from store.vault.derived import Derived
+from store.vault.reader import MessageRow, OnError
+from store.vault.vault import Vault
+
+#: Copies and bytes of messages that are taken up at once.
+_COPIES, _BYTES = 200, 8 * 1024 * 1024
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+_Batch = list[tuple[int, "Future[bytes]"]]
+
+
+@dataclass
+class IndexResult:
+    """How many copies got their traits; which could not be read, and why; how many were not reached."""
+
+    indexed: int = 0
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    left: int = 0
+
+
+def traits_of(vault: Vault) -> Derived:
+    """The rows of traits in a store. Raises UnlockError where the keys are no operator's."""
+    return Derived(vault, TRAITS, VERSION)
+
+
+def read_traits(vault: Vault, ids: Sequence[int], *, on_error: OnError | None = None) -> dict[int, Made]:
+    """What was made of those copies of Backup that have it. One that does not verify is told to `on_error`."""
+    found: dict[int, Made] = {}
+    for copy_id, data in traits_of(vault).read(ids, on_error=on_error).items():
+        try:
+            found[copy_id] = unpacked(data, f"the traits of copy {copy_id}")
+        except TamperedError as error:
+            if on_error is not None:
+                on_error(copy_id, error)
+    return found
+
+
+def index(
+    vault: Vault,
+    *,
+    after_id: int = 0,
+    again: Sequence[int] = (),
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> IndexResult:
+    """Make the traits of every copy of Backup above `after_id` that lacks them, newest first, and those of `again` anew.
+
+    Whoever reads one that does not verify names it in `again`. Copies of `again` that are not in Backup are left out.
+    `progress` is told copies; `cancelled` is asked between batches. Raises StoreUnavailable, UnlockError.
+    """
+    derived, result = traits_of(vault), IndexResult()
+    wanted = _lacking(derived, after_id)
+    if again:
+        wanted = sorted({*wanted, *again}, reverse=True)
+    work = _Indexing(vault, derived, result)
+    done, stopped = 0, False
+    with ThreadPoolExecutor(CHILDREN, "traits") as pool:
+        pending: _Batch = []
+        for rows in work.batches(wanted):
+            stopped = cancelled is not None and cancelled()
+            if stopped:
+                break
+            # The children work on these while those before them are written.
+            taken = work.begin(rows, pool)
+            work.write(pending)
+            pending = taken
+            done = len(result.failed) + result.indexed
+            if progress is not None:
+                progress(done, len(wanted))
+        work.write(pending)
+    done = result.indexed + len(result.failed) + work.gone
+    result.left = max(0, len(wanted) - done) if stopped else 0
+    if progress is not None and not stopped:
+        progress(len(wanted), len(wanted))
+    return result
+
+
+def _lacking(derived: Derived, after_id: int) -> list[int]:
+    found = derived.lacking(after_id=after_id)
+    part = found
+    while part:
+        part = derived.lacking(part[-1], after_id=after_id)
+        found += part
+    return found
+
+
+class _Indexing:
+    """One run of it."""
+
+    def __init__(self, vault: Vault, derived: Derived, result: IndexResult) -> None:
+        self._vault, self._derived, self._result = vault, derived, result
+        self._own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
+        #: Copies that were deleted meanwhile.
+        self.gone = 0
+
+    def batches(self, wanted: list[int]) -> Iterator[list[MessageRow]]:
+        """The rows of the copies, some hundred or some megabytes at once."""
+        left = iter(wanted)
+        while ids := list(islice(left, _COPIES)):
+            rows = sorted(self._vault.rows_of(ids), reverse=True)
+            self.gone += len(ids) - len(rows)
+            part: list[MessageRow] = []
+            size = 0
+            for row in rows:
+                if part and size + _whole(row[4]) > _BYTES:
+                    yield part
+                    part, size = [], 0
+                part.append(row)
+                size += _whole(row[4])
+            if part:
+                yield part
+
+    def begin(self, rows: list[MessageRow], pool: ThreadPoolExecutor) -> _Batch:
+        """Read copies and hand them to the children."""
+        taken: _Batch = []
+        for row in rows:
+            try:
+                copy, place, body_key = self._vault.open_row(row)
+                raw = self._vault.open_body(place, body_key, copy.record.sha256)
+            except CopyMissing:
+                self.gone += 1
+                continue
+            except TamperedError as error:
+                self._result.failed.append((row[0], str(error)))
+                continue
+            context = Context(copy.record.client_address, self._own)
+            taken.append((row[0], pool.submit(packed_in_child, raw, context)))
+        return taken
+
+    def write(self, batch: _Batch) -> None:
+        """Wait for the children, and keep what they made."""
+        written = self._derived.write([(copy_id, made.result()) for copy_id, made in batch])
+        self._result.indexed += len(written)
+        self.gone += len(batch) - len(written)
+
+
+def _whole(value: object) -> int:
+    """A row's number, or 0 where somebody put something else there."""
+    return value if isinstance(value, int) else 0

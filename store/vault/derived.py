@@ -1,0 +1,127 @@
+"""The table of what was made from copies later: rows by copy and kind, sealed for operators. All SQL on it stands here.
+
+    Derived(vault, kind, version)
+        write(rows)             put plaintexts of copies there, or in the place of former ones; in one transaction
+        read(ids)               the plaintexts of copies, those of another version left out
+        batches(after_id)       all of them in order of id, some thousand at once
+        lacking(before_id, …)   copies of Backup that have none of this version, newest first
+
+A row goes with its copy: `forget`, in the transaction that buries it. Copies in the bin keep theirs. A row that does
+not verify counts as none, and is told to `on_error`: it is made anew, from the copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from store.database.connection import StoreDatabase, as_bytes, run, run_many
+from store.sealing.derived import DerivedKey
+from store.terms.errors import TamperedError
+from store.vault.reader import OnError
+from store.vault.session import Session
+
+_ROWS = 2000
+_LARGEST_ID = (1 << 63) - 1
+_RECORDS = "SELECT id, record FROM message WHERE id = ANY(?) UNION ALL SELECT id, record FROM binned WHERE id = ANY(?)"
+_PUT = (
+    "INSERT INTO derived (id, kind, version, sealed) VALUES (?, ?, ?, ?) ON CONFLICT (id, kind) DO UPDATE "
+    "SET version = excluded.version, sealed = excluded.sealed"
+)
+_READ = (
+    "SELECT derived.id, message.record, derived.sealed FROM derived JOIN message ON message.id = derived.id "
+    "WHERE derived.id = ANY(?) AND kind = ? AND version = ?"
+)
+_READ_BINNED = (
+    "SELECT derived.id, binned.record, derived.sealed FROM derived JOIN binned ON binned.id = derived.id "
+    "WHERE derived.id = ANY(?) AND kind = ? AND version = ?"
+)
+_BATCH = (
+    "SELECT message.id, message.record, derived.sealed FROM message JOIN derived ON derived.id = message.id "
+    "AND derived.kind = ? AND derived.version = ? WHERE message.id > ? ORDER BY message.id LIMIT ?"
+)
+_LACKING = (
+    "SELECT message.id FROM message LEFT JOIN derived ON derived.id = message.id AND derived.kind = ? "
+    "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
+    "ORDER BY message.id DESC LIMIT ?"
+)
+_SIZE = "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM derived"
+
+
+class Derived:
+    """What is of one kind and version. Any thread may use it. Raises UnlockError where the keys are no operator's."""
+
+    def __init__(self, session: Session, kind: str, version: int) -> None:
+        self._session = session
+        self._kind, self._version = kind, version
+        self._key = DerivedKey(session.keys.sealing_key(kind), session.store_id, kind, version)
+
+    def write(self, rows: Iterable[tuple[int, bytes]]) -> list[int]:
+        """Put plaintexts of copies there; the ids of those that were written: a copy that is gone by then has none.
+
+        Seals inside the transaction: a few hundred rows at once. Raises StoreUnavailable.
+        """
+        made = dict(rows)
+        if not made:
+            return []
+        session, ids = self._session, list(made)
+        with session.write():
+            records = run(session.db, _RECORDS, ids, ids).fetchall()
+            sealed = [
+                (copy_id, self._kind, self._version, self._key.seal(copy_id, as_bytes(record), made[copy_id]))
+                for copy_id, record in records
+            ]
+            if sealed:
+                run_many(session.db, _PUT, sealed)
+        return sorted(row[0] for row in sealed)
+
+    def read(self, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None) -> dict[int, bytes]:
+        """The plaintexts of copies in Backup, or of copies in the bin, that have one of this version.
+
+        One that does not verify is left out. Raises StoreUnavailable.
+        """
+        found: dict[int, bytes] = {}
+        for start in range(0, len(ids), _ROWS):
+            with self._session.reading():
+                sql = _READ_BINNED if binned else _READ
+                part = list(ids[start : start + _ROWS])
+                rows = run(self._session.db, sql, part, self._kind, self._version).fetchall()
+            found.update(self._opened(rows, on_error))
+        return found
+
+    def batches(self, after_id: int = 0, *, on_error: OnError | None = None) -> Iterator[list[tuple[int, bytes]]]:
+        """Ids and plaintexts of the copies in Backup above `after_id`, in order, some thousand at once."""
+        while True:
+            with self._session.reading():
+                rows = run(self._session.db, _BATCH, self._kind, self._version, after_id, _ROWS).fetchall()
+            if not rows or rows[-1][0] <= after_id:
+                return
+            after_id = rows[-1][0]
+            yield self._opened(rows, on_error)
+
+    def lacking(self, before_id: int = _LARGEST_ID, *, after_id: int = 0, limit: int = _ROWS) -> list[int]:
+        """Up to `limit` copies of Backup between the two ids that have none of this version, newest first."""
+        with self._session.reading():
+            rows = run(self._session.db, _LACKING, self._kind, self._version, before_id, after_id, limit).fetchall()
+        return [copy_id for (copy_id,) in rows]
+
+    def _opened(self, rows: Sequence[Any], on_error: OnError | None) -> list[tuple[int, bytes]]:
+        found: list[tuple[int, bytes]] = []
+        for copy_id, record, sealed in rows:
+            try:
+                found.append((copy_id, self._key.open(copy_id, as_bytes(record), as_bytes(sealed))))
+            except TamperedError as error:
+                if on_error is not None:
+                    on_error(copy_id, error)
+        return found
+
+
+def forget(db: StoreDatabase, ids: list[int]) -> None:
+    """Remove everything that was made of these copies, in the transaction that is open."""
+    run(db, "DELETE FROM derived WHERE id = ANY(?)", ids)
+
+
+def size(db: StoreDatabase) -> tuple[int, int]:
+    """How many rows there are, and their bytes."""
+    rows, held = run(db, _SIZE).fetchone()
+    return int(rows), int(held)

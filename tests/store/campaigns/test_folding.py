@@ -1,0 +1,63 @@
+"""Folding: what looks the same to a reader is the same, and what does not is not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from store.campaigns.folding import fold, plain_words
+
+#: A Latin letter and letters of other scripts that look like it.
+LOOKALIKES = {
+    "a": "аɑαａ𝐚á", "c": "сϲｃ", "e": "еεｅéẹ", "i": "іιıｉí", "o": "оοøｏö", "p": "рρｐ", "s": "ѕｓś", "x": "хχｘ",
+    "y": "уγｙ", "h": "һнｈ", "k": "кκｋ", "t": "тτｔ", "m": "мｍ", "n": "ηｎñ",
+}  # fmt: skip
+INVISIBLE = ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u034f", "\ufe0f", "\u202e"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Ihre Rechnung Nr. 4711 über 1.299,00 €", "ihre rechnung nr 0 uber 0 0 0"),
+        ("Inv0ice pa1d", "invoice pald"),
+        ("Paуpаl", "paypal"),
+        ("СОС ѕсоре", "coc scope"),
+        ("Привет, дела", "привет дела"),
+        ("как", "kak"),  # Latin to look at, and the same in every letter.
+        ("Order 7f3a9c21bd", "order #"),
+        ("ＦＵＬＬ width", "full width"),
+        ("您的包裹", "您 的 包 裹"),
+        ("", ""),
+    ],
+)
+def test_words(text: str, words: str) -> None:
+    assert " ".join(plain_words(text)) == words
+
+
+@given(st.data(), st.text("aceiopsxyhktmn bdfglruvwz", max_size=60))
+def test_look_alike_letters_case_and_invisible_ones_change_no_word(data: st.DataObject, text: str) -> None:
+    changed = []
+    for letter in text:
+        how = data.draw(st.integers(0, 3))
+        if how == 1 and letter in LOOKALIKES:
+            letter = data.draw(st.sampled_from(LOOKALIKES[letter]))
+        elif how == 2:
+            letter = letter.upper()
+        elif how == 3 and letter != " ":
+            letter += data.draw(st.sampled_from(INVISIBLE))
+        changed.append(letter)
+    assert plain_words("".join(changed)) == plain_words(text)
+
+
+@given(st.lists(st.text("бдёжзйлфцчшщэюя", min_size=3, max_size=9), max_size=8))
+def test_a_script_of_its_own_stays(words: list[str]) -> None:
+    for word, found in zip(words, plain_words(" ".join(words)), strict=True):
+        assert not any(letter.isascii() for letter in found), word
+
+
+@given(st.text())
+def test_folding_is_done_after_once(text: str) -> None:
+    once = fold(text)
+    assert fold(once).split() == once.split()
+    assert all(word for word in plain_words(text))

@@ -1,0 +1,34 @@
+"""`mailhold index`: make the traits of copies by which campaigns are found."""
+
+from __future__ import annotations
+
+import argparse
+
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_copies
+from tui.terminal.progress import Progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument(
+        "--json", action="store_true", help='print {"indexed": n, "left": n, "failed": [{"id", "error"}]}'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Index what is not indexed yet; returns 1 where a copy could not be read, or it was cancelled."""
+    from store.campaigns.indexing import index
+
+    with opened(args) as vault, Progress("Indexing") as progress, Interrupt() as interrupt:
+        result = index(vault, progress=progress, cancelled=interrupt)
+    if args.json:
+        failed = [{"id": copy_id, "error": error} for copy_id, error in result.failed]
+        print_json({"indexed": result.indexed, "left": result.left, "failed": failed})
+    else:
+        print(f"{result.indexed:,} indexed" + (f", {len(result.failed):,} failed" if result.failed else ""))
+    failures = say_copies(result.failed)
+    failures += say_cancelled(interrupt, "index", "cancelled half-way; run again, it goes on with what is left")
+    return 1 if failures else 0
