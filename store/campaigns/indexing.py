@@ -64,9 +64,9 @@ def index(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> IndexResult:
-    """Make the traits of every copy of Backup above `after_id` that lacks them, newest first, and those of `again` anew.
+    """Make the traits of all copies above `after_id` that lack them, and those of `again` anew, newest first.
 
-    Whoever reads one that does not verify names it in `again`. Copies of `again` that are not in Backup are left out.
+    Whoever reads one that does not verify names it in `again`; those that are not in Backup are left out.
     `progress` is told copies; `cancelled` is asked between batches. Raises StoreUnavailable, UnlockError.
     """
     derived, result = traits_of(vault), IndexResult()
