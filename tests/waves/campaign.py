@@ -10,7 +10,7 @@ from random import Random
 from tests.waves import files, infrastructure, mutations, qr
 from tests.waves.infrastructure import Origin
 from tests.waves.mime import Mail
-from tests.waves.operators import LURES, draw, one_of
+from tests.waves.operators import LURES, draw, lying_at, one_of
 from tests.waves.threads import thread
 from tests.waves.words import LANGUAGES, Thought, Tongue, between_holes, filled, shaped, thoughts, tongue
 from tests.waves.world import Company, Person, World
@@ -23,13 +23,23 @@ _TAGS = ("[<H6>]", "#<d5-8>", "(<a6>)", "ID:<d6>", "- <H4>-<H4>")
 
 
 class Campaign:
-    """A campaign of `world`; with the label of another as `actor`, one by the same hand."""
+    """A campaign of `world`; with the label of another as `actor`, one by the same hand.
 
-    def __init__(self, world: World, label: str, actor: str = "") -> None:
+    `place` is its number and how many there are, where they share the operators among them evenly.
+    """
+
+    def __init__(self, world: World, label: str, actor: str = "", place: tuple[int, int] = (0, 0)) -> None:
         self.world, self.label, self.actor = world, label, actor or label
         rng = Random(f"{world.seed}/{label}/operators")
-        self.lure = one_of(rng, {name: lure.weight for name, lure in LURES.items()})
-        self.ops = draw(rng, self.lure)
+
+        def cut(axis: str) -> float:
+            if not place[1]:
+                return rng.random()
+            order = Random(f"{world.seed}/{axis}/order").sample(range(place[1]), place[1])
+            return (order[place[0]] + rng.random()) / place[1]
+
+        self.lure = lying_at(cut("lure"), {name: lure.weight for name, lure in LURES.items()})
+        self.ops = draw(rng, self.lure, cut)
         self.goal = self.ops["goal"][0]
         self.brand = rng.choice(world.brands)
         first = one_of(rng, {"en": 40, "de": 18, "fr": 9, "es": 8, "it": 7, "pl": 6, "ru": 5, "tr": 3, "ja": 4})

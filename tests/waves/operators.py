@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ LURES = {
     "signature": Lure(5, ("link", "qr", "file", "link"), ("html", "pdf", "svg")),
     "parcel": Lure(6, ("link", "link", "link", "file"), ("zip", "html")),
     "tax": Lure(4, ("link", "file", "qr"), ("pdf", "zip", "xlsx")),
-    "voicemail": Lure(4, ("file", "link", "qr"), ("html", "svg")),
+    "voicemail": Lure(5, ("file", "link", "qr"), ("html", "svg")),
     "payroll": Lure(4, ("reply", "reply", "link", "qr"), ("docx", "pdf")),
     "crypto": Lure(4, ("link", "wallet")),
     "extortion": Lure(4, ("wallet",)),
@@ -27,7 +28,7 @@ LURES = {
     "second factor": Lure(3, ("qr",)),
     "shared file": Lure(5, ("link",)),
     "subscription": Lure(3, ("phone",), ("pdf",)),
-    "loader": Lure(4, ("file", "link"), ("zip", "html", "docx")),
+    "loader": Lure(5, ("file", "link"), ("zip", "html", "docx")),
     "calendar": Lure(2, ("link",), ("ics",)),
     "gift cards": Lure(3, ("reply",)),
     "advance fee": Lure(3, ("reply",), ("pdf",)),
@@ -120,7 +121,7 @@ OPERATORS: dict[str, dict[str, tuple[float, str]]] = {
         "fresh": (10, "a domain of its own for each message"),
         "accounts": (18, "taken-over accounts of companies that good mail comes from too"),
         "own domain": (8, "the recipient's own domain, forged"),
-        "service": (16, "a mailing service that good newsletters use too: its domain, links, headers and network"),
+        "service": (20, "a mailing service that good newsletters use too: its domain, links, headers and network"),
         "freemail": (8, "freemail accounts, an executive's or stranger's name"),
         "look-alike": (6, "domains that look like the brand's"),
     },
@@ -153,16 +154,29 @@ _SEVERAL = {"subject": (0, 1, 1, 2, 2, 3), "disguise": (0, 0, 1, 1, 2, 3)}
 
 def one_of(rng: Random, weights: dict[str, float]) -> str:
     """A key, drawn by weight."""
-    return rng.choices(list(weights), weights=list(weights.values()))[0]
+    return lying_at(rng.random(), weights)
 
 
-def draw(rng: Random, lure: str) -> dict[str, list[str]]:
-    """The operators of one campaign, by axis; axes that its goal has no use for are left out."""
+def lying_at(share: float, weights: dict[str, float]) -> str:
+    """The key that lies at `share` (0 to 1) of all the weights, one after another."""
+    left = share * sum(weights.values())
+    for name, weight in weights.items():
+        left -= weight
+        if left < 0:
+            return name
+    return list(weights)[-1]
+
+
+def draw(rng: Random, lure: str, place: Callable[[str], float]) -> dict[str, list[str]]:
+    """The operators of one campaign, by axis; axes that its goal has no use for are left out.
+
+    `place` says where an axis is cut, 0 to 1: evenly among a wave's campaigns, so that luck leaves no operator out.
+    """
     ops: dict[str, list[str]] = {"goal": [rng.choice(LURES[lure].goals)]}
     for axis, choices in OPERATORS.items():
         weights = {name: weight for name, (weight, _) in choices.items()}
         if axis not in _SEVERAL:
-            ops[axis] = [one_of(rng, weights)]
+            ops[axis] = [lying_at(place(axis), weights)]
             continue
         chosen = []
         for _ in range(rng.choice(_SEVERAL[axis])):

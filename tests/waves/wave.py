@@ -75,7 +75,7 @@ def make(out: Path, seed: int, size: Size, split: int = 1) -> dict[str, object]:
     campaigns: list[Campaign] = []
     for number in range(size.campaigns):
         actor = rng.choice(campaigns).actor if campaigns and rng.random() < 0.14 else ""
-        campaigns.append(Campaign(world, f"c{number:02}", actor))
+        campaigns.append(Campaign(world, f"c{number:02}", actor, (number, size.campaigns)))
     sent = [
         _Sent(when, campaign.label, number, number * 2 >= amount, campaign)
         for campaign, amount in zip(campaigns, amounts, strict=True)
