@@ -135,6 +135,7 @@ OPERATORS: dict[str, dict[str, tuple[float, str]]] = {
         "one": (62, "one mailer, boundary, Message-ID and header order"),
         "bought": (18, "a mailer that several campaigns have bought"),
         "rotating": (20, "four to seven mailers in turn, charset and transfer encoding with them"),
+        "service": (0, "what the mailing service writes: never drawn, it comes with that sender"),
     },
     "pace": {
         "burst": (35, "all within an hour or two"),

@@ -133,7 +133,7 @@ def test_shares_are_told_of_operators_that_there_are(truth: dict) -> None:
     told = drawn_shares(truth)
     known = {axis: set(choices) for axis, choices in OPERATORS.items()} | {"lure": set(LURES)}
     for axis, name, campaigns, messages in told:
-        assert axis == "goal" or name in known[axis] | {"service"}
+        assert axis == "goal" or name in known[axis]
         assert 0 < campaigns <= 1 and 0 < messages <= 1
 
 
