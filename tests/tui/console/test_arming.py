@@ -148,3 +148,15 @@ def test_a_window_is_painted_once_its_frame_was_handed_to_the_terminal():
     output.write("the frame")
     output.write(Written(painted.append))
     assert file.getvalue() == "the frame" and painted and painted[0] >= file.flushed > 0
+
+
+def test_a_frame_that_is_written_late_does_not_count_for_the_next_time_in_front():
+    arming = Arming()
+    arming.come()
+    arming.begin()
+    turn = arming.turn
+    arming.come()  # Another window was in front of it meanwhile.
+    arming.paint(10.0, turn)
+    assert arming.painted is None and arming.refuses(99.0)
+    arming.paint(11.0, arming.turn)
+    assert arming.painted == 11.0

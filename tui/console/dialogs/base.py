@@ -92,6 +92,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         Binding("up", "app.focus_previous", "Previous", show=False),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (76, "-roomy")]  # noqa: RUF012 - an instance's, as Textual declares it
+    #: Textual would give it to the first control until the window is whole: that may be the verb.
+    AUTO_FOCUS = ""
     heading: ClassVar[str] = ""
     #: True where the answer deletes, delivers, saves or changes something, or where the window comes by itself.
     acts: ClassVar[bool] = True
@@ -137,8 +139,8 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def on_mount(self) -> None:
         self._bound_body()
-        if self.first_focus:
-            self.query_one(self.first_focus).focus()
+        first = [self.query_one(self.first_focus)] if self.first_focus else self.focus_chain[:1]
+        self.set_focus(next(iter(first), None))
         self.opened()
         self._show_keys()
         self.watch(self.query_one(DialogBody), "show_vertical_scrollbar", self._show_keys_later, init=False)

@@ -28,7 +28,14 @@ class Arming:
         self.wanted = False
         #: When its first frame had been written; None before. A thread sets it.
         self.painted: float | None = None
+        #: How often it came to the front: what was pressed, and painted, before the last time counts no more.
+        self.turn = 0
         self._dropped = float("-inf")
+
+    def come(self) -> None:
+        """It comes to the front, at this moment: it does not know so itself yet."""
+        self.turn += 1
+        self.cover()
 
     def begin(self) -> None:
         """The window comes (or comes back, where another one was in front): its next frame is its first."""
@@ -37,6 +44,11 @@ class Arming:
     def cover(self) -> None:
         """Another window comes in front."""
         self.wanted, self.painted = False, None
+
+    def paint(self, at: float, turn: int) -> None:
+        """The first frame of its time `turn` in front had been written; a thread says so."""
+        if turn == self.turn:
+            self.painted = at
 
     def refuses(self, at: float, delay: float = DELAY) -> bool:
         """True where what was pressed at this time does not count."""

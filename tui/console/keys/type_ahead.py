@@ -4,6 +4,9 @@ Textual hands every key at once to the widget that has the focus then. On a slow
 and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it; and a
 window that comes only after some work would get keys that were never meant for it. A window that acts counts nothing
 before it was seen (`tui.console.keys.arming`): that is kept here, where everything that is pressed comes by.
+
+What a key is bound to Textual looks up last, once the key has climbed from that widget to the app, and in the window
+that is in front by then. A key that meets another one there than it was pressed in does nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from textual import events
 from textual.driver import Driver
@@ -34,6 +38,13 @@ _QUIET = 0.6
 _PRESSED = (events.Key, events.Paste, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp)
 
 
+class _Front(NamedTuple):
+    """The window in front, and which time it is there."""
+
+    screen: Screen[Any]
+    turn: int
+
+
 class TypeAheadApp(OpenApp):
     """An app whose keys take effect one after the other. A key that comes alone is not delayed."""
 
@@ -45,6 +56,8 @@ class TypeAheadApp(OpenApp):
         self._waiting: deque[events.Key | events.Paste] = deque()
         self._following: asyncio.Task[None] | None = None
         self._deaf_since: float | None = None
+        #: Where each key that is on its way through the widgets was pressed.
+        self._pressed_in: WeakKeyDictionary[events.Event, _Front] = WeakKeyDictionary()
         #: How many keys had an effect so far.
         self.typed = 0
 
@@ -58,7 +71,12 @@ class TypeAheadApp(OpenApp):
         self._waiting.clear()
 
     async def on_event(self, event: events.Event) -> None:
-        if not isinstance(event, _PRESSED) or event.is_forwarded:
+        if isinstance(event, events.Key) and event.is_forwarded:
+            if self._pressed_in.pop(event, self._front()) == self._front():
+                await super().on_event(event)
+            else:
+                trace.note("late", name=event.key, window=type(self.screen).__name__)
+        elif not isinstance(event, _PRESSED) or event.is_forwarded:
             await super().on_event(event)
         elif not isinstance(event, events.Key | events.Paste):
             if self._counts(event):
@@ -72,9 +90,18 @@ class TypeAheadApp(OpenApp):
             self._waiting.append(event)
         elif self._counts(event):
             reached = self._reached()
-            self.typed += 1
-            await super().on_event(event)
+            await self._hand_on(event)
             self._following = asyncio.create_task(self._follow(reached))
+
+    async def _hand_on(self, event: events.Key | events.Paste) -> None:
+        """Give a key to the widget that has the focus."""
+        self.typed += 1
+        self._pressed_in[event] = self._front()
+        await super().on_event(event)
+
+    def _front(self) -> _Front:
+        arming: Arming | None = getattr(self.screen, "arming", None)
+        return _Front(self.screen, arming.turn if arming is not None else 0)
 
     def _deaf(self) -> bool:
         if self._deaf_since is not None and time.monotonic() - self._deaf_since > _QUIET:
@@ -82,6 +109,14 @@ class TypeAheadApp(OpenApp):
         return self._deaf_since is not None
 
     # -- windows that count nothing before they were seen
+
+    def on_mount(self) -> None:
+        self.screen_change_signal.subscribe(self, self._comes, immediate=True)
+
+    def _comes(self, screen: Screen[Any]) -> None:
+        arming: Arming | None = getattr(screen, "arming", None)
+        if arming is not None:
+            arming.come()
 
     def _counts(self, event: events.Event) -> bool:
         arming: Arming | None = getattr(self.screen, "arming", None)
@@ -105,10 +140,10 @@ class TypeAheadApp(OpenApp):
     def _painted(self, screen: Screen[Any], arming: Arming) -> None:
         """The first frame of a window is on its way to the terminal."""
         arming.wanted = False
-        name, delay = type(screen).__name__, self.arming_delay or 0
+        name, delay, turn = type(screen).__name__, self.arming_delay or 0, arming.turn
 
         def written(at: float) -> None:
-            arming.painted = at
+            arming.paint(at, turn)
             trace.note("painted", window=name, at=at, armed=at + delay)
 
         when_written(self.terminal_driver, written)
@@ -133,8 +168,7 @@ class TypeAheadApp(OpenApp):
                 if not self._waiting:
                     return
                 reached = self._reached()
-                self.typed += 1
-                await super().on_event(self._waiting.popleft())
+                await self._hand_on(self._waiting.popleft())
         finally:
             self._following = None
 

@@ -156,7 +156,7 @@ class QueueView(ListPage[Delivery]):
             dialog = SendAgainDialog(*found, subject, self.context.tz, held=held)
             self.context.shell.ask(dialog, lambda yes: self._retry(found[1], held=held) if yes else None)
 
-        self.context.shell.background(look, ask, group="queue-look")
+        self.context.shell.background(look, ask, group="look")
 
     def action_cancel_delivery(self) -> None:
         """Call the delivery at the cursor off, once that is confirmed."""
