@@ -78,7 +78,8 @@ class Outage:
         self._again, self._peace, self._clock = again, peace, clock
         self.why = ""
         self.counts: Counter[str] = Counter()
-        self._failed_at = float("-inf")
+        #: When Backup was well again after it had failed last.
+        self._well_at = float("-inf")
         self._since = 0
         self._told = False
         self._settings: Settings | None = None
@@ -87,14 +88,12 @@ class Outage:
 
     def failed(self, why: str, settings: Settings | None) -> None:
         """A copy could not be placed. `why` is complete, and free of message content."""
-        now = self._clock()
-        if not self.why and now - self._failed_at > self._peace:
+        if not self.why and self._clock() - self._well_at > self._peace:
             self._begin()
             self._event(BACKUP_UNAVAILABLE, why)
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
-        self._failed_at = now
         self._settings = settings or self._settings
         if why != self.why:
             option = settings.if_unavailable.value if settings else ""
@@ -114,6 +113,7 @@ class Outage:
         if not self.why:
             return
         why, self.why = self.why, ""
+        self._well_at = self._clock()
         counted = ", ".join(f"{what}: {count}" for what, count in sorted(self.counts.items()))
         self._say("backup available again", without_copy=counted)
         self._event(BACKUP_AVAILABLE, f"unavailable since {_utc(self._since)}: {why} Without a copy: {counted}.")

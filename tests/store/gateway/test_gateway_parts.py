@@ -184,6 +184,29 @@ async def test_the_administrator_is_told_once_an_outage() -> None:
     await outage.stop()
 
 
+async def test_an_outage_is_over_once_backup_was_well_for_long_enough_not_once_it_failed_long_ago() -> None:
+    now, said, recorded = 0.0, list[str](), list[str]()
+    outage = Outage(
+        lambda event, **_fields: said.append(event),
+        event=lambda action, _detail: recorded.append(action),
+        clock=lambda: now,
+    )
+    unready = Settings()  # Nobody is told by mail.
+    outage.failed("The disk is full.", unready)
+    outage.dealt_with("deleted")
+    now = 1000.0  # The next message that needs a copy comes, and gets one; the one after that does not.
+    outage.succeeded()
+    now = 1001.0
+    outage.failed("The disk is full.", unready)
+    assert recorded == ["backup unavailable", "backup available"]
+    assert outage.counts == {"deleted": 1}
+    outage.succeeded()
+    now += 301
+    outage.failed("The disk is full.", unready)
+    assert recorded[2:] == ["backup available", "backup unavailable"] and not outage.counts
+    await outage.stop()
+
+
 async def test_the_administrator_is_told_when_backup_is_back_and_what_went_without_a_copy() -> None:
     sent: list[bytes] = []
     said: list[tuple[str, dict[str, Any]]] = []
@@ -198,6 +221,7 @@ async def test_the_administrator_is_told_when_backup_is_back_and_what_went_witho
         send,
         event=lambda action, detail: recorded.append((action, detail)),
         peace=0.02,
+        clock=lambda: 0.0,  # However long it takes, it is one outage.
     )
     for _ in range(30):
         outage.failed("The disk is full.", SETTINGS)
