@@ -87,7 +87,7 @@ class LivePolicy:
         if token == self._token:
             return False
         digest = self._look(vault)
-        if digest == self._digest:
+        if digest == self._digest and not self.refused:
             self._token = token
             return False
         for name, (field, read) in _READERS.items():
@@ -111,7 +111,9 @@ class LivePolicy:
         except MailholdError as error:
             self._refuse(ENROLMENT, str(error))
         self._keep(vault)
-        self._token, self._digest = token, digest
+        # What was changed while it was read is read again: it may be put back, and then looks as it did before.
+        same = self._look(vault) == digest
+        self._token, self._digest = (token, digest) if same else (None, b"")
         return True
 
     def _keep(self, vault: Vault) -> None:

@@ -307,6 +307,35 @@ def test_changes_are_taken_up_and_forgeries_refused(any_vault: Vault, gateway: V
     assert list(live.refused) == ["rules"] and live.policy == before
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_changed_while_it_is_read_and_put_back_is_read_again(
+    any_vault: Vault, gateway: Vault, sql: Callable[..., Any], again: bool
+) -> None:
+    """The enrolment is forged between the look at what changed and the look at itself; it is right before and after."""
+    [(signature,)] = sql(any_vault, "SELECT signature FROM gateway WHERE id = 2")
+    said: list[str] = []
+
+    def set_signature(value: bytes) -> None:
+        sql(any_vault, "UPDATE gateway SET signature = ? WHERE id = 2", value)
+
+    def say(event: str, **fields: Any) -> None:
+        said.append(event)
+        if event == "configuration taken up" and fields["name"] == "rules" and len(said) > 3:
+            set_signature(bytes(64))
+        if event == "configuration refused" and again:  # It is right again before the look is over.
+            set_signature(signature)
+
+    live = LivePolicy(say)
+    live.refresh(gateway)
+    assert len(said) == 3
+    write_rules(any_vault, [Rule(name="One")])
+    live.refresh(gateway)
+    assert list(live.refused) == [ENROLMENT]
+    set_signature(signature)
+    live.refresh(gateway)
+    assert live.refused == {} and said[-1] == "configuration verifies again"
+
+
 @pytest.mark.parametrize("way", ["removed", "older"])
 def test_what_was_put_back_while_the_gateway_was_stopped_is_refused(
     any_vault: Vault, gateway: Vault, sql: Callable[..., Any], tmp_path: Path, way: str
