@@ -8,7 +8,7 @@ older time, and the newest copies of an epoch that was never closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,10 +38,9 @@ from store.vault.counters import require_right
 from store.vault.deleting import OPERATOR_ROLE, ids_of, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
 from store.vault.gateway_rows import Signers, verified
+from store.vault.known import problems as known_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from store.authority.audit import Event
     from store.vault.vault import Vault
 
@@ -386,6 +385,7 @@ class _Check:
             ("configuration", check_configuration(self._vault)),
             ("events", check_events(self._vault, note)),
             ("what gateways heard from the relay", hello_problems(self._vault)),
+            ("known senders", known_problems(self._vault)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:

@@ -99,6 +99,7 @@ class Knowing:
         day, writing = _today(), self._writing
         keys = list(writing)
         try:
+            known.refresh()  # With nothing to write, too: what is asked for must know of a new key.
             while keys:
                 group = keys[: rows.GROUP]
                 known.add({key: (writing[key][0], writing[key][1]) for key in group}, day)

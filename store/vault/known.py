@@ -9,7 +9,7 @@ database can put back an old one, and who has the counter key makes up any.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from store.database.connection import ABSURD, as_bytes, run, run_many
@@ -42,6 +42,7 @@ _FADED = "SELECT tag FROM known WHERE day < ? ORDER BY day LIMIT ?"
 _SMALLEST = "SELECT tag FROM known ORDER BY day, tag LIMIT ?"
 _FORMER = "SELECT tag FROM known WHERE n < ? LIMIT ?"
 _LASTING = "SELECT tag FROM known WHERE n < ? AND day > ? LIMIT ?"
+_NEXT = "SELECT n, tag, day, sealed FROM known WHERE tag > ? ORDER BY tag LIMIT ?"
 _SHORTEN = "UPDATE known SET day = ? WHERE tag = ?"
 
 
@@ -177,6 +178,26 @@ class Known:
     def _delete(self, tags: Sequence[tuple[object]]) -> None:
         if tags:
             run_many(self._vault.db, _REMOVE, [(as_bytes(tag),) for (tag,) in tags])
+
+
+def problems(vault: Reader) -> Iterator[tuple[str, str]]:
+    """Say how many counters do not open, where any do not: (what, why). Raises UnlockError, StoreUnavailable."""
+    last, seen, bad = b"", 0, 0
+    while True:
+        with vault.reading():
+            found = run(vault.db, _NEXT, last, GROUP).fetchall()
+        for number, stored, _, sealed in found:
+            seen += 1
+            try:
+                last = as_bytes(stored)
+                key = vault.grants.keys(number).counter
+                open_count(key, vault.store_id, number, last, as_bytes(sealed))
+            except (TamperedError, *ABSURD):
+                bad += 1
+        if len(found) < GROUP:
+            break
+    if bad:
+        yield "known senders", f"{bad:,} of {seen:,} counters do not open: they count for nothing, and are made anew"
 
 
 def fades(count: Count) -> int:

@@ -13,6 +13,7 @@ from store.authority.settings import Settings
 from store.check import check
 from store.database.connection import run
 from store.enrolment.enrolment import enroll, open_with_credentials
+from store.enrolment.revocation import revoke
 from store.gateway import knowing as module
 from store.gateway.handling import Intake
 from store.gateway.metrics import Metrics
@@ -132,6 +133,19 @@ async def test_authenticated_mail_is_counted_apart(sides: list[Side]) -> None:
     await side.takes()
     await side.takes()
     assert (await side.keeps()).known == KnownSender(1, 2, 1, 2, 0)
+
+
+async def test_a_gateway_that_only_keeps_takes_a_new_key_up(
+    sides: list[Side], any_vault: Vault, tmp_path: Path
+) -> None:
+    side = sides[0]
+    await side.keeps()
+    enroll(any_vault, "mx3", tmp_path / "mx3")
+    revoke(any_vault, "mx3", operator="olga")
+    await sides[1].takes()
+    sides[1].knowing.flush()
+    side.knowing.flush()
+    assert (await side.keeps()).known == KnownSender(0, 1, 0, 1, 0)
 
 
 async def test_what_is_not_let_through_is_not_counted(sides: list[Side]) -> None:

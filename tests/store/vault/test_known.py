@@ -160,7 +160,9 @@ def test_what_is_under_a_key_before_the_former_goes_at_once(
 
 
 @pytest.mark.parametrize("fault", ["another tag", "swapped", "another generation", "damaged", "absurd"])
-def test_a_row_that_does_not_open_counts_for_nothing(any_vault: Vault, sql: Sql, fault: str) -> None:
+def test_a_row_that_does_not_open_counts_for_nothing(
+    any_vault: Vault, sql: Sql, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     known = Known(any_vault)
     known.add({ANNA: (5, 0), BERT: (7, 0)}, 100)
     key = any_vault.grants.keys().counter
@@ -179,8 +181,14 @@ def test_a_row_that_does_not_open_counts_for_nothing(any_vault: Vault, sql: Sql,
     else:
         sql(any_vault, "UPDATE known SET sealed = ? WHERE tag = ?", b"", anna)
     assert one(any_vault, ANNA) == (0, 0)
+    bad = "2" if fault == "swapped" else "1"
+    [(what, why)] = check(any_vault).broken
+    assert what == "known senders" and why.startswith(f"{bad} of 2 counters do not open")
     known.add({ANNA: (1, 0)}, 100)
     assert one(any_vault, ANNA) == (1, 0), "the next message writes it anew"
+    monkeypatch.setattr(module, "GROUP", 1)
+    known.add({(SENDER, f"{number}@x"): (1, 0) for number in range(3)}, 100)
+    assert bool(check(any_vault).broken) is (fault in ("another tag", "swapped"))
 
 
 def test_who_only_reads_has_no_key(vault: Vault) -> None:
