@@ -91,11 +91,13 @@ class WayBack(RuleBasedStateMachine):
         change_settings(vault, first)
         enroll(vault, "mx1", self.credentials)
         self.vaults = [vault, opened(self.location), opened(self.location), opened(self.location, self.credentials)]
-        vault.put_many([(MESSAGE, RECORD, AT)] * 12)
+        vault.put_many([(MESSAGE, RECORD, AT)] * 8)
         self.model = Model(seen(vault), (ME, HER))
         self.plans: dict[int, Plan | None] = {}
         self.claims: dict[int, leases.Claim] = {}
         self.put_off: set[int] = set()
+        #: What was deleted or released last.
+        self.lately: list[int] = []
 
     # --- Doing them --------------------------------------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class WayBack(RuleBasedStateMachine):
     then = st.sampled_from(["", "", "", "z", "zZ"])
     dies = st.one_of(st.none(), st.none(), st.none(), st.integers(0, 60))
 
-    @rule(count=st.integers(1, 8), dies=dies)
+    @rule(count=st.integers(1, 5), dies=dies)
     def arrive(self, count: int, dies: int | None) -> None:
         act, expected = ("put", "", count), self.model.rotated(count)
         if dies is None:
@@ -168,7 +170,9 @@ class WayBack(RuleBasedStateMachine):
     @rule(which=consoles, what=st.sampled_from(["delete", "release"]), data=st.data(), dies=dies, then=then)
     def act_on_copies(self, which: int, what: str, data: st.DataObject, dies: int | None, then: str) -> None:
         ids = st.one_of(st.sampled_from(self.model.now.copies), st.integers(1, len(self.model.where)))
-        self.do(which, what, data.draw(st.lists(ids, unique=True, min_size=1, max_size=7)), dies)
+        lists = st.lists(ids, unique=True, min_size=1, max_size=7)
+        self.lately = data.draw(st.one_of(st.just(self.lately), lists) if self.lately else lists)
+        self.do(which, what, self.lately, dies)
         self.press(which, then)
 
     @precondition(lambda self: self.model.now.binned)

@@ -7,7 +7,7 @@ from typing import Any
 from tests.store.undoing.way_back import Act, Seen
 
 #: So many copies fit, and so many of them the bin's share holds.
-MOST, SHARE = 24, 6
+MOST, SHARE = 12, 3
 LIVE = ("queued", "deferred", "sending")
 #: What a store shows of each thing, or what an act changes of it.
 Shown = dict[Any, Any]
