@@ -381,7 +381,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], tuple[
     return new
 
 
-@pytest.mark.timeout(amount(180, 7200))
+@pytest.mark.timeout(amount(600, 7200))
 def test_any_order_of_acts(
     place: Callable[[], tuple[str, Path]], killed: Mortal, request: pytest.FixtureRequest
 ) -> None:
