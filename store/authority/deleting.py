@@ -38,14 +38,18 @@ def delete_copies(
     *,
     operator: str,
     for_good: bool = False,
+    days: int | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> DeleteResult:
     """Delete copies: into the bin (`DeleteResult.binned`), or for good (`deleted`) with `for_good` and without a bin.
 
-    A copy with a live delivery is refused. Raises StoreUnavailable, UnlockError.
+    `days` is how long the bin keeps them (0: there is none), by default as the settings say; who was told another
+    number before they changed gets what was said. A copy with a live delivery is refused.
+    Raises StoreUnavailable, UnlockError.
     """
-    days = settings_or_former(vault).bin_days
+    if days is None:
+        days = settings_or_former(vault).bin_days
     if for_good or not days:
         return _delete(vault, ids, operator, progress, cancelled)
     result = DeleteResult(until=now_ms() + days * DAY_MS)

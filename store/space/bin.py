@@ -7,15 +7,16 @@ full, the copies that were deleted first before the others. Times are Unix milli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from store.authority import configuration
 from store.authority.settings import NAME, Settings
 from store.helpers.clock import now_ms
-from store.space.limits import Bounds, usage
+from store.space.limits import Bounds, Usage, usage
 from store.terms.errors import StoreFormat, TamperedError
-from store.vault import oldest
+from store.vault import binned, oldest
+from store.vault.bin_contents import BinAct
 from store.vault.counters import Counters
 from store.vault.vault import Vault
 
@@ -25,6 +26,8 @@ _WINDOW_MS = 7 * DAY_MS
 #: What one transaction removes at most.
 _BATCH_COPIES, _BATCH_BYTES = 500, 8 * 1024 * 1024
 _ALL = 1 << 31
+#: So many copies' sizes are read at once.
+_SIZES = 1000
 
 
 class Promise(NamedTuple):
@@ -113,17 +116,53 @@ def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> P
     They stay within the bin's share whatever arrives. Beyond it they go once Backup is full, after all that was deleted
     before them, at the rate of the last seven days. Reads the sizes of those days' copies: not for an event loop.
     """
+    return _Worth(vault, now).of(size, until)
+
+
+def promise_for(vault: Vault, ids: Sequence[int], days: int, *, now: int | None = None) -> Promise:
+    """The same for copies of Backup that would go into the bin now, for `days` days. Reads the size of each."""
     moment = now_ms() if now is None else now
-    full = usage(vault)
-    if full.binned_bytes <= full.bin_bytes or size <= full.bin_bytes or not full.max_bytes:
-        return Promise(until)
-    rate = bytes_placed(vault, moment)
-    if not rate[0]:
-        return Promise(until)
-    # What is free, and what others deleted before, goes first.
-    before = max(0, full.max_bytes - full.used_bytes) + max(0, full.binned_bytes - size)
-    lasts = before * rate[1] // rate[0]
-    return Promise(until, lasts if moment + lasts < until else None)
+    size = 0
+    for start in range(0, len(ids), _SIZES):
+        with vault.reading():
+            size += sum(row[3] for row in binned.in_backup(vault.db, list(ids[start : start + _SIZES])))
+    return _Worth(vault, moment, coming=size).of(size, moment + days * DAY_MS)
+
+
+def promises(vault: Vault, acts: Sequence[BinAct], *, now: int | None = None) -> dict[int, Promise]:
+    """The same for what is left of each act of the bin, by the act's id. `acts` are all of them, newest first."""
+    worth = _Worth(vault, now)
+    found: dict[int, Promise] = {}
+    size = 0
+    for act in acts:
+        size += act.left_size
+        found[act.act] = worth.of(size, act.until)
+    return found
+
+
+class _Worth:
+    """What promises are worth at one moment. `coming` bytes are not in the bin yet, but in Backup."""
+
+    def __init__(self, vault: Vault, now: int | None, *, coming: int = 0) -> None:
+        self._vault = vault
+        self._now = now_ms() if now is None else now
+        self._full: Usage = usage(vault)
+        self._binned = self._full.binned_bytes + coming
+        self._rate: tuple[int, int] | None = None
+
+    def of(self, size: int, until: int) -> Promise:
+        full = self._full
+        if self._binned <= full.bin_bytes or size <= full.bin_bytes or not full.max_bytes:
+            return Promise(until)
+        if self._rate is None:
+            self._rate = bytes_placed(self._vault, self._now)
+        placed, in_ms = self._rate
+        if not placed:
+            return Promise(until)
+        # What is free, and what others deleted before, goes first.
+        before = max(0, full.max_bytes - full.used_bytes) + max(0, self._binned - size)
+        lasts = before * in_ms // placed
+        return Promise(until, lasts if self._now + lasts < until else None)
 
 
 def share_since(vault: Vault) -> tuple[int, int]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
     from store.vault.vault import Vault
     from tui.console.lock.lock import View
+    from tui.console.text.bin_lines import Held
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -253,8 +254,11 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
         self.main.places.open_copy(copy_id, neighbour)
 
-    def close_copy(self) -> None:
-        self.main.places.close_copy()
+    def open_act(self, held: Held) -> None:
+        self.main.places.open_act(held)
+
+    def close_page(self) -> None:
+        self.main.places.close_page()
 
     def go(self, place: str) -> None:
         self.main.places.go(place, focus=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from store.authority.settings import Settings
     from store.catalogue.catalogue import Catalogue
     from store.vault.vault import Vault
+    from tui.console.text.bin_lines import Held
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -57,11 +58,14 @@ class Shell(Protocol):
     def open_copy(self, copy_id: int, neighbour: Neighbour | None = None) -> None:
         """Show the message view of a copy."""
 
-    def close_copy(self) -> None:
-        """Leave the message view: back to the message list (or to where it was opened from)."""
+    def open_act(self, held: Held) -> None:
+        """Show the copies of an act of the bin."""
+
+    def close_page(self) -> None:
+        """Leave a page that was opened over another, as the message view: back to where it was opened from."""
 
     def go(self, place: str) -> None:
-        """Show a place of the tree: monitoring, backup, queue, events or settings."""
+        """Show a place of the tree: monitoring, backup, bin, queue, events or settings."""
 
     def store_changed(self) -> None:
         """Take up what this console just changed in the store at once, rather than at the next poll."""

@@ -24,7 +24,7 @@ class Facts:
     """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
     list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
     a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
-    the settings cannot be read, "" where they can; `settings` are the last known then.
+    the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
     """
 
     used: int
@@ -32,6 +32,7 @@ class Facts:
     oldest: int | None
     engines: Mapping[Engine | None, int]
     queue_length: int
+    binned: int
     live: frozenset[int]
     outcomes: Mapping[int, Delivered]
     attention: Attention
@@ -80,6 +81,7 @@ class Follower:
             oldest=count.oldest,
             engines=catalogue.engine_counts(),
             queue_length=releases.waiting,
+            binned=count.binned,
             live=releases.live,
             outcomes=releases.outcomes,
             attention=releases.attention,

@@ -15,12 +15,14 @@ from itertools import islice
 from pathlib import Path
 
 from store.authority.audit import record_event
+from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import Settings
 from store.helpers.clock import now_ms
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
 from store.terms.records import CopyRecord
 from store.terms.sizes import MIB
+from store.terms.verdicts import Status
 from store.vault.vault import Vault
 from tui.demo.compose import compose
 from tui.demo.policy import write_policy
@@ -34,6 +36,8 @@ _NIGHT_OPERATOR = "j.fischer"
 _GROUP = 100
 #: So many more are composed and deleted again, where there are many.
 _REMOVED = 3
+#: So many more are in the bin in the end: what one operator deleted as a whole, and the rest of what another did.
+_BINNED, _KEPT_BACK = (9, 5), 2
 #: The part of Backup that is used: enough to see the end of it coming.
 _USED = 0.78
 _SEED = 2026
@@ -51,7 +55,7 @@ def fill_demo(
     """Put copies, settings, events and (with a `relay`) deliveries into an empty store."""
     at = now_ms() if now is None else now
     _past(vault, at)
-    removed = _REMOVED if messages >= _GROUP else 0
+    removed = _REMOVED + sum(_BINNED) - _KEPT_BACK if messages >= _GROUP else 0
     composed = compose(messages + removed, now=at, seed=seed)
     done = 0
     while group := list(islice(composed, _GROUP)):
@@ -61,6 +65,7 @@ def fill_demo(
             progress(min(done, messages), messages)
     if removed:
         _remove_some(vault, at)
+        _bin_some(vault)
     used = vault.count().used_bytes
     size = max(MIB, round(used / _USED / MIB) * MIB)
     settings = Settings(
@@ -150,6 +155,18 @@ def _remove_some(vault: Vault, now: int) -> None:
     record_event(vault, "save", operator=OPERATOR, copies=saved, detail="to /srv/evidence", at=now - 2 * DAY)
     vault.delete(deleted, operator=_NIGHT_OPERATOR)
     record_event(vault, "delete", operator=_NIGHT_OPERATOR, copies=deleted, at=now - DAY - 3 * HOUR)
+
+
+def _bin_some(vault: Vault) -> None:
+    """Put into the bin what two operators deleted, and bring some of it back."""
+    newest = vault.newest(2000)
+    spam = [copy.id for copy in newest if copy.record.reason and copy.record.reason.status is Status.SPAM]
+    spam += sorted({copy.id for copy in newest}.difference(spam))  # There is too little of it in a small demo.
+    at = 20
+    for operator, count in zip((_NIGHT_OPERATOR, OPERATOR), _BINNED, strict=True):
+        delete_copies(vault, spam[at : at + count], operator=operator)
+        at += count
+    bring_back(vault, spam[at - _KEPT_BACK : at], operator=OPERATOR)
 
 
 def _deliver_some(vault: Vault) -> None:

@@ -16,9 +16,9 @@ _MINUTE = 60_000
 _HOUR, _DAY = 60 * _MINUTE, 24 * 60 * _MINUTE
 
 
-def promise_words(promise: Promise, zone: tzinfo | None = None) -> str:
+def promise_words(promise: Promise, zone: tzinfo | None = None, now: int | None = None) -> str:
     """``until 2 Dec``, or ``until 2 Dec, or about 30 hours at this rate``; in the time zone given or the local one."""
-    until = f"until {day(promise.until, zone)}"
+    until = f"until {day(promise.until, zone, now)}"
     return until if promise.lasts is None else f"{until}, or about {length(promise.lasts)} at this rate"
 
 
@@ -30,13 +30,17 @@ def length(milliseconds: int) -> str:
     return "no time"
 
 
-def day(milliseconds: int, zone: tzinfo | None = None) -> str:
-    """``2 Dec``, with its year where that is another one than now's; ``no date`` where there is no such time."""
+def day(milliseconds: int, zone: tzinfo | None = None, now: int | None = None) -> str:
+    """``2 Dec``, with its year where that is not the year of `now`; ``no date`` where there is no such time.
+
+    `now` (Unix ms) is this moment where it is not given.
+    """
     try:
         when = datetime.fromtimestamp(milliseconds / 1000, zone)
     except (ValueError, OverflowError, OSError):
         return "no date"
-    year = "" if when.year == datetime.now(zone).year else f" {when.year}"
+    this = datetime.now(zone) if now is None else datetime.fromtimestamp(now / 1000, zone)
+    year = "" if when.year == this.year else f" {when.year}"
     return f"{when.day} {_MONTHS[when.month - 1]}{year}"
 
 

@@ -12,7 +12,7 @@ from store.authority.settings import Settings
 from store.check import check
 from store.database.connection import run
 from store.helpers.clock import now_ms
-from store.space.bin import DAY_MS, expire, promise
+from store.space.bin import DAY_MS, expire, promise, promise_for, promises
 from store.space.changing_settings import change_settings
 from store.space.limits import usage
 from store.space.rotation import rotate, would_remove
@@ -114,6 +114,49 @@ def test_the_promise_at_todays_rate(any_vault: Vault) -> None:
     # 10 copies' room is free, and 2 were deleted before: at 10 copies a day that is 1.2 days.
     assert found.lasts == pytest.approx(1.2 * DAY_MS, rel=0.01) and not found.is_certain
     assert promise(any_vault, 6 * one, now + DAY_MS, now=now).is_certain, "its time is over before"
+
+
+def test_the_promise_said_before_is_the_one_that_holds_after(any_vault: Vault) -> None:
+    now = now_ms()
+    fill(any_vault, 10, at=now - DAY_MS)
+    one = size_of(any_vault)
+    force(any_vault, 20 * one, share=10)
+    delete_copies(any_vault, [1, 2], operator="anna")
+    for ids in ([3], [3, 4], range(3, 9), [*range(3, 11), 99]):
+        there = [copy_id for copy_id in ids if copy_id in any_vault.ids()]
+        told = promise_for(any_vault, list(ids), 7, now=now)
+        assert told.until == now + 7 * DAY_MS
+        delete_copies(any_vault, there, operator="anna")
+        assert promise(any_vault, len(there) * one, told.until, now=now) == told
+        assert told.is_certain == (len(there) <= 2)
+        bring_back(any_vault, there, operator="anna")
+
+
+def test_what_was_deleted_first_goes_first_so_its_promise_is_worth_less(any_vault: Vault) -> None:
+    now = now_ms()
+    fill(any_vault, 10, at=now - DAY_MS)
+    one = size_of(any_vault)
+    force(any_vault, 20 * one, share=10)
+    for ids in ([1, 2], [3, 4, 5], [6]):
+        delete_copies(any_vault, ids, operator="anna")
+    acts = any_vault.bin.acts()
+    found = promises(any_vault, acts, now=now)
+    lasts = [found[act.act].lasts for act in acts]
+    # 10 copies' room is free; before the second act 2 copies go, before the first none: at 10 copies a day.
+    assert lasts[0] is None, "one copy is within the share"
+    assert lasts[1:] == pytest.approx([1.2 * DAY_MS, 1.0 * DAY_MS], rel=0.01)
+    assert [found[act.act].until for act in acts] == [act.until for act in acts]
+
+
+def test_it_is_kept_for_as_long_as_was_said_whatever_the_settings_are_by_then(any_vault: Vault) -> None:
+    fill(any_vault, 4)
+    force(any_vault, 1 << 30, days=0)
+    before = now_ms()
+    result = delete_copies(any_vault, [1], operator="anna", days=3)
+    assert result.binned == [1] and 0 <= result.until - before - 3 * DAY_MS < 60_000
+    assert delete_copies(any_vault, [2], operator="anna").deleted == [2]
+    force(any_vault, 1 << 30, days=7)
+    assert delete_copies(any_vault, [3], operator="anna", days=0).deleted == [3]
 
 
 @pytest.mark.parametrize("share", [0, 30])

@@ -22,7 +22,8 @@ from tests import prepared
 from tests.tui.console import rule_data
 from tests.tui.console.fakes import NOW, sample
 
-COPIES = 40
+#: Copies in Backup, and in the bin, from two acts.
+COPIES, BINNED = 40, 6
 #: A window counts what is pressed so long (s) after its first frame: what the issue asks for, not what the code says.
 SEEN = 0.3
 #: Rows that the console writes by itself, without anybody having pressed anything.
@@ -31,13 +32,16 @@ _OWN = ("sqlite_sequence",)
 
 def make_store(folder: Path) -> tuple[Path, Path]:
     """A store of copies with a relay, rules, address lists, and deliveries that failed, were cancelled and got lost."""
+    from store.authority.deleting import delete_copies
     from store.delivery.queue import cancel, deliveries, release
 
     store, key_file = folder / "s.db", folder / "key"
     vault, _ = create_store(str(store), key_file=key_file)
     vault.put_many(
-        (b"Subject: number %d\r\n\r\nhello\r\n" % n, sample(n), NOW - n * 60_000) for n in range(1, COPIES + 1)
+        (b"Subject: number %d\r\n\r\nhello\r\n" % n, sample(n), NOW - n * 60_000) for n in range(1, COPIES + BINNED + 1)
     )
+    for first in (COPIES + 1, COPIES + BINNED // 2 + 1):
+        delete_copies(vault, range(first, first + BINNED // 2), operator="ada")
     rule_data.fill(vault)
     change_settings(vault, Settings(relay="smtp://127.0.0.1:9", allow_infected=True))
     release(vault, range(1, 7), original=True, operator="ada")
@@ -221,7 +225,8 @@ def meant(trace: Iterable[dict[str, Any]], windows: dict[str, float]) -> bool:
 
 #: How each screen and window is come to; what is typed at random follows.
 _WAYS = (
-    *(b"%d" % place for place in range(1, 8)), b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
+    *(b"%d" % place for place in range(1, 10)), b"9\r", b"9u", b"9d", b"9E", b"9\ru", b"9\r*d", b"9\rr", b"9\rs",
+    b"9\r\ru", b"9\r\rd", b"9\r\rr", b":bri", b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
     b"2\rd", b"2\rr", b"2\rs", b"f", b"/", b"o", b"T", b"y", b"B", b"?", b"4e", b"4J", b"4K", b"4a", b"4d", b"4\r",
     b"5a", b"5d", b"5f", b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
 )  # fmt: skip

@@ -47,7 +47,7 @@ deleting.Deleter._batch = slowly
 
 def on_key(self, event):
     if event.key == "f9":
-        actions._do_delete(self.context, self.vault.ids(), None)
+        actions._do_delete(self.context, self.vault.ids(), None, 0)
 app.MailholdApp.on_key = on_key
 ending.LIMIT = float(os.environ.get("LIMIT", "75"))
 sys.exit(cli.main(sys.argv[1:]))

@@ -8,7 +8,7 @@ import pytest
 from textual.widgets import Static
 
 from store.mail.outcome import Delivered
-from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient
+from tests.tui.console.view_harness import NOTHING, DialogApp, FakeRecipient, screen_text
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverChoice, DeliverDialog
@@ -90,7 +90,6 @@ async def test_the_key_that_asked_does_not_answer():
         (DeleteDialog(2, outside=1), "1 marked copy is outside the filter"),
         (DeleteDialog(2, live=1), "1 copy waits for delivery"),
         (DeleteDialog(2), "What is deleted cannot be brought back."),
-        (DeleteDialog(2, bin_days=7), "`mailhold bin restore` brings back"),
     ],
 )
 async def test_delete_names_the_count(dialog, words):
@@ -99,6 +98,36 @@ async def test_delete_names_the_count(dialog, words):
         await pilot.pause()
         assert words in " ".join(str(one.visual) for one in app.screen.query("DialogBody Static"))
         assert app.screen.query_one("#dialog").border_title == "Delete message(s)"
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("space",), ("tab", "tab", "enter"), ("3", "d", "enter")])
+async def test_with_a_bin_delete_has_the_focus_and_no_number_is_typed(keys):
+    assert await answer(DeleteDialog(3, kept="until 2 Dec"), *keys) is True
+
+
+@pytest.mark.parametrize("keys", [("escape",), ("tab", "enter"), ("right", "space"), ("3", "escape", "enter")])
+async def test_with_a_bin_it_is_cancelled(keys):
+    assert await answer(DeleteDialog(3, kept="until 2 Dec"), *keys) is False
+
+
+@pytest.mark.parametrize(
+    ("dialog", "words"),
+    [
+        (DeleteDialog(1, kept="until 2 Dec"), "It goes to the bin, which keeps it until 2 Dec. z brings it back."),
+        (
+            DeleteDialog(1204, kept="until 2 Dec, or about 30 hours at this rate"),
+            "Delete 1,204 message copies from Backup? They go to the bin, which keeps them until 2 Dec, or about 30 "
+            "hours at this rate. z brings them back.",
+        ),
+        (DeleteDialog(2), "What is deleted cannot be brought back."),
+    ],
+)
+async def test_delete_says_where_the_copies_go_and_until_when(dialog, words):
+    app = DialogApp(dialog)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert words in " ".join(str(one.visual) for one in app.screen.query("DialogBody Static"))
+        assert ("Type" in screen_text(app)) == (not dialog.ready)
 
 
 async def test_the_other_button_can_have_a_name_of_its_own():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import MouseScrollDown, MouseScrollUp
+from textual.geometry import Region
 
 from store.authority.settings import Settings
 from store.delivery.releases import Releases
@@ -503,3 +504,15 @@ async def test_the_marks_of_many_deleted_copies_go_a_part_at_a_time(
         await settle(pilot)
         assert marks.count == 65
         assert sizes == [10, 10, 10, 5]
+
+
+async def test_a_list_that_was_taken_away_is_painted_blank_until_the_screen_is_laid_out_anew(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        the = the_list(app)
+        assert the.render_lines(Region(0, 0, 40, 2))[0].text.strip()
+        the.pages = the.new_pages(the.pages.result)
+        app.main.set_focus(None)
+        await app.main.places.remove_children()
+        assert [strip.text for strip in the.render_lines(Region(0, 0, 40, 2))] == [" " * 40] * 2

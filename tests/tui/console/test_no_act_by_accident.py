@@ -67,6 +67,12 @@ ACCIDENTS = {
     "a rule's letters": [Step(b"4", 0.6), *typed(b"eJK", 0.2), Step(b"\x1b", 0.4), *typed(b"JKe", 0.4)],
     "r in the queue": [Step(b"3", 0.6), *typed(b"r", 0.5), *typed(b"eytsa", 0.1)],
     "Alt and letters in a window": [Step(b"r", 0.6), Step(b"\x1bo", 0.2), Step(b"s", 0.6), Step(b"\x1bs", 0.4)],
+    "Enter typed ahead of the window in which it is enough": [Step(b"d\r", 0.6)],
+    "Enter right behind the window's key": [Step(b"d", 0.05), Step(b"\r", 0.6)],
+    "letters in the window in which Enter is enough": [Step(b"d", 0.6), *typed(b"deyo1", 0.05), Step(b"\x1b", 0.4)],
+    "the bin's letters": [Step(b"9", 0.6), *typed(b"uEd1", 0.3), Step(b"\x1b", 0.4)],
+    "Enter typed ahead in the bin": [Step(b"9", 0.6), Step(b"u\r", 0.6)],
+    "Enter typed ahead in an act's copies": [Step(b"9", 0.6), Step(b"\r", 0.6), Step(b"*u\r", 0.6)],
     "a paste with an Esc and an Enter in it": [Step(b"d", 0.6), Step(_PASTE % b"1\x1be\r", 0.5)],
 }  # fmt: skip
 
@@ -81,11 +87,15 @@ def test_no_accident(console: Console, name: str) -> None:
 
 #: What opens a window, what is typed into it once it was seen, and the rows or files that then are others.
 DONE = {
-    "delete": (typed(b"d"), [Step(b"1", 0.1), Step(b"\r", 0)], "binned"),
+    "delete": (typed(b"d"), [Step(b"\r", 0)], "bin_act"),
+    "brought back": ([Step(b"9", 0.6), *typed(b"u")], [Step(b"\r", 0)], "bin_act"),
+    "deleted for good": (
+        [Step(b"9", 0.6), Step(b"\r", 0.6), *typed(b"d")], [Step(b"1", 0.1), Step(b"\r", 0)], "tombstone",
+    ),
     "save": (typed(b"s"), [Step(b"\r", 0)], "work"),
     "a rule disabled": ([Step(b"4", 0.6), *typed(b"e")], [Step(b"\x1b[D", 0.1), Step(b" ", 0)], "config"),
     "sent again": ([Step(b"3", 0.6), *typed(b"r")], [Step(b"\x1b[D", 0.1), Step(b"\r", 0)], "deliver"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", DONE)

@@ -88,3 +88,12 @@ async def test_where_the_list_gets_shorter_it_shows_where_the_list_is() -> None:
         assert look(600, bar.position) == look(600, 400) != look(600, 0)
         bar.window_virtual_size = 1_000_000
         assert bar.position == 0
+
+
+async def test_one_whose_page_was_taken_away_is_painted_blank_until_the_screen_is_laid_out_anew() -> None:
+    app = Bars()
+    async with app.run_test(size=(20, WINDOW)):
+        quiet = app.query_one(QuietScrollBar)
+        quiet.window_virtual_size, quiet.window_size = 200, WINDOW
+        await quiet.remove()
+        assert [strip.text for strip in quiet.render_lines(Region(0, 2, 1, 3))] == [" "] * 3

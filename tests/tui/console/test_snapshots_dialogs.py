@@ -9,8 +9,9 @@ import pytest
 
 from store.authority.settings import Settings, Unavailable
 from store.mail.outcome import Delivered
-from tests.tui.console.view_harness import DialogApp, FakeRecipient, until_shown
+from tests.tui.console.view_harness import NOW, ZONE, DialogApp, FakeRecipient, until_shown
 from tui.console.dialogs.backup_settings import BackupSettingsDialog
+from tui.console.dialogs.chosen import Summary
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
 from tui.console.dialogs.deliver import DeliverDialog
@@ -65,9 +66,16 @@ AGAINST = Knows(
     Said("Reading the messages: 400 of 1,190."),
 )
 
+CHOSEN = Summary(ZONE, "offers@news.example", "Invoice [/foo] \x1b[31m", NOW, NOW)
+
 DIALOGS = {
     "delete_one": (lambda: DeleteDialog(1), []),
     "delete_many": (lambda: DeleteDialog(1204, outside=3, live=2), []),
+    "delete_into_bin": (lambda: DeleteDialog(1, kept="until 2 Dec", summary=CHOSEN), []),
+    "delete_many_into_bin": (
+        lambda: DeleteDialog(1204, kept="until 2 Dec, or about 30 hours at this rate", outside=3, live=2),
+        [],
+    ),
     "deliver_one": (lambda: DeliverDialog(RECIPIENTS, copies=1, released={Delivered.YES: 1}), ["space"]),
     "deliver_left_out": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["space", "tab", "down", "space"]),
     "deliver_bad_address": (lambda: DeliverDialog(RECIPIENTS, copies=1), ["tab", "tab", "tab", *"<x", "enter"]),

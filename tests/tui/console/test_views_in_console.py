@@ -169,16 +169,20 @@ async def test_save_and_delete_from_the_view(console, vault, tmp_path: Path):
         await press(pilot, "d")
         await until(pilot, lambda: "Delete this message copy from Backup?" in text(console))
         await press(pilot, "enter")
-        assert isinstance(console.main.places.page, MessageView)
-        await press(pilot, "1", "enter")
-        await until(pilot, lambda: "Marked message has been deleted" in text(console))
+        await until(pilot, lambda: "Marked message has been deleted. z brings it back until" in text(console))
         assert not isinstance(console.main.places.page, MessageView)
-        assert vault.ids() == [2, 3]
+        assert vault.ids() == [2, 3] and vault.bin.ids() == [1]
 
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [("1", "Copies by engine"), ("3", "Nothing was delivered yet"), ("6", "Nothing has happened"), ("7", "7.32 GB")],
+    [
+        ("1", "Copies by engine"),
+        ("3", "Nothing was delivered yet"),
+        ("6", "Nothing has happened"),
+        ("7", "7.32 GB"),
+        ("9", "The bin is empty"),
+    ],
 )
 async def test_every_place_is_reached_by_its_key_and_left_by_escape(console, key, words):
     async with console.run_test(size=(80, 24)) as pilot:

@@ -119,7 +119,10 @@ class ViewApp(ThemedApp):
     def open_copy(self, copy_id: int, neighbour: Any = None) -> None:
         self.asked.append(("open", copy_id))
 
-    def close_copy(self) -> None:
+    def open_act(self, held: Any) -> None:
+        self.asked.append(("act", held.act.act))
+
+    def close_page(self) -> None:
         self.asked.append(("close",))
 
     def go(self, place: str) -> None:

@@ -76,6 +76,9 @@ def test_the_demo_store(tmp_path: Path) -> None:
         times = [event.at for event in events(vault)]
         assert times == sorted(times, reverse=True)
         assert deliveries(vault) == []
+        assert [(act.copies, act.left, act.restored, act.operator) for act in vault.bin.acts()] == [
+            (5, 3, 2, "r.feldman"), (9, 9, 0, "j.fischer"),
+        ]  # fmt: skip
         rules = {rule.id: rule.name for rule in read_rules(vault)}
         assert all(rules[copy.record.rule_id] == copy.record.rule_name for copy in vault.newest(250))
         assert read_lists(vault).black and read_lists(vault).user_black
@@ -91,7 +94,7 @@ def test_with_a_relay_some_copies_were_delivered(tmp_path: Path, receiver: Recei
         assert partly and any(r.reply.startswith("550") for d in partly for r in d.recipients)
 
 
-@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("count", [1, 20, 100])
 def test_small_stores_too(tmp_path: Path, count: int) -> None:
     with closing(create_store(str(tmp_path / "demo.store"), key_file=tmp_path / "key")[0]) as vault:
         fill_demo(vault, count, now=NOW)

@@ -5,7 +5,7 @@ The looking and the doing run in threads; the windows only ask, and `store` deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from tui.console.acts import looking
 from tui.console.acts.looking import Looked
 from tui.console.marks import Chosen
 from tui.console.tasks import Cancelled, Progress, Task, explain
+from tui.terminal.bin_words import day, promise_words
 from tui.terminal.words import copies as copies_words
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ _CHANGING = frozenset(
     name
     for scope in (
         ("deliver", "delete", "save", "view-deliver", "view-delete", "view-save"),
+        ("view-restore", "bin-restore", "bin-delete", "bin-empty"),
+        ("binned-restore", "binned-delete", "binned-deliver", "binned-save"),
         ("retry", "cancel-delivery"),
         ("add-rule", "delete-rule", "enable-rule", "rule-up", "rule-down"),
         ("add-address", "remove-address"),
@@ -46,7 +49,7 @@ def reason_against(context: ConsoleContext, action: str) -> str | None:
     """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
     if context.vault.read_only is not None and action in _CHANGING:
         return context.vault.read_only.says("This store")
-    if action in ("deliver", "view-deliver") and not context.settings.relay:
+    if action in ("deliver", "view-deliver", "binned-deliver") and not context.settings.relay:
         return NO_RELAY
     return None
 
@@ -117,7 +120,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
 
     def done(answer: tuple[ReleaseResult, int, bool]) -> None:
         result, held, stopped = answer
-        _say(
+        report(
             context,
             "Deliver message",
             ids,
@@ -162,7 +165,7 @@ def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Cal
     """Ask, then delete; `then` runs where any copy was deleted."""
     if _refused(context, "delete"):
         return
-    looking.look(context, chosen, "Reading", looking.look_live, lambda looked: _ask_delete(context, looked, then))
+    looking.look(context, chosen, "Reading", looking.look_bin, lambda looked: _ask_delete(context, looked, then))
 
 
 def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None] | None) -> None:
@@ -170,25 +173,21 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
 
     def answered(yes: bool | None) -> None:
         if yes:
-            _do_delete(context, looked.ids, then)
+            _do_delete(context, looked.ids, then, looked.bin_days)
 
-    context.shell.ask(
-        DeleteDialog(
-            len(looked.ids),
-            outside=looked.outside,
-            live=looked.live,
-            summary=looked.summary,
-            bin_days=context.settings.bin_days,
-        ),
-        answered,
-    )
+    kept = "" if looked.promise is None else promise_words(looked.promise, context.tz, context.clock())
+    dialog = DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live, summary=looked.summary, kept=kept)
+    context.shell.ask(dialog, answered)
 
 
-def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None) -> None:
+def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None, days: int) -> None:
+    """Delete as the window said: into the bin for so many days, or with 0 for good."""
     trace.note("act", name="delete", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
-        result = delete_copies(context.vault, ids, operator=context.operator, progress=progress, cancelled=cancelled)
+        result = delete_copies(
+            context.vault, ids, operator=context.operator, days=days, progress=progress, cancelled=cancelled
+        )
         return result, cancelled()
 
     def failed(error: Exception) -> None:
@@ -202,10 +201,10 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
 
         def said(count: int) -> str:
-            more = [*result.notes, *([result.left] if result.left else [])]
-            return f"{notices.deleted(count)}. {' '.join(more)}" if more else notices.deleted(count)
+            return " ".join([f"{notices.deleted(count)}.", *_what_else(context, result)]).removesuffix(".")
 
-        _say(context, "Delete message(s)", ids, len(result.gone), failed, stopped, said, "deleted")
+        back = "; z brings back what was" if result.binned else ""
+        report(context, "Delete message(s)", ids, len(result.gone), failed, stopped, said, "deleted", after=back)
         context.shell.unmark([*result.gone, *result.missing])
         context.shell.store_changed()
         if then is not None and result.gone:
@@ -213,6 +212,16 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
 
     context.deleting += 1
     context.shell.run_task(Task(f"Deleting {copies_words(len(ids))}", work, done, failed))
+
+
+def _what_else(context: ConsoleContext, result: DeleteResult) -> Iterator[str]:
+    """Sentences: what can be brought back of what was deleted, until when and how, and what was done otherwise."""
+    if result.binned:
+        what = "it" if len(result.gone) == 1 else copies_words(len(result.binned)) if result.deleted else "them"
+        yield f"z brings {what} back until {day(result.until, context.tz, context.clock())}."
+    yield from result.notes
+    if result.left:
+        yield result.left
 
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
@@ -259,7 +268,7 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
                 return f"Message has been saved to {result.saved[0][1]}"
             return f"{count:,} messages have been saved to {folder}"
 
-        _say(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
+        report(context, "Save message", ids, len(result.saved), result.failed, stopped, said, "saved")
         context.shell.store_changed()
 
     context.shell.run_task(Task(f"Saving {copies_words(len(ids))}", work, done))
@@ -268,7 +277,7 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
 # -- saying what was done
 
 
-def _say(
+def report(
     context: ConsoleContext,
     title: str,
     ids: Sequence[int],
@@ -278,13 +287,18 @@ def _say(
     said: Callable[[int], str],
     verb: str,
     beside: Sequence[tuple[int, str]] = (),
+    after: str = "",
 ) -> None:
-    """The notice of what was done, and a window with what was not and why, and what was kept from what was done."""
+    """The notice of what was done, and a window with what was not and why, and what was kept from what was done.
+
+    `after` is said behind that an act was cancelled in its midst.
+    """
     failures = list(failed)
     left = len(ids) - done - len(failures)
     if stopped and left > 0:
         context.shell.notice(
-            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached", severity="warning"
+            f"Cancelled: {done:,} of {len(ids):,} were {verb}, {left:,} were not reached{after if done else ''}",
+            severity="warning",
         )
     elif done:
         context.shell.notice(said(done))

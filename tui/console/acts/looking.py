@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from store.authority.settings import settings_or_former
+from store.space.bin import Promise, promise_for
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
 from tui.console.tasks import Cancelled, Progress, Task
@@ -32,13 +34,18 @@ NOTHING = "There is no message copy to work on."
 
 @dataclass
 class Looked:
-    """What was found out about the chosen copies before a window asks."""
+    """What was found out about the chosen copies before a window asks.
+
+    `promise` is what it is worth that the bin keeps them for `bin_days` days, None where there is no bin.
+    """
 
     ids: list[int]
     outside: int = 0
     dangerous: int = 0
     released: Counter[Delivered] = field(default_factory=Counter)
     live: int = 0
+    bin_days: int = 0
+    promise: Promise | None = None
     addressed: Addressed | None = None
     cancelled: bool = False
     summary: Summary | None = None
@@ -63,7 +70,7 @@ def look(
     def work(progress: Progress, cancelled: Cancelled) -> Looked:
         looked = Looked(chosen.ids())
         looked.outside = chosen.outside(looked.ids)
-        looked.summary = _summary(context, looked.ids, chosen.gone)
+        looked.summary = summary_of(context, looked.ids, chosen.gone)
         look(context, looked, progress, cancelled)
         looked.cancelled = cancelled()
         return looked
@@ -84,12 +91,12 @@ def look(
         context.shell.background(lambda: work(lambda done, total: None, lambda: False), done, group="look")
 
 
-def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:
-    """Which copies these are, for the window that asks; `gone` are no more."""
+def summary_of(context: ConsoleContext, ids: Sequence[int], gone: int, *, binned: bool = False) -> Summary:
+    """Which copies of Backup, or of the bin, these are, for the window that asks; `gone` are no more."""
     from tui.console.dialogs.chosen import Summary
 
     if len(ids) == 1:
-        for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None):
+        for copy in context.vault.get_many(ids, on_error=lambda _copy_id, _error: None, binned=binned):
             record = copy.record
             differs = sender_differs(record.from_, record.envelope_sender)
             return Summary(
@@ -101,7 +108,8 @@ def _summary(context: ConsoleContext, ids: Sequence[int], gone: int) -> Summary:
                 (record.envelope_sender or "") if differs else "",
                 gone,
             )
-    return Summary(context.tz, "", "", *context.catalogue.placed_span(ids), gone=gone)
+    placed = (0, 0) if binned else context.catalogue.placed_span(ids)
+    return Summary(context.tz, "", "", *placed, gone=gone)
 
 
 def _pages(
@@ -127,8 +135,11 @@ def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress,
     looked.addressed = gathering.addressed()
 
 
-def look_live(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
+def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
     looked.live = len(context.live & set(looked.ids)) if context.live else 0
+    looked.bin_days = settings_or_former(context.vault).bin_days
+    if looked.bin_days:
+        looked.promise = promise_for(context.vault, looked.ids, looked.bin_days, now=context.clock())
 
 
 def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:

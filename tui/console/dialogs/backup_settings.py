@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from store.authority.settings import Unavailable, format_size, parse_setting
+from store.authority.settings import Unavailable, format_size, parse_setting, shown_bin_days, shown_bin_share
 from store.terms.errors import SettingError
 from store.terms.sizes import MIB, megabytes
 from tui.console.dialogs.base import Dialog
@@ -34,6 +34,8 @@ _FIELDS = {
     "relay": "Relay",
     "administrator": "Administrator",
     "local_domains": "Local domains",
+    "bin_days": "The bin keeps deleted copies",
+    "bin_share": "Its share of the maximum size",
 }
 
 
@@ -83,6 +85,9 @@ class BackupSettingsDialog(Dialog["Settings"]):
         yield from self._field("relay", masked(settings.relay), "smtp://127.0.0.1:10025")
         yield from self._field("administrator", settings.administrator, "postmaster@example.org")
         yield from self._field("local_domains", ", ".join(settings.local_domains), "example.org, .example.org")
+        yield Static("Bin", classes="quiet", markup=False)
+        yield from self._field("bin_days", shown_bin_days(settings.bin_days), "7 days, or off to delete for good")
+        yield from self._field("bin_share", shown_bin_share(settings.bin_share), "10 %")
 
     def _field(self, name: str, value: str, placeholder: str) -> Iterable[Widget]:
         controls: list[Widget] = [Field(value, placeholder=placeholder, id=name)]

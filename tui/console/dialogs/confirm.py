@@ -1,4 +1,4 @@
-"""A question with one verb: the button that does it, and Cancel, which has focus."""
+"""A question with one verb: the button that does it, and Cancel, which has focus where there is no way back."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from tui.console.widgets.typed_count import TypedCount
 
 
 class ConfirmDialog(Dialog[bool]):
-    """Asks before something that cannot be taken back. Answers True only where the verb's button was pressed.
+    """Asks before something is done. Answers True only where the verb's button was pressed.
 
     `question` names the verb and the count; `warning` says what can go wrong; `refuse` names the other button.
     None is markup, nor may hold text of a message that did not pass `tui.terminal.safe`. `typed` is a number that must
-    be typed (0: none), with `typed_verb` for what is then done: for what has no way back. `summary` says which copies
-    it is about.
+    be typed (0: none), with `typed_verb` for what is then done: for what has no way back. `ready` gives the verb's
+    button the focus instead of Cancel: for what has one. `summary` says which copies it is about.
     """
 
     DEFAULT_CSS = """
     ConfirmDialog > #dialog { width: 64; }
     """
-    first_focus = "#cancel"
 
     def __init__(
         self,
@@ -39,6 +38,7 @@ class ConfirmDialog(Dialog[bool]):
         typed: int = 0,
         typed_verb: str = "",
         summary: Summary | None = None,
+        ready: bool = False,
     ) -> None:
         super().__init__()
         self.title_text = title
@@ -50,6 +50,8 @@ class ConfirmDialog(Dialog[bool]):
         self.typed = typed
         self.summary = summary
         self.typed_verb = typed_verb or verb.lower()
+        self.ready = ready
+        self.first_focus = "#ok" if ready else "#cancel"
 
     def body(self) -> Iterable[Widget]:
         yield Static(self.question, markup=False)

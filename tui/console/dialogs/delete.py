@@ -8,15 +8,15 @@ from tui.terminal.words import copies, counted
 
 
 class DeleteDialog(ConfirmDialog):
-    """Asks whether to delete `count` message copies, and for that number to be typed.
+    """Asks whether to delete `count` message copies.
 
-    They are kept in the bin for `bin_days` days where Backup has room; with 0 there is no bin. `outside` of them are
-    marked but not shown by the filter; `live` of them wait for delivery and will be kept. `summary` says which those
-    to delete are.
+    `kept` says how long the bin keeps them, in words: ``until 2 Dec``. One Enter is enough then. Without ("") there is
+    no bin, and that number must be typed. `outside` of them are marked but not shown by the filter; `live` of them wait
+    for delivery and will be kept. `summary` says which those to delete are.
     """
 
     def __init__(
-        self, count: int, *, outside: int = 0, live: int = 0, summary: Summary | None = None, bin_days: int = 0
+        self, count: int, *, outside: int = 0, live: int = 0, summary: Summary | None = None, kept: str = ""
     ) -> None:
         what = "this message copy" if count == 1 else copies(count).replace("copies", "message copies")
         hints = []
@@ -29,18 +29,19 @@ class DeleteDialog(ConfirmDialog):
             )
         super().__init__(
             "Delete message(s)",
-            f"Delete {what} from Backup? {_fate(bin_days)}",
+            f"Delete {what} from Backup? {_fate(count, kept)}",
             "Delete",
             warning=" ".join(hints),
-            danger=True,
-            typed=count,
+            danger=not kept,
+            typed=0 if kept else count,
             summary=summary,
+            ready=bool(kept),
         )
 
 
-def _fate(bin_days: int) -> str:
+def _fate(count: int, kept: str) -> str:
     """What becomes of copies that are deleted."""
-    if not bin_days:
+    if not kept:
         return "What is deleted cannot be brought back."
-    days = counted(bin_days, "day", "days")
-    return f"`mailhold bin restore` brings back what is in the bin: for {days}, or until Backup needs the room."
+    goes, it = ("It goes", "it") if count == 1 else ("They go", "them")
+    return f"{goes} to the bin, which keeps {it} {kept}. z brings {it} back."

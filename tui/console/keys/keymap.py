@@ -17,6 +17,8 @@ class Scope(StrEnum):
     LIST = "Message list"
     VIEW = "Message view"
     TREE = "Console tree"
+    BIN = "Bin"
+    BINNED = "Copies in the bin"
     QUEUE = "Message queue"
     RULES = "Rules"
     ADDRESSES = "Address lists"
@@ -41,7 +43,7 @@ class Key(NamedTuple):
 
 
 _L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
-_R, _S = Scope.RULES, Scope.ADDRESSES
+_R, _S, _B, _C = Scope.RULES, Scope.ADDRESSES, Scope.BIN, Scope.BINNED
 
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
@@ -78,6 +80,30 @@ KEYS: tuple[Key, ...] = (
     Key("view-previous", "p", "neighbour(-1)", "Previous", "Previous copy", _V),
     Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
+    Key("view-restore", "u", "bring_back", "", "Bring this copy back from the bin", _V),
+    Key("bin-copies", "enter", "copies", "Copies", "Show the copies of the act at the cursor", _B),
+    Key("bin-restore", "u", "bring_back", "Bring back", "Bring back the copies of the act at the cursor", _B),
+    Key("bin-delete", "d,delete", "delete", "Delete", "Delete the act's copies from the bin for good", _B),
+    Key("bin-empty", "E", "empty", "", "Empty the bin: delete all that is in it for good", _B),
+    Key("bin-detail-down", "J,shift+down", "detail(1)", "", "Scroll the act in full down", _B, False),
+    Key("bin-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the act in full up", _B, False),
+    Key("bin-back", "escape,q", "to_list", "To messages list", "Back to the message list", _B, False),
+    Key(
+        "binned-restore", "u", "bring_back", "Bring back", "Bring back the marked copies, or the one at the cursor", _C
+    ),
+    Key("binned-view", "enter", "view", "View", "View the one marked copy, or the one at the cursor", _C),
+    Key(
+        "binned-delete",
+        "d,delete",
+        "delete",
+        "Delete",
+        "Delete the marked copies, or the one at the cursor, for good",
+        _C,
+    ),
+    Key("binned-deliver", "r", "deliver", "Deliver", "Bring back and deliver the marked copies, or this one", _C),
+    Key("binned-save", "s", "save", "Save", "Bring back and save the marked copies, or this one", _C),
+    Key("binned-mark-all", "asterisk", "mark_all", "", "Mark all copies of the act", _C),
+    Key("binned-back", "escape,q", "back", "To the bin", "Back to the bin", _C, False),
     Key("retry", "r", "retry", "Retry", "Send the delivery at the cursor again", _Q),
     Key("cancel-delivery", "c", "cancel_delivery", "Cancel delivery", "Cancel the delivery at the cursor", _Q),
     Key("queue-detail-down", "J,shift+down", "detail(1)", "", "Scroll the recipients down", _Q, False),
@@ -125,6 +151,7 @@ KEYS: tuple[Key, ...] = (
     Key("go-addresses", "5", "go('addresses')", "", "Go to Address lists", _A),
     Key("go-events", "6", "go('events')", "", "Go to Events", _A),
     Key("go-settings", "7", "go('settings')", "", "Go to Settings", _A),
+    Key("go-bin", "9", "go('bin')", "", "Go to Bin", _A),
     Key("undo", "z", "undo", "", "Take back what you did last", _A),
     Key("redo", "Z", "undo(True)", "", "Do again what you took back last", _A),
     Key("hide-notice", "h", "hide_notice", "", "Hide the notice", _A),

@@ -40,7 +40,7 @@ def resume(main: MainScreen, view: View) -> None:
     if view.place != "backup":
         main.places.go(view.place, focus=True)
     if view.copy is not None:
-        main.places.open_copy(view.copy, main.backup.neighbour)
+        main.places.open_copy(view.copy, main.backup.list.neighbour if view.place == "backup" else None)
 
 
 def _resume_list(backup: BackupView, view: View) -> None:

@@ -218,7 +218,7 @@ class BackupView(Page):
 
     def on_message_list_opened(self, event: MessageList.Opened) -> None:
         event.stop()
-        self.context.shell.open_copy(event.copy_id, self.neighbour)
+        self.context.shell.open_copy(event.copy_id, self.list.neighbour)
 
     def on_message_list_changed(self, event: MessageList.Changed) -> None:
         event.stop()
@@ -226,20 +226,6 @@ class BackupView(Page):
         if self.list.views_mark != self._views_mark:
             self._views_mark = self.list.views_mark
             self.post_message(KeysChanged())
-
-    def neighbour(self, copy_id: int, step: int) -> int | None:
-        """The copy `step` places after another in the list; the cursor goes there too."""
-        if self.list.pages is None:
-            return None
-        result = self.list.pages.result
-        position = result.position(copy_id)
-        place = self.list.cursor if position is None else position + step
-        if not 0 <= place < result.count:
-            return None
-        self.list.cursor = place
-        ids = result.ids(place, place + 1)
-        self.list.viewed = ids[0] if ids else None
-        return self.list.viewed
 
     # -- the counts
 

@@ -33,6 +33,8 @@ from tui.console.widgets.tree import ConsoleTree, Place
 
 #: Terminals narrower than this show the tree only while it is used.
 WIDE = 100
+#: Scopes of whose keys the page says by itself why one is not possible now.
+_OF_PAGE = (Scope.BIN, Scope.BINNED, Scope.QUEUE, Scope.RULES, Scope.ADDRESSES)
 
 
 class MainScreen(Screen[None]):
@@ -177,8 +179,9 @@ class MainScreen(Screen[None]):
         if reason := actions.reason_against(self.context, action):
             return reason
         key = by_id().get(action)
-        if key is not None and key.scope in (Scope.QUEUE, Scope.RULES, Scope.ADDRESSES):
-            return self.places.page.reason_against(action)
+        if key is not None and (key.scope in _OF_PAGE or key.id == "view-restore"):
+            page = self.places.page
+            return page.reason_against(action) if page.scope is key.scope else None
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
             return None
         if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
@@ -285,7 +288,7 @@ class MainScreen(Screen[None]):
             oldest=facts.oldest,
             now=context.clock(),
         )
-        self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length)
+        self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length, facts.binned)
         self.backup.take_facts(facts)
         self.outcome_notice.refresh()
         if self.places.page is not self.backup:

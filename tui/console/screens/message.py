@@ -1,8 +1,9 @@
-"""The message view: one copy, its fields and the message read in other ways, in tabs."""
+"""The message view: one copy, its fields and the message read in other ways, in tabs. Also of a copy in the bin."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -12,10 +13,12 @@ from textual.content import Content
 from textual.widgets import Button, Rule, Static
 
 from store.delivery.history import last_release, recipient_outcomes
-from store.terms.errors import CopyMissing
+from store.terms.errors import CopyBinned, CopyMissing
 from tui.console.acts import actions
+from tui.console.acts.binning import bring_back, bring_back_first, delete_for_good
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope, bindings
+from tui.console.marks import Chosen
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
 from tui.console.text import message_lines as made
@@ -30,6 +33,7 @@ from tui.terminal.safe import safe_content
 if TYPE_CHECKING:
     from store.message.parsed import ParsedMessage
     from store.terms.records import Copy
+    from store.vault.vault import Vault
 
 TABS = ("Message", "Text", "Headers", "Source", "Attachments", "Links")
 _BUTTONS = {
@@ -38,14 +42,42 @@ _BUTTONS = {
     "view-delete": ("Delete", "delete"),
     "view-save": ("Save", "save"),
 }
+#: A copy may go into the bin, and come back, between a look there and one in Backup: so many times nobody does that.
+_LOOKS = 5
 _COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
 
 
 class _Record(NamedTuple):
-    """A copy, and what became of its releases."""
+    """A copy, and what became of its releases; with `binned` it is in the bin."""
 
     copy: Copy
     release: Release
+    binned: bool
+
+
+def _copy_of(vault: Vault, copy_id: int) -> tuple[Copy, bool]:
+    """A copy in Backup or in the bin, and whether it is in the bin. Raises CopyMissing, TamperedError."""
+    for _ in range(_LOOKS):
+        try:
+            return vault.get(copy_id), False
+        except CopyBinned:
+            if found := vault.get_many([copy_id], binned=True):
+                return found[0], True
+    raise CopyMissing(copy_id)
+
+
+def _raw_of(vault: Vault, copy_id: int) -> bytes:
+    """The message of a copy, as `_copy_of`."""
+    for _ in range(_LOOKS):
+        with suppress(CopyBinned):
+            return vault.raw(copy_id)
+        with suppress(CopyMissing):
+            return vault.raw(copy_id, binned=True)
+    raise CopyMissing(copy_id)
+
+
+IN_BIN = "△ This copy is in the bin: u brings it back to Backup."
+NOT_IN_BIN = "This copy is not in the bin."
 
 
 class MessageView(Page):
@@ -56,6 +88,7 @@ class MessageView(Page):
         & > #buttons { height: 1; }
         & > #headline { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & > #outcome { height: auto; max-height: 2; width: 1fr; color: $accent; display: none; }
+        & > #in-bin { height: auto; max-height: 2; width: 1fr; color: $text-warning; display: none; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.VIEW)
@@ -66,6 +99,7 @@ class MessageView(Page):
         self.copy_id = copy_id
         self.neighbour = neighbour
         self.copy: Copy | None = None
+        self.binned = False
         self.parsed: ParsedMessage | None = None
         self._source: SourceLines | None = None
         self._release = Release(None, ())
@@ -81,6 +115,7 @@ class MessageView(Page):
                 yield button
         yield Static(id="headline", markup=False)
         yield Static(id="outcome", markup=False)
+        yield Static(IN_BIN, id="in-bin", markup=False)
         yield TabStrip(TABS, id="tabs")
         yield Rule(line_style="solid")
         yield LineView(id="lines")
@@ -96,6 +131,7 @@ class MessageView(Page):
         """Show another copy, in the same tab."""
         self.copy_id = copy_id
         self.copy = self.parsed = self._source = None
+        self.binned = False
         self._release = Release(None, ())
         self._failure = ""
         self._tops.clear()
@@ -114,7 +150,8 @@ class MessageView(Page):
 
         def read() -> _Record:
             found = recipient_outcomes(vault, copy_id)
-            return _Record(vault.get(copy_id), Release(last_release(vault, copy_id) if found else None, found))
+            copy, binned = _copy_of(vault, copy_id)
+            return _Record(copy, Release(last_release(vault, copy_id) if found else None, found), binned)
 
         self.context.shell.background(read, on_done, on_error=self._failed, group="copy")
 
@@ -122,13 +159,13 @@ class MessageView(Page):
         copy = record.copy
         if not self.is_attached or copy.id != self.copy_id:
             return
-        self.copy, self._release = record
+        self.copy, self._release, self.binned = record
         self._show_head()
         self._show_tab()
         vault = self.context.vault
 
         def read() -> tuple[bytes, SourceLines]:
-            raw = vault.raw(copy.id)
+            raw = _raw_of(vault, copy.id)
             return raw, SourceLines(raw)
 
         def done(read: tuple[bytes, SourceLines]) -> None:
@@ -160,7 +197,7 @@ class MessageView(Page):
     def _still_there(self, record: _Record) -> None:
         if not self.is_attached or record.copy.id != self.copy_id:
             return
-        changed, self._release = record.release != self._release, record.release
+        changed, self._release, self.binned = record.release != self._release, record.release, record.binned
         self._show_head()
         if changed and TABS[self._shown] == "Message":
             self._tops[self._shown] = round(self.lines.scroll_y)
@@ -194,11 +231,16 @@ class MessageView(Page):
         line = self.query_one("#outcome", Static)
         line.display = bool(said)
         line.update(said)
+        self.query_one("#in-bin").display = self.binned
         self._name_tabs()
         for button in self.query(PushButton):
             reason_against = None if button.id == "to-list" else self._reason_against(button.id or "")
             button.disabled = reason_against is not None
             button.tooltip = reason_against
+
+    def reason_against(self, action: str) -> str | None:
+        """Why the copy cannot be brought back, or None."""
+        return None if self.binned or action != "view-restore" else NOT_IN_BIN
 
     def _reason_against(self, action: str) -> str | None:
         return self._failure if self.copy is None and self._failure else self.context.shell.cannot(action)
@@ -261,16 +303,33 @@ class MessageView(Page):
         getattr(self, f"action_{_BUTTONS[event.button.id or ''][1]}")()
 
     def action_to_list(self) -> None:
-        self.context.shell.close_copy()
+        self.context.shell.close_page()
 
     def action_deliver(self) -> None:
-        self._act("view-deliver", lambda: actions.deliver(self.context, [self.copy_id]))
+        if self.binned:
+            self._act("view-deliver", lambda: bring_back_first(self.context, self._chosen, "deliver"))
+        else:
+            self._act("view-deliver", lambda: actions.deliver(self.context, [self.copy_id]))
 
     def action_save(self) -> None:
-        self._act("view-save", lambda: actions.save(self.context, [self.copy_id]))
+        if self.binned:
+            self._act("view-save", lambda: bring_back_first(self.context, self._chosen, "save"))
+        else:
+            self._act("view-save", lambda: actions.save(self.context, [self.copy_id]))
 
     def action_delete(self) -> None:
-        self._act("view-delete", lambda: actions.delete(self.context, [self.copy_id], then=self.action_to_list))
+        if self.binned:
+            self._act("view-delete", lambda: delete_for_good(self.context, self._chosen, then=self.action_to_list))
+        else:
+            self._act("view-delete", lambda: actions.delete(self.context, [self.copy_id], then=self.action_to_list))
+
+    def action_bring_back(self) -> None:
+        if not self.refused("view-restore"):
+            self._act("view-restore", lambda: bring_back(self.context, self._chosen))
+
+    @property
+    def _chosen(self) -> Chosen:
+        return Chosen.of([self.copy_id])
 
     def _act(self, action: str, act: Callable[[], None]) -> None:
         reason = self._reason_against(action)

@@ -1,4 +1,4 @@
-"""The workspace's pages: one for each place of the tree that was gone to, and a copy that is read over it."""
+"""The workspace's pages: one for each place of the tree that was gone to, and what is shown over it, as a copy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.widget import AwaitMount
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope
 from tui.console.screens.page import Page
+from tui.console.text.bin_lines import Held
 
 
 def make_page(place: str, context: ConsoleContext) -> Page:
@@ -19,6 +20,10 @@ def make_page(place: str, context: ConsoleContext) -> Page:
             from tui.console.screens.monitoring import MonitoringView
 
             return MonitoringView(context)
+        case "bin":
+            from tui.console.screens.bin import BinView
+
+            return BinView(context)
         case "queue":
             from tui.console.screens.queue import QueueView
 
@@ -59,21 +64,21 @@ class Places(Container):
         self.context = context
         self._shown = shown
         self._pages = {"backup": backup}
-        self._copy: Page | None = None
+        self._over: list[Page] = []
 
     @property
     def page(self) -> Page:
         """What is shown."""
-        return self._copy or self._pages[self.place]
+        return self._over[-1] if self._over else self._pages[self.place]
 
     @property
     def scope(self) -> Scope:
         """Whose keys work where nothing of the page has the focus."""
-        return Scope.VIEW if self._copy is not None else Scope.LIST if self.place == "backup" else Scope.PAGE
+        return self.page.scope if self._over else Scope.LIST if self.place == "backup" else Scope.PAGE
 
     def go(self, place: str, *, focus: bool) -> None:
         """Show a place of the tree, made when it is first shown."""
-        self._drop_copy()
+        self._drop()
         known = place in self._pages
         if not known:
             self._pages[place] = make_page(place, self.context)
@@ -88,28 +93,41 @@ class Places(Container):
             self._enter(self.page, mounted)
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None) -> None:
-        """Show a copy instead of what is shown."""
+        """Show a copy instead of what is shown; back is where the first copy was opened from."""
         from tui.console.screens.message import MessageView
 
-        self._drop_copy()
-        self._copy = view = MessageView(self.context, copy_id, neighbour)
-        mounted = self.mount(view)
-        self._show()
-        self._enter(view, mounted)
+        if isinstance(self.page, MessageView):
+            self._over.pop().remove()
+        self._open(MessageView(self.context, copy_id, neighbour))
 
-    def close_copy(self) -> None:
-        """Back from the copy to what was shown before."""
-        self._drop_copy()
+    def open_act(self, held: Held) -> None:
+        """Show the copies of an act of the bin over what is shown."""
+        from tui.console.screens.binned import BinnedView
+
+        self._open(BinnedView(self.context, held))
+
+    def _open(self, page: Page) -> None:
+        self._over.append(page)
+        mounted = self.mount(page)
         self._show()
+        self._enter(page, mounted)
+
+    def close_page(self) -> None:
+        """Back from what is shown over another page to that one."""
+        if self._over:
+            self._over.pop().remove()
+        self._show()
+        if self._over or self.place != "backup":  # The message list is kept up to date where it is not seen.
+            self.page.refresh_data()
         self.page.focus_main()
 
-    def _drop_copy(self) -> None:
-        if self._copy is not None:
-            self._copy.remove()
-            self._copy = None
+    def _drop(self) -> None:
+        for page in self._over:
+            page.remove()
+        self._over.clear()
 
     def _show(self) -> None:
-        for page in self._pages.values():
+        for page in (*self._pages.values(), *self._over):
             page.display = page is self.page
         self._shown()
 

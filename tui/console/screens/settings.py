@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Button, Rule
 
-from store.authority.settings import shown_hold, shown_lock_after
+from store.authority.settings import shown_bin_days, shown_bin_share, shown_hold, shown_lock_after
 from store.terms.sizes import format_size
 from tui.console.acts.changing_settings import backup_settings
 from tui.console.context import ConsoleContext
@@ -48,6 +48,12 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
         ("Local domains", domains, "text" if settings.local_domains else "muted"),
         ("A release waits", _hold_words(settings), "text"),
     ]
+    for_good = ("No: what is deleted cannot come back", "risk")
+    days = (f"{shown_bin_days(settings.bin_days)}, or until Backup needs the room", "text")
+    binned: list[tuple[str, str, str]] = [
+        ("The bin keeps deleted copies", *(days if settings.bin_days else for_good)),
+        ("Its share of the maximum size", f"{shown_bin_share(settings.bin_share)}, whatever arrives", "text"),
+    ]
     lines: list[Line] = []
     if problem:
         said = f"▲ {problem} These are the last known; they are not in force."
@@ -57,6 +63,9 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
     lock = ("Off", "muted") if not settings.lock_after else (shown_lock_after(settings.lock_after), "text")
     lines += [EMPTY, (Span("Delivery and notification", "muted"),)]
     for label, value, kind in other:
+        lines += field(label, [(value, kind)], width, labels)
+    lines += [EMPTY, (Span("Bin", "muted"),)]
+    for label, value, kind in binned:
         lines += field(label, [(value, kind)], width, labels)
     lines += [EMPTY, (Span("The console (`mailhold settings set lock_after=15`)", "muted"),)]
     lines += field("Lock after so long without a key", [lock], width, labels)

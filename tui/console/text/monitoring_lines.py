@@ -18,6 +18,7 @@ from tui.terminal.cells import MONTHS, age, local
 from tui.terminal.lines import EMPTY, Line, Span, wrap
 from tui.terminal.outcome_words import queue_words
 from tui.terminal.times import full_time
+from tui.terminal.words import copies
 
 if TYPE_CHECKING:
     from store.authority.settings import Settings
@@ -107,7 +108,7 @@ def _name(engine: Engine | None) -> str:
 def _space_lines(facts: Facts, width: int) -> list[Line]:
     if not facts.usage.max_bytes:
         line = (Span(f"{'Used':<{_LABEL}}", "label"), Span(format_size(facts.usage.used_bytes), "strong"))
-        return [*_damage_lines(facts, width), line, *_oldest_lines(facts, width), _queue_line(facts)]
+        return [*_damage_lines(facts, width), line, *_rest_lines(facts, width)]
     usage, settings = facts.usage, facts.settings
     maximum = max(1, usage.max_bytes)
     share = usage.used_bytes / maximum
@@ -140,7 +141,20 @@ def _space_lines(facts: Facts, width: int) -> list[Line]:
             Span(note, kind if kind == "risk" else "muted"),
         )
     )
-    return [*_damage_lines(facts, width), *lines, *_oldest_lines(facts, width), _queue_line(facts)]
+    return [*_damage_lines(facts, width), *lines, *_rest_lines(facts, width)]
+
+
+def _rest_lines(facts: Facts, width: int) -> list[Line]:
+    return [*_bin_lines(facts.usage), *_oldest_lines(facts, width), _queue_line(facts)]
+
+
+def _bin_lines(usage: Usage) -> list[Line]:
+    """What the bin holds, and how much of it stays whatever arrives; nothing where it is empty."""
+    if not usage.binned:
+        return []
+    share = f"  share {format_size(usage.bin_bytes)}" if usage.max_bytes else ""
+    held = f"{format_size(usage.binned_bytes)} in {copies(usage.binned)}"
+    return [(Span(f"{'Bin':<{_LABEL}}", "label"), Span(held), Span(share, "muted"))]
 
 
 def _damage_lines(facts: Facts, width: int) -> list[Line]:

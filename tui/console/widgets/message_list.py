@@ -256,6 +256,20 @@ class MessageList(MarkedRows, can_focus=True):
             self.post_message(self.Opened(copy_id))
             self.post_message(self.Changed())
 
+    def neighbour(self, copy_id: int, step: int) -> int | None:
+        """The copy `step` places after another; the cursor goes there too. None at the end of the list."""
+        if self.pages is None:
+            return None
+        result = self.pages.result
+        position = result.position(copy_id)
+        place = self.cursor if position is None else position + step
+        if not 0 <= place < result.count:
+            return None
+        self.cursor = place
+        ids = result.ids(place, place + 1)
+        self.viewed = ids[0] if ids else None
+        return self.viewed
+
     # -- drawing
 
     def on_resize(self) -> None:
@@ -284,6 +298,8 @@ class MessageList(MarkedRows, can_focus=True):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines of a region. The list has no border, padding or opacity to add, as Textual does line by line."""
+        if not self.is_attached:  # Its page was taken away, and the screen is not laid out anew yet.
+            return [Strip.blank(crop.width)] * crop.height
         self.painter.set_width(self.scrollable_content_region.width)
         _, background = self.background_colors
         top, filters = round(self.scroll_y), self.app.get_line_filters()
