@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
 from hashlib import blake2b
 
-_SHIFT = 56
+_SHIFT, _STRAND_SHIFT = 56, 60
 #: Characters of a key's text that count.
 TEXT_LIMIT = 400
 
@@ -57,10 +58,15 @@ class Kind(enum.IntEnum):
 Trait = tuple[Kind, str]
 
 
-def key_of(kind: Kind, text: str) -> int:
+#: By number of the kind: the byte that is hashed first, and the key's bits above the hash.
+_HEADS = [(bytes((number,)), number << _SHIFT) for number in range(256)]
+
+
+def key_of(kind: int, text: str) -> int:
     """The key of something: 64 bits, never the same for two kinds."""
-    digest = blake2b(bytes((kind,)) + text[:TEXT_LIMIT].encode("utf-8", "replace"), digest_size=7).digest()
-    return kind << _SHIFT | int.from_bytes(digest, "big")
+    head, upper = _HEADS[kind]
+    digest = blake2b(head + text[:TEXT_LIMIT].encode("utf-8", "replace"), digest_size=7).digest()
+    return upper | int.from_bytes(digest, "big")
 
 
 def kind_of(key: int) -> Kind:
@@ -68,7 +74,9 @@ def kind_of(key: int) -> Kind:
     return Kind(key >> _SHIFT)
 
 
-def strands(traits: Iterable[Trait]) -> dict[Strand, array[int]]:
-    """The keys of each strand, sorted, each once."""
+def strands(traits: Iterable[Trait]) -> tuple[array[int], array[int], array[int]]:
+    """The keys of each strand in their order, sorted, each once."""
     keys = sorted({key_of(kind, text) for kind, text in traits})
-    return {strand: array("Q", [key for key in keys if key >> _SHIFT + 4 == strand]) for strand in Strand}
+    payload = bisect_left(keys, Strand.PAYLOAD << _STRAND_SHIFT)
+    origin = bisect_left(keys, Strand.ORIGIN << _STRAND_SHIFT)
+    return array("Q", keys[:payload]), array("Q", keys[payload:origin]), array("Q", keys[origin:])

@@ -8,14 +8,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Sequence
-from heapq import nsmallest
 from ipaddress import IPv6Address, ip_address
 from zlib import crc32
 
 import msgspec
 
 from store.campaigns.folding import fold, plain_words, words
-from store.campaigns.keys import Kind, Strand, Trait, strands
+from store.campaigns.keys import Kind, Trait, strands
 from store.campaigns.shapes import file_shape, host_shape, mark_shape, path_shape, program_shape
 from store.campaigns.traits import FileShape, Made, Texts, Traits
 from store.message.links import read_url
@@ -87,16 +86,13 @@ def drawn(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) 
         *_colours(markups),
         *origin,
     ]
-    keys = strands(traits)
     quotes = bool(
         _QUOTED_LINES.search(visible)
         or _QUOTE_HEAD.search(visible)
         or any(_QUOTE_MARKUP.search(markup[:200_000]) for markup in markups)
     )
     made = Traits(
-        keys[Strand.CONTENT],
-        keys[Strand.PAYLOAD],
-        keys[Strand.ORIGIN],
+        *strands(traits),
         bool(headers.get("in-reply-to") or headers.get("references") or _REPLY.match(subject)),
         not _LIST_FIELDS.isdisjoint(headers),
         sender,
@@ -156,8 +152,8 @@ def _text(visible: str, html: bool) -> list[Trait]:
         for position, (one, two, three) in enumerate(zip(hashes, hashes[1:], hashes[2:], strict=False))
     }
     return [
-        *((Kind.SENTENCE, sentences[number]) for number in nsmallest(SENTENCES, sentences)),
-        *((Kind.WORDS, " ".join(every[triples[n] : triples[n] + 3])) for n in nsmallest(TRIPLES, triples)),
+        *((Kind.SENTENCE, sentences[number]) for number in sorted(sentences)[:SENTENCES]),
+        *((Kind.WORDS, " ".join(every[triples[n] : triples[n] + 3])) for n in sorted(triples)[:TRIPLES]),
     ]
 
 

@@ -23,6 +23,7 @@ from tests.benchmarks import (
     console,
     deleting,
     delivering,
+    indexing,
     intake,
     keystrokes,
     knowing,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "postfix": releasing.postfix,
     "load": load.load,
     "knowing": knowing.knowing,
+    "indexing": indexing.indexing,
     "import": intake.importing,
     "list": queries.command,
 }
