@@ -7,9 +7,14 @@ A request is ``length of the context (4 bytes, big-endian) | context (msgpack) |
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
-from store.campaigns.making import Context, made_of
+import msgspec
+
+from store.campaigns.keys import TEXT_LIMIT, Trait, key_of
+from store.campaigns.making import Context, drawn
 from store.campaigns.packing import packed
+from store.campaigns.traits import Made
 from store.helpers.decoding import msgpack_decoder
 from store.message.child import serve
 from store.message.parser import parse_message
@@ -20,13 +25,23 @@ _contexts = msgpack_decoder(Context)
 
 def main() -> None:
     """Answer with traits until the input ends."""
-    serve(traits)
+    serve(lambda request, html_fails: packed(_drawn(request, html_fails)[0]))
 
 
-def traits(request: bytes, html_fails: str) -> bytes:
-    """The packed traits of the message in a request."""
+def spell() -> None:
+    """Answer with what keys stand for, until the input ends: pairs of a key and its text."""
+    encoder = msgspec.msgpack.Encoder()
+    serve(lambda request, html_fails: encoder.encode(spelled(_drawn(request, html_fails)[1])))
+
+
+def spelled(traits: Iterable[Trait]) -> list[tuple[int, str]]:
+    """Keys with the texts that they stand for, lone surrogates replaced."""
+    return [(key_of(kind, text), text[:TEXT_LIMIT].encode("utf-8", "replace").decode()) for kind, text in traits]
+
+
+def _drawn(request: bytes, html_fails: str) -> tuple[Made, list[Trait]]:
     (length,) = LENGTH.unpack_from(request)
     start = LENGTH.size + length
     markups: list[str] = []
     parsed = parse_message(request[start:], html_fails=html_fails, enter=False, markups=markups)
-    return packed(made_of(parsed, _contexts.decode(request[LENGTH.size : start]), markups))
+    return drawn(parsed, _contexts.decode(request[LENGTH.size : start]), markups)

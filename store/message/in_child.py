@@ -32,7 +32,8 @@ _SECOND_TIMEOUT = 3.0
 ANSWER_LIMIT = 64 * 1024 * 1024
 _CHUNK = 1 << 20
 _CODE = (
-    "import sys; from importlib import import_module as load; sys.path.insert(0, sys.argv[1]); load(sys.argv[2]).main()"
+    "import sys; from importlib import import_module as load; sys.path.insert(0, sys.argv[1]); "
+    "getattr(load(sys.argv[2]), sys.argv[3])()"
 )
 _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH", "SYSTEMROOT")
 
@@ -44,11 +45,11 @@ class ChildFailed(Exception):
 
 
 class _Child:
-    def __init__(self, module: str, served_limit: int) -> None:
+    def __init__(self, entry: tuple[str, str], served_limit: int) -> None:
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", _CODE, str(Path(__file__).resolve().parents[2]), module],
+                [sys.executable, "-I", "-X", "utf8", "-c", _CODE, str(Path(__file__).resolve().parents[2]), *entry],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -145,11 +146,12 @@ class _Child:
 class Children(Generic[T]):
     """Children at work on messages: two at most, started when they are needed and kept while they behave.
 
-    They run the `main` of `module`, and answer what `kind` says, in msgpack. Each is asked `served_limit` times.
+    They run `main` of `module` (or another function of it), and answer what `kind` says, in msgpack. Each is asked
+    `served_limit` times.
     """
 
-    def __init__(self, module: str, kind: type[T], *, served_limit: int = SERVED_LIMIT) -> None:
-        self._module = module
+    def __init__(self, module: str, kind: type[T], *, main: str = "main", served_limit: int = SERVED_LIMIT) -> None:
+        self._entry = module, main
         self._decoder = msgpack_decoder(kind)
         self._served_limit = served_limit
         self.forget()
@@ -191,7 +193,7 @@ class Children(Generic[T]):
             with self.lock:
                 child = self.idle.pop() if self.idle else None
             if child is None:
-                return _Child(self._module, self._served_limit)
+                return _Child(self._entry, self._served_limit)
             if child.usable:
                 return child
             child.close()

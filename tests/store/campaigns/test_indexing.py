@@ -91,7 +91,7 @@ def test_a_message_that_kills_its_child_has_the_traits_of_its_headers(
 ) -> None:
     from store.campaigns import in_child
 
-    monkeypatch.setattr(in_child._children, "_module", "no.such.module")
+    monkeypatch.setattr(in_child._children, "_entry", ("no.such.module", "main"))
     in_child.close_children()
     [copy_id] = put(vault, 1)
     assert index(vault).indexed == 1

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.campaigns.in_child import packed_in_child
+from store.campaigns.in_child import packed_in_child, spelled_in_child
 from store.campaigns.keys import Kind, Strand, key_of, kind_of
 from store.campaigns.making import Context, drawn
 from store.campaigns.packing import packed, unpacked
@@ -71,6 +71,17 @@ def test_the_child_makes_the_same(corpus_files: list[Path]) -> None:
     for path in corpus_files[::25]:
         raw = path.read_bytes()
         assert packed_in_child(raw, context) == packed(made(raw, context)), path
+
+
+def test_keys_can_be_read_again(corpus_files: list[Path]) -> None:
+    context = Context("192.0.2.7", ("example.com",))
+    for path in corpus_files[::40]:
+        raw = path.read_bytes()
+        traits = made(raw, context).traits
+        told = spelled_in_child(raw, context)
+        assert sorted(told) == sorted([*traits.content, *traits.payload, *traits.origin]), path
+        assert all(key_of(kind_of(key), text) == key for key, text in told.items()), path
+    assert "please confirm your address within two days" in spelled_in_child(mail().as_bytes(), context).values()
 
 
 def test_keys_are_the_same_in_every_process_and_release() -> None:
