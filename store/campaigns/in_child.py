@@ -29,7 +29,7 @@ def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) 
 
 
 def spelled_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> dict[int, str]:
-    """What the keys of a message stand for: texts, folded, decoded and NOT safe; of its headers as `packed_in_child`."""
+    """What keys of a message stand for: folded text, NOT safe; where no child can read it, those of its headers."""
     try:
         return dict(_spellers.ask(_request(raw, context), timeout))
     except ChildFailed:
