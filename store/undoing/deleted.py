@@ -46,8 +46,8 @@ class Deleted:
         found = _where(vault, act)
         if again:
             able, why = _able_again(vault, found)
-            return Told((f"{_counted(len(able), 'copy goes', 'copies go')} into the bin again",) if able else (), why)
-        does = (f"{_counted(len(found.own), 'copy comes', 'copies come')} back from the bin",) if found.own else ()
+            return Told((f"{_counted(len(able), 'copy', 'copies')} into the bin again",) if able else (), why)
+        does = (f"{_counted(len(found.own), 'copy', 'copies')} back from the bin",) if found.own else ()
         return Told(does, _does_not(len(found.present), found.others, found.gone))
 
     def do(
@@ -58,7 +58,7 @@ class Deleted:
         if again:
             return _again(vault, act, found, operator, progress, cancelled)
         done = bring_back(vault, found.own, operator=operator, progress=progress, cancelled=cancelled)
-        does = (f"{_counted(len(done.restored), 'copy came', 'copies came')} back from the bin",)
+        does = (f"{_counted(len(done.restored), 'copy', 'copies')} back from the bin",)
         does_not = _does_not(len(found.present) + len(done.there), found.others, found.gone + len(done.gone))
         does_not += tuple(f"copy {copy_id}: {why}" for copy_id, why in done.refused)
         if done.left:
@@ -84,7 +84,7 @@ def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: P
     """Delete what came back. That is an act of its own, which can be taken back."""
     able, kept = _able_again(vault, found)
     done = delete_copies(vault, able, operator=operator, progress=progress, cancelled=cancelled)
-    does = (f"{_counted(len(done.binned), 'copy went', 'copies went')} into the bin again",) if done.binned else ()
+    does = (f"{_counted(len(done.binned), 'copy', 'copies')} into the bin again",) if done.binned else ()
     does_not = (
         *kept,
         *(each.rstrip(".") for each in done.notes),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Static
 
+from store.authority.deleting import delete_copies
 from store.catalogue.catalogue import Catalogue
 from store.judging.rules.address_lists import added, change_lists, read_lists, removed
 from store.vault.vault import Vault
@@ -62,14 +63,14 @@ async def test_it_names_the_act_asks_and_can_be_done_again(console: MailholdApp,
         await pilot.press("z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
         await pilot.press("enter")
-        await until(pilot, lambda: "It was taken back" in shown(console))
+        await until(pilot, lambda: "Taken back: black list of the organisation: removed" in shown(console))
         assert read_lists(vault).black == ()
         await pilot.press("z")
         await until(pilot, lambda: "Nothing that you did can be taken back" in shown(console))
         await pilot.press("Z")
         await until(pilot, lambda: isinstance(console.screen, UndoDialog))
         await pilot.press("enter")
-        await until(pilot, lambda: "It was done again" in shown(console))
+        await until(pilot, lambda: "Done again: black list of" in shown(console))
         assert read_lists(vault).black == ("spammer.example",)
         await pilot.press("Z")
         await until(pilot, lambda: "Nothing that you took back" in shown(console))
@@ -88,6 +89,18 @@ async def test_what_changed_between_the_question_and_the_answer_is_told(console:
         await pilot.press("enter")
         await settle(pilot)
         assert read_lists(vault).black == ()
+
+
+async def test_a_deletion_comes_back_and_a_line_says_so(console: MailholdApp, vault: Vault) -> None:
+    delete_copies(vault, vault.ids(), operator=console.context.operator)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await pilot.press("z")
+        await until(pilot, lambda: isinstance(console.screen, UndoDialog))
+        assert said(console, "#does") == "✓ 1 copy back from the bin"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Taken back: 1 copy back from the bin" in shown(console))
+        await until(pilot, lambda: "Your account" in shown(console))
+        assert len(vault.ids()) == 1
 
 
 async def test_keys_pressed_too_fast_take_nothing_back(console: MailholdApp, vault: Vault) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tui.console import trace
 from tui.console.acts.actions import reason_against
 from tui.console.tasks import Cancelled, Progress, Task
+from tui.terminal.safe import safe
 
 if TYPE_CHECKING:
     from store.undoing.plans import Plan, Told
@@ -60,7 +61,7 @@ def _carry_out(context: ConsoleContext, plan: Plan) -> None:
     def done(told: Told) -> None:
         context.shell.store_changed()
         if told == plan.told:
-            context.shell.notice("It was done again; z takes it back" if plan.again else "It was taken back")
+            context.shell.notice(f"{'Done again' if plan.again else 'Taken back'}: {safe('; '.join(told.does))}")
             return
         from tui.console.dialogs.undo import UndoneDialog
 
