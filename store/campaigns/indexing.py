@@ -67,31 +67,28 @@ def index(
     """Make the traits of all copies above `after_id` that lack them, and those of `again` anew, newest first.
 
     Whoever reads one that does not verify names it in `again`; those that are not in Backup are left out.
-    `progress` is told copies; `cancelled` is asked between batches. Raises StoreUnavailable, UnlockError.
+    `progress` is told copies; `cancelled` is asked before each message is waited for. Raises StoreUnavailable,
+    UnlockError.
     """
     derived, result = traits_of(vault), IndexResult()
     wanted = _lacking(derived, after_id)
     if again:
         wanted = sorted({*wanted, *again}, reverse=True)
-    work = _Indexing(vault, derived, result)
-    done, stopped = 0, False
+    work = _Indexing(vault, derived, result, cancelled or (lambda: False))
     with ThreadPoolExecutor(CHILDREN, "traits") as pool:
         pending: _Batch = []
         for rows in work.batches(wanted):
-            stopped = cancelled is not None and cancelled()
-            if stopped:
-                break
             # The children work on these while those before them are written.
             taken = work.begin(rows, pool)
             work.write(pending)
             pending = taken
-            done = len(result.failed) + result.indexed
+            if work.stopped:
+                break
             if progress is not None:
-                progress(done, len(wanted))
+                progress(work.done, len(wanted))
         work.write(pending)
-    done = result.indexed + len(result.failed) + work.gone
-    result.left = max(0, len(wanted) - done) if stopped else 0
-    if progress is not None and not stopped:
+    result.left = len(wanted) - work.done if work.stopped else 0
+    if progress is not None and not work.stopped:
         progress(len(wanted), len(wanted))
     return result
 
@@ -108,11 +105,18 @@ def _lacking(derived: Derived, after_id: int) -> list[int]:
 class _Indexing:
     """One run of it."""
 
-    def __init__(self, vault: Vault, derived: Derived, result: IndexResult) -> None:
-        self._vault, self._derived, self._result = vault, derived, result
+    def __init__(self, vault: Vault, derived: Derived, result: IndexResult, cancelled: Cancelled) -> None:
+        self._vault, self._derived, self._result, self._cancelled = vault, derived, result, cancelled
         self._own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
         #: Copies that were deleted meanwhile.
         self.gone = 0
+        #: Whether it was cancelled.
+        self.stopped = False
+
+    @property
+    def done(self) -> int:
+        """Copies that are done with, one way or another."""
+        return self._result.indexed + len(self._result.failed) + self.gone
 
     def batches(self, wanted: list[int]) -> Iterator[list[MessageRow]]:
         """The rows of the copies, some hundred or some megabytes at once."""
@@ -150,10 +154,15 @@ class _Indexing:
         return taken
 
     def write(self, batch: _Batch) -> None:
-        """Wait for the children, and keep what they made."""
-        written = self._derived.write([(copy_id, made.result()) for copy_id, made in batch])
+        """Wait for the children, and keep what they made; once it is cancelled, only what they made until then."""
+        made: list[tuple[int, bytes]] = []
+        for copy_id, future in batch:
+            self.stopped = self.stopped or self._cancelled()
+            if not self.stopped or not future.cancel():
+                made.append((copy_id, future.result()))
+        written = self._derived.write(made)
         self._result.indexed += len(written)
-        self.gone += len(batch) - len(written)
+        self.gone += len(made) - len(written)
 
 
 def _whole(value: object) -> int:

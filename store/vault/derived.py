@@ -45,7 +45,6 @@ _LACKING = (
     "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
     "ORDER BY message.id DESC LIMIT ?"
 )
-_SIZE = "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM derived"
 
 
 class Derived:
@@ -119,9 +118,3 @@ class Derived:
 def forget(db: StoreDatabase, ids: list[int]) -> None:
     """Remove everything that was made of these copies, in the transaction that is open."""
     run(db, "DELETE FROM derived WHERE id = ANY(?)", ids)
-
-
-def size(db: StoreDatabase) -> tuple[int, int]:
-    """How many rows there are, and their bytes."""
-    rows, held = run(db, _SIZE).fetchone()
-    return int(rows), int(held)

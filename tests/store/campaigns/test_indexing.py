@@ -40,18 +40,17 @@ def test_all_are_indexed_once(any_vault: Vault) -> None:
     assert index(any_vault, after_id=ids[-1] + 1).indexed == 2 and index(any_vault).indexed == 1
 
 
-def test_what_is_stopped_goes_on_with_the_older_ones(any_vault: Vault) -> None:
-    ids = put(any_vault, 650)
-    asked: list[int] = []
-
-    def cancelled() -> bool:
-        asked.append(1)
-        return len(asked) > 2
-
-    result = index(any_vault, cancelled=cancelled)
-    assert (result.indexed, result.left) == (400, 250)
-    assert traits_of(any_vault).lacking(limit=999) == ids[249::-1]
-    assert index(any_vault).indexed == 250
+def test_what_is_stopped_goes_on_with_the_rest(any_vault: Vault) -> None:
+    ids = put(any_vault, 850)
+    told: list[int] = []
+    result = index(
+        any_vault, progress=lambda done, _total: told.append(done), cancelled=lambda: max(told, default=0) > 0
+    )
+    assert 200 <= result.indexed < 850 and result.left == 850 - result.indexed
+    lacking = traits_of(any_vault).lacking(limit=999)
+    assert len(lacking) == result.left and not set(ids[-200:]) & set(lacking)
+    assert index(any_vault).indexed == result.left
+    assert not traits_of(any_vault).lacking()
 
 
 def test_a_copy_that_cannot_be_read_is_told_and_the_others_are_done(any_vault: Vault, sql: Callable[..., Any]) -> None:
