@@ -71,8 +71,10 @@ class GatewayProcess:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(path))
         self._notify.settimeout(0.1)
+        # What is to load other libraries must not have loaded any yet.
+        popen = subprocess.Popen if "PYTHONPATH" in (environment or {}) else prepared.Popen
         with self._log.open("ab") as log:
-            self.process = prepared.Popen(
+            self.process = popen(
                 [sys.executable, "-m", "tui", "gateway", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -55,7 +55,7 @@ def test_many_copies_are_meant_queued_in_batches_and_ended(any_vault: Vault, ids
 
 def test_one_batch_is_one_event(any_vault: Vault, ids: list[int]) -> None:
     release(any_vault, ids[:20], original=True, operator="ada")
-    assert told(any_vault) == [(Phase.ONE, ids[:20], "")]
+    assert told(any_vault) == [(Phase.ONE, ids[:20], "deliveries 1-20")]
 
 
 def test_what_is_cancelled_or_kept_from_it_says_so(any_vault: Vault, ids: list[int]) -> None:

@@ -36,7 +36,8 @@ def right(vault: Vault, floor: int) -> list[str]:
 
 def test_they_count_what_is_there(held: Vault) -> None:
     with held.reading():
-        assert counted(held.db) == now(held)[:2] == (3, held.count().used_bytes)
+        messages, used, *_ = now(held)
+        assert counted(held.db)[:2] == (messages, 0) and (messages, used) == (3, held.count().used_bytes)
         assert taken_ids(held.db) == [1, 2, 4]
     assert now(held).next_copy_id == 6
 
@@ -67,13 +68,13 @@ def test_the_next_id_is_above_every_copy_and_the_floor(
     sql(held, "UPDATE state SET next_copy_id = ?, messages = 7", next_copy)
     used = held.count().used_bytes
     assert right(held, floor) == [f"the table of counters: 3 copies, {used:,} bytes, the next copy is {written}"]
-    assert now(held) == (3, used, written)
+    assert now(held)[:3] == (3, used, written)
     assert right(held, floor) == []
 
 
 @pytest.mark.parametrize("change", ["messages = messages + 1", "used_bytes = used_bytes - 1", "next_copy_id = 4"])
 def test_each_of_them_is_written_anew(held: Vault, sql: Callable[..., Any], change: str) -> None:
-    messages, used, _ = now(held)
+    messages, used, *_ = now(held)
     sql(held, f"UPDATE state SET {change}")
     assert len(right(held, 6)) == 1
     assert now(held)[:2] == (messages, used) and now(held).next_copy_id == 6
@@ -86,7 +87,7 @@ def test_of_an_empty_store_they_begin_anew(any_vault: Vault, sql: Callable[..., 
     with pytest.raises(TamperedError, match="it is empty"), any_vault.write():
         count_in(any_vault.db, 1, 1)
     assert right(any_vault, 0) == ["the table of counters: 0 copies, 0 bytes, the next copy is 1"]
-    assert now(any_vault) == (0, 0, 1)
+    assert now(any_vault)[:3] == (0, 0, 1)
 
 
 def test_a_copy_in_the_bin_keeps_its_id(held: Vault, sql: Callable[..., Any]) -> None:
@@ -112,4 +113,4 @@ def test_the_next_id_is_raised_and_never_lowered(any_vault: Vault) -> None:
     for wanted, then in ((5, 5), (4, 5), (5, 5), (6, 6)):
         with any_vault.write():
             raise_next(any_vault.db, wanted)
-        assert now(any_vault) == (0, 0, then)
+        assert now(any_vault)[:3] == (0, 0, then)
