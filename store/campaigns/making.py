@@ -30,7 +30,8 @@ _PAIRS = 12
 
 #: What is no word of the letter: links, whose traits are their own, and what the reading of HTML puts into its text
 #: (the numbers of links, what stands for a picture).
-_NO_WORDS = re.compile(r"\b(?:https?|ftp)://\S+|\bwww\.\S+|\[\d{1,3}\]|\[image: ", re.I)
+_URL = re.compile(r"\b(?:https?|ftp)://\S+|\bwww\.\S+", re.I)
+_NOTE = re.compile(r"\[\d{1,3}\]|\[image: ")
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?:\s+|\Z)|\n\s*\n")
 _LINE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?:\s+|\Z)|\n+")
 _TICKER = re.compile(r"\$([A-Z]{2,5})\b|\b(?:NASDAQ|NYSE|OTC\w*|ISIN|WKN)\s?[:.]\s?([A-Z0-9]{2,12})\b")
@@ -123,7 +124,10 @@ def _visible(parsed: ParsedMessage) -> str:
         start = max(start, end)
     if left > 0:
         pieces.append(text[start : start + left])
-    return _NO_WORDS.sub(" ", "".join(pieces))
+    text = "".join(pieces)
+    if "://" in text or "www" in text.lower():
+        text = _URL.sub(" ", text)
+    return _NOTE.sub(" ", text) if "[" in text else text
 
 
 def _subject(subject: str) -> list[Trait]:
