@@ -73,6 +73,21 @@ def test_the_child_makes_the_same(corpus_files: list[Path]) -> None:
         assert packed_in_child(raw, context) == packed(made(raw, context)), path
 
 
+def test_the_child_knows_no_store_and_no_key() -> None:
+    code = "import sys, store.campaigns.child; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    for name in (
+        "store.vault",
+        "store.database",
+        "store.sealing",
+        "store.authority",
+        "peewee",
+        "sqlite3",
+        "cryptography",
+    ):
+        assert not any(module == name or module.startswith(f"{name}.") for module in told), name
+
+
 def test_keys_can_be_read_again(corpus_files: list[Path]) -> None:
     context = Context("192.0.2.7", ("example.com",))
     for path in corpus_files[::40]:
