@@ -118,6 +118,7 @@ SHOTS = [
     Shot("message-queue", keys("3")),
     Shot("bin", keys("9")),
     Shot("bin-copies", keys("9", "down", "enter", "space", "space")),
+    Shot("undo", filtered("status:spam period:week", "asterisk", "d", "enter", "z")),
     Shot("rules", keys("4")),
     Shot("address-lists", keys("5")),
     Shot("events", keys("6")),
@@ -130,11 +131,11 @@ SHOTS = [
 
 
 def stop_the_clock() -> None:
-    """Let what goes into the bin go there at `NOW`."""
-    from store.authority import deleting
+    """Let what goes into the bin go there, and into the trail, at `NOW`."""
+    from store.authority import audit, deleting
     from store.vault import bin as binning
 
-    for module in (deleting, binning):
+    for module in (audit, deleting, binning):
         setattr(module, "now_ms", lambda: NOW)  # noqa: B010 - not a name that mypy lets be another function
 
 

@@ -39,7 +39,7 @@ class Deleted:
 
     def what(self, act: PastAct) -> str:
         """The act in a few words."""
-        return f"{act.event.action}: {_counted(len(act.event.copies), 'message copy', 'message copies')}"
+        return f"{_counted(len(act.event.copies), 'message copy', 'message copies')} deleted"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""

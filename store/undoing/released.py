@@ -42,7 +42,7 @@ class Released:
     def what(self, act: PastAct) -> str:
         """The act in a few words."""
         count = len(act.event.copies)
-        return f"{act.event.action}: {count:,} message {'copy' if count == 1 else 'copies'}"
+        return f"{count:,} message {'copy' if count == 1 else 'copies'} placed in queue for delivery"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
         """What would be called back now, or placed in the queue again. Raises StoreUnavailable."""

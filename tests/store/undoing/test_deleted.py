@@ -56,7 +56,7 @@ def test_what_does_not_come_back_is_told_before_and_after(any_vault: Vault) -> N
     bring_back(any_vault, ids[1:4], operator=COLLEAGUE)
     delete_copies(any_vault, ids[3:4], operator=COLLEAGUE)
     plan = next_plan(any_vault, ME)
-    assert plan is not None and plan.what == "delete into the bin: 6 message copies"
+    assert plan is not None and plan.what == "6 message copies deleted"
     assert plan.told == Told(
         ("2 copies back from the bin",),
         (

@@ -58,7 +58,7 @@ def test_a_release_is_called_back_and_done_again(any_vault: Vault, open_again: C
     ids = released(any_vault, 60)
     vault = open_again()  # Another session.
     plan = next_plan(vault, ME)
-    assert plan is not None and plan.what == "delivery queued: 60 message copies"
+    assert plan is not None and plan.what == "60 message copies placed in queue for delivery"
     assert plan.told.does == ("60 deliveries are called back: nobody has them yet",)
     assert carry_out(vault, plan, operator=ME) == plan.told
     assert set(states(any_vault, ids)) == {State.CANCELLED}
