@@ -16,6 +16,7 @@ from store.delivery.choosing import Choice, chosen_of, plans, shared_out
 from store.delivery.held import Again, LeftOut, held_of
 from store.delivery.hello import Heard, read_hello
 from store.delivery.marker import TOKEN_SIZE, digest_of, field_of, markable
+from store.delivery.outbox import hold_ms
 from store.delivery.outcomes import Unsealed
 from store.delivery.parcel import sender_of
 from store.delivery.retrying import NO_RELAY
@@ -54,7 +55,7 @@ class Preflight:
     the number of mailboxes that would get something. `gateway` is the name of who sends, "" where that is a console or
     a command, and NOT safe for a terminal, as are addresses. `relay` is that of the settings, without its password.
     `heard` is what it answered that gateway last, None where nothing is known; `unheard` then says why what the store
-    holds is not believed, or "".
+    holds is not believed, or "". `hold` is how long (ms) what is queued waits before anything takes it.
     """
 
     going: dict[int, Going] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class Preflight:
     relay: str = ""
     heard: Heard | None = None
     unheard: str = ""
+    hold: int = 0
 
     @property
     def offers(self) -> Offers | None:
@@ -92,6 +94,7 @@ def look(
     chosen, again = chosen_of(settings, choice), Again(choice.again)
     found = Preflight()
     wanted = list(dict.fromkeys(ids))
+    found.hold = hold_ms(settings, len(wanted))
     for at in range(0, len(wanted), _BATCH):
         if cancelled():
             break

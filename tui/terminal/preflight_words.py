@@ -11,6 +11,7 @@ from store.delivery.placing import INFECTED
 from store.mail.dkim import Holds
 from store.terms.sizes import format_size
 from tui.terminal.safe import safe
+from tui.terminal.times import time_left
 from tui.terminal.words import addresses, copies, counted
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def sentences(
     """
     said = [*_who(found, tally), *_relay(found, now, asking)]
     if found.going:
+        said.append(Said(_hold(found)))
         said += [*_needs(found, tally), *_fields(tally, len(found.going)), *_body_hashes(found, contents)]
     if tally.read < len(found.going):
         said.append(Said(f"Reading the messages: {tally.read:,} of {len(found.going):,}."))
@@ -91,6 +93,13 @@ def _who(found: Preflight, tally: Tally) -> Iterator[Said]:
     if tally.unmarked:
         one, many = "copy gets no marker, and is judged again", "copies get no marker, and are judged again"
         yield Said(f"{counted(tally.unmarked, one, many)} where the relay leads back through intake.")
+
+
+def _hold(found: Preflight) -> str:
+    one, left = len(found.going) == 1, time_left(found.hold)
+    if found.hold:
+        return f"Held for {left}: until then undo (z) calls {'it' if one else 'them'} back."
+    return f"{'It goes' if one else 'They go'} out at once: nothing calls {'it' if one else 'them'} back."
 
 
 def _copy_reason(reason: str) -> str:
