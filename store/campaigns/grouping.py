@@ -1,0 +1,172 @@
+"""Handles: sets of message copies that can be named, looked at and acted on, found by seed and grow.
+
+A handle is no claim that its copies are of one campaign; it is what an operator can clear in one act. What is in none
+is the rest. The same copies give the same handles, in whatever order they come.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from store.campaigns.growing import Weights, grown
+from store.campaigns.material import Entry, Material, gathered, no_stop
+from store.campaigns.oddness import GATED, Limits, Odd, Reason, Sorted, sorted_out
+from store.campaigns.order import Rank, rank
+from store.campaigns.seeds import Seeder
+
+#: No handle has fewer copies.
+LEAST = 8
+#: The keys of each strand that are told as evidence.
+_TOLD = 4
+#: A copy is like one that was taken out where they share this part of their keys.
+_LIKE = 0.9
+
+
+class Why(NamedTuple):
+    """A key that speaks for a handle: its strand, its hash, and how many copies have it, in the handle and outside."""
+
+    strand: int
+    key: int
+    inside: int
+    outside: int
+
+
+class OddCopy(NamedTuple):
+    """A copy shown beside a handle, in no act on it by default, and the reasons, the gravest first."""
+
+    copy: int
+    reasons: tuple[Reason, ...]
+
+
+class Handle(NamedTuple):
+    """Copies that one act clears.
+
+    `copies` ascending, with `fits` (0 to 100 %) of each; `odd` ascending by copy; `seed` and `evidence` say why they
+    belong together. `weights` (by key hash, with the strand) and `limits` let new copies join.
+    """
+
+    rank: Rank
+    copies: array[int]
+    fits: bytes
+    odd: tuple[OddCopy, ...]
+    seed: Why
+    evidence: tuple[Why, ...]
+    weights: dict[int, tuple[int, float]]
+    limits: Limits
+
+
+class Grouping(NamedTuple):
+    """The handles in the order of their acts, and the copies in none of them, nor odd in one; ascending."""
+
+    handles: tuple[Handle, ...]
+    rest: array[int]
+
+
+class _Found(NamedTuple):
+    seed: int
+    sorted: Sorted
+    heavy: Weights
+
+
+def grouped(
+    entries: Iterable[Entry], *, apart: Iterable[tuple[int, int]] = (), stop: Callable[[], None] = no_stop
+) -> Grouping:
+    """The handles of these copies.
+
+    `apart`: pairs of copies, one that an operator took out and one that it must not be with; the first of a pair and
+    copies like it are odd in the handle of the second. `stop` is called between the steps; what it raises goes through.
+    """
+    material = gathered(entries, stop)
+    found = _found(material, _Apart(material, apart), stop)
+    taken = {row for one in found for row in one.sorted.rows}
+    handles = []
+    placed = set(taken)
+    for one in found:
+        odd = [each for each in one.sorted.odd if each.row not in placed]
+        placed.update(each.row for each in odd)
+        handles.append(_handle(material, one, odd))
+    rest = (copy for row, copy in enumerate(material.copies) if row not in placed)
+    return Grouping(tuple(sorted(handles, key=lambda one: one.rank)), array("Q", rest))
+
+
+def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[_Found]:
+    seeder = Seeder(material)
+    found = []
+    while (seed := seeder.next(LEAST)) is not None:
+        stop()
+        begin = [row for row in material.postings[seed.key] if seeder.alive[row]]
+        rows, heavy = grown(material, begin, seeder.alive, seeder.counts, seeder.remaining)
+        if len(rows) < LEAST:
+            seeder.spend(seed.key)
+            continue
+        parted = sorted_out(material, rows, heavy, apart.among(rows))
+        # What a flag keeps out of acts has its place beside this handle: it is not looked for again.
+        settled = [*parted.rows, *(one.row for one in parted.odd if material.flags[one.row] & GATED)]
+        if len(settled) < LEAST:
+            seeder.spend(seed.key)
+            continue
+        found.append(_Found(seed.key, parted, heavy))
+        seeder.take(settled)
+    return found
+
+
+class _Apart:
+    """What operators took out, and what is like it."""
+
+    def __init__(self, material: Material, pairs: Iterable[tuple[int, int]]) -> None:
+        place = {copy: row for row, copy in enumerate(material.copies)}
+        self._material = material
+        self._pairs = sorted({(place[out], place[stays]) for out, stays in pairs if out in place and stays in place})
+
+    def among(self, rows: Sequence[int]) -> set[int]:
+        """The rows that must not be with others of `rows`."""
+        inside = set(rows)
+        kept_out: set[int] = set()
+        for out, stays in self._pairs:
+            if stays in inside and stays not in kept_out:
+                if out in inside:
+                    kept_out.add(out)
+                kept_out.update(row for row in rows if row != stays and self._is_like(row, out, stays))
+        return kept_out
+
+    def _is_like(self, row: int, out: int, stays: int) -> bool:
+        keys = set(self._material.of(row))
+        like = _alike(keys, self._material.of(out))
+        return like >= _LIKE and like > _alike(keys, self._material.of(stays))
+
+
+def _alike(keys: set[int], others: Sequence[int]) -> float:
+    shared = sum(key in keys for key in others)
+    return shared / max(len(keys) + len(others) - shared, 1)
+
+
+def _handle(material: Material, found: _Found, odd: Sequence[Odd]) -> Handle:
+    rows = found.sorted.rows
+    inside = dict.fromkeys(found.heavy.of, 0)
+    inside[found.seed] = 0
+    for row in rows:
+        for key in material.of(row):
+            if key in inside:
+                inside[key] += 1
+
+    def why(key: int) -> Why:
+        return Why(material.strand(key), material.hashes[key], inside[key], len(material.postings[key]) - inside[key])
+
+    told: list[Why] = []
+    for strand in range(3):
+        # Most telling first: what many have inside and few outside.
+        keys = [key for key in found.heavy.of if material.strand(key) == strand and inside[key]]
+        keys.sort(key=lambda key: (-inside[key] * found.heavy.of[key], material.hashes[key]))
+        told += [why(key) for key in keys[:_TOLD]]
+    return Handle(
+        rank=rank(material, rows, [one.row for one in odd]),
+        copies=array("Q", (material.copies[row] for row in rows)),
+        fits=bytes(round(100 * fit) for fit in found.sorted.fits),
+        odd=tuple(OddCopy(material.copies[one.row], one.reasons) for one in odd),
+        seed=why(found.seed),
+        evidence=tuple(told),
+        weights={material.hashes[key]: (material.strand(key), weight) for key, weight in found.heavy.of.items()},
+        limits=found.sorted.limits,
+    )

@@ -1,0 +1,53 @@
+"""A new copy joins a handle that stands, by the scores that it was found with; in microseconds, without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from store.campaigns.grouping import Handle
+from store.campaigns.growing import scored
+from store.campaigns.material import Entry, domain_of
+from store.campaigns.oddness import Reason
+
+
+class Joined(NamedTuple):
+    """Which handle a copy joins, by place; how well it fits, 0 to 100 %; why it is odd there, () where it is not."""
+
+    handle: int
+    fit: int
+    reasons: tuple[Reason, ...]
+
+
+class Joiner:
+    """Finds the handle of new copies among those that stand."""
+
+    def __init__(self, handles: Sequence[Handle]) -> None:
+        self._limits = [one.limits for one in handles]
+        # A key may be in two strands, with the same hash: by strand then.
+        self._of: tuple[dict[int, list[tuple[int, float]]], ...] = ({}, {}, {})
+        for place, one in enumerate(handles):
+            for key, (strand, weight) in one.weights.items():
+                self._of[strand].setdefault(key, []).append((place, weight))
+
+    def join(self, entry: Entry) -> Joined | None:
+        """The handle that most speaks for, the first of those for which as much does; None where it is too little."""
+        best: dict[int, list[float]] = {}
+        sums: dict[int, list[float]] = {}
+        for strand, (weights, keys) in enumerate(zip(self._of, entry.strands, strict=True)):
+            for key in set(keys):
+                for place, weight in weights.get(key, ()):
+                    if place not in sums:
+                        best[place], sums[place] = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+                    sums[place][strand] += weight
+                    if weight > best[place][strand]:
+                        best[place][strand] = weight
+        found = {place: scored(best[place], sums[place]) for place in sums}
+        joining = [place for place, one in found.items() if one.joins]
+        if not joining:
+            return None
+        domain = domain_of(entry.sender)
+        reasons = {place: self._limits[place].reasons(found[place], entry.flags, domain) for place in joining}
+        # One that it fits before one where it is odd.
+        place = min(joining, key=lambda place: (bool(reasons[place]), -round(found[place].total, 6), place))
+        return Joined(place, round(100 * self._limits[place].fit(found[place])), reasons[place])

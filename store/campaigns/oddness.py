@@ -1,0 +1,151 @@
+"""Which copies of a handle do not fit it, and why: they are kept out of its act until somebody looked at them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from statistics import median
+from typing import NamedTuple
+
+from store.campaigns.growing import SPEAKS, Score, Weights, score
+from store.campaigns.material import Flags, Material
+
+#: A domain under this share is odd where so many domains have nearly all of the copies.
+_DOMAIN_SHARE, _FEW_DOMAINS, _NEARLY_ALL = 0.03, 6, 0.9
+#: A strand that so many copies have is expected of all.
+_EXPECTED = 0.9
+#: The least part of the median evidence, and of what all but a few have in a strand.
+_LEAST_FIT, _TAIL, _LOW = 0.5, 0.05, 0.5
+#: So many odd ones are shown at most, those that a flag keeps out not counted.
+_MOST, _MOST_SHARE = 12, 0.03
+#: Where so many copies say that they are answers, or have the headers of a list, that is the handle's way.
+_CLAIMED, _LISTED = 0.4, 0.5
+
+
+class Reason(Enum):
+    """Why a copy is odd in its handle."""
+
+    REPLY = "reply"
+    ALIKE = "alike"
+    KNOWN = "known"
+    APART = "apart"
+    CLAIMS = "claims"
+    LISTED = "listed"
+    DOMAIN = "domain"
+    CONTENT = "content"
+    PAYLOAD = "payload"
+    ORIGIN = "origin"
+    FIT = "fit"
+
+
+_GATES = ((Flags.REPLY, Reason.REPLY), (Flags.ALIKE, Reason.ALIKE), (Flags.KNOWN, Reason.KNOWN))
+#: What keeps a copy out of every act by default, whatever it is found beside.
+GATED = Flags.REPLY | Flags.ALIKE | Flags.KNOWN
+_STRANDS = (Reason.CONTENT, Reason.PAYLOAD, Reason.ORIGIN)
+
+
+class Limits(NamedTuple):
+    """What a copy must have to fit a handle.
+
+    `typical`: the median of the evidence. `expected`: the strands that must speak. `least`: what the keys of each
+    strand must weigh in sum. `claimed`, `listed`: answers by subject, and list mail, belong here. `domains`: the sender
+    domains that belong here, None where they are too many to tell.
+    """
+
+    typical: float
+    expected: tuple[bool, bool, bool]
+    least: tuple[float, float, float]
+    claimed: bool
+    listed: bool
+    domains: frozenset[str] | None
+
+    def reasons(self, found: Score, flags: int, domain: str) -> tuple[Reason, ...]:
+        """Why a copy with this score does not fit, the gravest reason first; () where it does."""
+        reasons = [reason for flag, reason in _GATES if flags & flag]
+        if flags & Flags.CLAIMS and not self.claimed:
+            reasons.append(Reason.CLAIMS)
+        if flags & Flags.LISTED and not self.listed:
+            reasons.append(Reason.LISTED)
+        if self.domains is not None and domain not in self.domains:
+            reasons.append(Reason.DOMAIN)
+        for strand, reason in enumerate(_STRANDS):
+            silent = self.expected[strand] and found.strands[strand] < SPEAKS
+            if silent or found.sums[strand] < self.least[strand]:
+                reasons.append(reason)
+        if found.total < _LEAST_FIT * self.typical:
+            reasons.append(Reason.FIT)
+        return tuple(reasons)
+
+    def fit(self, found: Score) -> float:
+        """How well a copy fits, from 0 to 1."""
+        return min(1.0, found.total / self.typical) if self.typical else 0.0
+
+
+class Odd(NamedTuple):
+    """A copy that does not fit: its row, and the reasons, the gravest first."""
+
+    row: int
+    reasons: tuple[Reason, ...]
+
+
+class Sorted(NamedTuple):
+    """The copies of a handle: those that fit, with how well from 0 to 1, and the odd ones; both ascending by row.
+
+    What neither has is left for other handles: where more do not fit than can be looked at, they are no exceptions.
+    """
+
+    rows: list[int]
+    fits: list[float]
+    odd: list[Odd]
+    limits: Limits
+
+
+def sorted_out(material: Material, rows: Sequence[int], heavy: Weights, apart: Iterable[int] = ()) -> Sorted:
+    """The copies that fit the handle, and those that do not; the rows of `apart` are kept out by an operator."""
+    scores = [score(material.bounds, heavy.of, material.of(row)) for row in rows]
+    limits = _limits(material, rows, scores)
+    kept_out = set(apart)
+    fine: list[int] = []
+    fits: list[float] = []
+    gated: list[Odd] = []
+    odd: list[tuple[float, Odd]] = []
+    for row, found in zip(rows, scores, strict=True):
+        flags = material.flags[row]
+        reasons = limits.reasons(found, flags, material.domain_names[material.domains[row]])
+        if row in kept_out:
+            reasons = (Reason.APART, *reasons)
+        if row in kept_out or flags & GATED:
+            gated.append(Odd(row, reasons))
+        elif reasons:
+            odd.append((found.total, Odd(row, reasons)))
+        else:
+            fine.append(row)
+            fits.append(limits.fit(found))
+    most = max(_MOST, round(_MOST_SHARE * len(rows)))
+    odd.sort(key=lambda pair: (pair[0], pair[1].row))
+    shown = [*gated, *(one for _, one in odd[:most])]
+    return Sorted(fine, fits, sorted(shown, key=lambda one: one.row), limits)
+
+
+def _limits(material: Material, rows: Sequence[int], scores: Sequence[Score]) -> Limits:
+    size = len(rows)
+    expected = [sum(one.strands[s] >= SPEAKS for one in scores) >= _EXPECTED * size for s in range(3)]
+    least = [_LOW * sorted(one.sums[s] for one in scores)[int(_TAIL * size)] for s in range(3)]
+    flags = [material.flags[row] for row in rows]
+    return Limits(
+        typical=median(one.total for one in scores),
+        expected=(expected[0], expected[1], expected[2]),
+        least=(least[0], least[1], least[2]),
+        claimed=sum(bool(one & Flags.CLAIMS) for one in flags) >= _CLAIMED * size,
+        listed=sum(bool(one & Flags.LISTED) for one in flags) >= _LISTED * size,
+        domains=_domains(material, rows),
+    )
+
+
+def _domains(material: Material, rows: Sequence[int]) -> frozenset[str] | None:
+    """The domains that belong to a handle where few have nearly all of it, else None."""
+    found = Counter(material.domains[row] for row in rows)
+    if sum(n for _, n in found.most_common(_FEW_DOMAINS)) < _NEARLY_ALL * len(rows):
+        return None
+    return frozenset(material.domain_names[domain] for domain, n in found.items() if n >= _DOMAIN_SHARE * len(rows))
