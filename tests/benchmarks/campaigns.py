@@ -1,0 +1,223 @@
+"""How few acts clear an attack wave: handles found in the traits that the product makes, acted on in their own order.
+
+    python -m tests.benchmarks.campaigns WAVE ... [--known SHARE] [--handles]
+
+WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote: wave-00.mbox ... and
+truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
+offered, never the odd ones. `--known`: this share of the good senders is known. `--handles`: what each handle holds.
+
+The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
+Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from store.campaigns.grouping import Grouping, grouped
+from store.campaigns.making import Context, made_of
+from store.campaigns.material import Entry, Flags, entry_of
+from store.campaigns.packing import Packed, of_pack, to_pack
+from store.files.mbox import read_messages
+from store.message.parser import parse_message
+from tests.benchmarks import store_maker
+from tests.benchmarks.figures import Figure
+from tests.waves.wave import Size, make
+
+#: Seconds a decision, keys a second, keys an act, keys for the odd ones of an act.
+_DECISION, _SPEED, _ACT, _ODD = 1.5, 3, 4, 1
+#: How many copies a wave has, by the benchmarks' size, and how many seconds they may take.
+_COUNTS = {"10k": 12_000, "100k": 40_000, "1M": 40_000}
+_SEED, _SECONDS, _ACTS = 1, 40, 35
+_CLIENT = re.compile(rb"(?mi)^Received: from [^\n]*?\[([0-9a-fA-F.:]+)\]")
+_TO = re.compile(rb"(?mi)^X-Envelope-To: <[^>\n]*@([^>\n]+)>")
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """What is kept of a wave: the Message-IDs and traits of its copies, in order, and CPU milliseconds each took."""
+
+    ids: list[str]
+    traits: list[Packed]
+    cost: float
+
+
+class Wave(NamedTuple):
+    """A wave: its copies, and what is true of each; CPU milliseconds that the traits of a message took."""
+
+    entries: list[Entry]
+    truth: list[Mapping[str, str]]
+    cost: float
+
+
+class Score(NamedTuple):
+    """What acts did so far: how many; the share of campaign copies gone; good and aimed ones; odd ones to look at."""
+
+    acts: int
+    done: float
+    good: int
+    aimed: int
+    noise: int
+    odd: int
+    with_odd: int
+
+    @property
+    def decisions(self) -> int:
+        """Acts and odd copies."""
+        return self.acts + self.odd
+
+    @property
+    def keys(self) -> int:
+        """Keys that were pressed."""
+        return _ACT * self.acts + _ODD * self.with_odd + self.odd
+
+    @property
+    def minutes(self) -> float:
+        """What it takes an operator."""
+        return (_DECISION * self.decisions + self.keys / _SPEED) / 60
+
+
+def _messages(folder: Path) -> Iterator[bytes]:
+    for path in sorted(folder.glob("wave-*.mbox")):
+        with path.open("rb") as stream:
+            for message in read_messages(stream):
+                assert isinstance(message, bytes)
+                yield message
+
+
+def _made(folder: Path) -> _Kept:
+    own = tuple(sorted({found.decode().lower() for raw in _messages(folder) for found in _TO.findall(raw)}))
+    kept = _Kept([], [], 0.0)
+    spent = 0.0
+    for raw in _messages(folder):
+        client = _CLIENT.search(raw)
+        context = Context(client[1].decode() if client else "", own)
+        began = time.process_time()
+        markups: list[str] = []
+        parsed = parse_message(raw, enter=False, markups=markups)
+        made = made_of(parsed, context, markups)
+        spent += time.process_time() - began
+        kept.ids.append(next(value for name, value in parsed.headers if name.lower() == "message-id").strip())
+        kept.traits.append(to_pack(made))
+    kept.cost = spent * 1000 / len(kept.ids)
+    return kept
+
+
+def wave_of(folder: Path, known: float = 0.0) -> Wave:
+    """A wave of a folder; the senders of this share of its good copies are known."""
+    path = folder / "traits.msgpack"
+    if not path.exists():
+        path.write_bytes(msgspec.msgpack.encode(_made(folder)))
+    kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
+    messages = msgspec.json.decode((folder / "truth.json").read_bytes())["messages"]
+    truth = [messages[name] for name in kept.ids]
+    traits = [of_pack(each).traits for each in kept.traits]
+    good = sorted({one.sender for one, what in zip(traits, truth, strict=True) if what["kind"] == "good"})
+    senders = set(random.Random(len(good)).sample(good, round(known * len(good))))
+    entries = [
+        entry_of(number, one, Flags.KNOWN if one.sender in senders else Flags.NONE) for number, one in enumerate(traits)
+    ]
+    return Wave(entries, truth, kept.cost)
+
+
+def acts(wave: Wave, grouping: Grouping) -> list[Score]:
+    """The state after each act that is offered."""
+    total = sum(one["kind"] == "campaign" for one in wave.truth)
+    gone: Counter[str] = Counter()
+    scores: list[Score] = []
+    odd = with_odd = 0
+    for handle in grouping.handles:
+        if handle.rank.offered:
+            gone.update(wave.truth[copy]["kind"] for copy in handle.copies)
+            odd += len(handle.odd)
+            with_odd += bool(handle.odd)
+            done = gone["campaign"] / total
+            number = len(scores) + 1
+            scores.append(Score(number, done, gone["good"], gone["targeted"], gone["noise"], odd, with_odd))
+    return scores
+
+
+def at(scores: Sequence[Score], share: float) -> Score | None:
+    """The state when this share was gone; None where it never is."""
+    return next((one for one in scores if one.done >= share), None)
+
+
+def _told(name: str, score: Score | None) -> str:
+    if score is None:
+        return f"  {name:9} not reached"
+    return (
+        f"  {name:9} acts {score.acts:3}  gone {score.done:6.1%}  good {score.good:3}  aimed {score.aimed}  noise "
+        f"{score.noise:3}  odd {score.odd:4}  keys {score.keys:4}  decisions {score.decisions:4}  "
+        f"{score.minutes:4.1f} min"
+    )
+
+
+def _handles(wave: Wave, grouping: Grouping) -> Iterator[str]:
+    for handle in grouping.handles:
+        inside = Counter(wave.truth[copy]["kind"] for copy in handle.copies)
+        labels = Counter(wave.truth[copy]["label"] for copy in handle.copies).most_common(3)
+        odd = Counter(f"{wave.truth[one.copy]['kind']}: {one.reasons[0].value}" for one in handle.odd)
+        yield f"    {handle.rank.name:8}{len(handle.copies):6}  {dict(inside)} {labels} odd {dict(odd)}"
+
+
+def main() -> int:
+    """Score the waves that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("waves", type=Path, nargs="+", metavar="WAVE")
+    parser.add_argument("--known", type=float, default=0.0, metavar="SHARE")
+    parser.add_argument("--handles", action="store_true")
+    arguments = parser.parse_args()
+    for folder in arguments.waves:
+        wave = wave_of(folder, arguments.known)
+        began = time.process_time()
+        grouping = grouped(wave.entries)
+        spent = time.process_time() - began
+        scores = acts(wave, grouping)
+        rest = Counter(wave.truth[copy]["kind"] for copy in grouping.rest)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(
+            f"{folder.name}: {len(wave.entries)} copies, known {arguments.known:.0%}: traits {wave.cost:.2f} ms a message, "
+            f"handles {spent:.1f} s, {peak} MB; in none: {dict(rest)}"
+        )
+        if arguments.handles:
+            print("\n".join(_handles(wave, grouping)))
+        for name, score in (("90 %", at(scores, 0.9)), ("95 %", at(scores, 0.95)), ("all acts", scores[-1])):
+            print(_told(name, score), flush=True)
+    return 0
+
+
+def campaigns(size: str) -> Iterator[Figure]:
+    """Acts to clear 95 % of a wave, what is lost on the way, and what finding the handles takes."""
+    count = _COUNTS[size]
+    folder = store_maker.FOLDER / f"wave-{count}"
+    if not (folder / "truth.json").exists():
+        make(folder, _SEED, Size()._replace(count=count), 1)
+    wave = wave_of(folder)
+    began = time.process_time()
+    grouping = grouped(wave.entries)
+    spent = time.process_time() - began
+    scores = acts(wave, grouping)
+    score = at(scores, 0.95)
+    named = f"campaigns, {count:,} copies: "
+    clears = score.acts if score else None
+    yield Figure(
+        named + "acts to 95 %", size, clears, clears, "acts", target=f"{_ACTS}", met=bool(score and score.acts <= _ACTS)
+    )
+    lost, aimed = scores[-1].good, scores[-1].aimed
+    yield Figure(named + "good in all acts", size, lost, lost, "copies", target="20", met=lost <= 20)
+    yield Figure(named + "aimed in all acts", size, aimed, aimed, "copies", target="0", met=not aimed)
+    yield Figure(named + "find handles", size, spent, spent, "s CPU", target=f"{_SECONDS}", met=spent <= _SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
