@@ -94,10 +94,11 @@ def drawn(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) 
     )
     made = Traits(
         *strands(traits),
-        bool(headers.get("in-reply-to") or headers.get("references") or _REPLY.match(subject)),
+        bool(headers.get("in-reply-to") or headers.get("references")),
         not _LIST_FIELDS.isdisjoint(headers),
         sender,
         quotes,
+        bool(_REPLY.match(subject)),
     )
     kept = tuple(
         FileShape(each.name[:NAME_KEPT], each.detected_type[:60], each.size, each.sha256) for each in files[:FILES_KEPT]

@@ -114,9 +114,9 @@ def domain_of(sender: str) -> str:
 
 def entry_of(copy: int, traits: Traits, flags: Flags = Flags.NONE) -> Entry:
     """The entry of a copy with these traits; `flags` are those that do not follow from them: KNOWN and ALIKE."""
-    if traits.quotes:
+    if traits.threaded:
         flags |= Flags.REPLY
-    if traits.reply:
+    if traits.claims:
         flags |= Flags.CLAIMS
     if traits.listed:
         flags |= Flags.LISTED

@@ -19,8 +19,8 @@ _EXPECTED = 0.9
 _LEAST_FIT, _TAIL, _LOW = 0.5, 0.05, 0.5
 #: So many odd ones are shown at most, those that a flag keeps out not counted.
 _MOST, _MOST_SHARE = 12, 0.03
-#: Where so many copies say that they are answers, or have the headers of a list, that is the handle's way.
-_CLAIMED, _LISTED = 0.4, 0.5
+#: Where so many copies have a subject of an answer, or the headers of a list, that is the handle's way.
+_CLAIMED, _LISTED = 0.05, 0.5
 
 
 class Reason(Enum):

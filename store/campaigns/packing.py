@@ -14,11 +14,11 @@ from store.terms.errors import TamperedError
 
 #: Of the rows of kind `traits`: what is made and how it is packed. A row of an earlier version is made anew.
 TRAITS, VERSION = "traits", 1
-_REPLY, _LISTED, _QUOTES = 1, 2, 4
+_REPLY, _LISTED, _QUOTES, _CLAIMS = 1, 2, 4, 8
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
-    """The form: keys of each strand, 8 bytes each, big-endian; flags (reply 1, listed 2, quotes 4); sender; texts."""
+    """The form: keys of each strand, 8 bytes each, big-endian; flags (reply 1, listed 2, quotes 4, claims 8); sender; texts."""
 
     content: bytes
     payload: bytes
@@ -47,7 +47,7 @@ def to_pack(made: Made) -> Packed:
         _bytes(traits.content),
         _bytes(traits.payload),
         _bytes(traits.origin),
-        traits.reply * _REPLY | traits.listed * _LISTED | traits.quotes * _QUOTES,
+        traits.reply * _REPLY | traits.listed * _LISTED | traits.quotes * _QUOTES | traits.claims * _CLAIMS,
         _encodable(traits.sender),
         tuple(map(_encodable, texts.links)),
         tuple((_encodable(each.name), each.content_type, each.size, each.sha256) for each in texts.files),
@@ -66,6 +66,7 @@ def of_pack(found: Packed) -> Made:
         bool(found.flags & _LISTED),
         found.sender,
         bool(found.flags & _QUOTES),
+        bool(found.flags & _CLAIMS),
     )
     return Made(traits, Texts(found.links, tuple(FileShape(*each) for each in found.files), found.kit, found.list_id))
 

@@ -11,8 +11,8 @@ class Traits(NamedTuple):
 
     Three strands of keys: `content` (what it says), `payload` (what it carries) and `origin` (where it comes from).
     Each is an array of 64-bit unsigned integers (typecode "Q"), sorted, each once: hashes, the same in every process.
-    `reply`: the headers say that it answers a message; `quotes`: its text quotes one; `listed`: it has the headers of a
-    mailing list. `sender` is the address in From (lower case, decoded, NOT safe), "" where there is none.
+    `reply`: it has the headers of an answer; `claims`: its subject begins as one of an answer, which costs nothing;
+    `quotes`: its text quotes a message; `listed`: it has the headers of a mailing list. `sender` is the address in From (lower case, decoded, NOT safe), "" where there is none.
     """
 
     content: array[int]
@@ -22,6 +22,7 @@ class Traits(NamedTuple):
     listed: bool
     sender: str
     quotes: bool = False
+    claims: bool = False
 
     @property
     def threaded(self) -> bool:

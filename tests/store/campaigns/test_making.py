@@ -174,7 +174,7 @@ def test_an_attached_message_is_not_entered() -> None:
     ("fields", "body", "reply", "quotes"),
     [
         ({}, BODY, False, False),
-        ({"subject": "AW: Angebot"}, BODY, True, False),
+        ({"subject": "AW: Angebot"}, BODY, False, False),
         ({"subject": "Fwd: Angebot"}, BODY, False, False),
         ({"In_Reply_To": "<1@x>"}, BODY, True, False),
         ({"References": "<1@x>"}, BODY, True, False),
@@ -188,6 +188,13 @@ def test_an_attached_message_is_not_entered() -> None:
 def test_threads(fields: dict[str, str], body: str, reply: bool, quotes: bool) -> None:
     traits = made(mail(body, **fields).as_bytes()).traits
     assert (traits.reply, traits.quotes, traits.threaded) == (reply, quotes, reply or quotes)
+
+
+@pytest.mark.parametrize(("subject", "claims"), [("AW: Angebot", True), ("Fwd: Angebot", False), ("Angebot", False)])
+def test_a_subject_that_claims_to_answer_is_told_from_an_answer(subject: str, claims: bool) -> None:
+    traits = made(mail(subject=subject).as_bytes()).traits
+    assert (traits.claims, traits.threaded) == (claims, False)
+    assert unpacked(packed(Made(traits)), "it").traits == traits
 
 
 TOKEN = st.text("0123456789abcdef", min_size=12, max_size=32)
