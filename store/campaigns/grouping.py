@@ -56,6 +56,14 @@ class Handle(NamedTuple):
     weights: dict[int, tuple[int, float]]
     limits: Limits
 
+    @property
+    def answers(self) -> tuple[int, ...]:
+        """The odd copies that fit but for their being answers: many of them are a campaign in stolen threads.
+
+        They are in no act by default. Good answers and aimed copies may be among them.
+        """
+        return tuple(one.copy for one in self.odd if one.reasons == (Reason.REPLY,))
+
 
 class Grouping(NamedTuple):
     """The handles in the order of their acts, and the copies in none of them, nor odd in one; ascending."""

@@ -18,7 +18,10 @@ _REPLY, _LISTED, _QUOTES, _CLAIMS = 1, 2, 4, 8
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
-    """The form: keys of each strand, 8 bytes each, big-endian; flags (reply 1, listed 2, quotes 4, claims 8); sender; texts."""
+    """The form: keys of each strand, 8 bytes each, big-endian; flags; sender; texts.
+
+    The flags are reply 1, listed 2, quotes 4, claims 8.
+    """
 
     content: bytes
     payload: bytes

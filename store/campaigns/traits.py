@@ -12,7 +12,8 @@ class Traits(NamedTuple):
     Three strands of keys: `content` (what it says), `payload` (what it carries) and `origin` (where it comes from).
     Each is an array of 64-bit unsigned integers (typecode "Q"), sorted, each once: hashes, the same in every process.
     `reply`: it has the headers of an answer; `claims`: its subject begins as one of an answer, which costs nothing;
-    `quotes`: its text quotes a message; `listed`: it has the headers of a mailing list. `sender` is the address in From (lower case, decoded, NOT safe), "" where there is none.
+    `quotes`: its text quotes a message; `listed`: it has the headers of a mailing list. `sender` is the address in From
+    (lower case, decoded, NOT safe), "" where there is none.
     """
 
     content: array[int]

@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.benchmarks import (
     binning,
     busy,
+    campaigns,
     console,
     deleting,
     delivering,
@@ -58,6 +59,7 @@ BENCHMARKS: dict[str, Callable[[str], Iterator[Figure]]] = {
     "indexing": indexing.indexing,
     "import": intake.importing,
     "list": queries.command,
+    "campaigns": campaigns.campaigns,
 }
 RESULTS = store_maker.FOLDER / "results.json"
 

@@ -4,7 +4,10 @@
 
 WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote: wave-00.mbox ... and
 truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
-offered, never the odd ones. `--known`: this share of the good senders is known. `--handles`: what each handle holds.
+offered, never the odd ones. Odd ones that only answer a thread are looked at one by one up to twelve of a handle; where
+there are more they are a line of their own, and the last line of figures says what one more act on each such line would
+do, which nobody is offered by default. `--known`: this share of the good senders is known. `--handles`: what each
+handle holds.
 
 The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
 Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
@@ -18,6 +21,7 @@ import re
 import resource
 import sys
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +41,7 @@ from tests.waves.wave import Size, make
 
 #: Seconds a decision, keys a second, keys an act, keys for the odd ones of an act.
 _DECISION, _SPEED, _ACT, _ODD = 1.5, 3, 4, 1
+_ANSWERS = 12
 #: How many copies a wave has, by the benchmarks' size, and how many seconds they may take.
 _COUNTS = {"10k": 12_000, "100k": 40_000, "1M": 40_000}
 _SEED, _SECONDS, _ACTS = 1, 40, 35
@@ -130,20 +135,25 @@ def wave_of(folder: Path, known: float = 0.0) -> Wave:
     return Wave(entries, truth, kept.cost)
 
 
-def acts(wave: Wave, grouping: Grouping) -> list[Score]:
-    """The state after each act that is offered."""
+def acts(wave: Wave, grouping: Grouping, *, answers: bool = False) -> list[Score]:
+    """The state after each act that is offered; with `answers`, after those on lines of answers too."""
     total = sum(one["kind"] == "campaign" for one in wave.truth)
     gone: Counter[str] = Counter()
     scores: list[Score] = []
     odd = with_odd = 0
-    for handle in grouping.handles:
-        if handle.rank.offered:
-            gone.update(wave.truth[copy]["kind"] for copy in handle.copies)
-            odd += len(handle.odd)
-            with_odd += bool(handle.odd)
-            done = gone["campaign"] / total
-            number = len(scores) + 1
-            scores.append(Score(number, done, gone["good"], gone["targeted"], gone["noise"], odd, with_odd))
+    many = [handle for handle in grouping.handles if handle.rank.offered and len(handle.answers) > _ANSWERS]
+    plan = [(handle, handle.copies) for handle in grouping.handles if handle.rank.offered and handle.copies]
+    if answers:
+        plan += [(handle._replace(odd=()), array("Q", handle.answers)) for handle in many]
+    for handle, copies in plan:
+        lined = len(handle.answers) if len(handle.answers) > _ANSWERS else 0
+        gone.update(wave.truth[copy]["kind"] for copy in copies)
+        odd += len(handle.odd) - lined
+        with_odd += len(handle.odd) > lined
+        number = len(scores) + 1
+        scores.append(
+            Score(number, gone["campaign"] / total, gone["good"], gone["targeted"], gone["noise"], odd, with_odd)
+        )
     return scores
 
 
@@ -186,13 +196,14 @@ def main() -> int:
         rest = Counter(wave.truth[copy]["kind"] for copy in grouping.rest)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(
-            f"{folder.name}: {len(wave.entries)} copies, known {arguments.known:.0%}: traits {wave.cost:.2f} ms a message, "
+            f"{folder.name}: {len(wave.entries)} copies, known {arguments.known:.0%}: traits {wave.cost:.2f} ms each, "
             f"handles {spent:.1f} s, {peak} MB; in none: {dict(rest)}"
         )
         if arguments.handles:
             print("\n".join(_handles(wave, grouping)))
         for name, score in (("90 %", at(scores, 0.9)), ("95 %", at(scores, 0.95)), ("all acts", scores[-1])):
             print(_told(name, score), flush=True)
+        print(_told("answers", acts(wave, grouping, answers=True)[-1]), flush=True)
     return 0
 
 

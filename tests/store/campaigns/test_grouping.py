@@ -118,6 +118,7 @@ def test_a_campaign_of_answers_is_shown_with_all_its_copies_odd() -> None:
         [campaign.copy(number, Flags.REPLY) for number in range(60)] + [single(n) for n in range(99, 199)]
     )
     assert [(len(one.copies), len(one.odd), one.rank) for one in grouping.handles] == [(0, 60, Rank.CAREFUL)]
+    assert grouping.handles[0].answers == tuple(range(60))
 
 
 def test_a_letter_of_its_own_with_the_link_of_a_campaign_is_no_part_of_it() -> None:
