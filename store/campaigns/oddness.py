@@ -63,7 +63,7 @@ class Limits(NamedTuple):
     def reasons(self, found: Score, flags: int, domain: str) -> tuple[Reason, ...]:
         """Why a copy with this score does not fit, the gravest reason first; () where it does."""
         reasons = [reason for flag, reason in _GATES if flags & flag]
-        if flags & Flags.CLAIMS and not self.claimed:
+        if flags & Flags.CLAIMS and not flags & Flags.REPLY and not self.claimed:
             reasons.append(Reason.CLAIMS)
         if flags & Flags.LISTED and not self.listed:
             reasons.append(Reason.LISTED)
@@ -115,7 +115,8 @@ def sorted_out(material: Material, rows: Sequence[int], heavy: Weights, apart: I
         reasons = limits.reasons(found, flags, material.domain_names[material.domains[row]])
         if row in kept_out:
             reasons = (Reason.APART, *reasons)
-        if row in kept_out or flags & GATED:
+        # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
+        if row in kept_out or flags & GATED & ~Flags.REPLY or reasons == (Reason.REPLY,):
             gated.append(Odd(row, reasons))
         elif reasons:
             odd.append((found.total, Odd(row, reasons)))

@@ -121,6 +121,16 @@ def test_a_campaign_of_answers_is_shown_with_all_its_copies_odd() -> None:
     assert grouping.handles[0].answers == tuple(range(60))
 
 
+def test_of_answers_that_do_not_fit_as_few_are_shown_as_of_others_that_do_not() -> None:
+    campaign = Campaign(1)
+    entries = [campaign.copy(number) for number in range(300)]
+    entries += [campaign.stranger(number, Flags.REPLY) for number in range(300, 330)]
+    grouping = grouped([*entries, campaign.copy(400, Flags.REPLY | Flags.CLAIMS)])
+    assert grouping.handles[0].answers == (400,)
+    assert len(grouping.handles[0].odd) == 13
+    assert not any(set(handle.copies) & set(range(300, 401)) for handle in grouping.handles)
+
+
 def test_a_letter_of_its_own_with_the_link_of_a_campaign_is_no_part_of_it() -> None:
     campaign = Campaign(1)
     grouping = grouped([*(campaign.copy(number) for number in range(60)), campaign.stranger(99)])
