@@ -55,7 +55,7 @@ class SqliteStore(LenientSqlite):
         self.mode = mode
         self.read_only = read_only
         self._authorizer = Authorizer()
-        super().__init__(str(path) if mode is Mode.WRITE else path.as_uri() + mode.value, uri=True, **options)
+        super().__init__(path.as_uri() + mode.value, uri=True, **options)
 
     def connection_made(self, connection: Any) -> None:
         connection.set_authorizer(self._authorizer)

@@ -20,7 +20,8 @@ class Use(Enum):
 class Mode(Enum):
     """How a SQLite file is connected to: what SQLite's URI says of it."""
 
-    WRITE = ""
+    #: A file that is not there is never made: what was removed would come back empty.
+    WRITE = "?mode=rw"
     #: The log's index is made in memory where nobody has the file open: that takes no room on the disk.
     READ = "?mode=ro&readonly_shm=1"
     #: Without the log, its index, and any lock.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.mail.local_domains import seen_words, to_set
 from store.terms.errors import UsageError
@@ -15,6 +17,9 @@ from tui.commands.printing import print_json
 from tui.commands.reporting import apart, say_cancelled, say_copies, say_failed
 from tui.terminal.progress import Progress
 from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from store.files.mailbox import ImportResult
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
     unread: list[tuple[int, str]] = []
     later = Interrupt()
+    local: tuple[str, ...] = ()
     with opened(args) as vault:
         newest = vault.id_range()[1]
         with Progress("Importing") as progress, Interrupt() as interrupt:
@@ -79,15 +85,27 @@ def run(args: argparse.Namespace) -> int:
                 progress=progress,
                 cancelled=interrupt,
             )
-        if result.imported and not args.no_index and not interrupt():
-            with apart("what was placed could not be indexed"), Progress("Indexing") as progress, later:
-                unread = index(vault, after_id=newest, progress=progress, cancelled=later).failed
         if result.imported:
             look_at_free_space(vault)
-        local: tuple[str, ...] = ()
         with apart("the settings could not be looked at"):
             warn_of_settings(vault)
             local = settings_or_former(vault).local_domains
+        # The act has ended: it is told before anything else takes time, since run again it would place all of it anew.
+        _tell(args, result, local)
+        if result.imported and not args.no_index and not interrupt():
+            with apart("what was placed could not be indexed"), Progress("Indexing") as progress, later:
+                unread = index(vault, after_id=newest, progress=progress, cancelled=later).failed
+    failures = say_failed(result.failed) + say_copies(unread)
+    failures += say_cancelled(later, "index", "cancelled half-way; `mailhold index` goes on with what is left")
+    failures += say_cancelled(
+        interrupt,
+        "import",
+        "cancelled half-way; what was placed in Backup stays there, and run again, this leaves it out",
+    )
+    return 1 if failures else 0
+
+
+def _tell(args: argparse.Namespace, result: ImportResult, local: tuple[str, ...]) -> None:
     domains = result.domains.most()
     if args.json:
         failed = [{"path": str(path), "error": error} for path, error in result.failed]
@@ -99,14 +117,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{result.left_out:,} left out: an import from there that ended early placed them")
         if domains and not local:
             print(f"Local domains seen: {seen_words(domains)}. Set them: {to_set(domains)}")
-    failures = say_failed(result.failed) + say_copies(unread)
-    failures += say_cancelled(later, "index", "cancelled half-way; `mailhold index` goes on with what is left")
-    failures += say_cancelled(
-        interrupt,
-        "import",
-        "cancelled half-way; what was placed in Backup stays there, and run again, this leaves it out",
-    )
-    return 1 if failures else 0
+    sys.stdout.flush()
 
 
 def _known(args: argparse.Namespace) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -142,3 +144,23 @@ print("ended")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.strip()) == (0, "ended"), done.stderr
+
+
+def test_a_store_that_was_removed_does_not_come_back_empty(vault: Vault) -> None:
+    path = Path(vault.location)
+    for name in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        name.unlink(missing_ok=True)
+
+    said: list[str] = []
+
+    def read() -> None:
+        try:
+            with vault.reading():
+                run(vault.db, "SELECT COUNT(*) FROM message")
+        except StoreUnavailable as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=read)  # It makes a connection of its own.
+    thread.start()
+    thread.join()
+    assert not path.exists() and len(said) == 1

@@ -293,6 +293,7 @@ def test_more_than_a_minute_is_not_trusted_on_either(any_vault: Vault, monkeypat
 @pytest.mark.parametrize("case", vectors("schemas"))
 def test_schema_vectors(case: dict[str, Any], tmp_path: Path) -> None:
     assert case.get("tables", list(TABLES)) == list(TABLES)
+    (tmp_path / "store").touch()
     db = connect(str(tmp_path / "store"))
     make(db)
     with db.making():

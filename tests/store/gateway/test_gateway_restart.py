@@ -76,4 +76,4 @@ def test_a_killed_gateway_is_gone_at_once_and_takes_its_leases_back(any_vault: V
             assert delivery_target(vault).gateway_id != number
         with gateway(tmp_path):
             until(lambda: claims() == 2, LEASE / 2000)
-            assert state() is Running.YES
+            until(lambda: state() is Running.YES)
