@@ -1,6 +1,6 @@
 """Nothing is deleted, delivered, saved, changed or sent again but by an Enter or a Space in a window that was seen.
 
-A real console in a terminal of its own is typed into: first what is known to have lost mail, then at random (100
+A real console in a terminal of its own is typed into: first what is known to have lost mail, then at random (200
 sequences; `MAILHOLD_SEQUENCES=5000` for more, `MAILHOLD_SEED` for others).
 """
 
@@ -18,7 +18,7 @@ import pytest
 
 from tests.tui.console.accidents import Console, Step, make_store, meant, sequence
 
-SEQUENCES = int(os.environ.get("MAILHOLD_SEQUENCES", "100"))
+SEQUENCES = int(os.environ.get("MAILHOLD_SEQUENCES", "200"))
 SEED = int(os.environ.get("MAILHOLD_SEED", "8"))
 #: Consoles that are typed into at the same time.
 CONSOLES = 8
