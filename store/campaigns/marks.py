@@ -1,0 +1,173 @@
+"""What operators say of campaigns: names, owners, states, notes, what they peeled off and what they joined.
+
+Sealed, signed configuration: the same for all who open the store, told in the trail, and taken back with `z`. It holds
+for campaigns by their lasting ids, and for copies by theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store.authority import configuration
+from store.terms.errors import UsageError
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
+
+NAME = "campaigns"
+#: The actions of its events.
+NAMED, OWNED, NOTED, STATED = "campaign named", "campaign taken", "campaign noted", "campaign state"
+PEELED, JOINED = "peeled off a campaign", "campaigns joined"
+MAX_NAME, MAX_NOTE = 60, 500
+#: Copies that may be peeled off in all, and campaigns of which something may be said.
+MAX_PEELED, MAX_MARKS = 20_000, 2_000
+
+
+class State(StrEnum):
+    """How far the work on a campaign is."""
+
+    NEW = "new"
+    OPEN = "open"
+    DONE = "done"
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """What is said of a campaign. `into`: the campaign that it was joined to, 0 where it stands alone. NOT safe."""
+
+    campaign: int
+    name: str = ""
+    owner: str = ""
+    state: State = State.NEW
+    note: str = ""
+    into: int = 0
+
+
+class Peeled(msgspec.Struct, frozen=True, array_like=True):
+    """Copies (ascending) that were taken out of a campaign, and one that stays: those like them are kept out too."""
+
+    campaign: int
+    copies: tuple[int, ...]
+    stays: int
+
+
+class Marks(msgspec.Struct, frozen=True, array_like=True):
+    """All that is said: marks in order of campaign, and what was peeled off in order of campaign and copies."""
+
+    marks: tuple[Mark, ...] = ()
+    peeled: tuple[Peeled, ...] = ()
+
+    def of(self, campaign: int) -> Mark:
+        """What is said of a campaign."""
+        return next((one for one in self.marks if one.campaign == campaign), Mark(campaign))
+
+    def taken_out(self, campaign: int) -> set[int]:
+        """The copies that were peeled off a campaign."""
+        return {copy for one in self.peeled if one.campaign == campaign for copy in one.copies}
+
+
+def read_marks(vault: Vault) -> tuple[Marks, int]:
+    """What is said, and its version. Raises TamperedError, StoreFormat."""
+    stored = configuration.read(vault, NAME, Marks)
+    return (stored.value, stored.version) if stored else (Marks(), 0)
+
+
+def name(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
+    """Name a campaign; "" takes the name away. Raises UsageError, TamperedError."""
+    text = _checked(text, "name", MAX_NAME)
+    return _mark(
+        vault, campaign, lambda one: msgspec.structs.replace(one, name=text), operator, NAMED, text or "no name"
+    )
+
+
+def note(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
+    """Say something of a campaign; "" takes it away. Raises UsageError, TamperedError."""
+    text = _checked(text, "note", MAX_NOTE)
+    return _mark(
+        vault, campaign, lambda one: msgspec.structs.replace(one, note=text), operator, NOTED, text or "no note"
+    )
+
+
+def own(vault: Vault, campaign: int, owner: str, *, operator: str = "") -> Mark:
+    """Give a campaign to an operator, "" to nobody. A new one is open then. Raises UsageError, TamperedError."""
+    owner = _checked(owner, "owner", MAX_NAME)
+
+    def change(one: Mark) -> Mark:
+        state = State.OPEN if owner and one.state is State.NEW else one.state
+        return msgspec.structs.replace(one, owner=owner, state=state)
+
+    return _mark(vault, campaign, change, operator, OWNED, f"by {owner}" if owner else "by nobody")
+
+
+def set_state(vault: Vault, campaign: int, state: State, *, operator: str = "") -> Mark:
+    """Say how far the work is. Raises UsageError, TamperedError."""
+    return _mark(vault, campaign, lambda one: msgspec.structs.replace(one, state=state), operator, STATED, state.value)
+
+
+def peel(vault: Vault, campaign: int, copies: Iterable[int], stays: int, *, operator: str = "") -> Peeled:
+    """Take copies out of a campaign, and what is like them later; `stays` is one of those that stay in it.
+
+    Raises UsageError where too many were peeled off, TamperedError.
+    """
+    out = Peeled(campaign, tuple(sorted(set(copies) - {stays})), stays)
+    if not out.copies:
+        raise UsageError("There is nothing to peel off: give copies of the campaign, and leave one in it.")
+
+    def change(marks: Marks) -> Marks:
+        peeled = tuple(sorted((*marks.peeled, out), key=lambda one: (one.campaign, one.copies)))
+        if sum(len(one.copies) for one in peeled) > MAX_PEELED:
+            raise UsageError(f"More than {MAX_PEELED:,} copies would be peeled off: delete or release some first.")
+        return msgspec.structs.replace(marks, peeled=peeled)
+
+    _change(vault, change, operator, PEELED, f"{len(out.copies):,} of campaign {campaign}")
+    return out
+
+
+def join(vault: Vault, campaign: int, into: int, *, operator: str = "") -> Mark:
+    """Join a campaign to another; with `into` 0 it stands alone again. Raises UsageError, TamperedError."""
+    marks, _ = read_marks(vault)
+    target = into
+    while target and marks.of(target).into:
+        target = marks.of(target).into
+    if target == campaign:
+        raise UsageError(f"Campaign {campaign} cannot be joined to itself.")
+    told = f"{campaign} to {target}" if target else f"{campaign} stands alone"
+    return _mark(vault, campaign, lambda one: msgspec.structs.replace(one, into=target), operator, JOINED, told)
+
+
+def _checked(text: str, what: str, limit: int) -> str:
+    text = " ".join(text.split())
+    if len(text) > limit:
+        raise UsageError(f"The {what} of a campaign has at most {limit} characters.")
+    if not text.isprintable():
+        raise UsageError(f"The {what} of a campaign has a character that cannot be shown.")
+    return text
+
+
+def _mark(vault: Vault, campaign: int, change: Callable[[Mark], Mark], operator: str, action: str, detail: str) -> Mark:
+    changed = Mark(campaign)
+
+    def put(marks: Marks) -> Marks:
+        nonlocal changed
+        changed = change(marks.of(campaign))
+        others = [one for one in marks.marks if one.campaign != campaign]
+        if len(others) >= MAX_MARKS:
+            raise UsageError(f"Something is said of {MAX_MARKS:,} campaigns: take some of it away first.")
+        plain = changed == Mark(campaign)
+        kept = [*others] if plain else [*others, changed]
+        return msgspec.structs.replace(marks, marks=tuple(sorted(kept, key=lambda one: one.campaign)))
+
+    shown = detail if str(campaign) in detail.split() else f"{campaign}: {detail}"
+    _change(vault, put, operator, action, shown)
+    return changed
+
+
+def _change(vault: Vault, change: Callable[[Marks], Marks], operator: str, action: str, detail: str) -> None:
+    with vault.write():
+        marks, version = read_marks(vault)
+        changed = change(marks)
+        if changed != marks:
+            configuration.write(vault, NAME, changed, expected=version, operator=operator, action=action, detail=detail)

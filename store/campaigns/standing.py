@@ -1,0 +1,99 @@
+"""The campaigns of a store as they stand: the handles that were found, with what operators said of them.
+
+All consoles see the same: what the finder wrote to the side table (`store.campaigns.stored`), and the signed words of
+the operators (`store.campaigns.marks`), which hold at once, before handles are found again. Copies may have been
+deleted since: whoever counts or acts asks the catalogue which are there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from store.campaigns.grouping import OddCopy, Why
+from store.campaigns.marks import Mark
+from store.campaigns.oddness import Reason
+from store.campaigns.order import Rank
+
+
+class Campaign(NamedTuple):
+    """A handle under a lasting id.
+
+    `copies` (ascending) fit it, with `fits` (0 to 100 %) of each: an act takes these. `odd` (ascending by copy) are in
+    no act by default. `title` and `texts` (what keys of seed and evidence stand for, by key) are folded text, NOT safe.
+    `parts`: the ids of campaigns that operators joined to it.
+    """
+
+    id: int
+    rank: Rank
+    copies: array[int]
+    fits: bytes
+    odd: tuple[OddCopy, ...]
+    seed: Why
+    evidence: tuple[Why, ...]
+    title: str
+    texts: Mapping[int, str]
+    mark: Mark
+    parts: tuple[int, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where a copy is: the id of its campaign, how well it fits (0 to 100 %), why it is odd there: () where it fits."""
+
+    campaign: int
+    fit: int
+    reasons: tuple[Reason, ...]
+
+
+class Placed(NamedTuple):
+    """Every copy that is in a campaign or odd in one: ids, ascending; campaigns; 1 where it is odd."""
+
+    copies: array[int]
+    campaigns: array[int]
+    odd: bytes
+
+
+class Standing:
+    """All campaigns, in the order in which they are acted on.
+
+    `number` grows with every change; 0: none were ever found. `found_at` (Unix ms): when handles were last found anew.
+    `waiting`: copies of Backup that were not looked at yet when this was read.
+    """
+
+    def __init__(
+        self, campaigns: Iterable[Campaign] = (), *, number: int = 0, found_at: int = 0, waiting: int = 0
+    ) -> None:
+        self.campaigns: Sequence[Campaign] = tuple(campaigns)
+        self.number, self.found_at, self.waiting = number, found_at, waiting
+        self._by_id = {part: one for one in self.campaigns for part in (*one.parts, one.id)}
+
+    def campaign(self, campaign_id: int) -> Campaign | None:
+        """The campaign of this id, or the one that it was joined to."""
+        return self._by_id.get(campaign_id)
+
+    @cached_property
+    def placed(self) -> Placed:
+        """Every copy that has a place."""
+        found = [(copy, one.id, 0) for one in self.campaigns for copy in one.copies]
+        found += [(each.copy, one.id, 1) for one in self.campaigns for each in one.odd]
+        found.sort()
+        return Placed(
+            array("Q", (copy for copy, _, _ in found)),
+            array("I", (campaign for _, campaign, _ in found)),
+            bytes(odd for _, _, odd in found),
+        )
+
+    def place(self, copy: int) -> Place | None:
+        """Where this copy is; None where it is in no campaign."""
+        placed = self.placed
+        at = bisect_left(placed.copies, copy)
+        if at == len(placed.copies) or placed.copies[at] != copy:
+            return None
+        campaign = self._by_id[placed.campaigns[at]]
+        if placed.odd[at]:
+            reasons = next(each.reasons for each in campaign.odd if each.copy == copy)
+            return Place(campaign.id, 0, reasons)
+        return Place(campaign.id, campaign.fits[bisect_left(campaign.copies, copy)], ())
