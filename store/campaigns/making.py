@@ -13,12 +13,12 @@ from zlib import crc32
 
 import msgspec
 
-from store.campaigns.folding import fold, plain_words, words
 from store.campaigns.keys import Kind, Trait, strands
 from store.campaigns.shapes import file_shape, host_shape, mark_shape, path_shape, program_shape
 from store.campaigns.traits import FileShape, Made, Texts, Traits
 from store.message.links import read_url
 from store.message.parsed import ParsedAttachment, ParsedMessage
+from store.terms.folding import fold, plain_words, words
 from store.terms.sender import addresses, organisation
 
 #: Characters of visible text that are read; keys of word triples, sentences, contacts and links of one message; what

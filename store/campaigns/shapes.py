@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from store.campaigns.folding import fold, latin
+from store.terms.folding import fold, latin
 
 _RUN = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.campaigns.folding import fold, plain_words
+from store.terms.folding import fold, plain_words
 
 #: A Latin letter and letters of other scripts that look like it.
 LOOKALIKES = {
