@@ -11,7 +11,8 @@ import polars as pl
 
 from store.catalogue.order import Orders
 from store.catalogue.text import Dictionary, Identifiers, Senders, Texts
-from store.filters.model import fold, recipients_text
+from store.filters.folding import fold
+from store.filters.model import recipients_text
 from store.terms.records import Copy, Row
 from store.terms.sender import sender_differs
 from store.terms.verdicts import Engine, Status

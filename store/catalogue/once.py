@@ -28,15 +28,16 @@ _SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject
 def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
     """The text columns that a question looks at."""
     names = {_SORT_TEXTS[sort.key]} if sort.key in _SORT_TEXTS else set()
-    for columns, terms in (
-        (("from",), flt.from_),
-        (("to",), flt.to),
-        (("subject",), flt.subject),
-        (("message_id", "mta_message_id"), flt.message_id),
-        (("from", "to", "subject"), flt.words),
-    ):
-        if terms:
-            names.update(columns)
+    for part in flt.parts():
+        for columns, terms in (
+            (("from",), part.from_),
+            (("to",), part.to),
+            (("subject",), part.subject),
+            (("message_id", "mta_message_id"), part.message_id),
+            (("from", "to", "subject"), part.words),
+        ):
+            if terms:
+                names.update(columns)
     return frozenset(names)
 
 
@@ -46,7 +47,7 @@ def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tup
     None where there is no snapshot to answer from: ask a `Catalogue` then. Raises StoreUnavailable.
     """
     path = Path(f"{vault.location}.snapshot")
-    if flt.asks_delivered() or is_url(vault.location) or not path.exists():
+    if flt.asks_delivered() or flt.asks() or is_url(vault.location) or not path.exists():
         return None
     from store.catalogue.follow import Follower
     from store.catalogue.query import mask_of

@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, reduce
 from operator import or_
+from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.text import looked_up, places
-from store.filters.model import KB, MessageFilter, Term, fold
+from store.filters.asked import client_wanted, hundredths
+from store.filters.folding import fold
+from store.filters.model import KB, Group, MessageFilter, Term
 from store.mail.outcome import Delivered
 from store.terms.verdicts import Engine
 
@@ -29,15 +32,48 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(3, "search")
 
 
+class Extras(Protocol):
+    """Answers what the columns of a frame do not: who makes them loads only what is asked for."""
+
+    def mask(self, frame: Frame, field: str, values: Sequence[Any]) -> pl.Series:
+        """Boolean, by row, without nulls: where any of the values holds; False where nothing is known of a copy.
+
+        Fields and their values: ``campaign`` (ids; 0: in none), ``odd`` and ``known`` (True), ``link``, ``file`` and
+        ``symbol`` (one folded text), ``sha256`` (beginnings, in hexadecimal), ``client`` (one `asked.Client`),
+        ``score`` (the lowest and the highest, in hundredths, or None), ``auth`` (words as `asked.auth_words` has them).
+        """
+        ...
+
+
+class _Question(NamedTuple):
+    """What all parts of a filter are asked with."""
+
+    frame: Frame
+    now: int
+    outcomes: Mapping[int, Delivered]
+    extras: Extras | None
+
+
 def mask_of(
-    frame: Frame, flt: MessageFilter, *, now: int, outcomes: Mapping[int, Delivered] | None = None
+    frame: Frame,
+    flt: MessageFilter,
+    *,
+    now: int,
+    outcomes: Mapping[int, Delivered] | None = None,
+    extras: Extras | None = None,
 ) -> pl.Series | None:
     """Boolean, by row: what the filter lets through at `now` (Unix ms); None where that is every row.
 
-    `outcomes` by copy id, NO where it has none; only a filter on `delivered` looks at them.
+    `outcomes` by copy id, NO where it has none; only a filter on `delivered` looks at them. Without `extras` nothing
+    is known of what they would answer.
     """
-    mask: pl.Series | None = None
-    for part in _numbers(frame, flt, now, outcomes or {}):
+    return _left(_Question(frame, now, outcomes or {}, extras), flt, None)
+
+
+def _left(asked: _Question, flt: MessageFilter, mask: pl.Series | None) -> pl.Series | None:
+    """What the filter leaves of the mask (None: of all rows)."""
+    frame = asked.frame
+    for part in _numbers(frame, flt, asked.now, asked.outcomes):
         mask = part if mask is None else mask & part
     for names, terms in (
         (("from",), flt.from_),
@@ -48,7 +84,58 @@ def mask_of(
     ):
         for term in terms:
             mask = _narrowed(frame, names, term, mask)
+    for field, values, negated in _beside(flt):
+        part = _known(asked, field, values)
+        part = ~part if negated else part
+        mask = part if mask is None else mask & part
+    for group in flt.groups:
+        mask = _grouped(asked, group, mask)
     return mask
+
+
+def _grouped(asked: _Question, group: Group, mask: pl.Series | None) -> pl.Series:
+    """What a group leaves of the mask (None: of all rows)."""
+    branches = [_left(asked, branch, mask) for branch in group.branches]
+    found = reduce(or_, (_every(asked.frame) if branch is None else branch for branch in branches))
+    if not group.negated:
+        return found
+    return ~found if mask is None else mask & ~found
+
+
+def _every(frame: Frame) -> pl.Series:
+    return pl.repeat(True, len(frame), dtype=pl.Boolean, eager=True)
+
+
+def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
+    """What a filter asks of `Extras`: field, values, and whether they must not hold."""
+    for field, wanted, negated in (
+        ("campaign", flt.campaigns, False),
+        ("campaign", flt.not_campaigns, True),
+        ("sha256", flt.sha256, False),
+        ("sha256", flt.not_sha256, True),
+        ("auth", sorted(flt.auth), False),
+        ("auth", sorted(flt.not_auth), True),
+    ):
+        if wanted:
+            yield field, wanted, negated
+    for field, flag in (("odd", flt.odd), ("known", flt.known)):
+        if flag is not None:
+            yield field, (True,), not flag
+    if flt.score_min is not None or flt.score_max is not None:
+        limits = [None if limit is None else hundredths(limit) for limit in (flt.score_min, flt.score_max)]
+        yield "score", limits, False
+    for field, terms in (("link", flt.links), ("file", flt.files), ("symbol", flt.symbols)):
+        for term in terms:
+            yield field, (fold(term.text),), term.negated
+    for term in flt.clients:
+        yield "client", (client_wanted(term.text),), term.negated
+
+
+def _known(asked: _Question, field: str, values: Sequence[Any]) -> pl.Series:
+    if asked.extras is not None:
+        return asked.extras.mask(asked.frame, field, values)
+    found = field == "campaign" and 0 in values
+    return pl.repeat(found, len(asked.frame), dtype=pl.Boolean, eager=True)
 
 
 def _numbers(frame: Frame, flt: MessageFilter, now: int, outcomes: Mapping[int, Delivered]) -> Iterator[pl.Series]:

@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import Any
 
 from store.catalogue.sort import Sort, SortKey
-from store.filters.model import MessageFilter, fold, recipients_text
+from store.filters.folding import fold
+from store.filters.model import MessageFilter, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, Row, row_of
 from store.terms.sender import address_first

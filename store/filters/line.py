@@ -19,7 +19,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
-from store.filters.model import KB, MAX_KB, MessageFilter, Period, Term, fold, recipients_text
+from store.filters.folding import fold
+from store.filters.model import KB, MAX_KB, MessageFilter, Period, Term, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine, Status

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from store.filters import asked
+from store.filters.folding import fold
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status
@@ -60,11 +62,47 @@ class Term(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-def fold(text: str) -> str:
-    """Text as it is compared: Unicode case folding and canonical composition, so that `Straße` equals `STRASSE`."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+class Group(msgspec.Struct, frozen=True):
+    """Alternatives: it holds where any of its branches does; `negated`: where none does.
+
+    Branches that are empty are left out; a branch that is only such alternatives gives its own instead.
+    """
+
+    branches: tuple[MessageFilter, ...]
+    negated: bool = False
+
+    def __post_init__(self) -> None:
+        branches: list[MessageFilter] = []
+        for branch in self.branches:
+            inner = branch.only_group
+            if inner is not None and not inner.negated:
+                branches += inner.branches
+            elif not branch.is_empty:
+                branches.append(branch)
+        msgspec.structs.force_setattr(self, "branches", tuple(branches))
+
+
+class CarriedFile(Protocol):
+    """What the filter asks of a file in a message: declared name (NOT safe), format by content, SHA-256."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def sha256(self) -> bytes: ...
+
+
+class Beside(NamedTuple):
+    """What a filter asks of a copy that is not in its record.
+
+    `campaigns`: the id of its campaign, and those that were joined to it; empty where it is in none. `links`: domains.
+    """
+
+    campaigns: frozenset[int] = frozenset()
+    odd: bool = False
+    links: Sequence[str] = ()
+    files: Sequence[CarriedFile] = ()
 
 
 def recipients_text(record: CopyRecord) -> str:
@@ -77,6 +115,13 @@ def recipients_text(record: CopyRecord) -> str:
     return "\n".join([record.to, *missing]) if missing else record.to
 
 
+#: Fields of terms, which must all hold; of alternatives, by number or by text; limits and the largest they can be.
+TERMS = ("from_", "to", "subject", "message_id", "words", "links", "files", "clients", "symbols")
+_NUMBERS = ("rule_ids", "not_rule_ids", "campaigns", "not_campaigns")
+_NAMES = ("auth", "not_auth", "sha256", "not_sha256")
+_LIMITS = {"since": LAST_MOMENT, "until": LAST_MOMENT, "size_min": MAX_KB, "size_max": MAX_KB}
+
+
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which copies to show. All that is set must hold; an empty filter holds for every copy.
 
@@ -86,6 +131,12 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     are Unix ms, both inclusive; `size_min` and `size_max` are KB, both inclusive. `delivered` and `not_delivered` hold
     for what became of the copy's releases (NO: never released, or called off). Values out of range are moved to its
     end. Limits of time without a period make it CUSTOM, and CUSTOM without limits is no period.
+
+    `links`, `files`, `clients` and `symbols` are terms, each of which must hold: of any link's domain, of any file's
+    name or format, of the client (`asked.client_wanted`), of any engine's symbol. Of `campaigns` (0: in none), `sha256`
+    (beginnings, in hexadecimal digits) and `auth` (``fail``, ``dkim=fail``) one must hold. `score_min` and `score_max`
+    are in hundredths, both inclusive, of the highest score of any engine; a copy without a score is within neither.
+    Each of `groups` must hold.
     """
 
     from_: tuple[Term, ...] = ()
@@ -106,48 +157,113 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     size_max: int | None = None
     delivered: frozenset[Delivered] = frozenset()
     not_delivered: frozenset[Delivered] = frozenset()
+    campaigns: tuple[int, ...] = ()
+    not_campaigns: tuple[int, ...] = ()
+    odd: bool | None = None
+    known: bool | None = None
+    links: tuple[Term, ...] = ()
+    files: tuple[Term, ...] = ()
+    sha256: tuple[str, ...] = ()
+    not_sha256: tuple[str, ...] = ()
+    clients: tuple[Term, ...] = ()
+    score_min: float | None = None
+    score_max: float | None = None
+    symbols: tuple[Term, ...] = ()
+    auth: frozenset[str] = frozenset()
+    not_auth: frozenset[str] = frozenset()
+    groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
         put = msgspec.structs.force_setattr
-        for name in ("from_", "to", "subject", "message_id", "words"):
+        for name in TERMS:
             put(self, name, tuple(term for term in getattr(self, name) if term.text))
-        for name in ("rule_ids", "not_rule_ids"):
+        for name in _NUMBERS:
             put(self, name, tuple(sorted(set(getattr(self, name)))))
-        for name, largest in (
-            ("since", LAST_MOMENT),
-            ("until", LAST_MOMENT),
-            ("size_min", MAX_KB),
-            ("size_max", MAX_KB),
-        ):
+        for name in _NAMES:
+            values = {value.lower() for value in getattr(self, name) if value}
+            put(self, name, frozenset(values) if name.endswith("auth") else tuple(sorted(values)))
+        for name, largest in _LIMITS.items():
             if (value := getattr(self, name)) is not None:
                 put(self, name, min(max(value, 0), largest))
+        for name in ("score_min", "score_max"):
+            if (score := getattr(self, name)) is not None:
+                put(self, name, asked.hundredths(score) / asked.HUNDREDTHS)
         limits = self.since is not None or self.until is not None
         if self.period is None and limits:
             put(self, "period", Period.CUSTOM)
         elif self.period is Period.CUSTOM and not limits:
             put(self, "period", None)
+        if self.groups:
+            put(self, "groups", tuple(group for group in self.groups if group.branches))
+            self._unwrap()
+
+    def _unwrap(self) -> None:
+        """Become what stands in parentheses, where that is all there is."""
+        group = self.only_group
+        if group is not None and not group.negated and len(group.branches) == 1:
+            for name in self.__struct_fields__:
+                msgspec.structs.force_setattr(self, name, getattr(group.branches[0], name))
 
     @property
     def is_empty(self) -> bool:
         """True where it holds for every copy because nothing is set."""
         return self == _EMPTY
 
+    @property
+    def only_group(self) -> Group | None:
+        """Its group, where it has one and nothing else."""
+        if len(self.groups) != 1:
+            return None
+        others = (getattr(self, name) == getattr(_EMPTY, name) for name in self.__struct_fields__ if name != "groups")
+        return self.groups[0] if all(others) else None
+
+    def parts(self) -> Iterator[MessageFilter]:
+        """It, and every branch of its groups and of theirs."""
+        yield self
+        for group in self.groups:
+            for branch in group.branches:
+                yield from branch.parts()
+
+    def fixed(self, now: int) -> MessageFilter:
+        """The same with limits of time instead of periods that move: it means at any time what this means at `now`."""
+        since = self.earliest(now)
+        groups = tuple(Group(tuple(each.fixed(now) for each in one.branches), one.negated) for one in self.groups)
+        period = self.period if since is None else Period.CUSTOM
+        return msgspec.structs.replace(self, period=period, since=since, groups=groups)
+
     def earliest(self, now: int) -> int | None:
-        """The oldest time placed (Unix ms) that it lets through at `now`; None where it sets no such limit."""
+        """The oldest time placed (Unix ms) that it lets through at `now`, groups aside; None: it sets no such limit."""
         length = self.period.milliseconds if self.period else None
         starts = [start for start in (None if length is None else now - length, self.since) if start is not None]
         return max(starts, default=None)
 
     def asks_delivered(self) -> bool:
         """Return whether it looks at what became of a copy's releases."""
-        return bool(self.delivered or self.not_delivered)
+        return any(part.delivered or part.not_delivered for part in self.parts())
+
+    def asks(self) -> frozenset[str]:
+        """The fields it looks at that a list line does not have, by their names in the filter line."""
+        return frozenset(
+            field for part in self.parts() for field, names in _BESIDE.items() if any(_is_set(part, n) for n in names)
+        )
 
     def lets_through(self, outcome: Delivered) -> bool:
         """Return whether `delivered` and `not_delivered` hold for a copy of that outcome."""
         return (not self.delivered or outcome in self.delivered) and outcome not in self.not_delivered
 
-    def matches(self, copy: Copy, *, now: int, outcomes: Mapping[int, Delivered] | None = None) -> bool:
-        """Whether it holds for this copy at `now` (Unix ms). `outcomes` by copy id; one that it lacks is NO."""
+    def matches(
+        self,
+        copy: Copy,
+        *,
+        now: int,
+        outcomes: Mapping[int, Delivered] | None = None,
+        beside: Beside | None = None,
+    ) -> bool:
+        """Whether it holds for this copy at `now` (Unix ms). `outcomes` by copy id; one that it lacks is NO.
+
+        `beside`: what is known of the copy that is not in its record; None: nothing.
+        """
+        outcomes, beside = outcomes or {}, beside or Beside()
         record = copy.record
         engine = record.reason.engine if record.reason else None
         status = record.reason.status if record.reason else None
@@ -163,23 +279,91 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
             and record.rule_id not in self.not_rule_ids
             and (self.size_min is None or record.size >= self.size_min * KB)
             and (self.size_max is None or record.size <= self.size_max * KB)
-            and self.lets_through((outcomes or {}).get(copy.id, Delivered.NO))
+            and self.lets_through(outcomes.get(copy.id, Delivered.NO))
             and self._texts_match(record)
+            and self._record_matches(record)
+            and self._beside_matches(beside)
+            and all(
+                any(branch.matches(copy, now=now, outcomes=outcomes, beside=beside) for branch in group.branches)
+                != group.negated
+                for group in self.groups
+            )
         )
 
     def _texts_match(self, record: CopyRecord) -> bool:
+        if not (self.from_ or self.to or self.subject or self.message_id or self.words):
+            return True
         sender, to, subject = fold(record.from_), fold(recipients_text(record)), fold(record.subject)
         ids = (fold(record.message_id), fold(record.mta_message_id))
-        places = (
-            (self.from_, (sender,)),
-            (self.to, (to,)),
-            (self.subject, (subject,)),
-            (self.message_id, ids),
-            (self.words, (sender, to, subject)),
+        return (
+            _contain(self.from_, (sender,))
+            and _contain(self.to, (to,))
+            and _contain(self.subject, (subject,))
+            and _contain(self.message_id, ids)
+            and _contain(self.words, (sender, to, subject))
         )
-        return all(
-            any(fold(term.text) in text for text in texts) != term.negated for terms, texts in places for term in terms
+
+    def _record_matches(self, record: CopyRecord) -> bool:
+        if self.score_min is not None or self.score_max is not None:
+            score = asked.score_of(record)
+            if score is None:
+                return False
+            if self.score_min is not None and score < asked.hundredths(self.score_min):
+                return False
+            if self.score_max is not None and score > asked.hundredths(self.score_max):
+                return False
+        if self.auth or self.not_auth:
+            words = asked.auth_words(record.authentication)
+            if (self.auth and self.auth.isdisjoint(words)) or not self.not_auth.isdisjoint(words):
+                return False
+        return (
+            (self.known is None or asked.is_known(record) is self.known)
+            and (not self.symbols or _contain(self.symbols, asked.symbols_of(record)))
+            and all(
+                asked.client_wanted(term.text).holds(record.client_address, record.client_name) != term.negated
+                for term in self.clients
+            )
+        )
+
+    def _beside_matches(self, beside: Beside) -> bool:
+        ids = beside.campaigns or {0}
+        if (self.campaigns and ids.isdisjoint(self.campaigns)) or not ids.isdisjoint(self.not_campaigns):
+            return False
+        if self.sha256 or self.not_sha256:
+            sums = [file.sha256.hex() for file in beside.files]
+            if self.sha256 and not any(one.startswith(self.sha256) for one in sums):
+                return False
+            if any(one.startswith(self.not_sha256) for one in sums):
+                return False
+        files = (
+            [text for file in beside.files for text in (fold(file.name), fold(file.content_type))] if self.files else []
+        )
+        return (
+            (self.odd is None or beside.odd is self.odd)
+            and _contain(self.links, [fold(link) for link in beside.links] if self.links else [])
+            and _contain(self.files, files)
         )
 
 
+def _contain(terms: Iterable[Term], texts: Sequence[str]) -> bool:
+    """Whether each term is in one of these folded texts, or in none where it is negated."""
+    return all(any(fold(term.text) in text for text in texts) != term.negated for term in terms)
+
+
+def _is_set(flt: MessageFilter, name: str) -> bool:
+    return getattr(flt, name) not in ((), frozenset(), None)
+
+
+_BESIDE = {
+    "campaign": ("campaigns", "not_campaigns"),
+    "odd": ("odd",),
+    "known": ("known",),
+    "link": ("links",),
+    "file": ("files",),
+    "sha256": ("sha256", "not_sha256"),
+    "client": ("clients",),
+    "score": ("score_min", "score_max"),
+    "symbol": ("symbols",),
+    "auth": ("auth", "not_auth"),
+}
 _EMPTY = MessageFilter()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,18 +16,21 @@ from store.catalogue import sections as catalogue_sections
 from store.catalogue import text as catalogue_text
 from store.catalogue.catalogue import NEWEST, Sort, SortKey
 from store.catalogue.frame import Frame, empty_frame
-from store.catalogue.query import day_counts, engine_counts, mask_of, rule_ids
+from store.catalogue.query import Extras, day_counts, engine_counts, mask_of, rule_ids
 from store.catalogue.sections import frame_of, layout_of, merged, sections, tightened
 from store.catalogue.selection import FrameSelection
 from store.catalogue.text import looked_up, places
+from store.filters import asked
+from store.filters.folding import fold
 from store.filters.line import MessageFilter, Term, parse
+from store.filters.model import Beside
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord, row_of
 from store.terms.sender import address_first
 from store.terms.verdicts import Engine, Status, Verdict
 from tests.amounts import amount
 from tests.store.catalogue.catalogue_model import expected, sorts
-from tests.store.filters.filter_model import NOW, SENDERS, filters, moments, needles, records
+from tests.store.filters.filter_model import NOW, SENDERS, besides, filters, moments, needles, records, wide_filters
 
 
 @st.composite
@@ -40,9 +45,13 @@ def copies(draw: st.DrawFn, max_size: int = 12) -> list[Copy]:
 
 
 def select(
-    frame: Frame, flt: MessageFilter, sort: Sort = NEWEST, outcomes: dict[int, Delivered] | None = None
+    frame: Frame,
+    flt: MessageFilter,
+    sort: Sort = NEWEST,
+    outcomes: dict[int, Delivered] | None = None,
+    extras: Extras | None = None,
 ) -> FrameSelection:
-    mask = mask_of(frame, flt, now=NOW, outcomes=outcomes)
+    mask = mask_of(frame, flt, now=NOW, outcomes=outcomes, extras=extras)
     positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
     return FrameSelection(frame, positions, mask, total=len(frame), partial=False, high_water=frame.last_id)
 
@@ -63,6 +72,67 @@ def test_a_selection_is_what_the_filter_lets_through_in_order(
         assert (copy.id in found) == (position is not None)
     assert found.among(range(-1, 45)) == {copy.id for copy in wanted}
     assert found.position(99) is None and found.position(-1) is None and found.position(2**70) is None
+
+
+class PlainExtras:
+    """Answers from the copies themselves, one after the other, what is asked beside the rows."""
+
+    def __init__(self, some: list[Copy], beside: dict[int, Beside]) -> None:
+        self.some = {copy.id: copy for copy in some}
+        self.beside = beside
+
+    def mask(self, frame: Frame, field: str, values: Sequence[Any]) -> pl.Series:
+        one = getattr(self, f"_{field}")
+        return pl.Series([bool(one(copy_id, values)) for copy_id in frame.ids.to_list()], dtype=pl.Boolean)
+
+    def _campaign(self, copy_id: int, values: Sequence[int]) -> bool:
+        return not (self.beside[copy_id].campaigns or {0}).isdisjoint(values)
+
+    def _odd(self, copy_id: int, values: Sequence[bool]) -> bool:
+        return self.beside[copy_id].odd in values
+
+    def _known(self, copy_id: int, values: Sequence[bool]) -> bool:
+        return asked.is_known(self.some[copy_id].record) in values
+
+    def _link(self, copy_id: int, values: Sequence[str]) -> bool:
+        return any(value in fold(link) for link in self.beside[copy_id].links for value in values)
+
+    def _file(self, copy_id: int, values: Sequence[str]) -> bool:
+        texts = [text for file in self.beside[copy_id].files for text in (fold(file.name), file.content_type)]
+        return any(value in text for text in texts for value in values)
+
+    def _sha256(self, copy_id: int, values: Sequence[str]) -> bool:
+        return any(file.sha256.hex().startswith(value) for file in self.beside[copy_id].files for value in values)
+
+    def _client(self, copy_id: int, values: Sequence[asked.Client]) -> bool:
+        record = self.some[copy_id].record
+        return any(value.holds(record.client_address, record.client_name) for value in values)
+
+    def _score(self, copy_id: int, values: Sequence[int | None]) -> bool:
+        score, (low, high) = asked.score_of(self.some[copy_id].record), values
+        return score is not None and (low is None or score >= low) and (high is None or score <= high)
+
+    def _symbol(self, copy_id: int, values: Sequence[str]) -> bool:
+        return any(value in symbol for symbol in asked.symbols_of(self.some[copy_id].record) for value in values)
+
+    def _auth(self, copy_id: int, values: Sequence[str]) -> bool:
+        return not asked.auth_words(self.some[copy_id].record.authentication).isdisjoint(values)
+
+
+@given(copies(), wide_filters, st.dictionaries(st.integers(1, 40), st.sampled_from(Delivered)), st.data())
+@settings(max_examples=amount(100, 400))
+def test_what_is_asked_beside_the_rows_narrows_as_the_filter_itself_does(
+    some: list[Copy], flt: MessageFilter, outcomes: dict[int, Delivered], data: st.DataObject
+) -> None:
+    beside = {copy.id: data.draw(besides) for copy in some}
+    found = select(Frame.of(some), flt, Sort(SortKey.PLACED, False), outcomes, PlainExtras(some, beside))
+    wanted = {copy.id for copy in some if flt.matches(copy, now=NOW, outcomes=outcomes, beside=beside[copy.id])}
+    assert set(found.ids()) == wanted
+    if not flt.asks():
+        assert set(select(Frame.of(some), flt, outcomes=outcomes).ids()) == wanted
+    unknown = {copy.id for copy in some if flt.matches(copy, now=NOW, outcomes=outcomes)}
+    if flt.asks() <= {"campaign", "odd", "link", "file", "sha256"}:
+        assert set(select(Frame.of(some), flt, outcomes=outcomes).ids()) == unknown
 
 
 @given(copies(20), filters, sorts, st.data())

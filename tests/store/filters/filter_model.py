@@ -5,16 +5,24 @@ The oracle shares nothing with the product but the types: no method of the filte
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from store.filters.line import MessageFilter, Period, Term
+from store.filters.model import Beside, Group
 from store.mail.outcome import Delivered
+from store.terms.findings import Authentication, Finding, KnownSender
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 
+T = TypeVar("T")
 NOW = 1_763_971_200_000
 HOUR = 3_600_000
 
@@ -48,6 +56,16 @@ needles = st.one_of(
     st.text(min_size=1, max_size=3),
 )
 verdicts = st.builds(Verdict, st.sampled_from(Engine), st.sampled_from(Status))
+findings = st.builds(
+    Finding,
+    st.sampled_from(["rspamd", "clamd"]),
+    st.none() | st.sampled_from([0.0, -1.5, 3.0, 6.994, 6.996, 7.0, 7.1, 100.25]),
+    st.none(),
+    st.lists(st.tuples(st.sampled_from(["BAYES_SPAM", "FORGED", "ß_RULE"]), st.none()), max_size=2).map(tuple),
+)
+results = st.builds(
+    Authentication, st.sampled_from(["dkim", "SPF"]), st.sampled_from(["pass", "fail", "none", "Softfail"])
+)
 records = st.builds(
     CopyRecord,
     from_=st.one_of(texts, st.sampled_from(SENDERS)),
@@ -63,6 +81,13 @@ records = st.builds(
     reason=st.none() | verdicts,
     verdicts=st.lists(verdicts, max_size=2).map(tuple),
     size=st.sampled_from([0, 1023, 1024, 1025, 4096, 10**7]),
+    client_address=st.sampled_from(
+        ["", "192.0.2.1", "192.0.2.17", "[192.0.21.7]", "IPv6:2001:DB8::7", "2001:db8:1::7"]
+    ),
+    client_name=st.sampled_from(["", "unknown", "mx.Straße.example", "mail7.example.org"]),
+    findings=st.lists(findings, max_size=2).map(tuple),
+    authentication=st.lists(results, max_size=3).map(tuple),
+    known=st.none() | st.builds(KnownSender, *[st.integers(0, 1)] * 5),
 )
 moments = st.one_of(
     st.sampled_from([NOW, NOW - HOUR, NOW - HOUR - 1, NOW - 7 * 24 * HOUR]),
@@ -70,26 +95,97 @@ moments = st.one_of(
 )
 terms = st.lists(st.builds(Term, needles, st.booleans()), max_size=2).map(tuple)
 _maybe_terms = st.one_of(st.just(()), st.just(()), terms)
-filters = st.builds(
-    MessageFilter,
-    from_=_maybe_terms,
-    to=_maybe_terms,
-    subject=_maybe_terms,
-    message_id=_maybe_terms,
-    words=_maybe_terms,
-    rule_ids=st.one_of(st.just(()), st.lists(st.integers(0, 4), max_size=2).map(tuple)),
-    not_rule_ids=st.one_of(st.just(()), st.lists(st.integers(0, 4), max_size=2).map(tuple)),
-    period=st.none() | st.sampled_from(Period),
-    since=st.none() | moments,
-    until=st.none() | moments,
-    engines=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Engine), max_size=3)),
-    not_engines=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Engine), max_size=2)),
-    status=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Status), max_size=5)),
-    not_status=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Status), max_size=2)),
-    size_min=st.none() | st.integers(0, 5),
-    size_max=st.none() | st.integers(0, 5),
-    delivered=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=3)),
-    not_delivered=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=2)),
+_rarely = st.sampled_from([False, False, False, True])
+
+
+def _seldom(values: st.SearchStrategy[T], nothing: T) -> st.SearchStrategy[T]:
+    """Mostly nothing: a filter on everything at once lets nothing through."""
+    return _rarely.flatmap(lambda asked: values if asked else st.just(nothing))
+
+
+def _terms(*sought: str) -> st.SearchStrategy[tuple[Term, ...]]:
+    one = st.builds(Term, st.sampled_from(sought), st.booleans())
+    return _seldom(st.lists(one, max_size=2).map(tuple), ())
+
+
+_auth = st.frozensets(st.sampled_from(["pass", "fail", "none", "softfail", "dkim=fail", "spf=none"]), max_size=2)
+_sums = st.lists(st.sampled_from(["ab" * 3, "ab" * 32, "AB0000", "cd" * 5]), max_size=2).map(tuple)
+_campaigns = st.lists(st.integers(0, 4), max_size=2).map(tuple)
+_scores = st.none() | st.sampled_from([-1.5, 0.0, 6.99, 7.0, 7.001, 100.0])
+_of_rows: dict[str, st.SearchStrategy[Any]] = {
+    "from_": _maybe_terms,
+    "to": _maybe_terms,
+    "subject": _maybe_terms,
+    "message_id": _maybe_terms,
+    "words": _maybe_terms,
+    "rule_ids": st.one_of(st.just(()), st.lists(st.integers(0, 4), max_size=2).map(tuple)),
+    "not_rule_ids": st.one_of(st.just(()), st.lists(st.integers(0, 4), max_size=2).map(tuple)),
+    "period": st.none() | st.sampled_from(Period),
+    "since": st.none() | moments,
+    "until": st.none() | moments,
+    "engines": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Engine), max_size=3)),
+    "not_engines": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Engine), max_size=2)),
+    "status": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Status), max_size=5)),
+    "not_status": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Status), max_size=2)),
+    "size_min": st.none() | st.integers(0, 5),
+    "size_max": st.none() | st.integers(0, 5),
+    "delivered": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=3)),
+    "not_delivered": st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from(Delivered), max_size=2)),
+}
+_of_more: dict[str, st.SearchStrategy[Any]] = {
+    "campaigns": _seldom(_campaigns, ()),
+    "not_campaigns": _seldom(_campaigns, ()),
+    "odd": _seldom(st.booleans(), None),
+    "known": _seldom(st.booleans(), None),
+    "links": _terms("EVIL.example", "evil", "xn--", "."),
+    "files": _terms("invoice", "PDF", "straße", ".exe"),
+    "sha256": _seldom(_sums, ()),
+    "not_sha256": _seldom(_sums, ()),
+    "clients": _terms(
+        "192.0.2", "192.0.2.1", "192.0.2.0/28", "2001:db8::/32", "2001:DB8::7", "2001:db8:1:", "STRASSE", "ma"
+    ),
+    "score_min": _seldom(_scores, None),
+    "score_max": _seldom(_scores, None),
+    "symbols": _terms("bayes", "FORGED", "SS_", "_"),
+    "auth": _seldom(_auth, frozenset()),
+    "not_auth": _seldom(_auth, frozenset()),
+}
+
+
+def _with_groups(one: st.SearchStrategy[MessageFilter]) -> st.SearchStrategy[MessageFilter]:
+    def grouped(inner: st.SearchStrategy[MessageFilter]) -> st.SearchStrategy[MessageFilter]:
+        group = st.builds(Group, st.lists(inner, min_size=1, max_size=3).map(tuple), st.booleans())
+        groups = st.lists(group, min_size=1, max_size=2).map(tuple)
+        return st.builds(lambda flt, all_of: replace(flt, groups=all_of), st.just(MessageFilter()) | one, groups)
+
+    return one | st.recursive(one, grouped, max_leaves=4)
+
+
+#: Filters on what a list line has, and on anything.
+filters = _with_groups(st.builds(MessageFilter, **_of_rows))
+wide_filters = _with_groups(st.builds(MessageFilter, **_of_rows, **_of_more))
+
+
+class CarriedFile(NamedTuple):
+    """A file of a copy, as the filter sees it."""
+
+    name: str
+    content_type: str
+    sha256: bytes
+
+
+_carried = st.builds(
+    CarriedFile,
+    st.sampled_from(["Invoice.PDF", "Straße.exe", ""]),
+    st.sampled_from(["application/pdf", "text/plain"]),
+    st.sampled_from([bytes.fromhex("ab" * 32), bytes.fromhex("ab0000" + "cd" * 29), bytes.fromhex("cd" * 32)]),
+)
+besides = st.builds(
+    Beside,
+    st.sampled_from([frozenset(), frozenset({1}), frozenset({2, 3})]),
+    st.booleans(),
+    st.lists(st.sampled_from(["evil.example", "xn--pypal-4ve.example", "Good.example"]), max_size=2).map(tuple),
+    st.lists(_carried, max_size=2).map(tuple),
 )
 
 
@@ -138,9 +234,76 @@ def _texts(flt: MessageFilter, record: CopyRecord) -> bool:
     return True
 
 
-def holds(flt: MessageFilter, copy: Copy, *, now: int, outcomes: Mapping[int, Delivered] | None = None) -> bool:
+def _has_text(terms: tuple[Term, ...], texts: list[str]) -> bool:
+    joined = "\n".join(same(text) for text in texts)
+    return all((joined.find(same(term.text)) >= 0) is not term.negated for term in terms)
+
+
+def _from_client(text: str, record: CopyRecord) -> bool:
+    address = ipaddress.ip_address(bare) if (bare := record.client_address.strip("[]").removeprefix("IPv6:")) else None
+    if "/" in text:
+        return address is not None and address in ipaddress.ip_network(text)
+    if text[0].isdigit():
+        whole = "" if address is None else str(address)
+        parts, wanted = re.split("[.:]", whole), re.split("[.:]", text.lower().removesuffix(":"))
+        return parts[: len(wanted)] == wanted
+    return same(text) in same(record.client_name)
+
+
+def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside) -> bool:
+    """What the words that no list line has an answer to must let through."""
+    campaigns = set(beside.campaigns) if beside.campaigns else {0}
+    if (flt.campaigns and not campaigns & set(flt.campaigns)) or campaigns & set(flt.not_campaigns):
+        return False
+    if flt.odd not in (None, beside.odd):
+        return False
+    sender = record.known
+    known = sender is not None and sender.address_authenticated + sender.address_other + sender.written_to > 0
+    if flt.known not in (None, known):
+        return False
+    scores = [finding.score for finding in record.findings if finding.score is not None]
+    if (flt.score_min, flt.score_max) != (None, None):
+        if not scores:
+            return False
+        score = Decimal(str(max(scores))).quantize(Decimal("0.01"))
+        if flt.score_min is not None and score < Decimal(str(flt.score_min)):
+            return False
+        if flt.score_max is not None and score > Decimal(str(flt.score_max)):
+            return False
+    said = [(one.method.lower(), one.result.lower()) for one in record.authentication]
+    words = {f"{method}={result}" for method, result in said} | {result for _, result in said if result != "none"}
+    if all(result == "none" for _, result in said):
+        words.add("none")
+    if (flt.auth and not words & flt.auth) or words & flt.not_auth:
+        return False
+    sums = [file.sha256.hex() for file in beside.files]
+    for wanted, should in ((flt.sha256, True), (flt.not_sha256, False)):
+        if wanted and any(one.startswith(start) for one in sums for start in wanted) is not should:
+            return False
+    return (
+        _has_text(flt.links, list(beside.links))
+        and _has_text(flt.files, [text for file in beside.files for text in (file.name, file.content_type)])
+        and _has_text(flt.symbols, [name for finding in record.findings for name, _ in finding.symbols])
+        and all(_from_client(term.text, record) is not term.negated for term in flt.clients)
+    )
+
+
+def holds(
+    flt: MessageFilter,
+    copy: Copy,
+    *,
+    now: int,
+    outcomes: Mapping[int, Delivered] | None = None,
+    beside: Beside | None = None,
+) -> bool:
     """Whether the filter must let the copy through. Each limit names the last value that it still lets through."""
     record = copy.record
+    for group in flt.groups:
+        found = [holds(branch, copy, now=now, outcomes=outcomes, beside=beside) for branch in group.branches]
+        if (True in found) is group.negated:
+            return False
+    if not beside_holds(flt, record, beside or Beside()):
+        return False
     outcome = outcomes[copy.id] if outcomes is not None and copy.id in outcomes else Delivered.NO
     engine, status = (None, None) if record.reason is None else (record.reason.engine, record.reason.status)
     if flt.period is not None and flt.period.value in _HOURS and now - copy.stored_at > _HOURS[flt.period.value] * HOUR:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.filters.line import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
-from store.filters.model import LAST_MOMENT, MAX_KB, recipients_text
+from store.filters.model import LAST_MOMENT, MAX_KB, Beside, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.records import Copy, CopyRecord
@@ -377,12 +378,18 @@ def test_cc_counts_as_a_recipient_where_no_envelope_is_known() -> None:
 some_copies = st.builds(Copy, st.integers(1, 3), filter_model.moments, st.just(0), filter_model.records)
 
 
-@given(some_copies, filter_model.filters, st.dictionaries(st.integers(1, 3), st.sampled_from(Delivered)) | st.none())
-@settings(max_examples=amount(100, 300))
+outcomes_of_some = st.dictionaries(st.integers(1, 3), st.sampled_from(Delivered)) | st.none()
+
+
+@given(some_copies, filter_model.wide_filters, outcomes_of_some, filter_model.besides | st.none())
+@settings(max_examples=amount(150, 500))
 def test_it_matches_what_the_plain_way_lets_through(
-    one: Copy, flt: MessageFilter, outcomes: dict[int, Delivered] | None
+    one: Copy, flt: MessageFilter, outcomes: dict[int, Delivered] | None, beside: Beside | None
 ) -> None:
-    assert flt.matches(one, now=NOW, outcomes=outcomes) is holds(flt, one, now=NOW, outcomes=outcomes)
+    expected = holds(flt, one, now=NOW, outcomes=outcomes, beside=beside)
+    assert flt.matches(one, now=NOW, outcomes=outcomes, beside=beside) is expected
+    later = NOW + 400 * 24 * 3_600_000
+    assert flt.fixed(NOW).matches(one, now=later, outcomes=outcomes, beside=beside) is expected
 
 
 @given(st.integers(0, LAST_MOMENT), st.integers(0, 4096), st.integers(-1, 1), st.data())
@@ -390,7 +397,7 @@ def test_a_limit_lets_through_what_it_names_and_nothing_beyond(
     placed: int, kilobytes: int, beside: int, data: st.DataObject
 ) -> None:
     one = Copy(7, placed, 0, CopyRecord(size=max(0, kilobytes * 1024 + beside)))
-    limits = data.draw(
+    limits: dict[str, Any] = data.draw(
         st.sampled_from(
             [
                 {"since": max(0, placed - 1)},

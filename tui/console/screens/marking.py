@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from store.catalogue.sort import Sort
-from store.filters.line import MessageFilter, Period
+from store.filters.line import MessageFilter
 from tui.console.context import ConsoleContext
 from tui.console.marks import Chosen, Frozen
 from tui.console.tasks import explain
@@ -62,8 +60,7 @@ class Marking:
 
     def _freeze(self, flt: MessageFilter, sort: Sort, result: Result) -> Frozen:
         """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
-        since = flt.earliest(self._context.clock())
-        fixed = flt if since is None else msgspec.structs.replace(flt, period=Period.CUSTOM, since=since)
+        fixed = flt.fixed(self._context.clock())
         catalogue = self._context.catalogue
 
         def again(wait: bool) -> Result:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from store.filters.model import MessageFilter, fold
+from store.filters.folding import fold
+from store.filters.model import MessageFilter
 
 
 def needles(flt: MessageFilter) -> dict[str, list[str]]:
     """What a filter looks for in each column, folded."""
-    found = {}
-    for column, terms in (("from", flt.from_), ("to", flt.to), ("subject", flt.subject)):
-        texts = [fold(term.text) for term in (*terms, *flt.words) if not term.negated]
-        if texts:
-            found[column] = texts
+    found: dict[str, list[str]] = {}
+    for part in _sought(flt):
+        for column, terms in (("from", part.from_), ("to", part.to), ("subject", part.subject)):
+            texts = [fold(term.text) for term in (*terms, *part.words) if not term.negated]
+            if texts:
+                found.setdefault(column, []).extend(texts)
     return found
+
+
+def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
+    """The filter, and what stands in its groups that are not negated."""
+    yield flt
+    for group in flt.groups:
+        if not group.negated:
+            for branch in group.branches:
+                yield from _sought(branch)
 
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:

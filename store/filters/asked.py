@@ -1,0 +1,116 @@
+"""What the filter's words ask of one copy's record, value by value: for `matches` and for the catalogue's columns."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
+
+from store.filters.folding import fold
+from store.terms.findings import Authentication
+from store.terms.records import CopyRecord
+
+#: Scores are compared in whole hundredths, up to this.
+HUNDREDTHS = 100
+MAX_SCORE = 1_000_000.0
+NO_RESULT = "none"
+
+_ADDRESS_PART = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}\.?|[0-9a-f]{0,4}:[0-9a-f:.]*", re.ASCII)
+
+
+class Client(NamedTuple):
+    """Which clients a `client:` word names: those of a network, at an address, or with a part of a name.
+
+    Exactly one is set: `network`; `address` (as `address_text` writes it: the client's is that, or begins with it and
+    a separator); or `part` (folded, of the folded name).
+    """
+
+    network: IPv4Network | IPv6Network | None = None
+    address: str = ""
+    part: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What addresses below `address` begin with: it ends in a separator."""
+        return (
+            self.address if self.address.endswith((".", ":")) else self.address + (":" if ":" in self.address else ".")
+        )
+
+    def holds(self, address: str, name: str) -> bool:
+        """Whether a client with this address and this name (from a record) is one of them."""
+        if self.network is not None:
+            try:
+                return ipaddress.ip_address(address_text(address)) in self.network
+            except ValueError:
+                return False
+        if self.address:
+            text = address_text(address)
+            return text == self.address or text.startswith(self.prefix)
+        return self.part in fold(name)
+
+
+@lru_cache(64)
+def client_wanted(text: str) -> Client:
+    """What `text` names: a network (``192.0.2.0/24``), an address or its beginning, or else a part of a name."""
+    plain = text.strip().lower()
+    network = network_of(plain)
+    if network is not None:
+        return Client(network=network)
+    if _ADDRESS_PART.fullmatch(plain):
+        return Client(address=address_text(plain))
+    return Client(part=fold(text))
+
+
+def network_of(text: str) -> IPv4Network | IPv6Network | None:
+    """The network that `text` writes with its length (``10.0.0.0/8``); None where it is none."""
+    if "/" not in text:
+        return None
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def address_text(address: str) -> str:
+    """A client's address in one form: no brackets, no ``IPv6:``, shortened, IPv4 as such; as it is where it is none."""
+    text = address.strip("[] ").lower().removeprefix("ipv6:")
+    try:
+        parsed = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def is_known(record: CopyRecord) -> bool:
+    """Whether mail of this sender address was let through before, or somebody here wrote to it."""
+    return record.known is not None and bool(record.known.address or record.known.written_to)
+
+
+def score_of(record: CopyRecord) -> int | None:
+    """The highest score that any engine gave, in hundredths; None where none gave one."""
+    scores = [
+        finding.score for finding in record.findings if finding.score is not None and not math.isnan(finding.score)
+    ]
+    return hundredths(max(scores)) if scores else None
+
+
+def hundredths(score: float) -> int:
+    """A score as a whole number of hundredths, within `MAX_SCORE`."""
+    return round(max(-MAX_SCORE, min(score, MAX_SCORE)) * HUNDREDTHS)
+
+
+def symbols_of(record: CopyRecord) -> tuple[str, ...]:
+    """The symbols of all engines, folded."""
+    return tuple(fold(name) for finding in record.findings for name, _weight in finding.symbols)
+
+
+def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:
+    """What `auth:` finds these results by: ``fail`` and ``dkim=fail`` for each; ``none`` where all of them say none."""
+    found = {(each.method.lower(), each.result.lower()) for each in authentication}
+    results = {result for _method, result in found} - {NO_RESULT} or {NO_RESULT}
+    return frozenset(results | {f"{method}={result}" for method, result in found})
