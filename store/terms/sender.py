@@ -17,7 +17,7 @@ from store.terms.hosts import punycode
 PLAIN = r'(?:"([^"\\<>]*)" *|([^"<>(),;\\]*))<([^<>"(),;\\ ]+)>'
 PLAIN_FIRST = "${3} ${1}${2}"
 _PLAIN = re.compile(PLAIN)
-#: Second-level labels below which names are given away in many countries: `co.uk`, `com.br`, `ne.jp`.
+#: Second-level labels below which names are given away, in many countries and elsewhere: `co.uk`, `com.br`, `co.com`.
 _GENERIC = frozenset(("ac", "co", "com", "edu", "gob", "gouv", "gov", "mil", "ne", "net", "nom", "or", "org", "sch"))
 
 
@@ -70,7 +70,7 @@ def organisation(domain: str) -> str:
     if not domain.isascii():
         domain = punycode(domain) or domain
     labels = domain.lower().rstrip(".").split(".")
-    generic = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _GENERIC
+    generic = len(labels) > 2 and labels[-2] in _GENERIC
     return ".".join(labels[-3 if generic else -2 :])
 
 

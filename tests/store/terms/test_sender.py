@@ -95,3 +95,4 @@ def test_an_organisation_is_what_stands_below_a_public_suffix() -> None:
     assert organisation("a.b.example.com") == organisation("Example.COM.") == "example.com"
     assert organisation("a.example.co.uk") == "example.co.uk"
     assert organisation("co.uk") == "co.uk"
+    assert organisation("a.b.co.com") == "b.co.com"
