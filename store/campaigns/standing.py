@@ -7,6 +7,7 @@ deleted since: whoever counts or acts asks the catalogue which are there.
 
 from __future__ import annotations
 
+import copy
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,15 +61,28 @@ class Standing:
     """All campaigns, in the order in which they are acted on.
 
     `number` grows with every change; 0: none were ever found. `found_at` (Unix ms): when handles were last found anew.
-    `waiting`: copies of Backup that were not looked at yet when this was read.
+    `waiting`: copies of Backup that were not looked at yet when this was read. `problems`: what is damaged and
+    therefore not among the campaigns, a sentence each. A standing is never changed: a later one is another object.
     """
 
     def __init__(
-        self, campaigns: Iterable[Campaign] = (), *, number: int = 0, found_at: int = 0, waiting: int = 0
+        self,
+        campaigns: Iterable[Campaign] = (),
+        *,
+        number: int = 0,
+        found_at: int = 0,
+        waiting: int = 0,
+        problems: Sequence[str] = (),
     ) -> None:
         self.campaigns: Sequence[Campaign] = tuple(campaigns)
-        self.number, self.found_at, self.waiting = number, found_at, waiting
+        self.number, self.found_at, self.waiting, self.problems = number, found_at, waiting, tuple(problems)
         self._by_id = {part: one for one in self.campaigns for part in (*one.parts, one.id)}
+
+    def with_waiting(self, waiting: int) -> Standing:
+        """The same campaigns, with another number of copies that wait."""
+        other = copy.copy(self)
+        other.waiting = waiting
+        return other
 
     def campaign(self, campaign_id: int) -> Campaign | None:
         """The campaign of this id, or the one that it was joined to."""
@@ -77,23 +91,23 @@ class Standing:
     @cached_property
     def placed(self) -> Placed:
         """Every copy that has a place."""
-        found = [(copy, one.id, 0) for one in self.campaigns for copy in one.copies]
+        found = [(copy_id, one.id, 0) for one in self.campaigns for copy_id in one.copies]
         found += [(each.copy, one.id, 1) for one in self.campaigns for each in one.odd]
         found.sort()
         return Placed(
-            array("Q", (copy for copy, _, _ in found)),
+            array("Q", (copy_id for copy_id, _, _ in found)),
             array("I", (campaign for _, campaign, _ in found)),
             bytes(odd for _, _, odd in found),
         )
 
-    def place(self, copy: int) -> Place | None:
+    def place(self, copy_id: int) -> Place | None:
         """Where this copy is; None where it is in no campaign."""
         placed = self.placed
-        at = bisect_left(placed.copies, copy)
-        if at == len(placed.copies) or placed.copies[at] != copy:
+        at = bisect_left(placed.copies, copy_id)
+        if at == len(placed.copies) or placed.copies[at] != copy_id:
             return None
         campaign = self._by_id[placed.campaigns[at]]
         if placed.odd[at]:
-            reasons = next(each.reasons for each in campaign.odd if each.copy == copy)
+            reasons = next(each.reasons for each in campaign.odd if each.copy == copy_id)
             return Place(campaign.id, 0, reasons)
-        return Place(campaign.id, campaign.fits[bisect_left(campaign.copies, copy)], ())
+        return Place(campaign.id, campaign.fits[bisect_left(campaign.copies, copy_id)], ())

@@ -5,6 +5,8 @@
         read(ids)               the plaintexts of copies, those of another version left out
         batches(after_id)       all of them in order of id, some thousand at once
         lacking(before_id, …)   copies of Backup that have none of this version, newest first
+        remove(after_id, …)     take the rows of a span of copies away
+    Loose(vault, kind, version)  the same for rows of no copy, with ids of 0 and below, in the caller's transaction
 
 A row goes with its copy: `forget`, in the transaction that buries it. Copies in the bin keep theirs. A row that does
 not verify counts as none, and is told to `on_error`: it is made anew, from the copy.
@@ -45,6 +47,11 @@ _LACKING = (
     "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
     "ORDER BY message.id DESC LIMIT ?"
 )
+_REMOVE = "DELETE FROM derived WHERE kind = ? AND id > ? AND id <= ?"
+_REMOVE_THESE = "DELETE FROM derived WHERE kind = ? AND id = ANY(?)"
+_LOOSE = "SELECT id, sealed FROM derived WHERE id <= 0 AND kind = ? AND version = ?"
+_LOOSE_ONE = "SELECT sealed FROM derived WHERE id = ? AND kind = ? AND version = ?"
+_LOOSE_IDS = "SELECT id FROM derived WHERE id <= 0 AND kind = ?"
 
 
 class Derived:
@@ -104,6 +111,16 @@ class Derived:
             rows = run(self._session.db, _LACKING, self._kind, self._version, before_id, after_id, limit).fetchall()
         return [copy_id for (copy_id,) in rows]
 
+    def remove(self, after_id: int, until: int, ids: Sequence[int] = ()) -> None:
+        """Take away what copies above `after_id` and up to `until`, and those of `ids`, have of this kind.
+
+        Joins a transaction that is open. Raises StoreUnavailable.
+        """
+        with self._session.write():
+            run(self._session.db, _REMOVE, self._kind, max(after_id, 0), until)
+            if ids:
+                run(self._session.db, _REMOVE_THESE, self._kind, [copy_id for copy_id in ids if copy_id > 0])
+
     def _opened(self, rows: Sequence[Any], on_error: OnError | None) -> list[tuple[int, bytes]]:
         found: list[tuple[int, bytes]] = []
         for copy_id, record, sealed in rows:
@@ -113,6 +130,55 @@ class Derived:
                 if on_error is not None:
                     on_error(copy_id, error)
         return found
+
+
+class Loose:
+    """Rows of one kind and version that belong to no copy, by ids of 0 and below. Sealed outside of a transaction.
+
+    Raises UnlockError where the keys are no operator's.
+    """
+
+    def __init__(self, session: Session, kind: str, version: int) -> None:
+        self._session = session
+        self._kind, self._version = kind, version
+        self._key = DerivedKey(session.keys.sealing_key(kind), session.store_id, kind, version)
+
+    def seal(self, row_id: int, plaintext: bytes) -> bytes:
+        """What `put` takes."""
+        return self._key.seal(row_id, b"", plaintext)
+
+    def open(self, row_id: int, sealed: bytes) -> bytes:
+        """The plaintext. Raises TamperedError."""
+        return self._key.open(row_id, b"", sealed)
+
+    def get(self, row_id: int) -> bytes:
+        """The row as it is sealed, b"" where there is none. Raises StoreUnavailable."""
+        with self._session.reading():
+            row = run(self._session.db, _LOOSE_ONE, row_id, self._kind, self._version).fetchone()
+        return as_bytes(row[0]) if row else b""
+
+    def all(self) -> dict[int, bytes]:
+        """All rows as they are sealed, of one moment. Raises StoreUnavailable."""
+        with self._session.reading():
+            rows = run(self._session.db, _LOOSE, self._kind, self._version).fetchall()
+        return {row_id: as_bytes(sealed) for row_id, sealed in rows}
+
+    def ids(self) -> list[int]:
+        """The ids of the rows, of any version. Raises StoreUnavailable."""
+        with self._session.reading():
+            return [row_id for (row_id,) in run(self._session.db, _LOOSE_IDS, self._kind).fetchall()]
+
+    def put(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Write sealed rows, or in the place of former ones. Joins a transaction. Raises StoreUnavailable."""
+        if rows:
+            with self._session.write():
+                run_many(self._session.db, _PUT, [(row_id, self._kind, self._version, one) for row_id, one in rows])
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Take rows away. Joins a transaction. Raises StoreUnavailable."""
+        if ids:
+            with self._session.write():
+                run(self._session.db, _REMOVE_THESE, self._kind, list(ids))
 
 
 def forget(db: StoreDatabase, ids: list[int]) -> None:

@@ -189,6 +189,11 @@ class Reader(Session):
             low, high = run(self.db, sql).fetchone()
         return low or 0, high or 0
 
+    def count_above(self, after_id: int) -> int:
+        """How many copies of Backup have a higher id."""
+        with self.reading():
+            return int(run(self.db, "SELECT COUNT(*) FROM message WHERE id > ?", after_id).fetchone()[0])
+
     def present(self, ids: Sequence[int]) -> set[int]:
         """Those of the ids that are a copy's in Backup."""
         return self._found("SELECT id FROM message WHERE id = ANY(?)", ids)

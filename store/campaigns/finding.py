@@ -1,0 +1,185 @@
+"""Finding the campaigns of a store: traits of what lacks them, handles, ids that last, texts; written at once."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from store.campaigns.flags import flags_of
+from store.campaigns.grouping import Handle, grouped
+from store.campaigns.indexing import Cancelled, Progress, index, traits_of
+from store.campaigns.joining import Joiner
+from store.campaigns.lasting import kept_ids
+from store.campaigns.marks import Marks, read_marks
+from store.campaigns.material import Entry, entry_of
+from store.campaigns.packing import unpacked
+from store.campaigns.rows import JoinedRow
+from store.campaigns.standing import Campaign
+from store.campaigns.stored import Found, FoundMeanwhile, Guard, State, Stored, no_guard
+from store.campaigns.titles import Speller
+from store.helpers.clock import now_ms
+from store.terms.errors import TamperedError
+from store.vault.vault import Vault
+
+
+@dataclass
+class FindResult:
+    """How many copies got their traits; which could not be read, and why; how many traits are left to make.
+
+    `grouped`: whether campaigns were found anew; `campaigns`: how many there are now. Where it was cancelled, what was
+    there before is there still.
+    """
+
+    indexed: int = 0
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    left: int = 0
+    grouped: bool = False
+    campaigns: int = 0
+    cancelled: bool = False
+
+
+class _Cancelled(Exception):
+    """It was cancelled."""
+
+
+def find(
+    vault: Vault,
+    *,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    again: bool = False,
+    guard: Guard = no_guard,
+) -> FindResult:
+    """Make the traits of what lacks them, and find the campaigns anew where anything changed, or with `again`.
+
+    `progress` is told copies that are indexed; `cancelled` is asked between the steps. Raises StoreUnavailable,
+    UnlockError, TamperedError where what operators said does not verify.
+    """
+    cancelled = cancelled or (lambda: False)
+    made = index(vault, progress=progress, cancelled=cancelled)
+    result = FindResult(made.indexed, made.failed, made.left)
+    stored = Stored(vault, guard=guard)
+    state = stored.state_or_new()
+    result.campaigns = len(state.order)
+    if made.left or cancelled():
+        result.cancelled = True
+        return result
+    marks, _ = read_marks(vault)
+    if not again and not _changed(vault, stored, state, marks):
+        return result
+
+    def stop() -> None:
+        if cancelled():
+            raise _Cancelled
+
+    try:
+        result.campaigns = len(_found(vault, stored, marks, stop).order)
+        result.grouped = True
+    except FoundMeanwhile:
+        result.campaigns = len(stored.state_or_new().order)
+    except _Cancelled:
+        result.cancelled = True
+    return result
+
+
+def apart_digest(marks: Marks) -> bytes:
+    """What tells what is peeled off from what else was."""
+    return hashlib.sha256(msgspec.msgpack.encode(marks.peeled)).digest() if marks.peeled else b""
+
+
+def pairs_apart(marks: Marks) -> list[tuple[int, int]]:
+    """Each copy that was peeled off, with one that it must not be with."""
+    return [(copy_id, one.stays) for one in marks.peeled for copy_id in one.copies]
+
+
+def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iterator[Entry]:
+    """The copies of Backup between the ids that have traits, in order of id. Those that do not verify are left out."""
+    for batch in traits_of(vault).batches(after_id):
+        rows = [(copy_id, data) for copy_id, data in batch if copy_id <= until]
+        flags = flags_of(vault, [copy_id for copy_id, _ in rows])
+        for copy_id, data in rows:
+            try:
+                traits = unpacked(data, f"the traits of copy {copy_id}").traits
+            except TamperedError:
+                continue
+            yield entry_of(copy_id, traits, flags[copy_id]) if copy_id in flags else entry_of(copy_id, traits)
+        if len(rows) < len(batch):
+            return
+
+
+def _changed(vault: Vault, stored: Stored, state: State, marks: Marks) -> bool:
+    """Whether other copies are in Backup than were grouped, or other ones were peeled off."""
+    if not state.number or state.apart != apart_digest(marks):
+        return True
+    return vault.id_range()[1] > state.until or vault.count().messages != state.grouped or bool(state.returned)
+
+
+def _found(vault: Vault, stored: Stored, marks: Marks, stop: Callable[[], None]) -> State:
+    begun = time.monotonic()
+    until, bin_row, there = vault.id_range()[1], vault.bin.newest_row(), vault.count().messages
+    taken = 0
+
+    def counted() -> Iterator[Entry]:
+        nonlocal taken
+        for entry in entries(vault, until=until):
+            taken += 1
+            if not taken % 1000:
+                stop()
+            yield entry
+
+    handles = grouped(counted(), apart=pairs_apart(marks), stop=stop).handles
+    stop()
+    rows = stored.read()
+    ids = _ids(rows.campaigns, rows.joined, handles, max(stored.state_or_new().following, _said(marks) + 1))
+    known = {key: text for one in rows.campaigns for key, text in one.texts.items()}
+    speller = Speller(vault, known, stop)
+    found = [Found(number, one, *speller.spelled(one)) for number, one in zip(ids, handles, strict=True)]
+    joined, looked = _joined_already(vault, ids, handles, until)
+    state = State(
+        following=max([0, *ids]) + 1,
+        found_at=now_ms(),
+        took=round((time.monotonic() - begun) * 1000),
+        grouped=there,
+        until=until,
+        apart=apart_digest(marks),
+        looked=looked,
+        bin_row=bin_row,
+    )
+    stop()
+    return stored.put_found(state, found, joined)
+
+
+def _ids(
+    campaigns: tuple[Campaign, ...], joined: Mapping[int, JoinedRow], handles: tuple[Handle, ...], following: int
+) -> list[int]:
+    old = {one.id: list(one.copies) for one in campaigns}
+    for copy_id, row in joined.items():
+        if row.campaign in old and not row.reasons:
+            old[row.campaign].append(copy_id)
+    return kept_ids(old, [one.copies for one in handles], following)
+
+
+def _said(marks: Marks) -> int:
+    """The highest id of a campaign that anything is said of: none of them is given out again."""
+    said = [one.campaign for one in marks.marks] + [one.into for one in marks.marks]
+    return max([0, *said, *(one.campaign for one in marks.peeled)])
+
+
+def _joined_already(
+    vault: Vault, ids: list[int], handles: tuple[Handle, ...], until: int
+) -> tuple[dict[int, JoinedRow], int]:
+    """What came while handles were found, as far as it has traits already; and up to which copy that is so."""
+    joiner = Joiner(handles)
+    joined: dict[int, JoinedRow] = {}
+    lacking = traits_of(vault).lacking(after_id=until)
+    looked = until
+    for entry in entries(vault, until, min(lacking, default=1 << 62) - 1):
+        place = joiner.join(entry)
+        looked = entry.copy
+        if place is not None:
+            joined[entry.copy] = JoinedRow(0, ids[place.handle], place.fit, place.reasons)
+    return joined, looked

@@ -1,0 +1,81 @@
+"""Following the campaigns of a store: what the finder wrote, with what operators said, read again where it changed."""
+
+from __future__ import annotations
+
+import threading
+
+from store.campaigns.applying import applied
+from store.campaigns.marks import Marks, read_marks
+from store.campaigns.standing import Standing
+from store.campaigns.stored import Rows, State, Stored
+from store.terms.errors import StoreFormat, TamperedError
+from store.vault.vault import Vault
+
+
+class StandingReader:
+    """Reads the campaigns as they stand. Any thread may use it. Raises UnlockError where the keys are no operator's."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault, self._stored = vault, Stored(vault)
+        self._lock = threading.Lock()
+        self._token: object = None
+        self._sealed: bytes | None = None
+        self._rows = Rows(State(), (), {})
+        self._marks: Marks | None = None
+        self._marks_version = -1
+        self._row_problems: list[str] = []
+        self._mark_problems: list[str] = []
+        self._standing = Standing()
+
+    @property
+    def state(self) -> State:
+        """Of what the rows are that were read last."""
+        return self._rows.state
+
+    def read(self) -> Standing:
+        """The campaigns as they stand: the same object where nothing changed. Cheap then.
+
+        What is damaged is left out, and in `problems`. Raises StoreUnavailable.
+        """
+        with self._lock:
+            token = self._vault.change_token()
+            if token != self._token:
+                changed = self._read_marks() | self._read_rows()
+                waiting = self._waiting()
+                if changed:
+                    self._standing = self._stand(waiting)
+                elif waiting != self._standing.waiting:
+                    self._standing = self._standing.with_waiting(waiting)
+                self._token = token
+            return self._standing
+
+    def _read_rows(self) -> bool:
+        sealed = self._stored.sealed_state()
+        if sealed == self._sealed:
+            return False
+        problems: list[str] = []
+        self._rows = self._stored.read(problem=problems.append)
+        self._sealed, self._row_problems = sealed, problems
+        return True
+
+    def _read_marks(self) -> bool:
+        """Read what is said. Where it is damaged, what was read before counts on; without, none is shown."""
+        try:
+            marks, version = read_marks(self._vault)
+        except (TamperedError, StoreFormat) as error:
+            changed = self._mark_problems != [str(error)]
+            self._mark_problems = [str(error)]
+            return changed
+        changed = version != self._marks_version or bool(self._mark_problems)
+        self._marks, self._marks_version, self._mark_problems = marks, version, []
+        return changed
+
+    def _waiting(self) -> int:
+        return self._vault.count_above(self._rows.state.looked)
+
+    def _stand(self, waiting: int) -> Standing:
+        state = self._rows.state
+        # Without what was peeled off, an act would take what an operator took out of it.
+        shown = () if self._marks is None else applied(self._rows.campaigns, self._rows.joined, self._marks)
+        problems = (*self._mark_problems, *self._row_problems)
+        return Standing(shown, number=state.number, found_at=state.found_at, waiting=waiting, problems=problems)

@@ -1,0 +1,242 @@
+"""How a handle that was found lies in the side table: msgpack, a byte for most copies and one for how well each fits.
+
+What lets new copies join (weights and limits) is a row of its own: who only shows campaigns never reads it.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import msgspec
+
+from store.campaigns.grouping import Handle, OddCopy, Why
+from store.campaigns.marks import Mark
+from store.campaigns.oddness import Limits, Reason
+from store.campaigns.order import Rank
+from store.campaigns.standing import Campaign
+from store.helpers.decoding import msgpack_decoder
+from store.terms.errors import TamperedError
+
+#: A difference of ids from here on stands apart, in 8 bytes.
+_WIDE = 255
+_MALFORMED = "it is in a form that this release does not know"
+_STRANDS = 3
+
+
+class Ids(msgspec.Struct, frozen=True, array_like=True):
+    """Ascending ids: a byte for each difference; where it is 255, the next of `wide` (8 bytes, big-endian)."""
+
+    steps: bytes
+    wide: bytes = b""
+
+
+class CampaignRow(msgspec.Struct, frozen=True, array_like=True):
+    """A campaign. `odd_reasons`: for each odd copy, which of `reasons` it has. Of the generation it was found in."""
+
+    generation: int
+    rank: int
+    copies: Ids
+    fits: bytes
+    odd: Ids
+    odd_reasons: tuple[int, ...]
+    reasons: tuple[tuple[Reason, ...], ...]
+    seed: Why
+    evidence: tuple[Why, ...]
+    title: str
+    texts: dict[int, str]
+
+
+class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
+    """What lets copies join: keys (8 bytes) and weights (4 bytes, a float) of each strand, big-endian; the limits."""
+
+    generation: int
+    keys: tuple[bytes, ...]
+    weights: tuple[bytes, ...]
+    typical: float
+    expected: tuple[bool, bool, bool]
+    least: tuple[float, float, float]
+    claimed: bool
+    listed: bool
+    domains: tuple[str, ...] | None
+
+
+class JoinedRow(msgspec.Struct, frozen=True, array_like=True):
+    """Which campaign a copy joined since handles were found in that generation, its fit (0 to 100 %), why it is odd."""
+
+    generation: int
+    campaign: int
+    fit: int
+    reasons: tuple[Reason, ...] = ()
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def packed_ids(ids: Sequence[int]) -> Ids:
+    """Ascending ids as few bytes."""
+    steps = bytearray(len(ids))
+    wide = array("Q")
+    before = 0
+    for place, number in enumerate(ids):
+        step = number - before
+        before = number
+        if step < _WIDE:
+            steps[place] = step
+        else:
+            steps[place] = _WIDE
+            wide.append(step)
+    return Ids(bytes(steps), _big_endian(wide))
+
+
+def unpacked_ids(ids: Ids) -> array[int]:
+    """What `packed_ids` was given. Raises ValueError for anything else."""
+    wide = iter(_keys(ids.wide))
+    try:
+        found = array("Q", accumulate(_steps(ids.steps, wide)))
+    except (OverflowError, RuntimeError):
+        raise ValueError("ids out of range") from None
+    if next(wide, None) is not None:
+        raise ValueError("ids that are none")
+    return found
+
+
+def _steps(steps: bytes, wide: Iterator[int]) -> Iterator[int]:
+    for step in steps:
+        yield step if step < _WIDE else next(wide)
+
+
+def packed_campaign(generation: int, handle: Handle, title: str, texts: dict[int, str]) -> bytes:
+    """The bytes that stand for a campaign."""
+    reasons = sorted({one.reasons for one in handle.odd}, key=lambda one: [each.value for each in one])
+    number = {one: place for place, one in enumerate(reasons)}
+    return _encode(
+        CampaignRow(
+            generation,
+            int(handle.rank),
+            packed_ids(handle.copies),
+            handle.fits,
+            packed_ids([one.copy for one in handle.odd]),
+            tuple(number[one.reasons] for one in handle.odd),
+            tuple(reasons),
+            handle.seed,
+            handle.evidence,
+            title,
+            texts,
+        )
+    )
+
+
+def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaign:
+    """The campaign, without what is said of it. Raises TamperedError."""
+    what = f"campaign {campaign_id}"
+    try:
+        row = msgpack_decoder(CampaignRow).decode(data)
+        copies, odd = unpacked_ids(row.copies), unpacked_ids(row.odd)
+        if row.generation != generation:
+            raise TamperedError(what, "it is not of the time when campaigns were last found")
+        if len(copies) != len(row.fits) or len(odd) != len(row.odd_reasons) or min(row.odd_reasons, default=0) < 0:
+            raise TamperedError(what, _MALFORMED)
+        return Campaign(
+            id=campaign_id,
+            rank=Rank(row.rank),
+            copies=copies,
+            fits=row.fits,
+            odd=tuple(OddCopy(copy, row.reasons[place]) for copy, place in zip(odd, row.odd_reasons, strict=True)),
+            seed=row.seed,
+            evidence=row.evidence,
+            title=row.title,
+            texts=row.texts,
+            mark=Mark(campaign_id),
+        )
+    except (msgspec.MsgspecError, ValueError, IndexError):
+        raise TamperedError(what, _MALFORMED) from None
+
+
+def packed_joining(generation: int, handle: Handle) -> bytes:
+    """The bytes that stand for what lets copies join a handle."""
+    keys = [array("Q") for _ in range(_STRANDS)]
+    weights = [array("f") for _ in range(_STRANDS)]
+    for key, (strand, weight) in sorted(handle.weights.items()):
+        keys[strand].append(key)
+        weights[strand].append(weight)
+    limits = handle.limits
+    return _encode(
+        JoiningRow(
+            generation,
+            tuple(map(_big_endian, keys)),
+            tuple(map(_big_endian, weights)),
+            limits.typical,
+            limits.expected,
+            limits.least,
+            limits.claimed,
+            limits.listed,
+            None if limits.domains is None else tuple(sorted(limits.domains)),
+        )
+    )
+
+
+def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle:
+    """The handle of a campaign, as `Joiner` needs it. Raises TamperedError."""
+    what = f"what lets copies join campaign {campaign.id}"
+    try:
+        row = msgpack_decoder(JoiningRow).decode(data)
+        if row.generation != generation:
+            raise TamperedError(what, "it is not of the time when campaigns were last found")
+        weights: dict[int, tuple[int, float]] = {}
+        for strand, (keys, heavy) in enumerate(zip(row.keys, row.weights, strict=True)):
+            pairs = zip(_keys(keys), _weights(heavy), strict=True)
+            weights.update((key, (strand, weight)) for key, weight in pairs)
+        if len(row.keys) != _STRANDS:
+            raise TamperedError(what, _MALFORMED)
+    except (msgspec.MsgspecError, ValueError):
+        raise TamperedError(what, _MALFORMED) from None
+    domains = None if row.domains is None else frozenset(row.domains)
+    return Handle(
+        rank=campaign.rank,
+        copies=campaign.copies,
+        fits=campaign.fits,
+        odd=campaign.odd,
+        seed=campaign.seed,
+        evidence=campaign.evidence,
+        weights=weights,
+        limits=Limits(row.typical, row.expected, row.least, row.claimed, row.listed, domains),
+    )
+
+
+def packed_joined(row: JoinedRow) -> bytes:
+    """The bytes that stand for it."""
+    return _encode(row)
+
+
+def unpacked_joined(data: bytes, copy_id: int) -> JoinedRow:
+    """What `packed_joined` was given. Raises TamperedError."""
+    try:
+        return msgpack_decoder(JoinedRow).decode(data)
+    except msgspec.MsgspecError:
+        raise TamperedError(f"the campaign of copy {copy_id}", _MALFORMED) from None
+
+
+def _big_endian(values: array[int] | array[float]) -> bytes:
+    if sys.byteorder == "little":
+        values = values[:]
+        values.byteswap()
+    return values.tobytes()
+
+
+def _keys(data: bytes) -> array[int]:
+    values = array("Q")
+    values.frombytes(data)
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values
+
+
+def _weights(data: bytes) -> array[float]:
+    values = array("f")
+    values.frombytes(data)
+    if sys.byteorder == "little":
+        values.byteswap()
+    return values

@@ -1,0 +1,275 @@
+"""The campaigns that were found, in the side table: all of them change in one transaction, so none is seen half.
+
+    Stored(vault)
+        state()             what the rows are of, and up to which copy; its `number` grows with every change
+        campaigns(state)    those that were found, in the order of their acts
+        joined(state, …)    the copies that joined since
+        handles(state, …)   what lets copies join them
+        put_found(…)        the campaigns that were found, in the place of all before
+        put_joined(…)       copies that joined, and those that were looked at and joined none
+
+Rows of kind `campaign`: the state under id 0, campaign n under -n; of kind `joining`, under -n too, what lets copies
+join it; of kind `joined` the copies that joined one since: they go with their copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from store.campaigns.grouping import Handle
+from store.campaigns.rows import (
+    JoinedRow,
+    packed_campaign,
+    packed_joined,
+    packed_joining,
+    unpacked_campaign,
+    unpacked_joined,
+    unpacked_joining,
+)
+from store.campaigns.standing import Campaign
+from store.database.connection import snapshot
+from store.helpers.decoding import msgpack_decoder
+from store.terms.errors import TamperedError
+from store.vault.derived import Derived, Loose
+from store.vault.reader import OnError
+from store.vault.vault import Vault
+
+CAMPAIGN, JOINING, JOINED = "campaign", "joining", "joined"
+VERSION = 1
+#: No store has so many campaigns: a row that says so was put there by somebody else.
+_MOST = 1 << 31
+_ROWS = 500
+Guard = Callable[[], None]
+Problem = Callable[[str], None]
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """Of what the rows are.
+
+    `number` grows with every change, `generation` as often as campaigns are found anew. `following`: the next id of a
+    campaign. `found_at` (Unix ms), `took` (ms): the last finding, of `grouped` copies, none above `until`; `apart`: a
+    digest of what operators had peeled off. `looked`: copies up to it joined a campaign or none; `returned`: those up
+    to `until` that came back since; `bin_row`: how far the bin's journal was read for those. `order`: all campaigns.
+    """
+
+    number: int = 0
+    generation: int = 0
+    following: int = 1
+    found_at: int = 0
+    took: int = 0
+    grouped: int = 0
+    until: int = 0
+    apart: bytes = b""
+    looked: int = 0
+    returned: tuple[int, ...] = ()
+    bin_row: int = 0
+    order: tuple[int, ...] = ()
+
+
+class Found(NamedTuple):
+    """A handle that was found, under its id; the title of the campaign and the texts of its keys, NOT safe."""
+
+    id: int
+    handle: Handle
+    title: str
+    texts: dict[int, str]
+
+
+class Rows(NamedTuple):
+    """What is stored, of one moment."""
+
+    state: State
+    campaigns: tuple[Campaign, ...]
+    joined: dict[int, JoinedRow]
+
+
+def no_guard() -> None:
+    """Write: nobody else may have begun to."""
+
+
+def no_problem(_text: str) -> None:
+    """Go on without what is damaged."""
+
+
+class Stored:
+    """The rows of one store. Any thread may use it. Raises UnlockError where the keys are no operator's.
+
+    `guard` is called inside each transaction that writes: what it raises leaves everything as it was. Whatever damaged
+    row is left out is told to `problem`.
+    """
+
+    def __init__(self, vault: Vault, *, guard: Guard = no_guard) -> None:
+        self._vault, self._guard = vault, guard
+        self._rows = Loose(vault, CAMPAIGN, VERSION)
+        self._joining = Loose(vault, JOINING, VERSION)
+        self._joined = Derived(vault, JOINED, VERSION)
+
+    # --- Reading -----------------------------------------------------------------------------------------------------
+
+    def sealed_state(self) -> bytes:
+        """The state's row as it lies there: it differs after every change. Raises StoreUnavailable."""
+        return self._rows.get(0)
+
+    def state(self) -> State:
+        """The state; an empty one where there is none. Raises TamperedError, StoreUnavailable."""
+        return self._opened_state(self._rows.get(0))
+
+    def state_or_new(self) -> State:
+        """The state; where it is damaged an empty one that gives no id out twice. Raises StoreUnavailable."""
+        try:
+            return self.state()
+        except TamperedError:
+            used = [-row_id for row_id in (*self._rows.ids(), *self._joining.ids()) if -_MOST < row_id < 0]
+            return State(following=max(used, default=0) + 1)
+
+    def read(self, *, problem: Problem = no_problem) -> Rows:
+        """All but what lets copies join, of one moment. Raises StoreUnavailable."""
+        with self._vault.reading(), snapshot(self._vault.db):
+            sealed = self._rows.all()
+            try:
+                state = self._opened_state(sealed.get(0, b""))
+            except TamperedError as error:
+                problem(str(error))
+                return Rows(State(), (), {})
+            joined = self.joined(state, problem=problem)
+        return Rows(state, tuple(self._campaigns(state, sealed, problem)), joined)
+
+    def joined(self, state: State, *, after_id: int = 0, problem: Problem = no_problem) -> dict[int, JoinedRow]:
+        """The copies above `after_id` that joined a campaign since they were found. Raises StoreUnavailable."""
+        found: dict[int, JoinedRow] = {}
+        on_error = _telling(problem)
+        returned = [copy_id for copy_id in state.returned if copy_id > after_id]
+        batches = [self._joined.read(returned, on_error=on_error).items()] if returned else []
+        for batch in (*batches, *self._joined.batches(max(after_id, state.until), on_error=on_error)):
+            for copy_id, data in batch:
+                try:
+                    row = unpacked_joined(data, copy_id)
+                except TamperedError as error:
+                    problem(str(error))
+                    continue
+                if row.generation == state.generation:
+                    found[copy_id] = row
+        return found
+
+    def handles(self, *, problem: Problem = no_problem) -> tuple[State, dict[int, Handle]]:
+        """What lets copies join, by id of the campaign in the order of acts. Raises TamperedError, StoreUnavailable."""
+        with self._vault.reading(), snapshot(self._vault.db):
+            sealed, joining = self._rows.all(), self._joining.all()
+        state = self._opened_state(sealed.get(0, b""))
+        found: dict[int, Handle] = {}
+        for one in self._campaigns(state, sealed, problem):
+            try:
+                data = self._joining.open(-one.id, joining.get(-one.id, b""))
+                found[one.id] = unpacked_joining(data, one, state.generation)
+            except TamperedError as error:
+                problem(str(error))
+        return state, found
+
+    def _opened_state(self, sealed: bytes) -> State:
+        if not sealed:
+            return State()
+        try:
+            return msgpack_decoder(State).decode(_opened(self._rows, 0, sealed))
+        except msgspec.MsgspecError:
+            raise TamperedError(_named(0), "it is in a form that this release does not know") from None
+
+    def _campaigns(self, state: State, sealed: Mapping[int, bytes], problem: Problem) -> Iterable[Campaign]:
+        for number in state.order:
+            try:
+                row = sealed.get(-number)
+                if row is None:
+                    raise TamperedError(_named(number), "it is not there")
+                yield unpacked_campaign(_opened(self._rows, number, row), number, state.generation)
+            except TamperedError as error:
+                problem(str(error))
+
+    # --- Writing -----------------------------------------------------------------------------------------------------
+
+    def put_found(self, state: State, found: Sequence[Found], joined: Mapping[int, JoinedRow]) -> State:
+        """Put what was found in the place of all before, with the copies that joined it already; returns the state.
+
+        `state`: what the rows are of; its number, generation and order are made here. Nothing is left of copies that
+        joined what stood before. In one transaction. Raises FoundMeanwhile, StoreUnavailable, and what the guard does.
+        """
+        # Sealed before the transaction, which must be short: its generation is drawn, and checked in it.
+        before = self.state_or_new()
+        state = msgspec.structs.replace(
+            state,
+            number=before.number + 1,
+            generation=before.generation + 1,
+            following=max([before.following, state.following, *(one.id + 1 for one in found)]),
+            order=tuple(one.id for one in found),
+        )
+        rows = [
+            (-one.id, self._rows.seal(-one.id, packed_campaign(state.generation, one.handle, one.title, one.texts)))
+            for one in found
+        ]
+        joining = [
+            (-one.id, self._joining.seal(-one.id, packed_joining(state.generation, one.handle))) for one in found
+        ]
+        with self._vault.write(quiet=True):
+            self._guard()
+            present = self.state_or_new()
+            if present.generation != before.generation:
+                raise FoundMeanwhile
+            state = msgspec.structs.replace(state, number=present.number + 1)
+            kept = {row_id for row_id, _ in rows}
+            self._rows.remove([row_id for row_id in self._rows.ids() if row_id and row_id not in kept])
+            self._joining.remove([row_id for row_id in self._joining.ids() if row_id not in kept])
+            self._joined.remove(present.until, max(present.looked, state.looked), present.returned)
+            self._rows.put(rows)
+            self._joining.put(joining)
+            self._put_joined(state.generation, joined)
+            self._put_state(state)
+        return state
+
+    def put_joined(self, state: State, looked: int, joined: Mapping[int, JoinedRow], **changes: object) -> State | None:
+        """Put copies that joined, and that all up to `looked` were looked at; returns the state.
+
+        `changes`: `returned` and `bin_row`. None where campaigns were found anew since `state`: look again. In one
+        transaction. Raises TamperedError, StoreUnavailable, and what the guard raises.
+        """
+        with self._vault.write(quiet=True):
+            self._guard()
+            present = self.state()
+            if present.generation != state.generation:
+                return None
+            changed = msgspec.structs.replace(
+                present, number=present.number + 1, looked=max(present.looked, looked), **changes
+            )
+            self._put_joined(state.generation, joined)
+            self._put_state(changed)
+        return changed
+
+    def _put_joined(self, generation: int, joined: Mapping[int, JoinedRow]) -> None:
+        rows = [
+            (copy_id, packed_joined(msgspec.structs.replace(row, generation=generation)))
+            for copy_id, row in joined.items()
+        ]
+        for start in range(0, len(rows), _ROWS):
+            self._joined.write(rows[start : start + _ROWS])
+
+    def _put_state(self, state: State) -> None:
+        self._rows.put([(0, self._rows.seal(0, msgspec.msgpack.encode(state)))])
+
+
+class FoundMeanwhile(Exception):
+    """Somebody else found campaigns anew while these were found."""
+
+
+def _opened(rows: Loose, number: int, sealed: bytes) -> bytes:
+    try:
+        return rows.open(-number, sealed)
+    except TamperedError:
+        raise TamperedError(_named(number)) from None
+
+
+def _named(number: int) -> str:
+    return f"campaign {number}" if number else "the state of campaigns"
+
+
+def _telling(problem: Problem) -> OnError:
+    return lambda copy_id, _error: problem(str(TamperedError(f"the campaign of copy {copy_id}")))

@@ -1,0 +1,120 @@
+"""Campaigns are found, kept in the side table, and read as they stand; on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from store.campaigns import marks
+from store.campaigns.finding import find
+from store.campaigns.oddness import Reason
+from store.campaigns.reading import StandingReader
+from store.campaigns.standing import Standing
+from store.vault.vault import Vault
+from tests.store.campaigns.mail import letter, put, put_wave
+
+
+def sets(standing: Standing) -> dict[int, list[int]]:
+    return {one.id: list(one.copies) for one in standing.campaigns}
+
+
+def test_what_was_found_is_read(any_vault: Vault) -> None:
+    first, second, rest = put_wave(any_vault)
+    reader = StandingReader(any_vault)
+    empty = reader.read()
+    assert (empty.campaigns, empty.number, empty.waiting) == ((), 0, 65)
+    told: list[tuple[int, int]] = []
+    result = find(any_vault, progress=lambda done, total: told.append((done, total)))
+    assert (result.indexed, result.failed, result.grouped, result.campaigns) == (65, [], True, 2)
+    assert told[-1] == (65, 65)
+    standing = reader.read()
+    assert sets(standing) == {1: first, 2: second} and standing.number == 1 and standing.waiting == 0
+    assert standing.found_at and not standing.problems
+    one = standing.campaigns[0]
+    assert len(one.fits) == 30 and min(one.fits) > 50 and one.mark == marks.Mark(1)
+    assert one.title and one.title == one.title.lower() and len(one.title.split()) == 4
+    assert set(one.texts) == {one.seed.key, *(each.key for each in one.evidence)} and all(one.texts.values())
+    place = standing.place(first[0])
+    assert place is not None and (place.campaign, place.reasons) == (1, ())
+    assert standing.place(rest[0]) is None
+    assert reader.read() is standing
+
+
+def test_where_nothing_changed_nothing_is_found_anew(any_vault: Vault) -> None:
+    put_wave(any_vault)
+    assert find(any_vault).grouped
+    assert not find(any_vault).grouped
+    assert find(any_vault, again=True).grouped
+
+
+def test_ids_last_and_are_never_given_out_twice(any_vault: Vault) -> None:
+    first, second, _ = put_wave(any_vault)
+    find(any_vault)
+    third = put(any_vault, [letter(7, number) for number in range(40)])
+    find(any_vault)
+    reader = StandingReader(any_vault)
+    assert sets(reader.read()) == {1: first, 2: second, 3: third}
+    any_vault.delete(third)
+    find(any_vault)
+    assert sets(reader.read()) == {1: first, 2: second}
+    fourth = put(any_vault, [letter(8, number) for number in range(40)])
+    find(any_vault)
+    assert sets(reader.read()) == {1: first, 2: second, 4: fourth}
+
+
+def test_what_operators_say_holds_at_once(any_vault: Vault) -> None:
+    first, second, _ = put_wave(any_vault)
+    find(any_vault)
+    reader = StandingReader(any_vault)
+    marks.name(any_vault, 2, "Parcels")
+    assert reader.read().campaigns[1].mark.name == "Parcels"
+    marks.peel(any_vault, 1, first[:2], first[5])
+    standing = reader.read()
+    place = standing.place(first[0])
+    assert place is not None and (place.campaign, place.reasons) == (1, (Reason.APART,))
+    assert list(standing.campaigns[0].copies) == first[2:] and len(standing.campaigns[0].fits) == 28
+    marks.join(any_vault, 1, 2)
+    standing = reader.read()
+    assert sets(standing) == {2: first[2:] + second} and standing.campaigns[0].parts == (1,)
+    assert standing.campaign(1) is standing.campaigns[0] and standing.campaigns[0].mark.name == "Parcels"
+    assert [each.copy for each in standing.campaigns[0].odd] == first[:2]
+    marks.join(any_vault, 1, 0)
+    assert sets(reader.read()) == {1: first[2:], 2: second}
+    # It stays so when they are found anew.
+    assert find(any_vault).grouped
+    assert sets(reader.read()) == {1: first[2:], 2: second}
+
+
+def test_damaged_rows_are_left_out_and_told(any_vault: Vault, sql: Callable[..., Any]) -> None:
+    first, second, _ = put_wave(any_vault)
+    find(any_vault)
+    sql(any_vault, "UPDATE derived SET sealed = SUBSTR(sealed, 1, 40) WHERE id = -1 AND kind = 'campaign'")
+    standing = StandingReader(any_vault).read()
+    assert sets(standing) == {2: second} and "Campaign 1 is damaged" in standing.problems[0]
+    sql(any_vault, "DELETE FROM derived WHERE id = -2 AND kind = 'campaign'")
+    standing = StandingReader(any_vault).read()
+    assert sets(standing) == {} and len(standing.problems) == 2
+    sql(any_vault, "UPDATE derived SET sealed = SUBSTR(sealed, 1, 40) WHERE id = 0 AND kind = 'campaign'")
+    standing = StandingReader(any_vault).read()
+    assert sets(standing) == {} and "state of campaigns" in standing.problems[0].lower()
+    # They are found anew, under ids of their own: which copies the old ones had is not known.
+    assert find(any_vault).grouped
+    assert sets(StandingReader(any_vault).read()) == {3: first, 4: second}
+
+
+def test_what_is_cancelled_changes_nothing(any_vault: Vault) -> None:
+    put_wave(any_vault)
+    assert find(any_vault, cancelled=lambda: True).cancelled
+    find(any_vault)
+    standing = StandingReader(any_vault).read()
+    put(any_vault, [letter(7, number) for number in range(40)])
+    asked = iter([False] * 42)
+    assert find(any_vault, cancelled=lambda: next(asked, True)).cancelled
+    assert sets(StandingReader(any_vault).read()) == sets(standing)
+
+
+def test_rows_of_campaigns_stay_when_copies_go(any_vault: Vault) -> None:
+    first, second, rest = put_wave(any_vault)
+    find(any_vault)
+    any_vault.delete(first + second + rest)
+    assert sets(StandingReader(any_vault).read()) == {1: first, 2: second}
