@@ -62,7 +62,7 @@ class Catalogue:
             snapshot = Path(f"{vault.location}.snapshot")
         self._vault = vault
         self._keeper = SnapshotKeeper(vault, snapshot)
-        self._now = now
+        self.now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None
         self._children: Children | None = None
@@ -207,7 +207,7 @@ class Catalogue:
         from store.catalogue.query import mask_of
 
         frame = state.frame
-        mask = mask_of(frame, flt, now=self._now(), outcomes=self._outcomes(flt))
+        mask = mask_of(frame, flt, now=self.now(), outcomes=self._outcomes(flt))
         positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
         partial = not state.complete
         return FrameSelection(
@@ -221,7 +221,7 @@ class Catalogue:
     def _select_newest(self, flt: MessageFilter, sort: Sort) -> Selection:
         copies = self._vault.newest(FIRST_ROWS, on_error=lambda _copy_id, _error: None)
         total = max(self._vault.count().messages, len(copies))
-        now, outcomes = self._now(), self._outcomes(flt)
+        now, outcomes = self.now(), self._outcomes(flt)
         found = [copy for copy in copies if flt.matches(copy, now=now, outcomes=outcomes)]
         found.sort(
             key=lambda copy: (copy.stored_at, copy.id), reverse=sort.descending or sort.key is not SortKey.PLACED
@@ -241,7 +241,7 @@ class Catalogue:
 
     def engine_counts(self) -> dict[Engine | None, int]:
         """How many copies each engine's verdict caused (None: no verdict)."""
-        if (frame := self._frame()) is None:
+        if (frame := self.frame) is None:
             return {}
         from store.catalogue.query import engine_counts
 
@@ -249,7 +249,7 @@ class Catalogue:
 
     def rule_ids(self) -> list[tuple[int, str]]:
         """The rules that judged any copy, ascending by id, each with its name (empty where unknown)."""
-        if (frame := self._frame()) is None:
+        if (frame := self.frame) is None:
             return []
         from store.catalogue.query import rule_ids
 
@@ -257,9 +257,9 @@ class Catalogue:
 
     def day_counts(self, days: int, *, tz: tzinfo | None = None) -> list[tuple[int, dict[Engine | None, int]]]:
         """Copies by engine on each of the last days (of `tz`, or UTC), the oldest first, with its start (Unix ms)."""
-        today = datetime.fromtimestamp(self._now() / 1000, tz or UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        today = datetime.fromtimestamp(self.now() / 1000, tz or UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         starts = [int((today + timedelta(days=day)).timestamp() * 1000) for day in range(1 - days, 2)]
-        if (frame := self._frame()) is None:
+        if (frame := self.frame) is None:
             return [(start, {}) for start in starts[:-1]]
         from store.catalogue.query import day_counts
 
@@ -267,14 +267,16 @@ class Catalogue:
 
     def placed_span(self, ids: Collection[int]) -> tuple[int, int]:
         """When the oldest and the newest of these copies were placed (Unix ms); zeros where none of them is known."""
-        frame = self._frame()
+        frame = self.frame
         rows = frame.rows_of(ids) if frame is not None else ()
         if frame is None or not len(rows):
             return 0, 0
         placed = frame.rows.get_column("stored_at").gather(rows)
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
 
-    def _frame(self) -> Frame | None:
+    @property
+    def frame(self) -> Frame | None:
+        """The rows that are there so far; None before loading began."""
         return self._follower.state.frame if self._follower else None
 
     # --- Following ---------------------------------------------------------------------------------------------------

@@ -65,6 +65,11 @@ class Texts(ABC):
     def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
         """Boolean, for each code: whether its text contains the needle. Good for few codes."""
 
+    @property
+    def lineage(self) -> object:
+        """The same for a dictionary and those that extend it: what is kept under it holds for the first entries."""
+        return self._lineage
+
     def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
         """Boolean: which of the entries that a mask has contain the needle."""
         candidates = places(mask)

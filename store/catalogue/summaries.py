@@ -1,0 +1,50 @@
+"""What sets of message copies come to: of each campaign, and of each sender whose copies no act on one takes.
+
+    summary(catalogue, ids)              of any copies
+    summaries(catalogue, standing)       of every campaign, by its id
+    senders(catalogue, standing)         what is in no campaign that acts are offered for, by sender
+
+Of the copies that the catalogue has: what was deleted meanwhile, and what is not loaded yet, is not counted. Call
+these in a worker. The first question after loading takes up to two seconds more at a million copies. Importing this
+module imports no Polars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from store.catalogue.summary import NoSenders, Sender, SendersLeft, Summary
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Standing
+    from store.catalogue.catalogue import Catalogue
+
+__all__ = ["NoSenders", "Sender", "SendersLeft", "Summary", "senders", "summaries", "summary"]
+
+
+def summary(catalogue: Catalogue, ids: Iterable[int]) -> Summary:
+    """What these copies come to."""
+    if (frame := catalogue.frame) is None:
+        return Summary()
+    from store.catalogue.summing import summed
+
+    return summed(frame, {0: (ids, ())}, catalogue.now())[0]
+
+
+def summaries(catalogue: Catalogue, standing: Standing) -> dict[int, Summary]:
+    """What each campaign comes to: the copies that fit it."""
+    if (frame := catalogue.frame) is None:
+        return {one.id: Summary() for one in standing.campaigns}
+    from store.catalogue.summing import summed_campaigns
+
+    return summed_campaigns(frame, standing, catalogue.now())
+
+
+def senders(catalogue: Catalogue, standing: Standing) -> SendersLeft:
+    """The senders of what no act on a campaign takes."""
+    if (frame := catalogue.frame) is None:
+        return NoSenders()
+    from store.catalogue.summing import FrameSenders
+
+    return FrameSenders(frame, standing)
