@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from store.campaigns.standing import Standing
 from store.catalogue.keeping import SnapshotKeeper
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue.memory import give_back_memory
@@ -74,6 +75,8 @@ class Catalogue:
         self.on_complete: Callable[[], None] = lambda: None
         #: Who follows the deliveries already may say so: `select` asks it then. Made where a filter needs it, else.
         self.releases: Releases | None = None
+        #: The campaigns as they stand, set by who follows them.
+        self.standing = Standing()
         self._pending = 0
         self._problem: Exception | None = None
         self._asked_at = 0.0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from store.authority.settings import Settings, former_settings, read_settings
+from store.campaigns.standing import Standing
 from store.space.limits import maximum_or_last
-from store.terms.errors import StoreFormat, TamperedError
+from store.terms.errors import StoreFormat, TamperedError, UnlockError
 from store.terms.verdicts import Engine
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
+    from store.campaigns.reading import StandingReader
     from store.catalogue.catalogue import Catalogue
     from store.delivery.releases import Releases
     from store.mail.outcome import Attention, Delivered
@@ -25,6 +27,7 @@ class Facts:
     list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
     a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
     the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
+    `standing`: the campaigns, the same object while they are the same.
     """
 
     used: int
@@ -44,6 +47,7 @@ class Facts:
     complete: bool
     problem: str
     settings_problem: str = ""
+    standing: Standing = field(default_factory=Standing)
 
 
 class Follower:
@@ -57,6 +61,7 @@ class Follower:
         self._releases: Releases | None = None
         self._settings: Settings | None = None
         self._settings_problem = ""
+        self._standing: StandingReader | None = None
         self._maximum = 0
         self._problem = ""
 
@@ -74,6 +79,7 @@ class Follower:
         self._problem = catalogue.problem or _damage(len(catalogue.damaged))
         settings = self._read_settings()
         releases = self._read_releases()
+        catalogue.standing = self._read_standing()
         count = vault.count()
         facts = Facts(
             used=count.used_bytes,
@@ -93,6 +99,7 @@ class Follower:
             complete=progress[2],
             problem=self._problem,
             settings_problem=self._settings_problem,
+            standing=catalogue.standing,
         )
         self._seen, self._deleted = seen, deleted
         return facts
@@ -124,6 +131,19 @@ class Follower:
                 self._maximum = maximum_or_last(self._vault) or 0
             self._settings = self._settings or former_settings(self._vault)
         return self._settings or Settings()
+
+    def _read_standing(self) -> Standing:
+        """The campaigns; none where the keys at hand cannot open them."""
+        if self._standing is None:
+            from store.campaigns.reading import StandingReader
+
+            try:
+                self._standing = StandingReader(self._vault)
+            except UnlockError:
+                return Standing()
+        standing = self._standing.read()
+        self._problem = self._problem or next(iter(standing.problems), "")
+        return standing
 
     def _read_releases(self) -> Releases:
         if self._releases is None:

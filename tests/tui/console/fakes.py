@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
+from store.campaigns.standing import Standing
 from store.catalogue.selection import RowSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.filters.line import MessageFilter
@@ -89,6 +90,7 @@ class FakeCatalogue:
         self.damaged: frozenset[int] = frozenset()
         self.selects: list[MessageFilter] = []
         self.releases: object = None
+        self.standing = Standing()
         self._dirty = False
 
     loaded = property(lambda self: len(self.copies))

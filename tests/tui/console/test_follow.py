@@ -9,11 +9,14 @@ from contextlib import closing
 import pytest
 
 from store.authority.settings import Settings
+from store.campaigns.finding import find
+from store.campaigns.marks import name
 from store.delivery.queue import cancel, release
 from store.delivery.releases import Releases
 from store.mail.outcome import Delivered
 from store.space.changing_settings import change_settings
 from store.vault.vault import Vault
+from tests.store.campaigns.mail import put_wave
 from tests.tui.console.fakes import NOW, FakeCatalogue, copies, sample
 from tui.console.follow import Follower
 
@@ -99,3 +102,21 @@ def test_an_erasure_that_a_reader_puts_off_is_done_by_a_later_poll(vault: Vault)
         assert vault.erasing.pending
     follower.poll()
     assert not vault.erasing.pending
+
+
+def test_campaigns_are_told_as_they_stand(any_vault: Vault) -> None:
+    first, *_ = put_wave(any_vault)
+    catalogue = FakeCatalogue(copies(3))
+    follower = Follower(any_vault, catalogue)
+    facts = follower.poll()
+    assert facts is not None and not facts.standing.campaigns and facts.standing.waiting == 65
+    find(any_vault)
+    facts = follower.poll()
+    assert facts is not None and facts.standing is catalogue.standing
+    assert list(facts.standing.campaigns[0].copies) == first
+    name(any_vault, 1, "Parcels")
+    facts = follower.poll()
+    assert facts is not None and facts.standing.campaigns[0].mark.name == "Parcels"
+    any_vault.delete(first[:1])
+    later = follower.poll()
+    assert later is not None and later.standing is facts.standing
