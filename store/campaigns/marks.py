@@ -22,6 +22,7 @@ NAME = "campaigns"
 #: The actions of its events.
 NAMED, OWNED, NOTED, STATED = "campaign named", "campaign taken", "campaign noted", "campaign state"
 PEELED, JOINED = "peeled off a campaign", "campaigns joined"
+ACTIONS = (NAMED, OWNED, NOTED, STATED, PEELED, JOINED)
 MAX_NAME, MAX_NOTE = 60, 500
 #: Copies that may be peeled off in all, and campaigns of which something may be said.
 MAX_PEELED, MAX_MARKS = 20_000, 2_000

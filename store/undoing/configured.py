@@ -1,4 +1,4 @@
-"""Taking back what changed the settings, the rules, the address lists or the saved filters.
+"""Taking back what changed the settings, the rules, the address lists, the saved filters, or what is said of campaigns.
 
 The versions before and after the act are kept in the configuration. What the act changed is put back as it was where it
 still is as the act left it; what somebody changed since stays.
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from store.authority import configuration
 from store.authority import settings as settings_module
 from store.authority.settings import Settings
+from store.campaigns import marks
+from store.campaigns.marks import Marks
 from store.filters import saved
 from store.filters.saved import SavedFilter
 from store.judging.rules import address_lists, rules
 from store.judging.rules.address_lists import AddressLists, each_list, with_entries
 from store.judging.rules.rules import Rules
 from store.terms.errors import RuleError
+from store.undoing.marks import merged_marks
 from store.undoing.merging import in_order, without_change, without_entries
 from store.undoing.plans import Told
 
@@ -172,10 +175,16 @@ def merge_filters(
     return Merged(value, changes, stays)
 
 
+def merge_marks(before: Marks, after: Marks, present: Marks) -> Merged[Marks]:
+    """What is said of campaigns without what an act changed."""
+    return Merged(*merged_marks(before, after, present))
+
+
 _FILTERS: type[tuple[SavedFilter, ...]] = tuple[SavedFilter, ...]
 PARTS: tuple[tuple[tuple[str, ...], Part[Any]], ...] = (
     ((settings_module.CHANGED,), Part(settings_module.NAME, "settings", Settings, Settings(), merge_settings)),
     ((rules.CHANGED,), Part(rules.NAME, "rules", Rules, rules.NO_RULES, merge_rules)),
     ((address_lists.CHANGED,), Part(address_lists.NAME, "address lists", AddressLists, AddressLists(), merge_lists)),
     ((saved.SAVED, saved.REMOVED), Part(saved.NAME, "saved filters", _FILTERS, (), merge_filters)),
+    (marks.ACTIONS, Part(marks.NAME, "campaigns", Marks, Marks(), merge_marks)),
 )
