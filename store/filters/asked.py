@@ -65,6 +65,15 @@ def client_wanted(text: str) -> Client:
     return Client(part=fold(text))
 
 
+def is_address(text: str) -> bool:
+    """Whether `text` is the address of a host."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def network_of(text: str) -> IPv4Network | IPv6Network | None:
     """The network that `text` writes with its length (``10.0.0.0/8``); None where it is none."""
     if "/" not in text:

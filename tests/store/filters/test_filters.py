@@ -11,9 +11,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from store.filters.line import FIELDS, MessageFilter, Period, Term, fold, parse, print_filter
-from store.filters.model import LAST_MOMENT, MAX_KB, Beside, recipients_text
+from store.filters.line import (
+    DEEPEST,
+    FIELDS,
+    MOST_ALTERNATIVES,
+    MOST_GROUPS,
+    MessageFilter,
+    Period,
+    Term,
+    fold,
+    parse,
+    print_filter,
+)
+from store.filters.model import LAST_MOMENT, MAX_KB, Beside, Group, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.errors import FilterError
 from store.terms.records import Copy, CopyRecord
@@ -44,15 +56,34 @@ moments = st.one_of(
 )
 
 
+results = st.from_regex(r"([a-z][a-z0-9-]{0,5}=)?(pass|fail|softfail|none)", fullmatch=True)
+sums = st.lists(st.from_regex(r"[0-9a-fA-F]{6,64}", fullmatch=True), max_size=3).map(tuple)
+
+
 @st.composite
-def filters(draw: st.DrawFn) -> MessageFilter:
+def plain_filters(draw: st.DrawFn) -> MessageFilter:
     since, until = draw(st.none() | moments), draw(st.none() | moments)
     if since is not None and until is not None and since > until:
         since, until = until, since
     low, high = draw(st.none() | st.integers(0, 2**40)), draw(st.none() | st.integers(0, 2**40))
     if low is not None and high is not None and low > high:
         low, high = high, low
+    scores = sorted(draw(st.lists(st.floats(-2_000_000, 2_000_000), min_size=2, max_size=2)))
     return MessageFilter(
+        score_min=draw(st.sampled_from([None, scores[0]])),
+        score_max=draw(st.sampled_from([None, scores[1]])),
+        campaigns=draw(rules),
+        not_campaigns=draw(rules),
+        odd=draw(st.none() | st.booleans()),
+        known=draw(st.none() | st.booleans()),
+        links=draw(term_tuples),
+        files=draw(term_tuples),
+        clients=draw(term_tuples),
+        symbols=draw(term_tuples),
+        sha256=draw(sums),
+        not_sha256=draw(sums),
+        auth=draw(st.frozensets(results, max_size=3)),
+        not_auth=draw(st.frozensets(results, max_size=3)),
         from_=draw(term_tuples),
         to=draw(term_tuples),
         subject=draw(term_tuples),
@@ -74,6 +105,24 @@ def filters(draw: st.DrawFn) -> MessageFilter:
     )
 
 
+words_only = st.builds(MessageFilter, words=term_tuples, subject=term_tuples, files=term_tuples)
+
+
+def grouped(inner: st.SearchStrategy[MessageFilter]) -> st.SearchStrategy[MessageFilter]:
+    """Filters with groups of others in them."""
+    group = st.builds(Group, st.lists(inner, max_size=3).map(tuple), st.booleans())
+    groups = st.lists(group, max_size=3).map(tuple)
+    return st.builds(replace, words_only | plain_filters(), groups=groups)
+
+
+all_filters = st.recursive(words_only | plain_filters(), grouped, max_leaves=5)
+
+
+def filters() -> st.SearchStrategy[MessageFilter]:
+    """Any filter that a line can say."""
+    return all_filters
+
+
 @given(filters(), st.sampled_from(ZONES))
 def test_parse_reads_back_what_print_wrote(flt: MessageFilter, tz: tzinfo) -> None:
     line = print_filter(flt, tz=tz)
@@ -81,11 +130,16 @@ def test_parse_reads_back_what_print_wrote(flt: MessageFilter, tz: tzinfo) -> No
     assert parse(line, tz=tz, lenient=True) == flt
 
 
+def without_limits_that_cross(flt: MessageFilter) -> MessageFilter:
+    """The filter without those limits that are no good until they are typed to the end."""
+    groups = tuple(Group(tuple(map(without_limits_that_cross, one.branches)), one.negated) for one in flt.groups)
+    return replace(flt, groups=groups, until=None, size_min=None, score_min=None)
+
+
 @given(filters(), st.sampled_from(ZONES), st.data())
 def test_typing_a_good_line_is_never_an_error(flt: MessageFilter, tz: tzinfo, data: st.DataObject) -> None:
-    line = print_filter(MessageFilter(**{n: getattr(flt, n) for n in flt.__struct_fields__ if n != "until"}), tz=tz)
-    if flt.size_min is None or flt.size_max is None:
-        parse(line[: data.draw(st.integers(0, len(line)))], tz=tz, lenient=True)
+    line = print_filter(without_limits_that_cross(flt), tz=tz)
+    parse(line[: data.draw(st.integers(0, len(line)))], tz=tz, lenient=True)
 
 
 @given(st.text(max_size=40), st.booleans(), st.sampled_from(ZONES))
@@ -100,7 +154,26 @@ def test_any_text_parses_or_says_where_it_does_not(text: str, lenient: bool, tz:
 
 LINE_TEXT = st.lists(
     st.sampled_from(
-        [*(f"{field}:" for field in FIELDS), "-", '"', " ", "<=", ">=", "2026-11-2", "0T12:0", "anti-spam", "3", ","]
+        [
+            *(f"{field}:" for field in FIELDS),
+            *[
+                "-",
+                '"',
+                " ",
+                "<=",
+                ">=",
+                "2026-11-2",
+                "0T12:0",
+                "anti-spam",
+                "3",
+                ",",
+                "(",
+                ")",
+                " or ",
+                "no",
+                "abcdef",
+            ],
+        ]
     )
 ).map("".join)
 
@@ -163,6 +236,37 @@ def test_the_example_of_the_design_means_every_field() -> None:
         ("since:2026-11-02 until:2026-11-01", "until:"),
         ("size:>=9 size:<=8", "size:<=8"),
         ("-period:week", "-period:"),
+        ("a -score:>=7", "-score:"),
+        ("score:7", "score:"),
+        ("score:>=seven", "score:"),
+        ("score:<=99999999", "score:"),
+        ("score:>=1.234", "score:"),
+        ("score:>=7 score:<=6.99", "score:<="),
+        ("campaign:0", "campaign:"),
+        ("campaign:nobody", "campaign:"),
+        ("a odd:maybe", "odd:"),
+        ("known:yes -known:yes", "-known:"),
+        ("sha256:abcde", "sha256:"),
+        ("sha256:abcdeg", "sha256:"),
+        ("x sha256:abcdef,", "sha256:"),
+        ("client:10.0.0.0/33", "client:"),
+        ("client:10.0.0.0/", "client:"),
+        ("auth:forged", "auth:"),
+        ("auth:dkim=", "auth:"),
+        ("a auth:=fail", "auth:"),
+        ("a or", "or"),
+        ("or a", "or"),
+        ("a (or b)", "or"),
+        ("a or or b", "or b"),
+        ("a or (b or)", "or)"),
+        ("(a or b", "("),
+        ("x (a (b)", "(a"),
+        ("a ()", "()"),
+        ("a -( )", "-("),
+        ("a or b)", ")"),
+        ("(a) or b) c", ") c"),
+        ("a sub(b", "sub("),
+        ("subject:(a or b)", "subject:"),
         ("-size:<=3", "-size:"),
         ("delivered:maybe", "delivered:"),
         ("a -", "-"),
@@ -202,6 +306,29 @@ def test_an_error_says_where_and_is_one_sentence_or_more(line: str, word: str) -
         "since:2026-11-01T10:00+0",
         "delivered:y",
         'from:"',
+        "campaign:",
+        "campaign:no",
+        "campaign:3,",
+        "odd:",
+        "-known:n",
+        "link:",
+        "sha256:abcde",
+        "client:10.0.0.0/",
+        "score:>=",
+        "score:>=-",
+        "score:>=7.",
+        "auth:",
+        "auth:dk",
+        "auth:dkim=f",
+        "auth:pass,",
+        "or",
+        "(",
+        "-(",
+        "()",
+        "or (",
+        "or -(from:",
+        "(or",
+        "sub(ject",
     ],
 )
 def test_a_word_still_being_typed_is_left_out_when_lenient(word: str) -> None:
@@ -224,6 +351,119 @@ def test_a_mistyped_field_is_guessed_and_the_way_to_search_its_text_said() -> No
     with pytest.raises(FilterError, match=r"Did you mean subject:.*quotation marks"):
         parse("subjct:pills")
     assert parse('"subjct:pills"').words == (Term("subjct:pills"),)
+
+
+def words(*texts: str, groups: tuple[Group, ...] = ()) -> MessageFilter:
+    return MessageFilter(words=tuple(map(Term, texts)), groups=groups)
+
+
+def either(*branches: MessageFilter, negated: bool = False) -> Group:
+    return Group(branches, negated)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("a or b", words(groups=(either(words("a"), words("b")),))),
+        ("a b or c d", words(groups=(either(words("a", "b"), words("c", "d")),))),
+        ("x (a or b)", words("x", groups=(either(words("a"), words("b")),))),
+        ("(a or b) (c or d)", words(groups=(either(words("a"), words("b")), either(words("c"), words("d"))))),
+        ("-(a b)", words(groups=(either(words("a", "b"), negated=True),))),
+        ("-(a or b) c", words("c", groups=(either(words("a"), words("b"), negated=True),))),
+        ("a OR b", parse("a or b")),
+        ("a or(b c)", words(groups=(either(words("a"), words("b", "c")),))),
+        ("((a))", words("a")),
+        ("(a or (b or c)) or d", parse("a or b or c or d")),
+        ("(a b) or c", parse("a b or c")),
+        ("a or (b", parse("a or b")),
+        ('"or" or "(a)"', words(groups=(either(words("or"), words("(a)")),))),
+        ("fun(x) subject:f(x)", MessageFilter(words=(Term("fun(x)"),), subject=(Term("f(x)"),))),
+        ("-or", MessageFilter(words=(Term("or", True),))),
+        ("subject:or", MessageFilter(subject=(Term("or"),))),
+        ("(order or ore)", words(groups=(either(words("order"), words("ore")),))),
+    ],
+)
+def test_or_and_parentheses(line: str, meant: MessageFilter) -> None:
+    assert parse(line, lenient=line.count("(") > line.count(")")) == meant
+    assert parse(print_filter(meant)) == meant
+
+
+@pytest.mark.parametrize(
+    ("flt", "line"),
+    [
+        (parse("((a or b))"), "a or b"),
+        (parse("scan:content (a or b)"), "scan:content (a or b)"),
+        (parse("a -( b or ( c d ) )"), "a -(b or c d)"),
+        (words("or", "(", "Or"), '"or" "(" "Or"'),
+        (parse("a (b)"), "a (b)"),
+    ],
+)
+def test_groups_print_with_no_more_parentheses_than_they_need(flt: MessageFilter, line: str) -> None:
+    assert print_filter(flt) == line
+    assert parse(line) == flt
+
+
+def test_what_is_not_a_group_is_none() -> None:
+    assert words(groups=(Group(()), Group((MessageFilter(),), True))).is_empty
+    assert words(groups=(either(words(groups=(either(words("a"), words("b")),)), words("c")),)) == parse("a or b or c")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(" * 100_000,
+        "-(" * 100_000,
+        "a or " * 100_000,
+        "(a) " * 1_000,
+        "a " * 100_000,
+        "(" * 30 + "a" + ")" * 30,
+        "(a or " * 13 + "a" + ")" * 13,
+    ],
+)
+def test_a_line_too_long_or_too_deep_is_said_to_be(line: str) -> None:
+    for lenient in (True, False):
+        with pytest.raises(FilterError, match="at most") as error:
+            parse(line, lenient=lenient)
+        assert 0 <= error.value.position < len(line)
+
+
+def test_as_much_as_is_allowed_is_taken() -> None:
+    deep = "(x a or -" * DEEPEST + '"or"' + ")" * DEEPEST
+    assert parse(print_filter(parse(deep))) == parse(deep)
+    groups = " ".join(["(a or b)"] * MOST_GROUPS)
+    assert len(parse(groups).groups) == MOST_GROUPS
+    many = " or ".join(["a b"] * (MOST_ALTERNATIVES + 1))
+    assert len(parse(many).groups[0].branches) == MOST_ALTERNATIVES + 1
+
+
+def test_each_of_the_new_words_means_its_field() -> None:
+    flt = parse(
+        "campaign:12,none -campaign:3 odd:yes -known:yes link:Evil.example -file:pdf sha256:ABCDEF,012345 "
+        "client:192.0.2.0/24 score:>=7 score:<=12.50 symbol:BAYES auth:fail,DKIM=none -auth:pass"
+    )
+    assert flt == MessageFilter(
+        campaigns=(0, 12),
+        not_campaigns=(3,),
+        odd=True,
+        known=False,
+        links=(Term("Evil.example"),),
+        files=(Term("pdf", True),),
+        sha256=("012345", "abcdef"),
+        clients=(Term("192.0.2.0/24"),),
+        score_min=7.0,
+        score_max=12.5,
+        symbols=(Term("BAYES"),),
+        auth=frozenset({"fail", "dkim=none"}),
+        not_auth=frozenset({"pass"}),
+    )
+    assert flt.asks() == {"campaign", "odd", "known", "link", "file", "sha256", "client", "score", "symbol", "auth"}
+    assert print_filter(flt).count("score:<=12.5 ") == 1
+
+
+def test_what_a_filter_asks_for_is_found_in_its_groups() -> None:
+    assert parse("a -(b or odd:yes (c or file:x))").asks() == {"odd", "file"}
+    assert parse("a or (b delivered:yes) c").asks_delivered() and not parse("a or b").asks_delivered()
+    assert parse("a or b").asks() == frozenset()
 
 
 def test_repeated_sets_are_joined_and_repeated_limits_tightened() -> None:
@@ -479,6 +719,12 @@ def test_the_last_moment_is_the_end_of_the_year_8999() -> None:
         ("tab\there", r'"tab\there"', r'"tab\there"'),
         ("line\n\rend", r'"line\n\rend"', r'"line\n\rend"'),
         ('a"b', r'"a\"b"', r'"a\"b"'),
+        ("or", '"or"', "or"),
+        ("oR", '"oR"', "oR"),
+        ("orb", "orb", "orb"),
+        ("f(x)", '"f(x)"', '"f(x)"'),
+        ("sha256:x", '"sha256:x"', "sha256:x"),
+        ("mx1:x", "mx1:x", "mx1:x"),
         ("a\\b", r'"a\\b"', r'"a\\b"'),
     ],
 )

@@ -162,6 +162,26 @@ async def test_what_has_no_field_is_named_and_kept() -> None:
     assert app.answer == parse("from:acme -from:news invoice status:spam -scan:content delivered:no")
 
 
+@pytest.mark.parametrize(
+    ("text", "kept", "after"),
+    [
+        ("a or subject:b", "a or subject:b", "from:acme (a or subject:b)"),
+        ("from:exa (subject:b)", "subject:b", "from:acme (subject:b)"),
+        ("from:exa -(size:<=3) score:>=7", "score:>=7 -(size:<=3)", "from:acme score:>=7 -(size:<=3)"),
+    ],
+)
+async def test_groups_are_named_and_kept(text: str, kept: str, after: str) -> None:
+    app = window(text)
+    async with app.run_test(size=(80, 30)) as pilot:
+        await pilot.pause()
+        assert str(app.screen.query_one("#kept", Static).render()) == f"and also  {kept}"
+        assert app.screen.query_one("#subject", Field).value == ""
+        app.screen.query_one("#from_", Field).value = "acme"
+        await pilot.press("enter")
+        await pilot.pause()
+    assert app.answer == parse(after)
+
+
 async def test_clear_answers_the_empty_filter() -> None:
     assert await answer(window("from:exa invoice"), {}, "shift+tab", "shift+tab", "enter") == MessageFilter()
 
@@ -197,6 +217,12 @@ FILTERS = st.builds(
     size_max=st.sampled_from([None, 12, 99999]),
     delivered=st.frozensets(st.sampled_from(Delivered)),
     not_delivered=st.frozensets(st.sampled_from(Delivered)),
+    odd=st.sampled_from([None, True]),
+    links=TERMS,
+    score_min=st.sampled_from([None, 7.5]),
+    groups=st.sampled_from(
+        [(), parse("(a or subject:b) -(size:<=3)").groups, parse("x (subject:b since:2026-01-01)").groups]
+    ),
 )
 
 

@@ -103,7 +103,10 @@ class HelpDialog(Dialog[None]):
         words = [
             *((f"{name}:", says) for name, says in FIELDS.items()),
             ("word", "part of From, To or Subject"),
-            ("-", "before any of them: must not be found"),
+            ("-", "before any of them, or before a group: must not hold"),
+            ("or", "between alternatives: binds weaker than a space"),
+            ("( )", "a group, as in invoice (from:a or from:b)"),
+            ('"…"', 'a text with spaces, colons or parentheses, or the word "or"'),
         ]
         return [*blocks, Block("Signs in the message list", _plain(_SIGNS)), Block("The filter's words", _plain(words))]
 

@@ -63,7 +63,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     """Edits a filter and answers the new one, or None.
 
     `rules` are the rule ids there are, with their names; times are in `tz`. What the window has no field for (bare
-    words, negated terms, statuses) is named below the fields and kept.
+    words, negated terms, statuses, alternatives) is named below the fields and kept.
     """
 
     DEFAULT_CSS = """
@@ -185,8 +185,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         return msgspec.structs.replace(self.filter, engines=frozenset(), **without, **texts)
 
     def accept(self) -> None:
-        kept = self._kept()
-        fields: dict[str, Any] = {}
+        fields: dict[str, Any] = {"since": None, "until": None}
         for name in _TEXTS:
             fields[name] = _with_text(getattr(self.filter, name), self.query_one(f"#{name}", Field).value)
         fields["rule_ids"] = self.query_one("#rule", DropDown).value
@@ -194,7 +193,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
             engine for engine in _ENGINES if self.query_one(f"#{engine.value}", CheckBox).value
         )
         if self._take_period(fields) and self._take_sizes(fields):
-            self.dismiss(msgspec.structs.replace(kept, **fields))
+            self.dismiss(msgspec.structs.replace(self.filter, **fields))
 
     def _take_period(self, fields: dict[str, Any]) -> bool:
         period = self.query_one("#period", DropDown).value or None
