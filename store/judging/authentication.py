@@ -6,13 +6,12 @@ A sender can write such a field too: who calls this says which one counts. Nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from store.judging.engines.engine import EngineResult
 from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.terms.findings import Authentication
-from store.terms.sender import organisation
 
 #: Results of one field that are read, and characters of an identity that are kept.
 _MOST, _LONGEST = 12, 120
@@ -97,18 +96,3 @@ def authentication_of(
     if incoming.auth_user:
         found.append(Authentication("auth", "pass", incoming.auth_user[:_LONGEST], "login"))
     return tuple(found)
-
-
-def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
-    """Whether any result says that mail of `domain`, which is that of From, comes from its own organisation."""
-    ours = ""
-    for each in found:
-        if each.result != "pass" or each.method not in ("dmarc", "dkim", "spf"):
-            continue
-        whose = each.identity.rpartition("@")[2]
-        if whose == domain and domain:
-            return True
-        ours = ours or organisation(domain)
-        if whose and organisation(whose) == ours:
-            return True
-    return False

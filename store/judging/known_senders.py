@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from store.judging.authentication import authentication_of, speaks_for
+from store.judging.authentication import authentication_of
 from store.judging.engines.engine import EngineResult
 from store.judging.senders import Sender, recipient_of, sender_of
 from store.mail.incoming import Incoming
 from store.mail.local_domains import LocalDomains
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
-from store.terms.findings import Authentication, KnownSender
+from store.terms.findings import Authentication, KnownSender, speaks_for
 
 #: Recipients of one message that are counted.
 _RECIPIENTS = 100

@@ -2,7 +2,7 @@
 
     skeleton(domain)        what a reader takes it for
     similar(one, other)     whether one could be taken for the other
-    Lookalikes(domains)     many domains; `of(domain)` finds the one that a domain looks like
+    Lookalikes(domains)     many domains; `of(domain)` finds the one that a domain looks like, `add(domain)` adds one
     variants(domain)        names that a domain could be taken for, where the others cannot be listed
 
 Only the name that somebody registered is compared, so domains below one name never look like each other. Domains come
@@ -86,12 +86,16 @@ class Lookalikes:
         self._names: list[_Name] = []
         self._places: dict[str, list[int]] = {}
         for domain in domains:
-            name = _name(domain)
-            if name.registered and name.registered not in self._registered:
-                self._registered.add(name.registered)
-                for key in _keys(name):
-                    self._places.setdefault(key, []).append(len(self._names))
-                self._names.append(name)
+            self.add(domain)
+
+    def add(self, domain: str) -> None:
+        """Have one more, behind the others."""
+        name = _name(domain)
+        if name.registered and name.registered not in self._registered:
+            self._registered.add(name.registered)
+            for key in _keys(name):
+                self._places.setdefault(key, []).append(len(self._names))
+            self._names.append(name)
 
     def of(self, domain: str) -> str:
         """The first of the domains that this one looks like, as `domain_key` writes its registered name; "" for none.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
+
+from store.terms.sender import organisation
 
 #: Symbols of one scanner that are kept: those that weigh most. Characters of a name that are kept.
 SYMBOLS, NAME = 32, 80
@@ -54,6 +58,21 @@ class KnownSender(msgspec.Struct, frozen=True, array_like=True):
     def domain(self) -> int:
         """Messages of the domain that were let through, authenticated or not."""
         return self.domain_authenticated + self.domain_other
+
+
+def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
+    """Whether any result says that mail of `domain`, which is that of From, comes from its own organisation."""
+    ours = ""
+    for each in found:
+        if each.result != "pass" or each.method not in ("dmarc", "dkim", "spf"):
+            continue
+        whose = each.identity.rpartition("@")[2]
+        if whose == domain and domain:
+            return True
+        ours = ours or organisation(domain)
+        if whose and organisation(whose) == ours:
+            return True
+    return False
 
 
 def heaviest(symbols: list[tuple[str, float | None]]) -> tuple[tuple[str, float | None], ...]:

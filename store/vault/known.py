@@ -9,6 +9,8 @@ database can put back an old one, and who has the counter key makes up any.
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -26,7 +28,8 @@ MOST, KEPT = 200_000, 96
 _LEAST = 0.125
 #: Counters that one transaction changes, and rows that one removes.
 GROUP = 500
-_READ_AT_ONCE = 8
+_READ_AT_ONCE, _TAGS_AT_ONCE = 8, 10_000
+_BEGIN = 8
 
 #: Of a kind (`store.sealing.counting`), and the key of an address or a domain.
 Key = tuple[str, str]
@@ -43,6 +46,7 @@ _SMALLEST = "SELECT tag FROM known ORDER BY day, tag LIMIT ?"
 _FORMER = "SELECT tag FROM known WHERE n < ? LIMIT ?"
 _LASTING = "SELECT tag FROM known WHERE n < ? AND day > ? LIMIT ?"
 _NEXT = "SELECT n, tag, day, sealed FROM known WHERE tag > ? ORDER BY tag LIMIT ?"
+_TAGS = "SELECT tag FROM known WHERE tag > ? ORDER BY tag LIMIT ?"
 _SHORTEN = "UPDATE known SET day = ? WHERE tag = ?"
 
 
@@ -83,6 +87,40 @@ class Known:
         with self._vault.reading():
             found = self._read(wanted, day)
         return [_sum(found.get(key, ()), day) for key in wanted]
+
+    def begins(self) -> array[int]:
+        """What the tag of each counter begins with, ascending: for `likely`. 1.6 MB at most.
+
+        Raises TamperedError where there is no key, UnlockError, StoreUnavailable.
+        """
+        self.refresh()
+        found, last = array("Q"), b""
+        while True:
+            with self._vault.reading():
+                tags = [as_bytes(tag) for (tag,) in run(self._vault.db, _TAGS, last, _TAGS_AT_ONCE).fetchall()]
+            found.extend(int.from_bytes(tag[:_BEGIN], "big") for tag in tags)
+            if len(tags) < _TAGS_AT_ONCE:
+                return array("Q", sorted(found))
+            last = tags[-1]
+
+    def likely(self, begins: array[int], kind: str, names: Iterable[str]) -> list[str]:
+        """Those of the names that have a counter, as `begins` tells: 2 µs a name, where `counts` takes 30.
+
+        Few have that are none. Raises what `refresh` does.
+        """
+        if not begins:
+            return []
+        if not self._generations:
+            self.refresh()
+        found = []
+        for name in names:
+            for each in self._generations:
+                begin = int.from_bytes(tag_of(each.key, kind, name)[:_BEGIN], "big")
+                at = bisect_left(begins, begin)
+                if at < len(begins) and begins[at] == begin:
+                    found.append(name)
+                    break
+        return found
 
     def add(self, deltas: Mapping[Key, tuple[float, float]], day: int) -> None:
         """Add messages (authenticated, others) to counters, `GROUP` of them a transaction.

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.judging.authentication import authentication_of, read_results, speaks_for
+from store.judging.authentication import authentication_of, read_results
 from store.judging.engines.engine import EngineResult
 from store.judging.known_senders import added_by, asked_for, known_sender, told_of
 from store.judging.senders import Sender, sender_of
 from store.mail.incoming import Incoming
 from store.mail.local_domains import LocalDomains
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
-from store.terms.findings import Authentication, KnownSender, heaviest
+from store.terms.findings import Authentication, KnownSender, heaviest, speaks_for
 
 LOCAL = LocalDomains(("corp.example",))
 ANNA = Sender("anna@example.net", "example.net")

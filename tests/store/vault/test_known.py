@@ -209,3 +209,20 @@ def test_a_write_that_fails_leaves_every_counter_as_it_was(any_vault: Vault, mon
     with pytest.raises(KeyboardInterrupt):
         known.add({ANNA: (1, 0), BERT: (1, 0)}, 100)
     assert one(any_vault, ANNA) == one(any_vault, BERT) == (1, 0)
+
+
+def test_of_many_names_those_that_have_a_counter_are_told(
+    any_vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TAGS_AT_ONCE", 3)
+    assert not Known(any_vault).begins() and Known(any_vault).likely(Known(any_vault).begins(), SENDER, ["a"]) == []
+    enroll(any_vault, "mx1", tmp_path / "mx1")
+    Known(any_vault).add({(SENDER, f"a{number}@x.example"): (1, 0) for number in range(7)}, 100)
+    revoke(any_vault, "mx1")  # The counters of before are under the former key.
+    known = Known(any_vault)
+    known.add({(SENDER, "new@x.example"): (1, 0), (DOMAIN, "x.example"): (1, 0)}, 100)
+    begins = known.begins()
+    assert len(begins) == 9 and list(begins) == sorted(begins)
+    names = ["b@x.example", "a3@x.example", "x.example", "new@x.example", *(f"c{number}" for number in range(500))]
+    assert Known(any_vault).likely(begins, SENDER, names) == ["a3@x.example", "new@x.example"]
+    assert known.likely(begins, DOMAIN, names) == ["x.example"]
