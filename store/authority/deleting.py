@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from store.authority.acts import BIN, DELETE, EMPTY, RESTORE, Act
 from store.authority.settings import settings_or_former
 from store.helpers.clock import now_ms
-from store.vault.deleting import DeleteResult
+from store.vault.deleting import DeleteResult, Spare, spare_none
 
 if TYPE_CHECKING:
     from store.vault.bin import BinAct, RestoreResult
@@ -41,21 +41,23 @@ def delete_copies(
     days: int | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    spare: Spare = spare_none,
 ) -> DeleteResult:
     """Delete copies: into the bin (`DeleteResult.binned`), or for good (`deleted`) with `for_good` and without a bin.
 
     `days` is how long the bin keeps them (0: there is none), by default as the settings say; who was told another
-    number before they changed gets what was said. A copy with a live delivery is refused.
-    Raises StoreUnavailable, UnlockError.
+    number before they changed gets what was said. A copy with a live delivery is refused, and
+    what `spare` answers of each batch, inside its transaction. Raises StoreUnavailable, UnlockError, and what `spare`
+    raises.
     """
     if days is None:
         days = settings_or_former(vault).bin_days
     if for_good or not days:
-        return _delete(vault, ids, operator, progress, cancelled)
+        return _delete(vault, ids, operator, progress, cancelled, spare)
     result = DeleteResult(until=now_ms() + days * DAY_MS)
-    left = _into_bin(vault, ids, operator, result, progress, cancelled)
+    left = _into_bin(vault, ids, operator, result, progress, cancelled, spare)
     if left:
-        rest = _delete(vault, left, operator, progress, cancelled)
+        rest = _delete(vault, left, operator, progress, cancelled, spare)
         result.deleted, result.left = rest.deleted, rest.left
         result.missing += rest.missing
         result.refused += rest.refused
@@ -72,6 +74,7 @@ def _into_bin(
     result: DeleteResult,
     progress: Progress | None,
     cancelled: Cancelled | None,
+    spare: Spare,
 ) -> list[int]:
     """Put copies into the bin, one act. Returns those for which the disk has no room, however empty the bin is."""
     left = list(ids)
@@ -85,6 +88,7 @@ def _into_bin(
                 progress=_behind(progress, len(ids) - len(left), len(ids)),
                 cancelled=cancelled,
                 told=act.part,
+                spare=spare,
             )
             result.act = done.act
             result.binned += done.binned
@@ -115,10 +119,17 @@ def _make_room(vault: Vault, result: DeleteResult, operator: str) -> bool:
 
 
 def _delete(
-    vault: Vault, ids: Sequence[int], operator: str, progress: Progress | None, cancelled: Cancelled | None
+    vault: Vault,
+    ids: Sequence[int],
+    operator: str,
+    progress: Progress | None,
+    cancelled: Cancelled | None,
+    spare: Spare,
 ) -> DeleteResult:
     with Act(vault, DELETE, operator=operator, copies=ids) as act:
-        result = vault.delete(ids, operator=operator, progress=progress, cancelled=cancelled, buried=act.part)
+        result = vault.delete(
+            ids, operator=operator, progress=progress, cancelled=cancelled, buried=act.part, spare=spare
+        )
         act.reached(len(result.deleted))
         if cancelled is not None and cancelled():
             act.stopped = "cancelled"

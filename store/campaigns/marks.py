@@ -69,6 +69,11 @@ class Marks(msgspec.Struct, frozen=True, array_like=True):
         """The copies that were peeled off a campaign."""
         return {copy for one in self.peeled if one.campaign == campaign for copy in one.copies}
 
+    @property
+    def all_taken_out(self) -> frozenset[int]:
+        """The copies that were peeled off any campaign: no act on campaigns takes them."""
+        return frozenset(copy for one in self.peeled for copy in one.copies)
+
 
 def read_marks(vault: Vault) -> tuple[Marks, int]:
     """What is said, and its version. Raises TamperedError, StoreFormat."""

@@ -89,6 +89,11 @@ class Standing:
         return self._by_id.get(campaign_id)
 
     @cached_property
+    def odd(self) -> frozenset[int]:
+        """The copies that are odd in their campaign."""
+        return frozenset(each.copy for one in self.campaigns for each in one.odd)
+
+    @cached_property
     def placed(self) -> Placed:
         """Every copy that has a place."""
         found = [(copy_id, one.id, 0) for one in self.campaigns for copy_id in one.copies]

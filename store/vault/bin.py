@@ -26,7 +26,7 @@ from store.vault import binned, live_deliveries
 from store.vault.bin_contents import BinAct, BinContents
 from store.vault.bin_journal import BINNED, RESTORED, append, bin_runs
 from store.vault.counters import count_into_bin
-from store.vault.deleting import EMPTIED, LIVE, ROTATED, Deleter, DeleteResult, Source
+from store.vault.deleting import EMPTIED, LIVE, ROTATED, Deleter, DeleteResult, Source, Spare, spare_none
 from store.vault.erasing import Erasing
 from store.vault.reader import Reader
 from store.vault.room import Room
@@ -95,11 +95,12 @@ class Bin(BinContents):
         progress: Progress | None = None,
         cancelled: Callable[[], bool] | None = None,
         told: Done | None = None,
+        spare: Spare = spare_none,
     ) -> PutResult:
         """Move copies of Backup into the bin, where they are kept until `until` (Unix ms) if there is room.
 
         They are one act, or more of the act `act`. `told` is told what each batch moved, inside its transaction. A copy
-        with a live delivery is refused. Raises StoreUnavailable, UnlockError.
+        with a live delivery is refused, and what `spare` answers of its batch. Raises StoreUnavailable, UnlockError.
         """
         result = PutResult(act, until)
 
@@ -107,7 +108,7 @@ class Bin(BinContents):
             done, signature = PutResult(result.act), b""
             try:
                 with self._vault.write():
-                    signature = self._put_batch(part, until, operator, done)
+                    signature = self._put_batch(part, until, operator, spare, done)
                     if signature and told is not None:
                         told(done.binned)
             except StoreUnavailable as error:
@@ -120,7 +121,7 @@ class Bin(BinContents):
         result.left, result.full = self._in_batches(sorted(set(ids)), batch, progress, cancelled)
         return result
 
-    def _put_batch(self, ids: list[int], until: int, operator: str, done: PutResult) -> bytes:
+    def _put_batch(self, ids: list[int], until: int, operator: str, spare: Spare, done: PutResult) -> bytes:
         """Move a batch inside the transaction. Returns the journal's signature, b"" where nothing is to be moved."""
         db = self._vault.db
         rows = binned.in_backup(db, ids)
@@ -128,10 +129,9 @@ class Bin(BinContents):
         live = live_deliveries.kept(db, ids)
         twice = {row[0] for row in binned.in_bin(db, ids)} & there
         done.missing = [copy_id for copy_id in ids if copy_id not in there]
-        done.refused = [
-            (row[0], LIVE if row[0] in live else TWICE) for row in rows if row[0] in live or row[0] in twice
-        ]
-        moved = [row for row in rows if row[0] not in live and row[0] not in twice]
+        kept = {**spare(ids), **dict.fromkeys(twice, TWICE), **dict.fromkeys(live, LIVE)}
+        done.refused = [(row[0], kept[row[0]]) for row in rows if row[0] in kept]
+        moved = [row for row in rows if row[0] not in kept]
         if not moved:
             return b""
         done.binned = [row[0] for row in moved]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -66,6 +66,15 @@ _DELETE = {
     Source.BACKUP: "DELETE FROM message WHERE id = ANY(?)",
     Source.BIN: "DELETE FROM binned WHERE id = ANY(?)",
 }
+
+
+#: Asked of each batch, inside its transaction: which of its copies are left where they are, and why.
+Spare = Callable[[list[int]], Mapping[int, str]]
+
+
+def spare_none(_ids: list[int]) -> Mapping[int, str]:
+    """Leave no copy of a batch."""
+    return {}
 
 
 class _Tombstone(NamedTuple):
@@ -193,16 +202,17 @@ class Deleter:
         cancelled: Callable[[], bool] | None,
         buried: Callable[[list[int]], None] | None,
         source: Source = Source.BACKUP,
+        spare: Spare = spare_none,
     ) -> DeleteResult:
         if cause == ROTATED or self._vault.db.in_transaction():
-            return self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=False)
+            return self._delete(ids, operator, cause, progress, cancelled, buried, source, spare, erased=False)
         if self._room.is_short():
             # What is overwritten goes through the log, and cut off it would give up its room.
-            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=False)
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, spare, erased=False)
             result.left = _FULL if result.deleted else ""
             return result
         with self._erasing.overwriting():
-            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, erased=True)
+            result = self._delete(ids, operator, cause, progress, cancelled, buried, source, spare, erased=True)
         if not result.left and not self._erasing.finish():
             result.left = _READ
         return result
@@ -216,6 +226,7 @@ class Deleter:
         cancelled: Callable[[], bool] | None,
         buried: Callable[[list[int]], None] | None,
         source: Source,
+        spare: Spare,
         *,
         erased: bool,
     ) -> DeleteResult:
@@ -229,7 +240,7 @@ class Deleter:
                 batch = self._within(batch, source)
             began = time.perf_counter()
             try:
-                done = self._batch(batch, operator, cause, buried, source)
+                done = self._batch(batch, operator, cause, buried, source, spare)
             except DiskFull as error:
                 if nested:
                     raise
@@ -281,12 +292,13 @@ class Deleter:
         cause: str,
         buried: Callable[[list[int]], None] | None,
         source: Source,
+        spare: Spare,
     ) -> DeleteResult:
         vault = self._vault
         nested, signature, result = vault.db.in_transaction(), b"", DeleteResult()
         try:
             with vault.write():
-                signature = self._delete_batch(ids, operator, cause, source, result)
+                signature = self._delete_batch(ids, operator, cause, source, spare, result)
                 if signature and buried is not None:
                     buried(result.deleted)
         except StoreUnavailable as error:
@@ -295,15 +307,18 @@ class Deleter:
             vault.require_done(error, _BURIED, signature)
         return result
 
-    def _delete_batch(self, ids: list[int], operator: str, cause: str, source: Source, result: DeleteResult) -> bytes:
+    def _delete_batch(
+        self, ids: list[int], operator: str, cause: str, source: Source, spare: Spare, result: DeleteResult
+    ) -> bytes:
         """Delete inside the transaction. Returns the tombstone's signature, b"" where nothing is to be deleted."""
         db = self._vault.db
         rows = run(db, _ROWS[source], ids).fetchall()
         live = live_deliveries.kept(db, ids)
         present = {row[0] for row in rows}
         result.missing = [copy_id for copy_id in ids if copy_id not in present]
-        result.refused = [(copy_id, LIVE) for copy_id in ids if copy_id in live and copy_id in present]
-        doomed = [tuple(map(_whole, row)) for row in rows if row[0] not in live]
+        kept = {**spare(ids), **dict.fromkeys(live, LIVE)}
+        result.refused = [(copy_id, kept[copy_id]) for copy_id in ids if copy_id in kept and copy_id in present]
+        doomed = [tuple(map(_whole, row)) for row in rows if row[0] not in kept]
         if not doomed:
             return b""
         result.deleted = [row[0] for row in doomed]

@@ -19,7 +19,7 @@ from store.terms.errors import MailholdError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
 from store.vault.bin import Bin
 from store.vault.counters import counted, counters
-from store.vault.deleting import ROTATED, Deleter, DeleteResult, ids_of, verified_runs
+from store.vault.deleting import ROTATED, Deleter, DeleteResult, Spare, ids_of, spare_none, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.erasing import Erasing
 from store.vault.reader import Reader
@@ -150,16 +150,17 @@ class Vault(Reader):
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         buried: Callable[[list[int]], None] | None = None,
+        spare: Spare = spare_none,
     ) -> DeleteResult:
         """Delete copies for good, in batches that hold the write lock for under 50 ms, each with a signed tombstone.
 
         `buried` is told what each batch deleted, inside its transaction.
 
-        A copy with a live delivery is refused. `cause` is "deleted" or "rotated". What `cancelled` prevented is in
-        none of the result's lists. Raises StoreUnavailable.
+        A copy with a live delivery is refused, and what `spare` answers of each batch, inside its transaction. `cause`
+        is "deleted" or "rotated". What `cancelled` prevented is in none of the result's lists. Raises StoreUnavailable.
         """
         result = self._deleter.delete(
-            ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled, buried=buried
+            ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled, buried=buried, spare=spare
         )
         if result.deleted and cause != ROTATED:
             self.after_delete()

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from store.authority.settings import Settings, Unavailable
+from store.clearing.checked import Checked, Loosest, Stay, Weakest
 from store.mail.outcome import Delivered
+from store.terms.verdicts import Engine, Status
 from tests.tui.console.view_harness import NOW, ZONE, DialogApp, FakeRecipient, until_shown
 from tui.console.dialogs.backup_settings import BackupSettingsDialog
 from tui.console.dialogs.chosen import Summary
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete import DeleteDialog
+from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
 from tui.console.dialogs.deliver import DeliverDialog
 from tui.console.dialogs.passphrase import PassphraseDialog
 from tui.console.dialogs.save import SaveDialog
@@ -68,7 +71,44 @@ AGAINST = Knows(
 
 CHOSEN = Summary(ZONE, "offers@news.example", "Invoice [/foo] \x1b[31m", NOW, NOW)
 
+#: Many copies of campaigns, nothing of which speaks against it, and some of which much does.
+CLEAR = Checked(
+    NOW,
+    list(range(1, 39_844)),
+    campaigns=81,
+    stay=Stay(alone=155, peeled=2),
+    condemned=39_843,
+    weakest=Weakest(7, Engine.ANTI_SPAM, Status.PROBABLE_SPAM, 6.2),
+    loosest=Loosest(17, 3, 71),
+    arriving=3,
+)
+DOUBTFUL = Checked(
+    NOW,
+    list(range(1, 2_167)),
+    campaigns=2,
+    stay=Stay(1, 12, 3, 1, 38, 155),
+    gone=1_200,
+    condemned=2_124,
+    weakest=Weakest(7, Engine.ANTI_VIRUS, Status.PROBABLY_INFECTED, None),
+    loosest=Loosest(17, 3, 51),
+    loose=120,
+    written_to=12,
+    let_through=40,
+    unknown=843,
+    delivered=5,
+    arriving=1,
+    owners=(("ada \x1b[31m[b]", 1), ("root", 1)),
+)
+
 DIALOGS = {
+    "delete_campaigns": (lambda: DeleteCampaignsDialog(CLEAR, ZONE, kept="until 2 Dec"), []),
+    "delete_campaigns_doubtful": (
+        lambda: DeleteCampaignsDialog(
+            DOUBTFUL, ZONE, kept="until 2 Dec, or about 30 hours at this rate", operator="root"
+        ),
+        [],
+    ),
+    "delete_campaigns_for_good": (lambda: DeleteCampaignsDialog(CLEAR, ZONE), [*"39"]),
     "delete_one": (lambda: DeleteDialog(1), []),
     "delete_many": (lambda: DeleteDialog(1204, outside=3, live=2), []),
     "delete_into_bin": (lambda: DeleteDialog(1, kept="until 2 Dec", summary=CHOSEN), []),

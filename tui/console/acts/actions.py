@@ -184,11 +184,28 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
     """Delete as the window said: into the bin for so many days, or with 0 for good."""
     trace.note("act", name="delete", copies=len(ids))
 
-    def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
-        result = delete_copies(
+    def work(progress: Progress, cancelled: Cancelled) -> DeleteResult:
+        return delete_copies(
             context.vault, ids, operator=context.operator, days=days, progress=progress, cancelled=cancelled
         )
-        return result, cancelled()
+
+    run_deletion(context, ids, work, then)
+
+
+def run_deletion(
+    context: ConsoleContext,
+    ids: list[int],
+    delete: Callable[[Progress, Cancelled], DeleteResult],
+    then: Callable[[], None] | None,
+    deleted: Callable[[int], str] = notices.deleted,
+) -> None:
+    """Run the deletion of the copies `ids`, and report it; `then` runs where any copy was deleted.
+
+    `deleted` says, without a full stop, that so many were.
+    """
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
+        return delete(progress, cancelled), cancelled()
 
     def failed(error: Exception) -> None:
         context.deleting -= 1
@@ -201,7 +218,7 @@ def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None]
         failed = [*result.refused, *((copy_id, gone) for copy_id in result.missing)]
 
         def said(count: int) -> str:
-            return " ".join([f"{notices.deleted(count)}.", *_what_else(context, result)]).removesuffix(".")
+            return " ".join([f"{deleted(count)}.", *_what_else(context, result)]).removesuffix(".")
 
         back = "; z brings back what was" if result.binned else ""
         report(context, "Delete message(s)", ids, len(result.gone), failed, stopped, said, "deleted", after=back)

@@ -18,6 +18,13 @@ def number_of(text: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
 
 
+class NumberField(Field):
+    """A field for a number. The key `]`, which is no part of one, is left to the window."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        return key != "right_square_bracket" and super().check_consume_key(key, character)
+
+
 class TypedCount(Vertical, can_focus=False):
     """``Type 1,204 to delete`` and a field for it. A number of 0 needs no typing, and nothing is shown.
 
@@ -48,7 +55,7 @@ class TypedCount(Vertical, can_focus=False):
     def compose(self) -> ComposeResult:
         with Horizontal():
             yield Static(self._label, id="typed-label", markup=False)
-            yield Field(id="typed-number")
+            yield NumberField(id="typed-number")
         yield Static(id="typed-wrong", markup=False)
 
     @property

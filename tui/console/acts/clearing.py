@@ -1,0 +1,139 @@
+"""Delete of campaigns: check what it would delete, ask in its window, delete what did not change, and report.
+
+The looking and the doing run in threads; `store.clearing` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from store.authority.settings import settings_or_former
+from store.clearing.checked import Checked, Loosest, checked
+from store.space.bin import Promise, promise_for
+from tui.console import trace
+from tui.console.acts import actions
+from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
+from tui.console.tasks import Cancelled, Progress, Task
+from tui.terminal.bin_words import promise_words
+from tui.terminal.clearing_words import gone_words, stay_words
+from tui.terminal.words import copies as copies_words
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Standing
+    from store.vault.deleting import DeleteResult
+    from tui.console.context import ConsoleContext
+
+#: Looking at more copies than this shows a progress bar.
+_MANY = 2_000
+NOTHING = "There is no campaign to delete."
+
+
+@dataclass
+class _Looked:
+    """What was found out before the window asks. `promise` is what it is worth that the bin keeps them."""
+
+    checked: Checked
+    bin_days: int
+    promise: Promise | None
+    cancelled: bool
+
+
+def clear(
+    context: ConsoleContext,
+    chosen: Collection[int],
+    *,
+    scope: Collection[int] | None = None,
+    show: Callable[[int], None] | None = None,
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Check what deleting the `chosen` campaigns (by id) would do, ask, then delete.
+
+    `scope`: the copies that the choice is about, by default those of the campaigns. `show` gets the copy that fits
+    worst, where the user wants to see it: nothing was deleted then. `then` runs where any copy was deleted.
+    """
+    if reason := actions.reason_against(context, "delete"):
+        context.shell.notice(reason, severity="warning")
+        return
+    standing, typed = context.catalogue.standing, context.shell.typed
+    size = _size(standing, chosen)
+    if not size:
+        context.shell.notice(NOTHING, severity="warning")
+        return
+
+    def work(progress: Progress, cancelled: Cancelled) -> _Looked:
+        vault, now = context.vault, context.clock()
+        found = checked(vault, standing, chosen, now=now, scope=scope, progress=progress, cancelled=cancelled)
+        days = settings_or_former(vault).bin_days
+        promise = promise_for(vault, found.ids, days, now=now) if days and found.ids else None
+        return _Looked(found, days, promise, cancelled())
+
+    def done(looked: _Looked) -> None:
+        if looked.cancelled:
+            context.shell.notice("Cancelled: nothing was done.")
+        elif not looked.checked.total:
+            context.shell.notice(_nothing(looked.checked), severity="warning")
+        else:
+            if context.shell.typed != typed:
+                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+            _ask(context, looked, show, then)
+
+    if size > _MANY:
+        context.shell.run_task(Task(f"Checking {copies_words(size)}", work, done, changes=False))
+    else:
+        context.shell.background(lambda: work(lambda _done, _of: None, lambda: False), done, group="look")
+
+
+def _size(standing: Standing, chosen: Collection[int]) -> int:
+    found = {one.id: one for each in chosen if (one := standing.campaign(each)) is not None}
+    return sum(len(one.copies) + len(one.odd) for one in found.values())
+
+
+def _nothing(found: Checked) -> str:
+    said = " ".join(filter(None, (stay_words(found.stay), gone_words(found.gone))))
+    return f"Nothing to delete: {said[:1].lower()}{said[1:]}"
+
+
+def _ask(
+    context: ConsoleContext,
+    looked: _Looked,
+    show: Callable[[int], None] | None,
+    then: Callable[[], None] | None,
+) -> None:
+    kept = "" if looked.promise is None else promise_words(looked.promise, context.tz, context.clock())
+
+    def answered(answer: bool | Loosest | None) -> None:
+        if isinstance(answer, Loosest):
+            if show is not None:
+                show(answer.copy)
+        elif answer:
+            _do(context, looked, then)
+
+    dialog = DeleteCampaignsDialog(looked.checked, context.tz, kept=kept, operator=context.operator)
+    context.shell.ask(dialog, answered)
+
+
+def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | None) -> None:
+    """Delete as the window said; what was peeled off meanwhile, or became odd, is left out."""
+    ids = looked.checked.ids
+    trace.note("act", name="clear", copies=len(ids))
+
+    def delete(progress: Progress, cancelled: Cancelled) -> DeleteResult:
+        from store.clearing.clearing import clear as clear_campaigns
+
+        return clear_campaigns(
+            context.vault,
+            looked.checked,
+            operator=context.operator,
+            standing=lambda: context.catalogue.standing,
+            days=looked.bin_days,
+            progress=progress,
+            cancelled=cancelled,
+        )
+
+    actions.run_deletion(context, ids, delete, then, _deleted)
+
+
+def _deleted(count: int) -> str:
+    return f"{copies_words(count).replace('cop', 'message cop')} {'has' if count == 1 else 'have'} been deleted"

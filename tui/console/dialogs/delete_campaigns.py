@@ -1,0 +1,121 @@
+"""The Delete message(s) window of campaigns: it says what was checked, and its numbers add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from store.clearing.checked import Loosest
+from tui.console.dialogs.base import Dialog
+from tui.console.widgets.controls import PushButton
+from tui.console.widgets.typed_count import TypedCount
+from tui.terminal.clearing_words import AGAINST, Line, check_lines, gone_words, stay_words
+from tui.terminal.words import copies, counted
+
+if TYPE_CHECKING:
+    from store.clearing.checked import Checked
+
+_STYLES = {AGAINST: "$text-warning"}
+#: Cells of what was checked, and of its number.
+_WHAT, _NUMBER = 28, 10
+
+
+class CheckList(Static):
+    """Lines of what was checked, in columns; what is behind a number stands below it where the window is narrow."""
+
+    DEFAULT_CSS = """
+    CheckList { height: auto; width: 1fr; }
+    """
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._wide, self._narrow = _drawn(lines, wide=True), _drawn(lines, wide=False)
+        super().__init__(self._wide, markup=False, id="checked", classes="gap")
+
+    def on_resize(self) -> None:
+        widest = max((len(line) for line in self._wide.plain.splitlines()), default=0)
+        self.update(self._wide if widest <= self.size.width else self._narrow)
+
+
+def _drawn(lines: Sequence[Line], *, wide: bool) -> Content:
+    drawn = (Content.styled(_line(line, wide=wide), _STYLES.get(line.sign, "")) for line in lines)
+    return Content("\n").join(drawn)
+
+
+def _line(line: Line, *, wide: bool) -> str:
+    number = "" if line.number is None else f"{line.number:,}"
+    drawn = f"{line.sign} {line.what:<{_WHAT}}{number:>{_NUMBER}}".rstrip()
+    if not line.more:
+        return drawn
+    if not wide:
+        return f"{drawn}\n    {line.more}"
+    return f"{drawn}: {line.more}" if line.number is None else f"{drawn}  {line.more}"
+
+
+class DeleteCampaignsDialog(Dialog[bool | Loosest]):
+    """Asks whether to delete the copies of campaigns, and says what was checked of them.
+
+    `kept` says how long the bin keeps them, in words: ``until 2 Dec``. One Enter is enough then. Without ("") there is
+    no bin, and their number must be typed. Answers True only where the button was pressed, and where `]` was, the copy
+    that fits its campaign worst: nothing was decided then. `operator` is who asks.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right_square_bracket", "show_loosest", "Show the copy that fits worst", show=False, priority=True)
+    ]
+
+    heading = "Delete message(s)"
+
+    def __init__(self, checked: Checked, zone: tzinfo, *, kept: str = "", operator: str = "") -> None:
+        super().__init__()
+        self.checked = checked
+        self.zone = zone
+        self.kept = kept
+        self.operator = operator
+        self.first_focus = "#ok" if kept else "#cancel"
+
+    def body(self) -> Iterable[Widget]:
+        checked = self.checked
+        what = copies(checked.total).replace("cop", "message cop")
+        where = counted(checked.campaigns, "campaign", "campaigns")
+        yield Static(f"Delete {what} in {where} from Backup?", markup=False, id="question")
+        stays = " ".join(filter(None, (stay_words(checked.stay), gone_words(checked.gone))))
+        if stays:
+            yield Static(stays, markup=False, id="stays", classes="note")
+        yield CheckList(list(check_lines(checked, self.zone, self.operator)))
+        yield Static(self._fate(), markup=False, id="fate", classes="gap")
+        yield TypedCount(0 if self.kept else checked.total, "delete")
+
+    def _fate(self) -> str:
+        if not self.kept:
+            return "What is deleted cannot be brought back."
+        goes, back = ("It goes", "it") if self.checked.total == 1 else ("They go", "all of them")
+        return f"{goes} to the bin {self.kept}; z brings {back} back."
+
+    def buttons(self) -> Iterable[PushButton]:
+        yield PushButton("Delete", id="ok", danger=not self.kept)
+        yield PushButton("Cancel", id="cancel")
+
+    def opened(self) -> None:
+        if not self.kept:
+            self.query_one(TypedCount).field.focus()
+
+    def _keys_here(self) -> Iterable[str]:
+        shows = ["] shows the least"] if self.checked.loosest is not None else []
+        return [*shows, *super()._keys_here()]
+
+    def accept(self) -> None:
+        if self.query_one(TypedCount).insist():
+            self.dismiss(True)
+
+    def action_show_loosest(self) -> None:
+        if self.checked.loosest is not None:
+            self.dismiss(self.checked.loosest)
+
+    def cancelled(self) -> bool:
+        return False

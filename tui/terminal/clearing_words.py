@@ -1,0 +1,92 @@
+"""What was checked before campaigns are deleted, in words: lines that say ✓ or ▲, a number, and what is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import tzinfo
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.clearing.checked import LOOSE
+from store.terms.verdicts import verdict_label
+from tui.terminal.cells import local
+from tui.terminal.safe import safe
+from tui.terminal.words import counted
+
+if TYPE_CHECKING:
+    from store.clearing.checked import Checked, Stay, Weakest
+
+FINE, AGAINST, MORE = "✓", "▲", "·"
+#: Characters of an owner's name that are shown.
+_NAME = 20
+
+
+class Line(NamedTuple):
+    """A thing that was checked: its sign, what it is, of how many copies (None: no number), and more about it."""
+
+    sign: str
+    what: str
+    number: int | None = None
+    more: str = ""
+
+
+def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[Line]:
+    """The lines of the window, safe for a terminal. `operator` is who asks: of his own campaigns nothing is said."""
+    total = checked.total
+    yield from _both(
+        Line(FINE, "condemned by an engine", checked.condemned, _weakest(checked.weakest)),
+        Line(AGAINST, "condemned by no engine", total - checked.condemned),
+    )
+    if checked.loosest is not None:
+        yield Line(FINE, "fit their campaign", total, f"least {checked.loosest.fit} %: ] shows it")
+        if checked.loose:
+            yield Line(MORE, f"of them under {LOOSE} %", checked.loose)
+    yield from _both(
+        Line(FINE, "senders nobody here wrote to", total - checked.written_to - checked.unknown),
+        Line(AGAINST, "senders somebody wrote to", checked.written_to),
+        Line(AGAINST, "not known if anyone wrote", checked.unknown, "no gateway looked it up"),
+        Line(AGAINST, "senders let through before", checked.let_through),
+    )
+    yield from _both(
+        Line(FINE, "never delivered, not queued", total - checked.delivered),
+        Line(AGAINST, "delivered before", checked.delivered, "or it is not known"),
+    )
+    if checked.arriving:
+        when = local(checked.at, zone)
+        what = f"still arriving in {counted(checked.arriving, 'campaign', 'campaigns')}"
+        yield Line(AGAINST, what, None, f"what comes after {when.hour:02}:{when.minute:02} stays")
+    for owner, campaigns in checked.owners:
+        if owner != operator:
+            yield Line(AGAINST, f"{safe(owner, max_len=_NAME)} works on {counted(campaigns, 'campaign', 'campaigns')}")
+
+
+def _both(*lines: Line) -> Iterator[Line]:
+    """The lines that speak of any copy."""
+    return (line for line in lines if line.number)
+
+
+def _weakest(weakest: Weakest | None) -> str:
+    if weakest is None:
+        return ""
+    score = "" if weakest.score is None else f" {weakest.score:.1f}"
+    return f"weakest: {verdict_label(weakest.engine, weakest.status)}{score}"
+
+
+def stay_words(stay: Stay) -> str:
+    """``157 stay: 155 in no campaign, 2 that were taken out.``; "" where none does."""
+    if not stay.total:
+        return ""
+    reasons = (
+        (stay.alone, "in no campaign"),
+        (stay.elsewhere, "in other campaigns"),
+        (stay.odd, "odd"),
+        (stay.peeled, "that was taken out" if stay.peeled == 1 else "that were taken out"),
+        (stay.waiting, "waiting for delivery"),
+        (stay.damaged, "damaged"),
+    )
+    told = ", ".join(f"{number:,} {what}" for number, what in reasons if number)
+    return f"{stay.total:,} {'stays' if stay.total == 1 else 'stay'}: {told}."
+
+
+def gone_words(gone: int) -> str:
+    """``12 copies are not in Backup any more.``; "" where all are."""
+    return f"{counted(gone, 'copy is', 'copies are')} not in Backup any more." if gone else ""
