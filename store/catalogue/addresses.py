@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import polars as pl
 
 from store.catalogue.text import Dictionary, Texts, places
-from store.terms.sender import PLAIN, addresses
+from store.terms.sender import PLAIN, sender_of
 
 #: Drawn by chance: nobody can write two addresses that have one number.
 _SEED = random.SystemRandom().getrandbits(64)
@@ -37,11 +37,6 @@ _lock = threading.Lock()
 #: By the lineage of a dictionary.
 _senders: WeakKeyDictionary[object, Numbers] = WeakKeyDictionary()
 _recipients: WeakKeyDictionary[object, Numbers] = WeakKeyDictionary()
-
-
-def sender_of(from_: str) -> str:
-    """Whom a From field names first, as it stands there; where it names no address, the whole field."""
-    return next(iter(addresses(from_)), from_.strip(" "))
 
 
 def sender_texts(search: pl.Series) -> pl.Series:

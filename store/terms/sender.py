@@ -42,6 +42,11 @@ def addresses(from_: str) -> list[str]:
     return [one for one in _taken_apart(from_)[0] if "@" in one]
 
 
+def sender_of(from_: str) -> str:
+    """Whom a decoded From field names first, as it stands there; where it names no address, the whole field."""
+    return next(iter(addresses(from_)), from_.strip(" "))
+
+
 def sender_differs(from_: str, envelope_sender: str | None) -> bool:
     """Whether an address in From is of another organisation than the envelope's sender, or From names none.
 

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "index": ("tui.commands.index", "make of the copies what campaigns are found by; what is made already stays"),
     "list": ("tui.commands.list_", "list message copies, newest first, by the filter language"),
     "show": ("tui.commands.show", "show everything about a copy, or its bytes"),
+    "campaigns": ("tui.commands.campaigns", "the copies by wave, and why; take copies out, join, name and own waves"),
     "save": ("tui.commands.save", "save copies to a folder, byte for byte"),
     "deliver": ("tui.commands.deliver", "place copies in the delivery queue"),
     "delete": ("tui.commands.delete", "delete copies from Backup"),

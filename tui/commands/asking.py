@@ -38,6 +38,19 @@ def ask(question: str) -> str:
     return answer.strip()
 
 
+def confirm(what: str, *, yes: bool) -> None:
+    """Have y typed before what comes after the sentence `what` is done. Raises UsageError where it is not.
+
+    `yes`, the option of that name, stands for the answer.
+    """
+    if yes:
+        return
+    if not can_ask():
+        raise UsageError(f"{what} Nothing was done: there is no terminal to ask on. Add --yes to confirm.")
+    if ask(f"{what} Go on? [y/N] ").lower() not in ("y", "yes"):
+        raise UsageError("Nothing was done: the answer was not y.")
+
+
 def confirm_count(what: str, count: int, *, yes: bool) -> None:
     """Have `count` typed before what the sentence `what` says is done. Raises UsageError where it is not.
 

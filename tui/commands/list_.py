@@ -20,9 +20,10 @@ from tui.commands.opened import opened
 from tui.commands.printing import iso, local_time, print_json
 from tui.commands.selection import say_damaged, select_rows
 from tui.terminal.outcome_words import SIGNS
-from tui.terminal.safe import fit
+from tui.terminal.safe import fit, safe
 
 if TYPE_CHECKING:
+    from store.campaigns.standing import Place
     from store.delivery.outcomes import MailboxOutcome
     from store.mail.outcome import Delivered
     from store.terms.records import Row
@@ -52,8 +53,10 @@ def run(args: argparse.Namespace) -> int:
         damaged: set[int] = set()
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit, damaged=damaged)
         if args.json:
+            from store.campaigns.reading import StandingReader
             from store.delivery.outcomes import mailbox_outcomes
 
+            standing = StandingReader(vault).read()
             ids = [row.id for row in rows]
             reasons = {copy.id: copy.record.reason for copy in vault.get_many(ids, on_error=lambda *_: None)}
             mailboxes = mailbox_outcomes(vault, ids)
@@ -63,7 +66,11 @@ def run(args: argparse.Namespace) -> int:
             outcomes = Releases(vault).read()
         warn_of_settings(vault)
     if args.json:
-        print_json([as_json(row, reasons.get(row.id), mailboxes.get(row.id, [])) for row in rows])
+        print_json(
+            [as_json(row, reasons.get(row.id), mailboxes.get(row.id, []), standing.place(row.id)) for row in rows]
+        )
+        for problem in standing.problems:
+            print(f"mailhold: {safe(problem)}", file=sys.stderr)
     else:
         _print_table(rows, count, outcomes)
     return 1 if say_damaged(damaged) else 0
@@ -81,8 +88,8 @@ def parse_sort(text: str | None) -> Sort | None:
     return Sort(SortKey[name], text.startswith("-"))
 
 
-def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome]) -> dict[str, Any]:
-    """A list line as the JSON object that the README documents."""
+def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place | None = None) -> dict[str, Any]:
+    """A list line as the JSON object that the README documents. `place`: where it is among the campaigns."""
     return {
         "id": row.id,
         "from": row.from_,
@@ -98,6 +105,10 @@ def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome]) -> dict[str, 
         "reason": reason_text(reason),
         "delivered": delivered(each.state for each in outcomes).value,
         "recipients": [recipient_json(each) for each in outcomes],
+        "campaign": place.campaign if place else None,
+        "fit": place.fit if place and not place.reasons else None,
+        "odd": bool(place.reasons) if place else None,
+        "odd_reasons": [reason.value for reason in place.reasons] if place else None,
     }
 
 

@@ -18,12 +18,15 @@ from store.campaigns.oddness import Reason
 from store.campaigns.order import Rank
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue import summing
-from store.catalogue.addresses import recipient_numbers, sender_numbers, sender_of
+from store.catalogue.addresses import recipient_numbers, sender_numbers
 from store.catalogue.catalogue import Catalogue
 from store.catalogue.frame import Frame
+from store.catalogue.plain_summaries import Left, counted_campaigns
+from store.catalogue.plain_summaries import counted as counted_plainly
 from store.catalogue.summaries import Sender, Summary, senders, summaries, summary
 from store.catalogue.summing import FrameSenders, summed, summed_campaigns
 from store.terms.records import Copy, CopyRecord
+from store.terms.sender import sender_of
 from store.terms.verdicts import Engine, Status
 from store.vault.vault import Vault
 from tests.amounts import amount
@@ -139,7 +142,10 @@ def test_campaigns_come_to_what_a_plain_count_says(some: list[Copy], standing: S
         fine = [by_id[copy] for copy in one.copies if copy in by_id]
         wanted = counted(fine)._replace(odd=sum(each.copy in by_id for each in one.odd))
         assert summed_campaigns(frame, standing, NOW)[one.id] == wanted
-        assert summed(frame, {7: (list(one.copies), ())}, NOW)[7] == counted(fine)
+        assert summed(frame, {7: (list(one.copies), ())}, NOW)[7] == counted(fine) == counted_plainly(fine, NOW)
+    plainly, left = counted_campaigns(some, standing, NOW)
+    found = FrameSenders(frame, standing)
+    assert (plainly, left) == (summed_campaigns(frame, standing, NOW), Left(found.copies, found.count))
 
 
 @pytest.mark.usefixtures("way")

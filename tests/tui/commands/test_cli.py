@@ -175,7 +175,7 @@ def test_list_has_the_documented_fields_newest_first(filled: Run) -> None:
     assert [row["id"] for row in rows] == sorted((row["id"] for row in rows), reverse=True)
     assert set(rows[0]) == {
         *("id", "from", "to", "subject", "message_id", "mta_message_id", "rule_id", "stored_at", "size"),
-        *("engine", "status", "reason", "delivered", "recipients"),
+        *("engine", "status", "reason", "delivered", "recipients", "campaign", "fit", "odd", "odd_reasons"),
     }
     first = rows[-1]
     assert first["from"] == "Billing <inv@acme.example>"

@@ -1,0 +1,281 @@
+"""`mailhold campaigns`: the copies of Backup by wave, and what operators say of those waves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from store.database.modes import Use
+from store.helpers.clock import now_ms
+from store.helpers.installed import installed
+from store.terms.errors import UsageError
+from tui.commands.asking import confirm
+from tui.commands.ids import parse_ids
+from tui.commands.interrupt import Interrupt
+from tui.commands.opened import opened
+from tui.commands.printing import print_json
+from tui.commands.reporting import say_cancelled, say_copies
+from tui.commands.selection import MANY_COPIES
+from tui.terminal.progress import Progress
+from tui.terminal.safe import safe
+from tui.terminal.words import copies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from store.campaigns.standing import Campaign, Standing
+    from store.catalogue.plain_summaries import Left
+    from store.catalogue.summary import Summary
+    from store.vault.vault import Vault
+
+_READING = ("list", "show")
+#: What each verb takes: the fewest words and the most, and how it is written.
+_WORDS: dict[str, tuple[int, int | None, str]] = {
+    "list": (0, 0, "campaigns list"),
+    "show": (1, 1, "campaigns show ID"),
+    "peel": (2, None, "campaigns peel ID COPY…"),
+    "join": (2, 2, "campaigns join ID INTO (0: alone again)"),
+    "name": (2, None, 'campaigns name ID TEXT ("": no name)'),
+    "own": (1, 2, 'campaigns own ID [NAME] ("": nobody)'),
+    "note": (2, None, 'campaigns note ID TEXT ("": no note)'),
+    "state": (2, 2, "campaigns state ID new|open|done"),
+}
+_UNDO = "`mailhold undo` takes it back."
+#: The copies that are shown of a campaign in words, those that fit least.
+_SHOWN = 20
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb, its words, --no-find, --limit, --yes and --json."""
+    parser.add_argument("verb", nargs="?", choices=list(_WORDS), default="list", help="default: list")
+    parser.add_argument(
+        "words",
+        metavar="WORD",
+        nargs="*",
+        help="show ID; peel ID COPY… takes copies (ids or ranges) out, and what is like them later; join ID INTO; "
+        "name ID TEXT; own ID (you, or a NAME); note ID TEXT; state ID new, open or done",
+    )
+    parser.add_argument(
+        "--no-find", action="store_true", help="list, show: as they stand, without looking at what is new first"
+    )
+    parser.add_argument("--limit", metavar="N", type=int, help=f"show: print N of those that fit, not {_SHOWN}")
+    parser.add_argument("--yes", action="store_true", help="also where a colleague has the campaign, without asking")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="list: print an array of {id, copies, odd, first, last, name, owner, state, evidence, …}; show: such an "
+        "object, with the copies and how well they fit (members), and the odd ones with the reasons (odd_members)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show campaigns, or say something of one; returns 1 where a copy or a campaign cannot be read.
+
+    Raises UsageError.
+    """
+    least, most, written = _WORDS[args.verb]
+    if len(args.words) < least or (most is not None and len(args.words) > most):
+        raise UsageError(f"Write `mailhold {written}`.")
+    if args.verb not in _READING and args.no_find:
+        raise UsageError("--no-find belongs to `campaigns list` and `campaigns show`.")
+    if args.verb != "show" and args.limit is not None:
+        raise UsageError("--limit belongs to `campaigns show`.")
+    number = _number(args.words[0]) if args.words else 0
+    if args.verb not in _READING:
+        _check_words(args)
+        return _say(args, number)
+    use = Use.READ if args.no_find else Use.EITHER
+    with opened(args, use) as vault:
+        from store.campaigns.reading import StandingReader
+
+        failures = 0 if args.no_find or vault.read_only is not None else _find(vault)
+        standing = StandingReader(vault).read()
+        if args.verb == "list":
+            _list(vault, standing, as_json=args.json)
+        else:
+            failures += _show(vault, standing, _campaign(standing, number), args)
+        for problem in standing.problems:
+            print(f"mailhold: {safe(problem)}", file=sys.stderr)
+        failures += len(standing.problems)
+    return 1 if failures else 0
+
+
+def _number(text: str) -> int:
+    """The id of a campaign. Raises UsageError."""
+    [(number, last)] = parse_ids([text])
+    if number != last:
+        raise UsageError("Give one campaign, not a range; `mailhold campaigns` lists them.")
+    return number
+
+
+def _check_words(args: argparse.Namespace) -> None:
+    """Refuse words that cannot be meant, before the store is unlocked. Raises UsageError."""
+    from store.campaigns.marks import State
+
+    if args.verb == "peel":
+        parse_ids(args.words[1:])
+    elif args.verb == "join" and args.words[1] != "0":
+        _number(args.words[1])
+    elif args.verb == "state" and args.words[1] not in list(State):
+        raise UsageError(f"A campaign is {', '.join(State)}; `{safe(args.words[1])}` is none of these.")
+
+
+def _find(vault: Vault) -> int:
+    """Make traits and campaigns of what is new; returns how much of that failed."""
+    from store.campaigns.finding import find
+    from store.campaigns.reading import StandingReader
+
+    damaged = bool(StandingReader(vault).read().problems)
+    with Progress("Indexing") as progress, Interrupt() as interrupt:
+        result = find(vault, progress=progress, cancelled=interrupt, again=damaged)
+    failures = say_copies(result.failed)
+    return failures + say_cancelled(interrupt, "campaigns", "cancelled half-way; what is shown is as it was before")
+
+
+def _campaign(standing: Standing, number: int) -> Campaign:
+    """The campaign of this id. Raises UsageError where there is none."""
+    found = standing.campaign(number)
+    if found is None:
+        raise UsageError(f"There is no campaign {number}; `mailhold campaigns` lists those that there are.")
+    return found
+
+
+# --- Showing ---------------------------------------------------------------------------------------------------------
+
+
+def _list(vault: Vault, standing: Standing, *, as_json: bool) -> None:
+    from tui.commands.campaign_output import as_json as campaign_json
+    from tui.commands.campaign_output import table
+
+    sums, left = _summaries(vault, standing)
+    if as_json:
+        print_json([campaign_json(one, sums[one.id]) for one in standing.campaigns])
+        return
+    for line in table(standing, sums):
+        print(line)
+    if not standing.campaigns:
+        print("There are no campaigns.")
+    print(f"{copies(left.copies)} of {left.senders:,} sender{'s' * (left.senders != 1)} in no campaign with an act")
+    if standing.waiting:
+        print(f"mailhold: {copies(standing.waiting)} not looked at yet: leave --no-find out.", file=sys.stderr)
+
+
+def _summaries(vault: Vault, standing: Standing) -> tuple[dict[int, Summary], Left]:
+    from store.catalogue.plain_summaries import Left, counted_campaigns
+
+    if vault.count().messages <= MANY_COPIES or not installed("polars"):
+        return counted_campaigns(vault.scan(on_error=lambda *_: None), standing, now_ms())
+    from store.catalogue.catalogue import Catalogue
+    from store.catalogue.summaries import senders, summaries
+
+    catalogue = Catalogue(vault)
+    try:
+        catalogue.start()
+        catalogue.wait_complete()
+        left = senders(catalogue, standing)
+        return summaries(catalogue, standing), Left(left.copies, left.count)
+    finally:
+        catalogue.close()
+
+
+def _show(vault: Vault, standing: Standing, campaign: Campaign, args: argparse.Namespace) -> int:
+    """Print a campaign; returns how many of its copies do not verify."""
+    from store.catalogue.plain_summaries import counted
+    from tui.commands.campaign_output import as_json, lines, members
+
+    damaged: dict[int, str] = {}
+
+    def note(copy_id: int, error: Exception) -> None:
+        damaged[copy_id] = str(error)
+
+    odd_ids = [each.copy for each in campaign.odd]
+    odd = {copy.id: copy for copy in vault.get_many(odd_ids, on_error=note)}
+    fine = {copy.id: copy for copy in vault.get_many(list(campaign.copies), on_error=note)}
+    summary = counted(fine.values(), now_ms())._replace(odd=len(odd))
+    if args.json:
+        print_json({**as_json(campaign, summary), **members(campaign, fine, odd)})
+    else:
+        for line in lines(campaign, summary, fine, odd, _SHOWN if args.limit is None else max(0, args.limit)):
+            print(line)
+    return say_copies(sorted(damaged.items()))
+
+
+# --- Saying something ------------------------------------------------------------------------------------------------
+
+
+def _say(args: argparse.Namespace, number: int) -> int:
+    """Say something of a campaign, and print what was done."""
+    from store.campaigns import marks
+    from store.campaigns.reading import StandingReader
+    from tui.commands.campaign_output import as_json
+
+    with opened(args) as vault:
+        operator = vault.opened_by
+        reader = StandingReader(vault)
+        standing = reader.read()
+        campaign = _campaign(standing, number)
+        text = " ".join(args.words[1:])
+        if args.verb == "own" and len(args.words) == 1:
+            if not operator:
+                raise UsageError(f"This key says no name: write `mailhold campaigns own {number} NAME`.")
+            text = operator
+        others = [campaign]
+        if args.verb == "join" and text != "0":
+            others.append(_campaign(standing, _number(text)))
+        _ask_of_colleagues(others, operator, yes=args.yes)
+        number = campaign.id
+        if args.verb == "peel":
+            out = _copies_out(campaign, args.words[1:])
+            done = marks.peel(vault, number, out, _stays(campaign, out), operator=operator)
+            said = f"{copies(len(done.copies))} taken out of campaign {number}; what is like them later stays out too."
+        elif args.verb == "join":
+            into = others[-1].id if len(others) > 1 else 0
+            # As it was asked: the part that stands in another campaign comes out of it, not the whole.
+            marks.join(vault, _number(args.words[0]) if not into else number, into, operator=operator)
+            said = f"Campaign {number} is joined to campaign {into}." if into else f"Campaign {args.words[0]} is alone."
+        elif args.verb == "name":
+            name = marks.name(vault, number, text, operator=operator).name
+            said = f"Campaign {number} is named {safe(name)}." if name else f"Campaign {number} has no name."
+        elif args.verb == "own":
+            owner = marks.own(vault, number, text, operator=operator).owner
+            said = f"Campaign {number} belongs to {safe(owner) or 'nobody'}."
+        elif args.verb == "note":
+            note = marks.note(vault, number, text, operator=operator).note
+            said = f"The note on campaign {number} is: {safe(note)}" if note else f"Campaign {number} has no note."
+        else:
+            state = marks.set_state(vault, number, marks.State(text), operator=operator).state
+            said = f"Campaign {number} is {state}."
+        if args.json:
+            after = reader.read().campaign(number)
+            print_json(as_json(after, None) if after else None)
+        else:
+            print(f"{said} {_UNDO}")
+    return 0
+
+
+def _ask_of_colleagues(campaigns: Sequence[Campaign], operator: str, *, yes: bool) -> None:
+    """Ask where a colleague has one of the campaigns. Raises UsageError where the answer is not yes."""
+    for one in campaigns:
+        if one.mark.owner and one.mark.owner != operator:
+            confirm(f"Campaign {one.id} belongs to {one.mark.owner}, not to you.", yes=yes)
+
+
+def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
+    """The copies of a campaign that ids and ranges name. Raises UsageError where one of them is not in it."""
+    inside = {*campaign.copies, *(each.copy for each in campaign.odd)}
+    chosen: dict[int, None] = {}
+    for low, high in parse_ids(words):
+        if low == high and low not in inside:
+            raise UsageError(f"Copy {low} is not in campaign {campaign.id}: nothing was changed.")
+        chosen.update(dict.fromkeys([low] if low == high else [n for n in sorted(inside) if low <= n <= high]))
+    return list(chosen)
+
+
+def _stays(campaign: Campaign, out: Sequence[int]) -> int:
+    """The copy of those that stay that fits best. Raises UsageError where none stays."""
+    gone = set(out)
+    staying = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in gone]
+    if not staying:
+        raise UsageError(f"All of campaign {campaign.id} would be taken out: leave a copy that fits in it.")
+    return max(staying)[1]

@@ -1,0 +1,59 @@
+"""Why copies are odd in their campaign, and what keys stand for, in plain words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from store.campaigns.keys import Kind, kind_of
+from store.campaigns.oddness import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REASONS = {
+    Reason.REPLY: "answers or quotes a message",
+    Reason.ALIKE: "sender only looks like a known one",
+    Reason.KNOWN: "sender is known here",
+    Reason.APART: "an operator took it, or one like it, out",
+    Reason.CLAIMS: "subject claims to be an answer",
+    Reason.LISTED: "sent through a mailing list",
+    Reason.DOMAIN: "sent from another domain",
+    Reason.CONTENT: "text differs",
+    Reason.PAYLOAD: "links and files differ",
+    Reason.ORIGIN: "comes from elsewhere",
+    Reason.FIT: "shares little with the others",
+}
+KINDS = {
+    Kind.SUBJECT: "subject",
+    Kind.SUBJECT_PAIR: "words of subject",
+    Kind.SENTENCE: "sentence",
+    Kind.WORDS: "words",
+    Kind.CONTACT: "phone, ticker, wallet",
+    Kind.FILE: "file",
+    Kind.FILE_NAME: "file name",
+    Kind.FILE_SIZE: "file size",
+    Kind.HOST: "link host",
+    Kind.LINK_DOMAIN: "link domain",
+    Kind.PATH: "link path",
+    Kind.COLOURS: "colours",
+    Kind.NAME: "sender name",
+    Kind.ADDRESS: "sender address",
+    Kind.DOMAIN: "sender domain",
+    Kind.LIST: "mailing list",
+    Kind.KIT: "kit",
+    Kind.NETWORK: "network",
+}
+STRANDS = ("Content", "Payload", "Origin")
+
+
+def reasons_words(reasons: Sequence[Reason]) -> str:
+    """``sender is known here, text differs``."""
+    return ", ".join(REASONS[reason] for reason in reasons)
+
+
+def kind_words(key: int) -> str:
+    """What sort of thing a key stands for: ``link domain``; ``key`` for a number that is none of this release."""
+    try:
+        return KINDS[kind_of(key)]
+    except ValueError:
+        return "key"
