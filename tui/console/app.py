@@ -32,6 +32,7 @@ from tui.terminal.cells import local_zone, now_ms
 
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
+    from store.filters.model import MessageFilter
     from store.vault.vault import Vault
     from tui.console.lock.lock import View
     from tui.console.text.bin_lines import Held
@@ -256,6 +257,10 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
     def open_act(self, held: Held) -> None:
         self.main.places.open_act(held)
+
+    def list_messages(self, flt: MessageFilter) -> None:
+        self.main.backup.set_filter(flt)
+        self.main.places.go("backup", focus=True)
 
     def close_page(self) -> None:
         self.main.places.close_page()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from store.authority.settings import Settings
     from store.catalogue.catalogue import Catalogue
+    from store.filters.model import MessageFilter
     from store.vault.vault import Vault
     from tui.console.text.bin_lines import Held
 
@@ -60,6 +61,9 @@ class Shell(Protocol):
 
     def open_act(self, held: Held) -> None:
         """Show the copies of an act of the bin."""
+
+    def list_messages(self, flt: MessageFilter) -> None:
+        """Show the message list, with what this filter lets through."""
 
     def close_page(self) -> None:
         """Leave a page that was opened over another, as the message view: back to where it was opened from."""

@@ -11,6 +11,7 @@ from store.campaigns.standing import Standing
 from store.space.limits import maximum_or_last
 from store.terms.errors import StoreFormat, TamperedError, UnlockError
 from store.terms.verdicts import Engine
+from tui.console.campaign_reading import offered_count
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Facts:
     list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
     a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
     the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
-    `standing`: the campaigns, the same object while they are the same.
+    `standing`: the campaigns, the same object while they are the same; acts are offered for `campaigns` of them.
     """
 
     used: int
@@ -48,6 +49,7 @@ class Facts:
     problem: str
     settings_problem: str = ""
     standing: Standing = field(default_factory=Standing)
+    campaigns: int = 0
 
 
 class Follower:
@@ -100,6 +102,7 @@ class Follower:
             problem=self._problem,
             settings_problem=self._settings_problem,
             standing=catalogue.standing,
+            campaigns=offered_count(catalogue, catalogue.standing),
         )
         self._seen, self._deleted = seen, deleted
         return facts

@@ -91,6 +91,7 @@ class FakeCatalogue:
         self.selects: list[MessageFilter] = []
         self.releases: object = None
         self.standing = Standing()
+        self.frame = None
         self._dirty = False
 
     loaded = property(lambda self: len(self.copies))

@@ -122,6 +122,9 @@ class ViewApp(ThemedApp):
     def open_act(self, held: Any) -> None:
         self.asked.append(("act", held.act.act))
 
+    def list_messages(self, flt: Any) -> None:
+        self.asked.append(("list", flt))
+
     def close_page(self) -> None:
         self.asked.append(("close",))
 

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     LIST = "Message list"
     VIEW = "Message view"
     TREE = "Console tree"
+    CAMPAIGNS = "Campaigns"
     BIN = "Bin"
     BINNED = "Copies in the bin"
     QUEUE = "Message queue"
@@ -44,6 +45,7 @@ class Key(NamedTuple):
 
 _L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
 _R, _S, _B, _C = Scope.RULES, Scope.ADDRESSES, Scope.BIN, Scope.BINNED
+_G = Scope.CAMPAIGNS
 
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
@@ -81,6 +83,19 @@ KEYS: tuple[Key, ...] = (
     Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
     Key("view-restore", "u", "bring_back", "", "Bring this copy back from the bin", _V),
+    Key(
+        "campaigns-open",
+        "enter",
+        "open_row",
+        "Open",
+        "Open the campaign at the cursor, or list the sender's copies",
+        _G,
+    ),
+    Key("campaigns-mark", "space,t", "mark", "Mark", "Mark or unmark the campaign at the cursor, and go on", _G),
+    Key("campaigns-release", "r", "release", "", "Say why nothing is released by campaign", _G, False),
+    Key("campaigns-detail-down", "J,shift+down", "detail(1)", "", "Scroll the campaign in full down", _G, False),
+    Key("campaigns-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the campaign in full up", _G, False),
+    Key("campaigns-back", "escape,q", "to_list", "To messages list", "Back to the message list", _G, False),
     Key("bin-copies", "enter", "copies", "Copies", "Show the copies of the act at the cursor", _B),
     Key("bin-restore", "u", "bring_back", "Bring back", "Bring back the copies of the act at the cursor", _B),
     Key("bin-delete", "d,delete", "delete", "Delete", "Delete the act's copies from the bin for good", _B),
@@ -151,6 +166,7 @@ KEYS: tuple[Key, ...] = (
     Key("go-addresses", "5", "go('addresses')", "", "Go to Address lists", _A),
     Key("go-events", "6", "go('events')", "", "Go to Events", _A),
     Key("go-settings", "7", "go('settings')", "", "Go to Settings", _A),
+    Key("go-campaigns", "8", "go('campaigns')", "", "Go to Campaigns", _A),
     Key("go-bin", "9", "go('bin')", "", "Go to Bin", _A),
     Key("undo", "z", "undo", "", "Take back what you did last", _A),
     Key("redo", "Z", "undo(True)", "", "Do again what you took back last", _A),

@@ -34,7 +34,7 @@ from tui.console.widgets.tree import ConsoleTree, Place
 #: Terminals narrower than this show the tree only while it is used.
 WIDE = 100
 #: Scopes of whose keys the page says by itself why one is not possible now.
-_OF_PAGE = (Scope.BIN, Scope.BINNED, Scope.QUEUE, Scope.RULES, Scope.ADDRESSES)
+_OF_PAGE = (Scope.CAMPAIGNS, Scope.BIN, Scope.BINNED, Scope.QUEUE, Scope.RULES, Scope.ADDRESSES)
 
 
 class MainScreen(Screen[None]):
@@ -288,7 +288,8 @@ class MainScreen(Screen[None]):
             oldest=facts.oldest,
             now=context.clock(),
         )
-        self.console_tree.show_counts(facts.total, facts.engines, facts.queue_length, facts.binned)
+        others = {"queue": facts.queue_length, "bin": facts.binned, "campaigns": facts.campaigns}
+        self.console_tree.show_counts(facts.total, facts.engines, others)
         self.backup.take_facts(facts)
         self.outcome_notice.refresh()
         if self.places.page is not self.backup:

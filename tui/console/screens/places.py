@@ -20,6 +20,10 @@ def make_page(place: str, context: ConsoleContext) -> Page:
             from tui.console.screens.monitoring import MonitoringView
 
             return MonitoringView(context)
+        case "campaigns":
+            from tui.console.screens.campaigns import CampaignsView
+
+            return CampaignsView(context)
         case "bin":
             from tui.console.screens.bin import BinView
 

@@ -37,6 +37,7 @@ PLACES = (
     Place("backup", "Backup"),
     Place("all", "All messages", 1),
     *(Place(f"engine:{engine.value}", label, 1, engine) for engine, label in SHORT_ENGINES.items()),
+    Place("campaigns", "Campaigns"),
     Place("bin", "Bin"),
     Place("queue", "Message queue"),
     Place("rules", "Rules"),
@@ -82,11 +83,11 @@ class ConsoleTree(Widget, can_focus=True):
         super().__init__(id=id)
         self._counts: dict[str, int] = {}
 
-    def show_counts(self, total: int, engines: Mapping[Engine | None, int], queue: int, binned: int) -> None:
-        """Set the counts: all copies, copies by engine, deliveries that are not finished, and copies in the bin."""
+    def show_counts(self, total: int, engines: Mapping[Engine | None, int], others: Mapping[str, int]) -> None:
+        """Set the counts: all copies, copies by engine, and of other places by id: none is shown for nothing."""
         counts = {place.id: engines.get(place.engine, 0) for place in PLACES if place.engine is not None}
         counts["all"] = total
-        counts.update({name: count for name, count in (("queue", queue), ("bin", binned)) if count})
+        counts.update({place: count for place, count in others.items() if count})
         if counts != self._counts:
             self._counts = counts
             self.refresh()

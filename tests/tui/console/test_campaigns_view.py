@@ -1,0 +1,264 @@
+"""Campaigns: what the list says of them, related ones, what is in none, and what the one at the cursor is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from store.campaigns import marks
+from store.campaigns.grouping import Why
+from store.campaigns.keys import Kind, key_of
+from store.campaigns.marks import Mark
+from store.campaigns.oddness import Reason
+from store.campaigns.order import Rank
+from store.catalogue.summary import Sender, Summary
+from store.terms.verdicts import Engine, Status
+from store.vault.vault import Vault
+from tests.tui.console.campaign_data import NOW, campaign, make_wave_store, odd, wave_console, wave_vault
+from tests.tui.console.driven import lines, poll, settle
+from tests.tui.console.fakes import sample
+from tui.console.app import MailholdApp
+from tui.console.screens.campaigns import CampaignsView
+from tui.console.text import campaign_detail as detail
+from tui.console.text.campaign_lines import heading, list_lines, rate_words
+from tui.console.text.campaign_rows import CampaignRow, DividerRow, SenderRow, in_order
+from tui.terminal.lines import Line
+from tui.terminal.widths import cell_len
+
+SPAM = (Engine.ANTI_SPAM, Status.SPAM)
+SUMMARY = Summary(20, 12, 18, ((*SPAM, 20),), NOW - 7_200_000, NOW - 60_000, 90, 0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wave")
+    make_wave_store(folder)
+    return folder
+
+
+@pytest.fixture
+def vault(made: Path, tmp_path: Path) -> Iterator[Vault]:
+    with wave_vault(made, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def console(vault: Vault) -> MailholdApp:
+    return wave_console(vault)
+
+
+def text(app: MailholdApp) -> str:
+    return "\n".join(lines(app))
+
+
+async def until(pilot: Pilot[None], *words: str, gone: str = "") -> None:
+    for _ in range(1000):
+        await settle(pilot)
+        now = text(pilot.app)
+        if all(word in now for word in words) and not (gone and gone in now):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(text(pilot.app))
+
+
+def page(app: MailholdApp) -> CampaignsView:
+    shown = app.main.places.page
+    assert isinstance(shown, CampaignsView)
+    return shown
+
+
+def plain(found: Line) -> str:
+    return "".join(span.text for span in found)
+
+
+# -- the rows
+
+
+def test_related_campaigns_come_behind_the_eldest_and_say_what_they_share() -> None:
+    kit = Why(2, key_of(Kind.KIT, "the kit"), 20, 0)
+    young, other, old = (campaign(7, evidence=(kit,)), campaign(5), campaign(3, evidence=(kit,)))
+    found = in_order([young, other, old], dict.fromkeys((7, 5, 3), SUMMARY))
+    assert [(row.campaign.id, row.related, row.elder) for row in found] == [
+        (3, "", 0),
+        (7, "same kit", 3),
+        (5, "", 0),
+    ]
+
+
+def test_a_key_that_few_of_its_copies_have_relates_no_campaigns() -> None:
+    rare, common = Why(2, key_of(Kind.KIT, "the kit"), 3, 0), Why(2, key_of(Kind.KIT, "the kit"), 20, 0)
+    sender = Why(2, key_of(Kind.DOMAIN, "example.org"), 20, 0)
+    first, second = campaign(1, evidence=(rare, sender)), campaign(2, evidence=(common, sender))
+    assert all(not row.related for row in in_order([first, second], dict.fromkeys((1, 2), SUMMARY)))
+
+
+def test_those_that_no_act_is_offered_for_or_that_are_gone_are_left_out() -> None:
+    small, gone, only_odd = campaign(1, rank=Rank.SMALL), campaign(2), campaign(3)
+    summaries = {1: SUMMARY, 2: Summary(), 3: Summary(odd=2)}
+    assert [row.campaign.id for row in in_order([small, gone, only_odd], summaries)] == [3]
+
+
+@pytest.mark.parametrize("width", [57, 73, 78, 92, 133, 160])
+def test_every_line_fills_the_width_and_no_more(width: int) -> None:
+    hostile = campaign(1, title="\x1b[2J\u202e[bold]支付 \x07" * 9, mark=Mark(1, owner="eve\x1b[31m\u202e"))
+    sender = Sender("\x1b]0;x\x07a@evil.example" * 4, 2, 1, 2, ((*SPAM, 2),), 9, NOW, "\x1b[31m支付")
+    rows = [
+        CampaignRow(hostile, SUMMARY._replace(copies=999_999, odd=1_234)),
+        CampaignRow(campaign(2), SUMMARY, 1, "same kit"),
+        CampaignRow(campaign(3), Summary(odd=3)),
+        DividerRow(1_110, 903),
+        SenderRow(sender, 0, written_to=4, listed=True),
+        SenderRow(sender, 1, alike="riosol.example"),
+    ]
+    shown = [plain(found) for found in list_lines(rows, {1}, NOW, UTC, width)]
+    assert all(cell_len(found) == width for found in shown), [cell_len(found) for found in shown]
+    assert cell_len(heading(width)) <= width
+    assert not any(sign in "".join(shown) for sign in "\x1b\x07\u202e")
+    assert shown[0].startswith("● ○") and shown[3].startswith("──── In no campaign: 1,110 copies of 903 senders ─")
+
+
+def test_the_rate_is_that_of_the_last_hour() -> None:
+    assert [rate_words(copies) for copies in (0, 1, 30, 90, 720)] == ["–", "<.1/m", "0.5/m", "1.5/m", "12/m"]
+
+
+def test_what_speaks_against_is_said() -> None:
+    one = campaign(
+        1,
+        rank=Rank.CAREFUL,
+        fits=bytes([71] + [100] * 19),
+        odd=(odd(5, Reason.KNOWN, Reason.CONTENT), odd(6, Reason.KNOWN)),
+        seed=Why(0, key_of(Kind.SUBJECT, "x"), 20, 400),
+    )
+    row = CampaignRow(one, SUMMARY._replace(odd=2, verdicts=((*SPAM, 18), (Engine.ANTI_SPAM, Status.MASSMAIL, 2))))
+    said = " ".join(words for words, _ in detail.against(row))
+    for words in (
+        "answer messages",
+        "2 odd copies, in no act: 2 sender is known here",
+        "400 copies outside",
+        "1 copy of it fit at less than 75 %, the least at 71 %",
+        "2 Massmail",
+    ):
+        assert words in said
+    assert not list(detail.against(CampaignRow(campaign(2), SUMMARY)))
+
+
+def test_what_nobody_would_guess_is_told_truly() -> None:
+    row = CampaignRow(campaign(1), SUMMARY)
+
+    def told(*facts: int) -> str:
+        shown = detail.overview_lines(row, detail.CampaignFacts(*facts), NOW, UTC, 100)
+        return "\n".join(map(plain, shown))
+
+    assert "nobody here wrote to one of its 4,485 senders; none of it was delivered" in told(4485, 0, 0, 0)
+    warned = told(4485, 3, 1, 12)
+    assert "▲ 3 of its 4,485 senders were written to from here" in warned
+    assert "▲ mail of 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned
+    assert "nobody here" not in warned and "none of it" not in warned
+
+
+def test_letters_are_told_by_their_subjects_without_numbers() -> None:
+    found = detail.letters_of([("Invoice 12 overdue", 3), ("INVOICE 7 overdue", 2), ("Last call", 1)])
+    assert found == [("Invoice 0 overdue", 5), ("Last call", 1)]
+
+
+# -- the page
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (100, 30), (160, 40)])
+async def test_it_lists_the_campaigns_in_the_order_of_their_acts_and_then_the_senders(
+    console: MailholdApp, size: tuple[int, int]
+) -> None:
+    standing = console.catalogue.standing
+    offered = [one for one in standing.campaigns if one.rank.offered]
+    async with console.run_test(size=size) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, f"{len(offered)} campaigns")
+        rows = page(console).items
+        assert {row.campaign.id for row in rows if isinstance(row, CampaignRow)} == {one.id for one in offered}
+        copies = sum(row.summary.copies for row in rows if isinstance(row, CampaignRow))
+        left = next(row for row in rows if isinstance(row, DividerRow))
+        assert copies + left.copies == console.vault.count().messages
+        assert sum(row.sender.copies for row in rows if isinstance(row, SenderRow)) == left.copies
+        await until(pilot, "Senders", "nobody here wrote to")
+        await pilot.press("G")
+        await until(pilot, "Known")
+
+
+async def test_the_tree_counts_what_an_act_is_offered_for(console: MailholdApp) -> None:
+    standing = console.catalogue.standing
+    async with console.run_test(size=(120, 30)) as pilot:
+        await until(pilot, "Campaigns")
+        offered = sum(one.rank.offered for one in standing.campaigns)
+        [line] = [line for line in lines(console) if line.strip().startswith("Campaigns")]
+        assert line.split()[1] == str(offered) and offered > 1
+        first = next(one for one in standing.campaigns if one.rank.offered and not one.odd)
+        console.vault.delete(first.copies)
+        await poll(pilot)
+        [line] = [line for line in lines(console) if line.strip().startswith("Campaigns")]
+        assert line.split()[1] == str(offered - 1)
+
+
+async def test_what_an_operator_says_is_seen(console: MailholdApp) -> None:
+    standing = console.catalogue.standing
+    async with console.run_test(size=(160, 40)) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, "campaigns")
+        first = standing.campaigns[0].id
+        marks.name(console.vault, first, "The invoices", operator="eve")
+        marks.own(console.vault, first, "eve", operator="eve")
+        marks.note(console.vault, first, "mine until noon", operator="eve")
+        await poll(pilot)
+        await until(pilot, "The invoices", "eve", "◐", "open · campaign", "Note       mine until noon")
+
+
+async def test_campaigns_are_marked_by_key_and_by_click_and_the_marks_stay_on_them(console: MailholdApp) -> None:
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, "campaigns")
+        view = page(console)
+        first, second = (row.campaign.id for row in view.items[:2])
+        await pilot.press("space")
+        await settle(pilot)
+        assert view.marked == {first} and view.list.cursor == 1
+        await pilot.click(view.list, offset=(0, 1))
+        await settle(pilot)
+        assert view.marked == {first, second}
+        assert sum(line.count("● ") for line in lines(console)) == 2
+        await pilot.click(view.list, offset=(0, 0))
+        await settle(pilot)
+        assert view.marked == {second}
+
+
+async def test_release_is_not_by_campaign_and_says_so(console: MailholdApp) -> None:
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("8", "r")
+        await until(pilot, "Release goes by sender or by copy")
+
+
+async def test_enter_on_a_sender_lists_its_copies(console: MailholdApp) -> None:
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, "campaigns")
+        await pilot.press("G", "enter")
+        await settle(pilot)
+        assert console.main.places.page is console.main.backup
+        assert console.main.backup.filter.from_ and console.main.backup.count >= 1
+
+
+async def test_a_store_in_which_none_were_looked_for_says_so(any_vault: Vault) -> None:
+    any_vault.put_many((b"Subject: x\r\n\r\nx\r\n", sample(n), NOW) for n in range(1, 8))
+    console = wave_console(any_vault)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("8")
+        await until(pilot, "Campaigns were not looked for yet.", "In no campaign: 7 copies")

@@ -1,0 +1,233 @@
+"""A campaign in full, as lines: why its copies belong together, as figures, and what speaks against it.
+
+Pure functions for a worker thread. All text of messages is made safe here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.campaigns.order import Rank
+from tui.console.text.campaign_lines import STATES, held_by, known_note, rate_words
+from tui.console.text.campaign_rows import CampaignRow, DividerRow, SenderRow, name_of
+from tui.console.text.columns import status_label
+from tui.console.text.monitoring_lines import bar
+from tui.terminal.cells import placed
+from tui.terminal.lines import EMPTY, Line, Span, block, field, wrap
+from tui.terminal.odd_words import REASONS, STRANDS, kind_words
+from tui.terminal.safe import fit, safe
+from tui.terminal.times import minute_time
+from tui.terminal.words import copies, counted
+
+if TYPE_CHECKING:
+    from store.campaigns.grouping import Why
+    from store.campaigns.standing import Campaign
+
+_LABELS = 9
+_BAR = 10
+#: A copy that fits worse (in %) is told of, and a key that so great a part of its copies lies outside speaks against.
+_LOOSE, _OUTSIDE = 75, 0.05
+#: Characters of a key's text that are shown, and letters that are listed.
+_TEXT, _LETTERS = 60, 40
+_NUMBERS = re.compile(r"\d+")
+
+
+class CampaignFacts(NamedTuple):
+    """What is found out about a campaign's senders and deliveries.
+
+    Of `senders` distinct addresses so many were `written_to` from here, and of so many mail was `let_through` before;
+    `delivered` copies reached a mailbox, or may have. `letters`: shapes of subjects (NOT safe) with how many copies
+    have each, the most frequent first.
+    """
+
+    senders: int
+    written_to: int
+    let_through: int
+    delivered: int
+    letters: Sequence[tuple[str, int]] = ()
+
+
+def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Subjects with their counts by shape: every number is 0, upper and lower case are the same."""
+    shapes: Counter[str] = Counter()
+    shown: dict[str, str] = {}
+    for subject, count in subjects:
+        text = " ".join(_NUMBERS.sub("0", subject).split())
+        key = text.casefold()
+        shown.setdefault(key, text)
+        shapes[key] += count
+    return [(shown[key], count) for key, count in shapes.most_common()]
+
+
+def overview_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
+    """A campaign under the cursor: the best key of each strand, what speaks against, what nobody would guess."""
+    campaign = row.campaign
+    return [
+        *_head(row, now, zone, width),
+        *_facts(facts, width),
+        *_against(row, width),
+        *_evidence(campaign, width, each=1),
+    ]
+
+
+def campaign_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
+    """A campaign opened: the same with all keys that are told, and the letters in it."""
+    campaign = row.campaign
+    lines = [
+        *_head(row, now, zone, width),
+        *_facts(facts, width),
+        *_against(row, width),
+        *_evidence(campaign, width, each=99),
+    ]
+    if facts is not None and facts.letters:
+        total = max(sum(count for _, count in facts.letters), 1)
+        lines.append(EMPTY)
+        lines.append((Span(f"{'Letters':<{_LABELS}}  ", "label"), Span(_letters_said(facts.letters), "muted")))
+        for text, count in facts.letters[:_LETTERS]:
+            room = max(8, width - _LABELS - 2 - _BAR - 10)
+            lines.append(
+                (
+                    Span(" " * (_LABELS + 2) + bar(count / total, _BAR), "accent"),
+                    Span(f" {count:>7,}  "),
+                    Span(fit(text or "(no subject)", room)),
+                )
+            )
+        if len(facts.letters) > _LETTERS:
+            lines.append((Span(f"{'':<{_LABELS}}  and {len(facts.letters) - _LETTERS:,} more", "muted"),))
+    return lines
+
+
+def _letters_said(letters: Sequence[tuple[str, int]]) -> str:
+    return f"{counted(len(letters), 'subject', 'subjects')}, numbers left out"
+
+
+def _head(row: CampaignRow, now: int, zone: tzinfo, width: int) -> list[Line]:
+    campaign, summary, mark = row.campaign, row.summary, row.campaign.mark
+    sign, kind = STATES[mark.state]
+    lines: list[Line] = []
+    name = safe(name_of(campaign), max_len=200)
+    for place, piece in enumerate(wrap(name, max(8, width - 2))):
+        lines.append((Span(f"{sign} " if not place else "  ", kind), Span(piece, "strong")))
+    parts = [mark.state.value, f"campaign {campaign.id}"]
+    parts += [f"of {safe(mark.owner, max_len=40)}"] if mark.owner else []
+    parts.append(f"{copies(summary.copies)} to {counted(summary.recipients, 'recipient', 'recipients')}")
+    if summary.first:
+        parts.append(f"since {placed(summary.first, now, zone, 12).strip()}")
+    if summary.last_hour:
+        parts.append(rate_words(summary.last_hour))
+    lines += [(Span(piece, "muted"),) for piece in wrap(" · ".join(parts), width)]
+    if row.related:
+        lines += field("Related", [(f"{row.related} as campaign {row.elder}", "text")], width, _LABELS)
+    if mark.note:
+        lines += field("Note", [(mark.note, "text")], width, _LABELS)
+    if campaign.parts:
+        lines += field("Joined", [(", ".join(f"campaign {part}" for part in campaign.parts), "text")], width, _LABELS)
+    return lines
+
+
+def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
+    """``Nobody here wrote to one of its 4,485 senders; none of it was delivered.``, or what was."""
+    if facts is None:
+        return [(Span(f"{'Senders':<{_LABELS}}  ", "label"), Span("…", "muted"))]
+    said = []
+    if facts.written_to:
+        one = "sender was" if facts.written_to == 1 else "senders were"
+        said.append((f"▲ {facts.written_to:,} of its {facts.senders:,} {one} written to from here", "risk"))
+    if facts.let_through:
+        said.append((f"▲ mail of {counted(facts.let_through, 'sender', 'senders')} was let through before", "risk"))
+    if facts.delivered:
+        was = "copy was" if facts.delivered == 1 else "copies were"
+        said.append((f"▲ {facts.delivered:,} {was} delivered", "risk"))
+    good = []
+    if facts.senders and not facts.written_to:
+        whom = "its one sender" if facts.senders == 1 else f"one of its {facts.senders:,} senders"
+        good.append(f"nobody here wrote to {whom}")
+    if not facts.delivered:
+        good.append("none of it was delivered")
+    if good:
+        said.append(("; ".join(good), "text"))
+    return field("Senders", said, width, _LABELS)
+
+
+def _evidence(campaign: Campaign, width: int, *, each: int) -> list[Line]:
+    size = max(len(campaign.copies), 1)
+    seed = campaign.seed
+    lines = [_why(campaign, "Seed", seed, size, width)]
+    for strand, name in enumerate(STRANDS):
+        keys = [why for why in campaign.evidence if why.strand == strand and why.key != seed.key][:each]
+        if not keys and seed.strand != strand:
+            lines.append((Span(f"{name:<{_LABELS}}  ", "label"), Span("no evidence", "muted")))
+        for place, why in enumerate(keys):
+            lines.append(_why(campaign, name if not place else "", why, size, width))
+    return lines
+
+
+def _why(campaign: Campaign, label: str, why: Why, size: int, width: int) -> Line:
+    """``Content   ██████████ 100 %  1,735 inside, 0 outside  sentence "…"``."""
+    share = why.inside / size
+    figures = f"{why.inside:,} in, {why.outside:,} out"
+    spans = [Span(f"{label:<{_LABELS}}  ", "label"), Span(f"{bar(share, _BAR)} ", "accent"), Span(f"{share:>4.0%}  ")]
+    much = why.outside > _OUTSIDE * max(why.inside, 1)
+    spans.append(Span(f"{figures:<18}  ", "risk" if much else "muted"))
+    text = campaign.texts.get(why.key, "")
+    said = f'{kind_words(why.key)} "{text[:_TEXT]}{"…" if len(text) > _TEXT else ""}"' if text else kind_words(why.key)
+    room = width - sum(len(span.text) for span in spans)
+    return (*spans, Span(fit(said, max(0, room)).rstrip()))
+
+
+def _against(row: CampaignRow, width: int) -> list[Line]:
+    said = list(against(row))
+    if not said:
+        said = [("nothing", "muted")]
+    return field("Against", said, width, _LABELS)
+
+
+def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
+    """What speaks against acting on a campaign, each with its kind."""
+    campaign, summary = row.campaign, row.summary
+    if campaign.rank is Rank.CAREFUL:
+        yield "▲ many of its copies answer messages, or came through mailing lists: look at more of them", "risk"
+    if summary.odd:
+        reasons = Counter(each.reasons[0] for each in campaign.odd if each.reasons)
+        told = ", ".join(f"{count:,} {REASONS[reason]}" for reason, count in reasons.most_common())
+        yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, in no act: {told}", "risk"
+    if campaign.seed.outside > _OUTSIDE * max(campaign.seed.inside, 1):
+        yield f"its seed is in {copies(campaign.seed.outside)} outside as well", "risk"
+    if campaign.fits and min(campaign.fits) < _LOOSE:
+        loose = sum(fit < _LOOSE for fit in campaign.fits)
+        yield f"{copies(loose)} of it fit at less than {_LOOSE} %, the least at {min(campaign.fits)} %", "text"
+    others = [(engine, status, count) for engine, status, count in summary.verdicts[1:] if status is not None]
+    if others:
+        told = ", ".join(f"{count:,} {status_label(status, 20, engine)}" for engine, status, count in others[:3])
+        yield f"not all are held by the same: {told}", "text"
+
+
+def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
+    """A sender of copies that are in no campaign, under the cursor."""
+    sender = row.sender
+    lines = block(sender.address or "(no sender)", width, "strong")
+    held, kind = held_by(sender.verdicts, 20)
+    parts = f"{copies(sender.copies)} to {counted(sender.recipients, 'recipient', 'recipients')} in no campaign"
+    lines += [(Span(parts, "muted"),)]
+    sign, note, its_kind = known_note(row)
+    lines += field("Known", [(f"{sign} {note}".strip() or "nothing", its_kind if note else "muted")], width, _LABELS)
+    lines += field("Held by", [(held, kind)], width, _LABELS)
+    if sender.odd:
+        lines += field("Odd", [(f"{copies(sender.odd)} beside a campaign", "risk")], width, _LABELS)
+    lines += field("Newest", [(sender.subject or "(no subject)", "text")], width, _LABELS)
+    lines += field("Placed", [(minute_time(sender.last, zone), "muted")], width, _LABELS)
+    return lines
+
+
+def divider_lines(row: DividerRow, width: int) -> list[Line]:
+    """What stands below the rule."""
+    text = (
+        f"{copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} are in no campaign that an act is "
+        "offered for: the good mail is among them. Senders of whom something is known come first; Enter lists the "
+        "copies of one."
+    )
+    return [(Span(piece, "muted"),) for piece in wrap(text, width)]

@@ -1,0 +1,130 @@
+"""What the list of campaigns holds, in order: campaigns, related ones behind their elder, and what is in none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.campaigns.keys import Kind, kind_of
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Campaign
+    from store.catalogue.summary import Sender, Summary
+
+#: What two campaigns have in common where they are the work of one sender, the most telling first.
+_TELLING = {
+    Kind.KIT: "same kit",
+    Kind.FILE: "same file",
+    Kind.PATH: "same link path",
+    Kind.HOST: "same link host",
+    Kind.LINK_DOMAIN: "same link domain",
+    Kind.FILE_NAME: "same file name",
+    Kind.COLOURS: "same colours",
+}
+#: A key is a campaign's where at least this part of its copies has it.
+_ITS_OWN = 0.3
+
+
+class CampaignRow(NamedTuple):
+    """A campaign, what its copies in Backup come to, and what it has in common with its elder: "" where it has none."""
+
+    campaign: Campaign
+    summary: Summary
+    elder: int = 0
+    related: str = ""
+
+
+class DividerRow(NamedTuple):
+    """The rule above what is in no campaign: how many copies of how many senders."""
+
+    copies: int
+    senders: int
+
+
+class SenderRow(NamedTuple):
+    """A sender of copies that are in no campaign, and what is known of it. All text is NOT safe.
+
+    `written_to` messages went to it from here, `let_through` came from it; its domain looks like `alike`.
+    """
+
+    sender: Sender
+    position: int
+    written_to: int = 0
+    let_through: int = 0
+    alike: str = ""
+    listed: bool = False
+
+    @property
+    def known(self) -> bool:
+        """True where it was written to, or let through before."""
+        return bool(self.written_to or self.let_through)
+
+
+ListRow = CampaignRow | DividerRow | SenderRow
+
+
+def name_of(campaign: Campaign) -> str:
+    """What a campaign is called: its name by operators, else its title. NOT safe."""
+    told = (campaign.texts.get(why.key, "") for why in (campaign.seed, *campaign.evidence))
+    return campaign.mark.name or campaign.title or next(filter(None, told), f"Campaign {campaign.id}")
+
+
+def telling_keys(campaign: Campaign) -> dict[int, Kind]:
+    """The keys that a campaign shares with those that are related to it."""
+    size = max(len(campaign.copies), 1)
+    found: dict[int, Kind] = {}
+    for why in (campaign.seed, *campaign.evidence):
+        try:
+            kind = kind_of(why.key)
+        except ValueError:
+            continue
+        if kind in _TELLING and why.inside >= _ITS_OWN * size:
+            found[why.key] = kind
+    return found
+
+
+def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) -> list[CampaignRow]:
+    """The campaigns that acts are offered for and that have copies in Backup, in the order of their acts.
+
+    Those that are related come behind the oldest of them.
+    """
+    shown = [one for one in campaigns if one.rank.offered and _there(summaries.get(one.id))]
+    elders = _elders(shown)
+    families: dict[int, list[CampaignRow]] = {}
+    order: list[int] = []
+    for one in shown:
+        elder, related = elders[one.id]
+        if elder not in families:
+            families[elder] = []
+            order.append(elder)
+        row = CampaignRow(one, summaries[one.id], elder if related else 0, related)
+        if related:
+            families[elder].append(row)
+        else:
+            families[elder].insert(0, row)
+    return [row for elder in order for row in families[elder]]
+
+
+def _there(summary: Summary | None) -> bool:
+    return summary is not None and bool(summary.copies or summary.odd)
+
+
+def _elders(campaigns: Iterable[Campaign]) -> dict[int, tuple[int, str]]:
+    """By id: the oldest campaign that it shares a telling key with, and what that is; itself and "" for the eldest."""
+    by_age = sorted(campaigns, key=lambda one: one.id)
+    own = {one.id: telling_keys(one) for one in by_age}
+    shared = Counter(key for keys in own.values() for key in keys)
+    first: dict[int, int] = {}
+    found: dict[int, tuple[int, str]] = {}
+    kinds = list(_TELLING)
+    for one in by_age:
+        common = [(kinds.index(kind), key) for key, kind in own[one.id].items() if shared[key] > 1 and key in first]
+        if common:
+            kind, key = min(common, key=lambda pair: (pair[0], first[pair[1]]))
+            found[one.id] = first[key], _TELLING[kinds[kind]]
+        else:
+            found[one.id] = one.id, ""
+        for key in own[one.id]:
+            first.setdefault(key, found[one.id][0])
+    return found
