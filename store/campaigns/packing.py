@@ -82,6 +82,15 @@ def unpacked(data: bytes, what: str) -> Made:
         raise TamperedError(what, "it is in a form that this release does not know") from None
 
 
+def texts_of(data: bytes, what: str) -> Texts:
+    """The texts alone of what `packed` made. Raises TamperedError, naming `what`."""
+    try:
+        found = _decoder.decode(data)
+    except msgspec.MsgspecError:
+        raise TamperedError(what, "it is in a form that this release does not know") from None
+    return Texts(found.links, tuple(FileShape(*each) for each in found.files), found.kit, found.list_id)
+
+
 def _bytes(keys: Any) -> bytes:
     if sys.byteorder == "little":
         keys = keys[:]

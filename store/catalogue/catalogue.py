@@ -15,15 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.campaigns.standing import Standing
+from store.catalogue.columns import Columns, Progress, Reading
 from store.catalogue.keeping import SnapshotKeeper
 from store.catalogue.loader import Children, Loaded, LoaderError, Span, load, spans_of
 from store.catalogue.memory import give_back_memory
-from store.catalogue.selection import FrameSelection, RowSelection, Selection
+from store.catalogue.newest import select_newest
+from store.catalogue.selection import FrameSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.database.connection import is_url
 from store.filters.model import MessageFilter
 from store.terms.errors import MailholdError, StoreError
-from store.terms.records import row_of
 from store.terms.verdicts import Engine
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
-#: How many of the newest copies are answered straight from the database before the catalogue is there.
-FIRST_ROWS = 200
 #: Up to so many copies are read without child processes, each of which takes as much memory as so many copies.
 FEW_COPIES = 120_000
 _RETRY_SECONDS = 5.0
@@ -66,7 +65,7 @@ class Catalogue:
         self.now = now
         self._follower: Follower | None = None
         self._thread: threading.Thread | None = None
-        self._children: Children | None = None
+        self._children: Children[Frame] | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -77,6 +76,7 @@ class Catalogue:
         self.releases: Releases | None = None
         #: The campaigns as they stand, set by who follows them.
         self.standing = Standing()
+        self._columns = Columns(vault, lambda: self._follower.state if self._follower else None)
         self._pending = 0
         self._problem: Exception | None = None
         self._asked_at = 0.0
@@ -112,9 +112,16 @@ class Catalogue:
         return self._follower.damaged if self._follower else frozenset()
 
     @property
+    def reading(self) -> Reading | None:
+        """What is being read for filters that ask for more than a list shows; None where all of it is there."""
+        return self._columns.reading
+
+    @property
     def problem(self) -> str | None:
         """Why loading does not go on at the moment (it is tried again), for the user to read."""
-        return None if self._problem is None or self.complete else str(self._failure())
+        if self._problem is None or self.complete:
+            return self._columns.problem
+        return str(self._failure())
 
     def wait_complete(self, timeout: float | None = None) -> bool:
         """Wait until every copy is there, for at most `timeout` seconds. Raises what keeps loading from going on."""
@@ -122,6 +129,14 @@ class Catalogue:
         if self._problem is not None and not self.complete:
             raise self._failure()
         return self.complete
+
+    def wait_for(self, flt: MessageFilter, progress: Progress | None = None) -> None:
+        """Wait until everything is there that a filter asks, so that `select` answers in full.
+
+        `progress` is told of how many copies was read what only some filters ask. Raises what keeps it from going on.
+        """
+        if self.wait_complete():
+            self._columns.wait(flt.asks(), progress=progress)
 
     def _failure(self) -> MailholdError:
         if isinstance(self._problem, MailholdError):
@@ -143,6 +158,7 @@ class Catalogue:
                     self._problem = None
                     self._settled.set()
                     if self.complete:
+                        self._columns.look()
                         self.on_complete()
                 self._maintain()
             except Exception as error:  # Nothing that happens here may print a traceback over the screen.
@@ -155,7 +171,7 @@ class Catalogue:
     def _load(self) -> None:
         from store.catalogue.follow import Follower
 
-        follower = Follower(self._vault)
+        follower = Follower(self._vault, self._columns.take)
         span = self._keeper.resume(follower) or follower.begin()
         self._follower = follower
         self._read(follower, spans_of(*span))
@@ -165,7 +181,8 @@ class Catalogue:
         """Load spans of ids: in child processes, or here where that is not worth it or a child fails."""
         if self._vault.count().messages - len(follower.state.frame) > FEW_COPIES:
             try:
-                self._children = children = Children(self._vault, spans)
+                children: Children[Frame] = Children(self._vault, spans)
+                self._children = children
                 if self._stopping.is_set():
                     children.stop()
                 spans = self._take(follower, children.frames(), spans)
@@ -174,10 +191,10 @@ class Catalogue:
         if spans and not self._stopping.is_set():
             self._take(follower, load(self._vault, spans), spans)
 
-    def _take(self, follower: Follower, source: Iterator[Loaded], spans: list[Span]) -> list[Span]:
+    def _take(self, follower: Follower, source: Iterator[Loaded[Frame]], spans: list[Span]) -> list[Span]:
         """Take up frames, more at once as they grow in number. Returns the spans that did not come."""
         left = list(spans)
-        waiting: list[Loaded] = []
+        waiting: list[Loaded[Frame]] = []
         for loaded in source:
             if self._stopping.is_set():
                 break
@@ -189,7 +206,7 @@ class Catalogue:
         self._add(follower, waiting)
         return left
 
-    def _add(self, follower: Follower, waiting: list[Loaded]) -> None:
+    def _add(self, follower: Follower, waiting: list[Loaded[Frame]]) -> None:
         if waiting:
             from store.catalogue.sections import merged
 
@@ -204,34 +221,27 @@ class Catalogue:
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """The copies that the filter lets through, in this order. Raises StoreUnavailable."""
         self._asked_at = time.monotonic()
+        fields = flt.asks()
+        use = self._columns.use(fields)
         state = self._follower.state if self._follower else None
         if state is None or (not state.complete and not len(state.frame)):
-            return self._select_newest(flt, sort)
+            outcomes = self._outcomes(flt)
+            return select_newest(self._vault, flt, sort, now=self.now(), outcomes=outcomes, standing=self.standing)
         from store.catalogue.query import mask_of
 
         frame = state.frame
-        mask = mask_of(frame, flt, now=self.now(), outcomes=self._outcomes(flt))
+        extras = self._columns.extras(frame, fields, self.standing)
+        mask = mask_of(frame, flt, now=self.now(), outcomes=self._outcomes(flt), extras=extras)
         positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
-        partial = not state.complete
         return FrameSelection(
             *(frame, positions, mask),
             total=state.total,
-            partial=partial,
+            partial=not (state.complete and extras.complete),
             high_water=state.high_water,
             returned=state.returned,
+            unread=extras.unread,
+            use=use,
         )
-
-    def _select_newest(self, flt: MessageFilter, sort: Sort) -> Selection:
-        copies = self._vault.newest(FIRST_ROWS, on_error=lambda _copy_id, _error: None)
-        total = max(self._vault.count().messages, len(copies))
-        now, outcomes = self.now(), self._outcomes(flt)
-        found = [copy for copy in copies if flt.matches(copy, now=now, outcomes=outcomes)]
-        found.sort(
-            key=lambda copy: (copy.stored_at, copy.id), reverse=sort.descending or sort.key is not SortKey.PLACED
-        )
-        partial = len(copies) < total
-        high_water = max((copy.id for copy in copies), default=0)
-        return RowSelection([row_of(copy) for copy in found], total=total, partial=partial, high_water=high_water)
 
     def _outcomes(self, flt: MessageFilter) -> Mapping[int, Delivered]:
         if not flt.asks_delivered():
@@ -298,6 +308,7 @@ class Catalogue:
             self._keeper.note_deletion()
         if changed:
             self._wake.set()
+            self._columns.look()
         return changed
 
     # --- Upkeep ------------------------------------------------------------------------------------------------------
@@ -345,6 +356,7 @@ class Catalogue:
         """
         self._stopping.set()
         self._wake.set()
+        self._columns.close()
         if (children := self._children) is not None:
             children.stop()
         if self._thread is not None and self._thread is not threading.current_thread():

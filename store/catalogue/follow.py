@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from store.catalogue.frame import Frame, empty_frame
@@ -44,8 +44,10 @@ class Follower:
     Where a method asks the database it raises StoreUnavailable, and can be called again.
     """
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, taken: Callable[[Sequence[Copy]], None] = lambda _copies: None) -> None:
+        """`taken` is called with copies before they are in the frame."""
         self._vault = vault
+        self._taken = taken
         self._lock = threading.RLock()
         self._last_id = 0
         self._tombstone = self._bin_row = 0
@@ -207,8 +209,9 @@ class Follower:
         self._last_id = max([self._last_id, *seen[-1:], *damaged])
         return len(seen) + len(damaged) >= NEW_COPIES
 
-    def _add(self, copies: Iterable[Copy], damaged: Iterable[int]) -> None:
+    def _add(self, copies: Sequence[Copy], damaged: Iterable[int]) -> None:
         self._damaged.update(damaged)
+        self._taken(copies)
         new = Frame.of(copies).new_to(self.state.frame)
         self.arrivals += len(new)
         self.state = self.state._replace(frame=self.state.frame.merge(new))

@@ -156,15 +156,15 @@ class Frame:
 
     def new_to(self, other: Frame) -> Frame:
         """These rows but for those whose ids another frame has."""
-        known = _among(self.ids, other.ids)
+        known = occur_in(self.ids, other.ids)
         return Frame(self.rows.filter(~known), self.texts, self.rule_names) if known.any() else self
 
     def missing_from(self, ids: Iterable[int]) -> tuple[list[int], list[int]]:
         """Compared with these ids: those that this frame has and they do not, and those that it lacks."""
         others = _ordered(ids)
         mine = self.ids
-        extra = mine.filter(~_among(mine, others))
-        lacking = others.filter(~_among(others, mine))
+        extra = mine.filter(~occur_in(mine, others))
+        lacking = others.filter(~occur_in(others, mine))
         return extra.to_list(), lacking.to_list()
 
     def position(self, copy_id: int) -> int | None:
@@ -184,7 +184,7 @@ class Frame:
 
     def among(self, ids: Iterable[int]) -> pl.Series:
         """Boolean, by row: whether its id is one of these."""
-        return _among(self.ids, _ordered(ids))
+        return occur_in(self.ids, _ordered(ids))
 
     def row_list(self, positions: pl.Series) -> list[Row]:
         """The list lines of these rows, in this order."""
@@ -235,7 +235,7 @@ def _ordered(ids: Iterable[int]) -> pl.Series:
     return pl.Series("id", [copy_id for copy_id in ids if 0 <= copy_id < 2**63], dtype=pl.Int64).sort()
 
 
-def _among(values: pl.Series, ordered: pl.Series) -> pl.Series:
+def occur_in(values: pl.Series, ordered: pl.Series) -> pl.Series:
     """Boolean: which values occur in the ascending series `ordered`."""
     if not len(ordered):
         return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)

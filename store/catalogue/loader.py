@@ -2,7 +2,8 @@
 
 A child is `python -m store.catalogue.loader`. It gets what it needs on its standard input (location, key material,
 spans of ids; nothing secret is in its arguments or environment) and answers frames of the catalogue on its standard
-output, the newest copies first. It ends by itself when this process does.
+output, the newest copies first; or tables of columns that only some filters ask for. It ends by itself when this
+process does.
 
 Both directions carry messages: 4 bytes of length (big-endian), msgpack; a frame's Arrow IPC sections follow theirs.
 """
@@ -13,12 +14,13 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from store.catalogue.column_fields import Source
 from store.catalogue.memory import LARGE_BLOCK
 from store.database.connection import pragma
 from store.helpers.decoding import msgpack_decoder
@@ -27,8 +29,12 @@ from store.terms.errors import MailholdError, TamperedError
 if TYPE_CHECKING:
     import subprocess
 
+    from store.catalogue.column_table import ColumnTable
     from store.catalogue.frame import Frame
     from store.vault.vault import Vault
+
+T = TypeVar("T")
+OnError = Callable[[int, TamperedError], None]
 
 #: Ids in the first frame (soon there) and in the others: with more a child takes more memory, with fewer more texts
 #: are held twice.
@@ -50,11 +56,11 @@ class Span(NamedTuple):
     until: int
 
 
-class Loaded(NamedTuple):
-    """One frame: the copies of a span, and the ids of those that do not verify."""
+class Loaded(NamedTuple, Generic[T]):
+    """One frame, or one table: the copies of a span, and the ids of those that do not verify."""
 
     span: Span
-    frame: Frame
+    frame: T
     damaged: list[int]
 
 
@@ -62,6 +68,7 @@ class _Task(msgspec.Struct, array_like=True):
     location: str
     material: bytes
     spans: list[Span]
+    source: Source | None
 
 
 class _Header(msgspec.Struct, array_like=True):
@@ -82,10 +89,23 @@ def spans_of(after: int, until: int) -> list[Span]:
     return spans
 
 
-def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
-    """Read spans in this process, keeping few of the database's pages: each is read once."""
+def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded[Frame]]:
+    """Read frames in this process, keeping few of the database's pages: each is read once."""
     from store.catalogue.frame import Frame
 
+    return _each(
+        vault, spans, lambda span, note: Frame.of_batches(vault.batches(span.after, span.until, on_error=note))
+    )
+
+
+def load_columns(vault: Vault, spans: Iterable[Span], source: Source) -> Iterator[Loaded[ColumnTable]]:
+    """Read tables in this process, as `load`."""
+    from store.catalogue.column_source import read_span
+
+    return _each(vault, spans, lambda span, note: read_span(vault, source, span.after, span.until, note))
+
+
+def _each(vault: Vault, spans: Iterable[Span], read: Callable[[Span, OnError], T]) -> Iterator[Loaded[T]]:
     pragma(vault.db, f"cache_size = -{_CACHE_KB}")
     for span in spans:
         damaged: list[int] = []
@@ -93,32 +113,32 @@ def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded]:
         def note(copy_id: int, _error: TamperedError, damaged: list[int] = damaged) -> None:
             damaged.append(copy_id)
 
-        frame = Frame.of_batches(vault.batches(span.after, span.until, on_error=note))
-        yield Loaded(span, frame, damaged)
+        yield Loaded(span, read(span, note), damaged)
 
 
-class Children:
+class Children(Generic[T]):
     """Child processes that share the spans. `frames` is for one thread, `stop` for any."""
 
-    def __init__(self, vault: Vault, spans: Sequence[Span]) -> None:
-        """Start them. Raises LoaderError."""
+    def __init__(self, vault: Vault, spans: Sequence[Span], source: Source | None = None) -> None:
+        """Start them, for frames of the catalogue, or for tables of a `source`. Raises LoaderError."""
+        self._source = source
         count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
-        self._answers: queue.SimpleQueue[Loaded | int] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Loaded[T] | int] = queue.SimpleQueue()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(count):
-                self._processes.append(_start(vault, list(spans[number::count])))
+                self._processes.append(_start(vault, list(spans[number::count]), source))
         except OSError as error:
             self.stop()
             raise LoaderError(str(error)) from error
 
-    def frames(self) -> Iterator[Loaded]:
+    def frames(self) -> Iterator[Loaded[T]]:
         """Their frames in the order of the spans. What a child that failed should have read is not among them."""
         count = len(self._processes)
         for number in range(count):
             threading.Thread(target=self._read, args=(number,), name="catalogue-reader", daemon=True).start()
-        early: dict[Span, Loaded] = {}
+        early: dict[Span, Loaded[T]] = {}
         running = set(range(count))
         for place, span in enumerate(self._spans):
             while span not in early and place % count in running:
@@ -132,8 +152,7 @@ class Children:
 
     def _read(self, number: int) -> None:
         """Put what a child answers in the queue, and its number when it is done."""
-        from store.catalogue.sections import frame_of
-
+        read = _decoder(self._source)
         process = self._processes[number]
         pipe = process.stdout
         assert pipe is not None
@@ -141,7 +160,7 @@ class Children:
             with pipe:
                 while (message := _receive(pipe)) is not None:
                     header = msgpack_decoder(_Header).decode(message)
-                    frame = frame_of(header.layout, (_exactly(pipe, length) for length in header.sections))
+                    frame = read(header.layout, (_exactly(pipe, length) for length in header.sections))
                     self._answers.put(Loaded(header.span, frame, header.damaged))
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
             pass  # Its spans are read again, here.
@@ -157,7 +176,30 @@ class Children:
             process.wait()
 
 
-def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
+def _decoder(source: Source | None) -> Callable[[list[str], Iterable[bytes]], Any]:
+    """What makes a frame or a table of its sections."""
+    if source is None:
+        from store.catalogue.sections import frame_of
+
+        return frame_of
+    from store.catalogue.column_table import ColumnTable
+
+    return lambda _layout, parts: ColumnTable.of_sections(source, parts)
+
+
+def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str], list[bytes]]]:
+    """What a task asks for, each with its layout and its sections."""
+    if task.source is not None:
+        for loaded in load_columns(vault, task.spans, task.source):
+            yield loaded, [], list(loaded.frame.sections())
+        return
+    from store.catalogue.sections import layout_of, sections
+
+    for each in load(vault, task.spans):
+        yield each, layout_of(each.frame), list(sections(each.frame, "uncompressed", compact=False))
+
+
+def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess.Popen[bytes]:
     import subprocess
 
     package = str(Path(__file__).resolve().parents[2])
@@ -174,7 +216,7 @@ def _start(vault: Vault, spans: list[Span]) -> subprocess.Popen[bytes]:
     assert process.stdin is not None
     try:
         with process.stdin as pipe:
-            _send(pipe, msgspec.msgpack.encode(_Task(vault.location, vault.worker_key_material(), spans)))
+            _send(pipe, msgspec.msgpack.encode(_Task(vault.location, vault.worker_key_material(), spans, source)))
     except BrokenPipeError:
         pass  # It ended already, which the reader of its answers finds out.
     return process
@@ -202,7 +244,6 @@ def main() -> int:
     import gc
     import resource
 
-    from store.catalogue.sections import layout_of, sections
     from store.vault.vault import Vault
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -215,10 +256,8 @@ def main() -> int:
     output = sys.stdout.buffer
     try:
         vault = Vault.from_key_material(task.location, task.material)
-        for loaded in load(vault, task.spans):
-            parts = list(sections(loaded.frame, "uncompressed", compact=False))
-            lengths = [len(part) for part in parts]
-            header = _Header(loaded.span, loaded.damaged, layout_of(loaded.frame), lengths)
+        for loaded, layout, parts in _encoded(vault, task):
+            header = _Header(loaded.span, loaded.damaged, layout, [len(part) for part in parts])
             _send(output, msgspec.msgpack.encode(header))
             for part in parts:
                 output.write(part)

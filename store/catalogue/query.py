@@ -25,6 +25,7 @@ _PARALLEL = 50_000
 _FEW = 0.1
 _IDS = ("message_id", "mta_message_id")
 _WORDS = ("from", "to", "subject")
+_OF_CAMPAIGNS = ("campaign", "odd")
 
 
 @cache
@@ -44,6 +45,10 @@ class Extras(Protocol):
         """
         ...
 
+    def known(self, frame: Frame, field: str) -> pl.Series | None:
+        """Boolean, by row: whether it is known what a copy has in this field; None: of every copy."""
+        ...
+
 
 class _Question(NamedTuple):
     """What all parts of a filter are asked with."""
@@ -52,6 +57,8 @@ class _Question(NamedTuple):
     now: int
     outcomes: Mapping[int, Delivered]
     extras: Extras | None
+    #: What stands for words on what is not known of a copy: neither they nor their negation find it.
+    unknown: bool = False
 
 
 def mask_of(
@@ -65,7 +72,7 @@ def mask_of(
     """Boolean, by row: what the filter lets through at `now` (Unix ms); None where that is every row.
 
     `outcomes` by copy id, NO where it has none; only a filter on `delivered` looks at them. Without `extras` nothing
-    is known of what they would answer.
+    is known of what they would answer. What is not known of a copy is never a reason to let it through.
     """
     return _left(_Question(frame, now, outcomes or {}, extras), flt, None)
 
@@ -85,8 +92,7 @@ def _left(asked: _Question, flt: MessageFilter, mask: pl.Series | None) -> pl.Se
         for term in terms:
             mask = _narrowed(frame, names, term, mask)
     for field, values, negated in _beside(flt):
-        part = _known(asked, field, values)
-        part = ~part if negated else part
+        part = _extra(asked, field, values, negated)
         mask = part if mask is None else mask & part
     for group in flt.groups:
         mask = _grouped(asked, group, mask)
@@ -95,7 +101,8 @@ def _left(asked: _Question, flt: MessageFilter, mask: pl.Series | None) -> pl.Se
 
 def _grouped(asked: _Question, group: Group, mask: pl.Series | None) -> pl.Series:
     """What a group leaves of the mask (None: of all rows)."""
-    branches = [_left(asked, branch, mask) for branch in group.branches]
+    inside = asked._replace(unknown=asked.unknown is not group.negated)
+    branches = [_left(inside, branch, mask) for branch in group.branches]
     found = reduce(or_, (_every(asked.frame) if branch is None else branch for branch in branches))
     if not group.negated:
         return found
@@ -131,11 +138,18 @@ def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
         yield "client", (client_wanted(term.text),), term.negated
 
 
-def _known(asked: _Question, field: str, values: Sequence[Any]) -> pl.Series:
-    if asked.extras is not None:
-        return asked.extras.mask(asked.frame, field, values)
-    found = field == "campaign" and 0 in values
-    return pl.repeat(found, len(asked.frame), dtype=pl.Boolean, eager=True)
+def _extra(asked: _Question, field: str, values: Sequence[Any], negated: bool) -> pl.Series:
+    """Boolean, by row: which copies have any of the values in this field, or, `negated`, are known to have none."""
+    frame, extras = asked.frame, asked.extras
+    if extras is None:
+        found = ~_every(frame) if field != "campaign" or 0 not in values else _every(frame)
+        known = None if field in _OF_CAMPAIGNS else ~_every(frame)
+    else:
+        found, known = extras.mask(frame, field, values), extras.known(frame, field)
+    found = ~found if negated else found
+    if known is None:
+        return found
+    return found | ~known if asked.unknown else found & known
 
 
 def _numbers(frame: Frame, flt: MessageFilter, now: int, outcomes: Mapping[int, Delivered]) -> Iterator[pl.Series]:

@@ -11,6 +11,7 @@ from store.terms.records import Row
 if TYPE_CHECKING:
     import polars as pl
 
+    from store.catalogue.columns import Use
     from store.catalogue.frame import Frame
 
 
@@ -19,7 +20,8 @@ class Selection(ABC):
 
     `count` copies of `total` in Backup; `partial`: more may be found when loading is complete; `high_water`: no copy
     with a higher id was looked at, so none that arrived later is in it; `returned` came back out of the bin since the
-    catalogue was begun. Positions count from 0.
+    catalogue was begun. Of `unread` copies the traits that the filter asks for were not made yet. Positions count
+    from 0.
     """
 
     count: int
@@ -27,6 +29,7 @@ class Selection(ABC):
     partial: bool
     high_water: int
     returned: frozenset[int] = frozenset()
+    unread: int = 0
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Row]:
@@ -51,13 +54,14 @@ class Selection(ABC):
 class RowSelection(Selection):
     """Over rows read straight from the database: the newest copies, until the catalogue is there."""
 
-    def __init__(self, rows: Sequence[Row], *, total: int, partial: bool, high_water: int) -> None:
+    def __init__(self, rows: Sequence[Row], *, total: int, partial: bool, high_water: int, unread: int = 0) -> None:
         self._rows = list(rows)
         self._positions = {row.id: position for position, row in enumerate(self._rows)}
         self.count = len(self._rows)
         self.total = total
         self.partial = partial
         self.high_water = high_water
+        self.unread = unread
 
     def rows(self, start: int, stop: int) -> list[Row]:
         return self._rows[max(start, 0) : max(stop, 0)]
@@ -85,8 +89,13 @@ class FrameSelection(Selection):
         partial: bool,
         high_water: int,
         returned: frozenset[int] = frozenset(),
+        unread: int = 0,
+        use: Use | None = None,
     ) -> None:
+        """`use` keeps what the filter asked beyond the frame in memory, as long as this is."""
         self.returned = returned
+        self.unread = unread
+        self._use = use
         self._frame = frame
         self._positions = positions
         self._mask = mask

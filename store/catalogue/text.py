@@ -124,7 +124,7 @@ class Dictionary(Texts):
         return cls(texts, folded.zip_with(folded.is_not_null(), texts))
 
     def extend(self, other: Self) -> Self:
-        return type(self)(_joined(self.texts, other.texts), _joined(self.search, other.search), self._lineage)
+        return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), self._lineage)
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         texts, search = self.texts.gather(codes), self.search.gather(codes)
@@ -225,7 +225,7 @@ class Identifiers(Texts):
     def extend(self, other: Self) -> Self:
         odd = pl.concat([self.odd, other.odd + len(self)], rechunk=True)
         search = pl.concat([self.odd_search, other.odd_search], rechunk=True)
-        return type(self)(_joined(self.texts, other.texts), odd, search, self._lineage)
+        return type(self)(joined(self.texts, other.texts), odd, search, self._lineage)
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         if len(self.odd):
@@ -265,7 +265,7 @@ def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:
     return mask.cast(pl.UInt8).gather(codes) != 0
 
 
-def _joined(series: pl.Series, other: pl.Series) -> pl.Series:
+def joined(series: pl.Series, other: pl.Series) -> pl.Series:
     """Both, in some chunks and beyond those in ones at least twice as long as the next: appending copies little."""
     chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
     if not chunks:

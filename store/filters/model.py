@@ -97,12 +97,17 @@ class Beside(NamedTuple):
     """What a filter asks of a copy that is not in its record.
 
     `campaigns`: the id of its campaign, and those that were joined to it; empty where it is in none. `links`: domains.
+    `looked`: whether anybody looked for links and files; where not, the filter finds neither one nor that it lacks it.
     """
 
     campaigns: frozenset[int] = frozenset()
     odd: bool = False
     links: Sequence[str] = ()
     files: Sequence[CarriedFile] = ()
+    looked: bool = True
+
+
+_NOTHING = Beside(looked=False)
 
 
 def recipients_text(record: CopyRecord) -> str:
@@ -263,7 +268,10 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
         `beside`: what is known of the copy that is not in its record; None: nothing.
         """
-        outcomes, beside = outcomes or {}, beside or Beside()
+        return self._holds(copy, now, outcomes or {}, beside or _NOTHING, unknown=False)
+
+    def _holds(self, copy: Copy, now: int, outcomes: Mapping[int, Delivered], beside: Beside, *, unknown: bool) -> bool:
+        """As `matches`; `unknown` is what stands for words on links and files that nobody looked for."""
         record = copy.record
         engine = record.reason.engine if record.reason else None
         status = record.reason.status if record.reason else None
@@ -282,9 +290,12 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
             and self.lets_through(outcomes.get(copy.id, Delivered.NO))
             and self._texts_match(record)
             and self._record_matches(record)
-            and self._beside_matches(beside)
+            and self._beside_matches(beside, unknown)
             and all(
-                any(branch.matches(copy, now=now, outcomes=outcomes, beside=beside) for branch in group.branches)
+                any(
+                    branch._holds(copy, now, outcomes, beside, unknown=unknown is not group.negated)
+                    for branch in group.branches
+                )
                 != group.negated
                 for group in self.groups
             )
@@ -325,10 +336,14 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
             )
         )
 
-    def _beside_matches(self, beside: Beside) -> bool:
+    def _beside_matches(self, beside: Beside, unknown: bool) -> bool:
         ids = beside.campaigns or {0}
         if (self.campaigns and ids.isdisjoint(self.campaigns)) or not ids.isdisjoint(self.not_campaigns):
             return False
+        if self.odd is not None and beside.odd is not self.odd:
+            return False
+        if not beside.looked:
+            return unknown or not (self.links or self.files or self.sha256 or self.not_sha256)
         if self.sha256 or self.not_sha256:
             sums = [file.sha256.hex() for file in beside.files]
             if self.sha256 and not any(one.startswith(self.sha256) for one in sums):
@@ -338,11 +353,8 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         files = (
             [text for file in beside.files for text in (fold(file.name), fold(file.content_type))] if self.files else []
         )
-        return (
-            (self.odd is None or beside.odd is self.odd)
-            and _contain(self.links, [fold(link) for link in beside.links] if self.links else [])
-            and _contain(self.files, files)
-        )
+        links = [fold(link) for link in beside.links] if self.links else []
+        return _contain(self.links, links) and _contain(self.files, files)
 
 
 def _contain(terms: Iterable[Term], texts: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
     Derived(vault, kind, version)
         write(rows)             put plaintexts of copies there, or in the place of former ones; in one transaction
         read(ids)               the plaintexts of copies, those of another version left out
-        batches(after_id)       all of them in order of id, some thousand at once
+        batches(after_id, …)    all of them in order of id, some thousand at once
         lacking(before_id, …)   copies of Backup that have none of this version, newest first
         remove(after_id, …)     take the rows of a span of copies away
     Loose(vault, kind, version)  the same for rows of no copy, with ids of 0 and below, in the caller's transaction
@@ -40,7 +40,7 @@ _READ_BINNED = (
 )
 _BATCH = (
     "SELECT message.id, message.record, derived.sealed FROM message JOIN derived ON derived.id = message.id "
-    "AND derived.kind = ? AND derived.version = ? WHERE message.id > ? ORDER BY message.id LIMIT ?"
+    "AND derived.kind = ? AND derived.version = ? WHERE message.id > ? AND message.id <= ? ORDER BY message.id LIMIT ?"
 )
 _LACKING = (
     "SELECT message.id FROM message LEFT JOIN derived ON derived.id = message.id AND derived.kind = ? "
@@ -95,11 +95,15 @@ class Derived:
             found.update(self._opened(rows, on_error))
         return found
 
-    def batches(self, after_id: int = 0, *, on_error: OnError | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Ids and plaintexts of the copies in Backup above `after_id`, in order, some thousand at once."""
+    def batches(
+        self, after_id: int = 0, until: int = _LARGEST_ID, *, on_error: OnError | None = None
+    ) -> Iterator[list[tuple[int, bytes]]]:
+        """Ids and plaintexts of the copies in Backup above `after_id` and up to `until`, in order, some thousand at
+        once.
+        """
         while True:
             with self._session.reading():
-                rows = run(self._session.db, _BATCH, self._kind, self._version, after_id, _ROWS).fetchall()
+                rows = run(self._session.db, _BATCH, self._kind, self._version, after_id, until, _ROWS).fetchall()
             if not rows or rows[-1][0] <= after_id:
                 return
             after_id = rows[-1][0]

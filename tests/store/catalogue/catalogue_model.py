@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from store.catalogue.catalogue import Sort, SortKey
 from store.filters.line import MessageFilter
+from store.filters.model import Beside
 from store.mail.outcome import Delivered
 from store.terms.records import Copy
 from store.terms.sender import address_first
@@ -38,8 +39,10 @@ def expected(
     *,
     now: int = NOW,
     outcomes: Mapping[int, Delivered] | None = None,
+    beside: Mapping[int, Beside] | None = None,
 ) -> list[Copy]:
     """The copies that the filter lets through, in order."""
-    found = [copy for copy in copies if holds(flt, copy, now=now, outcomes=outcomes)]
+    beside = beside or {}
+    found = [copy for copy in copies if holds(flt, copy, now=now, outcomes=outcomes, beside=beside.get(copy.id))]
     found.sort(key=lambda copy: (copy.stored_at, copy.id), reverse=True)
     return sorted(found, key=lambda copy: _key(sort, copy), reverse=sort.descending)

@@ -20,6 +20,7 @@ from store.catalogue import catalogue as catalogue_module
 from store.catalogue import follow as catalogue_follow
 from store.catalogue import keeping
 from store.catalogue import loader as catalogue_loader
+from store.catalogue import newest as catalogue_newest
 from store.catalogue import order as catalogue_order
 from store.catalogue.catalogue import NEWEST, Catalogue, Sort, SortKey
 from store.delivery.orders import SealedRecipient, seal_recipient
@@ -381,7 +382,7 @@ def test_the_newest_copies_are_there_before_anything_is_loaded(vault: Vault, mon
     assert selection.position(selection.ids()[1]) == 1
     assert selection.ids(1)[0] in selection and 99 not in selection
     assert selection.among([*selection.ids(0, 2), 99]) == set(selection.ids(0, 2))
-    monkeypatch.setattr(catalogue_module, "FIRST_ROWS", 2)
+    monkeypatch.setattr(catalogue_newest, "FIRST_ROWS", 2)
     partial = catalogue.select(EVERYTHING, Sort(SortKey.PLACED, False))
     assert (partial.count, partial.total, partial.partial) == (2, 3, True)
     assert [row.subject for row in partial.rows(0, 10)] == ["other", "strasse"]

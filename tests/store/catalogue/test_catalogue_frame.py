@@ -85,6 +85,11 @@ class PlainExtras:
         one = getattr(self, f"_{field}")
         return pl.Series([bool(one(copy_id, values)) for copy_id in frame.ids.to_list()], dtype=pl.Boolean)
 
+    def known(self, frame: Frame, field: str) -> pl.Series | None:
+        if field not in ("link", "file", "sha256"):
+            return None
+        return pl.Series([self.beside[copy_id].looked for copy_id in frame.ids.to_list()], dtype=pl.Boolean)
+
     def _campaign(self, copy_id: int, values: Sequence[int]) -> bool:
         return not (self.beside[copy_id].campaigns or {0}).isdisjoint(values)
 

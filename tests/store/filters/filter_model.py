@@ -186,7 +186,7 @@ besides = st.builds(
     st.booleans(),
     st.lists(st.sampled_from(["evil.example", "xn--pypal-4ve.example", "Good.example"]), max_size=2).map(tuple),
     st.lists(_carried, max_size=2).map(tuple),
-)
+) | st.just(Beside(looked=False))
 
 
 #: Hours that a copy may be old.
@@ -250,7 +250,7 @@ def _from_client(text: str, record: CopyRecord) -> bool:
     return same(text) in same(record.client_name)
 
 
-def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside) -> bool:
+def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside, unknown: bool = False) -> bool:
     """What the words that no list line has an answer to must let through."""
     campaigns = set(beside.campaigns) if beside.campaigns else {0}
     if (flt.campaigns and not campaigns & set(flt.campaigns)) or campaigns & set(flt.not_campaigns):
@@ -276,16 +276,19 @@ def beside_holds(flt: MessageFilter, record: CopyRecord, beside: Beside) -> bool
         words.add("none")
     if (flt.auth and not words & flt.auth) or words & flt.not_auth:
         return False
+    symbols = [name for finding in record.findings for name, _ in finding.symbols]
+    if not _has_text(flt.symbols, symbols):
+        return False
+    if not all(_from_client(term.text, record) is not term.negated for term in flt.clients):
+        return False
+    if not beside.looked and (flt.sha256 or flt.not_sha256 or flt.links or flt.files):
+        return unknown
     sums = [file.sha256.hex() for file in beside.files]
     for wanted, should in ((flt.sha256, True), (flt.not_sha256, False)):
         if wanted and any(one.startswith(start) for one in sums for start in wanted) is not should:
             return False
-    return (
-        _has_text(flt.links, list(beside.links))
-        and _has_text(flt.files, [text for file in beside.files for text in (file.name, file.content_type)])
-        and _has_text(flt.symbols, [name for finding in record.findings for name, _ in finding.symbols])
-        and all(_from_client(term.text, record) is not term.negated for term in flt.clients)
-    )
+    files = [text for file in beside.files for text in (file.name, file.content_type)]
+    return _has_text(flt.links, list(beside.links)) and _has_text(flt.files, files)
 
 
 def holds(
@@ -295,14 +298,20 @@ def holds(
     now: int,
     outcomes: Mapping[int, Delivered] | None = None,
     beside: Beside | None = None,
+    unknown: bool = False,
 ) -> bool:
-    """Whether the filter must let the copy through. Each limit names the last value that it still lets through."""
+    """Whether the filter must let the copy through. Each limit names the last value that it still lets through.
+
+    A word on links or files of a copy in which nobody looked for them, or its negation, is `unknown`: what must not
+    let the copy through stands for it.
+    """
     record = copy.record
     for group in flt.groups:
-        found = [holds(branch, copy, now=now, outcomes=outcomes, beside=beside) for branch in group.branches]
+        other = not unknown if group.negated else unknown
+        found = [holds(one, copy, now=now, outcomes=outcomes, beside=beside, unknown=other) for one in group.branches]
         if (True in found) is group.negated:
             return False
-    if not beside_holds(flt, record, beside or Beside()):
+    if not beside_holds(flt, record, beside or Beside(looked=False), unknown):
         return False
     outcome = outcomes[copy.id] if outcomes is not None and copy.id in outcomes else Delivered.NO
     engine, status = (None, None) if record.reason is None else (record.reason.engine, record.reason.status)

@@ -1,0 +1,239 @@
+"""Columns that only some filters ask for: read in the background when one does, dropped when none has for a while.
+
+Importing this module imports no Polars.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from store.catalogue.column_fields import FIELDS, Source, sources_of
+from store.catalogue.memory import give_back_memory
+from store.terms.errors import MailholdError, StoreError
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Standing
+    from store.catalogue.column_reader import ColumnReader
+    from store.catalogue.extras import Places, TableExtras
+    from store.catalogue.follow import State
+    from store.catalogue.frame import Frame
+    from store.terms.records import Copy
+    from store.vault.vault import Vault
+
+
+#: The fields that campaigns answer as they stand.
+PLACES = frozenset({"campaign", "odd"})
+#: Seconds without use after which a table is dropped.
+IDLE_SECONDS = 300.0
+_TICK_SECONDS, _FOLLOW_SECONDS, _RETRY_SECONDS = 30.0, 1.0, 5.0
+_JOIN_SECONDS = 2.0
+
+Progress = Callable[[int, int], None]
+
+
+class Reading(NamedTuple):
+    """What is being read at the moment, and of how many copies so far."""
+
+    what: str
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.what} {100 * self.done // max(1, self.total)} %"
+
+
+class Use:
+    """As long as this exists, the tables that it was given for are not dropped."""
+
+
+class Columns:
+    """The tables of one catalogue. Every method may be called from any thread, and only `wait` waits."""
+
+    def __init__(self, vault: Vault, state: Callable[[], State | None]) -> None:
+        """`state` answers what the catalogue holds at the moment, None where that is nothing yet."""
+        self._vault = vault
+        self._state = state
+        self._lock = threading.Condition()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._readers: dict[Source, ColumnReader] = {}
+        self._uses: dict[Source, weakref.WeakSet[Use]] = {source: weakref.WeakSet() for source in Source}
+        self._used_at: dict[Source, float] = {}
+        self._asked: dict[Source, str] = {}
+        self._problem: Exception | None = None
+        self._places: Places | None = None
+        #: Looks that were begun and ended, and whether the next one looks at everything.
+        self._begun = self._ended = 0
+        self._thorough = False
+
+    # --- Asking ------------------------------------------------------------------------------------------------------
+
+    def use(self, fields: Collection[str]) -> Use | None:
+        """Begin to read what these fields need where it is not there. None where they need nothing."""
+        sources = sources_of(fields)
+        if not sources:
+            return None
+        use = Use()
+        with self._lock:
+            for field in fields:
+                if field in FIELDS:
+                    self._asked[FIELDS[field][0]] = FIELDS[field][1]
+            for source in sources:
+                self._uses[source].add(use)
+                self._used_at[source] = time.monotonic()
+                if source not in self._readers and not self._stopping:
+                    self._begin(source)
+        return use
+
+    def _begin(self, source: Source) -> None:
+        from store.catalogue.column_reader import ColumnReader
+
+        self._readers[source] = ColumnReader(self._vault, source)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="columns", daemon=True)
+            self._thread.start()
+        self._wake.set()
+
+    def extras(self, frame: Frame, fields: Collection[str], standing: Standing | None = None) -> TableExtras:
+        """What a filter on these fields is answered from, of the copies of a frame, as far as it is there."""
+        from store.catalogue.extras import Places, TableExtras
+
+        with self._lock:
+            readers = {source: self._readers.get(source) for source in sources_of(fields)}
+            places = self._places
+        if standing is not None and not PLACES.isdisjoint(fields) and (not places or places.standing is not standing):
+            self._places = places = Places(standing)
+        return TableExtras(
+            {source: reader.seen(frame) if reader else None for source, reader in readers.items()}, places
+        )
+
+    @property
+    def reading(self) -> Reading | None:
+        """What is being read, None where all that was asked for is there."""
+        state = self._state()
+        with self._lock:
+            for source, reader in self._readers.items():
+                if not reader.complete:
+                    return Reading(self._asked[source], *reader.progress(len(state.frame) if state else 0))
+        return None
+
+    @property
+    def problem(self) -> str | None:
+        """Why reading does not go on at the moment (it is tried again), for the user to read."""
+        return None if self._problem is None else str(self._failure())
+
+    def _failure(self) -> MailholdError:
+        if isinstance(self._problem, MailholdError):
+            return self._problem
+        return StoreError(f"What the filter asks cannot be read ({self._problem}): free some memory and try again.")
+
+    def wait(self, fields: Collection[str], *, timeout: float | None = None, progress: Progress | None = None) -> bool:
+        """Wait until all that there is now for these fields is read, for at most `timeout` seconds; True where it is.
+
+        Raises what keeps it from going on.
+        """
+        use = self.use(fields)
+        if use is None:
+            return True
+        until = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            self._thorough, look = True, self._begun + 1
+            self._wake.set()
+            while not self._stopping:
+                state = self._state()
+                if self._ended >= look:
+                    if self._problem is not None:
+                        raise self._failure()
+                    if state is not None and state.complete and self.extras(state.frame, fields).complete:
+                        return True
+                if progress is not None and (reading := self.reading) is not None:
+                    progress(reading.done, reading.total)
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._lock.wait(left)
+        return False
+
+    # --- Following ---------------------------------------------------------------------------------------------------
+
+    def take(self, copies: Sequence[Copy]) -> None:
+        """Take up copies that come into the frame now: before they are seen there, so that nothing is incomplete."""
+        with self._lock:
+            reader = self._readers.get(Source.RECORD)
+        if reader is not None and copies:
+            reader.take(copies)
+
+    def look(self) -> None:
+        """Say that the frame is another one, or complete now."""
+        if self._readers:
+            self._wake.set()
+
+    # --- The background ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while (wait := self._work()) is not None:
+                give_back_memory()
+                self._wake.wait(wait)
+                self._wake.clear()
+        finally:
+            give_back_memory()
+            if not self._vault.db.is_closed():
+                self._vault.db.close()
+
+    def _work(self) -> float | None:
+        """Read what lacks, and drop what nobody uses. In how many seconds to go on; None: there is nothing left."""
+        with self._lock:
+            self._begun += 1
+            thorough, self._thorough = self._thorough, False
+        state = self._state()
+        self._problem = None
+        for reader in list(self._readers.values()):
+            try:
+                if state is not None and state.complete:
+                    reader.catch_up(state.frame, self._said, thorough=thorough)
+            except Exception as error:  # Nothing that happens here may print a traceback over the screen.
+                self._problem = error
+        with self._lock:
+            self._ended = self._begun
+            self._drop_idle()
+            self._lock.notify_all()
+            if self._stopping or not self._readers:
+                self._thread = None
+                return None
+            if self._problem is not None:
+                return _RETRY_SECONDS
+            return _FOLLOW_SECONDS if Source.BODY in self._readers else _TICK_SECONDS
+
+    def _said(self) -> bool:
+        """Let those go on who wait. False where there is nothing more to do."""
+        with self._lock:
+            self._lock.notify_all()
+            return not self._stopping
+
+    def _drop_idle(self) -> None:
+        now = time.monotonic()
+        for source in list(self._readers):
+            if len(self._uses[source]):
+                self._used_at[source] = now
+            elif now - self._used_at[source] >= IDLE_SECONDS:
+                del self._readers[source]
+
+    def close(self) -> None:
+        """Stop reading, and drop all tables."""
+        with self._lock:
+            self._stopping = True
+            thread = self._thread
+            for reader in self._readers.values():
+                reader.stop()
+            self._lock.notify_all()
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_JOIN_SECONDS)
+        with self._lock:
+            self._readers.clear()

@@ -1,0 +1,177 @@
+"""Values of which a copy can have several (symbols, link domains, files): distinct ones, and distinct sets of them.
+
+Imports Polars: only the modules that the catalogue loads in the background may import this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from store.catalogue.text import joined, looked_up
+
+#: Members of sets that are looked through at once, which takes some 6 bytes each.
+_AT_ONCE = 1 << 20
+_PIECES = 12
+
+
+class _Piece(NamedTuple):
+    """Some sets: the codes of their members, one set after the other, and where each of them ends."""
+
+    members: pl.Series
+    ends: pl.Series
+
+
+class Values:
+    """Sets of words, append-only and immutable: a row has the code of its set.
+
+    `words`: what there is, by code; a frame of one column or several (a client has its address as text and as bytes).
+    A word or a set may occur twice (after `extend`): that costs memory only.
+    """
+
+    def __init__(self, words: pl.DataFrame, pieces: Sequence[_Piece], sets: int) -> None:
+        self.words = words
+        self._pieces = tuple(pieces)
+        self._sets = sets
+
+    @classmethod
+    def of(cls, words: pl.DataFrame, sets: Iterable[Sequence[int]]) -> Values:
+        """From words and sets of their codes."""
+        members: list[int] = []
+        ends: list[int] = []
+        for one in sets:
+            members += one
+            ends.append(len(members))
+        piece = _Piece(pl.Series(members, dtype=smallest_of(words.height)), pl.Series(ends, dtype=pl.UInt32))
+        return cls(words, [piece], len(ends))
+
+    def __len__(self) -> int:
+        """How many sets there are."""
+        return self._sets
+
+    def extend(self, other: Values) -> Values:
+        """These sets and another's after them; codes of these stay valid."""
+        shift, kind = self.words.height, smallest_of(self.words.height + other.words.height)
+        by = pl.Series([shift], dtype=kind)
+        moved = [_Piece(piece.members.cast(kind) + by, piece.ends) for piece in other._pieces]
+        words = {name: joined(self.words.get_column(name), other.words.get_column(name)) for name in self.words.columns}
+        return Values(pl.DataFrame(words), _merged([*self._pieces, *moved]), len(self) + len(other))
+
+    def having(self, words: pl.Series) -> pl.Series:
+        """Boolean, by set: which have any of the words that a Boolean series has."""
+        found = [self._having(words, piece) for piece in self._pieces]
+        return pl.concat(found, rechunk=True) if found else pl.Series([], dtype=pl.Boolean)
+
+    @staticmethod
+    def _having(words: pl.Series, piece: _Piece) -> pl.Series:
+        """As `having`, of one piece: some sets at once, by how many of their members are among the words."""
+        members, ends = piece
+        if not len(ends) or not words.any():
+            return pl.repeat(False, len(ends), dtype=pl.Boolean, eager=True)
+        found, start, first = [], 0, 0
+        while start < len(ends):
+            stop = max(start + 1, int(ends.search_sorted(first + _AT_ONCE, side="right")))
+            part = ends.slice(start, stop - start)
+            last = int(part[-1])
+            counts = looked_up(words, members.slice(first, last - first)).cast(pl.UInt32).cum_sum()
+            counts = pl.concat([pl.Series([0], dtype=pl.UInt32), counts], rechunk=True)
+            upto = counts.gather(part - first)
+            found.append(upto > upto.shift(1, fill_value=0))
+            start, first = stop, last
+        return pl.concat(found, rechunk=True)
+
+    def tightened(self, codes: pl.Series) -> tuple[Values, pl.Series]:
+        """The sets that rows have, without the words of none and none of them twice; and the rows' codes of these."""
+        used = codes.unique().sort()
+        sets, counts = self._picked(used)
+        words = self.words.with_row_index("code")[sets.unique().sort()]
+        distinct = words.unique(self.words.columns, keep="first", maintain_order=True).drop("code").rechunk()
+        numbered = words.join(
+            distinct.with_row_index("new"), on=self.words.columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        kind = smallest_of(distinct.height)
+        renumbered = pl.repeat(0, self.words.height, dtype=kind, eager=True).scatter(
+            numbered.get_column("code"), numbered.get_column("new").cast(kind)
+        )
+        ends = counts.cum_sum().cast(pl.UInt32)
+        fresh = Values(distinct, [_Piece(renumbered.gather(sets), ends)], len(used))
+        places = pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(
+            used, pl.arange(len(used), dtype=pl.UInt32, eager=True)
+        )
+        return fresh, places.gather(codes)
+
+    def _picked(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """The members of sets (UInt32), one set after the other, and how many each has."""
+        members = pl.concat([piece.members.cast(pl.UInt32) for piece in self._pieces], rechunk=True)
+        sizes = pl.concat([piece.ends - piece.ends.shift(1, fill_value=0) for piece in self._pieces], rechunk=True)
+        keep = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(wanted, True)
+        owners = pl.DataFrame({"keep": keep, "size": sizes}).select(pl.col("keep").repeat_by("size").explode())
+        return members.filter(owners.to_series().drop_nulls()), sizes.filter(keep)
+
+    def parts(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """What `of_parts` takes: words, members, ends."""
+        values = self if len(self._pieces) == 1 else Values(self.words, _flat(self._pieces), len(self))
+        [piece] = values._pieces
+        return values.words, piece.members.to_frame("member"), piece.ends.to_frame("end")
+
+    @classmethod
+    def of_parts(cls, words: pl.DataFrame, members: pl.DataFrame, ends: pl.DataFrame) -> Values:
+        """From what `parts` answered."""
+        piece = _Piece(members.to_series(), ends.to_series())
+        return cls(words, [piece], len(piece.ends))
+
+    def estimated_size(self) -> int:
+        """Bytes that it takes up."""
+        return int(self.words.estimated_size()) + sum(
+            int(series.estimated_size()) for piece in self._pieces for series in piece
+        )
+
+
+class Gathered:
+    """Sets of words as they come, to make `Values` of. A word is what a row of `schema` holds."""
+
+    def __init__(self, schema: Mapping[str, type[pl.DataType]]) -> None:
+        self._schema = dict(schema)
+        self._words: dict[Hashable, int] = {}
+        self._sets: dict[tuple[int, ...], int] = {}
+        #: By row: the code of its set.
+        self.codes: list[int] = []
+
+    def add(self, values: Iterable[Hashable]) -> None:
+        """The values of the next row."""
+        words = self._words
+        members = tuple(sorted({words.setdefault(value, len(words)) for value in values}))
+        self.codes.append(self._sets.setdefault(members, len(self._sets)))
+
+    def values(self) -> Values:
+        """All of them."""
+        rows = [word if isinstance(word, tuple) else (word,) for word in self._words]
+        return Values.of(pl.DataFrame(rows, schema=self._schema, orient="row"), self._sets)
+
+
+def smallest_of(count: int) -> type[pl.DataType]:
+    """The smallest type for codes below `count`."""
+    return pl.UInt8 if count <= 1 << 8 else pl.UInt16 if count <= 1 << 16 else pl.UInt32
+
+
+def _merged(pieces: list[_Piece]) -> list[_Piece]:
+    """Few pieces, beyond some of them each at least twice as long as the next: appending copies little."""
+    while len(pieces) > _PIECES and len(pieces[-2].ends) < 2 * len(pieces[-1].ends):
+        last = pieces.pop()
+        pieces[-1:] = _flat([pieces[-1], last])
+    return pieces
+
+
+def _flat(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """One piece of several."""
+    kinds = {piece.members.dtype for piece in pieces}
+    kind = next((kind for kind in (pl.UInt32, pl.UInt16) if kind in kinds), pl.UInt8)
+    members, ends, shift = [], [], 0
+    for piece in pieces:
+        members.append(piece.members.cast(kind))
+        ends.append(piece.ends + shift)
+        shift += len(piece.members)
+    none = _Piece(pl.Series([], dtype=kind), pl.Series([], dtype=pl.UInt32))
+    return [_Piece(pl.concat([*members, none[0]], rechunk=True), pl.concat([*ends, none[1]], rechunk=True))]
