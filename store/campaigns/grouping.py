@@ -15,6 +15,7 @@ from store.campaigns.material import Entry, Material, gathered, no_stop
 from store.campaigns.oddness import GATED, Limits, Odd, Reason, Sorted, sorted_out
 from store.campaigns.order import Rank, rank
 from store.campaigns.seeds import Seeder
+from store.campaigns.threads import stolen
 
 #: No handle has fewer copies.
 LEAST = 8
@@ -102,6 +103,9 @@ def grouped(
 def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[_Found]:
     seeder = Seeder(material)
     found = []
+    for one in stolen(material, LEAST, apart.among, stop):
+        found.append(_Found(one.seed, one.sorted, one.heavy))
+        seeder.take([*one.sorted.rows, *(each.row for each in one.sorted.odd)])
     while (seed := seeder.next(LEAST)) is not None:
         stop()
         begin = [row for row in material.postings[seed.key] if seeder.alive[row]]
@@ -169,7 +173,7 @@ def _handle(material: Material, found: _Found, odd: Sequence[Odd]) -> Handle:
         keys.sort(key=lambda key: (-inside[key] * found.heavy.of[key], material.hashes[key]))
         told += [why(key) for key in keys[:_TOLD]]
     return Handle(
-        rank=rank(material, rows, [one.row for one in odd]),
+        rank=rank(material, rows, [one.row for one in odd], found.sorted),
         copies=array("Q", (material.copies[row] for row in rows)),
         fits=bytes(round(100 * fit) for fit in found.sorted.fits),
         odd=tuple(OddCopy(material.copies[one.row], one.reasons) for one in odd),

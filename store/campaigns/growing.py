@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import log
 from typing import NamedTuple
 
@@ -38,6 +38,8 @@ class Score(NamedTuple):
 
     strands: tuple[float, float, float]
     sums: tuple[float, float, float]
+    #: The share of the keys of its content that weigh.
+    told: float = 1.0
 
     @property
     def total(self) -> float:
@@ -58,7 +60,7 @@ def enough(content: float, payload: float, origin: float) -> bool:
     return speaking >= 2 and content + payload + origin >= _JOINS
 
 
-def weights(material: Material, rows: Sequence[int], counts: Sequence[int], remaining: int) -> Weights:
+def weights(material: Material, rows: Sequence[int], counts: Sequence[int], remaining: int, own: int = _OWN) -> Weights:
     """What the keys of `rows` weigh against the copies that remain; `counts` of the keys among those."""
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
     inside: Counter[int] = Counter()
@@ -67,7 +69,7 @@ def weights(material: Material, rows: Sequence[int], counts: Sequence[int], rema
     size = len(sample)
     scale = len(rows) / size
     outside = max(remaining - len(rows), 1)
-    least = max(_SUPPORT, min(_OWN, _OWN_SHARE * size), _SHARE * size)
+    least = max(_SUPPORT, min(own, _OWN_SHARE * size), _SHARE * size)
     of, share = {}, {}
     for key, n in inside.items():
         if n < least:
@@ -79,23 +81,24 @@ def weights(material: Material, rows: Sequence[int], counts: Sequence[int], rema
     return Weights(of, share)
 
 
-def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int]) -> Score:
-    """What speaks for a copy with these keys; `bounds` as in Material."""
-    best, sums = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int], said: int = 0) -> Score:
+    """What speaks for a copy with these keys; `bounds` as in Material; its content has `said` keys in all."""
+    best, sums, told = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0
     for key in keys:
         weight = weight_of.get(key)
         if weight is not None:
             strand = (key >= bounds[1]) + (key >= bounds[2])
             sums[strand] += weight
+            told += not strand
             if weight > best[strand]:
                 best[strand] = weight
-    return scored(best, sums)
+    return scored(best, sums, told / said if said else 0.0)
 
 
-def scored(best: Sequence[float], sums: Sequence[float]) -> Score:
+def scored(best: Sequence[float], sums: Sequence[float], told: float = 0.0) -> Score:
     """The score of what the best key of each strand weighs, and all of them."""
     content, payload, origin = (min(max(one, _PART * every), _STRAND) for one, every in zip(best, sums, strict=True))
-    return Score((content, payload, origin), (sums[0], sums[1], sums[2]))
+    return Score((content, payload, origin), (sums[0], sums[1], sums[2]), told)
 
 
 def grown(
@@ -105,7 +108,7 @@ def grown(
     rows = begin
     heavy = weights(material, rows, counts, remaining)
     for _ in range(_ROUNDS):
-        joined = _joining(material, heavy.of, alive)
+        joined = joining(material, heavy.of, alive)
         if not joined:
             return [], heavy
         same = joined == rows
@@ -116,8 +119,13 @@ def grown(
     return rows, heavy
 
 
-def _joining(material: Material, weight_of: dict[int, float], alive: bytearray) -> list[int]:
-    """All remaining copies whose evidence is enough, ascending."""
+def joining(
+    material: Material,
+    weight_of: dict[int, float],
+    alive: bytearray,
+    suffices: Callable[[float, float, float], bool] = enough,
+) -> list[int]:
+    """All remaining copies whose evidence (of content, payload, origin) suffices, ascending."""
     bounds, postings = material.bounds, material.postings
     best: list[dict[int, float]] = [{}, {}, {}]
     total: list[dict[int, float]] = [{}, {}, {}]
@@ -138,6 +146,6 @@ def _joining(material: Material, weight_of: dict[int, float], alive: bytearray) 
             min(max(peaks[row], _PART * sums[row]), _STRAND) if row in peaks else 0.0
             for peaks, sums in zip(best, total, strict=True)
         )
-        if enough(*strands):
+        if suffices(*strands):
             rows.append(row)
     return rows

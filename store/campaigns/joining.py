@@ -33,6 +33,7 @@ class Joiner:
     def join(self, entry: Entry) -> Joined | None:
         """The handle that most speaks for, the first of those for which as much does; None where it is too little."""
         best: dict[int, list[float]] = {}
+        told: dict[int, int] = {}
         sums: dict[int, list[float]] = {}
         for strand, (weights, keys) in enumerate(zip(self._of, entry.strands, strict=True)):
             for key in set(keys):
@@ -40,9 +41,12 @@ class Joiner:
                     if place not in sums:
                         best[place], sums[place] = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
                     sums[place][strand] += weight
+                    if not strand:
+                        told[place] = told.get(place, 0) + 1
                     if weight > best[place][strand]:
                         best[place][strand] = weight
-        found = {place: scored(best[place], sums[place]) for place in sums}
+        said = max(len(entry.content), 1)
+        found = {place: scored(best[place], sums[place], told.get(place, 0) / said) for place in sums}
         joining = [place for place, one in found.items() if one.joins]
         if not joining:
             return None

@@ -43,6 +43,7 @@ _PREFIXES = re.compile(
     r"\s*(?:(?:re|aw|sv|antw|odp|rif|res|vs|fw|fwd|wg|tr|i|rv|enc)\s*(?:\[\d+\])?\s*[:：]\s*)+", re.I
 )
 _QUOTED_LINES = re.compile(r"(?m)^[ \t]*>.*\n[ \t]*>")
+_QUOTED_LINE = re.compile(r"(?m)^[ \t]*>.*$")
 _QUOTE_HEAD = re.compile(
     r"(?im)^\W*-{2,}\s?(?:original message|ursprüngliche nachricht|message d'origine|mensaje original|messaggio "
     r"originale|oorspronkelijk bericht|пересылаемое сообщение|исходное сообщение)\s?-{2,}"
@@ -78,20 +79,16 @@ def drawn(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) 
     sender, origin, kit, list_id = _origin(headers, context)
     links, domains = _links(parsed)
     files = [each for each in parsed.attachments if not each.depth]
+    own, quotes = _own(visible, markups)
     traits: list[Trait] = [
         *_subject(subject),
-        *_text(visible, parsed.text_source == "html"),
-        *_contacts(visible),
+        *_text(own, parsed.text_source == "html"),
+        *_contacts(own),
         *links,
         *_files(files),
         *_colours(markups),
         *origin,
     ]
-    quotes = bool(
-        _QUOTED_LINES.search(visible)
-        or _QUOTE_HEAD.search(visible)
-        or any(_QUOTE_MARKUP.search(markup[:200_000]) for markup in markups)
-    )
     made = Traits(
         *strands(traits),
         bool(headers.get("in-reply-to") or headers.get("references")),
@@ -129,6 +126,22 @@ def _visible(parsed: ParsedMessage) -> str:
     if "://" in text or "www" in text.lower():
         text = _URL.sub(" ", text)
     return _NOTE.sub(" ", text) if "[" in text else text
+
+
+def _own(visible: str, markups: Sequence[str]) -> tuple[str, bool]:
+    """What of the text its writer says, without what is quoted, and whether anything is.
+
+    A thread that somebody stole has other words in each copy; the few above it are the same. Where nothing else is
+    said, it is what is quoted.
+    """
+    lines, head = _QUOTED_LINES.search(visible), _QUOTE_HEAD.search(visible)
+    if lines:
+        own = _QUOTED_LINE.sub("", visible[: head.start()] + visible[head.end() :] if head else visible)
+    elif head:
+        own = visible[: head.start()]
+    else:
+        return visible, any(_QUOTE_MARKUP.search(markup[:200_000]) for markup in markups)
+    return (own if len(own.split()) >= _LEAST_WORDS else visible), True
 
 
 def _subject(subject: str) -> list[Trait]:

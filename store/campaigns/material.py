@@ -59,7 +59,8 @@ class Material(NamedTuple):
     `copies`: ids, ascending. `keys[starts[row]:starts[row + 1]]`: the numbers of the row's keys, ascending.
     `hashes`: the key of each number; `bounds`: where the strands begin and end among the numbers. `postings[number]`:
     the rows that have it, ascending. `senders`, `domains`: a number for each row, 0 where there is none;
-    `domain_names[number]`: the domain; `flags`: of each row.
+    `domain_names[number]`: the domain; `flags`: of each row. `said`: how many keys the row's content has in all, those
+    that are dropped too, 255 at most.
     """
 
     copies: array[int]
@@ -72,6 +73,7 @@ class Material(NamedTuple):
     domains: array[int]
     domain_names: list[str]
     flags: bytes
+    said: bytes
 
     def of(self, row: int) -> array[int]:
         """The key numbers of a row."""
@@ -159,6 +161,7 @@ def gathered(entries: Iterable[Entry], stop: Callable[[], None] = no_stop) -> Ma
         domains=domains,
         domain_names=domain_names,
         flags=bytes(one.flags for one in ordered),
+        said=bytes(min(len(one.content), 255) for one in ordered),
     )
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from store.campaigns.growing import SPEAKS, Score, Weights, score
-from store.campaigns.material import Flags, Material
+from store.campaigns.material import CONTENT, Flags, Material
 
 #: A domain under this share is odd where so many domains have nearly all of the copies.
 _DOMAIN_SHARE, _FEW_DOMAINS, _NEARLY_ALL = 0.03, 6, 0.9
@@ -21,6 +21,9 @@ _LEAST_FIT, _TAIL, _LOW = 0.5, 0.05, 0.5
 _MOST, _MOST_SHARE = 12, 0.03
 #: Where so many copies have a subject of an answer, or the headers of a list, that is the handle's way.
 _CLAIMED, _LISTED = 0.05, 0.5
+#: The letters of a handle are alike where their copies have, in the middle, so much of their content in common. Those
+#: that have under this part of it are other letters, where they are no more than so many.
+ALIKE, _TOLD, _OTHERS = 0.25, 0.3, 0.1
 
 
 class Reason(Enum):
@@ -50,7 +53,8 @@ class Limits(NamedTuple):
 
     `typical`: the median of the evidence. `expected`: the strands that must speak. `least`: what the keys of each
     strand must weigh in sum. `claimed`, `listed`: answers by subject, and list mail, belong here. `domains`: the sender
-    domains that belong here, None where they are too many to tell.
+    domains that belong here, None where they are too many to tell. `told`: the share of the keys of a copy's content
+    that must weigh. `threads`: a campaign in stolen threads, to which answers belong.
     """
 
     typical: float
@@ -59,10 +63,13 @@ class Limits(NamedTuple):
     claimed: bool
     listed: bool
     domains: frozenset[str] | None
+    told: float = 0.0
+    threads: bool = False
 
     def reasons(self, found: Score, flags: int, domain: str) -> tuple[Reason, ...]:
         """Why a copy with this score does not fit, the gravest reason first; () where it does."""
-        reasons = [reason for flag, reason in _GATES if flags & flag]
+        gates = flags & ~Flags.REPLY if self.threads else flags
+        reasons = [reason for flag, reason in _GATES if gates & flag]
         if flags & Flags.CLAIMS and not flags & Flags.REPLY and not self.claimed:
             reasons.append(Reason.CLAIMS)
         if flags & Flags.LISTED and not self.listed:
@@ -71,7 +78,8 @@ class Limits(NamedTuple):
             reasons.append(Reason.DOMAIN)
         for strand, reason in enumerate(_STRANDS):
             silent = self.expected[strand] and found.strands[strand] < SPEAKS
-            if silent or found.sums[strand] < self.least[strand]:
+            few = strand == CONTENT and found.told < self.told
+            if silent or few or found.sums[strand] < self.least[strand]:
                 reasons.append(reason)
         if found.total < _LEAST_FIT * self.typical:
             reasons.append(Reason.FIT)
@@ -93,18 +101,26 @@ class Sorted(NamedTuple):
     """The copies of a handle: those that fit, with how well from 0 to 1, and the odd ones; both ascending by row.
 
     What neither has is left for other handles: where more do not fit than can be looked at, they are no exceptions.
+    `alike`: the share of their content that the copies have in common, in the middle. `silent`: most have nothing.
     """
 
     rows: list[int]
     fits: list[float]
     odd: list[Odd]
     limits: Limits
+    alike: float = 0.0
+    silent: bool = False
 
 
-def sorted_out(material: Material, rows: Sequence[int], heavy: Weights, apart: Iterable[int] = ()) -> Sorted:
-    """The copies that fit the handle, and those that do not; the rows of `apart` are kept out by an operator."""
-    scores = [score(material.bounds, heavy.of, material.of(row)) for row in rows]
-    limits = _limits(material, rows, scores)
+def sorted_out(
+    material: Material, rows: Sequence[int], heavy: Weights, apart: Iterable[int] = (), threads: float = 0.0
+) -> Sorted:
+    """The copies that fit the handle, and those that do not; the rows of `apart` are kept out by an operator.
+
+    `threads`: over 0 for a campaign in stolen threads; what Limits.told is then.
+    """
+    scores = [score(material.bounds, heavy.of, material.of(row), material.said[row]) for row in rows]
+    limits = _limits(material, rows, scores, threads)
     kept_out = set(apart)
     fine: list[int] = []
     fits: list[float] = []
@@ -118,6 +134,9 @@ def sorted_out(material: Material, rows: Sequence[int], heavy: Weights, apart: I
         # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
         if row in kept_out or flags & GATED & ~Flags.REPLY or reasons == (Reason.REPLY,):
             gated.append(Odd(row, reasons))
+        elif reasons == (Reason.CONTENT,) and found.told < limits.told and not limits.threads:
+            # Another letter with the same link or from the same service: it may have a handle of its own.
+            continue
         elif reasons:
             odd.append((found.total, Odd(row, reasons)))
         else:
@@ -126,10 +145,25 @@ def sorted_out(material: Material, rows: Sequence[int], heavy: Weights, apart: I
     most = max(_MOST, round(_MOST_SHARE * len(rows)))
     odd.sort(key=lambda pair: (pair[0], pair[1].row))
     shown = [*gated, *(one for _, one in odd[:most])]
-    return Sorted(fine, fits, sorted(shown, key=lambda one: one.row), limits)
+    return Sorted(
+        fine,
+        fits,
+        sorted(shown, key=lambda one: one.row),
+        limits,
+        alike=median(one.told for one in scores),
+        silent=sum(one.strands[CONTENT] < SPEAKS for one in scores) * 2 > len(scores),
+    )
 
 
-def _limits(material: Material, rows: Sequence[int], scores: Sequence[Score]) -> Limits:
+def _told(scores: Sequence[Score]) -> float:
+    """The least share of its content that a copy must have in common where the letters of a handle are much alike."""
+    middle = median(one.told for one in scores)
+    least = _TOLD * middle
+    others = sum(one.told < least for one in scores)
+    return least if middle >= ALIKE and others <= _OTHERS * len(scores) else 0.0
+
+
+def _limits(material: Material, rows: Sequence[int], scores: Sequence[Score], threads: float) -> Limits:
     size = len(rows)
     expected = [sum(one.strands[s] >= SPEAKS for one in scores) >= _EXPECTED * size for s in range(3)]
     least = [_LOW * sorted(one.sums[s] for one in scores)[int(_TAIL * size)] for s in range(3)]
@@ -141,6 +175,8 @@ def _limits(material: Material, rows: Sequence[int], scores: Sequence[Score]) ->
         claimed=sum(bool(one & Flags.CLAIMS) for one in flags) >= _CLAIMED * size,
         listed=sum(bool(one & Flags.LISTED) for one in flags) >= _LISTED * size,
         domains=_domains(material, rows),
+        told=threads or _told(scores),
+        threads=threads > 0,
     )
 
 

@@ -112,12 +112,11 @@ def test_a_flag_that_most_have_is_the_way_of_the_handle(flag: Flags) -> None:
     assert grouping.handles[0].rank is Rank.CAREFUL
 
 
-def test_a_campaign_of_answers_is_shown_with_all_its_copies_odd() -> None:
+def test_answers_that_carry_nothing_are_shown_with_all_copies_odd_and_get_no_act() -> None:
     campaign = Campaign(1)
-    grouping = grouped(
-        [campaign.copy(number, Flags.REPLY) for number in range(60)] + [single(n) for n in range(99, 199)]
-    )
-    assert [(len(one.copies), len(one.odd), one.rank) for one in grouping.handles] == [(0, 60, Rank.CAREFUL)]
+    entries = [campaign.copy(number, Flags.REPLY)._replace(payload=[]) for number in range(60)]
+    grouping = grouped(entries + [single(n) for n in range(99, 199)])
+    assert [(len(one.copies), len(one.odd), one.rank) for one in grouping.handles] == [(0, 60, Rank.SMALL)]
     assert grouping.handles[0].answers == tuple(range(60))
 
 
@@ -157,6 +156,35 @@ def test_few_copies_of_one_sender_and_small_handles_come_last_and_get_no_act() -
         (20, Rank.SENDER),
     ]
     assert [one.rank.offered for one in grouping.handles] == [True, False, False]
+
+
+def test_what_a_mailing_service_sends_for_many_gets_no_act() -> None:
+    service = Campaign(3, domain="service.example")
+    grouping = grouped([service.stranger(number) for number in range(60)] + [single(n) for n in range(99, 199)])
+    assert [(one.rank, one.rank.offered) for one in grouping.handles] == [(Rank.LISTED, False)]
+
+
+def test_one_letter_from_many_senders_needs_fewer_copies_for_an_act() -> None:
+    letter, singles = Campaign(1), [single(number) for number in range(1000, 6000)]
+    entries = [letter.copy(number) for number in range(30)]
+    assert [one.rank for one in grouped(entries + singles).handles] == [Rank.PLAIN]
+    mixed = [
+        one._replace(content=[*one.content, *range(100 * place, 100 * place + 90)]) for place, one in enumerate(entries)
+    ]
+    assert [one.rank for one in grouped(mixed + singles).handles] == [Rank.SMALL]
+
+
+def test_another_letter_with_the_same_link_is_left_to_a_handle_of_its_own() -> None:
+    campaign = Campaign(1)
+    entries = [campaign.copy(number) for number in range(300)]
+    strangers = [campaign.stranger(number) for number in range(300, 305)]
+    shared = strangers[0].content[:2]
+    strangers = [one._replace(content=[*shared, *one.content]) for one in strangers]
+    entries = [one._replace(content=[*one.content, *shared]) for one in entries]
+    grouping = grouped(entries + strangers)
+    assert members(grouping) == [set(range(300))]
+    assert list(grouping.rest) == list(range(300, 305))
+    assert not grouping.handles[0].odd
 
 
 def test_a_newsletter_of_one_domain_gets_no_act() -> None:

@@ -190,6 +190,28 @@ def test_threads(fields: dict[str, str], body: str, reply: bool, quotes: bool) -
     assert (traits.reply, traits.quotes, traits.threaded) == (reply, quotes, reply or quotes)
 
 
+HEAD = "On Mon, 2 Nov 2026 at 10:00, Tom Example <t@x.example> wrote:"
+OWN = "Please look at the attached list before noon."
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        f"{OWN}\n\n{HEAD}\n> The secret plan of the meadow\n> is here.\n",
+        f"{HEAD}\n> The secret plan of the meadow\n> is here.\n\n{OWN}\n",
+        f"{OWN}\n\n{HEAD}\nThe secret plan of the meadow is here.\n",
+        f"{OWN}\n\nVon: Tom\nGesendet: Montag\nAn: Ann\n\nThe secret plan of the meadow is here.\n",
+    ],
+)
+def test_what_is_quoted_makes_no_keys_where_there_are_own_words(quoted: str) -> None:
+    assert made(mail(quoted).as_bytes()).traits.content == made(mail(f"{OWN}\n").as_bytes()).traits.content
+
+
+def test_where_nothing_else_is_said_what_is_quoted_makes_the_keys() -> None:
+    quoted = f"Hi\n\n{HEAD}\n> The secret plan of the meadow\n> is here.\n"
+    assert any("meadow" in text for text in texts(mail(quoted).as_bytes(), Kind.WORDS))
+
+
 @pytest.mark.parametrize(("subject", "claims"), [("AW: Angebot", True), ("Fwd: Angebot", False), ("Angebot", False)])
 def test_a_subject_that_claims_to_answer_is_told_from_an_answer(subject: str, claims: bool) -> None:
     traits = made(mail(subject=subject).as_bytes()).traits
