@@ -61,6 +61,8 @@ class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
     claimed: bool
     listed: bool
     domains: tuple[str, ...] | None
+    told: float = 0.0
+    threads: bool = False
 
 
 class JoinedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -174,6 +176,8 @@ def packed_joining(generation: int, handle: Handle) -> bytes:
             limits.claimed,
             limits.listed,
             None if limits.domains is None else tuple(sorted(limits.domains)),
+            limits.told,
+            limits.threads,
         )
     )
 
@@ -202,7 +206,7 @@ def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle
         seed=campaign.seed,
         evidence=campaign.evidence,
         weights=weights,
-        limits=Limits(row.typical, row.expected, row.least, row.claimed, row.listed, domains),
+        limits=Limits(row.typical, row.expected, row.least, row.claimed, row.listed, domains, row.told, row.threads),
     )
 
 
