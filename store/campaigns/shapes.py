@@ -22,6 +22,8 @@ _X = re.compile(r"[A-Za-z0-9]+")
 #: A run of letters and digits is random from this length on; one of hexadecimal digits; one whose case changes within;
 #: one of letters with hardly a vowel; one of letters only, which no word is.
 _MIXED, _HEXADECIMAL, _CASES, _CONSONANTS, _LONG = 3, 8, 8, 6, 16
+#: So many hexadecimal digits are no word with a number behind it.
+_HEXADECIMAL_FOR_SURE = 12
 _SEGMENTS, _PARAMETERS = 8, 8
 
 
@@ -32,6 +34,8 @@ def run_shape(run: str) -> str:
         return "#"
     has_digit = not lower.isalpha()
     if has_digit and len(lower) >= _MIXED:
+        if len(lower) >= _HEXADECIMAL_FOR_SURE and _HEX.match(lower):
+            return "#"
         word = lower.rstrip("0123456789")
         # A word with a number behind it is no chance.
         return f"{word}#" if word.isalpha() and len(word) >= 3 and not _random_letters(word) else "#"
