@@ -1,0 +1,53 @@
+"""What `test_five_operators` runs five of: an operator who clears, peels off and takes back, as chance has it.
+
+python -m tests.store.clearing.operator_process STORE NAME ACTS     says "ready", waits for a line, then each batch
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+
+from store.campaigns.marks import peel
+from store.campaigns.reading import StandingReader
+from store.clearing.checked import checked
+from store.clearing.clearing import clear
+from store.helpers.clock import now_ms
+from store.opening.opening import Unlock, open_store
+from store.terms.errors import UsageError
+from store.undoing.undoing import carry_out, next_plan
+from store.vault import bin as bin_module
+from tests.conftest import PASSPHRASE
+
+#: Copies that a batch deletes at most: many batches, so that others come between them.
+bin_module._LEAST, bin_module._MOST = 15, 30
+
+
+def main(location: str, name: str, acts: int) -> None:
+    """Act so many times, as chance has it for an operator of this name."""
+    vault = open_store(location, Unlock.passphrase(PASSPHRASE))
+    reader, rng = StandingReader(vault), random.Random(name)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for act in range(acts):
+        campaigns = reader.read().campaigns
+        what = rng.random() if act else 0.0  # All begin with a deletion.
+        if what < 0.45:
+            chosen = [one.id for one in rng.sample(campaigns, rng.randrange(1, len(campaigns)))]
+            found = checked(vault, reader.read(), chosen, now=now_ms())
+            clear(vault, found, operator=name, standing=reader.read, progress=lambda done, _of: print(done, flush=True))
+        elif what < 0.8:
+            one = rng.choice(campaigns)
+            there = sorted(vault.present(one.copies))
+            if len(there) > 1:
+                try:
+                    peel(vault, one.id, rng.sample(there, min(len(there) - 1, 12)), there[0], operator=name)
+                except UsageError:
+                    continue  # It was the one that stays alone.
+        elif (plan := next_plan(vault, name)) is not None:
+            carry_out(vault, plan, operator=name)
+    vault.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
