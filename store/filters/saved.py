@@ -9,27 +9,21 @@ import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from store.authority import configuration
 from store.filters.line import parse
+from store.filters.named import SavedFilter, key_of
 from store.terms.errors import UsageError
 
 if TYPE_CHECKING:
     from store.vault.vault import Vault
+
+__all__ = ["SavedFilter", "key_of", "read_saved_filters", "remove_filter", "save_filter"]
 
 NAME = "saved-filters"
 #: The actions of its events.
 SAVED, REMOVED = "filter saved", "filter removed"
 MAX_NAME = 40
 MAX_FILTERS = 100
-
-
-class SavedFilter(msgspec.Struct, frozen=True, array_like=True):
-    """A filter line under a name. Neither is safe for a terminal."""
-
-    name: str
-    line: str
 
 
 def read_saved_filters(vault: Vault) -> tuple[SavedFilter, ...]:
@@ -42,7 +36,7 @@ def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> Sa
 
     Raises FilterError where the line does not parse, UsageError where the name cannot be used.
     """
-    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    name = unicodedata.normalize("NFC", " ".join(name.split())).removeprefix("@")
     if not name:
         raise UsageError("A saved filter needs a name.")
     if len(name) > MAX_NAME:
@@ -88,8 +82,3 @@ def _change(
         present, version = _read(vault)
         changed = sorted(change(list(present)), key=lambda each: key_of(each.name))
         configuration.write(vault, NAME, changed, expected=version, operator=operator, action=action, detail=detail)
-
-
-def key_of(name: str) -> str:
-    """What makes two names the same: case does not count, nor how a letter is composed."""
-    return unicodedata.normalize("NFC", name).casefold()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from store.catalogue.sort import Sort, SortKey
 from store.database.modes import Use
 from store.filters.line import parse
+from store.filters.named import written
 from store.mail.outcome import Delivered, delivered
 from store.terms.errors import UsageError
 from store.terms.sender import address_first
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare QUERY, --limit, --sort and --json."""
     parser.add_argument(
-        "query", metavar="QUERY", nargs="*", help='a filter line, as from:exa period:week "cheap pills"'
+        "query",
+        metavar="QUERY",
+        nargs="*",
+        help='a filter line, as from:exa period:week "cheap pills"; @NAME is a saved one',
     )
     parser.add_argument("--limit", metavar="N", type=int, help="the first N only")
     parser.add_argument(
@@ -129,6 +133,8 @@ def _quoted(word: str) -> str:
     # The shell took the quotes off: a word with spaces was one term, as subject:"cheap pills" or "cheap pills".
     if " " not in word or '"' in word:
         return word
+    if word.startswith("@"):
+        return written(word[1:])
     key, colon, value = word.partition(":")
     return f'{key}:"{value}"' if colon and " " not in key else f'"{word}"'
 

@@ -11,6 +11,7 @@ import msgspec
 
 from store.catalogue.sort import NEWEST, Sort
 from store.filters.line import parse
+from store.filters.named import expanded, names_in
 from store.helpers.clock import now_ms
 from store.helpers.installed import installed
 from store.terms.errors import TamperedError, UsageError
@@ -45,7 +46,10 @@ def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
     """Declare ID…, --query, --all and --yes; `yes` says what that stands for."""
     parser.add_argument("ids", metavar="ID", nargs="*", help="a copy's id, or a range as 17-25")
     parser.add_argument(
-        "--query", metavar="Q", action=_Once, help="the copies that match this filter line, instead of ids"
+        "--query",
+        metavar="Q",
+        action=_Once,
+        help="the copies that match this filter line or saved @NAME, instead of ids",
     )
     parser.add_argument("--all", action="store_true", help="all copies that Backup holds, instead of ids")
     parser.add_argument("--yes", action="store_true", help=yes)
@@ -87,6 +91,7 @@ def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], lis
     """
     check_selection(args)
     if args.query is not None:
+        _require_words(written_out(vault, args.query))
         damaged: set[int] = set()
         rows, _ = select_rows(vault, args.query, damaged=damaged)
         say_damaged(damaged)
@@ -120,7 +125,7 @@ def select_rows(
     The ids of copies that were come upon and do not verify go to `damaged`: whether they match, nobody knows. The
     catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
     """
-    flt = parse(query)
+    flt = parse(written_out(vault, query))
     damaged = set() if damaged is None else damaged
     if flt.is_empty and sort is None and limit is not None:
         newest = vault.newest(limit, on_error=lambda copy_id, _error: damaged.add(copy_id))
@@ -142,6 +147,15 @@ def select_rows(
         return selection.rows(0, stop), selection.count
     finally:
         catalogue.close()
+
+
+def written_out(vault: Vault, query: str) -> str:
+    """The filter line with the saved filters that it names. Raises FilterError for a name that nobody saved."""
+    if not names_in(query):
+        return query
+    from store.filters.saved import read_saved_filters
+
+    return expanded(query, read_saved_filters(vault))
 
 
 def say_damaged(damaged: Iterable[int]) -> int:

@@ -48,6 +48,7 @@ def test_the_same_name_is_replaced(any_vault: Vault) -> None:
         (" \t", "from:a", UsageError),
         ("x" * 41, "from:a", UsageError),
         ("a\x1b[31m", "from:a", UsageError),
+        ("@", "from:a", UsageError),
         ("a\u202eb", "from:a", UsageError),
         ("all", "  ", UsageError),
         ("wrong", "period:someday", FilterError),
