@@ -287,6 +287,15 @@ class Catalogue:
         placed = frame.rows.get_column("stored_at").gather(rows)
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
 
+    def known_senders(self, ids: Collection[int]) -> int | None:
+        """How many of these copies are of a sender who is known; None where no filter asked for that lately."""
+        if (frame := self.frame) is None:
+            return None
+        extras = self._columns.extras(frame, ("known",))
+        if not extras.complete:
+            return None
+        return int(extras.mask(frame, "known", (True,)).gather(frame.rows_of(ids)).sum())
+
     @property
     def frame(self) -> Frame | None:
         """The rows that are there so far; None before loading began."""

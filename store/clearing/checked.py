@@ -8,6 +8,7 @@ Every copy is read for it, and nothing is changed. What comes after that moment 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -257,7 +258,7 @@ def _score(record: CopyRecord) -> tuple[float | None, float]:
     best: float | None = None
     share = float("inf")
     for each in record.findings:
-        if each.score is None:
+        if each.score is None or math.isnan(each.score):
             continue
         part = each.score / each.required if each.required else each.score
         if best is None or part > share:

@@ -139,6 +139,9 @@ class FakeCatalogue:
         placed = [copy.stored_at for copy in self.copies if copy.id in ids]
         return min(placed, default=0), max(placed, default=0)
 
+    def known_senders(self, ids: Sequence[int]) -> int | None:
+        return None
+
     def rule_ids(self) -> list[tuple[int, str]]:
         return [(number, "") for number in sorted({copy.record.rule_id for copy in self.copies})]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from store.authority.settings import read_settings
@@ -16,6 +17,7 @@ from store.campaigns.standing import Standing
 from store.catalogue.catalogue import Catalogue
 from store.clearing.checked import Checked, Loosest, Stay
 from store.space.changing_settings import change_settings
+from store.terms.findings import KnownSender
 from store.undoing.undoing import carry_out, next_plan
 from store.vault.vault import Vault
 from tests.store.clearing.standings import campaign, store
@@ -122,8 +124,6 @@ async def test_the_bracket_shows_the_copy_that_fits_worst_and_deletes_nothing(
 
 
 async def test_without_a_bin_the_number_must_be_typed(console: MailholdApp, vault: Vault, ids: list[int]) -> None:
-    from msgspec.structs import replace
-
     change_settings(vault, replace(read_settings(vault), bin_days=0))
     async with console.run_test(size=(80, 24)) as pilot:
         await opened(pilot, 1)
@@ -144,6 +144,17 @@ async def test_where_all_stay_no_window_asks(console: MailholdApp, vault: Vault,
         await opened(pilot, 77)
         await until_shown(pilot, "There is no campaign to delete.")
     assert vault.ids() == ids
+
+
+async def test_the_plain_window_tells_of_odd_copies_and_known_senders(
+    console: MailholdApp, vault: Vault, ids: list[int]
+) -> None:
+    known = [replace(sample(1), known=one) for one in (KnownSender(written_to=1), KnownSender(2), KnownSender(), None)]
+    vault.put_many((b"x", record, NOW) for record in known)
+    async with console.run_test(size=(80, 24)) as pilot:
+        await poll(pilot)
+        await pilot.press("asterisk", "d")
+        await until_shown(pilot, "▲ Among them: 2 copies odd in their campaign, 2 copies of")
 
 
 @pytest.mark.parametrize("keys", [("escape",), ("tab", "enter"), ("down", "space")])

@@ -89,6 +89,9 @@ async def test_the_key_that_asked_does_not_answer():
         (DeleteDialog(1204), "Delete 1,204 message copies from Backup?"),
         (DeleteDialog(2, outside=1), "1 marked copy is outside the filter"),
         (DeleteDialog(2, live=1), "1 copy waits for delivery"),
+        (DeleteDialog(3, odd=1, known=2), "Among them: 1 copy odd in its campaign, 2 copies of known senders."),
+        (DeleteDialog(1, odd=1, known=1), "It is odd in its campaign and its sender is known."),
+        (DeleteDialog(1, known=1), "▲ Its sender is known."),
         (DeleteDialog(2), "What is deleted cannot be brought back."),
     ],
 )

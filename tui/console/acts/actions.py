@@ -176,7 +176,15 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
             _do_delete(context, looked.ids, then, looked.bin_days)
 
     kept = "" if looked.promise is None else promise_words(looked.promise, context.tz, context.clock())
-    dialog = DeleteDialog(len(looked.ids), outside=looked.outside, live=looked.live, summary=looked.summary, kept=kept)
+    dialog = DeleteDialog(
+        len(looked.ids),
+        outside=looked.outside,
+        live=looked.live,
+        odd=looked.odd,
+        known=looked.known,
+        summary=looked.summary,
+        kept=kept,
+    )
     context.shell.ask(dialog, answered)
 
 

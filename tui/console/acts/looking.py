@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from store.authority.settings import settings_or_former
+from store.filters.asked import is_known
 from store.space.bin import Promise, promise_for
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _PAGE = 500
 #: Looking at more copies than this shows a progress bar.
 _MANY = 2_000
+#: So many copies are read for what the window of Delete says of their senders (30 ms a thousand).
+_READ = 5_000
 
 GONE = "The copies that were marked have been deleted by someone else: nothing was done."
 NOTHING = "There is no message copy to work on."
@@ -36,7 +39,8 @@ NOTHING = "There is no message copy to work on."
 class Looked:
     """What was found out about the chosen copies before a window asks.
 
-    `promise` is what it is worth that the bin keeps them for `bin_days` days, None where there is no bin.
+    `promise` is what it is worth that the bin keeps them for `bin_days` days, None where there is no bin. `odd` are odd
+    in their campaign, `known` of a sender who is known, so far as that is found at little cost.
     """
 
     ids: list[int]
@@ -44,6 +48,8 @@ class Looked:
     dangerous: int = 0
     released: Counter[Delivered] = field(default_factory=Counter)
     live: int = 0
+    odd: int = 0
+    known: int = 0
     bin_days: int = 0
     promise: Promise | None = None
     addressed: Addressed | None = None
@@ -136,10 +142,21 @@ def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress,
 
 
 def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
-    looked.live = len(context.live & set(looked.ids)) if context.live else 0
+    ids = set(looked.ids)
+    looked.live = len(context.live & ids)
+    looked.odd = len(context.catalogue.standing.odd & ids)
+    looked.known = _known_senders(context, looked.ids)
     looked.bin_days = settings_or_former(context.vault).bin_days
     if looked.bin_days:
         looked.promise = promise_for(context.vault, looked.ids, looked.bin_days, now=context.clock())
+
+
+def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
+    """How many of the copies are of a sender who is known: of many, only where the catalogue has it at hand."""
+    if len(ids) > _READ:
+        return context.catalogue.known_senders(ids) or 0
+    copies = context.vault.get_many(ids, on_error=lambda _copy_id, _error: None)
+    return sum(is_known(copy.record) for copy in copies)
 
 
 def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:

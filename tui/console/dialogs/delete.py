@@ -12,11 +12,20 @@ class DeleteDialog(ConfirmDialog):
 
     `kept` says how long the bin keeps them, in words: ``until 2 Dec``. One Enter is enough then. Without ("") there is
     no bin, and that number must be typed. `outside` of them are marked but not shown by the filter; `live` of them wait
-    for delivery and will be kept. `summary` says which those to delete are.
+    for delivery and will be kept. `odd` of them do not fit the campaign that they are in, `known` are of a sender who
+    is known. `summary` says which those to delete are.
     """
 
     def __init__(
-        self, count: int, *, outside: int = 0, live: int = 0, summary: Summary | None = None, kept: str = ""
+        self,
+        count: int,
+        *,
+        outside: int = 0,
+        live: int = 0,
+        odd: int = 0,
+        known: int = 0,
+        summary: Summary | None = None,
+        kept: str = "",
     ) -> None:
         what = "this message copy" if count == 1 else copies(count).replace("copies", "message copies")
         hints = []
@@ -27,6 +36,10 @@ class DeleteDialog(ConfirmDialog):
                 f"{counted(live, 'copy waits', 'copies wait')} for delivery and will be kept: "
                 "cancel the delivery in Message queue first."
             )
+        doubts = [f"{copies(odd)} odd in {'its' if odd == 1 else 'their'} campaign"] if odd else []
+        doubts += [f"{copies(known)} of known senders"] if known else []
+        if doubts:
+            hints.append(f"Among them: {', '.join(doubts)}." if count > 1 else _doubt(odd, known))
         super().__init__(
             "Delete message(s)",
             f"Delete {what} from Backup? {_fate(count, kept)}",
@@ -37,6 +50,12 @@ class DeleteDialog(ConfirmDialog):
             summary=summary,
             ready=bool(kept),
         )
+
+
+def _doubt(odd: int, known: int) -> str:
+    """What speaks against deleting a copy."""
+    said = ["it is odd in its campaign"] * bool(odd) + ["its sender is known"] * bool(known)
+    return f"{' and '.join(said).capitalize()}."
 
 
 def _fate(count: int, kept: str) -> str:
