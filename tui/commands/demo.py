@@ -13,9 +13,16 @@ from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --messages."""
+    """Declare --messages and --attack."""
     parser.add_argument(
         "--messages", metavar="N", type=int, default=400, help="how many copies to compose (default 400)"
+    )
+    parser.add_argument(
+        "--attack",
+        metavar="N",
+        type=int,
+        default=390,
+        help="about how many copies of an attack wave come among them (default 390, 0 for none)",
     )
 
 
@@ -26,15 +33,17 @@ def run(args: argparse.Namespace) -> int:
     """
     if not 1 <= args.messages <= 1_000_000:
         raise UsageError("--messages takes a number from 1 to 1,000,000.")
+    if not 0 <= args.attack <= 100_000:
+        raise UsageError("--attack takes a number from 0 to 100,000.")
     require("The demo", "demo", textual="Textual", rich="Rich", polars="Polars", aiosmtpd="aiosmtpd")
     if not is_terminal():
         raise UsageError("The demo opens the console, which needs a terminal.")
     with ends_cleanly():
-        return run_demo(args.messages)
+        return run_demo(args.messages, args.attack)
 
 
-def run_demo(messages: int) -> int:
-    """The demo with so many messages; returns the app's return code. Raises OSError."""
+def run_demo(messages: int, attack: int = 0) -> int:
+    """The demo with so many messages, and so many of an attack wave; returns the app's return code. Raises OSError."""
     from tui.console import latency
 
     latency.prepare()
@@ -43,7 +52,7 @@ def run_demo(messages: int) -> int:
 
     with new_demo() as demo:
         with Progress("Composing") as progress:
-            vault = demo.store(messages, progress)
+            vault = demo.store(messages, progress, attack=attack)
         with closing(vault):
             app = MailholdApp(vault, operator=OPERATOR)
             app.run()

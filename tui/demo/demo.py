@@ -11,12 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from heapq import merge
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
+from random import Random
 
 from store.authority.audit import record_event
 from store.authority.deleting import bring_back, delete_copies
 from store.authority.settings import Settings
+from store.campaigns.finding import find
 from store.helpers.clock import now_ms
 from store.opening.opening import create_store
 from store.space.changing_settings import change_settings
@@ -25,11 +29,14 @@ from store.terms.sizes import MIB
 from store.terms.verdicts import Status
 from store.vault.vault import Vault
 from tui.demo.compose import compose
+from tui.demo.knowing import count_known, with_knowledge
 from tui.demo.policy import write_policy
 from tui.demo.receiver import FULL, GONE, HOST, Receiver
 from tui.demo.rhythm import DAY, HOUR
+from tui.demo.wave import wave
 
 Progress = Callable[[int, int], None]
+Composed = tuple[bytes, CopyRecord, int]
 
 OPERATOR = "r.feldman"
 _NIGHT_OPERATOR = "j.fischer"
@@ -41,6 +48,7 @@ _BINNED, _KEPT_BACK = (9, 5), 2
 #: The part of Backup that is used: enough to see the end of it coming.
 _USED = 0.78
 _SEED = 2026
+_LOCAL = ("example.org", ".example.org")
 
 
 def fill_demo(
@@ -50,13 +58,20 @@ def fill_demo(
     now: int | None = None,
     seed: int = _SEED,
     relay: str = "",
+    attack: int = 0,
     progress: Progress | None = None,
 ) -> None:
-    """Put copies, settings, events and (with a `relay`) deliveries into an empty store."""
+    """Put copies, settings, events and (with a `relay`) deliveries into an empty store.
+
+    With `attack` about so many copies of an attack wave come among them, each copy has what a gateway knew of it, and
+    campaigns are found.
+    """
     at = now_ms() if now is None else now
     _past(vault, at)
     removed = _REMOVED + sum(_BINNED) - _KEPT_BACK if messages >= _GROUP else 0
     composed = compose(messages + removed, now=at, seed=seed)
+    if attack:
+        composed = _under_attack(vault, composed, attack, at, seed)
     done = 0
     while group := list(islice(composed, _GROUP)):
         vault.put_many(group)
@@ -69,12 +84,18 @@ def fill_demo(
     used = vault.count().used_bytes
     size = max(MIB, round(used / _USED / MIB) * MIB)
     settings = Settings(
-        max_size=size, notify_below=size // 20 // MIB * MIB, relay=relay, administrator="postmaster@example.org"
+        max_size=size,
+        notify_below=size // 20 // MIB * MIB,
+        relay=relay,
+        administrator="postmaster@example.org",
+        local_domains=_LOCAL if attack else (),
     )
     write_policy(vault, OPERATOR)
     change_settings(vault, settings, operator=OPERATOR)
     if relay:
         _deliver_some(vault)
+    if attack:
+        find(vault)
 
 
 class Demo:
@@ -85,16 +106,16 @@ class Demo:
         self._receiver = receiver
         self._before = 0
 
-    def store(self, messages: int, progress: Progress | None = None) -> Vault:
+    def store(self, messages: int, progress: Progress | None = None, *, attack: int = 0) -> Vault:
         """A new store of so many copies, some of which were delivered to the receiver; open, for the caller to close.
 
-        Raises what `create_store` raises.
+        `attack` is as in `fill_demo`. Raises what `create_store` raises.
         """
         vault, _recovery = create_store(
             str(self.folder / "backup.store"), key_file=self.folder / "key", operator=OPERATOR
         )
         try:
-            fill_demo(vault, messages, relay=f"smtp://{HOST}:{self._receiver.port}", progress=progress)
+            fill_demo(vault, messages, relay=f"smtp://{HOST}:{self._receiver.port}", attack=attack, progress=progress)
         except BaseException:
             vault.close()
             raise
@@ -134,6 +155,14 @@ def _clear(folder: Path, keep: Path) -> None:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     else:
         shutil.rmtree(folder)
+
+
+def _under_attack(vault: Vault, composed: Iterator[Composed], attack: int, now: int, seed: int) -> Iterator[Composed]:
+    """What was composed, with what is known of it, and the wave between, in order of time."""
+    count_known(vault, now)
+    rng = Random(f"{seed}/knowing")
+    known = ((raw, with_knowledge(record, rng), at) for raw, record, at in composed)
+    return merge(known, wave(attack, now=now, seed=seed), key=itemgetter(2))
 
 
 def _past(vault: Vault, now: int) -> None:

@@ -161,6 +161,7 @@ def test_no_store_named_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch
         ("queue", "retry"),
         ("keys", "remove"),
         ("demo", "--messages", "0"),
+        ("demo", "--attack", "-1"),
     ],
 )
 def test_wrong_usage_exits_2_with_one_clear_line(filled: Run, words: tuple[str, ...]) -> None:

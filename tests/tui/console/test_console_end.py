@@ -226,7 +226,18 @@ def assert_told_how_far(store: Path) -> None:
 def test_a_demo_ends_with_its_terminal_and_clears_up(store: Path, tmp_path: Path, under: str) -> None:
     rest = tmp_path / "demo"
     rest.mkdir()
-    command = ["env", f"TMPDIR={rest}", sys.executable, "-m", "tui.commands.cli", "demo", "--messages", "3"]
+    command = [
+        "env",
+        f"TMPDIR={rest}",
+        sys.executable,
+        "-m",
+        "tui.commands.cli",
+        "demo",
+        "--messages",
+        "3",
+        "--attack",
+        "0",
+    ]
     terminal = Terminal(store, store, command=PARENTS[under](tmp_path, command))
     try:
         terminal.wait_for("3 copies")

@@ -159,7 +159,7 @@ def test_a_console_that_fails_leaves_no_store_and_no_key(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_demo_that_is_told_to_end_clears_up(tmp_path: Path, number: signal.Signals) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tui.commands.cli", "demo", "--messages", "3"]
+    command = [sys.executable, "-m", "tui.commands.cli", "demo", "--messages", "3", "--attack", "0"]
     environment = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm-256color"}
     with subprocess.Popen(
         command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
