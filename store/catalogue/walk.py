@@ -13,7 +13,7 @@ from typing import Any
 
 from store.catalogue.sort import Sort, SortKey
 from store.filters.folding import fold
-from store.filters.model import MessageFilter, recipients_text
+from store.filters.model import Beside, MessageFilter, recipients_text
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, Row, row_of
 from store.terms.sender import address_first
@@ -31,17 +31,19 @@ def first_of(
     *,
     now: int,
     outcomes: Mapping[int, Delivered] | None = None,
+    beside: Mapping[int, Beside] | None = None,
 ) -> tuple[list[Row], int]:
     """Return the first `limit` list lines (None: all) of the copies that `flt` lets through, and how many those are.
 
-    `now` is Unix ms; `outcomes` by copy id, as `MessageFilter.matches` takes them. Of the others nothing is held.
+    `now` is Unix ms; `outcomes` and `beside` by copy id, as `MessageFilter.matches` takes them: what is `beside` a copy
+    must be there when `copies` gives it. Of the others nothing is held.
     """
-    count = 0
+    count, beside = 0, {} if beside is None else beside
 
     def found() -> Iterator[tuple[Any, Row]]:
         nonlocal count
         for copy in copies:
-            if flt.matches(copy, now=now, outcomes=outcomes):
+            if flt.matches(copy, now=now, outcomes=outcomes, beside=beside.get(copy.id)):
                 count += 1
                 yield key(copy), row_of(copy)
 

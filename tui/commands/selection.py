@@ -23,7 +23,8 @@ from tui.terminal.progress import Progress
 from tui.terminal.safe import fit
 
 if TYPE_CHECKING:
-    from store.filters.model import MessageFilter
+    from store.campaigns.standing import Standing
+    from store.filters.model import Beside, MessageFilter
     from store.terms.records import Copy, Row
     from store.vault.vault import Vault
 
@@ -138,11 +139,15 @@ def select_rows(
     if limit is not None and (answer := select_once(vault, flt, sort or NEWEST, limit)) is not None:
         return answer
     catalogue = Catalogue(vault)
+    catalogue.standing = _standing(vault, flt)
     try:
         catalogue.start()
         catalogue.wait_complete()
+        with Progress("Reading") as progress:
+            catalogue.wait_for(flt, progress)
         selection = catalogue.select(flt, sort or NEWEST)
         damaged.update(catalogue.damaged)
+        _say_unread(selection.unread)
         stop = selection.count if limit is None else min(limit, selection.count)
         return selection.rows(0, stop), selection.count
     finally:
@@ -158,6 +163,23 @@ def written_out(vault: Vault, query: str) -> str:
     return expanded(query, read_saved_filters(vault))
 
 
+def _standing(vault: Vault, flt: MessageFilter) -> Standing:
+    """The campaigns, where the filter asks for them; else none."""
+    from store.campaigns.standing import Standing
+
+    if flt.asks().isdisjoint(OF_CAMPAIGNS):
+        return Standing()
+    from store.campaigns.reading import StandingReader
+
+    return StandingReader(vault).read()
+
+
+def _say_unread(count: int) -> None:
+    """Say of how many copies nobody knows yet whether they match."""
+    if count:
+        print(f"mailhold: {no_traits(count)}", file=sys.stderr)
+
+
 def say_damaged(damaged: Iterable[int]) -> int:
     """Name copies that do not verify; returns how many there are."""
     why = "it is damaged or was tampered with, and cannot be listed: `mailhold check` says what is wrong with it."
@@ -168,6 +190,7 @@ def _walked(
     vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None, damaged: set[int]
 ) -> tuple[list[Row], int]:
     """What `select_rows` answers without Polars; says on standard error that it is slow where that can be noticed."""
+    from store.catalogue.beside import besides
     from store.catalogue.walk import first_of
     from store.delivery.releases import Releases
 
@@ -178,16 +201,24 @@ def _walked(
             "`pip install 'mailhold[console]'` makes it quick.",
             file=sys.stderr,
         )
-    outcomes = Releases(vault).read() if flt.asks_delivered() else None
+    outcomes, standing = Releases(vault).read() if flt.asks_delivered() else None, _standing(vault, flt)
+    beside: dict[int, Beside] = {}
+    done = unread = 0
     with Progress("Looking through") as progress:
 
         def copies() -> Iterator[Copy]:
-            for done, copy in enumerate(vault.scan(on_error=lambda copy_id, _error: damaged.add(copy_id)), 1):
-                yield copy
-                if not done % 1000:
-                    progress(done, max(done, total))
+            nonlocal done, unread
+            for batch in vault.batches(0, LARGEST_ID, on_error=lambda copy_id, _error: damaged.add(copy_id)):
+                beside.clear()
+                beside.update(besides(vault, standing, flt, [copy.id for copy in batch]))
+                yield from batch
+                done += len(batch)
+                unread += sum(not one.looked for one in beside.values())
+                progress(done, max(done, total))
 
-        return first_of(copies(), flt, sort or NEWEST, limit, now=now_ms(), outcomes=outcomes)
+        found = first_of(copies(), flt, sort or NEWEST, limit, now=now_ms(), outcomes=outcomes, beside=beside)
+    _say_unread(unread)
+    return found
 
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
