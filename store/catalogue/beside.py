@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from store.campaigns.standing import Standing
-from store.catalogue.column_fields import Source, sources_of
+from store.catalogue.column_fields import CAMPAIGN_FIELDS, Source, sources_of
 from store.filters.model import Beside, MessageFilter
 from store.terms.errors import TamperedError
 
@@ -22,7 +22,7 @@ def besides(vault: Vault, standing: Standing, flt: MessageFilter, ids: Sequence[
     """
     fields = flt.asks()
     needs_texts = Source.BODY in sources_of(fields)
-    if not needs_texts and fields.isdisjoint({"campaign", "odd"}):
+    if not needs_texts and fields.isdisjoint(CAMPAIGN_FIELDS):
         return {}
     texts = _texts(vault, ids) if needs_texts else {}
     found = {}

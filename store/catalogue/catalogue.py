@@ -117,6 +117,11 @@ class Catalogue:
         return self._columns.reading
 
     @property
+    def read_changes(self) -> int:
+        """Another number after some of that was read, so that answers may be other ones."""
+        return self._columns.changes
+
+    @property
     def problem(self) -> str | None:
         """Why loading does not go on at the moment (it is tried again), for the user to read."""
         if self._problem is None or self.complete:

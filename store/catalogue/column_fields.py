@@ -26,6 +26,10 @@ FIELDS = {
 }
 
 
+#: The fields that campaigns answer as they stand.
+CAMPAIGN_FIELDS = frozenset({"campaign", "odd"})
+
+
 def sources_of(fields: Collection[str]) -> set[Source]:
     """What must be read for fields; nothing for those that are not here."""
     return {FIELDS[field][0] for field in fields if field in FIELDS}

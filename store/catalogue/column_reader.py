@@ -126,12 +126,15 @@ class ColumnReader:
                 table = table.merge(one)
             self.table = table
 
-    def catch_up(self, frame: Frame, go_on: Callable[[], bool], *, thorough: bool = False) -> None:
-        """Read what lacks of a frame's copies. `go_on` is asked now and then. Raises StoreUnavailable.
+    def catch_up(self, frame: Frame, go_on: Callable[[], bool], *, thorough: bool = False) -> bool:
+        """Read what lacks of a frame's copies. True where answers may be other ones now. Raises StoreUnavailable.
+
+        `go_on` is asked now and then.
 
         `thorough`: miss no traits that were made since the last look, which takes a second for half a million copies
         that have none.
         """
+        before, first = len(self.table), not self.complete
         lacking = self._lacking(frame, self._lie(frame))
         token = self._vault.change_token() if self._source is Source.BODY else None
         if len(lacking) > FEW_COPIES:
@@ -139,14 +142,16 @@ class ColumnReader:
         elif len(lacking):
             self._read_some(lacking.to_list(), go_on)
         if self._stopping:
-            return
+            return False
         if token != self._token:
             self._look_again(go_on, thorough or time.monotonic() - self._swept_at > _SWEEP_SECONDS)
             self._token = token
         there = self._lie(frame).there
         self._without = self._without.clear() if there is None else frame.ids.filter(~there)
-        self._trim(frame, first=not self.complete)
+        found = len(self.table) > before
+        self._trim(frame, first=first)
         self.complete = True
+        return found or first
 
     def _read_some(self, ids: Sequence[int], go_on: Callable[[], bool]) -> int:
         """Read these copies, ascending. Returns of how many there was something to read."""

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from store.catalogue.column_fields import FIELDS, Source, sources_of
+from store.catalogue.column_fields import CAMPAIGN_FIELDS, FIELDS, Source, sources_of
 from store.catalogue.memory import give_back_memory
 from store.terms.errors import MailholdError, StoreError
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 
-#: The fields that campaigns answer as they stand.
-PLACES = frozenset({"campaign", "odd"})
 #: Seconds without use after which a table is dropped.
 IDLE_SECONDS = 300.0
 _TICK_SECONDS, _FOLLOW_SECONDS, _RETRY_SECONDS = 30.0, 1.0, 5.0
@@ -42,8 +40,10 @@ class Reading(NamedTuple):
     done: int
     total: int
 
-    def __str__(self) -> str:
-        return f"{self.what} {100 * self.done // max(1, self.total)} %"
+    @property
+    def share(self) -> str:
+        """How much was read, as ``40 %``."""
+        return f"{100 * self.done // max(1, self.total)} %"
 
 
 class Use:
@@ -66,6 +66,8 @@ class Columns:
         self._used_at: dict[Source, float] = {}
         self._asked: dict[Source, str] = {}
         self._problem: Exception | None = None
+        #: Another number after something was read, so that answers may be other ones.
+        self.changes = 0
         self._places: Places | None = None
         #: Looks that were begun and ended, and whether the next one looks at everything.
         self._begun = self._ended = 0
@@ -106,11 +108,12 @@ class Columns:
         with self._lock:
             readers = {source: self._readers.get(source) for source in sources_of(fields)}
             places = self._places
-        if standing is not None and not PLACES.isdisjoint(fields) and (not places or places.standing is not standing):
+        if standing is None or CAMPAIGN_FIELDS.isdisjoint(fields):
+            places = None
+        elif places is None or places.standing is not standing:
             self._places = places = Places(standing)
-        return TableExtras(
-            {source: reader.seen(frame) if reader else None for source, reader in readers.items()}, places
-        )
+        seen = {source: reader.seen(frame) if reader else None for source, reader in readers.items()}
+        return TableExtras(seen, places)
 
     @property
     def reading(self) -> Reading | None:
@@ -196,7 +199,7 @@ class Columns:
         for reader in list(self._readers.values()):
             try:
                 if state is not None and state.complete:
-                    reader.catch_up(state.frame, self._said, thorough=thorough)
+                    self.changes += reader.catch_up(state.frame, self._said, thorough=thorough)
             except Exception as error:  # Nothing that happens here may print a traceback over the screen.
                 self._problem = error
         with self._lock:

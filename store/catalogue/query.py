@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import polars as pl
 
+from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.text import looked_up, places
 from store.filters.asked import client_wanted, hundredths
@@ -25,7 +26,6 @@ _PARALLEL = 50_000
 _FEW = 0.1
 _IDS = ("message_id", "mta_message_id")
 _WORDS = ("from", "to", "subject")
-_OF_CAMPAIGNS = ("campaign", "odd")
 
 
 @cache
@@ -143,7 +143,7 @@ def _extra(asked: _Question, field: str, values: Sequence[Any], negated: bool) -
     frame, extras = asked.frame, asked.extras
     if extras is None:
         found = ~_every(frame) if field != "campaign" or 0 not in values else _every(frame)
-        known = None if field in _OF_CAMPAIGNS else ~_every(frame)
+        known = None if field in CAMPAIGN_FIELDS else ~_every(frame)
     else:
         found, known = extras.mask(frame, field, values), extras.known(frame, field)
     found = ~found if negated else found

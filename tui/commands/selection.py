@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.sort import NEWEST, Sort
 from store.filters.line import parse
 from store.filters.named import expanded, names_in
@@ -21,6 +22,7 @@ from tui.commands.printing import local_time
 from tui.commands.reporting import say_copies
 from tui.terminal.progress import Progress
 from tui.terminal.safe import fit
+from tui.terminal.words import no_traits
 
 if TYPE_CHECKING:
     from store.campaigns.standing import Standing
@@ -167,7 +169,7 @@ def _standing(vault: Vault, flt: MessageFilter) -> Standing:
     """The campaigns, where the filter asks for them; else none."""
     from store.campaigns.standing import Standing
 
-    if flt.asks().isdisjoint(OF_CAMPAIGNS):
+    if flt.asks().isdisjoint(CAMPAIGN_FIELDS):
         return Standing()
     from store.campaigns.reading import StandingReader
 
@@ -208,7 +210,7 @@ def _walked(
 
         def copies() -> Iterator[Copy]:
             nonlocal done, unread
-            for batch in vault.batches(0, LARGEST_ID, on_error=lambda copy_id, _error: damaged.add(copy_id)):
+            for batch in vault.batches(0, vault.id_range()[1], on_error=lambda copy_id, _error: damaged.add(copy_id)):
                 beside.clear()
                 beside.update(besides(vault, standing, flt, [copy.id for copy in batch]))
                 yield from batch

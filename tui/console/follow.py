@@ -17,6 +17,7 @@ from tui.terminal.words import counted
 if TYPE_CHECKING:
     from store.campaigns.reading import StandingReader
     from store.catalogue.catalogue import Catalogue
+    from store.catalogue.columns import Reading
     from store.delivery.releases import Releases
     from store.mail.outcome import Attention, Delivered
     from store.vault.vault import Vault
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Facts:
     """The store at one moment. `gone` are the copies deleted since the facts before; `copies_changed` says whether the
-    list may look different now; `loaded` of `total` records are in the catalogue. `problem` is what is wrong with
+    list may look different now; `loaded` of `total` records are in the catalogue, and what only some filters ask is
+    being read (`reading`, None where nothing is). `problem` is what is wrong with
     a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
     the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
     `standing`: the campaigns, the same object while they are the same; acts are offered for `campaigns` of them.
@@ -50,6 +52,7 @@ class Facts:
     settings_problem: str = ""
     standing: Standing = field(default_factory=Standing)
     campaigns: int = 0
+    reading: Reading | None = None
 
 
 class Follower:
@@ -72,7 +75,8 @@ class Follower:
         vault, catalogue = self._vault, self._catalogue
         vault.erasing.finish(1)
         changed = catalogue.refresh()
-        progress = (catalogue.loaded, catalogue.total, catalogue.complete)
+        reading = catalogue.reading
+        progress = (catalogue.loaded, catalogue.total, catalogue.complete, reading, catalogue.read_changes)
         seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged))
         if not changed and seen == self._seen:
             return None
@@ -103,6 +107,7 @@ class Follower:
             settings_problem=self._settings_problem,
             standing=catalogue.standing,
             campaigns=offered_count(catalogue, catalogue.standing),
+            reading=reading,
         )
         self._seen, self._deleted = seen, deleted
         return facts

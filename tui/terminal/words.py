@@ -23,6 +23,13 @@ def copies(number: int) -> str:
     return counted(number, "copy", "copies")
 
 
+def no_traits(number: int) -> str:
+    """Why an answer on links and files leaves copies out."""
+    who = counted(number, "copy has", "copies have")
+    it, them = ("it was", "it") if number == 1 else ("they were", "them")
+    return f"{who} no traits yet, so {it} not looked at for links and files: `mailhold index` makes {them}."
+
+
 def addresses(number: int) -> str:
     """``1 address``, ``3,410 addresses``."""
     return counted(number, "address", "addresses")

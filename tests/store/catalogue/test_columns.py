@@ -244,14 +244,16 @@ def test_while_it_is_read_the_result_is_incomplete_and_says_what_is_read(
     go = threading.Event()
     real = column_reader.read_ids
     monkeypatch.setattr(column_reader, "read_ids", lambda *args: go.wait(30) and real(*args))
+    changes = catalogue.read_changes
     found = catalogue.select(client("192.0.2"))
     assert (found.count, found.partial) == (0, True)
-    assert str(catalogue.reading) == "client addresses 0 %"
+    assert catalogue.reading == ("client addresses", 0, 2) and catalogue.reading.share == "0 %"
     assert catalogue.select(MessageFilter(clients=(Term("192.0.2", True),))).count == 0
     go.set()
     catalogue.wait_for(client("192.0.2"))
     found = catalogue.select(client("192.0.2"))
     assert (found.count, found.partial, catalogue.reading) == (1, False, None)
+    assert catalogue.read_changes != changes
 
 
 def test_a_copy_that_comes_in_is_found_at_once(vault: Vault, start: Callable[[Vault], Catalogue]) -> None:

@@ -16,9 +16,9 @@ from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord
 from store.vault.vault import Vault
 from tests.store.catalogue.catalogue_model import sorts
-from tests.store.catalogue.test_catalogue_frame import copies, select
+from tests.store.catalogue.test_catalogue_frame import PlainExtras, copies, select
 from tests.store.catalogue.test_catalogue_once import QUERIES, SORTS, put
-from tests.store.filters.filter_model import NOW, filters
+from tests.store.filters.filter_model import NOW, besides, filters, wide_filters
 from tui.commands import selection
 
 
@@ -30,6 +30,16 @@ def test_the_answer_is_the_catalogue_s(
     for most in (limit, None):
         found = first_of(iter(some), flt, sort, most, now=NOW, outcomes=outcomes)
         assert found == (catalogue.rows(0, catalogue.count if most is None else most), catalogue.count)
+
+
+@given(copies(), wide_filters, sorts, st.data())
+def test_what_is_beside_the_copies_counts_too(
+    some: list[Copy], flt: MessageFilter, sort: Sort, data: st.DataObject
+) -> None:
+    beside = {copy.id: data.draw(besides) for copy in some}
+    catalogue = select(Frame.of(some), flt, sort, {}, PlainExtras(some, beside))
+    found = first_of(iter(some), flt, sort, None, now=NOW, beside=beside)
+    assert found == (catalogue.rows(0, catalogue.count), catalogue.count)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from store.campaigns.standing import Standing
+from store.catalogue.columns import Reading
 from store.catalogue.selection import RowSelection, Selection
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.filters.line import MessageFilter
@@ -91,6 +92,9 @@ class FakeCatalogue:
         self.selects: list[MessageFilter] = []
         self.releases: object = None
         self.standing = Standing()
+        self.reading: Reading | None = None
+        self.read_changes = 0
+        self.unread = 0
         self.frame = None
         self._dirty = False
 
@@ -105,6 +109,9 @@ class FakeCatalogue:
 
     def wait_complete(self, timeout: float | None = None) -> bool:
         return True
+
+    def wait_for(self, flt: MessageFilter) -> None:
+        """All there is can be asked."""
 
     def changed(self) -> None:
         self._dirty = True
@@ -126,7 +133,8 @@ class FakeCatalogue:
         rows = [row_of(copy) for copy in self.copies if flt.matches(copy, now=self.now)]
         rows.sort(key=_KEYS[sort.key], reverse=sort.descending)
         high_water = max((copy.id for copy in self.copies), default=0)
-        return RowSelection(rows, total=len(self.copies), partial=self.partial, high_water=high_water)
+        partial, total = self.partial, len(self.copies)
+        return RowSelection(rows, total=total, partial=partial, high_water=high_water, unread=self.unread)
 
     def engine_counts(self) -> dict[Engine | None, int]:
         counts: dict[Engine | None, int] = {}

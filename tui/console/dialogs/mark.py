@@ -30,6 +30,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         self.text = text
         self.found: tuple[MessageFilter, Result] | None = None
         self._accept_when_found = False
+        self._counted: MessageFilter | None = None
 
     def body(self) -> Iterable[Widget]:
         yield Field(self.text, placeholder="from: to: subject: scan: period: … or words", id="query")
@@ -54,16 +55,30 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         except FilterError as error:
             self._say(f"▲ {error}")
             return
-        catalogue = self.context.catalogue
+        catalogue, self._counted = self.context.catalogue, flt
+
+        def in_full() -> Result:
+            catalogue.wait_for(flt)
+            return catalogue.select(flt)
+
+        def so_far(result: Result) -> None:
+            if result.partial and flt.asks() and self.is_attached:
+                # What this filter asks for is being read: that takes seconds, and nothing found yet means nothing.
+                self._say(f"{copies(result.count)} so far, reading…")
+                self.context.shell.background(in_full, done, group="mark-query in full")
+            else:
+                done(result)
 
         def done(result: Result) -> None:
+            if self._counted is not flt:
+                return
             self.found = (flt, result)
             if self.is_attached:
                 self._say(f"{copies(result.count)}{' so far' if result.partial else ''}")
                 if self._accept_when_found:
                     self.accept()
 
-        self.context.shell.background(lambda: catalogue.select(flt), done, group="mark-query")
+        self.context.shell.background(lambda: catalogue.select(flt), so_far, group="mark-query")
 
     def _say(self, text: str) -> None:
         self.query_one("#found", Static).update(safe(text))

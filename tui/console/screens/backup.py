@@ -10,6 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
+from store.campaigns.standing import Standing
+from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.filters.line import MessageFilter, parse, print_filter
 from store.terms.errors import FilterError
@@ -22,7 +24,7 @@ from tui.console.marks import Frozen
 from tui.console.screens.marking import Marking
 from tui.console.screens.page import Page
 from tui.console.tasks import explain
-from tui.console.widgets.counts import counts_line
+from tui.console.widgets.counts import counts_line, loading_words
 from tui.console.widgets.filter_line import FilterLine
 from tui.console.widgets.found import needles
 from tui.console.widgets.key_footer import KeysChanged
@@ -30,6 +32,7 @@ from tui.console.widgets.list_header import Line, ListHeader
 from tui.console.widgets.message_list import MOVES, MessageList
 from tui.console.widgets.pages import Pages, Result
 from tui.terminal.cells import zone_name
+from tui.terminal.words import no_traits
 
 #: What the list shows below a filter line that cannot be read.
 _STANDS = "The list shows what the last filter found that could be read."
@@ -60,7 +63,8 @@ class BackupView(Page):
         super().__init__(context, id="backup")
         self.filter = MessageFilter()
         self.sort = NEWEST
-        self.loading_share = ""
+        self.being_read = "", ""
+        self._standing: Standing | None = None
         self._fresh = True
         self._problem = ""
         self._marked_outside = 0
@@ -130,9 +134,12 @@ class BackupView(Page):
         """Take up what changed in the store."""
         self.list.forget(facts.gone, others=not self.context.deleting)
         outcomes_changed = self.list.set_outcomes(facts.outcomes)
-        share = "" if facts.complete else f"{100 * facts.loaded // max(1, facts.total)} %"
-        if facts.copies_changed or share != self.loading_share or (outcomes_changed and self.filter.asks_delivered()):
-            self.loading_share = share
+        loading = loading_words(facts.loaded, facts.total, facts.complete, facts.reading)
+        standing, self._standing = self._standing, facts.standing
+        other_campaigns = standing is not facts.standing and not self.filter.asks().isdisjoint(CAMPAIGN_FIELDS)
+        other_outcomes = outcomes_changed and self.filter.asks_delivered()
+        if facts.copies_changed or loading != self.being_read or other_outcomes or other_campaigns:
+            self.being_read = loading
             self._query()
 
     def follow_store(self) -> None:
@@ -161,7 +168,7 @@ class BackupView(Page):
             if frozen is not None and fuller is not None:
                 self.list.marks.refreeze(frozen, fuller)
             keep, self._fresh = not self._fresh, False
-            self._say_empty()
+            self._say_empty(pages.result)
             self.list.painter.needles = needles(flt)
             self.list.show(pages, keep=keep)
             if self.once_shown is not None and self.once_shown(pages.result):
@@ -198,12 +205,16 @@ class BackupView(Page):
             self.line.show_problem(f"{text} {_STANDS}" if text else "")
             self._say_empty()
 
-    def _say_empty(self) -> None:
+    def _say_empty(self, result: Result | None = None) -> None:
         """Let an empty list say why it is: not that nothing matches a filter that could not be read."""
         if self._problem:
             self.list.empty_text = "Empty: the filter cannot be read."
         elif self.filter.is_empty:
             self.list.empty_text = "There is no message copy in Backup."
+        elif result is not None and result.partial:
+            self.list.empty_text = "No message copy matches the filter so far: not all of them are read yet."
+        elif result is not None and result.unread:
+            self.list.empty_text = f"No message copy matches the filter. {no_traits(result.unread)}"
         else:
             self.list.empty_text = "No message copy matches the filter. Esc clears it."
         self.list.refresh()
@@ -241,7 +252,7 @@ class BackupView(Page):
                 self.list.pages.result,
                 filtered=not self.filter.is_empty,
                 problem=bool(self._problem),
-                loading=self.loading_share,
+                loading=self.being_read,
                 range_count=self.list.range_count,
                 marked=marks,
                 outside=min(marks, self._marked_outside),

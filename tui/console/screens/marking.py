@@ -65,7 +65,7 @@ class Marking:
 
         def again(wait: bool) -> Result:
             if wait:
-                catalogue.wait_complete()
+                catalogue.wait_for(fixed)
             return catalogue.select(fixed, sort)
 
         return Frozen(result, result.high_water, again)

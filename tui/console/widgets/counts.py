@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.content import Content
 
 from tui.console.widgets.pages import Result
+
+if TYPE_CHECKING:
+    from store.catalogue.columns import Reading
+
+
+def loading_words(loaded: int, total: int, complete: bool, reading: Reading | None) -> tuple[str, str]:
+    """What is being read, "" for the copies themselves, and how much of it is there; both "" where all is."""
+    if not complete:
+        return "", f"{100 * loaded // max(1, total)} %"
+    return ("", "") if reading is None else (reading.what, reading.share)
 
 
 def counts_line(
@@ -12,7 +24,7 @@ def counts_line(
     *,
     filtered: bool,
     problem: bool,
-    loading: str,
+    loading: tuple[str, str],
     range_count: int,
     marked: int,
     outside: int,
@@ -22,7 +34,7 @@ def counts_line(
 ) -> Content:
     """The counts of a list that shows `result`, in few words where it is not `wide`.
 
-    `problem`: the filter line cannot be read; `loading`: how much of the catalogue is read ("" where all is);
+    `problem`: the filter line cannot be read; `loading`: what is being read, as `loading_words` has it;
     `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed,
     and `gone` more were marked until others deleted them.
     """
@@ -33,8 +45,11 @@ def counts_line(
         shown = f"{total} {'copy' if result.total == 1 else 'copies'}"
     parts = [Content("▲ not read").stylize("$danger")] if problem else []
     parts.append(Content(shown))
-    if loading:
-        parts.append(Content(f"reading {loading}").stylize("$muted"))
+    what, share = loading
+    if share:
+        parts.append(Content(f"reading {what} {share}" if what and wide else f"reading {share}").stylize("$muted"))
+    if result.unread:
+        parts.append(Content(f"{result.unread:,} not looked at").stylize("$warning"))
     if range_count:
         parts.append(Content(f"range of {range_count:,}").stylize("$accent"))
     if marked:
