@@ -258,6 +258,12 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
     def open_act(self, held: Held) -> None:
         self.main.places.open_act(held)
 
+    def open_campaign(self, campaign_id: int, copy_id: int | None = None) -> None:
+        self.main.places.open_campaign(campaign_id, copy_id)
+
+    def open_compare(self, campaign_id: int, copy_id: int, neighbour: Neighbour | None = None) -> None:
+        self.main.places.open_compare(campaign_id, copy_id, neighbour)
+
     def list_messages(self, flt: MessageFilter) -> None:
         self.main.backup.set_filter(flt)
         self.main.places.go("backup", focus=True)

@@ -62,6 +62,12 @@ class Shell(Protocol):
     def open_act(self, held: Held) -> None:
         """Show the copies of an act of the bin."""
 
+    def open_campaign(self, campaign_id: int, copy_id: int | None = None) -> None:
+        """Show a campaign, with the cursor on a copy of it, else on its first odd one."""
+
+    def open_compare(self, campaign_id: int, copy_id: int, neighbour: Neighbour | None = None) -> None:
+        """Show a copy of a campaign beside a typical one."""
+
     def list_messages(self, flt: MessageFilter) -> None:
         """Show the message list, with what this filter lets through."""
 
@@ -102,7 +108,7 @@ class ConsoleContext:
     kept true by the shell's polling; where `settings_problem` says why they cannot be read, they are the last known.
     `outcomes` says what became of each copy that was released before, `live` which copies have a delivery that is not
     finished, `attention` which deliveries an operator should look at; `deleting` deletions of this console run.
-    `save_folder` is where the last save went.
+    `save_folder` is where the last save went; `seen_odd` are the copies that were on screen as odd in a campaign.
     """
 
     vault: Vault
@@ -120,3 +126,4 @@ class ConsoleContext:
     attention: Attention = NOTHING_TO_DO
     deleting: int = 0
     save_folder: Path = field(default_factory=Path.cwd)
+    seen_odd: set[int] = field(default_factory=set)

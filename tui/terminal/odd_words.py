@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 REASONS = {
-    Reason.REPLY: "answers or quotes a message",
-    Reason.ALIKE: "sender only looks like a known one",
-    Reason.KNOWN: "sender is known here",
-    Reason.APART: "an operator took it, or one like it, out",
-    Reason.CLAIMS: "subject claims to be an answer",
-    Reason.LISTED: "sent through a mailing list",
-    Reason.DOMAIN: "sent from another domain",
-    Reason.CONTENT: "text differs",
-    Reason.PAYLOAD: "links and files differ",
-    Reason.ORIGIN: "comes from elsewhere",
-    Reason.FIT: "shares little with the others",
+    Reason.REPLY: "answers a message",
+    Reason.ALIKE: "look-alike sender",
+    Reason.KNOWN: "known sender",
+    Reason.APART: "peeled off, or like one",
+    Reason.CLAIMS: "claims to answer",
+    Reason.LISTED: "mailing list",
+    Reason.DOMAIN: "other domain",
+    Reason.CONTENT: "other text",
+    Reason.PAYLOAD: "other links or files",
+    Reason.ORIGIN: "other origin",
+    Reason.FIT: "shares little",
 }
 KINDS = {
     Kind.SUBJECT: "subject",
     Kind.SUBJECT_PAIR: "words of subject",
     Kind.SENTENCE: "sentence",
     Kind.WORDS: "words",
-    Kind.CONTACT: "phone, ticker, wallet",
+    Kind.CONTACT: "contact",
     Kind.FILE: "file",
     Kind.FILE_NAME: "file name",
     Kind.FILE_SIZE: "file size",
@@ -47,7 +47,7 @@ STRANDS = ("Content", "Payload", "Origin")
 
 
 def reasons_words(reasons: Sequence[Reason]) -> str:
-    """``sender is known here, text differs``."""
+    """``known sender, other text``."""
     return ", ".join(REASONS[reason] for reason in reasons)
 
 

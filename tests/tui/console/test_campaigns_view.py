@@ -138,13 +138,19 @@ def test_what_speaks_against_is_said() -> None:
     said = " ".join(words for words, _ in detail.against(row))
     for words in (
         "answer messages",
-        "2 odd copies, in no act: 2 sender is known here",
+        "2 odd copies, in no act: known sender 2",
         "400 copies outside",
         "1 copy of it fit at less than 75 %, the least at 71 %",
         "2 Massmail",
     ):
         assert words in said
     assert not list(detail.against(CampaignRow(campaign(2), SUMMARY)))
+
+
+def test_a_campaign_in_stolen_threads_says_so() -> None:
+    row = CampaignRow(campaign(1, rank=Rank.THREADS), SUMMARY)
+    assert "in stolen threads" in plain(list_lines([row], (), NOW, UTC, 100)[0])
+    assert any("real answers may be among them" in words for words, _ in detail.against(row))
 
 
 def test_what_nobody_would_guess_is_told_truly() -> None:
@@ -154,11 +160,11 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
         shown = detail.overview_lines(row, detail.CampaignFacts(*facts), NOW, UTC, 100)
         return "\n".join(map(plain, shown))
 
-    assert "nobody here wrote to one of its 4,485 senders; none of it was delivered" in told(4485, 0, 0, 0)
+    assert "nobody here wrote to one of its 4,485 senders; none was delivered" in told(4485, 0, 0, 0)
     warned = told(4485, 3, 1, 12)
     assert "▲ 3 of its 4,485 senders were written to from here" in warned
     assert "▲ mail of 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned
-    assert "nobody here" not in warned and "none of it" not in warned
+    assert "nobody here" not in warned and "none was" not in warned
 
 
 def test_letters_are_told_by_their_subjects_without_numbers() -> None:

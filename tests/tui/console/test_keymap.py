@@ -30,7 +30,9 @@ def test_no_key_does_two_things_in_one_place(scope: Scope) -> None:
     assert not [name for name, times in Counter(names).items() if times > 1]
 
 
-@pytest.mark.parametrize("scope", [Scope.LIST, Scope.VIEW, Scope.CAMPAIGNS, Scope.PAGE, Scope.TREE])
+@pytest.mark.parametrize(
+    "scope", [Scope.LIST, Scope.VIEW, Scope.CAMPAIGNS, Scope.CAMPAIGN, Scope.COMPARE, Scope.PAGE, Scope.TREE]
+)
 def test_the_keys_everywhere_hide_no_other(scope: Scope) -> None:
     everywhere = {name for key in keys_of(Scope.APP) for name in key.keys.split(",")}
     here = {name for key in keys_of(scope) for name in key.keys.split(",")}

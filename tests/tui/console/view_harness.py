@@ -122,6 +122,12 @@ class ViewApp(ThemedApp):
     def open_act(self, held: Any) -> None:
         self.asked.append(("act", held.act.act))
 
+    def open_campaign(self, campaign_id: int, copy_id: int | None = None) -> None:
+        self.asked.append(("campaign", campaign_id, copy_id))
+
+    def open_compare(self, campaign_id: int, copy_id: int, neighbour: Any = None) -> None:
+        self.asked.append(("compare", campaign_id, copy_id))
+
     def list_messages(self, flt: Any) -> None:
         self.asked.append(("list", flt))
 

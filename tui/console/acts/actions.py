@@ -39,6 +39,9 @@ _CHANGING = frozenset(
         ("retry", "cancel-delivery"),
         ("add-rule", "delete-rule", "enable-rule", "rule-up", "rule-down"),
         ("add-address", "remove-address"),
+        tuple(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note")),
+        tuple(f"campaign-{name}" for name in ("delete", "peel", "peel-odd", "join", "own", "state", "name", "note")),
+        ("campaign-deliver", "compare-peel"),
         ("undo", "redo"),
     )
     for name in scope
@@ -49,7 +52,7 @@ def reason_against(context: ConsoleContext, action: str) -> str | None:
     """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
     if context.vault.read_only is not None and action in _CHANGING:
         return context.vault.read_only.says("This store")
-    if action in ("deliver", "view-deliver", "binned-deliver") and not context.settings.relay:
+    if action in ("deliver", "view-deliver", "binned-deliver", "campaign-deliver") and not context.settings.relay:
         return NO_RELAY
     return None
 

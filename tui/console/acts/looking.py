@@ -16,6 +16,7 @@ from store.space.bin import Promise, promise_for
 from store.terms.sender import address_first, sender_differs
 from tui.console.marks import Chosen
 from tui.console.tasks import Cancelled, Progress, Task
+from tui.console.text.campaign_rows import campaign_of
 from tui.terminal.words import copies as copies_words
 
 if TYPE_CHECKING:
@@ -162,3 +163,12 @@ def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
 def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:
     for page in _pages(context, looked.ids, progress, cancelled):
         looked.dangerous += sum(copy.record.dangerous for copy in page)
+
+
+def open_campaign_of(context: ConsoleContext, copy_id: int) -> None:
+    """Open the campaign in which a copy is, or is odd; where it is in none, say so."""
+    one = campaign_of(context.catalogue.standing, copy_id)
+    if one is None:
+        context.shell.notice("This copy is in no campaign.")
+    else:
+        context.shell.open_campaign(one.id, copy_id)

@@ -18,6 +18,8 @@ class Scope(StrEnum):
     VIEW = "Message view"
     TREE = "Console tree"
     CAMPAIGNS = "Campaigns"
+    CAMPAIGN = "Campaign opened"
+    COMPARE = "Copies compared"
     BIN = "Bin"
     BINNED = "Copies in the bin"
     QUEUE = "Message queue"
@@ -45,7 +47,7 @@ class Key(NamedTuple):
 
 _L, _V, _T, _Q, _P, _A = Scope.LIST, Scope.VIEW, Scope.TREE, Scope.QUEUE, Scope.PAGE, Scope.APP
 _R, _S, _B, _C = Scope.RULES, Scope.ADDRESSES, Scope.BIN, Scope.BINNED
-_G = Scope.CAMPAIGNS
+_G, _O, _M = Scope.CAMPAIGNS, Scope.CAMPAIGN, Scope.COMPARE
 
 #: In the order of the footer and the help.
 KEYS: tuple[Key, ...] = (
@@ -63,6 +65,7 @@ KEYS: tuple[Key, ...] = (
     Key("mark-query", "T", "mark_query", "", "Mark what a filter matches", _L),
     Key("mark-all", "asterisk", "mark_all", "", "Mark all in the filter", _L),
     Key("unmark-all", "ctrl+t", "unmark_all", "", "Take all marks away", _L),
+    Key("campaign", "c", "campaign", "", "Open the campaign of the copy at the cursor", _L),
     Key("copy", "y", "copy", "", "Copy an address, the subject or an id to the clipboard", _L),
     Key("clear-filter", "escape", "back", "", "Clear the filter", _L),
     Key("leave", "q", "leave", "", "Quit", _L, False),
@@ -82,20 +85,58 @@ KEYS: tuple[Key, ...] = (
     Key("view-previous", "p", "neighbour(-1)", "Previous", "Previous copy", _V),
     Key("view-tab-next", "right_square_bracket", "tab(1)", "Tabs", "Next tab", _V, False),
     Key("view-tab-previous", "left_square_bracket", "tab(-1)", "", "Previous tab", _V, False),
+    Key("view-campaign", "c", "campaign", "", "Open the campaign of this copy", _V),
     Key("view-restore", "u", "bring_back", "", "Bring this copy back from the bin", _V),
     Key(
         "campaigns-open",
         "enter",
         "open_row",
         "Open",
-        "Open the campaign at the cursor, or list the sender's copies",
+        "Open the campaign at the cursor, or list what a sender sent",
         _G,
     ),
+    Key("campaigns-delete", "d,delete", "delete", "Delete", "Delete what fits the marked campaigns, or this one", _G),
     Key("campaigns-mark", "space,t", "mark", "Mark", "Mark or unmark the campaign at the cursor, and go on", _G),
+    Key("campaigns-mark-sure", "asterisk", "mark_sure", "Mark the sure", "Mark the sure campaigns alone", _G),
+    Key("campaigns-unmark", "ctrl+t", "unmark_all", "", "Take all marks away", _G),
+    Key("campaigns-peel-odd", "P", "peel_odd", "", "Peel the odd copies off the campaign at the cursor", _G),
+    Key(
+        "campaigns-join",
+        "m",
+        "join",
+        "Join",
+        "Join the marked campaigns, or this one to its elder, or part it",
+        _G,
+    ),
+    Key("campaigns-own", "o", "own", "Own", "Take the campaign at the cursor, or give it back", _G),
+    Key("campaigns-state", "x", "state", "", "Say how far the work is: new, open, done", _G),
+    Key("campaigns-name", "e", "name", "", "Name the campaign at the cursor", _G),
+    Key("campaigns-note", "n", "note", "", "Write a note on the campaign at the cursor", _G),
     Key("campaigns-release", "r", "release", "", "Say why nothing is released by campaign", _G, False),
     Key("campaigns-detail-down", "J,shift+down", "detail(1)", "", "Scroll the campaign in full down", _G, False),
     Key("campaigns-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the campaign in full up", _G, False),
     Key("campaigns-back", "escape,q", "to_list", "To messages list", "Back to the message list", _G, False),
+    Key("campaign-view", "enter", "view", "View", "View the copy at the cursor", _O),
+    Key("campaign-compare", "right_square_bracket", "compare", "Compare", "Show the copy beside a typical one", _O),
+    Key("campaign-peel", "p", "peel", "Peel off", "Peel the marked copies off the campaign, or this one", _O),
+    Key("campaign-peel-odd", "P", "peel_odd", "Odd ones", "Peel the odd copies off the campaign", _O),
+    Key("campaign-delete", "d,delete", "delete", "Delete", "Delete what fits the campaign", _O),
+    Key("campaign-deliver", "r", "deliver", "Deliver", "Deliver the marked copies, or the one at the cursor", _O),
+    Key("campaign-mark", "space,t", "mark", "Mark", "Mark or unmark the copy at the cursor, and go on", _O),
+    Key("campaign-unmark", "ctrl+t", "unmark_all", "", "Take all marks away", _O),
+    Key("campaign-join", "m", "join", "", "Join the campaign to its elder, or take apart what was joined", _O),
+    Key("campaign-own", "o", "own", "", "Take the campaign, or give it back", _O),
+    Key("campaign-state", "x", "state", "", "Say how far the work is: new, open, done", _O),
+    Key("campaign-name", "e", "name", "", "Name the campaign", _O),
+    Key("campaign-note", "n", "note", "", "Write a note on the campaign", _O),
+    Key("campaign-detail-down", "J,shift+down", "detail(1)", "", "Scroll the figures down", _O, False),
+    Key("campaign-detail-up", "K,shift+up", "detail(-1)", "", "Scroll the figures up", _O, False),
+    Key("campaign-back", "escape,q", "back", "Back", "Back to where the campaign was opened from", _O, False),
+    Key("compare-view", "enter", "view", "View", "View the copy", _M),
+    Key("compare-peel", "p", "peel", "Peel off", "Peel the copy off its campaign", _M),
+    Key("compare-next", "right_square_bracket", "neighbour(1)", "Next", "Compare the next copy of the campaign", _M),
+    Key("compare-previous", "left_square_bracket", "neighbour(-1)", "Previous", "Compare the copy before", _M),
+    Key("compare-back", "escape,q", "back", "Back", "Back to where the copies were compared from", _M, False),
     Key("bin-copies", "enter", "copies", "Copies", "Show the copies of the act at the cursor", _B),
     Key("bin-restore", "u", "bring_back", "Bring back", "Bring back the copies of the act at the cursor", _B),
     Key("bin-delete", "d,delete", "delete", "Delete", "Delete the act's copies from the bin for good", _B),

@@ -17,6 +17,7 @@ from store.filters.line import MessageFilter, parse, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
 from tui.console.acts import actions
+from tui.console.acts.looking import open_campaign_of
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import Scope, bindings
@@ -315,6 +316,11 @@ class BackupView(Page):
 
         if row := self.list.current:
             self.context.shell.ask(CopyDialog(row), self._copied)
+
+    def action_campaign(self) -> None:
+        """Open the campaign of the copy at the cursor."""
+        if (row := self.list.current) is not None:
+            open_campaign_of(self.context, row.id)
 
     def _copied(self, text: str | None) -> None:
         if text:

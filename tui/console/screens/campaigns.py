@@ -9,8 +9,10 @@ from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 
+from store.campaigns.marks import State
 from store.campaigns.standing import Campaign
 from store.filters.model import MessageFilter, Term
+from tui.console.acts import actions, campaigning
 from tui.console.campaign_facts import facts_of
 from tui.console.campaign_reading import CampaignsRead, CampaignsReader, summary_words
 from tui.console.context import ConsoleContext
@@ -20,11 +22,14 @@ from tui.console.text import campaign_detail as detail
 from tui.console.text import campaign_lines as made
 from tui.console.text.campaign_detail import CampaignFacts
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow
+from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import Builder
 from tui.console.widgets.pick_list import PickList
 
 #: Campaigns of which what was found out is kept, and seconds between looks at rates and times.
 _KEPT, _TICK = 100, 2.0
+#: Actions that work on the campaign at the cursor.
+_OF_CURSOR = frozenset(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note"))
 NO_CAMPAIGN = "There is no campaign at the cursor."
 BY_SENDER = "Release goes by sender or by copy, never by campaign: open it with Enter, and release from its copies."
 
@@ -46,9 +51,9 @@ class CampaignList(PickList):
         self.action_scroll_down()
 
     def on_click(self, event: events.Click) -> None:
-        super().on_click(event)
+        # Textual calls the handler of `PickList` as well.
         if event.x <= 1 and event.y + round(self.scroll_y) < len(self.lines):
-            self.post_message(self.Marked(self.cursor))
+            self.post_message(self.Marked(event.y + round(self.scroll_y)))
 
 
 class CampaignsView(ListPage[ListRow]):
@@ -150,8 +155,21 @@ class CampaignsView(ListPage[ListRow]):
 
     def reason_against(self, action: str) -> str | None:
         """Why an action is not possible now, or None."""
+        if (reason := actions.reason_against(self.context, action)) is not None:
+            return reason
         if action == "campaigns-open":
             return None if self.items else "There is no campaign."
+        if action == "campaigns-unmark":
+            return None if self.marked else "Nothing is marked."
+        if action in ("campaigns-delete", "campaigns-join") and self.marked:
+            return None
+        row = self.current
+        if action in _OF_CURSOR and not isinstance(row, CampaignRow):
+            return NO_CAMPAIGN
+        if action == "campaigns-peel-odd" and isinstance(row, CampaignRow) and not row.campaign.odd:
+            return "It has no odd copy."
+        if action == "campaigns-join" and isinstance(row, CampaignRow) and not (row.elder or row.campaign.parts):
+            return "It is related to no older campaign: mark those to join."
         return None
 
     def action_open_row(self) -> None:
@@ -159,10 +177,81 @@ class CampaignsView(ListPage[ListRow]):
         row = self.current
         if isinstance(row, SenderRow) and row.sender.address:
             self.context.shell.list_messages(MessageFilter(from_=(Term(row.sender.address),)))
+        elif isinstance(row, CampaignRow):
+            self.context.shell.open_campaign(row.campaign.id)
 
     def action_mark(self) -> None:
         """Mark the campaign at the cursor, for the footer and the palette."""
         self.list.action_mark()
+
+    def action_mark_sure(self) -> None:
+        """Mark the sure campaigns alone: of no stolen threads, no odd copy that was not seen, no colleague."""
+        self.marked = {row.campaign.id for row in self.items if isinstance(row, CampaignRow) and self._is_sure(row)}
+        self.list.build(self.list_builder())
+        self.post_message(KeysChanged())
+        if not self.marked:
+            self.context.shell.notice("No campaign is sure: each has odd copies that were not seen, or a colleague.")
+
+    def _is_sure(self, row: CampaignRow) -> bool:
+        one, seen = row.campaign, self.context.seen_odd
+        theirs = one.mark.owner not in ("", self.context.operator)
+        if not one.rank.sure or theirs or one.mark.state is State.DONE or not row.summary.copies:
+            return False
+        return not row.summary.odd or all(each.copy in seen for each in one.odd)
+
+    def action_unmark_all(self) -> None:
+        """Take all marks away."""
+        if not self.refused("campaigns-unmark"):
+            self.marked.clear()
+            self.list.build(self.list_builder())
+            self.post_message(KeysChanged())
+
+    def _chosen(self) -> list[Campaign]:
+        """The marked campaigns, or the one at the cursor."""
+        found = [row.campaign for row in self.items if isinstance(row, CampaignRow)]
+        if self.marked:
+            return [one for one in found if one.id in self.marked]
+        return [self.current.campaign] if isinstance(self.current, CampaignRow) else []
+
+    def action_delete(self) -> None:
+        """Check and ask, then delete what fits the marked campaigns, or the one at the cursor."""
+        if not self.refused("campaigns-delete"):
+            campaigning.delete(self.context, self._chosen())
+
+    def action_peel_odd(self) -> None:
+        """Peel the odd copies off the campaign at the cursor, once that is confirmed."""
+        if not self.refused("campaigns-peel-odd") and isinstance(row := self.current, CampaignRow):
+            campaigning.peel_off(self.context, row.campaign, [each.copy for each in row.campaign.odd], odd=True)
+
+    def action_join(self) -> None:
+        """Join the marked campaigns, or the one at the cursor to its elder, once that is confirmed."""
+        if self.refused("campaigns-join"):
+            return
+        if len(self.marked) > 1:
+            eldest, *others = sorted(self._chosen(), key=lambda one: one.id)
+            campaigning.join(self.context, others, eldest)
+        elif isinstance(row := self.current, CampaignRow):
+            campaigning.join_or_part(self.context, row)
+
+    def action_own(self) -> None:
+        """Take the campaign at the cursor, or give it back, once that is confirmed."""
+        self._of_campaign("campaigns-own", campaigning.own)
+
+    def action_state(self) -> None:
+        """Say how far the work is, once that is confirmed."""
+        self._of_campaign("campaigns-state", campaigning.next_state)
+
+    def action_name(self) -> None:
+        """Ask for a name."""
+        self._of_campaign("campaigns-name", campaigning.rename)
+
+    def action_note(self) -> None:
+        """Ask for a note."""
+        self._of_campaign("campaigns-note", campaigning.write_note)
+
+    def _of_campaign(self, action: str, act: campaigning.Act) -> None:
+        if not self.refused(action) and isinstance(row := self.current, CampaignRow):
+            act(self.context, row.campaign)
 
     def action_release(self) -> None:
         """Say why nothing is released from here."""

@@ -34,7 +34,16 @@ from tui.console.widgets.tree import ConsoleTree, Place
 #: Terminals narrower than this show the tree only while it is used.
 WIDE = 100
 #: Scopes of whose keys the page says by itself why one is not possible now.
-_OF_PAGE = (Scope.CAMPAIGNS, Scope.BIN, Scope.BINNED, Scope.QUEUE, Scope.RULES, Scope.ADDRESSES)
+_OF_PAGE = (
+    Scope.CAMPAIGNS,
+    Scope.CAMPAIGN,
+    Scope.COMPARE,
+    Scope.BIN,
+    Scope.BINNED,
+    Scope.QUEUE,
+    Scope.RULES,
+    Scope.ADDRESSES,
+)
 
 
 class MainScreen(Screen[None]):
@@ -184,7 +193,7 @@ class MainScreen(Screen[None]):
             return page.reason_against(action) if page.scope is key.scope else None
         if action in ("deliver", "delete", "save") and self.backup.list.marks:
             return None
-        if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all"):
+        if action in ("deliver", "view", "delete", "save", "copy", "mark", "mark-range", "mark-all", "campaign"):
             return None if self.backup.count else NOTHING
         match action:
             case "unmark-all":

@@ -16,6 +16,7 @@ from store.delivery.history import last_release, recipient_outcomes
 from store.terms.errors import CopyBinned, CopyMissing
 from tui.console.acts import actions
 from tui.console.acts.binning import bring_back, bring_back_first, delete_for_good
+from tui.console.acts.looking import open_campaign_of
 from tui.console.context import ConsoleContext, Neighbour
 from tui.console.keys.keymap import Scope, bindings
 from tui.console.marks import Chosen
@@ -326,6 +327,9 @@ class MessageView(Page):
     def action_bring_back(self) -> None:
         if not self.refused("view-restore"):
             self._act("view-restore", lambda: bring_back(self.context, self._chosen))
+
+    def action_campaign(self) -> None:
+        open_campaign_of(self.context, self.copy_id)
 
     @property
     def _chosen(self) -> Chosen:

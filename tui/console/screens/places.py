@@ -110,6 +110,28 @@ class Places(Container):
 
         self._open(BinnedView(self.context, held))
 
+    def open_campaign(self, campaign_id: int, copy_id: int | None) -> None:
+        """Show a campaign over what is shown; where it lies below that already, go back to it."""
+        from tui.console.screens.campaign import CampaignView
+
+        below = next((one for one in self._over if isinstance(one, CampaignView) and one.shows(campaign_id)), None)
+        if below is None:
+            self._open(CampaignView(self.context, campaign_id, copy_id))
+            return
+        while self._over[-1] is not below:
+            self._over.pop().remove()
+        self._show()
+        below.refresh_data()
+        below.focus_main()
+        if copy_id is not None:
+            below.show_copy(copy_id)
+
+    def open_compare(self, campaign_id: int, copy_id: int, neighbour: Neighbour | None) -> None:
+        """Show a copy of a campaign beside a typical one, over what is shown."""
+        from tui.console.screens.compare import CompareView
+
+        self._open(CompareView(self.context, campaign_id, copy_id, neighbour))
+
     def _open(self, page: Page) -> None:
         self._over.append(page)
         mounted = self.mount(page)

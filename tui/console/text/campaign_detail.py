@@ -147,7 +147,7 @@ def _facts(facts: CampaignFacts | None, width: int) -> list[Line]:
         whom = "its one sender" if facts.senders == 1 else f"one of its {facts.senders:,} senders"
         good.append(f"nobody here wrote to {whom}")
     if not facts.delivered:
-        good.append("none of it was delivered")
+        good.append("none was delivered")
     if good:
         said.append(("; ".join(good), "text"))
     return field("Senders", said, width, _LABELS)
@@ -191,9 +191,11 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
     campaign, summary = row.campaign, row.summary
     if campaign.rank is Rank.CAREFUL:
         yield "▲ many of its copies answer messages, or came through mailing lists: look at more of them", "risk"
+    if campaign.rank is Rank.THREADS:
+        yield "▲ in stolen threads: its copies answer messages, and real answers may be among them", "risk"
     if summary.odd:
         reasons = Counter(each.reasons[0] for each in campaign.odd if each.reasons)
-        told = ", ".join(f"{count:,} {REASONS[reason]}" for reason, count in reasons.most_common())
+        told = ", ".join(f"{REASONS[reason]} {count:,}" for reason, count in reasons.most_common())
         yield f"{counted(summary.odd, 'odd copy', 'odd copies')}, in no act: {told}", "risk"
     if campaign.seed.outside > _OUTSIDE * max(campaign.seed.inside, 1):
         yield f"its seed is in {copies(campaign.seed.outside)} outside as well", "risk"

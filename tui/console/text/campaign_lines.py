@@ -7,6 +7,7 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.campaigns.marks import State
+from store.campaigns.order import Rank
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow, name_of
 from tui.console.text.columns import severity, status_label
 from tui.terminal.cells import placed
@@ -94,7 +95,9 @@ def campaign_line(row: CampaignRow, marked: bool, now: int, zone: tzinfo, width:
     cells, summary, mark = _columns(width), row.summary, row.campaign.mark
     sign, kind = STATES[mark.state]
     held, its_kind = held_by(summary.verdicts, cells.held)
-    name = f"└ {row.related}: {name_of(row.campaign)}" if row.related else name_of(row.campaign)
+    threads = "in stolen threads: " if row.campaign.rank is Rank.THREADS else ""
+    name = threads + name_of(row.campaign)
+    name = f"└ {row.related}: {name}" if row.related else name
     spans = [
         Span("● " if marked else "  ", "accent"),
         Span(f"{sign} ", kind),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from store.campaigns.keys import Kind, kind_of
 
 if TYPE_CHECKING:
-    from store.campaigns.standing import Campaign
+    from store.campaigns.standing import Campaign, Standing
     from store.catalogue.summary import Sender, Summary
 
 #: What two campaigns have in common where they are the work of one sender, the most telling first.
@@ -90,11 +91,11 @@ def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) ->
     Those that are related come behind the oldest of them.
     """
     shown = [one for one in campaigns if one.rank.offered and _there(summaries.get(one.id))]
-    elders = _elders(shown)
+    found = elders(shown)
     families: dict[int, list[CampaignRow]] = {}
     order: list[int] = []
     for one in shown:
-        elder, related = elders[one.id]
+        elder, related = found.get(one.id, (one.id, ""))
         if elder not in families:
             families[elder] = []
             order.append(elder)
@@ -106,13 +107,28 @@ def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) ->
     return [row for elder in order for row in families[elder]]
 
 
+def campaign_of(standing: Standing, copy: int) -> Campaign | None:
+    """The campaign in which a copy is, or is odd, found without looking at every copy."""
+    for one in standing.campaigns:
+        at = bisect_left(one.copies, copy)
+        if at < len(one.copies) and one.copies[at] == copy:
+            return one
+        at = bisect_left(one.odd, copy, key=lambda each: each.copy)
+        if at < len(one.odd) and one.odd[at].copy == copy:
+            return one
+    return None
+
+
 def _there(summary: Summary | None) -> bool:
     return summary is not None and bool(summary.copies or summary.odd)
 
 
-def _elders(campaigns: Iterable[Campaign]) -> dict[int, tuple[int, str]]:
-    """By id: the oldest campaign that it shares a telling key with, and what that is; itself and "" for the eldest."""
-    by_age = sorted(campaigns, key=lambda one: one.id)
+def elders(campaigns: Iterable[Campaign]) -> dict[int, tuple[int, str]]:
+    """Of those that acts are offered for, by id: the oldest with which it shares a telling key, and what that is.
+
+    Those that are related to no older one are left out.
+    """
+    by_age = sorted((one for one in campaigns if one.rank.offered), key=lambda one: one.id)
     own = {one.id: telling_keys(one) for one in by_age}
     shared = Counter(key for keys in own.values() for key in keys)
     first: dict[int, int] = {}
@@ -123,8 +139,6 @@ def _elders(campaigns: Iterable[Campaign]) -> dict[int, tuple[int, str]]:
         if common:
             kind, key = min(common, key=lambda pair: (pair[0], first[pair[1]]))
             found[one.id] = first[key], _TELLING[kinds[kind]]
-        else:
-            found[one.id] = one.id, ""
         for key in own[one.id]:
-            first.setdefault(key, found[one.id][0])
+            first.setdefault(key, found[one.id][0] if one.id in found else one.id)
     return found

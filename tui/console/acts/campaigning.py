@@ -1,0 +1,254 @@
+"""What operators say of campaigns: names, owners, states, notes; and what they peel off and join.
+
+Each asks in a window first. What is said is signed configuration: the same in every console, and taken back with `z`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from store.campaigns import marks
+from store.campaigns.marks import MAX_NAME, MAX_NOTE, State
+from tui.console import trace
+from tui.console.acts.actions import reason_against
+from tui.console.dialogs.campaign import CampaignTextDialog
+from tui.console.dialogs.confirm import ConfirmDialog
+from tui.console.text.campaign_copies import order_of
+from tui.console.text.campaign_rows import CampaignRow, name_of
+from tui.terminal.safe import safe
+from tui.terminal.words import copies, counted
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Campaign
+    from tui.console.context import ConsoleContext
+
+#: What is done with one campaign.
+Act = Callable[["ConsoleContext", "Campaign"], None]
+TITLE = "Campaigns"
+_SHOWN = 60
+#: What the state is said to be next.
+_NEXT = {State.NEW: State.OPEN, State.OPEN: State.DONE, State.DONE: State.OPEN}
+_STATE_WORDS = {State.NEW: "new", State.OPEN: "open: somebody works on it", State.DONE: "done"}
+
+
+def called(campaign: Campaign) -> str:
+    """A campaign in a sentence, safe to show."""
+    return f'campaign {campaign.id} ("{safe(name_of(campaign), max_len=_SHOWN)}")'
+
+
+def typical_copy(campaign: Campaign, but: Collection[int] = ()) -> int | None:
+    """The copy that fits a campaign best, none of `but`: the one in the middle of those that fit best."""
+    left = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in but]
+    if not left:
+        return next((each.copy for each in campaign.odd if each.copy not in but), None)
+    most = max(left)[0]
+    best = [copy for fit, copy in left if fit == most]
+    return best[len(best) // 2]
+
+
+def colleague_warning(context: ConsoleContext, campaign: Campaign) -> str:
+    """Says that a colleague works on a campaign, "" where none does. Safe to show."""
+    owner = campaign.mark.owner
+    return f"{safe(owner, max_len=40)} works on it." if owner and owner != context.operator else ""
+
+
+def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *, odd: bool = False) -> None:
+    """Ask, then take copies out of a campaign; with `odd` they are its odd ones."""
+    stays = typical_copy(campaign, set(ids))
+    if not ids:
+        context.shell.notice("There is no copy to peel off.", severity="warning")
+        return
+    if stays is None:
+        context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
+        return
+    one = len(ids) == 1
+    what = f"the {counted(len(ids), 'odd copy', 'odd copies')}" if odd else "this copy" if one else copies(len(ids))
+    it, they = ("it", "It stays") if one else ("them", "They stay")
+    question = f"Peel {what} off {called(campaign)}? {they} in Backup; what comes later and is like {it} is odd too."
+    vault, operator, number = context.vault, context.operator, campaign.id
+    _ask(
+        context,
+        campaign,
+        question,
+        "Peel off",
+        lambda: marks.peel(vault, number, ids, stays, operator=operator),
+        f"{copies(len(ids))} peeled off campaign {number}; z takes it back",
+    )
+
+
+def join(context: ConsoleContext, campaigns: Sequence[Campaign], into: Campaign) -> None:
+    """Ask, then join campaigns to another one; each is an act of its own in the trail."""
+    vault, operator = context.vault, context.operator
+    one = len(campaigns) == 1
+    what = called(campaigns[0]) if one else counted(len(campaigns), "campaign", "campaigns")
+
+    def work() -> None:
+        for each in campaigns:
+            marks.join(vault, each.id, into.id, operator=operator)
+
+    said = f"Campaign {campaigns[0].id} was" if one else f"{len(campaigns):,} campaigns were"
+    warned = next((each for each in (*campaigns, into) if colleague_warning(context, each)), into)
+    question = f"Join {what} to {called(into)}? One act takes the copies of {'both' if one else 'all'} then."
+    _ask(context, warned, question, "Join", work, f"{said} joined to campaign {into.id}; z takes it back")
+
+
+def part(context: ConsoleContext, campaign: Campaign) -> None:
+    """Ask, then let the campaign that was joined last to this one stand alone again."""
+    number = campaign.parts[-1]
+    vault, operator = context.vault, context.operator
+    _ask(
+        context,
+        campaign,
+        f"Take campaign {number} out of {called(campaign)}, so that it stands alone again?",
+        "Take apart",
+        lambda: marks.join(vault, number, 0, operator=operator),
+        f"Campaign {number} stands alone again; z takes it back",
+    )
+
+
+def join_or_part(context: ConsoleContext, row: CampaignRow) -> None:
+    """Join a campaign to its elder; where it has none, take apart what was joined to it."""
+    elder = context.catalogue.standing.campaign(row.elder) if row.elder else None
+    if elder is not None and elder.id != row.campaign.id:
+        join(context, [row.campaign], elder)
+    elif row.campaign.parts:
+        part(context, row.campaign)
+
+
+def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
+    """Delete what fits campaigns, once that is checked and confirmed. What is odd in them must have been seen first."""
+    if (reason := reason_against(context, "delete")) is not None:
+        context.shell.notice(reason, severity="warning")
+        return
+    alone = next((one for one in campaigns if not one.rank.sure), None)
+    if alone is not None and len(campaigns) > 1:
+        said = f"Campaign {alone.id} is in stolen threads: delete it alone, after you looked at it."
+        context.shell.notice(said, severity="warning")
+        return
+    seen, frame = frozenset(context.seen_odd), context.catalogue.frame
+
+    def look() -> tuple[Campaign, list[int]] | None:
+        for one in campaigns:
+            unseen = [each.copy for each in one.odd if each.copy not in seen]
+            there = set() if frame is None or not unseen else set(frame.ids.gather(frame.rows_of(unseen)).to_list())
+            if there:
+                return one, [copy for copy in order_of(one).ids if copy in there]
+        return None
+
+    def found(unseen: tuple[Campaign, list[int]] | None) -> None:
+        if unseen is None:
+            _clear(context, campaigns)
+            return
+        one, odd = unseen
+        context.shell.open_campaign(one.id, odd[0])
+        were = "odd copy was" if len(odd) == 1 else "odd copies were"
+        context.shell.notice(
+            f"{len(odd):,} {were} not seen yet: look at what {'it differs' if len(odd) == 1 else 'they differ'} in, "
+            "then press d here.",
+            severity="warning",
+        )
+
+    context.shell.background(look, found, group="look")
+
+
+def _clear(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
+    from tui.console.acts.clearing import clear
+
+    def show(copy: int) -> None:
+        one = next((one for one in campaigns if copy in one.copies), None)
+        if one is not None:
+            context.shell.open_compare(one.id, copy)
+
+    clear(context, [one.id for one in campaigns], show=show)
+
+
+def own(context: ConsoleContext, campaign: Campaign) -> None:
+    """Ask, then take a campaign, or give it back where it is the operator's already."""
+    vault, operator, number = context.vault, context.operator, campaign.id
+    mine = campaign.mark.owner == operator
+    if not operator:
+        context.shell.notice("This console has no operator's name: nothing can be taken.", severity="warning")
+        return
+    verb = "Give back" if mine else "Take"
+    said = f"Nobody works on campaign {number} now" if mine else f"Campaign {number} is yours now"
+    _ask(
+        context,
+        campaign,
+        f"{verb} {called(campaign)}? {'Nobody works on it then.' if mine else 'The others see that you work on it.'}",
+        verb,
+        lambda: marks.own(vault, number, "" if mine else operator, operator=operator),
+        f"{said}; z takes it back",
+    )
+
+
+def next_state(context: ConsoleContext, campaign: Campaign) -> None:
+    """Ask, then say how far the work on a campaign is: open, done, open again."""
+    vault, operator, number = context.vault, context.operator, campaign.id
+    state = _NEXT[campaign.mark.state]
+    _ask(
+        context,
+        campaign,
+        f"Say that {called(campaign)} is {_STATE_WORDS[state]}? It is {campaign.mark.state.value} now.",
+        f"It is {state.value}",
+        lambda: marks.set_state(vault, number, state, operator=operator),
+        f"Campaign {number} is {state.value} now; z takes it back",
+    )
+
+
+def rename(context: ConsoleContext, campaign: Campaign) -> None:
+    """Ask for a name in a window, then name a campaign."""
+    vault, operator, number = context.vault, context.operator, campaign.id
+    dialog = CampaignTextDialog(
+        "Name of the campaign",
+        called(campaign).capitalize(),
+        campaign.mark.name,
+        limit=MAX_NAME,
+        placeholder="nothing takes the name away",
+        warning=colleague_warning(context, campaign),
+    )
+
+    def answered(text: str | None) -> None:
+        if text is not None and text != campaign.mark.name:
+            said = f"Campaign {number} is called {safe(text)} now" if text else f"Campaign {number} has no name now"
+            _do(context, lambda: marks.name(vault, number, text, operator=operator), f"{said}; z takes it back")
+
+    context.shell.ask(dialog, answered)
+
+
+def write_note(context: ConsoleContext, campaign: Campaign) -> None:
+    """Ask for a note in a window, then say it of a campaign."""
+    vault, operator, number = context.vault, context.operator, campaign.id
+    dialog = CampaignTextDialog(
+        "Note on the campaign",
+        called(campaign).capitalize(),
+        campaign.mark.note,
+        limit=MAX_NOTE,
+        placeholder="nothing takes the note away",
+        warning=colleague_warning(context, campaign),
+    )
+
+    def answered(text: str | None) -> None:
+        if text is not None and text != campaign.mark.note:
+            said = "The note was taken away" if not text else f"Noted on campaign {number}"
+            _do(context, lambda: marks.note(vault, number, text, operator=operator), f"{said}; z takes it back")
+
+    context.shell.ask(dialog, answered)
+
+
+def _ask(
+    context: ConsoleContext, campaign: Campaign, question: str, verb: str, work: Callable[[], object], said: str
+) -> None:
+    dialog = ConfirmDialog(TITLE, question, verb, warning=colleague_warning(context, campaign), ready=True)
+    context.shell.ask(dialog, lambda yes: _do(context, work, said) if yes else None)
+
+
+def _do(context: ConsoleContext, work: Callable[[], object], said: str) -> None:
+    """Change what is said in a thread, then say it."""
+
+    def done(_: object) -> None:
+        context.shell.notice(said)
+        context.shell.store_changed()
+
+    trace.note("act", name="campaigns")
+    context.shell.background(work, done, group="campaigns: act")

@@ -1,0 +1,339 @@
+"""A campaign opened: why its copies belong together, and all of them, the odd ones first."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Rule, Static
+
+from store.campaigns.standing import Campaign
+from store.catalogue.summaries import Summary, summary
+from tui.console.acts import actions, campaigning
+from tui.console.campaign_facts import facts_of
+from tui.console.context import ConsoleContext
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.screens.page import Page
+from tui.console.tasks import explain
+from tui.console.text import campaign_copies as made
+from tui.console.text.campaign_copies import CopyLines, CopyOrder
+from tui.console.text.campaign_detail import CampaignFacts, campaign_lines
+from tui.console.text.campaign_rows import CampaignRow, elders
+from tui.console.widgets.copy_list import CopyList
+from tui.console.widgets.key_footer import KeysChanged
+from tui.console.widgets.line_view import LineView
+from tui.console.widgets.pages import Pages
+from tui.console.widgets.pick_list import PickList
+
+if TYPE_CHECKING:
+    from store.catalogue.catalogue import Catalogue
+
+GONE = "Nothing of this campaign is in Backup any more."
+#: Copies around the cursor whose rows are fetched before they are needed.
+_AROUND = 100
+
+
+class _Read(NamedTuple):
+    """The campaign, its copies in Backup in their order, and their rows; `of` tells whether it is read anew."""
+
+    of: tuple[object, ...]
+    row: CampaignRow
+    order: CopyOrder
+    pages: Pages
+
+
+class CampaignView(Page):
+    """The figures of a campaign above its copies. Live: it follows the store, cursor and marks stay on their copies.
+
+    `to_odd` puts the cursor on the first odd copy that was not seen yet.
+    """
+
+    DEFAULT_CSS = """
+    CampaignView {
+        & > #head { height: 1; }
+        & > #head.-problem { height: auto; max-height: 4; color: $error; }
+        & > #figures { height: 45%; min-height: 4; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGN, but={"mark"})
+    scope = Scope.CAMPAIGN
+
+    def __init__(self, context: ConsoleContext, campaign_id: int, copy_id: int | None = None) -> None:
+        super().__init__(context)
+        self.campaign_id = campaign_id
+        self.marked: set[int] = set()
+        self.head = Static("", id="head", markup=False)
+        self.figures = LineView(id="figures")
+        self.list = CopyList(context.seen_odd.add, id="copies")
+        self._wanted = copy_id
+        self._read: _Read | None = None
+        self._facts: CampaignFacts | None = None
+        self._pool = ThreadPoolExecutor(1, "campaign rows")
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield Rule(line_style="solid")
+        yield self.figures
+        yield Rule(line_style="solid")
+        yield self.list
+
+    def focus_main(self) -> None:
+        """Give the copies the focus."""
+        self.screen.set_focus(self.list)
+
+    def on_unmount(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- reading
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """The campaign as it was read last."""
+        return self._read.row.campaign if self._read else None
+
+    def shows(self, campaign_id: int) -> bool:
+        """True where this is that campaign, or the one that it was joined to."""
+        one = self.context.catalogue.standing.campaign(campaign_id)
+        return campaign_id == self.campaign_id or (one is not None and one is self.campaign)
+
+    def follow_store(self) -> None:
+        catalogue, number = self.context.catalogue, self.campaign_id
+        before = self._read
+        wanted = self._wanted if before is None else self.current
+
+        def read() -> _Read | None:
+            standing, frame = catalogue.standing, catalogue.frame
+            one = standing.campaign(number)
+            if one is None or frame is None:
+                return None
+            if before is not None and before.of == (standing.campaigns, frame):
+                return before
+            from store.catalogue.listed import ListedSelection
+
+            whole = made.order_of(one)
+            selection = ListedSelection(frame, whole.ids)
+            order = made.among(whole, selection.among(whole.ids))
+            pages = Pages(selection, self._pool, self._arrived)
+            place = selection.position(wanted) if wanted is not None else None
+            pages.load((place or 0) - _AROUND, (place or 0) + _AROUND)
+            row = CampaignRow(one, _summary(catalogue, one, order), *elders(standing.campaigns).get(one.id, (0, "")))
+            return _Read((standing.campaigns, frame), row, order, pages)
+
+        self.context.shell.background(read, self._show, on_error=self._failed, group="campaign")
+
+    def _show(self, read: _Read | None) -> None:
+        if not self.is_attached or (read is not None and read is self._read):
+            return
+        if read is None or not read.order.ids:
+            self.head.update(GONE)
+            self._read = None
+            self.figures.build(None)
+            self.list.build(None)
+            self.post_message(KeysChanged())
+            return
+        wanted, before = (self.current if self._read else self._wanted), self._read
+        self._read = read
+        self.head.remove_class("-problem")
+        self.marked.intersection_update(read.order.ids)
+        self._find_facts()
+        self._draw()
+        place = read.pages.result.position(wanted) if wanted is not None else None
+        if place is not None:
+            self.list.cursor = read.order.line_of(place)
+            if before is None:
+                self.call_after_refresh(self.list.to_cursor)
+        self.post_message(KeysChanged())
+
+    def _failed(self, error: Exception) -> None:
+        if self.is_attached:
+            self.head.add_class("-problem")
+            self.head.update(f"▲ {explain(error)}")
+
+    def _arrived(self, pages: Pages) -> None:
+        try:
+            self.app.call_later(self._repaint, pages)
+        except RuntimeError:  # the console is closing
+            pass
+
+    def _repaint(self, pages: Pages) -> None:
+        if self._read is not None and pages is self._read.pages:
+            self.list.refresh()
+
+    def _find_facts(self) -> None:
+        context, campaign, now = self.context, self.campaign, self.context.clock()
+        assert campaign is not None
+
+        def show(found: CampaignFacts) -> None:
+            self._facts = found
+            if self.is_attached:
+                self._draw_figures()
+
+        context.shell.background(
+            lambda: facts_of(context.vault, context.catalogue, campaign, context.outcomes, now),
+            show,
+            group="campaign-facts",
+        )
+
+    # -- what is shown
+
+    def _draw(self) -> None:
+        self._draw_figures()
+        self._draw_list()
+
+    def _draw_figures(self) -> None:
+        if (read := self._read) is not None:
+            row, facts, now, zone = read.row, self._facts, self.context.clock(), self.context.tz
+            self.figures.build(lambda width: campaign_lines(row, facts, now, zone, width))
+
+    def _draw_list(self) -> None:
+        if (read := self._read) is not None:
+            marked, now, zone = frozenset(self.marked), self.context.clock(), self.context.tz
+            self.list.build(lambda width: CopyLines(read.order, read.pages.row, marked, now, zone, width))
+            self.head.update(made.head_words(read.order, len(self.marked)))
+
+    def on_pick_list_moved(self, event: PickList.Moved) -> None:
+        event.stop()
+        if self._read is not None:
+            self._read.pages.expect(event.index - _AROUND, event.index + _AROUND)
+
+    def on_pick_list_picked(self, event: PickList.Picked) -> None:
+        event.stop()
+        self.action_view()
+
+    def on_copy_list_marked(self, event: CopyList.Marked) -> None:
+        event.stop()
+        copy = self._read.order.copy_at(event.index) if self._read else None
+        if copy is not None:
+            self.marked ^= {copy}
+            self._draw_list()
+
+    # -- the copies
+
+    @property
+    def current(self) -> int | None:
+        """The copy at the cursor."""
+        return self._read.order.copy_at(self.list.cursor) if self._read else None
+
+    def neighbour(self, copy_id: int, step: int) -> int | None:
+        """The copy `step` places after another, in the order of the campaign; the cursor goes there too."""
+        if (read := self._read) is None:
+            return None
+        place = read.pages.result.position(copy_id)
+        if place is None or not 0 <= place + step < len(read.order.ids):
+            return None
+        self.list.cursor = read.order.line_of(place + step)
+        return read.order.ids[place + step]
+
+    def _chosen(self) -> list[int]:
+        """The marked copies, or the one at the cursor."""
+        if self.marked:
+            return sorted(self.marked)
+        return [] if self.current is None else [self.current]
+
+    # -- actions
+
+    def reason_against(self, action: str) -> str | None:
+        """Why an action is not possible now, or None."""
+        if action == "campaign-back":
+            return None
+        if (reason := actions.reason_against(self.context, action)) is not None:
+            return reason
+        if self._read is None:
+            return GONE
+        if action == "campaign-peel-odd":
+            return None if self._read.order.odd else "It has no odd copy."
+        if action in ("campaign-view", "campaign-compare", "campaign-peel", "campaign-deliver"):
+            return None if self._chosen() or self.current else "There is no copy at the cursor."
+        if action == "campaign-join":
+            row = self._read.row
+            return None if row.elder or row.campaign.parts else "It is related to no older campaign."
+        return None
+
+    def action_view(self) -> None:
+        """View the copy at the cursor; its neighbours are those of the campaign."""
+        if not self.refused("campaign-view") and (copy := self.current) is not None:
+            self.context.shell.open_copy(copy, self.neighbour)
+
+    def action_mark(self) -> None:
+        """Mark the copy at the cursor, for the footer and the palette."""
+        self.list.action_mark()
+
+    def action_unmark_all(self) -> None:
+        """Take all marks away."""
+        self.marked.clear()
+        self._draw_list()
+
+    def action_compare(self) -> None:
+        """Show the copy at the cursor beside a typical one."""
+        if not self.refused("campaign-compare") and (copy := self.current) is not None and self.campaign is not None:
+            self.context.shell.open_compare(self.campaign.id, copy, self.neighbour)
+
+    def action_peel(self) -> None:
+        """Peel the marked copies off, or the one at the cursor, once that is confirmed."""
+        if not self.refused("campaign-peel") and self.campaign is not None:
+            campaigning.peel_off(self.context, self.campaign, self._chosen())
+
+    def action_peel_odd(self) -> None:
+        """Peel the odd copies off, once that is confirmed."""
+        if not self.refused("campaign-peel-odd") and (read := self._read) is not None:
+            campaigning.peel_off(self.context, read.row.campaign, read.order.ids[: read.order.odd], odd=True)
+
+    def action_join(self) -> None:
+        """Join the campaign to its elder, or take apart what was joined to it, once that is confirmed."""
+        if not self.refused("campaign-join") and self._read is not None:
+            campaigning.join_or_part(self.context, self._read.row)
+
+    def action_own(self) -> None:
+        """Take the campaign, or give it back, once that is confirmed."""
+        self._of_campaign("campaign-own", campaigning.own)
+
+    def action_state(self) -> None:
+        """Say how far the work is, once that is confirmed."""
+        self._of_campaign("campaign-state", campaigning.next_state)
+
+    def action_name(self) -> None:
+        """Ask for a name."""
+        self._of_campaign("campaign-name", campaigning.rename)
+
+    def action_note(self) -> None:
+        """Ask for a note."""
+        self._of_campaign("campaign-note", campaigning.write_note)
+
+    def _of_campaign(self, action: str, act: campaigning.Act) -> None:
+        if not self.refused(action) and self.campaign is not None:
+            act(self.context, self.campaign)
+
+    def action_deliver(self) -> None:
+        """Ask to whom to deliver the marked copies, or the one at the cursor."""
+        if not self.refused("campaign-deliver"):
+            actions.deliver(self.context, self._chosen())
+
+    def action_delete(self) -> None:
+        """Check and ask, then delete what fits the campaign: its odd ones must have been seen."""
+        if not self.refused("campaign-delete") and self.campaign is not None:
+            campaigning.delete(self.context, [self.campaign])
+
+    def show_copy(self, copy_id: int) -> None:
+        """Put the cursor on a copy."""
+        if (read := self._read) is None:
+            return
+        place = read.pages.result.position(copy_id)
+        if place is not None:
+            self.list.cursor = read.order.line_of(place)
+
+    def action_detail(self, direction: int) -> None:
+        """Scroll the figures."""
+        self.figures.action_half_page(direction)
+
+    def action_back(self) -> None:
+        """Go back to where the campaign was opened from."""
+        self.context.shell.close_page()
+
+
+def _summary(catalogue: Catalogue, campaign: Campaign, order: CopyOrder) -> Summary:
+    """What the copies that fit come to, or the odd ones where there are no others."""
+    if len(order.ids) == order.odd:
+        return summary(catalogue, order.ids)._replace(copies=0, odd=order.odd)
+    return summary(catalogue, campaign.copies)._replace(odd=order.odd)

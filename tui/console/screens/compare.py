@@ -1,0 +1,145 @@
+"""A copy of a campaign beside a typical one: what they share, and what not."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.widgets import Rule, Static
+
+from store.authority.settings import settings_or_former
+from store.campaigns.standing import Campaign
+from store.terms.errors import CopyMissing
+from store.terms.records import Copy
+from tui.console.acts import actions, campaigning
+from tui.console.context import ConsoleContext, Neighbour
+from tui.console.keys.keymap import Scope, bindings
+from tui.console.screens.page import Page
+from tui.console.tasks import explain
+from tui.console.text.campaign_rows import campaign_of
+from tui.console.text.compare_lines import Compared, compare_lines, shared_share
+from tui.console.widgets.line_view import LineView
+from tui.terminal.odd_words import reasons_words
+
+_NO_OTHER = "There is no other copy of the campaign to compare it with."
+
+
+class CompareView(Page):
+    """The copy at the left, the typical one at the right. Both are taken apart in limited children."""
+
+    DEFAULT_CSS = """
+    CompareView > #head { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.COMPARE)
+    scope = Scope.COMPARE
+
+    def __init__(self, context: ConsoleContext, campaign_id: int, copy_id: int, neighbour: Neighbour | None) -> None:
+        super().__init__(context)
+        self.campaign_id = campaign_id
+        self.copy_id = copy_id
+        self.neighbour = neighbour
+        self.head = Static("", id="head", markup=False)
+        self.lines = LineView(id="lines")
+        self._shown: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield Rule(line_style="solid")
+        yield self.lines
+
+    @property
+    def campaign(self) -> Campaign | None:
+        """The campaign that the copy is in."""
+        standing = self.context.catalogue.standing
+        return standing.campaign(self.campaign_id) or campaign_of(standing, self.copy_id)
+
+    def follow_store(self) -> None:
+        if self._shown == self.copy_id:
+            return
+        self._shown = self.copy_id
+        vault, campaign, copy_id = self.context.vault, self.campaign, self.copy_id
+        self.head.update(f"Copy {copy_id} beside a typical one of the campaign: reading…")
+
+        def read() -> tuple[Compared, Compared] | None:
+            if campaign is None or (typical := campaigning.typical_copy(campaign, {copy_id})) is None:
+                return None
+            own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
+            copy, other = vault.get(copy_id), vault.get(typical)
+            return (
+                Compared(copy, self._spelled(copy, own), f"Copy {copy_id}, {_place(campaign, copy_id)}"),
+                Compared(other, self._spelled(other, own), f"Copy {typical}, typical"),
+            )
+
+        self.context.shell.background(read, self._show, on_error=self._failed, group="compare")
+
+    def _spelled(self, copy: Copy, own: tuple[str, ...]) -> dict[int, str]:
+        from store.campaigns.in_child import spelled_in_child
+        from store.campaigns.making import Context
+
+        return spelled_in_child(self.context.vault.raw(copy.id), Context(copy.record.client_address, own))
+
+    def _show(self, read: tuple[Compared, Compared] | None) -> None:
+        if not self.is_attached:
+            return
+        if read is None:
+            self.head.update(_NO_OTHER)
+            self.lines.build(None)
+            return
+        one, other = read
+        zone = self.context.tz
+        share = f"{shared_share(one.keys, other.keys):.0%} of what both have is shared"
+        self.head.update(f"Copy {one.copy.id} beside {other.copy.id}, a typical one: {share}")
+        self.lines.build(lambda width: compare_lines(one, other, zone, width))
+        self.lines.to_top()
+
+    def _failed(self, error: Exception) -> None:
+        if self.is_attached:
+            gone = isinstance(error, CopyMissing)
+            self.head.update("▲ One of the two copies is not in Backup any more." if gone else f"▲ {explain(error)}")
+            self.lines.build(None)
+
+    # -- actions
+
+    def reason_against(self, action: str) -> str | None:
+        """Why an action is not possible now, or None."""
+        if action in ("compare-next", "compare-previous") and self.neighbour is None:
+            return "Next and previous work on a copy that was compared from its campaign."
+        if action == "compare-peel" and self.campaign is None:
+            return "The copy is in no campaign any more."
+        return actions.reason_against(self.context, action)
+
+    def action_neighbour(self, step: int) -> None:
+        """Compare the next copy of the campaign, or the one before."""
+        if self.refused("compare-next") or self.neighbour is None:
+            return
+        target = self.neighbour(self.copy_id, step)
+        if target is None:
+            self.context.shell.notice("This is the last copy." if step > 0 else "This is the first copy.")
+        else:
+            self.copy_id = target
+            self.follow_store()
+
+    def action_view(self) -> None:
+        """View the copy."""
+        self.context.shell.open_copy(self.copy_id, self.neighbour)
+
+    def action_peel(self) -> None:
+        """Peel the copy off its campaign, once that is confirmed."""
+        if not self.refused("compare-peel") and (campaign := self.campaign) is not None:
+            campaigning.peel_off(self.context, campaign, [self.copy_id])
+
+    def action_back(self) -> None:
+        """Go back to the campaign."""
+        self.context.shell.close_page()
+
+
+def _place(campaign: Campaign, copy: int) -> str:
+    """What a copy is in its campaign: why it is odd, or how well it fits. Safe to show."""
+    for each in campaign.odd:
+        if each.copy == copy:
+            return f"odd: {reasons_words(each.reasons)}"
+    for each_copy, fit in zip(campaign.copies, campaign.fits, strict=True):
+        if each_copy == copy:
+            return f"fits at {fit} %"
+    return "in no campaign"

@@ -1,0 +1,142 @@
+"""The copies of a campaign as lines: the odd ones first with what they differ in, a rule, then the rest.
+
+The rest is sorted by how well it fits, least first. A line is made when it is drawn, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from store.campaigns.oddness import Reason
+from store.terms.sender import address_first
+from tui.terminal.cells import placed
+from tui.terminal.lines import Line, Span
+from tui.terminal.odd_words import reasons_words
+from tui.terminal.safe import fit
+from tui.terminal.widths import cell_len
+from tui.terminal.words import copies, counted
+
+if TYPE_CHECKING:
+    from store.campaigns.standing import Campaign
+    from store.terms.records import Row
+
+_GRAVITY = {reason: place for place, reason in enumerate(Reason)}
+#: From this width on (cells) a line has the time in full.
+_WIDE = 92
+
+
+class CopyOrder(NamedTuple):
+    """The copies of a campaign in the order in which they are shown: `odd` of them first.
+
+    `reasons` of the odd ones, `fits` (0 to 100 %) of the others, by id.
+    """
+
+    ids: list[int]
+    odd: int
+    reasons: Mapping[int, tuple[Reason, ...]]
+    fits: Mapping[int, int]
+
+    def copy_at(self, line: int) -> int | None:
+        """The copy of a line; None for the rule, and beyond the end."""
+        if 0 <= line < self.odd:
+            return self.ids[line]
+        place = line - self.rule
+        return self.ids[place] if self.odd <= place < len(self.ids) else None
+
+    def line_of(self, place: int) -> int:
+        """The line of the copy at a place."""
+        return place if place < self.odd else place + self.rule
+
+    @property
+    def rule(self) -> int:
+        """1 where a rule stands between odd ones and the rest."""
+        return int(0 < self.odd < len(self.ids))
+
+    @property
+    def lines(self) -> int:
+        """How many lines there are."""
+        return len(self.ids) + self.rule
+
+
+def order_of(campaign: Campaign) -> CopyOrder:
+    """All copies of a campaign: the odd ones, the gravest first, then the rest, least alike first."""
+    odd = sorted(campaign.odd, key=lambda each: (_GRAVITY[each.reasons[0]] if each.reasons else 99, each.copy))
+    fits = dict(zip(campaign.copies, campaign.fits, strict=True))
+    rest = sorted(fits, key=lambda copy: (fits[copy], copy))
+    return CopyOrder([*(each.copy for each in odd), *rest], len(odd), {each.copy: each.reasons for each in odd}, fits)
+
+
+def among(order: CopyOrder, there: Container[int]) -> CopyOrder:
+    """The same, of those copies alone."""
+    odd = [copy for copy in order.ids[: order.odd] if copy in there]
+    rest = [copy for copy in order.ids[order.odd :] if copy in there]
+    return order._replace(ids=[*odd, *rest], odd=len(odd))
+
+
+class CopyLines(Sequence[Line]):
+    """The lines of an order. `row` answers what is known of the copy at a place, None until it is read."""
+
+    def __init__(
+        self,
+        order: CopyOrder,
+        row: Callable[[int], Row | None],
+        marked: Container[int],
+        now: int,
+        zone: tzinfo,
+        width: int,
+    ) -> None:
+        self.order = order
+        self._row = row
+        self._marked = marked
+        self._now, self._zone = now, zone
+        self._width = width
+
+    def __len__(self) -> int:
+        return self.order.lines
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        order = self.order
+        copy = order.copy_at(index)
+        if copy is None:
+            words = f" The other {copies(len(order.ids) - order.odd)}, least alike first "
+            return (Span(f"────{words}".ljust(self._width, "─")[: self._width], "muted"),)
+        row = self._row(index if index < order.odd else index - order.rule)
+        return (Span("  …", "muted"),) if row is None else self._line(row)
+
+    def _line(self, row: Row) -> Line:
+        reasons, width = self.order.reasons.get(row.id), self._width
+        cells = 12 if width >= _WIDE else 6
+        if reasons is None:
+            note, kind = f"{self.order.fits.get(row.id, 0):>3} %", "muted"
+        else:
+            note, kind = reasons_words(reasons), "risk"
+        room = width - 2 - cells - 2
+        told = min(cell_len(note), max(5, room * 45 // 100))
+        left = room - told - 2
+        who = max(8, left * 45 // 100)
+        marked = row.id in self._marked
+        return (
+            Span("● " if marked else "  ", "accent"),
+            Span(f"{placed(row.stored_at, self._now, self._zone, cells)}  ", "muted"),
+            Span(fit(address_first(row.from_), who)),
+            Span(f"  {fit(row.subject or '(no subject)', max(0, left - who - 2))}  "),
+            Span(fit(note, told), kind),
+        )
+
+
+def head_words(order: CopyOrder, marked: int) -> str:
+    """``● 3 of 4,696 copies, 2 odd``."""
+    total = copies(len(order.ids))
+    parts = [f"● {marked:,} of {total}" if marked else total]
+    parts += [counted(order.odd, "odd one first", "odd ones first")] if order.odd else []
+    return ", ".join(parts)
