@@ -28,12 +28,14 @@ MOST, KEPT = 200_000, 96
 _LEAST = 0.125
 #: Counters that one transaction changes, and rows that one removes.
 GROUP = 500
-_READ_AT_ONCE, _TAGS_AT_ONCE = 8, 10_000
+#: Tags that one statement asks for: those of one sender, or more.
+_FEW, _READ_AT_ONCE, _TAGS_AT_ONCE = 3, 8, 10_000
 _BEGIN = 8
 
 #: Of a kind (`store.sealing.counting`), and the key of an address or a domain.
 Key = tuple[str, str]
 
+_READ_FEW = "SELECT n, tag, sealed FROM known WHERE tag IN (?, ?, ?)"
 _READ = "SELECT n, tag, sealed FROM known WHERE tag IN (?, ?, ?, ?, ?, ?, ?, ?)"
 _WRITE = (
     "INSERT INTO known (n, tag, day, sealed) VALUES (?, ?, ?, ?) "
@@ -166,10 +168,11 @@ class Known:
         generations, db, store_id = self._generations, self._vault.db, self._vault.store_id
         tags = {tag_of(each.key, *key): (key, each) for key in wanted for each in generations}
         names, found = list(tags), dict[Key, list[Count]]()
-        for at in range(0, len(names), _READ_AT_ONCE):
-            some = names[at : at + _READ_AT_ONCE]
-            padded = (*some, *(b"",) * (_READ_AT_ONCE - len(some)))
-            for number, stored, sealed in run(db, _READ, *padded).fetchall():
+        sql, size = (_READ_FEW, _FEW) if len(names) <= _FEW else (_READ, _READ_AT_ONCE)
+        for at in range(0, len(names), size):
+            some = names[at : at + size]
+            padded = (*some, *(b"",) * (size - len(some)))
+            for number, stored, sealed in run(db, sql, *padded).fetchall():
                 try:
                     tag = as_bytes(stored)
                     key, of = tags[tag]
