@@ -23,22 +23,19 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from store.authority.settings import settings_or_former
 from store.campaigns.material import Flags
-from store.helpers.clock import now_ms
 from store.mail.addresses import mailbox
 from store.mail.local_domains import LocalDomains
 from store.mail.lookalikes import Lookalikes, similar, variants
-from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
-from store.terms.errors import TamperedError, UnlockError
+from store.sealing.counting import DOMAIN
 from store.terms.findings import Authentication, KnownSender, speaks_for
 from store.terms.records import Copy, CopyRecord
 from store.terms.sender import addresses
-from store.vault.known import DAY_MS, Known
+from store.vault.known_senders import KnownSenders, whole
 from store.vault.vault import Vault
 
 _FAILS = frozenset(("fail", "softfail", "hardfail", "reject", "policy"))
@@ -46,8 +43,6 @@ _SILENT = frozenset(("none", "neutral", "temperror", "permerror", ""))
 _METHODS = frozenset(("dmarc", "dkim", "spf"))
 #: Messages of a domain that make others look like it: authenticated ones, or all; and those that make it no look-alike.
 _AUTHENTICATED, _ANY, _ESTABLISHED = 1, 2, 5
-#: What is left of a message counts as one, but for the inexactness of fractions.
-_LEFT = 1e-6
 #: Domains that are looked up in an hour (about 3 ms each), what is remembered, and domains that others may look like.
 _LOOKED_UP, _REMEMBERED, _SEEN = 20_000, 100_000, 20_000
 _LASTS = 3600.0
@@ -90,16 +85,13 @@ class Flagger:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._lock = threading.Lock()
-        self._known = Known(vault)
-        self._begins = array("Q")
+        self._known: KnownSenders | None = None
         self._begun: float | None = None
         self._left = 0
-        self._day = 0
         self._own: tuple[str, ...] = ()
         self._local = LocalDomains(())
         self._seen = Lookalikes(())
         self._added = 0
-        self._senders: dict[_Sender, KnownSender] = {}
         self._alike: dict[str, str] = {}
         self._likes: dict[str, str] = {}
 
@@ -129,15 +121,11 @@ class Flagger:
         now = time.monotonic()
         if self._begun is not None and now - self._begun < _LASTS and own == self._own:
             return
-        self._begun, self._left, self._own, self._day = now, _LOOKED_UP, own, now_ms() // DAY_MS
+        self._known = KnownSenders(self._vault)
+        self._begun, self._left, self._own = now, _LOOKED_UP, own
         self._local = LocalDomains(own)
         self._seen, self._added = Lookalikes(domain.removeprefix(".") for domain in own), 0
-        self._senders.clear()
         self._likes.clear()
-        try:
-            self._begins = self._known.begins()
-        except (TamperedError, UnlockError):
-            self._begins = array("Q")
 
     def _flagged(self, copy: Copy, sender: _Sender, known: KnownSender) -> Flagged:
         flags = Flags.NONE
@@ -148,24 +136,11 @@ class Flagger:
         return Flagged(flags | Flags.ALIKE if like else flags, like)
 
     def _told(self, copy: Copy, sender: _Sender) -> KnownSender:
-        """What was known of the sender when the copy was taken in, or is now where nobody looked then."""
-        if copy.record.known is not None:
-            return copy.record.known
-        if sender not in self._senders:
-            if len(self._senders) >= _REMEMBERED:
-                self._senders.clear()
-            address, domain, written = (
-                self._count(kind, name)
-                for kind, name in ((SENDER, sender.address), (DOMAIN, sender.domain), (RECIPIENT, sender.address))
-            )
-            self._senders[sender] = KnownSender(
-                _whole(address.authenticated),
-                _whole(address.other),
-                _whole(domain.authenticated),
-                _whole(domain.other),
-                _whole(written.authenticated + written.other),
-            )
-        return self._senders[sender]
+        """What was known of the sender when the copy was taken in; where an import knew nothing, what is known now."""
+        known = copy.record.known
+        if known is not None and (known != KnownSender() or not copy.record.source.startswith("import")):
+            return known
+        return self._known.of(sender.address) if self._known else KnownSender()
 
     def _like(self, domain: str, known: KnownSender) -> str:
         """The own or known domain that this one could be taken for, "" for none."""
@@ -177,31 +152,24 @@ class Flagger:
 
     def _counted_like(self, domain: str, known: KnownSender) -> str:
         if domain not in self._likes:
-            if not self._begins or not self._left:
+            if self._known is None or not self._known.some or not self._left:
                 return ""
             self._left -= 1
             if len(self._likes) >= _REMEMBERED:
                 self._likes.clear()
-            self._likes[domain] = next(self._counted_likes(domain, known), "")
+            self._likes[domain] = next(_counted_likes(self._known, domain, known), "")
         return self._likes[domain]
 
-    def _counted_likes(self, domain: str, known: KnownSender) -> Iterator[str]:
-        names = (name for name in variants(domain) if name.isascii())
-        for name in self._known.likely(self._begins, DOMAIN, names):
-            count = self._count(DOMAIN, name)
-            authenticated, total = _whole(count.authenticated), _whole(count.authenticated + count.other)
-            enough = authenticated >= _AUTHENTICATED or total >= _ANY
-            if enough and total > 2 * known.domain and similar(domain, name):
-                yield name
 
-    def _count(self, kind: str, name: str) -> Count:
-        """What a counter holds; nothing where there is none, or the keys at hand cannot read it."""
-        try:
-            if name.isascii() and self._known.likely(self._begins, kind, (name,)):
-                return self._known.counts([(kind, name)], self._day)[0]
-        except (TamperedError, UnlockError):
-            pass
-        return Count(self._day)
+def _counted_likes(counted: KnownSenders, domain: str, known: KnownSender) -> Iterator[str]:
+    """The known domains that this one could be taken for, of which more is known than of itself."""
+    names = (name for name in variants(domain) if name.isascii())
+    for name in counted.likely(DOMAIN, names):
+        count = counted.count(DOMAIN, name)
+        authenticated, total = whole(count.authenticated), whole(count.authenticated + count.other)
+        enough = authenticated >= _AUTHENTICATED or total >= _ANY
+        if enough and total > 2 * known.domain and similar(domain, name):
+            yield name
 
 
 def is_known(found: Sequence[Authentication], known: KnownSender, domain: str, *, own: bool | None = False) -> bool:
@@ -224,10 +192,6 @@ def _sender(record: CopyRecord) -> _Sender:
     address = mailbox(next(iter(addresses(record.from_)), record.envelope_sender or ""))
     name, _, domain = address.rpartition("@")
     return _Sender(address, domain) if name and domain else _Sender("", "")
-
-
-def _whole(count: float) -> int:
-    return int(count - _LEFT) + 1 if count > _LEFT else 0
 
 
 _flaggers: weakref.WeakKeyDictionary[Vault, Flagger] = weakref.WeakKeyDictionary()

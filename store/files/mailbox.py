@@ -25,12 +25,15 @@ from store.judging.engines.engine import findings_of
 from store.judging.rules.rules import read_rules
 from store.judging.scanner_headers import verdicts_from_headers
 from store.judging.scanner_words import one_an_engine
+from store.judging.senders import sender_of
 from store.judging.trusted_headers import HEADERS, result_of
 from store.mail.local_domains import DomainCount
 from store.message.message import summarise
 from store.terms.errors import IntakeError, MailholdError, StoreUnavailable, UsageError
+from store.terms.findings import KnownSender
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Verdict
+from store.vault.known_senders import KnownSenders
 from store.vault.writer import GROUP_BYTES, GROUP_COPIES
 
 if TYPE_CHECKING:
@@ -164,6 +167,7 @@ class _Import:
     ) -> None:
         self.result = ImportResult()
         self._vault = vault
+        self._senders = KnownSenders(vault)
         self._verdict = verdict
         self._rule = rule
         self._force = force
@@ -279,9 +283,15 @@ class _Import:
             reason=reason,
             findings=findings_of({HEADERS: result_of(found)}),
             authentication=found.authentication,
+            known=self._known(raw, found.envelope_sender or ""),
             av_database_date=found.av_database_date,
             source=f"import {os.fsencode(path).decode('utf-8', 'replace')}",
         )
+
+    def _known(self, raw: bytes, envelope_sender: str) -> KnownSender | None:
+        """What the counters say of the sender; None where there are none."""
+        sender = sender_of(raw, envelope_sender) if self._senders.some else None
+        return self._senders.of(sender.address) if sender is not None and sender.address else None
 
     def _not_done(self, paths: list[Path], why: str) -> None:
         self.result.failed += [(path, why) for path in paths]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,11 +12,10 @@ from store.mail.incoming import Incoming
 from store.mail.local_domains import LocalDomains
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
 from store.terms.findings import Authentication, KnownSender, speaks_for
+from store.vault import known_senders
 
 #: Recipients of one message that are counted.
 _RECIPIENTS = 100
-#: Rounding must not make a message of what is left by the inexactness of fractions.
-_SLACK = 1e-6
 
 
 class Told(NamedTuple):
@@ -65,14 +63,4 @@ def asked_for(sender: Sender) -> tuple[tuple[str, str], ...]:
 def known_sender(counts: Sequence[Count]) -> KnownSender:
     """What the counters of `asked_for` say, in whole messages."""
     address, domain, written = counts
-    return KnownSender(
-        _whole(address.authenticated),
-        _whole(address.other),
-        _whole(domain.authenticated),
-        _whole(domain.other),
-        _whole(written.authenticated + written.other),
-    )
-
-
-def _whole(count: float) -> int:
-    return math.ceil(count - _SLACK)
+    return known_senders.known_sender(address, domain, written)

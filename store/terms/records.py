@@ -25,7 +25,7 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Times are Unix milliseconds UTC (0 = unknown). Addresses in `from_`, `to`, `cc`, `bcc` are the decoded header
     fields as text; `envelope_sender` is None where no envelope is known and "" for the null sender. `dsn` is what the
-    sender asked to be told. `known` is what the gateway knew of the sender, None where none looked.
+    sender asked to be told. `known` is what the gateway or the import knew of the sender, None where none looked.
     """
 
     from_: str = ""

@@ -88,6 +88,8 @@ def test_what_was_imported_is_asked_of_the_counters(any_vault: Vault) -> None:
     assert flags_of(any_vault, ids) == dict.fromkeys(ids[:2], Flags.KNOWN)
     (one,) = put(any_vault, ["anna@riosol.example"], known=KnownSender())
     assert flags_of(any_vault, [one]) == {}, "nothing was known when it was taken in"
+    (one,) = put(any_vault, ["anna@riosol.example"], known=KnownSender(), source="import /x.mbox")
+    assert flags_of(any_vault, [one]) == {one: Flags.KNOWN}
 
 
 def test_an_own_domain_is_known_where_it_proves_it(any_vault: Vault) -> None:

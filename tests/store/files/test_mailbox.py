@@ -16,7 +16,7 @@ from store.files.discovery import find_files
 from store.files.mailbox import import_paths
 from store.judging.rules.rules import read_rules
 from store.opening.opening import Unlock, open_store
-from store.terms.errors import StoreUnavailable, TamperedError, UsageError
+from store.terms.errors import StoreUnavailable, TamperedError, UnlockError, UsageError
 from store.terms.records import CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 from store.vault.vault import Vault
@@ -311,6 +311,10 @@ class Refusing:
         self.bad = bad
         self.room = room
         self.kept: list[bytes] = []
+
+    @property
+    def grants(self) -> object:
+        raise UnlockError("It has no counters of senders.")
 
     def put(self, raw: bytes, record: CopyRecord, *, stored_at: int | None = None) -> int:
         if self.bad and self.bad in raw:

@@ -12,6 +12,7 @@ import pytest
 from store.authority.audit import events
 from store.authority.settings import Settings
 from store.files.known_mail import KNOWN, import_known
+from store.files.mailbox import import_paths
 from store.helpers.clock import now_ms
 from store.opening.opening import Unlock, open_store
 from store.sealing.counting import DOMAIN, RECIPIENT, SENDER
@@ -145,6 +146,17 @@ RECORD = CopyRecord(
     authentication=(Authentication("spf", "pass", "example.net", "rspamd"),),
     known=KnownSender(1, 3, 2, 10, 0),
 )
+
+
+def test_what_is_imported_says_what_was_known_of_its_sender(local: Vault, tmp_path: Path) -> None:
+    (tmp_path / "1.eml").write_bytes(mail("Anna <Anna@example.net>"))
+    (tmp_path / "2.eml").write_bytes(mail("dora@example.net"))
+    (tmp_path / "3.eml").write_bytes(b"Subject: nobody\n\nx\n")
+    import_paths(local, [tmp_path / "1.eml"])
+    Known(local).add({ANNA: (2, 1), (DOMAIN, "example.net"): (3, 0), (RECIPIENT, ANNA[1]): (0, 1)}, now_ms() // DAY_MS)
+    import_paths(local, [tmp_path / "1.eml", tmp_path / "2.eml", tmp_path / "3.eml"])
+    known = [copy.record.known for copy in local.scan()]
+    assert known == [None, KnownSender(2, 1, 3, 0, 1), KnownSender(0, 0, 3, 0, 0), None]
 
 
 def test_show_tells_what_was_known(own: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

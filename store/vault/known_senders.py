@@ -1,0 +1,88 @@
+"""What the counters say of many senders: each is asked for once, and those without any cost no look into the table."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable
+
+from store.helpers.clock import now_ms
+from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
+from store.terms.errors import TamperedError, UnlockError
+from store.terms.findings import KnownSender
+from store.vault.known import DAY_MS, Known
+from store.vault.reader import Reader
+
+#: Answers that are remembered.
+_REMEMBERED = 100_000
+#: Rounding must not make a message of what is left by the inexactness of fractions.
+_SLACK = 1e-6
+
+
+class KnownSenders:
+    """The counters of a store as they were when this was made, or `renew` was called. For one thread at a time.
+
+    Keys that cannot read the counters find none. Every method may raise StoreUnavailable.
+    """
+
+    def __init__(self, vault: Reader) -> None:
+        self._known = Known(vault)
+        self._begins = array("Q")
+        self._day = 0
+        self._senders: dict[str, KnownSender] = {}
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was said, and look which counters there are: 1 ms for a thousand of them."""
+        self._senders.clear()
+        self._day = now_ms() // DAY_MS
+        try:
+            self._begins = self._known.begins()
+        except (TamperedError, UnlockError):
+            self._begins = array("Q")
+
+    @property
+    def some(self) -> bool:
+        """Whether there are counters."""
+        return bool(self._begins)
+
+    def of(self, address: str) -> KnownSender:
+        """What is known of a sender, by the key of the address (`store.mail.addresses.mailbox`)."""
+        if address not in self._senders:
+            if len(self._senders) >= _REMEMBERED:
+                self._senders.clear()
+            self._senders[address] = known_sender(
+                self.count(SENDER, address),
+                self.count(DOMAIN, address.rpartition("@")[2]),
+                self.count(RECIPIENT, address),
+            )
+        return self._senders[address]
+
+    def count(self, kind: str, name: str) -> Count:
+        """What a counter holds; nothing where there is none."""
+        try:
+            if self.likely(kind, (name,)):
+                return self._known.counts([(kind, name)], self._day)[0]
+        except (TamperedError, UnlockError):
+            pass
+        return Count(self._day)
+
+    def likely(self, kind: str, names: Iterable[str]) -> list[str]:
+        """Those of many names that have a counter, but for few that have none: 2 µs a name."""
+        return self._known.likely(self._begins, kind, names)
+
+
+def known_sender(address: Count, domain: Count, written: Count) -> KnownSender:
+    """What the counters of an address, its domain, and of mail to it say, in whole messages."""
+    return KnownSender(
+        whole(address.authenticated),
+        whole(address.other),
+        whole(domain.authenticated),
+        whole(domain.other),
+        whole(written.authenticated + written.other),
+    )
+
+
+def whole(count: float) -> int:
+    """So many messages, where what is left of one counts as one."""
+    return math.ceil(count - _SLACK)
