@@ -67,6 +67,9 @@ def _shown(
     out: Mapping[int, set[int]],
     mark_of: Mapping[int, Mark],
 ) -> Campaign:
+    alone = parts[0]
+    if len(parts) == 1 and alone.id == number and number not in more and number not in out:
+        return alone._replace(mark=mark_of.get(number, alone.mark))
     main = next((one for one in parts if one.id == number), None) or max(parts, key=lambda one: len(one.copies))
     each = [_without(_with(one, more.get(one.id, {})), out.get(one.id, ())) for one in parts]
     whole = _without(_merged(each), out.get(number, ()))

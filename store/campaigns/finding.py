@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import msgspec
-
+from store.campaigns.arrivals import Arrivals
+from store.campaigns.due import apart_digest, enough_new
 from store.campaigns.flags import flags_of
 from store.campaigns.grouping import Handle, grouped
 from store.campaigns.indexing import Cancelled, Progress, index, traits_of
 from store.campaigns.joining import Joiner
 from store.campaigns.lasting import kept_ids
+from store.campaigns.lease import Lease, LeaseLost
 from store.campaigns.marks import Marks, read_marks
 from store.campaigns.material import Entry, entry_of
 from store.campaigns.packing import unpacked
 from store.campaigns.rows import JoinedRow
 from store.campaigns.standing import Campaign
-from store.campaigns.stored import Found, FoundMeanwhile, Guard, State, Stored, no_guard
+from store.campaigns.stored import Found, FoundMeanwhile, State, Stored
 from store.campaigns.titles import Speller
 from store.helpers.clock import now_ms
 from store.terms.errors import TamperedError
 from store.vault.vault import Vault
+
+#: How often (s) one looks for what another process finds; what takes no longer (ms) is done for any change.
+_WAIT, _SOON_MS = 0.2, 5_000
 
 
 @dataclass
@@ -52,24 +55,55 @@ def find(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
     again: bool = False,
-    guard: Guard = no_guard,
 ) -> FindResult:
-    """Make the traits of what lacks them, and find the campaigns anew where anything changed, or with `again`.
+    """Make the traits of what lacks them, let new copies join, and find campaigns anew where enough changed.
 
-    `progress` is told copies that are indexed; `cancelled` is asked between the steps. Raises StoreUnavailable,
-    UnlockError, TamperedError where what operators said does not verify.
+    Where another process finds them, wait for what it finds. `again`: find them anew in any case. `progress` is told
+    copies; `cancelled` is asked between the steps. Raises StoreUnavailable, UnlockError, TamperedError where what
+    operators said does not verify.
     """
     cancelled = cancelled or (lambda: False)
+    lease = Lease(vault)
+    newest = vault.id_range()[1]
+    while True:
+        if lease.take():
+            try:
+                with lease.kept():
+                    stored = Stored(vault, guard=lease.guard)
+                    return find_leased(vault, stored, progress=progress, cancelled=cancelled, again=again)
+            except LeaseLost:
+                continue  # This process stood still for too long.
+        state = Stored(vault).state_or_new()
+        if state.generation and state.looked >= newest and not again:
+            return FindResult(campaigns=len(state.order))
+        if cancelled():
+            return FindResult(campaigns=len(state.order), cancelled=True)
+        time.sleep(_WAIT)
+
+
+def find_leased(
+    vault: Vault,
+    stored: Stored,
+    *,
+    progress: Progress | None = None,
+    cancelled: Cancelled,
+    again: bool = False,
+) -> FindResult:
+    """What `find` does, for one that has the lease, which the guard of `stored` asks for. Raises LeaseLost too."""
     made = index(vault, progress=progress, cancelled=cancelled)
     result = FindResult(made.indexed, made.failed, made.left)
-    stored = Stored(vault, guard=guard)
     state = stored.state_or_new()
     result.campaigns = len(state.order)
     if made.left or cancelled():
         result.cancelled = True
         return result
     marks, _ = read_marks(vault)
-    if not again and not _changed(vault, stored, state, marks):
+    if not again and not _enough_changed(vault, state, marks):
+        arrivals = Arrivals(vault, stored)
+        while arrivals.look():
+            if cancelled():
+                result.cancelled = True
+                break
         return result
 
     def stop() -> None:
@@ -84,11 +118,6 @@ def find(
     except _Cancelled:
         result.cancelled = True
     return result
-
-
-def apart_digest(marks: Marks) -> bytes:
-    """What tells what is peeled off from what else was."""
-    return hashlib.sha256(msgspec.msgpack.encode(marks.peeled)).digest() if marks.peeled else b""
 
 
 def pairs_apart(marks: Marks) -> list[tuple[int, int]]:
@@ -111,11 +140,14 @@ def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iter
             return
 
 
-def _changed(vault: Vault, stored: Stored, state: State, marks: Marks) -> bool:
-    """Whether other copies are in Backup than were grouped, or other ones were peeled off."""
-    if not state.number or state.apart != apart_digest(marks):
+def _enough_changed(vault: Vault, state: State, marks: Marks) -> bool:
+    """Whether other copies are in Backup than were grouped (where that takes long: many), or others were peeled off."""
+    if not state.generation or state.apart != apart_digest(marks):
         return True
-    return vault.id_range()[1] > state.until or vault.count().messages != state.grouped or bool(state.returned)
+    new = vault.count_above(state.until) + len(state.returned)
+    if state.took > _SOON_MS:
+        return enough_new(state, new)
+    return new > 0 or vault.count().messages != state.grouped
 
 
 def _found(vault: Vault, stored: Stored, marks: Marks, stop: Callable[[], None]) -> State:

@@ -44,10 +44,12 @@ def traits_of(vault: Vault) -> Derived:
     return Derived(vault, TRAITS, VERSION)
 
 
-def read_traits(vault: Vault, ids: Sequence[int], *, on_error: OnError | None = None) -> dict[int, Made]:
-    """What was made of those copies of Backup that have it. One that does not verify is told to `on_error`."""
+def read_traits(
+    vault: Vault, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None
+) -> dict[int, Made]:
+    """What was made of those copies of Backup, or of the bin, that have it. What does not verify goes to `on_error`."""
     found: dict[int, Made] = {}
-    for copy_id, data in traits_of(vault).read(ids, on_error=on_error).items():
+    for copy_id, data in traits_of(vault).read(ids, binned=binned, on_error=on_error).items():
         try:
             found[copy_id] = unpacked(data, f"the traits of copy {copy_id}")
         except TamperedError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from store.campaigns.applying import applied
+from store.campaigns.due import due
 from store.campaigns.marks import Marks, read_marks
 from store.campaigns.standing import Standing
 from store.campaigns.stored import Rows, State, Stored
@@ -32,6 +33,14 @@ class StandingReader:
         """Of what the rows are that were read last."""
         return self._rows.state
 
+    def work(self) -> bool:
+        """Whether there is anything for a finder to do, as things were when this was read last."""
+        with self._lock:
+            state = self._rows.state
+            if self._standing.waiting or (state.generation and self._vault.bin.newest_row() != state.bin_row):
+                return True
+            return due(self._vault, state, self._marks or Marks(), damaged=bool(self._row_problems))
+
     def read(self) -> Standing:
         """The campaigns as they stand: the same object where nothing changed. Cheap then.
 
@@ -54,9 +63,11 @@ class StandingReader:
         if sealed == self._sealed:
             return False
         problems: list[str] = []
-        self._rows = self._stored.read(problem=problems.append)
+        before = self._rows
+        self._rows = self._stored.read(None if self._row_problems else before, problem=problems.append)
+        changed = before.state.number != self._rows.state.number or problems != self._row_problems
         self._sealed, self._row_problems = sealed, problems
-        return True
+        return changed
 
     def _read_marks(self) -> bool:
         """Read what is said. Where it is damaged, what was read before counts on; without, none is shown."""

@@ -2,9 +2,8 @@
 
     Stored(vault)
         state()             what the rows are of, and up to which copy; its `number` grows with every change
-        campaigns(state)    those that were found, in the order of their acts
-        joined(state, …)    the copies that joined since
-        handles(state, …)   what lets copies join them
+        read(before)        those that were found, in the order of their acts, and the copies that joined since
+        handles()           what lets copies join them
         put_found(…)        the campaigns that were found, in the place of all before
         put_joined(…)       copies that joined, and those that were looked at and joined none
 
@@ -125,25 +124,32 @@ class Stored:
             used = [-row_id for row_id in (*self._rows.ids(), *self._joining.ids()) if -_MOST < row_id < 0]
             return State(following=max(used, default=0) + 1)
 
-    def read(self, *, problem: Problem = no_problem) -> Rows:
-        """All but what lets copies join, of one moment. Raises StoreUnavailable."""
+    def read(self, before: Rows | None = None, *, problem: Problem = no_problem) -> Rows:
+        """All but what lets copies join, of one moment. Raises StoreUnavailable.
+
+        `before`: what was read before, of which what is the same is not read again.
+        """
         with self._vault.reading(), snapshot(self._vault.db):
-            sealed = self._rows.all()
             try:
-                state = self._opened_state(sealed.get(0, b""))
+                state = self.state()
             except TamperedError as error:
                 problem(str(error))
                 return Rows(State(), (), {})
-            joined = self.joined(state, problem=problem)
+            if before is not None and before.state.generation == state.generation:
+                joined = self._joined_since(state, before.state, problem)
+                return Rows(state, before.campaigns, before.joined | joined if joined else before.joined)
+            sealed = self._rows.all()
+            joined = self._joined_since(state, msgspec.structs.replace(state, looked=0, returned=()), problem)
         return Rows(state, tuple(self._campaigns(state, sealed, problem)), joined)
 
-    def joined(self, state: State, *, after_id: int = 0, problem: Problem = no_problem) -> dict[int, JoinedRow]:
-        """The copies above `after_id` that joined a campaign since they were found. Raises StoreUnavailable."""
+    def _joined_since(self, state: State, before: State, problem: Problem) -> dict[int, JoinedRow]:
+        """The copies that joined a campaign since an earlier state of the same generation."""
         found: dict[int, JoinedRow] = {}
         on_error = _telling(problem)
-        returned = [copy_id for copy_id in state.returned if copy_id > after_id]
+        returned = sorted(set(state.returned).difference(before.returned))
         batches = [self._joined.read(returned, on_error=on_error).items()] if returned else []
-        for batch in (*batches, *self._joined.batches(max(after_id, state.until), on_error=on_error)):
+        later = self._joined.batches(max(before.looked, state.until), on_error=on_error)
+        for batch in (*batches, *(later if state.looked > before.looked else ())):
             for copy_id, data in batch:
                 try:
                     row = unpacked_joined(data, copy_id)
@@ -229,17 +235,18 @@ class Stored:
     def put_joined(self, state: State, looked: int, joined: Mapping[int, JoinedRow], **changes: object) -> State | None:
         """Put copies that joined, and that all up to `looked` were looked at; returns the state.
 
-        `changes`: `returned` and `bin_row`. None where campaigns were found anew since `state`: look again. In one
-        transaction. Raises TamperedError, StoreUnavailable, and what the guard raises.
+        `changes`: `returned` and `bin_row`, the latter alone is no change that shows. None where campaigns were found
+        anew since `state`: look again. In one transaction. Raises TamperedError, StoreUnavailable, and what the guard
+        raises.
         """
         with self._vault.write(quiet=True):
             self._guard()
             present = self.state()
             if present.generation != state.generation:
                 return None
-            changed = msgspec.structs.replace(
-                present, number=present.number + 1, looked=max(present.looked, looked), **changes
-            )
+            changed = msgspec.structs.replace(present, looked=max(present.looked, looked), **changes)
+            if joined or changed.looked != present.looked:
+                changed = msgspec.structs.replace(changed, number=present.number + 1)
             self._put_joined(state.generation, joined)
             self._put_state(changed)
         return changed

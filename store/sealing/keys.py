@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -195,12 +196,14 @@ class _Reader(msgspec.Struct, frozen=True, array_like=True):
     configuration_key: bytes
     private_key: bytes
     local_public: bytes
+    generations: dict[int, tuple[bytes, bytes]] = {}
 
 
-def reader_material(keys: StoreKeys) -> bytes:
-    """What a child process needs to read the store: it can neither sign nor write. Secret: pass it on a pipe only.
+def reader_material(keys: StoreKeys, generations: Iterable[int] = ()) -> bytes:
+    """What a child process needs to read the store: it can sign nothing, nor put copies there.
 
-    Raises UnlockError where the keys at hand cannot read it themselves.
+    With `generations` of the configuration key, it can read the settings too. Secret: pass it on a pipe only. Raises
+    UnlockError where the keys at hand cannot read it themselves.
     """
     if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
         raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
@@ -213,8 +216,13 @@ def reader_material(keys: StoreKeys) -> bytes:
             bytes(keys.configuration_key),
             bytes(keys.private_key),
             keys.local_public,
+            {number: _plain(keys.generations[number]) for number in generations},
         )
     )
+
+
+def _plain(keys: GenerationKeys) -> tuple[bytes, bytes]:
+    return bytes(keys.configuration), bytes(keys.counter)
 
 
 def reader_keys(material: bytes) -> StoreKeys:
@@ -233,6 +241,7 @@ def reader_keys(material: bytes) -> StoreKeys:
         configuration_key=reader.configuration_key,
         private_key=reader.private_key,
         local_public=reader.local_public,
+        generations={number: GenerationKeys(*map(bytearray, both)) for number, both in reader.generations.items()},
     )
 
 

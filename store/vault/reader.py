@@ -194,6 +194,12 @@ class Reader(Session):
         with self.reading():
             return int(run(self.db, "SELECT COUNT(*) FROM message WHERE id > ?", after_id).fetchone()[0])
 
+    def ids_above(self, after_id: int, limit: int) -> list[int]:
+        """Up to `limit` ids of copies of Backup above `after_id`, ascending."""
+        with self.reading():
+            sql = "SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?"
+            return [copy_id for (copy_id,) in run(self.db, sql, after_id, limit).fetchall()]
+
     def present(self, ids: Sequence[int]) -> set[int]:
         """Those of the ids that are a copy's in Backup."""
         return self._found("SELECT id FROM message WHERE id = ANY(?)", ids)

@@ -70,10 +70,13 @@ class Vault(Reader):
         self.bin = Bin(self, self.room, self.erasing, self._deleter)
 
     @classmethod
-    def from_key_material(cls, location: str, material: bytes) -> Vault:
-        """Open a store for reading only, with what `worker_key_material` gave. Raises StoreUnavailable, UnlockError."""
+    def from_key_material(cls, location: str, material: bytes, use: Use = Use.READ) -> Vault:
+        """Open a store with what `worker_key_material` gave: for reading, or to write what nobody signs.
+
+        Raises StoreUnavailable, UnlockError.
+        """
         keys = reader_keys(material)
-        db = reach(location, Use.READ)
+        db = reach(location, use)
         vault = cls(location, db, Models(db), keys, lambda _vault: NoUpkeep())
         with translated(location):
             row = vault.models.Store.get_or_none()
@@ -81,9 +84,18 @@ class Vault(Reader):
             raise UnlockError("The key material belongs to another store.")
         return vault
 
-    def worker_key_material(self) -> bytes:
-        """What a child process needs to read this store. Secret: pass it on a pipe and nowhere else."""
-        return reader_material(self.keys)
+    def worker_key_material(self, *, settings: bool = False) -> bytes:
+        """What a child process needs to read this store, with `settings` also what is configured.
+
+        Secret: pass it on a pipe and nowhere else. Raises UnlockError, with `settings` StoreUnavailable.
+        """
+        if not settings:
+            return reader_material(self.keys)
+        with self.reading():
+            generations = range(1, self.grants.newest() + 1)
+            for number in generations:
+                self.grants.keys(number)
+        return reader_material(self.keys, generations)
 
     # --- Putting -----------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = 
         from tui.console.lock.lock import become_locked, unsealed
 
         shown = unsealed(vault, view) if view else None
-        app = MailholdApp(vault, operator=operator, lockable=True, view=shown, theme=theme)
+        app = MailholdApp(vault, operator=operator, lockable=True, view=shown, theme=theme, finds=True)
         app.run()
     finally:
         vault.close()

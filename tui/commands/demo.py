@@ -54,7 +54,7 @@ def run_demo(messages: int, attack: int = 0) -> int:
         with Progress("Composing") as progress:
             vault = demo.store(messages, progress, attack=attack)
         with closing(vault):
-            app = MailholdApp(vault, operator=OPERATOR)
+            app = MailholdApp(vault, operator=OPERATOR, finds=True)
             app.run()
         if app.ended_by:
             say_ended(app.account)

@@ -31,6 +31,7 @@ from tui.console.theme import dress
 from tui.terminal.cells import local_zone, now_ms
 
 if TYPE_CHECKING:
+    from store.campaigns.finder import Finder
     from store.catalogue.catalogue import Catalogue
     from store.filters.model import MessageFilter
     from store.vault.vault import Vault
@@ -47,7 +48,8 @@ POLL = 0.3
 class MailholdApp(EndsWithTerminal, TypeAheadApp):
     """The console on an open store. `clock` answers Unix ms; `tz` is the zone times are shown in (the machine's).
 
-    `view` is what to begin with, as a console had it that was locked; with `lockable` this one can be.
+    `view` is what to begin with, as a console had it that was locked; with `lockable` this one can be. With `finds`, a
+    process of its own finds campaigns in the background.
     """
 
     TITLE = "Mailhold"
@@ -87,6 +89,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         lockable: bool = False,
         view: View | None = None,
         theme: str = "",
+        finds: bool = False,
     ) -> None:
         super().__init__()
         trace.start()
@@ -115,7 +118,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         )
         self.tasks = TaskRunner(lambda: self.main.task_bar.changed(), self._say_error)
         self._threads = Background(self._hand)
-        self._follower = Follower(vault, catalogue)
+        self._finder = _finder(vault) if finds else None
+        self._follower = Follower(vault, catalogue, self._finder)
         self._poll_failed = False
         self._followed = False
         self._problem = ""
@@ -185,6 +189,8 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         """Let what runs reach a safe place, and write down how far it came. It may take seconds, so not on the loop."""
         from store.message.in_child import close_children
 
+        if self._finder is not None:
+            self._finder.close()
         self.account = self.tasks.shut_down()
         for stopped in self.account:
             with suppress(MailholdError):
@@ -301,6 +307,15 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         return (
             listing or self._threads.busy("look") or self.main.places.opening is not None or not self.screen.is_mounted
         )
+
+
+def _finder(vault: Vault) -> Finder | None:
+    """What keeps campaigns found; None where the store can only be read."""
+    if vault.read_only is not None:
+        return None
+    from store.campaigns.finder import Finder
+
+    return Finder(vault)
 
 
 def _settings(vault: Vault) -> Settings:

@@ -15,6 +15,7 @@ from tui.console.campaign_reading import offered_count
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
+    from store.campaigns.finder import Finder
     from store.campaigns.reading import StandingReader
     from store.catalogue.catalogue import Catalogue
     from store.catalogue.columns import Reading
@@ -56,10 +57,11 @@ class Facts:
 
 
 class Follower:
-    """Polls one store. `poll` belongs to one worker thread."""
+    """Polls one store, and keeps a `finder` at work where one is given. `poll` belongs to one worker thread."""
 
-    def __init__(self, vault: Vault, catalogue: Catalogue) -> None:
+    def __init__(self, vault: Vault, catalogue: Catalogue, finder: Finder | None = None) -> None:
         self._vault = vault
+        self._finder = finder
         self._catalogue = catalogue
         self._seen: tuple[object, ...] | None = None
         self._deleted: tuple[int, int] | None = None
@@ -74,6 +76,8 @@ class Follower:
         """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
         vault, catalogue = self._vault, self._catalogue
         vault.erasing.finish(1)
+        if self._finder is not None and self._standing is not None:
+            self._finder.look(self._standing)
         changed = catalogue.refresh()
         reading = catalogue.reading
         progress = (catalogue.loaded, catalogue.total, catalogue.complete, reading, catalogue.read_changes)

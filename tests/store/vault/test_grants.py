@@ -63,6 +63,20 @@ def test_who_only_reads_has_none(vault: Vault) -> None:
     reader.close()
 
 
+def test_who_reads_the_settings_has_those_of_then(any_vault: Vault, gateways: list[Vault]) -> None:
+    change_settings(any_vault, Settings(administrator="a@x.example"), operator="anna")
+    revoke(any_vault, "mx2", operator="anna")
+    reader = Vault.from_key_material(any_vault.location, any_vault.worker_key_material(settings=True))
+    assert read_settings(reader).administrator == "a@x.example"
+    assert reader.grants.keys(2) == any_vault.grants.keys(2)
+    with pytest.raises((UnlockError, TamperedError)):
+        reader.grants.grant(1)
+    revoke(any_vault, "mx1", operator="anna")
+    with pytest.raises(UnlockError):
+        read_settings(reader)
+    reader.close()
+
+
 def test_revoking_renews_the_key(any_vault: Vault, gateways: list[Vault]) -> None:
     change_settings(any_vault, Settings(administrator="a@x.example"), operator="anna")
     configuration.write(any_vault, "free-space-notice", [1])

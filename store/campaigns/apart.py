@@ -1,0 +1,72 @@
+"""Copies that are like one that was peeled off a campaign: they are odd in it too, from when they come."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from store.campaigns.grouping import Handle
+from store.campaigns.material import Entry
+
+#: What shares this part of its keys is alike.
+LIKE = 0.9
+Keys = frozenset[int]
+
+
+class PeeledOff(NamedTuple):
+    """A copy that was peeled off a campaign, by its keys; one that stayed in it, by id and keys."""
+
+    campaign: int
+    out: Keys
+    stays: int
+    stays_keys: Keys
+
+
+def keys_of(entry: Entry) -> Keys:
+    """All keys of a copy."""
+    return frozenset(entry.content).union(entry.payload, entry.origin)
+
+
+def alike(some: Keys, others: Keys) -> float:
+    """The part of their keys that two copies share, from 0 to 1."""
+    return len(some & others) / max(len(some | others), 1)
+
+
+class Apart:
+    """What was peeled off, to be asked for each new copy.
+
+    Only such keys count as two copies have, or the campaign: a number that is another in each copy says nothing.
+    """
+
+    def __init__(
+        self, peeled: Iterable[PeeledOff], handles: Mapping[int, Handle], target: Callable[[int], int]
+    ) -> None:
+        """`handles` by id of their campaigns; `target`: the campaign that one is shown in."""
+        self._of: dict[int, list[tuple[PeeledOff, Keys]]] = defaultdict(list)
+        for one in peeled:
+            for number, handle in handles.items():
+                if one.campaign in (number, target(number)) or _holds(handle, one.stays):
+                    common = one.stays_keys.union(handle.weights)
+                    self._of[number].append((one, one.out & common))
+        self._handles = handles
+
+    def keeps_out(self, entry: Entry, campaign: int) -> bool:
+        """Whether a copy that would join this campaign is like one that was peeled off it."""
+        keys = keys_of(entry) if campaign in self._of else frozenset()
+        weights = self._handles[campaign].weights
+        for one, common in self._of.get(campaign, ()):
+            shared = keys & one.out
+            told = {key for key in keys if key in shared or key in one.stays_keys or key in weights}
+            like = len(shared) / max(len(told | common | shared), 1)
+            if like >= LIKE and like > alike(frozenset(told), one.stays_keys):
+                return True
+        return False
+
+
+def _holds(handle: Handle, copy_id: int) -> bool:
+    at = bisect_left(handle.copies, copy_id)
+    if at < len(handle.copies) and handle.copies[at] == copy_id:
+        return True
+    return any(each.copy == copy_id for each in handle.odd)

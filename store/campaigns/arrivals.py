@@ -1,0 +1,140 @@
+"""New copies join the campaigns that stand: their traits are made, and where they belong is written down."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from store.campaigns.apart import Apart, PeeledOff, keys_of
+from store.campaigns.applying import target_of
+from store.campaigns.flags import flags_of
+from store.campaigns.grouping import Handle
+from store.campaigns.indexing import index, read_traits
+from store.campaigns.joining import Joiner
+from store.campaigns.marks import Marks, read_marks
+from store.campaigns.material import Entry, Flags, entry_of
+from store.campaigns.oddness import Reason
+from store.campaigns.rows import JoinedRow
+from store.campaigns.stored import State, Stored
+from store.terms.errors import StoreFormat, TamperedError
+from store.vault.vault import Vault
+
+#: Copies that are looked at in one step: less than a second's work.
+_STEP = 200
+_LARGEST_ID = (1 << 63) - 1
+
+
+class _Standing(NamedTuple):
+    """What new copies are held against, of one generation and what was said then."""
+
+    generation: int
+    marks_version: int
+    ids: list[int]
+    handles: dict[int, Handle]
+    joiner: Joiner
+    apart: Apart
+
+
+_NOTHING = _Standing(-1, -1, [], {}, Joiner([]), Apart((), {}, int))
+
+
+class Arrivals:
+    """Looks at new copies of a store, some at a time. For one thread."""
+
+    def __init__(self, vault: Vault, stored: Stored) -> None:
+        self._vault, self._stored = vault, stored
+        self._standing = _NOTHING
+
+    def look(self) -> int:
+        """Look at the next copies that were not looked at yet; how many. 0: there are none, or nothing to join.
+
+        Raises TamperedError where the state is damaged, StoreUnavailable, UnlockError, and what the store's guard does.
+        """
+        state = self._stored.state()
+        if not state.generation:
+            return 0
+        self._follow(state)
+        row, back = self._came_back(state)
+        ids = self._vault.ids_above(state.looked, _STEP)
+        if not ids and row == state.bin_row:
+            return 0
+        joined = self._joined([*back, *ids])
+        returned = tuple(sorted({*state.returned, *(copy_id for copy_id in back if copy_id in joined)}))
+        looked = max([state.looked, *ids])
+        # Where campaigns were found anew meanwhile, nothing was written: the next look begins with those.
+        self._stored.put_joined(state, looked, joined, returned=returned, bin_row=row)
+        return len(ids) + len(back)
+
+    def _joined(self, ids: Sequence[int]) -> dict[int, JoinedRow]:
+        """Those of the copies that join a campaign. Makes the traits of those that lack them."""
+        found = read_traits(self._vault, ids)
+        if lacking := [copy_id for copy_id in ids if copy_id not in found]:
+            index(self._vault, after_id=_LARGEST_ID, again=lacking)
+            found.update(read_traits(self._vault, lacking))
+        flags = flags_of(self._vault, list(found))
+        joined = {}
+        for copy_id, made in found.items():
+            row = self._place(entry_of(copy_id, made.traits, flags.get(copy_id, Flags.NONE)))
+            if row is not None:
+                joined[copy_id] = row
+        return joined
+
+    def _place(self, entry: Entry) -> JoinedRow | None:
+        standing = self._standing
+        found = standing.joiner.join(entry)
+        if found is None:
+            return None
+        number = standing.ids[found.handle]
+        reasons = found.reasons
+        if standing.apart.keeps_out(entry, number):
+            reasons = (Reason.APART, *reasons)
+        return JoinedRow(standing.generation, number, found.fit, reasons)
+
+    def _came_back(self, state: State) -> tuple[int, list[int]]:
+        """How far the bin's journal was read, and the copies that came back since and have no place."""
+        try:
+            row, touched = self._vault.bin.touched_since(state.bin_row)
+        except TamperedError:  # `check` names it.
+            row, touched = self._vault.bin.newest_row(), []
+        known = {*state.returned, *(one.copy for each in self._standing.handles.values() for one in each.odd)}
+        there = self._vault.present(sorted(set(touched))) if touched else set()
+        return row, sorted(
+            copy_id for copy_id in there if copy_id <= state.until and copy_id not in known and not self._holds(copy_id)
+        )
+
+    def _holds(self, copy_id: int) -> bool:
+        for handle in self._standing.handles.values():
+            at = bisect_left(handle.copies, copy_id)
+            if at < len(handle.copies) and handle.copies[at] == copy_id:
+                return True
+        return False
+
+    def _follow(self, state: State) -> None:
+        """Read again what copies join, where that changed."""
+        try:
+            marks, version = read_marks(self._vault)
+        except (TamperedError, StoreFormat):
+            marks, version = Marks(), 0  # Who shows campaigns says so.
+        if (state.generation, version) == self._standing[:2]:
+            return
+        if state.generation == self._standing.generation:
+            ids, handles, joiner = self._standing[2:5]
+        else:
+            state, handles = self._stored.handles()
+            ids, joiner = list(handles), Joiner(list(handles.values()))
+        mark_of = {one.campaign: one for one in marks.marks}
+        apart = Apart(self._peeled(marks), handles, lambda campaign: target_of(campaign, mark_of))
+        self._standing = _Standing(state.generation, version, ids, handles, joiner, apart)
+
+    def _peeled(self, marks: Marks) -> list[PeeledOff]:
+        ids = sorted({copy_id for one in marks.peeled for copy_id in (*one.copies, one.stays)})
+        made = read_traits(self._vault, ids, binned=True) | read_traits(self._vault, ids)
+        keys = {copy_id: keys_of(entry_of(copy_id, each.traits)) for copy_id, each in made.items()}
+        return [
+            PeeledOff(one.campaign, keys[out], one.stays, keys[one.stays])
+            for one in marks.peeled
+            if one.stays in keys
+            for out in one.copies
+            if out in keys
+        ]

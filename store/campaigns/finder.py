@@ -1,0 +1,127 @@
+"""Keeping a finder at work beside a console: the process that lets copies join campaigns, and has them found anew.
+
+It is `python -m store.campaigns.finder_process`, and gets location and keys on its standard input, which stays open: it
+ends with whoever started it, and by itself when there was nothing to do for a while.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from store.campaigns.lease import Held, Lease
+from store.campaigns.reading import StandingReader
+from store.terms.errors import UnlockError
+from store.vault.vault import Vault
+
+if TYPE_CHECKING:
+    import subprocess
+
+#: Seconds between two questions of whether there is work, and until one that failed is started again.
+_ASK, _AGAIN = 5.0, 60.0
+#: What does not end so long (s) after its pipe was closed is ended: what was not written is found again.
+_PATIENCE = 3.0
+
+
+class Task(msgspec.Struct, array_like=True):
+    """What a process is to do: with `held`, find campaigns anew under that lease; else what there is."""
+
+    location: str
+    material: bytes
+    held: Held | None = None
+
+
+class Finder:
+    """Has a finder at work while there is anything to do. `look` is for one thread."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._lease: Lease | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._next = 0.0
+        self._token: object = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def look(self, reader: StandingReader) -> None:
+        """Start the process where there is work, and nobody does it. Call it a few times a second: it is cheap.
+
+        Raises StoreUnavailable.
+        """
+        if self.running or self._closed:
+            return
+        now = time.monotonic()
+        if self._process is not None:
+            failed = self._process.wait() != 0
+            self._process = None
+            self._next = now + (_AGAIN if failed else _ASK)
+        if now < self._next and (self._next - now > _ASK or self._token == self._vault.change_token()):
+            return
+        self._token, self._next = self._vault.change_token(), now + _ASK
+        try:
+            self._lease = self._lease or Lease(self._vault)
+            if reader.work() and self._lease.free():
+                self._start()
+        except (UnlockError, OSError):
+            self._next = now + _AGAIN
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._process = started(Task(self._vault.location, self._vault.worker_key_material(settings=True)))
+
+    def close(self) -> None:
+        """End the process: what it has not written is found again."""
+        with self._lock:
+            self._closed = True
+            process = self._process
+        if process is not None:
+            end(process)
+
+
+def started(task: Task) -> subprocess.Popen[bytes]:
+    """A process at that task. Raises OSError."""
+    import subprocess
+
+    package = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "store.campaigns.finder_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])},
+        start_new_session=True,
+    )
+    message = msgspec.msgpack.encode(task)
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(len(message).to_bytes(4, "big") + message)
+        process.stdin.flush()
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Close the pipe, wait a little for its end, and end it."""
+    import subprocess
+
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
