@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.settings import Settings
@@ -30,7 +31,10 @@ IN_HEADER = "stands in the header, whose addresses were not asked for"
 
 
 class Choice(NamedTuple):
-    """What an operator chose, as `store.delivery.queue.release` takes it."""
+    """What an operator chose, as `store.delivery.queue.release` takes it.
+
+    `spared`: copies that are left out, and why, unless `lookalikes` are to go as well.
+    """
 
     original: bool
     additional: Sequence[str] = ()
@@ -38,6 +42,8 @@ class Choice(NamedTuple):
     from_header: bool = False
     outsiders: Collection[str] = ()
     again: Collection[str] | bool = ()
+    spared: Mapping[int, str] = MappingProxyType({})
+    lookalikes: bool = False
 
 
 class Chosen(NamedTuple):
@@ -49,6 +55,7 @@ class Chosen(NamedTuple):
     from_header: bool
     outsiders: frozenset[str]
     local: LocalDomains
+    spared: Mapping[int, str]
 
     def meant(self, copy: Copy) -> tuple[list[str], str]:
         """The addresses that a copy is to go to, and where there is none, why."""
@@ -91,6 +98,7 @@ def chosen_of(settings: Settings, choice: Choice) -> Chosen:
         choice.from_header,
         frozenset(map(mailbox, choice.outsiders)),
         LocalDomains(settings.local_domains),
+        {} if choice.lookalikes else choice.spared,
     )
 
 
@@ -126,6 +134,9 @@ def plans(
             continue
         if copy.record.dangerous and not settings.allow_infected:
             refused.append((copy_id, INFECTED))
+            continue
+        if copy_id in chosen.spared:
+            refused.append((copy_id, chosen.spared[copy_id]))
             continue
         addresses, reason = chosen.meant(copy)
         problem = next((problem for address in addresses if (problem := address_problem(address))), "")

@@ -56,6 +56,7 @@ class Preflight:
     a command, and NOT safe for a terminal, as are addresses. `relay` is that of the settings, without its password.
     `heard` is what it answered that gateway last, None where nothing is known; `unheard` then says why what the store
     holds is not believed, or "". `hold` is how long (ms) what is queued waits before anything takes it.
+    `lookalikes` are going although their sender only looks like another, with the reason against them.
     """
 
     going: dict[int, Going] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Preflight:
     heard: Heard | None = None
     unheard: str = ""
     hold: int = 0
+    lookalikes: list[tuple[int, str]] = field(default_factory=list)
 
     @property
     def offers(self) -> Offers | None:
@@ -107,6 +109,7 @@ def look(
                 found.going[plan.copy.id] = _going(plan.copy, free)
             else:
                 found.withheld.append(plan.copy.id)
+    found.lookalikes = [(copy_id, why) for copy_id, why in choice.spared.items() if copy_id in found.going]
     found.addresses = len({mailbox(address) for each in found.going.values() for address in each.addresses})
     _take_relay(vault, settings, found)
     return found

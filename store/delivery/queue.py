@@ -7,8 +7,9 @@ for that. Each release is one row with a signed order and a recipient row each. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.authority.acts import Act
@@ -114,6 +115,8 @@ def release(
     from_header: bool = False,
     outsiders: Collection[str] = (),
     again: Collection[str] | bool = (),
+    spared: Mapping[int, str] = MappingProxyType({}),
+    lookalikes: bool = False,
     operator: str = "",
     hold: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -124,9 +127,10 @@ def release(
     They go to their `original` recipients but for the addresses `left_out`, and to `additional` ones. The original ones
     are those of the envelope; where none is known and `from_header` is given, the header's addresses in local domains,
     and those of its `outsiders` that were chosen. Whoever has a copy, may have it or waits for it gets it a second time
-    only where he is among `again` (True: all). Addresses that differ only in case are one. Nothing takes them before
-    `hold` (ms, an hour at most; None: what the settings say) has passed: see `store.delivery.outbox`. What is more than
-    one batch is told in the trail before it begins (`store.authority.acts`).
+    only where he is among `again` (True: all). Copies of `spared` (by id, with the reason) are left out, unless
+    `lookalikes` go as well: `store.delivery.lookalikes` finds them. Addresses that differ only in case are one. Nothing
+    takes them before `hold` (ms, an hour at most; None: what the settings say) has passed: see `store.delivery.outbox`.
+    What is more than one batch is told in the trail before it begins (`store.authority.acts`).
 
     Raises NoRelay, NoRecipients (nobody was chosen at all) and AddressError; what keeps a single copy from it is in the
     result.
@@ -134,7 +138,7 @@ def release(
     settings = read_settings(vault)
     if not settings.relay:
         raise NoRelay(NO_RELAY)
-    chosen = chosen_of(settings, Choice(original, additional, left_out, from_header, outsiders))
+    chosen = chosen_of(settings, Choice(original, additional, left_out, from_header, outsiders, (), spared, lookalikes))
     twice = Again(again)
     wanted = list(dict.fromkeys(ids))
     result = ReleaseResult(hold=hold_ms(settings, len(wanted)) if hold is None else hold)

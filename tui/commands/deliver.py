@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _USE_HEADER = ": give --from-header for those of its addresses that are in a local domain, or --also ADDRESS"
+_LOOKALIKES = ": give --lookalikes to deliver it all the same"
 _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold settings set local_domains=…`"
 
 
@@ -43,6 +44,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--again", action="store_true", help="also to those who have the copy already, may have it, or wait for it"
+    )
+    parser.add_argument(
+        "--lookalikes", action="store_true", help="also copies whose sender only looks like one that is known"
     )
     parser.add_argument(
         "--wait", action="store_true", help="wait the hold out, send, and wait until each recipient has an answer"
@@ -70,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--ask-relay goes with --dry-run.")
     if args.dry_run and args.wait:
         raise UsageError("--wait sends, and --dry-run does not: give one of them.")
+    from store.delivery.lookalikes import LOOKALIKE, lookalikes
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
 
     additional = [check_address(address) for address in args.also]
@@ -80,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
             from tui.commands.dry_run import dry_run
 
             choice = Choice(args.original, additional, from_header=args.from_header, again=args.again)
+            choice = choice._replace(spared=lookalikes(vault, ids).reasons, lookalikes=args.lookalikes)
             return dry_run(vault, ids, missing, choice, ask=args.ask_relay, as_json=args.json)
         if len(ids) > 1 and not args.ids:
             confirm_count(f"This delivers {described(vault, ids)}.", len(ids), yes=args.yes)
@@ -91,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
                 additional=additional,
                 from_header=args.from_header,
                 again=args.again,
+                spared={} if args.lookalikes else lookalikes(vault, ids, cancelled=interrupt).reasons,
                 operator=vault.opened_by,
                 progress=progress,
                 cancelled=interrupt,
@@ -100,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
             problem = _send(vault, result, interrupt) if args.wait and result.queued and not interrupt() else ""
             sent = [delivery for delivery in queue_json(vault) if delivery["id"] in set(result.queued)]
     advice = {NO_ENVELOPE: _USE_HEADER, NOT_LOCAL: _SET_LOCAL}
-    reasons = [(copy_id, why + advice.get(why, "")) for copy_id, why in result.refused]
+    reasons = [
+        (copy_id, why + (_LOOKALIKES if why.startswith(LOOKALIKE) else advice.get(why, "")))
+        for copy_id, why in result.refused
+    ]
     refused = [{"copy_id": copy_id, "reason": why} for copy_id, why in reasons]
     refused += [{"copy_id": copy_id, "reason": "no such copy"} for copy_id in missing]
     if args.json:

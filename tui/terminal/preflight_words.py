@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.delivery.choosing import IN_HEADER, NO_ENVELOPE, NO_ONE, NOT_LOCAL
+from store.delivery.lookalikes import LOOKALIKE
 from store.delivery.placing import INFECTED
 from store.mail.dkim import Holds
 from store.terms.sizes import format_size
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 
 #: Field names that a sentence lists, and characters of each, of a domain and of a server's words.
 _NAMES, _NAME, _DOMAIN, _REASON = 8, 40, 100, 120
+#: Copies of look-alike senders that are named, and characters of what is said of each.
+_LOOKALIKES, _LIKE = 2, 200
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 
 _OF_COPIES = (
     (INFECTED, "infected"),
+    (LOOKALIKE, "of look-alike senders"),
     (NO_ENVELOPE, "with addresses in its header only"),
     (NOT_LOCAL, "with addresses in its header only"),
     (NO_ONE, "without a recipient"),
@@ -53,7 +57,7 @@ def sentences(
 
     `asking` says that the relay is being asked anew.
     """
-    said = [*_who(found, tally), *_relay(found, now, asking)]
+    said = [*_lookalikes(found), *_who(found, tally), *_relay(found, now, asking)]
     if found.going:
         said.append(Said(_hold(found)))
         said += [*_needs(found, tally), *_fields(tally, len(found.going)), *_body_hashes(found, contents)]
@@ -65,6 +69,16 @@ def sentences(
 def relay_sentences(found: Preflight, *, now: int, asking: bool = False) -> list[Said]:
     """What is known of the relay, where nobody was chosen yet. `now` and `asking` as `sentences` takes them."""
     return list(_relay(found, now, asking))
+
+
+def _lookalikes(found: Preflight) -> Iterator[Said]:
+    """The copies whose sender only looks like another: those that are left out, and those that go all the same."""
+    out = [each for each in found.refused if each[1].startswith(LOOKALIKE)]
+    for some, what in ((out, "is left out"), (found.lookalikes, "goes all the same")):
+        for copy_id, reason in some[:_LOOKALIKES]:
+            yield Said(f"Copy {copy_id:,} {what}: {safe(reason, max_len=_LIKE)}.", True)
+        if len(some) > _LOOKALIKES:
+            yield Said(f"{len(some) - _LOOKALIKES:,} more like it.", True)
 
 
 def _who(found: Preflight, tally: Tally) -> Iterator[Said]:

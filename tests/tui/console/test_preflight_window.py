@@ -46,6 +46,7 @@ class FakeCheck:
         self.looked: list[Choice | None] = []
         self.asked = 0
         self.closed = False
+        self.lookalikes = 0
 
     def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
         self._show = show

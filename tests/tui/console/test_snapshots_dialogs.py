@@ -34,8 +34,9 @@ MANY = [FakeRecipient(f"user{number}@corp{number % 7}.example") for number in ra
 class Knows:
     """A check of the Deliver window that knows everything at once."""
 
-    def __init__(self, *said: Said) -> None:
+    def __init__(self, *said: Said, lookalikes: int = 0) -> None:
         self._said = said
+        self.lookalikes = lookalikes
 
     def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
         self._show = show
@@ -67,6 +68,18 @@ AGAINST = Knows(
     Said("8BITMIME: 310 copies need it, offered. SMTPUTF8: 1 copy needs it, not offered."),
     Said("Taken off: Return-Path (88). Put on: Resent-Date, Resent-From, Resent-Message-ID."),
     Said("Reading the messages: 400 of 1,190."),
+)
+
+ALIKE = Knows(
+    Said(
+        "Copy 17,204 is left out: its sender only looks like another: rioso1.example ~ riosol.example, known here, "
+        "same subject as copy 16,990.",
+        True,
+    ),
+    Said("36 of 37 copies go to 36 addresses.", whom=True),
+    Said("Left out: 1 copy (1 of look-alike senders).", whom=True),
+    Said("The gateway mx1 sends to smtp://127.0.0.1:10026, which answered just now."),
+    lookalikes=1,
 )
 
 CHOSEN = Summary(ZONE, "offers@news.example", "Invoice [/foo] \x1b[31m", NOW, NOW)
@@ -133,6 +146,7 @@ DIALOGS = {
     ),
     "deliver_ready": (lambda: DeliverDialog(RECIPIENTS, copies=1, check=READY), ["space"]),
     "deliver_against": (lambda: DeliverDialog(MANY, copies=1204, check=AGAINST), ["space"]),
+    "deliver_lookalike": (lambda: DeliverDialog(RECIPIENTS, copies=37, check=ALIKE), ["space"]),
     "save_infected": (lambda: SaveDialog(37, folder=Path("/usr"), dangerous=2), []),
     "save_no_folder": (lambda: SaveDialog(1, folder=Path("/no/such/folder")), ["enter"]),
     "passphrase": (lambda: PassphraseDialog("/var/lib/mailhold/backup.db"), [*"secret"]),

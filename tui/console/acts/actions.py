@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from store.delivery.queue import LeftOut, ReleaseResult
     from store.files.saving import SaveResult
     from store.vault.deleting import DeleteResult
+    from tui.console.acts.checking import Checking
     from tui.console.context import ConsoleContext
     from tui.console.dialogs.deliver import DeliverChoice
 
@@ -78,9 +79,11 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
     from tui.console.acts.checking import Checking
     from tui.console.dialogs.deliver import DeliverDialog
 
+    check = Checking(context, looked.ids)
+
     def answered(choice: DeliverChoice | None) -> None:
         if choice is not None:
-            _do_deliver(context, looked.ids, choice)
+            _do_deliver(context, looked.ids, choice, check)
 
     addressed = looked.addressed
     assert addressed is not None
@@ -98,12 +101,12 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
         released=looked.released,
         outside=looked.outside,
         summary=looked.summary,
-        check=Checking(context, looked.ids),
+        check=check,
     )
     context.shell.ask(dialog, answered)
 
 
-def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) -> None:
+def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, check: Checking) -> None:
     trace.note("act", name="deliver", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, int, bool]:
@@ -111,10 +114,11 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice) 
         from store.delivery.queue import release
         from tui.console.dialogs.deliver import choice_of
 
+        spared = {} if choice.lookalikes else check.spared()
         result = release(
             context.vault,
             ids,
-            **choice_of(choice)._asdict(),
+            **choice_of(choice)._replace(spared=spared)._asdict(),
             operator=context.operator,
             progress=progress,
             cancelled=cancelled,

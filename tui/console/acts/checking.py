@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from store.authority.settings import read_settings
 from store.delivery.greeting import ask_anew, greet
+from store.delivery.lookalikes import Found, lookalikes
 from store.delivery.preflight import (
     Content,
     Dressing,
@@ -28,8 +29,10 @@ from store.delivery.preflight import (
 )
 from store.mail.client import local_host_name
 from store.sealing.keys import LOCAL_ID
+from tui.console.acts.senders import same_subject
 from tui.console.tasks import explain
 from tui.terminal.preflight_words import Said, relay_sentences, sentences
+from tui.terminal.words import counted
 
 if TYPE_CHECKING:
     from store.delivery.choosing import Choice
@@ -63,6 +66,8 @@ class Checking:
         self._unsealed: Unsealed = {}
         self._dressing: Dressing | None = None
         self._chosen = False
+        self._choice: Choice | None = None
+        self._alike: Found | None = None
         self._asked = self._asking = False
         #: The answer of the relay that the store holds; the one that was asked for, and the stored one of that time.
         self._stored: Heard | None = None
@@ -76,6 +81,31 @@ class Checking:
         """Start; `show` gets what is known whenever that changes."""
         self._show = show
         self._read_on()
+        find, closed = self._find, self._closed.is_set
+        background = self._context.shell.background
+        background(lambda: find(closed), self._compared, on_error=self._failed, group="preflight senders")
+
+    # -- senders
+
+    def _find(self, cancelled: Callable[[], bool]) -> Found:
+        same = same_subject(self._context.catalogue)
+        return lookalikes(self._context.vault, self._ids, same_subject=same, cancelled=cancelled)
+
+    def _compared(self, found: Found) -> None:
+        if not self._closed.is_set():
+            self._alike = found
+            self.look(self._choice)
+
+    @property
+    def lookalikes(self) -> int:
+        """How many of the copies have a sender who only looks like another, as far as that is known."""
+        return len(self._alike.copies) if self._alike is not None else 0
+
+    def spared(self) -> Mapping[int, str]:
+        """The copies whose sender only looks like another, and why. Blocks until all were compared."""
+        if self._alike is None:
+            self._alike = self._find(lambda: False)
+        return self._alike.reasons
 
     def close(self) -> None:
         """The window was answered."""
@@ -84,12 +114,21 @@ class Checking:
     def look(self, choice: Choice | None) -> None:
         """Look at what a choice would do; None: nobody was chosen yet."""
 
+        self._choice = choice
+        spared = self._alike.reasons if self._alike is not None else {}
+
         def work() -> tuple[int, list[Said]]:
             vault = self._context.vault
             if choice is None:
                 found = look_at_relay(vault)
             else:
-                found = look(vault, self._ids, choice, cancelled=self._closed.is_set, unsealed=self._unsealed)
+                found = look(
+                    vault,
+                    self._ids,
+                    choice._replace(spared=spared),
+                    cancelled=self._closed.is_set,
+                    unsealed=self._unsealed,
+                )
             with self._lock:
                 self._found, self._chosen, self._stored = found, choice is not None, found.heard
                 self._go_by_answer()
@@ -177,6 +216,11 @@ class Checking:
             said = sentences(found, tally(found, self._contents), self._contents, now=now, asking=self._asking)
         else:
             said = relay_sentences(found, now=now, asking=self._asking)
+        if self._alike is None:
+            said = [*said, Said("The senders are being compared with known ones.")]
+        elif self._alike.unread:
+            number = counted(self._alike.unread, "answer was", "answers were")
+            said = [*said, Said(f"{number} not searched for look-alikes of the thread: deliver them one by one.")]
         return [Said(self._unanswered, True), *said] if self._unanswered and not self._asking else said
 
     def _take(self, said: tuple[int, list[Said]]) -> None:

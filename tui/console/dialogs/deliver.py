@@ -39,7 +39,8 @@ class DeliverChoice:
     """What the Deliver message window answers: to whom, and who of the original recipients is left out.
 
     `outsiders` are header addresses outside the local domains that were chosen all the same; `again` are those who hold
-    the message already and were chosen to get it a second time.
+    the message already and were chosen to get it a second time. `lookalikes`: copies whose sender only looks like
+    another go as well.
     """
 
     original: bool
@@ -47,6 +48,7 @@ class DeliverChoice:
     left_out: frozenset[str]
     outsiders: frozenset[str] = frozenset()
     again: frozenset[str] = frozenset()
+    lookalikes: bool = False
 
 
 def choice_of(chosen: DeliverChoice) -> Choice:
@@ -58,11 +60,16 @@ def choice_of(chosen: DeliverChoice) -> Choice:
         from_header=True,
         outsiders=chosen.outsiders,
         again=chosen.again,
+        lookalikes=chosen.lookalikes,
     )
 
 
 class Check(Protocol):
     """Finds out what a choice would do, behind the window."""
+
+    @property
+    def lookalikes(self) -> int:
+        """How many of the copies have a sender who only looks like another, as far as that is known."""
 
     def begin(self, show: Callable[[Sequence[Said]], None]) -> None:
         """Start; `show` gets what is known whenever that changes."""
@@ -93,6 +100,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         #recipients { max-height: 8; margin-left: 4; width: 1fr; }
         #additional-row { margin-left: 4; height: 1; }
         #again { margin-left: 4; display: none; }
+        #lookalikes { display: none; }
         #additional-error { margin-left: 4; color: $text-error; height: auto; display: none; }
         #count { text-style: bold; }
         #preflight { margin-top: 1; min-height: 5; }
@@ -170,6 +178,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         yield Horizontal(Field(placeholder="name@example.org, other@example.org", id="addresses"), id="additional-row")
         yield Static(id="additional-error", markup=False)
         yield CheckBox("Also to those of them who have it already, or wait for it", id="again")
+        yield CheckBox("Also where the sender only looks like another", id="lookalikes")
         yield TypedCount(verb="deliver")
         if self.check is not None:
             yield Static(id="preflight", markup=False, classes="note")
@@ -235,6 +244,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
             line = self.query_one(name, BelowBody)
             line.update(lines(shown))
             line.display = bool(shown)
+        self.query_one("#lookalikes", CheckBox).display = self.check is not None and self.check.lookalikes > 0
         self._bound_body()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
@@ -308,7 +318,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
         left_out = self._left_out()
         ticked = self.outsiders - left_out if self.original else frozenset()
         unticked = left_out if self.original else frozenset()
-        return DeliverChoice(self.original, additional, unticked, ticked, self._twice())
+        lookalikes = self.query_one("#lookalikes", CheckBox).value
+        return DeliverChoice(self.original, additional, unticked, ticked, self._twice(), lookalikes)
 
     def on_check_box_changed(self, event: CheckBox.Changed) -> None:
         event.stop()
