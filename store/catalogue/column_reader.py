@@ -164,11 +164,11 @@ class ColumnReader:
 
     def _look_again(self, go_on: Callable[[], bool], all_of_them: bool) -> None:
         """Look for traits that were made since: newest first, as they are made, or in all copies that had none."""
-        ids = self._without.to_list()
-        while ids and not self._stopping:
-            newest = ids[-_CHUNK:]
-            del ids[-_CHUNK:]
-            if not self._read_some(newest, go_on) and not all_of_them:
+        ids = self._without
+        for end in range(len(ids), 0, -_CHUNK):
+            start = max(0, end - _CHUNK)
+            found = self._read_some(ids.slice(start, end - start).to_list(), go_on)
+            if self._stopping or not (found or all_of_them):
                 return
         self._swept_at = time.monotonic()
 
@@ -219,7 +219,9 @@ class ColumnReader:
         """Drop the rows of copies that are gone, and words of none; after the `first` reading words held twice too."""
         table = self.table
         if first or len(table) > len(frame) + max(_SPARE_ROWS, int(_SPARE_SHARE * len(frame))):
-            tight = table.only(frame.ids)
+            # Copies above the frame were taken before they are seen in it.
+            later = table.ids.filter(table.ids > frame.last_id)
+            tight = table.only(pl.concat([frame.ids, later]) if len(later) else frame.ids)
             with self._lock:
                 if self.table is table:
                     self.table = tight

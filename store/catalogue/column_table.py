@@ -113,11 +113,16 @@ class ColumnTable:
         return ColumnTable(self.source, joined, values)
 
     def only(self, ids: pl.Series) -> ColumnTable:
-        """Those of the rows whose ids are among the ascending `ids`, tight: words of no row are gone."""
+        """Those of the rows whose ids are among the ascending `ids`, tight: words of no row are gone.
+
+        Where a row is there for each of the ids, their series is held in place of its own.
+        """
         rows, values = self.rows.filter(occur_in(self.ids, ids)), {}
         for name, mine in self.values.items():
             values[name], codes = mine.tightened(rows.get_column(name).cast(pl.UInt32))
             rows = rows.with_columns(codes.cast(smallest_of(len(values[name]))).alias(name))
+        if len(ids) == rows.height:
+            rows = rows.with_columns(ids.alias("id"))  # the same numbers, held once
         return ColumnTable(self.source, rows.rechunk(), values)
 
     def mask(self, field: str, wanted: Sequence[Any]) -> pl.Series:

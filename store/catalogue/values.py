@@ -5,16 +5,23 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import reduce
+from itertools import count
+from operator import or_
 from typing import NamedTuple
 
 import polars as pl
 
-from store.catalogue.text import joined, looked_up
+from store.catalogue.text import joined, looked_up, places
 
 #: Members of sets that are looked through at once, which takes some 6 bytes each.
 _AT_ONCE = 1 << 20
 _PIECES = 12
+#: Below so many words, and below this share of members that are found, there is a quicker way.
+_FEW_WORDS, _FEW_HITS = 16, 0.05
+_NO_SETS = pl.Series([], dtype=pl.Boolean)
 
 
 class _Piece(NamedTuple):
@@ -61,24 +68,18 @@ class Values:
 
     def having(self, words: pl.Series) -> pl.Series:
         """Boolean, by set: which have any of the words that a Boolean series has."""
-        found = [self._having(words, piece) for piece in self._pieces]
-        return pl.concat(found, rechunk=True) if found else pl.Series([], dtype=pl.Boolean)
+        codes = places(words)
+        return pl.concat([self._having(words, codes, piece) for piece in self._pieces], rechunk=True)
 
     @staticmethod
-    def _having(words: pl.Series, piece: _Piece) -> pl.Series:
-        """As `having`, of one piece: some sets at once, by how many of their members are among the words."""
+    def _having(words: pl.Series, codes: pl.Series, piece: _Piece) -> pl.Series:
+        """As `having`, of one piece; `codes` are those of the words. Some sets at once."""
         members, ends = piece
-        if not len(ends) or not words.any():
-            return pl.repeat(False, len(ends), dtype=pl.Boolean, eager=True)
-        found, start, first = [], 0, 0
+        found, start, first = [_NO_SETS], 0, 0
         while start < len(ends):
             stop = max(start + 1, int(ends.search_sorted(first + _AT_ONCE, side="right")))
-            part = ends.slice(start, stop - start)
-            last = int(part[-1])
-            counts = looked_up(words, members.slice(first, last - first)).cast(pl.UInt32).cum_sum()
-            counts = pl.concat([pl.Series([0], dtype=pl.UInt32), counts], rechunk=True)
-            upto = counts.gather(part - first)
-            found.append(upto > upto.shift(1, fill_value=0))
+            part, last = ends.slice(start, stop - start) - first, int(ends[stop - 1])
+            found.append(_any_of(_among(members.slice(first, last - first), words, codes), part))
             start, first = stop, last
         return pl.concat(found, rechunk=True)
 
@@ -134,21 +135,39 @@ class Gathered:
 
     def __init__(self, schema: Mapping[str, type[pl.DataType]]) -> None:
         self._schema = dict(schema)
-        self._words: dict[Hashable, int] = {}
+        #: The code of each word, the next free one for a new word.
+        self._words: defaultdict[Hashable, int] = defaultdict(count().__next__)
         self._sets: dict[tuple[int, ...], int] = {}
         #: By row: the code of its set.
         self.codes: list[int] = []
 
     def add(self, values: Iterable[Hashable]) -> None:
         """The values of the next row."""
-        words = self._words
-        members = tuple(sorted({words.setdefault(value, len(words)) for value in values}))
+        members = tuple(sorted(set(map(self._words.__getitem__, values))))
         self.codes.append(self._sets.setdefault(members, len(self._sets)))
 
     def values(self) -> Values:
         """All of them."""
         rows = [word if isinstance(word, tuple) else (word,) for word in self._words]
         return Values.of(pl.DataFrame(rows, schema=self._schema, orient="row"), self._sets)
+
+
+def _among(members: pl.Series, words: pl.Series, codes: pl.Series) -> pl.Series:
+    """Boolean, by member: which are among the words. To compare with a few takes less than to look up in all."""
+    if len(codes) > _FEW_WORDS:
+        return looked_up(words, members)
+    none = pl.repeat(False, len(members), dtype=pl.Boolean, eager=True)
+    return reduce(or_, (members == code for code in codes.to_list()), none)
+
+
+def _any_of(found: pl.Series, ends: pl.Series) -> pl.Series:
+    """Boolean, by set: which have a member that was found; sets end at `ends`, one after the other."""
+    if int(found.sum() or 0) < _FEW_HITS * len(found):
+        sets = ends.search_sorted(places(found), side="right")
+        return pl.repeat(False, len(ends), dtype=pl.Boolean, eager=True).scatter(sets, True)
+    counts = pl.concat([pl.Series([0], dtype=pl.UInt32), found.cast(pl.UInt32).cum_sum()], rechunk=True)
+    upto = counts.gather(ends)
+    return upto > upto.shift(1, fill_value=0)
 
 
 def smallest_of(count: int) -> type[pl.DataType]:

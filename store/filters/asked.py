@@ -113,9 +113,13 @@ def hundredths(score: float) -> int:
     return round(max(-MAX_SCORE, min(score, MAX_SCORE)) * HUNDREDTHS)
 
 
+#: Scanners have some hundred symbols, and a message has dozens of them.
+_folded = lru_cache(4096)(fold)
+
+
 def symbols_of(record: CopyRecord) -> tuple[str, ...]:
     """The symbols of all engines, folded."""
-    return tuple(fold(name) for finding in record.findings for name, _weight in finding.symbols)
+    return tuple([_folded(name) for finding in record.findings for name, _weight in finding.symbols])
 
 
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:

@@ -64,6 +64,8 @@ def test_however_tables_came_about_they_answer_what_the_copies_answer(
     groups = data.draw(st.lists(st.integers(0, 3), min_size=len(some), max_size=len(some)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue_values, "_AT_ONCE", data.draw(st.sampled_from([1, 3, 1 << 20])))
+        patch.setattr(catalogue_values, "_FEW_WORDS", data.draw(st.sampled_from([0, 16])))
+        patch.setattr(catalogue_values, "_FEW_HITS", data.draw(st.sampled_from([0, 2])))
         patch.setattr(catalogue_values, "_PIECES", data.draw(st.sampled_from([1, 12])))
         for group in range(4):
             part = [copy for copy, its in zip(some, groups, strict=True) if its == group]
