@@ -28,6 +28,9 @@ from store.terms.errors import MailholdError, StoreError
 from store.terms.verdicts import Engine
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from store.catalogue.extras import TableExtras
     from store.catalogue.follow import Follower
     from store.catalogue.frame import Frame
     from store.delivery.releases import Releases
@@ -43,6 +46,7 @@ _IDLE_SECONDS = 0.5
 #: Upkeep waits until nothing was asked for so long (s), at most for `_PATIENCE_SECONDS`: both want every processor.
 _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
+_REST_SECONDS = 0.5
 _TIGHTEN_CHANGES = 100_000
 
 
@@ -226,17 +230,13 @@ class Catalogue:
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """The copies that the filter lets through, in this order. Raises StoreUnavailable."""
         self._asked_at = time.monotonic()
-        fields = flt.asks()
-        use = self._columns.use(fields)
+        use = self._columns.use(flt.asks())
         state = self._follower.state if self._follower else None
         if state is None or (not state.complete and not len(state.frame)):
             outcomes = self._outcomes(flt)
             return select_newest(self._vault, flt, sort, now=self.now(), outcomes=outcomes, standing=self.standing)
-        from store.catalogue.query import mask_of
-
         frame = state.frame
-        extras = self._columns.extras(frame, fields, self.standing)
-        mask = mask_of(frame, flt, now=self.now(), outcomes=self._outcomes(flt), extras=extras)
+        mask, extras = self._mask(frame, flt)
         positions = frame.orders.order(sort) if mask is None else frame.orders.ordered(mask, sort)
         return FrameSelection(
             *(frame, positions, mask),
@@ -247,6 +247,30 @@ class Catalogue:
             unread=extras.unread,
             use=use,
         )
+
+    def count(self, flt: MessageFilter) -> int | None:
+        """How many copies the filter lets through; None while that is not known.
+
+        It is no question of a user's: what only some filters ask is not read for it. Raises StoreUnavailable.
+        """
+        state = self._follower.state if self._follower else None
+        if state is None or not state.complete:
+            return None
+        mask, extras = self._mask(state.frame, flt)
+        if not extras.complete:
+            return None
+        return len(state.frame) if mask is None else int(mask.sum() or 0)
+
+    def _mask(self, frame: Frame, flt: MessageFilter) -> tuple[pl.Series | None, TableExtras]:
+        from store.catalogue.query import mask_of
+
+        extras = self._columns.extras(frame, flt.asks(), self.standing)
+        return mask_of(frame, flt, now=self.now(), outcomes=self._outcomes(flt), extras=extras), extras
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no user asked anything for half a second."""
+        return time.monotonic() - self._asked_at > _REST_SECONDS
 
     def _outcomes(self, flt: MessageFilter) -> Mapping[int, Delivered]:
         if not flt.asks_delivered():
@@ -285,12 +309,7 @@ class Catalogue:
 
     def placed_span(self, ids: Collection[int]) -> tuple[int, int]:
         """When the oldest and the newest of these copies were placed (Unix ms); zeros where none of them is known."""
-        frame = self.frame
-        rows = frame.rows_of(ids) if frame is not None else ()
-        if frame is None or not len(rows):
-            return 0, 0
-        placed = frame.rows.get_column("stored_at").gather(rows)
-        return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
+        return (0, 0) if (frame := self.frame) is None else frame.placed_span(ids)
 
     def known_senders(self, ids: Collection[int]) -> int | None:
         """How many of these copies are of a sender who is known; None where no filter asked for that lately."""

@@ -186,6 +186,13 @@ class Frame:
         """Boolean, by row: whether its id is one of these."""
         return occur_in(self.ids, _ordered(ids))
 
+    def placed_span(self, ids: Iterable[int]) -> tuple[int, int]:
+        """When the oldest and the newest of these ids were placed (Unix ms); zeros where none of them is there."""
+        placed = self.rows.get_column("stored_at").gather(self.rows_of(ids))
+        if not len(placed):
+            return 0, 0
+        return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
+
     def row_list(self, positions: pl.Series) -> list[Row]:
         """The list lines of these rows, in this order."""
         picked = self.rows[positions]

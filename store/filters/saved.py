@@ -17,7 +17,7 @@ from store.terms.errors import UsageError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-__all__ = ["SavedFilter", "key_of", "read_saved_filters", "remove_filter", "save_filter"]
+__all__ = ["SavedFilter", "checked_name", "key_of", "read_saved_filters", "remove_filter", "save_filter"]
 
 NAME = "saved-filters"
 #: The actions of its events.
@@ -31,11 +31,8 @@ def read_saved_filters(vault: Vault) -> tuple[SavedFilter, ...]:
     return _read(vault)[0]
 
 
-def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> SavedFilter:
-    """Keep `line` under `name`, in the place of what had that name (case does not count).
-
-    Raises FilterError where the line does not parse, UsageError where the name cannot be used.
-    """
+def checked_name(name: str) -> str:
+    """A name as it is kept. Raises UsageError where it cannot be used."""
     name = unicodedata.normalize("NFC", " ".join(name.split())).removeprefix("@")
     if not name:
         raise UsageError("A saved filter needs a name.")
@@ -43,6 +40,15 @@ def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> Sa
         raise UsageError(f"The name of a saved filter has at most {MAX_NAME} characters.")
     if any(unicodedata.category(char)[0] == "C" for char in name):
         raise UsageError("The name of a saved filter has a character that cannot be shown.")
+    return name
+
+
+def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> SavedFilter:
+    """Keep `line` under `name`, in the place of what had that name (case does not count).
+
+    Raises FilterError where the line does not parse, UsageError where the name cannot be used.
+    """
+    name = checked_name(name)
     line = line.strip()
     if parse(line).is_empty:
         raise UsageError("This filter matches everything: there is nothing to save.")

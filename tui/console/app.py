@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 
 from store.authority.audit import record_event
 from store.authority.settings import Settings, read_settings
+from store.filters.saved import SavedFilter, read_saved_filters
 from store.terms.errors import MailholdError
 from tui.console import trace
 from tui.console.background import Background
@@ -114,6 +115,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             clock=clock,
             tz=tz or local_zone(),
             settings=_settings(vault),
+            saved=_saved(vault),
             host=socket.getfqdn() if host is None else host,
         )
         self.tasks = TaskRunner(lambda: self.main.task_bar.changed(), self._say_error)
@@ -324,3 +326,11 @@ def _settings(vault: Vault) -> Settings:
         return read_settings(vault)
     except MailholdError:
         return Settings()
+
+
+def _saved(vault: Vault) -> tuple[SavedFilter, ...]:
+    """As `_settings`, the saved filters."""
+    try:
+        return read_saved_filters(vault)
+    except MailholdError:
+        return ()

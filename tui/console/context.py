@@ -8,6 +8,8 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from store.filters.line import parse
+from store.filters.named import expanded
 from store.mail.outcome import NOTHING_TO_DO, Attention, Delivered
 from tui.console.tasks import Task
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from store.authority.settings import Settings
     from store.catalogue.catalogue import Catalogue
     from store.filters.model import MessageFilter
+    from store.filters.named import SavedFilter
     from store.vault.vault import Vault
     from tui.console.text.bin_lines import Held
 
@@ -108,7 +111,8 @@ class ConsoleContext:
     kept true by the shell's polling; where `settings_problem` says why they cannot be read, they are the last known.
     `outcomes` says what became of each copy that was released before, `live` which copies have a delivery that is not
     finished, `attention` which deliveries an operator should look at; `deleting` deletions of this console run.
-    `save_folder` is where the last save went; `seen_odd` are the copies that were on screen as odd in a campaign.
+    `save_folder` is where the last save went; `seen_odd` are the copies that were on screen as odd in a campaign;
+    `saved` are the saved filters.
     """
 
     vault: Vault
@@ -125,5 +129,10 @@ class ConsoleContext:
     queue_length: int = 0
     attention: Attention = NOTHING_TO_DO
     deleting: int = 0
+    saved: tuple[SavedFilter, ...] = ()
     save_folder: Path = field(default_factory=Path.cwd)
     seen_odd: set[int] = field(default_factory=set)
+
+    def parse(self, text: str, *, lenient: bool = False) -> MessageFilter:
+        """The filter that a line means here, with the saved filters that it names. Raises FilterError as `parse`."""
+        return parse(expanded(text, self.saved), tz=self.tz, lenient=lenient)

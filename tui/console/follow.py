@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from store.authority.settings import Settings, former_settings, read_settings
 from store.campaigns.standing import Standing
+from store.filters.saved import SavedFilter, read_saved_filters
 from store.space.limits import maximum_or_last
 from store.terms.errors import StoreFormat, TamperedError, UnlockError
 from store.terms.verdicts import Engine
@@ -32,6 +33,7 @@ class Facts:
     a part of the store while the rest goes on, or "". `maximum` is 0 where none is known. `settings_problem` says why
     the settings cannot be read, "" where they can; `settings` are the last known then. `binned` copies are in the bin.
     `standing`: the campaigns, the same object while they are the same; acts are offered for `campaigns` of them.
+    `saved`: the saved filters, the same object while they are the same.
     """
 
     used: int
@@ -54,6 +56,7 @@ class Facts:
     standing: Standing = field(default_factory=Standing)
     campaigns: int = 0
     reading: Reading | None = None
+    saved: tuple[SavedFilter, ...] = ()
 
 
 class Follower:
@@ -69,6 +72,7 @@ class Follower:
         self._settings: Settings | None = None
         self._settings_problem = ""
         self._standing: StandingReader | None = None
+        self._saved: tuple[SavedFilter, ...] = ()
         self._maximum = 0
         self._problem = ""
 
@@ -112,6 +116,7 @@ class Follower:
             standing=catalogue.standing,
             campaigns=offered_count(catalogue, catalogue.standing),
             reading=reading,
+            saved=self._read_saved(),
         )
         self._seen, self._deleted = seen, deleted
         return facts
@@ -143,6 +148,16 @@ class Follower:
                 self._maximum = maximum_or_last(self._vault) or 0
             self._settings = self._settings or former_settings(self._vault)
         return self._settings or Settings()
+
+    def _read_saved(self) -> tuple[SavedFilter, ...]:
+        """The saved filters, or the last known ones, with what is wrong noted."""
+        try:
+            saved = read_saved_filters(self._vault)
+        except (TamperedError, StoreFormat) as error:
+            self._problem = self._problem or str(error)
+        else:
+            self._saved = self._saved if saved == self._saved else saved
+        return self._saved
 
     def _read_standing(self) -> Standing:
         """The campaigns; none where the keys at hand cannot open them."""

@@ -122,6 +122,7 @@ def test_after_any_sequence_a_selection_is_what_a_plain_filter_finds(
                 found = catalogue.select(flt, sort)
                 assert found.rows(0, 100) == [row_of(copy) for copy in expected(copies, flt, sort)]
                 assert (found.total, found.partial) == (len(copies), False)
+                assert catalogue.count(flt) == found.count
             assert not catalogue.refresh()
         finally:
             catalogue.close()
@@ -140,6 +141,7 @@ def test_it_follows_what_other_processes_do(
     assert not catalogue.refresh()
     assert subjects(catalogue) == ["four", "three", "two", "one"]
     before = catalogue.select(EVERYTHING)
+    assert not catalogue.at_rest and catalogue.count(EVERYTHING) == 4
     other.delete(first[:2])
     put(any_vault, "five")
     assert catalogue.refresh()
@@ -390,6 +392,7 @@ def test_the_newest_copies_are_there_before_anything_is_loaded(vault: Vault, mon
     assert not catalogue.refresh()
     assert (catalogue.complete, catalogue.loaded, catalogue.total) == (False, 0, 3)
     assert (catalogue.engine_counts(), catalogue.rule_ids(), catalogue.damaged) == ({}, [], frozenset())
+    assert catalogue.count(EVERYTHING) is None
 
 
 def test_who_waits_is_told_when_every_copy_is_there(vault: Vault) -> None:

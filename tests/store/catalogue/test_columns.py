@@ -233,9 +233,10 @@ def test_nothing_is_read_before_a_filter_asks_for_it(vault: Vault, start: Callab
     put(vault, "192.0.2.1")
     catalogue = start(vault)
     catalogue.select(MessageFilter(words=(Term("x"),)))
+    assert catalogue.count(client("192.0.2.1")) is None
     assert catalogue.reading is None and not catalogue._columns._readers
     catalogue.wait_for(client("192.0.2.1"))
-    assert set(catalogue._columns._readers) == {Source.RECORD}
+    assert set(catalogue._columns._readers) == {Source.RECORD} and catalogue.count(client("192.0.2.1")) == 1
 
 
 def test_while_it_is_read_the_result_is_incomplete_and_says_what_is_read(

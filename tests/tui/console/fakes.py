@@ -86,6 +86,7 @@ class FakeCatalogue:
         self.copies = list(some)
         self.now = now
         self.complete = True
+        self.at_rest = True
         self.partial = False
         self.problem: str | None = None
         self.damaged: frozenset[int] = frozenset()
@@ -135,6 +136,9 @@ class FakeCatalogue:
         high_water = max((copy.id for copy in self.copies), default=0)
         partial, total = self.partial, len(self.copies)
         return RowSelection(rows, total=total, partial=partial, high_water=high_water, unread=self.unread)
+
+    def count(self, flt: MessageFilter) -> int | None:
+        return sum(flt.matches(copy, now=self.now) for copy in self.copies) if self.complete else None
 
     def engine_counts(self) -> dict[Engine | None, int]:
         counts: dict[Engine | None, int] = {}

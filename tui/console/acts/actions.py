@@ -43,6 +43,7 @@ _CHANGING = frozenset(
         tuple(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note")),
         tuple(f"campaign-{name}" for name in ("delete", "peel", "peel-odd", "join", "own", "state", "name", "note")),
         ("campaign-deliver", "compare-peel"),
+        ("save-filter", "tree-delete"),
         ("undo", "redo"),
     )
     for name in scope

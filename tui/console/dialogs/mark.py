@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from store.filters.line import MessageFilter, parse
+from store.filters.model import MessageFilter
 from store.terms.errors import FilterError
 from tui.console.context import ConsoleContext
 from tui.console.dialogs.base import Dialog
@@ -51,7 +51,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         self.found = None
         self._accept_when_found = False
         try:
-            flt = parse(text, tz=self.context.tz, lenient=True)
+            flt = self.context.parse(text, lenient=True)
         except FilterError as error:
             self._say(f"▲ {error}")
             return
@@ -85,7 +85,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
 
     def accept(self) -> None:
         try:
-            parse(self.query_one(Field).value, tz=self.context.tz)
+            self.context.parse(self.query_one(Field).value)
         except FilterError as error:
             self.complain(safe(str(error)), "#query")
             return

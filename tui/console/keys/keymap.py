@@ -57,6 +57,7 @@ KEYS: tuple[Key, ...] = (
     Key("save", "s", "save", "Save", "Save the marked copies, or the one at the cursor, to files", _L),
     Key("search-filter", "f", "search_filter", "Search filter", "Open the Search filter window", _L),
     Key("filter", "slash", "filter", "Filter", "Type in the filter line", _L),
+    Key("save-filter", "w", "save_filter", "", "Save the filter under a name", _L),
     Key("mark", "space,t", "mark", "Mark", "Mark or unmark, and go on", _L),
     Key("sort", "o", "sort", "Sort", "Sort by another column", _L),
     Key("mark-range", "v", "mark_range", "", "Begin or end a range of marks", _L),
@@ -192,6 +193,7 @@ KEYS: tuple[Key, ...] = (
     Key("tree-open", "enter,space", "open", "Open", "Go to the workspace", _T, False),
     Key("tree-close", "left,h", "collapse", "", "Collapse", _T, False),
     Key("tree-expand", "right,l", "expand", "", "Expand", _T, False),
+    Key("tree-delete", "d,delete", "delete_filter", "", "Delete the saved filter at the cursor", _T, False),
     Key("tree-back", "escape,q", "leave", "Back", "Back to the workspace", _T, False),
     Key(
         "apply-filter", "enter,down", "leave", "To the list", "Keep the filter and go to the list", Scope.FILTER, False

@@ -13,10 +13,10 @@ from textual.message import Message
 from store.campaigns.standing import Standing
 from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.sort import NEWEST, Sort, SortKey
-from store.filters.line import MessageFilter, parse, print_filter
+from store.filters.line import MessageFilter, print_filter
 from store.terms.errors import FilterError
 from store.terms.verdicts import Engine
-from tui.console.acts import actions
+from tui.console.acts import actions, saving_filters
 from tui.console.acts.looking import open_campaign_of
 from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
@@ -192,7 +192,7 @@ class BackupView(Page):
     def edit_filter(self, text: str) -> None:
         """Show what a text in the filter line matches, or what is wrong with it."""
         try:
-            flt = parse(text, tz=self.context.tz, lenient=True)
+            flt = self.context.parse(text, lenient=True)
         except FilterError as error:
             self._say_problem(str(error))
             self._show_counts()
@@ -295,6 +295,9 @@ class BackupView(Page):
             self.context.shell.ask(dialog, answered)
 
         self.context.shell.background(catalogue.rule_ids, ask, group="look")
+
+    def action_save_filter(self) -> None:
+        saving_filters.save(self.context, self.line.text if not self._problem else "", self.filter)
 
     def action_sort(self) -> None:
         from tui.console.dialogs.sort import SortDialog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -11,7 +12,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tui.console.acts import actions
+from store.filters.named import key_of, written
+from tui.console.acts import actions, saving_filters
 from tui.console.acts.changing_settings import backup_settings
 from tui.console.acts.looking import NOTHING
 from tui.console.acts.undoing import undo
@@ -20,6 +22,7 @@ from tui.console.context import ConsoleContext
 from tui.console.follow import Facts
 from tui.console.keys.keymap import KEYS, Key, Keymap, Scope, bindings, by_id, name_of
 from tui.console.outcome_notice import OutcomeNotice
+from tui.console.saved_filters import Entry, SavedFilters
 from tui.console.screens.backup import BackupView
 from tui.console.screens.places import Places
 from tui.console.tasks import TaskRunner
@@ -30,9 +33,12 @@ from tui.console.widgets.notice import NoticeLine
 from tui.console.widgets.status_bar import StatusBar
 from tui.console.widgets.task_bar import TaskBar
 from tui.console.widgets.tree import ConsoleTree, Place
+from tui.terminal.safe import safe
 
 #: Terminals narrower than this show the tree only while it is used.
 WIDE = 100
+#: Seconds between two looks whether the saved filters are to be counted.
+_LOOK = 1.0
 #: Scopes of whose keys the page says by itself why one is not possible now.
 _OF_PAGE = (
     Scope.CAMPAIGNS,
@@ -71,6 +77,7 @@ class MainScreen(Screen[None]):
         read_only = self.context.vault.read_only is not None
         self.status = StatusBar(self.context.host, lambda: self._drawn("go-queue"), read_only=read_only, id="status")
         self.console_tree = ConsoleTree(id="tree")
+        self.saved = SavedFilters(self.context, self._show_saved)
         self.notice_line = NoticeLine(id="notice")
         self.outcome_notice = OutcomeNotice(self.context, self.notice_line)
         self.places = Places(self.context, self.backup, self._page_shown)
@@ -85,6 +92,7 @@ class MainScreen(Screen[None]):
         self._fit_tree()
         self.backup.list.focus()
         self.refresh_keys()
+        self.set_interval(_LOOK, self._look_at_saved)
 
     def _drawn(self, action: str) -> str:
         return self.keymap.drawn(by_id()[action])
@@ -153,16 +161,46 @@ class MainScreen(Screen[None]):
     def _tree_place(self) -> str:
         if self.places.place != "backup":
             return self.places.place
+        if (key := self.saved.key_like(self.backup.filter)) is not None:
+            return f"saved:{key}"
         return f"engine:{self.backup.engine.value}" if self.backup.engine else "all"
 
     def choose(self, place: Place, *, focus: bool) -> None:
         """Go where the tree points."""
-        if place.id in ("backup", "all") or place.engine is not None:
+        if place.id == "saved" or place.saved:
+            self.places.go("backup", focus=focus)
+            self._filter_by_saved(place.saved)
+        elif place.id in ("backup", "all") or place.engine is not None:
             self.places.go("backup", focus=focus)
             if place.id != "backup":
                 self.backup.set_engine(place.engine)
         else:
             self.places.go(place.id, focus=focus)
+
+    def _filter_by_saved(self, key: str) -> None:
+        if (entry := self.saved.of(key)) is None:
+            return
+        if entry.filter is None:
+            self.show_notice(f"This saved filter cannot be read: {safe(entry.saved.line)}", "warning")
+        else:
+            self.backup.set_filter(entry.filter)
+
+    def on_console_tree_delete(self, event: ConsoleTree.Delete) -> None:
+        event.stop()
+        if (entry := self.saved.of(event.place.saved)) is None:
+            self.show_notice("Only a saved filter can be deleted here.", "warning")
+        else:
+            saving_filters.delete(self.context, entry.saved.name)
+
+    def _show_saved(self, entries: Sequence[Entry], counts: Mapping[str, int | None]) -> None:
+        names = {key_of(each.saved.name): written(each.saved.name) for each in entries}
+        self.console_tree.show_saved(names, counts)
+        self.console_tree.here = self._tree_place()
+
+    def _look_at_saved(self) -> None:
+        """Count where the counts are to be seen, and no window is open that somebody types in."""
+        if self.console_tree.display and self.is_current:
+            self.saved.look()
 
     def on_console_tree_chosen(self, event: ConsoleTree.Chosen) -> None:
         event.stop()
@@ -198,6 +236,8 @@ class MainScreen(Screen[None]):
         match action:
             case "unmark-all":
                 return None if self.backup.list.marks else "Nothing is marked."
+            case "save-filter":
+                return saving_filters.NO_FILTER if self.backup.filter.is_empty else None
             case "clear-filter":
                 return "No filter is set." if self.backup.filter.is_empty else None
             case "hide-notice":
@@ -289,6 +329,7 @@ class MainScreen(Screen[None]):
         context.settings, context.settings_problem = facts.settings, facts.settings_problem
         context.outcomes, context.live = facts.outcomes, facts.live
         context.queue_length, context.attention = facts.queue_length, facts.attention
+        context.saved = facts.saved
         self.status.attention = facts.attention
         self.status.show(
             used=facts.used,
@@ -299,6 +340,7 @@ class MainScreen(Screen[None]):
         )
         others = {"queue": facts.queue_length, "bin": facts.binned, "campaigns": facts.campaigns}
         self.console_tree.show_counts(facts.total, facts.engines, others)
+        self.saved.take(facts, counting=self.console_tree.display)
         self.backup.take_facts(facts)
         self.outcome_notice.refresh()
         if self.places.page is not self.backup:

@@ -23,12 +23,16 @@ from tui.terminal.safe import fit
 
 @dataclass(frozen=True)
 class Place:
-    """A line of the tree. `id` is what the shell is asked to go to; `engine` narrows the message list."""
+    """A line of the tree. `id` is what the shell is asked to go to; `engine` narrows the message list.
+
+    `saved`: the key of a saved filter, "" for other places.
+    """
 
     id: str
     label: str
     depth: int = 0
     engine: Engine | None = None
+    saved: str = ""
 
 
 #: Everything that can be gone to, top to bottom.
@@ -37,6 +41,7 @@ PLACES = (
     Place("backup", "Backup"),
     Place("all", "All messages", 1),
     *(Place(f"engine:{engine.value}", label, 1, engine) for engine, label in SHORT_ENGINES.items()),
+    Place("saved", "Saved filters", 1),
     Place("campaigns", "Campaigns"),
     Place("bin", "Bin"),
     Place("queue", "Message queue"),
@@ -76,12 +81,21 @@ class ConsoleTree(Widget, can_focus=True):
             self.place = place
             self.enter = enter
 
+    class Delete(Message):
+        """The user wants what is kept at a place deleted."""
+
+        def __init__(self, place: Place) -> None:
+            super().__init__()
+            self.place = place
+
     class Left(Message):
         """The user wants back to the workspace."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._counts: dict[str, int] = {}
+        self._saved: list[Place] = []
+        self._saved_counts: dict[str, int | None] = {}
 
     def show_counts(self, total: int, engines: Mapping[Engine | None, int], others: Mapping[str, int]) -> None:
         """Set the counts: all copies, copies by engine, and of other places by id: none is shown for nothing."""
@@ -92,10 +106,31 @@ class ConsoleTree(Widget, can_focus=True):
             self._counts = counts
             self.refresh()
 
+    def show_saved(self, names: Mapping[str, str], counts: Mapping[str, int | None]) -> None:
+        """Set the saved filters: by key how each is written, and how many copies it matches, None: not known yet."""
+        here = self.places[self.cursor].id
+        saved = [Place(f"saved:{key}", name, 2, saved=key) for key, name in names.items()]
+        if saved != self._saved or counts != self._saved_counts:
+            self._saved, self._saved_counts = saved, dict(counts)
+            # The cursor stays on its place where lines come and go above it.
+            self.cursor = self._index(here) or 0
+            self.refresh()
+
     @property
     def places(self) -> list[Place]:
-        """The lines that are to be seen."""
-        return [place for place in PLACES if self.expanded or not place.depth]
+        """The lines that there are; more than are to be seen where the terminal is low."""
+        found: list[Place] = []
+        for place in PLACES:
+            if place.id == "saved" and not self._saved:
+                continue
+            if self.expanded or not place.depth:
+                found += [place, *(self._saved if place.id == "saved" else ())]
+        return found
+
+    @property
+    def _top(self) -> int:
+        """The first line that is to be seen: the cursor is in the middle where not all are."""
+        return max(0, min(self.cursor - self.size.height // 2, len(self.places) - self.size.height))
 
     def watch_here(self, here: str) -> None:
         """Let the cursor follow where the shell went by other ways."""
@@ -105,7 +140,7 @@ class ConsoleTree(Widget, can_focus=True):
 
     def _index(self, place_id: str) -> int | None:
         ids = [place.id for place in self.places]
-        if place_id not in ids and (place_id == "all" or place_id.startswith("engine:")):
+        if place_id not in ids and (place_id == "all" or place_id.startswith(("engine:", "saved"))):
             place_id = "backup"
         return ids.index(place_id) if place_id in ids else None
 
@@ -129,6 +164,9 @@ class ConsoleTree(Widget, can_focus=True):
         self.expanded = True
         self.cursor = self._index(place.id) or 0
 
+    def action_delete_filter(self) -> None:
+        self.post_message(self.Delete(self.places[self.cursor]))
+
     def action_leave(self) -> None:
         self.post_message(self.Left())
 
@@ -137,9 +175,10 @@ class ConsoleTree(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is None or offset.y >= len(self.places):
+        line = 0 if offset is None else offset.y + self._top
+        if offset is None or line >= len(self.places):
             return
-        self.cursor = offset.y
+        self.cursor = line
         if self.places[self.cursor].id == "backup" and offset.x <= 1:
             (self.action_collapse if self.expanded else self.action_expand)()
         else:
@@ -149,6 +188,7 @@ class ConsoleTree(Widget, can_focus=True):
         width = self.size.width
         base = self.get_component_rich_style("tree--place")
         places = self.places
+        y += self._top
         if y >= len(places):
             return Strip.blank(width, base)
         place = places[y]
@@ -162,6 +202,9 @@ class ConsoleTree(Widget, can_focus=True):
         if place.id == "backup" and not self.expanded:
             number = self._counts.get("all")
         count = "" if number is None else f"{number:,}"
+        if place.saved:
+            known = self._saved_counts.get(place.saved)
+            sign, count = "    ", "…" if known is None else f"{known:,}"
         label = fit(sign + place.label, max(0, width - len(count) - 1)) + " "
         muted = self.get_component_rich_style("tree--count")
         return Strip([Segment(label, style + cursor), Segment(count, muted + cursor)]).adjust_cell_length(width, base)
