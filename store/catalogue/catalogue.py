@@ -245,7 +245,7 @@ class Catalogue:
             high_water=state.high_water,
             returned=state.returned,
             unread=extras.unread,
-            use=use,
+            use=(use, extras.places),
         )
 
     def count(self, flt: MessageFilter) -> int | None:

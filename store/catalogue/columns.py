@@ -68,7 +68,8 @@ class Columns:
         self._problem: Exception | None = None
         #: Another number after something was read, so that answers may be other ones.
         self.changes = 0
-        self._places: Places | None = None
+        #: As long as a selection has them.
+        self._places: weakref.ref[Places] | None = None
         #: Looks that were begun and ended, and whether the next one looks at everything.
         self._begun = self._ended = 0
         self._thorough = False
@@ -107,11 +108,12 @@ class Columns:
 
         with self._lock:
             readers = {source: self._readers.get(source) for source in sources_of(fields)}
-            places = self._places
+            places = self._places() if self._places is not None else None
         if standing is None or CAMPAIGN_FIELDS.isdisjoint(fields):
             places = None
         elif places is None or places.standing is not standing:
-            self._places = places = Places(standing)
+            places = Places(standing)
+            self._places = weakref.ref(places)
         seen = {source: reader.seen(frame) if reader else None for source, reader in readers.items()}
         return TableExtras(seen, places)
 

@@ -5,40 +5,53 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from store.campaigns.standing import Standing
+from store.campaigns.standing import Campaign, Standing
 from store.catalogue.column_fields import FIELDS, Source
 from store.catalogue.column_reader import Seen
 from store.catalogue.frame import Frame, occur_in
 
 
 class Places:
-    """Which copies are in which campaigns, as columns."""
+    """Which copies are in which campaigns, asked of all copies of a frame at once."""
 
     def __init__(self, standing: Standing) -> None:
-        placed = standing.placed
         self.standing = standing
-        self._copies = pl.Series(placed.copies, dtype=pl.UInt64).cast(pl.Int64)
-        self._campaigns = pl.Series(placed.campaigns, dtype=pl.UInt32)
-        self._odd = pl.Series(list(placed.odd), dtype=pl.UInt8) != 0
 
     def among(self, frame: Frame, wanted: Sequence[int]) -> pl.Series:
         """Boolean, by row: which copies are in any of the campaigns (0: in none)."""
-        found = pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
-        standing = self.standing
-        ids = {one.id for each in wanted if (one := standing.campaign(each)) is not None}
-        if ids:
-            members = self._campaigns.is_in(pl.Series([sorted(ids)], dtype=pl.List(pl.UInt32)))
-            found = occur_in(frame.ids, self._copies.filter(members))
-        return found | ~occur_in(frame.ids, self._copies) if 0 in wanted else found
+        found = {one.id: one for each in wanted if (one := self.standing.campaign(each)) is not None}
+        mask = occur_in(frame.ids, _members(found.values()))
+        return mask | ~occur_in(frame.ids, self._all) if 0 in wanted else mask
 
     def odd(self, frame: Frame) -> pl.Series:
         """Boolean, by row: which copies are odd in their campaign."""
-        return occur_in(frame.ids, self._copies.filter(self._odd))
+        return occur_in(frame.ids, self._odd)
+
+    @cached_property
+    def _all(self) -> pl.Series:
+        return _members(self.standing.campaigns)
+
+    @cached_property
+    def _odd(self) -> pl.Series:
+        return _ids([each.copy for one in self.standing.campaigns for each in one.odd]).sort()
+
+
+def _members(campaigns: Iterable[Campaign]) -> pl.Series:
+    """The copies of campaigns, those that are odd there too; ascending."""
+    parts = [_ids([])]
+    for one in campaigns:
+        parts += [_ids(one.copies), _ids([each.copy for each in one.odd])]
+    return pl.concat(parts, rechunk=True).sort()
+
+
+def _ids(copies: Sequence[int]) -> pl.Series:
+    return pl.Series(copies, dtype=pl.UInt64).cast(pl.Int64)
 
 
 class TableExtras:
@@ -47,7 +60,7 @@ class TableExtras:
     def __init__(self, seen: Mapping[Source, Seen | None], places: Places | None) -> None:
         """`seen`: what there is of each source that is needed; None: nothing yet."""
         self._seen = seen
-        self._places = places
+        self.places = places
 
     @property
     def complete(self) -> bool:
@@ -65,9 +78,9 @@ class TableExtras:
         if field in FIELDS:
             seen = self._seen.get(FIELDS[field][0])
             return _none(frame) if seen is None else seen.spread(seen.table.mask(field, values))
-        if self._places is None:
+        if self.places is None:
             return ~_none(frame) if field == "campaign" and 0 in values else _none(frame)
-        return self._places.among(frame, values) if field == "campaign" else self._places.odd(frame)
+        return self.places.among(frame, values) if field == "campaign" else self.places.odd(frame)
 
     def known(self, frame: Frame, field: str) -> pl.Series | None:
         """Boolean, by row: whether the field is known of it; None: of every one."""

@@ -11,7 +11,6 @@ from store.terms.records import Row
 if TYPE_CHECKING:
     import polars as pl
 
-    from store.catalogue.columns import Use
     from store.catalogue.frame import Frame
 
 
@@ -90,7 +89,7 @@ class FrameSelection(Selection):
         high_water: int,
         returned: frozenset[int] = frozenset(),
         unread: int = 0,
-        use: Use | None = None,
+        use: object = None,
     ) -> None:
         """`use` keeps what the filter asked beyond the frame in memory, as long as this is."""
         self.returned = returned

@@ -33,6 +33,7 @@ def test_what_was_written_is_read(any_vault: Vault, ids: list[int]) -> None:
     assert [row for batch in derived.batches(ids[0]) for row in batch] == [
         (copy_id, b"of %d" % copy_id) for copy_id in ids[1:4]
     ]
+    assert [row[0] for batch in derived.batches(ids[0], ids[2]) for row in batch] == ids[1:3]
     derived.write([(ids[0], b"again")])
     assert derived.read(ids)[ids[0]] == b"again" and rows(any_vault) == 4
     assert derived.write([]) == [] and derived.read([]) == {}
