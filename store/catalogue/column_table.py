@@ -19,7 +19,7 @@ from store.catalogue.column_fields import Source
 from store.catalogue.frame import occur_in
 from store.catalogue.values import Gathered, Values, smallest_of
 from store.filters.asked import Client, address_text, auth_words, is_known, score_of, symbols_of
-from store.filters.folding import fold
+from store.filters.folding import fold, searched
 from store.terms.records import Copy
 
 _Schema = dict[str, type[pl.DataType]]
@@ -79,9 +79,9 @@ class ColumnTable:
         for batch in batches:
             for copy_id, texts in batch:
                 ids.append(copy_id)
-                link.add(map(fold, texts.links))
+                link.add(map(searched, texts.links))
                 # A needle that is in either is in the file: both are words of the copy.
-                file.add(word for each in texts.files for word in (fold(each.name), fold(each.content_type)))
+                file.add(word for each in texts.files for word in (searched(each.name), searched(each.content_type)))
                 sha256.add(each.sha256 for each in texts.files)
         return _table(Source.BODY, ids, {}, found)
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from store.catalogue.order import Orders
 from store.catalogue.text import Dictionary, Identifiers, Senders, Texts
-from store.filters.folding import fold
+from store.filters.folding import NUL, searched
 from store.filters.model import recipients_text
 from store.terms.records import Copy, Row
 from store.terms.sender import sender_differs
@@ -223,15 +223,19 @@ def empty_frame() -> Frame:
     return Frame.of(())
 
 
-def dictionary(shown: Collection[str], searched: Collection[str], *, kind: type[Dictionary] = Dictionary) -> Dictionary:
-    """Texts and what of each is searched."""
-    folded = [None if (form := fold(search)) == text else form for text, search in zip(shown, searched, strict=True)]
+def dictionary(
+    shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
+) -> Dictionary:
+    """Texts and what stands for each in searches."""
+    folded = [None if (form := searched(other)) == text else form for text, other in zip(shown, looked_at, strict=True)]
     return kind.of(_strings(shown), _strings(folded))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:
     """Texts that are searched as they are."""
-    return Identifiers.of(_strings(texts), _strings([None if text.isascii() else fold(text) for text in texts]))
+    plain = (text.isascii() and NUL not in text for text in texts)
+    folded = [None if same else searched(text) for text, same in zip(texts, plain, strict=True)]
+    return Identifiers.of(_strings(texts), _strings(folded))
 
 
 def _strings(texts: Collection[str | None]) -> pl.Series:

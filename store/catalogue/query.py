@@ -17,7 +17,7 @@ from store.catalogue.column_fields import CAMPAIGN_FIELDS
 from store.catalogue.frame import Frame, verdict_engine, verdict_status
 from store.catalogue.text import looked_up, places
 from store.filters.asked import client_wanted, hundredths
-from store.filters.folding import fold
+from store.filters.folding import needles
 from store.filters.model import KB, Group, MessageFilter, Term
 from store.mail.outcome import Delivered
 from store.terms.verdicts import Engine
@@ -40,7 +40,7 @@ class Extras(Protocol):
         """Boolean, by row, without nulls: where any of the values holds; False where nothing is known of a copy.
 
         Fields and their values: ``campaign`` (ids; 0: in none), ``odd`` and ``known`` (True), ``link``, ``file`` and
-        ``symbol`` (one folded text), ``sha256`` (beginnings, in hexadecimal), ``client`` (one `asked.Client`),
+        ``symbol`` (`needles` of a text), ``sha256`` (beginnings, in hexadecimal), ``client`` (one `asked.Client`),
         ``score`` (the lowest and the highest, in hundredths, or None), ``auth`` (words as `asked.auth_words` has them).
         """
         ...
@@ -133,9 +133,9 @@ def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
         yield "score", limits, False
     for field, terms in (("link", flt.links), ("file", flt.files), ("symbol", flt.symbols)):
         for term in terms:
-            yield field, (fold(term.text),), term.negated
+            yield field, [needle for needle in needles(term.text) if _is_text(needle)], term.negated
     for term in flt.clients:
-        yield "client", (client_wanted(term.text),), term.negated
+        yield "client", [client_wanted(term.text)] if _is_text(term.text) else [], term.negated
 
 
 def _extra(asked: _Question, field: str, values: Sequence[Any], negated: bool) -> pl.Series:
@@ -145,7 +145,8 @@ def _extra(asked: _Question, field: str, values: Sequence[Any], negated: bool) -
         found = ~_every(frame) if field != "campaign" or 0 not in values else _every(frame)
         known = None if field in CAMPAIGN_FIELDS else ~_every(frame)
     else:
-        found, known = extras.mask(frame, field, values), extras.known(frame, field)
+        found = extras.mask(frame, field, values) if values else ~_every(frame)
+        known = extras.known(frame, field)
     found = ~found if negated else found
     if known is None:
         return found
@@ -194,18 +195,19 @@ def _any_of(values: pl.Series, wanted: Sequence[int]) -> pl.Series:
 
 def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | None) -> pl.Series:
     """What a term leaves of the mask (None: of all rows)."""
-    needle = fold(term.text)
+    wanted = [needle for needle in needles(term.text) if _is_text(needle)]
     rows = None
     if mask is not None and (mask.sum() or 0) < _FEW * len(frame):
         rows = places(mask)
 
     def find(name: str) -> pl.Series:
-        codes = frame.rows.get_column(name)
+        codes, texts = frame.rows.get_column(name), frame.texts[name]
         if rows is not None:
-            return frame.texts[name].find_among(needle, codes.gather(rows))
-        return looked_up(frame.texts[name].find(needle), codes)
+            among = codes.gather(rows)
+            return reduce(or_, (texts.find_among(needle, among) for needle in wanted))
+        return looked_up(reduce(or_, map(texts.find, wanted)), codes)
 
-    if not _is_text(needle):
+    if not wanted:
         found = pl.repeat(False, len(frame) if rows is None else len(rows), dtype=pl.Boolean, eager=True)
     elif len(names) > 1 and (len(frame) if rows is None else len(rows)) > _PARALLEL:
         # Polars looks through one column with one thread, and lets other threads run meanwhile.

@@ -22,7 +22,7 @@ from store.terms.verdicts import Engine, Status
 Compression = Literal["uncompressed", "zstd"]
 
 #: What the codes in sections mean; a snapshot made under another meaning is of no use.
-MEANING = ["1", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
+MEANING = ["2", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
 _SECTION = 100_000
 _LOOSE = 50_000

@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import OrderedDict
 from functools import cache
-from typing import Self
+from typing import NamedTuple, Self
 
 import polars as pl
 
+from store.filters.folding import NUL
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
@@ -41,7 +42,7 @@ class _Lineage:
 class Texts(ABC):
     """Texts, append-only and immutable: row `r` of a frame has `texts[codes[r]]`. A String series without nulls.
 
-    A text may occur twice (after `extend`): that costs memory only. Needles are folded (`filters.fold`).
+    A text may occur twice (after `extend`): that costs memory only. Needles are those of `store.filters.folding`.
     """
 
     def __init__(self, texts: pl.Series, lineage: _Lineage | None) -> None:
@@ -109,36 +110,81 @@ class Texts(ABC):
         return mask
 
 
-class Dictionary(Texts):
-    """Texts with their searched form beside them (`search`), which shares its memory where folding changes nothing."""
+class _Odd(NamedTuple):
+    """A second searched form of few entries: their codes, ascending, and the texts."""
 
-    def __init__(self, texts: pl.Series, search: pl.Series, lineage: _Lineage | None = None) -> None:
+    codes: pl.Series
+    texts: pl.Series
+
+    def after(self, count: int, other: _Odd) -> _Odd:
+        """These, and those of a dictionary that is put behind this one's `count` entries."""
+        codes = pl.concat([self.codes, other.codes + count], rechunk=True)
+        return _Odd(codes, pl.concat([self.texts, other.texts], rechunk=True))
+
+    def found(self, needle: str, start: int = 0) -> pl.Series:
+        """The codes (UInt32), from `start` on, of the texts that contain the needle."""
+        first = int(self.codes.search_sorted(start)) if start else 0
+        return self.codes.slice(first).filter(self.texts.slice(first).str.contains(needle, literal=True))
+
+    def of(self, codes: pl.Series) -> pl.Series:
+        """By code: its text, or null."""
+        if not len(self.codes):
+            return pl.repeat(None, len(codes), dtype=pl.String, eager=True)
+        places = self.codes.search_sorted(codes).clip(upper_bound=len(self.codes) - 1)
+        return self.texts.gather(places).zip_with(self.codes.gather(places) == codes, _NOTHING)
+
+
+class Dictionary(Texts):
+    """Texts with their searched form beside them (`search`), which shares its memory where folding changes nothing.
+
+    Those that mix scripts have a second form, in Latin letters: `odd`.
+    """
+
+    def __init__(
+        self, texts: pl.Series, search: pl.Series, odd: _Odd | None = None, lineage: _Lineage | None = None
+    ) -> None:
         super().__init__(texts, lineage)
         self.search = search
+        self._odd = odd or _Odd(pl.Series([], dtype=pl.UInt32), pl.Series([], dtype=pl.String))
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """From texts and their searched form, null where that is the same."""
+        """From texts and what `searched` makes of them, null where that is the same."""
         if folded.null_count() == len(folded):
             return cls(texts, texts)
-        return cls(texts, folded.zip_with(folded.is_not_null(), texts))
+        odd = places(folded.str.contains(NUL, literal=True).fill_null(False))
+        if not len(odd):
+            return cls(texts, folded.zip_with(folded.is_not_null(), texts))
+        both = folded.gather(odd).str.split_exact(NUL, 1).struct
+        search = folded.scatter(odd, both.field("field_0"))
+        return cls(texts, search.zip_with(search.is_not_null(), texts), _Odd(odd, both.field("field_1")))
 
     def extend(self, other: Self) -> Self:
-        return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), self._lineage)
+        odd = self._odd.after(len(self), other._odd)
+        return type(self)(joined(self.texts, other.texts), joined(self.search, other.search), odd, self._lineage)
 
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
         texts, search = self.texts.gather(codes), self.search.gather(codes)
-        return texts, search.zip_with(search != texts, _NOTHING)
+        folded = search.zip_with(search != texts, _NOTHING)
+        if not len(self._odd.codes):
+            return texts, folded
+        latin = self._odd.of(codes)
+        return texts, (search + NUL + latin).zip_with(latin.is_not_null(), folded)
 
     def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        return self.search.gather(codes).str.contains(needle, literal=True)
+        found = self.search.gather(codes).str.contains(needle, literal=True)
+        odd = self._odd.found(needle)
+        return found | codes.is_in(odd.implode()) if len(odd) else found
 
     def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
         found = self.search.filter(mask).str.contains(needle, literal=True)
-        return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(places(mask).filter(found), True)
+        none = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True)
+        return none.scatter(places(mask).filter(found), True).scatter(self._odd.found(needle), True)
 
     def _scan(self, needle: str, start: int) -> pl.Series:
-        return self.search.slice(start).str.contains(needle, literal=True)
+        found = self.search.slice(start).str.contains(needle, literal=True)
+        odd = self._odd.found(needle, start)
+        return found.rechunk().scatter(odd - start, True) if len(odd) else found
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
         """What texts are sorted by whose searched form this is."""
@@ -218,7 +264,7 @@ class Identifiers(Texts):
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """From texts and their searched form, null where they are ASCII."""
+        """From texts and their searched form, null where they need none: they are ASCII."""
         odd = folded.is_not_null().arg_true()
         return cls(texts, odd, folded.gather(odd))
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
-from store.filters.folding import fold
+from store.filters.folding import fold, searched
 from store.terms.findings import Authentication
 from store.terms.records import CopyRecord
 
@@ -114,12 +114,12 @@ def hundredths(score: float) -> int:
 
 
 #: Scanners have some hundred symbols, and a message has dozens of them.
-_folded = lru_cache(4096)(fold)
+_searched = lru_cache(4096)(searched)
 
 
 def symbols_of(record: CopyRecord) -> tuple[str, ...]:
-    """The symbols of all engines, folded."""
-    return tuple([_folded(name) for finding in record.findings for name, _weight in finding.symbols])
+    """The symbols of all engines, as they are searched."""
+    return tuple([_searched(name) for finding in record.findings for name, _weight in finding.symbols])
 
 
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:

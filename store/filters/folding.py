@@ -1,12 +1,27 @@
-"""Text as the filter compares it."""
+"""Text as the filter compares it: case, what is invisible, and the alphabet that a letter is taken from do not count.
+
+A text is searched as `searched` writes it: folded, and where it mixes scripts, once more in Latin letters. A word of
+the filter is looked for as each of `needles`. So whoever types a subject as it reads finds its copies however they are
+spelt, and what would be found without any of this is found still.
+"""
 
 from __future__ import annotations
 
-import unicodedata
+from store.terms.folding import NUL, caseless, mixes_scripts, skeleton
+
+__all__ = ["NUL", "fold", "needles", "searched"]
+
+fold = caseless
 
 
-def fold(text: str) -> str:
-    """Text as it is compared: Unicode case folding and canonical composition, so that `Straße` equals `STRASSE`."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+def searched(text: str) -> str:
+    """What of a text is searched: folded, and where it mixes scripts, behind a NUL in Latin letters."""
+    folded = fold(text)
+    return f"{folded}{NUL}{skeleton(text)}" if mixes_scripts(folded) else folded
+
+
+def needles(text: str) -> tuple[str, ...]:
+    """What `text` is looked for as: any of these, in what `searched` made of a text."""
+    folded = fold(text)
+    latin = skeleton(text)
+    return (folded,) if latin == folded else (folded, latin)

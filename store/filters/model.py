@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from store.filters import asked
-from store.filters.folding import fold
+from store.filters.folding import fold, needles, searched
 from store.mail.outcome import Delivered
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status
@@ -56,7 +56,10 @@ _PERIOD_MS = {
 
 
 class Term(msgspec.Struct, frozen=True):
-    """Text to look for as a substring, without regard to case; `negated`: the copy must not have it."""
+    """Text to look for as a part (`store.filters.folding` says how); `negated`: the copy must not have it.
+
+    Where nothing is left of it that could be seen, it asks for nothing.
+    """
 
     text: str
     negated: bool = False
@@ -181,7 +184,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         put = msgspec.structs.force_setattr
         for name in TERMS:
-            put(self, name, tuple(term for term in getattr(self, name) if term.text))
+            put(self, name, tuple(term for term in getattr(self, name) if fold(term.text)))
         for name in _NUMBERS:
             put(self, name, tuple(sorted(set(getattr(self, name)))))
         for name in _NAMES:
@@ -304,8 +307,8 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     def _texts_match(self, record: CopyRecord) -> bool:
         if not (self.from_ or self.to or self.subject or self.message_id or self.words):
             return True
-        sender, to, subject = fold(record.from_), fold(recipients_text(record)), fold(record.subject)
-        ids = (fold(record.message_id), fold(record.mta_message_id))
+        sender, to, subject = map(searched, (record.from_, recipients_text(record), record.subject))
+        ids = (searched(record.message_id), searched(record.mta_message_id))
         return (
             _contain(self.from_, (sender,))
             and _contain(self.to, (to,))
@@ -350,16 +353,14 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
                 return False
             if any(one.startswith(self.not_sha256) for one in sums):
                 return False
-        files = (
-            [text for file in beside.files for text in (fold(file.name), fold(file.content_type))] if self.files else []
-        )
-        links = [fold(link) for link in beside.links] if self.links else []
-        return _contain(self.links, links) and _contain(self.files, files)
+        links = [searched(link) for link in beside.links] if self.links else []
+        files = [text for file in beside.files for text in (file.name, file.content_type)] if self.files else []
+        return _contain(self.links, links) and _contain(self.files, [searched(text) for text in files])
 
 
 def _contain(terms: Iterable[Term], texts: Sequence[str]) -> bool:
-    """Whether each term is in one of these folded texts, or in none where it is negated."""
-    return all(any(fold(term.text) in text for text in texts) != term.negated for term in terms)
+    """Whether each term is in one of these texts that `searched` made, or in none where it is negated."""
+    return all(any(needle in text for needle in needles(term.text) for text in texts) != term.negated for term in terms)
 
 
 def _is_set(flt: MessageFilter, name: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any
 
 from store.filters import asked
+from store.filters.folding import fold
 from store.filters.model import KB, MAX_KB, Period, Term
 from store.filters.moments import may_become_time, read_time
 from store.filters.tokens import Incomplete, Token
@@ -85,7 +86,7 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
         found[name] = (merge(found[name][0], value) if name in found else value, word.position)
 
     if not word.field:
-        if not word.text:
+        if not fold(word.text):
             raise Incomplete("There is nothing to search for here.", word.position)
         add("words", (Term(word.text, word.negated),), lambda old, new: old + new)
         return
@@ -95,6 +96,8 @@ def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
     if not word.text:
         raise Incomplete(f"{field}: takes {FIELDS[field]}.", word.position)
     if field in _TEXT_FIELDS:
+        if not fold(word.text):
+            raise Incomplete(f"{field}: takes {FIELDS[field]}.", word.position)
         if field == "client":
             _check_network(word)
         add(_TEXT_FIELDS[field], (Term(word.text, word.negated),), lambda old, new: old + new)

@@ -2,6 +2,9 @@
 
 What is invisible goes; compatibility forms and accents become the plain letter; case goes; a word that only looks Latin
 becomes Latin. Digits are 0: invoices, amounts and dates differ in nothing else. Cannot raise.
+
+`caseless`, `skeleton` and `mixes_scripts` are for searching: accents and digits stay, and nothing depends on the word
+that a letter stands in, so that a part of a text is found in it.
 """
 
 from __future__ import annotations
@@ -9,10 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
-    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]+"
+#: No text that `caseless` made has this one.
+NUL = "\0"
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_UNSEEN}]+")
+_DROPPED = re.compile(f"[{NUL}{_UNSEEN}]+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 #: Characters of scripts that put no space between words: each is a word here.
 _UNSPACED = re.compile("([\u0e00-\u0e7f\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff])")
@@ -27,11 +34,27 @@ _CODE = 6
 
 #: What would be taken for a variant of another letter, which does not look like it.
 _BEFORE = str.maketrans("ϲϹ", "cC")
+#: Capitals whose small letters look like other Latin ones, or like none.
+_CAPITALS = str.maketrans("ΗΝΥΖΜ", "HNYZM")
 #: Small letters, after folding, that look like Latin ones.
 _LOOKALIKES = str.maketrans(
-    "асԁеһіјӏорԛѕԝхуѵвкмнтгьɡɑıłøđħŧɩʏɪʀɴʟᴀʙᴄᴅᴇɢʜᴊᴋᴍᴏᴘꜱᴛᴜᴠᴡᴢαβγεηικνορστυχωϲϳʋʂɗɓ",
-    "acdehijlopqswxyvbkmhtrbgailodhtiyirnlabcdeghjkmopstuvwzabyenikvopotuxwcjvsdb",
+    "асԁеһіјӏорԛѕԝхуѵвкмнтгьɡɑıłøđħŧɩʏɪʀɴʟᴀʙᴄᴅᴇɢʜᴊᴋᴍᴏᴘꜱᴛᴜᴠᴡᴢαβγεηικνορστυχωϲϳʋʂɗɓҽүұօսոհյզց",
+    "acdehijlopqswxyvbkmhtrbgailodhtiyirnlabcdeghjkmopstuvwzabyenikvopotuxwcjvsdbeyyounhjqg",
 )
+#: Letters of the scripts that have such: Greek, Cyrillic, Armenian; and those of them that look like no Latin one.
+_OTHER_SCRIPTS = "".join(map(chr, (*range(0x370, 0x530), *range(0x561, 0x588))))
+_FOREIGN = re.compile(f"[{_OTHER_SCRIPTS}]")
+_UNLIKE = re.compile(f"[{''.join(letter for letter in _OTHER_SCRIPTS if ord(letter) not in _LOOKALIKES)}]")
+#: Those that no alphabet mixes with Latin letters.
+_ODD = re.compile(f"[{''.join(map(chr, _LOOKALIKES)).translate({ord(letter): None for letter in 'ıłøđħŧʋɗɓ'})}]")
+#: Latin letters that look like a word in Cyrillic.
+_ALONE = frozenset("acekoy")
+#: What is one letter for a reader: the i without its dot, and Katakana for the Chinese characters that look like them.
+_AS_ONE = str.maketrans("ı力口二一", "iカロニー")
+#: All that `_seen` changes.
+_CHANGED = frozenset(
+    (*"ϲϹı力口二一", *(chr(code) for code in (*range(0x3000), *range(0xFE00, 0x10000)) if _DROPPED.match(chr(code))))
+) | frozenset(map(chr, (0x3164, *range(0xE0000, 0xE1000))))
 
 
 def fold(text: str) -> str:
@@ -42,6 +65,49 @@ def fold(text: str) -> str:
     text = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
     # Case folding makes accents and invisible marks of some letters.
     return _UNSPACED.sub(r" \1 ", _ACCENTS.sub("", unicodedata.normalize("NFKD", text)))
+
+
+def caseless(text: str) -> str:
+    """`text` as it is compared where case does not count: without what is invisible, in composed, compatible forms."""
+    if text.isascii():
+        return text.replace(NUL, "").lower()
+    seen = _seen(text)
+    composed = unicodedata.normalize("NFKC", seen)
+    folded = unicodedata.normalize("NFKC", composed.casefold())
+    # Compatible forms may be what is not seen, or looks like another one.
+    return folded if composed == seen else _seen(folded)
+
+
+def _seen(text: str) -> str:
+    """`text` without what is invisible, with one letter for those that look the same in every word."""
+    # To translate a text takes five times as long as to find that nothing is to be changed.
+    return text if _CHANGED.isdisjoint(text) else _DROPPED.sub("", text).translate(_BEFORE).translate(_AS_ONE)
+
+
+def skeleton(text: str) -> str:
+    """What `caseless` makes of `text`, with Latin letters for all that look like them."""
+    return caseless(text) if text.isascii() else caseless(text.translate(_CAPITALS)).translate(_LOOKALIKES)
+
+
+def mixes_scripts(caseless_text: str) -> bool:
+    """Whether letters in text that `caseless` made may stand for those of another script that they look like.
+
+    So where a word has letters of both, where all words of another script look Latin, and where one Latin letter
+    stands alone in a text of another script.
+    """
+    if caseless_text.isascii() or not _ODD.search(caseless_text):
+        return False
+    if not _UNLIKE.search(caseless_text):
+        return True
+    if not _ASCII_LETTER.search(caseless_text):
+        return False
+    pieces = caseless_text.split()
+    suspects = (piece for piece in pieces if not piece.isascii() and _ASCII_LETTER.search(piece))
+    return not _ALONE.isdisjoint(pieces) or any(_mixed(word) for piece in suspects for word in _WORD.findall(piece))
+
+
+def _mixed(word: str) -> bool:
+    return bool(_ASCII_LETTER.search(word) and (_FOREIGN.search(word) or _ODD.search(word)))
 
 
 def words(folded: str) -> list[str]:

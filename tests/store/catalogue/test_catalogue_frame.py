@@ -21,7 +21,7 @@ from store.catalogue.sections import frame_of, layout_of, merged, sections, tigh
 from store.catalogue.selection import FrameSelection
 from store.catalogue.text import looked_up, places
 from store.filters import asked
-from store.filters.folding import fold
+from store.filters.folding import searched
 from store.filters.line import MessageFilter, Term, parse
 from store.filters.model import Beside
 from store.mail.outcome import Delivered
@@ -100,10 +100,12 @@ class PlainExtras:
         return asked.is_known(self.some[copy_id].record) in values
 
     def _link(self, copy_id: int, values: Sequence[str]) -> bool:
-        return any(value in fold(link) for link in self.beside[copy_id].links for value in values)
+        return any(value in searched(link) for link in self.beside[copy_id].links for value in values)
 
     def _file(self, copy_id: int, values: Sequence[str]) -> bool:
-        texts = [text for file in self.beside[copy_id].files for text in (fold(file.name), file.content_type)]
+        texts = [
+            text for file in self.beside[copy_id].files for text in (searched(file.name), searched(file.content_type))
+        ]
         return any(value in text for text in texts for value in values)
 
     def _sha256(self, copy_id: int, values: Sequence[str]) -> bool:

@@ -30,7 +30,7 @@ from store.terms.sender import sender_of
 from store.terms.verdicts import Engine, Status
 from store.vault.vault import Vault
 from tests.amounts import amount
-from tests.store.filters.filter_model import HOUR, NOW, moments, records, searched_as_to
+from tests.store.filters.filter_model import HOUR, NOW, moments, records, same, searched_as_to
 
 FROM = ["a@x.example", "A <A@X.example>", "b <b@x.example>", '"Doe, J." <j@b.example>', "A <a@x.example>, c@y.example"]
 TO = [
@@ -79,10 +79,6 @@ def standings(draw: st.DrawFn) -> Standing:
         )
         for n in range(1, 5)
     )
-
-
-def same(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()) if text else text
 
 
 def who(record: CopyRecord) -> str:

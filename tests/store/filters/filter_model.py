@@ -19,6 +19,7 @@ from store.filters.line import MessageFilter, Period, Term
 from store.filters.model import Beside, Group
 from store.mail.outcome import Delivered
 from store.terms.findings import Authentication, Finding, KnownSender
+from store.terms.folding import mixes_scripts, skeleton
 from store.terms.records import Copy, CopyRecord
 from store.terms.verdicts import Engine, Status, Verdict
 
@@ -43,6 +44,7 @@ TEXTS = [
         "cafe\u0301",
         "发票 invoice",
     ],
+    *["Invоice", "Inv\u200boice", "invoice а", "рост", "ＩＮＶ", "カ力", "анна cop", "\u00ad"],
     *["Invoice [a]", "(.*)", "a\nb", "\x00", "🎉 sale", "Счёт", "счёт №5"],
 ]
 texts = st.one_of(st.sampled_from(TEXTS), st.text(st.characters(exclude_categories=["Cs"]), max_size=6))
@@ -52,7 +54,9 @@ SENDERS = [
     *["A <a@x.example>, B <b@y.example>", '"open <o@x.example>', "Name <>", "<>", " Straße <ß@x.example> ", "a <b"],
 ]
 needles = st.one_of(
-    st.sampled_from([*TEXTS[1:], "zoe <a@", "example> ", "ss", "ß", "e", ".", "счёт", "\ud800", "i"]),
+    st.sampled_from(
+        [*TEXTS[1:], "zoe <a@", "example> ", "ss", "ß", "e", ".", "счёт", "\ud800", "i", "inv", "сор", "oice а", "нв"]
+    ),
     st.text(min_size=1, max_size=3),
 )
 verdicts = st.builds(Verdict, st.sampled_from(Engine), st.sampled_from(Status))
@@ -201,9 +205,29 @@ _HOURS = {
 }
 
 
+#: What a reader does not see (Unicode: Default_Ignorable_Code_Point), and NUL.
+_UNSEEN = {
+    *[0, 0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0, *range(0x180B, 0x180F)],
+    *[*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)],
+    *range(0xE0000, 0xE1000),
+}
+
+
 def same(text: str) -> str:
-    """Two texts are equal where this is: without regard to case, and composed."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+    """Two texts are equal where this is: without regard to case and to what is not seen, in compatible forms."""
+    for _ in range(2):
+        seen = "".join(letter for letter in text if ord(letter) not in _UNSEEN).replace("ϲ", "c").replace("Ϲ", "c")
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+    for character, other in zip("ı力口二一", "iカロニー", strict=True):
+        text = text.replace(character, other)
+    return text
+
+
+def found_in(text: str, wanted: str) -> bool:
+    """Whether a text is found by a word: as it is, or either in Latin letters."""
+    folded, word = same(text), same(wanted)
+    latin = skeleton(text) if mixes_scripts(folded) else folded
+    return any(each in where for where in (folded, latin) for each in (word, skeleton(wanted)))
 
 
 def searched_as_to(record: CopyRecord) -> str:
@@ -226,7 +250,7 @@ def _texts(flt: MessageFilter, record: CopyRecord) -> bool:
     ]
     for terms, texts in asked:
         for term in terms:
-            found = [text for text in texts if same(text).find(same(term.text)) >= 0]
+            found = [text for text in texts if found_in(text, term.text)]
             if len(found) > 0 and term.negated:
                 return False
             if len(found) == 0 and not term.negated:
@@ -235,8 +259,7 @@ def _texts(flt: MessageFilter, record: CopyRecord) -> bool:
 
 
 def _has_text(terms: tuple[Term, ...], texts: list[str]) -> bool:
-    joined = "\n".join(same(text) for text in texts)
-    return all((joined.find(same(term.text)) >= 0) is not term.negated for term in terms)
+    return all(any(found_in(text, term.text) for text in texts) is not term.negated for term in terms)
 
 
 def _from_client(text: str, record: CopyRecord) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.terms.folding import fold, plain_words
+from store.terms.folding import NUL, caseless, fold, mixes_scripts, plain_words, skeleton
 
 #: A Latin letter and letters of other scripts that look like it.
 LOOKALIKES = {
@@ -61,3 +61,55 @@ def test_folding_is_done_after_once(text: str) -> None:
     once = fold(text)
     assert fold(once).split() == once.split()
     assert all(word for word in plain_words(text))
+
+
+@given(st.text())
+def test_text_to_search_is_done_after_once_and_holds_nothing_that_is_not_seen(text: str) -> None:
+    once = caseless(text)
+    assert caseless(once) == once
+    assert NUL not in once and not set(once) & set(INVISIBLE)
+    assert skeleton(once).isascii() or not once.isascii()
+    assert not (text.isascii() and mixes_scripts(once))
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Straße CAFE\u0301", "strasse caf\u00e9"),
+        ("In\u00advo\u200bi\u2060ce\ufe0f \u202e88", "invoice 88"),
+        ("ＦＵＬＬ ﬁt ½", "full fit 1\u20442"),
+        ("a\0b", "ab"),
+        ("ı力", "iカ"),
+        ("Pаypаl", "pаypаl"),  # The alphabet is `skeleton`'s.
+    ],
+)
+def test_text_to_search(text: str, folded: str) -> None:
+    assert caseless(text) == folded
+
+
+@pytest.mark.parametrize(
+    ("text", "mixed"),
+    [
+        ("Invоice", True),
+        ("invoice а", True),  # All that is Cyrillic looks Latin.
+        ("рост 5", True),
+        ("счeт", True),  # A Latin letter in a Cyrillic word.
+        ("c уважением", True),  # And one that stands alone.
+        ("ɪnvoice", True),
+        ("Ηas", True),
+        ("счёт от microsoft", False),
+        ("иван петров <ivan@firma.example>", False),
+        ("płatność za łódź", False),
+        ("ελλάδα ok", False),
+        ("您的包裹 invoice", False),
+        ("müller", False),
+        ("рост дела", False),
+    ],
+)
+def test_which_texts_mix_scripts(text: str, mixed: bool) -> None:
+    assert mixes_scripts(caseless(text)) is mixed
+
+
+def test_capitals_look_like_capitals() -> None:
+    assert skeleton("ΗΝΥ ΡΑΥΡΑΙ") == "hny paypai"
+    assert skeleton("Invоice ΝOW") == "invoice now"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from store.filters.folding import fold
+from store.filters.folding import needles as needles_of
 from store.filters.model import MessageFilter
 
 
@@ -13,7 +14,7 @@ def needles(flt: MessageFilter) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for part in _sought(flt):
         for column, terms in (("from", part.from_), ("to", part.to), ("subject", part.subject)):
-            texts = [fold(term.text) for term in (*terms, *part.words) if not term.negated]
+            texts = [needle for term in (*terms, *part.words) if not term.negated for needle in needles_of(term.text)]
             if texts:
                 found.setdefault(column, []).extend(texts)
     return found
