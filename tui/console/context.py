@@ -112,7 +112,8 @@ class ConsoleContext:
     `outcomes` says what became of each copy that was released before, `live` which copies have a delivery that is not
     finished, `attention` which deliveries an operator should look at; `deleting` deletions of this console run.
     `save_folder` is where the last save went; `seen_odd` are the copies that were on screen as odd in a campaign;
-    `saved` are the saved filters.
+    `saved` are the saved filters. `twins` shows what else waits of the senders of what was delivered last, None where
+    nothing does.
     """
 
     vault: Vault
@@ -132,6 +133,7 @@ class ConsoleContext:
     saved: tuple[SavedFilter, ...] = ()
     save_folder: Path = field(default_factory=Path.cwd)
     seen_odd: set[int] = field(default_factory=set)
+    twins: MessageFilter | None = None
 
     def parse(self, text: str, *, lenient: bool = False) -> MessageFilter:
         """The filter that a line means here, with the saved filters that it names. Raises FilterError as `parse`."""

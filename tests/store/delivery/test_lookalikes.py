@@ -14,7 +14,7 @@ from store.helpers.clock import now_ms
 from store.message.message import summarise
 from store.sealing.counting import DOMAIN
 from store.space.changing_settings import change_settings
-from store.terms.findings import KnownSender
+from store.terms.findings import Authentication, KnownSender
 from store.vault.known import DAY_MS, Known
 from store.vault.vault import Vault
 
@@ -25,9 +25,11 @@ def letter(sender: str, subject: str = "Invoice 4711 of March", text: str = "Ple
     return f"{head}Content-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n".encode()
 
 
-def put(vault: Vault, raw: bytes, known: KnownSender | None = None) -> int:
+def put(
+    vault: Vault, raw: bytes, known: KnownSender | None = None, authentication: tuple[Authentication, ...] = ()
+) -> int:
     record = summarise(raw, envelope_sender="s@x.example", envelope_recipients=("ap@corp.example",))
-    return vault.put(raw, msgspec.structs.replace(record, known=known))
+    return vault.put(raw, msgspec.structs.replace(record, known=known, authentication=authentication))
 
 
 @pytest.fixture

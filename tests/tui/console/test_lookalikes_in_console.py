@@ -6,12 +6,15 @@ import msgspec
 import pytest
 
 from store.authority.settings import read_settings
+from store.campaigns.standing import Standing
 from store.catalogue.catalogue import Catalogue
-from store.delivery.queue import deliveries, delivery_of
+from store.delivery.queue import deliveries, delivery_of, release
 from store.space.changing_settings import change_settings
+from store.terms.findings import Authentication
 from store.vault.vault import Vault
+from tests.store.clearing.standings import campaign, store
 from tests.store.delivery.test_lookalikes import letter, put
-from tests.tui.console.driven import make_console, settle
+from tests.tui.console.driven import make_console, poll, settle
 from tests.tui.console.fakes import NOW
 from tests.tui.console.view_harness import until_shown
 from tui.console.acts import actions
@@ -77,6 +80,35 @@ async def test_an_enter_before_the_senders_were_compared_leaves_it_out_as_well(
         await settle(pilot)
         await until_shown(pilot, "its sender only looks like another")
     assert sorted(delivery_of(vault, each.id).copy_id for each in deliveries(vault)) == [ids[0], ids[2]]
+
+
+async def test_what_else_waits_of_the_sender_is_offered_and_listed(
+    console: MailholdApp, vault: Vault, ids: list[int]
+) -> None:
+    """Of one address with the same result: not what failed, what fits a campaign, nor what was delivered before."""
+    passed, failed = Authentication("dkim", "pass", "news.example"), Authentication("dkim", "fail", "news.example")
+    results = ((passed,), (passed,), (passed,), (failed,), (), (passed,), (passed,))
+    mails = [letter("Zoe <zoe@news.example>", f"Weekly {number}") for number in range(len(results))]
+    made = [put(vault, raw, authentication=each) for raw, each in zip(mails, results, strict=True)]
+    store(vault, Standing([campaign(1, [made[5]]), campaign(2, [ids[0]], [made[6]])]))
+    release(vault, made[2:3], original=True)
+    async with console.run_test(size=(100, 30)) as pilot:
+        await poll(pilot)
+        await pilot.press("plus")
+        await until_shown(pilot, "Nothing more waits of the senders that were delivered last.")
+        actions.deliver(console.main.context, made[:1])
+        await settle(pilot)
+        await pilot.press("space", "tab")
+        await until_shown(pilot, "1 copy goes to 1 address.")
+        assert isinstance(console.screen, DeliverDialog)
+        console.screen.accept()
+        await until_shown(
+            pilot, "Message has been placed in queue for delivery. 2 more of this", "sender wait: + lists"
+        )
+        await until_shown(pilot, "· waiting for ap@corp.example")
+        await pilot.press("plus")
+        await until_shown(pilot, "from:zoe@news.example", "Weekly 1", "Weekly 6", "2 shown of 10")
+    assert len(deliveries(vault)) == 2, "what is offered is not released"
 
 
 async def test_where_none_looks_like_another_there_is_no_box(console: MailholdApp, ids: list[int]) -> None:

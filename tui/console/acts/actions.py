@@ -110,7 +110,9 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
 def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, check: Checking) -> None:
     trace.note("act", name="deliver", copies=len(ids))
 
-    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, int, bool]:
+    from tui.console.acts.senders import Twins, twins, waiting_words
+
+    def work(progress: Progress, cancelled: Cancelled) -> tuple[ReleaseResult, int, Twins | None, bool]:
         from store.delivery.outbox import held_for
         from store.delivery.queue import release
         from tui.console.dialogs.deliver import choice_of
@@ -124,10 +126,13 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, 
             progress=progress,
             cancelled=cancelled,
         )
-        return result, held_for(context.vault, result.held_until), cancelled()
+        failed = {*result.withheld, *result.not_reached, *(copy_id for copy_id, _ in result.refused)}
+        waiting = twins(context, [copy_id for copy_id in ids if copy_id not in failed]) if result.queued else None
+        return result, held_for(context.vault, result.held_until), waiting, cancelled()
 
-    def done(answer: tuple[ReleaseResult, int, bool]) -> None:
-        result, held, stopped = answer
+    def done(answer: tuple[ReleaseResult, int, Twins | None, bool]) -> None:
+        result, held, waiting, stopped = answer
+        context.twins = waiting.filter if waiting is not None else None
         report(
             context,
             "Deliver message",
@@ -135,7 +140,7 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, 
             len(result.queued),
             [*result.refused, *((copy_id, _why_withheld(result, copy_id)) for copy_id in result.withheld)],
             stopped,
-            notices.delivered,
+            lambda count: f"{notices.delivered(count)}{waiting_words(waiting)}",
             "placed in queue",
             _left_out(result),
         )

@@ -1,18 +1,24 @@
-"""What the catalogue knows of the senders of copies that are released: who wrote a subject first."""
+"""What the catalogue knows of the senders of released copies: who wrote a subject first, and what else waits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from store.catalogue.sort import Sort, SortKey
+from store.catalogue.beside import besides
+from store.catalogue.sort import NEWEST, Sort, SortKey
 from store.delivery.lookalikes import SameSubject, base_subject
+from store.delivery.twins import senders_alone, twin_filter
 from store.filters.model import MessageFilter, Term
 
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
+    from tui.console.context import ConsoleContext
 
 #: So many copies with a subject are looked at, the first that came: who imitates comes later.
 _FIRST = 200
+#: Released copies whose senders count, and copies of these that are looked at.
+_RELEASED, _WAITING = 200, 1_000
 
 
 def same_subject(catalogue: Catalogue) -> SameSubject:
@@ -24,3 +30,50 @@ def same_subject(catalogue: Catalogue) -> SameSubject:
         return [(row.id, row.from_) for row in rows if base_subject(row.subject) == subject]
 
     return find
+
+
+class Twins(NamedTuple):
+    """The filter that shows what else waits of the senders of released copies; how many, and of how many senders.
+
+    `more`: there may be more, of which nobody looked.
+    """
+
+    filter: MessageFilter
+    copies: int
+    senders: int
+    more: bool = False
+
+    @property
+    def words(self) -> str:
+        """``3 more of this sender wait: + lists them``; safe for a terminal."""
+        at_least = "at least " if self.more else ""
+        whose = "this sender" if self.senders == 1 else "these senders"
+        waits, them = ("waits", "it") if self.copies == 1 else ("wait", "them")
+        return f"{at_least}{self.copies:,} more of {whose} {waits}: + lists {them}"
+
+
+def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
+    """What else of their senders waits, as far as the catalogue is loaded; None where nothing does. Not for the loop.
+
+    Raises StoreUnavailable.
+    """
+    vault, catalogue = context.vault, context.catalogue
+    copies = vault.get_many(released[:_RELEASED], on_error=lambda _copy_id, _error: None)
+    wanted = twin_filter(copies)
+    if wanted is None:
+        return None
+    selection = catalogue.select(senders_alone(wanted), NEWEST)
+    ids = [row.id for row in selection.rows(0, min(selection.count, _WAITING))]
+    beside = besides(vault, catalogue.standing, wanted, ids)
+    found = vault.get_many(ids, on_error=lambda _copy_id, _error: None)
+    now, gone = context.clock(), set(released)
+    count = sum(
+        copy.id not in gone and wanted.matches(copy, now=now, outcomes={}, beside=beside.get(copy.id)) for copy in found
+    )
+    senders = len(wanted.groups[0].branches) if not wanted.from_ else 1
+    return Twins(wanted, count, senders, selection.count > _WAITING) if count else None
+
+
+def waiting_words(found: Twins | None) -> str:
+    """What is said behind the notice of a release: ``. 3 more …``, "" where nothing else waits."""
+    return f". {found.words[:1].upper()}{found.words[1:]}" if found is not None else ""

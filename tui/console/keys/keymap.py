@@ -213,6 +213,7 @@ KEYS: tuple[Key, ...] = (
     Key("go-bin", "9", "go('bin')", "", "Go to Bin", _A),
     Key("undo", "z", "undo", "", "Take back what you did last", _A),
     Key("redo", "Z", "undo(True)", "", "Do again what you took back last", _A),
+    Key("list-twins", "plus", "list_twins", "", "List what more waits of the senders that were delivered last", _A),
     Key("hide-notice", "h", "hide_notice", "", "Hide the notice", _A),
     Key("cancel-task", "ctrl+x", "cancel_task", "", "Cancel the work that runs", _A),
     Key("palette", "colon,ctrl+p", "command_palette", "", "Command palette", _A, False),

@@ -35,6 +35,8 @@ from tui.console.widgets.task_bar import TaskBar
 from tui.console.widgets.tree import ConsoleTree, Place
 from tui.terminal.safe import safe
 
+NO_TWINS = "Nothing more waits of the senders that were delivered last."
+
 #: Terminals narrower than this show the tree only while it is used.
 WIDE = 100
 #: Seconds between two looks whether the saved filters are to be counted.
@@ -240,6 +242,8 @@ class MainScreen(Screen[None]):
                 return saving_filters.NO_FILTER if self.backup.filter.is_empty else None
             case "clear-filter":
                 return "No filter is set." if self.backup.filter.is_empty else None
+            case "list-twins":
+                return None if self.context.twins is not None else NO_TWINS
             case "hide-notice":
                 return None if self.notice_line.display else "No notice is shown."
             case "cancel-task":
@@ -276,6 +280,12 @@ class MainScreen(Screen[None]):
 
     def action_go(self, place: str) -> None:
         self.places.go(place, focus=True)
+
+    def action_list_twins(self) -> None:
+        if self.context.twins is None:
+            self.show_notice(NO_TWINS, "warning")
+        else:
+            self.context.shell.list_messages(self.context.twins)
 
     def action_hide_notice(self) -> None:
         self.notice_line.hide()

@@ -13,6 +13,8 @@ from store.terms.notices import HIDE
 from tui.terminal.safe import fit, safe
 from tui.terminal.widths import cell_len
 
+#: Cells in which nothing can be said behind a notice.
+_ROOM = 8
 _SIGNS = {"information": "", "warning": "△ ", "error": "▲ "}
 
 
@@ -63,8 +65,11 @@ class NoticeLine(Horizontal):
             return
         room = self.app.size.width if not self.size.width else self.size.width
         room -= cell_len(self._text) + len(HIDE) + 6
+        apart = "   "
+        if room < _ROOM:  # A notice of two lines: a third one says what came of it.
+            room, apart = room + cell_len(self._text), "\n"
         said = long if cell_len(long) <= room else short
-        self.line.update(Content.assemble(self._text, "   ", (fit(said, room).rstrip(), "not bold $muted")))
+        self.line.update(Content.assemble(self._text, apart, (fit(said, room).rstrip(), "not bold $muted")))
 
     def hide(self) -> None:
         """Take the line away."""
