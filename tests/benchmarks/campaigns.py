@@ -6,8 +6,8 @@ WAVE is a folder that `python -m tests.waves` (or another maker of the same form
 truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
 offered, never the odd ones. Odd ones that only answer a thread are looked at one by one up to twelve of a handle; where
 there are more they are a line of their own, and the last line of figures says what one more act on each such line would
-do, which nobody is offered by default. `--known`: this share of the good senders is known. `--handles`: what each
-handle holds.
+do, which nobody is offered by default. `--known`: this share of the good senders is known, and others may look like
+them. `--handles`: what each handle holds.
 
 The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
 Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
@@ -31,9 +31,10 @@ import msgspec
 
 from store.campaigns.grouping import Grouping, grouped
 from store.campaigns.making import Context, made_of
-from store.campaigns.material import Entry, Flags, entry_of
+from store.campaigns.material import Entry, Flags, domain_of, entry_of
 from store.campaigns.packing import Packed, of_pack, to_pack
 from store.files.mbox import read_messages
+from store.mail.lookalikes import Lookalikes
 from store.message.parser import parse_message
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure
@@ -119,7 +120,7 @@ def _made(folder: Path) -> _Kept:
 
 
 def wave_of(folder: Path, known: float = 0.0) -> Wave:
-    """A wave of a folder; the senders of this share of its good copies are known."""
+    """A wave of a folder; the senders of this share of its good copies are known, and others may look like them."""
     path = folder / "traits.msgpack"
     if not path.exists():
         path.write_bytes(msgspec.msgpack.encode(_made(folder)))
@@ -129,9 +130,13 @@ def wave_of(folder: Path, known: float = 0.0) -> Wave:
     traits = [of_pack(each).traits for each in kept.traits]
     good = sorted({one.sender for one, what in zip(traits, truth, strict=True) if what["kind"] == "good"})
     senders = set(random.Random(len(good)).sample(good, round(known * len(good))))
-    entries = [
-        entry_of(number, one, Flags.KNOWN if one.sender in senders else Flags.NONE) for number, one in enumerate(traits)
-    ]
+    known_domains = Lookalikes(domain_of(one) for one in sorted(senders))
+
+    def flags(sender: str) -> Flags:
+        alike = known_domains.of(domain_of(sender))
+        return (Flags.KNOWN if sender in senders else Flags.NONE) | (Flags.ALIKE if alike else Flags.NONE)
+
+    entries = [entry_of(number, one, flags(one.sender)) for number, one in enumerate(traits)]
     return Wave(entries, truth, kept.cost)
 
 
