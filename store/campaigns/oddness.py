@@ -21,6 +21,8 @@ _LEAST_FIT, _TAIL, _LOW = 0.5, 0.05, 0.5
 _MOST, _MOST_SHARE = 12, 0.03
 #: Where so many copies have a subject of an answer, or the headers of a list, that is the handle's way.
 _CLAIMED, _LISTED = 0.05, 0.5
+#: A known sender with more copies than that in a handle where strangers have as many is one whose account was taken.
+_FLOOD = 20
 #: The letters of a handle are alike where their copies have, in the middle, so much of their content in common. Those
 #: that have under this part of it are other letters, where they are no more than so many.
 ALIKE, _TOLD, _OTHERS = 0.25, 0.3, 0.1
@@ -121,13 +123,15 @@ def sorted_out(
     """
     scores = [score(material.bounds, heavy.of, material.of(row), material.said[row]) for row in rows]
     limits = _limits(material, rows, scores, threads)
-    kept_out = set(apart)
+    kept_out, taken = set(apart), _taken(material, rows)
     fine: list[int] = []
     fits: list[float] = []
     gated: list[Odd] = []
     odd: list[tuple[float, Odd]] = []
     for row, found in zip(rows, scores, strict=True):
         flags = material.flags[row]
+        if material.senders[row] in taken:
+            flags &= ~Flags.KNOWN
         reasons = limits.reasons(found, flags, material.domain_names[material.domains[row]])
         if row in kept_out:
             reasons = (Reason.APART, *reasons)
@@ -153,6 +157,21 @@ def sorted_out(
         alike=median(one.told for one in scores),
         silent=sum(one.strands[CONTENT] < SPEAKS for one in scores) * 2 > len(scores),
     )
+
+
+def _taken(material: Material, rows: Sequence[int]) -> set[int]:
+    """The known senders, by number, whose accounts were taken: much from one of them, and the same from strangers.
+
+    Where all of it is from known senders it is no such thing: a newsletter, or a monitor in trouble.
+    """
+    known: Counter[int] = Counter()
+    strange = 0
+    for row in rows:
+        if not material.flags[row] & Flags.KNOWN:
+            strange += 1
+        elif not material.flags[row] & Flags.LISTED:
+            known[material.senders[row]] += 1
+    return {sender for sender, copies in known.items() if min(copies, strange) > _FLOOD}
 
 
 def _told(scores: Sequence[Score]) -> float:

@@ -104,6 +104,29 @@ def test_a_copy_of_the_letter_with_a_flag_is_odd_and_says_why(flag: Flags, reaso
     assert members(grouping) == [set(range(60))]
 
 
+@pytest.mark.parametrize(
+    ("known", "strangers", "flags", "taken"),
+    [
+        (25, 40, Flags.KNOWN, True),
+        (20, 40, Flags.KNOWN, False),  # So much a known sender may write.
+        (25, 20, Flags.KNOWN, False),  # A monitor in trouble, and some that look like it.
+        (25, 40, Flags.KNOWN | Flags.LISTED, False),  # A newsletter.
+        (25, 40, Flags.KNOWN | Flags.ALIKE, False),
+    ],
+)
+def test_a_known_sender_of_much_that_strangers_send_too_has_lost_the_account(
+    known: int, strangers: int, flags: Flags, taken: bool
+) -> None:
+    campaign = Campaign(1)
+    entries = [campaign.copy(number) for number in range(100, 100 + strangers)]
+    entries += [campaign.copy(number, flags)._replace(sender="anna@riosol.example") for number in range(known)]
+    entries += [campaign.copy(99, Flags.KNOWN)]
+    (handle,) = grouped(entries).handles
+    assert 99 in {one.copy for one in handle.odd}, "another known one is still kept out"
+    assert (set(range(known)) <= set(handle.copies)) is taken
+    assert taken or not set(range(known)) & set(handle.copies)
+
+
 @pytest.mark.parametrize("flag", [Flags.CLAIMS, Flags.LISTED])
 def test_a_flag_that_most_have_is_the_way_of_the_handle(flag: Flags) -> None:
     campaign = Campaign(1)
