@@ -49,10 +49,13 @@ class StandingReader:
         with self._lock:
             token = self._vault.change_token()
             if token != self._token:
-                changed = self._read_marks() | self._read_rows()
+                rows, said = self._rows, self._read_marks()
+                changed = self._read_rows()
                 waiting = self._waiting()
-                if changed:
-                    self._standing = self._stand(waiting)
+                if changed or said:
+                    before, self._standing = self._standing, self._stand(waiting)
+                    if not said and rows.campaigns is self._rows.campaigns:
+                        self._standing.place_as(before, self._joined_since(rows))
                 elif waiting != self._standing.waiting:
                     self._standing = self._standing.with_waiting(waiting)
                 self._token = token
@@ -80,6 +83,11 @@ class StandingReader:
         changed = version != self._marks_version or bool(self._mark_problems)
         self._marks, self._marks_version, self._mark_problems = marks, version, []
         return changed
+
+    def _joined_since(self, rows: Rows) -> list[tuple[int, int]]:
+        joined = self._rows.joined
+        new = sorted(joined.keys() - rows.joined.keys()) if joined is not rows.joined else []
+        return [(copy_id, joined[copy_id].campaign) for copy_id in new]
 
     def _waiting(self) -> int:
         return self._vault.count_above(self._rows.state.looked)

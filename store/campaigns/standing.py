@@ -19,6 +19,11 @@ from store.campaigns.marks import Mark
 from store.campaigns.oddness import Reason
 from store.campaigns.order import Rank
 
+#: Copies by id that are put in order at once; bits of a campaign's id and of whether a copy is odd.
+_SPAN = 1 << 16
+_CAMPAIGN = 33
+_CAMPAIGN_MASK = (1 << 32) - 1
+
 
 class Campaign(NamedTuple):
     """A handle under a lasting id.
@@ -96,14 +101,49 @@ class Standing:
     @cached_property
     def placed(self) -> Placed:
         """Every copy that has a place."""
-        found = [(copy_id, one.id, 0) for one in self.campaigns for copy_id in one.copies]
-        found += [(each.copy, one.id, 1) for one in self.campaigns for each in one.odd]
-        found.sort()
-        return Placed(
-            array("Q", (copy_id for copy_id, _, _ in found)),
-            array("I", (campaign for _, campaign, _ in found)),
-            bytes(odd for _, _, odd in found),
-        )
+        odd = sorted((each.copy, one.id) for one in self.campaigns for each in one.odd)
+        copies, campaigns, odd_ones = array("Q"), array("I"), bytearray()
+        start = 0
+        # In short steps: a long one would hold up the screen.
+        while (start := self._next(odd, start)) >= 0:
+            span = [
+                copy_id << _CAMPAIGN | one.id << 1
+                for one in self.campaigns
+                for copy_id in one.copies[bisect_left(one.copies, start) : bisect_left(one.copies, start + _SPAN)]
+            ]
+            some = odd[bisect_left(odd, (start,)) : bisect_left(odd, (start + _SPAN,))]
+            span += [copy_id << _CAMPAIGN | number << 1 | 1 for copy_id, number in some]
+            span.sort()
+            copies.extend([each >> _CAMPAIGN for each in span])
+            campaigns.extend([each >> 1 & _CAMPAIGN_MASK for each in span])
+            odd_ones.extend([each & 1 for each in span])
+            start += _SPAN
+        return Placed(copies, campaigns, bytes(odd_ones))
+
+    def _next(self, odd: Sequence[tuple[int, int]], start: int) -> int:
+        """The first copy from `start` on that has a place, -1 where there is none."""
+        first = [copy_id for copy_id, _ in odd[bisect_left(odd, (start,)) :][:1]]
+        for one in self.campaigns:
+            first += one.copies[bisect_left(one.copies, start) :][:1]
+        return min(first, default=-1)
+
+    def place_as(self, before: Standing, joined: Iterable[tuple[int, int]]) -> None:
+        """Take the places of an earlier one, with new copies, ascending, and the campaign of each.
+
+        Only where they are known there, and are all of lower copies: else they are put in order anew when needed.
+        """
+        places = before.__dict__.get("placed")
+        new = [
+            (copy_id, one.id, not _has(one.copies, copy_id))
+            for copy_id, number in joined
+            if (one := self.campaign(number)) is not None
+        ]
+        if places is not None and not (new and places.copies and new[0][0] <= places.copies[-1]):
+            self.placed = Placed(
+                places.copies + array("Q", [copy_id for copy_id, _, _ in new]),
+                places.campaigns + array("I", [number for _, number, _ in new]),
+                places.odd + bytes(odd for _, _, odd in new),
+            )
 
     def place(self, copy_id: int) -> Place | None:
         """Where this copy is; None where it is in no campaign."""
@@ -116,3 +156,8 @@ class Standing:
             reasons = next(each.reasons for each in campaign.odd if each.copy == copy_id)
             return Place(campaign.id, 0, reasons)
         return Place(campaign.id, campaign.fits[bisect_left(campaign.copies, copy_id)], ())
+
+
+def _has(copies: array[int], copy_id: int) -> bool:
+    at = bisect_left(copies, copy_id)
+    return at < len(copies) and copies[at] == copy_id
