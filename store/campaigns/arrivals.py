@@ -97,11 +97,10 @@ class Arrivals:
             row, touched = self._vault.bin.touched_since(state.bin_row)
         except TamperedError:  # `check` names it.
             row, touched = self._vault.bin.newest_row(), []
-        known = {*state.returned, *(one.copy for each in self._standing.handles.values() for one in each.odd)}
-        there = self._vault.present(sorted(set(touched))) if touched else set()
-        return row, sorted(
-            copy_id for copy_id in there if copy_id <= state.until and copy_id not in known and not self._holds(copy_id)
-        )
+        odd = {one.copy for each in self._standing.handles.values() for one in each.odd} if touched else set()
+        there = sorted(self._vault.present(sorted(set(touched)))) if touched else []
+        back = [one for one in there if one <= state.looked and one not in odd and not self._holds(one)]
+        return row, sorted(set(back) - self._stored.have_joined(state, back))
 
     def _holds(self, copy_id: int) -> bool:
         for handle in self._standing.handles.values():

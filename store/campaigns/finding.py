@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from store.campaigns.arrivals import Arrivals
 from store.campaigns.due import apart_digest, enough_new
@@ -125,19 +126,19 @@ def pairs_apart(marks: Marks) -> list[tuple[int, int]]:
     return [(copy_id, one.stays) for one in marks.peeled for copy_id in one.copies]
 
 
-def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iterator[Entry]:
-    """The copies of Backup between the ids that have traits, in order of id. Those that do not verify are left out."""
-    for batch in traits_of(vault).batches(after_id):
-        rows = [(copy_id, data) for copy_id, data in batch if copy_id <= until]
-        flags = flags_of(vault, [copy_id for copy_id, _ in rows])
-        for copy_id, data in rows:
+def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1, *, binned: bool = False) -> Iterator[Entry]:
+    """The copies of Backup, or of the bin, between the ids that have traits, in order of id.
+
+    Those that do not verify are left out.
+    """
+    for batch in traits_of(vault).batches(after_id, until, binned=binned):
+        flags = flags_of(vault, [copy_id for copy_id, _ in batch])
+        for copy_id, data in batch:
             try:
                 traits = unpacked(data, f"the traits of copy {copy_id}").traits
             except TamperedError:
                 continue
             yield entry_of(copy_id, traits, flags[copy_id]) if copy_id in flags else entry_of(copy_id, traits)
-        if len(rows) < len(batch):
-            return
 
 
 def _enough_changed(vault: Vault, state: State, marks: Marks) -> bool:
@@ -147,17 +148,23 @@ def _enough_changed(vault: Vault, state: State, marks: Marks) -> bool:
     new = vault.count_above(state.until) + len(state.returned)
     if state.took > _SOON_MS:
         return enough_new(state, new)
-    return new > 0 or vault.count().messages != state.grouped
+    return new > 0 or _there(vault) != state.grouped
+
+
+def _there(vault: Vault) -> int:
+    count = vault.count()
+    return count.messages + count.binned
 
 
 def _found(vault: Vault, stored: Stored, marks: Marks, stop: Callable[[], None]) -> State:
     begun = time.monotonic()
-    until, bin_row, there = vault.id_range()[1], vault.bin.newest_row(), vault.count().messages
+    bin_row, until, there = vault.bin.newest_row(), vault.newest_id(), _there(vault)
     taken = 0
 
     def counted() -> Iterator[Entry]:
         nonlocal taken
-        for entry in entries(vault, until=until):
+        # What was deleted into the bin tells what is like it, and has its place when it comes back.
+        for entry in chain(entries(vault, until=until), entries(vault, until=until, binned=True)):
             taken += 1
             if not taken % 1000:
                 stop()

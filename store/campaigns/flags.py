@@ -54,7 +54,7 @@ class _Sender(NamedTuple):
 
 
 def flags_of(vault: Vault, ids: Sequence[int]) -> dict[int, Flags]:
-    """KNOWN and ALIKE of those copies of Backup that have any. A copy that does not verify has none.
+    """KNOWN and ALIKE of those copies of Backup, or of the bin, that have any. A copy that does not verify has none.
 
     What was looked up is remembered for an hour: a process that asks again takes 70 µs a copy. Raises StoreUnavailable.
     """
@@ -96,7 +96,7 @@ class Flagger:
         self._likes: dict[str, str] = {}
 
     def of(self, ids: Sequence[int]) -> dict[int, Flagged]:
-        """The flags of those copies of Backup, newest looked at first. One that does not verify has none.
+        """The flags of those copies, newest looked at first. One that does not verify has none.
 
         Raises StoreUnavailable.
         """
@@ -105,7 +105,10 @@ class Flagger:
             return self._of(ids)
 
     def _of(self, ids: Sequence[int]) -> dict[int, Flagged]:
-        copies = self._vault.get_many(sorted(ids, reverse=True), on_error=lambda _copy_id, _error: None)
+        newest = sorted(ids, reverse=True)
+        copies = self._vault.get_many(newest, on_error=lambda _copy_id, _error: None)
+        if len(copies) < len(newest):
+            copies += self._vault.get_many(newest, binned=True, on_error=lambda _copy_id, _error: None)
         senders = [(copy, _sender(copy.record)) for copy in copies]
         told = [(copy, sender, self._told(copy, sender)) for copy, sender in senders if sender.domain]
         for _, sender, known in told:

@@ -50,8 +50,8 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
     `number` grows with every change, `generation` as often as campaigns are found anew. `following`: the next id of a
     campaign. `found_at` (Unix ms), `took` (ms): the last finding, of `grouped` copies, none above `until`; `apart`: a
-    digest of what operators had peeled off. `looked`: copies up to it joined a campaign or none; `returned`: those up
-    to `until` that came back since; `bin_row`: how far the bin's journal was read for those. `order`: all campaigns.
+    digest of what operators had peeled off. `looked`: copies up to it joined a campaign or none; `returned`: those that
+    joined one as they came back; `bin_row`: how far the bin's journal was read for those. `order`: all campaigns.
     """
 
     number: int = 0
@@ -147,17 +147,30 @@ class Stored:
         found: dict[int, JoinedRow] = {}
         on_error = _telling(problem)
         returned = sorted(set(state.returned).difference(before.returned))
-        batches = [self._joined.read(returned, on_error=on_error).items()] if returned else []
-        later = self._joined.batches(max(before.looked, state.until), on_error=on_error)
-        for batch in (*batches, *(later if state.looked > before.looked else ())):
-            for copy_id, data in batch:
-                try:
-                    row = unpacked_joined(data, copy_id)
-                except TamperedError as error:
-                    problem(str(error))
-                    continue
-                if row.generation == state.generation:
-                    found[copy_id] = row
+        # Those in the bin too: they have their place when they come back.
+        for binned in (False, True):
+            found |= self._rows_of(
+                self._joined.read(returned, binned=binned, on_error=on_error).items(), state, problem
+            )
+            if state.looked > before.looked:
+                for batch in self._joined.batches(max(before.looked, state.until), binned=binned, on_error=on_error):
+                    found |= self._rows_of(batch, state, problem)
+        return found
+
+    def have_joined(self, state: State, ids: Sequence[int]) -> set[int]:
+        """Those of the copies of Backup that joined a campaign since they were found. Raises StoreUnavailable."""
+        return set(self._rows_of(self._joined.read(ids).items(), state, no_problem))
+
+    def _rows_of(self, batch: Iterable[tuple[int, bytes]], state: State, problem: Problem) -> dict[int, JoinedRow]:
+        found = {}
+        for copy_id, data in batch:
+            try:
+                row = unpacked_joined(data, copy_id)
+            except TamperedError as error:
+                problem(str(error))
+                continue
+            if row.generation == state.generation:
+                found[copy_id] = row
         return found
 
     def handles(self, *, problem: Problem = no_problem) -> tuple[State, dict[int, Handle]]:

@@ -42,6 +42,7 @@ _BATCH = (
     "SELECT message.id, message.record, derived.sealed FROM message JOIN derived ON derived.id = message.id "
     "AND derived.kind = ? AND derived.version = ? WHERE message.id > ? AND message.id <= ? ORDER BY message.id LIMIT ?"
 )
+_BATCH_BINNED = _BATCH.replace("message", "binned")
 _LACKING = (
     "SELECT message.id FROM message LEFT JOIN derived ON derived.id = message.id AND derived.kind = ? "
     "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
@@ -96,14 +97,16 @@ class Derived:
         return found
 
     def batches(
-        self, after_id: int = 0, until: int = _LARGEST_ID, *, on_error: OnError | None = None
+        self, after_id: int = 0, until: int = _LARGEST_ID, *, binned: bool = False, on_error: OnError | None = None
     ) -> Iterator[list[tuple[int, bytes]]]:
-        """Ids and plaintexts of the copies in Backup above `after_id` and up to `until`, in order, some thousand at
-        once.
+        """Ids and plaintexts of the copies in Backup, or in the bin, above `after_id` and up to `until`, in order.
+
+        Some thousand at once.
         """
+        sql = _BATCH_BINNED if binned else _BATCH
         while True:
             with self._session.reading():
-                rows = run(self._session.db, _BATCH, self._kind, self._version, after_id, until, _ROWS).fetchall()
+                rows = run(self._session.db, sql, self._kind, self._version, after_id, until, _ROWS).fetchall()
             if not rows or rows[-1][0] <= after_id:
                 return
             after_id = rows[-1][0]

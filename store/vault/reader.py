@@ -189,6 +189,12 @@ class Reader(Session):
             low, high = run(self.db, sql).fetchone()
         return low or 0, high or 0
 
+    def newest_id(self) -> int:
+        """The highest id of a copy in Backup or in the bin, 0 where there is none."""
+        with self.reading():
+            sql = "SELECT (SELECT MAX(id) FROM message), (SELECT MAX(id) FROM binned)"
+            return max(one or 0 for one in run(self.db, sql).fetchone())
+
     def count_above(self, after_id: int) -> int:
         """How many copies of Backup have a higher id."""
         with self.reading():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from store.terms.sender import address_first
@@ -14,7 +14,7 @@ from tui.terminal.words import copies
 
 if TYPE_CHECKING:
     from store.campaigns.grouping import Why
-    from store.campaigns.standing import Campaign, Standing
+    from store.campaigns.standing import Campaign
     from store.catalogue.summary import Summary, VerdictCounts
     from store.terms.records import Copy
 
@@ -88,14 +88,14 @@ def members(campaign: Campaign, fine: Mapping[int, Copy], odd: Mapping[int, Copy
     }
 
 
-def table(standing: Standing, sums: Mapping[int, Summary]) -> Iterator[str]:
+def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterator[str]:
     """A line for each campaign, those with an act first."""
-    if not standing.campaigns:
+    if not campaigns:
         return
     head = f"{'ID':>6}  {'COPIES':>7}  {'ODD':>4}  {'TO':>6}  {'HELD BY':<14}  {'SINCE':<16}"
     yield f"{head}  {'STATE':<5}  {'OWNER':<10}  CAMPAIGN"
     for offered in (True, False):
-        of_these = [one for one in standing.campaigns if one.rank.offered is offered]
+        of_these = [one for one in campaigns if one.rank.offered is offered]
         if of_these and not offered:
             yield "Without an act: few copies, list mail, or a single sender. They count as in no campaign."
         for one in of_these:

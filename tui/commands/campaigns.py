@@ -149,12 +149,14 @@ def _list(vault: Vault, standing: Standing, *, as_json: bool) -> None:
     from tui.commands.campaign_output import table
 
     sums, left = _summaries(vault, standing)
+    # What was deleted into the bin keeps its campaign.
+    there = [one for one in standing.campaigns if sums[one.id].copies or sums[one.id].odd]
     if as_json:
-        print_json([campaign_json(one, sums[one.id]) for one in standing.campaigns])
+        print_json([campaign_json(one, sums[one.id]) for one in there])
         return
-    for line in table(standing, sums):
+    for line in table(there, sums):
         print(line)
-    if not standing.campaigns:
+    if not there:
         print("There are no campaigns.")
     print(f"{copies(left.copies)} of {left.senders:,} sender{'s' * (left.senders != 1)} in no campaign with an act")
     if standing.waiting:

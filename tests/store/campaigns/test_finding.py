@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from store.campaigns import marks
 from store.campaigns.finding import find
 from store.campaigns.oddness import Reason
@@ -118,3 +120,39 @@ def test_rows_of_campaigns_stay_when_copies_go(any_vault: Vault) -> None:
     find(any_vault)
     any_vault.delete(first + second + rest)
     assert sets(StandingReader(any_vault).read()) == {1: first, 2: second}
+
+
+def test_what_is_in_the_bin_keeps_its_campaign_and_tells_what_is_like_it(any_vault: Vault) -> None:
+    first, second, rest = put_wave(any_vault)
+    find(any_vault)
+    marks.name(any_vault, 1, "Parcels")
+    reader = StandingReader(any_vault)
+    any_vault.bin.put(first, until=1 << 50)
+    assert not find(any_vault).grouped
+    assert find(any_vault, again=True).grouped
+    assert sets(reader.read()) == {1: first, 2: second}
+    [more] = put(any_vault, [letter(0, 100)])
+    find(any_vault)
+    assert sets(reader.read()) == {1: [*first, more], 2: second}
+    any_vault.bin.restore(first)
+    assert sets(StandingReader(any_vault).read()) == {1: [*first, more], 2: second}
+    assert reader.read().campaigns[0].mark.name == "Parcels"
+    assert reader.read().place(rest[0]) is None
+
+
+def test_what_joined_and_went_into_the_bin_has_its_place_when_it_comes_back(
+    any_vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = put_wave(any_vault, (200,), 10)
+    find(any_vault)
+    monkeypatch.setattr("store.campaigns.finding._SOON_MS", -1)
+    [joined, later] = put(any_vault, [letter(0, 500), letter(0, 501)])
+    any_vault.bin.put([later], until=1 << 50)
+    reader = StandingReader(any_vault)
+    assert not find(any_vault).grouped
+    any_vault.bin.put([joined], until=1 << 50)
+    assert sets(StandingReader(any_vault).read()) == {1: [*first, joined]}
+    any_vault.bin.restore([joined, later])
+    # One of them has no traits yet.
+    assert not find(any_vault).grouped
+    assert sets(reader.read()) == sets(StandingReader(any_vault).read()) == {1: [*first, joined, later]}

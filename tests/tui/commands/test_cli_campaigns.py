@@ -94,7 +94,7 @@ def test_a_campaign_is_shown_with_its_copies_and_the_odd_ones(
     ]
     assert (shown["copies"], shown["odd"]) == (26, 3)
     words = run("campaigns", "show", 1, "--no-find", "--limit", 26).out
-    assert "an operator took it, or one like it, out" in words and "more: --limit" not in words
+    assert "peeled off, or like one" in words and "more: --limit" not in words
     assert "\x1b" not in words and "\x07" not in words and "red@x.example" in words
     assert "and 16 copies more: --limit N" in run("campaigns", "show", 1, "--no-find", "--limit", 10).out
     missing = run("campaigns", "show", 9)
@@ -203,3 +203,17 @@ def test_a_store_that_can_only_be_read_is_read(run: Run, wave: dict[int, list[in
     finally:
         tmp_path.chmod(0o700)
     assert done.code == 0 and done.json[0]["copies"] in (30, 35)
+
+
+def test_a_campaign_in_the_bin_is_not_listed_and_comes_back_as_it_was(
+    run: Run, wave: dict[int, list[int]], tmp_path: Path
+) -> None:
+    found(run)
+    assert run("campaigns", "name", 1, "Parcels").code == 0
+    assert run("delete", f"{wave[1][0]}-{wave[1][-1]}", "--yes").code == 0
+    add(tmp_path, [letter(7, number) for number in range(20)])
+    assert [each["id"] for each in found(run)] == [2, 3]
+    assert not re.search(r"^ +1 ", run("campaigns").out, re.MULTILINE)
+    assert run("undo", "--yes").code == 0
+    first = found(run)[0]
+    assert (first["id"], first["copies"], first["name"]) == (1, 30, "Parcels")
