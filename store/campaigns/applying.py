@@ -29,15 +29,15 @@ class _Copies(NamedTuple):
 
 
 def applied(found: Sequence[Campaign], joined: Mapping[int, JoinedRow], marks: Marks) -> tuple[Campaign, ...]:
-    """The campaigns as they are shown: with the copies that `joined`, without those that were peeled off, joined.
+    """The campaigns as they are shown: with the copies that `joined`, and with those odd that were peeled off.
 
-    A campaign that was joined to another is in that one, which stands where its first part does. One whose target is
-    found no longer is shown under the target's id.
+    A campaign that was joined to another is in that one, which stands where its first part does; what was peeled off
+    any part is odd in the whole. One whose target is found no longer is shown under the target's id.
     """
     mark_of = {one.campaign: one for one in marks.marks}
     out: dict[int, set[int]] = defaultdict(set)
     for peeled in marks.peeled:
-        out[peeled.campaign].update(peeled.copies)
+        out[target_of(peeled.campaign, mark_of)].update(peeled.copies)
     more: dict[int, dict[int, JoinedRow]] = defaultdict(dict)
     for copy, row in joined.items():
         more[row.campaign][copy] = row
@@ -71,8 +71,7 @@ def _shown(
     if len(parts) == 1 and alone.id == number and number not in more and number not in out:
         return alone._replace(mark=mark_of.get(number, alone.mark))
     main = next((one for one in parts if one.id == number), None) or max(parts, key=lambda one: len(one.copies))
-    each = [_without(_with(one, more.get(one.id, {})), out.get(one.id, ())) for one in parts]
-    whole = _without(_merged(each), out.get(number, ()))
+    whole = _without(_merged([_with(one, more.get(one.id, {})) for one in parts]), out.get(number, ()))
     return main._replace(
         id=number,
         rank=min(one.rank for one in parts),

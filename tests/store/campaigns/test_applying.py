@@ -69,6 +69,7 @@ def test_every_copy_keeps_one_place(
 ) -> None:
     found, joined = some
     marks = Marks(tuple(said), tuple(peeled))
+    mark_of = {one.campaign: one for one in said}
     shown = applied(found, joined, marks)
     assert every(shown) == sorted([*every(found), *joined])
     ids = [part for one in shown for part in {*one.parts, one.id}]
@@ -76,7 +77,7 @@ def test_every_copy_keeps_one_place(
     for one in shown:
         assert list(one.copies) == sorted(one.copies) and len(one.fits) == len(one.copies)
         assert one.mark == marks.of(one.id)
-        out = {copy for number in (one.id, *one.parts) for copy in marks.taken_out(number)}
+        out = {copy for each in peeled if target_of(each.campaign, mark_of) == one.id for copy in each.copies}
         assert not out & set(one.copies)
         for each in one.odd:
             assert each.reasons.count(Reason.APART) == (each.copy in out) and each.reasons
