@@ -29,7 +29,7 @@ LOOKALIKE = "its sender only looks like another"
 #: Copies whose text is read at most, bytes of a header, characters of a text, and domains in it that count.
 _READ, _HEADER, _TEXT, _DOMAINS = 200, 1 << 16, 200_000, 200
 #: A subject that is shorter says nothing; so many subjects are looked for.
-_SUBJECT, _SUBJECTS = 8, 50
+_SUBJECT, _SUBJECTS = 8, 500
 _PAGE = 500
 _ANSWERS = re.compile(
     r"\s*(?:(?:re|aw|sv|antw|odp|rif|ynt|res|vs|ref|fw|fwd|wg|tr|i|rv|enc)\s*(?:\[\d+\])?\s*[:：]\s*)+", re.IGNORECASE
@@ -74,7 +74,10 @@ class Lookalike(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The copies whose sender only looks like another, by id; how many answer a thread and could not be read for it."""
+    """The copies whose sender only looks like another, by id; `unread`: how many were not compared with their thread.
+
+    They are more than are read at once, or could not be read.
+    """
 
     copies: Mapping[int, Lookalike]
     unread: int = 0
@@ -121,7 +124,12 @@ class _Looking:
         self._partners: dict[str, list[tuple[int, str]]] = {}
         self._read = 0
         self.found: dict[int, Lookalike] = {}
-        self.unread = 0
+        self._unread: set[int] = set()
+
+    @property
+    def unread(self) -> int:
+        """How many copies were not compared with their thread."""
+        return len(self._unread - self.found.keys())
 
     def take(self, copy: Copy, known: str) -> None:
         """Look at a copy; `known`: the own or known domain that its sender's looks like, "" for none."""
@@ -147,6 +155,7 @@ class _Looking:
             return
         if subject not in self._partners:
             if len(self._partners) >= _SUBJECTS:
+                self._unread.add(copy.id)
                 return
             self._partners[subject] = [
                 (number, _domain(sender_of(from_))) for number, from_ in self._same_subject(subject)
@@ -164,11 +173,12 @@ class _Looking:
         if not fields and not _ANSWERS.match(copy.record.subject):
             return ()
         if self._read >= _READ:
-            self.unread += 1
+            self._unread.add(copy.id)
             return ()
         self._read += 1
         parsed = parse_in_child(raw)
-        self.unread += parsed.error is not None
+        if parsed.error is not None:
+            self._unread.add(copy.id)
         text = f"{parsed.text[:_TEXT]}\n{parsed.plain_text[:_TEXT]}"
         named = dict.fromkeys(domain_key(found[1]) for found in _ADDRESS.finditer(text))
         ids = dict.fromkeys(found[1].decode("ascii").lower() for found in _ID.finditer(fields))

@@ -22,6 +22,8 @@ from tui.terminal.safe import safe
 from tui.terminal.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from store.delivery.queue import ReleaseResult
     from store.vault.vault import Vault
 
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--ask-relay goes with --dry-run.")
     if args.dry_run and args.wait:
         raise UsageError("--wait sends, and --dry-run does not: give one of them.")
-    from store.delivery.lookalikes import LOOKALIKE, lookalikes
+    from store.delivery.lookalikes import LOOKALIKE
     from store.delivery.queue import NO_ENVELOPE, NOT_LOCAL, release
 
     additional = [check_address(address) for address in args.also]
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
             from tui.commands.dry_run import dry_run
 
             choice = Choice(args.original, additional, from_header=args.from_header, again=args.again)
-            choice = choice._replace(spared=lookalikes(vault, ids).reasons, lookalikes=args.lookalikes)
+            choice = choice._replace(spared=_spared(vault, ids), lookalikes=args.lookalikes)
             return dry_run(vault, ids, missing, choice, ask=args.ask_relay, as_json=args.json)
         if len(ids) > 1 and not args.ids:
             confirm_count(f"This delivers {described(vault, ids)}.", len(ids), yes=args.yes)
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
                 additional=additional,
                 from_header=args.from_header,
                 again=args.again,
-                spared={} if args.lookalikes else lookalikes(vault, ids, cancelled=interrupt).reasons,
+                spared={} if args.lookalikes else _spared(vault, ids, interrupt),
                 operator=vault.opened_by,
                 progress=progress,
                 cancelled=interrupt,
@@ -135,6 +137,19 @@ def run(args: argparse.Namespace) -> int:
     left = f"{len(result.not_reached):,} were not queued" if result.not_reached else "what was queued stays queued"
     failures += say_cancelled(interrupt, "deliver", f"cancelled; {left}")
     return 1 if failures else 0
+
+
+def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False) -> dict[int, str]:
+    """The copies whose sender only looks like another, and why. Says how many were not compared with their thread."""
+    from store.catalogue.subjects import subjects_of
+    from store.delivery.lookalikes import lookalikes
+
+    with subjects_of(vault) as same_subject:
+        found = lookalikes(vault, ids, same_subject=same_subject, cancelled=cancelled)
+    if found.unread:
+        what = counted(found.unread, "copy was", "copies were")
+        print(f"mailhold: {what} not compared with the thread: deliver fewer at once.", file=sys.stderr)
+    return found.reasons
 
 
 def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:

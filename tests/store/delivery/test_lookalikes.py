@@ -116,6 +116,9 @@ def test_what_cannot_be_read_is_counted(ready: Vault, monkeypatch: pytest.Monkey
     monkeypatch.setattr("store.delivery.lookalikes._READ", 1)
     ids = [put(ready, letter(f"zoe@a{number}.example", "Re: Rent", QUOTED)) for number in range(3)]
     assert lookalikes(ready, ids) == Found({}, unread=2)
+    monkeypatch.setattr("store.delivery.lookalikes._SUBJECTS", 1)
+    others = [put(ready, letter(f"zoe@a{number}.example", f"Rent of flat {number}")) for number in range(3)]
+    assert lookalikes(ready, others, same_subject=lambda _subject: []) == Found({}, unread=2)
     assert lookalikes(ready, ids, cancelled=lambda: True) == Found({})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from store.delivery.lookalikes import LOOKALIKE
 from tests.store.delivery.test_lookalikes import letter
 from tests.tui.commands.test_cli import Run, run
@@ -27,4 +29,19 @@ def test_it_is_left_out_unless_it_is_asked_for(run: Run, tmp_path: Path) -> None
     done = run(*order, "--dry-run", "--lookalikes")
     assert done.code == 1 and f"▲ Copy 1 goes all the same: {why}." in done.out
     assert run(*order, "--lookalikes").code == 0
+    assert [each["copy_id"] for each in run("queue", "--json").json] == [1]
+
+
+@pytest.mark.parametrize("polars", [True, False], ids=["with Polars", "without"])
+def test_the_first_of_a_subject_counts_here_too(
+    run: Run, tmp_path: Path, polars: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.catalogue.subjects.installed", lambda _name: polars)
+    assert run("init").code == 0
+    for name, sender in (("a.eml", "zoe@fernpay.example"), ("b.eml", "zoe@fempay.example")):
+        (tmp_path / name).write_bytes(letter(sender))
+        assert run("import", tmp_path / name).code == 0
+    run("settings", "set", "relay=smtp://127.0.0.1:9")
+    done = run("deliver", 1, 2, "--also", "it@corp.example")
+    assert done.code == 1 and "fempay.example ~ fernpay.example, same subject as copy 1:" in done.err
     assert [each["copy_id"] for each in run("queue", "--json").json] == [1]

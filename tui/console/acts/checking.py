@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from store.authority.settings import read_settings
+from store.catalogue.subjects import same_subject
 from store.delivery.greeting import ask_anew, greet
 from store.delivery.lookalikes import Found, lookalikes
 from store.delivery.preflight import (
@@ -29,7 +30,6 @@ from store.delivery.preflight import (
 )
 from store.mail.client import local_host_name
 from store.sealing.keys import LOCAL_ID
-from tui.console.acts.senders import same_subject
 from tui.console.tasks import explain
 from tui.terminal.preflight_words import Said, relay_sentences, sentences
 from tui.terminal.words import counted
@@ -219,8 +219,8 @@ class Checking:
         if self._alike is None:
             said = [*said, Said("The senders are being compared with known ones.")]
         elif self._alike.unread:
-            number = counted(self._alike.unread, "answer was", "answers were")
-            said = [*said, Said(f"{number} not searched for look-alikes of the thread: deliver them one by one.")]
+            number = counted(self._alike.unread, "copy was", "copies were")
+            said = [*said, Said(f"{number} not compared with the thread: deliver fewer at once.", True)]
         return [Said(self._unanswered, True), *said] if self._unanswered and not self._asking else said
 
     def _take(self, said: tuple[int, list[Said]]) -> None:

@@ -1,4 +1,4 @@
-"""What the catalogue knows of the senders of released copies: who wrote a subject first, and what else waits."""
+"""What else of the senders of released copies waits, as the catalogue knows it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from store.catalogue.beside import besides
-from store.catalogue.sort import NEWEST, Sort, SortKey
-from store.delivery.lookalikes import SameSubject, base_subject
+from store.catalogue.sort import NEWEST
 from store.delivery.twins import senders_alone, twin_filter
-from store.filters.model import MessageFilter, Term
+from store.filters.model import MessageFilter
 
 if TYPE_CHECKING:
-    from store.catalogue.catalogue import Catalogue
     from tui.console.context import ConsoleContext
 
-#: So many copies with a subject are looked at, the first that came: who imitates comes later.
-_FIRST = 200
 #: Released copies whose senders count, and copies of these that are looked at.
 _RELEASED, _WAITING = 200, 1_000
-
-
-def same_subject(catalogue: Catalogue) -> SameSubject:
-    """Find the first copies with a subject, in the catalogue as far as it is loaded; may be called in any thread."""
-
-    def find(subject: str) -> list[tuple[int, str]]:
-        selection = catalogue.select(MessageFilter(subject=(Term(subject),)), Sort(SortKey.PLACED, False))
-        rows = selection.rows(0, min(selection.count, _FIRST))
-        return [(row.id, row.from_) for row in rows if base_subject(row.subject) == subject]
-
-    return find
 
 
 class Twins(NamedTuple):
