@@ -26,8 +26,15 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions of whether there is work, and until one that failed is started again.
 _ASK, _AGAIN = 5.0, 60.0
+#: A process that runs so long (s) does not fail as the one before it did.
+_STEADY = 10.0
 #: What does not end so long (s) after its pipe was closed is ended: what was not written is found again.
 _PATIENCE = 3.0
+
+_FAILED = (
+    "Campaigns are not found in the background at the moment; it is tried again every minute. `mailhold campaigns` "
+    "finds them, and says what is wrong."
+)
 
 
 class Task(msgspec.Struct, array_like=True):
@@ -47,7 +54,9 @@ class Finder:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._next = 0.0
+        #: What is wrong, for an operator to read; "" where nothing is.
+        self.problem = ""
+        self._next = self._began = 0.0
         self._token: object = None
 
     @property
@@ -60,12 +69,15 @@ class Finder:
 
         Raises StoreUnavailable.
         """
+        now = time.monotonic()
+        if self.running and now - self._began > _STEADY:
+            self.problem = ""
         if self.running or self._closed:
             return
-        now = time.monotonic()
         if self._process is not None:
-            failed = self._process.wait() != 0
-            self._process = None
+            end(self._process)
+            failed, self._process = self._process.returncode != 0, None
+            self.problem = _FAILED if failed else ""
             self._next = now + (_AGAIN if failed else _ASK)
         if now < self._next and (self._next - now > _ASK or self._token == self._vault.change_token()):
             return
@@ -80,6 +92,7 @@ class Finder:
     def _start(self) -> None:
         with self._lock:
             if not self._closed:
+                self._began = time.monotonic()
                 self._process = started(Task(self._vault.location, self._vault.worker_key_material(settings=True)))
 
     def close(self) -> None:

@@ -37,6 +37,9 @@ class StandingReader:
         """Whether there is anything for a finder to do, as things were when this was read last."""
         with self._lock:
             state = self._rows.state
+            if self._mark_problems:
+                # A finding needs what operators said; that copies join does not.
+                return bool(self._standing.waiting and state.generation)
             if self._standing.waiting or (state.generation and self._vault.bin.newest_row() != state.bin_row):
                 return True
             return due(self._vault, state, self._marks or Marks(), damaged=bool(self._row_problems))

@@ -85,7 +85,8 @@ class Follower:
         changed = catalogue.refresh()
         reading = catalogue.reading
         progress = (catalogue.loaded, catalogue.total, catalogue.complete, reading, catalogue.read_changes)
-        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged))
+        unfound = self._finder.problem if self._finder is not None else ""
+        seen = (vault.change_token(), progress, catalogue.problem, len(catalogue.damaged), unfound)
         if not changed and seen == self._seen:
             return None
         copies_changed = changed or self._seen is None or seen[1] != self._seen[1]
@@ -170,6 +171,8 @@ class Follower:
                 return Standing()
         standing = self._standing.read()
         self._problem = self._problem or next(iter(standing.problems), "")
+        if self._finder is not None:
+            self._problem = self._problem or self._finder.problem
         return standing
 
     def _read_releases(self) -> Releases:

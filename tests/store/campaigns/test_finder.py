@@ -165,3 +165,35 @@ def test_the_process_ends_with_its_console(vault: Vault) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(PATIENCE) in (0, 1)
+
+
+def test_two_consoles_have_one_finder(any_vault: Vault, console: Console, open_again: Callable[[], Vault]) -> None:
+    first, second, _ = put_wave(any_vault)
+    other = Console(open_again())
+    try:
+        for _ in range(3):
+            console.finder.look(console.reader)
+            other.finder.look(other.reader)
+        standing = other.until(lambda standing: standing.number > 0)
+        assert sets(standing) == {1: first, 2: second} and standing.number == 1
+        # Whoever has the lease: the other one goes on when it ends.
+        console.until(lambda standing: not standing.waiting)
+        console.finder.close()
+        [more] = put(any_vault, [letter(1, 100)])
+        assert reasons(other.until(lambda standing: not standing.waiting), more) == (2, ())
+    finally:
+        other.finder.close()
+
+
+def test_a_finder_that_fails_is_told(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_wave(vault)
+    console = Console(vault)
+    with monkeypatch.context() as patch:
+        patch.setattr("store.campaigns.finder.sys.executable", "/bin/false")
+        console.until(lambda _: "mailhold campaigns" in console.finder.problem)
+    monkeypatch.setattr("store.campaigns.finder._AGAIN", 0.0)
+    monkeypatch.setattr("store.campaigns.finder._STEADY", 0.0)
+    monkeypatch.setattr(console.finder, "_next", 0.0)
+    console.until(lambda standing: standing.number > 0)
+    console.until(lambda _: not console.finder.problem)
+    console.finder.close()
