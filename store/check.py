@@ -2,8 +2,8 @@
 
 Copies one by one; epochs, their chain and their ends; every step of every epoch (a copy, in the bin, or with a
 tombstone); the bin and its journal (`store.vault.checking_bin`); tombstones, key slots, gateways, configuration, audit
-trail, release orders and the counters. What cannot be found from within the database: a whole database put back from an
-older time, and the newest copies of an epoch that was never closed.
+trail, release orders, what was made from copies, and the counters. What cannot be found from within the database: a
+whole database put back from an older time, and the newest copies of an epoch that was never closed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from store.authority.acts import ToldDeletions
 from store.authority.audit import check_events
 from store.authority.comparing import Comparison
 from store.authority.configuration import check_configuration
+from store.campaigns.checking import problems as derived_problems
 from store.database.connection import as_bytes, run, snapshot, sound
 from store.database.schema import row_ids
 from store.database.verifying import differences
@@ -39,6 +40,7 @@ from store.vault.deleting import OPERATOR_ROLE, ids_of, verified_runs
 from store.vault.epochs import FIRST_PREVIOUS, EpochReader, opening_of
 from store.vault.gateway_rows import Signers, verified
 from store.vault.known import problems as known_problems
+from store.vault.strays import stray_bodies
 
 if TYPE_CHECKING:
     from store.authority.audit import Event
@@ -51,10 +53,6 @@ _STEPS = (
     "UNION ALL SELECT id, epoch_id, step FROM binned WHERE epoch_id = ANY(?)"
 )
 _IDS = "SELECT id FROM message WHERE id BETWEEN ? AND ? UNION ALL SELECT id FROM binned WHERE id BETWEEN ? AND ?"
-_BODIES = (
-    "SELECT body.id FROM body LEFT JOIN message ON message.id = body.id LEFT JOIN binned ON binned.id = body.id "
-    "WHERE message.id IS NULL AND binned.id IS NULL"
-)
 
 
 @dataclass
@@ -358,7 +356,7 @@ class _Check:
         with self._reporting("the table of counters"), vault.reading(), snapshot(vault.db):
             require_right(vault.db)
         with self._reporting("bodies"), vault.reading():
-            for (copy_id,) in run(vault.db, _BODIES).fetchall():
+            for copy_id in stray_bodies(vault.db):
                 self._broken(f"body {copy_id}", "there is no copy that it belongs to")
 
     def _orders(self) -> None:
@@ -386,6 +384,7 @@ class _Check:
             ("events", check_events(self._vault, note)),
             ("what gateways heard from the relay", hello_problems(self._vault)),
             ("known senders", known_problems(self._vault)),
+            ("what was made from copies", derived_problems(self._vault)),
         ):
             with self._reporting(what), self._vault.reading():
                 for name, why in problems:

@@ -32,9 +32,10 @@ class Bounds(NamedTuple):
 class Usage(NamedTuple):
     """How full the store is. Bytes; `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
 
-    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them; `messages` and
-    `oldest` are without those. What the bin holds beyond its share (`bin_bytes`) is free: it goes first. `max_bytes`,
-    `free_bytes` and `bin_bytes` are 0 where no maximum is known.
+    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them, and the
+    `derived_bytes` of what was made from copies later; `messages` and `oldest` are without the binned ones. What the
+    bin holds beyond its share (`bin_bytes`) is free: it goes first. `max_bytes`, `free_bytes` and `bin_bytes` are 0
+    where no maximum is known.
     """
 
     messages: int
@@ -45,6 +46,7 @@ class Usage(NamedTuple):
     binned: int = 0
     binned_bytes: int = 0
     bin_bytes: int = 0
+    derived_bytes: int = 0
 
 
 class LastKnown(NamedTuple):
@@ -130,8 +132,10 @@ def usage(vault: Vault) -> Usage:
     with vault.reading():
         most = bounds_or_last(vault)
     if most is None:
-        return Usage(count.messages, count.used_bytes, 0, 0, count.oldest, count.binned, count.binned_bytes)
+        bin_now = (count.binned, count.binned_bytes, 0)
+        return Usage(count.messages, count.used_bytes, 0, 0, count.oldest, *bin_now, count.derived_bytes)
     beyond = max(0, count.binned_bytes - most.bin_bytes)
     free = max(0, most.max_bytes - count.used_bytes + beyond)
     bin_now = (count.binned, count.binned_bytes, most.bin_bytes)
-    return Usage(count.messages, count.used_bytes, most.max_bytes, free, count.oldest, *bin_now)
+    derived = count.derived_bytes
+    return Usage(count.messages, count.used_bytes, most.max_bytes, free, count.oldest, *bin_now, derived)

@@ -170,18 +170,18 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
     if bounds is None:
         return 0, [], 0, False
     now = counters(vault.db)
-    over = now.used_bytes - bounds.max_bytes
+    over = now.all_bytes - bounds.max_bytes
     if not trusted and over > _BELIEVED_BYTES:
         held = counted(vault.db)
         put_right(vault.db, held)
         now = now._replace(**held.told())
-        over = now.used_bytes - bounds.max_bytes
+        over = now.all_bytes - bounds.max_bytes
     wanted = over if most is None else min(over, most)
     if wanted > 0 and (ids := from_bin(vault, now, bounds, wanted, _BATCH_COPIES)):
         return over, [copy_id for copy_id, _ in ids], sum(size for _, size in ids), True
     ids, size = [], 0
     messages = now.messages + now.binned
-    about = min(_BATCH_COPIES, max(0, over) * messages // max(now.used_bytes, 1) * 2 + 8)
+    about = min(_BATCH_COPIES, max(0, over) * messages // max(now.all_bytes, 1) * 2 + 8)
     for limit in (about, _BATCH_COPIES):
         if size >= wanted:
             break
@@ -203,9 +203,9 @@ def would_remove(vault: Vault, maximum: int, bin_share: int | None = None) -> Re
     """
     with vault.reading():
         now = counters(vault.db)
-        if now.used_bytes - maximum > _BELIEVED_BYTES:
+        if now.all_bytes - maximum > _BELIEVED_BYTES:
             now = now._replace(**counted(vault.db).told())
-        over = now.used_bytes - maximum
+        over = now.all_bytes - maximum
         if over <= 0:
             return Removal(held=now.messages)
         share = Bounds.of(maximum, settings_or_former(vault).bin_share if bin_share is None else bin_share)

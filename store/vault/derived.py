@@ -20,6 +20,7 @@ from typing import Any
 from store.database.connection import StoreDatabase, as_bytes, run, run_many
 from store.sealing.derived import DerivedKey
 from store.terms.errors import TamperedError
+from store.vault.counters import count_derived
 from store.vault.reader import OnError
 from store.vault.session import Session
 
@@ -48,10 +49,17 @@ _LACKING = (
     "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
     "ORDER BY message.id DESC LIMIT ?"
 )
-_REMOVE = "DELETE FROM derived WHERE kind = ? AND id > ? AND id <= ?"
-_REMOVE_THESE = "DELETE FROM derived WHERE kind = ? AND id = ANY(?)"
+_ROWS_AND_BYTES = "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM derived WHERE "
+_DELETE = "DELETE FROM derived WHERE "
+_OF_KIND, _OF_SPAN, _OF_COPIES = "kind = ? AND id = ANY(?)", "kind = ? AND id > ? AND id <= ?", "id = ANY(?)"
 _LOOSE = "SELECT id, sealed FROM derived WHERE id <= 0 AND kind = ? AND version = ?"
 _LOOSE_ONE = "SELECT sealed FROM derived WHERE id = ? AND kind = ? AND version = ?"
+_STRAYS = (
+    "SELECT derived.id, derived.kind FROM derived LEFT JOIN message ON message.id = derived.id "
+    "LEFT JOIN binned ON binned.id = derived.id WHERE derived.id > 0 AND message.id IS NULL AND binned.id IS NULL "
+    "ORDER BY derived.id, derived.kind"
+)
+_KINDS = "SELECT kind, COUNT(*) FROM derived GROUP BY kind ORDER BY kind"
 _LOOSE_IDS = "SELECT id FROM derived WHERE id <= 0 AND kind = ?"
 
 
@@ -78,8 +86,7 @@ class Derived:
                 (copy_id, self._kind, self._version, self._key.seal(copy_id, as_bytes(record), made[copy_id]))
                 for copy_id, record in records
             ]
-            if sealed:
-                run_many(session.db, _PUT, sealed)
+            _put(session.db, self._kind, sealed)
         return sorted(row[0] for row in sealed)
 
     def read(self, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None) -> dict[int, bytes]:
@@ -124,9 +131,9 @@ class Derived:
         Joins a transaction that is open. Raises StoreUnavailable.
         """
         with self._session.write():
-            run(self._session.db, _REMOVE, self._kind, max(after_id, 0), until)
+            _remove(self._session.db, _OF_SPAN, self._kind, max(after_id, 0), until)
             if ids:
-                run(self._session.db, _REMOVE_THESE, self._kind, [copy_id for copy_id in ids if copy_id > 0])
+                _remove(self._session.db, _OF_KIND, self._kind, [copy_id for copy_id in ids if copy_id > 0])
 
     def _opened(self, rows: Sequence[Any], on_error: OnError | None) -> list[tuple[int, bytes]]:
         found: list[tuple[int, bytes]] = []
@@ -179,15 +186,40 @@ class Loose:
         """Write sealed rows, or in the place of former ones. Joins a transaction. Raises StoreUnavailable."""
         if rows:
             with self._session.write():
-                run_many(self._session.db, _PUT, [(row_id, self._kind, self._version, one) for row_id, one in rows])
+                _put(self._session.db, self._kind, [(row_id, self._kind, self._version, one) for row_id, one in rows])
 
     def remove(self, ids: Sequence[int]) -> None:
         """Take rows away. Joins a transaction. Raises StoreUnavailable."""
         if ids:
             with self._session.write():
-                run(self._session.db, _REMOVE_THESE, self._kind, list(ids))
+                _remove(self._session.db, _OF_KIND, self._kind, list(ids))
+
+
+def strays(db: StoreDatabase) -> list[tuple[int, str]]:
+    """The ids and kinds of rows whose copy is neither in Backup nor in the bin."""
+    return [(row_id, kind) for row_id, kind in run(db, _STRAYS).fetchall()]
+
+
+def kinds(db: StoreDatabase) -> dict[str, int]:
+    """How many rows there are of each kind."""
+    return dict(run(db, _KINDS).fetchall())
 
 
 def forget(db: StoreDatabase, ids: list[int]) -> None:
     """Remove everything that was made of these copies, in the transaction that is open."""
-    run(db, "DELETE FROM derived WHERE id = ANY(?)", ids)
+    _remove(db, _OF_COPIES, ids)
+
+
+def _put(db: StoreDatabase, kind: str, rows: list[tuple[Any, ...]]) -> None:
+    """Write rows of a kind, each of another id, or in the place of former ones, and count them."""
+    if rows:
+        before, size = run(db, _ROWS_AND_BYTES + _OF_KIND, kind, [row[0] for row in rows]).fetchone()
+        run_many(db, _PUT, rows)
+        count_derived(db, len(rows) - before, sum(len(row[3]) for row in rows) - size)
+
+
+def _remove(db: StoreDatabase, which: str, *values: Any) -> None:
+    rows, size = run(db, _ROWS_AND_BYTES + which, *values).fetchone()
+    if rows:
+        run(db, _DELETE + which, *values)
+        count_derived(db, -rows, -int(size))

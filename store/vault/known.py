@@ -42,6 +42,7 @@ _WRITE = (
     "ON CONFLICT (tag) DO UPDATE SET n = excluded.n, day = excluded.day, sealed = excluded.sealed"
 )
 _REMOVE = "DELETE FROM known WHERE tag = ?"
+_BYTES = "SELECT COALESCE(SUM(LENGTH(tag) + LENGTH(sealed)), 0) FROM known"
 _COUNT = "SELECT COUNT(*), MIN(n), MIN(day) FROM known"
 _FADED = "SELECT tag FROM known WHERE day < ? ORDER BY day LIMIT ?"
 _SMALLEST = "SELECT tag FROM known ORDER BY day, tag LIMIT ?"
@@ -264,3 +265,9 @@ def _sum(counts: Iterable[Count], day: int) -> Count:
         other += left.other
         day = max(day, left.day)
     return Count(day, authenticated, other)
+
+
+def known_bytes(vault: Reader) -> int:
+    """The bytes of all counters: some 20 MB at most, which count for no maximum. Reads all. Raises StoreUnavailable."""
+    with vault.reading():
+        return int(run(vault.db, _BYTES).fetchone()[0])

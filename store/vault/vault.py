@@ -18,7 +18,7 @@ from store.sealing.keys import StoreKeys, reader_keys, reader_material
 from store.terms.errors import MailholdError, TamperedError, UnlockError
 from store.terms.records import CopyRecord
 from store.vault.bin import Bin
-from store.vault.counters import counted, counters
+from store.vault.counters import Counters, counted, counters
 from store.vault.deleting import ROTATED, Deleter, DeleteResult, Spare, ids_of, spare_none, verified_runs
 from store.vault.epochs import EpochWriter
 from store.vault.erasing import Erasing
@@ -34,8 +34,8 @@ __all__ = ["Count", "DeleteResult", "Vault"]
 class Count(NamedTuple):
     """How much the store holds. `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
 
-    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them; `messages` and
-    `oldest` are without those.
+    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them, and of what was made
+    from copies later (`derived_bytes`); `messages` and `oldest` are without the binned ones.
     """
 
     messages: int
@@ -43,6 +43,7 @@ class Count(NamedTuple):
     oldest: int | None
     binned: int = 0
     binned_bytes: int = 0
+    derived_bytes: int = 0
 
 
 class Vault(Reader):
@@ -224,8 +225,9 @@ class Vault(Reader):
                 told = counters(self.db)
             except TamperedError:
                 held = counted(self.db)
-                return Count(held.messages, held.used_bytes, first, held.binned, held.binned_bytes)
-        return Count(int(told.messages), int(told.used_bytes), first, told.binned, told.binned_bytes)
+                told = Counters(held.messages, held.used_bytes, 0)._replace(**held.told())
+        in_bin = (told.binned, told.binned_bytes, told.derived_bytes)
+        return Count(int(told.messages), int(told.all_bytes), first, *in_bin)
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 

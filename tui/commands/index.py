@@ -12,7 +12,10 @@ from tui.terminal.progress import Progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare --json."""
+    """Declare --verify and --json."""
+    parser.add_argument(
+        "--verify", action="store_true", help="look whether what is made already verifies, and make the rest anew"
+    )
     parser.add_argument(
         "--json", action="store_true", help='print {"indexed": n, "left": n, "failed": [{"id", "error"}]}'
     )
@@ -20,10 +23,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Index what is not indexed yet; returns 1 where a copy could not be read, or it was cancelled."""
+    from store.campaigns.checking import unreadable
     from store.campaigns.indexing import index
 
     with opened(args) as vault, Progress("Indexing") as progress, Interrupt() as interrupt:
-        result = index(vault, progress=progress, cancelled=interrupt)
+        again = unreadable(vault) if args.verify else ()
+        result = index(vault, again=again, progress=progress, cancelled=interrupt)
     if args.json:
         failed = [{"id": copy_id, "error": error} for copy_id, error in result.failed]
         print_json({"indexed": result.indexed, "left": result.left, "failed": failed})

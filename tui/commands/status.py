@@ -27,7 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, queue, put_off, "
+        help="print {messages, used_bytes, max_bytes, free_bytes, oldest, binned, binned_bytes, derived_bytes, "
+        "known_bytes, queue, put_off, "
         "failed, unknown, odd_times, wrong_clocks, troubles}",
     )
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from store.delivery.releases import Releases
     from store.enrolment.enrolled import Running, gateways, running
     from store.space.limits import last_known, usage
+    from store.vault.known import known_bytes
 
     with opened(args, Use.READ) as vault:
         full, releases, problem = usage(vault), Releases(vault), last_known(vault)
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             for each in gateways(vault, on_error=lambda _: None)
             if not each.revoked and running(vault, each.id, each.alive_at) is Running.UNKNOWN
         ]
-        troubles = _troubles(vault)
+        troubles, known = _troubles(vault), known_bytes(vault)
     attention = releases.attention
     if args.json:
         print_json(
@@ -60,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
                 "oldest": iso(full.oldest),
                 "binned": full.binned,
                 "binned_bytes": full.binned_bytes,
+                "derived_bytes": full.derived_bytes,
+                "known_bytes": known,
                 "queue": releases.waiting,
                 "put_off": len(attention.put_off),
                 "failed": len(attention.failed),
@@ -80,6 +84,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"oldest: {local_time(full.oldest) if full.oldest else '-'}")
         if full.binned:
             print(f"bin: {_bin_words(full)}")
+        if full.derived_bytes:
+            print(f"traits and campaigns: {format_size(full.derived_bytes)} of what is used")
+        if known:
+            print(f"counters of known senders: {format_size(known)} besides")
         print(f"delivery queue: {queue_words(attention, releases.waiting)}")
         if odd:
             what = counted(odd, "delivery waits", "deliveries wait")

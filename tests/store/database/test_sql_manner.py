@@ -24,7 +24,7 @@ ROOMS = {
     "bin_act": {"vault", "authority/heads"},
     "binned": {"authority/heads", "vault", "check"},
     "certificate": {"vault"},
-    "derived": {"vault/derived"},
+    "derived": {"vault/derived", "vault/counters"},
     "head": {"authority"},
     "hello": {"delivery", "enrolment", "gateway"},
     "key_grant": {"vault/grants", "enrolment"},

@@ -29,6 +29,7 @@ from store.terms.errors import CopyMissing, StoreUnavailable, TamperedError
 from store.terms.records import CopyRecord
 from store.vault import deleting
 from store.vault.deleting import entries_of, ids_of, tombstone_statement
+from store.vault.derived import Derived
 from store.vault.oldest import first_since
 from store.vault.vault import Vault
 from tests.amounts import amount
@@ -629,3 +630,30 @@ def test_a_false_counter_makes_no_false_forecast(any_vault: Vault) -> None:
     assert would_remove(any_vault, used) == Removal(held=5)
     assert would_remove(any_vault, used - 1).copies == 1
     assert would_remove(any_vault, used + 90_000_000_000) == Removal(held=7), "a few bytes are taken as they stand"
+
+
+def test_the_maximum_holds_what_was_made_from_copies_too(any_vault: Vault) -> None:
+    ids = fill(any_vault, 6)
+    set_maximum(any_vault, any_vault.count().used_bytes)
+    Derived(any_vault, "traits", 1).write((copy_id, os.urandom(3_000)) for copy_id in ids)
+    derived = any_vault.count().derived_bytes
+    assert derived > 6 * 3_000 and usage(any_vault).derived_bytes == derived
+    assert any_vault.count().used_bytes == usage(any_vault).max_bytes + derived and usage(any_vault).free_bytes == 0
+    assert would_remove(any_vault, usage(any_vault).max_bytes).copies == 2
+    rotate(any_vault)
+    assert any_vault.ids() == ids[2:]
+    assert any_vault.count().used_bytes <= usage(any_vault).max_bytes
+    assert any_vault.count().derived_bytes == derived // 6 * 4
+    newest = put(any_vault)
+    assert any_vault.ids() == [*ids[3:], newest] or any_vault.ids() == [*ids[2:], newest]
+    assert any_vault.count().used_bytes <= usage(any_vault).max_bytes
+
+
+def test_a_false_number_of_what_was_made_does_not_empty_the_store(
+    any_vault: Vault, sql: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fill(any_vault, 4)
+    Derived(any_vault, "traits", 1).write([(ids[0], b"x")])
+    sql(any_vault, "UPDATE state SET used_bytes = ? WHERE id = 3", 1 << 50)
+    rotate(any_vault)
+    assert any_vault.ids() == ids and any_vault.count().derived_bytes < 1000

@@ -9,7 +9,18 @@ import pytest
 
 from store.opening.repairing import repair
 from store.terms.errors import TamperedError
-from store.vault.counters import Counters, count_in, counted, counters, made_right, raise_next, taken_ids
+from store.vault.counters import (
+    Counters,
+    count_in,
+    counted,
+    counters,
+    made_right,
+    put_right,
+    raise_next,
+    require_right,
+    taken_ids,
+)
+from store.vault.derived import Derived, Loose
 from store.vault.vault import Vault
 
 BEYOND = 1 << 53
@@ -114,3 +125,67 @@ def test_the_next_id_is_raised_and_never_lowered(any_vault: Vault) -> None:
         with any_vault.write():
             raise_next(any_vault.db, wanted)
         assert now(any_vault)[:3] == (0, 0, then)
+
+
+def made(vault: Vault, size: int, ids: list[int]) -> None:
+    Derived(vault, "traits", 1).write((copy_id, b"x" * size) for copy_id in ids)
+
+
+def test_what_is_made_from_copies_is_counted_and_goes_with_them(held: Vault) -> None:
+    used = held.count().used_bytes
+    assert now(held).derived == held.count().derived_bytes == 0
+    made(held, 100, [1, 2, 4, 9])
+    each = now(held).derived_bytes // 3
+    assert now(held).derived == 3 and each > 100
+    assert (held.count().used_bytes, held.count().derived_bytes) == (used + 3 * each, 3 * each)
+    made(held, 150, [1, 2])  # in the place of former ones
+    assert (now(held).derived, now(held).derived_bytes) == (3, 3 * each + 100)
+    loose = Loose(held, "campaign", 1)
+    with held.write(quiet=True):
+        loose.put([(0, loose.seal(0, b"state")), (-1, loose.seal(-1, b"one"))])
+    assert now(held).derived == 5
+    with held.write(quiet=True):
+        loose.remove([0, -1, -7])
+    assert (now(held).derived, now(held).derived_bytes) == (3, 3 * each + 100)
+    held.delete([2])
+    assert (now(held).derived, now(held).derived_bytes) == (2, 2 * each + 50)
+    Derived(held, "traits", 1).remove(0, 3)
+    assert (now(held).derived, now(held).derived_bytes) == (1, each)
+    with held.reading():
+        assert counted(held.db).told() == {name: getattr(now(held), name) for name in counted(held.db).told()}
+        require_right(held.db)
+    assert now(held)[:2] == (2, held.count().used_bytes - each)
+
+
+def test_what_a_former_release_wrote_is_counted_with_the_first_row_that_is_written(
+    held: Vault, sql: Callable[..., Any]
+) -> None:
+    made(held, 100, [1, 2])
+    sql(held, "DELETE FROM state WHERE id = 3")
+    with held.reading():
+        require_right(held.db)
+    assert now(held).derived == 0
+    made(held, 100, [4])
+    assert now(held).derived == 3
+    with held.reading():
+        require_right(held.db)
+
+
+def test_a_false_number_of_them_is_found_and_put_right(held: Vault, sql: Callable[..., Any]) -> None:
+    made(held, 100, [1, 2])
+    before = now(held)
+    sql(held, "UPDATE state SET used_bytes = used_bytes + 1 WHERE id = 3")
+    with pytest.raises(TamperedError, match="does not count what is there"), held.reading():
+        require_right(held.db)
+    assert len(right(held, 6)) == 1 and now(held) == before and right(held, 6) == []
+    sql(held, "UPDATE state SET used_bytes = 1000000 WHERE id = 3")
+    with held.write(quiet=True):
+        put_right(held.db, counted(held.db))
+    assert now(held) == before
+
+
+def test_a_put_is_told_the_bytes_of_all(held: Vault) -> None:
+    made(held, 100, [1, 2])
+    total = held.count().used_bytes
+    with held.write(quiet=True):
+        assert count_in(held.db, 0, 0) == (6, total)

@@ -1,0 +1,74 @@
+"""Looking whether what was made from copies verifies: traits, campaigns, and what lets copies join them.
+
+Such a row counts for nothing where it does not, and is made anew. Those of another version are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from store.campaigns.indexing import read_traits, traits_of
+from store.campaigns.lease import KIND as LEASE
+from store.campaigns.lease import VERSION as LEASE_VERSION
+from store.campaigns.packing import TRAITS, unpacked
+from store.campaigns.stored import CAMPAIGN, JOINED, JOINING, Stored
+from store.helpers.runs import ranges
+from store.terms.errors import TamperedError
+from store.vault.derived import Loose, kinds, strays
+from store.vault.vault import Vault
+
+_KINDS = (TRAITS, CAMPAIGN, JOINING, JOINED, LEASE)
+_ROWS = 2000
+#: Runs of ids that are named.
+_TOLD = 20
+
+
+def unreadable(vault: Vault) -> list[int]:
+    """The copies, in Backup or in the bin, whose traits do not verify, ascending. Opens all of them.
+
+    Raises UnlockError, StoreUnavailable.
+    """
+    bad: list[int] = []
+
+    def note(copy_id: int, _error: TamperedError) -> None:
+        bad.append(copy_id)
+
+    for batch in traits_of(vault).batches(on_error=note):
+        for copy_id, data in batch:
+            try:
+                unpacked(data, TRAITS)
+            except TamperedError:
+                bad.append(copy_id)
+    ids = vault.bin.ids()
+    for start in range(0, len(ids), _ROWS):
+        read_traits(vault, ids[start : start + _ROWS], binned=True, on_error=note)
+    return sorted(bad)
+
+
+def problems(vault: Vault) -> Iterator[tuple[str, str]]:
+    """What does not verify, and why, with what to do. Raises UnlockError, StoreUnavailable."""
+    if bad := unreadable(vault):
+        yield "traits", f"those of copies {ranges(bad, _TOLD)} do not verify: `mailhold index --verify` makes them anew"
+    found: list[str] = []
+    stored = Stored(vault)
+    stored.read(problem=found.append)
+    try:
+        stored.handles(problem=found.append)
+    except TamperedError as error:
+        found.append(str(error))
+    for text in dict.fromkeys(found):
+        yield "campaigns", f"{text} `mailhold campaigns` finds them anew"
+    lease = Loose(vault, LEASE, LEASE_VERSION)
+    for row_id, sealed in lease.all().items():
+        try:
+            lease.open(row_id, sealed)
+        except TamperedError:
+            yield "the lease of who finds campaigns", "it does not verify, and counts as none"
+    with vault.reading():
+        lost, counts = strays(vault.db), kinds(vault.db)
+    for kind in _KINDS:
+        if ids := [row_id for row_id, of_kind in lost if of_kind == kind]:
+            yield f"rows of kind {kind}", f"there are no copies {ranges(ids, _TOLD)} that they belong to"
+    for kind, count in counts.items():
+        if kind not in _KINDS:
+            yield "what was made from copies", f"{count:,} rows are of a kind that this release does not know"
