@@ -10,10 +10,11 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from store.campaigns.taken_out import TakenOut
 from store.campaigns.growing import Weights, grown
-from store.campaigns.material import Entry, Material, gathered, no_stop
+from store.campaigns.material import Entry, Flags, Material, gathered, no_stop
 from store.campaigns.oddness import GATED, Limits, Odd, Reason, Sorted, sorted_out
-from store.campaigns.order import Rank, rank
+from store.campaigns.order import ANSWERS, Rank, Tally, rank
 from store.campaigns.seeds import Seeder
 from store.campaigns.threads import stolen
 
@@ -21,8 +22,6 @@ from store.campaigns.threads import stolen
 LEAST = 8
 #: The keys of each strand that are told as evidence.
 _TOLD = 4
-#: A copy is like one that was taken out where they share this part of their keys.
-_LIKE = 0.9
 
 
 class Why(NamedTuple):
@@ -73,7 +72,9 @@ class Grouping(NamedTuple):
     rest: array[int]
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
+    """A handle as it was found: its seed's key number, its copies, and what their keys weigh."""
+
     seed: int
     sorted: Sorted
     heavy: Weights
@@ -88,6 +89,17 @@ def grouped(
     copies like it are odd in the handle of the second. `stop` is called between the steps; what it raises goes through.
     """
     material = gathered(entries, stop)
+    handles, rest = handles_of(material, apart, stop, len(material.copies))
+    return Grouping(tuple(sorted((one for one, _ in handles), key=lambda one: one.rank)), rest)
+
+
+def handles_of(
+    material: Material, apart: Iterable[tuple[int, int]], stop: Callable[[], None], total: int
+) -> tuple[list[tuple[Handle, Found]], array[int]]:
+    """The handles as they are found, with what is known of each besides, and the copies in none, nor odd in one.
+
+    `total`: how many copies there are in all, of which these may be a part.
+    """
     found = _found(material, _Apart(material, apart), stop)
     taken = {row for one in found for row in one.sorted.rows}
     handles = []
@@ -95,16 +107,15 @@ def grouped(
     for one in found:
         odd = [each for each in one.sorted.odd if each.row not in placed]
         placed.update(each.row for each in odd)
-        handles.append(_handle(material, one, odd))
-    rest = (copy for row, copy in enumerate(material.copies) if row not in placed)
-    return Grouping(tuple(sorted(handles, key=lambda one: one.rank)), array("Q", rest))
+        handles.append((_handle(material, one, odd, total), one))
+    return handles, array("Q", (copy for row, copy in enumerate(material.copies) if row not in placed))
 
 
-def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[_Found]:
+def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[Found]:
     seeder = Seeder(material)
     found = []
     for one in stolen(material, LEAST, apart.among, stop):
-        found.append(_Found(one.seed, one.sorted, one.heavy))
+        found.append(Found(one.seed, one.sorted, one.heavy))
         seeder.take([*one.sorted.rows, *(each.row for each in one.sorted.odd)])
     while (seed := seeder.next(LEAST)) is not None:
         stop()
@@ -119,7 +130,7 @@ def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[
         if len(settled) < LEAST:
             seeder.spend(seed.key)
             continue
-        found.append(_Found(seed.key, parted, heavy))
+        found.append(Found(seed.key, parted, heavy))
         seeder.take(settled)
     return found
 
@@ -129,32 +140,41 @@ class _Apart:
 
     def __init__(self, material: Material, pairs: Iterable[tuple[int, int]]) -> None:
         place = {copy: row for row, copy in enumerate(material.copies)}
+        outs: dict[int, set[int]] = {}
+        for out, stays in pairs:
+            if out in place and stays in place:
+                outs.setdefault(place[stays], set()).add(place[out])
+        postings = material.postings
         self._material = material
-        self._pairs = sorted({(place[out], place[stays]) for out, stays in pairs if out in place and stays in place})
+        self._taken = [
+            (stays, rows, TakenOut(map(material.of, rows), material.of(stays), lambda key: len(postings[key])))
+            for stays, rows in sorted(outs.items())
+        ]
 
     def among(self, rows: Sequence[int]) -> set[int]:
         """The rows that must not be with others of `rows`."""
         inside = set(rows)
         kept_out: set[int] = set()
-        for out, stays in self._pairs:
+        for stays, outs, taken in self._taken:
             if stays in inside and stays not in kept_out:
-                if out in inside:
-                    kept_out.add(out)
-                kept_out.update(row for row in rows if row != stays and self._is_like(row, out, stays))
+                kept_out |= outs & inside
+                kept_out.update(row for row in rows if row != stays and taken.is_like(self._material.of(row)))
         return kept_out
 
-    def _is_like(self, row: int, out: int, stays: int) -> bool:
-        keys = set(self._material.of(row))
-        like = _alike(keys, self._material.of(out))
-        return like >= _LIKE and like > _alike(keys, self._material.of(stays))
+
+def _tally(material: Material, rows: Sequence[int], odd: Sequence[int]) -> Tally:
+    return Tally(
+        copies=len(rows),
+        odd=len(odd),
+        answers=sum(bool(material.flags[row] & ANSWERS) for row in (*rows, *odd)),
+        listed=sum(bool(material.flags[row] & Flags.LISTED) for row in rows),
+        domains=len({material.domains[row] for row in rows}),
+        senders=len({material.senders[row] for row in rows}),
+        everyone=len({material.senders[row] for row in (*rows, *odd)}),
+    )
 
 
-def _alike(keys: set[int], others: Sequence[int]) -> float:
-    shared = sum(key in keys for key in others)
-    return shared / max(len(keys) + len(others) - shared, 1)
-
-
-def _handle(material: Material, found: _Found, odd: Sequence[Odd]) -> Handle:
+def _handle(material: Material, found: Found, odd: Sequence[Odd], total: int) -> Handle:
     rows = found.sorted.rows
     inside = dict.fromkeys(found.heavy.of, 0)
     inside[found.seed] = 0
@@ -173,7 +193,7 @@ def _handle(material: Material, found: _Found, odd: Sequence[Odd]) -> Handle:
         keys.sort(key=lambda key: (-inside[key] * found.heavy.of[key], material.hashes[key]))
         told += [why(key) for key in keys[:_TOLD]]
     return Handle(
-        rank=rank(material, rows, [one.row for one in odd], found.sorted),
+        rank=rank(_tally(material, rows, [one.row for one in odd]), found.sorted, total),
         copies=array("Q", (material.copies[row] for row in rows)),
         fits=bytes(round(100 * fit) for fit in found.sorted.fits),
         odd=tuple(OddCopy(material.copies[one.row], one.reasons) for one in odd),

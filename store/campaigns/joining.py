@@ -52,6 +52,9 @@ class Joiner:
             return None
         domain = domain_of(entry.sender)
         reasons = {place: self._limits[place].reasons(found[place], entry.flags, domain) for place in joining}
+        joining = [place for place in joining if not self._limits[place].is_other_letter(found[place], reasons[place])]
+        if not joining:
+            return None
         # One that it fits before one where it is odd.
         place = min(joining, key=lambda place: (bool(reasons[place]), -round(found[place].total, 6), place))
         return Joined(place, round(100 * self._limits[place].fit(found[place])), reasons[place])

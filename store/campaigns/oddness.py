@@ -25,7 +25,7 @@ _CLAIMED, _LISTED = 0.05, 0.5
 _FLOOD = 20
 #: The letters of a handle are alike where their copies have, in the middle, so much of their content in common. Those
 #: that have under this part of it are other letters, where they are no more than so many.
-ALIKE, _TOLD, _OTHERS = 0.25, 0.3, 0.1
+ALIKE, _TOLD, _OTHERS = 0.25, 0.3, 0.2
 
 
 class Reason(Enum):
@@ -47,6 +47,7 @@ class Reason(Enum):
 _GATES = ((Flags.REPLY, Reason.REPLY), (Flags.ALIKE, Reason.ALIKE), (Flags.KNOWN, Reason.KNOWN))
 #: What keeps a copy out of every act by default, whatever it is found beside.
 GATED = Flags.REPLY | Flags.ALIKE | Flags.KNOWN
+_SETTLED = frozenset((Reason.APART, Reason.ALIKE, Reason.KNOWN))
 _STRANDS = (Reason.CONTENT, Reason.PAYLOAD, Reason.ORIGIN)
 
 
@@ -56,7 +57,8 @@ class Limits(NamedTuple):
     `typical`: the median of the evidence. `expected`: the strands that must speak. `least`: what the keys of each
     strand must weigh in sum. `claimed`, `listed`: answers by subject, and list mail, belong here. `domains`: the sender
     domains that belong here, None where they are too many to tell. `told`: the share of the keys of a copy's content
-    that must weigh. `threads`: a campaign in stolen threads, to which answers belong.
+    that must weigh. `threads`: a campaign in stolen threads, to which answers belong;
+    `known`: one from the accounts of several firms, to which known senders belong, since it is theirs that were stolen.
     """
 
     typical: float
@@ -67,10 +69,13 @@ class Limits(NamedTuple):
     domains: frozenset[str] | None
     told: float = 0.0
     threads: bool = False
+    known: bool = False
 
     def reasons(self, found: Score, flags: int, domain: str) -> tuple[Reason, ...]:
         """Why a copy with this score does not fit, the gravest reason first; () where it does."""
         gates = flags & ~Flags.REPLY if self.threads else flags
+        if self.known:
+            gates &= ~Flags.KNOWN
         reasons = [reason for flag, reason in _GATES if gates & flag]
         if flags & Flags.CLAIMS and not flags & Flags.REPLY and not self.claimed:
             reasons.append(Reason.CLAIMS)
@@ -86,6 +91,10 @@ class Limits(NamedTuple):
         if found.total < _LEAST_FIT * self.typical:
             reasons.append(Reason.FIT)
         return tuple(reasons)
+
+    def is_other_letter(self, found: Score, reasons: tuple[Reason, ...]) -> bool:
+        """True for another letter with the same link or of the same service: it may have a handle of its own."""
+        return reasons == (Reason.CONTENT,) and found.told < self.told and not self.threads
 
     def fit(self, found: Score) -> float:
         """How well a copy fits, from 0 to 1."""
@@ -114,15 +123,31 @@ class Sorted(NamedTuple):
     silent: bool = False
 
 
+def most_shown(copies: int) -> int:
+    """How many odd ones are shown beside a handle to which so many copies came."""
+    return max(_MOST, round(_MOST_SHARE * copies))
+
+
+def has_its_place(reasons: tuple[Reason, ...]) -> bool:
+    """True for an odd copy that is shown however many there are: a flag, or an operator, keeps it out."""
+    # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
+    return not _SETTLED.isdisjoint(reasons) or reasons == (Reason.REPLY,)
+
+
 def sorted_out(
-    material: Material, rows: Sequence[int], heavy: Weights, apart: Iterable[int] = (), threads: float = 0.0
+    material: Material,
+    rows: Sequence[int],
+    heavy: Weights,
+    apart: Iterable[int] = (),
+    threads: float = 0.0,
+    known: bool = False,
 ) -> Sorted:
     """The copies that fit the handle, and those that do not; the rows of `apart` are kept out by an operator.
 
-    `threads`: over 0 for a campaign in stolen threads; what Limits.told is then.
+    `threads`: over 0 for a campaign in stolen threads; what Limits.told is then. `known`: as in Limits.
     """
     scores = [score(material.bounds, heavy.of, material.of(row), material.said[row]) for row in rows]
-    limits = _limits(material, rows, scores, threads)
+    limits = _limits(material, rows, scores, threads)._replace(known=known)
     kept_out, taken = set(apart), _taken(material, rows)
     fine: list[int] = []
     fits: list[float] = []
@@ -135,18 +160,16 @@ def sorted_out(
         reasons = limits.reasons(found, flags, material.domain_names[material.domains[row]])
         if row in kept_out:
             reasons = (Reason.APART, *reasons)
-        # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
-        if row in kept_out or flags & GATED & ~Flags.REPLY or reasons == (Reason.REPLY,):
+        if has_its_place(reasons):
             gated.append(Odd(row, reasons))
-        elif reasons == (Reason.CONTENT,) and found.told < limits.told and not limits.threads:
-            # Another letter with the same link or from the same service: it may have a handle of its own.
+        elif limits.is_other_letter(found, reasons):
             continue
         elif reasons:
             odd.append((found.total, Odd(row, reasons)))
         else:
             fine.append(row)
             fits.append(limits.fit(found))
-    most = max(_MOST, round(_MOST_SHARE * len(rows)))
+    most = most_shown(len(rows))
     odd.sort(key=lambda pair: (pair[0], pair[1].row))
     shown = [*gated, *(one for _, one in odd[:most])]
     return Sorted(

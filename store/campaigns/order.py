@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
-from store.campaigns.material import Flags, Material
+from store.campaigns.material import Flags
 from store.campaigns.oddness import ALIKE, Sorted
 
 _ANSWERS, _LISTED = 0.4, 0.5
@@ -13,7 +13,9 @@ _ANSWERS, _LISTED = 0.4, 0.5
 _PART, _LEAST, _MOST = 100, 10, 50
 _FEW = 25
 #: One letter from so many senders needs so many times fewer.
-_SENDERS, _LESS = 4, 2
+ENOUGH, _LESS = 4, 2
+#: What an answer has, or what claims to be one.
+ANSWERS = Flags.REPLY | Flags.CLAIMS
 
 
 class Rank(IntEnum):
@@ -42,23 +44,34 @@ class Rank(IntEnum):
         return self <= Rank.CAREFUL
 
 
-def rank(material: Material, rows: Sequence[int], odd: Sequence[int], parted: Sorted) -> Rank:
-    """The rank of a handle with these copies that fit and these odd ones, by row."""
-    size = len(rows)
-    enough = min(max(len(material.copies) // _PART, _LEAST), _MOST)
+class Tally(NamedTuple):
+    """What is counted of a handle: the copies that fit, the odd ones, the answers and claims among both; of those that
+    fit the listed ones, domains and senders; and the senders of all. Of domains and senders no more need be counted
+    than `ENOUGH`.
+    """
+
+    copies: int
+    odd: int
+    answers: int
+    listed: int
+    domains: int
+    senders: int
+    everyone: int
+
+
+def rank(of: Tally, parted: Sorted, total: int) -> Rank:
+    """The rank of a handle of which this is counted; `total`: copies in all."""
+    enough = min(max(total // _PART, _LEAST), _MOST)
     if parted.limits.threads:
-        return Rank.SMALL if size < enough else Rank.THREADS
-    if size + len(odd) < _FEW and len({material.senders[row] for row in (*rows, *odd)}) == 1:
+        return Rank.SMALL if of.copies < enough else Rank.THREADS
+    if of.copies + of.odd < _FEW and of.everyone == 1:
         return Rank.SENDER
-    answers = sum(bool(material.flags[row] & (Flags.REPLY | Flags.CLAIMS)) for row in (*rows, *odd))
-    answering = answers >= _ANSWERS * (size + len(odd))
-    if parted.alike >= ALIKE and len({material.senders[row] for row in rows}) >= _SENDERS:
+    if parted.alike >= ALIKE and of.senders >= ENOUGH:
         enough = max(enough // _LESS, _LEAST)
-    if size < enough:
+    if of.copies < enough:
         return Rank.SMALL
-    one_domain = len({material.domains[row] for row in rows}) == 1
-    if sum(bool(material.flags[row] & Flags.LISTED) for row in rows) > _LISTED * size:
-        return Rank.LISTED if one_domain else Rank.CAREFUL
-    if one_domain and parted.silent:
+    if of.listed > _LISTED * of.copies:
+        return Rank.LISTED if of.domains == 1 else Rank.CAREFUL
+    if of.domains == 1 and parted.silent:
         return Rank.LISTED
-    return Rank.CAREFUL if answering else Rank.PLAIN
+    return Rank.CAREFUL if of.answers >= _ANSWERS * (of.copies + of.odd) else Rank.PLAIN

@@ -63,6 +63,7 @@ class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
     domains: tuple[str, ...] | None
     told: float = 0.0
     threads: bool = False
+    known: bool = False
 
 
 class JoinedRow(msgspec.Struct, frozen=True, array_like=True):
@@ -178,6 +179,7 @@ def packed_joining(generation: int, handle: Handle) -> bytes:
             None if limits.domains is None else tuple(sorted(limits.domains)),
             limits.told,
             limits.threads,
+            limits.known,
         )
     )
 
@@ -206,7 +208,9 @@ def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle
         seed=campaign.seed,
         evidence=campaign.evidence,
         weights=weights,
-        limits=Limits(row.typical, row.expected, row.least, row.claimed, row.listed, domains, row.told, row.threads),
+        limits=Limits(
+            row.typical, row.expected, row.least, row.claimed, row.listed, domains, row.told, row.threads, row.known
+        ),
     )
 
 

@@ -2,7 +2,8 @@
 
 What an answer quotes and where it comes from says nothing: the thread, its names and the account are stolen. So such
 copies are found by what they carry, and by their own few words above what they quote. A good answer, and an aimed copy
-of one, has neither in common with answers from other domains. Mailing lists are left out: their footers are the same.
+of one, has neither in common with answers from other domains. That a sender is known says nothing where the accounts of
+several firms were stolen. Mailing lists are left out: their footers are the same.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def stolen(
         rows, heavy = _grown(material, begin, alive, counts, len(answers))
         if len(rows) < least:
             continue
-        parted = sorted_out(material, rows, heavy, apart(rows), _TOLD if _spread(material, rows) else _TOLD_OF_ONE)
+        spread = _spread(material, rows)
+        parted = sorted_out(material, rows, heavy, apart(rows), _TOLD if spread else _TOLD_OF_ONE, spread)
         if len(parted.rows) < least:
             continue
         found.append(Stolen(seed, parted, heavy))

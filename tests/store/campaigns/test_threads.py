@@ -69,12 +69,20 @@ def test_its_keys_are_of_content_and_payload_alone() -> None:
     assert {strand for strand, _ in handle.weights.values()} == {0, 1}
 
 
-def test_known_and_look_alike_senders_are_odd_in_it() -> None:
+def test_look_alike_senders_are_odd_in_it_and_known_ones_where_one_account_was_stolen() -> None:
     campaign = Campaign(1)
     entries = [*wave(), answer(100, campaign, 1, Flags.REPLY | Flags.KNOWN)]
     entries += [answer(101, campaign, 2, Flags.REPLY | Flags.ALIKE)]
     handle = next(one for one in grouped(entries).handles if one.limits.threads)
-    assert [(one.copy, one.reasons) for one in handle.odd] == [(100, (Reason.KNOWN,)), (101, (Reason.ALIKE,))]
+    assert [(one.copy, one.reasons) for one in handle.odd] == [(101, (Reason.ALIKE,))]
+    assert 100 in handle.copies
+    entries = [answer(number, campaign, 1) for number in range(90)]
+    # Where one firm's is all, more of it must be the campaign's words.
+    entries = [one._replace(content=one.content[:-20]) for one in entries]
+    entries += [entries[5]._replace(copy=100, flags=Flags.REPLY | Flags.KNOWN)]
+    handle = grouped([*entries, *(single(number) for number in range(3000, 3200))]).handles[0]
+    assert (len(handle.copies), handle.rank) == (90, Rank.THREADS)
+    assert [(one.copy, one.reasons) for one in handle.odd] == [(100, (Reason.KNOWN,))]
 
 
 def test_answers_on_a_mailing_list_are_none() -> None:
