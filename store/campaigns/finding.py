@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
 from store.campaigns.arrivals import Arrivals
 from store.campaigns.due import apart_digest, enough_new
 from store.campaigns.flags import flags_of
-from store.campaigns.grouping import Handle, grouped
+from store.campaigns.grouping import Handle
 from store.campaigns.indexing import Cancelled, Progress, index, traits_of
 from store.campaigns.joining import Joiner
 from store.campaigns.lasting import kept_ids
@@ -19,6 +19,7 @@ from store.campaigns.marks import Marks, read_marks
 from store.campaigns.material import Entry, entry_of
 from store.campaigns.packing import unpacked
 from store.campaigns.rows import JoinedRow
+from store.campaigns.sampling import grouped_by_sample
 from store.campaigns.standing import Campaign
 from store.campaigns.stored import Found, FoundMeanwhile, State, Stored
 from store.campaigns.titles import Speller
@@ -28,6 +29,8 @@ from store.vault.vault import Vault
 
 #: How often (s) one looks for what another process finds; what takes no longer (ms) is done for any change.
 _WAIT, _SOON_MS = 0.2, 5_000
+#: Copies that are read at once.
+_READ = 2000
 
 
 @dataclass
@@ -126,19 +129,28 @@ def pairs_apart(marks: Marks) -> list[tuple[int, int]]:
     return [(copy_id, one.stays) for one in marks.peeled for copy_id in one.copies]
 
 
-def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1, *, binned: bool = False) -> Iterator[Entry]:
-    """The copies of Backup, or of the bin, between the ids that have traits, in order of id.
+def entries_of(vault: Vault, ids: Sequence[int]) -> Iterator[Entry]:
+    """Those of these copies that have traits, in Backup or in the bin, in order of id."""
+    traits = traits_of(vault)
+    for start in range(0, len(ids), _READ):
+        part = ids[start : start + _READ]
+        yield from _entries(vault, sorted({**traits.read(part, binned=True), **traits.read(part)}.items()))
 
-    Those that do not verify are left out.
-    """
-    for batch in traits_of(vault).batches(after_id, until, binned=binned):
-        flags = flags_of(vault, [copy_id for copy_id, _ in batch])
-        for copy_id, data in batch:
-            try:
-                traits = unpacked(data, f"the traits of copy {copy_id}").traits
-            except TamperedError:
-                continue
-            yield entry_of(copy_id, traits, flags[copy_id]) if copy_id in flags else entry_of(copy_id, traits)
+
+def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iterator[Entry]:
+    """The copies of Backup between the ids that have traits, in order of id. Those that do not verify are left out."""
+    for batch in traits_of(vault).batches(after_id, until):
+        yield from _entries(vault, batch)
+
+
+def _entries(vault: Vault, rows: Sequence[tuple[int, bytes]]) -> Iterator[Entry]:
+    flags = flags_of(vault, [copy_id for copy_id, _ in rows])
+    for copy_id, data in rows:
+        try:
+            traits = unpacked(data, f"the traits of copy {copy_id}").traits
+        except TamperedError:
+            continue
+        yield entry_of(copy_id, traits, flags[copy_id]) if copy_id in flags else entry_of(copy_id, traits)
 
 
 def _enough_changed(vault: Vault, state: State, marks: Marks) -> bool:
@@ -159,18 +171,13 @@ def _there(vault: Vault) -> int:
 def _found(vault: Vault, stored: Stored, marks: Marks, stop: Callable[[], None]) -> State:
     begun = time.monotonic()
     bin_row, until, there = vault.bin.newest_row(), vault.newest_id(), _there(vault)
-    taken = 0
-
-    def counted() -> Iterator[Entry]:
-        nonlocal taken
-        # What was deleted into the bin tells what is like it, and has its place when it comes back.
-        for entry in chain(entries(vault, until=until), entries(vault, until=until, binned=True)):
-            taken += 1
-            if not taken % 1000:
-                stop()
-            yield entry
-
-    handles = grouped(counted(), apart=pairs_apart(marks), stop=stop).handles
+    # What was deleted into the bin tells what is like it, and has its place when it comes back.
+    traits = traits_of(vault)
+    there_are = array("Q", sorted({*traits.having(until=until), *traits.having(until=until, binned=True)}))
+    stop()
+    handles = grouped_by_sample(
+        there_are, lambda some: entries_of(vault, some), apart=pairs_apart(marks), stop=stop
+    ).handles
     stop()
     rows = stored.read()
     ids = _ids(rows.campaigns, rows.joined, handles, max(stored.state_or_new().following, _said(marks) + 1))

@@ -10,12 +10,12 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from store.campaigns.taken_out import TakenOut
 from store.campaigns.growing import Weights, grown
 from store.campaigns.material import Entry, Flags, Material, gathered, no_stop
 from store.campaigns.oddness import GATED, Limits, Odd, Reason, Sorted, sorted_out
 from store.campaigns.order import ANSWERS, Rank, Tally, rank
 from store.campaigns.seeds import Seeder
+from store.campaigns.taken_out import TakenOut
 from store.campaigns.threads import stolen
 
 #: No handle has fewer copies.

@@ -12,12 +12,12 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from store.campaigns.taken_out import TakenOut
 from store.campaigns.grouping import Found, Grouping, Handle, OddCopy, Why, handles_of
 from store.campaigns.joining import Joiner
 from store.campaigns.material import Entry, Flags, Material, domain_of, gathered, no_stop
 from store.campaigns.oddness import Reason, has_its_place, most_shown
 from store.campaigns.order import ANSWERS, ENOUGH, Tally, rank
+from store.campaigns.taken_out import TakenOut
 
 #: Copies that are grouped at once: more take more memory. Copies that are drawn of more.
 AT_ONCE, _DRAWN = 80_000, 50_000

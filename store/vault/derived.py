@@ -14,6 +14,7 @@ not verify counts as none, and is told to `on_error`: it is made anew, from the 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from store.vault.counters import count_derived
 from store.vault.reader import OnError
 from store.vault.session import Session
 
-_ROWS = 2000
+_ROWS, _IDS = 2000, 50_000
 _LARGEST_ID = (1 << 63) - 1
 _RECORDS = "SELECT id, record FROM message WHERE id = ANY(?) UNION ALL SELECT id, record FROM binned WHERE id = ANY(?)"
 _PUT = (
@@ -49,6 +50,11 @@ _LACKING = (
     "AND derived.version = ? WHERE message.id < ? AND message.id > ? AND derived.id IS NULL "
     "ORDER BY message.id DESC LIMIT ?"
 )
+_HAVING = (
+    "SELECT message.id FROM message JOIN derived ON derived.id = message.id AND derived.kind = ? "
+    "AND derived.version = ? WHERE message.id > ? AND message.id <= ? ORDER BY message.id LIMIT ?"
+)
+_HAVING_BINNED = _HAVING.replace("message", "binned")
 _ROWS_AND_BYTES = "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM derived WHERE "
 _DELETE = "DELETE FROM derived WHERE "
 _OF_KIND, _OF_SPAN, _OF_COPIES = "kind = ? AND id = ANY(?)", "kind = ? AND id > ? AND id <= ?", "id = ANY(?)"
@@ -124,6 +130,17 @@ class Derived:
         with self._session.reading():
             rows = run(self._session.db, _LACKING, self._kind, self._version, before_id, after_id, limit).fetchall()
         return [copy_id for (copy_id,) in rows]
+
+    def having(self, after_id: int = 0, until: int = _LARGEST_ID, *, binned: bool = False) -> array[int]:
+        """Ids of the copies in Backup, or in the bin, between the two that have one of this version, ascending."""
+        found, sql = array("Q"), _HAVING_BINNED if binned else _HAVING
+        while True:
+            with self._session.reading():
+                rows = run(self._session.db, sql, self._kind, self._version, after_id, until, _IDS).fetchall()
+            if not rows or rows[-1][0] <= after_id:
+                return found
+            after_id = rows[-1][0]
+            found.extend(copy_id for (copy_id,) in rows if copy_id >= 0)
 
     def remove(self, after_id: int, until: int, ids: Sequence[int] = ()) -> None:
         """Take away what copies above `after_id` and up to `until`, and those of `ids`, have of this kind.

@@ -59,6 +59,4 @@ def _varied(entry: Entry, copy: int, rare: frozenset[int], rng: random.Random) -
     content = changed(entry.content)
     if content:
         content[rng.randrange(len(content))] = rng.getrandbits(56) | 0x13 << 56
-    return entry._replace(
-        copy=copy, content=content, payload=changed(entry.payload), origin=changed(entry.origin)
-    )
+    return entry._replace(copy=copy, content=content, payload=changed(entry.payload), origin=changed(entry.origin))

@@ -30,6 +30,8 @@ def test_what_was_written_is_read(any_vault: Vault, ids: list[int]) -> None:
     assert derived.write((copy_id, b"of %d" % copy_id) for copy_id in [*ids[:4], 999]) == ids[:4]
     assert derived.read([*ids, 999]) == {copy_id: b"of %d" % copy_id for copy_id in ids[:4]}
     assert derived.lacking() == ids[:3:-1]
+    assert list(derived.having()) == ids[:4]
+    assert list(derived.having(ids[0], ids[2])) == ids[1:3]
     assert [row for batch in derived.batches(ids[0]) for row in batch] == [
         (copy_id, b"of %d" % copy_id) for copy_id in ids[1:4]
     ]
