@@ -4,10 +4,10 @@
 
 WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote: wave-00.mbox ... and
 truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
-offered, never the odd ones. Odd ones that only answer a thread are looked at one by one up to twelve of a handle; where
-there are more they are a line of their own, and the last line of figures says what one more act on each such line would
-do, which nobody is offered by default. `--known`: this share of the good senders is known, and others may look like
-them. `--handles`: what each handle holds.
+offered, never the odd ones. Odd ones of one reason are looked at one by one up to twelve of a handle; where there are
+more they are a line of their own, looked at as one, and the last line of figures says what one more act on each line of
+answers would do, which nobody is offered by default. A campaign in stolen threads is a handle, and its act is counted. `--known`: this share of the good senders is known. `--handles`: what each
+handle holds.
 
 The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
 Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
@@ -151,10 +151,10 @@ def acts(wave: Wave, grouping: Grouping, *, answers: bool = False) -> list[Score
     if answers:
         plan += [(handle._replace(odd=()), array("Q", handle.answers)) for handle in many]
     for handle, copies in plan:
-        lined = len(handle.answers) if len(handle.answers) > _ANSWERS else 0
         gone.update(wave.truth[copy]["kind"] for copy in copies)
-        odd += len(handle.odd) - lined
-        with_odd += len(handle.odd) > lined
+        looks = sum(1 if n > _ANSWERS else n for n in Counter(one.reasons for one in handle.odd).values())
+        odd += looks
+        with_odd += looks > 0
         number = len(scores) + 1
         scores.append(
             Score(number, gone["campaign"] / total, gone["good"], gone["targeted"], gone["noise"], odd, with_odd)
