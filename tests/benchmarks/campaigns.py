@@ -4,10 +4,10 @@
 
 WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote: wave-00.mbox ... and
 truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
-offered, never the odd ones. Odd ones of one reason are looked at one by one up to twelve of a handle; where there are
-more they are a line of their own, looked at as one, and the last line of figures says what one more act on each line of
-answers would do, which nobody is offered by default. A campaign in stolen threads is a handle, and its act is counted. `--known`: this share of the good senders is known. `--handles`: what each
-handle holds.
+offered, never the odd ones; a campaign in stolen threads is a handle, and its act is counted. Odd ones of one reason
+are looked at one by one up to twelve of a handle; where there are more they are a line of their own, looked at as one.
+The last line of figures says what one more act on each line of answers would do, which nobody is offered by default.
+`--known`: this share of the good senders is known. `--handles`: what each handle holds.
 
 The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
 Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
@@ -36,8 +36,8 @@ from store.campaigns.packing import Packed, of_pack, to_pack
 from store.files.mbox import read_messages
 from store.mail.lookalikes import Lookalikes
 from store.message.parser import parse_message
-from tests.benchmarks import store_maker
-from tests.benchmarks.figures import Figure
+from tests.benchmarks import many, store_maker
+from tests.benchmarks.figures import Figure, counted
 from tests.waves.wave import Size, make
 
 #: Seconds a decision, keys a second, keys an act, keys for the odd ones of an act.
@@ -45,7 +45,7 @@ _DECISION, _SPEED, _ACT, _ODD = 1.5, 3, 4, 1
 _ANSWERS = 12
 #: How many copies a wave has, by the benchmarks' size, and how many seconds they may take.
 _COUNTS = {"10k": 12_000, "100k": 40_000, "1M": 40_000}
-_SEED, _SECONDS, _ACTS = 1, 40, 35
+_SEED, _SECONDS, _ACTS, _KNOWN = 1, 40, 35, 0.8
 _CLIENT = re.compile(rb"(?mi)^Received: from [^\n]*?\[([0-9a-fA-F.:]+)\]")
 _TO = re.compile(rb"(?mi)^X-Envelope-To: <[^>\n]*@([^>\n]+)>")
 
@@ -213,26 +213,35 @@ def main() -> int:
 
 
 def campaigns(size: str) -> Iterator[Figure]:
-    """Acts to clear 95 % of a wave, what is lost on the way, and what finding the handles takes."""
+    """Acts to clear a wave, what is lost on the way, and what finding the handles takes; at 1M for a million copies."""
     count = _COUNTS[size]
     folder = store_maker.FOLDER / f"wave-{count}"
     if not (folder / "truth.json").exists():
         make(folder, _SEED, Size()._replace(count=count), 1)
-    wave = wave_of(folder)
-    began = time.process_time()
-    grouping = grouped(wave.entries)
-    spent = time.process_time() - began
-    scores = acts(wave, grouping)
-    score = at(scores, 0.95)
-    named = f"campaigns, {count:,} copies: "
-    clears = score.acts if score else None
-    yield Figure(
-        named + "acts to 95 %", size, clears, clears, "acts", target=f"{_ACTS}", met=bool(score and score.acts <= _ACTS)
-    )
-    lost, aimed = scores[-1].good, scores[-1].aimed
-    yield Figure(named + "good in all acts", size, lost, lost, "copies", target="20", met=lost <= 20)
-    yield Figure(named + "aimed in all acts", size, aimed, aimed, "copies", target="0", met=not aimed)
-    yield Figure(named + "find handles", size, spent, spent, "s CPU", target=f"{_SECONDS}", met=spent <= _SECONDS)
+    spent = 0.0
+    for known, good in ((0.0, 20), (_KNOWN, 8)):
+        wave = wave_of(folder, known)
+        began = time.process_time()
+        grouping = grouped(wave.entries)
+        spent = max(spent, time.process_time() - began)
+        scores = acts(wave, grouping)
+        named = f"campaigns, {count:,} copies, {known:.0%} of good senders known: "
+        for share in (0.9, 0.95):
+            reached = at(scores, share)
+            clears = reached.acts if reached else None
+            met = bool(reached and reached.acts <= _ACTS)
+            yield counted(f"{named}acts to {share:.0%}", size, clears, "acts", f"{_ACTS}", met)
+        last = scores[-1]
+        left = sum(wave.truth[copy]["kind"] == "campaign" for copy in grouping.rest)
+        yield counted(f"{named}gone after all acts", size, 100 * last.done, "%")
+        yield counted(f"{named}acts offered", size, last.acts, "acts")
+        yield counted(f"{named}good in all acts", size, last.good, "copies", f"{good}", last.good <= good)
+        yield counted(f"{named}aimed in all acts", size, last.aimed, "copies", "0", not last.aimed)
+        yield counted(f"{named}odd ones to look at", size, last.odd, "copies")
+        yield counted(f"{named}in no campaign", size, left, "copies")
+    met = spent <= _SECONDS
+    yield counted(f"campaigns, {count:,} copies: find handles", size, spent, "s CPU", f"{_SECONDS}", met)
+    yield from many.figures(size)
 
 
 if __name__ == "__main__":

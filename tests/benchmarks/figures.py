@@ -27,6 +27,11 @@ class Figure(NamedTuple):
     met: bool | None = None
 
 
+def counted(name: str, size: str, value: float | None, unit: str, target: str = "", met: bool | None = None) -> Figure:
+    """A line for what is the same each time it is measured, or is measured once."""
+    return Figure(name, size, value, value, unit, target=target, met=met)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)

@@ -1,21 +1,36 @@
-"""A million copies' traits out of those of waves, made as they are read, so that they never lie in memory together.
+"""Very many copies' traits out of those of a wave, made as they are read, so that they never lie in memory together.
 
-Each wave is a few thousand copies of `tests/waves`. Of each of them several are made: a copy's own keys (those of few
-others) are drawn anew, as are its sender where many send and one of the keys of its content; so what is common stays
-common, and what is rare is as rare as in a real store.
+    python -m tests.benchmarks.many COUNT FOLDER ...
+
+Of each copy of the waves several are made: the keys that few others have are drawn anew, and one of its content; so
+what is common stays common, and what is rare is as rare as in a real store. Says in one line of JSON what it took to
+find the handles, beside an interpreter that holds the waves alone.
 """
 
 from __future__ import annotations
 
+import json
 import random
+import resource
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from store.campaigns.material import Entry
+from store.campaigns.sampling import grouped_by_sample
+from tests.benchmarks import store_maker
+from tests.benchmarks.figures import Figure, counted
+from tests.waves.wave import Size, make
 
 _RARE = 3
 _MASK = (1 << 56) - 1
+#: Copies by the benchmarks' size; minutes of one core and MB that a million may take; copies of the wave behind them.
+_COUNTS = {"10k": 12_000, "100k": 100_000, "1M": 1_000_000}
+_MINUTES, _MEGABYTES, _WAVE = 15, 700, 6_000
 
 
 class _Source(NamedTuple):
@@ -60,3 +75,51 @@ def _varied(entry: Entry, copy: int, rare: frozenset[int], rng: random.Random) -
     if content:
         content[rng.randrange(len(content))] = rng.getrandbits(56) | 0x13 << 56
     return entry._replace(copy=copy, content=content, payload=changed(entry.payload), origin=changed(entry.origin))
+
+
+def figures(size: str) -> Iterator[Figure]:
+    """What it takes to find the handles of very many copies, in a process of its own."""
+    count = _COUNTS[size]
+    folder = store_maker.FOLDER / f"wave-{_WAVE}"
+    if not (folder / "truth.json").exists():
+        make(folder, 2, Size()._replace(count=_WAVE), 1)
+    command = [sys.executable, "-m", "tests.benchmarks.many", str(count), str(folder)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    named = f"campaigns, {count:,} copies: "
+    minutes, peak = found["seconds"] / 60, found["megabytes"]
+    yield counted(f"{named}find handles", size, minutes, "min CPU", f"{_MINUTES}", minutes <= _MINUTES)
+    yield counted(f"{named}peak memory of that", size, peak, "MB", f"{_MEGABYTES}", peak <= _MEGABYTES)
+    yield counted(f"{named}  of which were there before", size, found["before"], "MB")
+
+
+def main() -> int:
+    """Find the handles of many copies, and say what it took."""
+    from tests.benchmarks.campaigns import wave_of
+
+    count, folders = int(sys.argv[1]), sys.argv[2:]
+    many = Many([wave_of(Path(folder)).entries for folder in folders], count)
+    began = time.process_time()
+    sample = sum(1 for _ in many.read(range(1, 10_001)))
+    making = (time.process_time() - began) / sample
+    before, read = _peak(), 0
+
+    def reading(ids: Sequence[int]) -> Iterator[Entry]:
+        nonlocal read
+        read += len(ids)
+        return many.read(ids)
+
+    began = time.process_time()
+    grouping = grouped_by_sample(many.ids, reading)
+    seconds = time.process_time() - began - making * read
+    found = {"seconds": seconds, "megabytes": _peak(), "before": before, "read": read, "making": making * read}
+    found |= {"handles": len(grouping.handles), "in": sum(len(one.copies) for one in grouping.handles)}
+    print(json.dumps(found))
+    return 0
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
