@@ -7,7 +7,7 @@ truth.json. The traits are made once and kept beside them. An act deletes the co
 offered, never the odd ones; a campaign in stolen threads is a handle, and its act is counted. Odd ones of one reason
 are looked at one by one up to twelve of a handle; where there are more they are a line of their own, looked at as one.
 The last line of figures says what one more act on each line of answers would do, which nobody is offered by default.
-`--known`: this share of the good senders is known. `--handles`: what each handle holds.
+`--known`: this share of the good senders is known, and others may look like them. `--handles`: what each handle holds.
 
 The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
 Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
