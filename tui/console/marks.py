@@ -89,9 +89,9 @@ class Frozen:
         later = self._later(matches)
         return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water and copy_id not in later]
 
-    def fuller(self) -> Frozen:
-        """The same after more of the catalogue was read; takes time, so call it in a worker."""
-        matches = self.again(False)
+    def fuller(self, *, wait: bool = False) -> Frozen:
+        """The same after more of the catalogue was read, or (`wait`) all of it; takes time, so call it in a worker."""
+        matches = self.again(wait)
         beyond, later = 0, self._later(matches)
         if later or matches.high_water > self.high_water:
             beyond = sum(copy_id > self.high_water or copy_id in later for copy_id in matches.ids())
@@ -192,6 +192,20 @@ class Marks:
         if self.frozen is before:
             self.frozen = fuller
             self.version += 1
+
+    def copy(self) -> Marks:
+        """The same marks, to be changed in a worker and taken up then."""
+        return Marks(set(self.included), set(self.excluded), self.frozen, self.version)
+
+    def complete(self) -> None:
+        """Wait until the frozen filter is no longer partial: only then all that it holds can be taken out."""
+        if self.frozen is not None and self.frozen.matches.partial:
+            self.frozen = self.frozen.fuller(wait=True)
+
+    def take(self, other: Marks) -> None:
+        """Become what was made of a copy."""
+        self.included, self.excluded, self.frozen = other.included, other.excluded, other.frozen
+        self.version += 1
 
     def clear(self) -> None:
         """No marks."""

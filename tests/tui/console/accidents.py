@@ -227,8 +227,8 @@ def meant(trace: Iterable[dict[str, Any]], windows: dict[str, float]) -> bool:
 _WAYS = (
     *(b"%d" % place for place in range(1, 10)), b"9\r", b"9u", b"9d", b"9E", b"9\ru", b"9\r*d", b"9\rr", b"9\rs",
     b"9\r\ru", b"9\r\rd", b"9\r\rr", b":bri", b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
-    b"2\rd", b"2\rr", b"2\rs", b"f", b"/", b"o", b"T", b"y", b"B", b"?", b"4e", b"4J", b"4K", b"4a", b"4d", b"4\r",
-    b"5a", b"5d", b"5f", b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
+    b"2\rd", b"2\rr", b"2\rs", b"f", b"/", b"o", b"T", b"*U", b"y", b"B", b"?", b"4e", b"4J", b"4K", b"4a", b"4d",
+    b"4\r", b"5a", b"5d", b"5f", b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
 )  # fmt: skip
 _LETTERS = [bytes([code]) for code in range(33, 127)]
 _TELLING = [b"d", b"e", b"r", b"s", b"y", b"o", b"c", b"*", b"J", b"K", b"a", b"4", b"0", b"1"]

@@ -27,7 +27,7 @@ from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.copy import CopyDialog
 from tui.console.dialogs.help import HelpDialog
 from tui.console.dialogs.list_entries import AddEntriesDialog, FindDialog
-from tui.console.dialogs.mark import MarkDialog
+from tui.console.dialogs.mark import MarkDialog, UnmarkDialog
 from tui.console.dialogs.picker import PickList
 from tui.console.dialogs.report import ReportDialog
 from tui.console.dialogs.rule import RuleDialog
@@ -42,10 +42,10 @@ EVERYTHING = "period:custom since:2026-11-01 until:2026-11-20T12:00 -from:exampl
 FAILURES = [(number, "it has a delivery that is not finished: cancel that delivery first") for number in range(60)]
 
 
-def marking() -> MarkDialog:
+def marking(kind: type[MarkDialog] = MarkDialog) -> MarkDialog:
     """The window over a catalogue that never answers."""
     shell = SimpleNamespace(background=lambda *_, **__: None)
-    return MarkDialog(SimpleNamespace(tz=UTC, catalogue=None, shell=shell))
+    return kind(SimpleNamespace(tz=UTC, catalogue=None, shell=shell, parse=parse))
 
 
 #: How each window is made. Those that the pictures show as well are taken from there.
@@ -70,6 +70,7 @@ WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
     "add_white_entries_of_a_user": (lambda: AddEntriesDialog("white", "ceo@corp.example"), []),
     "find": (FindDialog, []),
     "mark": (marking, []),
+    "unmark": (lambda: marking(UnmarkDialog), []),
     "report": (lambda: ReportDialog("Delete message(s)", 1204, "deleted", FAILURES), []),
     "rule_new": (lambda: RuleDialog(Rule()), []),
     "rule_default": (lambda: RuleDialog(Rule(id=DEFAULT_ID, name="Default")), []),

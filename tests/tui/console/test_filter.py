@@ -14,7 +14,10 @@ from store.terms.verdicts import Engine
 from store.vault.vault import Vault
 from tests.tui.console.driven import TZ, counts, lines, make_console, settle, the_list
 from tests.tui.console.fakes import FakeCatalogue, copies
+from tests.tui.console.test_marks import Found
+from tui.console.marks import Frozen
 from tui.console.screens.backup import _STANDS
+from tui.console.screens.marking import Marking
 
 
 async def test_typing_filters_at_once(vault: Vault) -> None:
@@ -202,15 +205,70 @@ async def test_marking_by_query_looks_at_all_of_backup(vault: Vault) -> None:
         assert the_list(app).marks.count == 16
 
 
-@pytest.mark.parametrize("typed", ["size:many", "scan:anti-", "no-such-word-anywhere"])
-async def test_a_query_that_finds_nothing_marks_nothing(vault: Vault, typed: str) -> None:
+async def test_unmarking_by_query_leaves_the_other_marks(vault: Vault) -> None:
     app = make_console(vault)
     async with app.run_test(size=(120, 30)) as pilot:
         await settle(pilot)
-        await pilot.press("T", *typed, "enter")
+        await pilot.press("U", *"scan:content", "enter")
+        await settle(pilot)
+        assert "No message copy is marked." in "\n".join(lines(app)) and app.screen is not app.main
+        await pilot.press("escape", "asterisk", "U", *"scan:anti-phishing or scan:content", "enter")
+        await settle(pilot)
+        catalogue, marks = app.context.catalogue, the_list(app).marks
+        kept = set(catalogue.select(parse("-(scan:anti-phishing or scan:content)")).ids())
+        assert set(marks.chosen().ids()) == kept and 0 < marks.count < 40
+        await pilot.press("U", *"scan:content", "enter")
+        await settle(pilot)
+        assert "None of the copies that match was marked." in "\n".join(lines(app))
+        assert set(marks.chosen().ids()) == kept
+        await pilot.press("T", *"scan:content", "enter")
+        await settle(pilot)
+        assert set(marks.chosen().ids()) == kept | set(catalogue.select(parse("scan:content")).ids())
+
+
+async def test_what_is_typed_behind_unmarking_waits_for_it(vault: Vault) -> None:
+    """Delete is pressed before the query is answered: it takes what is left."""
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("asterisk", "U", *"scan:anti-phishing", "enter", "T", *"scan:content", "enter")
+        app.main.backup.action_delete()
+        await settle(pilot)
+        count = 40 - app.context.catalogue.select(parse("scan:anti-phishing")).count
+        assert the_list(app).marks.count == count
+        assert f"{count} message copies" in "\n".join(lines(app)) and app.screen is not app.main
+
+
+async def test_unmarking_while_copies_are_read_takes_out_those_that_are_read_later(vault: Vault) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        every, some = Found(range(40, 0, -1)), Found([40, 39, 7, 6])
+        rows, context = the_list(app), app.context
+        rows.marks.add_all(Frozen(Found(range(40, 20, -1), partial=True), 40, lambda _wait: every))
+        marking, partly = Marking(context, rows), Found([40, 39], partial=True)
+        context.catalogue.select = lambda *_: some
+        asked, gate = [], threading.Event()
+        context.catalogue.wait_for = lambda _flt: (asked.append("wait"), gate.wait(10))
+        marking.remove(parse("x"), NEWEST, partly)
+        marking.act(lambda _context, chosen: asked.append(chosen.count))
+        rows.marks.remove([30])  # By hand, while it is looked for.
+        gate.set()
+        await settle(pilot)
+        assert asked == ["wait", "wait", 35]
+        assert set(rows.marks.chosen().ids()) == {*range(1, 41)} - {40, 39, 30, 7, 6}
+
+
+@pytest.mark.parametrize("key", ["T", "U"])
+@pytest.mark.parametrize("typed", ["size:many", "scan:anti-", "no-such-word-anywhere"])
+async def test_a_query_that_finds_nothing_marks_nothing(vault: Vault, typed: str, key: str) -> None:
+    app = make_console(vault)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settle(pilot)
+        await pilot.press("space", key, *typed, "enter")
         await settle(pilot)
         assert app.screen is not app.main
-        assert not the_list(app).marks
+        assert the_list(app).marks.count == 1
 
 
 async def test_partial_results_say_so(vault: Vault) -> None:

@@ -50,6 +50,7 @@ def test_the_keys_of_the_design() -> None:
         "filter": "slash",
         "mark": "space,t",
         "mark-query": "T",
+        "unmark-query": "U",
         "unmark-all": "ctrl+t",
         "mark-all": "asterisk",
         "mark-range": "v",

@@ -42,6 +42,13 @@ def test_a_filter_and_then_the_list(terminal: Terminal) -> None:
     assert "/ e" in terminal.text()
 
 
+def test_a_query_typed_at_once_is_for_the_window_and_acts_on_nothing(terminal: Terminal) -> None:
+    terminal.press(b"*Usubject:Sample\rd")
+    terminal.wait_for("Unmark by query")
+    terminal.press(b"\x1b")
+    terminal.wait_for("100 marked")
+
+
 def test_what_is_typed_behind_a_key_that_opens_a_copy_is_meant_for_the_copy(terminal: Terminal) -> None:
     terminal.press(b"\rn")
     terminal.wait_for("To messages list")

@@ -1,4 +1,4 @@
-"""The window that asks for a query to mark by, and says while it is typed how many copies it finds."""
+"""The window that asks for a query to mark or unmark by, and says while it is typed how many copies it finds."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
     heading = "Mark by query"
     acts = False
     first_focus = "#query"
+    button = "Mark"
 
     def __init__(self, context: ConsoleContext, text: str = "") -> None:
         super().__init__()
@@ -37,7 +38,7 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
         yield Static("", id="found", markup=False, classes="note")
 
     def buttons(self) -> Iterable[PushButton]:
-        yield PushButton("Mark", id="ok")
+        yield PushButton(self.button, id="ok")
         yield PushButton("Cancel", id="cancel")
 
     def on_mount(self) -> None:
@@ -95,3 +96,20 @@ class MarkDialog(Dialog[tuple[MessageFilter, Result]]):
             self.complain("No message copy matches.", "#query")
         else:
             self.dismiss(self.found)
+
+
+class UnmarkDialog(MarkDialog):
+    """As `MarkDialog`, to take marks off. It opens without marks too: what is typed is meant for it."""
+
+    heading = "Unmark by query"
+    button = "Unmark"
+
+    def __init__(self, context: ConsoleContext, text: str = "", *, marked: bool = True) -> None:
+        super().__init__(context, text)
+        self.marked = marked
+
+    def accept(self) -> None:
+        if self.marked:
+            super().accept()
+        else:
+            self.complain("No message copy is marked.", "#query")

@@ -64,6 +64,7 @@ KEYS: tuple[Key, ...] = (
     Key("mark-up", "shift+up,K", "mark_move(-1)", "", "Mark and go up", _L, False),
     Key("mark-down", "shift+down,J", "mark_move(1)", "", "Mark and go down", _L, False),
     Key("mark-query", "T", "mark_query", "", "Mark what a filter matches", _L),
+    Key("unmark-query", "U", "unmark_query", "", "Unmark what a filter matches", _L),
     Key("mark-all", "asterisk", "mark_all", "", "Mark all in the filter", _L),
     Key("unmark-all", "ctrl+t", "unmark_all", "", "Take all marks away", _L),
     Key("campaign", "c", "campaign", "", "Open the campaign of the copy at the cursor", _L),

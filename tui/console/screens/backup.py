@@ -310,6 +310,15 @@ class BackupView(Page):
         dialog = MarkDialog(self.context, self.line.text)
         self.context.shell.ask(dialog, lambda found: self.mark_matches(*found) if found else None)
 
+    def action_unmark_query(self) -> None:
+        from tui.console.dialogs.mark import UnmarkDialog
+
+        def answered(found: tuple[MessageFilter, Result] | None) -> None:
+            if found is not None:
+                self.marking.remove(found[0], self.sort, found[1])
+
+        self.context.shell.ask(UnmarkDialog(self.context, self.line.text, marked=bool(self.list.marks)), answered)
+
     def mark_matches(self, flt: MessageFilter, result: Result) -> None:
         """Mark what a query found, besides what is marked."""
         self.marking.add(flt, self.sort, result)
