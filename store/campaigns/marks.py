@@ -6,7 +6,7 @@ for campaigns by their lasting ids, and for copies by theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,24 @@ def join(vault: Vault, campaign: int, into: int, *, operator: str = "") -> Mark:
         raise UsageError(f"Campaign {campaign} cannot be joined to itself.")
     told = f"{campaign} to {target}" if target else f"{campaign} stands alone"
     return _mark(vault, campaign, lambda one: msgspec.structs.replace(one, into=target), operator, JOINED, told)
+
+
+def join_all(vault: Vault, campaigns: Sequence[int], into: int, *, operator: str = "") -> None:
+    """Join campaigns to another in one act, which is taken back as one. Raises UsageError, TamperedError."""
+
+    def change(marks: Marks) -> Marks:
+        target = into
+        while marks.of(target).into:
+            target = marks.of(target).into
+        if target in campaigns:
+            raise UsageError(f"Campaign {target} cannot be joined to itself.")
+        kept = {one.campaign: one for one in marks.marks}
+        kept |= {number: msgspec.structs.replace(marks.of(number), into=target) for number in campaigns}
+        if len(kept) > MAX_MARKS:
+            raise UsageError(f"Something is said of {MAX_MARKS:,} campaigns: take some of it away first.")
+        return msgspec.structs.replace(marks, marks=tuple(kept[number] for number in sorted(kept)))
+
+    _change(vault, change, operator, JOINED, f"{', '.join(map(str, campaigns))} to {into}")
 
 
 def _checked(text: str, what: str, limit: int) -> str:

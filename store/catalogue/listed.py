@@ -17,11 +17,7 @@ class ListedSelection(FrameSelection):
     """Those of the copies `ids` that there are, in that order; each id once."""
 
     def __init__(self, frame: Frame, ids: Sequence[int]) -> None:
-        wanted = pl.Series(ids, dtype=pl.Int64)
-        positions = pl.Series([], dtype=pl.UInt32)
-        if len(frame) and len(wanted):
-            positions = frame.ids.search_sorted(wanted).clip(upper_bound=len(frame) - 1).cast(pl.UInt32)
-            positions = positions.filter(frame.ids.gather(positions) == wanted)
+        positions = _positions(frame, ids)
         super().__init__(frame, positions, None, total=len(positions), partial=False, high_water=max(ids, default=0))
         self._places = {copy_id: place for place, copy_id in enumerate(self.ids())}
 
@@ -32,17 +28,28 @@ class ListedSelection(FrameSelection):
         return {copy_id for copy_id in ids if copy_id in self._places}
 
 
-def subject_counts(frame: Frame, ids: Iterable[int]) -> list[tuple[str, int]]:
-    """The subjects of these copies (NOT safe) with how many have each, the most frequent first."""
-    counts = _codes(frame, "subject", ids).value_counts(sort=True)
+def subject_counts(frame: Frame, ids: Sequence[int], *, most: int) -> list[tuple[str, int]]:
+    """The `most` frequent subjects of these copies (NOT safe) with how many have each, the most frequent first."""
+    counts = _codes(frame, "subject", ids).value_counts(sort=True).head(most)
     texts = frame.texts["subject"].texts.gather(counts.get_column("subject")).to_list()
     return list(zip(texts, counts.get_column("count").to_list(), strict=True))
 
 
-def sender_fields(frame: Frame, ids: Iterable[int]) -> list[str]:
-    """The From fields of these copies, each once. NOT safe."""
-    return frame.texts["from"].texts.gather(_codes(frame, "from", ids).unique().sort()).to_list()
+def sender_fields(frame: Frame, ids: Sequence[int], *, most: int) -> tuple[list[str], int]:
+    """The From fields of these copies, each once, at most so many, spread evenly; and how many there are. NOT safe."""
+    codes = _codes(frame, "from", ids).unique().sort()
+    step = -(-len(codes) // most) or 1
+    return frame.texts["from"].texts.gather(codes.gather_every(step)).to_list(), len(codes)
 
 
-def _codes(frame: Frame, name: str, ids: Iterable[int]) -> pl.Series:
-    return frame.rows.get_column(name).gather(frame.rows_of(ids))
+def _codes(frame: Frame, name: str, ids: Sequence[int]) -> pl.Series:
+    return frame.rows.get_column(name).gather(_positions(frame, ids))
+
+
+def _positions(frame: Frame, ids: Sequence[int]) -> pl.Series:
+    """The rows of those of the ids that there are, in their order. There may be a million: no loop over them."""
+    wanted = pl.Series(ids, dtype=pl.Int64)
+    if not len(frame) or not len(wanted):
+        return pl.Series([], dtype=pl.UInt32)
+    positions = frame.ids.search_sorted(wanted).clip(upper_bound=len(frame) - 1).cast(pl.UInt32)
+    return positions.filter(frame.ids.gather(positions) == wanted)

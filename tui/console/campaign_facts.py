@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
     from store.vault.vault import Vault
 
+#: Senders that are looked up (0.1 ms each), and subjects that are told apart.
+SENDERS, SUBJECTS = 3_000, 20_000
 #: What reached a mailbox, or may have.
 _REACHED = frozenset({Delivered.YES, Delivered.PARTLY, Delivered.UNKNOWN})
 
@@ -23,21 +25,25 @@ _REACHED = frozenset({Delivered.YES, Delivered.PARTLY, Delivered.UNKNOWN})
 def facts_of(
     vault: Vault, catalogue: Catalogue, campaign: Campaign, outcomes: Mapping[int, Delivered], now: int
 ) -> CampaignFacts:
-    """Look at the copies that fit a campaign, at `now` (Unix ms): some 0.2 ms a sender. Raises StoreUnavailable."""
+    """Look at the copies that fit a campaign, at `now` (Unix ms). Of many senders some are looked up, spread evenly.
+
+    Raises StoreUnavailable.
+    """
     delivered = sum(outcome in _REACHED and _among(campaign.copies, copy) for copy, outcome in outcomes.items())
     if (frame := catalogue.frame) is None:
         return CampaignFacts(0, 0, 0, delivered)
     from store.catalogue.listed import sender_fields, subject_counts
 
-    fields = sender_fields(frame, campaign.copies)
+    fields, number = sender_fields(frame, campaign.copies, most=SENDERS)
     senders = {address.lower() for field in fields for address in addresses(field)[:1]}
     known = known_by_address(vault, senders, now=now)
     return CampaignFacts(
-        senders=len(senders),
+        senders=len(senders) if len(fields) == number else number,
         written_to=sum(one.written_to > 0 for one in known.values()),
         let_through=sum(one.address > 0 for one in known.values()),
         delivered=delivered,
-        letters=letters_of(subject_counts(frame, campaign.copies)),
+        letters=letters_of(subject_counts(frame, campaign.copies, most=SUBJECTS)),
+        looked_up=len(senders),
     )
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from store.campaigns.flags import alike_of
 from store.campaigns.indexing import read_traits
 from store.campaigns.standing import Campaign, Standing
 from store.catalogue.summaries import senders, summaries, summary
 from store.judging.looking_up import known_by_address
-from store.terms.errors import MailholdError
+from store.terms.errors import TamperedError, UnlockError
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, ListRow, SenderRow, in_order
 from tui.terminal.words import copies, counted
 
 if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
     from store.catalogue.frame import Frame
-    from store.catalogue.summary import Sender
+    from store.catalogue.summary import Sender, Summary
     from store.terms.findings import KnownSender
     from store.vault.vault import Vault
 
@@ -30,12 +31,15 @@ _REST = 10
 
 
 class CampaignsRead(NamedTuple):
-    """The rows of the page, and how many campaigns there are to act on; the standing that they are of."""
+    """The rows of the page, and how many campaigns there are to act on; the standing that they are of.
+
+    `rough`: it was not looked up yet what is known of the senders.
+    """
 
     standing: Standing
     rows: list[ListRow]
     campaigns: int
-    problem: str = ""
+    rough: bool = False
 
 
 def offered_count(catalogue: Catalogue, standing: Standing) -> int:
@@ -61,77 +65,102 @@ class CampaignsReader:
         self._catalogue = catalogue
         self._state: tuple[object, ...] = ()
         self._last: CampaignsRead | None = None
-        self._last_of: Sequence[Campaign] = ()
-        self._known: dict[str, KnownSender | None] = {}
-        self._known_at = 0
-        self._listed: dict[int, bool] = {}
+        self._found: list[Sender] = []
+        self._facts = _SenderFacts(vault)
         self._rest_until = 0.0
 
     def read(self, now: int) -> CampaignsRead:
         """The rows at `now` (Unix ms); the same object where they are as before, or the last look was just now.
 
-        Raises StoreUnavailable.
+        Of senders it has what was looked up before. Raises StoreUnavailable.
         """
         catalogue, standing = self._catalogue, self._catalogue.standing
         frame, began = catalogue.frame, time.monotonic()
         state = (standing, frame, now // _MINUTE)
-        resting = began < self._rest_until and standing.campaigns is self._last_of
-        if self._last is None or not (state == self._state or resting):
-            rows = self._rows(standing, now)
-            self._last = CampaignsRead(standing, rows, sum(isinstance(row, CampaignRow) for row in rows))
-            self._state, self._last_of = state, standing.campaigns
-            self._rest_until = time.monotonic() + _REST * (time.monotonic() - began)
+        last = self._last
+        resting = began < self._rest_until and last is not None and standing.campaigns is last.standing.campaigns
+        if last is not None and (state == self._state or resting):
+            return last
+        rows: list[ListRow] = list(in_order(standing.campaigns, self._summaries(standing)))
+        left = senders(catalogue, standing)
+        self._found = left.rows(0, LOOKED_UP)
+        divider = [DividerRow(left.copies, left.count)] if left.count else []
+        self._state = state
+        self._last = CampaignsRead(standing, [*rows, *divider, *self._facts.rows(self._found)], len(rows), rough=True)
+        self._rest_until = time.monotonic() + _REST * (time.monotonic() - began)
         return self._last
 
-    def _rows(self, standing: Standing, now: int) -> list[ListRow]:
+    def complete(self, now: int) -> CampaignsRead | None:
+        """The rows that were read last with all that is known of the senders. It may take seconds, the first time.
+
+        Raises StoreUnavailable.
+        """
+        last = self._last
+        if last is None or not last.rough:
+            return last
+        self._facts.look_up(self._found, now)
+        above = [row for row in last.rows if not isinstance(row, SenderRow)]
+        self._last = last._replace(rows=[*above, *self._facts.rows(self._found)], rough=False)
+        return self._last
+
+    def _summaries(self, standing: Standing) -> dict[int, Summary]:
         found = summaries(self._catalogue, standing)
         for one in standing.campaigns:
-            if (
-                not found[one.id].copies and found[one.id].odd
-            ):  # All of them are odd: they have recipients all the same.
+            # Where all of them are odd, they have recipients all the same.
+            if not found[one.id].copies and found[one.id].odd:
                 odd = summary(self._catalogue, [each.copy for each in one.odd])
                 found[one.id] = odd._replace(copies=0, odd=odd.copies)
-        rows: list[ListRow] = list(in_order(standing.campaigns, found))
-        left = senders(self._catalogue, standing)
-        if left.count:
-            rows.append(DividerRow(left.copies, left.count))
-            rows += self._senders(left.rows(0, LOOKED_UP), now)
-        return rows
+        return found
 
-    def _senders(self, found: list[Sender], now: int) -> list[SenderRow]:
-        """The senders, those first of which something is known."""
+
+class _SenderFacts:
+    """What is known of senders, as far as it was looked up."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._known: dict[str, KnownSender | None] = {}
+        self._known_at = 0
+        #: By the newest copy of a sender: whether it came through a list, and what its domain looks like.
+        self._listed: dict[int, bool] = {}
+        self._alike: dict[int, str] = {}
+
+    def rows(self, found: Sequence[Sender]) -> list[SenderRow]:
+        """The senders, those first that are known, then those that look like one who is, then by their copies."""
+        rows = []
+        for place, sender in enumerate(found):
+            known = self._known.get(sender.address)
+            rows.append(
+                SenderRow(
+                    sender,
+                    place,
+                    written_to=known.written_to if known else 0,
+                    let_through=known.address if known else 0,
+                    alike=self._alike.get(sender.newest, ""),
+                    listed=self._listed.get(sender.newest, False),
+                )
+            )
+        rows.sort(key=lambda row: (not row.known, -row.written_to, not row.alike, row.position))
+        return rows[:SENDERS]
+
+    def look_up(self, found: Sequence[Sender], now: int) -> None:
+        """Look up what is not known yet: of all whether they are known, of those that are shown the rest."""
         if now - self._known_at > _STALE:
             self._known.clear()
             self._known_at = now
-        self._look_up([sender.address for sender in found], now)
-        rows = [
-            SenderRow(
-                sender,
-                place,
-                written_to=known.written_to if (known := self._known.get(sender.address)) else 0,
-                let_through=known.address if known else 0,
-            )
-            for place, sender in enumerate(found)
-        ]
-        rows.sort(key=lambda row: (not row.known, -row.written_to, row.position))
-        rows = rows[:SENDERS]
-        self._look_for_lists([row.sender.newest for row in rows])
-        return [row._replace(listed=self._listed.get(row.sender.newest, False)) for row in rows]
-
-    def _look_up(self, addresses: Iterable[str], now: int) -> None:
-        wanted = [address for address in dict.fromkeys(addresses) if address not in self._known]
-        found = known_by_address(self._vault, wanted, now=now)
-        self._known.update((address, found.get(address)) for address in wanted)
-
-    def _look_for_lists(self, ids: Collection[int]) -> None:
-        wanted = [copy_id for copy_id in ids if copy_id not in self._listed]
-        try:
-            found = read_traits(self._vault, wanted, on_error=lambda *_: None)
-        except MailholdError:
-            return  # Without them nothing is said of lists; who reads the store next says what is wrong.
+        wanted = [sender.address for sender in found if sender.address not in self._known]
+        known = known_by_address(self._vault, wanted, now=now)
+        self._known.update((address, known.get(address)) for address in wanted)
+        newest = [row.sender.newest for row in self.rows(found)]
         if len(self._listed) > LOOKED_UP:
             self._listed.clear()
-        self._listed.update((copy_id, made.traits.listed) for copy_id, made in found.items())
+            self._alike.clear()
+        lacking = [copy for copy in newest if copy not in self._listed]
+        try:
+            traits = read_traits(self._vault, lacking, on_error=lambda *_: None)
+            self._alike.update(alike_of(self._vault, lacking))
+        except (TamperedError, UnlockError):
+            return  # Nothing is said of lists then; who reads the store next says what is wrong.
+        self._listed.update((copy, copy in traits and traits[copy].traits.listed) for copy in lacking)
 
 
 def summary_words(read: CampaignsRead) -> str:

@@ -37,8 +37,12 @@ def test_it_lists_what_is_there_in_the_order_asked(case: tuple[list[Copy], list[
 def test_subjects_are_counted_and_senders_told_once(case: tuple[list[Copy], list[int]]) -> None:
     some, ids = case
     inside = [copy.record for copy in some if copy.id in ids]
-    counts = subject_counts(Frame.of(some), ids)
+    counts = subject_counts(Frame.of(some), ids, most=50)
     assert Counter(dict(counts)) == Counter(record.subject for record in inside)
     assert [count for _, count in counts] == sorted((count for _, count in counts), reverse=True)
-    senders = sender_fields(Frame.of(some), ids)
-    assert sorted(senders) == sorted({record.from_ for record in inside})
+    assert subject_counts(Frame.of(some), ids, most=2) == counts[:2]
+    fields = {record.from_ for record in inside}
+    senders, number = sender_fields(Frame.of(some), ids, most=50)
+    assert sorted(senders) == sorted(fields) and number == len(fields)
+    few, number = sender_fields(Frame.of(some), ids, most=2)
+    assert set(few) <= fields and number == len(fields) and len(few) == min(2, len(fields))

@@ -359,6 +359,33 @@ async def test_marked_campaigns_are_joined_to_the_eldest_and_parted_again(consol
         assert read_marks(vault)[0].of(young).into == 0
 
 
+async def test_several_are_joined_in_one_act_which_is_taken_back_as_one(console: MailholdApp, vault: Vault) -> None:
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8")
+        await until(pilot, "campaigns")
+        await press(pilot, "space", "space", "space", "m")
+        young = sorted(console.main.places.page.marked)[1:]
+        assert len(young) == 2 and "Join 2 campaigns to" in console.screen.question
+        await press(pilot, "enter")
+        await until(pilot, "2 campaigns were joined")
+        assert {one.campaign for one in read_marks(vault)[0].marks if one.into} == set(young)
+        await press(pilot, "z", "enter")
+        await until(pilot, "Taken back")
+        assert not any(one.into for one in read_marks(vault)[0].marks)
+
+
+async def test_no_act_is_offered_on_what_is_listed_by_sender(console: MailholdApp, vault: Vault) -> None:
+    small = next(one for one in console.catalogue.standing.campaigns if not one.rank.offered)
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        console.open_campaign(small.id)
+        await until(pilot, "copies")
+        await press(pilot, "d")
+        await until(pilot, "No act is offered on it")
+        assert vault.count().messages == 300
+
+
 # -- deleting
 
 

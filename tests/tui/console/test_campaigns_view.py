@@ -25,7 +25,7 @@ from tests.tui.console.fakes import sample
 from tui.console.app import MailholdApp
 from tui.console.screens.campaigns import CampaignsView
 from tui.console.text import campaign_detail as detail
-from tui.console.text.campaign_lines import heading, list_lines, rate_words
+from tui.console.text.campaign_lines import ListLines, heading, rate_words
 from tui.console.text.campaign_rows import CampaignRow, DividerRow, SenderRow, in_order
 from tui.terminal.lines import Line
 from tui.terminal.widths import cell_len
@@ -115,7 +115,7 @@ def test_every_line_fills_the_width_and_no_more(width: int) -> None:
         SenderRow(sender, 0, written_to=4, listed=True),
         SenderRow(sender, 1, alike="riosol.example"),
     ]
-    shown = [plain(found) for found in list_lines(rows, {1}, NOW, UTC, width)]
+    shown = [plain(found) for found in ListLines(rows, {1}, NOW, UTC, width)]
     assert all(cell_len(found) == width for found in shown), [cell_len(found) for found in shown]
     assert cell_len(heading(width)) <= width
     assert not any(sign in "".join(shown) for sign in "\x1b\x07\u202e")
@@ -149,7 +149,7 @@ def test_what_speaks_against_is_said() -> None:
 
 def test_a_campaign_in_stolen_threads_says_so() -> None:
     row = CampaignRow(campaign(1, rank=Rank.THREADS), SUMMARY)
-    assert "in stolen threads" in plain(list_lines([row], (), NOW, UTC, 100)[0])
+    assert "in stolen threads" in plain(ListLines([row], (), NOW, UTC, 100)[0])
     assert any("real answers may be among them" in words for words, _ in detail.against(row))
 
 
@@ -161,6 +161,9 @@ def test_what_nobody_would_guess_is_told_truly() -> None:
         return "\n".join(map(plain, shown))
 
     assert "nobody here wrote to one of its 4,485 senders; none was delivered" in told(4485, 0, 0, 0)
+    sampled = detail.CampaignFacts(41_012, 0, 0, 0, looked_up=3_000)
+    shown = "\n".join(map(plain, detail.overview_lines(row, sampled, NOW, UTC, 100)))
+    assert "nobody here wrote to one of 3,000 of its 41,012 senders" in shown
     warned = told(4485, 3, 1, 12)
     assert "▲ 3 of its 4,485 senders were written to from here" in warned
     assert "▲ mail of 1 sender was let through before" in warned and "▲ 12 copies were delivered" in warned

@@ -55,13 +55,20 @@ def colleague_warning(context: ConsoleContext, campaign: Campaign) -> str:
 
 def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *, odd: bool = False) -> None:
     """Ask, then take copies out of a campaign; with `odd` they are its odd ones."""
-    stays = typical_copy(campaign, set(ids))
-    if not ids:
-        context.shell.notice("There is no copy to peel off.", severity="warning")
-        return
-    if stays is None:
-        context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
-        return
+    typed = context.shell.typed
+
+    def found(stays: int | None) -> None:
+        if stays is None:
+            context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
+            return
+        if context.shell.typed != typed:
+            context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+        _ask_to_peel(context, campaign, ids, stays, odd=odd)
+
+    context.shell.background(lambda: typical_copy(campaign, set(ids)), found, group="look")
+
+
+def _ask_to_peel(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], stays: int, *, odd: bool) -> None:
     one = len(ids) == 1
     what = f"the {counted(len(ids), 'odd copy', 'odd copies')}" if odd else "this copy" if one else copies(len(ids))
     it, they = ("it", "It stays") if one else ("them", "They stay")
@@ -78,19 +85,23 @@ def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *,
 
 
 def join(context: ConsoleContext, campaigns: Sequence[Campaign], into: Campaign) -> None:
-    """Ask, then join campaigns to another one; each is an act of its own in the trail."""
+    """Ask, then join campaigns to another one, in one act."""
     vault, operator = context.vault, context.operator
     one = len(campaigns) == 1
     what = called(campaigns[0]) if one else counted(len(campaigns), "campaign", "campaigns")
 
-    def work() -> None:
-        for each in campaigns:
-            marks.join(vault, each.id, into.id, operator=operator)
-
+    numbers = [each.id for each in campaigns]
     said = f"Campaign {campaigns[0].id} was" if one else f"{len(campaigns):,} campaigns were"
     warned = next((each for each in (*campaigns, into) if colleague_warning(context, each)), into)
     question = f"Join {what} to {called(into)}? One act takes the copies of {'both' if one else 'all'} then."
-    _ask(context, warned, question, "Join", work, f"{said} joined to campaign {into.id}; z takes it back")
+    _ask(
+        context,
+        warned,
+        question,
+        "Join",
+        lambda: marks.join_all(vault, numbers, into.id, operator=operator),
+        f"{said} joined to campaign {into.id}; z takes it back",
+    )
 
 
 def part(context: ConsoleContext, campaign: Campaign) -> None:

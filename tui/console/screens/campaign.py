@@ -136,7 +136,7 @@ class CampaignView(Page):
         wanted, before = (self.current if self._read else self._wanted), self._read
         self._read = read
         self.head.remove_class("-problem")
-        self.marked.intersection_update(read.order.ids)
+        self.marked = {copy for copy in self.marked if read.pages.result.position(copy) is not None}
         self._find_facts()
         self._draw()
         place = read.pages.result.position(wanted) if wanted is not None else None
@@ -246,6 +246,8 @@ class CampaignView(Page):
             return None if self._read.order.odd else "It has no odd copy."
         if action in ("campaign-view", "campaign-compare", "campaign-peel", "campaign-deliver"):
             return None if self._chosen() or self.current else "There is no copy at the cursor."
+        if action == "campaign-delete" and not self._read.row.campaign.rank.offered:
+            return "No act is offered on it: good mail may be in it. Enter shows single copies, to release or delete."
         if action == "campaign-join":
             row = self._read.row
             return None if row.elder or row.campaign.parts else "It is related to no older campaign."

@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 from textual.message import Message
+from textual.timer import Timer
 
 from store.campaigns.marks import State
 from store.campaigns.standing import Campaign
@@ -26,8 +27,8 @@ from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import Builder
 from tui.console.widgets.pick_list import PickList
 
-#: Campaigns of which what was found out is kept, and seconds between looks at rates and times.
-_KEPT, _TICK = 100, 2.0
+#: Campaigns of which what was found out is kept, seconds between looks at rates and times, and until one is looked at.
+_KEPT, _TICK, _PAUSE = 100, 2.0, 0.15
 #: Actions that work on the campaign at the cursor.
 _OF_CURSOR = frozenset(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note"))
 NO_CAMPAIGN = "There is no campaign at the cursor."
@@ -38,6 +39,7 @@ class CampaignList(PickList):
     """The lines of the page. A campaign is marked with Space, or by a click on its first cells."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGNS, only={"mark"})
+    turns = True
 
     class Marked(Message):
         """The line is to be marked, or its mark taken away."""
@@ -75,6 +77,8 @@ class CampaignsView(ListPage[ListRow]):
         self._facts: dict[tuple[int, int], CampaignFacts] = {}
         self._shown: CampaignsRead | None = None
         self._number = 0
+        self._looking: Timer | None = None
+        self._drawing = False
 
     def on_mount(self) -> None:
         self.set_interval(_TICK, self._tick)
@@ -87,12 +91,15 @@ class CampaignsView(ListPage[ListRow]):
         reader, now = self._reader, self.context.clock()
         self.read(lambda: reader.read(now), self._show, group="campaigns")
 
-    def _show(self, read: CampaignsRead) -> None:
-        if not self.is_attached or read is self._shown:
+    def _show(self, read: CampaignsRead | None) -> None:
+        if not self.is_attached or read is None or read is self._shown:
             return
         self._shown, self._number = read, read.standing.number
         self.marked &= {row.campaign.id for row in read.rows if isinstance(row, CampaignRow)}
         self.show_items(read.rows, summary_words(read))
+        if read.rough:
+            reader, now = self._reader, self.context.clock()
+            self.read(lambda: reader.complete(now), self._show, group="campaigns")
 
     # -- what is shown
 
@@ -106,7 +113,7 @@ class CampaignsView(ListPage[ListRow]):
 
     def list_builder(self) -> Builder:
         rows, marked, now, zone = self.items, frozenset(self.marked), self.context.clock(), self.context.tz
-        return lambda width: made.list_lines(rows, marked, now, zone, width)
+        return lambda width: made.ListLines(rows, marked, now, zone, width)
 
     def detail_builder(self, item: ListRow) -> Builder:
         zone, now = self.context.tz, self.context.clock()
@@ -132,12 +139,32 @@ class CampaignsView(ListPage[ListRow]):
             if self.is_attached and isinstance(row, CampaignRow) and row.campaign.id == campaign.id:
                 self._draw_detail()
 
-        context.shell.background(
-            lambda: facts_of(context.vault, context.catalogue, campaign, context.outcomes, now),
-            show,
-            group="campaign-facts",
-        )
+        def look() -> None:
+            context.shell.background(
+                lambda: facts_of(context.vault, context.catalogue, campaign, context.outcomes, now),
+                show,
+                group="campaign-facts",
+            )
+
+        # Not of each campaign that the cursor passes.
+        if self._looking is not None:
+            self._looking.stop()
+        self._looking = self.set_timer(_PAUSE, look)
         return None
+
+    def on_pick_list_moved(self, event: PickList.Moved) -> None:
+        # The cursor is painted first, then the campaign that it is on, once for a burst of keys.
+        event.stop()
+        event.prevent_default()
+        if not self._drawing:
+            self._drawing = True
+            self.call_after_refresh(self._draw_moved)
+
+    def _draw_moved(self) -> None:
+        self._drawing = False
+        if self.is_attached:
+            self._draw_detail()
+            self.detail.to_top()
 
     # -- marks
 

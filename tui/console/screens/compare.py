@@ -88,7 +88,7 @@ class CompareView(Page):
             return
         one, other = read
         zone = self.context.tz
-        share = f"{shared_share(one.keys, other.keys):.0%} of what both have is shared"
+        share = f"{shared_share(one.keys, other.keys):.0%} of their keys are shared"
         self.head.update(f"Copy {one.copy.id} beside {other.copy.id}, a typical one: {share}")
         self.lines.build(lambda width: compare_lines(one, other, zone, width))
         self.lines.to_top()

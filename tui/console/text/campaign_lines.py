@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from store.campaigns.marks import State
 from store.campaigns.order import Rank
@@ -156,14 +156,28 @@ def sender_line(row: SenderRow, now: int, zone: tzinfo, width: int) -> Line:
     return (*spans, Span(f"  {fit(when, cells.since)}", "muted"))
 
 
-def list_lines(rows: Sequence[ListRow], marked: Container[int], now: int, zone: tzinfo, width: int) -> list[Line]:
-    """A line for each row."""
-    lines = []
-    for row in rows:
+class ListLines(Sequence[Line]):
+    """A line for each row, made when it is drawn: a mark more is painted at once, however many rows there are."""
+
+    def __init__(self, rows: Sequence[ListRow], marked: Container[int], now: int, zone: tzinfo, width: int) -> None:
+        self._rows = rows
+        self._marked = marked
+        self._now, self._zone = now, zone
+        self._width = width
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        row = self._rows[index]
         if isinstance(row, CampaignRow):
-            lines.append(campaign_line(row, row.campaign.id in marked, now, zone, width))
-        elif isinstance(row, SenderRow):
-            lines.append(sender_line(row, now, zone, width))
-        else:
-            lines.append(divider_line(row, width))
-    return lines
+            return campaign_line(row, row.campaign.id in self._marked, self._now, self._zone, self._width)
+        if isinstance(row, SenderRow):
+            return sender_line(row, self._now, self._zone, self._width)
+        return divider_line(row, self._width)

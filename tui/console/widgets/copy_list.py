@@ -19,6 +19,7 @@ class CopyList(PickList):
     """Copies with a cursor. Posts `Marked` where one is to be marked; tells `seen` each odd copy that it draws."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGN, only={"mark"})
+    turns = True
 
     class Marked(Message):
         """The line is to be marked, or its mark taken away."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
@@ -68,6 +69,12 @@ class LineView(ScrollView, can_focus=True):
         self._builder: Builder | None = None
         self._built_for = 0
         self._sideways = False
+        #: The style of plain text: to find it out takes longer than to draw a line.
+        self._style: Style | None = None
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._style = None
 
     def build(self, builder: Builder | None) -> None:
         """Use another builder; None empties the view. What is shown stays until the new lines are there."""
@@ -111,7 +118,7 @@ class LineView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         left, top = self.scroll_offset
         width = self.scrollable_content_region.width
-        style = self.rich_style
+        style = self._style = self._style or self.rich_style
         index = top + y
         if index >= len(self.lines):
             return Strip.blank(width, style)

@@ -33,6 +33,8 @@ class PickList(LineView):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "View", show=False)]
 
     cursor: reactive[int] = reactive(0, init=False)
+    #: True for long lists: half a page at once is one redraw for many steps.
+    turns: ClassVar[bool] = False
 
     class Moved(Message):
         """The cursor is on another line."""
@@ -61,12 +63,23 @@ class PickList(LineView):
         return Strip([Segment(text, (style or Style()) + cursor) for text, style, _ in strip], strip.cell_length)
 
     def to_cursor(self) -> None:
-        """Scroll so that the cursor's line is to be seen."""
-        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
+        """Scroll so that the cursor's line is to be seen. With `turns`, a step over the edge turns half a page."""
+        top, height = round(self.scroll_y), max(1, self.scrollable_content_region.height)
+        turn = height // 2 if self.turns else 0
+        if turn and self.cursor >= top + height:
+            lowest = max(0, len(self.lines) - height)
+            top = min(lowest, max(self.cursor - height + 1, min(top + turn, self.cursor)))
+            self.scroll_to(y=top, animate=False, force=True)
+        elif turn and self.cursor < top:
+            top = max(0, min(self.cursor, max(top - turn, self.cursor - height + 1)))
+            self.scroll_to(y=top, animate=False, force=True)
+        else:
+            self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True)
 
-    def watch_cursor(self, cursor: int) -> None:
+    def watch_cursor(self, before: int, cursor: int) -> None:
         self.to_cursor()
-        self.refresh()
+        self.refresh_lines(before)
+        self.refresh_lines(cursor)
         self.post_message(self.Moved(cursor))
 
     def on_focus(self) -> None:
