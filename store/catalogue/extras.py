@@ -5,6 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -22,12 +23,20 @@ class Places:
 
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
+        self._none: tuple[weakref.ref[Frame], pl.Series] | None = None
 
     def among(self, frame: Frame, wanted: Sequence[int]) -> pl.Series:
         """Boolean, by row: which copies are in any of the campaigns (0: in none)."""
         found = {one.id: one for each in wanted if (one := self.standing.campaign(each)) is not None}
         mask = occur_in(frame.ids, _members(found.values()))
-        return mask | ~occur_in(frame.ids, self._all) if 0 in wanted else mask
+        return mask | self._in_none(frame) if 0 in wanted else mask
+
+    def _in_none(self, frame: Frame) -> pl.Series:
+        """Boolean, by row: which copies are in no campaign; of the latest frame it is remembered."""
+        none = self._none
+        if none is None or none[0]() is not frame:
+            self._none = none = weakref.ref(frame), ~occur_in(frame.ids, self._all)
+        return none[1]
 
     def odd(self, frame: Frame) -> pl.Series:
         """Boolean, by row: which copies are odd in their campaign."""

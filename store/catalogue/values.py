@@ -5,6 +5,7 @@ Imports Polars: only the modules that the catalogue loads in the background may 
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import reduce
@@ -38,10 +39,12 @@ class Values:
     A word or a set may occur twice (after `extend`): that costs memory only.
     """
 
-    def __init__(self, words: pl.DataFrame, pieces: Sequence[_Piece], sets: int) -> None:
+    def __init__(self, words: pl.DataFrame, pieces: Sequence[_Piece], sets: int, *, joined: bool = False) -> None:
+        """`joined`: of two, so that a word may occur twice."""
         self.words = words
         self._pieces = tuple(pieces)
         self._sets = sets
+        self._joined = joined
 
     @classmethod
     def of(cls, words: pl.DataFrame, sets: Iterable[Sequence[int]]) -> Values:
@@ -64,7 +67,8 @@ class Values:
         by = pl.Series([shift], dtype=kind)
         moved = [_Piece(piece.members.cast(kind) + by, piece.ends) for piece in other._pieces]
         words = {name: joined(self.words.get_column(name), other.words.get_column(name)) for name in self.words.columns}
-        return Values(pl.DataFrame(words), _merged([*self._pieces, *moved]), len(self) + len(other))
+        pieces = _merged([*self._pieces, *moved])
+        return Values(pl.DataFrame(words), pieces, len(self) + len(other), joined=True)
 
     def having(self, words: pl.Series) -> pl.Series:
         """Boolean, by set: which have any of the words that a Boolean series has."""
@@ -84,24 +88,44 @@ class Values:
         return pl.concat(found, rechunk=True)
 
     def tightened(self, codes: pl.Series) -> tuple[Values, pl.Series]:
-        """The sets that rows have, without the words of none and none of them twice; and the rows' codes of these."""
+        """The sets that rows have, and the rows' codes of these: no word is of none or held twice, and no set of one.
+
+        In memory of its own: what is left out is not held by what is kept.
+        """
         used = codes.unique().sort()
         sets, counts = self._picked(used)
-        words = self.words.with_row_index("code")[sets.unique().sort()]
-        distinct = words.unique(self.words.columns, keep="first", maintain_order=True).drop("code").rechunk()
-        numbered = words.join(
-            distinct.with_row_index("new"), on=self.words.columns, how="left", nulls_equal=True, maintain_order="left"
-        )
-        kind = smallest_of(distinct.height)
-        renumbered = pl.repeat(0, self.words.height, dtype=kind, eager=True).scatter(
-            numbered.get_column("code"), numbered.get_column("new").cast(kind)
-        )
+        left = sets.unique().sort()
+        words, numbers = self.words[left], pl.arange(len(left), dtype=pl.UInt32, eager=True)
+        if self._joined:
+            distinct = words.unique(keep="first", maintain_order=True).with_row_index("code")
+            numbered = words.join(distinct, on=words.columns, how="left", nulls_equal=True, maintain_order="left")
+            words, numbers = distinct.drop("code"), numbered.get_column("code")
+        kind = smallest_of(words.height)
+        renumbered = pl.repeat(0, self.words.height, dtype=kind, eager=True).scatter(left, numbers.cast(kind))
         ends = counts.cum_sum().cast(pl.UInt32)
-        fresh = Values(distinct, [_Piece(renumbered.gather(sets), ends)], len(used))
-        places = pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(
-            used, pl.arange(len(used), dtype=pl.UInt32, eager=True)
-        )
-        return fresh, places.gather(codes)
+        every = Values(_written_anew(words), [_Piece(renumbered.gather(sets), ends)], len(used))
+        fresh, numbers = every._each_once()
+        return fresh, pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(used, numbers).gather(codes)
+
+    def _each_once(self) -> tuple[Values, pl.Series]:
+        """The same with each set of one member or none once, and by set of these its code there. Of one piece.
+
+        Larger sets are hardly ever the same, but for those of a scanner that says the same of many.
+        """
+        [(members, ends)] = self._pieces
+        sizes = ends - ends.shift(1, fill_value=0)
+        # 0 for the empty set, then a key for the set of each word alone, then one for each other set.
+        keys = pl.arange(len(ends), dtype=pl.UInt32, eager=True) + self.words.height + 1
+        if len(members):
+            alone = members.gather(ends.clip(lower_bound=1) - 1).cast(pl.UInt32) + 1
+            keys = alone.zip_with(sizes == 1, keys)
+        keys = keys.zip_with(sizes != 0, sizes)
+        firsts = keys.arg_unique().sort()
+        numbers = pl.repeat(0, self.words.height + len(ends) + 1, dtype=pl.UInt32, eager=True)
+        numbers = numbers.scatter(keys.gather(firsts), pl.arange(len(firsts), dtype=pl.UInt32, eager=True))
+        picked, counts = self._picked(firsts)
+        piece = _Piece(picked.cast(members.dtype), counts.cum_sum().cast(pl.UInt32))
+        return Values(self.words, [piece], len(firsts)), numbers.gather(keys)
 
     def _picked(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
         """The members of sets (UInt32), one set after the other, and how many each has."""
@@ -150,6 +174,13 @@ class Gathered:
         """All of them."""
         rows = [word if isinstance(word, tuple) else (word,) for word in self._words]
         return Values.of(pl.DataFrame(rows, schema=self._schema, orient="row"), self._sets)
+
+
+def _written_anew(words: pl.DataFrame) -> pl.DataFrame:
+    """The same in memory of its own: texts that were gathered hold the buffers of all that they were among."""
+    buffer = io.BytesIO()
+    words.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
+    return pl.read_ipc(io.BytesIO(buffer.getvalue()))
 
 
 def _among(members: pl.Series, words: pl.Series, codes: pl.Series) -> pl.Series:
