@@ -161,9 +161,7 @@ class Operator:
         await self.press(*["j"] * min(odd - 1, _LOOKED_AT))
         page = self.app.main.places.page
         assert isinstance(page, CampaignView)
-        while any(
-            each.copy not in self.app.context.seen_odd for each in page.campaign.odd if self._is_there(each.copy)
-        ):
+        while any(each.copy not in self.app.context.seen_odd for each in campaign.odd if self._is_there(each.copy)):
             self.account.decisions += 1
             await self.press("pagedown")
 
