@@ -45,11 +45,14 @@ class Apart:
     ) -> None:
         """`handles` by id of their campaigns; `target`: the campaign that one is shown in."""
         self._of: dict[int, list[tuple[PeeledOff, Keys]]] = defaultdict(list)
+        acts: dict[tuple[int, int], list[PeeledOff]] = defaultdict(list)
         for one in peeled:
+            acts[one.campaign, one.stays].append(one)
+        for (campaign, stays), each in acts.items():
             for number, handle in handles.items():
-                if one.campaign in (number, target(number)) or _holds(handle, one.stays):
-                    common = one.stays_keys.union(handle.weights)
-                    self._of[number].append((one, one.out & common))
+                if campaign in (number, target(number)) or _holds(handle, stays):
+                    common = each[0].stays_keys.union(handle.weights)
+                    self._of[number] += [(one, one.out & common) for one in each]
         self._handles = handles
 
     def keeps_out(self, entry: Entry, campaign: int) -> bool:

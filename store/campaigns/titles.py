@@ -8,13 +8,14 @@ from collections.abc import Callable
 from store.authority.settings import settings_or_former
 from store.campaigns.grouping import Handle
 from store.campaigns.in_child import spelled_in_child
+from store.campaigns.indexing import read_traits
 from store.campaigns.keys import Kind, kind_of
 from store.campaigns.making import Context
 from store.terms.errors import CopyMissing, TamperedError
 from store.vault.vault import Vault
 
-#: So many copies are spelled to find the texts of a campaign's keys, and so many at least for its title.
-_SPELLED, _TITLED = 8, 3
+#: So many copies are spelled for a title, of those that fit best, and so many are looked at for a key that these lack.
+_SPELLED, _SAMPLE = 3, 300
 
 
 class Speller:
@@ -29,16 +30,33 @@ class Speller:
         wanted = {handle.seed.key, *(one.key for one in handle.evidence)}
         texts = {key: self._known[key] for key in wanted if key in self._known}
         subjects: Counter[str] = Counter()
-        for number, copy_id in enumerate(_exemplars(handle)):
-            if number >= _TITLED and len(texts) == len(wanted):
-                break
-            self._stop()
-            found = self._texts(copy_id)
-            texts.update((key, found[key]) for key in wanted if key in found)
-            subjects.update(text for key, text in found.items() if _is_subject(key))
+        for copy_id in _exemplars(handle):
+            self._spell(copy_id, wanted, texts, subjects)
+        # Keys that few copies have: of a copy that has each.
+        for copy_id in self._having(handle, wanted.difference(texts)):
+            if not wanted <= texts.keys():
+                self._spell(copy_id, wanted, texts, subjects)
         # As often as another: the first in the alphabet, so that it does not change by itself.
         title = min(subjects, key=lambda text: (-subjects[text], text), default="")
         return title or texts.get(handle.seed.key, ""), texts
+
+    def _spell(self, copy_id: int, wanted: set[int], texts: dict[int, str], subjects: Counter[str]) -> None:
+        self._stop()
+        found = self._texts(copy_id)
+        texts.update((key, found[key]) for key in wanted if key in found)
+        subjects.update(text for key, text in found.items() if _is_subject(key))
+
+    def _having(self, handle: Handle, lacking: set[int]) -> list[int]:
+        """Copies that have the keys that are lacking, one for each, as far as a sample has them."""
+        if not lacking:
+            return []
+        step = max(1, len(handle.copies) // _SAMPLE)
+        having: dict[int, int] = {}
+        for copy_id, (traits, _) in read_traits(self._vault, list(handle.copies[::step])).items():
+            keys = lacking.intersection(traits.content).union(lacking.intersection(traits.payload))
+            for key in keys.union(lacking.intersection(traits.origin)):
+                having.setdefault(key, copy_id)
+        return list(dict.fromkeys(having.values()))
 
     def _texts(self, copy_id: int) -> dict[int, str]:
         try:

@@ -156,3 +156,12 @@ def test_what_joined_and_went_into_the_bin_has_its_place_when_it_comes_back(
     # One of them has no traits yet.
     assert not find(any_vault).grouped
     assert sets(reader.read()) == sets(StandingReader(any_vault).read()) == {1: [*first, joined, later]}
+
+
+def test_keys_that_few_copies_have_are_spelled_too(vault: Vault) -> None:
+    """A link that one copy in six has is evidence, and not in the copies that the title is made of."""
+    put(vault, [letter(0, number) + b"http://rare.example/offer\n" * (number % 6 == 5) for number in range(120)])
+    put_wave(vault, (), 150)
+    find(vault)
+    [one] = StandingReader(vault).read().campaigns
+    assert set(one.texts) == {one.seed.key, *(each.key for each in one.evidence)}
