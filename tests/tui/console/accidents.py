@@ -26,20 +26,29 @@ from tests.tui.console.fakes import NOW, sample
 COPIES, BINNED = 40, 6
 #: A window counts what is pressed so long (s) after its first frame: what the issue asks for, not what the code says.
 SEEN = 0.3
-#: Rows that the console writes by itself, without anybody having pressed anything.
-_OWN = ("sqlite_sequence",)
+#: Tables that the console writes by itself, without anybody having pressed anything: what follows from the copies, as
+#: traits and campaigns. Of `state` the row that counts those is left out too.
+_OWN = ("sqlite_sequence", "derived")
+_ROWS = {"state": "SELECT * FROM state WHERE id <> 3"}
+
+
+def letter(number: int) -> bytes:
+    """The message of a copy: one of a campaign, so that there is one to act on."""
+    return (
+        b"From: Billing <a%d@h%d.example>\r\nSubject: Invoice %d is overdue\r\n\r\nDear customer, your invoice of the "
+        b"last month is overdue. Pay today what is left of it at http://pay.example/bill/now or call us.\r\n"
+    ) % (number, number % 7, number)
 
 
 def make_store(folder: Path) -> tuple[Path, Path]:
     """A store of copies with a relay, rules, address lists, and deliveries that failed, were cancelled and got lost."""
     from store.authority.deleting import delete_copies
+    from store.campaigns.finding import find
     from store.delivery.queue import cancel, deliveries, release
 
     store, key_file = folder / "s.db", folder / "key"
     vault, _ = create_store(str(store), key_file=key_file)
-    vault.put_many(
-        (b"Subject: number %d\r\n\r\nhello\r\n" % n, sample(n), NOW - n * 60_000) for n in range(1, COPIES + BINNED + 1)
-    )
+    vault.put_many((letter(n), sample(n), NOW - n * 60_000) for n in range(1, COPIES + BINNED + 1))
     for first in (COPIES + 1, COPIES + BINNED // 2 + 1):
         delete_copies(vault, range(first, first + BINNED // 2), operator="ada")
     rule_data.fill(vault)
@@ -53,6 +62,7 @@ def make_store(folder: Path) -> tuple[Path, Path]:
             table.update(state=state.value).where(table.delivery_id == delivery.id).execute()
             owner = vault.models.Delivery
             owner.update(state=state.value).where(owner.id == delivery.id).execute()
+    find(vault)
     vault.close()
     return store, key_file
 
@@ -190,7 +200,7 @@ class Console:
         with sqlite3.connect(f"file:{self.store}?mode=ro", uri=True) as db:
             names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             rows = {
-                name: sorted(db.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr)
+                name: sorted(db.execute(_ROWS.get(name, f'SELECT * FROM "{name}"')).fetchall(), key=repr)
                 for name in names
                 if name not in _OWN
             }
@@ -228,7 +238,9 @@ _WAYS = (
     *(b"%d" % place for place in range(1, 10)), b"9\r", b"9u", b"9d", b"9E", b"9\ru", b"9\r*d", b"9\rr", b"9\rs",
     b"9\r\ru", b"9\r\rd", b"9\r\rr", b":bri", b"2\r", b"\t", b":", b"2d", b"2r", b"2s", b"2*d", b"2*r", b"2*s",
     b"2\rd", b"2\rr", b"2\rs", b"f", b"/", b"o", b"T", b"*U", b"y", b"B", b"?", b"4e", b"4J", b"4K", b"4a", b"4d",
-    b"4\r", b"5a", b"5d", b"5f", b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
+    b"4\r", b"5a", b"5d", b"5f", b"8\r", b"8d", b"8*d", b"8o", b"8x", b"8e", b"8n", b"8m", b"8\rp", b"8\r p",
+    b"8\r]p", b"8\rd", b"8\rr", b"2c", b"2cp",
+    b"3r", b"3jr", b"3jjr", b"3c", b"7\r", b":del", b":sen", b":ena",
 )  # fmt: skip
 _LETTERS = [bytes([code]) for code in range(33, 127)]
 _TELLING = [b"d", b"e", b"r", b"s", b"y", b"o", b"c", b"*", b"J", b"K", b"a", b"4", b"0", b"1"]
