@@ -160,8 +160,9 @@ class Operator:
         self.account.decisions += min(odd, _LOOKED_AT)
         await self.press(*["j"] * min(odd - 1, _LOOKED_AT))
         page = self.app.main.places.page
-        assert isinstance(page, CampaignView)
-        while any(each.copy not in self.app.context.seen_odd for each in campaign.odd if self._is_there(each.copy)):
+        assert isinstance(page, CampaignView) and page.campaign is not None
+        odd_ones = page.campaign.odd
+        while any(each.copy not in self.app.context.seen_odd for each in odd_ones if self._is_there(each.copy)):
             self.account.decisions += 1
             await self.press("pagedown")
 
