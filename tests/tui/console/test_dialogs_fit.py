@@ -23,6 +23,7 @@ from tests.tui.console.test_snapshots_dialogs import DIALOGS
 from tests.tui.console.view_harness import DialogApp, screen_text, until_shown
 from tui.console.dialogs.backup_settings import BackupSettingsDialog
 from tui.console.dialogs.base import DialogBody
+from tui.console.dialogs.campaign import CampaignTextDialog
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.copy import CopyDialog
 from tui.console.dialogs.help import HelpDialog
@@ -31,6 +32,7 @@ from tui.console.dialogs.mark import MarkDialog, UnmarkDialog
 from tui.console.dialogs.picker import PickList
 from tui.console.dialogs.report import ReportDialog
 from tui.console.dialogs.rule import RuleDialog
+from tui.console.dialogs.save_filter import SaveFilterDialog
 from tui.console.dialogs.search_filter import SearchFilterDialog
 from tui.console.dialogs.sort import SortDialog
 from tui.console.keys.keymap import Keymap, Scope
@@ -67,6 +69,18 @@ WINDOWS: dict[str, tuple[Callable[[], ModalScreen[Any]], list[str]]] = {
     "copy": (lambda: CopyDialog(row_of(Copy(1, NOW, 4096, sample(1)))), []),
     "help": (lambda: HelpDialog(Keymap(), lambda action: "There is no message copy.", Scope.LIST), []),
     "add_entries": (AddEntriesDialog, []),
+    "save_filter": (lambda: SaveFilterDialog(EVERYTHING, ()), []),
+    "campaign_note": (
+        lambda: CampaignTextDialog(
+            "Note on the campaign",
+            'Campaign 1204 ("Your account was limited, confirm it within 24 hours, or …")',
+            "until noon",
+            limit=500,
+            placeholder="nothing takes the note away",
+            warning="j.fischer-of-the-second-shift works on it.",
+        ),
+        [],
+    ),
     "add_white_entries_of_a_user": (lambda: AddEntriesDialog("white", "ceo@corp.example"), []),
     "find": (FindDialog, []),
     "mark": (marking, []),

@@ -413,6 +413,7 @@ def test_pieces_make_the_text_again_and_name_what_was_found(text: str, words: li
 
 def test_what_was_looked_for_is_found_whatever_its_case() -> None:
     assert list(split_found("Re: INVOICE 7", ["invoice"])) == [("Re: ", False), ("INVOICE", True), (" 7", False)]
+    assert list(split_found("Invoice 882…", ["invoice"])) == [("Invoice", True), (" 882…", False)]
 
 
 async def test_what_the_filter_looks_for_is_underlined(vault: Vault) -> None:

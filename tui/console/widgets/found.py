@@ -31,7 +31,8 @@ def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """The text in pieces, each with whether it is one of the folded needles."""
-    folded = fold(text) if needles else ""
+    # Where a text was cut stands a sign that folding takes for three.
+    folded = fold(text.replace("…", " ")) if needles else ""
     if len(folded) != len(text):
         yield text, False
         return
