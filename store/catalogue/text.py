@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 import polars as pl
 
 from store.filters.folding import NUL
+from store.terms.folding import mixes_in_a_word
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
@@ -172,8 +173,10 @@ class Dictionary(Texts):
         return texts, (search + NUL + latin).zip_with(latin.is_not_null(), folded)
 
     def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        found = self.search.gather(codes).str.contains(needle, literal=True)
         odd = self._odd.found(needle)
+        if mixes_in_a_word(needle):
+            return codes.is_in(odd.implode())
+        found = self.search.gather(codes).str.contains(needle, literal=True)
         return found | codes.is_in(odd.implode()) if len(odd) else found
 
     def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
@@ -182,8 +185,11 @@ class Dictionary(Texts):
         return none.scatter(places(mask).filter(found), True).scatter(self._odd.found(needle), True)
 
     def _scan(self, needle: str, start: int) -> pl.Series:
-        found = self.search.slice(start).str.contains(needle, literal=True)
         odd = self._odd.found(needle, start)
+        if mixes_in_a_word(needle):  # What it is in mixes scripts as well.
+            none = pl.repeat(False, len(self) - start, dtype=pl.Boolean, eager=True)
+            return none.scatter(odd - start, True)
+        found = self.search.slice(start).str.contains(needle, literal=True)
         return found.rechunk().scatter(odd - start, True) if len(odd) else found
 
     def sorted_by(self, search: pl.Series) -> pl.Series:

@@ -43,10 +43,10 @@ _LOOKALIKES = str.maketrans(
 )
 #: Letters of the scripts that have such: Greek, Cyrillic, Armenian; and those of them that look like no Latin one.
 _OTHER_SCRIPTS = "".join(map(chr, (*range(0x370, 0x530), *range(0x561, 0x588))))
-_FOREIGN = re.compile(f"[{_OTHER_SCRIPTS}]")
 _UNLIKE = re.compile(f"[{''.join(letter for letter in _OTHER_SCRIPTS if ord(letter) not in _LOOKALIKES)}]")
 #: Those that no alphabet mixes with Latin letters.
-_ODD = re.compile(f"[{''.join(map(chr, _LOOKALIKES)).translate({ord(letter): None for letter in 'ıłøđħŧʋɗɓ'})}]")
+_ODD = "".join(chr(letter) for letter in _LOOKALIKES if chr(letter) not in "ıłøđħŧʋɗɓ")
+_SUSPECT = re.compile(f"[{_OTHER_SCRIPTS}{_ODD}]")
 #: Latin letters that look like a word in Cyrillic.
 _ALONE = frozenset("acekoy")
 #: What is one letter for a reader: the i without its dot, and Katakana for the Chinese characters that look like them.
@@ -95,19 +95,23 @@ def mixes_scripts(caseless_text: str) -> bool:
     So where a word has letters of both, where all words of another script look Latin, and where one Latin letter
     stands alone in a text of another script.
     """
-    if caseless_text.isascii() or not _ODD.search(caseless_text):
+    if caseless_text.isascii() or not _SUSPECT.search(caseless_text):
         return False
     if not _UNLIKE.search(caseless_text):
         return True
-    if not _ASCII_LETTER.search(caseless_text):
+    return not _ALONE.isdisjoint(caseless_text.split()) or mixes_in_a_word(caseless_text)
+
+
+def mixes_in_a_word(caseless_text: str) -> bool:
+    """Whether a word of text that `caseless` made has letters of two scripts: so has every text that it is part of."""
+    if caseless_text.isascii() or not _ASCII_LETTER.search(caseless_text):
         return False
-    pieces = caseless_text.split()
-    suspects = (piece for piece in pieces if not piece.isascii() and _ASCII_LETTER.search(piece))
-    return not _ALONE.isdisjoint(pieces) or any(_mixed(word) for piece in suspects for word in _WORD.findall(piece))
+    suspects = [piece for piece in caseless_text.split() if not piece.isascii() and _ASCII_LETTER.search(piece)]
+    return any(_mixed(word) for piece in suspects for word in _WORD.findall(piece))
 
 
 def _mixed(word: str) -> bool:
-    return bool(_ASCII_LETTER.search(word) and (_FOREIGN.search(word) or _ODD.search(word)))
+    return bool(_ASCII_LETTER.search(word) and _SUSPECT.search(word))
 
 
 def words(folded: str) -> list[str]:
