@@ -1,6 +1,7 @@
 """What `test_five_operators` runs five of: an operator who clears, peels off and takes back, as chance has it.
 
-python -m tests.store.clearing.operator_process STORE NAME ACTS     says "ready", waits for a line, then each batch
+python -m tests.store.clearing.operator_process STORE NAME ACTS     says "ready" and
+the number of its server process, waits for a line, then says each batch
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from store.campaigns.marks import peel
 from store.campaigns.reading import StandingReader
 from store.clearing.checked import checked
 from store.clearing.clearing import clear
+from store.database.connection import is_url, run
 from store.helpers.clock import now_ms
 from store.opening.opening import Unlock, open_store
 from store.terms.errors import UsageError
@@ -27,7 +29,9 @@ def main(location: str, name: str, acts: int) -> None:
     """Act so many times, as chance has it for an operator of this name."""
     vault = open_store(location, Unlock.passphrase(PASSPHRASE))
     reader, rng = StandingReader(vault), random.Random(name)
-    print("ready", flush=True)
+    with vault.reading():
+        backend = run(vault.db, "SELECT pg_backend_pid()").fetchone()[0] if is_url(location) else 0
+    print(f"ready {backend}", flush=True)
     sys.stdin.readline()
     for act in range(acts):
         campaigns = reader.read().campaigns

@@ -1,4 +1,6 @@
-"""Five operators on one wave, one of whom is killed: what another peeled off is not deleted, and nothing is twice."""
+"""Five operators on one wave, one of whom is killed, or loses the connection: what another peeled off is not deleted,
+and nothing is twice.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -21,10 +24,12 @@ from store.check import check
 from store.clearing.checked import checked
 from store.clearing.clearing import ODD, PEELED, Guard, clear
 from store.helpers.clock import now_ms
+from store.opening.opening import Unlock, open_store
 from store.terms.records import CopyRecord
 from store.undoing.undoing import carry_out, next_plan
 from store.vault import bin as bin_module
 from store.vault.vault import Vault
+from tests.conftest import PASSPHRASE
 from tests.store.clearing.standings import campaign, standing_of, store
 
 OPERATORS = ("ada", "bob", "cyd", "dee", "eve")
@@ -35,21 +40,38 @@ def fill(vault: Vault, count: int) -> list[int]:
     return vault.put_many((b"x%d" % number, CopyRecord(subject=str(number)), None) for number in range(count))
 
 
-def started(location: str) -> list[subprocess.Popen[str]]:
+class Operator(NamedTuple):
+    """A process, and the number of the server process that its connection is to (0: a file has none)."""
+
+    process: subprocess.Popen[str]
+    backend: int
+
+    def line(self) -> str:
+        """What it says next."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+
+def started(location: str) -> list[Operator]:
     """The operators, all of them ready before the first begins."""
     module = "tests.store.clearing.operator_process"
-    found = [
+    processes = [
         subprocess.Popen(
             [sys.executable, "-m", module, location, name, str(ACTS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if name == OPERATORS[0] else None,
             text=True,
         )
         for name in OPERATORS
     ]
-    for each in found:
-        assert each.stdout is not None and each.stdout.readline() == "ready\n"
-    for each in found:
+    found = []
+    for each in processes:
+        assert each.stdout is not None
+        ready, backend = each.stdout.readline().split()
+        assert ready == "ready"
+        found.append(Operator(each, int(backend)))
+    for each in processes:
         assert each.stdin is not None
         each.stdin.write("\n")
         each.stdin.flush()
@@ -57,22 +79,40 @@ def started(location: str) -> list[subprocess.Popen[str]]:
 
 
 @pytest.mark.timeout(400)
-def test_nothing_that_was_peeled_off_is_deleted_nor_anything_twice(
-    any_store: str, open_again: Callable[[], Vault]
-) -> None:
+def test_one_who_is_killed(any_store: str, open_again: Callable[[], Vault]) -> None:
     vault = open_again()
+
+    def kill(first: Operator) -> None:
+        first.process.send_signal(signal.SIGKILL)
+        assert first.process.wait() == -signal.SIGKILL
+
+    on_one_wave(any_store, vault, kill)
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(400)
+def test_one_who_loses_the_connection(postgres_store: str, sql: Callable[..., object]) -> None:
+    vault = open_store(postgres_store, Unlock.passphrase(PASSPHRASE))
+
+    def cut_off(first: Operator) -> None:
+        assert sql(vault, "SELECT pg_terminate_backend(?)", first.backend) == [(True,)]
+
+    on_one_wave(postgres_store, vault, cut_off)
+    vault.close()
+
+
+def on_one_wave(location: str, vault: Vault, fails: Callable[[Operator], None]) -> None:
+    """Have all act until the first fails in the midst of a deletion; the others go on to their end."""
     ids = fill(vault, COPIES)
     store(vault, standing_of(ids, 1, campaigns=3))
-    first, *others = started(any_store)
-    assert first.stdout is not None
+    first, *others = started(location)
     for _ in range(3):
-        assert first.stdout.readline().strip().isdecimal(), "it never came to the midst of a deletion"
-    first.send_signal(signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
-    first.communicate()
+        assert first.line().isdecimal(), "it never came to the midst of a deletion"
+    fails(first)
+    first.process.communicate()
     for each in others:
-        each.communicate()
-        assert each.returncode == 0
+        each.process.communicate()
+        assert each.process.returncode == 0
 
     history = list(parts(vault))
     at_version = {kept.version: kept.value.all_taken_out for kept in configuration.kept(vault, marks.NAME, Marks)}
