@@ -70,6 +70,7 @@ async def test_enter_deletes_what_fits_and_z_brings_it_back(console: MailholdApp
         )
         assert vault.ids() == ids
         await pilot.press("enter")
+        await settle(pilot)
         await until_shown(pilot, "20 message copies have been deleted")
     assert vault.ids() == ids[20:] and done == [True]
     plan = next_plan(vault, "ada")
@@ -93,6 +94,7 @@ async def test_what_is_peeled_off_while_the_window_is_open_stays(
         await until_shown(pilot, "Delete 28 message copies in 2 campaigns")
         peel(vault, 2, ids[23:25], ids[22], operator="bob")
         await pilot.press("enter")
+        await settle(pilot)
         await until_shown(pilot, "an operator peeled it off its campaign meanwhile")
     assert vault.ids() == [*ids[20:22], *ids[23:25], *ids[30:]]
 
@@ -106,6 +108,7 @@ async def test_what_became_odd_while_the_window_is_open_stays(
         store(vault, Standing([campaign(2, ids[23:30], ids[22:23])]))
         await poll(pilot)
         await pilot.press("enter")
+        await settle(pilot)
         await until_shown(pilot, "it became odd in its campaign meanwhile")
     assert vault.ids() == [*ids[:23], *ids[30:]]
 
@@ -131,6 +134,7 @@ async def test_without_a_bin_the_number_must_be_typed(console: MailholdApp, vaul
         await pilot.press("enter")
         assert vault.ids() == ids
         await pilot.press("2", "0", "enter")
+        await settle(pilot)
         await until_shown(pilot, "20 message copies have been deleted")
     assert vault.ids() == ids[20:]
 

@@ -102,6 +102,7 @@ async def test_what_else_waits_of_the_sender_is_offered_and_listed(
         await until_shown(pilot, "1 copy goes to 1 address.")
         assert isinstance(console.screen, DeliverDialog)
         console.screen.accept()
+        await settle(pilot)
         await until_shown(
             pilot, "Message has been placed in queue for delivery. 2 more of this", "sender wait: + lists"
         )
