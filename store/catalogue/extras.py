@@ -17,6 +17,9 @@ from store.catalogue.column_fields import FIELDS, Source
 from store.catalogue.column_reader import Seen
 from store.catalogue.frame import Frame, occur_in
 
+#: Up to this part of the rows is few.
+_FEW = 8
+
 
 class Places:
     """Which copies are in which campaigns, asked of all copies of a frame at once."""
@@ -28,7 +31,7 @@ class Places:
     def among(self, frame: Frame, wanted: Sequence[int]) -> pl.Series:
         """Boolean, by row: which copies are in any of the campaigns (0: in none)."""
         found = {one.id: one for each in wanted if (one := self.standing.campaign(each)) is not None}
-        mask = occur_in(frame.ids, _members(found.values()))
+        mask = _mask_of(frame, _members(found.values()))
         return mask | self._in_none(frame) if 0 in wanted else mask
 
     def _in_none(self, frame: Frame) -> pl.Series:
@@ -40,7 +43,7 @@ class Places:
 
     def odd(self, frame: Frame) -> pl.Series:
         """Boolean, by row: which copies are odd in their campaign."""
-        return occur_in(frame.ids, self._odd)
+        return _mask_of(frame, self._odd)
 
     @cached_property
     def _all(self) -> pl.Series:
@@ -49,6 +52,14 @@ class Places:
     @cached_property
     def _odd(self) -> pl.Series:
         return _ids([each.copy for one in self.standing.campaigns for each in one.odd]).sort()
+
+
+def _mask_of(frame: Frame, ids: pl.Series) -> pl.Series:
+    """Boolean, by row: which copies are among the ascending ids. Few ids are looked for in the frame."""
+    if len(ids) > len(frame) // _FEW:
+        return occur_in(frame.ids, ids)
+    rows = frame.ids.search_sorted(ids).clip(upper_bound=max(0, len(frame) - 1)).cast(pl.UInt32)
+    return _none(frame).scatter(rows.filter(frame.ids.gather(rows) == ids), True)
 
 
 def _members(campaigns: Iterable[Campaign]) -> pl.Series:
