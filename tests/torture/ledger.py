@@ -47,7 +47,9 @@ def places(vault: Vault) -> Places:
         found.copies, found.binned = set(copies), set(binned)
         bodies = {row[0] for row in run(vault.db, "SELECT id FROM body").fetchall()}
         bin_bytes = sum(binned.values())
-        real = Counters(len(copies), sum(copies.values()) + bin_bytes, said.next_copy_id, len(binned), bin_bytes)
+        made = run(vault.db, "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM derived").fetchone()
+        all_bytes = sum(copies.values()) + bin_bytes
+        real = Counters(len(copies), all_bytes, said.next_copy_id, len(binned), bin_bytes, *map(int, made))
         for row in vault.models.Tombstone.select():
             ids = ids_of(verified_runs(vault, row))
             found.buried.update(ids)
