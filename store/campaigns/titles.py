@@ -50,9 +50,10 @@ class Speller:
         """Copies that have the keys that are lacking, one for each, as far as a sample has them."""
         if not lacking:
             return []
-        step = max(1, len(handle.copies) // _SAMPLE)
+        copies = [*handle.copies, *(one.copy for one in handle.odd)]
+        step = max(1, len(copies) // _SAMPLE)
         having: dict[int, int] = {}
-        for copy_id, (traits, _) in read_traits(self._vault, list(handle.copies[::step])).items():
+        for copy_id, (traits, _) in read_traits(self._vault, copies[::step]).items():
             keys = lacking.intersection(traits.content).union(lacking.intersection(traits.payload))
             for key in keys.union(lacking.intersection(traits.origin)):
                 having.setdefault(key, copy_id)
@@ -69,13 +70,11 @@ class Speller:
 
 
 def _exemplars(handle: Handle) -> list[int]:
-    """Copies that fit best, spread over the handle."""
-    best = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])[
-        : max(_SPELLED, len(handle.fits) // 4)
-    ]
-    best.sort()
-    step = max(1, len(best) // _SPELLED)
-    return [handle.copies[place] for place in best[::step][:_SPELLED]]
+    """Copies that fit best, spread over the handle; of one in stolen threads, where few or none fit, odd ones too."""
+    best = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])
+    best = sorted(best[: max(_SPELLED, len(best) // 4)])
+    found = [handle.copies[place] for place in best[:: max(1, len(best) // _SPELLED)]]
+    return [*found, *(one.copy for one in handle.odd)][:_SPELLED]
 
 
 def _is_subject(key: int) -> bool:

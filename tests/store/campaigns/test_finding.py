@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from store.campaigns import marks
 from store.campaigns.finding import find
+from store.campaigns.grouping import OddCopy
 from store.campaigns.oddness import Reason
 from store.campaigns.reading import StandingReader
 from store.campaigns.standing import Standing
+from store.campaigns.stored import Stored
+from store.campaigns.titles import Speller
 from store.vault.vault import Vault
 from tests.store.campaigns.mail import letter, put, put_wave
 
@@ -165,3 +169,12 @@ def test_keys_that_few_copies_have_are_spelled_too(vault: Vault) -> None:
     find(vault)
     [one] = StandingReader(vault).read().campaigns
     assert set(one.texts) == {one.seed.key, *(each.key for each in one.evidence)}
+
+
+def test_a_campaign_of_odd_copies_has_a_title_too(vault: Vault) -> None:
+    put_wave(vault)
+    find(vault)
+    _, handles = Stored(vault).handles()
+    odd = tuple(OddCopy(copy, (Reason.REPLY,)) for copy in handles[1].copies)
+    title, texts = Speller(vault, {}, lambda: None).spelled(handles[1]._replace(copies=array("Q"), fits=b"", odd=odd))
+    assert len(title.split()) == 4 and texts[handles[1].seed.key]
