@@ -1,11 +1,14 @@
-"""`python -m tests.readme` writes the README's tables of keys and commands from the code that they describe."""
+"""`python -m tests.readme` writes the tables of the documentation from the code that they describe."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+#: Every page: the front page, and the chapters.
+PAGES = (README, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
 def keys_table() -> str:
@@ -45,7 +48,7 @@ def configuration() -> str:
 
 
 def with_tables(text: str) -> str:
-    """The README's text with its tables made anew."""
+    """A page's text with its tables made anew."""
     for name, table in (("keys", keys_table()), ("commands", commands_table()), ("mailhold.toml", configuration())):
         pattern = re.compile(rf"(<!-- {re.escape(name)}: .*? -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
@@ -53,4 +56,5 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))

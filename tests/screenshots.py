@@ -33,12 +33,16 @@ Steps = Callable[["Driver"], Awaitable[None]]
 
 
 class Shot(NamedTuple):
-    """A picture: the file's name, what is done before it is taken, the terminal's size, settings it needs."""
+    """A picture: the file's name, what is done before it is taken, the terminal's size, and what the store has.
+
+    `attack`: how many copies of an attack wave.
+    """
 
     name: str
     steps: Steps
     size: tuple[int, int] = WIDE
     allow_infected: bool = False
+    attack: int = 0
 
 
 class Driver:
@@ -127,6 +131,11 @@ SHOTS = [
     Shot("palette", keys("colon")),
     Shot("sort", keys("o")),
     Shot("mark-by-query", keys("T")),
+    Shot("campaigns", keys("8"), attack=390),
+    Shot("campaigns-80x24", keys("8"), NARROW, attack=390),
+    Shot("campaign", keys("8", "enter"), attack=390),
+    Shot("compare", keys("8", "enter", "right_square_bracket"), attack=390),
+    Shot("delete-campaigns", keys("8", "asterisk", "d"), attack=390),
 ]
 
 
@@ -178,7 +187,7 @@ def main(names: list[str]) -> int:
             for shot in chosen:
                 location, key_file = f"{folder}/{shot.name}.store", Path(folder) / f"{shot.name}.key"
                 with closing(create_store(location, key_file=key_file, operator=OPERATOR)[0]) as vault:
-                    fill_demo(vault, 400, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}")
+                    fill_demo(vault, 400, now=NOW, relay=f"smtp://127.0.0.1:{receiver.port}", attack=shot.attack)
                 (FOLDER / f"{shot.name}.svg").write_text(asyncio.run(take(shot, location, key_file)))
                 print(f"screenshots/{shot.name}.svg")
         finally:

@@ -168,6 +168,15 @@ def test_pinned_versions_hold_names_and_versions_only() -> None:
 
 def test_the_top_level_holds_what_people_expect() -> None:
     expected = {"tui", "store", "tests", "screenshots", "pyproject.toml", "README.md", "Makefile", "CHANGELOG.md"}
-    expected |= {"LICENSE", ".ci", ".gitignore", "constraints.txt"}
+    expected |= {
+        "LICENSE",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "docs",
+        "packaging",
+        ".ci",
+        ".gitignore",
+        "constraints.txt",
+    }
     top = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
     assert top <= expected

@@ -1,24 +1,36 @@
-"""The README says what is there: its tables are those of the code, its pictures exist, its commands run."""
+"""The documentation says what is there: its tables are those of the code, its pictures and links exist."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from store.filters.line import FIELDS, parse
-from tests.readme import README, with_tables
+from store.gateway.metrics import COUNTERS
+from tests.readme import PAGES, README, ROOT, with_tables
 from tests.screenshots import SHOTS
 
-ROOT = README.parent
-TEXT = README.read_text()
+TEXTS = {page: page.read_text() for page in PAGES}
+CONSOLE = TEXTS[ROOT / "docs/console.md"]
+OPERATIONS = TEXTS[ROOT / "docs/operations.md"]
 
 
-def test_the_tables_are_made_from_the_code() -> None:
-    assert with_tables(TEXT) == TEXT, "run `python -m tests.readme`"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_are_made_from_the_code(page: Path) -> None:
+    assert with_tables(TEXTS[page]) == TEXTS[page], "run `python -m tests.readme`"
+
+
+def test_each_table_stands_on_a_page() -> None:
+    for name in ("keys", "commands", "mailhold.toml"):
+        assert sum(f"<!-- {name}: " in text for text in TEXTS.values()) == 1
 
 
 def test_every_picture_is_there_and_shown() -> None:
-    named = set(re.findall(r"\((screenshots/[a-z0-9-]+\.svg)\)", TEXT))
+    named = {
+        name for text in TEXTS.values() for name in re.findall(r"\((?:\.\./)?(screenshots/[a-z0-9-]+\.svg)\)", text)
+    }
     assert named == {f"screenshots/{shot.name}.svg" for shot in SHOTS}
     for name in named:
         picture = (ROOT / name).read_text()
@@ -26,18 +38,34 @@ def test_every_picture_is_there_and_shown() -> None:
         assert not re.search(r"""(url\(|href=|src=|@import)\s*["']?http""", picture), "a picture fetches nothing"
 
 
-def test_the_filter_lines_of_the_readme_parse() -> None:
-    block = re.search(r"## The filter line\n\n((?:    .*\n)+)", TEXT)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", TEXTS[page]):
+        name, _, anchor = target.partition("#")
+        to = (page.parent / name).resolve() if name else page
+        assert to.exists(), target
+        if anchor:
+            assert anchor in {anchor_of(title) for title in re.findall(r"(?m)^#+ (.*)$", to.read_text())}, target
+
+
+def anchor_of(title: str) -> str:
+    """The anchor that a heading gets where Markdown is shown."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def test_the_filter_lines_of_the_console_chapter_parse() -> None:
+    block = re.search(r"## The filter line\n\n((?:    .*\n)+)", CONSOLE)
     assert block is not None
     assert not parse(" ".join(block[1].split())).is_empty
     for field in FIELDS:
-        assert f"{field}:" in TEXT
+        assert f"{field}:" in CONSOLE
 
 
-def test_the_two_commands_stand_in_the_first_screen() -> None:
-    first = "\n".join(TEXT.splitlines()[:20])
-    assert "make demo" in first
-    assert "make test" in first
+def test_the_front_page_is_short_and_begins_with_the_two_commands() -> None:
+    lines = TEXTS[README].splitlines()
+    assert len(lines) <= 130
+    assert "make demo" in "\n".join(lines[:20])
+    assert "make test" in "\n".join(lines[:20])
 
 
 def test_every_make_target_is_listed_by_make() -> None:
@@ -45,3 +73,23 @@ def test_every_make_target_is_listed_by_make() -> None:
     phony = re.search(r"\.PHONY: (.*)", makefile)
     assert phony is not None
     assert set(re.findall(r"^([a-z-]+):.*##", makefile, re.MULTILINE)) == set(phony[1].split())
+
+
+def test_every_line_of_the_log_is_explained() -> None:
+    said = set()
+    for path in (ROOT / "store").rglob("*.py"):
+        said |= set(re.findall(r"""\b_?say\(\s*"([^"]+)\"""", path.read_text()))
+    daemon = (ROOT / "store/gateway/daemon.py").read_text()
+    said |= set(re.findall(r'self\._again\(.*"([^"]+)"\)', daemon))
+    explained = set(re.findall(r"(?m)^\| ([a-z][^|]+?) \| (?:info|warning|error) \|", OPERATIONS))
+    assert said == explained
+
+
+def test_every_metric_is_explained() -> None:
+    explained = set(re.findall(r"(?m)^\| `mailhold_([a-z_]+)` \|", OPERATIONS))
+    daemon = (ROOT / "store/gateway/daemon.py").read_text()
+    gauges = set(re.findall(r"""(?m)^\s+"([a-z_]+)": \($""", daemon)) | set(
+        re.findall(r'labelled\["([a-z_]+)"\]', daemon)
+    )
+    gauges |= set(re.findall(r"""(?m)^\s+"([a-z_]+)": \("[^\n]*lambda""", daemon))
+    assert explained == {f"{name}_total" for name in COUNTERS} | {"judge_seconds", "put_seconds"} | gauges

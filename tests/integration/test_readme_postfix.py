@@ -1,4 +1,4 @@
-"""The README's lines for main.cf, master.cf, amavisd.conf and mailhold.toml, run as they are written there.
+"""The gateway chapter's lines for main.cf, master.cf, amavisd.conf and mailhold.toml, run as they are written there.
 
 Only ports and the queue directory are others, so that a test never meets a service of the machine that it runs on.
 """
@@ -25,7 +25,7 @@ from tests.integration.postfix import DOMAIN, Postfix, free_port, why_not
 from tests.integration.sink import Sink
 from tests.integration.test_milter_postfix import Milter, send
 from tests.integration.test_sink_amavis import composed
-from tests.readme import README
+from tests.readme import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("readme-postfix")]
 
@@ -35,8 +35,8 @@ STORE = '[store]\nlocation = "/x"\ncredentials = "/y"\n'
 
 
 def blocks(file: str) -> list[str]:
-    """The README's blocks for a file, in order, without their indentation and their first line."""
-    section = README.read_text().partition("## Behind an MTA\n")[2].partition("\n## ")[0]
+    """Find the chapter's blocks for a file, in order, without their indentation and their first line."""
+    section = (ROOT / "docs/gateway.md").read_text().partition("## Where mail is taken in\n")[2].partition("\n## ")[0]
     found = re.findall(rf"^    # {re.escape(file)}\n((?:    .*\n|\n(?=    ))+)", section, re.MULTILINE)
     return [
         re.sub(r"^    ", "", re.split(r"\n\n    # ", block)[0], flags=re.MULTILINE).rstrip() + "\n" for block in found
@@ -44,7 +44,7 @@ def blocks(file: str) -> list[str]:
 
 
 class Moved:
-    """The README's ports, and free ones that stand for them."""
+    """The chapter's ports, and free ones that stand for them."""
 
     def __init__(self) -> None:
         self.ports = {name: free_port() for name in ("10026", "10027", "10032")}

@@ -9,7 +9,7 @@ exit code: 0 done, 1 failed or partly done, 2 wrong usage or not confirmed (noth
 
 from __future__ import annotations
 
-#: name -> (module, one line of help); the order is that of `mailhold --help` and of the README's table.
+#: name -> (module, one line of help); the order is that of `mailhold --help` and of the table in docs/commands.md.
 COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("tui.commands.console", "open the console on a store (what `mailhold` does without a command)"),
     "demo": (

@@ -28,7 +28,7 @@ def called(campaign: Campaign) -> str:
 
 
 def as_json(campaign: Campaign, summary: Summary | None) -> dict[str, Any]:
-    """A campaign as the JSON object that the README documents; without a `summary` what that says is left out."""
+    """A campaign as the JSON object that docs/commands.md documents; without a `summary` what that says is left out."""
     mark = campaign.mark
     sums: dict[str, Any] = {}
     if summary is not None:

@@ -93,7 +93,7 @@ def parse_sort(text: str | None) -> Sort | None:
 
 
 def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place | None = None) -> dict[str, Any]:
-    """A list line as the JSON object that the README documents. `place`: where it is among the campaigns."""
+    """A list line as the JSON object that docs/commands.md documents. `place`: where it is among the campaigns."""
     return {
         "id": row.id,
         "from": row.from_,
@@ -117,7 +117,7 @@ def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place 
 
 
 def recipient_json(outcome: MailboxOutcome) -> dict[str, Any]:
-    """A mailbox that the copy was released to, as the JSON object that the README documents."""
+    """A mailbox that the copy was released to, as the JSON object that docs/commands.md documents."""
     return {"address": outcome.address, "state": outcome.state.value, "at": iso(outcome.at)}
 
 

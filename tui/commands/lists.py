@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lists_json(lists: AddressLists) -> dict[str, Any]:
-    """All lists as the JSON object that the README documents."""
+    """All lists as the JSON object that docs/commands.md documents."""
     fields: dict[str, Any] = msgspec.to_builtins(lists)
     return fields
 

@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:
-    """A rule as the JSON object that the README documents; all actions are written out."""
+    """A rule as the JSON object that docs/commands.md documents; all actions are written out."""
     from store.judging.rules.rules import check_rule
 
     fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))

@@ -177,8 +177,8 @@ def test_what_is_wrong_in_lists_is_named_with_its_line(text: str, line: int, say
     assert says in str(error.value)
 
 
-def test_the_rule_in_the_readme_is_one() -> None:
-    text = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+def test_the_rule_in_the_chapter_is_one() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs/rules.md").read_text()
     block = re.search(r"^    \[\[rule\]\]\n(?:    .*\n)+", text, re.MULTILINE)
     assert block is not None
     (rule,) = parse_rules(textwrap.dedent(block[0]))
