@@ -39,7 +39,7 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function, str]]:
 
 
 def raised(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[tuple[str, frozenset[str]]]:
-    """The errors that a function's own body raises, each with the names that are caught around it."""
+    """List the errors that a function's own body raises, each with the names that are caught around it."""
     guarded = []
     if isinstance(node, ast.Try | ast.TryStar):
         guarded = node.body
@@ -53,32 +53,32 @@ def raised(node: ast.AST, caught: frozenset[str] = frozenset()) -> Iterator[tupl
 
 
 def _error(expression: ast.expr | None) -> str:
-    """The class that a `raise` names; "" for a variable and for what is raised again."""
+    """Return the class that a `raise` names; "" for a variable and for what is raised again."""
     name = _name(expression.func if isinstance(expression, ast.Call) else expression)
     return name if name[:1].isupper() else ""
 
 
 def _name(node: ast.expr | None) -> str:
-    """The last part of a dotted name."""
+    """Return the last part of a dotted name."""
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _names(handler: ast.ExceptHandler) -> frozenset[str]:
-    """What an `except` catches."""
+    """List what an `except` catches."""
     if handler.type is None:
         return _EVERYTHING
     return frozenset(map(_name, handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]))
 
 
 def classes(tree: ast.Module) -> dict[str, list[str]]:
-    """The classes of a file, and what each is made from."""
+    """Map the classes of a file to their bases."""
     return {
         node.name: [_name(base) for base in node.bases] for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
     }
 
 
 def kinds(error: str, bases: Mapping[str, list[str]]) -> set[str]:
-    """The names that catch an error: its own, and its bases' as far as they are known."""
+    """List the names that catch an error: its own, and its bases' as far as they are known."""
     found = {error, *_EVERYTHING}
     todo = [error]
     for each in todo:
@@ -88,7 +88,7 @@ def kinds(error: str, bases: Mapping[str, list[str]]) -> set[str]:
 
 
 def unsaid(trees: Mapping[Path, ast.Module]) -> Iterator[str]:
-    """A line for each error that a public function raises and does not name."""
+    """Write a line for each error that a public function raises and does not name."""
     bases = {name: above for tree in trees.values() for name, above in classes(tree).items()}
     for path, tree in trees.items():
         for name, node, said in functions(tree):

@@ -147,7 +147,7 @@ class _Check:
             self._broken(what, str(error))
 
     def _rows(self, model: Any, what: str) -> Iterator[tuple[str, Any]]:
-        """The rows of a small table, each fetched alone, so that one that cannot be read does not hide the others."""
+        """Yield a small table's rows, fetched one by one, so that an unreadable one does not hide the others."""
         with self._vault.reading():
             ids = row_ids(model)
         for row_id in ids:
@@ -245,7 +245,7 @@ class _Check:
             self._result.binned += len(ids[start : start + _ROWS])
 
     def _next_rows(self, after: int) -> list[Any]:
-        """The next rows; none where they cannot be read, which is reported."""
+        """Fetch the next rows; [] if they cannot be read, which is reported."""
         with self._reporting("the table of copies"):
             return list(self._vault.rows(after, _ROWS))
         return []

@@ -60,7 +60,7 @@ def acceptances(vault: Reader) -> list[Acceptance]:
 
 
 def accepted_generation(vault: Reader) -> int:
-    """The generation of the newest acceptance that verifies, 0 without one."""
+    """Return the generation of the newest acceptance that verifies, 0 if there is none."""
     return next((each.generation for each in acceptances(vault)), 0)
 
 

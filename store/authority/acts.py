@@ -143,7 +143,7 @@ class ToldDeletions:
     def problems(
         self, vault: Vault, deleted: Iterable[tuple[int, list[int]]], binned: Iterable[int]
     ) -> Iterator[tuple[str, str]]:
-        """What does not agree with it: what operators `deleted` (times of tombstones, and ids), what they put into the
+        """Find disagreements: what operators `deleted` (times of tombstones, and ids), what they put into the
         bin, and what is there.
         """
         since = self._since or 0
@@ -178,7 +178,7 @@ def folded(events: Sequence[Event], now: int) -> list[Event]:
 
 
 def _as_one(parts: list[Event], now: int) -> Event:
-    """An act's events, newest first, as one."""
+    """Combine an act's events, newest first, into one."""
     newest, oldest = parts[0], parts[-1]
     copies = CopyIds.of(copy_id for part in parts if part.phase in (Phase.ONE, Phase.BATCH) for copy_id in part.copies)
     end = next((part.detail for part in parts if part.phase == Phase.END), None)

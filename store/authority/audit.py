@@ -44,7 +44,7 @@ class CopyIds(Sequence[int]):
 
     @classmethod
     def of(cls, ids: Iterable[int]) -> CopyIds:
-        """The ids in any order; each counts once."""
+        """Collect ids in any order; each counts once."""
         return cls(tuple(runs(sorted(set(ids)))))
 
     def __len__(self) -> int:
@@ -135,7 +135,7 @@ def record_event(
 
 
 def newest_event(vault: Reader) -> tuple[int, bytes]:
-    """The number and the digest of the newest event. Those of format 1, which have none, are counted."""
+    """Return the newest event's number and digest. Events of format 1, which have no number, are counted."""
     row = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return 0, NO_EVENT
@@ -152,7 +152,7 @@ def newest_at(db: StoreDatabase) -> int | None:
 
 
 def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, lenient: bool = False) -> list[Event]:
-    """The newest events, newest first; those older than the event `before_id` where it is given.
+    """List the newest events, newest first; with `before_id`, only those older than that event.
 
     Raises TamperedError where an event was changed, or one between two of them is missing; with `lenient` such a one
     says so as its `damage`, and hides none of the others.
@@ -242,7 +242,7 @@ class _Row(NamedTuple):
 
 
 def known_versions(vault: Reader) -> dict[str, int]:
-    """The versions of all configuration as the newest event of an operator knows them. Raises TamperedError.
+    """Return the versions of all configuration that the newest operator's event knows. Raises TamperedError.
 
     What a gateway says of them counts for nothing: it must not be able to shut operators out of their settings.
     """
@@ -270,7 +270,7 @@ def _open(vault: Reader, row: Any) -> Opened:
 
 
 def _versions(vault: Reader, configured: tuple[str, int] | None) -> dict[str, int]:
-    """What is known of all configuration: never less than the event before knew, whatever became of the rows since.
+    """Return the versions for the next event: never less than the event before knew, whatever happened to the rows.
 
     Of the rows counts what that event did not deny: a damaged one may claim any name and any number.
     """

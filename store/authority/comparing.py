@@ -33,7 +33,7 @@ Finding = tuple[str, str]
 
 
 def stored_heads(vault: Vault) -> tuple[list[Head], list[Finding]]:
-    """The heads in the store that verify, and what is wrong with the others."""
+    """Read the store's heads that verify, and what is wrong with the others."""
     heads, broken = [], []
     with vault.reading():
         rows = head_rows(vault)
@@ -54,7 +54,9 @@ def in_force(vault: Vault, heads: Iterable[Head]) -> list[Head]:
 
 
 def lacking(vault: Vault, memory: Memory) -> Older | None:
-    """What the store lacks of what `memory` keeps, None where it has all; writes nothing. Raises StoreUnavailable."""
+    """Return what the store lacks of what `memory` keeps; None if it has all. Writes nothing. Raises
+    StoreUnavailable.
+    """
     heads = []
     for each in memory.read().heads:
         with suppress(TamperedError):
@@ -100,7 +102,7 @@ class Comparison:
         return broken
 
     def note(self, first: int, length: int) -> None:
-        """It is known what became of so many ids from `first` on."""
+        """Note that the fate of `length` ids from `first` on is known."""
         if self._ids and sum(self._ids[-1]) == first:
             self._ids[-1] = (self._ids[-1][0], self._ids[-1][1] + length)
         else:
@@ -115,12 +117,12 @@ class Comparison:
         return steps
 
     def unknown(self) -> list[tuple[int, int]]:
-        """The ids that were given out and of which nothing is known so far, as runs."""
+        """List the ids that were given out and whose fate is unknown so far, as runs."""
         accepted = [run for each in acceptances(self._vault) for run in each.accepted.gaps]
         return gaps([*self._ids, *accepted], self._next_copy)
 
     def findings(self) -> Iterator[Finding]:
-        """What the store lacks of what its heads say, or has otherwise, once all of it was read."""
+        """Yield where the store differs from its heads, after all of it was read."""
         missing = self.unknown()
         if sum(length for _, length in missing) > self.missing_steps:  # Else they are those that were named.
             named = ", ".join(f"{at}-{at + length - 1}" if length > 1 else f"{at}" for at, length in missing[:10])
@@ -130,7 +132,7 @@ class Comparison:
 
 
 def compare(vault: Vault, heads: Sequence[Head], buried: int) -> Iterator[Finding]:
-    """What the store lacks of what `heads` say, or has otherwise. `buried` is what its tombstones count."""
+    """Yield where the store differs from `heads`. `buried` is the number of copies in its tombstones."""
     yield from _reached(vault, heads)
     yield from _events(vault, heads)
     yield from _epochs(vault, heads)
@@ -185,7 +187,7 @@ def _epochs(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
 
 
 def _configuration(vault: Vault) -> Iterator[Finding]:
-    """The newest head of an operator names the configuration that is there; another may just be changing it."""
+    """Check that the newest operator's head names the present configuration; another may be changing it just now."""
     for _ in range(3):
         before, _broken = stored_heads(vault)
         with vault.reading():

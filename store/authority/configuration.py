@@ -76,7 +76,7 @@ class Salvage(NamedTuple, Generic[T]):
 
 
 def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
-    """The newest value of `name`, or None where none was ever written.
+    """Read the newest value of `name`; None if none was ever written.
 
     Raises TamperedError where it does not verify or an older one was put back, StoreFormat where it verifies and is
     not a `kind` (a newer release wrote it).
@@ -136,7 +136,7 @@ def write(
 
 
 def kept(vault: Reader, name: str, kind: type[T]) -> Iterator[Stored[T]]:
-    """The versions of a name that are kept and verify, the newest first."""
+    """Yield a name's kept versions that verify, the newest first."""
     for row in rows_of(vault, name):
         try:
             frame = open_row(vault, row)
@@ -172,7 +172,7 @@ def reset(vault: Reader, name: str, value: object, *, operator: str = "", action
 
 
 def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
-    """What is wrong under `name`, if anything, and what can be known of it all the same. It changes nothing."""
+    """Say what is wrong with `name`, if anything, and what can still be known of it. Changes nothing."""
     problem = ""
     try:
         read(vault, name, kind)
@@ -217,7 +217,7 @@ def _names(opened: list[tuple[Any, Frame]]) -> set[str]:
 
 
 def seen_versions(vault: Reader) -> dict[str, int]:
-    """The newest version of each signed name that was seen through this vault."""
+    """Return the newest version of each signed name that this vault has seen."""
     return {name: version for name, version in _seen.get(vault, {}).items() if name not in UNSIGNED}
 
 
@@ -271,7 +271,7 @@ def _of_trail(vault: Reader) -> dict[str, int]:
 
 
 def _newest_frame(vault: Reader, name: str, known: int) -> Frame | None:
-    """The newest version, at least the one that is `known`. Raises TamperedError where that is not there, or damaged.
+    """Fetch the newest version, at least `known`. Raises TamperedError if that version is missing or damaged.
 
     A damaged row that claims to be newer is passed over where what is known says that it is not.
     """

@@ -51,7 +51,7 @@ class Frame(NamedTuple):
 
 
 def rows_of(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
-    """The rows of a name, those that claim the highest version first; with `strays`, those whose name was damaged too:
+    """Yield a name's rows, the highest claimed version first; with `strays`, also those whose name was damaged:
     what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
     """
     table = vault.models.Configuration
@@ -75,7 +75,7 @@ def _is_of(vault: Reader, row: Any, name: str) -> bool:
 
 
 def value_of(frame: Frame, name: str, kind: type[T]) -> T:
-    """What a row that was opened holds. Raises StoreFormat where a newer release wrote it."""
+    """Decode an opened row's value. Raises StoreFormat if a newer release wrote it."""
     try:
         return msgpack_decoder(kind).decode(frame.value)
     except msgspec.DecodeError:
@@ -83,7 +83,7 @@ def value_of(frame: Frame, name: str, kind: type[T]) -> T:
 
 
 def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
-    """What a row holds that opens, whatever its signature and its plain columns say; None where it does not."""
+    """Decode a row that opens, ignoring its signature and its plain columns; None if it does not open."""
     try:
         with sound(name):
             frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), as_bytes(row.sealed)))
@@ -93,14 +93,14 @@ def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | Non
 
 
 def sealed_row(vault: Reader, frame: Frame) -> tuple[bytes, bytes]:
-    """A row's `sealed` and `signature`, which is empty where nobody signs that name."""
+    """Seal and sign a row; the signature is empty for names that nobody signs."""
     role = _role(frame.name)
     sealed = vault.seal(role, msgspec.msgpack.encode(frame))
     return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
 
 
 def sane(version: Any) -> int:
-    """A version as a row claims it; 0 for what is none."""
+    """Return a version as a row claims it; 0 if it is impossible."""
     return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
 
 

@@ -176,7 +176,7 @@ def empty_bin(
 
 
 def last_act(vault: Vault, operator: str) -> BinAct | None:
-    """The newest act of this operator that has copies in the bin (`vault.bin.ids(act.act)`); None without one."""
+    """Find this operator's newest act that has copies in the bin (`vault.bin.ids(act.act)`); None without one."""
     return next((each for each in vault.bin.acts() if each.operator == operator and each.at), None)
 
 

@@ -82,12 +82,12 @@ class _Parts(NamedTuple):
 
 
 def digest_of(blob: object) -> bytes:
-    """What an event is bound to by the next (SHA-256 of its row); of an absurd one something that none is."""
+    """Hash an event's row, to bind the next event to it; for a malformed row, return what no event has."""
     return hashlib.sha256(blob if isinstance(blob, bytes | memoryview) else b"").digest()
 
 
 def number_of(blob: object) -> int:
-    """The number that an event's row claims, 0 where it has none."""
+    """Return the number that an event's row claims, 0 if it has none."""
     return _parts(bytes(blob)).number if isinstance(blob, bytes | memoryview) and blob[:1] in (b"\x03", b"\x04") else 0
 
 
@@ -97,7 +97,7 @@ def by_gateway(blob: object) -> bool:
 
 
 def seal_event(vault: Reader, number: int, previous: bytes, event: Sealed) -> bytes:
-    """An event as its row holds it: an operator's, or that of a gateway, which cannot read events itself.
+    """Seal an event as its row holds it: an operator's, or that of a gateway, which cannot read events itself.
 
     Raises UnlockError where the keys at hand can only read.
     """
@@ -200,7 +200,7 @@ def _read_key(vault: Reader) -> MLKEM768X25519PrivateKey:
 
 
 def _of_gateway(event: Sealed) -> Sealed:
-    """A gateway speaks for itself alone: it cannot make it look as if an operator had acted."""
+    """Reduce an event to what a gateway may say: it cannot pose as an operator."""
     return msgspec.structs.replace(event, operator="", versions={}, uid=None)
 
 

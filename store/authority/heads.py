@@ -80,7 +80,7 @@ class Head(NamedTuple):
     signature: bytes
 
     def newness(self) -> tuple[int, int]:
-        """What is more of a newer one, of whatever writer."""
+        """Return a sort key that is greater for a newer head, whatever its writer."""
         return self.vector.generation, self.vector.sequence
 
 
@@ -119,12 +119,12 @@ def put_head(vault: Reader, writer: int, vector: Vector) -> Head:
 
 
 def head_rows(vault: Reader) -> list[tuple[int, Any, Any]]:
-    """The newest head of each writer, not verified: writer, vector, signature."""
+    """Fetch each writer's newest head, not verified: writer, vector, signature."""
     return list(run(vault.db, "SELECT writer, vector, signature FROM head ORDER BY writer").fetchall())
 
 
 def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head:
-    """The head that a row or a file holds. Raises TamperedError."""
+    """Verify the head in a row or a file. Raises TamperedError."""
     what = f"the head of writer {writer}"
     with vault.reading(), sound(what):
         if not isinstance(writer, int):
@@ -138,14 +138,14 @@ def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head
 
 
 def read_head(vault: Reader, writer: int) -> Vector | None:
-    """The newest head of a writer, verified; None where it has none. Raises TamperedError."""
+    """Read a writer's newest head, verified; None if it has none. Raises TamperedError."""
     with vault.reading():
         rows = head_rows(vault)
     return next((verified_head(vault, *row).vector for row in rows if row[0] == writer), None)
 
 
 def configuration_digest(vault: Reader) -> bytes:
-    """The digest of the newest row of each signed name of the configuration."""
+    """Hash the newest row of each signed name of the configuration."""
     sql = (
         "SELECT name, version, sealed FROM configuration AS this WHERE version = "
         "(SELECT MAX(version) FROM configuration WHERE name = this.name) ORDER BY name, id"
@@ -157,7 +157,7 @@ def configuration_digest(vault: Reader) -> bytes:
 
 
 def present(vault: Reader) -> Present:
-    """What the store holds now. Cheap. Raises TamperedError where a table of counters is empty or absurd."""
+    """Read cheaply what the store holds now. Raises TamperedError if a counter's table is empty or malformed."""
     number, digest = newest_event(vault)
     with sound("the counters of the store"):
         found = [_count(each) for each in run(vault.db, _PRESENT).fetchone()]
@@ -173,12 +173,12 @@ def counted_deliveries(vault: Reader) -> int:
 
 
 def last_epochs(vault: Reader) -> dict[int, int]:
-    """The number of each gateway's last epoch."""
+    """Return the number of each gateway's last epoch."""
     return dict(run(vault.db, "SELECT gateway_id, MAX(number) FROM epoch GROUP BY gateway_id").fetchall())
 
 
 def opening_digest(vault: Reader, gateway_id: int, number: int) -> bytes | None:
-    """The digest of the opening of a gateway's epoch; None where there is none. Raises TamperedError."""
+    """Hash the opening of a gateway's epoch; None if there is no such epoch. Raises TamperedError."""
     table = vault.models.Epoch
     with vault.reading(), sound(f"epoch number {number} of gateway {gateway_id}"):
         row = table.get_or_none((table.gateway_id == gateway_id) & (table.number == number))
@@ -217,7 +217,7 @@ def another_epoch(vault: Reader, gateway_id: int, number: int, digest: bytes) ->
 
 
 def event_digests(vault: Reader) -> Iterator[tuple[int, bytes]]:
-    """The number and the digest of each event, oldest first."""
+    """Yield each event's number and digest, oldest first."""
     after = count = 0
     while rows := run(vault.db, "SELECT id, sealed FROM audit WHERE id > ? ORDER BY id LIMIT 500", after).fetchall():
         for row_id, sealed in rows:
@@ -232,7 +232,7 @@ def _count(value: object) -> int:
 
 
 def counted_anew(vault: Reader) -> Vector:
-    """What there is now, all of it counted, without a writer's own part. Raises TamperedError."""
+    """Count all that there is, without a writer's own part. Raises TamperedError."""
     now = present(vault)
     _, buried = _tombstones(vault)
     return Vector(
@@ -256,7 +256,7 @@ def counted_anew(vault: Reader) -> Vector:
 
 
 def _tombstones(vault: Reader) -> tuple[int, int]:
-    """The newest tombstone's id, and how many copies those that verify have buried."""
+    """Return the newest tombstone's id, and how many copies the tombstones that verify have buried."""
     newest = buried = 0
     table = vault.models.Tombstone
     for row in table.select().order_by(table.id):
@@ -267,7 +267,7 @@ def _tombstones(vault: Reader) -> tuple[int, int]:
 
 
 def own_part(vault: Reader, writer: int) -> dict[str, Any]:
-    """A writer's own part of the vector, as the tables say: its epochs."""
+    """Read a writer's own part of the vector from the tables: its epochs."""
     table = vault.models.Epoch
     last = table.select().where(table.gateway_id == writer).order_by(table.number.desc()).first()
     if last is None:

@@ -274,7 +274,7 @@ class HeadKeeper(Witness):
         return older
 
     def _newest(self) -> Head | None:
-        """The newest head that verifies, of whatever writer."""
+        """Find the newest head that verifies, of whatever writer."""
         claims: list[tuple[tuple[int, int], Head | None, tuple[int, Any, Any] | None]] = []
         for writer, blob, signature in head_rows(self._vault):
             known = self._known.get(writer)
@@ -299,7 +299,7 @@ class HeadKeeper(Witness):
         return None
 
     def _said(self, newest: Head | None, now: Present) -> Vector:
-        """What the next head says, without a writer's own part: never less than the newest did."""
+        """Build the next head without its writer's own part: never less than the newest head."""
         if newest is None:
             return msgspec.structs.replace(counted_anew(self._vault), sequence=1)
         before = newest.vector
@@ -323,7 +323,7 @@ class HeadKeeper(Witness):
         )
 
     def _configured(self, now: Present) -> tuple[bytes, int]:
-        """The digest of the configuration and the generation of its key, read anew where either may have changed."""
+        """Return the configuration's digest and its key's generation, read anew if either may have changed."""
         grants = self._vault.grants
         state = (now.newest_configuration, grants.claimed())
         if self._configuration is None or self._configuration[0] != state:
@@ -331,7 +331,7 @@ class HeadKeeper(Witness):
         return self._configuration[1:]
 
     def _own(self, writer: int) -> dict[str, Any]:
-        """A writer's own part: its last epoch, and the steps of those it did not close."""
+        """Build a writer's own part: its last epoch, and the steps of the epochs it did not close."""
         known = self._known.get(writer)
         own: dict[str, Any] = {"epoch": 0, "opening": bytes(32), "open_epochs": []}
         if known is not None:

@@ -35,13 +35,13 @@ def remember_rows(vault: Reader, rows: Iterable[SeenRow]) -> None:
 
 
 def kept_row(vault: Reader, name: str, known: int) -> SeenRow | None:
-    """What was seen of a name in version `known` or a later one, where the store is older than what was seen of it."""
+    """Return what was seen of a name in version `known` or later, if the store is older than that."""
     row = _kept.get(vault, {}).get(name) if vault.witness.problem else None
     return row if row is not None and row.version >= known else None
 
 
 def rows_of(vault: Reader, versions: Mapping[str, int]) -> list[SeenRow]:
-    """The rows of these versions of these names, as far as they are there."""
+    """Fetch the rows of these versions of these names, as far as they exist."""
     found = []
     for name, version in sorted(versions.items()):
         with suppress(TamperedError), vault.reading(), sound(name):

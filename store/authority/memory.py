@@ -65,7 +65,7 @@ class Memory:
         self._store = store_id.hex()
 
     def read(self) -> Seen:
-        """What is kept."""
+        """Read what is kept."""
         try:
             descriptor = open_plain(self._path)
             with os.fdopen(descriptor, "rb") as file:
@@ -102,7 +102,7 @@ class Memory:
 
 
 def user_memory(store_id: bytes) -> Memory:
-    """The memory of the user who runs this program."""
+    """Open the memory of the user who runs this program."""
     return Memory(_user_path(store_id), store_id, make_folder=True)
 
 
@@ -122,7 +122,7 @@ def _user_path(store_id: bytes) -> Path:
 
 
 def _merged(heads: Iterable[SeenHead]) -> list[SeenHead]:
-    """The newest head of each writer."""
+    """Keep each writer's newest head."""
     newest: dict[int, tuple[tuple[int, int], SeenHead]] = {}
     for head in heads:
         try:

@@ -39,7 +39,7 @@ _ONE = {
 
 
 def older_than(vector: Vector, now: Present) -> Older | None:
-    """What the store lacks of what a head says of it; None where it reaches the head."""
+    """Return what the store lacks of what a head says; None if it reaches the head."""
     pairs = (
         Lack("events", vector.event, now.event),
         Lack("copies", vector.next_copy - 1, now.next_copy - 1),
@@ -53,7 +53,7 @@ def older_than(vector: Vector, now: Present) -> Older | None:
 
 
 def local(at: int) -> str:
-    """A time (Unix ms) as a clock here shows it."""
+    """Write a time (Unix ms) in the local zone."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000))
 
 

@@ -48,7 +48,7 @@ class Damaged(NamedTuple, Generic[T]):
 
 
 def look(vault: Reader, part: Part[T]) -> Damaged[T] | None:
-    """What is wrong with a part, and what can still be known of it; None where all of it verifies."""
+    """Say what is wrong with a part and what can still be known of it; None if all of it verifies."""
     found = configuration.salvage(vault, part.name, part.kind)
     if not found.problem and not found.damaged:
         return None

@@ -100,19 +100,19 @@ def write_first(vault: Reader) -> None:
 
 
 def read_settings(vault: Reader) -> Settings:
-    """The settings in force; the defaults where none were written. Raises TamperedError, StoreFormat."""
+    """Read the settings in force; the defaults if none were written. Raises TamperedError, StoreFormat."""
     stored = configuration.read(vault, NAME, Settings)
     return stored.value if stored else Settings()
 
 
 def former_settings(vault: Reader) -> Settings | None:
-    """The newest settings beside damaged ones that verify, None where there are none. They are not in force."""
+    """Read the newest settings that verify beside damaged ones; None if there are none. They are not in force."""
     former = configuration.salvage(vault, NAME, Settings).former
     return former.value if former else None
 
 
 def settings_or_former(vault: Reader) -> Settings:
-    """The settings; where they do not verify former ones that do, else the defaults. For what only advises."""
+    """Read the settings; if they do not verify, former ones that do, else the defaults. Only for advice."""
     try:
         return read_settings(vault)
     except (TamperedError, StoreFormat):
@@ -120,7 +120,7 @@ def settings_or_former(vault: Reader) -> Settings:
 
 
 def shown_settings(settings: Settings) -> str:
-    """What differs from a new store's, for a reader, no password in it: ``max_size 5 GB, relay smtp://…``."""
+    """Write what differs from a new store's settings, without passwords: ``max_size 5 GB, relay smtp://…``."""
     names = [name for name in Settings.__struct_fields__ if getattr(settings, name) != getattr(FIRST, name)]
     return ", ".join(f"{name} {_shown(settings, name)}" for name in names) or "all as in a new store"
 
@@ -133,7 +133,7 @@ def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
 
 
 def ignored_names(settings: Settings) -> frozenset[bytes]:
-    """The names of `release_ignores` as a message's fields are compared with them: bytes in lower case."""
+    """Return the names of `release_ignores` for comparison with fields: bytes in lower case."""
     return frozenset(name.lower().encode() for name in settings.release_ignores)
 
 
@@ -147,13 +147,13 @@ def write_settings(vault: Reader, before: Settings, settings: Settings, *, opera
 
 
 def changes_of(before: Settings, after: Settings) -> list[str]:
-    """What became of each setting that differs, a line each, no password in it: ``max_size: 5 GB -> 4 GB``."""
+    """Describe each changed setting, a line each, without passwords: ``max_size: 5 GB -> 4 GB``."""
     changed = [name for name in Settings.__struct_fields__ if getattr(before, name) != getattr(after, name)]
     return [f"{name}: {_shown(before, name)} -> {_shown(after, name)}" for name in changed]
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
-    """`settings` with the setting `name` changed to what `value` says, and a warning or None.
+    """Change the setting `name` to the typed `value`; return the settings, and a warning or None.
 
     A size without a unit is counted in `unit` bytes, and refused where that is 0.
     Raises SettingError where there is no such setting, or none that can be set, or the value is not valid for it.
@@ -170,7 +170,7 @@ def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -
 
 
 def _shown(settings: Settings, name: str) -> str:
-    """A setting's value for the event: sizes readable, no password."""
+    """Write a setting's value for the event: sizes readable, no password."""
     value = getattr(settings, name)
     if name in ("max_size", "notify_below"):
         return format_size(value)
@@ -293,12 +293,12 @@ def _hold(text: str, name: str = "hold") -> int:
 
 
 def shown_hold(seconds: int) -> str:
-    """The setting `hold` or `hold_many` for a reader: `off`, `15 s`."""
+    """Write `hold` or `hold_many` for a reader: `off`, `15 s`."""
     return f"{seconds:,} s" if seconds else "off"
 
 
 def shown_lock_after(minutes: int) -> str:
-    """The setting `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
+    """Write `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
     return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
 
 
@@ -325,12 +325,12 @@ def _bin_days(text: str) -> int:
 
 
 def shown_bin_share(percent: int) -> str:
-    """The setting `bin_share` for a reader: `10 %`."""
+    """Write `bin_share` for a reader: `10 %`."""
     return f"{percent} %"
 
 
 def shown_bin_days(days: int) -> str:
-    """The setting `bin_days` for a reader: `off`, `1 day`, `7 days`."""
+    """Write `bin_days` for a reader: `off`, `1 day`, `7 days`."""
     return "off" if not days else f"{days:,} day{'s' if days != 1 else ''}"
 
 
@@ -345,7 +345,7 @@ _IN_WORDS: dict[str, Callable[[int], str]] = {
 
 
 def in_words(name: str, value: int) -> str | None:
-    """A number's setting for a reader (`off`, `7 days`, `10 %`), None for a setting that needs no words."""
+    """Write a number's setting for a reader (`off`, `7 days`, `10 %`); None if it needs no words."""
     return _IN_WORDS[name](value) if name in _IN_WORDS else None
 
 

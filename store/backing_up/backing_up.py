@@ -53,7 +53,8 @@ class Backup:
 
 
 def destination(location: str, target: Path, *, force: bool = False) -> Path:
-    """The file that a backup to `target` makes: `target` itself, or in that folder one named by the store and the time.
+    """Return the file that a backup to `target` writes: `target` itself, or a file in that folder, named by store and
+    time.
 
     Raises UsageError for a file that is there already, but with `force` only for a store in use, and StoreMissing,
     StoreFormat and StoreUnavailable where there is no store to copy.

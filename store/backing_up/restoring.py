@@ -91,5 +91,5 @@ def _keeper(vault: Vault) -> HeadKeeper:
 
 
 def _known(vault: Vault) -> list[tuple[int, int]]:
-    """The ids of which it is known what became of them, as runs."""
+    """List the ids whose fate is known, as runs."""
     return [*runs(taken_ids(vault.db)), *runs(sorted(vault.tombstones_since(0)[1]))]

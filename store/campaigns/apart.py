@@ -30,7 +30,7 @@ def keys_of(entry: Entry) -> Keys:
 
 
 def alike(some: Keys, others: Keys) -> float:
-    """The part of their keys that two copies share, from 0 to 1."""
+    """Compute the share of their keys that two copies have in common, from 0 to 1."""
     return len(some & others) / max(len(some | others), 1)
 
 
@@ -43,7 +43,7 @@ class Apart:
     def __init__(
         self, peeled: Iterable[PeeledOff], handles: Mapping[int, Handle], target: Callable[[int], int]
     ) -> None:
-        """`handles` by id of their campaigns; `target`: the campaign that one is shown in."""
+        """Take `handles` by the id of their campaigns; `target` maps a campaign to the one in which it is shown."""
         self._of: dict[int, list[tuple[PeeledOff, Keys]]] = defaultdict(list)
         acts: dict[tuple[int, int], list[PeeledOff]] = defaultdict(list)
         for one in peeled:

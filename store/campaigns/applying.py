@@ -29,7 +29,7 @@ class _Copies(NamedTuple):
 
 
 def applied(found: Sequence[Campaign], joined: Mapping[int, JoinedRow], marks: Marks) -> tuple[Campaign, ...]:
-    """The campaigns as they are shown: with the copies that `joined`, and with those odd that were peeled off.
+    """Apply to the found campaigns the copies that `joined`, and what was peeled off, which becomes odd.
 
     A campaign that was joined to another is in that one, which stands where its first part does; what was peeled off
     any part is odd in the whole. One whose target is found no longer is shown under the target's id.
@@ -48,7 +48,7 @@ def applied(found: Sequence[Campaign], joined: Mapping[int, JoinedRow], marks: M
 
 
 def target_of(campaign: int, mark_of: Mapping[int, Mark]) -> int:
-    """The campaign that it is shown in: the last of those that it was joined to, one after the other.
+    """Follow the joins of a campaign to the one in which it is shown.
 
     Where they are in a circle (two operators at once, or an act taken back): the oldest of the circle.
     """
@@ -84,7 +84,7 @@ def _shown(
 
 
 def _with(one: Campaign, more: Mapping[int, JoinedRow]) -> _Copies:
-    """The copies of a campaign, with those that joined it."""
+    """Add the copies that joined a campaign since it was found."""
     odd = {each.copy: each.reasons for each in one.odd}
     odd.update((copy, row.reasons) for copy, row in more.items() if row.reasons)
     new = sorted((copy, row.fit) for copy, row in more.items() if not row.reasons and not _has(one.copies, copy))
@@ -112,7 +112,7 @@ def _merged(parts: Sequence[_Copies]) -> _Copies:
 
 
 def _without(part: _Copies, out: Iterable[int]) -> _Copies:
-    """The copies without those that were peeled off: these are odd, for that reason first."""
+    """Take peeled-off copies out; they become odd, for that reason first."""
     odd = dict(part.odd)
     keep = bytearray(b"\1" * len(part.copies))
     some = False

@@ -24,7 +24,7 @@ _TOLD = 20
 
 
 def unreadable(vault: Vault) -> list[int]:
-    """The copies, in Backup or in the bin, whose traits do not verify, ascending. Opens all of them.
+    """List the copies, in Backup or in the bin, whose traits do not verify, ascending. Opens all of them.
 
     Raises UnlockError, StoreUnavailable.
     """
@@ -46,7 +46,7 @@ def unreadable(vault: Vault) -> list[int]:
 
 
 def problems(vault: Vault) -> Iterator[tuple[str, str]]:
-    """What does not verify, and why, with what to do. Raises UnlockError, StoreUnavailable."""
+    """Yield what does not verify, and why, with what to do. Raises UnlockError, StoreUnavailable."""
     if bad := unreadable(vault):
         yield "traits", f"those of copies {ranges(bad, _TOLD)} do not verify: `mailhold index --verify` makes them anew"
     found: list[str] = []

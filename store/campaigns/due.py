@@ -21,7 +21,7 @@ _LONG_MS = 600_000
 
 
 def apart_digest(marks: Marks) -> bytes:
-    """What tells what is peeled off from what else was."""
+    """Hash what is peeled off, to notice when it changes."""
     return hashlib.sha256(msgspec.msgpack.encode(marks.peeled)).digest() if marks.peeled else b""
 
 

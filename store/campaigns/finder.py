@@ -105,7 +105,7 @@ class Finder:
 
 
 def started(task: Task) -> subprocess.Popen[bytes]:
-    """A process at that task. Raises OSError."""
+    """Start a process for the task. Raises OSError."""
     import subprocess
 
     package = str(Path(__file__).resolve().parents[2])

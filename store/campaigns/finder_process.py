@@ -37,7 +37,7 @@ _NICE = 10
 
 
 def main() -> int:
-    """What the process does, until there is nothing more, or the pipe is closed; returns its exit code."""
+    """Run the process until there is nothing more to do or the pipe is closed; returns its exit code."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICE)
     pipe = sys.stdin.buffer

@@ -93,7 +93,7 @@ def find_leased(
     cancelled: Cancelled,
     again: bool = False,
 ) -> FindResult:
-    """What `find` does, for one that has the lease, which the guard of `stored` asks for. Raises LeaseLost too."""
+    """Do what `find` does, holding the lease that the guard of `stored` asks for. Raises LeaseLost too."""
     made = index(vault, progress=progress, cancelled=cancelled)
     result = FindResult(made.indexed, made.failed, made.left)
     state = stored.state_or_new()
@@ -138,7 +138,7 @@ def entries_of(vault: Vault, ids: Sequence[int]) -> Iterator[Entry]:
 
 
 def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iterator[Entry]:
-    """The copies of Backup between the ids that have traits, in order of id. Those that do not verify are left out."""
+    """Yield the entries of copies of Backup between the ids, in order of id. Skips those without traits or damaged."""
     for batch in traits_of(vault).batches(after_id, until):
         yield from _entries(vault, batch)
 
@@ -210,7 +210,7 @@ def _ids(
 
 
 def _said(marks: Marks) -> int:
-    """The highest id of a campaign that anything is said of: none of them is given out again."""
+    """Return the highest campaign id that a mark names: no new campaign gets an id up to it."""
     said = [one.campaign for one in marks.marks] + [one.into for one in marks.marks]
     return max([0, *said, *(one.campaign for one in marks.peeled)])
 
@@ -218,7 +218,7 @@ def _said(marks: Marks) -> int:
 def _joined_already(
     vault: Vault, ids: list[int], handles: tuple[Handle, ...], until: int
 ) -> tuple[dict[int, JoinedRow], int]:
-    """What came while handles were found, as far as it has traits already; and up to which copy that is so."""
+    """Join the copies that came while handles were found, as far as they have traits; return also up to which copy."""
     joiner = Joiner(handles)
     joined: dict[int, JoinedRow] = {}
     lacking = traits_of(vault).lacking(after_id=until)

@@ -96,7 +96,7 @@ class Flagger:
         self._likes: dict[str, str] = {}
 
     def of(self, ids: Sequence[int]) -> dict[int, Flagged]:
-        """The flags of those copies, newest looked at first. One that does not verify has none.
+        """Compute the flags of those copies, the newest first. A damaged copy has none.
 
         Raises StoreUnavailable.
         """
@@ -139,14 +139,14 @@ class Flagger:
         return Flagged(flags | Flags.ALIKE if like else flags, like)
 
     def _told(self, copy: Copy, sender: _Sender) -> KnownSender:
-        """What was known of the sender when the copy was taken in; where an import knew nothing, what is known now."""
+        """Return what was known of the sender at intake; if an import knew nothing, what is known now."""
         known = copy.record.known
         if known is not None and (known != KnownSender() or not copy.record.source.startswith("import")):
             return known
         return self._known.of(sender.address) if self._known else KnownSender()
 
     def _like(self, domain: str, known: KnownSender) -> str:
-        """The own or known domain that this one could be taken for, "" for none."""
+        """Return the own or known domain that this one can be taken for; "" if there is none."""
         if known.domain_authenticated >= _ESTABLISHED:
             return ""
         if domain not in self._alike:
@@ -165,7 +165,7 @@ class Flagger:
 
 
 def _counted_likes(counted: KnownSenders, domain: str, known: KnownSender) -> Iterator[str]:
-    """The known domains that this one could be taken for, of which more is known than of itself."""
+    """List the known domains that this one can be taken for, of which more is known than of itself."""
     names = (name for name in variants(domain) if name.isascii())
     for name in counted.likely(DOMAIN, names):
         count = counted.count(DOMAIN, name)

@@ -83,7 +83,7 @@ class Found(NamedTuple):
 def grouped(
     entries: Iterable[Entry], *, apart: Iterable[tuple[int, int]] = (), stop: Callable[[], None] = no_stop
 ) -> Grouping:
-    """The handles of these copies.
+    """Find the handles of these copies.
 
     `apart`: pairs of copies, one that an operator took out and one that it must not be with; the first of a pair and
     copies like it are odd in the handle of the second. `stop` is called between the steps; what it raises goes through.
@@ -96,7 +96,7 @@ def grouped(
 def handles_of(
     material: Material, apart: Iterable[tuple[int, int]], stop: Callable[[], None], total: int
 ) -> tuple[list[tuple[Handle, Found]], array[int]]:
-    """The handles as they are found, with what is known of each besides, and the copies in none, nor odd in one.
+    """Find the handles with what is known of each besides, and the copies that are neither in one nor odd in one.
 
     `total`: how many copies there are in all, of which these may be a part.
     """
@@ -152,7 +152,7 @@ class _Apart:
         ]
 
     def among(self, rows: Sequence[int]) -> set[int]:
-        """The rows that must not be with others of `rows`."""
+        """Return the rows that must not be with others of `rows`."""
         inside = set(rows)
         kept_out: set[int] = set()
         for stays, outs, taken in self._taken:

@@ -53,7 +53,7 @@ class Score(NamedTuple):
 
 
 def enough(content: float, payload: float, origin: float) -> bool:
-    """True where so much of each strand lets a copy join: of two kinds, or of the content alone."""
+    """Return True if these strands let a copy join: evidence of two kinds, or of the content alone."""
     if content >= _ALONE:
         return True
     speaking = (content >= SPEAKS) + (payload >= SPEAKS) + (origin >= SPEAKS)
@@ -61,7 +61,7 @@ def enough(content: float, payload: float, origin: float) -> bool:
 
 
 def weights(material: Material, rows: Sequence[int], counts: Sequence[int], remaining: int, own: int = _OWN) -> Weights:
-    """What the keys of `rows` weigh against the copies that remain; `counts` of the keys among those."""
+    """Weigh the keys of `rows` against the copies that remain; `counts` is each key's number among those."""
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
     inside: Counter[int] = Counter()
     for row in sample:
@@ -82,7 +82,7 @@ def weights(material: Material, rows: Sequence[int], counts: Sequence[int], rema
 
 
 def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int], said: int = 0) -> Score:
-    """What speaks for a copy with these keys; `bounds` as in Material; its content has `said` keys in all."""
+    """Score a copy by its keys; `bounds` as in Material; its content has `said` keys in all."""
     best, sums, told = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0
     for key in keys:
         weight = weight_of.get(key)
@@ -96,7 +96,7 @@ def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int
 
 
 def scored(best: Sequence[float], sums: Sequence[float], told: float = 0.0) -> Score:
-    """The score of what the best key of each strand weighs, and all of them."""
+    """Combine each strand's best key and the sum of its keys into a score."""
     content, payload, origin = (min(max(one, _PART * every), _STRAND) for one, every in zip(best, sums, strict=True))
     return Score((content, payload, origin), (sums[0], sums[1], sums[2]), told)
 
@@ -104,7 +104,7 @@ def scored(best: Sequence[float], sums: Sequence[float], told: float = 0.0) -> S
 def grown(
     material: Material, begin: list[int], alive: bytearray, counts: Sequence[int], remaining: int
 ) -> tuple[list[int], Weights]:
-    """The copies that the seed's copies draw to them, ascending, and what their keys weigh."""
+    """Grow the seed's copies into all they attract, ascending, and return the keys' weights."""
     rows = begin
     heavy = weights(material, rows, counts, remaining)
     for _ in range(_ROUNDS):

@@ -20,7 +20,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> bytes:
-    """The packed traits of a message; where no child can take it apart in `timeout` seconds, those of its headers."""
+    """Pack a message's traits; if no child can parse it in `timeout` seconds, those of its headers."""
     try:
         found = _children.ask(_request(raw, context), timeout)
     except ChildFailed:
@@ -29,7 +29,7 @@ def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) 
 
 
 def spelled_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> dict[int, str]:
-    """What keys of a message stand for: folded text, NOT safe; where no child can read it, those of its headers."""
+    """Return the texts of a message's keys: folded, NOT safe. If no child can read it, those of its headers."""
     try:
         return dict(_spellers.ask(_request(raw, context), timeout))
     except ChildFailed:

@@ -40,14 +40,14 @@ class IndexResult:
 
 
 def traits_of(vault: Vault) -> Derived:
-    """The rows of traits in a store. Raises UnlockError where the keys are no operator's."""
+    """Open the store's rows of traits. Raises UnlockError if the keys are no operator's."""
     return Derived(vault, TRAITS, VERSION)
 
 
 def read_traits(
     vault: Vault, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None
 ) -> dict[int, Made]:
-    """What was made of those copies of Backup, or of the bin, that have it. What does not verify goes to `on_error`."""
+    """Read what was made of those copies of Backup, or of the bin. Tells `on_error` of what does not verify."""
     found: dict[int, Made] = {}
     for copy_id, data in traits_of(vault).read(ids, binned=binned, on_error=on_error).items():
         try:
@@ -121,7 +121,7 @@ class _Indexing:
         return self._result.indexed + len(self._result.failed) + self.gone
 
     def batches(self, wanted: list[int]) -> Iterator[list[MessageRow]]:
-        """The rows of the copies, some hundred or some megabytes at once."""
+        """Yield the copies' rows, some hundred or some megabytes at a time."""
         left = iter(wanted)
         while ids := list(islice(left, _COPIES)):
             # In order of their steps: the keys of an earlier step cost as much as those of all between.
@@ -168,5 +168,5 @@ class _Indexing:
 
 
 def _whole(value: object) -> int:
-    """A row's number, or 0 where somebody put something else there."""
+    """Return a row's number; 0 for another type, which somebody else wrote there."""
     return value if isinstance(value, int) else 0

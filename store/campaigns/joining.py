@@ -31,7 +31,7 @@ class Joiner:
                 self._of[strand].setdefault(key, []).append((place, weight))
 
     def join(self, entry: Entry) -> Joined | None:
-        """The handle that most speaks for, the first of those for which as much does; None where it is too little."""
+        """Find the handle with the most evidence, the first of equals; None if there is too little."""
         best: dict[int, list[float]] = {}
         told: dict[int, int] = {}
         sums: dict[int, list[float]] = {}

@@ -63,19 +63,19 @@ _HEADS = [(bytes((number,)), number << _SHIFT) for number in range(256)]
 
 
 def key_of(kind: int, text: str) -> int:
-    """The key of something: 64 bits, never the same for two kinds."""
+    """Hash a kind and a text to a key of 64 bits. Keys of two kinds never collide."""
     head, upper = _HEADS[kind]
     digest = blake2b(head + text[:TEXT_LIMIT].encode("utf-8", "replace"), digest_size=7).digest()
     return upper | int.from_bytes(digest, "big")
 
 
 def kind_of(key: int) -> Kind:
-    """What a key stands for. Raises ValueError for a number that is no key."""
+    """Return the kind of a key. Raises ValueError for a number that is no key."""
     return Kind(key >> _SHIFT)
 
 
 def strands(traits: Iterable[Trait]) -> tuple[array[int], array[int], array[int]]:
-    """The keys of each strand in their order, sorted, each once."""
+    """Hash traits to the keys of each strand, sorted, each once."""
     keys = sorted({key_of(kind, text) for kind, text in traits})
     payload = bisect_left(keys, Strand.PAYLOAD << _STRAND_SHIFT)
     origin = bisect_left(keys, Strand.ORIGIN << _STRAND_SHIFT)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def kept_ids(old: Mapping[int, Iterable[int]], new: Sequence[Iterable[int]], following: int = 1) -> list[int]:
-    """The id of each of the `new` handles, given as their copies; `old` has the copies of those that stood, by id.
+    """Choose each `new` handle's id, given as its copies; `old` maps standing ids to copies.
 
     A new one has the id of an old one where more than half of the old one's copies that are still in handles are in it;
     of several such the smallest, which is the oldest. All others get ids after `following` - 1 and every old one.

@@ -72,7 +72,7 @@ def made_of(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()
 
 
 def drawn(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) -> tuple[Made, list[Trait]]:
-    """What `made_of` answers, and the texts that its keys are made of."""
+    """Make what `made_of` makes, and the texts behind its keys."""
     headers = _first_of(parsed.headers)
     visible = _visible(parsed)
     subject = headers.get("subject", "")
@@ -111,7 +111,7 @@ def _first_of(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _visible(parsed: ParsedMessage) -> str:
-    """The text that a reader sees, as far as it is read."""
+    """Return the text that a reader sees, as far as it is used."""
     text, pieces, start, left = parsed.text, list[str](), 0, READ_LIMIT
     for hidden, end in parsed.hidden_spans:
         if left <= 0:
@@ -129,7 +129,7 @@ def _visible(parsed: ParsedMessage) -> str:
 
 
 def _own(visible: str, markups: Sequence[str]) -> tuple[str, bool]:
-    """What of the text its writer says, without what is quoted, and whether anything is.
+    """Return what of the text the writer says, without quotations, and whether anything is quoted.
 
     A thread that somebody stole has other words in each copy; the few above it are the same. Where nothing else is
     said, it is what is quoted.
@@ -187,7 +187,7 @@ def _contacts(visible: str) -> list[Trait]:
 
 
 def _links(parsed: ParsedMessage) -> tuple[list[Trait], list[str]]:
-    """The traits of the links that a reader sees, and the domains of all of them."""
+    """Return the traits of the links that a reader sees, and the domains of all links."""
     found: dict[Trait, None] = {}
     domains: dict[str, None] = {}
     seen = 0
@@ -222,13 +222,13 @@ def _files(files: Sequence[ParsedAttachment]) -> list[Trait]:
 
 
 def _colours(markups: Sequence[str]) -> list[Trait]:
-    """The set of colours, where there is more than one: a kit's letters share it, whatever they say."""
+    """Make a trait of the set of colours, if there are several: a kit's letters share it, whatever they say."""
     colours = {colour.lower() for markup in markups for colour in _COLOUR.findall(markup[:200_000])}
     return [(Kind.COLOURS, " ".join(sorted(colours)))] if len(colours) > 1 else []
 
 
 def _origin(headers: dict[str, str], context: Context) -> tuple[str, list[Trait], str, str]:
-    """The sender's address, the traits of where it comes from, the kit, and the List-Id."""
+    """Return the sender's address, the traits of the origin, the kit, and the List-Id."""
     found: list[Trait] = []
     from_ = headers.get("from", "")[:1000]
     sender = next(iter(addresses(from_)), "").lower()[:320]
@@ -263,7 +263,7 @@ def _list_id(value: str) -> str:
 
 
 def _network(address: str) -> str:
-    """The /24 of an IPv4 address, the /48 of an IPv6 address, "" where it is none."""
+    """Return the /24 of an IPv4 address, the /48 of an IPv6 address, "" for anything else."""
     try:
         number = ip_address(address)
     except ValueError:

@@ -62,11 +62,11 @@ class Marks(msgspec.Struct, frozen=True, array_like=True):
     peeled: tuple[Peeled, ...] = ()
 
     def of(self, campaign: int) -> Mark:
-        """What is said of a campaign."""
+        """Return what is said of a campaign."""
         return next((one for one in self.marks if one.campaign == campaign), Mark(campaign))
 
     def taken_out(self, campaign: int) -> set[int]:
-        """The copies that were peeled off a campaign."""
+        """Return the copies that were peeled off a campaign."""
         return {copy for one in self.peeled if one.campaign == campaign for copy in one.copies}
 
     @property
@@ -76,7 +76,7 @@ class Marks(msgspec.Struct, frozen=True, array_like=True):
 
 
 def read_marks(vault: Vault) -> tuple[Marks, int]:
-    """What is said, and its version. Raises TamperedError, StoreFormat."""
+    """Read the marks and their version. Raises TamperedError, StoreFormat."""
     stored = configuration.read(vault, NAME, Marks)
     return (stored.value, stored.version) if stored else (Marks(), 0)
 

@@ -76,7 +76,7 @@ class Material(NamedTuple):
     said: bytes
 
     def of(self, row: int) -> array[int]:
-        """The key numbers of a row."""
+        """Return a row's key numbers."""
         return self.keys[self.starts[row] : self.starts[row + 1]]
 
     def strand(self, number: int) -> int:
@@ -89,7 +89,7 @@ def no_stop() -> None:
 
 
 def _frequent(entries: Sequence[Entry], strand: int) -> list[int]:
-    """The keys of a strand that at least three copies have, ascending.
+    """List a strand's keys that at least three copies have, ascending.
 
     Most keys occur once. A table of small counters finds those in two passes, so that no dictionary of all is made.
     """
@@ -110,12 +110,12 @@ def _frequent(entries: Sequence[Entry], strand: int) -> list[int]:
 
 
 def domain_of(sender: str) -> str:
-    """The domain of an address, "" where it has none."""
+    """Return an address's domain, "" if it has none."""
     return sender.rpartition("@")[2] if "@" in sender else ""
 
 
 def entry_of(copy: int, traits: Traits, flags: Flags = Flags.NONE) -> Entry:
-    """The entry of a copy with these traits; `flags` are those that do not follow from them: KNOWN and ALIKE."""
+    """Make the entry of a copy with these traits; `flags` are KNOWN and ALIKE, which do not follow from traits."""
     if traits.threaded:
         flags |= Flags.REPLY
     if traits.claims:
@@ -132,7 +132,7 @@ def _numbered(names: Iterable[str]) -> tuple[array[int], list[str]]:
 
 
 def gathered(entries: Iterable[Entry], stop: Callable[[], None] = no_stop) -> Material:
-    """The material of these copies; each id once. `stop` is called between the steps and may raise."""
+    """Gather these copies (each id once) into arrays. Calls `stop` between the steps; it may raise."""
     ordered = sorted(entries, key=lambda one: one.copy)
     hashes = array("Q")
     bounds = [0]

@@ -93,7 +93,7 @@ class Limits(NamedTuple):
         return tuple(reasons)
 
     def is_other_letter(self, found: Score, reasons: tuple[Reason, ...]) -> bool:
-        """True for another letter with the same link or of the same service: it may have a handle of its own."""
+        """Return True for another letter with the same link or service: it may have a handle of its own."""
         return reasons == (Reason.CONTENT,) and found.told < self.told and not self.threads
 
     def fit(self, found: Score) -> float:
@@ -129,7 +129,7 @@ def most_shown(copies: int) -> int:
 
 
 def has_its_place(reasons: tuple[Reason, ...]) -> bool:
-    """True for an odd copy that is shown however many there are: a flag, or an operator, keeps it out."""
+    """Return True for an odd copy that is always shown: a flag, or an operator, keeps it out."""
     # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
     return not _SETTLED.isdisjoint(reasons) or reasons == (Reason.REPLY,)
 
@@ -142,7 +142,7 @@ def sorted_out(
     threads: float = 0.0,
     known: bool = False,
 ) -> Sorted:
-    """The copies that fit the handle, and those that do not; the rows of `apart` are kept out by an operator.
+    """Separate the copies that fit the handle from those that do not; operators keep the rows of `apart` out.
 
     `threads`: over 0 for a campaign in stolen threads; what Limits.told is then. `known`: as in Limits.
     """
@@ -183,7 +183,7 @@ def sorted_out(
 
 
 def _taken(material: Material, rows: Sequence[int]) -> set[int]:
-    """The known senders, by number, whose accounts were taken: much from one of them, and the same from strangers.
+    """Find the known senders (by number) whose accounts were taken: much from one, and the same from strangers.
 
     Where all of it is from known senders it is no such thing: a newsletter, or a monitor in trouble.
     """
@@ -198,7 +198,7 @@ def _taken(material: Material, rows: Sequence[int]) -> set[int]:
 
 
 def _told(scores: Sequence[Score]) -> float:
-    """The least share of its content that a copy must have in common where the letters of a handle are much alike."""
+    """Compute the least share of its content that a copy must have in common, if a handle's letters are much alike."""
     middle = median(one.told for one in scores)
     least = _TOLD * middle
     others = sum(one.told < least for one in scores)
@@ -223,7 +223,7 @@ def _limits(material: Material, rows: Sequence[int], scores: Sequence[Score], th
 
 
 def _domains(material: Material, rows: Sequence[int]) -> frozenset[str] | None:
-    """The domains that belong to a handle where few have nearly all of it, else None."""
+    """Return the domains of a handle if few of them have nearly all copies, else None."""
     found = Counter(material.domains[row] for row in rows)
     if sum(n for _, n in found.most_common(_FEW_DOMAINS)) < _NEARLY_ALL * len(rows):
         return None

@@ -60,7 +60,7 @@ class Tally(NamedTuple):
 
 
 def rank(of: Tally, parted: Sorted, total: int) -> Rank:
-    """The rank of a handle of which this is counted; `total`: copies in all."""
+    """Rank a handle by its counts; `total`: copies in all."""
     enough = min(max(total // _PART, _LEAST), _MOST)
     if parted.limits.threads:
         return Rank.SMALL if of.copies < enough else Rank.THREADS

@@ -39,12 +39,12 @@ _decoder = msgpack_decoder(Packed)
 
 
 def packed(made: Made) -> bytes:
-    """The bytes that stand for it."""
+    """Pack to bytes."""
     return _encoder.encode(to_pack(made))
 
 
 def to_pack(made: Made) -> Packed:
-    """What `packed` encodes; lone surrogates, which no encoding has, are replaced."""
+    """Convert to what `packed` encodes; lone surrogates, which no encoding has, are replaced."""
     traits, texts = made
     return Packed(
         _bytes(traits.content),
@@ -60,7 +60,7 @@ def to_pack(made: Made) -> Packed:
 
 
 def of_pack(found: Packed) -> Made:
-    """What `to_pack` made `found` of. Raises ValueError for keys that are not of 8 bytes each."""
+    """Convert back from `to_pack`. Raises ValueError for keys that are not of 8 bytes each."""
     traits = Traits(
         _keys(found.content),
         _keys(found.payload),
@@ -75,7 +75,7 @@ def of_pack(found: Packed) -> Made:
 
 
 def unpacked(data: bytes, what: str) -> Made:
-    """What `packed` made them of. Raises TamperedError, naming `what`."""
+    """Unpack what `packed` packed. Raises TamperedError, naming `what`."""
     try:
         return of_pack(_decoder.decode(data))
     except (msgspec.MsgspecError, ValueError):
@@ -83,7 +83,7 @@ def unpacked(data: bytes, what: str) -> Made:
 
 
 def texts_of(data: bytes, what: str) -> Texts:
-    """The texts alone of what `packed` made. Raises TamperedError, naming `what`."""
+    """Unpack the texts alone of what `packed` packed. Raises TamperedError, naming `what`."""
     try:
         found = _decoder.decode(data)
     except msgspec.MsgspecError:

@@ -45,7 +45,7 @@ class StandingReader:
             return due(self._vault, state, self._marks or Marks(), damaged=bool(self._row_problems))
 
     def read(self) -> Standing:
-        """The campaigns as they stand: the same object where nothing changed. Cheap then.
+        """Read the campaigns as they stand; returns the same object, cheaply, if nothing changed.
 
         What is damaged is left out, and in `problems`. Raises StoreUnavailable.
         """

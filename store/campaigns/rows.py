@@ -95,7 +95,7 @@ def packed_ids(ids: Sequence[int]) -> Ids:
 
 
 def unpacked_ids(ids: Ids) -> array[int]:
-    """What `packed_ids` was given. Raises ValueError for anything else."""
+    """Unpack what `packed_ids` packed. Raises ValueError for anything else."""
     wide = iter(_keys(ids.wide))
     try:
         found = array("Q", accumulate(_steps(ids.steps, wide)))
@@ -112,7 +112,7 @@ def _steps(steps: bytes, wide: Iterator[int]) -> Iterator[int]:
 
 
 def packed_campaign(generation: int, handle: Handle, title: str, texts: dict[int, str]) -> bytes:
-    """The bytes that stand for a campaign."""
+    """Pack a campaign."""
     reasons = sorted({one.reasons for one in handle.odd}, key=lambda one: [each.value for each in one])
     number = {one: place for place, one in enumerate(reasons)}
     return _encode(
@@ -133,7 +133,7 @@ def packed_campaign(generation: int, handle: Handle, title: str, texts: dict[int
 
 
 def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaign:
-    """The campaign, without what is said of it. Raises TamperedError."""
+    """Unpack a campaign, without its marks. Raises TamperedError."""
     what = f"campaign {campaign_id}"
     try:
         row = msgpack_decoder(CampaignRow).decode(data)
@@ -159,7 +159,7 @@ def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaig
 
 
 def packed_joining(generation: int, handle: Handle) -> bytes:
-    """The bytes that stand for what lets copies join a handle."""
+    """Pack what lets copies join a handle."""
     keys = [array("Q") for _ in range(_STRANDS)]
     weights = [array("f") for _ in range(_STRANDS)]
     for key, (strand, weight) in sorted(handle.weights.items()):
@@ -185,7 +185,7 @@ def packed_joining(generation: int, handle: Handle) -> bytes:
 
 
 def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle:
-    """The handle of a campaign, as `Joiner` needs it. Raises TamperedError."""
+    """Unpack a campaign's handle, as `Joiner` needs it. Raises TamperedError."""
     what = f"what lets copies join campaign {campaign.id}"
     try:
         row = msgpack_decoder(JoiningRow).decode(data)
@@ -215,12 +215,12 @@ def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle
 
 
 def packed_joined(row: JoinedRow) -> bytes:
-    """The bytes that stand for it."""
+    """Pack to bytes."""
     return _encode(row)
 
 
 def unpacked_joined(data: bytes, copy_id: int) -> JoinedRow:
-    """What `packed_joined` was given. Raises TamperedError."""
+    """Unpack what `packed_joined` packed. Raises TamperedError."""
     try:
         return msgpack_decoder(JoinedRow).decode(data)
     except msgspec.MsgspecError:

@@ -41,7 +41,7 @@ def grouped_by_sample(
     at_once: int = AT_ONCE,
     drawn: int = _DRAWN,
 ) -> Grouping:
-    """The handles of these copies: as `grouped` where they are no more than `at_once`, else by samples of `drawn`.
+    """Find the handles as `grouped` does, or by samples of `drawn` copies if there are more than `at_once`.
 
     `apart` and `stop` as in `grouped`. What the evidence of a handle counts outside are the copies that were left when
     it was found.
@@ -81,7 +81,7 @@ def _stepped(entries: Iterable[Entry], stop: Callable[[], None]) -> Iterator[Ent
 
 
 def _drawn(copy: int, salt: int) -> int:
-    """A number of 64 bits that is the same for the same copy, and as good as by chance (splitmix64)."""
+    """Hash a copy's id to 64 bits, the same each time and evenly spread (splitmix64)."""
     mixed = (copy + (salt + 1) * 0x9E3779B97F4A7C15) & _MASK
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _MASK
@@ -116,7 +116,7 @@ class _Apart:
         return {key for strand in entry.strands for key in strand if key in self._counts}
 
     def has(self, place: int, entry: Entry) -> bool:
-        """True where the copy was taken out of the handle, or is like one that was."""
+        """Return True if the copy was taken out of the handle, or is like one that was."""
         return any(
             entry.copy in copies or (entry.copy != stays and taken.is_like(self._keys(entry)))
             for stays, copies, taken in self._of.get(place, ())
@@ -161,7 +161,7 @@ class _Member:
             self.senders.add(entry.sender)
 
     def closed(self, placed: set[int], total: int) -> Handle:
-        """The handle, beside which what is `placed` elsewhere is not shown; what is shown is placed then."""
+        """Finish the handle without showing what is `placed` elsewhere; what it shows is placed then."""
         most = most_shown(len(self.copies) + len(self.settled) + len(self.odd))
         shown = [*self.settled, *(one for one in sorted(self.odd)[:most] if one.copy not in placed)]
         shown.sort(key=lambda one: one.copy)
@@ -227,7 +227,7 @@ def _joined(members: Sequence[_Member], apart: _Apart, entries: Iterable[Entry])
 
 
 def _closed(members: Sequence[_Member], last: Sequence[Handle], total: int) -> tuple[list[Handle], set[int]]:
-    """The handles in the order in which they were found, each odd copy beside one, and the odd copies."""
+    """Finish the handles in the order in which they were found, each odd copy in one; return the odd copies too."""
     may_be = {shown.copy for one in members for shown in one.odd}
     placed = {copy for one in members for copy in one.copies if copy in may_be}
     placed |= {copy for one in last for copy in one.copies if copy in may_be}

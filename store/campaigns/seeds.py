@@ -41,7 +41,7 @@ class Seeder:
         self._spent: set[int] = set()
 
     def take(self, rows: list[int]) -> None:
-        """These copies are in a handle now: they count no longer."""
+        """Take copies that are in a handle now out of the counts."""
         counts, of = self.counts, self._material.of
         for row in rows:
             self.alive[row] = 0
@@ -54,7 +54,9 @@ class Seeder:
         self._spent.add(key)
 
     def next(self, least: int) -> Seed | None:
-        """The best seed among the most frequent keys of at least `least` remaining copies, None where there is none."""
+        """Find the best seed among the most frequent keys of at least `least` remaining copies; None if there is
+        none.
+        """
         counts, spent, hashes = self.counts, self._spent, self._material.hashes
         # Of keys that are as frequent the one with the smaller hash: numbers would do, but change with what is grouped.
         common = nlargest(
@@ -99,5 +101,5 @@ class Seeder:
         return sum(self._confirmed(row, confirming) for row in sample) / size
 
     def _confirmed(self, row: int, confirming: set[int]) -> bool:
-        """True where at least two confirming keys are here."""
+        """Return True if the row has at least two of the confirming keys."""
         return len(confirming.intersection(self._material.of(row))) >= 2

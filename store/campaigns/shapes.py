@@ -61,14 +61,14 @@ def _changes_case(run: str) -> bool:
 
 
 def name_shape(name: str) -> str:
-    """The shape of a name that is made of runs: of a file, of one segment of a path, of a label."""
+    """Return the shape of a name made of runs: a file, a path's segment, a label."""
     name = _PERCENT.sub("%", _UUID.sub("#", name[:255]))
     text = _RUN.sub(lambda run: run_shape(run[0]), name)
     return _REPEATED.sub("#", text)
 
 
 def file_shape(name: str) -> str:
-    """The shape of a file's name, its look-alike letters folded; the ending stays as it is."""
+    """Return the shape of a file's name, look-alike letters folded; its ending stays."""
     stem, dot, ending = name.strip().rpartition(".")
     if not dot or len(ending) > 8:
         stem, dot, ending = name.strip(), "", ""
@@ -78,7 +78,7 @@ def file_shape(name: str) -> str:
 
 
 def host_shape(host: str, organisation: str) -> str:
-    """A host with the random labels before its organisation's domain folded."""
+    """Fold the random labels before the organisation's domain in a host."""
     if host == organisation or not host.endswith(f".{organisation}"):
         return host
     front = host[: -len(organisation) - 1]
@@ -94,7 +94,7 @@ def path_shape(rest: str) -> str:
 
 
 def program_shape(name: str) -> str:
-    """The name of a mail program without its versions."""
+    """Return a mail program's name without its versions."""
     return " ".join(_VERSION.sub("0", name.lower()).split())[:80]
 
 

@@ -84,13 +84,13 @@ class Standing:
         self._by_id = {part: one for one in self.campaigns for part in (*one.parts, one.id)}
 
     def with_waiting(self, waiting: int) -> Standing:
-        """The same campaigns, with another number of copies that wait."""
+        """Copy the campaigns with another number of waiting copies."""
         other = copy.copy(self)
         other.waiting = waiting
         return other
 
     def campaign(self, campaign_id: int) -> Campaign | None:
-        """The campaign of this id, or the one that it was joined to."""
+        """Find the campaign with this id, or the one that it was joined to."""
         return self._by_id.get(campaign_id)
 
     @cached_property
@@ -121,7 +121,7 @@ class Standing:
         return Placed(copies, campaigns, bytes(odd_ones))
 
     def _next(self, odd: Sequence[tuple[int, int]], start: int) -> int:
-        """The first copy from `start` on that has a place, -1 where there is none."""
+        """Return the first copy from `start` on that has a place, -1 if there is none."""
         first = [copy_id for copy_id, _ in odd[bisect_left(odd, (start,)) :][:1]]
         for one in self.campaigns:
             first += one.copies[bisect_left(one.copies, start) :][:1]

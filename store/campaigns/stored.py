@@ -109,15 +109,15 @@ class Stored:
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def sealed_state(self) -> bytes:
-        """The state's row as it lies there: it differs after every change. Raises StoreUnavailable."""
+        """Fetch the sealed state row, which differs after every change. Raises StoreUnavailable."""
         return self._rows.get(0)
 
     def state(self) -> State:
-        """The state; an empty one where there is none. Raises TamperedError, StoreUnavailable."""
+        """Read the state; an empty one if there is none. Raises TamperedError, StoreUnavailable."""
         return self._opened_state(self._rows.get(0))
 
     def state_or_new(self) -> State:
-        """The state; where it is damaged an empty one that gives no id out twice. Raises StoreUnavailable."""
+        """Read the state; if it is damaged, make an empty one that gives no id out twice. Raises StoreUnavailable."""
         try:
             return self.state()
         except TamperedError:
@@ -143,7 +143,7 @@ class Stored:
         return Rows(state, tuple(self._campaigns(state, sealed, problem)), joined)
 
     def _joined_since(self, state: State, before: State, problem: Problem) -> dict[int, JoinedRow]:
-        """The copies that joined a campaign since an earlier state of the same generation."""
+        """Read the copies that joined a campaign since an earlier state of the same generation."""
         found: dict[int, JoinedRow] = {}
         on_error = _telling(problem)
         returned = sorted(set(state.returned).difference(before.returned))
@@ -174,7 +174,7 @@ class Stored:
         return found
 
     def handles(self, *, problem: Problem = no_problem) -> tuple[State, dict[int, Handle]]:
-        """What lets copies join, by id of the campaign in the order of acts. Raises TamperedError, StoreUnavailable."""
+        """Read what lets copies join, by campaign id in the order of acts. Raises TamperedError, StoreUnavailable."""
         with self._vault.reading(), snapshot(self._vault.db):
             sealed, joining = self._rows.all(), self._joining.all()
         state = self._opened_state(sealed.get(0, b""))

@@ -10,7 +10,7 @@ _LIKE = 0.9
 
 
 def alike(one: Collection[int], other: Collection[int]) -> float:
-    """The share of the keys of both that both have; `one` is looked up in."""
+    """Compute the share of both copies' keys that both have; looks up in `one`."""
     shared = sum(key in one for key in other)
     return shared / max(len(one) + len(other) - shared, 1)
 
@@ -32,7 +32,7 @@ class TakenOut:
                 self._having.setdefault(key, []).append(number)
 
     def is_like(self, keys: Collection[int]) -> bool:
-        """True where a copy with these keys is like one that was taken out, and less like the one that stays."""
+        """Return True if a copy with these keys is like one that was taken out, and less like the one that stays."""
         found = self._having.keys() & set(keys)
         near = {number for key in found for number in self._having[key]}
         if not near:

@@ -37,7 +37,7 @@ class Stolen(NamedTuple):
 def stolen(
     material: Material, least: int, apart: Callable[[Sequence[int]], set[int]], stop: Callable[[], None]
 ) -> list[Stolen]:
-    """The handles of answers, those of the most frequent payload first; each has at least `least` copies.
+    """Find the handles of answers, those of the most frequent payload first; each has at least `least` copies.
 
     `apart` says which rows an operator took out of those that it is given.
     """
@@ -71,7 +71,7 @@ def stolen(
 
 
 def _spread(material: Material, rows: list[int]) -> bool:
-    """True where the copies are of several domains."""
+    """Return True if the copies come from several domains."""
     domains = Counter(material.domains[row] for row in rows)
     return len(domains) >= _DOMAINS and max(domains.values()) <= _OF_ONE * len(rows)
 
@@ -91,7 +91,7 @@ def _grown(
 
 
 def _weights(material: Material, rows: list[int], counts: list[int], answers: int) -> Weights:
-    """What the keys weigh among answers, those of the origin left out."""
+    """Weigh the keys among answers, leaving out those of the origin."""
     every = weights(material, rows, counts, answers, _OWN)
     end = material.bounds[ORIGIN]
     return Weights(*({key: value for key, value in each.items() if key < end} for each in every))

@@ -26,7 +26,7 @@ class Speller:
         self._own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
 
     def spelled(self, handle: Handle) -> tuple[str, dict[int, str]]:
-        """The title, and the texts of the keys of seed and evidence, as far as copies tell them. NOT safe."""
+        """Spell a handle's title, and the keys of its seed and evidence, as far as copies tell them. NOT safe."""
         wanted = {handle.seed.key, *(one.key for one in handle.evidence)}
         texts = {key: self._known[key] for key in wanted if key in self._known}
         subjects: Counter[str] = Counter()
@@ -47,7 +47,7 @@ class Speller:
         subjects.update(text for key, text in found.items() if _is_subject(key))
 
     def _having(self, handle: Handle, lacking: set[int]) -> list[int]:
-        """Copies that have the keys that are lacking, one for each, as far as a sample has them."""
+        """Choose copies that have the lacking keys, one for each, as far as a sample has them."""
         if not lacking:
             return []
         copies = [*handle.copies, *(one.copy for one in handle.odd)]
@@ -70,7 +70,7 @@ class Speller:
 
 
 def _exemplars(handle: Handle) -> list[int]:
-    """Copies that fit best, spread over the handle; of one in stolen threads, where few or none fit, odd ones too."""
+    """Choose copies that fit best, spread over the handle; in stolen threads, where few fit, odd ones too."""
     best = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])
     best = sorted(best[: max(_SPELLED, len(best) // 4)])
     found = [handle.copies[place] for place in best[:: max(1, len(best) // _SPELLED)]]

@@ -61,7 +61,7 @@ def sender_numbers(words: Texts) -> pl.Series:
 
 
 def recipient_numbers(words: Texts) -> Numbers:
-    """The addresses of each entry of the To dictionary: those of the field, and what the envelope names besides.
+    """Give numbers to the addresses of each entry of the To dictionary: the field's, then the envelope's alone.
 
     Without case. Costs up to a second for a million entries, once.
     """

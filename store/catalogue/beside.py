@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def besides(vault: Vault, standing: Standing, flt: MessageFilter, ids: Sequence[int]) -> dict[int, Beside]:
-    """What `flt.matches` takes as `beside`, by copy id; nothing where it asks for none of it. Raises StoreUnavailable.
+    """Collect what `flt.matches` takes as `beside`, by copy id; {} if it asks for none of it. Raises StoreUnavailable.
 
     Raises UnlockError where it asks for traits and the keys are no operator's.
     """
@@ -38,7 +38,7 @@ def besides(vault: Vault, standing: Standing, flt: MessageFilter, ids: Sequence[
 
 
 def _texts(vault: Vault, ids: Sequence[int]) -> dict[int, Texts]:
-    """What was made of the bodies of those copies that have it; one that does not verify counts as none."""
+    """Read what was made of those copies' bodies; damaged ones count as none."""
     from store.campaigns.indexing import traits_of
     from store.campaigns.packing import texts_of
 

@@ -228,7 +228,7 @@ class Catalogue:
     # --- Queries -----------------------------------------------------------------------------------------------------
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
-        """The copies that the filter lets through, in this order. Raises StoreUnavailable."""
+        """Select the copies that the filter admits, in this order. Raises StoreUnavailable."""
         self._asked_at = time.monotonic()
         use = self._columns.use(flt.asks())
         state = self._follower.state if self._follower else None
@@ -290,7 +290,7 @@ class Catalogue:
         return engine_counts(frame)
 
     def rule_ids(self) -> list[tuple[int, str]]:
-        """The rules that judged any copy, ascending by id, each with its name (empty where unknown)."""
+        """List the rules that judged any copy, ascending by id, each with its name (empty if unknown)."""
         if (frame := self.frame) is None:
             return []
         from store.catalogue.query import rule_ids
@@ -298,7 +298,7 @@ class Catalogue:
         return rule_ids(frame)
 
     def day_counts(self, days: int, *, tz: tzinfo | None = None) -> list[tuple[int, dict[Engine | None, int]]]:
-        """Copies by engine on each of the last days (of `tz`, or UTC), the oldest first, with its start (Unix ms)."""
+        """Count copies by engine on each of the last days (in `tz`, or UTC), oldest first, with its start (Unix ms)."""
         today = datetime.fromtimestamp(self.now() / 1000, tz or UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         starts = [int((today + timedelta(days=day)).timestamp() * 1000) for day in range(1 - days, 2)]
         if (frame := self.frame) is None:

@@ -31,5 +31,5 @@ CAMPAIGN_FIELDS = frozenset({"campaign", "odd"})
 
 
 def sources_of(fields: Collection[str]) -> set[Source]:
-    """What must be read for fields; nothing for those that are not here."""
+    """List what must be read for these fields; empty for fields that are not here."""
     return {FIELDS[field][0] for field in fields if field in FIELDS}

@@ -48,7 +48,7 @@ class Seen(NamedTuple):
         return 0 if self.there is None else len(self.there) - int(self.there.sum() or 0)
 
     def spread(self, mask: pl.Series) -> pl.Series:
-        """A Boolean series by row of the table as one by row of the frame, False where a row is not there."""
+        """Convert a mask by row of the table to one by row of the frame, False where the table has no row."""
         if self.places is None or self.there is None:
             return mask
         if not len(mask):
@@ -87,7 +87,7 @@ class ColumnReader:
         self.complete = False
 
     def seen(self, frame: Frame) -> Seen:
-        """What there is of a frame's copies.
+        """Return what there is of a frame's copies.
 
         Traits are made at any time: whether those of a new copy were looked for yet makes no difference.
         """
@@ -105,7 +105,7 @@ class ColumnReader:
         return last[1]
 
     def _lacking(self, frame: Frame, seen: Seen) -> pl.Series:
-        """The copies of a frame that are still to be read."""
+        """List the copies of a frame that are still to be read."""
         if seen.there is None or not seen.lacking:
             return self._without.clear()
         lacking = frame.ids.filter(~seen.there)
@@ -235,7 +235,7 @@ class ColumnReader:
 
 
 def _ignore(_copy_id: int, _error: Exception) -> None:
-    """A copy that does not verify has no row; `mailhold check` names it."""
+    """Skip a copy that does not verify; `mailhold check` names it."""
 
 
 def _zeros(count: int) -> pl.Series:

@@ -19,7 +19,7 @@ OnError = Callable[[int, TamperedError], None]
 
 
 def read_span(vault: Vault, source: Source, after: int, until: int, on_error: OnError) -> ColumnTable:
-    """The table of the copies with ids above `after` and up to `until`. Raises StoreUnavailable.
+    """Read the table of the copies with ids above `after` and up to `until`. Raises StoreUnavailable.
 
     A copy that does not verify, or of which nothing was made yet, has no row.
     """
@@ -30,7 +30,7 @@ def read_span(vault: Vault, source: Source, after: int, until: int, on_error: On
 
 
 def read_ids(vault: Vault, source: Source, ids: Sequence[int], on_error: OnError) -> ColumnTable:
-    """The table of these copies, ascending. Otherwise as `read_span`."""
+    """Read the table of these copies, ascending. Otherwise as `read_span`."""
     if source is Source.RECORD:
         return ColumnTable.of_copies([vault.get_many(ids, on_error=on_error)])
     found = traits_of(vault).read(ids, on_error=on_error)

@@ -47,12 +47,12 @@ class ColumnTable:
 
     @classmethod
     def empty(cls, source: Source) -> ColumnTable:
-        """A table of no copies."""
+        """Make a table of no copies."""
         return _table(source, [], {}, {name: Gathered(schema) for name, schema in _WORDS[source].items()})
 
     @classmethod
     def of_copies(cls, batches: Iterable[Sequence[Copy]]) -> ColumnTable:
-        """What records say, of copies in ascending order of ids, some at a time."""
+        """Make a table from records, of copies in ascending order of ids, some at a time."""
         ids: list[int] = []
         known: list[bool] = []
         scores: list[int | None] = []
@@ -72,7 +72,7 @@ class ColumnTable:
 
     @classmethod
     def of_texts(cls, batches: Iterable[Sequence[tuple[int, Texts]]]) -> ColumnTable:
-        """What was made of bodies, by id, in ascending order of ids, some at a time."""
+        """Make a table from what was made of bodies, in ascending order of ids, some at a time."""
         ids: list[int] = []
         found = {name: Gathered(schema) for name, schema in _WORDS[Source.BODY].items()}
         link, file, sha256 = found.values()
@@ -94,7 +94,7 @@ class ColumnTable:
         return self.rows.get_column("id")
 
     def merge(self, other: ColumnTable) -> ColumnTable:
-        """These rows and those of another table that are new here."""
+        """Merge these rows with those of another table that are new here."""
         added = other.rows
         if len(self) and len(other) and other.ids[0] <= self.ids[-1]:
             added = added.filter(~occur_in(other.ids, self.ids))
@@ -188,7 +188,7 @@ def _table(source: Source, ids: list[int], plain: dict[str, list[Any]], found: d
 
 @lru_cache(1 << 14)
 def _client(address: str) -> tuple[str, bytes | None]:
-    """A client's address in one form, and as bytes, None where it is none."""
+    """Normalise a client's address; return it also as bytes, None if it is no address."""
     text = address_text(address)
     try:
         return text, ipaddress.ip_address(text).packed

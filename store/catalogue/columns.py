@@ -103,7 +103,7 @@ class Columns:
         self._wake.set()
 
     def extras(self, frame: Frame, fields: Collection[str], standing: Standing | None = None) -> TableExtras:
-        """What a filter on these fields is answered from, of the copies of a frame, as far as it is there."""
+        """Return what answers a filter on these fields for a frame's copies, as far as it is there."""
         from store.catalogue.extras import Places, TableExtras
 
         with self._lock:

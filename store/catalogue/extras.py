@@ -63,7 +63,7 @@ def _mask_of(frame: Frame, ids: pl.Series) -> pl.Series:
 
 
 def _members(campaigns: Iterable[Campaign]) -> pl.Series:
-    """The copies of campaigns, those that are odd there too; ascending."""
+    """List the copies of campaigns, odd ones too, ascending."""
     parts = [_ids([])]
     for one in campaigns:
         parts += [_ids(one.copies), _ids([each.copy for each in one.odd])]

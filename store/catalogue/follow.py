@@ -114,7 +114,7 @@ class Follower:
             self._publish(self.state.frame.merge(new), complete=False)
 
     def finish(self) -> None:
-        """The range is loaded: from here on every copy is accounted for."""
+        """Note that the range is loaded: from now on every copy is accounted for."""
         with self._lock:
             self._gone.clear()
             self._publish(self.state.frame, complete=True)
@@ -148,7 +148,7 @@ class Follower:
             return True
 
     def marks(self) -> tuple[Frame, Marks]:
-        """The frame and its marks, as a snapshot keeps them."""
+        """Return the frame and its marks, as a snapshot keeps them."""
         with self._lock:
             return self.state.frame, self._marks()
 

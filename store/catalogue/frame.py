@@ -65,12 +65,12 @@ class Frame:
 
     @classmethod
     def of(cls, copies: Iterable[Copy]) -> Frame:
-        """Copies in ascending order of ids."""
+        """Make a frame of copies in ascending order of ids."""
         return cls.of_batches([list(copies)])
 
     @classmethod
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
-        """Copies in ascending order of ids, some at a time, so that few records are held at once."""
+        """Make a frame of copies in ascending order of ids, some at a time, so that few records are held at once."""
         ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
@@ -125,7 +125,7 @@ class Frame:
         return int(self.ids[-1]) if len(self) else 0
 
     def merge(self, other: Frame) -> Frame:
-        """These rows and those of another frame, which has none of the same ids."""
+        """Merge these rows with those of another frame, which has none of the same ids."""
         if not len(other):
             return self
         shifts = [pl.col(name) + pl.lit(len(self.texts[name]), pl.UInt32) for name in TEXTS]
@@ -143,24 +143,24 @@ class Frame:
         return Frame(rows, texts, older.rule_names | newer.rule_names, placed)
 
     def without(self, ids: Iterable[int]) -> Frame:
-        """These rows but for those ids. Their texts stay in memory until `tightened`."""
+        """Drop the rows of these ids. Their texts stay in memory until `tightened`."""
         gone = self.among(ids)
         if not gone.any():
             return self
         return Frame(self.rows.filter(~gone), self.texts, self.rule_names, self.orders.placed_without(~gone))
 
     def with_texts(self, name: str, words: Texts, codes: pl.Series) -> Frame:
-        """The same rows, with one text column held otherwise."""
+        """Replace how one text column is held."""
         texts = {**self.texts, name: words}
         return Frame(self.rows.with_columns(codes.alias(name)), texts, self.rule_names, self.orders.placed())
 
     def new_to(self, other: Frame) -> Frame:
-        """These rows but for those whose ids another frame has."""
+        """Return the rows whose ids another frame does not have."""
         known = occur_in(self.ids, other.ids)
         return Frame(self.rows.filter(~known), self.texts, self.rule_names) if known.any() else self
 
     def missing_from(self, ids: Iterable[int]) -> tuple[list[int], list[int]]:
-        """Compared with these ids: those that this frame has and they do not, and those that it lacks."""
+        """Compare with these ids: return those only this frame has, and those it lacks."""
         others = _ordered(ids)
         mine = self.ids
         extra = mine.filter(~occur_in(mine, others))
@@ -168,14 +168,14 @@ class Frame:
         return extra.to_list(), lacking.to_list()
 
     def position(self, copy_id: int) -> int | None:
-        """The row of an id."""
+        """Return the row of an id."""
         if not 0 <= copy_id < 2**63:
             return None
         position = int(self.ids.search_sorted(copy_id))
         return position if position < len(self) and self.ids[position] == copy_id else None
 
     def rows_of(self, ids: Iterable[int]) -> pl.Series:
-        """The rows (UInt32, ascending) of those of the ids that there are."""
+        """Return the rows (UInt32, ascending) of those ids that exist."""
         wanted = _ordered(ids)
         if not len(self) or not len(wanted):
             return pl.Series([], dtype=pl.UInt32)
@@ -194,7 +194,7 @@ class Frame:
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
 
     def row_list(self, positions: pl.Series) -> list[Row]:
-        """The list lines of these rows, in this order."""
+        """Make the list lines of these rows, in this order."""
         picked = self.rows[positions]
         texts = {name: self.texts[name].texts.gather(picked.get_column(name)).to_list() for name in TEXTS}
         return [

@@ -58,7 +58,7 @@ class SnapshotKeeper:
         return span
 
     def note_deletion(self) -> None:
-        """The snapshot holds copies that are deleted now."""
+        """Note that the snapshot holds copies that are deleted now."""
         now = time.monotonic()
         self._deleted_at = (self._deleted_at[0] if self._deleted_at else now, now)
 

@@ -29,14 +29,16 @@ class ListedSelection(FrameSelection):
 
 
 def subject_counts(frame: Frame, ids: Sequence[int], *, most: int) -> list[tuple[str, int]]:
-    """The `most` frequent subjects of these copies (NOT safe) with how many have each, the most frequent first."""
+    """Count the `most` frequent subjects of these copies (NOT safe), the most frequent first."""
     counts = _codes(frame, "subject", ids).value_counts(sort=True).head(most)
     texts = frame.texts["subject"].texts.gather(counts.get_column("subject")).to_list()
     return list(zip(texts, counts.get_column("count").to_list(), strict=True))
 
 
 def sender_fields(frame: Frame, ids: Sequence[int], *, most: int) -> tuple[list[str], int]:
-    """The From fields of these copies, each once, at most so many, spread evenly; and how many there are. NOT safe."""
+    """List these copies' From fields, each once, at most `most`, spread evenly; return also how many exist. NOT
+    safe.
+    """
     codes = _codes(frame, "from", ids).unique().sort()
     step = -(-len(codes) // most) or 1
     return frame.texts["from"].texts.gather(codes.gather_every(step)).to_list(), len(codes)
@@ -47,7 +49,7 @@ def _codes(frame: Frame, name: str, ids: Sequence[int]) -> pl.Series:
 
 
 def _positions(frame: Frame, ids: Sequence[int]) -> pl.Series:
-    """The rows of those of the ids that there are, in their order. There may be a million: no loop over them."""
+    """Return the rows of those ids that exist, in their order. There may be a million: no loop over them."""
     wanted = pl.Series(ids, dtype=pl.Int64)
     if not len(frame) or not len(wanted):
         return pl.Series([], dtype=pl.UInt32)

@@ -79,7 +79,7 @@ class _Header(msgspec.Struct, array_like=True):
 
 
 def spans_of(after: int, until: int) -> list[Span]:
-    """A range of ids (above `after`, up to `until`) in pieces of a frame each, the newest first."""
+    """Cut a range of ids (above `after`, up to `until`) into pieces of a frame each, the newest first."""
     spans = []
     size = FIRST_IDS
     while until > after:
@@ -177,7 +177,7 @@ class Children(Generic[T]):
 
 
 def _decoder(source: Source | None) -> Callable[[list[str], Iterable[bytes]], Any]:
-    """What makes a frame or a table of its sections."""
+    """Return the function that decodes sections to a frame or a table."""
     if source is None:
         from store.catalogue.sections import frame_of
 
@@ -188,7 +188,7 @@ def _decoder(source: Source | None) -> Callable[[list[str], Iterable[bytes]], An
 
 
 def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str], list[bytes]]]:
-    """What a task asks for, each with its layout and its sections."""
+    """Yield what a task asks for, each with its layout and its sections."""
     if task.source is not None:
         for loaded in load_columns(vault, task.spans, task.source):
             yield loaded, [], list(loaded.frame.sections())
@@ -240,7 +240,7 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
 
 
 def main() -> int:
-    """What a child does: one task from standard input, its frames to standard output."""
+    """Run the child: one task from standard input, its frames to standard output."""
     import gc
     import resource
 

@@ -29,7 +29,7 @@ def select_newest(
     outcomes: Mapping[int, Delivered],
     standing: Standing,
 ) -> RowSelection:
-    """The newest copies that the filter lets through, newest first whatever the order. Raises StoreUnavailable.
+    """Select the newest copies that the filter admits, newest first whatever the order. Raises StoreUnavailable.
 
     They are in order only where that is by the time placed.
     """

@@ -26,7 +26,7 @@ _SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject
 
 
 def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
-    """The text columns that a question looks at."""
+    """Return the text columns that a question looks at."""
     names = {_SORT_TEXTS[sort.key]} if sort.key in _SORT_TEXTS else set()
     for part in flt.parts():
         for columns, terms in (
@@ -42,7 +42,7 @@ def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
 
 
 def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tuple[list[Row], int] | None:
-    """The first `limit` list lines of the copies that the filter lets through, and how many those are.
+    """Select the first `limit` list lines that the filter admits, and count all.
 
     None where there is no snapshot to answer from: ask a `Catalogue` then. Raises StoreUnavailable.
     """

@@ -52,7 +52,7 @@ class Orders:
         return self._placed
 
     def placed_after(self, later: pl.DataFrame) -> pl.Series | None:
-        """What `placed` is when rows with higher ids are appended; None where it is not known or not that simple."""
+        """Extend `placed` for appended rows with higher ids; None if it is unknown or not that simple."""
         if self._placed is None or not self._rows.height or not later.height:
             return None
         newest = self._rows.get_column("stored_at")[int(self._placed[-1])]
@@ -63,7 +63,7 @@ class Orders:
         return pl.concat([self._placed, added], rechunk=True)
 
     def placed_without(self, keep: pl.Series) -> pl.Series | None:
-        """What `placed` is when only the rows of a Boolean mask stay; None where it is not known."""
+        """Reduce `placed` to the rows of a Boolean mask; None if it is unknown."""
         if self._placed is None:
             return None
         places = keep.cast(pl.UInt32).cum_sum() - 1
@@ -85,7 +85,7 @@ class Orders:
         return order
 
     def ordered(self, mask: pl.Series, sort: Sort) -> pl.Series:
-        """The positions of a Boolean mask, in this order."""
+        """Return the positions of a Boolean mask, in this order."""
         if sort.key is SortKey.PLACED:
             placed = self.placed()
             chosen = places(mask) if placed is None else placed.filter(mask.gather(placed))

@@ -53,7 +53,7 @@ class Counting:
         self._recipients.update(_RECIPIENT.findall(_QUOTED.sub(" ", fold(recipients_text(record)))))
 
     def summary(self) -> Summary:
-        """What was counted."""
+        """Return what was counted."""
         order = sorted(
             self._verdicts.items(),
             key=lambda each: (-each[1], _ENGINES.index(each[0][0]), _STATUSES.index(each[0][1])),
@@ -71,7 +71,7 @@ class Counting:
 
 
 def counted(copies: Iterable[Copy], now: int) -> Summary:
-    """What these copies come to at `now` (Unix ms)."""
+    """Sum these copies up at `now` (Unix ms)."""
     counting = Counting(now)
     for copy in copies:
         counting.add(copy)

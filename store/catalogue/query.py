@@ -78,7 +78,7 @@ def mask_of(
 
 
 def _left(asked: _Question, flt: MessageFilter, mask: pl.Series | None) -> pl.Series | None:
-    """What the filter leaves of the mask (None: of all rows)."""
+    """Narrow the mask (None: all rows) by the filter."""
     frame = asked.frame
     for part in _numbers(frame, flt, asked.now, asked.outcomes):
         mask = part if mask is None else mask & part
@@ -100,7 +100,7 @@ def _left(asked: _Question, flt: MessageFilter, mask: pl.Series | None) -> pl.Se
 
 
 def _grouped(asked: _Question, group: Group, mask: pl.Series | None) -> pl.Series:
-    """What a group leaves of the mask (None: of all rows)."""
+    """Narrow the mask (None: all rows) by a group."""
     inside = asked._replace(unknown=asked.unknown is not group.negated)
     branches = [_left(inside, branch, mask) for branch in group.branches]
     found = reduce(or_, (_every(asked.frame) if branch is None else branch for branch in branches))
@@ -114,7 +114,7 @@ def _every(frame: Frame) -> pl.Series:
 
 
 def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
-    """What a filter asks of `Extras`: field, values, and whether they must not hold."""
+    """Yield what a filter asks of `Extras`: field, values, and whether they must not hold."""
     for field, wanted, negated in (
         ("campaign", flt.campaigns, False),
         ("campaign", flt.not_campaigns, True),
@@ -194,7 +194,7 @@ def _any_of(values: pl.Series, wanted: Sequence[int]) -> pl.Series:
 
 
 def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | None) -> pl.Series:
-    """What a term leaves of the mask (None: of all rows)."""
+    """Narrow the mask (None: all rows) by a term."""
     wanted = [needle for needle in needles(term.text) if _is_text(needle)]
     rows = None
     if mask is not None and (mask.sum() or 0) < _FEW * len(frame):
@@ -221,7 +221,7 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
 
 
 def _is_text(needle: str) -> bool:
-    """False for text that no message can hold (lone surrogates, as a terminal's undecodable bytes become)."""
+    """Return False for text that no message can hold (lone surrogates, as a terminal's undecodable bytes become)."""
     try:
         needle.encode()
     except UnicodeEncodeError:
@@ -239,13 +239,13 @@ def engine_counts(frame: Frame) -> dict[Engine | None, int]:
 
 
 def rule_ids(frame: Frame) -> list[tuple[int, str]]:
-    """The rules that judged any copy, ascending by id, with the name that the newest such copy has for it."""
+    """List the rules that judged any copy, ascending by id, with the name that the newest such copy has for it."""
     ids = frame.rows.get_column("rule_id").unique().sort().to_list()
     return [(rule_id, frame.rule_names.get(rule_id, "")) for rule_id in ids]
 
 
 def day_counts(frame: Frame, starts: Sequence[int]) -> list[dict[Engine | None, int]]:
-    """Copies by engine between each of the ascending times (Unix ms) and the next one."""
+    """Count copies by engine between each of the ascending times (Unix ms) and the next."""
     counts: list[dict[Engine | None, int]] = [{} for _ in starts[1:]]
     placed = frame.rows.get_column("stored_at")
     recent = frame.rows.select("stored_at", "verdict").filter((placed >= starts[0]) & (placed < starts[-1]))

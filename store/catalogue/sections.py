@@ -31,13 +31,13 @@ _NONE = pl.Series([], dtype=pl.Boolean)
 
 
 def layout_of(frame: Frame) -> list[str]:
-    """What each of `sections` holds."""
+    """Name the content of each of `sections`."""
     counts = {name: -(-len(words) // _SECTION) for name, words in frame.texts.items()}
     return [*(name for name, count in counts.items() for _ in range(count)), "rules", "rows"]
 
 
 def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterator[bytes]:
-    """A frame as Arrow IPC: dictionaries, rule names, rows. `compact`: nothing that is not of these rows."""
+    """Yield a frame as Arrow IPC: dictionaries, rule names, rows. `compact` leaves out what no row uses."""
     rows = frame.rows
     for name, words in frame.texts.items():
         used = pl.arange(len(words), dtype=pl.UInt32, eager=True)
@@ -130,7 +130,7 @@ def loose(frame: Frame, name: str) -> bool:
 
 
 def tightened(frame: Frame, name: str) -> Frame:
-    """The same rows; of one text column, texts of no row are gone and few are held twice, in memory of its own."""
+    """Rebuild one text column without unused and (mostly) without duplicate texts, in memory of its own."""
     words = frame.texts[name]
     used, codes = _renumbered(words, frame.rows.get_column(name))
     if isinstance(words, Dictionary):
@@ -162,7 +162,7 @@ def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Serie
 
 
 def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The codes that rows use, ascending, and the rows' codes if only those texts were held."""
+    """Return the codes that rows use, ascending, and the rows' codes if only those texts were held."""
     used = codes.unique().sort()
     if len(used) == len(words):
         return used, codes

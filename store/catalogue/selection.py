@@ -32,11 +32,11 @@ class Selection(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Row]:
-        """The lines at positions start to stop (not included), fewer at the end."""
+        """Return the lines at positions start to stop (not included), fewer at the end."""
 
     @abstractmethod
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
-        """The ids at positions start to stop (not included), or to the end."""
+        """Return the ids at positions start to stop (not included), or to the end."""
 
     @abstractmethod
     def position(self, copy_id: int) -> int | None:

@@ -120,7 +120,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
 
 
 def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:
-    """What `source` gives, some of it fetched ahead in the pool's one thread, from now on."""
+    """Iterate over `source`, fetching ahead in the pool's one thread, beginning now."""
     waiting = deque(pool.submit(next, source, None) for _ in range(_AHEAD))
 
     def parts() -> Iterator[bytes]:
@@ -161,7 +161,7 @@ def _read_part(file: IO[bytes]) -> bytes:
 
 
 def _length(file: IO[bytes]) -> int:
-    """The length of the part that follows."""
+    """Read the length of the part that follows."""
     length = int.from_bytes(file.read(8), "big")
     left = os.fstat(file.fileno()).st_size - file.tell()
     if length > min(left, _MAX_PART):

@@ -32,7 +32,7 @@ def same_subject(catalogue: Catalogue) -> SameSubject:
 
 @contextmanager
 def subjects_of(vault: Vault) -> Iterator[SameSubject]:
-    """The same for a command: the catalogue is loaded when the first subject is asked for.
+    """Yield the same for a command: the catalogue is loaded when the first subject is asked for.
 
     Without Polars all copies are read then.
     """

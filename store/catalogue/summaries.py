@@ -24,7 +24,7 @@ __all__ = ["NoSenders", "Sender", "SendersLeft", "Summary", "senders", "summarie
 
 
 def summary(catalogue: Catalogue, ids: Iterable[int]) -> Summary:
-    """What these copies come to."""
+    """Sum up these copies."""
     if (frame := catalogue.frame) is None:
         return Summary()
     from store.catalogue.summing import summed
@@ -33,7 +33,7 @@ def summary(catalogue: Catalogue, ids: Iterable[int]) -> Summary:
 
 
 def summaries(catalogue: Catalogue, standing: Standing) -> dict[int, Summary]:
-    """What each campaign comes to: the copies that fit it."""
+    """Sum up the copies that fit each campaign."""
     if (frame := catalogue.frame) is None:
         return {one.id: Summary() for one in standing.campaigns}
     from store.catalogue.summing import summed_campaigns
@@ -42,7 +42,7 @@ def summaries(catalogue: Catalogue, standing: Standing) -> dict[int, Summary]:
 
 
 def senders(catalogue: Catalogue, standing: Standing) -> SendersLeft:
-    """The senders of what no act on a campaign takes."""
+    """List the senders of the copies that no act on a campaign takes."""
     if (frame := catalogue.frame) is None:
         return NoSenders()
     from store.catalogue.summing import FrameSenders

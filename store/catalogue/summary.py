@@ -59,11 +59,11 @@ class SendersLeft(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Sender]:
-        """The senders at positions start to stop (not included), fewer at the end."""
+        """Return the senders at positions start to stop (not included), fewer at the end."""
 
     @abstractmethod
     def ids(self, position: int) -> list[int]:
-        """The copies of the sender at a position, ascending. Raises IndexError."""
+        """Return the copies of the sender at a position, ascending. Raises IndexError."""
 
 
 class NoSenders(SendersLeft):

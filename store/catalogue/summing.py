@@ -103,7 +103,7 @@ def _verdicts(of: pl.Series, codes: pl.Series) -> dict[int, VerdictCounts]:
 
 
 def _present(frame: Frame, ids: pl.Series, of: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The rows of those of the ids that there are, and the set of each."""
+    """Return the rows of those ids that exist, and the set of each."""
     if not len(frame) or not len(ids):
         return pl.Series([], dtype=pl.UInt32), of.head(0)
     first, last = int(frame.ids[0]), frame.last_id

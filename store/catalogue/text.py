@@ -57,7 +57,7 @@ class Texts(ABC):
 
     @abstractmethod
     def extend(self, other: Self) -> Self:
-        """This dictionary with another's entries after its own; codes of this one stay valid."""
+        """Append another dictionary's entries; codes of this one stay valid."""
 
     @abstractmethod
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -118,12 +118,12 @@ class _Odd(NamedTuple):
     texts: pl.Series
 
     def after(self, count: int, other: _Odd) -> _Odd:
-        """These, and those of a dictionary that is put behind this one's `count` entries."""
+        """Append what is odd in a dictionary that is put behind this one's `count` entries."""
         codes = pl.concat([self.codes, other.codes + count], rechunk=True)
         return _Odd(codes, pl.concat([self.texts, other.texts], rechunk=True))
 
     def found(self, needle: str, start: int = 0) -> pl.Series:
-        """The codes (UInt32), from `start` on, of the texts that contain the needle."""
+        """Find the codes (UInt32), from `start` on, of the texts that contain the needle."""
         first = int(self.codes.search_sorted(start)) if start else 0
         return self.codes.slice(first).filter(self.texts.slice(first).str.contains(needle, literal=True))
 
@@ -193,7 +193,7 @@ class Dictionary(Texts):
         return found.rechunk().scatter(odd - start, True) if len(odd) else found
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
-        """What texts are sorted by whose searched form this is."""
+        """Return the sort keys of texts with this searched form."""
         return search
 
     @property
@@ -203,7 +203,7 @@ class Dictionary(Texts):
         return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
 
     def ranks(self) -> pl.Series:
-        """A UInt64 series: the place of each entry among all, by the code points that it sorts by; equal if equal.
+        """Rank each entry by the code points that it sorts by (UInt64; equal texts, equal ranks).
 
         Costs up to a second per million entries where `ranked` is False, and little afterwards.
         """
@@ -306,7 +306,7 @@ _NOTHING = pl.Series([None], dtype=pl.String)
 
 
 def places(mask: pl.Series) -> pl.Series:
-    """The positions (UInt32) at which a Boolean series is true: `arg_true` takes five times as long."""
+    """Return the positions (UInt32) at which a Boolean series is true. `arg_true` takes five times as long."""
     return pl.arange(len(mask), dtype=pl.UInt32, eager=True).filter(mask)
 
 
@@ -335,7 +335,7 @@ def _contains_ascii(texts: pl.Series, needle: str) -> pl.Series:
 
 
 def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The rank of each text (1, 2, 3, … times `_GAP`), and the positions of one text of each rank, ascending."""
+    """Rank each text (1, 2, 3, … times `_GAP`), and return one position for each rank, ascending."""
     order = search.arg_sort()
     ordered = search.gather(order)
     first = (ordered != ordered.shift(1)).fill_null(True)

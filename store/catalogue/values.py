@@ -40,7 +40,7 @@ class Values:
     """
 
     def __init__(self, words: pl.DataFrame, pieces: Sequence[_Piece], sets: int, *, joined: bool = False) -> None:
-        """`joined`: of two, so that a word may occur twice."""
+        """Hold the parts; `joined` from two, a word may occur twice."""
         self.words = words
         self._pieces = tuple(pieces)
         self._sets = sets
@@ -62,7 +62,7 @@ class Values:
         return self._sets
 
     def extend(self, other: Values) -> Values:
-        """These sets and another's after them; codes of these stay valid."""
+        """Append another's sets; codes of these stay valid."""
         shift, kind = self.words.height, smallest_of(self.words.height + other.words.height)
         by = pl.Series([shift], dtype=kind)
         moved = [_Piece(piece.members.cast(kind) + by, piece.ends) for piece in other._pieces]
@@ -88,7 +88,7 @@ class Values:
         return pl.concat(found, rechunk=True)
 
     def tightened(self, codes: pl.Series) -> tuple[Values, pl.Series]:
-        """The sets that rows have, and the rows' codes of these: no word is of none or held twice, and no set of one.
+        """Rebuild without unused or duplicate words and sets, and return the rows' new codes.
 
         In memory of its own: what is left out is not held by what is kept.
         """
@@ -108,7 +108,7 @@ class Values:
         return fresh, pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(used, numbers).gather(codes)
 
     def _each_once(self) -> tuple[Values, pl.Series]:
-        """The same with each set of one member or none once, and by set of these its code there. Of one piece.
+        """Merge equal sets of at most one member, and map each set to its new code. Needs one piece.
 
         Larger sets are hardly ever the same, but for those of a scanner that says the same of many.
         """
@@ -128,7 +128,7 @@ class Values:
         return Values(self.words, [piece], len(firsts)), numbers.gather(keys)
 
     def _picked(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """The members of sets (UInt32), one set after the other, and how many each has."""
+        """Return the members of sets (UInt32), one set after the other, and how many each has."""
         members = pl.concat([piece.members.cast(pl.UInt32) for piece in self._pieces], rechunk=True)
         sizes = pl.concat([piece.ends - piece.ends.shift(1, fill_value=0) for piece in self._pieces], rechunk=True)
         keep = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(wanted, True)
@@ -136,7 +136,7 @@ class Values:
         return members.filter(owners.to_series().drop_nulls()), sizes.filter(keep)
 
     def parts(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """What `of_parts` takes: words, members, ends."""
+        """Return what `of_parts` takes: words, members, ends."""
         values = self if len(self._pieces) == 1 else Values(self.words, _flat(self._pieces), len(self))
         [piece] = values._pieces
         return values.words, piece.members.to_frame("member"), piece.ends.to_frame("end")
@@ -166,7 +166,7 @@ class Gathered:
         self.codes: list[int] = []
 
     def add(self, values: Iterable[Hashable]) -> None:
-        """The values of the next row."""
+        """Add the values of the next row."""
         members = tuple(sorted(set(map(self._words.__getitem__, values))))
         self.codes.append(self._sets.setdefault(members, len(self._sets)))
 
@@ -177,7 +177,7 @@ class Gathered:
 
 
 def _written_anew(words: pl.DataFrame) -> pl.DataFrame:
-    """The same in memory of its own: texts that were gathered hold the buffers of all that they were among."""
+    """Copy the words to memory of their own: gathered texts hold the buffers of all they were gathered from."""
     buffer = io.BytesIO()
     words.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
     return pl.read_ipc(io.BytesIO(buffer.getvalue()))
@@ -202,7 +202,7 @@ def _any_of(found: pl.Series, ends: pl.Series) -> pl.Series:
 
 
 def smallest_of(count: int) -> type[pl.DataType]:
-    """The smallest type for codes below `count`."""
+    """Choose the smallest type for codes below `count`."""
     return pl.UInt8 if count <= 1 << 8 else pl.UInt16 if count <= 1 << 16 else pl.UInt32
 
 

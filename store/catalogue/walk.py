@@ -57,7 +57,7 @@ def first_of(
 
 
 def _key(sort: Sort) -> Callable[[Copy], Any]:
-    """What a copy is sorted by, different for each: among equal ones the newest come first in both directions."""
+    """Return a copy's sort key, unique: among equals the newest come first in both directions."""
     if sort.key is SortKey.PLACED:
         return lambda copy: (copy.stored_at, copy.id)
     value = _VALUES[sort.key]

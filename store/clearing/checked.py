@@ -254,7 +254,7 @@ class _Reading:
 
 
 def _score(record: CopyRecord) -> tuple[float | None, float]:
-    """The score that condemns most of a copy, and its share of what its scanner calls spam; endless where none is."""
+    """Return a copy's most condemning score, and its ratio to its scanner's threshold; infinite if there is none."""
     best: float | None = None
     share = float("inf")
     for each in record.findings:

@@ -36,7 +36,7 @@ class Guard:
         self._odd: frozenset[int] = frozenset()
 
     def __call__(self, ids: list[int]) -> Mapping[int, str]:
-        """The copies of a batch that stay, with the reason."""
+        """Return the copies of a batch that stay, with the reason."""
         self._look()
         stay = dict.fromkeys(self._odd.intersection(ids), ODD)
         stay |= dict.fromkeys(self._peeled.intersection(ids), PEELED)

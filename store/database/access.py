@@ -29,7 +29,7 @@ def read_only(location: str) -> ReadOnly | None:
 
 
 def reach(location: str, use: Use) -> StoreDatabase:
-    """A connection that reads the database at `location`; its `read_only` says why it does no more, if so.
+    """Open a connection that reads the database at `location`. Its `read_only` says why it cannot write, if it cannot.
 
     Raises StoreUnavailable, for `Use.WRITE` also where the store can only be read. Raises DiskFull where there is no
     room for the log's index, but not for `Use.READ`.
@@ -52,7 +52,7 @@ def reach(location: str, use: Use) -> StoreDatabase:
 
 
 def reach_on_full_disk(location: str) -> StoreDatabase:
-    """A connection that reads the store on a disk that has no room at all. Raises StoreUnavailable."""
+    """Open a connection that reads the store on a disk without any free space. Raises StoreUnavailable."""
     return _read(location, ReadOnly(location, "its disk is full", "Free space on that disk, then open it again."))
 
 
@@ -69,7 +69,7 @@ def _read(location: str, why: ReadOnly) -> StoreDatabase:
 
 
 def _log(location: str) -> tuple[Path, Path]:
-    """The write-ahead log, and its index."""
+    """Return the paths of the write-ahead log and of its index."""
     return beside(location, "-wal"), beside(location, "-shm")
 
 

@@ -71,7 +71,7 @@ Thing = tuple[str, str, str, str]
 
 
 def differences(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
-    """What of the schema is not as `tables` make it, a sentence each. Other tables in it are nobody's business."""
+    """Return a sentence for each difference between the schema and `tables`. Ignores tables that are not Mailhold's."""
     wanted = _things(tables)
     found = {tuple(map(str, row)) for row in run(db, _WHOLE, list(_names(tables))).fetchall()}
     if found == wanted:
@@ -109,7 +109,7 @@ def _names(tables: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache
 def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
-    """What `_WHOLE` answers for `tables`."""
+    """Return the rows that `_WHOLE` selects in a database with `tables`."""
     things: set[Thing] = set()
     for text in map(postgresql, tables):
         if found := _INDEX.match(text):

@@ -162,12 +162,12 @@ def shown_location(location: str) -> str:
 
 
 def beside(location: str, suffix: str) -> Path:
-    """The file beside a SQLite store whose name has `suffix` more: "-wal" the write-ahead log, "-shm" its index."""
+    """Return the path beside a SQLite store with `suffix` added: "-wal" is the write-ahead log, "-shm" its index."""
     return Path(f"{Path(location).absolute()}{suffix}")
 
 
 def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None = None) -> StoreDatabase:
-    """The database of `location`, not yet connected; what connecting raises is for `translated`.
+    """Make the database object of `location`, not yet connected; connecting raises what `translated` translates.
 
     `mode`, and why it is no other, are for a file of SQLite's: `store.database.access` finds them out. Raises
     NotInstalled for PostgreSQL without its driver.
@@ -256,7 +256,9 @@ def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
 
 
 def pragma(db: Database, text: str) -> Any:
-    """What SQLite answers to ``PRAGMA text``, None for nothing. None on PostgreSQL, which has no pragmas."""
+    """Run ``PRAGMA text`` on SQLite and return its value, None for no value. None on PostgreSQL, which has no
+    pragmas.
+    """
     if not isinstance(db, SqliteDatabase):
         return None
     row = db.connection().execute(f"PRAGMA {text}").fetchone()
@@ -273,7 +275,7 @@ def pragma_to_its_end(db: Database, text: str) -> None:
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
-    """What the database's driver may raise, through Peewee or past it."""
+    """Return the exception types of the database's driver, raised through Peewee or beside it."""
     psycopg = sys.modules.get("psycopg")
     return (PeeweeException, sqlite3.Error, *([psycopg.Error] if psycopg else []))
 
@@ -287,7 +289,7 @@ class Clash(StoreUnavailable):
 
 
 def disk_full(location: str, doubt: str = "") -> DiskFull:
-    """The error of a full disk. It advises to delete copies where the ballast is there that makes it possible."""
+    """Make the error of a full disk. If the ballast is there, it advises to delete copies."""
     possible = not is_url(location) and beside(location, BALLAST).exists()
     advice = "free space on that disk" + (", or delete copies" if possible else "")
     return DiskFull(f"The store {shown_location(location)} is not available (its disk is full): {advice}.{doubt}")
@@ -320,7 +322,7 @@ ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
 
 
 def as_bytes(value: object) -> bytes:
-    """A binary column's value. Raises TypeError for anything else: of a number `bytes` would make as many zeros."""
+    """Return a binary column's value. Raises TypeError for other types: `bytes(3)` would silently make three zeros."""
     if not isinstance(value, bytes | bytearray | memoryview):
         raise TypeError("not bytes")
     return bytes(value)

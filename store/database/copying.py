@@ -40,6 +40,6 @@ def copy_file(db: StoreDatabase, path: Path, progress: Callable[[int, int], None
 
 
 def file_problems(db: StoreDatabase) -> list[str]:
-    """What SQLite finds wrong with the database's pages, rows and indexes."""
+    """List what SQLite's integrity check finds wrong with pages, rows and indexes."""
     found = [str(text) for (text,) in run(db, f"PRAGMA integrity_check({_MOST})").fetchall()]
     return [] if found == ["ok"] else found

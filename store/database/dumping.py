@@ -62,7 +62,7 @@ def _count(db: StoreDatabase, name: str) -> int:
 
 
 def _rows(output: IO[bytes]) -> Iterator[str]:
-    """The table's name, for each row of an archive's text."""
+    """Yield the table's name for each row in an archive's text."""
     table = None
     for line in output:
         if table is None:
@@ -78,7 +78,7 @@ def _rows(output: IO[bytes]) -> Iterator[str]:
 def _running(
     command: list[str], output: IO[bytes] | int, environment: dict[str, str], cancelled: Callable[[], bool]
 ) -> Iterator[IO[bytes] | None]:
-    """What `command` puts out, where `output` is a pipe; at the end it has come to its own end.
+    """Run `command` and give its output as `output`, a pipe; at the end, wait for the command to end.
 
     Raises BackupError where it fails, KeyboardInterrupt where it is `cancelled`.
     """

@@ -37,10 +37,10 @@ class ReadOnly(NamedTuple):
     old: bool = False
 
     def says(self, store: str) -> str:
-        """What a user is told of `store`."""
+        """Return the sentence that tells a user why `store` is read-only."""
         log = " Its newest changes may be missing: its write-ahead log cannot be read." if self.old else ""
         return f"{store} is open for reading only: {self.why}.{log}"
 
     def refusal(self) -> StoreUnavailable:
-        """The error of whoever wants to change the store."""
+        """Make the error for a caller that wants to change the store."""
         return StoreUnavailable(f"The store {self.location} cannot be changed: {self.why}. {self.advice}")

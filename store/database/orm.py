@@ -95,7 +95,7 @@ class TellingPostgresql(PostgresqlDatabase):
     """
 
     def connection_made(self, connection: Any) -> None:
-        """Called with each of the driver's connections, in the thread that it is for."""
+        """Set up each of the driver's connections, in the thread that will use it."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # a mixin's base is known where it is mixed in
@@ -111,7 +111,7 @@ class LenientSqlite(SqliteDatabase):
     """
 
     def connection_made(self, connection: Any) -> None:
-        """Called with each connection of `sqlite3`, in the thread that it is for."""
+        """Set up each connection of `sqlite3`, in the thread that will use it."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # Peewee has no types

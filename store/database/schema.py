@@ -29,7 +29,7 @@ APPLICATION_ID = 0x4D484C44
 
 
 def row_ids(model: Any) -> list[int]:
-    """The ids of all rows of a table, ascending."""
+    """Return the ids of all rows of a table, ascending."""
     return [row_id for (row_id,) in model.select(model.id).order_by(model.id).tuples()]
 
 

@@ -110,7 +110,7 @@ TABLES_OF = {1: _KEPT + _GONE, FORMAT: TABLES}
 
 
 def postgresql(text: str) -> str:
-    """The statement `text` in PostgreSQL's types."""
+    """Translate the types in the statement `text` into PostgreSQL's."""
     for sqlite, other in (
         (_STABLE_ID, '"id" BIGSERIAL NOT NULL PRIMARY KEY'),
         (" INTEGER", " BIGINT"),

@@ -33,7 +33,7 @@ Thing = tuple[str, str, str, str | None]
 
 
 def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str]:
-    """What of the database is not as `tables` make it, a sentence each. NOT safe for a terminal."""
+    """Return a sentence for each difference between the database and `tables`. NOT safe for a terminal."""
     if not isinstance(db, SqliteDatabase):
         return catalog.differences(db, tables)
     sql = "SELECT type, name, tbl_name, sql FROM sqlite_master LIMIT ?"
@@ -63,7 +63,7 @@ def require_tables(db: StoreDatabase, location: str) -> None:
 
 @lru_cache
 def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
-    """The rows of sqlite_master that `tables` make."""
+    """Return the rows of sqlite_master that `tables` create."""
     things: set[Thing] = set()
     for text in tables:
         parts = _NAME.match(text)
@@ -117,7 +117,7 @@ class Watch:
         self._known.of, self._known.until = (id(connection), answer), now + AGAIN
 
     def _ask(self) -> Any:
-        """The answer to the cheap question."""
+        """Ask the cheap question (schema version and counts), and return its answer."""
         if isinstance(self._db, SqliteDatabase):
             return run(self._db, "PRAGMA schema_version").fetchone()[0]
         return catalog.ours(self._db, self.tables)

@@ -28,19 +28,19 @@ class Access(Protocol):
         """The gateway whose deliveries these are."""
 
     def sign(self, role: str, *fields: int | bytes | str) -> bytes:
-        """The gateway's `sig(role, field…)`."""
+        """Sign `sig(role, field…)` with the gateway's key."""
 
     def settings(self) -> Settings:
-        """The settings in force. Raises TamperedError, StoreUnavailable."""
+        """Read the settings in force. Raises TamperedError, StoreUnavailable."""
 
     def order(self, row: Any) -> Order:
-        """The verified order of a delivery row. Raises TamperedError."""
+        """Open and verify the order of a delivery row. Raises TamperedError."""
 
     def forgone(self, order: Order) -> bool:
         """Whether the order is older than the store as an operator restored it, and was not kept then."""
 
     def message(self, row: Any, order: Order) -> bytes:
-        """The message that the order releases, verified. Raises TamperedError, CopyMissing."""
+        """Open and verify the message that the order releases. Raises TamperedError, CopyMissing."""
 
 
 class StoreAccess:
@@ -58,7 +58,7 @@ class StoreAccess:
         self.gateway_id = keys.gateway.gateway_id
 
     def sign(self, role: str, *fields: int | bytes | str) -> bytes:
-        """The gateway's `sig(role, field…)`."""
+        """Sign `sig(role, field…)` with the gateway's key."""
         signer = Signer(self.gateway_id, self._gateway.signing)
         return sign(self._vault.store_id, statement(role, self._vault.store_id, *fields), signer)
 
@@ -73,7 +73,7 @@ class StoreAccess:
         return forgone(acceptances(self._vault), order.delivery_id, order.ordered_at)
 
     def message(self, row: Any, order: Order) -> bytes:
-        """The message that the order releases. Raises TamperedError where it is not that one, CopyMissing."""
+        """Open the message that the order releases. Raises TamperedError if it is another one, CopyMissing."""
         raw = self._vault.released_raw(row)
         if hashlib.sha256(raw).digest() != order.sha256:
             raise TamperedError(f"delivery {row.id}", "its copy is not the one that was ordered")

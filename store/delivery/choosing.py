@@ -58,7 +58,7 @@ class Chosen(NamedTuple):
     spared: Mapping[int, str]
 
     def meant(self, copy: Copy) -> tuple[list[str], str]:
-        """The addresses that a copy is to go to, and where there is none, why."""
+        """Return the addresses that a copy is to go to; if there are none, also why."""
         original = recipients_of(copy) if self.original else []
         header = bool(original) and original[0].source != ENVELOPE
         if header:
@@ -70,7 +70,7 @@ class Chosen(NamedTuple):
         return _once([*kept, *self.extra]), reason
 
     def passed_over(self, copy: Copy) -> list[str]:
-        """The addresses of a copy's header that stand for its original recipients, where they were not asked for."""
+        """Return the header addresses that stand for original recipients, if they were not asked for."""
         if not self.original or self.from_header or not (found := recipients_of(copy)) or found[0].source == ENVELOPE:
             return []
         beside = self.without | frozenset(map(mailbox, self.extra))
@@ -88,7 +88,7 @@ class Plan(NamedTuple):
 
 
 def chosen_of(settings: Settings, choice: Choice) -> Chosen:
-    """The choice under these settings. Raises NoRecipients where nobody was chosen at all, and AddressError."""
+    """Apply the settings to the choice. Raises NoRecipients if nobody was chosen, and AddressError."""
     if not choice.original and not choice.additional:
         raise NoRecipients(NO_CHOICE)
     return Chosen(
@@ -103,7 +103,7 @@ def chosen_of(settings: Settings, choice: Choice) -> Chosen:
 
 
 def _once(addresses: list[str]) -> list[str]:
-    """The addresses, each mailbox once, the first spelling of each kept, in order."""
+    """Keep the first spelling of each mailbox, in order."""
     kept: dict[str, str] = {}
     for address in addresses:
         kept.setdefault(mailbox(address), address)
@@ -118,7 +118,7 @@ def plans(
     refused: list[tuple[int, str]],
     left_out: list[LeftOut],
 ) -> Iterator[Plan]:
-    """The copies of a batch that can be released, and to whom; the others, and why, are added to `refused`.
+    """Plan which copies of a batch can be released, and to whom. Adds the others, with the reason, to `refused`.
 
     Addresses of a header that were not asked for are added to `left_out`.
     """

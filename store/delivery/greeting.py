@@ -38,13 +38,13 @@ class Sender(Protocol):
         """Take up the relay that the settings name now. Blocking."""
 
     def session(self, *, anew: bool = False) -> Session:
-        """A session that is not open yet; `anew` also while the relay is being left alone. Raises SessionLost."""
+        """Return a session that is not open yet; with `anew` even in the relay's pause. Raises SessionLost."""
 
     def lost(self, reason: str) -> None:
-        """The relay cannot be reached."""
+        """Note that the relay cannot be reached."""
 
     def reached(self) -> None:
-        """The relay answered."""
+        """Note that the relay answered."""
 
 
 class Greeting:
@@ -59,7 +59,7 @@ class Greeting:
         self._answered = 0
 
     async def connect(self, *, anew: bool = False) -> Session:
-        """An open session; `anew` also while the relay is being left alone, and noted in any case.
+        """Open a session; with `anew` even in the relay's pause. Notes the answer in any case.
 
         Raises SessionLost.
         """
@@ -157,7 +157,7 @@ def ask_anew(vault: Vault, gateway_id: int, wait: float, cancelled: Callable[[],
 
 
 def _known(vault: Vault, gateway_id: int) -> Heard | None:
-    """What the gateway heard last; None too where that does not verify."""
+    """Read what the gateway heard last; None if there is nothing or it does not verify."""
     try:
         return read_hello(vault, gateway_id)
     except StoreUnavailable:

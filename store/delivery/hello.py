@@ -62,7 +62,7 @@ class Heard(NamedTuple):
 
 
 def hello_of(relay: str, extensions: Mapping[str, str], problem: str = "") -> Hello:
-    """An answer as it is kept, cut where it is longer than an answer should be."""
+    """Cut an answer to the length that is kept."""
     kept = [(_text(name), _text(text)) for name, text in extensions.items() if len(name) + len(text) <= LONGEST]
     return Hello(relay, _text(problem)[:LONGEST], tuple(kept[:MOST]))
 
@@ -86,7 +86,7 @@ def write_hello(vault: Vault, hello: Hello, now: int) -> None:
 
 
 def read_hello(vault: Vault, gateway_id: int) -> Heard | None:
-    """What a gateway heard last, None where it has said nothing yet.
+    """Read what a gateway heard last; None if it has reported nothing yet.
 
     Raises TamperedError where it is not what that gateway wrote, UnlockError where the keys at hand cannot read it.
     """
@@ -154,7 +154,7 @@ def _opened(vault: Vault, gateway_id: int, row: Any) -> Heard:
 def open_hello(
     key: MLKEM768X25519PrivateKey, store_id: bytes, gateway_id: int, at: int, sealed: bytes, what: str
 ) -> Hello:
-    """What a row holds, whose signature was verified. Raises TamperedError naming `what`."""
+    """Open a row whose signature was verified. Raises TamperedError naming `what`."""
     opened = hpke_open(key, _info(store_id, gateway_id, at), sealed, what)
     try:
         return msgpack_decoder(Hello).decode(opened)

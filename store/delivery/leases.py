@@ -216,7 +216,9 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
 
 
 def _states(vault: Vault, deliveries: Sequence[int]) -> dict[int, dict[int, State]]:
-    """The recipient rows of each delivery, in order, and their states; a delivery with a damaged one is left out."""
+    """Map each delivery to its recipient rows and their states, in order. Leaves out deliveries with a damaged
+    state.
+    """
     found: dict[int, dict[int, State]] = {}
     damaged: set[int] = set()
     for delivery_id, each, state in run(vault.db, _RECIPIENT_STATES, list(deliveries)).fetchall():
@@ -232,7 +234,9 @@ def _live(recipients: Mapping[int, State]) -> list[int]:
 
 
 def _abandoned(recipients: Mapping[int, State]) -> dict[int, Outcome]:
-    """The recipients to whom the message was being sent when the worker stopped: a row is SENDING only around DATA."""
+    """Return UNKNOWN for the recipients that were in DATA when the worker stopped: a row is SENDING only around
+    DATA.
+    """
     return {each: Outcome(State.UNKNOWN, _STOPPED) for each, state in recipients.items() if state is State.SENDING}
 
 

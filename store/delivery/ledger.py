@@ -37,11 +37,11 @@ class Ledger:
         self._running = False
 
     async def read(self, function: Callable[[], T]) -> T:
-        """`function()` in one of the reading threads."""
+        """Run `function` in one of the reading threads."""
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def write(self, function: Callable[[], T]) -> T:
-        """`function()` in the writing thread, inside a write transaction that is committed on return."""
+        """Run `function` in the writing thread, inside a write transaction that commits on return."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:

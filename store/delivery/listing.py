@@ -119,7 +119,7 @@ class RecipientRow(NamedTuple):
 
 
 def deliveries(vault: Vault, limit: int | None = None, *, also: Collection[int] = ()) -> list[Delivery]:
-    """The deliveries, newest first; damaged ones say so.
+    """List the deliveries, newest first; damaged ones say so.
 
     With a `limit` they are the newest so many, and of those with an id in `also` the newest 500.
     """
@@ -144,7 +144,7 @@ def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
 
 
 def states_of(vault: Vault, ids: Sequence[int]) -> dict[int, tuple[str, bool]]:
-    """The state of each of the deliveries that is there, "" for one that there is not, and whether it is live."""
+    """Map each delivery to its state ("" if it does not exist) and whether it is live."""
     found: dict[int, tuple[str, bool]] = {}
     with vault.reading():
         for at in range(0, len(ids), _CHUNK):
@@ -154,7 +154,7 @@ def states_of(vault: Vault, ids: Sequence[int]) -> dict[int, tuple[str, bool]]:
 
 
 def row_of(vault: Vault, delivery_id: int) -> Any:
-    """The row of a delivery that is there. Raises TamperedError for values that it cannot have."""
+    """Fetch the row of an existing delivery. Raises TamperedError for impossible values."""
     with vault.reading(), sound(f"delivery {delivery_id}"):
         return vault.models.Delivery.get_by_id(delivery_id)
 
@@ -166,7 +166,7 @@ def queue_length(vault: Vault) -> int:
 
 
 def recipient_rows(vault: Vault, delivery_ids: list[int]) -> list[RecipientRow]:
-    """The recipients' rows of deliveries, in order of id, which is that of each delivery's recipients."""
+    """Fetch the deliveries' recipient rows in order of id, which is the recipients' order in each delivery."""
     with vault.reading():
         found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", delivery_ids).fetchall()
     return [RecipientRow(*row) for row in found]
@@ -206,7 +206,7 @@ def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
 
 
 def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
-    """What is wrong with a delivery's row or its recipients, or "". Only a live one has an order that still counts."""
+    """Say what is wrong with a delivery's row or recipients, or "". Only a live delivery's order still counts."""
     end = 0 if row.finished_at is None else row.finished_at
     numbers = (row.copy_id, row.created_at, row.attempts, row.next_attempt_at, end)
     if any(whole(number) != number for number in numbers):

@@ -163,7 +163,7 @@ class _Looking:
         yield from ((number, name) for number, name in self._partners[subject] if number < copy.id and name)
 
     def _of_thread(self, copy: Copy) -> Iterable[str]:
-        """The domains of the thread that a copy answers: of its Message-IDs, and of addresses in the text."""
+        """Yield the domains of the thread that a copy answers: of its Message-IDs, and of addresses in the text."""
         try:
             raw = self._vault.raw(copy.id)
         except (TamperedError, CopyMissing):
@@ -186,10 +186,10 @@ class _Looking:
 
 
 def base_subject(subject: str) -> str:
-    """A subject without the `Re:` of an answer, blanks folded."""
+    """Strip the `Re:` of an answer from a subject, and fold blanks."""
     return " ".join(_ANSWERS.sub("", subject, count=1).split())
 
 
 def _domain(address: str) -> str:
-    """The domain of an address as `domain_key` writes it, "" where it has none."""
+    """Return an address's domain as `domain_key` writes it, "" if it has none."""
     return mailbox(address).rpartition("@")[2] if "@" in address else ""

@@ -49,22 +49,22 @@ class Marked(NamedTuple):
 
 
 def new_token() -> bytes:
-    """The token of a new marker."""
+    """Make the token of a new marker."""
     return secrets.token_bytes(TOKEN_SIZE)
 
 
 def field_of(token: bytes) -> bytes:
-    """The header field of a token, with its CRLF."""
+    """Write the header field of a token, with its CRLF."""
     return b"X-Mailhold-Delivery: 2; t=" + urlsafe_b64encode(token).rstrip(b"=") + b"\r\n"
 
 
 def tag_of(token: bytes, address: str) -> bytes:
-    """The tag of a recipient under a token. `address` is as `same` or `spellings` gives it."""
+    """Compute a recipient's tag under a token. `address` is as `same` or `spellings` gives it."""
     return hashlib.sha256(statement("release tag", token, address)).digest()[:TAG_SIZE]
 
 
 def spellings(address: str) -> tuple[str, ...]:
-    """What an address that comes back may have been when it went out, for `tag_of` and `digest_of`.
+    """List how an address that comes back may have been spelled when it went out, for `tag_of` and `digest_of`.
 
     A mail server completes a name without a domain by its own. Raises TamperedError for what nothing goes out to.
     """
@@ -76,7 +76,7 @@ def spellings(address: str) -> tuple[str, ...]:
 
 
 def digest_of(token: bytes, sender: str, message: bytes, below: int = 0, ignored: Set[bytes] = frozenset()) -> bytes:
-    """The digest of ``message[below:]`` from `sender` ("" for the null sender; as `same` gives it).
+    """Hash ``message[below:]`` from `sender` ("" for the null sender; as `same` gives it).
 
     Header fields whose names (lower case) are `ignored` are left out. Raises TamperedError where such a field, or
     their number, could change how the rest is read.
@@ -90,7 +90,7 @@ def digest_of(token: bytes, sender: str, message: bytes, below: int = 0, ignored
 
 
 def find_marker(raw: bytes) -> Marked:
-    """The marker of a message as it came in. Raises TamperedError, saying what stands in its way."""
+    """Find the marker of an incoming message. Raises TamperedError, saying what is wrong with it."""
     header = header_of(raw, mbox=False)
     above: list[Field] = []
     for field in header.fields():
@@ -111,7 +111,7 @@ def find_marker(raw: bytes) -> Marked:
 
 
 def markable(message: bytes) -> tuple[bytes, str]:
-    """A message about to be sent, and why it can have no marker, "" where it can.
+    """Prepare a message for a marker, and say why it can have none ("" if it can).
 
     The message is given the form that SMTP carries: lines end in CRLF, the last too, and an empty line ends a header
     without a body. What mail servers mend on the way cannot have a marker: it would not come back as it was.

@@ -87,13 +87,13 @@ def _info(store_id: bytes, delivery_id: int, gateway_id: int) -> bytes:
 
 
 def seal_order(vault: Vault, order: Order, gateway_id: int, key: MLKEM768X25519PublicKey) -> tuple[bytes, bytes]:
-    """The blob and the authority's signature. `key` is the delivery key of the gateway that is to send."""
+    """Seal an order for the gateway whose delivery key is `key`, and sign it as the authority."""
     blob = hpke_seal(key, _info(vault.store_id, order.delivery_id, gateway_id), msgspec.msgpack.encode(order))
     return blob, vault.sign(ORDER, _signed(order.delivery_id, order.copy_id, gateway_id, blob))
 
 
 def sign_at_once(vault: Vault, row: Any) -> bytes:
-    """The authority's signature that a verified row's order is sent without waiting, in the place of the one it has.
+    """Sign a verified row's order anew, to be sent without waiting; replaces the row's signature.
 
     It is the same order, its nonce with it, so that a machine that sent it does not send it again.
     """
@@ -114,7 +114,7 @@ def verify_order(vault: Vault, row: Any) -> bool:
 
 
 def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
-    """The verified order of a delivery row. Raises TamperedError where it was changed or belongs elsewhere.
+    """Open and verify the order of a delivery row. Raises TamperedError if it was changed or belongs elsewhere.
 
     Its `not_before` is 0 where an operator signed anew that it is sent at once.
     """
@@ -133,12 +133,12 @@ def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
 
 
 def seal_recipient(vault: Vault, recipient: SealedRecipient) -> bytes:
-    """A recipient row's sealed address."""
+    """Seal the address of a recipient row."""
     return vault.seal(RECIPIENT, msgspec.msgpack.encode(recipient))
 
 
 def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
-    """What a recipient row holds. Raises TamperedError where it was changed or belongs to another delivery."""
+    """Open a recipient row. Raises TamperedError if it was changed or belongs to another delivery."""
     what = f"a recipient of delivery {row.delivery_id}"
     try:
         with sound(RECIPIENT):
@@ -152,7 +152,7 @@ def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
 
 
 def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
-    """A server's reply, for operators to read. A holder of no operator's keys seals it to the store's read key."""
+    """Seal a server's reply for operators. Without an operator's keys it is sealed to the store's read key."""
     if vault.keys.private_key is not None:
         return _PRIVATE + vault.seal(f"{REPLY} {recipient_id}", text.encode())
     key = hybrid_public(vault.keys.read_public)
@@ -160,7 +160,7 @@ def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
 
 
 def unseal_reply(vault: Vault, row: Any) -> str:
-    """The reply of a recipient row, "" where there is none. NOT safe for a terminal.
+    """Open the reply of a recipient row; "" if there is none. NOT safe for a terminal.
 
     Raises TamperedError, and UnlockError where the keys at hand cannot read replies.
     """

@@ -49,7 +49,7 @@ class Parcel(NamedTuple):
     dsn: Dsn | None = None
 
     def told(self, outcome: Outcome) -> Outcome:
-        """The outcome of an attempt, which says of a message without a marker that intake judges it once more."""
+        """Add to the outcome of a message without a marker that intake will judge it again."""
         if outcome.state is not State.SENT or not self.unmarked:
             return outcome
         return outcome._replace(reply=f"{outcome.reply} ({_JUDGED_AGAIN.format(self.unmarked)})")
@@ -100,7 +100,7 @@ def pack(
 
 
 def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], now: int) -> Parcel:
-    """The parcel with a marker, where its message can have one."""
+    """Give the parcel a marker if its message can have one."""
     wire, why = markable(parcel.message)
     if why:
         return parcel._replace(unmarked=why)
@@ -113,7 +113,7 @@ def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], n
 
 
 def sender_of(address: str) -> str:
-    """The sender as an envelope can carry it: the null sender where a hostile one could not, so that the copy can go.
+    """Return the sender as an envelope can carry it: the null sender if it is malformed, so that the copy can go.
 
     A name without a domain, as local mail has it, is let through.
     """

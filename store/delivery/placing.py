@@ -113,7 +113,7 @@ def placed_words(ids: Iterable[int]) -> str:
 
 
 def placed_ids(detail: str) -> list[int]:
-    """The deliveries that such an event names; none where it was written by a former release."""
+    """Read the deliveries that such an event names; [] if a former release wrote it."""
     _, named, listed = detail.partition(f"{_DELIVERIES} ")
     found = re.findall(r"([0-9]+)(?:-([0-9]+))?", listed) if named else []
     return [each for first, last in found for each in range(int(first), int(last or first) + 1)]

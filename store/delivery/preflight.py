@@ -182,7 +182,7 @@ class Dressing(NamedTuple):
 
 
 def dressing_of(settings: Settings, host_name: str) -> Dressing:
-    """What these settings put on messages."""
+    """Describe what these settings add to messages."""
     ignored = ignored_names(settings) if settings.release_loops else None
     return Dressing(settings.administrator or f"mailhold@{host_name}", host_name, ignored)
 

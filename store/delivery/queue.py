@@ -96,7 +96,7 @@ class ReleaseResult:
 
 
 def can_deliver(vault: Vault, settings: Settings, copies: Sequence[Copy]) -> Deliverable:
-    """What `release` would say to `copies`, as far as it can be known before recipients are chosen."""
+    """Check what `release` would refuse `copies` for, as far as it is known before recipients are chosen."""
     dangerous = [copy.id for copy in copies if copy.record.dangerous]
     refused = [] if settings.allow_infected else [(copy_id, INFECTED) for copy_id in dangerous]
     blocked = "" if settings.relay else NO_RELAY

@@ -22,7 +22,7 @@ class Recipient(NamedTuple):
 
 
 def recipients_of(copy: Copy) -> list[Recipient]:
-    """The original recipients of a copy, each mailbox once, in order. Empty where nobody is known."""
+    """List a copy's original recipients, each mailbox once, in order; [] if none is known."""
     record = copy.record
     if record.envelope_recipients:
         return _from_envelope(record)

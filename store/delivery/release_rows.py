@@ -61,7 +61,7 @@ class _Ordered(NamedTuple):
 
 
 def fields_of(row: Release, order_signature: bytes) -> tuple[int | bytes, ...]:
-    """What the gateway signs of a row, after the store's id."""
+    """List the fields of a row that the gateway signs, after the store's id."""
     order = hashlib.sha256(order_signature).digest()
     return (row.gateway_id, row.delivery_id, order, row.tag, row.digest, row.expires_at)
 
@@ -76,7 +76,7 @@ def releases_of(
     ignored: Set[bytes],
     now: int,
 ) -> dict[str, Release]:
-    """The signed row of each recipient of `message`, which is what goes out below the marker; by address.
+    """Sign a release row for each recipient of `message`, which is what is sent below the marker; by address.
 
     `delivery` is the delivery's row, `ignored` the names of fields that the relay may add (lower case), `now` Unix ms.
     Raises TamperedError where the message cannot have a marker.
@@ -98,7 +98,7 @@ def announce(vault: Vault, releases: Sequence[Release], now: int) -> None:
 
 
 def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Release]:
-    """The rows of a message that came back to `recipients`. Raises TamperedError unless there is one for each."""
+    """Fetch the rows of a message that came back to `recipients`. Raises TamperedError unless each has one."""
     found: dict[bytes, Release] = {}
     for address in recipients:
         tags = [tag_of(token, each) for each in spellings(address)]
@@ -145,7 +145,7 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, n
 
 
 def _order_signature(vault: Vault, row: Release) -> bytes:
-    """The signature of the order by which a row's message went out. Raises TamperedError where that is not in force."""
+    """Fetch the signature of the order of a row's message. Raises TamperedError if the order is not in force."""
     found = run(vault.db, _ORDER, State.CANCELLED.value, row.delivery_id).fetchone()
     if found is None or found[2] != row.gateway_id:
         raise TamperedError(WHAT, "its delivery is not there, or another gateway's")

@@ -186,7 +186,7 @@ def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
 
 
 def _recipients(vault: Vault, delivery_id: int) -> list[tuple[int, str, SealedRecipient]]:
-    """The id, state and content of each recipient row, in order. Raises TamperedError where one was moved."""
+    """Return id, state and content of each recipient row, in order. Raises TamperedError if one was moved."""
     found = []
     for index, row in enumerate(recipient_rows(vault, [delivery_id])):
         recipient = unseal_recipient(vault, row)

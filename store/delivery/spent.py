@@ -157,7 +157,7 @@ class Spent:
 
 
 def spent_of(vault: Vault, path: Path | None) -> Spent | None:
-    """What is kept in the file `path`, by default the user's where what is seen of this store is kept at all.
+    """Open the file `path` of used markers; by default the user's, if this store's state is kept at all.
 
     None for a gateway that was told no file, and for a store that was just made: a demo's is gone soon.
     """

@@ -35,7 +35,7 @@ MBOX_LINE = "the mbox From line"
 
 
 def is_trace(name: bytes) -> bool:
-    """True for a field name (lower case) that is taken off a released message."""
+    """Return True for a field name (lower case) that a release removes."""
     return name in TAKEN_OFF or name.startswith(TAKEN_OFF_PREFIXES)
 
 
@@ -72,7 +72,7 @@ def rewritten(raw: bytes, added: bytes) -> Rewritten:
 
 
 def names_in(block: bytes) -> tuple[str, ...]:
-    """The names of the header fields in `block`, as they are spelled there."""
+    """List the names of the header fields in `block`, as spelled there."""
     return tuple(_spelled(block, field) for field in header_of(block, mbox=False).fields())
 
 
@@ -81,7 +81,7 @@ def _spelled(text: bytes, field: Field) -> str:
 
 
 def released_message(raw: bytes, added: bytes) -> bytes:
-    """What `rewritten` makes of a message."""
+    """Rewrite a message for release, as one value (see `rewritten`)."""
     return rewritten(raw, added).message
 
 

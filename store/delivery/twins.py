@@ -21,7 +21,7 @@ _SENDERS = 20
 
 
 def twin_filter(released: Iterable[Copy]) -> MessageFilter | None:
-    """The filter that the twins of these copies pass; None where no sender can be told, or all failed to authenticate.
+    """Make the filter that finds these copies' twins; None if no sender can be told, or none authenticated.
 
     It holds for the released ones as well, until they are in the queue.
     """
@@ -43,7 +43,7 @@ def twin_filter(released: Iterable[Copy]) -> MessageFilter | None:
 
 
 def senders_alone(twins: MessageFilter) -> MessageFilter:
-    """What of a filter of twins the senders are: it is answered at once, and holds for all twins."""
+    """Reduce a filter of twins to its senders: that is answered at once, and admits all twins."""
     if twins.from_:
         return MessageFilter(from_=twins.from_, delivered=twins.delivered)
     branches = tuple(MessageFilter(from_=each.from_) for each in twins.groups[0].branches)

@@ -107,14 +107,14 @@ class DeliveryWorker:
         return time.monotonic() < self._paused_until
 
     def lost(self, reason: str) -> None:
-        """The relay cannot be reached: leave it alone for a while, longer each time."""
+        """Note that the relay cannot be reached, and leave it alone: longer each time."""
         self.problem = f"The relay cannot be used: {reason}"
         if not self.paused:
             self._paused_until = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def reached(self) -> None:
-        """The relay answered."""
+        """Note that the relay answered."""
         self.problem = ""
         self._pause, self._paused_until = PAUSE, 0.0
 
@@ -140,7 +140,7 @@ class DeliveryWorker:
         return True
 
     def session(self, *, anew: bool = False) -> Session:
-        """A session that is not open yet; `anew` also while the relay is being left alone. Raises SessionLost."""
+        """Return a session that is not open yet; with `anew` even in the relay's pause. Raises SessionLost."""
         if self._relay is None or (self.paused and not anew):
             raise SessionLost(self.problem)
         return Session(self._relay, self._context, self._host_name, self._timeouts)

@@ -157,7 +157,7 @@ def _rule(vault: Vault, incoming: Incoming) -> Rule:
 def _hand_over(
     trace: Trace, server: tuple[str, int], sender: str, recipient: str, raw: bytes
 ) -> tuple[int, str] | None:
-    """The MTA's reply to the message, where it gave one that can be followed."""
+    """Send the message to the MTA and return its reply, if it can be followed."""
     where = f"{server[0]}:{server[1]}"
     client = smtplib.SMTP(timeout=SMTP_SECONDS)
     try:
@@ -219,7 +219,7 @@ def _put_off(trace: Trace, code: int, words: bytes) -> None:
 
 
 def find_copy(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
-    """The copy with that Message-ID that was placed after `since` (Unix ms), once it is there."""
+    """Wait for the copy with that Message-ID placed after `since` (Unix ms), and return it."""
     until = time.monotonic() + wait
     token: object = None
     while True:

@@ -29,7 +29,7 @@ _EIGHT_BIT = " In Greek, which takes eight bits: δοκιμή."
 
 
 def compose(probe: Probe, sender: str, recipient: str, message_id: str, *, eight_bit: bool = False) -> bytes:
-    """The probe as a message (lines end in CR LF), with text in 8-bit characters or without."""
+    """Write the probe as a message (CR LF line ends), with 8-bit text or without."""
     plain = ["Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"]
     plain = plain if eight_bit else ["Content-Type: text/plain"]
     head = [

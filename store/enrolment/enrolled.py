@@ -43,7 +43,7 @@ class GatewayState(NamedTuple):
 
 
 def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[GatewayState]:
-    """The enrolled gateways but `local`, which is every unlocked store itself.
+    """List the enrolled gateways except `local`, which is every unlocked store itself.
 
     One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
     """
@@ -72,7 +72,7 @@ def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
 
 
 def running(vault: Vault, gateway_id: int, alive_at: int, now: int | None = None) -> Running:
-    """What the last beat of a gateway (Unix ms), and the lock that it holds while it runs, say at the time `now`."""
+    """Return True if the gateway runs at the time `now`, by its last beat (Unix ms) and its lock."""
     moment = now_ms() if now is None else now
     if alive_at > moment + TOLERANCE_MS:
         return Running.UNKNOWN

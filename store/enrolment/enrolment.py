@@ -65,7 +65,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return f"Credentials of gateway {self.gateway_id}"
 
     def keys(self) -> StoreKeys:
-        """The keys that a vault of this gateway holds. Raises ValueError for keys that are none."""
+        """Derive the keys of this gateway's vault. Raises ValueError for malformed keys."""
         signing = Ed25519PrivateKey.from_private_bytes(self.signing_key)
         return StoreKeys(
             store_id=self.store_id,
@@ -203,7 +203,7 @@ def check_enrolment(vault: Vault) -> None:
 
 
 def read_credentials(path: Path) -> Credentials:
-    """The credentials in a file. Raises KeyFileError where it is missing, open to others, or holds none."""
+    """Read a credentials file. Raises KeyFileError if it is missing, open to others, or malformed."""
     try:
         data, exposed = read_secret(path, 1, _MOST)
         credentials = json_decoder(Credentials).decode(data)

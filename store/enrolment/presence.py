@@ -56,7 +56,7 @@ def _key(vault: Reader, gateway_id: int) -> tuple[int, int]:
 
 
 def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
-    """True where the gateway that was alive at that time (Unix ms) does not run any more.
+    """Return True if the gateway that was alive at that time (Unix ms) no longer runs.
 
     False also where nobody can tell: of a store in SQLite, a file that was not touched with the last beats says
     nothing, since the gateway may run on another machine. Raises StoreUnavailable.

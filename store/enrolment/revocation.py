@@ -206,5 +206,5 @@ class _Seal:
 
 
 def _raw(value: Any) -> bytes:
-    """A signature as a key to look it up by; b"" for what is none."""
+    """Return a signature as a lookup key; b"" if it is not bytes."""
     return bytes(value) if isinstance(value, bytes | memoryview) else b""

@@ -91,7 +91,7 @@ def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
 
 
 def open_regular(path: Path) -> int:
-    """A file descriptor of the regular file at `path`, opened without waiting. Raises IntakeError saying why not."""
+    """Open the regular file at `path` without waiting; return its descriptor. Raises IntakeError saying why not."""
     try:
         return open_plain(path)
     except NotPlain:

@@ -103,7 +103,7 @@ def import_known(
 
 
 def _of_file(found: Found, local: LocalDomains, result: KnownResult) -> Iterator[_Line]:
-    """What one file adds: an mbox, a message, or a list."""
+    """Read what one file adds: an mbox, a message, or a list."""
     try:
         with io.FileIO(open_regular(found.path), closefd=True) as file:
             stream: io.BufferedReader = io.BufferedReader(file)
@@ -128,7 +128,7 @@ def _is_mail(first: bytes) -> bool:
 
 
 def _of_message(raw: bytes, local: LocalDomains) -> Iterator[_Line]:
-    """What a gateway would have counted; the recipients of what was sent from here are those in its header."""
+    """List what a gateway would have counted. Mail sent from here counts the recipients in its header."""
     found = verdicts_from_headers(raw)
     record = summarise(raw)
     to = [address for field in (record.to, record.cc, record.bcc) for address in addresses_in_header(field)]

@@ -135,7 +135,7 @@ class _Telling:
         self._begun = False
 
     def group(self, marks: list[Mark], ends: ExitStack) -> Callable[[list[int]], None]:
-        """What tells a group that is placed, in its transaction."""
+        """Return the function that tells a placed group in the trail, in the group's transaction."""
         if not self._begun:
             ends.enter_context(self._act)
             self._begun = True
@@ -147,7 +147,7 @@ class _Telling:
         return placed
 
     def stop(self, why: str) -> None:
-        """The import ends before its end."""
+        """End the import early."""
         self._act.stopped = why
 
 
@@ -183,7 +183,7 @@ class _Import:
         self._broken = False
 
     def stopped(self) -> bool:
-        """True where nothing more is to be read."""
+        """Return True if nothing more is to be read."""
         if not self._broken and self._cancelled is not None and self._cancelled():
             self.result.cancelled = True
         return self._broken or self.result.cancelled
@@ -289,7 +289,7 @@ class _Import:
         )
 
     def _known(self, raw: bytes, envelope_sender: str) -> KnownSender | None:
-        """What the counters say of the sender; None where there are none."""
+        """Look the sender up in the counters; None if there are none."""
         sender = sender_of(raw, envelope_sender) if self._senders.some else None
         return self._senders.of(sender.address) if sender is not None and sender.address else None
 

@@ -42,7 +42,7 @@ class Readable(Protocol):
 def read_messages(
     stream: Readable, *, single: bool = False, only_messages: bool = False, limit: int = MESSAGE_LIMIT
 ) -> Iterator[bytes | IntakeError]:
-    """The messages of one file in order; an IntakeError stands for one that is larger than `limit` bytes.
+    """Yield a file's messages in order; an IntakeError stands for one larger than `limit` bytes.
 
     `single`: the file is one message, whatever it looks like. `only_messages`: a file that is neither that nor an mbox
     and has no field of a message's header is refused, by an IntakeError too. Raises what `stream` raises.
@@ -132,7 +132,7 @@ def _separator(buffer: bytearray, position: int, at_end: bool) -> _Cut:
 
 
 def _blank_line_before(buffer: bytearray, line: int) -> int | None:
-    """The offset of the empty line that ends just before `line`; None where the line before is not empty."""
+    """Return the offset of the empty line just before `line`; None if the line before is not empty."""
     blank = line - 2 if buffer[line - 2 : line] == b"\r\n" else line - 1
     return blank if blank > 0 and buffer[blank - 1] == 0x0A else None
 

@@ -41,12 +41,12 @@ class Mark(NamedTuple):
 
 
 def mark_of(path: Path, place: int, raw: bytes) -> Mark:
-    """The mark of the message `raw`."""
+    """Make the mark of the message `raw`."""
     return Mark(_text(path.absolute()), place, hashlib.sha256(raw).digest()[:_DIGEST])
 
 
 def told(marks: Sequence[Mark]) -> str:
-    """Marks as the event of a part holds them."""
+    """Write marks as the event of a part holds them."""
     return msgspec.json.encode(marks).decode()
 
 
@@ -63,7 +63,7 @@ def source_of(paths: Sequence[Path]) -> str:
 
 
 def detail_of(former: Former, source: str) -> str:
-    """What the event of an import says that goes on with a former one, or with none."""
+    """Write an import's event: which former import it resumes, if any."""
     return f"goes on from event {former.number}; {source}" if former.number else source
 
 
@@ -76,7 +76,7 @@ class _Import:
 
 
 def former_import(vault: Reader, source: str) -> Former:
-    """The newest import from `source` that ended early, with what it placed and what those before placed."""
+    """Find the newest import from `source` that ended early, with what it and those before it placed."""
     imports: dict[int, _Import] = {}
     before: int | None = None
     seen = 0

@@ -89,7 +89,7 @@ def file_name(copy: Copy) -> str:
 
 
 def slug(subject: str) -> str:
-    """The letters and digits of a subject, in any script, joined by dashes; `no-subject` where there are none."""
+    """Join a subject's letters and digits, in any script, by dashes; `no-subject` if it has none."""
     words, length, size = [], 0, 0
     folded = unicodedata.normalize("NFC", subject[:1000]).casefold()
     for word in "".join(character if character.isalnum() else " " for character in folded).split():

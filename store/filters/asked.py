@@ -55,7 +55,7 @@ class Client(NamedTuple):
 
 @lru_cache(64)
 def client_wanted(text: str) -> Client:
-    """What `text` names: a network (``192.0.2.0/24``), an address or its beginning, or else a part of a name."""
+    """Read `text` as a network (``192.0.2.0/24``), an address or its beginning, or else a part of a name."""
     plain = text.strip().lower()
     network = network_of(plain)
     if network is not None:
@@ -75,7 +75,7 @@ def is_address(text: str) -> bool:
 
 
 def network_of(text: str) -> IPv4Network | IPv6Network | None:
-    """The network that `text` writes with its length (``10.0.0.0/8``); None where it is none."""
+    """Parse a network with its length (``10.0.0.0/8``); None if `text` is not one."""
     if "/" not in text:
         return None
     try:
@@ -85,7 +85,9 @@ def network_of(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def address_text(address: str) -> str:
-    """A client's address in one form: no brackets, no ``IPv6:``, shortened, IPv4 as such; as it is where it is none."""
+    """Normalise a client's address: no brackets, no ``IPv6:``, shortened, IPv4 as such; unchanged if it is no
+    address.
+    """
     text = address.strip("[] ").lower().removeprefix("ipv6:")
     try:
         parsed = ipaddress.ip_address(text)
@@ -101,7 +103,7 @@ def is_known(record: CopyRecord) -> bool:
 
 
 def score_of(record: CopyRecord) -> int | None:
-    """The highest score that any engine gave, in hundredths; None where none gave one."""
+    """Return the highest score that any engine gave, in hundredths; None if none gave one."""
     scores = [
         finding.score for finding in record.findings if finding.score is not None and not math.isnan(finding.score)
     ]
@@ -109,7 +111,7 @@ def score_of(record: CopyRecord) -> int | None:
 
 
 def hundredths(score: float) -> int:
-    """A score as a whole number of hundredths, within `MAX_SCORE`."""
+    """Convert a score to whole hundredths, within `MAX_SCORE`."""
     return round(max(-MAX_SCORE, min(score, MAX_SCORE)) * HUNDREDTHS)
 
 
@@ -118,12 +120,12 @@ _searched = lru_cache(4096)(searched)
 
 
 def symbols_of(record: CopyRecord) -> tuple[str, ...]:
-    """The symbols of all engines, as they are searched."""
+    """List the symbols of all engines, as they are searched."""
     return tuple([_searched(name) for finding in record.findings for name, _weight in finding.symbols])
 
 
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:
-    """What `auth:` finds these results by: ``fail`` and ``dkim=fail`` for each; ``none`` where all of them say none."""
+    """List what `auth:` finds these results by: ``fail`` and ``dkim=fail`` for each; ``none`` if all say none."""
     found = {(each.method.lower(), each.result.lower()) for each in authentication}
     results = {result for _method, result in found} - {NO_RESULT} or {NO_RESULT}
     return frozenset(results | {f"{method}={result}" for method, result in found})

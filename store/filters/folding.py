@@ -15,13 +15,13 @@ fold = caseless
 
 
 def searched(text: str) -> str:
-    """What of a text is searched: folded, and where it mixes scripts, behind a NUL in Latin letters."""
+    """Fold a text for searching; if it mixes scripts, add it in Latin letters behind a NUL."""
     folded = fold(text)
     return f"{folded}{NUL}{skeleton(text)}" if mixes_scripts(folded) else folded
 
 
 def needles(text: str) -> tuple[str, ...]:
-    """What `text` is looked for as: any of these, in what `searched` made of a text."""
+    """List what to look for in the result of `searched` to find `text`: any of these."""
     folded = fold(text)
     latin = skeleton(text)
     return (folded,) if latin == folded else (folded, latin)

@@ -33,7 +33,7 @@ _QUOTE = "To search for the text itself, put it in quotation marks."
 
 
 def parse(text: str, *, tz: tzinfo | None = None, lenient: bool = False) -> MessageFilter:
-    """The filter that a line means, with times in `tz` (None: UTC). Raises FilterError with the position of the word.
+    """Parse a filter line, with times in `tz` (None: UTC). Raises FilterError with the position of the word.
 
     `lenient` is for a line that is still being typed: a word that could become a good one (``from:``, ``size:<``,
     ``scan:anti-``, ``since:2026-1``, a quotation that is still open, an ``or`` at the end) is left out instead of being
@@ -70,7 +70,7 @@ class _Reader:
             raise FilterError(message, token.position)
 
     def _alternatives(self) -> tuple[MessageFilter, ...]:
-        """What stands between `or`s, up to a closing parenthesis or the end."""
+        """Parse the branches between `or`s, up to a closing parenthesis or the end."""
         branches = []
         while True:
             first = self._next

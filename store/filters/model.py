@@ -114,7 +114,7 @@ _NOTHING = Beside(looked=False)
 
 
 def recipients_text(record: CopyRecord) -> str:
-    """What the To field searches: the To header, and on lines of their own the addresses that it does not name.
+    """Return what the To field searches: the To header, then on own lines the addresses it does not name.
 
     Those are the envelope's recipients (the only trace of a Bcc), or Cc and Bcc where no envelope is known.
     """
@@ -226,21 +226,21 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         return self.groups[0] if all(others) else None
 
     def parts(self) -> Iterator[MessageFilter]:
-        """It, and every branch of its groups and of theirs."""
+        """Yield this filter, and every branch of its groups, nested ones too."""
         yield self
         for group in self.groups:
             for branch in group.branches:
                 yield from branch.parts()
 
     def fixed(self, now: int) -> MessageFilter:
-        """The same with limits of time instead of periods that move: it means at any time what this means at `now`."""
+        """Replace moving periods by fixed times, so that it always means what it means at `now`."""
         since = self.earliest(now)
         groups = tuple(Group(tuple(each.fixed(now) for each in one.branches), one.negated) for one in self.groups)
         period = self.period if since is None else Period.CUSTOM
         return msgspec.structs.replace(self, period=period, since=since, groups=groups)
 
     def earliest(self, now: int) -> int | None:
-        """The oldest time placed (Unix ms) that it lets through at `now`, groups aside; None: it sets no such limit."""
+        """Return the oldest time placed (Unix ms) that it admits at `now`, groups aside; None without such a limit."""
         length = self.period.milliseconds if self.period else None
         starts = [start for start in (None if length is None else now - length, self.since) if start is not None]
         return max(starts, default=None)
@@ -250,7 +250,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         return any(part.delivered or part.not_delivered for part in self.parts())
 
     def asks(self) -> frozenset[str]:
-        """The fields it looks at that a list line does not have, by their names in the filter line."""
+        """List the fields it asks for that a list line does not have, by their names in the filter line."""
         return frozenset(
             field for part in self.parts() for field, names in _BESIDE.items() if any(_is_set(part, n) for n in names)
         )

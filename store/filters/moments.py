@@ -44,7 +44,7 @@ def _milliseconds(match: re.Match[str], tz: tzinfo, *, end: bool) -> int:
 
 
 def print_time(moment: int, tz: tzinfo, *, end: bool) -> str:
-    """The shortest form that reads back as exactly this ms; with an offset where the local time alone is ambiguous."""
+    """Write the shortest form that reads back as exactly this ms; with an offset if the local time is ambiguous."""
     try:
         local = (_EPOCH + timedelta(milliseconds=moment + end)).astimezone(tz)
         shown = local - timedelta(milliseconds=1) if end else local

@@ -30,7 +30,7 @@ class SavedFilter(msgspec.Struct, frozen=True, array_like=True):
 
 
 def key_of(name: str) -> str:
-    """What makes two names the same: case does not count, nor how a letter is composed."""
+    """Fold a name: names that differ in case or in composed letters are the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -40,12 +40,12 @@ def written(name: str) -> str:
 
 
 def names_in(line: str) -> list[str]:
-    """The names that stand in a line, saved or not, as they are written there."""
+    """List the names in a line, saved or not, as they are written there."""
     return [token.text[1:] for token in _named(line)]
 
 
 def expanded(line: str, saved: Sequence[SavedFilter]) -> str:
-    """The line with what was saved in the place of each name. Raises FilterError for a name that nobody saved."""
+    """Replace each name in a line by what was saved under it. Raises FilterError for a name that nobody saved."""
     named = list(_named(line))
     if not named:
         return line

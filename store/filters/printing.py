@@ -18,7 +18,7 @@ _E = TypeVar("_E", bound=StrEnum)
 
 
 def print_filter(flt: MessageFilter, *, tz: tzinfo | None = None) -> str:
-    """The filter as one line, with times in `tz` (None: UTC): `parse(print_filter(f, tz=z), tz=z) == f`."""
+    """Write the filter as one line, with times in `tz` (None: UTC): `parse(print_filter(f, tz=z), tz=z) == f`."""
     group = flt.only_group
     if group is not None and not group.negated:
         return _alternatives(group.branches, tz or UTC)
@@ -55,7 +55,7 @@ def _all_of(flt: MessageFilter, tz: tzinfo) -> str:
 
 
 def _beside(flt: MessageFilter) -> list[str]:
-    """The words that look at more than a line of the list has."""
+    """Write the words that ask for more than a list line has."""
     words = []
     for field, campaigns in (("campaign", flt.campaigns), ("-campaign", flt.not_campaigns)):
         words += _values(field, [str(campaign or "none") for campaign in campaigns])

@@ -27,12 +27,12 @@ MAX_FILTERS = 100
 
 
 def read_saved_filters(vault: Vault) -> tuple[SavedFilter, ...]:
-    """The saved filters in order of name. Raises TamperedError."""
+    """Read the saved filters in order of name. Raises TamperedError."""
     return _read(vault)[0]
 
 
 def checked_name(name: str) -> str:
-    """A name as it is kept. Raises UsageError where it cannot be used."""
+    """Normalise a name. Raises UsageError if it cannot be used."""
     name = unicodedata.normalize("NFC", " ".join(name.split())).removeprefix("@")
     if not name:
         raise UsageError("A saved filter needs a name.")

@@ -47,7 +47,7 @@ class Incomplete(FilterError):
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The pieces of a line. Takes any text."""
+    """Split a line into its tokens. Takes any text."""
     at, end = 0, len(text)
     while at < end:
         if text[at].isspace():

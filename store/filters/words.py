@@ -154,7 +154,7 @@ def _choice(word: Token, text: str, values: dict[str, Any], field: str) -> Any:
 
 
 def _alternatives(word: Token, field: str) -> Any:
-    """What stands between the commas."""
+    """Read the alternatives between the commas."""
     if field in ("rule", "campaign"):
         return _numbers(word, field)
     if field == "sha256":

@@ -142,12 +142,12 @@ class Config(_Section, frozen=True, kw_only=True):
 
 
 def example() -> str:
-    """The commented example."""
+    """Return the commented example."""
     return resources.files("store.gateway").joinpath(EXAMPLE).read_text("utf-8")
 
 
 def read_config(path: Path) -> Config:
-    """The configuration in a file. Raises UsageError, which names the line."""
+    """Read a configuration file. Raises UsageError, which names the line."""
     try:
         text = path.read_text("utf-8")
     except OSError as error:
@@ -161,7 +161,7 @@ def read_config(path: Path) -> Config:
 
 
 def parse_config(text: str, source: str = "mailhold.toml") -> Config:
-    """The configuration in `text`, every value looked at. Raises UsageError, which names `source` and the line."""
+    """Parse and check a configuration. Raises UsageError, which names `source` and the line."""
     document = load(text, source)
     lines = Lines(text)
 
@@ -190,7 +190,7 @@ def parse_config(text: str, source: str = "mailhold.toml") -> Config:
 
 
 def scanners_of(engines: EnginesSection) -> tuple[RemoteScanner, ...]:
-    """The scanners that a configuration names. Raises UsageError, also where a library for one is missing."""
+    """Make the scanners that a configuration names. Raises UsageError, also if a library is missing."""
     found: list[RemoteScanner] = []
     if engines.clamd is not None:
         from store.judging.engines.clamd import Clamd
@@ -208,7 +208,7 @@ def scanners_of(engines: EnginesSection) -> tuple[RemoteScanner, ...]:
 
 
 def size(text: str) -> int:
-    """A message's largest size in bytes. Raises SettingError, UsageError."""
+    """Parse the largest message size (bytes). Raises SettingError, UsageError."""
     value = parse_size(text)
     if not value or value > 2048 * MIB:
         raise UsageError(f"{text!r} is no size for a message: give one between 1 byte and 2 GB.")
@@ -216,7 +216,7 @@ def size(text: str) -> int:
 
 
 def mode(text: str) -> int:
-    """The mode of a socket, as "0660". Raises UsageError."""
+    """Parse a socket's mode, such as "0660". Raises UsageError."""
     if not _MODE.fullmatch(text):
         raise UsageError(f"{text!r} is no mode of a socket: write four octal digits, as 0660.")
     return int(text, 8)
@@ -228,7 +228,7 @@ def next_hop(section: SinkSection) -> Relay | None:
 
 
 def loopback(text: str) -> Address:
-    """An address of this machine for metrics. Raises UsageError."""
+    """Parse a loopback address for metrics. Raises UsageError."""
     address = parse_address(text)
     try:
         here = address.host == "localhost" or ipaddress.ip_address(address.host).is_loopback
@@ -245,7 +245,7 @@ def _made(kind: Callable[..., T], section: ClamdSection | RspamdSection | SpamdS
 
 
 def _checks(config: Config) -> list[tuple[KeyPath, Callable[[Any], object], Any]]:
-    """What a value's kind alone does not say: where it stands, what looks at it, and the value."""
+    """List the checks that types cannot express: path of the value, check, value."""
     checks: list[tuple[KeyPath, Callable[[Any], object], Any]] = [
         (("store", "location"), _filled, config.store.location),
         (("store", "credentials"), _filled, config.store.credentials),

@@ -249,7 +249,7 @@ class Gateway:
             vault.close()
 
     async def _work(self) -> None:
-        """What runs beside the sessions while the store is open."""
+        """Run the jobs beside the sessions while the store is open."""
         vault = self._open_vault()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),

@@ -161,7 +161,7 @@ class EngineWatch:
         )
 
     def _administrator(self) -> Settings | None:
-        """The settings, where they say whom to mail and how."""
+        """Return the settings if they name an administrator and a relay."""
         settings = self._live.policy.settings
         return settings if settings is not None and settings.relay and settings.administrator else None
 
@@ -220,7 +220,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
 {self._counted(outage)}"""
 
     def _meanwhile(self, scanner: RemoteScanner) -> str:
-        """What is done with messages while it is down, in words."""
+        """Say what is done with messages while the scanner is down."""
         others = [other for other in self._scanners() if other is not scanner and other.state.up]
         covered = {engine for other in others for engine in other.engines}
         engines = [engine for engine in scanner.main_engines if engine not in covered]
@@ -241,7 +241,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
     # --- Counting ----------------------------------------------------------------------------------------------------
 
     def _unscanned(self, outage: _Outage, engine: Engine) -> Counter[str]:
-        """What was done with the messages that `engine` could not scan, since it began."""
+        """Count by outcome the messages that `engine` could not scan since the outage began."""
         found: Counter[str] = Counter()
         for (of, outcome), count in self._metrics.values("unscanned").items():
             if of == engine.value:
@@ -263,7 +263,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
         }
 
     def _counted(self, outage: _Outage) -> str:
-        """What was done with messages since it began, for a mail."""
+        """Write, for a mail, what was done with messages since the outage began."""
         tables = [
             f"Messages that {engine.label} should have scanned and could not were\n\n"
             f"{counts_table(self._unscanned(outage, engine))}\n"

@@ -86,7 +86,7 @@ class Intake:
         self.knowing = Knowing(self.vault, self.live, self.server)
 
     async def filter(self, incoming: Incoming) -> Outcome:
-        """What becomes of a message that is on its way. Never raises but for defects."""
+        """Judge a message in transit and act on it. Never raises except for defects."""
         began = time.perf_counter()
         policy, own = self.live.policy, await self._read(own_fields, incoming)
         if own.too_many:
@@ -143,7 +143,7 @@ class Intake:
         return TEMPORARY if why else Accept()
 
     async def _passed(self, incoming: Incoming, fields: Fields) -> Outcome | None:
-        """The answer to a message with a marker that counts; None where it is judged like any other."""
+        """Answer a message with a genuine marker; None if it must be judged like any other."""
         marker, passed = fields.marker, Passed((), fields.unmarked)
         try:
             if marker is not None:
@@ -175,7 +175,7 @@ class Intake:
     async def _decision(
         self, lists: AddressLists, rule: Rule, incoming: Incoming
     ) -> tuple[dict[str, EngineResult], Decision, Accept]:
-        """What the scanners said, and the decision with its changes. They are not asked where lists or size decide."""
+        """Ask the scanners, unless lists or size decide; return their results, the decision and its changes."""
         listed = await self._listed(lists, incoming)
         engines = {engine for scanner in self._asked(rule) for engine in scanner.engines}
         before = decided_before(rule, listed, incoming, engines)
@@ -210,7 +210,7 @@ class Intake:
     async def _checked(
         self, rule: Rule, incoming: Incoming, decision: Decision, changes: Accept
     ) -> tuple[Decision, Accept]:
-        """The decision, unless what is left without the attachments is still infected: then the whole message goes."""
+        """Judge the message without its attachments again: if it is still infected, delete all of it."""
         if changes == Accept() or not any(_by_attachment(rule, verdict) for verdict in decision.verdicts):
             return decision, changes
         left = await self._aside(partial(changed, incoming.raw, changes))
@@ -223,7 +223,7 @@ class Intake:
         return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
 
     async def _read(self, read: Callable[[bytes], T], incoming: Incoming) -> T:
-        """What `read` makes of the message's bytes."""
+        """Apply `read` to the message's bytes."""
         if len(incoming.raw) <= LARGE:
             return read(incoming.raw)
         found: T = await self._aside(partial(read, incoming.raw))
@@ -337,18 +337,20 @@ def _by_attachment(rule: Rule, verdict: Verdict) -> bool:
 
 
 def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
-    """What was found in a message that goes on all the same, for filters behind; nothing where nothing was."""
+    """Write a header field with what was found in a message that goes on, for later filters; () if nothing was
+    found.
+    """
     found = [f"{v.engine.value}={v.status.value}" for v in decision.verdicts if v.status is not Status.CLEAN]
     return ((VERDICT_FIELD, "; ".join(found)),) if found else ()
 
 
 def _from_headers(raw: bytes) -> EngineResult:
-    """What a trusted scanner wrote into the header."""
+    """Read what a trusted scanner wrote into the header."""
     return result_of(verdicts_from_headers(raw))
 
 
 def _quarantined(incoming: Incoming) -> tuple[CopyRecord, dict[str, EngineResult]]:
-    """The record of a message that a scanner had done with before: what it says counts where it is trusted.
+    """Build the record of a quarantined message. The scanner's verdict counts if the listener is trusted.
 
     With it comes what it says, as if it had been asked.
     """

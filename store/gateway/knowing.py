@@ -71,7 +71,7 @@ class Knowing:
                 waiting[not authenticated] += 1
 
     def of(self, told: Told) -> KnownSender | None:
-        """What is known of a sender now; None where the store does not say. Blocking. Never raises."""
+        """Look up a sender; None if the store does not answer. Blocking. Never raises."""
         if not told.sender.address:
             return None
         wanted = asked_for(told.sender)

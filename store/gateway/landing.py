@@ -19,7 +19,7 @@ class Landing(Generic[T]):
         self._called = False
 
     def future(self) -> asyncio.Future[T]:
-        """A future for a thread to `land`. In the loop's thread."""
+        """Make a future for a thread to `land`. Call in the loop's thread."""
         return self.loop.create_future()
 
     def land(self, future: asyncio.Future[T], result: T | BaseException) -> None:

@@ -59,11 +59,11 @@ class Metrics:
             self._sums[name] += seconds
 
     def value(self, name: str, *labels: str) -> int:
-        """A counter's value."""
+        """Return a counter's value."""
         return self._counts[name, labels]
 
     def values(self, name: str) -> dict[tuple[str, ...], int]:
-        """A counter's values by their labels."""
+        """Return a counter's values by its labels."""
         with self._lock:
             return {labels: count for (other, labels), count in self._counts.items() if other == name}
 

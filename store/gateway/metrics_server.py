@@ -41,7 +41,7 @@ Say = Callable[..., None]
 
 
 def page_of(metrics: Metrics) -> Callable[[], bytes]:
-    """What makes the page. Raises NotInstalled, LibraryBroken."""
+    """Return the function that makes the page. Raises NotInstalled, LibraryBroken."""
     library: Any = imported("[metrics] of mailhold.toml", "gateway", "prometheus_client", "prometheus-client")
     registry = library.CollectorRegistry(auto_describe=False)
     library.ProcessCollector(registry=registry)
@@ -103,7 +103,7 @@ class MetricsServer:
             self._open.pop(task, None)
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        """The whole answer to the request that comes; b"" where none comes. Raises TimeoutError."""
+        """Read one request and return the whole answer; b"" if no request comes. Raises TimeoutError."""
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -62,7 +62,7 @@ def milliseconds(began: float) -> float:
 
 
 def outcome_name(outcome: Outcome, decision: Decision) -> str:
-    """What was done, in one word for the log and the metrics."""
+    """Name an outcome in one word for the log and the metrics."""
     match outcome:
         case Discard():
             return "deleted"

@@ -128,7 +128,7 @@ class LivePolicy:
         self._unkept = why
 
     def _look(self, vault: Vault) -> bytes:
-        """A digest of the rows that the policy and the enrolment rest on."""
+        """Hash the rows that policy and enrolment depend on."""
         gateway = vault.keys.gateway
         with vault.reading():
             found = [*run(vault.db, _NEWEST).fetchall()]

@@ -12,7 +12,7 @@ _LOOK = 1.0
 
 
 def identity(location: str) -> tuple[int, int] | None:
-    """What tells the file at `location` from every other; None where there is none, and for a database's URL."""
+    """Return what identifies the file at `location` (device, inode); None for no file, and for a database's URL."""
     if is_url(location):
         return None
     try:

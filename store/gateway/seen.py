@@ -21,7 +21,7 @@ class SeenVersions:
         self._kept: tuple[bytes, WentBy] | None = None
 
     def of(self, store_id: bytes) -> WentBy:
-        """The newest version of each name that was ever taken up from this store, and what it said."""
+        """Return the newest version of each name taken up from this store so far, and its content."""
         seen = Memory(self._path, store_id).read()
         return WentBy(dict(seen.versions), seen.configuration, seen.grants)
 

@@ -34,7 +34,7 @@ class Trouble(NamedTuple):
 
 
 def troubles(vault: Vault) -> list[Trouble]:
-    """What stands, newest first. Nothing is known of a gateway that was stopped, or of what was long ago.
+    """List the standing troubles, newest first. Stopped gateways and old troubles are left out.
 
     Raises TamperedError where the trail does not verify, UnlockError where the keys at hand cannot read it.
     """

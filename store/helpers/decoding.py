@@ -19,13 +19,13 @@ _made: dict[tuple[type, Any], Any] = {}
 
 
 def msgpack_decoder(kind: type[T]) -> msgspec.msgpack.Decoder[T]:
-    """Decodes MessagePack into `kind`. Its `decode` raises `msgspec.DecodeError`."""
+    """Make a decoder of MessagePack into `kind`. Its `decode` raises `msgspec.DecodeError`."""
     found: msgspec.msgpack.Decoder[T] = _decoder(msgspec.msgpack.Decoder, kind)
     return found
 
 
 def json_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """Decodes JSON into `kind`. Its `decode` raises `msgspec.DecodeError`."""
+    """Make a decoder of JSON into `kind`. Its `decode` raises `msgspec.DecodeError`."""
     found: msgspec.json.Decoder[T] = _decoder(msgspec.json.Decoder, kind)
     return found
 

@@ -25,7 +25,7 @@ def require(what: str, extra: str, **libraries: str) -> None:
 
 
 def imported(what: str, extra: str, module: str, name: str) -> ModuleType:
-    """The library `module` (`name` in words), which `what` needs, imported.
+    """Import the library `module` (`name` in words), which `what` needs.
 
     Raises NotInstalled where it is not there, and LibraryBroken, with the library's own words, where it does not load.
     """

@@ -11,7 +11,7 @@ _UNSET = (1 << 32) - 1
 
 
 def login_uid() -> int:
-    """The user id that this process's login was made with, which `su` and `sudo` leave as it is; else the process's."""
+    """Return the user id of the login, which `su` and `sudo` do not change; without one, the process's."""
     try:
         uid = int(_LOGIN_UID.read_text())
     except (OSError, ValueError):

@@ -39,7 +39,7 @@ def ranges(numbers: Iterable[int], limit: int | None = None) -> str:
 
 
 def gaps(runs: Iterable[tuple[int, int]], end: int) -> list[tuple[int, int]]:
-    """What the runs (a first number, and how many) in any order leave out of 1 to below `end`, as runs."""
+    """List the numbers from 1 to below `end` that the runs (first, count) leave out, as runs."""
     found, at = [], 1
     for first, length in [*sorted(runs), (end, 0)]:
         if at < min(first, end):

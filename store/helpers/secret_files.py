@@ -37,7 +37,7 @@ class Secret(NamedTuple):
 
 
 def open_new(path: str | bytes | Path, *, folder: int | None = None, append: bool = False) -> int:
-    """A descriptor of a new file, to write to; with `folder`, a name in that open folder. Raises OSError."""
+    """Create a file and return its descriptor; with `folder`, inside that open folder. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     return os.open(path, flags, 0o600, dir_fd=folder)
 
@@ -66,7 +66,7 @@ def write_new(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of `path` at the end, durably and at once.
+    """Open a file to write that replaces `path` at the end, durably and at once.
 
     Until then it is named `PATH.HEX.tmp`. Raises OSError, and what the block raises: then all is as it was before.
     """
@@ -86,7 +86,7 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def prepared(path: Path, *, over: bool = False) -> Iterator[Path]:
-    """The path of an empty file for others to fill, which gets the name `path` at the end, durably and at once.
+    """Make an empty file for others to fill, which gets the name `path` at the end, durably and at once.
 
     Until then it is named `PATH.HEX.tmp`. Only with `over` does it take the place of what is there. Raises OSError
     (FileExistsError), and what the block raises: then all is as it was before.
@@ -134,7 +134,7 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def open_plain(path: Path, *, follow: bool = True) -> int:
-    """A descriptor of a plain file, to read from; without `follow`, of none behind a symbolic link.
+    """Open a plain file to read; without `follow`, not behind a symbolic link. Returns its descriptor.
 
     Raises NotPlain, and OSError (a ValueError where the name is none).
     """
@@ -151,7 +151,7 @@ def open_plain(path: Path, *, follow: bool = True) -> int:
 
 
 def read_secret(path: Path, smallest: int, largest: int) -> Secret:
-    """What a file of `smallest` to `largest` bytes holds, and whether only this user (and root) can change or read it.
+    """Read a file of `smallest` to `largest` bytes, and tell whether only this user (and root) can change or read it.
 
     Who may read it is for the caller to refuse, after what it is: nobody shall be told to change the mode of a file
     that is no secret. Raises NotPlain and WrongSize before a byte is read, and OSError.
@@ -170,7 +170,7 @@ def read_secret(path: Path, smallest: int, largest: int) -> Secret:
 
 
 def require_plain(status: os.stat_result) -> None:
-    """Raises NotPlain for what is no plain file."""
+    """Raise NotPlain unless this is a plain file."""
     if stat.S_ISDIR(status.st_mode):
         raise NotPlain("a folder")
     if not stat.S_ISREG(status.st_mode):

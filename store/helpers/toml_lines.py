@@ -48,7 +48,7 @@ class Lines:
         return path
 
     def of(self, path: Path) -> int:
-        """The line of `path`, or of the first thing in it, or of the nearest that stands around it; else 1."""
+        """Find the line of `path`, or of its first entry, or of the nearest table around it; else 1."""
         for length in range(len(path), 0, -1):
             within = [line for other, line in self._lines.items() if other[:length] == path[:length]]
             if within:
@@ -57,7 +57,7 @@ class Lines:
 
 
 def load(text: str, source: str) -> dict[str, Any]:
-    """The document. Raises UsageError, which names `source` and the line, where it is no TOML."""
+    """Parse a TOML document. Raises UsageError, which names `source` and the line."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -29,7 +29,7 @@ _CONTENT_SIZES = (0, 2, 4, 8)
 
 
 def frame_header(data: bytes) -> tuple[int, int]:
-    """The content size and the window (bytes) that a frame claims, of its header alone (RFC 8878, 3.1.1.1).
+    """Read the content size and the window (bytes) that a frame's header claims (RFC 8878, 3.1.1.1).
 
     Raises ZstdError where `data` begins with no frame, and for what we never write: a skippable frame, one without a
     content size, one that needs a dictionary.
@@ -58,7 +58,7 @@ def frame_header(data: bytes) -> tuple[int, int]:
 
 
 def decompressed(data: bytes, size: int) -> bytes:
-    """The content of one frame, which must be `size` bytes. Raises ZstdError for anything else.
+    """Decompress one frame, whose content must be `size` bytes. Raises ZstdError for anything else.
 
     A frame is refused by its header, before anything is allocated, if it claims another size, more than it can hold, or
     a window beyond `WINDOW_LIMIT`. One that lies there is left after `size` bytes. Nothing may follow the frame.

@@ -86,7 +86,7 @@ class Listener(ABC, Generic[S]):
 
 
 def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") -> socket.socket:
-    """A socket that listens on `path` for `what` ("the milter"), which `group` may open.
+    """Open a socket on `path` for `what` ("the milter") that `group` may connect to.
 
     A socket that nobody serves any more is replaced; one that another process serves is not taken away. Raises
     StoreError, and UsageError where there is no such group.

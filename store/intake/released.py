@@ -41,7 +41,7 @@ class Fields(NamedTuple):
 
 
 def own_fields(raw: bytes) -> Fields:
-    """The fields in Mailhold's name, which nobody but Mailhold may write: none of them goes on."""
+    """Find Mailhold's own header fields. None of them goes on: only Mailhold may write them."""
     delete: list[tuple[str, int]] = []
     seen: dict[bytes, int] = {}
     header = header_of(raw)

@@ -51,7 +51,7 @@ Send = Callable[[Settings, bytes], Awaitable[bool]]
 
 
 def answer(option: Unavailable) -> Refuse | None:
-    """What the client is told about a message whose copy cannot be placed. None: process it without."""
+    """Return the answer for a message whose copy cannot be placed. None: process it without a copy."""
     return {Unavailable.TEMPORARY_FAIL: TEMPORARY, Unavailable.REJECT: REJECTED}.get(option)
 
 
@@ -87,7 +87,7 @@ class Outage:
         self._ending: asyncio.Task[None] | None = None
 
     def failed(self, why: str, settings: Settings | None) -> None:
-        """A copy could not be placed. `why` is complete, and free of message content."""
+        """Note that a copy could not be placed. `why` is complete and free of message content."""
         if not self.why and self._clock() - self._well_at > self._peace:
             self._begin()
             self._event(BACKUP_UNAVAILABLE, why)
@@ -105,11 +105,11 @@ class Outage:
             self._telling = asyncio.get_running_loop().create_task(self._tell(settings, why))
 
     def dealt_with(self, what: str) -> None:
-        """What was done with a message whose copy could not be placed: an outcome as the metrics name it."""
+        """Count a message whose copy could not be placed, by outcome (as the metrics name it)."""
         self.counts[what] += 1
 
     def succeeded(self) -> None:
-        """A copy was placed, or the store answers again."""
+        """Note that a copy was placed, or that the store answers again."""
         if not self.why:
             return
         why, self.why = self.why, ""
@@ -170,13 +170,13 @@ told to try again later instead:
 
 
 def counts_table(counts: Mapping[str, int]) -> str:
-    """What was done with how many messages, a line each, for a mail."""
+    """List, for a mail, how many messages were dealt with how, a line each."""
     lines = [f"    {words:<36}{counts.get(what, 0):>9,}" for what, words in _DEALT_WITH.items() if counts.get(what, 0)]
     return "\n".join(lines) or "    none"
 
 
 def compose(settings: Settings, why: str, *, host: str, counts: Mapping[str, int]) -> bytes:
-    """The mail. `settings.administrator` must be a checked address."""
+    """Write the mail. Check `settings.administrator` before."""
     text = f"""\
 A message copy could not be placed in Backup on {host}:
 

@@ -75,7 +75,7 @@ def attachments_of(raw: bytes) -> Attachments:
 
 
 def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
-    """What `reduced` makes of a message, as changes that an MTA is to make to what it holds."""
+    """Express what `reduced` does as changes that an MTA makes to the message it holds."""
     message, body, block = reduced(raw, which)
     if message == raw:
         return Accept()
@@ -94,7 +94,7 @@ class Reduced(NamedTuple):
 
 
 def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
-    """The message with a note in the place of each of these attachments, by their index in `attachments_of`.
+    """Replace each of these attachments (by index in `attachments_of`) by a note.
 
     None takes all. Other bytes stay as they are, but where the whole body is an attachment: there the fields of the
     header that describe it change too.
@@ -129,7 +129,7 @@ def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
 
 
 def _head(text: bytes, newline: bytes) -> bytes:
-    """The top header with the note's fields in place of those that described the attachment, and the empty line."""
+    """Build the top header with the note's fields instead of the attachment's, and the empty line."""
     header = header_of(text)
     others = (text[field.start : field.end] for field in header.fields() if field.name not in _FIELDS)
     kept = b"".join((text[: header.start], *others))
@@ -153,7 +153,7 @@ def _size(attachment: Found, raw: bytes) -> int:
 
 
 def _encoded(note: str, newline: bytes) -> bytes:
-    """The note in quoted-printable, on lines that end as the message's do."""
+    """Encode the note in quoted-printable, with the message's line ends."""
     return binascii.b2a_qp(note.encode()).replace(b"\n", newline)
 
 

@@ -47,7 +47,7 @@ _AUTHOR = frozenset({"DKIM_VALID_AU"})
 
 
 def read_results(value: str) -> tuple[Authentication, ...]:
-    """The results in one Authentication-Results field: `mx.example; dkim=pass header.d=example.org; spf=fail`."""
+    """Parse one Authentication-Results field: `mx.example; dkim=pass header.d=example.org; spf=fail`."""
     server, *pieces = _COMMENT.sub(" ", value).split(";")
     name = (server.split() or [""])[0][:_LONGEST]
     found = []
@@ -62,7 +62,7 @@ def read_results(value: str) -> tuple[Authentication, ...]:
 
 
 def results_of(raw: bytes, server: str) -> tuple[Authentication, ...]:
-    """The results in the topmost Authentication-Results field that `server` wrote, or somebody in its name."""
+    """Parse the topmost Authentication-Results field in `server`'s name, whoever wrote it."""
     header = header_of(raw[:_HEADER])
     for field in _FIELD.finditer(header.text, header.start, header.end):
         value = " ".join(field[1].decode("utf-8", "replace").split())
@@ -74,7 +74,7 @@ def results_of(raw: bytes, server: str) -> tuple[Authentication, ...]:
 def authentication_of(
     incoming: Incoming, results: Mapping[str, EngineResult], domain: str = "", server: str = ""
 ) -> tuple[Authentication, ...]:
-    """What is known of who sent a message: a trusted server's results, else the engines'; and who logged in.
+    """Collect who authenticated a message: a trusted server's results, else the engines'; and who logged in.
 
     `domain` is that of the address in From. `server` is the name in whose fields results are believed on a listener
     that is not trusted, "" for none.

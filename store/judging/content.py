@@ -98,7 +98,7 @@ def is_format(entry: str) -> bool:
 
 
 def size_exceeded(raw: bytes, policy: ContentPolicy) -> Verdict | None:
-    """The verdict on a message that is larger than `policy` allows; None where it is not."""
+    """Return the verdict on a message larger than `policy` allows; None if it is not."""
     if not policy.max_size or len(raw) <= policy.max_size:
         return None
     detail = f"{format_size(len(raw))}; at most {format_size(policy.max_size)} are allowed"
@@ -130,7 +130,7 @@ class _Search:
         self._problems: dict[str, None] = {}
 
     def look_into(self, raw: bytes, depth: int = 0) -> list[int]:
-        """The indexes of the attachments that are banned."""
+        """List the indexes of banned attachments."""
         found, _, problems = attachments_of(raw)
         self._problems.update((problem, None) for problem in problems if any(limit in problem for limit in _LIMITS))
         return [index for index, attachment in enumerate(found) if self._is_banned(raw, attachment, depth)]
@@ -190,7 +190,7 @@ class _Search:
 
 
 def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
-    """What an attachment is made of, as far as it tells the format; several files where they stand in one text."""
+    """Yield an attachment's contents as far as they tell the format; several if one text holds several files."""
     if attachment.declared == "application/x-uuencode" and attachment.kind != "text":
         yield from (file.data for file in islice(uuencoded_files(attachment.decode(raw)), PART_LIMIT))
         return
@@ -200,7 +200,7 @@ def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
 
 
 def _forms(name: str) -> set[str]:
-    """The name as a mail program or a file system may read it, for comparison."""
+    """List how a mail program or a file system may read the name, for comparison."""
     forms: set[str] = set()
     for form in (name, name.partition("\0")[0]):
         plain = unicodedata.normalize("NFKC", form[-_NAME_LIMIT:]).casefold()

@@ -69,7 +69,9 @@ class Decision:
     asked_nobody: bool = False
 
     def with_whole_message_deleted(self, why: str = NO_ATTACHMENTS) -> Decision:
-        """This decision where taking attachments off does not help: the whole message goes, and a copy is kept."""
+        """Change the decision to deleting the whole message, because removing attachments does not help. A copy is
+        kept.
+        """
         reason = self.reason and _explained(self.reason, why)
         return replace(
             self,
@@ -82,14 +84,14 @@ class Decision:
 
 
 def look_up(lists: AddressLists, incoming: Incoming) -> ListMatch:
-    """What the lists say of a message. Never raises."""
+    """Look a message up in the lists. Never raises."""
     return match(lists, incoming.sender, incoming.recipients, _from(incoming.raw) if needs_from(lists) else ())
 
 
 def decided_before(
     rule: Rule, listed: ListMatch, incoming: Incoming, engines: Collection[Engine] = ()
 ) -> Decision | None:
-    """The decision that the lists or the size come to by themselves, so that no engine need be asked; None without one.
+    """Decide by the lists or the size alone, without asking an engine; None if they do not decide.
 
     They do where `rule` keeps the whole message from its recipients for it. `engines` are those that would have been
     asked. Never raises.
@@ -150,7 +152,7 @@ def judge(
 def record_of(
     incoming: Incoming, rule: Rule, decision: Decision, results: Mapping[str, EngineResult], source: str = "gateway"
 ) -> CopyRecord:
-    """The record of the copy that is kept of this message. Never raises."""
+    """Build the record of this message's copy. Never raises."""
     record = summarise(incoming.raw, envelope_sender=incoming.sender, envelope_recipients=tuple(incoming.recipients))
     return msgspec.structs.replace(
         record,
@@ -219,7 +221,7 @@ def _found(
 
 
 def _found_before(listed: ListMatch, rule: Rule, incoming: Incoming) -> list[Verdict]:
-    """What is found without looking into a message."""
+    """List what is found without looking into the message."""
     found = [_blacklisted(listed)] if listed.black else []
     size = size_exceeded(incoming.raw, rule.content)
     if size is not None:
@@ -252,7 +254,7 @@ def _one_clean_an_engine(found: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
 
 def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
-    """The engines for which no scanner answered, and why."""
+    """Map the engines of which no scanner answered to the reason."""
     answered = {engine for result in results.values() if result.scanned for engine in result.engines}
     down: dict[Engine, str] = {}
     for engine in (Engine.ANTI_VIRUS, Engine.ANTI_SPAM, Engine.ANTI_PHISHING):
@@ -267,7 +269,7 @@ def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
 
 
 def _from(raw: bytes) -> list[str]:
-    """The addresses in From, as a mail program would show them."""
+    """List the addresses in From, as a mail program would show them."""
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw), wanted=frozenset((b"from",)))
     fields = [decode_addresses(value) for value in block.all(b"from")[:_FROM_LIMIT]]

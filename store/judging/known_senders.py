@@ -39,7 +39,7 @@ def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: Loca
 
 
 def added_by(incoming: Incoming, told: Told, local: LocalDomains) -> Iterator[tuple[tuple[str, str], bool]]:
-    """The counters that a message adds one to once it is let through, and whether to what is authenticated.
+    """Yield the counters that a delivered message increments, and whether it was authenticated.
 
     Who was written to counts where a person here wrote: not what answers by itself, nor a bounce.
     """
@@ -56,11 +56,11 @@ def added_by(incoming: Incoming, told: Told, local: LocalDomains) -> Iterator[tu
 
 
 def asked_for(sender: Sender) -> tuple[tuple[str, str], ...]:
-    """The counters that tell what is known of a sender; `known_sender` takes them in this order."""
+    """List the counters that say what is known of a sender, in the order that `known_sender` takes."""
     return (SENDER, sender.address), (DOMAIN, sender.domain), (RECIPIENT, sender.address)
 
 
 def known_sender(counts: Sequence[Count]) -> KnownSender:
-    """What the counters of `asked_for` say, in whole messages."""
+    """Combine the counts of `asked_for`, in whole messages."""
     address, domain, written = counts
     return known_senders.known_sender(address, domain, written)

@@ -16,7 +16,7 @@ _PART = 200
 
 
 def known_by_address(vault: Reader, addresses: Iterable[str], *, now: int) -> dict[str, KnownSender]:
-    """What is known at `now` (Unix ms) of the senders of which anything is known, by the address as it was given.
+    """Look up what is known at `now` (Unix ms) of senders, by the address as given. Leaves unknown ones out.
 
     Takes some 0.1 ms an address. Nothing is known where the keys open no counters. Raises StoreUnavailable.
     """

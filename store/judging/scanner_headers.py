@@ -213,7 +213,7 @@ def _action_status(fields: dict[str, list[str]]) -> Status | None:
 def _weighed(
     fields: dict[str, list[str]],
 ) -> tuple[float | None, float | None, tuple[tuple[str, float | None], ...]]:
-    """The spam scanner's score, the one from which it calls a message spam, and its symbols."""
+    """Read the spam scanner's score, its threshold for spam, and its symbols."""
     text = _first(fields, "x-spamd-result")
     result = _RESULT.match(text)
     if result:
@@ -255,7 +255,7 @@ def _recipients(fields: dict[str, list[str]]) -> tuple[str, ...]:
 
 
 def _queue_id(fields: dict[str, list[str]], quarantine_id: str) -> str:
-    """The queue ID of the MTA that handed the message to the scanner; else the scanner's own name for it."""
+    """Return the queue ID of the MTA before the scanner; else the scanner's own id of the message."""
     queue_id = _first(fields, "x-rspamd-queue-id")
     if queue_id:
         return queue_id[:100]

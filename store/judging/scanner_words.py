@@ -29,7 +29,7 @@ _BULK = frozenset({"PRECEDENCE_BULK", "MAILLIST"})
 
 
 def verdict_of_signature(name: str) -> Verdict:
-    """The verdict for a signature that a virus scanner found: what a heuristic suspects is not called infected."""
+    """Classify a virus scanner's signature. A heuristic's suspicion is not called infected."""
     bare = name.partition(".")[2] if name.lower().startswith("clamav.") else name
     lowered = bare.lower()
     if lowered.startswith("heuristics.encrypted"):
@@ -67,14 +67,14 @@ def verdicts_of_symbols(symbols: Collection[str], status: Status, detail: str) -
 
 
 def gravest(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """The verdict that counts as the reason for a copy; None where no engine condemned the message."""
+    """Return the verdict that is the reason for a copy; None if no engine condemned the message."""
     return min(
         (verdict for verdict in verdicts if verdict.status in _RANK), key=lambda v: _RANK[v.status], default=None
     )
 
 
 def one_an_engine(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """The gravest verdict of each engine, in the order in which the engines first spoke."""
+    """Keep the gravest verdict of each engine, in the order in which the engines first appear."""
     kept: dict[Engine, Verdict] = {}
     for verdict in verdicts:
         before = kept.get(verdict.engine)

@@ -43,12 +43,12 @@ def sender_of(raw: bytes, envelope_sender: str = "") -> Sender:
 
 
 def recipient_of(address: str) -> str:
-    """The key under which mail to `address` is counted, "" where it is no address."""
+    """Return the key under which mail to `address` is counted; "" if it is no address."""
     return _with_domain(address, False).address
 
 
 def _address(value: bytes) -> str:
-    """The first address in a field, "" where there is none."""
+    """Return the first address in a field; "" if there is none."""
     if len(value) <= _FROM and b"=?" not in value and value.isascii():
         plain = _PLAIN.fullmatch(_FOLD.sub(b" ", value).decode("ascii").strip())
         if plain:

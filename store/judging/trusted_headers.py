@@ -17,7 +17,7 @@ HEADERS = "header fields"
 
 
 def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
-    """The message with the envelope and the queue ID that the scanner wrote, and the verdicts that it wrote.
+    """Read the envelope, queue ID and verdicts that the scanner wrote; return the message with them, and the verdicts.
 
     On a listener that is not trusted: the message as it is, and no verdicts. Never raises.
     """
@@ -37,7 +37,7 @@ def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
 
 
 def result_of(found: HeaderVerdicts) -> EngineResult:
-    """What a trusted scanner wrote, as the answer of one that is asked."""
+    """Convert a trusted scanner's header verdicts to an engine's result."""
     return EngineResult(
         True,
         found.verdicts,

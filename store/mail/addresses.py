@@ -32,7 +32,7 @@ _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def check_address(text: str) -> str:
-    """The address in `text`, without blanks and angle brackets around it, in Unicode form NFC.
+    """Return the address in `text`, without surrounding blanks and angle brackets, in Unicode form NFC.
 
     Raises AddressError, saying what is wrong, where it cannot stand in an SMTP envelope.
     """
@@ -46,7 +46,7 @@ def check_address(text: str) -> str:
 
 
 def address_problem(address: str) -> str:
-    """What keeps `address` from standing in an envelope, or "" where nothing does."""
+    """Say what keeps `address` out of an envelope; "" if nothing does."""
     if not address:
         return "it is empty"
     # What can be printed has no such character, and is told at once.
@@ -94,7 +94,7 @@ def _is_literal(domain: str) -> bool:
 
 
 def parse_addresses(text: str) -> list[str]:
-    """The addresses that an operator typed, apart by commas, semicolons, blanks or lines; `Name <a@x>` is taken too.
+    """Split what an operator typed at commas, semicolons, blanks and lines into addresses. Takes `Name <a@x>` too.
 
     Each stands once, in order. Raises AddressError for the first that is not valid; an empty text gives an empty list.
     """
@@ -106,7 +106,7 @@ def parse_addresses(text: str) -> list[str]:
 
 
 def addresses_in_header(text: str) -> list[str]:
-    """The valid addresses of a decoded To, Cc or Bcc field; what is not an address is passed over. Never raises."""
+    """Return the valid addresses in a decoded To, Cc or Bcc field. Skips what is not an address. Never raises."""
     found: list[str] = []
     for piece in _split(text[:MAX_HEADER]):
         inner = _angle(piece)
@@ -121,7 +121,7 @@ def addresses_in_header(text: str) -> list[str]:
 
 
 def unique(addresses: list[str]) -> list[str]:
-    """The addresses without repetitions, the first of each kept, in order."""
+    """Drop repeated addresses; keep the first of each, in order."""
     kept: dict[str, str] = {}
     for address in addresses:
         kept.setdefault(same(address), address)
@@ -129,7 +129,7 @@ def unique(addresses: list[str]) -> list[str]:
 
 
 def same(address: str) -> str:
-    """The key under which two spellings are one mailbox to mail servers, which write one for the other.
+    """Return the key that two spellings of one mailbox share: mail servers write one for the other.
 
     The local part stands without quotes and backslashes, its case counts; the domain as `domain_key`, without a dot at
     its end. A name without a domain is a local part.
@@ -163,7 +163,7 @@ def domain_key(domain: str) -> str:
 
 
 def ascii_form(address: str) -> str | None:
-    """The address as pure ASCII, its domain in punycode if need be; None where only SMTPUTF8 can carry it."""
+    """Return the address in pure ASCII, its domain in punycode if needed; None if only SMTPUTF8 can carry it."""
     if address.isascii():
         return address
     local, at, domain = address.rpartition("@")
@@ -207,7 +207,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _angle(piece: str) -> str | None:
-    """What stands in the last pair of angle brackets, None where there is none at the end."""
+    """Return the content of the last pair of angle brackets; None if the text does not end with one."""
     if not piece.endswith(">"):
         return None
     opening = piece.rfind("<")
@@ -215,7 +215,7 @@ def _angle(piece: str) -> str | None:
 
 
 def _words(piece: str) -> list[str]:
-    """The words of a piece without angle brackets; a quoted local part stays whole, comments go."""
+    """Split a piece without angle brackets into words. A quoted local part stays whole; comments are dropped."""
     words: list[str] = []
     word: list[str] = []
     depth = 0

@@ -23,7 +23,7 @@ TIMEOUTS = Timeouts(connect=20, command=30, message=300)
 
 
 def compose(administrator: str, subject: str, text: str, *, message_id: str, now: int) -> bytes:
-    """The mail as an RFC 5322 message with CRLF line ends. `now` is Unix ms; `administrator` must be a checked address.
+    """Write the mail as an RFC 5322 message with CRLF line ends. `now` is Unix ms; check `administrator` before.
 
     `message_id` has no angle brackets.
     """

@@ -61,7 +61,7 @@ def wire_form(message: bytes) -> bytes:
 
 
 def client_of(relay: Relay, context: ssl.SSLContext | None, host_name: str, timeout: float) -> SMTP:
-    """A client of the relay that is not connected yet. `timeout` (seconds) is for each step of connecting."""
+    """Make a client of the relay, not yet connected. `timeout` (seconds) applies to each step of connecting."""
     from aiosmtplib import SMTP
 
     return SMTP(
@@ -78,7 +78,7 @@ def client_of(relay: Relay, context: ssl.SSLContext | None, host_name: str, time
 
 
 def failure(error: BaseException) -> str:
-    """An exception of a connection as a line to show; the server's words stay as they came."""
+    """Turn a connection's exception into one line to show. The server's words stay as they came."""
     from aiosmtplib import SMTPResponseException
 
     if isinstance(error, SMTPResponseException):
@@ -87,7 +87,7 @@ def failure(error: BaseException) -> str:
 
 
 def reply_text(code: int, message: str) -> str:
-    """A server's reply in one string, at most MAX_REPLY characters. NOT safe for a terminal."""
+    """Join a server's reply into one string of at most MAX_REPLY characters. NOT safe for a terminal."""
     return _clean(f"{code} {message}" if code > 0 else message)
 
 
@@ -96,7 +96,7 @@ def _clean(text: str) -> str:
 
 
 def outcome_of(response: SMTPResponse) -> Outcome:
-    """A refusal as an outcome: 5xx is FAILED; 4xx, and what makes no sense, is DEFERRED."""
+    """Classify a refusal: 5xx is FAILED; 4xx and codes without meaning are DEFERRED."""
     state = State.FAILED if 500 <= response.code <= 599 else State.DEFERRED
     return Outcome(state, reply_text(response.code, response.message))
 
@@ -225,7 +225,7 @@ class Session:
         return outcomes | dict.fromkeys(accepted, await self._content(wire))
 
     async def _content(self, wire: bytes) -> Outcome:
-        """The one stretch after which nobody can say: from the first byte of the content to the server's reply."""
+        """Send the content and read the reply. If the connection breaks in between, the outcome is UNKNOWN."""
         protocol = self._client.protocol if self._client else None
         if protocol is None or not protocol.is_connected:
             raise SessionLost("The connection was lost before the message went out.")
@@ -290,6 +290,6 @@ class Session:
 
 
 async def local_host_name() -> str:
-    """This host's name for EHLO and for message ids: ASCII, never empty."""
+    """Return this host's name for EHLO and message ids: ASCII, never empty."""
     name = await asyncio.to_thread(socket.getfqdn)
     return name if name.isascii() and name.replace("-", "").replace(".", "").isalnum() else "localhost"

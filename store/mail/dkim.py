@@ -49,7 +49,9 @@ class BodyHash(NamedTuple):
 
 
 def body_hashes(message: bytes) -> list[BodyHash]:
-    """The signatures of a message, in the order of their fields. Line ends count as CRLF, as SMTP carries them."""
+    """Compute the body hashes of a message's DKIM signatures, in field order. Line ends count as CRLF, as SMTP has
+    them.
+    """
     header = header_of(message)
     fields = [field for field in header.fields() if field.name == FIELD][:MOST]
     if not fields:
@@ -90,7 +92,7 @@ def _judged(tags: dict[bytes, bytes], body: bytes, forms: dict[bytes, bytes]) ->
 
 
 def _tags(value: bytes) -> dict[bytes, bytes] | None:
-    """The tags of a field's value, None where it is no tag list: a tag may stand once."""
+    """Parse the tag list of a field's value. None if it is not a tag list or repeats a tag."""
     tags: dict[bytes, bytes] = {}
     specs = value.split(b";")
     if not specs[-1].strip(b" \t\r\n"):

@@ -52,7 +52,7 @@ def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
 async def connected(
     address: Address, limit: int = 64 * 1024
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A connection for one question, dropped at the end whatever happened. `limit` is the longest answer in bytes."""
+    """Open a connection for one question, and close it in any case. `limit` is the longest answer in bytes."""
     if address.path:
         reader, writer = await asyncio.open_unix_connection(address.path, limit=limit)
     else:

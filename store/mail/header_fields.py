@@ -58,7 +58,7 @@ class Header(NamedTuple):
         return self.body == self.end < self.stop
 
     def fields(self) -> Iterator[Field]:
-        """The fields, in order and without a gap between them."""
+        """Yield the fields, in order and without a gap between them."""
         text, _, stop, _, _ = self
         at = self.start
         while at < stop:
@@ -73,7 +73,7 @@ class Header(NamedTuple):
 
 
 def header_of(raw: bytes, start: int = 0, stop: int | None = None, *, mbox: bool = True) -> Header:
-    """The header that begins at `start`, of a message (or a part: then without `mbox`) that ends at `stop`."""
+    """Cut out the header of a message (or of a part, without `mbox`) that begins at `start` and ends before `stop`."""
     text = with_line_feeds(raw)
     stop = len(text) if stop is None else stop
     if mbox and (line := _MBOX_LINE.match(text, start, stop)):
@@ -88,7 +88,7 @@ def header_of(raw: bytes, start: int = 0, stop: int | None = None, *, mbox: bool
 
 
 def body_of(raw: bytes) -> bytes:
-    """What follows the header and its empty line."""
+    """Return what follows the header and its empty line."""
     header = header_of(raw)
     return header.text[header.body :]
 
@@ -103,7 +103,7 @@ def past_folds(raw: bytes, start: int, stop: int) -> int:
 
 
 def with_line_feeds(raw: bytes) -> bytes:
-    """The bytes as they are, unless their only line ends are lone carriage returns: then with LF in their place."""
+    """Replace lone carriage returns by LF if the message has no other line ends."""
     if b"\n" in raw or b"\r" not in raw:
         return raw
     return raw.replace(b"\r", b"\n")

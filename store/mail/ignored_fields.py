@@ -27,7 +27,7 @@ _NEVER = frozenset(
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """The names in `text`, apart by commas or blanks, each once whatever its case; none in an empty text.
+    """Split `text` at commas and blanks into field names, each once regardless of case. () for an empty text.
 
     Raises SettingError for what is no name, what mail programs go by, and more than 20.
     """

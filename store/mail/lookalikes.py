@@ -63,7 +63,9 @@ _NOTHING = _Name("", "", "", "", ())
 
 
 def skeleton(domain: str) -> str:
-    """What a reader takes a domain for: punycode decoded, case, accents and look-alike letters folded, no hyphens."""
+    """Fold a domain to what a reader takes it for: punycode decoded; case, accents, look-alike letters, hyphens
+    gone.
+    """
     name = _name(domain)
     above = (_skeleton(label) for label in name.above)
     return ".".join(filter(None, (*above, name.skeleton, name.ending)))
@@ -98,7 +100,8 @@ class Lookalikes:
             self._names.append(name)
 
     def of(self, domain: str) -> str:
-        """The first of the domains that this one looks like, as `domain_key` writes its registered name; "" for none.
+        """Return the first of the domains that this one looks like, as `domain_key` writes its registered name; ""
+        for none.
 
         One of the same organisation as any of them is known, and looks like none.
         """
@@ -150,7 +153,7 @@ def _edits(label: str) -> Iterator[str]:
 
 
 def _mistaken(label: str) -> list[str]:
-    """The names that a name with one or two mistaken letters can be, or one letter that lost its accent."""
+    """List the names that a name with one or two mistaken letters, or a letter without its accent, may stand for."""
     changes = [(at, 1, to) for at, letter in enumerate(label) for to in _MISTAKEN.get(letter, "")]
     for pair, single in _PAIRS:
         for spelt, to in ((pair, single), (single, pair)):
@@ -165,7 +168,7 @@ def _mistaken(label: str) -> list[str]:
 
 
 def _keys(name: _Name) -> set[str]:
-    """What two names share of which one can be taken for the other."""
+    """Return the index keys of a name. Two names that can be taken for each other share one."""
     keys = {f"{name.skeleton}{_skeleton(name.ending)}"}
     for text in (name.skeleton, _letters(name.label)):
         keys.add(text)
@@ -241,7 +244,7 @@ def _unicode(label: str) -> str:
 
 
 def _letters(label: str) -> str:
-    """A label in plain letters, as far as it looks so."""
+    """Replace a label's letters by the plain ones that they look like."""
     return latin(fold(label)).replace(" ", "")
 
 
@@ -253,5 +256,5 @@ def _skeleton(label: str) -> str:
 
 
 def _parts(label: str) -> list[str]:
-    """What stands before and after each hyphen."""
+    """Split a label at its hyphens."""
     return [part for at, letter in enumerate(label) if letter == "-" for part in (label[:at], label[at + 1 :]) if part]

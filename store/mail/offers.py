@@ -26,16 +26,16 @@ class Offers(NamedTuple):
         return not 0 < self.limit < size
 
     def on_wire(self, address: str) -> str | None:
-        """An address as it goes over the wire, None where only SMTPUTF8 can carry it and that is not offered."""
+        """Encode an address for the wire. None if only SMTPUTF8 can carry it and the server does not offer it."""
         return address if self.utf8 else ascii_form(address)
 
     def mail_dsn(self, ret: str, envid: str) -> list[bytes]:
-        """The parameters of MAIL that ask for these, none where the server does not offer that."""
+        """Return MAIL's parameters for this DSN request; [] if the server does not offer DSN."""
         given = ((b"RET", ret), (b"ENVID", envid))
         return [name + b"=" + value.encode() for name, value in given if value and self.dsn]
 
     def recipient_dsn(self, recipient: RecipientDsn, *, utf8: bool) -> list[bytes]:
-        """The parameters of RCPT likewise. What is not ASCII goes only with a message that declared SMTPUTF8."""
+        """Return RCPT's parameters for this DSN request. Text that is not ASCII needs a message declared SMTPUTF8."""
         given = ((b"NOTIFY", recipient.notify), (b"ORCPT", recipient.orcpt))
         return [
             name + b"=" + value.encode() for name, value in given if value and self.dsn and (utf8 or value.isascii())
@@ -43,7 +43,7 @@ class Offers(NamedTuple):
 
 
 def offers_of(extensions: Mapping[str, str]) -> Offers:
-    """What `extensions` (names in lower case, with their parameters) offer."""
+    """Read the server's offers from `extensions` (names in lower case, with their parameters)."""
     size = extensions.get("size")
     limit = int(size) if size and size.isascii() and size.isdigit() and len(size) < 19 else 0
     return Offers(size is not None, limit, "8bitmime" in extensions, "smtputf8" in extensions, "dsn" in extensions)

@@ -44,7 +44,7 @@ _ATTENTION = (
 
 
 def overall(states: Iterable[State]) -> State:
-    """The state of a delivery whose recipients have `states`."""
+    """Combine the states of a delivery's recipients into the delivery's state."""
     present = set(states)
     return next((state for state in _ATTENTION if state in present), State.SENT)
 

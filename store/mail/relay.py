@@ -35,14 +35,16 @@ class Relay:
     ca: Path | None = None
 
     def __str__(self) -> str:
-        """The URL without the password, fit to be shown."""
+        """Write the URL without its password, fit to be shown."""
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         query = "&".join((["starttls=1"] if self.starttls else []) + ([f"ca={self.ca}"] if self.ca else []))
         return f"{'smtps' if self.tls else 'smtp'}://{user}{host}:{self.port}{'?' + query if query else ''}"
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """The context for TLS; None where the session stays plain. Reads files: not for an event loop. RelayError."""
+        """Make the context for TLS; None if the session stays plain. Reads files: not for an event loop. Raises
+        RelayError.
+        """
         if not (self.tls or self.starttls):
             return None
         import ssl
@@ -56,7 +58,7 @@ class Relay:
 
 
 def parse_relay(text: str) -> Relay:
-    """The relay that `text` names. Raises RelayError, which never repeats the text (it may hold a password)."""
+    """Parse a relay URL. Raises RelayError, which never repeats the text (it may hold a password)."""
     text = text.strip()
     try:
         parts = urlsplit(text)

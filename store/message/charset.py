@@ -36,7 +36,7 @@ _DAMAGED = 4  # text with so many sound characters for each broken one is damage
 
 @lru_cache(256)
 def codec_of(charset: str) -> str | None:
-    """The Python codec that reads a declared charset, or None where the name is unknown or the codec is refused."""
+    """Return the Python codec of a declared charset; None if the name is unknown or the codec is refused."""
     name = re.sub(r"[^a-z0-9]+", "_", charset[:60].strip().strip("\"'").lower()).strip("_")
     if not _NAME.match(name):
         return None
@@ -62,7 +62,7 @@ _CODECS = frozenset(aliases.values()) - _NOT_TEXT | {
 
 
 def decode(data: bytes, charset: str = "") -> str:
-    """`data` as text: by the declared charset, and where that is absent, unknown or plainly wrong, by a guess."""
+    """Decode `data` by its declared charset; by a guess if that is missing, unknown or plainly wrong."""
     codec = codec_of(charset) if charset else None
     if codec is None or codec in _GUESSED:
         return guess(data)
@@ -70,7 +70,9 @@ def decode(data: bytes, charset: str = "") -> str:
 
 
 def decode_by(data: bytes, codec: str) -> str:
-    """`data` by a codec of `codec_of`, what it has not replaced, "" if the codec fails. No lone surrogate is in it."""
+    """Decode `data` with a codec from `codec_of`, minus replacement characters; "" on failure. Never a lone
+    surrogate.
+    """
     try:
         text = data.decode(codec, "replace")
     except (UnicodeError, ValueError, LookupError, OverflowError):
@@ -97,13 +99,13 @@ def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
 
 
 def raw_codec(hint: str) -> str:
-    """The codec that reads bytes which are not UTF-8: the one that `hint` names, or windows-1252."""
+    """Choose the codec for bytes that are not UTF-8: the one that `hint` names, or windows-1252."""
     codec = codec_of(hint) if hint else None
     return codec if codec and not codec.startswith("utf") else "cp1252"
 
 
 def utf8_of(data: bytes, *, cut: bool = False) -> str | None:
-    """`data` as UTF-8, also a little damaged, or `cut` off by us; None where it is something else."""
+    """Decode `data` as UTF-8, tolerating a little damage and our own `cut`; None if it is something else."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

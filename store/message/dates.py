@@ -31,7 +31,7 @@ _YEAR_LIMIT = 9999
 
 
 def parse_date(value: bytes) -> int:
-    """A `Date` field as Unix ms UTC; 0 where it is not a date, or one before 1970."""
+    """Parse a `Date` field into Unix ms UTC; 0 if it is no date or lies before 1970."""
     value = value[:_LIMIT]
     if found := _DATE.search(value):
         day, month, year, hour, minute, second, offset, zone = found.groups()
@@ -61,6 +61,6 @@ def _offset(text: bytes) -> int:
 
 
 def received_date(value: bytes) -> int:
-    """The date of a `Received` field (after its last semicolon) as Unix ms UTC; 0 where there is none."""
+    """Parse the date of a `Received` field (after its last semicolon) into Unix ms UTC; 0 if there is none."""
     _, semicolon, date = value[-_LIMIT:].rpartition(b";")
     return parse_date(date if semicolon else value[-_LIMIT:])

@@ -119,7 +119,8 @@ _SCRIPT = re.compile(
 
 
 def attachment_type(data: bytes) -> str:
-    """The media type that the bytes have, whatever their name says; text/plain or application/octet-stream at last.
+    """Detect the media type of the bytes, whatever their name says; text/plain or application/octet-stream as a last
+    resort.
 
     Scripts for Windows hosts are text/x-script, an encrypted Office document application/x-ole-encrypted.
     """
@@ -188,7 +189,7 @@ def _zip_type(data: bytes) -> str:
 
 
 def zip_names(data: bytes) -> Iterator[str]:
-    """The names that the central directory lists, else those of the local headers; at most `_ZIP_ENTRIES`."""
+    """Yield a zip's names, at most `_ZIP_ENTRIES`: from the central directory, else from the local headers."""
     end = data.rfind(b"PK\x05\x06", max(0, len(data) - 66_000))
     position = -1
     if end >= 0 and len(data) >= end + 22:

@@ -45,7 +45,7 @@ class Decoded(NamedTuple):
 
 
 def read_text(data: bytes, declared: str) -> Decoded:
-    """`data` by the charset that it declares ("" = none), unless that is unknown or plainly wrong."""
+    """Decode `data` by its declared charset ("" = none), unless that is unknown or plainly wrong."""
     if data.isascii():
         return Decoded(decode(data, declared))
     # What is not ASCII and says that it is says nothing.
@@ -79,7 +79,7 @@ def _note(declared: str, found: str) -> str:
 
 
 def charset_name(codec: str) -> str:
-    """The name of a Python codec as mail has it: ``windows-1251`` for ``cp1251``."""
+    """Return a Python codec's name as mail writes it: ``windows-1251`` for ``cp1251``."""
     if codec in _SHOWN:
         return _SHOWN[codec]
     return codec.replace("iso8859", "iso-8859").replace("_", "-").replace("cp", "windows-")
@@ -113,7 +113,7 @@ def _foreign(data: bytes) -> int:
 
 
 def guessed_codec(data: bytes, mess: float = 1) -> str:
-    """The codec that fits text best, "" if none does with so little `mess` (0 to 1), or too little is not ASCII."""
+    """Guess the codec that fits best; "" if none fits with at most `mess` (0 to 1), or too little is not ASCII."""
     if _foreign(data) < _LEAST_FOR_GUESS:
         return ""
     matches = [match for match in _matches(data, list(_CANDIDATES)) if match[1] <= mess]
@@ -149,7 +149,7 @@ def _matches(data: bytes, codecs: list[str]) -> list[tuple[str, float, float]]:
 
 
 def _sample(data: bytes) -> bytes:
-    """The stretches that are not ASCII with a little before each, a line each; cut where no character can be."""
+    """Collect the stretches that are not ASCII with some context, one a line, cut only between characters."""
     pieces: list[bytes] = []
     size = position = 0
     for found in _STRETCH.finditer(data):

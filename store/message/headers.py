@@ -39,14 +39,14 @@ class Block(NamedTuple):
     broken: bool
 
     def first(self, name: bytes) -> bytes:
-        """The first field of this name (lower case), b"" where there is none."""
+        """Return the first field of this name (lower case); b"" if there is none."""
         for field, value in self.fields:
             if field == name:
                 return value
         return b""
 
     def original(self, raw: bytes) -> list[tuple[bytes, bytes]]:
-        """The fields with their names as written, for a block that was scanned without `wanted`."""
+        """Return the fields with their names as written. The block must have been scanned without `wanted`."""
         cut = header_of(raw, self.start, self.end, mbox=False).fields()
         named = (raw[field.start : field.start + min(len(field.name), NAME_LIMIT)] for field in cut if field.name)
         return [(name, value) for name, (_, value) in zip(named, self.fields, strict=False)]
@@ -82,7 +82,7 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
 
 
 def _unfolded(value: bytes) -> bytes:
-    """A value on one line, cut behind the line with which it grows too long."""
+    """Unfold a value to one line; cut it after the line with which it grows too long."""
     first, _, rest = value.partition(b"\n")
     pieces = [first[: FIELD_LIMIT + 1].lstrip(b" \t").rstrip()]
     if not rest:
@@ -97,7 +97,7 @@ def _unfolded(value: bytes) -> bytes:
 
 
 def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
-    """A field's value as text of at most `limit` characters, encoded-words decoded; an ellipsis where it was cut.
+    """Decode a field, encoded-words included, into at most `limit` characters; an ellipsis marks a cut.
 
     `hint` is the charset in which raw 8-bit text that is not UTF-8 is read.
     """
@@ -110,7 +110,7 @@ def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
 
 
 def decode_addresses(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
-    """A field of addresses as text: as `decode_field`, but what an encoded-word hides cannot pose as an address.
+    """Decode a field of addresses like `decode_field`, but never let an encoded-word pose as an address.
 
     A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already. What is
     too long is cut after a whole address, so that no half of one is left to be written to.

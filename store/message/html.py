@@ -89,7 +89,7 @@ def read_html(markup: str) -> Reading:
 
 
 def strip_html(markup: str, why: str) -> Reading:
-    """The text of HTML whose structure costs too much to find: tags are only taken off. Linear time.
+    """Strip the tags of HTML whose structure costs too much to parse. Linear time.
 
     Every URL that is written out is a link, be it in text or in a tag.
     """
@@ -145,7 +145,7 @@ class _Writer:
         self.breaks = min(self.breaks + 1, _BREAKS)
 
     def text(self, text: str, hidden: str, keep_space: bool, *, prose: bool = False) -> None:
-        """The text of one node; `prose` if the message has it as text, and it is not made of something else."""
+        """Add one node's text; `prose` if it is the message's own text rather than made from something else."""
         if hidden:
             text = _INVISIBLE.sub(" ", text)
             if text == " ":

@@ -79,7 +79,7 @@ class _Child:
         return self.served < self.served_limit and self.process.poll() is None
 
     def ask(self, raw: bytes, timeout: float, html_failed: bool) -> memoryview:
-        """The answer of the child; `ChildFailed` where there is none, after which the child must be closed."""
+        """Ask the child and return its answer. Raises ChildFailed if there is none: close the child then."""
         self.served += 1 if len(raw) < LARGE else self.served_limit
         deadline = time.monotonic() + timeout
         head = HEAD.pack(len(raw), min(int(timeout * 1000), 0xFFFFFFFF), html_failed)
@@ -164,7 +164,7 @@ class Children(Generic[T]):
         self.slots = threading.BoundedSemaphore(CHILDREN)
 
     def ask(self, raw: bytes, timeout: float) -> T:
-        """What a child makes of a message. The start of one does not count against `timeout` (seconds).
+        """Have a child process a message. The child's start does not count against `timeout` (seconds).
 
         Where a child fails, another one tries without the structure of HTML, the likeliest cause, for 3 s. Raises
         ChildFailed.

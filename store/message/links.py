@@ -61,7 +61,7 @@ class Target(NamedTuple):
 
 
 def read_url(url: str) -> Target:
-    """A URL as a browser reads it. Hosts that cannot be a name come back as they stand; never raises."""
+    """Parse a URL as a browser does. Hosts that cannot be a name come back unchanged. Never raises."""
     url = _STRIP.sub("", url[:URL_LIMIT]).strip(_EDGES)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
@@ -88,7 +88,7 @@ def read_url(url: str) -> Target:
 
 
 def defang(url: str) -> str:
-    """A URL or address that no terminal, mail program or reader makes a link of: `hxxps://host[.]example/…`.
+    """Write a URL or address so that no terminal or program makes it a link: `hxxps://host[.]example/…`.
 
     Dots of the host are bracketed, and `@` too. The result is still hostile text.
     """
@@ -119,7 +119,7 @@ def _script(character: str) -> str:
 
 
 def host_warning(host: str) -> str:
-    """What is odd in the spelling of a Unicode host: scripts that mix, letters that only look Latin. "" if nothing."""
+    """Say what is odd in a Unicode host's spelling: mixed scripts, letters that only look Latin. "" if nothing is."""
     for label in host.split("."):
         if label.isascii():
             continue
@@ -135,7 +135,7 @@ def host_warning(host: str) -> str:
 
 
 def examine(text: str, url: str) -> Link:
-    """The link with this shown text and target, and what is odd about it. Never raises."""
+    """Build a link from its shown text and target, with what is odd about it. Never raises."""
     target = read_url(url)
     reasons: list[str] = []
     if target.scheme and target.scheme not in _SAFE_SCHEMES:
@@ -180,14 +180,14 @@ _TRAILING = ".,;:!?)]}>'\"…"
 
 
 def urls_in_text(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[str, str]]:
-    """The URLs in ``text[start:end]`` that a mail program makes clickable: as they stand there, and where they lead."""
+    """Yield the URLs in ``text[start:end]`` that a mail program makes clickable: as written, and their target."""
     for match in _IN_TEXT.finditer(text, start, len(text) if end is None else end):
         url = match[0].rstrip(_TRAILING)
         yield url, url if "://" in url else f"http://{url}"
 
 
 def links_in_text(text: str, limit: int) -> list[Link]:
-    """The links of plain text, each once, at most `limit`."""
+    """Find the links in plain text, each once, at most `limit`."""
     found: dict[str, Link] = {}
     for url, target in urls_in_text(text):
         if url not in found:

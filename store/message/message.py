@@ -38,7 +38,7 @@ _WANTED = frozenset(
 
 
 def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
-    """The record of a message as its headers and structure tell it, verdicts and rule still empty. Never raises.
+    """Make a message's record from headers and structure, without verdicts and rule. Never raises.
 
     Sizes of attachments are of the decoded bytes; `received_at` is that of the newest `Received`.
     """
@@ -96,7 +96,7 @@ def _attachments(raw: bytes, root: Part) -> tuple[Attachment, ...]:
 
 
 def attachment_name(part: Part) -> str:
-    """The claimed name of an attachment; for a message without one its subject. "" where there is neither."""
+    """Return an attachment's claimed name; for an attached message without one, its subject. "" if it has neither."""
     if part.name or not part.children:
         return part.name
     return decode_field(part.children[0].block.first(b"subject"), NAME_LIMIT)

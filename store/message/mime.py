@@ -81,7 +81,7 @@ class Part:
         return next((named for part in self.walk() if (named := part.parameters.get("charset"))), "")
 
     def walk(self) -> Iterator[Part]:
-        """This part and all in it, in the order in which they stand."""
+        """Yield this part and all parts in it, in the order of the message."""
         stack = [self]
         while stack:
             part = stack.pop()
@@ -90,7 +90,7 @@ class Part:
 
 
 def scan_structure(raw: bytes, block: Block, end: int, budget: Budget) -> Part:
-    """The parts of the message whose header block was scanned already and whose body ends at `end`."""
+    """Scan the parts of a message. `block` is its scanned header block; its body ends at `end`."""
     return _part(raw, block, end, "text/plain", 0, budget)
 
 

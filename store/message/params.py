@@ -32,7 +32,7 @@ class Parameters(NamedTuple):
     items: list[tuple[str, str]]
 
     def get(self, name: str) -> str:
-        """The first parameter of this name, "" where there is none."""
+        """Return the first parameter of this name; "" if there is none."""
         return next((value for key, value in self.items if key == name), "")
 
     def names(self, name: str) -> list[str]:
@@ -115,7 +115,7 @@ def _joined(sections: dict[int, tuple[str, bool]]) -> str:
 
 
 def media_type(parameters: Parameters, default: str) -> str:
-    """The type/subtype of a Content-Type; `default` where it is absent, text/plain where it is no type at all."""
+    """Return a Content-Type's type/subtype: `default` if it is absent, text/plain if it is malformed."""
     value = parameters.value
     if not value:
         return default

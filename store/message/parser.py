@@ -67,7 +67,7 @@ def parse_headers(raw: bytes) -> ParsedMessage:
 
 
 def _structure(raw: bytes, block: Block, budget: Budget) -> Part:
-    """The parts of a message; the whole body as one text where they cannot be found."""
+    """Scan a message's parts; if that fails, take the whole body as one text."""
     try:
         return scan_structure(raw, block, len(raw), budget)
     except Exception as error:
@@ -120,7 +120,7 @@ class _Reader:
     text_left: int = _TEXT_TOTAL
 
     def texts(self) -> tuple[str, str, str]:
-        """The text to show, where it is from, and the plain alternative of it."""
+        """Return the text to show, where it comes from, and its plain alternative."""
         shown = "".join(self.shown)
         if self.has_html:
             return shown, "html", "".join(self.plain) if self.has_plain else ""
@@ -340,7 +340,7 @@ def _holds(part: Part, kind: str) -> bool:
 
 
 def _name_note(part: Part) -> str:
-    """What is odd about the claimed names: several of them that end differently."""
+    """Say what is odd about an attachment's claimed names: several that end differently."""
     names = part.disposition.names("filename") + part.parameters.names("name")
     extensions = {match[0].lower() for name in names if (match := _EXTENSION.search(name.strip()))}
     if len(extensions) > 1:

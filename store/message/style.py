@@ -79,7 +79,7 @@ class Sheet:
                 self.colours_known = False
 
     def style(self, tag: str, attributes: dict[str, str | None]) -> dict[str, str]:
-        """The declarations that hold for an element: rules for its tag, classes, id, then its own."""
+        """Compute an element's declarations: rules for its tag, classes and id, then its own."""
         inline = declarations(attributes.get("style") or "")
         if not self.rules:
             return inline
@@ -176,7 +176,7 @@ def _length(value: str) -> float:
 
 
 def parse_colour(value: str, behind: Colour | None) -> Colour | None:
-    """A CSS colour as (red, green, blue); `behind` where it is transparent, None where it is not known."""
+    """Parse a CSS colour into (red, green, blue): `behind` if it is transparent, None if it is unknown."""
     value = value.strip().lower()
     if match := _HEX.search(value):
         digits = match[1]

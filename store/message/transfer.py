@@ -18,7 +18,7 @@ _UU_END = re.compile(rb"\nend[ \t\r]*(?=\n|\Z)")
 
 
 def decode_base64(data: bytes) -> tuple[bytes, bool]:
-    """The decoded bytes, and whether anything was wrong: foreign characters, a cut end, text after the padding."""
+    """Decode base64. The second value says whether anything was wrong: foreign characters, a cut end, trailing text."""
     clean = data.translate(None, _SPACE)
     try:
         return binascii.a2b_base64(clean, strict_mode=True), False
@@ -40,7 +40,7 @@ def is_base64(data: bytes) -> bool:
 
 
 def base64_size(raw: bytes, start: int, end: int) -> int:
-    """The decoded size of well-formed base64 in ``raw[start:end]``, without decoding or copying it."""
+    """Compute the decoded size of well-formed base64 in ``raw[start:end]``, without decoding or copying it."""
     padding = raw.find(b"=", start, end)
     stop = padding if padding >= 0 else end
     digits = stop - start - sum(raw.count(space, start, stop) for space in (b"\n", b"\r", b" ", b"\t"))
@@ -48,12 +48,12 @@ def base64_size(raw: bytes, start: int, end: int) -> int:
 
 
 def decode_quoted_printable(data: bytes) -> bytes:
-    """The decoded bytes; a broken escape stands for itself."""
+    """Decode quoted-printable. A broken escape stays as it is."""
     return binascii.a2b_qp(data)
 
 
 def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
-    """The bytes of the first uuencoded block, and whether anything was wrong with it."""
+    """Decode the first uuencoded block; the second value says whether anything was wrong with it."""
     begin = _UU_BEGIN.search(data)
     if not begin:
         return data, True
@@ -89,7 +89,7 @@ class UuFile(NamedTuple):
 
 
 def uuencoded_files(text: bytes, start: int = 0, stop: int | None = None) -> Iterator[UuFile]:
-    """The files that stand uuencoded in ``text[start:stop]``, as mail programs find them; none that is empty."""
+    """Yield the uuencoded files in ``text[start:stop]``, as mail programs find them. Skips empty ones."""
     stop = len(text) if stop is None else stop
     while begin := _UU_BEGIN.search(text, start, stop):
         last = _UU_END.search(text, begin.end(), stop)
@@ -105,7 +105,7 @@ def uuencoded_files(text: bytes, start: int = 0, stop: int | None = None) -> Ite
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, bool]:
-    """The bytes under a declared transfer encoding, and whether they were malformed (an unknown encoding is)."""
+    """Decode a transfer encoding; the second value says whether the bytes were malformed or the encoding unknown."""
     match encoding:
         case "base64":
             return decode_base64(data)

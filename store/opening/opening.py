@@ -92,7 +92,7 @@ class Unlock:
         return cls(RECOVERY, key)
 
     def secret(self) -> bytes:
-        """The bytes that open a slot. Raises KeyFileError, WrongKey (a mistyped recovery key), UsageError."""
+        """Return the bytes that open a slot. Raises KeyFileError, WrongKey (a mistyped recovery key), UsageError."""
         if isinstance(self.value, Path):
             return read_key_file(self.value)
         return read_recovery_key(self.value) if self.kind == RECOVERY else passphrase_secret(self.value)
@@ -311,7 +311,7 @@ def look_at(location: str) -> None:
 
 
 def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool = False) -> Any:
-    """The row that says which store this is, not verified. Raises StoreMissing, and StoreFormat for another format.
+    """Fetch the store's own row, not verified. Raises StoreMissing, and StoreFormat for another format.
 
     With `former` an older format is as good.
     """
@@ -336,7 +336,7 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
 
 
 def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: bytes) -> tuple[bytearray, int]:
-    """The store's seed, and the id of the key slot that it was in. Raises WrongKey, TamperedError."""
+    """Unlock a key slot; return the store's seed and the slot's id. Raises WrongKey, TamperedError."""
     damaged: TamperedError | None = None
     for (slot_id,) in run(db, "SELECT id FROM key_slot WHERE kind = ? ORDER BY id", kind).fetchall():
         what = f"key slot {slot_id}"
@@ -357,7 +357,7 @@ def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: by
 
 
 def store_statement(row: Any) -> bytes:
-    """What the authority signs of the store's own row."""
+    """Build the statement that the authority signs of the store's own row."""
     return statement(
         "store", row.format, as_bytes(row.store_id), as_bytes(row.read_key), as_bytes(row.authority_key), row.created_at
     )

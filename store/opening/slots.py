@@ -37,7 +37,7 @@ class SlotInfo(NamedTuple):
 
 
 def slot_statement(store_id: bytes, row: Any) -> bytes:
-    """What the authority signs of a key slot."""
+    """Build the statement that the authority signs of a key slot."""
     return statement(
         "key slot row",
         store_id,
@@ -94,7 +94,7 @@ def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
 
 
 def list_slots(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[SlotInfo]:
-    """The key slots in order of id, each verified.
+    """List the key slots in order of id, each verified.
 
     One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
     """
@@ -118,7 +118,7 @@ def opens_with_passphrase(vault: Vault) -> bool:
 
 
 def slot_info(vault: Vault, row: Any) -> SlotInfo:
-    """A verified slot. Raises TamperedError naming it."""
+    """Verify a slot and describe it. Raises TamperedError naming it."""
     what = f"key slot {row.id}"
     with sound(what):
         data = slot_statement(vault.store_id, row)
@@ -127,7 +127,7 @@ def slot_info(vault: Vault, row: Any) -> SlotInfo:
 
 
 def slot_name(vault: Vault, slot_id: int) -> str:
-    """What whoever a slot unlocks the store for is called: by its label, else by kind and id (``key file 3``).
+    """Name the operator of a slot: by its label, else by kind and id (``key file 3``).
 
     A label that does not verify is no name.
     """

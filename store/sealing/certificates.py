@@ -26,13 +26,13 @@ class Certificate(NamedTuple):
         return f"the certificate of operator {self.signer - FIRST_OPERATOR}"
 
     def data(self, store_id: bytes) -> bytes:
-        """What the authority signs of it."""
+        """Return the bytes that the authority signs."""
         return statement("certificate", store_id, *self)
 
     def verified(
         self, store_id: bytes, signature: bytes, authority: Ed25519PublicKey, right: Right, at: int
     ) -> Ed25519PublicKey:
-        """The key with which the operator may sign what takes `right`, at the time `at` (Unix ms).
+        """Return the key with which the operator may sign acts that need `right`, at the time `at` (Unix ms).
 
         Raises TamperedError where the authority did not say so, and ValueError for a key that is none.
         """

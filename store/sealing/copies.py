@@ -72,7 +72,7 @@ _zstd = threading.local()
 
 
 def pack_body(raw: bytes) -> bytes:
-    """The plaintext of a body: one byte that says how, then zstd where that is smaller, else the raw bytes."""
+    """Pack a body: a byte for the method, then zstd if that is smaller, else the raw bytes."""
     compressor = getattr(_zstd, "compressor", None)
     if compressor is None:
         from store.helpers.zstd import ZstdCompressor
@@ -83,7 +83,7 @@ def pack_body(raw: bytes) -> bytes:
 
 
 def unpack_body(plaintext: bytes, size: int, what: str) -> bytes:
-    """The inverse of `pack_body`; never makes more than `size` bytes. Raises TamperedError, naming `what`."""
+    """Unpack what `pack_body` packed, at most `size` bytes. Raises TamperedError, naming `what`."""
     from store.helpers import zstd
 
     kind, data = plaintext[:1], plaintext[1:]

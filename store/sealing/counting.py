@@ -39,7 +39,7 @@ class _Plain(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 
 def tag_of(key: bytes | bytearray, kind: str, address: str) -> bytes:
-    """The name of the counter of an address, 16 bytes: nothing to anybody without the counter key."""
+    """Compute the counter's name for an address (16 bytes). Without the counter key it reveals nothing."""
     data = address.encode()
     return hmac.digest(key, _BEGINS[kind] + len(data).to_bytes(4, "big") + data, "sha256")[:_TAG]
 
@@ -51,7 +51,7 @@ def seal_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: by
 
 
 def open_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: bytes, sealed: bytes) -> Count:
-    """What `seal_count` sealed, of the same generation and tag. Raises TamperedError for anything else."""
+    """Open a count that `seal_count` sealed for this generation and tag. Raises TamperedError for anything else."""
     what = "a counter of known senders"
     if generation_of(sealed, what) != generation:
         raise TamperedError(what)

@@ -66,12 +66,12 @@ class Closing(NamedTuple):
 
 
 def commitment_of(name: EpochName, secret: bytes | bytearray) -> bytes:
-    """What ties the sealed secret to one value: AES-GCM alone would let one ciphertext open to two."""
+    """Commit to the secret's one value: AES-GCM alone would let one ciphertext open to two."""
     return expand(secret, name.statement("epoch commitment"))
 
 
 def first_chain(name: EpochName, secret: bytes | bytearray) -> bytearray:
-    """The ratchet's chain before step 0."""
+    """Derive the ratchet's chain before step 0."""
     chain = bytearray(KEY_SIZE)
     HKDFExpand(_SHA256, KEY_SIZE, name.statement("epoch chain")).derive_into(secret, chain)
     return chain
@@ -146,7 +146,7 @@ class Ratchet:
         return self.step - 1
 
     def head(self) -> bytes:
-        """What stands for the chain in a closing, and gives nothing of it away."""
+        """Compute what a closing says of the chain without giving it away."""
         return expand(self._view[:KEY_SIZE], HEAD_INFO)
 
     def wipe(self) -> None:
@@ -186,7 +186,7 @@ class Chains:
         return served
 
     def head(self, served: int) -> bytes:
-        """The chain head after `served` steps."""
+        """Compute the chain head after `served` steps."""
         with self._lock:
             self._seek(served)
             return expand(self._chain, HEAD_INFO)

@@ -19,7 +19,7 @@ class GenerationKeys(NamedTuple):
 
 
 def generation_keys(seed: bytes | bytearray, store_id: bytes, generation: int) -> GenerationKeys:
-    """The keys of a generation from the store's seed; generations count from 1."""
+    """Derive a generation's keys from the store's seed. Generations count from 1."""
     return GenerationKeys(
         *(
             bytearray(expand(seed, statement("store key", purpose, store_id, generation)))
@@ -31,14 +31,14 @@ def generation_keys(seed: bytes | bytearray, store_id: bytes, generation: int) -
 def seal_grant(
     keys: GenerationKeys, store_id: bytes, generation: int, holder: int, public: MLKEM768X25519PublicKey
 ) -> bytes:
-    """The keys of a generation, sealed to the delivery key of the gateway `holder`."""
+    """Seal a generation's keys to the delivery key of the gateway `holder`."""
     return hpke_seal(public, _info(store_id, generation, holder), bytes(keys.configuration) + bytes(keys.counter))
 
 
 def open_grant(
     private: MLKEM768X25519PrivateKey, store_id: bytes, generation: int, holder: int, sealed: bytes
 ) -> GenerationKeys:
-    """What `seal_grant` made for the same generation and holder. Raises TamperedError for anything else."""
+    """Open a grant that `seal_grant` made for this generation and holder. Raises TamperedError for anything else."""
     what = f"configuration key {generation}"
     opened = hpke_open(private, _info(store_id, generation, holder), sealed, what)
     if len(opened) != 2 * KEY_SIZE:

@@ -61,7 +61,7 @@ ARGON2_LIMIT = Argon2Cost(4 * 1024 * 1024, 64, 64)
 
 
 def hybrid_private(seed: bytes | bytearray) -> MLKEM768X25519PrivateKey:
-    """The HPKE private key of 96 bytes: ML-KEM-768 seed (64), X25519 scalar (32)."""
+    """Derive the 96-byte HPKE private key: ML-KEM-768 seed (64), X25519 scalar (32)."""
     view = memoryview(seed)
     return MLKEM768X25519PrivateKey(
         MLKEM768PrivateKey.from_seed_bytes(view[:64]), X25519PrivateKey.from_private_bytes(view[64:])
@@ -69,14 +69,14 @@ def hybrid_private(seed: bytes | bytearray) -> MLKEM768X25519PrivateKey:
 
 
 def hybrid_public_bytes(seed: bytes | bytearray) -> bytes:
-    """The public key that belongs to `hybrid_private(seed)`: ML-KEM-768 (1184 bytes), X25519 (32)."""
+    """Derive the public key of `hybrid_private(seed)`: ML-KEM-768 (1184 bytes), X25519 (32)."""
     view = memoryview(seed)
     mlkem = MLKEM768PrivateKey.from_seed_bytes(view[:64]).public_key().public_bytes_raw()
     return mlkem + X25519PrivateKey.from_private_bytes(view[64:]).public_key().public_bytes_raw()
 
 
 def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
-    """An HPKE public key from `hybrid_public_bytes`. Raises ValueError for bytes that are no key."""
+    """Load an HPKE public key from `hybrid_public_bytes`. Raises ValueError for bytes that are no key."""
     return MLKEM768X25519PublicKey(
         MLKEM768PublicKey.from_public_bytes(data[:_MLKEM_PUBLIC_SIZE]),
         X25519PublicKey.from_public_bytes(data[_MLKEM_PUBLIC_SIZE:]),
@@ -144,7 +144,7 @@ class StoreKeys:
         return Ed25519PublicKey.from_public_bytes(self.authority_public)
 
     def sealing_key(self, role: str) -> bytes | bytearray:
-        """The key that `role` seals with: gateways may open the roles `configuration…`, operators all.
+        """Return the key that seals `role`. Gateways may open the roles `configuration…`, operators all.
 
         Raises UnlockError where it is not among the keys at hand.
         """
@@ -200,7 +200,7 @@ class _Reader(msgspec.Struct, frozen=True, array_like=True):
 
 
 def reader_material(keys: StoreKeys, generations: Iterable[int] = ()) -> bytes:
-    """What a child process needs to read the store: it can sign nothing, nor put copies there.
+    """Pack the keys that a child process needs to read the store, not to sign or to place copies.
 
     With `generations` of the configuration key, it can read the settings too. Secret: pass it on a pipe only. Raises
     UnlockError where the keys at hand cannot read it themselves.
@@ -226,7 +226,7 @@ def _plain(keys: GenerationKeys) -> tuple[bytes, bytes]:
 
 
 def reader_keys(material: bytes) -> StoreKeys:
-    """The inverse of `reader_material`. Raises UnlockError for anything else."""
+    """Load keys from `reader_material`. Raises UnlockError for anything else."""
     try:
         reader = msgpack_decoder(_Reader).decode(material)
         private = hybrid_private(reader.read_seed)
@@ -278,7 +278,7 @@ def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes
 
 
 def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytearray | None:
-    """The seed, in a buffer that can be wiped, or None where `secret` is not this slot's.
+    """Open a slot. Returns the seed in a buffer that can be wiped; None if `secret` does not fit this slot.
 
     `TamperedError` names `what` where the slot is damaged.
     """
@@ -302,7 +302,7 @@ def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytear
 
 
 def passphrase_secret(passphrase: str) -> bytes:
-    """A passphrase as bytes, the same however the keyboard composed its characters. `UsageError` if it is empty."""
+    """Encode a passphrase, the same however the keyboard composed its characters. Raises UsageError if it is empty."""
     if not passphrase:
         raise UsageError("The passphrase is empty: type one of some length.")
     return unicodedata.normalize("NFKC", passphrase).encode("utf-8", "surrogatepass")
@@ -324,7 +324,7 @@ def make_key_file(path: Path) -> bytes:
 
 
 def read_key_file(path: Path) -> bytes:
-    """The secret in a key file. `KeyFileError` if it is missing, no key file, or open to others."""
+    """Read the secret in a key file. Raises KeyFileError if it is missing, malformed, or readable by others."""
     name_it = "name the file that `mailhold init` or `mailhold keys add` made"
     try:
         secret, exposed = read_secret(path, KEY_SIZE, KEY_SIZE)
@@ -358,14 +358,14 @@ def _check_digits(secret: bytes) -> str:
 
 
 def new_recovery_key() -> tuple[str, bytes]:
-    """A recovery key to show once (groups of four, the last one check digits), and its secret (200 bits)."""
+    """Make a recovery key: its text to show once (groups of four, check digits last), and its secret (200 bits)."""
     secret = os.urandom(RECOVERY_SIZE)
     text = base64.b32encode(secret).decode() + _check_digits(secret)
     return "-".join(text[i : i + 4] for i in range(0, len(text), 4)), secret
 
 
 def read_recovery_key(text: str) -> bytes:
-    """The secret of a recovery key as typed: case, spaces and dashes do not matter, nor 0, 1 and 8 for O, I and B.
+    """Parse a typed recovery key. Ignores case, spaces and dashes, and reads 0, 1, 8 as O, I, B.
 
     Raises WrongKey where its check digits do not match.
     """

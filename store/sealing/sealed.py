@@ -64,7 +64,7 @@ def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: byte
 
 
 def generation_of(sealed: bytes, what: str) -> int:
-    """The generation of the key that something was sealed with, 0 for a key without. Raises TamperedError."""
+    """Return the generation of the key that sealed this, 0 for a key without generations. Raises TamperedError."""
     if sealed[:1] == _SEALED:
         return 0
     number = int.from_bytes(sealed[1 : 1 + _NUMBER], "big")

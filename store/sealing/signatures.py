@@ -44,7 +44,7 @@ class Signer(NamedTuple):
 
 
 def sign(store_id: bytes, data: bytes, *signers: Signer) -> bytes:
-    """The signature of one or two signers under the statement `data` (73 or 145 bytes), the smaller id first.
+    """Sign the statement `data` with one or two signers (73 or 145 bytes), the smaller id first.
 
     Raises ValueError for no signers, more than two, or the same one twice.
     """

@@ -111,7 +111,7 @@ def expire(vault: Vault, *, now: int | None = None, cancelled: Callable[[], bool
 
 
 def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> Promise:
-    """What it is worth that copies of `size` bytes, the newest in the bin, are kept until `until`.
+    """Estimate whether copies of `size` bytes, the newest in the bin, really stay until `until`.
 
     They stay within the bin's share whatever arrives. Beyond it they go once Backup is full, after all that was deleted
     before them, at the rate of the last seven days. Reads the sizes of those days' copies: not for an event loop.
@@ -120,7 +120,7 @@ def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> P
 
 
 def promise_for(vault: Vault, ids: Sequence[int], days: int, *, now: int | None = None) -> Promise:
-    """The same for copies of Backup that would go into the bin now, for `days` days. Reads the size of each."""
+    """Estimate the same for copies of Backup put into the bin now for `days` days. Reads the size of each."""
     moment = now_ms() if now is None else now
     size = 0
     for start in range(0, len(ids), _SIZES):
@@ -130,7 +130,7 @@ def promise_for(vault: Vault, ids: Sequence[int], days: int, *, now: int | None 
 
 
 def promises(vault: Vault, acts: Sequence[BinAct], *, now: int | None = None) -> dict[int, Promise]:
-    """The same for what is left of each act of the bin, by the act's id. `acts` are all of them, newest first."""
+    """Estimate the same for what is left of each act, by the act's id. `acts` are all of them, newest first."""
     worth = _Worth(vault, now)
     found: dict[int, Promise] = {}
     size = 0
@@ -166,7 +166,7 @@ class _Worth:
 
 
 def share_since(vault: Vault) -> tuple[int, int]:
-    """The bytes of the bin's share, -1 where the settings do not verify, and since when they say so (Unix ms)."""
+    """Return the bin's share (bytes; -1 if the settings do not verify), and since when it is set (Unix ms)."""
     try:
         stored = configuration.read(vault, NAME, Settings)
     except (TamperedError, StoreFormat):
@@ -176,7 +176,7 @@ def share_since(vault: Vault) -> tuple[int, int]:
 
 
 def bytes_placed(vault: Vault, now: int) -> tuple[int, int]:
-    """The bytes that were placed in the last seven days, or since the oldest copy, and that time in ms (at least 1)."""
+    """Return the bytes placed in the last seven days (or since the oldest copy), and that time in ms (at least 1)."""
     with vault.reading():
         first = oldest.first_placed(vault.db)
         window = max(1, min(_WINDOW_MS, now - (now if first is None else first)))

@@ -25,7 +25,7 @@ class Bounds(NamedTuple):
 
     @classmethod
     def of(cls, max_bytes: int, bin_share: int) -> Bounds:
-        """The limits of a maximum and of the bin's share of it in percent."""
+        """Compute the limits of a maximum and the bin's share of it in percent."""
         return cls(max_bytes, max_bytes * bin_share // 100)
 
 
@@ -69,7 +69,7 @@ class LastKnown(NamedTuple):
 
 
 def bounds(vault: Vault) -> Bounds:
-    """The limits, as the settings say. Read again only when the settings changed.
+    """Return the limits in the settings. Reads them again only if the settings changed.
 
     Raises TamperedError, StoreFormat.
     """
@@ -86,7 +86,7 @@ def bounds(vault: Vault) -> Bounds:
 
 
 def maximum(vault: Vault) -> int:
-    """The maximum size in bytes, as `bounds`. Raises TamperedError, StoreFormat."""
+    """Return the maximum size in bytes, as `bounds`. Raises TamperedError, StoreFormat."""
     return bounds(vault).max_bytes
 
 
@@ -99,13 +99,13 @@ def bounds_or_last(vault: Vault) -> Bounds | None:
 
 
 def maximum_or_last(vault: Vault) -> int | None:
-    """The maximum size in bytes, as `bounds_or_last`."""
+    """Return the maximum size in bytes, as `bounds_or_last`."""
     found = bounds_or_last(vault)
     return None if found is None else found.max_bytes
 
 
 def last_known(vault: Vault) -> LastKnown | None:
-    """What rotation goes by where the settings do not verify; None where they do."""
+    """Return what rotation uses if the settings do not verify; None if they do."""
     try:
         read_settings(vault)
     except (TamperedError, StoreFormat) as error:

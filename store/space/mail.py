@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def compose(settings: Settings, usage: Usage, *, number: int, now: int, host: str, store_id: bytes) -> bytes:
-    """The notification as an RFC 5322 message with CRLF line ends.
+    """Write the notification as an RFC 5322 message with CRLF line ends.
 
     `number` counts the notices of this store, `host` is the console's or gateway's name, `now` Unix milliseconds.
     `settings.administrator` must be a checked address.

@@ -78,7 +78,7 @@ class Told(StrEnum):
 
 
 def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") -> Due | Told:
-    """The notification to send, under a lease, where it is due; else why it is not.
+    """Take the due notification under a lease; else return why none is due.
 
     Cheap where it is not due. `host` is named in the mail. Raises TamperedError, StoreUnavailable.
     """
@@ -147,7 +147,7 @@ class Due:
             self._handed_over = True
 
     def interrupted(self, reason: str) -> Outcome:
-        """What a failure means that is no answer of the relay."""
+        """Classify a failure that is no answer of the relay."""
         return Outcome(State.UNKNOWN if self._handed_over else State.DEFERRED, reason)
 
     def settle(self, outcome: Outcome) -> Told:
@@ -177,7 +177,7 @@ class Due:
 
 
 def space_freed(vault: Vault) -> None:
-    """Called after copies were deleted: arms the notice again at once, for space may fill up before the next look."""
+    """Arm the notice again after copies were deleted: space may fill up before the next look."""
     settings = read_settings(vault)
     stored = _stored(vault)
     if stored is None or usage(vault).free_bytes < settings.notify_below:

@@ -161,7 +161,7 @@ def rotate(
 
 
 def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int, bool]:
-    """The bytes above the maximum, the copies that go for them in this batch, their bytes, and whether they are binned.
+    """Find the bytes above the maximum, this batch's copies to remove, their bytes, and whether they are binned.
 
     `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
     that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
@@ -196,7 +196,7 @@ def removal_token(vault: Vault) -> object:
 
 
 def would_remove(vault: Vault, maximum: int, bin_share: int | None = None) -> Removal:
-    """What `shrink` would remove now if the maximum were `maximum` bytes, and the bin's share of it `bin_share` percent
+    """Estimate what `shrink` would remove if the maximum were `maximum` bytes and the bin's share `bin_share` percent
     (None: as it is). Reads every row: not for an event loop.
 
     It changes nothing. A copy with a live delivery stays, and so does the newest.

@@ -38,7 +38,7 @@ class Dsn(msgspec.Struct, frozen=True, array_like=True):
     recipients: tuple[RecipientDsn, ...] = ()
 
     def only(self, addresses: Iterable[str]) -> Dsn | None:
-        """This, with the recipients that are among `addresses`; None where nothing is left."""
+        """Keep the recipients among `addresses`; None if none is left."""
         wanted = frozenset(addresses)
         kept = tuple(each for each in self.recipients if each.address in wanted)
         return dsn_of(self.ret, self.envid, kept)
@@ -59,7 +59,7 @@ class Asked(NamedTuple):
 
 
 def dsn_of(ret: str, envid: str, recipients: Iterable[RecipientDsn]) -> Dsn | None:
-    """What was asked for a message, None where that is nothing."""
+    """Collect what was asked for a message; None if nothing was."""
     said = tuple(each for each in recipients if each.notify or each.orcpt)
     return Dsn(ret, envid, said) if ret or envid or said else None
 
@@ -89,7 +89,7 @@ def read_parameter(name: bytes, value: bytes) -> Mapping[str, str]:
 
 
 def asked_of(parameters: Iterable[bytes]) -> Asked:
-    """The parameters that an MTA took already, NAME=VALUE each; what is not valid is passed over."""
+    """Read the NAME=VALUE parameters that an MTA accepted; skips invalid ones."""
     found: dict[str, str] = {}
     for each in parameters:
         name, _, value = each.partition(b"=")

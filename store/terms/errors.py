@@ -74,7 +74,7 @@ class NotInstalled(UsageError):
     """What was asked for needs a library that is not installed. The text names the extra of Mailhold that has it."""
 
     def __init__(self, what: str, library: str, extra: str) -> None:
-        """`what` needs `library`: "The console needs Textual, which is not installed: …"."""
+        """Say that `what` needs `library`: "The console needs Textual, which is not installed: …"."""
         super().__init__(
             f"{what} needs {library}, which is not installed: run `pip install 'mailhold[{extra}]'` in the Python that "
             "runs Mailhold."

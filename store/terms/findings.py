@@ -76,6 +76,6 @@ def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
 
 
 def heaviest(symbols: list[tuple[str, float | None]]) -> tuple[tuple[str, float | None], ...]:
-    """The symbols that weigh most, weights in hundredths, at most `SYMBOLS`."""
+    """Keep the symbols of the greatest weight (in hundredths), at most `SYMBOLS`."""
     found = sorted(symbols, key=lambda each: (-abs(each[1] or 0.0), each[0]))[:SYMBOLS]
     return tuple((name[:NAME], None if weight is None else round(weight, 2)) for name, weight in found)

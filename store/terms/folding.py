@@ -85,7 +85,7 @@ def _seen(text: str) -> str:
 
 
 def skeleton(text: str) -> str:
-    """What `caseless` makes of `text`, with Latin letters for all that look like them."""
+    """Fold like `caseless`, with Latin letters for all that look like them."""
     return caseless(text) if text.isascii() else caseless(text.translate(_CAPITALS)).translate(_LOOKALIKES)
 
 
@@ -115,7 +115,7 @@ def _mixed(word: str) -> bool:
 
 
 def words(folded: str) -> list[str]:
-    """The words of text that `fold` made, look-alike letters folded, digits as 0."""
+    """Split folded text into words: look-alike letters folded, digits as 0."""
     found = _WORD.findall(folded)
     if not folded.isascii():
         found = [word if word.isascii() else _latin(word) for word in found]
@@ -133,13 +133,13 @@ def plain_words(text: str) -> list[str]:
 
 
 def _latin(word: str) -> str:
-    """A word whose letters all look Latin, or of which some are, in Latin letters as far as they look so."""
+    """Replace a word's letters by the Latin ones they look like, if all or some of it is Latin."""
     as_latin = word.translate(_LOOKALIKES)
     return as_latin if as_latin.isascii() or _ASCII_LETTER.search(word) else word
 
 
 def _numbered(word: str) -> str:
-    """A word with digits in it: those that stand for letters are letters, other ones 0, and a code is `#`."""
+    """Fold a word with digits: digits that stand for letters become letters, others 0; a code becomes `#`."""
     word = _LEET.sub(lambda digit: _LEET_OF[digit[0]], word)
     zeros = _DIGITS.sub("0", word)
     return "#" if len(word) >= _CODE and zeros != "0" and zeros != word else zeros

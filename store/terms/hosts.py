@@ -11,7 +11,7 @@ _DOTS = re.compile("[\u3002\uff0e\uff61]")
 
 
 def both_forms(host: str) -> tuple[str, str]:
-    """A host in Unicode and in ASCII, as a browser reads it. What cannot be a name comes back as it stands."""
+    """Write a host in Unicode and in ASCII, as a browser reads it. A malformed name comes back unchanged."""
     if "%" in host:
         raw = _PERCENT.sub(lambda match: chr(int(match[1], 16)), host)
         try:
@@ -42,7 +42,7 @@ def _ascii_label(label: str) -> str:
 
 
 def punycode(host: str) -> str | None:
-    """The ASCII form of a host that is not plain ASCII, or that is written in that form already; else None."""
+    """Return the ASCII form of a host that is not plain ASCII or is punycode already; else None."""
     if host.isascii() and "xn--" not in host.lower():
         return None
     return both_forms(host)[1]

@@ -7,7 +7,7 @@ HIDE = "Hide"
 
 
 def delivered(count: int) -> str:
-    """The notice after `count` copies were queued for delivery; empty where none was."""
+    """Write the notice after `count` copies were queued for delivery; "" for 0."""
     return _of(
         count,
         "Message has been placed in queue for delivery",
@@ -16,7 +16,7 @@ def delivered(count: int) -> str:
 
 
 def deleted(count: int) -> str:
-    """The notice after `count` copies were deleted; empty where none was."""
+    """Write the notice after `count` copies were deleted; "" for 0."""
     return _of(count, "Marked message has been deleted", "Marked messages have been deleted")
 
 

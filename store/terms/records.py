@@ -99,7 +99,7 @@ class Row(NamedTuple):
 
 
 def row_of(copy: Copy) -> Row:
-    """The list line of a stored copy."""
+    """Make the list line of a stored copy."""
     record = copy.record
     reason = record.reason
     return Row(

@@ -22,7 +22,7 @@ _GENERIC = frozenset(("ac", "co", "com", "edu", "gob", "gouv", "gov", "mil", "ne
 
 
 def address_first(from_: str) -> str:
-    """A decoded From field as it is shown: `billing@example.com Billing` for `Billing <billing@example.com>`.
+    """Write a decoded From field for show: `billing@example.com Billing` for `Billing <billing@example.com>`.
 
     Of several mailboxes all addresses come before all names. Without an address in angle brackets it stays as it is.
     """
@@ -69,7 +69,7 @@ def _differs(from_: str, domain: str) -> bool:
 
 
 def organisation(domain: str) -> str:
-    """The part of a domain that one organisation holds, as near as its labels tell: `example.co.uk`, `example.com`."""
+    """Cut a domain to what one organisation holds, judged by its labels: `example.co.uk`, `example.com`."""
     if domain.startswith("["):
         return domain
     if not domain.isascii():
@@ -80,7 +80,7 @@ def organisation(domain: str) -> str:
 
 
 def _taken_apart(text: str) -> tuple[list[str], list[str]]:
-    """The addresses and the names of a field that is not `PLAIN`."""
+    """Split a field that is not `PLAIN` into addresses and names."""
     found, names, closed = _scan(text, quoting=True)
     if not closed:  # A quote or a comment has no end: not every program reads it as one.
         found, names, _ = _scan(text, quoting=False)

@@ -54,7 +54,7 @@ def megabytes(size: int) -> str:
 
 
 def parse_size(text: str, *, unit: int = 0) -> int:
-    """The bytes that `text` names: ``7.32 GB``, ``7,5 GB``, ``7500 MiB``, ``100MB``, ``12k``. Raises SettingError.
+    """Parse a size into bytes: ``7.32 GB``, ``7,5 GB``, ``7500 MiB``, ``100MB``, ``12k``. Raises SettingError.
 
     A number without a unit is counted in `unit` bytes; where that is 0 it is an error, because nobody can tell 200 MB
     from 200 bytes then. 0 needs no unit. Three digits behind a comma are thousands, one or two are decimals.
@@ -83,7 +83,7 @@ def parse_size(text: str, *, unit: int = 0) -> int:
 
 
 def _rounded(exact: Fraction, factor: int, decimals: int) -> int:
-    """The roundest number of bytes near `exact`: within what the decimals written, or two of them, leave open."""
+    """Round `exact` to the roundest number within the precision of the written decimals, or of two."""
     unit = factor // KIB
     if not unit:
         raise SettingError("A size in bytes has no decimals. Write a whole number, or a unit such as MB.")

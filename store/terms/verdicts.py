@@ -94,7 +94,7 @@ class Kept(NamedTuple):
 
 
 def verdict_label(engine: Engine | None, status: Status) -> str:
-    """A status where its engine is not named: Blacklisted is Anti-Spam's, Black list that of the custom black list."""
+    """Label a status without its engine: Blacklisted is Anti-Spam's, Black list the custom black list's."""
     return "Black list" if (engine, status) == (Engine.BLACK_LIST, Status.BLACKLISTED) else status.label
 
 
@@ -129,10 +129,10 @@ KEPT: tuple[Kept, ...] = (
 
 
 def is_kept(engine: Engine, status: Status, action: Action) -> bool:
-    """True where a copy goes to Backup before `action` is taken on a message that `engine` gave `status`."""
+    """Return True if a copy goes to Backup before `action` is taken on a message with this verdict."""
     return any(engine == line.engine and status in line.statuses and action in line.actions for line in KEPT)
 
 
 def statuses_of(engine: Engine) -> frozenset[Status]:
-    """The condemning statuses that `engine` can assign, as the table of what is kept lists them."""
+    """List the condemning statuses that `engine` can assign, as the table of kept messages has them."""
     return frozenset().union(*(line.statuses for line in KEPT if line.engine == engine))

@@ -59,11 +59,11 @@ class Configured(Generic[T]):
         self._part = part
 
     def what(self, act: PastAct) -> str:
-        """The act in a few words."""
+        """Describe the act in a few words."""
         return f"{act.event.action}: {act.event.detail}" if act.event.detail else act.event.action
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """What taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
+        """Plan what taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
         return self._told(self._merged(vault, act, again))
 
     def do(
@@ -114,7 +114,7 @@ def _changed_since(what: str) -> str:
 
 
 def merge_settings(before: Settings, after: Settings, present: Settings) -> Merged[Settings]:
-    """The settings without what an act changed."""
+    """Undo an act's changes to the settings."""
     fields = Settings.__struct_fields__
     was, left, now = ({name: (getattr(each, name),) for name in fields} for each in (before, after, present))
     merged, kept = without_change(was, left, now)
@@ -128,7 +128,7 @@ def merge_settings(before: Settings, after: Settings, present: Settings) -> Merg
 
 
 def merge_lists(before: AddressLists, after: AddressLists, present: AddressLists) -> Merged[AddressLists]:
-    """The address lists without what an act changed."""
+    """Undo an act's changes to the address lists."""
     value = present
     for user, color in dict.fromkeys((user, color) for each in (before, after) for user, color, _ in each_list(each)):
         entries = [each.of(color, user) for each in (before, after, present)]
@@ -141,7 +141,7 @@ def merge_lists(before: AddressLists, after: AddressLists, present: AddressLists
 
 
 def merge_rules(before: Rules, after: Rules, present: Rules) -> Merged[Rules]:
-    """The rules without what an act changed, in the order that they had before it where nobody changed that since."""
+    """Undo an act's changes to the rules and, if nobody changed it since, to their order."""
     was, left, now = ({rule.id: rule for rule in each.rules} for each in (before, after, present))
     merged, kept = without_change(was, left, now)
     both = [number for number in was if number in left]
@@ -163,7 +163,7 @@ def merge_rules(before: Rules, after: Rules, present: Rules) -> Merged[Rules]:
 def merge_filters(
     before: tuple[SavedFilter, ...], after: tuple[SavedFilter, ...], present: tuple[SavedFilter, ...]
 ) -> Merged[tuple[SavedFilter, ...]]:
-    """The saved filters without what an act changed."""
+    """Undo an act's changes to the saved filters."""
     was, left, now = ({saved.key_of(each.name): each for each in filters} for filters in (before, after, present))
     merged, kept = without_change(was, left, now)
     stays = [_changed_since(f"the filter {(left.get(key) or was[key]).name}") for key in kept]
@@ -176,7 +176,7 @@ def merge_filters(
 
 
 def merge_marks(before: Marks, after: Marks, present: Marks) -> Merged[Marks]:
-    """What is said of campaigns without what an act changed."""
+    """Undo an act's changes to what is said of campaigns."""
     return Merged(*merged_marks(before, after, present))
 
 

@@ -38,11 +38,11 @@ class Deleted:
     """Acts that put copies into the bin."""
 
     def what(self, act: PastAct) -> str:
-        """The act in a few words."""
+        """Describe the act in a few words."""
         return f"{_counted(len(act.event.copies), 'message copy', 'message copies')} deleted"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """What would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""
+        """Plan what would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""
         found = _where(vault, act)
         if again:
             able, why = _able_again(vault, found)
@@ -70,7 +70,7 @@ class Deleted:
 
 
 def _able_again(vault: Vault, found: _Found) -> tuple[list[int], tuple[str, ...]]:
-    """The copies that can go into the bin again, and of the others why not."""
+    """List the copies that can go into the bin again, and why the others cannot."""
     if found.present and not settings_or_former(vault).bin_days:
         return [], (_NO_BIN,)
     with vault.reading():

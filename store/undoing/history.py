@@ -33,7 +33,7 @@ class History(NamedTuple):
 
 
 def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
-    """The acts of an operator among `actions`, as far back as the trail is looked through.
+    """Find an operator's acts among `actions`, as far back as the trail is searched.
 
     Damaged events are passed over: nothing that they tell can be taken back. Raises UnlockError, StoreUnavailable.
     """

@@ -15,7 +15,7 @@ _PLAIN = {"name": "-", "owner": "-", "state": State.NEW, "note": "-", "into": "-
 
 
 def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, list[str], list[str]]:
-    """The marks without what an act changed; what changes with that; what stays, and why."""
+    """Undo an act's changes to the marks; return them, what changes, and what stays and why."""
     merged, kept = without_change(_said(before), _said(after), _said(present))
     stays = [
         f"{_FIELDS[field]} of campaign {number} stays as it is: it was changed again since" for number, field in kept
@@ -32,7 +32,7 @@ def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, li
 
 
 def changes_of(before: Marks, after: Marks) -> list[str]:
-    """What differs between the two, a line each: ``campaign 3: owner ada -> -``. NOT safe for a terminal."""
+    """Describe the differences, a line each: ``campaign 3: owner ada -> -``. NOT safe for a terminal."""
     was, now = _said(before), _said(after)
     changes = [
         f"campaign {key[0]}: {_FIELDS[key[1]]} {was.get(key, _PLAIN[key[1]])} -> {now.get(key, _PLAIN[key[1]])}"
@@ -56,7 +56,7 @@ def _said(said: Marks) -> dict[tuple[int, str], Any]:
 
 
 def _peeled(before: Marks, after: Marks, present: Marks) -> tuple[Peeled, ...]:
-    """What is peeled off now, without what the act peeled off, once where another did the same."""
+    """Undo what the act peeled off in what is peeled off now, once if another operator did the same."""
     had, left = Counter(before.peeled), Counter(after.peeled)
     found = (Counter(present.peeled) - (left - had)) + (had - left)
     return tuple(sorted(found.elements(), key=lambda one: (one.campaign, one.copies, one.stays)))

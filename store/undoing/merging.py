@@ -36,7 +36,7 @@ def without_change(
 
 
 def without_entries(before: Iterable[Item], after: Iterable[Item], present: Iterable[Item]) -> set[Item]:
-    """The entries of `present`, without those that the act added, and with those that it removed."""
+    """Remove from `present` the entries that the act added, and put back those that it removed."""
     had, left = set(before), set(after)
     return (set(present) - (left - had)) | (had - left)
 

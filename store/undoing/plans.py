@@ -47,10 +47,10 @@ class Kind(Protocol):
     """One kind of act."""
 
     def what(self, act: PastAct) -> str:
-        """The act in a few words. NOT safe for a terminal."""
+        """Describe the act in a few words. NOT safe for a terminal."""
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """What taking it back would do now. It changes nothing."""
+        """Plan what taking it back would do now. Changes nothing."""
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled

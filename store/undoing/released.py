@@ -40,12 +40,12 @@ class Released:
     """Acts that placed copies in the queue for delivery. Each part of one names its deliveries."""
 
     def what(self, act: PastAct) -> str:
-        """The act in a few words."""
+        """Describe the act in a few words."""
         count = len(act.event.copies)
         return f"{count:,} message {'copy' if count == 1 else 'copies'} placed in queue for delivery"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """What would be called back now, or placed in the queue again. Raises StoreUnavailable."""
+        """Plan what would be called back now, or placed in the queue again. Raises StoreUnavailable."""
         able, why = _able(vault, act, again=again)
         return Told((_does(able, again),) if able else (), _does_not(why))
 
@@ -76,7 +76,7 @@ class Released:
 
 
 def _able(vault: Vault, act: PastAct, *, again: bool) -> tuple[list[int], dict[str, list[int]]]:
-    """The deliveries that can be called back now, or be sent again after that, and of the others why not."""
+    """List the deliveries that can be called back now, or be sent again after that, and why the others cannot."""
     able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
     if not again or not able:
         return able, why
@@ -117,7 +117,7 @@ def _send_again(
 
 
 def _placed(act: PastAct) -> list[int]:
-    """The deliveries that a release placed."""
+    """List the deliveries that a release placed."""
     return sorted({each for part in act.parts for each in placed_ids(part.detail)})
 
 

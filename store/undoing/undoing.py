@@ -26,7 +26,7 @@ _LOOKED_AT = 20
 
 
 def acts_of(vault: Vault, operator: str) -> History:
-    """The acts of an operator that can be taken back, and those that can be done again, newest first.
+    """List the operator's acts that can be taken back, and those that can be done again, newest first.
 
     Raises UnlockError, StoreUnavailable.
     """
@@ -34,7 +34,7 @@ def acts_of(vault: Vault, operator: str) -> History:
 
 
 def plan_of_act(vault: Vault, act: PastAct, *, again: bool = False) -> Plan:
-    """What taking an act back (or doing it again) does as things stand now. It changes nothing.
+    """Plan taking an act back (or doing it again) as things stand now. Changes nothing.
 
     Raises TamperedError, StoreFormat, StoreUnavailable.
     """
@@ -43,7 +43,7 @@ def plan_of_act(vault: Vault, act: PastAct, *, again: bool = False) -> Plan:
 
 
 def next_plan(vault: Vault, operator: str, *, again: bool = False) -> Plan | None:
-    """What `z` would do: the operator's last act of which something can be taken back, or be done `again`.
+    """Plan what `z` would do: the operator's last act of which something can be taken back, or be done `again`.
 
     None where there is none. Raises UnlockError, StoreUnavailable.
     """

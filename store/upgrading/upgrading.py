@@ -42,7 +42,7 @@ class GatewaysRun(StoreError):
 
 
 def format_of(vault: Vault) -> int:
-    """The format that the store's row names. Raises TamperedError where it names none."""
+    """Read the format in the store's row. Raises TamperedError if it has none."""
     with vault.reading(), sound("the store's row"):
         row = run(vault.db, "SELECT format FROM store").fetchone()
         if row is None or not isinstance(row[0], int):
@@ -51,7 +51,7 @@ def format_of(vault: Vault) -> int:
 
 
 def running_gateways(vault: Vault) -> list[RunningGateway]:
-    """The gateways that said lately that they are running. Those of format 1 hold no lock that would say more."""
+    """List the gateways that lately reported to be running. Those of format 1 hold no lock that would prove it."""
     found = gateways(vault, on_error=lambda _error: None)  # What does not verify is `check`'s to report.
     now = now_ms()
     alive = [each for each in found if not each.revoked and -TOLERANCE_MS <= now - each.alive_at < ALIVE_MS]

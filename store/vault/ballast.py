@@ -68,7 +68,7 @@ class Ballast:
         return self.path.lstat().st_size if os.path.lexists(self.path) else 0
 
     def _missing(self) -> int:
-        """The bytes that it lacks. Raises OSError."""
+        """Return how many bytes it lacks. Raises OSError."""
         whole = min(BALLAST_BYTES, shutil.disk_usage(self.path.parent).total // _SHARE)
         return whole // SLICE_BYTES * SLICE_BYTES - self._size() if whole > SLICE_BYTES else whole - self._size()
 

@@ -67,24 +67,24 @@ class BinContents:
             return counters(self._vault.db)[3:5]
 
     def newest_row(self) -> int:
-        """The newest row of the journal, 0 without any: it changes whenever copies go into the bin or come back."""
+        """Return the journal's newest row id, 0 if it is empty. It grows whenever copies enter or leave the bin."""
         with self._vault.reading():
             return newest_row(self._vault)
 
     def touched_since(self, row_id: int) -> tuple[int, list[int]]:
-        """The newest row of the journal, and the copies that went in or came back after the row `row_id`.
+        """Return the journal's newest row id, and the copies that entered or left the bin after `row_id`.
 
         Where they are now is for the tables to say: `Vault.present`. Raises TamperedError.
         """
         return touched(self._vault, row_id)
 
     def ids(self, act: int | None = None) -> list[int]:
-        """The copies in the bin, or those of one act, ascending."""
+        """List the copies in the bin, or those of one act, ascending."""
         with self._vault.reading():
             return binned.all_ids(self._vault.db) if act is None else binned.of_act(self._vault.db, act)
 
     def acts(self, *, since: int | None = None) -> list[BinAct]:
-        """The acts that have copies in the bin, newest first; with `since`, also those that had at that time or later.
+        """List the acts that have copies in the bin, newest first; with `since`, also those that had any then or later.
 
         An act that does not verify has time 0, no operator, and as many copies as are there.
         """
@@ -159,7 +159,7 @@ class BinContents:
         return self._untils.get(act, 0)
 
     def _state(self, act: int) -> _State:
-        """What verified rows say of an act."""
+        """Compute an act's state from verified rows."""
         newest = newest_row(self._vault)
         state = self._states.pop(act, None)
         if state is None or state.seen > newest:

@@ -36,7 +36,7 @@ class BinRun(NamedTuple):
     size: int
 
     def ids(self) -> range:
-        """The ids of the copies."""
+        """Return the copies' ids."""
         return range(self.copy_id, self.copy_id + self.length)
 
 
@@ -53,12 +53,12 @@ class JournalRow(NamedTuple):
     signature: bytes
 
     def ids(self) -> list[int]:
-        """The ids of its copies, ascending."""
+        """Return its copies' ids, ascending."""
         return [copy_id for each in self.runs for copy_id in each.ids()]
 
 
 def bin_runs(rows: Iterable[tuple[int, int, int, int]]) -> list[BinRun]:
-    """Runs of rows (copy id, epoch id, step, bytes) in order of id."""
+    """Join rows (copy id, epoch id, step, bytes) in order of id into runs."""
     found: list[list[int]] = []
     for copy_id, epoch_id, step, size in rows:
         last = found[-1] if found else None
@@ -91,12 +91,12 @@ def append(
 
 
 def newest_row(vault: Reader) -> int:
-    """The newest row's id, 0 where nothing was put into the bin yet."""
+    """Return the newest row's id, 0 if nothing ever entered the bin."""
     return int(run(vault.db, "SELECT COALESCE(MAX(id), 0) FROM bin_act").fetchone()[0])
 
 
 def verified_row(vault: Reader, row: Sequence[Any]) -> JournalRow:
-    """What a row of the table says, its signature verified: an operator's who may delete. Raises TamperedError."""
+    """Verify a row's signature (an operator with the right to delete), and return its content. Raises TamperedError."""
     row_id, kind, act, at, until, entries, sealed, signature = row
     what = f"act {row_id} of the bin"
     with vault.reading(), sound(what):
@@ -110,7 +110,7 @@ def verified_row(vault: Reader, row: Sequence[Any]) -> JournalRow:
 
 
 def rows_after(vault: Reader, row_id: int, act: int | None = None) -> Iterator[tuple[int, JournalRow | TamperedError]]:
-    """The journal's rows with a higher id than `row_id`, oldest first, with their ids: each as it verifies, or why not.
+    """Yield the journal's rows above `row_id`, oldest first: id, and content or why it does not verify.
 
     With `act`, only those of that act.
     """
@@ -130,7 +130,7 @@ def rows_after(vault: Reader, row_id: int, act: int | None = None) -> Iterator[t
 
 
 def touched(vault: Reader, row_id: int) -> tuple[int, list[int]]:
-    """The newest row's id, and the ids of the copies that rows after `row_id` name, verified or not.
+    """Return the newest row's id, and the copies that rows above `row_id` name, verified or not.
 
     What became of them the tables say: the journal alone is not asked. Raises TamperedError where a row cannot be read.
     """

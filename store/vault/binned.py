@@ -43,7 +43,7 @@ def in_bin(db: StoreDatabase, ids: list[int]) -> list[BinnedRow]:
 
 
 def of_act(db: StoreDatabase, act: int) -> list[int]:
-    """The copies that an act put into the bin and that are there, ascending."""
+    """List the copies that an act put into the bin and that are still there, ascending."""
     return sorted(copy_id for (copy_id,) in run(db, "SELECT id FROM binned WHERE act = ?", act).fetchall())
 
 
@@ -59,7 +59,7 @@ def by_act(db: StoreDatabase) -> dict[int, tuple[int, int]]:
 
 
 def acts(db: StoreDatabase) -> list[int]:
-    """The acts that have copies in the bin, oldest first; found by skipping from one to the next."""
+    """List the acts that have copies in the bin, oldest first. Skips from one act to the next."""
     sql = "SELECT MIN(act) FROM binned WHERE act > ?"
     found: list[int] = []
     while (act := run(db, sql, found[-1] if found else -1).fetchone()[0]) is not None:

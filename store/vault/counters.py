@@ -65,7 +65,7 @@ class Counters(NamedTuple):
 
 
 def counters(db: StoreDatabase) -> Counters:
-    """What they say. Raises TamperedError where their table is empty."""
+    """Read the counters. Raises TamperedError if their table is empty."""
     sql = "SELECT id, messages, used_bytes, next_copy_id FROM state WHERE id <= 3"
     rows = {row[0]: row[1:] for row in run(db, sql).fetchall()}
     if _ALL not in rows:
@@ -131,7 +131,7 @@ class Held(NamedTuple):
         return self.message_bytes + self.binned_bytes
 
     def told(self) -> dict[str, int]:
-        """What of it `Counters` say too, by its names there."""
+        """Return the figures that `Counters` has too, by name."""
         return {
             "messages": self.messages,
             "used_bytes": self.used_bytes,
@@ -158,18 +158,18 @@ def raise_next(db: StoreDatabase, next_copy_id: int) -> None:
 
 
 def taken_ids(db: StoreDatabase) -> list[int]:
-    """The ids of all copies, in the bin or not, ascending."""
+    """List all copies' ids, in the bin or not, ascending."""
     sql = "SELECT id FROM message UNION SELECT id FROM binned ORDER BY id"
     return [int(copy_id) for (copy_id,) in run(db, sql).fetchall()]
 
 
 def counted(db: StoreDatabase, *, has_bin: bool = True) -> Held:
-    """What is there, counted anew. A store of format 1 has no bin."""
+    """Count what is there anew. A store of format 1 has no bin."""
     return Held(*map(int, run(db, _COUNT if has_bin else _COUNT_WITHOUT).fetchone()))
 
 
 def newest_id(db: StoreDatabase) -> int:
-    """The highest id of a copy, in Backup or in the bin, 0 without any."""
+    """Return the highest copy id, in Backup or in the bin; 0 if there is none."""
     sql = "SELECT (SELECT COALESCE(MAX(id), 0) FROM message), (SELECT COALESCE(MAX(id), 0) FROM binned)"
     return max(map(int, run(db, sql).fetchone()))
 

@@ -122,12 +122,12 @@ class DeleteResult:
 
 
 def runs_of(rows: Iterable[tuple[int, int, int]]) -> list[Run]:
-    """Runs of rows (copy id, epoch id, step) in order of id."""
+    """Join rows (copy id, epoch id, step) in order of id into runs."""
     return _joined((copy_id, 1, (epoch_id, step - copy_id)) for copy_id, epoch_id, step in rows)
 
 
 def entries_of(blob: bytes, what: str) -> list[Run]:
-    """The runs that a tombstone's row holds. `TamperedError` names `what`."""
+    """Decode the runs of a tombstone's row. Raises TamperedError naming `what`."""
     try:
         return [Run(*run) for run in msgpack_decoder(list[tuple[int, int, int, int]]).decode(as_bytes(blob))]
     except (msgspec.MsgspecError, TypeError):
@@ -135,19 +135,19 @@ def entries_of(blob: bytes, what: str) -> list[Run]:
 
 
 def ids_of(runs: Sequence[Run]) -> list[int]:
-    """The copy ids of runs."""
+    """List the copy ids of runs."""
     return [copy_id for run in runs for copy_id in range(run.copy_id, run.copy_id + run.length)]
 
 
 def tombstone_statement(
     store_id: bytes, at: int, cause: str, gateway_id: int, entries: bytes, operator: bytes | None
 ) -> bytes:
-    """What the authority (gateway_id 0) or the gateway that rotated signs."""
+    """Build the statement that the authority (gateway_id 0) or the rotating gateway signs."""
     return statement("tombstone", store_id, at, cause, gateway_id, entries, operator or b"")
 
 
 def verified_runs(vault: Reader, row: Any) -> list[Run]:
-    """What a tombstone's row says was deleted, its signature verified. `TamperedError` names it.
+    """Verify a tombstone's signature and return the deleted runs. Raises TamperedError naming it.
 
     A gateway may bury by rotation only; everything else takes the authority.
     """
@@ -166,12 +166,12 @@ def verified_runs(vault: Reader, row: Any) -> list[Run]:
 
 
 def _whole(value: object) -> int:
-    """A row's number, or 0 where somebody put something else there: such a copy can be deleted like any other."""
+    """Return a row's number; 0 for another type: a copy with a forged column can be deleted like any other."""
     return value if isinstance(value, int) else 0
 
 
 def joined(runs: Sequence[Run]) -> list[Run]:
-    """The same runs, those that follow each other as one."""
+    """Merge runs that follow each other."""
     return _joined((run.copy_id, run.length, (run.epoch_id, run.step - run.copy_id)) for run in runs)
 
 
@@ -351,7 +351,7 @@ class Deleter:
         return row[-1]
 
     def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
-        """What the newest tombstone says, if the next may say it in its place: it goes. Else nothing, and it stays.
+        """Take over the newest tombstone's runs if the next tombstone may replace it, and delete it; else return [].
 
         At its maximum a store rotates with every put, and a tombstone each would outgrow what is kept. The oldest
         tombstone stays, so that who follows them can tell whether any that it has not seen are gone.

@@ -96,7 +96,7 @@ class Derived:
         return sorted(row[0] for row in sealed)
 
     def read(self, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None) -> dict[int, bytes]:
-        """The plaintexts of copies in Backup, or of copies in the bin, that have one of this version.
+        """Open what was made of copies in Backup, or in the bin, in this version.
 
         One that does not verify is left out. Raises StoreUnavailable.
         """
@@ -175,15 +175,15 @@ class Loose:
         self._key = DerivedKey(session.keys.sealing_key(kind), session.store_id, kind, version)
 
     def seal(self, row_id: int, plaintext: bytes) -> bytes:
-        """What `put` takes."""
+        """Seal a row for `put`."""
         return self._key.seal(row_id, b"", plaintext)
 
     def open(self, row_id: int, sealed: bytes) -> bytes:
-        """The plaintext. Raises TamperedError."""
+        """Open a row. Raises TamperedError."""
         return self._key.open(row_id, b"", sealed)
 
     def get(self, row_id: int) -> bytes:
-        """The row as it is sealed, b"" where there is none. Raises StoreUnavailable."""
+        """Return the sealed row; b"" if there is none. Raises StoreUnavailable."""
         with self._session.reading():
             row = run(self._session.db, _LOOSE_ONE, row_id, self._kind, self._version).fetchone()
         return as_bytes(row[0]) if row else b""
@@ -195,7 +195,7 @@ class Loose:
         return {row_id: as_bytes(sealed) for row_id, sealed in rows}
 
     def ids(self) -> list[int]:
-        """The ids of the rows, of any version. Raises StoreUnavailable."""
+        """List the rows' ids, of any version. Raises StoreUnavailable."""
         with self._session.reading():
             return [row_id for (row_id,) in run(self._session.db, _LOOSE_IDS, self._kind).fetchall()]
 
@@ -213,7 +213,7 @@ class Loose:
 
 
 def strays(db: StoreDatabase) -> list[tuple[int, str]]:
-    """The ids and kinds of rows whose copy is neither in Backup nor in the bin."""
+    """List the ids and kinds of rows whose copy is neither in Backup nor in the bin."""
     return [(row_id, kind) for row_id, kind in run(db, _STRAYS).fetchall()]
 
 

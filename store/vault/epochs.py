@@ -42,7 +42,7 @@ _AT = (
 
 
 def opening_of(store_id: bytes, row: Any) -> Opening:
-    """The opening that an epoch's row holds, not yet verified."""
+    """Read the opening in an epoch's row, without verifying it."""
     name = EpochName(store_id, row.gateway_id, row.id, row.number)
     return Opening(name, row.opened_at, as_bytes(row.previous), as_bytes(row.commitment), as_bytes(row.sealed_secret))
 
@@ -60,7 +60,7 @@ class EpochReader:
         self._lock = threading.Lock()
 
     def chains(self, epoch_id: int) -> Chains:
-        """The keys of an epoch. `TamperedError` names the epoch or the gateway that opened it."""
+        """Return an epoch's keys. Raises TamperedError naming the epoch or its gateway."""
         latest = self._latest
         if latest is not None and latest.name.epoch_id == epoch_id:
             return latest
@@ -84,7 +84,7 @@ class EpochReader:
         return fresh
 
     def name(self, epoch_id: int) -> EpochName:
-        """What an epoch's keys are bound to, as its row says: a body opens under no other. Raises TamperedError."""
+        """Return what an epoch's keys are bound to, from its row: no body opens under another. Raises TamperedError."""
         what = f"epoch {epoch_id}"
         with sound(what):
             sql = "SELECT gateway_id, number FROM epoch WHERE id = ?"
@@ -158,7 +158,7 @@ class EpochWriter:
         self._pid = os.getpid()
 
     def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
-        """The next step: the epoch, the ratchet that now holds the step's keys, and the step's number."""
+        """Advance to the next step: epoch, ratchet holding the step's keys, step number."""
         if self._pid != os.getpid():
             self.drop()
         self._write_ended(now)
@@ -172,7 +172,7 @@ class EpochWriter:
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
     def committed(self) -> None:
-        """The transaction in which keys were served is durable."""
+        """Note that the transaction in which keys were served is durable."""
         if self._current is not None:
             self._current.mark()
         for closed in self._closed:
@@ -181,7 +181,7 @@ class EpochWriter:
         self._ended.clear()
 
     def failed(self, *, first_copy: int | None = None) -> None:
-        """The transaction was rolled back, or its fate is unknown and the copy `first_copy` would be of it."""
+        """Note that the transaction rolled back, or may have; its copy `first_copy` would belong to this epoch."""
         for epoch in [*self._closed, *([self._current] if self._current else [])]:
             if epoch.in_database:
                 doubtful = None
@@ -202,7 +202,7 @@ class EpochWriter:
             self._current = None
 
     def state(self) -> tuple[Opening, int] | None:
-        """The epoch that was begun last, and the steps it has served in this transaction and before; None: unknown."""
+        """Return the newest epoch and how many steps it served, this transaction included; None if unknown."""
         if self._pid != os.getpid() or self._latest is None or self._ended:
             return None
         return self._latest, self._current.ratchet.step if self._current is not None else 0

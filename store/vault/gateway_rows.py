@@ -18,7 +18,7 @@ _SIGNATURE = "SELECT signature FROM gateway WHERE id = ?"
 
 
 def gateway_statement(store_id: bytes, row: Any) -> bytes:
-    """What the authority signs when it enrols a gateway."""
+    """Build the statement that the authority signs when it enrols a gateway."""
     return statement(
         "gateway", store_id, row.id, row.name, as_bytes(row.signing_key), as_bytes(row.delivery_key), row.enrolled_at
     )
@@ -33,7 +33,7 @@ def is_revoked(row: Any) -> bool:
 
 
 def former_key(session: Session, gateway_id: int) -> Ed25519PublicKey:
-    """The key that a revoked gateway signed with. Raises TamperedError where it is not revoked."""
+    """Return a revoked gateway's former signing key. Raises TamperedError if it is not revoked."""
     what = f"gateway {gateway_id}"
     with session.reading(), sound(what):
         row = session.models.Gateway.get_or_none(session.models.Gateway.id == gateway_id)
@@ -59,7 +59,7 @@ class Signers:
         self._known: dict[int, tuple[bytes, Ed25519PublicKey]] = {}
 
     def key(self, gateway_id: int) -> Ed25519PublicKey:
-        """A gateway's signing key, from its enrolment as the authority signed it. Raises TamperedError naming it."""
+        """Return a gateway's signing key from its signed enrolment. Raises TamperedError naming the gateway."""
         known = self._known.get(gateway_id)
         if known is not None and gateway_id == LOCAL_ID:
             return known[1]

@@ -51,7 +51,7 @@ class Grants:
         self._remembered: dict[int, tuple[int, bytes, bytes]] = {}
 
     def newest(self) -> int:
-        """The generation that is sealed with now: the newest that was ever seen granted to this holder.
+        """Return the generation to seal with: the newest ever seen granted to this holder.
 
         Raises TamperedError where a gateway has none.
         """
@@ -66,12 +66,14 @@ class Grants:
         return self._newest
 
     def claimed(self) -> int:
-        """The newest generation that any grant claims, 0 without one. Not verified: it tells that grants changed."""
+        """Return the newest generation that any grant claims, 0 if none does. Not verified: it shows that grants
+        changed.
+        """
         found = run(self._session.db, "SELECT MAX(generation) FROM key_grant").fetchone()[0]
         return found if isinstance(found, int) else 0
 
     def keys(self, generation: int | None = None) -> GenerationKeys:
-        """The keys of a generation, by default the newest.
+        """Return the keys of a generation, by default the newest.
 
         Raises NotGranted where a gateway lacks it, TamperedError where its grant does not verify, UnlockError where the
         keys at hand are neither a gateway's nor an operator's.

@@ -81,7 +81,7 @@ class Known:
         self._generations = tuple(found)
 
     def counts(self, wanted: Sequence[Key], day: int) -> list[Count]:
-        """What is left on `day` (days since 1970) of each counter, nothing for one that there is not or is damaged.
+        """Return what is left of each counter on `day` (days since 1970); nothing for missing or damaged ones.
 
         Raises TamperedError where there is no key, UnlockError, StoreUnavailable.
         """
@@ -92,7 +92,7 @@ class Known:
         return [_sum(found.get(key, ()), day) for key in wanted]
 
     def begins(self) -> array[int]:
-        """What the tag of each counter begins with, ascending: for `likely`. 1.6 MB at most.
+        """List the first bytes of all tags, ascending, for `likely`. At most 1.6 MB.
 
         Raises TamperedError where there is no key, UnlockError, StoreUnavailable.
         """
@@ -165,7 +165,7 @@ class Known:
     # --- In a transaction, or a reading -------------------------------------------------------------------------------
 
     def _read(self, wanted: Iterable[Key], day: int) -> dict[Key, list[Count]]:
-        """What each counter holds, by the generations of the key that are read."""
+        """Read each counter under every generation of the key that counts."""
         generations, db, store_id = self._generations, self._vault.db, self._vault.store_id
         tags = {tag_of(each.key, *key): (key, each) for key in wanted for each in generations}
         names, found = list(tags), dict[Key, list[Count]]()
@@ -243,13 +243,13 @@ def problems(vault: Reader) -> Iterator[tuple[str, str]]:
 
 
 def fades(count: Count) -> int:
-    """The day on which less than an eighth of a message is left of a counter: the older and smaller, the sooner."""
+    """Compute the day on which less than an eighth of a message is left of a counter."""
     total = max(count.authenticated + count.other, _LEAST)
     return count.day + math.ceil(HALF * math.log2(total / _LEAST))
 
 
 def left_of(count: Count, day: int) -> Count:
-    """What a counter comes to on a later `day`."""
+    """Decay a counter to a later `day`."""
     days = day - count.day
     if days <= 0:
         return count
@@ -268,6 +268,6 @@ def _sum(counts: Iterable[Count], day: int) -> Count:
 
 
 def known_bytes(vault: Reader) -> int:
-    """The bytes of all counters: some 20 MB at most, which count for no maximum. Reads all. Raises StoreUnavailable."""
+    """Sum the bytes of all counters: at most some 20 MB, outside the maximum. Reads all. Raises StoreUnavailable."""
     with vault.reading():
         return int(run(vault.db, _BYTES).fetchone()[0])

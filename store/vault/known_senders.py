@@ -47,7 +47,7 @@ class KnownSenders:
         return bool(self._begins)
 
     def of(self, address: str) -> KnownSender:
-        """What is known of a sender, by the key of the address (`store.mail.addresses.mailbox`)."""
+        """Return what is known of a sender, by the key of the address (`store.mail.addresses.mailbox`)."""
         if address not in self._senders:
             if len(self._senders) >= _REMEMBERED:
                 self._senders.clear()
@@ -59,7 +59,7 @@ class KnownSenders:
         return self._senders[address]
 
     def count(self, kind: str, name: str) -> Count:
-        """What a counter holds; nothing where there is none."""
+        """Read a counter; nothing if it does not exist."""
         try:
             if self.likely(kind, (name,)):
                 return self._known.counts([(kind, name)], self._day)[0]
@@ -73,7 +73,7 @@ class KnownSenders:
 
 
 def known_sender(address: Count, domain: Count, written: Count) -> KnownSender:
-    """What the counters of an address, its domain, and of mail to it say, in whole messages."""
+    """Combine the counts of an address, its domain, and of mail to it, in whole messages."""
     return KnownSender(
         whole(address.authenticated),
         whole(address.other),

@@ -15,7 +15,7 @@ def kept(db: StoreDatabase, copy_ids: list[int]) -> set[int]:
 
 
 def waiting_for(db: StoreDatabase, gateway_id: int) -> list[int]:
-    """The deliveries that a gateway is to send, in order of id."""
+    """List the deliveries that a gateway is to send, in order of id."""
     sql = "SELECT id FROM delivery WHERE finished_at IS NULL AND gateway_id = ? ORDER BY id"
     return [delivery_id for (delivery_id,) in run(db, sql, gateway_id).fetchall()]
 

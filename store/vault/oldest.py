@@ -41,7 +41,7 @@ class Doomed(NamedTuple):
 
 
 def removable(db: StoreDatabase, limit: int) -> list[tuple[int, int]]:
-    """The ids and the bytes of up to `limit` copies that may be removed, oldest first.
+    """List ids and bytes of up to `limit` copies that may be removed, oldest first.
 
     Neither the newest copy may be, nor one that a live delivery keeps.
     """
@@ -49,13 +49,13 @@ def removable(db: StoreDatabase, limit: int) -> list[tuple[int, int]]:
 
 
 def doomed(db: StoreDatabase, excess: int) -> Doomed:
-    """The oldest removable copies that go so that `excess` bytes are freed, or all of them. Reads every row."""
+    """Find the oldest removable copies whose removal frees `excess` bytes, or all of them. Reads every row."""
     copies, last_id, newest, freed = run(db, _DOOMED, excess).fetchone()
     return Doomed(copies, last_id or 0, newest or 0, int(freed or 0))
 
 
 def placed_since(db: StoreDatabase, since: int) -> int:
-    """The bytes of the copies that were placed at `since` or later, and are in Backup or in the bin."""
+    """Sum the bytes of copies placed at `since` or later, in Backup or in the bin."""
     sizes = run(db, _PLACED, first_since(db, since), since, since).fetchone()
     return sum(int(size or 0) for size in sizes)
 
@@ -66,7 +66,7 @@ def first_placed(db: StoreDatabase) -> int | None:
 
 
 def first_since(db: StoreDatabase, since: int) -> int:
-    """The id from which copies were placed at `since` or later, found without reading all: ids follow the time."""
+    """Find the first id placed at `since` or later without reading all: ids follow the time."""
     sql = "SELECT id, stored_at FROM message WHERE id >= ? ORDER BY id LIMIT 1"
     low, high = run(db, "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)").fetchone()
     low, high = low or 0, high or 0

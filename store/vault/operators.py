@@ -21,7 +21,7 @@ _PLAIN = 64
 
 
 def operator_key(session: Session, signer: int, right: Right, at: int) -> Ed25519PublicKey:
-    """The key of the operator `signer`, who may sign what takes `right` at the time `at` (Unix ms).
+    """Return the key of operator `signer`, who may sign acts that need `right` at the time `at` (Unix ms).
 
     Raises TamperedError where no certificate of the authority says so.
     """

@@ -82,7 +82,7 @@ class Reader(Session):
         return sign(self.store_id, statement(role, self.store_id, *fields), signer)
 
     def sign(self, role: str, data: bytes) -> bytes:
-        """The authority's signature of `data` (64 bytes), bound to this store and `role`.
+        """Sign `data` (64 bytes) with the authority's key, bound to this store and `role`.
 
         Raises UnlockError where the keys at hand cannot sign.
         """
@@ -100,11 +100,11 @@ class Reader(Session):
     # --- Reading copies ----------------------------------------------------------------------------------------------
 
     def get(self, copy_id: int) -> Copy:
-        """The copy of that id. Raises CopyMissing, TamperedError."""
+        """Open the copy with this id. Raises CopyMissing, TamperedError."""
         return self._open_all([self.row(copy_id)], None)[0]
 
     def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None, binned: bool = False) -> list[Copy]:
-        """The copies of those ids, in their order; missing ones left out. With `binned`, those in the bin.
+        """Open the copies with these ids, in their order, missing ones left out. With `binned`, those in the bin.
 
         A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
         """
@@ -118,7 +118,7 @@ class Reader(Session):
         return self._open_all(self.newest_rows(limit, _LARGEST_ID if before_id is None else before_id - 1), on_error)
 
     def scan(self, after_id: int = 0, limit: int | None = None, *, on_error: OnError | None = None) -> Iterator[Copy]:
-        """Copies in order of id, above `after_id`, without a lasting transaction. `on_error` as in `get_many`."""
+        """Yield copies above `after_id` in order of id, without a lasting transaction. `on_error` as in `get_many`."""
         left = limit
         while left is None or left > 0:
             rows = self.rows(after_id, _SCAN_ROWS if left is None else min(left, _SCAN_ROWS))
@@ -130,7 +130,7 @@ class Reader(Session):
             yield from self._open_all(rows, on_error)
 
     def batches(self, after_id: int, until: int, *, on_error: OnError) -> Iterator[list[Copy]]:
-        """What `scan` answers of the ids up to `until`, some thousand at once."""
+        """Yield like `scan`, up to the id `until`, some thousand copies at once."""
         while rows := self.rows(after_id, _SCAN_ROWS, until):
             after_id = rows[-1][0]
             yield self._open_all(rows, on_error)
@@ -155,7 +155,7 @@ class Reader(Session):
         return cast("list[MessageRow]", found)
 
     def rows_of(self, ids: Sequence[int], *, binned: bool = False) -> list[MessageRow]:
-        """The messages' rows of those ids that are there, or in the bin, in any order, not verified."""
+        """Fetch the message rows with these ids (in the bin, if `binned`), in any order, not verified."""
         with self.reading():
             sql = (_SELECT_BINNED if binned else _SELECT) + "WHERE id = ANY(?)"
             return cast("list[MessageRow]", run(self.db, sql, list(ids)).fetchall())
@@ -167,7 +167,7 @@ class Reader(Session):
             return cast("list[MessageRow]", run(self.db, sql, until, limit).fetchall())
 
     def raw(self, copy_id: int, *, binned: bool = False) -> bytes:
-        """The message itself, byte for byte, its SHA-256 verified. With `binned`, of a copy in the bin.
+        """Open the message itself, byte for byte, and verify its SHA-256. With `binned`, of a copy in the bin.
 
         Raises CopyMissing (CopyBinned for one in the bin that is not asked for there), TamperedError.
         """
@@ -178,19 +178,19 @@ class Reader(Session):
         return self.open_body(place, body_key, copy.record.sha256)
 
     def ids(self) -> list[int]:
-        """The ids of all copies, ascending."""
+        """List all copies' ids, ascending."""
         with self.reading():
             return [copy_id for (copy_id,) in run(self.db, "SELECT id FROM message ORDER BY id").fetchall()]
 
     def id_range(self) -> tuple[int, int]:
-        """The lowest and the highest id of a copy, zeros where there is none."""
+        """Return the lowest and the highest copy id; zeros if there is none."""
         with self.reading():
             sql = "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)"
             low, high = run(self.db, sql).fetchone()
         return low or 0, high or 0
 
     def newest_id(self) -> int:
-        """The highest id of a copy in Backup or in the bin, 0 where there is none."""
+        """Return the highest id of a copy in Backup or in the bin, 0 if there is none."""
         with self.reading():
             sql = "SELECT (SELECT MAX(id) FROM message), (SELECT MAX(id) FROM binned)"
             return max(one or 0 for one in run(self.db, sql).fetchone())
@@ -224,13 +224,13 @@ class Reader(Session):
         return found
 
     def newest_step(self, epoch_id: int) -> int:
-        """The highest step of an epoch that is a copy's, in the bin or not, -1 where none is."""
+        """Return the highest step of an epoch that belongs to a copy, in the bin or not; -1 if none does."""
         with self.reading():
             steps = run(self.db, _NEWEST_STEP, epoch_id, epoch_id).fetchone()
         return max(-1 if step is None else int(step) for step in steps)
 
     def row(self, copy_id: int) -> MessageRow:
-        """A message's row, not verified. Raises CopyMissing (CopyBinned where the copy is in the bin)."""
+        """Fetch a message row, not verified. Raises CopyMissing (CopyBinned if the copy is in the bin)."""
         with self.reading():
             row = run(self.db, _SELECT + "WHERE id = ?", copy_id).fetchone() if abs(copy_id) <= _LARGEST_ID else None
         if row is None:
@@ -238,7 +238,7 @@ class Reader(Session):
         return cast("MessageRow", row)
 
     def missing(self, copy_id: int) -> CopyMissing:
-        """The error of a copy that is not in Backup: CopyBinned where it is in the bin."""
+        """Make the error of a copy that is not in Backup: CopyBinned if it is in the bin."""
         known = abs(copy_id) <= _LARGEST_ID
         return CopyBinned(copy_id) if known and self.rows_of([copy_id], binned=True) else CopyMissing(copy_id)
 
@@ -253,7 +253,7 @@ class Reader(Session):
         return copies
 
     def _open_run(self, rows: Sequence[MessageRow]) -> Iterable[Copy]:
-        """The copies of rows of one epoch, quickly. Where one does not verify this raises and does not say which."""
+        """Open rows of one epoch quickly. If one does not verify, this raises without saying which."""
         ids, _epochs, steps, times, sizes, stored_sizes, sealed = zip(*rows, strict=True)
         self._require_step(rows[0])
         if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= EPOCH_STEPS:
@@ -274,13 +274,13 @@ class Reader(Session):
                 on_error(row[0], error)
 
     def open_row(self, row: MessageRow, reader: EpochReader | None = None) -> tuple[Copy, Place, bytes]:
-        """A row's copy, its place, and the key of its body. Raises TamperedError naming the copy."""
+        """Open a row: its copy, its place, and the key of its body. Raises TamperedError naming the copy."""
         chains = self._chains_of(row, reader or self.epoch_reader)
         record_key, body_key = chains.keys(row[2])
         return *self._open_record(row, chains, record_key), body_key
 
     def _chains_of(self, row: MessageRow, reader: EpochReader) -> Chains:
-        """The keys of a row's epoch, once its step is known to be one."""
+        """Return the keys of a row's epoch, after checking that its step is possible."""
         copy_id, epoch_id = row[:2]
         self._require_step(row)
         try:
@@ -307,7 +307,7 @@ class Reader(Session):
         return Copy(copy_id, stored_at, stored_size, record), place
 
     def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
-        """The message that belongs to a place. Raises CopyMissing, TamperedError naming the copy."""
+        """Open the message at a place. Raises CopyMissing, TamperedError naming the copy."""
         what = f"copy {place.copy_id}"
         with self.reading():
             row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
@@ -339,7 +339,7 @@ class Reader(Session):
         return self.sign(_RELEASE, info + sealed) + sealed
 
     def released_raw(self, delivery: Any) -> bytes:
-        """The message that a delivery's row releases, its SHA-256 verified.
+        """Open the message that a delivery's row releases, and verify its SHA-256.
 
         Raises CopyMissing, TamperedError, and UnlockError where the keys at hand cannot deliver.
         """

@@ -70,7 +70,7 @@ class Room:
             raise disk_full(self._session.location)
 
     def _free(self) -> int:
-        """The bytes that are free on the disk; of one that does not say, more than there are."""
+        """Return the free bytes of the disk; if the system does not tell, a huge number."""
         try:
             disk = os.statvfs(self._folder)
         except OSError:

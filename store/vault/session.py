@@ -42,7 +42,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _state(path: Path) -> list[tuple[int, int, int] | None]:
-    """What changes when somebody writes to the store at `path`: its file or its log."""
+    """Return what changes when somebody writes to the store at `path`: state of its file and log."""
     found: list[tuple[int, int, int] | None] = []
     for each in (path, path.with_name(path.name + "-wal")):
         try:
@@ -107,7 +107,7 @@ class Session:
 
     @contextmanager
     def write(self, *, quiet: bool = False, witnessed: bool = True) -> Iterator[None]:
-        """A write transaction: serialised with every other writer of the store. Joins one that this thread has open.
+        """Open a write transaction, serialised with all other writers of the store. Joins this thread's open one.
 
         Whatever changes rows goes through here. Keep it under 50 ms. A `quiet` one is one of many: what witnesses
         transactions may leave it to a later one. One that is not `witnessed` must change nothing. Raises

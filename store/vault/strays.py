@@ -11,5 +11,5 @@ _BODIES = (
 
 
 def stray_bodies(db: StoreDatabase) -> list[int]:
-    """The ids of bodies without a copy."""
+    """List the ids of bodies without a copy."""
     return [copy_id for (copy_id,) in run(db, _BODIES).fetchall()]

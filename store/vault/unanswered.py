@@ -38,7 +38,7 @@ class Unanswered:
         self._answered: list[tuple[bytes, int]] = []
 
     def tag(self, digest: bytes, sender: str, recipients: Sequence[str]) -> bytes:
-        """What stands for a message with its envelope (16 bytes), to nobody without the configuration key.
+        """Compute the tag of a message with its envelope (16 bytes). Without the configuration key it reveals nothing.
 
         `digest` is the message's SHA-256. Raises TamperedError, UnlockError, StoreUnavailable.
         """
@@ -47,7 +47,7 @@ class Unanswered:
         return hmac.digest(key, statement("pending", digest, *envelope), "sha256")[:_TAG]
 
     def take(self, tag: bytes) -> int | None:
-        """The copy of a message that comes again; None for one that is new, or whose copy is gone meanwhile."""
+        """Take the copy of a message that the MTA sends again; None if it is new, or its copy is gone."""
         with self._lock:
             ids = self._waiting.get(tag)
             if not ids:
@@ -88,7 +88,7 @@ class Unanswered:
         return answered
 
     def written(self, answered: Sequence[tuple[bytes, int]]) -> None:
-        """What `write` returned is durable."""
+        """Note that what `write` returned is durable."""
         gone = set(answered)
         if gone:
             with self._lock:

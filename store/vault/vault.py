@@ -86,7 +86,7 @@ class Vault(Reader):
         return vault
 
     def worker_key_material(self, *, settings: bool = False) -> bytes:
-        """What a child process needs to read this store, with `settings` also what is configured.
+        """Pack the keys that a child process needs to read this store; with `settings` also its configuration.
 
         Secret: pass it on a pipe and nowhere else. Raises UnlockError, with `settings` StoreUnavailable.
         """
@@ -184,11 +184,11 @@ class Vault(Reader):
         self._upkeep.after_delete()
 
     def newest_tombstone(self) -> int:
-        """The newest tombstone's id, 0 where nothing was deleted yet."""
+        """Return the newest tombstone's id, 0 if nothing was deleted yet."""
         return self.tombstone_range()[1]
 
     def tombstone_range(self) -> tuple[int, int]:
-        """The oldest and the newest tombstone's id, zeros where nothing was deleted yet."""
+        """Return the oldest and the newest tombstone's ids; zeros if nothing was deleted yet."""
         with self.reading():
             sql = "SELECT (SELECT MIN(id) FROM tombstone), (SELECT MAX(id) FROM tombstone)"
             oldest, newest = run(self.db, sql).fetchone()
@@ -201,7 +201,7 @@ class Vault(Reader):
             return run(self.db, sql, tombstone_id, ROTATED).fetchone() is not None
 
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
-        """The newest tombstone's id, and the ids of the copies deleted after the tombstone `tombstone_id`."""
+        """Return the newest tombstone's id, and the copies deleted after the tombstone `tombstone_id`."""
         table = self.models.Tombstone
         newest, ids = tombstone_id, []
         with self.reading():

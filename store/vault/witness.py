@@ -20,25 +20,25 @@ class Witness:
         """So many copies are being buried in the transaction that is open."""
 
     def count_delivery(self) -> None:
-        """A delivery is being made in the transaction that is open."""
+        """Note that the open transaction makes a delivery."""
 
     def sign_for(self, gateway_id: int) -> None:
-        """A gateway is enrolled or revoked in the transaction that is open."""
+        """Note that the open transaction enrols or revokes a gateway."""
 
     def begun(self, *, quiet: bool) -> None:
-        """A transaction has begun, and no other writer is in one. Raises StoreUnavailable to stop it."""
+        """Note that a transaction began, with no other writer in one. Raises StoreUnavailable to stop it."""
 
     def before_commit(self, *, quiet: bool) -> None:
-        """A transaction is about to be committed; a `quiet` one is one of many. Raises StoreUnavailable to stop it."""
+        """Write the head before a commit; a `quiet` one is one of many. Raises StoreUnavailable to stop it."""
 
     def committed(self) -> None:
-        """What `before_commit` saw is durable."""
+        """Note that what `before_commit` saw is durable."""
 
     def released(self) -> None:
-        """The lock of the transaction that was committed is let go of: do what may take long."""
+        """Do slow work after the commit, now that its lock is released."""
 
     def failed(self) -> None:
-        """The transaction was rolled back, or nobody knows what became of it."""
+        """Note that the transaction rolled back, or that its fate is unknown."""
 
     def wants_last_word(self) -> bool:
         """Whether there is something left to write when the vault closes."""
@@ -48,10 +48,10 @@ class Witness:
         """Write it, in the last transaction."""
 
     def beat(self) -> None:
-        """Called each second by a daemon: write what is to be written by now. Raises StoreUnavailable."""
+        """Write what is due. A daemon calls this each second. Raises StoreUnavailable."""
 
     def close(self) -> None:
-        """The vault is being closed."""
+        """Finish when the vault closes."""
 
     def require_current(self) -> None:
         """Raise StoreUnavailable where the store holds less than was seen of it: nothing may be sent then."""

@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
 
 
 def stored_size(record: int, body: int) -> int:
-    """The bytes that a copy takes up in the database file, page rounding and bookkeeping included.
+    """Compute the bytes that a copy takes in the database file, page rounding and bookkeeping included.
 
     SQLite's rule for a row that spills over (file format, "B-tree cell format"): whole overflow pages and a local rest.
     Each page also has 5 bytes of pointer map.
@@ -231,7 +231,7 @@ class Writer:
                 self._session.db.close()
 
     def _next_group(self) -> list[_Waiting | _HandedIn]:
-        """What waits, once no other thread is committing. Empty where it is time to end."""
+        """Return what waits, once no other thread is committing; [] when it is time to end."""
         group: list[_Waiting | _HandedIn] = []
         size = 0
         with self._changed:

@@ -19,7 +19,7 @@ def can_ask() -> bool:
 
 
 def ask(question: str) -> str:
-    """What is typed in answer to `question`; what was typed before it was shown does not count. "" at end of file.
+    """Ask `question` and return what is typed. Ignores what was typed before it was shown. "" at end of file.
 
     Raises KeyboardInterrupt, which says that nothing was done.
     """

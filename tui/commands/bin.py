@@ -78,7 +78,7 @@ def _list(vault: Vault, args: argparse.Namespace) -> int:
 
 
 def act_json(act: BinAct) -> dict[str, Any]:
-    """An act of the bin as plain JSON values."""
+    """Convert an act of the bin to plain JSON values."""
     return {
         "act": act.act,
         "at": iso(act.at),
@@ -94,7 +94,7 @@ def act_json(act: BinAct) -> dict[str, Any]:
 
 
 def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
-    """The copies that the command is about. A range takes what is in the bin. Raises UsageError."""
+    """Return the copies that the command names. A range takes what is in the bin. Raises UsageError."""
     if args.ids:
         there = vault.bin.ids()
         chosen: dict[int, None] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def login_name() -> str:
-    """What the user calls himself, to label a key slot with: the environment says it, so it is a claim and no fact."""
+    """Return the user's login name for a key slot's label. It comes from the environment: a claim, not a fact."""
     try:
         return as_text(os.environ.get("SUDO_USER") or getpass.getuser())
     except (KeyError, OSError):
@@ -17,7 +17,7 @@ def login_name() -> str:
 
 
 def as_text(word: str | Path) -> str:
-    """A word of the command line or a path, with the bytes in it that are no UTF-8 replaced: fit to be kept."""
+    """Decode a word of the command line or a path; bytes that are not UTF-8 are replaced."""
     return os.fsencode(word).decode("utf-8", "replace")
 
 

@@ -22,13 +22,13 @@ _LABEL = 14
 
 
 def called(campaign: Campaign) -> str:
-    """What a campaign is called: the name that operators gave it, else its title, else its number. NOT safe."""
+    """Return a campaign's name: the operators', else its title, else its number. NOT safe."""
     told = (campaign.texts.get(why.key, "") for why in (campaign.seed, *campaign.evidence))
     return campaign.mark.name or campaign.title or next(filter(None, told), f"campaign {campaign.id}")
 
 
 def as_json(campaign: Campaign, summary: Summary | None) -> dict[str, Any]:
-    """A campaign as the JSON object that docs/commands.md documents; without a `summary` what that says is left out."""
+    """Convert a campaign to the JSON object in docs/commands.md; without a `summary`, without what that says."""
     mark = campaign.mark
     sums: dict[str, Any] = {}
     if summary is not None:
@@ -75,7 +75,7 @@ def as_json(campaign: Campaign, summary: Summary | None) -> dict[str, Any]:
 
 
 def members(campaign: Campaign, fine: Mapping[int, Copy], odd: Mapping[int, Copy]) -> dict[str, Any]:
-    """The copies that are there, with their fits (0 to 100 %), and the odd ones with their reasons."""
+    """Return the copies that exist, with their fits (0 to 100 %), and the odd ones with their reasons."""
     return {
         "members": [
             {"id": copy, "fit": fit_} for copy, fit_ in zip(campaign.copies, campaign.fits, strict=True) if copy in fine
@@ -89,7 +89,7 @@ def members(campaign: Campaign, fine: Mapping[int, Copy], odd: Mapping[int, Copy
 
 
 def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterator[str]:
-    """A line for each campaign, those with an act first."""
+    """Yield a line for each campaign, those with an act first."""
     if not campaigns:
         return
     head = f"{'ID':>6}  {'COPIES':>7}  {'ODD':>4}  {'TO':>6}  {'HELD BY':<14}  {'SINCE':<16}"
@@ -109,7 +109,7 @@ def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterato
 
 
 def held_by(verdicts: VerdictCounts) -> str:
-    """The verdict that most copies have: ``Spam``; with others ``Spam +2``."""
+    """Name the verdict that most copies have: ``Spam``; with others ``Spam +2``."""
     if not verdicts:
         return "-"
     engine, status, _ = verdicts[0]
@@ -120,7 +120,7 @@ def held_by(verdicts: VerdictCounts) -> str:
 def lines(
     campaign: Campaign, summary: Summary, fine: Mapping[int, Copy], odd: Mapping[int, Copy], shown: int
 ) -> Iterator[str]:
-    """A campaign in full: what is said of it, why it belongs together, its odd copies, and those that fit least."""
+    """Write a campaign in full: marks, evidence, odd copies, and the copies that fit least."""
     mark = campaign.mark
     yield f"Campaign {campaign.id}: {safe(called(campaign))}"
     for label, text in (
@@ -158,7 +158,7 @@ def lines(
 
 
 def _evidence(campaign: Campaign) -> list[Why]:
-    """The seed, then the others."""
+    """Return the seed, then the other evidence."""
     return [campaign.seed, *(why for why in campaign.evidence if why.key != campaign.seed.key)]
 
 

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _number(text: str) -> int:
-    """The id of a campaign. Raises UsageError."""
+    """Parse a campaign's id. Raises UsageError."""
     [(number, last)] = parse_ids([text])
     if number != last:
         raise UsageError("Give one campaign, not a range; `mailhold campaigns` lists them.")
@@ -134,7 +134,7 @@ def _find(vault: Vault) -> int:
 
 
 def _campaign(standing: Standing, number: int) -> Campaign:
-    """The campaign of this id. Raises UsageError where there is none."""
+    """Find the campaign with this id. Raises UsageError if there is none."""
     found = standing.campaign(number)
     if found is None:
         raise UsageError(f"There is no campaign {number}; `mailhold campaigns` lists those that there are.")
@@ -264,7 +264,7 @@ def _ask_of_colleagues(campaigns: Sequence[Campaign], operator: str, *, yes: boo
 
 
 def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
-    """The copies of a campaign that ids and ranges name. Raises UsageError where one of them is not in it."""
+    """Read the copies of a campaign that ids and ranges name. Raises UsageError if one of them is not in it."""
     inside = {*campaign.copies, *(each.copy for each in campaign.odd)}
     chosen: dict[int, None] = {}
     for low, high in parse_ids(words):
@@ -275,7 +275,7 @@ def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
 
 
 def _stays(campaign: Campaign, out: Sequence[int]) -> int:
-    """The copy of those that stay that fits best. Raises UsageError where none stays."""
+    """Choose the copy that fits best among those that stay. Raises UsageError if none stays."""
     gone = set(out)
     staying = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in gone]
     if not staying:

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = "") -> int:
-    """The console on an open store, which is closed at the end; returns the app's return code.
+    """Run the console on an open store, which is closed at the end; returns the app's return code.
 
     Where it locks, this program goes on as another one (`tui.console.lock`). `view` is what a locked one handed over.
     """

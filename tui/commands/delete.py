@@ -89,7 +89,7 @@ def _question(what: str, days: int) -> str:
 
 
 def _said(vault: Vault, result: DeleteResult) -> str:
-    """What was done, and until when it can be taken back."""
+    """Say what was done, and until when it can be taken back."""
     if not result.binned:
         return f"{len(result.deleted):,} deleted"
     from store.space.bin import promise

@@ -140,7 +140,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False) -> dict[int, str]:
-    """The copies whose sender only looks like another, and why. Says how many were not compared with their thread."""
+    """Find the copies whose sender only looks like another, and why. Says how many were not compared with their
+    thread.
+    """
     from store.catalogue.subjects import subjects_of
     from store.delivery.lookalikes import lookalikes
 

@@ -43,7 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_demo(messages: int, attack: int = 0) -> int:
-    """The demo with so many messages, and so many of an attack wave; returns the app's return code. Raises OSError."""
+    """Run the demo with so many messages, and so many of an attack wave; returns the app's return code. Raises
+    OSError.
+    """
     from tui.console import latency
 
     latency.prepare()

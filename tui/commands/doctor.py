@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _gateway(vault: Vault) -> str:
-    """What is worth knowing of the gateways where a test failed."""
+    """Say what is worth knowing of the gateways if a test failed."""
     from store.enrolment.enrolled import gateways, is_alive
 
     enrolled = [each for each in gateways(vault, on_error=lambda _: None) if not each.revoked]

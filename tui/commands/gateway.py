@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def systemd_unit() -> str:
-    """The unit, with the program's own path in it."""
+    """Write the unit, with the program's own path in it."""
     unit = resources.files("store.gateway").joinpath("mailhold-gateway.service").read_text("utf-8")
     return unit.replace("@MAILHOLD@", shutil.which("mailhold") or _INSTALLED)
 

@@ -22,5 +22,5 @@ def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _number(digits: str) -> int:
-    """The number of `digits`, cut to 25 digits: still larger than any id, and cheap to parse."""
+    """Convert `digits`, cut to 25 digits: still larger than any id, and cheap to parse."""
     return int(digits.lstrip("0")[:25] or "0")

@@ -93,7 +93,7 @@ def parse_sort(text: str | None) -> Sort | None:
 
 
 def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place | None = None) -> dict[str, Any]:
-    """A list line as the JSON object that docs/commands.md documents. `place`: where it is among the campaigns."""
+    """Convert a list line to the JSON object in docs/commands.md. `place`: where it is among the campaigns."""
     return {
         "id": row.id,
         "from": row.from_,
@@ -117,12 +117,12 @@ def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place 
 
 
 def recipient_json(outcome: MailboxOutcome) -> dict[str, Any]:
-    """A mailbox that the copy was released to, as the JSON object that docs/commands.md documents."""
+    """Convert a mailbox that the copy was released to, to the JSON object in docs/commands.md."""
     return {"address": outcome.address, "state": outcome.state.value, "at": iso(outcome.at)}
 
 
 def reason_text(reason: Any) -> str | None:
-    """A verdict as `Anti-Virus: Infected (Eicar-Signature)`; None stays None."""
+    """Write a verdict as `Anti-Virus: Infected (Eicar-Signature)`; None stays None."""
     if reason is None:
         return None
     text = f"{reason.engine.label}: {reason.status.label}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def opened(
     args: argparse.Namespace, use: Use = Use.WRITE, *, former: bool = False, repair: bool = False
 ) -> Iterator[Vault]:
-    """The store that `args` name, open and unlocked; closed at the end. Raises what `open_vault` raises.
+    """Open and unlock the store that `args` name; close it at the end. Raises what `open_vault` raises.
 
     Where it can only be read, standard error says why. With `former` it may be of a former format, with `repair` its
     own row may be damaged.
@@ -39,7 +39,7 @@ def opened(
 
 
 def use_of(args: argparse.Namespace) -> Use:
-    """What a command with verbs opens the store for."""
+    """Return what a command with verbs opens the store for."""
     return Use.READ if args.verb in ("list", "show", "get", "export") else Use.WRITE
 
 
@@ -64,7 +64,7 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repa
 
 
 def store_location(args: argparse.Namespace) -> str:
-    """The store that `--store` or MAILHOLD_STORE names. Raises UsageError where neither does."""
+    """Return the store that `--store` or MAILHOLD_STORE names. Raises UsageError if neither does."""
     location = getattr(args, "store", None)
     if location is None:  # an empty --store is a script's unset variable: it must not mean another store
         location = os.environ.get("MAILHOLD_STORE")
@@ -77,7 +77,9 @@ def store_location(args: argparse.Namespace) -> str:
 
 
 def key_file(args: argparse.Namespace) -> Path | None:
-    """The key file that `--key-file` or MAILHOLD_KEY_FILE names, if any. Raises UsageError for an empty option."""
+    """Return the key file that `--key-file` or MAILHOLD_KEY_FILE names, if any. Raises UsageError for an empty
+    option.
+    """
     name = getattr(args, "key_file", None)
     if name == "":  # a script's unset variable: it must not mean another key
         raise UsageError("--key-file is empty: name a key file, or leave the option out.")

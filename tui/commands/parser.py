@@ -32,7 +32,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_name(argv: Sequence[str]) -> str | None:
-    """The first word of `argv` that is not an option or an option's value; None where there is none."""
+    """Return the first word of `argv` that is no option and no option's value; None if there is none."""
     position = _position(argv)
     return argv[position] if position < len(argv) else None
 
@@ -50,7 +50,7 @@ def _position(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command and options that `argv` name. Options may stand anywhere; exits with 2 where it is wrong usage."""
+    """Parse `argv` into command and options, which may stand anywhere. Exits with 2 on wrong usage."""
     name = command_name(argv)
     if name not in COMMANDS:
         return build_parser(()).parse_args(argv)
@@ -96,7 +96,7 @@ def ordered(argv: Sequence[str], name: str, parser: argparse.ArgumentParser) -> 
 
 
 def build_parser(declared: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """The parser of every command, with the options of those that are `declared`: each loads a module."""
+    """Build the parser of every command, with the options of those that are `declared`: each loads a module."""
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--store", metavar="S", help="the store: a file's path or a postgresql:// URL ($MAILHOLD_STORE)"

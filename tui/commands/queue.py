@@ -131,7 +131,7 @@ def _change(
 
 
 def _told(done: RetryPlan) -> list[tuple[object, str]]:
-    """What sending again left out, to be named."""
+    """Name what sending again left out."""
     return [
         (f"delivery {done.delivery_id}", f"{each.address} was left out: {each.reason}; --again sends there too.")
         for each in done.left_out

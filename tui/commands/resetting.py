@@ -47,7 +47,7 @@ def reset(vault: Vault, part: Part[Any], args: argparse.Namespace) -> None:
 
 
 def known_lines(part: Part[Any], damaged: Damaged[Any]) -> list[str]:
-    """What can still be known of a part that does not verify, safe to show."""
+    """Write what is still known of a part that does not verify, safe to show."""
     found, lines = damaged.salvage, []
     if found.former is not None:
         when = local_time(found.former.changed_at)

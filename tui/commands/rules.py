@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:
-    """A rule as the JSON object that docs/commands.md documents; all actions are written out."""
+    """Convert a rule to the JSON object in docs/commands.md; all actions are written out."""
     from store.judging.rules.rules import check_rule
 
     fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))
@@ -160,14 +160,14 @@ def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
 
 
 def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
-    """The rule with what the options say; what they leave out stays."""
+    """Apply the options to the rule; what they leave out stays."""
     from tui.commands.rule_options import edited
 
     return edited(rule, vars(args))
 
 
 def _shown(rules: tuple[Rule, ...], args: argparse.Namespace) -> list[Rule]:
-    """What is printed: all rules, or the one asked for."""
+    """Choose what is printed: all rules, or the one asked for."""
     from store.judging.rules.edits import find_rule
 
     return [find_rule(rules, _number(args.words[0]))] if args.verb == "show" else list(rules)
@@ -200,7 +200,7 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def read_text(name: str) -> tuple[str, str]:
-    """The text of a file, `-` for standard input, and what errors call it. Raises UsageError where it is no text."""
+    """Read a text file, `-` for standard input; return also its name for errors. Raises UsageError if it is no text."""
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig"), "standard input" if name == "-" else name

@@ -88,7 +88,7 @@ def _require_words(query: str) -> None:
 
 
 def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
-    """The ids that ID…, --query or --all select, and those asked for one by one that are not there.
+    """Select by ID…, --query or --all; return also the single ids that do not exist.
 
     A range takes what exists in it. Raises UsageError as `check_selection` does.
     """
@@ -123,7 +123,7 @@ def select_rows(
     sort: Sort | None = None,
     limit: int | None = None,
 ) -> tuple[list[Row], int]:
-    """The list lines that match the filter line `query`, and how many match in all.
+    """Select the list lines that match the filter line `query`, and count all matches.
 
     The ids of copies that were come upon and do not verify go to `damaged`: whether they match, nobody knows. The
     catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
@@ -157,7 +157,7 @@ def select_rows(
 
 
 def written_out(vault: Vault, query: str) -> str:
-    """The filter line with the saved filters that it names. Raises FilterError for a name that nobody saved."""
+    """Write out the saved filters in a filter line. Raises FilterError for a name that nobody saved."""
     if not names_in(query):
         return query
     from store.filters.saved import read_saved_filters
@@ -166,7 +166,7 @@ def written_out(vault: Vault, query: str) -> str:
 
 
 def _standing(vault: Vault, flt: MessageFilter) -> Standing:
-    """The campaigns, where the filter asks for them; else none."""
+    """Read the campaigns if the filter asks for them; else return none."""
     from store.campaigns.standing import Standing
 
     if flt.asks().isdisjoint(CAMPAIGN_FIELDS):
@@ -191,7 +191,7 @@ def say_damaged(damaged: Iterable[int]) -> int:
 def _walked(
     vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None, damaged: set[int]
 ) -> tuple[list[Row], int]:
-    """What `select_rows` answers without Polars; says on standard error that it is slow where that can be noticed."""
+    """Select like `select_rows` without Polars; warns on standard error if that is noticeably slow."""
     from store.catalogue.beside import besides
     from store.catalogue.walk import first_of
     from store.delivery.releases import Releases
@@ -224,7 +224,7 @@ def _walked(
 
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
-    """The copies in words: one by its sender and subject, several by their number and when they were placed."""
+    """Describe copies: one by its sender and subject, several by their number and when they were placed."""
     failed: list[TamperedError] = []
     ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))
     if len(ids) == 1:

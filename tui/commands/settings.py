@@ -141,7 +141,7 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
 
 
 def settings_json(settings: Settings) -> dict[str, Any]:
-    """The settings as plain JSON values: sizes in bytes, a relay's password left out."""
+    """Convert the settings to plain JSON values: sizes in bytes, without a relay's password."""
     from store.mail.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)

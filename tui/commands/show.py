@@ -131,7 +131,9 @@ def _known(known: KnownSender | None) -> dict[str, Any] | None:
 
 
 def blind_recipients(copy: Copy) -> str:
-    """The Bcc field, and the envelope's recipients that neither To nor Cc names: MTAs take Bcc out of the header."""
+    """Join the Bcc field and the envelope's recipients that neither To nor Cc names: MTAs take Bcc out of the
+    header.
+    """
     hidden = [recipient.address for recipient in recipients_of(copy) if recipient.source == ENVELOPE and recipient.bcc]
     return ", ".join(filter(None, [copy.record.bcc, *hidden]))
 

@@ -105,7 +105,7 @@ def _bin_words(full: Usage) -> str:
 
 
 def _troubles(vault: Vault) -> list[Trouble] | None:
-    """What gateways say is wrong; None where that cannot be read."""
+    """Read what gateways say is wrong; None if that cannot be read."""
     from store.gateway.standing import troubles
 
     try:

@@ -99,7 +99,7 @@ def _print_plan(plan: Plan) -> None:
 
 
 def _print_told(told: Told, planned: Told) -> None:
-    """What was done; in full only where it is not what was said before."""
+    """Print what was done; in full only if it differs from what was planned."""
     if told == planned:
         print("Done.")
         return

@@ -301,7 +301,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         self.main.leave()
 
     def idle(self) -> bool:
-        """True while the store was looked at and no thread works for the console; tests wait for it."""
+        """Return True once the store was looked at and no thread works for the console; tests wait for it."""
         return self._followed and not self._threads.busy() and not self.tasks.running
 
     def changing(self) -> bool:
@@ -312,7 +312,7 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
 
 
 def _finder(vault: Vault) -> Finder | None:
-    """What keeps campaigns found; None where the store can only be read."""
+    """Make what keeps campaigns found; None if the store can only be read."""
     if vault.read_only is not None:
         return None
     from store.campaigns.finder import Finder
@@ -321,7 +321,7 @@ def _finder(vault: Vault) -> Finder | None:
 
 
 def _settings(vault: Vault) -> Settings:
-    """The settings at the start. Where they do not verify or cannot be read, the first poll says so."""
+    """Read the settings at the start. If they cannot be read, the first poll says so."""
     try:
         return read_settings(vault)
     except MailholdError:

@@ -86,7 +86,7 @@ class Background:
         self._groups[group].start(work, on_done, on_error)
 
     def busy(self, group: str | None = None) -> bool:
-        """True while anything of the group (of any group) runs or waits to be handed over."""
+        """Return True while anything of the group (of any group) runs or waits to be handed over."""
         groups = self._groups.values() if group is None else filter(None, [self._groups.get(group)])
         return any(one.busy for one in groups)
 

@@ -70,7 +70,7 @@ class CampaignsReader:
         self._rest_until = 0.0
 
     def read(self, now: int) -> CampaignsRead:
-        """The rows at `now` (Unix ms); the same object where they are as before, or the last look was just now.
+        """Return the rows at `now` (Unix ms); the same object if they are as before, or the last look was just now.
 
         Of senders it has what was looked up before. Raises StoreUnavailable.
         """
@@ -91,7 +91,7 @@ class CampaignsReader:
         return self._last
 
     def complete(self, now: int) -> CampaignsRead | None:
-        """The rows that were read last with all that is known of the senders. It may take seconds, the first time.
+        """Return the rows read last with all that is known of the senders. The first time it may take seconds.
 
         Raises StoreUnavailable.
         """
@@ -125,7 +125,7 @@ class _SenderFacts:
         self._alike: dict[int, str] = {}
 
     def rows(self, found: Sequence[Sender]) -> list[SenderRow]:
-        """The senders, those first that are known, then those that look like one who is, then by their copies."""
+        """Sort the senders: known ones first, then those that look like a known one, then by their copies."""
         rows = []
         for place, sender in enumerate(found):
             known = self._known.get(sender.address)

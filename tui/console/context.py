@@ -136,5 +136,5 @@ class ConsoleContext:
     twins: MessageFilter | None = None
 
     def parse(self, text: str, *, lenient: bool = False) -> MessageFilter:
-        """The filter that a line means here, with the saved filters that it names. Raises FilterError as `parse`."""
+        """Parse a filter line with the saved filters that it names. Raises FilterError as `parse`."""
         return parse(expanded(text, self.saved), tz=self.tz, lenient=lenient)

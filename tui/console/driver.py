@@ -129,7 +129,7 @@ class EndsWithTerminal(OpenApp):
         self.told_to_end(signal.SIGHUP)
 
     def last_words(self, defect: str) -> str | None:
-        """A sentence for the user. A traceback would show message content and passphrases, so it is asked for."""
+        """Write a sentence for the user instead of a traceback, which would show message content and passphrases."""
         if "debug" in self.features:
             return None
         return (

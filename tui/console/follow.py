@@ -77,7 +77,7 @@ class Follower:
         self._problem = ""
 
     def poll(self) -> Facts | None:
-        """The facts, or None where nothing changed since the poll before. Raises what the store raises."""
+        """Return the facts; None if nothing changed since the poll before. Raises what the store raises."""
         vault, catalogue = self._vault, self._catalogue
         vault.erasing.finish(1)
         if self._finder is not None and self._standing is not None:
@@ -123,7 +123,7 @@ class Follower:
         return facts
 
     def _gone(self) -> tuple[tuple[int, int], list[int]]:
-        """The newest tombstone and row of the bin's journal, and what was deleted since the poll before, for good or
+        """Return the newest tombstone and bin journal row, and the copies deleted since the poll before, for good or
         into the bin. At the first poll nothing can be marked.
         """
         vault = self._vault
@@ -138,7 +138,7 @@ class Follower:
         return (tombstone, row), gone + [copy_id for copy_id in touched if copy_id not in there]
 
     def _read_settings(self) -> Settings:
-        """The settings, or the last known ones, with what is wrong noted."""
+        """Read the settings; if they cannot be read, keep the last known ones and note the problem."""
         self._settings_problem = ""
         try:
             self._settings = read_settings(self._vault)
@@ -151,7 +151,7 @@ class Follower:
         return self._settings or Settings()
 
     def _read_saved(self) -> tuple[SavedFilter, ...]:
-        """The saved filters, or the last known ones, with what is wrong noted."""
+        """Read the saved filters; if that fails, keep the last known ones and note the problem."""
         try:
             saved = read_saved_filters(self._vault)
         except (TamperedError, StoreFormat) as error:
@@ -161,7 +161,7 @@ class Follower:
         return self._saved
 
     def _read_standing(self) -> Standing:
-        """The campaigns; none where the keys at hand cannot open them."""
+        """Read the campaigns; none if the keys at hand cannot open them."""
         if self._standing is None:
             from store.campaigns.reading import StandingReader
 

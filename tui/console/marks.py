@@ -75,22 +75,24 @@ class Frozen:
         return {each for each in self.matches.among(ids) if each <= self.high_water and each not in later}
 
     def _later(self, matches: Matches) -> frozenset[int]:
-        """What had come back out of the bin by when `matches` were found, and was not there at the moment."""
+        """Return what came back out of the bin by the time `matches` were found, but was not there at the moment."""
         returned = self.matches.returned if self.returned is None else self.returned
         return matches.returned - returned
 
     def knows(self, copy_id: int) -> bool:
-        """True where asking for this one costs nothing."""
+        """Return True if asking for this one costs nothing."""
         return copy_id in self._known
 
     def ids(self) -> list[int]:
-        """The ids in the filter's order; takes time, so call it in a worker."""
+        """Return the ids in the filter's order; takes time, so call it in a worker."""
         matches = self.again(True) if self.matches.partial else self.matches
         later = self._later(matches)
         return [copy_id for copy_id in matches.ids() if copy_id <= self.high_water and copy_id not in later]
 
     def fuller(self, *, wait: bool = False) -> Frozen:
-        """The same after more of the catalogue was read, or (`wait`) all of it; takes time, so call it in a worker."""
+        """Find the matches again after more (`wait`: all) of the catalogue was read; takes time: call it in a
+        worker.
+        """
         matches = self.again(wait)
         beyond, later = 0, self._later(matches)
         if later or matches.high_water > self.high_water:
@@ -194,7 +196,7 @@ class Marks:
             self.version += 1
 
     def copy(self) -> Marks:
-        """The same marks, to be changed in a worker and taken up then."""
+        """Copy the marks, to be changed in a worker and taken up then."""
         return Marks(set(self.included), set(self.excluded), self.frozen, self.version)
 
     def complete(self) -> None:
@@ -215,7 +217,7 @@ class Marks:
         self.version += 1
 
     def chosen(self, shown: Matches | None = None, *, gone: int = 0) -> Chosen:
-        """The marks of this moment, for an action: later marking does not change it. `shown`, `gone` as in `Chosen`."""
+        """Freeze the marks for an action: later marking does not change it. `shown`, `gone` as in `Chosen`."""
         frozen, excluded, included = self.frozen, set(self.excluded), sorted(self.included, reverse=True)
 
         def ids() -> list[int]:

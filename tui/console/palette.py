@@ -19,7 +19,7 @@ class Commander(Protocol):
     keymap: Keymap
 
     def actions_here(self) -> list[Key]:
-        """The actions of the key map that work where the console is."""
+        """List the key map's actions that work where the console is."""
 
     def cannot(self, action: str) -> str | None:
         """Why an action of the key map is not possible now, or None if it is."""
@@ -53,7 +53,7 @@ class ActionProvider(Provider):
             yield DiscoveryHit(line, self._runner(key), key.text, help=reason)
 
     async def search(self, query: str) -> Hits:
-        """What matches the typed words."""
+        """Yield what matches the typed words."""
         matcher = self.matcher(query)
         for key, reason in self._offered():
             if (score := matcher.match(key.text)) > 0:

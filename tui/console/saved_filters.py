@@ -101,11 +101,11 @@ class SavedFilters:
         self._changed(self.entries, self._counts)
 
     def of(self, key: str) -> Entry | None:
-        """The saved filter of a key."""
+        """Find the saved filter with a key."""
         return next((each for each in self.entries if key_of(each.saved.name) == key), None)
 
     def key_like(self, flt: MessageFilter) -> str | None:
-        """The key of the saved filter that means this; None where none does."""
+        """Find the key of the saved filter that means this; None if none does."""
         if flt.is_empty:
             return None
         return next((key_of(each.saved.name) for each in self.entries if each.filter == flt), None)

@@ -54,7 +54,7 @@ class Task(Generic[T]):
         self._cancel.set()
 
     def progress(self, done: int, total: int) -> None:
-        """What the work reports; called from its thread."""
+        """Report progress; called from the work's thread."""
         self.done, self.total = done, total
 
     def work(self) -> T:
@@ -164,7 +164,7 @@ async def run_in_thread(work: Callable[[], T], *, name: str, threads: list[threa
 
 
 def explain(error: BaseException) -> str:
-    """An error as one sentence for the user. Errors that Mailhold did not raise on purpose say what kind they are."""
+    """Explain an error in one sentence. Errors that Mailhold did not raise on purpose say what kind they are."""
     if isinstance(error, MailholdError):
         return str(error)
     return f"That did not work because of an unexpected error ({type(error).__name__}). Nothing else was stopped."

@@ -60,7 +60,7 @@ class OpenCompositor(Compositor):
         return list(self._dirty_regions)
 
     def renders(self, crop: Region | None) -> Renders:
-        """What is painted inside `crop` (None: the whole screen)."""
+        """Return what is painted inside `crop` (None: the whole screen)."""
         return super()._get_renders(crop)
 
     def _get_renders(self, crop: Region | None = None) -> Renders:
@@ -79,13 +79,13 @@ class OpenParser(XTermParser):
     """
 
     def stop_waiting(self) -> Iterable[Message]:
-        """The keys that are made of a sequence which was begun, if nothing more comes."""
+        """Yield the keys of a sequence that was begun, if nothing more comes."""
         if self._timeout_time is not None:
             self._timeout_time = 0.0
             yield from self.tick()
 
     def keys_of(self, sequence: str, alt: bool) -> Iterable[events.Key]:
-        """The keys that `sequence` stands for; with `alt` an Esc came before it."""
+        """Yield the keys of `sequence`; with `alt`, an Esc came before it."""
         return super()._sequence_to_key_events(sequence, alt)
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
@@ -98,7 +98,7 @@ def parse_with(parser: type[XTermParser]) -> None:
 
 
 def output_of(driver: Driver | None) -> TextIO | None:
-    """The file that the thread of a driver for terminals writes to; None for a driver without one.
+    """Return the file that a terminal driver's thread writes to; None for other drivers.
 
     What a driver's public `write` takes is written later, by that thread: only the file knows when, and whether.
     """
@@ -119,7 +119,7 @@ class OpenApp(App[None]):
         return self._driver
 
     def driver_made(self, driver: Driver) -> None:
-        """Called with the driver before it starts; what is public comes after that."""
+        """Set up the driver before it starts; the public hooks come after that."""
 
     def _build_driver(self, headless: bool, inline: bool, mouse: bool, size: tuple[int, int] | None) -> Driver:
         driver = super()._build_driver(headless, inline, mouse, size)
@@ -127,7 +127,7 @@ class OpenApp(App[None]):
         return driver
 
     def frame_shown(self, screen: Screen[Any]) -> None:
-        """Called after a frame of `screen` was given to the driver. `call_after_refresh` may come before that."""
+        """Note that a frame of `screen` was given to the driver. `call_after_refresh` may come earlier."""
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         super()._display(screen, renderable)
@@ -139,7 +139,7 @@ class OpenApp(App[None]):
         self._mouse_down_widget = None
 
     def last_words(self, defect: str) -> str | None:
-        """What the user sees of a defect (the name of its exception); None: Textual's traceback, which shows values."""
+        """Return what the user sees of a defect; None shows Textual's traceback, which has values in it."""
         return None
 
     def _fatal_error(self) -> None:
@@ -151,7 +151,7 @@ class OpenApp(App[None]):
 
 
 def own_scroll_bar(widget: Widget, make: Callable[[], ScrollBar]) -> ScrollBar:
-    """A widget's vertical scroll bar, made the first time it is asked for. Textual makes it of one class only."""
+    """Make a widget's vertical scroll bar when it is first asked for. Textual makes it of one class only."""
     if widget._vertical_scrollbar is None:
         bar = widget._vertical_scrollbar = make()
         bar.display = False

@@ -35,7 +35,7 @@ def start() -> None:
 
 
 def wanted() -> bool:
-    """True where an account is kept."""
+    """Return True if a trace is wanted."""
     return _file is not None
 
 

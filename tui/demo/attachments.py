@@ -28,7 +28,7 @@ class _Attachments(Table, frozen=True):
 
 @cache
 def attachments() -> _Attachments:
-    """The kinds that there are by their names, and names of films."""
+    """Load the kinds of attachments by name, and the names of films."""
     return read("attachments.toml", _Attachments)
 
 
@@ -73,7 +73,7 @@ class Files:
         self._large: dict[int, bytes] = {}
 
     def part(self, kind: str, rng: Random, charset: str) -> tuple[Part, str]:
-        """An attachment of that kind, and its name."""
+        """Make an attachment of that kind, and its name."""
         entry = attachments().kind[kind]
         name = rng.choice(entry.names).replace("{n}", str(rng.randrange(1_000, 99_999)))
         key = (kind, rng.randrange(_VARIANTS))
@@ -84,7 +84,7 @@ class Files:
         return attachment_part(name, entry.content_type, encoded, charset), name
 
     def large(self, megabytes: int, rng: Random) -> tuple[Part, str]:
-        """A film of so many megabytes (a little more once it is encoded), and its name."""
+        """Make a film of so many megabytes (a little more once it is encoded), and its name."""
         encoded = self._large.get(megabytes)
         if encoded is None:
             encoded = self._large[megabytes] = base64_lines(files.video(self._rng, megabytes * 750_000))

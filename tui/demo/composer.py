@@ -49,7 +49,7 @@ class _Letter(NamedTuple):
 
 
 def _scenario(status: Status) -> Scenario:
-    """The first that ends in that status."""
+    """Find the first scenario that ends in that status."""
     return next(scenario for scenario in scenarios().scenario if scenario.status is status)
 
 
@@ -63,7 +63,7 @@ class Composer:
         self._others = [language for language in self._languages.values() if language.code != "en"]
 
     def campaign(self, scenario: Scenario) -> Campaign:
-        """A new campaign for that reason to be kept."""
+        """Begin a new campaign for that reason."""
         rng = self._rng
         english = rng.random() < _ENGLISH_SHARE or scenario.style == "bulk"
         language = self._languages["en"] if english else rng.choice(self._others)
@@ -172,7 +172,7 @@ class Composer:
         return _Letter(letter, body, name)
 
     def _attach(self, body: Part, kinds: tuple[str, ...], charset: str) -> tuple[Part, str]:
-        """The body with attachments, and the first one's name."""
+        """Add attachments to the body; return also the first one's name."""
         if not kinds:
             return body, ""
         parts, names = zip(*(self._files.part(kind, self._rng, charset) for kind in kinds), strict=True)

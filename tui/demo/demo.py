@@ -107,7 +107,7 @@ class Demo:
         self._before = 0
 
     def store(self, messages: int, progress: Progress | None = None, *, attack: int = 0) -> Vault:
-        """A new store of so many copies, some of which were delivered to the receiver; open, for the caller to close.
+        """Make a store of so many copies, some delivered to the receiver; open, for the caller to close.
 
         `attack` is as in `fill_demo`. Raises what `create_store` raises.
         """
@@ -123,7 +123,7 @@ class Demo:
         return vault
 
     def farewell(self) -> str:
-        """What to say at the end: where the mail lies that arrived, and what is gone."""
+        """Say at the end where the delivered mail lies, and what is gone."""
         arrived = self._receiver.arrived
         if not arrived:
             return "Nothing was delivered. The demo's store is gone again."
@@ -136,7 +136,7 @@ class Demo:
 
 @contextmanager
 def new_demo() -> Iterator[Demo]:
-    """A new demo. At the end all of it is removed but mail that arrived. Raises OSError."""
+    """Make a demo. At the end all of it is removed except the delivered mail. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix="mailhold-demo-"))
     receiver = Receiver(folder / "received")
     try:
@@ -158,7 +158,7 @@ def _clear(folder: Path, keep: Path) -> None:
 
 
 def _under_attack(vault: Vault, composed: Iterator[Composed], attack: int, now: int, seed: int) -> Iterator[Composed]:
-    """What was composed, with what is known of it, and the wave between, in order of time."""
+    """Merge the composed messages, with what is known of them, and the wave, in order of time."""
     count_known(vault, now)
     rng = Random(f"{seed}/knowing")
     known = ((raw, with_knowledge(record, rng), at) for raw, record, at in composed)
@@ -166,7 +166,7 @@ def _under_attack(vault: Vault, composed: Iterator[Composed], attack: int, now: 
 
 
 def _past(vault: Vault, now: int) -> None:
-    """What operators did before today, as Events lists it."""
+    """Write what operators did before today, as Events lists it."""
     for before, operator, action, detail in (
         (61 * DAY + 3 * HOUR, OPERATOR, "settings changed", "if_unavailable: reject -> temporary-fail"),
         (61 * DAY + 2 * HOUR, OPERATOR, "settings changed", "if_unavailable: temporary-fail -> process"),

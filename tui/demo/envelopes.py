@@ -46,12 +46,12 @@ def recipients(rng: Random) -> Recipients:
 
 
 def queue_id(rng: Random) -> str:
-    """A long queue ID as the MTA gives them."""
+    """Make a long queue ID like the MTA's."""
     return "4c" + "".join(rng.choices(_QUEUE_LETTERS, k=7)) + "z" + "".join(rng.choices(_QUEUE_LETTERS, k=5))
 
 
 def addresses(people: tuple[Person, ...], charset: str) -> bytes:
-    """A To or Cc field."""
+    """Write a To or Cc field."""
     return b",\r\n\t".join(mailbox(person.name, person.address, charset) for person in people)
 
 
@@ -78,6 +78,6 @@ def trace(client: str, helo: str, mta_id: str, moment: int, rng: Random) -> list
 
 
 def sent(moment: int, rng: Random) -> bytes:
-    """The Date field: mostly a little before `moment`; spam's clocks are sometimes wrong."""
+    """Write the Date field: mostly a little before `moment`; spam's clocks are sometimes wrong."""
     early = rng.randrange(2_000, 90_000) if rng.random() < 0.9 else rng.randrange(-7_200_000, 86_400_000)
     return date(moment - early, rng.choice(_ZONES))

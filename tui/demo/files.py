@@ -14,7 +14,7 @@ _ZIP_TIME = (2026, 11, 2, 9, 0, 0)
 
 
 def pdf(rng: Random, size: int) -> bytes:
-    """A PDF of one page, with a stream of noise that makes up the size."""
+    """Make a PDF of one page, with a stream of noise that fills up the size."""
     text = f"BT /F1 18 Tf 72 760 Td (Document {rng.randrange(10_000, 99_999)}) Tj ET".encode()
     noise = rng.randbytes(max(0, size - 700))
     objects = [
@@ -45,12 +45,12 @@ def _zip(members: dict[str, bytes]) -> bytes:
 
 
 def archive(rng: Random, size: int) -> bytes:
-    """A ZIP archive."""
+    """Make a ZIP archive."""
     return _zip({"readme.txt": b"Nothing of interest.\r\n", "data.bin": rng.randbytes(size)})
 
 
 def encrypted_archive(rng: Random, size: int) -> bytes:
-    """A ZIP archive whose member is marked as encrypted (and is noise)."""
+    """Make a ZIP archive whose member is marked as encrypted (and is noise)."""
     data = bytearray(_zip({f"invoice_{rng.randrange(1000, 9999)}.xls": rng.randbytes(size)}))
     data[6] |= 1
     data[data.rindex(b"PK\x01\x02") + 8] |= 1
@@ -58,7 +58,7 @@ def encrypted_archive(rng: Random, size: int) -> bytes:
 
 
 def broken_archive(rng: Random, size: int) -> bytes:
-    """A ZIP archive that ends in the middle."""
+    """Make a ZIP archive that ends in the middle."""
     return archive(rng, size)[: size // 2]
 
 
@@ -75,22 +75,22 @@ def _office(kind: str, main: str, rng: Random, size: int, macros: bool) -> bytes
 
 
 def word(rng: Random, size: int, *, macros: bool = False) -> bytes:
-    """A word processor's document in XML; `macros` adds a project that holds noise."""
+    """Make a word processor's document in XML; `macros` adds a project that holds noise."""
     return _office("document", "word/document.xml", rng, size, macros)
 
 
 def sheet(rng: Random, size: int, *, macros: bool = False) -> bytes:
-    """A spreadsheet in XML."""
+    """Make a spreadsheet in XML."""
     return _office("workbook", "xl/workbook.xml", rng, size, macros)
 
 
 def ole(rng: Random, size: int) -> bytes:
-    """An old binary office document: its magic, and noise."""
+    """Make an old binary office document: its magic, and noise."""
     return _OLE_MAGIC + bytes(16) + struct.pack("<HHH", 0x3E, 3, 0xFFFE) + rng.randbytes(max(512, size) - 30)
 
 
 def png(rng: Random, size: int) -> bytes:
-    """A picture of coloured noise that really decodes."""
+    """Make a picture of coloured noise that really decodes."""
     side = max(8, int((size / 3) ** 0.5))
     rows = b"".join(b"\0" + rng.randbytes(3 * side) for _ in range(side))
 
@@ -102,18 +102,18 @@ def png(rng: Random, size: int) -> bytes:
 
 
 def jpeg(rng: Random, size: int) -> bytes:
-    """The markers of a JPEG picture around noise."""
+    """Make the markers of a JPEG picture around noise."""
     noise = rng.randbytes(max(64, size)).replace(b"\xff", b"\xfe")
     return b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x48\x00\x48\x00\x00" + noise + b"\xff\xd9"
 
 
 def gif(_rng: Random, _size: int) -> bytes:
-    """A transparent GIF of one pixel, as newsletters use to count who reads them."""
+    """Make a transparent GIF of one pixel, as newsletters use to count who reads them."""
     return bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 
 
 def executable(rng: Random, size: int) -> bytes:
-    """The headers of a Windows program whose code is zeros and noise: it cannot run."""
+    """Make the headers of a Windows program whose code is zeros and noise: it cannot run."""
     stub = b"MZ" + struct.pack("<13H", 0x90, 3, 0, 4, 0, 0xFFFF, 0, 0xB8, 0, 0, 0, 0x40, 0) + bytes(32)
     head = (stub + struct.pack("<I", 0x80) + _DOS_STUB).ljust(0x80, b"\0")
     return head + b"PE\0\0" + struct.pack("<HH", 0x14C, 0) + bytes(200) + rng.randbytes(size)
@@ -125,18 +125,18 @@ def broken_executable(_rng: Random, size: int) -> bytes:
 
 
 def iso(rng: Random, size: int) -> bytes:
-    """A disc image: the volume descriptor where it belongs."""
+    """Make a disc image: the volume descriptor where it belongs."""
     return bytes(0x8000) + b"\x01CD001\x01\x00" + b"WIN32".ljust(32) + b"DOCUMENTS".ljust(32) + rng.randbytes(size)
 
 
 def script(rng: Random, _size: int) -> bytes:
-    """A script that holds nothing but a comment and numbers."""
+    """Make a script that holds nothing but a comment and numbers."""
     numbers = ",".join(str(rng.randrange(1000)) for _ in range(400))
     return f"// statement {rng.randrange(10**6)}\r\nvar rows = [{numbers}];\r\n".encode()
 
 
 def rtf(rng: Random, size: int) -> bytes:
-    """A rich text document."""
+    """Make a rich text document."""
     return (
         b"{\\rtf1\\ansi\\deff0 {\\fonttbl {\\f0 Arial;}}\\f0\\fs22 Order confirmation\\par "
         + rng.randbytes(size // 2).hex().encode()
@@ -145,7 +145,7 @@ def rtf(rng: Random, size: int) -> bytes:
 
 
 def page(rng: Random, _size: int) -> bytes:
-    """A web page that imitates a sign-in form and sends nothing anywhere."""
+    """Make a web page that imitates a sign-in form and sends nothing anywhere."""
     return (
         f"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form><p>Session {rng.randrange(10**6)}</p>"
         "<input name=user><input name=password type=password><button>Continue</button></form></body></html>\r\n"
@@ -153,22 +153,22 @@ def page(rng: Random, _size: int) -> bytes:
 
 
 def seven_zip(rng: Random, size: int) -> bytes:
-    """The signature of a 7z archive, and noise."""
+    """Make the signature of a 7z archive, and noise."""
     return b"7z\xbc\xaf\x27\x1c\x00\x04" + rng.randbytes(size)
 
 
 def rar(rng: Random, size: int) -> bytes:
-    """The signature of a RAR archive, and noise."""
+    """Make the signature of a RAR archive, and noise."""
     return b"Rar!\x1a\x07\x01\x00" + rng.randbytes(size)
 
 
 def shortcut(rng: Random, _size: int) -> bytes:
-    """A Windows shortcut's header that leads nowhere."""
+    """Make a Windows shortcut's header that leads nowhere."""
     return struct.pack("<I", 0x4C) + bytes.fromhex("0114020000000000c000000000000046") + rng.randbytes(300)
 
 
 def calendar(rng: Random, _size: int) -> bytes:
-    """An invitation."""
+    """Make an invitation."""
     return (
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\n"
         f"UID:{rng.getrandbits(64):x}@example.net\r\nDTSTART:20261201T090000Z\r\nSUMMARY:Review\r\n"
@@ -183,5 +183,5 @@ def table(rng: Random, size: int) -> bytes:
 
 
 def video(rng: Random, size: int) -> bytes:
-    """The first box of an MP4 film, and noise."""
+    """Make the first box of an MP4 film, and noise."""
     return b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + rng.randbytes(size)

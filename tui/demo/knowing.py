@@ -27,7 +27,7 @@ _WEIGHTS = {"BAYES_SPAM": 5.1, "PHISHING": 8.0, "R_SPF_FAIL": 1.0, "HFILTER_HOST
 
 
 def with_knowledge(record: CopyRecord, rng: Random) -> CopyRecord:
-    """The record of a composed message with what a gateway would have sealed in it."""
+    """Add to a composed message's record what a gateway would have sealed in it."""
     sender = next(iter(addresses(record.from_)), "")
     domain = sender.rpartition("@")[2].lower()
     partner = domain in _partners() and rng.random() < 0.3
@@ -56,7 +56,7 @@ def with_knowledge(record: CopyRecord, rng: Random) -> CopyRecord:
 
 
 def _findings(record: CopyRecord) -> tuple[Finding, ...]:
-    """What the scanners said, as the verdicts tell it."""
+    """Make the scanners' findings from the verdicts."""
     found = []
     for verdict in record.verdicts:
         scored = _SCORE.match(verdict.detail)
@@ -84,7 +84,7 @@ def count_known(vault: Vault, now: int) -> None:
 
 
 def _partners() -> list[str]:
-    """The domains of the partners alone."""
+    """List the domains of the partners alone."""
     return [domain for domain in people().partner_domains if domain not in _ANYBODY]
 
 

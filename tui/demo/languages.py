@@ -38,7 +38,7 @@ class Language(Table, frozen=True):
     family_first: bool = False
 
     def full_name(self, given: str, family: str) -> str:
-        """A person's name in the order of the language."""
+        """Write a person's name in the order of the language."""
         if self.family_first:
             return f"{family}{'' if self.code in ('ja', 'zh', 'zh-tw', 'ko') else ' '}{given}"
         return f"{given} {family}"

@@ -68,12 +68,12 @@ def values_for(language: Language, rng: Random, link: str, name: str, moment: in
 
 
 def paragraphs(text: Text, values: dict[str, str]) -> list[str]:
-    """The filled-in paragraphs."""
+    """Fill in the paragraphs."""
     return [fill(paragraph, values) for paragraph in text.paragraphs]
 
 
 def plain(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
-    """A letter in plain text."""
+    """Write a letter in plain text."""
     body = "\n\n".join(paragraphs(text, values)) + "\n"
     return Letter(fill(text.subject, values), text_part(body, charset, rng))
 
@@ -96,7 +96,7 @@ def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Lette
 
 
 def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng: Random) -> Letter:
-    """A page in a company's name whose link shows one address and leads to another."""
+    """Write a page in a company's name whose link shows one address and leads to another."""
     target = idna(rng.choice(brand.lookalikes))
     scheme, path = "https" if rng.random() < 0.7 else "http", rng.choice(("login", "verify", "id", "secure/pay"))
     url = f"{scheme}://{target}/{path}?s={rng.getrandbits(40):x}"
@@ -122,7 +122,7 @@ def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng
 
 
 def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str, str]:
-    """A newsletter's subject, its plain text and its HTML, with pictures that are not there and a pixel that counts."""
+    """Write a newsletter's subject, plain text and HTML, with missing pictures and a counting pixel."""
     issue = moment // WEEK - 2_700
     topics = Random(f"{name} {issue}").sample(_words().topic, 3)
     year = datetime.fromtimestamp(moment / 1000, UTC).year
@@ -153,7 +153,7 @@ def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str
 
 
 def obfuscated(subject: str, rng: Random) -> str:
-    """The subject as spammers write it to get round filters."""
+    """Write the subject as spammers do to get round filters."""
     turn = rng.random()
     if turn < 0.12:
         return subject.upper()

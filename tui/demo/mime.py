@@ -37,7 +37,7 @@ def encode(text: str, charset: str) -> tuple[bytes, str]:
 
 @lru_cache(maxsize=8192)
 def encoded_words(text: str, charset: str, *, quoted: bool = False) -> bytes:
-    """A header's text: plain where it is ASCII, else encoded words of at most 75 characters, folded."""
+    """Encode a header's text: plain if it is ASCII, else encoded words of at most 75 characters, folded."""
     if text.isascii():
         return text.encode()
     charset = encode(text, charset)[1]
@@ -89,7 +89,7 @@ def date(milliseconds: int, offset_hours: int = 0) -> bytes:
 
 
 def text_part(text: str, charset: str, rng: Random, *, subtype: str = "plain") -> Part:
-    """A text part in its charset, in one of the transfer encodings that mail programs use for it."""
+    """Make a text part in its charset, in one of the transfer encodings that mail programs use for it."""
     data, charset = encode(text.replace("\n", "\r\n"), charset)
     if data.isascii():
         transfer = b"7bit"
@@ -110,7 +110,7 @@ def text_part(text: str, charset: str, rng: Random, *, subtype: str = "plain") -
 
 
 def quoted_printable(data: bytes) -> bytes:
-    """`data`, whose lines end in CRLF, as quoted-printable."""
+    """Encode `data`, whose lines end in CRLF, as quoted-printable."""
     return binascii.b2a_qp(data, istext=True)
 
 
@@ -121,7 +121,7 @@ def base64_lines(data: bytes) -> bytes:
 
 
 def attachment_part(name: str, content_type: str, encoded: bytes, charset: str) -> Part:
-    """An attachment whose body is base64 already; a name that is not ASCII goes as RFC 2231 says."""
+    """Make an attachment from a base64 body; a name that is not ASCII is encoded by RFC 2231."""
     if name.isascii():
         parameter = b'"' + name.translate(_ESCAPES).encode() + b'"'
         type_name, disposition_name = b"; name=" + parameter, b"; filename=" + parameter
@@ -151,6 +151,6 @@ def multipart(subtype: str, parts: Sequence[Part], rng: Random) -> Part:
 
 
 def message(headers: Iterable[Header], body: Part) -> bytes:
-    """The whole message."""
+    """Write the whole message."""
     lines = [b"%s: %s\r\n" % (name.encode(), value) for name, value in headers]
     return b"".join([*lines, b"MIME-Version: 1.0\r\n", body.head, b"\r\n", body.body])

@@ -47,7 +47,7 @@ def people() -> People:
 
 
 def brand_for(subject: str, rng: Random) -> Brand:
-    """The company that a phishing message of that subject would imitate."""
+    """Choose the company that a phishing message of that subject would imitate."""
     lowered = subject.lower()
     known, brands = people(), people().brand
     if any(word in lowered for word in known.parcel_words):
@@ -58,7 +58,7 @@ def brand_for(subject: str, rng: Random) -> Brand:
 
 
 def idna(domain: str) -> str:
-    """The domain as it stands in a message: each label that is not ASCII as punycode."""
+    """Write the domain as a message has it: each label that is not ASCII as punycode."""
     return domain.encode("idna").decode()
 
 
@@ -83,7 +83,7 @@ def outsider(language: Language, rng: Random, domains: tuple[str, ...]) -> Perso
 
 
 def client_address(rng: Random) -> str:
-    """The address of a server out of the blocks that are reserved for documentation."""
+    """Choose a server address out of the blocks that are reserved for documentation."""
     if rng.random() < 0.12:
         return f"2001:db8:{rng.randrange(0x1000, 0xFFFF):x}::{rng.randrange(1, 0xFFFF):x}"
     return f"{rng.choice(('192.0.2', '198.51.100', '203.0.113'))}.{rng.randrange(1, 255)}"

@@ -15,12 +15,12 @@ from tui.demo.texts.reading import text_of
 
 @cache
 def rules() -> dict[int, Rule]:
-    """The rules by their numbers, in order, Default last."""
+    """Return the rules by their numbers, in order, Default last."""
     return {rule.id: rule for rule in (*parse_rules(text_of("rules.toml")), DEFAULT_RULE)}
 
 
 def rule_for(recipients: tuple[str, ...], sender: str, rng: Random) -> Rule:
-    """The rule that judged a message: by its recipients first, then by its sender."""
+    """Choose the rule that judged a message: by its recipients first, then by its sender."""
     first = recipients[0] if recipients else ""
     if first.startswith(("ap@", "payroll@", "ines.")):
         return rules()[3]

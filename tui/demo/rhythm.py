@@ -43,16 +43,16 @@ class Rhythm:
         return [min(self._now, start + self._rng.randrange(HOUR)) for start in starts]
 
     def lately(self, count: int) -> list[int]:
-        """Times within the last hour."""
+        """Choose times within the last hour."""
         return [self._now - self._rng.randrange(20_000, HOUR - 60_000) for _ in range(count)]
 
     def burst(self, count: int, hours: float) -> list[int]:
-        """The times of one campaign: thick at the beginning, thinning out over about so many hours."""
+        """Choose the times of one campaign: dense at the beginning, thinning out over about so many hours."""
         start = self.moments(1)[0]
         return [min(self._now, start + int(self._rng.expovariate(2 / (hours * HOUR)))) for _ in range(count)]
 
     def conversation(self, count: int) -> list[int]:
-        """The times of a thread: an answer after minutes, hours or days, in order, ending before now."""
+        """Choose the times of a thread: an answer after minutes, hours or days, in order, ending before now."""
         gaps = [
             int(self._rng.choice((20 * 60_000, 3 * HOUR, 20 * HOUR)) * self._rng.uniform(0.4, 1.6))
             for _ in range(count)

@@ -40,7 +40,7 @@ def scenarios() -> Scenarios:
 
 
 def verdicts_for(reason: Verdict, rng: Random) -> tuple[Verdict, ...]:
-    """What each engine said: the reason, and what the others found before it or besides it."""
+    """Make what each engine said: the reason, and what the others found before it or besides it."""
     if reason.engine is Engine.BLACK_LIST:
         return (reason, *(Verdict(engine, Status.NOT_SCANNED) for engine in _SCANNERS))
     found = []

@@ -110,7 +110,7 @@ class _Mail(NamedTuple):
 
 @cache
 def texts() -> Wave:
-    """What the wave says."""
+    """Load the wave's texts."""
     return read("wave.toml", Wave)
 
 
@@ -140,7 +140,7 @@ class _Maker:
         return self._rng.choice(choices.split("|"))
 
     def _drawn(self, pattern: str) -> str:
-        """A digit for each #."""
+        """Draw a digit for each #."""
         return "".join(self._rng.choice("0123456789") if letter == "#" else letter for letter in pattern)
 
     def _values(self, at: int, to: Recipients, link: str) -> dict[str, str]:
@@ -200,7 +200,7 @@ class _Maker:
         )
 
     def _answering(self, text: str, domain: str) -> tuple[str, tuple[Header, ...]]:
-        """The text above what it answers, and the headers of an answer."""
+        """Write the text above what it answers, and the headers of an answer."""
         rng = self._rng
         answered = f"<{rng.getrandbits(60):x}@{domain}>"
         quoted = "\n".join(f"> {sentence}" for sentence in rng.sample(texts().quotes, 3))
@@ -208,7 +208,7 @@ class _Maker:
         return whole, (("In-Reply-To", answered.encode()), ("References", answered.encode()))
 
     def _mistaken(self, text: str) -> str:
-        """The text with letters that only look like its own in some words."""
+        """Replace letters in some words by others that only look like them."""
         return " ".join(
             word.translate(_MISTAKEN) if "://" not in word and self._rng.random() < 0.3 else word
             for word in text.split(" ")
@@ -230,7 +230,7 @@ class _Maker:
         return self._caught(good.from_, good.known, to, at, good.subject, good.text, good.file, fields)
 
     def _thread(self, thread: _Thread) -> Iterator[_Mail]:
-        """The partner's own letters, and then those of somebody who is not the partner."""
+        """Yield the partner's own letters, then those of somebody who is not the partner."""
         rng = self._rng
         clara = next(one for one in people().staff if one.name.startswith("Clara"))
         first = f"<{rng.getrandbits(60):x}@example.org>".encode()
@@ -274,7 +274,7 @@ class _Maker:
         file: str,
         fields: tuple[Header, ...],
     ) -> _Mail:
-        """A letter that a scanner held by mistake, or nearly so."""
+        """Write a letter that a scanner held by mistake, or nearly so."""
         rng, domain = self._rng, sender.address.rpartition("@")[2]
         values = self._values(at, to, "")
         score = round(rng.uniform(6.1, 11.8), 1)
@@ -337,6 +337,6 @@ class _Maker:
 
 
 def _results(results: tuple[str, ...], domain: str) -> tuple[Authentication, ...]:
-    """Authentication results as the demo's gateway tells them."""
+    """Make authentication results as the demo's gateway tells them."""
     pairs = (one.split("=") for one in results)
     return tuple(Authentication(method, result, domain, HOST) for method, result in pairs)

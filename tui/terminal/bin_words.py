@@ -23,7 +23,7 @@ def promise_words(promise: Promise, zone: tzinfo | None = None, now: int | None 
 
 
 def length(milliseconds: int) -> str:
-    """A time for a reader, in the unit that says it best: ``40 minutes``, ``30 hours``, ``5 days``."""
+    """Write a time in the best unit: ``40 minutes``, ``30 hours``, ``5 days``."""
     for unit, name, from_ in ((_DAY, "day", 3 * _DAY), (_HOUR, "hour", 2 * _HOUR), (_MINUTE, "minute", 0)):
         if milliseconds >= from_:
             return counted(max(1, round(milliseconds / unit)), name, name + "s")
@@ -45,7 +45,7 @@ def day(milliseconds: int, zone: tzinfo | None = None, now: int | None = None) -
 
 
 def standing(act: BinAct) -> str:
-    """What became of an act: ``all there``, ``3 of 10 back``, ``3 of 10 back, 2 gone``, ``all back``."""
+    """Say what became of an act: ``all there``, ``3 of 10 back``, ``3 of 10 back, 2 gone``, ``all back``."""
     if act.left == act.copies:
         return "all there"
     if act.restored == act.copies:

@@ -54,7 +54,7 @@ def age(ms: int, now: int) -> str:
 
 
 def zone_name(zone: tzinfo, now: int) -> str:
-    """A zone as its distance from UTC: ``UTC``, ``UTC+2``, ``UTC-3:30``."""
+    """Write a zone as its distance from UTC: ``UTC``, ``UTC+2``, ``UTC-3:30``."""
     offset = local(now, zone).utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset else 0
     if minutes == 0:
@@ -64,11 +64,11 @@ def zone_name(zone: tzinfo, now: int) -> str:
 
 
 def now_ms() -> int:
-    """The time now, Unix milliseconds."""
+    """Return the time now, Unix milliseconds."""
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def local_zone() -> tzinfo:
-    """The zone of the machine."""
+    """Return the zone of the machine."""
     zone = datetime.now().astimezone().tzinfo
     return zone if zone is not None else UTC

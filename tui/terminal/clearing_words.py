@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[Line]:
-    """The lines of the window, safe for a terminal. `operator` is who asks: of his own campaigns nothing is said."""
+    """Yield the window's lines, safe. `operator` asks: nothing is said of that operator's own campaigns."""
     total = checked.total
     yield from _both(
         Line(FINE, "condemned by an engine", checked.condemned, _weakest(checked.weakest)),
@@ -60,7 +60,7 @@ def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[
 
 
 def _both(*lines: Line) -> Iterator[Line]:
-    """The lines that speak of any copy."""
+    """Yield the lines that speak of any copy."""
     return (line for line in lines if line.number)
 
 

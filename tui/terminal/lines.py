@@ -81,7 +81,7 @@ def hang(text: str, width: int, indent: int) -> list[str]:
 
 
 def wrap_spans(spans: list[Span], width: int) -> list[Line]:
-    """A line of safe spans of several kinds, wrapped as one text."""
+    """Wrap a line of safe spans of several kinds as one text."""
     if len(spans) == 1:
         return [(Span(piece, spans[0].kind),) for piece in wrap(spans[0].text, width)]
     text = "".join(span.text for span in spans)
@@ -112,7 +112,7 @@ def block(text: str, width: int, kind: str = "text") -> list[Line]:
 def field(
     label: str, values: Iterable[tuple[str, str]], width: int, label_width: int, *, indent: int = 0
 ) -> list[Line]:
-    """A label, wrapped in its column, beside values (message text, kind), each of which begins a line of its own.
+    """Write a label, wrapped in its column, beside values (message text, kind), each on a line of its own.
 
     What a value has beyond its first line is indented by so many cells more. No value at all shows a dash.
     """

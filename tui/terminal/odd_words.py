@@ -52,7 +52,7 @@ def reasons_words(reasons: Sequence[Reason]) -> str:
 
 
 def kind_words(key: int) -> str:
-    """What sort of thing a key stands for: ``link domain``; ``key`` for a number that is none of this release."""
+    """Say what sort of thing a key stands for: ``link domain``; ``key`` for a number unknown to this release."""
     try:
         return KINDS[kind_of(key)]
     except ValueError:

@@ -43,7 +43,9 @@ _PROGRESS = (
 
 
 def before(outcomes: Mapping[Delivered, int], copies_chosen: int) -> list[str]:
-    """What became of earlier releases of the chosen copies, a sentence each: ``✓ 3 copies were delivered before.``"""
+    """Say what became of earlier releases of the chosen copies, a sentence each: ``✓ 3 copies were delivered
+    before.``
+    """
     lines = []
     for outcome, (one, many) in _BEFORE.items():
         if number := outcomes.get(outcome, 0):
@@ -62,7 +64,7 @@ def progress(states: Mapping[State, int], *, short: bool = False) -> str:
 
 
 def attention_words(attention: Attention, *, short: bool) -> list[tuple[str, str]]:
-    """The counts of deliveries to look at and the kind of each: ``✗ 3 failed``, or ``✗3`` where `short`."""
+    """Write the counts of deliveries to look at and the kind of each: ``✗ 3 failed``, or ``✗3`` if `short`."""
     parts = []
     for ids, sign, kind, word in (
         (attention.failed, "✗", "danger", "failed"),
@@ -75,7 +77,7 @@ def attention_words(attention: Attention, *, short: bool) -> list[tuple[str, str
 
 
 def queue_words(attention: Attention, waiting: int) -> str:
-    """The queue in words: ``88 waiting, 2 of them put off · 3 failed · 1 unknown``."""
+    """Write the queue's state: ``88 waiting, 2 of them put off · 3 failed · 1 unknown``."""
     put_off = len(attention.put_off)
     parts = [f"{waiting:,} waiting" + (f", {put_off:,} of them put off" if put_off else "")]
     parts += [f"{len(attention.failed):,} failed"] * bool(attention.failed)

@@ -67,12 +67,12 @@ def sentences(
 
 
 def relay_sentences(found: Preflight, *, now: int, asking: bool = False) -> list[Said]:
-    """What is known of the relay, where nobody was chosen yet. `now` and `asking` as `sentences` takes them."""
+    """Say what is known of the relay before anybody was chosen. `now` and `asking` as `sentences` takes them."""
     return list(_relay(found, now, asking))
 
 
 def _lookalikes(found: Preflight) -> Iterator[Said]:
-    """The copies whose sender only looks like another: those that are left out, and those that go all the same."""
+    """Name the copies whose sender only looks like another: those left out, and those that go all the same."""
     out = [each for each in found.refused if each[1].startswith(LOOKALIKE)]
     for some, what in ((out, "is left out"), (found.lookalikes, "goes all the same")):
         for copy_id, reason in some[:_LOOKALIKES]:
@@ -200,7 +200,7 @@ def _fields(tally: Tally, going: int) -> Iterator[Said]:
 
 
 def _names(counts: Mapping[str, int], going: int, read: int) -> str:
-    """The names, each with the number of copies where it is not in every one of several."""
+    """Write the names, each with the number of copies unless it is in every one."""
     names = [
         safe(name, max_len=_NAME) + (f" ({number:,})" if going > 1 and number < read else "")
         for name, number in counts.items()
@@ -240,5 +240,5 @@ def _domain(signed: BodyHash) -> str:
 
 
 def lines(said: Iterable[Said]) -> str:
-    """The sentences, one a line, problems with their sign."""
+    """Join the sentences, one a line, problems with their sign."""
     return "\n".join(f"▲ {each.text}" if each.problem else each.text for each in said)

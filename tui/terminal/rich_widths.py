@@ -21,7 +21,7 @@ __all__ = ["cell_len", "get_character_cell_size"]
 
 @cache
 def _counted(unicode_version: str = "auto") -> CellTable:
-    """The table of a version of Unicode, spacing marks being one cell wide: what it does not name is."""
+    """Make the width table of a Unicode version in which spacing marks take one cell."""
     table = table_of(unicode_version)
     widths = [entry for start, end, width in table.widths for entry in _without_marks(start, end, width)]
     return table._replace(widths=widths)

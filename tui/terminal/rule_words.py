@@ -29,7 +29,7 @@ def conditions(rule: Rule) -> str:
 
 
 def deviations(rule: Rule) -> list[tuple[Engine, Status, Action]]:
-    """The actions in which the rule differs from the default."""
+    """List the actions in which the rule differs from the default."""
     return [
         (engine, status, rule.action_for(engine, status))
         for engine, chosen in DEFAULT_ACTIONS.items()
@@ -39,7 +39,7 @@ def deviations(rule: Rule) -> list[tuple[Engine, Status, Action]]:
 
 
 def effects(rule: Rule) -> str:
-    """What the rule does otherwise than by default, and what it bans: `Spam: Skip; bans 12 names`."""
+    """Say what the rule does differently from the default, and what it bans: `Spam: Skip; bans 12 names`."""
     said = [
         f"{status.label if status is not Status.BLACKLISTED else f'{_SHORT[engine]} blacklisted'}: {action.label}"
         for engine, status, action in deviations(rule)

@@ -176,7 +176,7 @@ def _syllable(match: re.Match[str]) -> str:
 
 
 def safe_content(text: str, style: str = "", *, multiline: bool = False) -> Content:
-    """The only way text from a message reaches a widget: made safe, in one style, and never parsed as markup."""
+    """Make text from a message safe for a widget, in one style, never parsed as markup. There is no other way."""
     from textual.content import Content
 
     return Content.styled(safe(text, multiline=multiline), style)

@@ -31,7 +31,7 @@ def minute_time(ms: int, zone: tzinfo) -> str:
 
 
 def waits_until(until: int, now: int, zone: tzinfo) -> str:
-    """``waits until 07:41:20 (12 s)``, or ``(4 min)`` from 90 s on; both times are Unix milliseconds."""
+    """Write ``waits until 07:41:20 (12 s)``, or ``(4 min)`` from 90 s on; both times are Unix milliseconds."""
     when = local(until, zone)
     return f"waits until {when.hour:02}:{when.minute:02}:{when.second:02} ({time_left(until - now)})"
 

@@ -36,7 +36,7 @@ def addresses(number: int) -> str:
 
 
 def removal_words(removal: Removal, before: str) -> str:
-    """``the 398 oldest of 400 copies, all placed before 24 Nov 07:40``; `before` is the time of that name in words."""
+    """Write ``the 398 oldest of 400 copies, all placed before 24 Nov 07:40``; `before` is that time in words."""
     binned = f"{copies(removal.binned)} in the bin" if removal.binned else ""
     if not removal.copies:
         return binned

@@ -332,7 +332,7 @@ def _text(data: bytes) -> str:
 
 
 def _address(data: bytes) -> str:
-    """The address of a MAIL or RCPT command, without its angle brackets and parameters."""
+    """Extract the address of a MAIL or RCPT command, without angle brackets and parameters."""
     address = data.partition(b"\0")[0]
     if address.startswith(b"<") and address.endswith(b">"):
         address = address[1:-1]

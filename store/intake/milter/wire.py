@@ -90,7 +90,7 @@ class Packets:
         self._buffer += data
 
     def next(self) -> tuple[bytes, bytes] | None:
-        """The next packet as (command, data); None while it is not whole. Raises WireError."""
+        """Return the next packet as (command, data); None until it is complete. Raises WireError."""
         buffer, start = self._buffer, self._start
         if len(buffer) - start < 5:
             return None
@@ -110,7 +110,7 @@ class Packets:
 
 
 def packet(letter: bytes, data: bytes = b"") -> bytes:
-    """A packet."""
+    """Build a packet."""
     return _LENGTH.pack(1 + len(data)) + letter + data
 
 
@@ -120,7 +120,7 @@ def strings(data: bytes) -> list[bytes]:
 
 
 def read_negotiation(data: bytes) -> Negotiation:
-    """An MTA's offer. Raises WireError."""
+    """Parse an MTA's offer. Raises WireError."""
     if len(data) < _NEGOTIATION.size:
         raise WireError("The milter client's greeting is too short.")
     version, actions, protocol = _NEGOTIATION.unpack_from(data)
@@ -128,20 +128,20 @@ def read_negotiation(data: bytes) -> Negotiation:
 
 
 def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol) -> bytes:
-    """The answer: what is wanted of what is offered."""
+    """Build the answer: the part of the offer that is wanted."""
     wanted = (min(offer.version, VERSION), int(actions & offer.actions), int(protocol & offer.protocol))
     return packet(NEGOTIATE, _NEGOTIATION.pack(*wanted))
 
 
 def read_macros(data: bytes) -> tuple[bytes, dict[str, str]]:
-    """A macro packet: the command that the macros belong to, and their values by name without braces."""
+    """Parse a macro packet: its command, and values by name without braces."""
     words = [word.decode("utf-8", "surrogateescape") for word in strings(data[1:])]
     names = (name.removeprefix("{").removesuffix("}") for name in words[::2])
     return data[:1], dict(zip(names, words[1::2], strict=False))
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
-    """An SMTP reply of the filter's own, as `554 5.7.1 text`; one line of printable ASCII."""
+    """Build the filter's own SMTP reply, such as `554 5.7.1 text`: one line of printable ASCII."""
     line = "".join(c if " " <= c <= "~" else "?" for c in text).replace("%", "%%")[:400]
     return packet(b"y", f"{code} {enhanced} {line}".encode("ascii") + b"\0")
 

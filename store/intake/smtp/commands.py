@@ -49,13 +49,13 @@ class Mail:
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
-    """A reply of one line. All but ASCII text becomes `?`, so that text from elsewhere cannot make two of it."""
+    """Build a one-line reply. Text that is not ASCII becomes `?`, so that foreign text cannot make two lines."""
     clean = "".join(char if " " <= char <= "~" else "?" for char in text)[:400]
     return f"{code} {f'{enhanced} ' if enhanced else ''}{clean}\r\n".encode("ascii")
 
 
 def parse_mail(argument: bytes, *, max_size: int) -> Mail:
-    """The argument of MAIL. Raises BadArgument, also for a declared size above `max_size`."""
+    """Parse the argument of MAIL. Raises BadArgument, also for a declared size above `max_size`."""
     address, options = _path(argument, b"FROM:", "MAIL FROM:<address>")
     size, eight_bit, utf8 = 0, False, False
     asked: dict[str, str] = {}
@@ -77,7 +77,7 @@ def parse_mail(argument: bytes, *, max_size: int) -> Mail:
 
 
 def parse_recipient(argument: bytes) -> RecipientDsn:
-    """The address in the argument of RCPT, and what is asked for it. Raises BadArgument."""
+    """Parse the argument of RCPT: the address, and its DSN request. Raises BadArgument."""
     address, options = _path(argument, b"TO:", "RCPT TO:<address>")
     asked: dict[str, str] = {}
     for option in options:
@@ -90,7 +90,7 @@ def parse_recipient(argument: bytes) -> RecipientDsn:
 
 
 def _asked(option: bytes, before: Mapping[str, str]) -> Mapping[str, str]:
-    """A parameter of DSN that was not given `before`, as a field. Raises BadArgument."""
+    """Parse a DSN parameter, unless it was given `before`. Raises BadArgument."""
     name, _, value = option.partition(b"=")
     try:
         found = read_parameter(name.upper(), value)
@@ -102,7 +102,7 @@ def _asked(option: bytes, before: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def parse_xforward(argument: bytes) -> dict[str, str]:
-    """The attributes of XFORWARD by name in upper case; "" where the client does not know one. Raises BadArgument."""
+    """Parse XFORWARD's attributes, by name in upper case; "" if the client does not know one. Raises BadArgument."""
     found = {}
     for word in argument.split():
         name, equals, value = word.partition(b"=")
@@ -136,7 +136,7 @@ def text(data: bytes) -> str:
 
 
 def _path(argument: bytes, keyword: bytes, syntax: str) -> tuple[bytes, list[bytes]]:
-    """The address between the brackets, without a source route, and the parameters behind it."""
+    """Split an argument into the address between its brackets, without a source route, and the parameters."""
     match = _PATH.match(argument[len(keyword) :].strip(b" ")) if argument[: len(keyword)].upper() == keyword else None
     if match is None:
         raise BadArgument(501, "5.5.4", f"Syntax: {syntax}")

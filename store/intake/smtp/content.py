@@ -35,7 +35,7 @@ class Content:
         return None
 
     def message(self) -> bytes:
-        """The message, once the end has come; its beginning is lost where `too_large` is true."""
+        """Return the message, once it is complete; its beginning is lost if `too_large` is true."""
         content = bytes(self._buffer).replace(b"\r\n.", b"\r\n")[2:]
         self.too_large = self.too_large or len(content) > self._max_size
         return content

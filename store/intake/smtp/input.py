@@ -34,7 +34,7 @@ class Input:
         return self._at == len(self._pending) and self._reader.at_eof()
 
     async def line(self, timeout: float) -> bytes:
-        """The next line without its line end (CR LF, or a bare LF). Raises LineTooLong."""
+        """Return the next line without its end (CR LF, or a bare LF). Raises LineTooLong."""
         kept, length = b"", 0
         while True:
             end = self._pending.find(b"\n", self._at)
@@ -51,7 +51,9 @@ class Input:
             self._pending, self._at = await self.chunk(timeout), 0
 
     async def chunk(self, timeout: float) -> bytes:
-        """What has come, at least one byte. Raises EOFError at the end, TimeoutError after `timeout` seconds."""
+        """Return what has arrived, at least one byte. Raises EOFError at the end, TimeoutError after `timeout`
+        seconds.
+        """
         if self._at < len(self._pending):
             chunk = self._pending[self._at :]
             self._pending, self._at = b"", 0

@@ -170,7 +170,7 @@ class NextHop:
         raise NextHopFailed(reply(code, "", words), refused=True)
 
     def _xforward_lines(self, client: Mapping[str, str]) -> list[list[bytes]]:
-        """The attributes that the server takes, in lines that are short enough."""
+        """Split the attributes that the server takes into lines that are short enough."""
         offered = (self._offered("xforward") or "").upper().split()
         lines: list[list[bytes]] = []
         room = 0

@@ -300,7 +300,7 @@ class Session:
             self._forget()
 
     async def _judge(self, mail: Mail, content: Content) -> tuple[list[bytes], Incoming | None]:
-        """The replies to a message, in LMTP one a recipient; and the message, where it was judged."""
+        """Judge a message. Returns its replies (LMTP: one a recipient), and the message if it was judged."""
         raw = content.message()
         if content.too_large:
             await self._reset_transaction_at_next_hop()
@@ -368,7 +368,7 @@ class Session:
 
 
 def _outside(peer: tuple[str, ...]) -> str:
-    """The address of a client on another host; "" for the MTA on this one, which is not where the message came from."""
+    """Return the address of a client on another host; "" for the local MTA, which is not the message's origin."""
     address = peer[0].partition("%")[0]
     try:
         return "" if ip_address(address).is_loopback else address

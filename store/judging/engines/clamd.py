@@ -102,7 +102,7 @@ async def _answer(reader: asyncio.StreamReader) -> str:
 
 
 def database_date(version: str) -> int:
-    """The release of the databases in Unix ms from clamd's VERSION, 0 where it tells none.
+    """Parse the release date of the databases (Unix ms) in clamd's VERSION; 0 if it tells none.
 
     ``ClamAV 1.4.6/27819/Mon Nov 23 09:41:10 2026``; the time is local to clamd, which is taken to be in our time zone.
     """

@@ -53,7 +53,7 @@ class Scanner(Protocol):
         """Ask about one message. Never raises, and answers within the scanner's limits whatever happens."""
 
     async def ping(self) -> str:
-        """What keeps the scanner from answering now, "" where it answers. Never raises."""
+        """Ask whether the scanner answers: "" if it does, else what is wrong. Never raises."""
 
     async def close(self) -> None:
         """Give up connections that are kept open."""
@@ -76,7 +76,7 @@ def findings_of(results: Mapping[str, EngineResult]) -> tuple[Finding, ...]:
 
 
 def words(text: str) -> str:
-    """A scanner's own words on one line, cut to what is kept. NOT safe for a terminal."""
+    """Put a scanner's words on one line, cut to what is kept. NOT safe for a terminal."""
     line = " ".join(text.split())
     return line if len(line) <= DETAIL_LIMIT else line[: DETAIL_LIMIT - 1] + "…"
 
@@ -97,7 +97,7 @@ async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: 
 
 
 def client_ip(incoming: Incoming) -> str:
-    """The client's address where it is one, without what MTAs write before it; "" where it is not known."""
+    """Return the client's IP address, without what MTAs write before it; "" if it is unknown."""
     try:
         return str(ipaddress.ip_address(incoming.client_address.removeprefix("IPv6:").strip("[]")))
     except ValueError:

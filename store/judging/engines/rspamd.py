@@ -110,7 +110,7 @@ class Rspamd(RemoteScanner):
         return self.read(body)
 
     def read(self, body: bytes) -> EngineResult:
-        """What the JSON of an answer says. Raises ScannerFailure."""
+        """Read the JSON of an answer. Raises ScannerFailure."""
         try:
             answer = _decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -173,7 +173,7 @@ class Rspamd(RemoteScanner):
 
 
 def _parse(url: str) -> tuple[Address, str]:
-    """The address, and what a request's URL begins with."""
+    """Split a URL into the address, and what each request's URL begins with."""
     if "://" not in url:
         address = parse_address(url)
         return address, "http://localhost" if address.path else f"http://{address}"
@@ -189,7 +189,7 @@ def _parse(url: str) -> tuple[Address, str]:
 
 
 def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:
-    """The envelope and the client as rspamd's protocol names them."""
+    """Yield the envelope and the client under the names of rspamd's protocol."""
     yield "From", f"<{_safe(incoming.sender)}>"
     for recipient in incoming.recipients:
         yield "Rcpt", f"<{_safe(recipient)}>"

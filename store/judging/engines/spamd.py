@@ -110,7 +110,7 @@ class Spamd(RemoteScanner):
 
 
 def _received(incoming: Incoming) -> bytes:
-    """The Received line that the MTA has not written yet: by it spamd knows the client and the envelope's sender."""
+    """Write the Received line that the MTA has not written yet: spamd takes client and envelope sender from it."""
     address = client_ip(incoming)
     if not address:
         return b""

@@ -105,7 +105,7 @@ class RemoteScanner(ABC):
         return result
 
     async def ping(self) -> str:
-        """What keeps the scanner from answering now, "" where it answers. Never raises."""
+        """Ask whether the scanner answers: "" if it does, else what is wrong. Never raises."""
         why = ""
         try:
             async with asyncio.timeout(PING_LIMIT):
@@ -127,7 +127,7 @@ class RemoteScanner(ABC):
             await self.ping()
 
     def not_scanned(self, why: str) -> EngineResult:
-        """The result for a message that this scanner gave no verdict on."""
+        """Make the result for a message that this scanner gave no verdict on."""
         verdicts = tuple(Verdict(engine, Status.NOT_SCANNED, why) for engine in self.main_engines)
         return EngineResult(False, verdicts, why, engines=self.engines)
 
@@ -192,7 +192,7 @@ class RemoteScanner(ABC):
 
 
 def described(error: Exception, limit: float) -> str:
-    """What went wrong, in words without anything of the message."""
+    """Say what went wrong without quoting the message."""
     if isinstance(error, TimeoutError):
         return f"no answer within {limit:g} s"
     if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):

@@ -54,7 +54,7 @@ class AddressLists(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     user_white: dict[str, tuple[str, ...]] = {}
 
     def of(self, color: str, user: str = "") -> tuple[str, ...]:
-        """The entries of one list: `color` is "black" or "white", `user` "" the organisation."""
+        """Return the entries of one list: `color` "black" or "white", `user` "" for the organisation."""
         if not user:
             return self.black if color == "black" else self.white
         lists = self.user_black if color == "black" else self.user_white
@@ -124,7 +124,7 @@ class _Ready(NamedTuple):
 
 
 def match(lists: AddressLists, sender: str, recipients: Iterable[str], from_: Sequence[str] = ()) -> ListMatch:
-    """What the lists say of a message from `sender` ("" = null sender) to `recipients`; `from_` are those in From.
+    """Match a message from `sender` ("" = null sender) to `recipients` against the lists; `from_` are From's addresses.
 
     Without recipients the organisation's lists alone count. Never raises.
     """
@@ -155,12 +155,12 @@ def match(lists: AddressLists, sender: str, recipients: Iterable[str], from_: Se
 
 
 def needs_from(lists: AddressLists) -> bool:
-    """True where the addresses in From can make a difference."""
+    """Return True if the addresses in From can make a difference."""
     return bool(lists.black or lists.user_black)
 
 
 def read_lists(vault: Vault) -> AddressLists:
-    """The lists in force. Raises TamperedError, StoreFormat."""
+    """Read the lists in force. Raises TamperedError, StoreFormat."""
     return _read(vault)[0]
 
 
@@ -194,7 +194,7 @@ def change_lists(
 
 
 def with_entries(lists: AddressLists, color: str, entries: Sequence[str], user: str = "") -> AddressLists:
-    """`lists` with `entries` in the place of one list: `color` "black" or "white", `user` "" the organisation's."""
+    """Replace one list by `entries`: `color` "black" or "white", `user` "" for the organisation's."""
     if not user:
         return msgspec.structs.replace(lists, **{color: tuple(entries)})
     field = f"user_{color}"
@@ -205,19 +205,19 @@ def with_entries(lists: AddressLists, color: str, entries: Sequence[str], user: 
 
 
 def added(lists: AddressLists, color: str, entries: Iterable[str], user: str = "") -> AddressLists:
-    """`lists` with `entries` in that list too. Raises RuleError where one is not valid."""
+    """Add `entries` to one list. Raises RuleError if one is not valid."""
     return with_entries(lists, color, check_patterns([*lists.of(color, user), *entries]), user)
 
 
 def removed(lists: AddressLists, color: str, entries: Iterable[str], user: str = "") -> AddressLists:
-    """`lists` without `entries` in that list; those that are not in it count as removed."""
+    """Remove `entries` from one list; those that are not in it count as removed."""
     gone = {canonical(entry).removeprefix("@") for entry in entries}
     kept = [entry for entry in lists.of(color, user) if canonical(entry) not in gone]
     return with_entries(lists, color, kept, user)
 
 
 def check_lists(lists: AddressLists) -> AddressLists:
-    """The lists as they are kept: sorted, each entry once, no empty list of a user. Raises RuleError."""
+    """Normalise the lists: sorted, each entry once, no empty user list. Raises RuleError."""
     spelling: dict[str, str] = {}
     checked = AddressLists(
         black=_sorted(lists.black),
@@ -232,7 +232,7 @@ def check_lists(lists: AddressLists) -> AddressLists:
 
 
 def check_user(text: str) -> str:
-    """The address of a user as it is kept. Raises RuleError."""
+    """Normalise a user's address. Raises RuleError."""
     try:
         return check_address(text)
     except AddressError as error:
@@ -258,7 +258,7 @@ def each_list(lists: AddressLists) -> Iterable[tuple[str, str, tuple[str, ...]]]
 
 
 def changes_of(before: AddressLists, after: AddressLists) -> list[str]:
-    """What was added to and removed from which list, a line a list."""
+    """Describe what was added to and removed from which list, a line a list."""
     old = {(user, color): set(entries) for user, color, entries in each_list(before)}
     new = {(user, color): set(entries) for user, color, entries in each_list(after)}
     said = []
@@ -292,7 +292,7 @@ def _order(entry: str) -> tuple[str, str]:
 
 
 def _users(lists: dict[str, tuple[str, ...]], spelling: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """The lists of users by the first spelling of each address; `spelling` is shared by both lists."""
+    """Key the users' lists by the first spelling of each address; both colours share `spelling`."""
     merged: dict[str, list[str]] = {}
     for text, entries in lists.items():
         user = check_user(text)

@@ -36,7 +36,7 @@ class Exactness(IntEnum):
 
 
 def check_pattern(text: str) -> str:
-    """The pattern in `text` as it is kept, without blanks around it. Raises RuleError, saying what is wrong."""
+    """Normalise a pattern, without surrounding blanks. Raises RuleError, saying what is wrong."""
     pattern = unicodedata.normalize("NFC", text.strip())
     problem = _problem(pattern)
     if problem:
@@ -67,13 +67,13 @@ def _problem(pattern: str) -> str:
 
 @lru_cache(maxsize=4096)
 def canonical(address: str) -> str:
-    """The key under which spellings of an address, domain or pattern are the same one. Never raises."""
+    """Return the key that all spellings of an address, domain or pattern share. Never raises."""
     local, at, domain = unicodedata.normalize("NFC", address.strip()).lower().rpartition("@")
     return f"{local}{at}{'.'.join(_label(label) for label in domain.rstrip('.').split('.'))}"
 
 
 def _label(label: str) -> str:
-    """A label in Unicode where it is punycode of something, and of nothing else."""
+    """Decode a label's punycode, if it is the punycode of that text and nothing else."""
     if not label.startswith("xn--") or not label.isascii():
         return label
     try:
@@ -125,12 +125,12 @@ class Patterns:
         return Exactness.NONE, ""
 
     def matches(self, address: str) -> bool:
-        """True where any pattern matches."""
+        """Return True if any pattern matches."""
         return self.find(address)[0] is not Exactness.NONE
 
 
 def _compiled(glob: str) -> re.Pattern[str]:
-    """A regular expression that takes linear time a wildcard, as long as the text: it never goes back over a `*`."""
+    """Compile a pattern that never backtracks over a `*`: linear time in the text for each wildcard."""
     first, *rest = ("".join("." if char == "?" else re.escape(char) for char in part) for part in glob.split("*"))
     if not rest:
         return re.compile(first, re.DOTALL)
@@ -140,7 +140,7 @@ def _compiled(glob: str) -> re.Pattern[str]:
 
 
 def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """The patterns as they are kept, each once, in order. Raises RuleError for the first that is not valid."""
+    """Normalise the patterns, each once, in order. Raises RuleError for the first invalid one."""
     kept: dict[str, str] = {}
     for text in patterns:
         pattern = check_pattern(text)

@@ -19,7 +19,7 @@ MAX_ID = 999_999_999
 
 
 def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The rules as they are kept. Raises RuleError, which names the rule, for the first thing that is wrong."""
+    """Normalise the rules. Raises RuleError, which names the rule, for the first fault."""
     if len(rules) > MAX_RULES:
         raise RuleError(f"There are {len(rules)} rules; a store holds at most {MAX_RULES}.")
     checked = tuple(check_rule(rule) for rule in rules)
@@ -37,7 +37,7 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def check_rule(rule: Rule) -> Rule:
-    """The rule as it is kept: blanks and repetitions gone. Raises RuleError, which names the rule and the field.
+    """Normalise a rule: no blanks, no repetitions. Raises RuleError, which names the rule and the field.
 
     A rule that has no number yet may be checked too.
     """

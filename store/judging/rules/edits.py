@@ -11,7 +11,7 @@ from store.terms.errors import RuleError
 
 
 def find_rule(rules: Iterable[Rule], rule_id: int) -> Rule:
-    """The rule of that number. Raises RuleError where there is none."""
+    """Find the rule with this number. Raises RuleError if there is none."""
     for rule in rules:
         if rule.id == rule_id:
             return rule

@@ -23,7 +23,7 @@ def print_lists(lists: AddressLists) -> str:
 
 
 def parse_lists(text: str, source: str = "the address lists") -> AddressLists:
-    """The lists of a TOML document. Raises UsageError where it is no TOML, else RuleError; both name the line."""
+    """Parse the lists of a TOML document. Raises UsageError for malformed TOML, else RuleError; both name the line."""
     document = load(text, source)
     lines = Lines(text)
 
@@ -76,7 +76,7 @@ def print_list(entries: tuple[str, ...]) -> str:
 
 
 def parse_list(text: str, source: str = "the list") -> tuple[str, ...]:
-    """The entries of one list, an entry a line; empty lines and what follows a # are passed over.
+    """Parse one list, an entry a line. Skips empty lines and what follows a #.
 
     Raises RuleError, which names the line.
     """
@@ -92,7 +92,7 @@ def parse_list(text: str, source: str = "the list") -> tuple[str, ...]:
 
 
 def _line_with(text: str, value: str, start: int) -> int:
-    """The line from `start` on that holds the string `value` as it is usually written, else `start`."""
+    """Find the line from `start` on that holds the string `value` as usually written; else `start`."""
     for number, line in enumerate(text.split("\n")[start - 1 :], start=start):
         if string(value) in line or f"'{value}'" in line:
             return number

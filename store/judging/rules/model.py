@@ -58,7 +58,7 @@ DEFAULT_ACTIONS: dict[Engine, dict[Status, Action]] = {
 
 
 def actions_for(engine: Engine, status: Status) -> tuple[Action, ...]:
-    """The actions that a rule may take, the mildest first: an attachment goes only where one can be to blame."""
+    """List the actions that a rule may take, the mildest first. Deleting attachments needs one that can be to blame."""
     kept = {action for line in KEPT if line.engine is engine and status in line.statuses for action in line.actions}
     return tuple(action for action in Action if action in kept | {Action.SKIP, Action.REJECT})
 
@@ -85,16 +85,18 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scanners: tuple[str, ...] | None = None
 
     def action_for(self, engine: Engine, status: Status) -> Action:
-        """What this rule does with a message that `engine` gave `status`; SKIP for a status that condemns nothing."""
+        """Return the rule's action for a message that `engine` gave `status`; SKIP for a status that condemns
+        nothing.
+        """
         own = self.actions.get(engine, {}).get(status)
         return own or DEFAULT_ACTIONS.get(engine, {}).get(status, Action.SKIP)
 
     def down_for(self, engine: Engine) -> IfDown:
-        """What this rule does where `engine` could not scan."""
+        """Return what this rule does if `engine` could not scan."""
         return self.if_down.get(engine, IfDown.GO_ON)
 
     def matches(self, incoming: Incoming) -> bool:
-        """True where every condition holds, whether or not the rule is enabled. Never raises."""
+        """Return True if every condition holds, whether or not the rule is enabled. Never raises."""
         if self.senders and not self._senders.matches(incoming.sender):
             return False
         if self.networks and not self._in_networks(incoming.client_address):

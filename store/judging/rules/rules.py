@@ -58,7 +58,7 @@ CHANGED = "rules changed"
 
 
 def first_match(rules: Iterable[Rule], incoming: Incoming) -> Rule:
-    """The first enabled rule that matches; DEFAULT_RULE where none does. Never raises."""
+    """Find the first enabled rule that matches; DEFAULT_RULE if none does. Never raises."""
     return next((rule for rule in rules if rule.enabled and rule.matches(incoming)), DEFAULT_RULE)
 
 
@@ -77,7 +77,7 @@ NO_RULES = Rules((DEFAULT_RULE,), DEFAULT_ID)
 
 
 def read_rules(vault: Vault) -> tuple[Rule, ...]:
-    """The rules in order, Default last. Raises TamperedError, StoreFormat."""
+    """Read the rules in order, Default last. Raises TamperedError, StoreFormat."""
     return _read(vault)[0].rules
 
 
@@ -117,12 +117,12 @@ def change_rules(
 
 
 def preview_rules(vault: Vault, rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """What `write_rules` would put in force. Raises as that does, and changes nothing."""
+    """Compute what `write_rules` would put in force, without writing. Raises as that does."""
     return check_rules(_completed(rules, _read(vault)[0]))
 
 
 def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
-    """What became of which rule and of the order, a line each."""
+    """Describe what changed in which rule and in the order, a line each."""
     old = {rule.id: rule for rule in before}
     new = {rule.id: rule for rule in after}
     said = [f"rule {rule.id} ({rule.name}) removed" for rule in before if rule.id not in new]
@@ -143,7 +143,7 @@ def _read(vault: Vault) -> tuple[Rules, int]:
 
 
 def _completed(rules: Sequence[Rule], present: Rules) -> list[Rule]:
-    """The rules, those without a number numbered, and Default behind them where it was left out.
+    """Give numbers to the rules that have none, and add Default if it was left out.
 
     What they leave out of `if_down` is as in Default, and what that leaves out is as it was there.
     """
@@ -163,7 +163,7 @@ def _completed(rules: Sequence[Rule], present: Rules) -> list[Rule]:
 
 
 def _fresh(known: configuration.Salvage[Rules]) -> Rules:
-    """The rules of a new store; no number is given out again that is known to have been."""
+    """Return a new store's rules. Numbers known to have been given out are not used again."""
     used = [known.former.value.last_id] if known.former else []
     used += [known.held.last_id] if known.held else []
     return Rules(_FIRST, max([DEFAULT_ID, *used]))

@@ -39,12 +39,12 @@ _HEAD = """\
 
 
 def print_rules(rules: Iterable[Rule]) -> str:
-    """The rules as a TOML document."""
+    """Write the rules as a TOML document."""
     return _HEAD + "".join(f"\n{_rule(rule)}" for rule in rules)
 
 
 def parse_rules(text: str, source: str = "the rules") -> tuple[Rule, ...]:
-    """The rules of a TOML document, each checked. `source` is what errors call the document.
+    """Parse and check the rules of a TOML document. `source` is what errors call the document.
 
     A rule without a number has id 0, and Default may be missing: `rules.write_rules` sees to both.
     Raises UsageError where it is no TOML, else RuleError; both name the line.

@@ -327,7 +327,7 @@ def report(
     beside: Sequence[tuple[int, str]] = (),
     after: str = "",
 ) -> None:
-    """The notice of what was done, and a window with what was not and why, and what was kept from what was done.
+    """Show a notice of what was done, and a window with what was not done and why.
 
     `after` is said behind that an act was cancelled in its midst.
     """

@@ -33,12 +33,12 @@ _STATE_WORDS = {State.NEW: "new", State.OPEN: "open: somebody works on it", Stat
 
 
 def called(campaign: Campaign) -> str:
-    """A campaign in a sentence, safe to show."""
+    """Name a campaign in a sentence, safe to show."""
     return f'campaign {campaign.id} ("{safe(name_of(campaign), max_len=_SHOWN)}")'
 
 
 def typical_copy(campaign: Campaign, but: Collection[int] = ()) -> int | None:
-    """The copy that fits a campaign best, none of `but`: the one in the middle of those that fit best."""
+    """Choose the copy that fits a campaign best, none of `but`: the middle one of those that fit best."""
     left = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in but]
     if not left:
         return next((each.copy for each in campaign.odd if each.copy not in but), None)

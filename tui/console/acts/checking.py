@@ -102,13 +102,13 @@ class Checking:
         return len(self._alike.copies) if self._alike is not None else 0
 
     def spared(self) -> Mapping[int, str]:
-        """The copies whose sender only looks like another, and why. Blocks until all were compared."""
+        """Return the copies whose sender only looks like another, and why. Blocks until all were compared."""
         if self._alike is None:
             self._alike = self._find(lambda: False)
         return self._alike.reasons
 
     def close(self) -> None:
-        """The window was answered."""
+        """Note that the window was answered."""
         self._closed.set()
 
     def look(self, choice: Choice | None) -> None:
@@ -203,7 +203,7 @@ class Checking:
     # -- saying
 
     def _say(self) -> tuple[int, list[Said]]:
-        """What is known now, and which state of it that is: threads may hand theirs over in another order."""
+        """Return what is known now, with a number that orders it: threads may deliver out of order."""
         with self._lock:
             self._said += 1
             return self._said, self._sentences()

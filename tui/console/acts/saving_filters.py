@@ -39,7 +39,7 @@ def save(context: ConsoleContext, text: str, flt: MessageFilter) -> None:
 
 
 def _line(context: ConsoleContext, text: str, flt: MessageFilter) -> str:
-    """The line that is kept: nothing in it stands for another saved filter, which may change."""
+    """Return the line to save: without names of other saved filters, which may change."""
     try:
         line = expanded(text, context.saved)
         if parse(line, tz=context.tz) == flt:

@@ -38,7 +38,7 @@ class Twins(NamedTuple):
 
 
 def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
-    """What else of their senders waits, as far as the catalogue is loaded; None where nothing does. Not for the loop.
+    """Find what else of their senders waits, as far as the catalogue is loaded; None if nothing does. Not for the loop.
 
     Raises StoreUnavailable.
     """
@@ -60,5 +60,5 @@ def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
 
 
 def waiting_words(found: Twins | None) -> str:
-    """What is said behind the notice of a release: ``. 3 more …``, "" where nothing else waits."""
+    """Write what follows the notice of a release: ``. 3 more …``, "" if nothing else waits."""
     return f". {found.words[:1].upper()}{found.words[1:]}" if found is not None else ""

@@ -113,7 +113,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return unmasked(text, self.settings.relay) if name == "relay" else text
 
     def _parse(self, settings: Settings, name: str) -> tuple[Settings, str]:
-        """`settings` with the field `name` taken over, and a warning or "". Raises `SettingError`."""
+        """Apply the field `name` to `settings`; return a warning or "". Raises `SettingError`."""
         parsed, warning = parse_setting(settings, name, self._value(name), unit=MIB)
         warnings = [warning] if warning else []
         if name == "max_size" and parsed.max_size < self.used_bytes:
@@ -122,7 +122,7 @@ class BackupSettingsDialog(Dialog["Settings"]):
         return parsed, " ".join(warnings)
 
     def _beside(self, name: str) -> Settings:
-        """The settings to judge a field beside. What the two sizes have against each other is said at the threshold."""
+        """Return the settings to judge a field beside. A conflict of the two sizes is shown at the threshold."""
         if name == "max_size":
             return msgspec.structs.replace(self.settings, notify_below=0)
         if name == "notify_below":

@@ -107,15 +107,15 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.arming = Arming() if self.acts else None
 
     def body(self) -> Iterable[Widget]:
-        """The dialog's content, top to bottom."""
+        """Yield the dialog's content, top to bottom."""
         raise NotImplementedError
 
     def below_body(self) -> Iterable[BelowBody]:
-        """What stands below the body and does not scroll."""
+        """Yield what stands below the body and does not scroll."""
         return ()
 
     def buttons(self) -> Iterable[PushButton]:
-        """The buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
+        """Yield the buttons, left to right. One with the id ``cancel`` answers like Esc, ``ok`` accepts."""
         yield PushButton("OK", id="ok")
         yield PushButton("Cancel", id="cancel")
 
@@ -124,7 +124,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         raise NotImplementedError
 
     def cancelled(self) -> Answer | None:
-        """The answer when the user gives up."""
+        """Return the answer when the user gives up."""
         return None
 
     def compose(self) -> ComposeResult:
@@ -146,7 +146,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         self.watch(self.query_one(DialogBody), "show_vertical_scrollbar", self._show_keys_later, init=False)
 
     def opened(self) -> None:
-        """Hook: the dialog is mounted and its first control has focus."""
+        """Act once the dialog is mounted and its first control has focus. A hook."""
 
     def on_resize(self) -> None:
         self._bound_body()
@@ -176,7 +176,7 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         frame.border_subtitle = " · ".join(words)
 
     def _keys_here(self) -> Iterable[str]:
-        """The keys of the control that has the focus, and the way to the next one, in words; last that of Enter."""
+        """Yield the keys of the focused control, then the way to the next one; last, Enter's."""
         focused = self.focused
         words = list(getattr(focused, "key_words", ()))
         enter = [word for word in words if word.startswith("Enter")]

@@ -33,7 +33,7 @@ class Summary:
     gone: int = 0
 
     def lines(self) -> Iterable[Static]:
-        """The lines of a window."""
+        """Return the lines of a window."""
         texts = []
         if self.sender or self.subject:
             texts.append(f"From {safe(self.sender, max_len=_LONGEST)}")

@@ -53,13 +53,13 @@ class DeleteDialog(ConfirmDialog):
 
 
 def _doubt(odd: int, known: int) -> str:
-    """What speaks against deleting a copy."""
+    """Say what speaks against deleting a copy."""
     said = ["it is odd in its campaign"] * bool(odd) + ["its sender is known"] * bool(known)
     return f"{' and '.join(said).capitalize()}."
 
 
 def _fate(count: int, kept: str) -> str:
-    """What becomes of copies that are deleted."""
+    """Say what becomes of copies that are deleted."""
     if not kept:
         return "What is deleted cannot be brought back."
     goes, it = ("It goes", "it") if count == 1 else ("They go", "them")

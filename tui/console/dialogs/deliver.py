@@ -52,7 +52,7 @@ class DeliverChoice:
 
 
 def choice_of(chosen: DeliverChoice) -> Choice:
-    """The answer of the window as a release takes it: the addresses of a header count, as the window lists them."""
+    """Convert the window's answer for a release: the header's addresses count, as the window lists them."""
     return Choice(
         chosen.original,
         chosen.additional,
@@ -81,7 +81,7 @@ class Check(Protocol):
         """Have the relay asked anew."""
 
     def close(self) -> None:
-        """The window was answered."""
+        """Note that the window was answered."""
 
 
 class DeliverDialog(Dialog[DeliverChoice]):
@@ -262,21 +262,21 @@ class DeliverDialog(Dialog[DeliverChoice]):
         return frozenset(self.query_one(RecipientList).left_out) if self.recipients else frozenset()
 
     def _additional(self) -> tuple[str, ...]:
-        """The additional addresses that are chosen. Raises `AddressError`."""
+        """Return the chosen additional addresses. Raises `AddressError`."""
         text = self.query_one("#addresses", Field).value
         if not self.query_one("#additional", CheckBox).value or not text.strip():
             return ()
         return tuple(dict.fromkeys(parse_addresses(text)))
 
     def _twice(self) -> frozenset[str]:
-        """The chosen addresses who get the message a second time: ticked, or typed with the box below ticked."""
+        """Return the addresses that get the message a second time: ticked, or typed with the box below ticked."""
         left_out = self._left_out()
         listed = [one.address for one in self.recipients if self.original and one.address not in left_out]
         typed = self._typed_held() if self.query_one("#again", CheckBox).value else []
         return frozenset(address for address in (*listed, *typed) if mailbox(address) in self.held)
 
     def _typed_held(self) -> list[str]:
-        """The additional addresses who hold the message already; none while one of them is not valid."""
+        """Return the additional addresses that hold the message already; [] while one of them is invalid."""
         try:
             return [address for address in self._additional() if mailbox(address) in self.held]
         except AddressError:
@@ -331,7 +331,7 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self._recount()
 
     def _tick_someone(self) -> None:
-        """The box above the addresses was ticked: where none of them is, tick those that were at first."""
+        """Tick the addresses that were ticked at first, if the box above was ticked and none of them is."""
         if not self.recipients or self.unlisted:
             return
         listed = self.query_one(RecipientList)

@@ -131,7 +131,7 @@ def _plain(pairs: Iterable[tuple[str, str]]) -> list[Entry]:
 
 
 def _entry_lines(entry: Entry, width: int) -> list[Content]:
-    """A name in bold, and its text wrapped beside it, or below it where the name is long."""
+    """Write a bold name with its wrapped text beside it; below it if the name is long."""
     texts = textwrap.wrap(entry.text, max(10, width - _KEYS), break_on_hyphens=False) or [""]
     if cell_len(entry.name) < _KEYS:
         names = [entry.name.ljust(_KEYS - cell_len(entry.name) + len(entry.name))]
@@ -146,7 +146,7 @@ def _entry_lines(entry: Entry, width: int) -> list[Content]:
 
 
 def help_columns(blocks: Sequence[Block], width: int, count: int) -> list[tuple[int, list[Content]]]:
-    """The blocks in one or two columns that fit `width` cells, in order, of about the same height.
+    """Lay the blocks out in one or two columns of about the same height that fit `width` cells, in order.
 
     A column is its width and its lines, none of which is longer.
     """

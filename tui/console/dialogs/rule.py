@@ -93,7 +93,7 @@ class RuleDialog(Dialog[Rule]):
         return Horizontal(Static(label, classes="name", markup=False), *controls, classes=f"row {classes}".strip())
 
     def _actions(self, engine: Engine, statuses: list[Status]) -> Iterable[Widget]:
-        """The engine's statuses, each with its action; then what is done where it could not scan."""
+        """Yield the engine's statuses, each with its action; then what happens if it could not scan."""
         label = "Black list" if engine is Engine.BLACK_LIST else engine.label
         for status in statuses:
             possible = actions_for(engine, status)
@@ -123,7 +123,7 @@ class RuleDialog(Dialog[Rule]):
         return self.query_one(f"#{name}", Field).value.strip()
 
     def _entries(self, name: str) -> tuple[str, ...]:
-        """The entries of a field; one that was not touched keeps what it cannot show (a comma within an entry)."""
+        """Return a field's entries; an untouched field keeps what it cannot show (a comma within an entry)."""
         holder = self.rule.content if name in _CONTENT else self.rule
         before: tuple[str, ...] = getattr(holder, name) or ()
         text = self._text(name)

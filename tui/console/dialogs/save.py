@@ -33,7 +33,7 @@ class FolderSuggester(Suggester):
 
 
 def _folders(folder: str, part: str) -> list[str]:
-    """The folders in `folder` whose names begin with `part`, sorted; hidden ones only where `part` begins so."""
+    """List the folders in `folder` whose names begin with `part`, sorted; hidden ones only if `part` begins so."""
     try:
         with os.scandir(Path(folder).expanduser()) as entries:
             names = [entry.name for entry in entries if entry.name.startswith(part) and entry.is_dir()]
@@ -43,7 +43,7 @@ def _folders(folder: str, part: str) -> list[str]:
 
 
 def writable_folder(text: str) -> Path:
-    """The folder that `text` names, absolute. Raises `SaveError` where it is none or cannot be written to."""
+    """Resolve the folder that `text` names. Raises `SaveError` if it is none or cannot be written to."""
     if not text.strip() or "\0" in text:
         raise SaveError("No folder is given. Enter the folder to save to.")
     try:

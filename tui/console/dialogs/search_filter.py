@@ -179,7 +179,7 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     # -- what is answered
 
     def _kept(self) -> MessageFilter:
-        """The part of the filter that has no field here."""
+        """Return the part of the filter that has no field here."""
         texts = {name: _rest(getattr(self.filter, name)) for name in _TEXTS}
         without = {"rule_ids": (), "period": None, "since": None, "until": None, "size_min": None, "size_max": None}
         return msgspec.structs.replace(self.filter, engines=frozenset(), **without, **texts)
@@ -233,12 +233,12 @@ class SearchFilterDialog(Dialog[MessageFilter]):
 
 
 def _shown_text(terms: Sequence[Term]) -> str:
-    """The term that a field shows: the first that is not negated."""
+    """Return the term that a field shows: the first that is not negated."""
     return next((safe(term.text) for term in terms if not term.negated), "")
 
 
 def _with_text(terms: tuple[Term, ...], text: str) -> tuple[Term, ...]:
-    """The terms after the user edited the one that the field shows."""
+    """Replace the term that the field shows by the edited one."""
     if text == _shown_text(terms):
         return terms
     edited = (Term(text.strip()),) if text.strip() else ()
@@ -247,7 +247,7 @@ def _with_text(terms: tuple[Term, ...], text: str) -> tuple[Term, ...]:
 
 
 def _rest(terms: Sequence[Term]) -> tuple[Term, ...]:
-    """The terms that a field does not show."""
+    """Return the terms that a field does not show."""
     first = next((index for index, term in enumerate(terms) if not term.negated), None)
     return tuple(term for index, term in enumerate(terms) if index != first)
 

@@ -33,12 +33,12 @@ class Arming:
         self._dropped = float("-inf")
 
     def come(self) -> None:
-        """It comes to the front, at this moment: it does not know so itself yet."""
+        """Note that the window comes to the front now, before it knows itself."""
         self.turn += 1
         self.cover()
 
     def begin(self) -> None:
-        """The window comes (or comes back, where another one was in front): its next frame is its first."""
+        """Note that the window comes (or comes back from behind another): its next frame is its first."""
         self.wanted, self.painted = True, None
 
     def cover(self) -> None:
@@ -46,12 +46,12 @@ class Arming:
         self.wanted, self.painted = False, None
 
     def paint(self, at: float, turn: int) -> None:
-        """The first frame of its time `turn` in front had been written; a thread says so."""
+        """Note when the first frame of its `turn` in front was written; a thread says so."""
         if turn == self.turn:
             self.painted = at
 
     def refuses(self, at: float, delay: float = DELAY) -> bool:
-        """True where what was pressed at this time does not count."""
+        """Return True if what was pressed at this time does not count."""
         if self.painted is None or at < self.painted + delay or at < self._dropped + PAUSE:
             self._dropped = max(at, self._dropped)
             return True

@@ -30,7 +30,7 @@ def default_path() -> Path:
 
 
 def load(path: Path | None = None) -> Keymap:
-    """The key map with the user's file on top; no file is no change.
+    """Load the key map with the user's file on top; without a file nothing changes.
 
     Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or
     gives two actions of one scope the same key.

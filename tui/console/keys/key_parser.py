@@ -34,7 +34,7 @@ class KeyParser(OpenParser):
         self._held = ""
 
     def feed(self, data: str) -> Iterable[Message]:
-        """The messages that `data` makes; "" stands for the end of the input."""
+        """Yield the messages that `data` makes; "" stands for the end of the input."""
         if not data:
             yield from super().feed("")
         while data:
@@ -73,5 +73,5 @@ class KeyParser(OpenParser):
 
 
 def _begun(text: str, sign: str) -> str:
-    """The longest end of `text` with which `sign` begins."""
+    """Return the longest end of `text` with which `sign` begins."""
     return next((sign[:size] for size in range(len(sign) - 1, 0, -1) if text.endswith(sign[:size])), "")

@@ -233,17 +233,17 @@ def by_id() -> dict[str, Key]:
 
 
 def keys_of(scope: Scope) -> list[Key]:
-    """The keys of one scope, in order."""
+    """List the keys of one scope, in order."""
     return [key for key in KEYS if key.scope is scope]
 
 
 def name_of(action: str) -> str:
-    """An action without its arguments: ``cursor`` of ``cursor(-1)``."""
+    """Strip an action's arguments: ``cursor`` of ``cursor(-1)``."""
     return action.partition("(")[0]
 
 
 def bindings(scope: Scope, *, only: Container[str] = (), but: Container[str] = ()) -> list[BindingType]:
-    """What a widget of that scope binds: all its actions, or `only` those, or all `but` those (names of actions)."""
+    """Make a widget's bindings for a scope: all its actions, `only` those, or all `but` those (names of actions)."""
     return [
         Binding(key.keys, key.action, key.text, show=bool(key.label), tooltip=key.text, id=key.id)
         for key in keys_of(scope)
@@ -270,7 +270,7 @@ _SIGNS = {
 
 
 def draw(key: str) -> str:
-    """A key as the footer and the help draw it: ``ctrl+d`` is ``^D``, ``slash`` is ``/``, ``shift+up`` is ``⇧↑``."""
+    """Draw a key as footer and help do: ``ctrl+d`` is ``^D``, ``slash`` is ``/``, ``shift+up`` is ``⇧↑``."""
     *modifiers, name = key.strip().split("+")
     sign = _SIGNS.get(name) or (name.upper() if name[:1] == "f" and name[1:].isdigit() else format_key(name))
     if "ctrl" in modifiers:
@@ -287,7 +287,7 @@ class Keymap:
         self.overrides = dict(overrides or {})
 
     def keys(self, key: Key) -> list[str]:
-        """The keys of an action, first the one to draw."""
+        """Return an action's keys, first the one to draw."""
         return [name.strip() for name in self.overrides.get(key.id, key.keys).split(",")]
 
     def drawn(self, key: Key, *, all_keys: bool = False) -> str:

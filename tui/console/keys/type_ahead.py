@@ -62,7 +62,7 @@ class TypeAheadApp(OpenApp):
         self.typed = 0
 
     def changing(self) -> bool:
-        """True while what a key asked for (a window, a view) is not there yet: keys behind it are meant for that."""
+        """Return True until the window or view that a key asked for is there: later keys are meant for that."""
         return False
 
     def drop_typing(self) -> None:
@@ -138,7 +138,7 @@ class TypeAheadApp(OpenApp):
             self._painted(screen, arming)
 
     def _painted(self, screen: Screen[Any], arming: Arming) -> None:
-        """The first frame of a window is on its way to the terminal."""
+        """Note that a window's first frame is on its way to the terminal."""
         arming.wanted = False
         name, delay, turn = type(screen).__name__, self.arming_delay or 0, arming.turn
 

@@ -51,12 +51,12 @@ class Handover(msgspec.Struct, frozen=True, array_like=True):
 
 
 def sealed(vault: Vault, view: View) -> bytes:
-    """A view as only this store's operators can read it."""
+    """Seal a view so that only this store's operators can read it."""
     return vault.seal(_ROLE, msgspec.msgpack.encode(view))
 
 
 def unsealed(vault: Vault, view: bytes) -> View:
-    """The inverse of `sealed`; the first view where it cannot be opened."""
+    """Open what `sealed` sealed; return the first view if that fails."""
     try:
         return msgspec.msgpack.decode(vault.unseal(_ROLE, view), type=View)
     except (MailholdError, msgspec.MsgspecError):
@@ -87,7 +87,7 @@ def become_locked(handover: Handover, module: str) -> None:
 
 
 def received(stream: int) -> Handover:
-    """What `become_locked` left in a file descriptor."""
+    """Read what `become_locked` left in a file descriptor."""
     with open(stream, "rb") as file:
         return msgspec.msgpack.decode(file.read(), type=Handover)
 

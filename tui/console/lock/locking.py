@@ -53,11 +53,11 @@ class Lock:
         self._closing = False
 
     def touched(self) -> None:
-        """A key was pressed or the mouse was used."""
+        """Note that a key was pressed or the mouse was used."""
         self._touched = time.monotonic()
 
     def settings_read(self, minutes: int) -> None:
-        """The setting `lock_after`. Where it was turned on and cannot be kept, that is said."""
+        """Apply the setting `lock_after`; warn if locking was turned on and is impossible."""
         if minutes and not self._minutes:
             self._context.shell.background(self._obstacle, self._warn, group="lock")
         self._minutes = minutes

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
-    """What is shown, and what finds the ids of the marked copies (it takes time)."""
+    """Return what is shown, and a function that finds the marked ids (it takes time)."""
     backup, page = main.backup, main.places.page
     view = View(
         place=main.places.place,

@@ -87,7 +87,7 @@ class BinView(ListPage[Held]):
         return lambda width: made.detail_lines(item, rows, now, zone, width)
 
     def _rows_of(self, item: Held) -> Sequence[Row] | None:
-        """The first copies of an act, None until they are read."""
+        """Return an act's first copies; None until they are read."""
         vault, act, key = self.context.vault, item.act.act, (item.act.act, item.act.left)
         if key in self._named:
             return self._named[key]

@@ -94,7 +94,7 @@ class CampaignView(Page):
         return self._read.row.campaign if self._read else None
 
     def shows(self, campaign_id: int) -> bool:
-        """True where this is that campaign, or the one that it was joined to."""
+        """Return True if this is that campaign, or the one that it was joined to."""
         one = self.context.catalogue.standing.campaign(campaign_id)
         return campaign_id == self.campaign_id or (one is not None and one is self.campaign)
 
@@ -217,7 +217,7 @@ class CampaignView(Page):
         return self._read.order.copy_at(self.list.cursor) if self._read else None
 
     def neighbour(self, copy_id: int, step: int) -> int | None:
-        """The copy `step` places after another, in the order of the campaign; the cursor goes there too."""
+        """Move the cursor to the copy `step` places after another, in the campaign's order, and return it."""
         if (read := self._read) is None:
             return None
         place = read.pages.result.position(copy_id)
@@ -227,7 +227,7 @@ class CampaignView(Page):
         return read.order.ids[place + step]
 
     def _chosen(self) -> list[int]:
-        """The marked copies, or the one at the cursor."""
+        """Return the marked copies, or the one at the cursor."""
         if self.marked:
             return sorted(self.marked)
         return [] if self.current is None else [self.current]
@@ -335,7 +335,7 @@ class CampaignView(Page):
 
 
 def _summary(catalogue: Catalogue, campaign: Campaign, order: CopyOrder) -> Summary:
-    """What the copies that fit come to, or the odd ones where there are no others."""
+    """Sum up the copies that fit, or the odd ones if there are no others."""
     if len(order.ids) == order.odd:
         return summary(catalogue, order.ids)._replace(copies=0, odd=order.odd)
     return summary(catalogue, campaign.copies)._replace(odd=order.odd)

@@ -125,7 +125,7 @@ class CampaignsView(ListPage[ListRow]):
         return lambda width: detail.overview_lines(item, facts, now, zone, width)
 
     def _facts_of(self, campaign: Campaign) -> CampaignFacts | None:
-        """What was found out about a campaign, None until that is done."""
+        """Return what was found out about a campaign; None until that is done."""
         key = campaign.id, self._number
         if key in self._facts:
             return self._facts[key]
@@ -234,7 +234,7 @@ class CampaignsView(ListPage[ListRow]):
             self.post_message(KeysChanged())
 
     def _chosen(self) -> list[Campaign]:
-        """The marked campaigns, or the one at the cursor."""
+        """Return the marked campaigns, or the one at the cursor."""
         found = [row.campaign for row in self.items if isinstance(row, CampaignRow)]
         if self.marked:
             return [one for one in found if one.id in self.marked]

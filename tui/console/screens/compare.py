@@ -135,7 +135,7 @@ class CompareView(Page):
 
 
 def _place(campaign: Campaign, copy: int) -> str:
-    """What a copy is in its campaign: why it is odd, or how well it fits. Safe to show."""
+    """Say why a copy is odd in its campaign, or how well it fits. Safe to show."""
     for each in campaign.odd:
         if each.copy == copy:
             return f"odd: {reasons_words(each.reasons)}"

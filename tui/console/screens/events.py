@@ -65,7 +65,7 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
 
 
 def _who(event: Event) -> str:
-    """The operator and the user id of his login, in one column; of a long id it is the name that gives way."""
+    """Write the operator and the user id of the login in one column; a long name is cut before the id."""
     name = event.operator or "—"
     if event.uid is None:
         return fit(name, _OPERATOR)

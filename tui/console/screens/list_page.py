@@ -68,19 +68,19 @@ class ListPage(Page, Generic[Item]):
     # -- what the page is
 
     def key_of(self, item: Item) -> Hashable:
-        """What an item is known by after it changed."""
+        """Return the key by which an item is recognised after it changed."""
         raise NotImplementedError
 
     def list_builder(self) -> Builder:
-        """What makes the lines of the list, one an item."""
+        """Return the builder of the list's lines, one an item."""
         raise NotImplementedError
 
     def detail_builder(self, item: Item) -> Builder:
-        """What makes the lines that show an item in full."""
+        """Return the builder of the lines that show an item in full."""
         raise NotImplementedError
 
     def headings(self, width: int) -> str:
-        """The line above the list, of pages that have one."""
+        """Return the line above the list, of pages that have one."""
         return ""
 
     # -- showing
@@ -161,7 +161,7 @@ class ListPage(Page, Generic[Item]):
         self.picked()
 
     def picked(self) -> None:
-        """Hook: Enter, or a double click, on the item at the cursor."""
+        """Act on Enter, or a double click, on the item at the cursor. A hook."""
 
     def action_detail(self, direction: int) -> None:
         """Scroll the item in full, which the cursor's keys do not reach."""
@@ -170,7 +170,7 @@ class ListPage(Page, Generic[Item]):
     # -- acting
 
     def allowed(self, action: str) -> Item | None:
-        """The item at the cursor, where an action is possible for it; else None, and why is said."""
+        """Return the item at the cursor if an action is possible for it; else say why not and return None."""
         return None if self.refused(action) else self.current
 
     def confirm(

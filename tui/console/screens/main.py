@@ -219,7 +219,7 @@ class MainScreen(Screen[None]):
     # -- keys as actions
 
     def actions_here(self) -> list[Key]:
-        """The actions of the key map that work where the console is, for the palette."""
+        """List the key map's actions that work where the console is, for the palette."""
         scope = self.scope if self.scope not in (Scope.TREE, Scope.FILTER) else Scope.LIST
         return [key for key in KEYS if key.palette and key.scope in (scope, Scope.APP)]
 

@@ -104,7 +104,7 @@ class Marking:
                 waiting(self._context, self._rows.selection())
 
     def _freeze(self, flt: MessageFilter, sort: Sort, result: Result) -> Frozen:
-        """A filter at this moment: its period no longer moves, and nothing above the high-water id is in it."""
+        """Freeze a filter: its period no longer moves, and it excludes ids above the newest one."""
         fixed = flt.fixed(self._context.clock())
         catalogue = self._context.catalogue
 

@@ -57,7 +57,7 @@ class _Record(NamedTuple):
 
 
 def _copy_of(vault: Vault, copy_id: int) -> tuple[Copy, bool]:
-    """A copy in Backup or in the bin, and whether it is in the bin. Raises CopyMissing, TamperedError."""
+    """Find a copy, and whether it is in the bin. Raises CopyMissing, TamperedError."""
     for _ in range(_LOOKS):
         try:
             return vault.get(copy_id), False
@@ -68,7 +68,7 @@ def _copy_of(vault: Vault, copy_id: int) -> tuple[Copy, bool]:
 
 
 def _raw_of(vault: Vault, copy_id: int) -> bytes:
-    """The message of a copy, as `_copy_of`."""
+    """Open a copy's message, from where `_copy_of` finds it."""
     for _ in range(_LOOKS):
         with suppress(CopyBinned):
             return vault.raw(copy_id)

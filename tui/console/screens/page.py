@@ -37,10 +37,10 @@ class Page(Widget):
             self.follow_store()
 
     def follow_store(self) -> None:
-        """Hook: show what is in the store now. The page is mounted."""
+        """Show what is in the store now. A hook; the page is mounted."""
 
     def entered(self) -> None:
-        """Hook: the user went here; a new page is not mounted yet."""
+        """Act when the user came here; a new page is not mounted yet. A hook."""
 
     def focus_main(self) -> None:
         """Give the focus to what takes it first."""
@@ -51,7 +51,7 @@ class Page(Widget):
         return None
 
     def refused(self, action: str) -> bool:
-        """True where an action is not possible now; says why."""
+        """Return True if an action is not possible now; say why."""
         reason = self.reason_against(action)
         if reason is not None:
             self.context.shell.notice(reason, severity="warning")

@@ -14,7 +14,9 @@ from tui.console.text.bin_lines import Held
 
 
 def make_page(place: str, context: ConsoleContext) -> Page:
-    """The workspace's widget for a place of the tree, imported when first gone to. Raises ValueError for no place."""
+    """Make the widget for a place of the tree, importing it when first needed. Raises ValueError for an unknown
+    place.
+    """
     match place:
         case "monitoring":
             from tui.console.screens.monitoring import MonitoringView

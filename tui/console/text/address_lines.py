@@ -46,7 +46,7 @@ def summary(lists: AddressLists, shown: int, find: str) -> str:
 
 
 def heading(width: int) -> str:
-    """The names of the columns."""
+    """Write the names of the columns."""
     entry, owner = _columns(width)
     return f"{fit('List', _COLOR)}{fit('Sender', entry)}  {fit('For mail to', owner)}".rstrip()
 

@@ -64,7 +64,7 @@ def summary(usage: Usage) -> str:
 
 
 def heading(width: int) -> str:
-    """The names of the columns."""
+    """Write the names of the columns."""
     cells = _columns(width)
     names = [
         (fit("What", cells.what), cells.what),
@@ -120,7 +120,9 @@ def _until(held: Held, now: int, zone: tzinfo, *, brief: bool) -> str:
 
 
 def deleted_by(act: BinAct, zone: tzinfo) -> str:
-    """``deleted by ada on 24 Nov 2026 07:41``, safe to show; ``deleted by nobody knows whom`` for no verified act."""
+    """Write ``deleted by ada on 24 Nov 2026 07:41``, safe; ``deleted by nobody knows whom`` if the act is not
+    verified.
+    """
     if not act.at:
         return "deleted by nobody knows whom"
     by = f" by {safe(act.operator, max_len=60)}" if act.operator else ""
@@ -160,7 +162,7 @@ def detail_lines(held: Held, rows: Sequence[Row] | None, now: int, zone: tzinfo,
 
 
 def _copy_line(row: Row, now: int, zone: tzinfo, width: int) -> Line:
-    """A copy in one line: when it was placed in Backup, its sender and its subject."""
+    """Write a copy on one line: when it was placed in Backup, its sender and its subject."""
     when = placed(row.stored_at, now, zone, 12)
     sender = max(12, min(32, (width - 16) // 3))
     return (

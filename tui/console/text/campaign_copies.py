@@ -39,14 +39,14 @@ class CopyOrder(NamedTuple):
     fits: Mapping[int, int]
 
     def copy_at(self, line: int) -> int | None:
-        """The copy of a line; None for the rule, and beyond the end."""
+        """Return the copy of a line; None for the rule, and beyond the end."""
         if 0 <= line < self.odd:
             return self.ids[line]
         place = line - self.rule
         return self.ids[place] if self.odd <= place < len(self.ids) else None
 
     def line_of(self, place: int) -> int:
-        """The line of the copy at a place."""
+        """Return the line of the copy at a place."""
         return place if place < self.odd else place + self.rule
 
     @property
@@ -69,7 +69,7 @@ def order_of(campaign: Campaign) -> CopyOrder:
 
 
 def among(order: CopyOrder, there: Container[int]) -> CopyOrder:
-    """The same, of those copies alone."""
+    """Reduce the order to those copies."""
     odd = [copy for copy in order.ids[: order.odd] if copy in there]
     rest = [copy for copy in order.ids[order.odd :] if copy in there]
     return order._replace(ids=[*odd, *rest], odd=len(odd))

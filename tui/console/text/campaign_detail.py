@@ -67,7 +67,7 @@ def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def overview_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """A campaign under the cursor: the best key of each strand, what speaks against, what nobody would guess."""
+    """Write a campaign under the cursor: each strand's best key, what speaks against, what nobody would guess."""
     campaign = row.campaign
     return [
         *_head(row, now, zone, width),
@@ -78,7 +78,7 @@ def overview_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone
 
 
 def campaign_lines(row: CampaignRow, facts: CampaignFacts | None, now: int, zone: tzinfo, width: int) -> list[Line]:
-    """A campaign opened: the same with all keys that are told, and the letters in it."""
+    """Write an opened campaign: the same with all keys that are told, and the letters in it."""
     campaign = row.campaign
     lines = [
         *_head(row, now, zone, width),
@@ -196,7 +196,7 @@ def _against(row: CampaignRow, width: int) -> list[Line]:
 
 
 def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
-    """What speaks against acting on a campaign, each with its kind."""
+    """Yield what speaks against acting on a campaign, each with its kind."""
     campaign, summary = row.campaign, row.summary
     if campaign.rank is Rank.CAREFUL:
         yield "▲ many of its copies answer messages, or came through mailing lists: look at more of them", "risk"
@@ -217,7 +217,7 @@ def against(row: CampaignRow) -> Iterator[tuple[str, str]]:
 
 
 def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
-    """A sender of copies that are in no campaign, under the cursor."""
+    """Write a sender of copies that are in no campaign, under the cursor."""
     sender = row.sender
     lines = block(sender.address or "(no sender)", width, "strong")
     held, kind = held_by(sender.verdicts, 20)
@@ -234,7 +234,7 @@ def sender_lines(row: SenderRow, zone: tzinfo, width: int) -> list[Line]:
 
 
 def divider_lines(row: DividerRow, width: int) -> list[Line]:
-    """What stands below the rule."""
+    """Write what stands below the rule."""
     text = (
         f"{copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} are in no campaign that an act is "
         "offered for: the good mail is among them. Senders of whom something is known come first; Enter lists the "

@@ -47,7 +47,7 @@ def _columns(width: int) -> _Columns:
 
 
 def heading(width: int) -> str:
-    """The names of the columns."""
+    """Write the names of the columns."""
     cells = _columns(width)
     parts = ["     Copies   Odd"]
     parts += [f"{'To':>{cells.to}}"] if cells.to else []
@@ -66,7 +66,7 @@ def rate_words(last_hour: int) -> str:
 
 
 def held_by(verdicts: VerdictCounts, width: int) -> tuple[str, str]:
-    """What holds most of some copies, in so many cells, and its kind of span."""
+    """Name what holds most of some copies, in so many cells; return also its kind of span."""
     if not verdicts:
         return NOTHING, "muted"
     engine, status, _ = verdicts[0]
@@ -81,7 +81,7 @@ def _figures(summary: Summary, cells: _Columns) -> list[Span]:
 
 
 def _number(number: int, width: int) -> str:
-    """A count in so many cells, in thousands where it takes more; a dash for none."""
+    """Write a count in so many cells, in thousands if it takes more; a dash for none."""
     text = f"{number:,}" if number else NOTHING
     return f"{text if len(text) <= width else f'{number // 1000:,}k':>{width}}"
 
@@ -91,7 +91,7 @@ def _odd_kind(odd: int) -> str:
 
 
 def campaign_line(row: CampaignRow, marked: bool, now: int, zone: tzinfo, width: int) -> Line:
-    """A campaign: mark, state, copies, odd ones, recipients, what holds it, its name, since when, rate now, owner."""
+    """Write a campaign: mark, state, copies, odd ones, recipients, verdict, name, since when, rate now, owner."""
     cells, summary, mark = _columns(width), row.summary, row.campaign.mark
     sign, kind = STATES[mark.state]
     held, its_kind = held_by(summary.verdicts, cells.held)
@@ -114,13 +114,13 @@ def campaign_line(row: CampaignRow, marked: bool, now: int, zone: tzinfo, width:
 
 
 def divider_line(row: DividerRow, width: int) -> Line:
-    """The rule above what is in no campaign."""
+    """Write the rule above what is in no campaign."""
     words = f" In no campaign: {copies(row.copies)} of {counted(row.senders, 'sender', 'senders')} "
     return (Span(f"────{words}".ljust(width, "─")[:width], "muted"),)
 
 
 def known_note(row: SenderRow) -> tuple[str, str, str]:
-    """What is known of a sender: its sign, the words behind it, and their kind. NOT safe."""
+    """Write what is known of a sender: its sign, the words behind it, and their kind. NOT safe."""
     words = ["list"] if row.listed else []
     if row.alike:
         return "▲", ", ".join([*words, f"looks like {row.alike}"]), "risk"
@@ -132,7 +132,7 @@ def known_note(row: SenderRow) -> tuple[str, str, str]:
 
 
 def sender_line(row: SenderRow, now: int, zone: tzinfo, width: int) -> Line:
-    """A sender of copies that are in no campaign: how many, what is known of it, its newest subject."""
+    """Write a sender of copies that are in no campaign: how many, what is known of it, its newest subject."""
     cells, sender = _columns(width), row.sender
     sign, note, kind = known_note(row)
     held, its_kind = held_by(sender.verdicts, cells.held)

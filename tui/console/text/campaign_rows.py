@@ -66,13 +66,13 @@ ListRow = CampaignRow | DividerRow | SenderRow
 
 
 def name_of(campaign: Campaign) -> str:
-    """What a campaign is called: its name by operators, else its title. NOT safe."""
+    """Return a campaign's name: the operators', else its title. NOT safe."""
     told = (campaign.texts.get(why.key, "") for why in (campaign.seed, *campaign.evidence))
     return campaign.mark.name or campaign.title or next(filter(None, told), f"Campaign {campaign.id}")
 
 
 def telling_keys(campaign: Campaign) -> dict[int, Kind]:
-    """The keys that a campaign shares with those that are related to it."""
+    """List the keys that a campaign shares with those that are related to it."""
     size = max(len(campaign.copies), 1)
     found: dict[int, Kind] = {}
     for why in (campaign.seed, *campaign.evidence):
@@ -86,7 +86,7 @@ def telling_keys(campaign: Campaign) -> dict[int, Kind]:
 
 
 def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) -> list[CampaignRow]:
-    """The campaigns that acts are offered for and that have copies in Backup, in the order of their acts.
+    """List the campaigns with copies in Backup that acts are offered for, in the order of their acts.
 
     Those that are related come behind the oldest of them.
     """
@@ -108,7 +108,7 @@ def in_order(campaigns: Sequence[Campaign], summaries: Mapping[int, Summary]) ->
 
 
 def campaign_of(standing: Standing, copy: int) -> Campaign | None:
-    """The campaign in which a copy is, or is odd, found without looking at every copy."""
+    """Find the campaign in which a copy is, or is odd, without looking at every copy."""
     for one in standing.campaigns:
         at = bisect_left(one.copies, copy)
         if at < len(one.copies) and one.copies[at] == copy:

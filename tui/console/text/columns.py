@@ -45,7 +45,7 @@ def severity(status: Status | None) -> str:
 
 
 def status_label(status: Status, width: int, engine: Engine | None = None) -> str:
-    """A status in so many cells: its own label where it fits. `engine` is who gave it, where no column says so."""
+    """Fit a status into so many cells, with its own label if possible. `engine` gave it, if no column says so."""
     labels = (verdict_label(engine, status), *SHORT_STATUSES.get(status, ()))
     return next((label for label in labels if len(label) <= width), labels[-1])
 
@@ -71,7 +71,7 @@ class _Want(NamedTuple):
 
 
 def _wanted(width: int) -> tuple[list[_Want], int]:
-    """The columns for a width, and the cells between them."""
+    """Choose the columns for a width, and the cells between them."""
     mark = _Want("mark", "", 1)
     outcome = _Want("outcome", "", 1)
     sign = _Want("sign", "", 1)
@@ -96,7 +96,7 @@ def _wanted(width: int) -> tuple[list[_Want], int]:
 
 
 def columns(width: int) -> list[Column]:
-    """The columns that fit `width` cells, left to right, filling it exactly (from 32 cells up)."""
+    """Choose the columns that fill `width` cells exactly (32 or more), left to right."""
     wanted, gap = _wanted(width)
     # A sign belongs to the column right of it, one cell away whatever the gap, and so does the mark.
     gaps = [1 if want.name in ("mark", "outcome", "sign") else gap for want in wanted[:-1]]

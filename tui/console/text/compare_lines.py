@@ -39,7 +39,7 @@ class Compared(NamedTuple):
 
 
 def compare_lines(one: Compared, other: Compared, zone: tzinfo, width: int) -> list[Line]:
-    """The copy `one` at the left, the typical one at the right. What differs is coloured."""
+    """Write the copy `one` at the left and the typical one at the right. What differs is coloured."""
     lines = _row("", one.said, other.said, width, kinds=("strong", "muted"))
     lines.append(EMPTY)
     for label, left, right in _fields(one.copy, other.copy, zone):
@@ -51,7 +51,7 @@ def compare_lines(one: Compared, other: Compared, zone: tzinfo, width: int) -> l
 
 
 def shared_share(one: Mapping[int, str], other: Mapping[int, str]) -> float:
-    """The part of all keys of two copies that both have."""
+    """Compute the share of all keys of two copies that both have."""
     return len(one.keys() & other.keys()) / max(len(one.keys() | other.keys()), 1)
 
 
@@ -113,7 +113,7 @@ def _paired(
 
 
 def _row(label: str, left: str, right: str, width: int, *, kinds: tuple[str, str]) -> list[Line]:
-    """A label, and two values in columns, each on some lines. A value that is not there is a dash."""
+    """Write a label and two values in columns, each on some lines. A missing value is a dash."""
     room = max(8, (width - _LABELS - 2 * _GAP) // 2)
     lines: list[Line] = []
     for place, (here, there) in enumerate(zip_longest(_pieces(left, room), _pieces(right, room), fillvalue="")):

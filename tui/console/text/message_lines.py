@@ -43,14 +43,14 @@ Values = list[tuple[str, str]]
 
 
 def status_kind(status: Status | None) -> str:
-    """The kind of span in which a status is shown."""
+    """Return the kind of span in which a status is shown."""
     if status is None or status in _NO_STATUS:
         return "muted"
     return {"danger": "danger", "risk": "risk"}.get(severity(status), "text")
 
 
 def status_text(status: Status, engine: Engine | None = None) -> str:
-    """A status with the sign of its severity, which says without colour what the colour says.
+    """Write a status with its severity's sign, so that colour is not needed to tell it.
 
     `engine` is who gave it, where nothing beside it says so.
     """
@@ -59,7 +59,7 @@ def status_text(status: Status, engine: Engine | None = None) -> str:
 
 
 def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = None) -> list[Line]:
-    """The spec's fields of a copy, each under its name there, and after them what else is known of it.
+    """Write the spec's fields of a copy, each under its name there, then what else is known of it.
 
     `release` is what became of its releases.
     """
@@ -108,7 +108,7 @@ def copy_lines(copy: Copy, zone: tzinfo, width: int, release: Release | None = N
 
 
 def _other_sender(record: CopyRecord) -> Values:
-    """The envelope's sender in words, where it is of another organisation than From."""
+    """Write the envelope's sender if it is of another organisation than From."""
     if not sender_differs(record.from_, record.envelope_sender):
         return []
     return [(f"{DIFFERS} Envelope sender: {record.envelope_sender}", "text")]
@@ -144,7 +144,7 @@ def _reason(reason: Verdict | None) -> Values:
 
 
 def _addresses(text: str) -> Values:
-    """A field of addresses, and below it every domain in it that is not what it looks like, in punycode."""
+    """Write a field of addresses, and below it every look-alike domain in it, in punycode."""
     return [(text, "text"), *((f"△ {warning}", "risk") for warning in domain_warnings(text))] if text else []
 
 
@@ -165,7 +165,7 @@ def domain_warnings(text: str, limit: int = 10) -> list[str]:
 
 
 def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
-    """The message's text, wrapped; quoted lines are read second, and text that a reader would not see is marked."""
+    """Wrap the message's text. Quoted lines are muted; text that a reader would not see is marked."""
     width = min(width, _READABLE)
     lines = list(_problem_lines(parsed, width))
     if not parsed.text.strip():
@@ -185,7 +185,7 @@ def text_lines(parsed: ParsedMessage, width: int) -> Sequence[Line]:
 
 
 def _paragraphs(text: str, hidden: Sequence[tuple[int, int]]) -> Iterator[list[Span]]:
-    """The lines of `text`, made safe, each as spans; the ranges `hidden` are of their own kind."""
+    """Yield the lines of `text`, made safe, as spans; the ranges `hidden` have a kind of their own."""
     line: list[Span] = []
     at = 0
     for start, end in [*hidden, (len(text), len(text))]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def digest_halves(digest: bytes, room: int) -> list[str]:
-    """A digest in hexadecimal, in two even halves where it does not fit."""
+    """Write a digest in hexadecimal, in two even halves if it does not fit."""
     text = digest.hex()
     return [text] if len(text) <= room else [text[: len(text) // 2], text[len(text) // 2 :]]
 
@@ -162,7 +162,7 @@ class SourceLines(Sequence[Line]):
         return at
 
     def _widest(self, at: int, end: int, known: int) -> int:
-        """The length of the longest line in whole lines, or `known`; looks only every `known` bytes."""
+        """Return the length of the longest line in whole lines, or `known`; looks only every `known` bytes."""
         raw = self._raw
         while at < end:
             found = raw.rfind(b"\n", at, at + known + 1)

@@ -58,7 +58,7 @@ class Facts(NamedTuple):
 
 
 def bar(value: float, width: int) -> str:
-    """A bar of `value` (0 to 1) of `width` cells, in eighths of a cell; a sliver for anything above nothing."""
+    """Draw a bar of `value` (0 to 1) in `width` cells, in eighths of a cell; anything above 0 shows."""
     eighths = round(max(0.0, min(1.0, value)) * width * 8)
     if value > 0 and not eighths:
         eighths = 1
@@ -96,7 +96,7 @@ def monitoring_lines(facts: Facts, width: int, height: int) -> list[Line]:
 
 
 def _order(counts: Mapping[Engine | None, int]) -> list[Engine | None]:
-    """The engines, most copies first; what has no verdict last, and only where there is such a copy."""
+    """Order the engines by copies, the most first; copies without a verdict last, if there are any."""
     engines: list[Engine | None] = sorted(Engine, key=lambda engine: -counts.get(engine, 0))
     return engines + ([None] if counts.get(None) else [])
 
@@ -149,7 +149,7 @@ def _rest_lines(facts: Facts, width: int) -> list[Line]:
 
 
 def _bin_lines(usage: Usage) -> list[Line]:
-    """What the bin holds, and how much of it stays whatever arrives; nothing where it is empty."""
+    """Write what the bin holds, and how much of it always stays; [] if it is empty."""
     if not usage.binned:
         return []
     share = f"  share {format_size(usage.bin_bytes)}" if usage.max_bytes else ""
@@ -158,7 +158,7 @@ def _bin_lines(usage: Usage) -> list[Line]:
 
 
 def _damage_lines(facts: Facts, width: int) -> list[Line]:
-    """What is wrong with the settings, and what holds meanwhile; nothing where they verify."""
+    """Write what is wrong with the settings, and what applies meanwhile; [] if they verify."""
     if facts.damaged is None:
         return []
     said = f"▲ {facts.damaged.problem} {facts.damaged} `mailhold settings reset` writes them anew."
@@ -258,7 +258,7 @@ def _day(ms: int, zone: tzinfo) -> str:
 
 
 def _axis(days: Days, cells: int, zone: tzinfo) -> Line:
-    """The first day, one in the middle, and today, under their bars."""
+    """Write the first day, one in the middle, and today, under their bars."""
     if not days:
         return EMPTY
     length = len(days) * cells

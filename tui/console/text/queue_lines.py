@@ -154,14 +154,14 @@ def who_sends(delivery: Delivery, gateways: Mapping[int, str], idle: Mapping[int
 
 
 def _damage(delivery: Delivery) -> str:
-    """What is wrong with a delivery, and what to do about it."""
+    """Say what is wrong with a delivery, and what to do about it."""
     todo = "`c` cancels it, and its copy can be delivered anew." if delivery.live else "Nothing more is sent for it."
     check = "`mailhold check` shows what else does not verify."
     return f"It was tampered with or is damaged: {delivery.damage}. {todo} {check}"
 
 
 def subject_of(subjects: Mapping[int, str], delivery: Delivery) -> str:
-    """The subject of the copy that is delivered, or that it is gone."""
+    """Return the subject of the delivered copy, or say that the copy is gone."""
     subject = subjects.get(delivery.copy_id)
     if subject is None:
         return "(the copy was deleted)"

@@ -14,7 +14,7 @@ def masked(relay: str) -> str:
 
 
 def unmasked(text: str, relay: str) -> str:
-    """What `masked` hid put back: `text` as the user left it, with the password of `relay` for its dots."""
+    """Put back what `masked` hid: the password of `relay` for the dots in the edited `text`."""
     known = _PASSWORD.match(relay)
     entered = _PASSWORD.match(text)
     if known and entered and entered[2] == _MASK:

@@ -23,7 +23,7 @@ def summary(rules: Sequence[Rule]) -> str:
 
 
 def heading(width: int) -> str:
-    """The names of the columns."""
+    """Write the names of the columns."""
     name, whom, rest = _columns(width)
     return f"  {'Rule':>5}  {fit('Name', name)}  {fit('For', whom)}  {fit('Does', rest)}".rstrip()
 
@@ -75,7 +75,7 @@ def detail_lines(rule: Rule, width: int) -> list[Line]:
 
 
 def _engine(rule: Rule, engine: Engine, width: int, labels: int) -> list[Line]:
-    """What the rule does with each status of an engine, and where the engine is down."""
+    """Write the rule's action for each status of an engine, and for when the engine is down."""
     label = "Black list" if engine is Engine.BLACK_LIST else engine.label
     said = [f"{status.label}: {rule.action_for(engine, status).label}" for status in DEFAULT_ACTIONS[engine]]
     if engine in SCANNED and rule.down_for(engine) is IfDown.TEMPORARY_FAIL:

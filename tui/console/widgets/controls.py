@@ -150,7 +150,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.index, index)
 
     def _lines(self, width: int) -> list[list[int]]:
-        """The places of the options on each line."""
+        """Return the places of the options on each line."""
         lines: list[list[int]] = [[]]
         used = 0
         for place, option in enumerate(self.options):

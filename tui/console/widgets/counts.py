@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def loading_words(loaded: int, total: int, complete: bool, reading: Reading | None) -> tuple[str, str]:
-    """What is being read, "" for the copies themselves, and how much of it is there; both "" where all is."""
+    """Say what is being read ("" for the copies themselves), and how much of it is there; both "" once all is."""
     if not complete:
         return "", f"{100 * loaded // max(1, total)} %"
     return ("", "") if reading is None else (reading.what, reading.share)
@@ -32,7 +32,7 @@ def counts_line(
     zone: str,
     wide: bool,
 ) -> Content:
-    """The counts of a list that shows `result`, in few words where it is not `wide`.
+    """Write the counts of a list that shows `result`, in few words if it is not `wide`.
 
     `problem`: the filter line cannot be read; `loading`: what is being read, as `loading_words` has it;
     `range_count` rows are in a range that is not ended, `outside` of the `marked` copies are not listed,

@@ -10,7 +10,7 @@ from store.filters.model import MessageFilter
 
 
 def needles(flt: MessageFilter) -> dict[str, list[str]]:
-    """What a filter looks for in each column, folded."""
+    """Collect what a filter looks for in each column, folded."""
     found: dict[str, list[str]] = {}
     for part in _sought(flt):
         for column, terms in (("from", part.from_), ("to", part.to), ("subject", part.subject)):
@@ -21,7 +21,7 @@ def needles(flt: MessageFilter) -> dict[str, list[str]]:
 
 
 def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
-    """The filter, and what stands in its groups that are not negated."""
+    """Yield the filter, and the branches of its groups that are not negated."""
     yield flt
     for group in flt.groups:
         if not group.negated:
@@ -30,7 +30,7 @@ def _sought(flt: MessageFilter) -> Iterator[MessageFilter]:
 
 
 def split_found(text: str, needles: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is one of the folded needles."""
+    """Split a text into pieces, each with whether it is one of the folded needles."""
     # Where a text was cut stands a sign that folding takes for three.
     folded = fold(text.replace("…", " ")) if needles else ""
     if len(folded) != len(text):

@@ -23,7 +23,7 @@ class Line(Widget):
 
 
 def header_line(width: int, sort: str, descending: bool) -> str:
-    """The columns' titles in `width` cells. A sort by a column that has no room is said beside Subject."""
+    """Write the columns' titles in `width` cells. If the sorted column has no room, Subject says so."""
     sign = "▾" if descending else "▴"
     fitted = columns(width)
     hidden = all(column.sort != sort for column in fitted)

@@ -51,7 +51,7 @@ class MarkedRows(ScrollView):
         raise NotImplementedError
 
     def selection(self) -> Chosen:
-        """The marks, or the cursor's row if there are none: what every action works on."""
+        """Return the marks, or the cursor's row if there are none: what every action works on."""
         self._end_range()
         if self.marks:
             return self.marks.chosen(self.pages.result if self.pages else None, gone=self.lost)
@@ -87,7 +87,7 @@ class MarkedRows(ScrollView):
             self.marks_changed()
 
     def settle_lost(self) -> None:
-        """The user goes on, having lost all marks: actions take the row at the cursor again."""
+        """Let actions take the row at the cursor again, after all marks were lost and the user goes on."""
         if self.lost and not self.marks:
             self.lost = 0
 

@@ -87,7 +87,7 @@ class MessageList(MarkedRows, can_focus=True):
         return Pages(result, self._pool, self._page_arrived)
 
     def window(self) -> tuple[int, int]:
-        """The rows in sight, and a screenful around them."""
+        """Return the rows in sight, and a screenful around them."""
         height = max(1, self.size.height)
         top = round(self.scroll_y)
         return max(0, top - height), top + 2 * height
@@ -257,7 +257,7 @@ class MessageList(MarkedRows, can_focus=True):
             self.post_message(self.Changed())
 
     def neighbour(self, copy_id: int, step: int) -> int | None:
-        """The copy `step` places after another; the cursor goes there too. None at the end of the list."""
+        """Move the cursor to the copy `step` places after another, and return it; None at the end of the list."""
         if self.pages is None:
             return None
         result = self.pages.result
@@ -297,7 +297,7 @@ class MessageList(MarkedRows, can_focus=True):
         return first <= index <= last
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The lines of a region. The list has no border, padding or opacity to add, as Textual does line by line."""
+        """Render a region's lines. Skips Textual's border, padding and opacity, which the list does not have."""
         if not self.is_attached:  # Its page was taken away, and the screen is not laid out anew yet.
             return [Strip.blank(crop.width)] * crop.height
         self.painter.set_width(self.scrollable_content_region.width)

@@ -67,7 +67,7 @@ class Pages:
                 self._keep(page, self._fetch(page))
 
     def row(self, index: int) -> Row | None:
-        """A row, or None while it is being fetched."""
+        """Return a row; None while it is being fetched."""
         rows = self._page(index // PAGE)
         place = index % PAGE
         return rows[place] if rows is not None and place < len(rows) else None
@@ -83,7 +83,7 @@ class Pages:
             future.add_done_callback(partial(self._late, page))
 
     def around(self, index: int) -> Sequence[Row]:
-        """The rows of the page that holds a row, so far as they are there."""
+        """Return the rows of the page that holds a row, as far as they are there."""
         return self._pages.get(index // PAGE, ())
 
     def _page(self, page: int) -> Sequence[Row] | None:

@@ -39,7 +39,7 @@ class QuietScrollBar(ScrollBar):
         self.position = self._exact
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The lines of a region: of five kinds at most, each made once, where Textual makes every line."""
+        """Render a region's lines: of five kinds at most, each made once, while Textual makes every line."""
         if self.parent is None:  # Its page was taken away, and the screen is not laid out anew yet.
             return [Strip.blank(crop.width)] * crop.height
         bar = cast("ScrollBarRender", self.render())

@@ -25,7 +25,7 @@ _SOURCE_WIDTH, _REASON_WIDTH = 22, 26
 
 
 def _spelled(address: str) -> str:
-    """The address as it is shown: with the domain in punycode too where that is not plain ASCII."""
+    """Write an address; if its domain is not plain ASCII, with the punycode too."""
     domain = address.rpartition("@")[2]
     ascii_domain = punycode(domain)
     return f"{address} ({ascii_domain})" if ascii_domain and ascii_domain != domain else address

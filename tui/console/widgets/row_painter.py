@@ -57,7 +57,7 @@ class RowPainter:
             self.forget()
 
     def row(self, row: Row, *, marked: bool, state: str) -> Strip:
-        """A row; `state` is "", "cursor" or "cursor-focus"."""
+        """Paint a row; `state` is "", "cursor" or "cursor-focus"."""
         key = (row.id, marked, state)
         strip = self._strips.get(key)
         if strip is None:
@@ -67,11 +67,11 @@ class RowPainter:
         return strip
 
     def text(self, text: str, state: str = "") -> Strip:
-        """A line that is no row: a placeholder or a hint."""
+        """Paint a line that is no row: a placeholder or a hint."""
         return Strip([Segment(fit(f"  {text}", self.width), self._style("muted", state))], self.width)
 
     def blank(self) -> Strip:
-        """An empty line."""
+        """Paint an empty line."""
         return Strip.blank(self.width, self._style("text", ""))
 
     def _style(self, name: str, state: str) -> Style:
@@ -86,7 +86,7 @@ class RowPainter:
         return self._styles[name, state]
 
     def _cell(self, column: Column, row: Row, marked: bool) -> tuple[str, str]:
-        """What a column shows of a row, and the style's name."""
+        """Return a column's text for a row, and the name of its style."""
         level = severity(row.status)
         match column.name:
             case "mark":

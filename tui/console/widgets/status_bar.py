@@ -26,7 +26,7 @@ def used_of(used: int, maximum: int) -> str:
 
 
 def bar(done: int, total: int, cells: int) -> tuple[str, str]:
-    """A bar of so many cells as its two parts, which differ without colour too."""
+    """Draw a bar of so many cells as its two parts, which differ without colour too."""
     filled = 0 if total <= 0 else min(cells, max(1 if done > 0 else 0, round(cells * done / total)))
     return "━" * filled, "─" * (cells - filled)
 
@@ -99,7 +99,7 @@ class StatusBar(Widget):
         return Content.assemble(name, short)
 
     def _attention(self, style: Callable[[str, str], Content], *, short: bool) -> Content:
-        """The deliveries to look at, after a gap, and the key that leads to them."""
+        """Write the deliveries to look at, after a gap, and the key that leads to them."""
         words = attention_words(self.attention, short=short)
         if not words:
             return Content("")

@@ -13,7 +13,7 @@ _SEPARATORS = str.maketrans(dict.fromkeys(",.'’_ \u00a0\u2009\u202f", ""))
 
 
 def number_of(text: str) -> int | None:
-    """The whole number that `text` is, with or without separators; None where it is none."""
+    """Parse a whole number, with or without separators; None if it is none."""
     digits = text.translate(_SEPARATORS)
     return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 20 else None
 
@@ -84,7 +84,7 @@ class TypedCount(Vertical, can_focus=False):
         return not self.number or number_of(self.field.value) == self.number
 
     def insist(self) -> bool:
-        """True where the number was typed or none is needed; else say what is missing, and give the field the focus."""
+        """Return True if the number was typed or is not needed; else say what is missing and focus the field."""
         if self.typed:
             return True
         wrong = "That is another number" if self.field.value.strip() else "No number was typed"

@@ -16,10 +16,10 @@ class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=T
 
 
 def text_of(name: str) -> str:
-    """The text of the file of that name."""
+    """Read the text file of that name."""
     return resources.files(__package__).joinpath(name).read_text("utf-8")
 
 
 def read(name: str, kind: type[T]) -> T:
-    """The file of that name as `kind`. Raises msgspec.ValidationError where it holds something else."""
+    """Read the file of that name as `kind`. Raises msgspec.ValidationError if it holds something else."""
     return msgspec.convert(tomllib.loads(text_of(name)), kind)
