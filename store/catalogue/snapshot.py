@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from store.helpers.companions import give_access
 from store.helpers.decoding import msgpack_decoder
 from store.helpers.secret_files import NotPlain, open_plain, replaced
 from store.terms.errors import TamperedError
@@ -76,6 +77,7 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
 
     _remove_abandoned(path)
     with replaced(path) as file:
+        give_access(file.fileno(), Path(vault.location))
         name = secrets.token_hex(16)
         header = _Header(MEANING, vault.store_id, name, layout_of(frame), marks)
         file.write(_MAGIC)

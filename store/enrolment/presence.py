@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from store.database.connection import is_url, run
+from store.helpers.companions import give_access
 
 if TYPE_CHECKING:
     from store.vault.reader import Reader
@@ -103,6 +104,8 @@ class Presence:
             self.end()
             return
         self.held = True
+        if not is_url(location):
+            give_access(self._descriptor, Path(location).absolute())  # Operators look whether the lock is held.
         with suppress(OSError):
             self.former = os.pread(self._descriptor, _MOST, 0).decode("ascii", "replace").strip()
             os.ftruncate(self._descriptor, 0)

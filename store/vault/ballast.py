@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from store.database.connection import BALLAST
+from store.helpers.companions import give_access
 
 #: Enough for all that the log may hold whose place in the file is not there yet.
 BALLAST_BYTES = 4 * 1024 * 1024
@@ -29,6 +30,7 @@ class Ballast:
 
     def __init__(self, path: Path) -> None:
         self.path = path.with_name(path.name + BALLAST)
+        self._store = path
 
     def load(self) -> None:
         """Make the ballast, where it is not there as a whole and the disk has room to spare."""
@@ -77,6 +79,8 @@ class Ballast:
         present = os.path.lexists(self.path)
         handle = os.open(self.path, _FLAGS | (0 if present else os.O_CREAT | os.O_EXCL), 0o600)
         try:
+            if not present:
+                give_access(handle, self._store)
             before = os.fstat(handle).st_size
             try:
                 os.posix_fallocate(handle, before, size)

@@ -16,6 +16,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tui.commands.demo",
         "open the console on a throw-away store of sample mail, with a receiver to deliver to",
     ),
+    "setup": (
+        "tui.commands.setup",
+        "make what a gateway needs on this machine: user, folders, store, credentials, configuration",
+    ),
     "init": ("tui.commands.init", "create a store and print its recovery key once"),
     "import": ("tui.commands.import_", "place messages from files, mailboxes and quarantine folders in Backup"),
     "index": ("tui.commands.index", "make of the copies what campaigns are found by; what is made already stays"),

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
     """Run `mailhold` with `argv` (the process's own by default) and return the exit code; or `run` as it is run."""
     _open_streams()
     try:
-        return _answered(sys.argv[1:] if argv is None else argv, run)
+        return answered(sys.argv[1:] if argv is None else argv, run)
     except KeyboardInterrupt as interrupt:
         if argv is None:
             import signal
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
         return 1
 
 
-def _answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
+def answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
     """Run, and say what an error of our own says."""
     from store.terms.errors import MailholdError, UsageError
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
+import sys
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
-_INSTALLED = "/usr/local/bin/mailhold"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,16 +54,12 @@ def run(args: argparse.Namespace) -> int:
         print(example(), end="")
         return 0
     if args.systemd_unit:
-        print(systemd_unit(), end="")
+        from store.installing.texts import unit
+
+        print(unit(), end="")
         return 0
     path = Path(args.config)
-    return _check(path) if args.check_config else _run(path)
-
-
-def systemd_unit() -> str:
-    """Write the unit, with the program's own path in it."""
-    unit = resources.files("store.gateway").joinpath("mailhold-gateway.service").read_text("utf-8")
-    return unit.replace("@MAILHOLD@", shutil.which("mailhold") or _INSTALLED)
+    return check_config(path) if args.check_config else _run(path)
 
 
 def _enroll(args: argparse.Namespace) -> int:
@@ -160,6 +155,33 @@ def _run(path: Path) -> int:
     return 0
 
 
+def check_config(path: Path, *, usual: Path = Path(_CONFIG)) -> int:
+    """Look whether the gateway can work with the configuration `path`, and print a line for each thing that it needs.
+
+    As root in a child process that runs as the gateway's user (`store.gateway.proving.user_of`). Returns 1 where
+    something is wrong. Raises UsageError.
+    """
+    from store.gateway.config import read_config
+    from store.gateway.proving import as_user, user_of
+
+    config = read_config(path)
+    if os.geteuid() != 0 or (user := user_of(path, config, usual=usual)).pw_uid == 0:
+        return _check(path)
+    print(f"as the user {user.pw_name}:", flush=True)
+
+    def check() -> int:
+        from tui.commands.cli import answered
+
+        try:
+            return answered((), lambda _: _check(path))
+        except OSError as error:
+            return say_failed([(error.filename or path, error.strerror or str(error))])
+        finally:
+            sys.stdout.flush()
+
+    return as_user(user, check)
+
+
 def _check(path: Path) -> int:
     import asyncio
 
@@ -171,19 +193,23 @@ def _check(path: Path) -> int:
     from store.gateway.metrics import Metrics
     from store.gateway.metrics_server import page_of
     from store.gateway.policy import LivePolicy
+    from store.gateway.proving import proofs
     from store.gateway.seen import seen_path
 
     config = read_config(path)
     if config.metrics.listen:
         page_of(Metrics())
-    print(f"{path}: every key and value is valid")
+    print(f"✓ {path}: every key and value is valid")
     problems = 0
+    for proof in proofs(path.absolute(), config):
+        print(f"✗ {proof.what}: {proof.why}" if proof.why else f"✓ {proof.what}", flush=True)
+        problems += bool(proof.why)
     try:
         with closing(open_with_credentials(config.store.location, Path(config.store.credentials))) as vault:
             live = LivePolicy(lambda *_args, **_fields: None)
             live.refresh(vault)
             gateway = vault.keys.gateway
-            print(f"store: opened as gateway {gateway.name if gateway else ''}")
+            print(f"✓ store: opened as gateway {gateway.name if gateway else ''}")
             problems += say_failed(live.refused.items())
             older = lacking(vault, Memory(seen_path(Path(config.store.credentials)), vault.store_id))
             if older is not None:
@@ -207,5 +233,5 @@ def _check(path: Path) -> int:
         if why:
             problems += say_failed([(name, why)])
         else:
-            print(f"{name}: it answers")
+            print(f"✓ {name}: it answers")
     return 1 if problems else 0

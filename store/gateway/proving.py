@@ -1,0 +1,153 @@
+"""Whether the gateway can work where it is, as the user that it runs as: `mailhold gateway --check-config`."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from store.database.connection import beside, is_url
+from store.gateway.config import Config
+from store.gateway.seen import seen_path
+from store.mail.endpoint import parse_address
+from store.terms.errors import UsageError
+
+#: The user that a gateway runs as where its configuration lies where it usually does.
+USER = "mailhold"
+_SOCKET_PATH = 107
+
+
+class Proof(NamedTuple):
+    """Something that the gateway needs; `why` it has it not, with what to do, or ""."""
+
+    what: str
+    why: str = ""
+
+
+def user_of(path: Path, config: Config, *, usual: Path) -> pwd.struct_passwd:
+    """Return the user that a gateway with this configuration runs as: the owner of its credentials.
+
+    Where root owns them, or they are missing: `mailhold` for the `usual` configuration, else this process's user.
+    Raises UsageError where the owner has no name.
+    """
+    try:
+        uid = Path(config.store.credentials).stat().st_uid
+    except OSError:
+        uid = 0
+    try:
+        if uid == 0 and path == usual:
+            return pwd.getpwnam(USER)
+        return pwd.getpwuid(uid or os.geteuid())
+    except KeyError:
+        raise UsageError(
+            f"There is no user for the gateway (`{USER}`, or the owner of {config.store.credentials}): "
+            "`mailhold setup` makes one."
+        ) from None
+
+
+def as_user(user: pwd.struct_passwd, work: Callable[[], int]) -> int:
+    """Do `work` in a child process that has dropped root's rights for those of `user`; returns its exit code.
+
+    For a process that has one thread. What `work` prints it has to have flushed when it returns.
+    """
+    child = os.fork()
+    if child == 0:
+        _in_child(user, work)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _in_child(user: pwd.struct_passwd, work: Callable[[], int]) -> NoReturn:
+    code = 1
+    try:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+        os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        code = work()
+    finally:
+        os._exit(code)
+
+
+def proofs(path: Path, config: Config) -> Iterator[Proof]:
+    """Look at each thing that the gateway needs, as the user that this process runs as."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    yield Proof(f"{path} can be read", _reached(path, os.R_OK, f"chgrp {USER} {path} && chmod 0640 {path}"))
+    credentials = Path(config.store.credentials)
+    yield Proof(f"{credentials} can be read by {me} alone", _credentials(credentials, me))
+    if not is_url(config.store.location):
+        yield from _store(config.store.location, me)
+    seen = seen_path(credentials).absolute().parent
+    yield Proof(f"{seen} keeps what was seen of the store", _writable(seen, me, "or set STATE_DIRECTORY to a folder"))
+    places = [(config.milter.listen, config.milter.group)]
+    places += [((sink.listen,), sink.group) for sink in config.sink]
+    for listen, group in places:
+        for text in listen:
+            yield _listening(text, me)
+        if group and any(text.startswith("unix:") for text in listen):
+            yield Proof(f"sockets can be given to the group {group}", _group(group, me))
+
+
+def _store(location: str, me: str) -> Iterator[Proof]:
+    store = Path(location).absolute()
+    by_hand = f"chown {USER}:{USER} {store} && chmod 0660 {store}"
+    yield Proof(f"{store} can be read and written", _reached(store, os.R_OK | os.W_OK, by_hand))
+    for each in (beside(location, "-wal"), beside(location, "-shm")):
+        if each.exists() and not os.access(each, os.R_OK | os.W_OK):
+            yield Proof(f"{each} can be written", f"it belongs to another user: chown {USER}:{USER} {each}")
+    yield Proof(f"{store.parent} takes the store's log", _writable(store.parent, me))
+
+
+def _credentials(path: Path, me: str) -> str:
+    by_hand = f"chown {me}: {path} && chmod 0600 {path}"
+    if why := _reached(path, os.R_OK, by_hand):
+        return why
+    status = path.stat()
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o077:
+        return f"others own it or may read it: {by_hand}"
+    return ""
+
+
+def _listening(text: str, me: str) -> Proof:
+    address = parse_address(text)
+    what = f"{text} can be listened on"
+    if not address.path:
+        low = 0 < address.port < 1024 and os.geteuid() != 0
+        return Proof(what, f"ports below 1024 are root's: choose another than {address.port}" if low else "")
+    path = Path(address.path)
+    if len(os.fsencode(path)) > _SOCKET_PATH:
+        return Proof(what, f"the path has more than {_SOCKET_PATH} bytes: choose a shorter one")
+    return Proof(what, _writable(path.absolute().parent, me))
+
+
+def _group(name: str, me: str) -> str:
+    try:
+        group = grp.getgrnam(name)
+    except KeyError:
+        return f"there is no group {name}: install the MTA first, or name another in mailhold.toml"
+    if os.geteuid() and group.gr_gid not in (os.getegid(), *os.getgroups()):
+        return f"{me} is not in it: usermod -aG {name} {me}"
+    return ""
+
+
+def _writable(folder: Path, me: str, otherwise: str = "") -> str:
+    made = f"install -d -o {me} -m 0750 {folder}{f', {otherwise}' if otherwise else ''}"
+    if why := _reached(folder, os.W_OK | os.X_OK, f"chown {me} {folder}{f', {otherwise}' if otherwise else ''}", made):
+        return why
+    return "" if folder.is_dir() else "it is no folder"
+
+
+def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
+    """Why this process may not use the file or folder so, with what to do; "" where it may."""
+    path = path.absolute()
+    for folder in reversed(path.parents):
+        if not os.path.lexists(folder):
+            return f"there is no folder {folder}: {made or '`mailhold setup` makes it'}"
+        if not os.access(folder, os.X_OK):
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            return f"the folder {folder} (mode {mode:04o}) cannot be entered: chmod o+x {folder}, or give it a group"
+    if not os.path.lexists(path):
+        return f"it is not there: {made or '`mailhold setup` makes it'}"
+    return "" if os.access(path, access) else f"permission denied: {by_hand}"

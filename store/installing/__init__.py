@@ -1,0 +1,1 @@
+"""Setting a machine up for a gateway and its operators (`mailhold setup`)."""

@@ -1,0 +1,80 @@
+"""Folders and text files as steps of setting up: each with its owner, its group and its mode."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from store.helpers.secret_files import NotPlain, open_plain, replaced, sync_folder
+from store.installing.step import MISSING, THERE, Look, State, Step, gid_of, group_name, uid_of, user_name
+
+
+def folder(path: Path, owner: str, group: str, mode: int) -> Step:
+    """Make the step of a folder. Missing folders above it become root's, mode 0755."""
+
+    def look() -> Look:
+        if not os.path.lexists(path):
+            return MISSING
+        if not path.is_dir():
+            return Look(State.DIFFERS, "it is no folder")
+        return access_of(path, owner, group, mode)
+
+    def make() -> list[str]:
+        uid, gid = uid_of(owner), gid_of(group)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+        os.chown(path, uid, gid)
+        path.chmod(mode)
+        sync_folder(path.parent)
+        return []
+
+    made = f"install -d -o {owner} -g {group} -m {mode:04o} {path}"
+    return Step(f"folder {path} ({owner}:{group}, {mode:04o})", look, make, made)
+
+
+def text_file(
+    path: Path, text: str, by_hand: str, *, group: str = "root", mode: int = 0o644, packaged: Path | None = None
+) -> Step:
+    """Make the step of a text file that root owns; `packaged` is where a package may have put it, which is as good."""
+
+    def look() -> Look:
+        if not os.path.lexists(path):
+            if packaged is not None and packaged.is_file():
+                return Look(State.THERE, f"the package has it at {packaged}")
+            return MISSING
+        try:
+            descriptor = open_plain(path)
+        except NotPlain as error:
+            return Look(State.DIFFERS, f"it is {error}")
+        with os.fdopen(descriptor, "rb") as file:
+            present = file.read(1 << 20)
+        if present != text.encode():
+            return Look(State.DIFFERS, "it has another text; what it says stays in force")
+        return access_of(path, "root", group, mode)
+
+    def make() -> list[str]:
+        gid = gid_of(group)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        with replaced(path) as file:
+            file.write(text.encode())
+            os.fchown(file.fileno(), 0, gid)
+            os.fchmod(file.fileno(), mode)
+        return []
+
+    return Step(f"file {path} (root:{group}, {mode:04o})", look, make, by_hand)
+
+
+def access_of(path: Path, owner: str, group: str, mode: int) -> Look:
+    """Compare a file's or folder's owner, group and mode; a symbolic link is followed. Raises OSError."""
+    status = path.stat()
+    present = f"{user_name(status.st_uid)}:{group_name(status.st_gid)} {stat.S_IMODE(status.st_mode):04o}"
+    if present == f"{owner}:{group} {mode:04o}":
+        return THERE
+    return Look(State.DIFFERS, f"it is {present}. By hand: chown {owner}:{group} {path} && chmod {mode:04o} {path}")
+
+
+def give(path: Path, owner: str, group: str, mode: int) -> None:
+    """Give a file that was just made to its owner. Raises OSError, NotMade."""
+    os.chown(path, uid_of(owner), gid_of(group), follow_symlinks=False)
+    path.chmod(mode)

@@ -1,0 +1,87 @@
+"""What is asked of setting up, and where everything goes."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from store.database.connection import is_url
+from store.gateway.config import Config, read_config
+from store.terms.errors import UsageError
+
+#: The gateway's user, and the group that lets operators work on a SQLite store.
+USER = GROUP = "mailhold"
+#: Postfix's group: its smtpd opens the milter's socket by it.
+POSTFIX = "postfix"
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
+#: No blank, quotation mark or backslash: such a path means another thing in TOML, a unit or a tmpfiles.d line.
+_PLAIN_PATH = re.compile(r"/[^\s\"'\\%$;#]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked for. "" and None stand for the usual value; `operators` are users of this system."""
+
+    root: Path = Path("/")
+    store: str = ""
+    key_file: Path | None = None
+    mta: str = ""
+    relay: str = ""
+    administrator: str = ""
+    name: str = ""
+    operators: tuple[str, ...] = ()
+    by: str = ""
+
+
+class Places:
+    """Where everything goes, below the root that is asked for. What `mailhold.toml` says, where it is there, counts.
+
+    Raises UsageError for a root or a store whose path cannot be written in all the files that name it, and for a
+    `mailhold.toml` that is there and wrong.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.root = wanted.root
+        self.folder = wanted.root / "etc/mailhold"
+        self.state = wanted.root / "var/lib/mailhold"
+        self.run = wanted.root / "run/mailhold"
+        self.spool = wanted.root / "var/spool/postfix"
+        self.config = self.folder / "mailhold.toml"
+        self.key_file = (wanted.key_file or self.folder / "key").absolute()
+        self.unit = wanted.root / "etc/systemd/system/mailhold-gateway.service"
+        self.sysusers = wanted.root / "etc/sysusers.d/mailhold.conf"
+        self.tmpfiles = wanted.root / "etc/tmpfiles.d/mailhold.conf"
+        self.present: Config | None = read_config(self.config) if self.config.exists() else None
+        self.store, self.credentials = self._store(wanted), self.folder / "gateway.credentials"
+        if self.present is not None:
+            self.credentials = Path(self.present.store.credentials)
+        self.postfix = wanted.mta == "postfix" or (not wanted.mta and self.spool.is_dir())
+        self.socket = (self.spool / "mailhold" if self.postfix else self.run) / "milter.sock"
+        self.name = wanted.name or _host_name()
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(f"--name {self.name!r} cannot name a gateway: use small letters, digits, dots and dashes.")
+        for path in (str(self.root), *([] if self.is_url else [self.store])):
+            if not _PLAIN_PATH.fullmatch(path):
+                raise UsageError(f"{path!r} cannot be used here: give an absolute path without blanks and quotes.")
+
+    @property
+    def is_url(self) -> bool:
+        """Whether the store is in PostgreSQL."""
+        return is_url(self.store)
+
+    @property
+    def store_folder(self) -> Path | None:
+        """The folder of a SQLite store."""
+        return None if self.is_url else Path(self.store).parent
+
+    def _store(self, wanted: Wanted) -> str:
+        if wanted.store:
+            return wanted.store if is_url(wanted.store) else str(Path(wanted.store).absolute())
+        return self.present.store.location if self.present else str(self.state / "mail.store")
+
+
+def _host_name() -> str:
+    name = socket.gethostname().lower()
+    return name if _NAME.fullmatch(name) else "mx1"

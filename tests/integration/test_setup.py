@@ -1,0 +1,235 @@
+"""`mailhold setup` on a machine that has nothing, then the gateway as its user, Postfix, and an operator.
+
+The users are this machine's, since files have owners; all else lies below a root of its own. Postfix has the
+gateway chapter's lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.lab import Reply, send_on, wait
+from tests.integration.postfix import DOMAIN, Postfix, why_not
+from tests.integration.test_readme_postfix import MAIN, MASTER, Moved, blocks, postfix
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("setup"), pytest.mark.timeout(300)]
+
+CODE = Path(__file__).resolve().parents[2]
+USER, OPERATOR = "mailhold", "mh-operator"
+BLACK = f"black@{DOMAIN}"
+
+
+def as_root(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+
+
+def dropped(user: str) -> list[str]:
+    """What runs the rest of a command line as that user."""
+    return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--init-groups"]
+
+
+def mailhold(*arguments: object, user: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command, as another user of this machine where one is named."""
+    home = pwd.getpwnam(user or "root").pw_dir
+    kept = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [*(dropped(user) if user else []), sys.executable, "-m", "tui", *map(str, arguments)],
+        cwd=CODE,
+        env=kept | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def done(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def why_not_here() -> str:
+    if reason := why_not():
+        return reason
+    if missing := [each for each in ("useradd", "usermod", "userdel", "setpriv") if not shutil.which(each)]:
+        return f"{missing[0]} is not installed (apt-get install passwd util-linux)"
+    if any(entry.pw_name in (USER, OPERATOR) for entry in pwd.getpwall()):
+        return f"this machine has a user {USER} or {OPERATOR} already, which the test would have to remove"
+    if as_root(
+        "setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", f"import os; os.chdir({str(CODE)!r})"
+    ).returncode:
+        return f"other users than root may not run what is in {CODE}"
+    return ""
+
+
+class Machine:
+    """A root of paths below which nothing is installed, the spool of a Postfix in it, and an operator's account."""
+
+    def __init__(self, running: Postfix) -> None:
+        self.postfix = running
+        self.root = Path(tempfile.mkdtemp(prefix="mh-"))
+        self.root.chmod(0o755)
+        (self.root / "var/spool").mkdir(parents=True)
+        (self.root / "var/spool/postfix").symlink_to(running.folder / "spool")
+        self.home = self.root / "home"
+        assert not as_root("useradd", "--create-home", "--home-dir", str(self.home), OPERATOR).returncode
+        self.store = self.root / "var/lib/mailhold/mail.store"
+        self.config = self.root / "etc/mailhold/mailhold.toml"
+        self.gateway: subprocess.Popen[bytes] | None = None
+        self.log = self.root / "gateway.log"
+
+    def setup(self, *more: str) -> subprocess.CompletedProcess[str]:
+        return mailhold("setup", "--root", self.root, "--name", "mx1", *more, HOME=str(self.root))
+
+    def start(self) -> None:
+        """Start the gateway as `mailhold setup` says it, and wait until it listens."""
+        with self.log.open("wb") as log:
+            self.gateway = subprocess.Popen(
+                [*dropped(USER), sys.executable, "-m", "tui", "gateway", "--config", str(self.config)],
+                cwd=CODE,
+                env={"PATH": os.environ["PATH"], "STATE_DIRECTORY": str(self.root / "var/lib/mailhold")},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until = time.monotonic() + 60
+        while time.monotonic() < until and self.gateway.poll() is None:
+            try:
+                with socket.socket(socket.AF_UNIX) as sock:
+                    sock.connect(str(self.root / "var/spool/postfix/mailhold/milter.sock"))
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"the gateway does not listen:\n{self.log.read_text()}")
+
+    def send(self, sender: str) -> Reply:
+        import smtplib
+
+        with smtplib.SMTP("127.0.0.1", self.postfix.port, local_hostname="client.test", timeout=60) as client:
+            client.ehlo()
+            raw = b"From: %s\r\nSubject: from Postfix\r\n\r\nhello\r\n" % sender.encode()
+            return send_on(client, raw, sender, (f"bob@{DOMAIN}",))
+
+    def close(self) -> None:
+        if self.gateway is not None and self.gateway.poll() is None:
+            self.gateway.send_signal(signal.SIGTERM)
+            try:
+                self.gateway.wait(30)
+            finally:
+                self.gateway.kill()
+                self.gateway.wait(30)
+        for user in (OPERATOR, USER):
+            as_root("userdel", user)
+        as_root("groupdel", USER)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    if reason := why_not_here():
+        pytest.skip(reason)
+    moved = Moved()
+    with postfix(blocks(MAIN)[0], moved(blocks(MASTER)[0])) as running:
+        made = Machine(running)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def access(path: Path) -> str:
+    status = path.stat()
+    import grp
+
+    owner, group = pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
+    return f"{owner}:{group} {stat.S_IMODE(status.st_mode):o}"
+
+
+def below(root: Path) -> dict[str, tuple[float, int]]:
+    return {
+        str(each): (each.stat().st_mtime, each.stat().st_mode) for each in sorted(root.rglob("*")) if each.is_file()
+    }
+
+
+def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machine) -> None:
+    shown = done(machine.setup("--dry-run", "--operator", OPERATOR))
+    assert "to make    system user and group mailhold" in shown and "dry run" in shown
+    assert not (machine.root / "etc").exists() and USER not in {entry.pw_name for entry in pwd.getpwall()}
+    # Nobody can answer here, so nothing is made without --yes.
+    assert machine.setup().returncode == 2
+    assert not (machine.root / "etc").exists()
+
+    said = done(machine.setup("--yes", "--operator", OPERATOR, "--administrator", f"admin@{DOMAIN}"))
+    assert said.count("recovery key:") == 1
+    assert "✗" not in said and "as the user mailhold:" in said and "✓ store: opened as gateway mx1" in said
+    folder = machine.root / "etc/mailhold"
+    assert access(folder / "key") == "root:root 600"
+    assert access(folder / "gateway.credentials") == f"{USER}:{USER} 600"
+    assert access(machine.config) == f"root:{USER} 640"
+    assert access(machine.store) == f"{USER}:{USER} 660"
+    assert access(machine.store.parent) == f"{USER}:{USER} 2770"
+    assert access(machine.root / "var/spool/postfix/mailhold") == f"{USER}:postfix 750"
+
+    # Once more: nothing is missing, and nothing is touched.
+    before = below(folder)
+    again = done(machine.setup("--yes", "--operator", OPERATOR, "--administrator", f"admin@{DOMAIN}"))
+    assert "to make" not in again and "differs" not in again and "Nothing is missing" in again
+    assert below(folder) == before
+
+    machine.start()
+    as_operator = {
+        "MAILHOLD_STORE": str(machine.store),
+        "MAILHOLD_KEY_FILE": str(machine.home / ".config/mailhold/key"),
+    }
+    for secret in (folder / "key", folder / "gateway.credentials"):
+        other = mailhold("list", user=OPERATOR, **as_operator | {"MAILHOLD_KEY_FILE": str(secret)})
+        assert other.returncode == 1 and "cannot be read" in other.stderr
+    done(mailhold("lists", "add", "black", BLACK, user=OPERATOR, **as_operator))
+    wait(lambda: machine.log.read_text(), lambda text: '"configuration taken up"' in text and "address-lists" in text)
+    assert machine.send(BLACK).code == 250
+    listed = json.loads(done(mailhold("list", "--json", user=OPERATOR, **as_operator)))
+    assert [each["subject"] for each in listed] == ["from Postfix"]
+    assert f"{OPERATOR}" in done(mailhold("keys", user=OPERATOR, **as_operator))
+
+    # What the operator makes beside the store the gateway may replace, and the other way round.
+    beside = [each for each in machine.store.parent.iterdir() if each.name.startswith("mail.store")]
+    assert {each.name for each in beside} >= {"mail.store", "mail.store-wal", "mail.store-shm", "mail.store.ballast"}
+    assert {access(each).partition(":")[2] for each in beside} == {f"{USER} 660"}
+    done(mailhold("delete", str(listed[0]["id"]), "--yes", user=OPERATOR, **as_operator))
+    assert machine.send(BLACK).code == 250
+    assert len(json.loads(done(mailhold("list", "--json", user=OPERATOR, **as_operator)))) == 1
+
+
+def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None:
+    folder = machine.root / "etc/mailhold"
+    done(machine.setup("--yes"))
+    machine.config.write_text(machine.config.read_text() + "# mine\n")
+    (machine.root / "var/spool/postfix/mailhold").chmod(0o700)
+    (folder / "gateway.credentials").chmod(0o644)
+    said = machine.setup("--yes")
+    assert said.returncode == 1
+    assert "differs    " in said.stdout and "it has another text" in said.stdout
+    assert machine.config.read_text().endswith("# mine\n")
+    # The check says what is wrong as the gateway's user sees it, and what to do.
+    os.chown(folder / "gateway.credentials", 0, 0)
+    (folder / "gateway.credentials").chmod(0o600)
+    os.chown(machine.store.parent, 0, 0)
+    machine.store.parent.chmod(0o755)
+    checked = machine.setup("--yes")
+    assert checked.returncode == 1
+    assert f"✗ {folder}/gateway.credentials can be read by {USER} alone: permission denied: chown" in checked.stdout
+    assert f"✗ {machine.store.parent} takes the store's log: permission denied: chown" in checked.stdout

@@ -1,0 +1,158 @@
+"""`mailhold setup`: make what a gateway and its operators need on this machine, shown before and told line by line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from store.terms.errors import MailholdError, UsageError
+from tui.commands.asking import confirm
+from tui.commands.caller import login_name
+from tui.commands.printing import print_recovery_key
+from tui.terminal.safe import safe
+
+if TYPE_CHECKING:
+    from store.installing.places import Places
+    from store.installing.step import Look, Step
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--root", metavar="DIR", default="/", help="install below another root (default: /)")
+    parser.add_argument(
+        "--mta",
+        choices=["postfix", "none"],
+        default="",
+        help="whose folder gets the socket (default: Postfix, if there)",
+    )
+    parser.add_argument("--relay", metavar="URL", default="", help="the relay that released copies go to")
+    parser.add_argument("--administrator", metavar="ADDRESS", default="", help="who is mailed when something is wrong")
+    parser.add_argument("--name", metavar="NAME", default="", help="the gateway's name (default: the host's)")
+    parser.add_argument(
+        "--operator", metavar="USER", action="append", default=[], help="a user who gets a key of their own; repeatable"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would be made, and make nothing")
+    parser.add_argument("--yes", action="store_true", help="make it without asking")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show, ask and make; returns 1 where something could not be made or differs. Raises UsageError."""
+    from store.installing.installing import steps
+    from store.installing.places import Wanted
+
+    root = Path(args.root).absolute()
+    key_file = getattr(args, "key_file", None)
+    store = getattr(args, "store", None)
+    if store == "" or key_file == "":  # a script's unset variable
+        raise UsageError("--store or --key-file is empty: name one, or leave the option out.")
+    places, wanted = steps(
+        Wanted(
+            root=root,
+            store=store or "",
+            key_file=Path(key_file) if key_file else None,
+            mta=args.mta,
+            relay=args.relay,
+            administrator=args.administrator,
+            name=args.name,
+            operators=tuple(args.operator),
+            by=login_name(),
+        )
+    )
+    missing = _show(wanted)
+    if args.dry_run:
+        print("Nothing was made: this was a dry run.")
+        return 0
+    if not missing:
+        print("Nothing is missing; nothing was changed.")
+        return _prove(places)
+    if os.geteuid() != 0:
+        raise UsageError("Only root can make this: run it with sudo, or `mailhold setup --dry-run` to see it.")
+    confirm(f"This makes {missing} of the {len(wanted)} things above on this machine.", yes=args.yes)
+    failed = sum([not _make(step) for step in wanted])
+    if failed:
+        print(f"{failed} could not be made; what stands above by hand makes it. `mailhold setup` goes on from there.")
+        return 1
+    proved = _prove(places)
+    _say_next(places, args.operator)
+    return proved
+
+
+def _show(wanted: list[Step]) -> int:
+    """Print how each step stands; returns how many are to be made."""
+    from store.installing.step import State
+
+    missing = 0
+    for step in wanted:
+        try:
+            look = step.look()
+        except (OSError, MailholdError) as error:
+            print(f"  unknown    {safe(step.what)}: {safe(_why(error))}")
+            missing += 1
+            continue
+        missing += look.state is State.MISSING
+        _print_look(step, look)
+    return missing
+
+
+def _print_look(step: Step, look: Look) -> None:
+    print(f"  {look.state.value:<10} {safe(step.what)}{f': {safe(look.note)}' if look.note else ''}")
+
+
+def _make(step: Step) -> bool:
+    """Make what is still missing, and say so; False where that failed."""
+    from store.installing.step import State
+
+    try:
+        if step.look().state is not State.MISSING:
+            return True
+        shown = step.make()
+    except (OSError, MailholdError) as error:
+        print(f"✗ {safe(step.what)}: {safe(_why(error))}\n  By hand: {safe(step.by_hand)}", flush=True)
+        return False
+    print(f"✓ made: {safe(step.what)}", flush=True)
+    if shown:
+        print_recovery_key(shown)
+    return True
+
+
+def _why(error: Exception) -> str:
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+
+
+def _prove(places: Places) -> int:
+    """Check the configuration as the gateway's user, and print the result; returns 1 where something is wrong."""
+    if not places.config.exists() or os.geteuid() != 0:
+        return 0
+    from tui.commands.gateway import check_config
+
+    print("\nAs the gateway sees it:", flush=True)
+    os.environ.setdefault("STATE_DIRECTORY", str(places.state))
+    try:
+        return check_config(places.config, usual=places.config)
+    except MailholdError as error:
+        print(f"✗ {safe(str(error))}")
+        return 1
+
+
+def _say_next(places: Places, operators: list[str]) -> None:
+    from store.database.connection import shown_location
+    from store.installing.accounts import runs_systemd
+
+    start = (
+        "systemctl daemon-reload && systemctl enable --now mailhold-gateway"
+        if runs_systemd()
+        else f"STATE_DIRECTORY={places.state} setpriv --reuid=mailhold --regid=mailhold --init-groups "
+        f"mailhold gateway --config {places.config}"
+    )
+    print("\nNext:")
+    print(f"  Start the gateway: {start}")
+    if places.postfix:
+        socket = places.socket.relative_to(places.spool)
+        print(f"  Have Postfix ask it, in main.cf: smtpd_milters = unix:{socket}")
+    print(f"  Open the store: export MAILHOLD_STORE={shown_location(places.store)} MAILHOLD_KEY_FILE={places.key_file}")
+    if operators:
+        print(f"  {', '.join(map(safe, operators))}: log in again, then with MAILHOLD_KEY_FILE=~/.config/mailhold/key")
+    else:
+        print("  A user who is not root gets a key of their own with: mailhold setup --operator USER")
