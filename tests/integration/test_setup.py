@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -233,3 +234,19 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
     assert checked.returncode == 1
     assert f"✗ {folder}/gateway.credentials can be read by {USER} alone: permission denied: chown" in checked.stdout
     assert f"✗ {machine.store.parent} takes the store's log: permission denied: chown" in checked.stdout
+
+
+def test_a_store_in_postgresql(machine: Machine, empty_postgres: str) -> None:
+    location = f'location = "{empty_postgres}"'
+    refused = machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR)
+    # The server's socket lies in a folder of the tests' user: that the gateway's cannot reach it is found at once.
+    assert refused.returncode == 1 and "mailhold: store:" in refused.stderr and "Permission denied" in refused.stderr
+    Path(parse_qs(urlsplit(empty_postgres).query)["host"][0]).chmod(0o755)
+    done(machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR))
+    assert location in machine.config.read_text() and not machine.store.exists()
+    # The store is the one that mailhold.toml names, without naming it again.
+    again = done(machine.setup("--yes", "--operator", OPERATOR))
+    assert "Nothing is missing" in again and "differs" not in again
+    machine.start()
+    as_operator = {"MAILHOLD_STORE": empty_postgres, "MAILHOLD_KEY_FILE": str(machine.home / ".config/mailhold/key")}
+    assert "mx1" in done(mailhold("gateway", "list", user=OPERATOR, **as_operator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,7 +152,8 @@ def _say_next(places: Places, operators: list[str]) -> None:
     if places.postfix:
         socket = places.socket.relative_to(places.spool)
         print(f"  Have Postfix ask it, in main.cf: smtpd_milters = unix:{socket}")
-    print(f"  Open the store: export MAILHOLD_STORE={shown_location(places.store)} MAILHOLD_KEY_FILE={places.key_file}")
+    location = shlex.quote(shown_location(places.store))
+    print(f"  Open the store: export MAILHOLD_STORE={location} MAILHOLD_KEY_FILE={places.key_file}")
     if operators:
         print(f"  {', '.join(map(safe, operators))}: log in again, then with MAILHOLD_KEY_FILE=~/.config/mailhold/key")
     else:
