@@ -281,6 +281,8 @@ def test_status_has_the_documented_fields(filled: Run) -> None:
         "oldest",
         "binned",
         "binned_bytes",
+        "derived_bytes",
+        "known_bytes",
         "queue",
         *("put_off", "failed", "unknown", "odd_times", "wrong_clocks", "troubles"),
     }

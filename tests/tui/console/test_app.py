@@ -90,11 +90,12 @@ async def test_delivering_marked_copies(vault: Vault, console: Callable[[], Mail
         await choose(pilot, "j", "space", "space", "r")
         assert isinstance(app.screen, DeliverDialog)
         await choose(pilot, "space", "enter")
-        assert notice(app).startswith("Messages have been placed in queue for delivery   2 ")
+        said = "Messages have been placed in queue for delivery. 3 more of these senders wait: + lists them"
+        assert notice(app).startswith(f"{said}\n2 ")
         assert sorted(one.copy_id for one in deliveries(vault)) == [10, 11]
         assert not the_list(app).marks
         await poll(pilot)
-        assert sum(line.count("◷") for line in lines(app)[5:8]) == 2
+        assert sum(line.count("◷") for line in lines(app)[5:9]) == 2
         assert app.context.queue_length == 2
         await choose(pilot, "h")
         assert notice(app) == ""
