@@ -301,7 +301,9 @@ def test_a_second_ctrl_c_does_not_break_the_end(shell: Shell, tmp_path: Path) ->
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
-@pytest.mark.parametrize("change", ["UPDATE state SET id = id + 6", "UPDATE message SET stored_at = 9223372036854775807"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE state SET id = id + 6", "UPDATE message SET stored_at = 9223372036854775807"]
+)
 def test_odd_numbers_in_the_database_end_in_an_answer(
     shell: Shell, tmp_path: Path, capfd: pytest.CaptureFixture[str], change: str
 ) -> None:

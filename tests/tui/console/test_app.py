@@ -90,8 +90,8 @@ async def test_delivering_marked_copies(vault: Vault, console: Callable[[], Mail
         await choose(pilot, "j", "space", "space", "r")
         assert isinstance(app.screen, DeliverDialog)
         await choose(pilot, "space", "enter")
-        said = "Messages have been placed in queue for delivery. 3 more of these senders wait: + lists them"
-        assert notice(app).startswith(f"{said}\n2 ")
+        said = "Messages have been placed in queue for delivery. + lists 3 more of these senders\n2 "
+        assert notice(app).startswith(said)
         assert sorted(one.copy_id for one in deliveries(vault)) == [10, 11]
         assert not the_list(app).marks
         await poll(pilot)

@@ -30,11 +30,10 @@ class Twins(NamedTuple):
 
     @property
     def words(self) -> str:
-        """``3 more of this sender wait: + lists them``; safe for a terminal."""
+        """Write ``+ lists 3 more of this sender``; safe for a terminal."""
         at_least = "at least " if self.more else ""
         whose = "this sender" if self.senders == 1 else "these senders"
-        waits, them = ("waits", "it") if self.copies == 1 else ("wait", "them")
-        return f"{at_least}{self.copies:,} more of {whose} {waits}: + lists {them}"
+        return f"+ lists {at_least}{self.copies:,} more of {whose}"
 
 
 def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
@@ -60,5 +59,5 @@ def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
 
 
 def waiting_words(found: Twins | None) -> str:
-    """Write what follows the notice of a release: ``. 3 more …``, "" if nothing else waits."""
-    return f". {found.words[:1].upper()}{found.words[1:]}" if found is not None else ""
+    """Write what follows the notice of a release: ``. + lists 3 more …``, "" if nothing else waits."""
+    return f". {found.words}" if found is not None else ""
