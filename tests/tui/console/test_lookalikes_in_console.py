@@ -103,7 +103,7 @@ async def test_what_else_waits_of_the_sender_is_offered_and_listed(
         assert isinstance(console.screen, DeliverDialog)
         console.screen.accept()
         await settle(pilot)
-        await until_shown(pilot, "Message has been placed in queue for delivery.", "lists 2 more of this")
+        await until_shown(pilot, "Message has been placed in queue for delivery.", "+ lists 2 more")
         await until_shown(pilot, "· waiting for ap@corp.example")
         await pilot.press("plus")
         await until_shown(pilot, "from:zoe@news.example", "Weekly 1", "Weekly 6", "2 shown of 10")
