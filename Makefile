@@ -10,7 +10,7 @@ COUNT ?= 400
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format screenshots bench mutate torture floors newest clean
+.PHONY: help demo test check format screenshots bench mutate torture floors newest pages deb clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,12 @@ floors: ## run a short set of tests on the oldest versions that pyproject.toml d
 
 newest: ## run the same on the newest versions there are, whatever constraints.txt says
 	@$(PYTHON) .ci/floors --newest $(ARGS)
+
+pages: $(VENV)/.installed ## write the man pages and the shells' completions anew, from the parser
+	@$(BIN)/python packaging/make.py
+
+deb: ## build Debian's package into dist/, with the system's Python
+	@/usr/bin/python3 packaging/debian/build.py $(ARGS)
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .floors .newest .pytest_cache .mypy_cache .ruff_cache .hypothesis .bench .mutation build dist *.egg-info

@@ -65,7 +65,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the committed files alone."""
     source = tmp_path_factory.mktemp("source")
     for path in tracked_files():
-        if path.relative_to(ROOT).parts[0] in ("store", "tui", "pyproject.toml", "README.md", "LICENSE"):
+        if path.relative_to(ROOT).parts[0] in ("store", "tui", "packaging", "pyproject.toml", "README.md", "LICENSE"):
             target = source / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
@@ -79,8 +79,15 @@ def test_it_holds_every_file_of_the_two_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     committed = {str(path.relative_to(ROOT)) for path in tracked_files()}
-    assert {name for name in names if ".dist-info/" not in name} == {
+    assert {name for name in names if ".dist-info/" not in name and ".data/" not in name} == {
         name for name in committed if name.startswith(("store/", "tui/"))
+    }
+    assert {name.partition(".data/data/share/")[2] for name in names if ".data/" in name} == {
+        "man/man1/mailhold.1",
+        "man/man5/mailhold.toml.5",
+        "bash-completion/completions/mailhold",
+        "zsh/site-functions/_mailhold",
+        "fish/vendor_completions.d/mailhold.fish",
     }
     assert {"store/py.typed", "tui/py.typed"} <= names
 
