@@ -14,7 +14,7 @@ import pytest
 from tests.integration.test_wheel import _UNREACHED, MAIL, run
 from tests.test_hygiene import ROOT
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("installed")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("setup")]
 
 STATE, FOLDER = Path("/var/lib/mailhold"), Path("/etc/mailhold")
 PROGRAM = "/usr/bin/mailhold"
