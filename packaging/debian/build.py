@@ -128,8 +128,13 @@ def around(tree: Path) -> None:
     put(doc / "README.md.gz", (ROOT / "README.md").read_bytes())
     put(doc / "copyright", copyright_text(tree / HOME / f"lib/{_PYTHON}/site-packages"))
     put(doc / "examples/mailhold.toml", (ROOT / "store/gateway/mailhold.toml.example").read_bytes())
-    unit = (ROOT / "store/gateway/mailhold-gateway.service").read_text("utf-8")
-    put(tree / "usr/lib/systemd/system/mailhold-gateway.service", unit.replace("@MAILHOLD@", "/usr/bin/mailhold"))
+    unit = (
+        (ROOT / "store/gateway/mailhold-gateway.service").read_text("utf-8").replace("@MAILHOLD@", "/usr/bin/mailhold")
+    )
+    # A unit that names a group that there is not does not start, and Postfix may not be there; where it is,
+    # `mailhold setup` puts the user into its group, and systemd starts the gateway with all groups of its user.
+    unit = unit.replace("SupplementaryGroups=postfix\n", "")
+    put(tree / "usr/lib/systemd/system/mailhold-gateway.service", unit)
     put(tree / "usr/lib/sysusers.d/mailhold.conf", (HERE / "mailhold.sysusers").read_bytes())
     put(tree / "usr/lib/tmpfiles.d/mailhold.conf", (HERE / "mailhold.tmpfiles").read_bytes())
     put(share / "lintian/overrides/mailhold", (HERE / "mailhold.lintian-overrides").read_bytes())
@@ -197,7 +202,7 @@ def main() -> int:
         run("dpkg-deb", *options, "--build", tree, package, SOURCE_DATE_EPOCH=str(int(moment)))
     print(f"{package}: {package.stat().st_size / 2**20:.0f} MiB")
     if args.lintian:
-        print(run("lintian", "--fail-on", "error", "--tag-display-limit", "0", package), end="")
+        return subprocess.run(["lintian", "--fail-on", "error", "--tag-display-limit", "0", package]).returncode
     return 0
 
 
