@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from zlib import crc32
 
 import msgspec
@@ -270,6 +270,6 @@ def _network(address: str) -> str:
         return ""
     if isinstance(number, IPv6Address):
         if number.ipv4_mapped is None:
-            return f"6 {int(number) >> 80:x}"
+            return str(ip_network((number, 48), strict=False))
         number = number.ipv4_mapped
-    return f"4 {int(number) >> 8:x}"
+    return str(ip_network((number, 24), strict=False))

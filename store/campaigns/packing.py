@@ -13,7 +13,7 @@ from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import TamperedError
 
 #: Of the rows of kind `traits`: what is made and how it is packed. A row of an earlier version is made anew.
-TRAITS, VERSION = "traits", 2
+TRAITS, VERSION = "traits", 3
 _REPLY, _LISTED, _QUOTES, _CLAIMS = 1, 2, 4, 8
 
 

@@ -127,7 +127,7 @@ def test_what_each_strand_holds() -> None:
     assert texts(raw, Kind.FILE_NAME) == ["invoice_#.pdf"] and texts(raw, Kind.FILE_SIZE) == ["10"]
     assert texts(raw, Kind.ADDRESS, context) == ["info@parcel.example.net"]
     assert texts(raw, Kind.DOMAIN, context) == ["example.net"]
-    assert texts(raw, Kind.NETWORK, context) == ["4 c00002"]
+    assert texts(raw, Kind.NETWORK, context) == ["192.0.2.0/24"]
     assert texts(raw, Kind.LIST) == ["weekly.lists.example.net"]
     assert "program bulkmail 0" in texts(raw, Kind.KIT)
     found = made(raw, context)
