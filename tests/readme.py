@@ -11,6 +11,25 @@ README = ROOT / "README.md"
 PAGES = (README, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
+#: A block of commands, with the comments right before it.
+_COMMANDS = re.compile(r"((?:^<!-- [^\n]* -->\n)?)^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def scripts(page: Path) -> list[str]:
+    """What a page has its reader type, in order, as shell scripts: each begins on a machine that has nothing yet.
+
+    `<!-- not run: why -->` right before a block leaves it out; `<!-- run apart -->` begins another script.
+    """
+    found: list[str] = []
+    for before, block in _COMMANDS.findall(page.read_text()):
+        if before.startswith("<!-- not run: "):
+            continue
+        if not found or before == "<!-- run apart -->\n":
+            found.append("")
+        found[-1] += block
+    return found
+
+
 def keys_table() -> str:
     """The keys of every scope, by what they do."""
     from tui.console.keys.keymap import Keymap, Scope, keys_of

@@ -9,7 +9,7 @@ import pytest
 
 from store.filters.line import FIELDS, parse
 from store.gateway.metrics import COUNTERS
-from tests.readme import PAGES, README, ROOT, with_tables
+from tests.readme import PAGES, README, ROOT, scripts, with_tables
 from tests.screenshots import SHOTS
 
 TEXTS = {page: page.read_text() for page in PAGES}
@@ -59,6 +59,29 @@ def test_the_filter_lines_of_the_console_chapter_parse() -> None:
     assert not parse(" ".join(block[1].split())).is_empty
     for field in FIELDS:
         assert f"{field}:" in CONSOLE
+
+
+#: What a line of commands begins with.
+COMMAND = (
+    r"(?:sudo |export |[A-Z_]+=\S+ )*"
+    r"(?:mailhold|make|pipx?|python3?|rm|cp|install|createdb|pg_restore|systemctl|postfix)(?:\s|$)"
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_commands_is_run_or_says_why_not(page: Path) -> None:
+    text = TEXTS[page]
+    assert not re.findall(rf"(?m)^ {{4,}}{COMMAND}.*$", text), "commands stand in a fence, ```sh"
+    fences = re.findall(r"((?:^<!-- [^\n]* -->\n)?)^```(\S*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert 2 * len(fences) == len(re.findall(r"(?m)^\s*(?:```|~~~)", text)), "a fence begins its line, and ends"
+    for before, kind, block in fences:
+        assert kind in ("sh", "text", "toml", "yaml"), kind
+        if kind != "sh":
+            assert not re.search(rf"(?m)^{COMMAND}", block)
+        elif before.startswith("<!-- not run"):
+            assert re.fullmatch(r"<!-- not run: \S.{10,} -->\n", before)
+        else:
+            assert block in "".join(scripts(page))
 
 
 def test_the_front_page_is_short_and_begins_with_the_two_commands() -> None:
