@@ -245,7 +245,7 @@ class Backup(RuleBasedStateMachine):
                 self.maximum,
                 max(0, self.maximum - self.used + max(0, self.used_by_bin - self.bin_bytes)),
                 None if oldest is None else self.kept[oldest].stored_at,
-                *(len(self.binned), self.used_by_bin, self.bin_bytes),
+                *(len(self.binned), self.used_by_bin, self.bin_bytes, 0),
             )
         assert sorted([*self.kept, *self.binned, *self.deleted]) == list(range(1, self.next_id))
 
