@@ -112,23 +112,31 @@ class Operator:
     async def clear(self) -> None:
         """Delete what fits the campaigns, from the first to the last that an act is offered for."""
         await self.press("8")
-        while (row := self._campaign()) is not None:
-            before = len(self._page.items)
+        while (row := await self._next()) is not None:
+            before = self.account.acts
             await self._act(row)
-            if len(self._page.items) == before:
+            if self.account.acts == before:
                 self._left.add(row.campaign.id)
-                await self.press("j")
+
+    async def _next(self) -> CampaignRow | None:
+        """Go to the next campaign that was not left out; None where there is none."""
+        wanted = {row.campaign.id for row in self._page.items if isinstance(row, CampaignRow)} - self._left
+        if not wanted:
+            return None
+        if not isinstance(self._page.current, CampaignRow):
+            await self.press("g")
+        for _ in range(2 * len(self._page.items)):
+            row = self._page.current
+            if isinstance(row, CampaignRow) and row.campaign.id in wanted:
+                return row
+            await self.press("j" if isinstance(row, CampaignRow) else "g")
+        return None
 
     @property
     def _page(self) -> CampaignsView:
         page = self.app.main.places.page
         assert isinstance(page, CampaignsView), page
         return page
-
-    def _campaign(self) -> CampaignRow | None:
-        """The campaign at the cursor."""
-        row = self._page.current
-        return row if isinstance(row, CampaignRow) and row.campaign.id not in self._left else None
 
     async def _act(self, row: CampaignRow) -> None:
         account, odd = self.account, row.campaign.odd
@@ -180,14 +188,19 @@ class Operator:
         """Release what known senders sent, sender by sender."""
         if not isinstance(self.app.main.places.page, CampaignsView):
             await self.press("8")
-        senders = [row.sender.address for row in self._page.items if isinstance(row, SenderRow) and row.known]
-        for address in senders:
+        senders = [row.sender for row in self._page.items if isinstance(row, SenderRow) and row.known]
+        for address, odd in [(one.address, one.odd) for one in senders]:
             for _ in range(len(self._page.items)):
                 row = self._page.current
                 if isinstance(row, SenderRow) and row.sender.address == address:
                     break
                 await self.press("j")
-            await self.press("enter", "asterisk", "r")
+            await self.press("enter")
+            if (
+                odd
+            ):  # What is odd in a campaign may be of somebody who took the account: it is not released with the rest.
+                await self.press("slash", "end", *["space", *"odd", "colon", *"no"], "enter")
+            await self.press("asterisk", "r")
             window = self.app.screen
             if isinstance(window, DeliverDialog):
                 self.account.decisions += 1
