@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from store.campaigns.grouping import Handle
 from store.campaigns.material import Entry
+from store.campaigns.taken_out import LIKE, alike
 
-#: What shares this part of its keys is alike.
-LIKE = 0.9
 Keys = frozenset[int]
 
 
@@ -27,11 +26,6 @@ class PeeledOff(NamedTuple):
 def keys_of(entry: Entry) -> Keys:
     """All keys of a copy."""
     return frozenset(entry.content).union(entry.payload, entry.origin)
-
-
-def alike(some: Keys, others: Keys) -> float:
-    """Compute the share of their keys that two copies have in common, from 0 to 1."""
-    return len(some & others) / max(len(some | others), 1)
 
 
 class Apart:

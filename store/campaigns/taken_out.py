@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from math import ceil
 
 #: A copy is like one that was taken out where they share this part of their keys.
-_LIKE = 0.9
+LIKE = 0.9
 
 
 def alike(one: Collection[int], other: Collection[int]) -> float:
@@ -27,7 +27,7 @@ class TakenOut:
         self._stays = frozenset(stays)
         self._having: dict[int, list[int]] = {}
         for number, keys in enumerate(self._outs):
-            spare = len(keys) - ceil(_LIKE * len(keys))
+            spare = len(keys) - ceil(LIKE * len(keys))
             for key in sorted(keys, key=lambda key: (count_of(key), key))[: spare + 1]:
                 self._having.setdefault(key, []).append(number)
 
@@ -38,4 +38,4 @@ class TakenOut:
         if not near:
             return False
         best = max(alike(self._outs[number], keys) for number in near)
-        return best >= _LIKE and best > alike(self._stays, keys)
+        return best >= LIKE and best > alike(self._stays, keys)

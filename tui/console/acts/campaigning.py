@@ -215,7 +215,7 @@ def rename(context: ConsoleContext, campaign: Campaign) -> None:
         called(campaign).capitalize(),
         campaign.mark.name,
         limit=MAX_NAME,
-        placeholder="nothing takes the name away",
+        placeholder="empty takes the name away",
         warning=colleague_warning(context, campaign),
     )
 
@@ -235,7 +235,7 @@ def write_note(context: ConsoleContext, campaign: Campaign) -> None:
         called(campaign).capitalize(),
         campaign.mark.note,
         limit=MAX_NOTE,
-        placeholder="nothing takes the note away",
+        placeholder="empty takes the note away",
         warning=colleague_warning(context, campaign),
     )
 
