@@ -1,7 +1,7 @@
-"""The addresses in the From and To columns of a frame, as numbers that are equal where the addresses are.
+"""Numbers for the addresses in a frame's From and To columns: equal addresses have equal numbers.
 
-They are made once for a dictionary, and after that for what it was extended by. Imports Polars: only the modules that
-the catalogue loads in the background may import this one.
+They are computed once per dictionary; after an extension only the new entries are computed. Imports Polars: only the
+modules that the catalogue loads in the background may import this one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import polars as pl
 from store.catalogue.text import Dictionary, Texts, places
 from store.terms.sender import PLAIN, sender_of
 
-#: Drawn by chance: nobody can write two addresses that have one number.
+#: A random seed, so that no sender can craft two addresses whose hashes collide.
 _SEED = random.SystemRandom().getrandbits(64)
 _ALONE = r'^[^\s\p{Cc}"(),;<>\\]+$'
 _RECIPIENT = r'[^\s\p{Cc}"(),;:<>\\@]+@[^\s\p{Cc}"(),;:<>\\@]+'
@@ -26,7 +26,11 @@ _NONE = pl.Series([None], dtype=pl.UInt64)
 
 
 class Numbers(NamedTuple):
-    """`first` by entry (UInt64, null: it names no address); `others` has `entry` and `number` of those after it."""
+    """The numbers of a dictionary's addresses.
+
+    `first`: by entry, the number of its first address (UInt64, null if it has none). `others`: the entry's further
+    addresses, as columns `entry` and `number`.
+    """
 
     first: pl.Series
     others: pl.DataFrame
@@ -34,13 +38,13 @@ class Numbers(NamedTuple):
 
 _NO_NUMBERS = Numbers(pl.Series([], dtype=pl.UInt64), pl.DataFrame(schema={"entry": pl.UInt32, "number": pl.UInt64}))
 _lock = threading.Lock()
-#: By the lineage of a dictionary.
+#: Keyed by `Texts.lineage`.
 _senders: WeakKeyDictionary[object, Numbers] = WeakKeyDictionary()
 _recipients: WeakKeyDictionary[object, Numbers] = WeakKeyDictionary()
 
 
 def sender_texts(search: pl.Series) -> pl.Series:
-    """`sender_of` each folded From field."""
+    """Apply `sender_of` to each folded From field."""
     stripped = search.str.strip_chars(" ")
     named = stripped.str.extract(f"^{PLAIN}$", 3)
     found = named.zip_with(named.is_not_null(), stripped)
@@ -53,24 +57,24 @@ def sender_texts(search: pl.Series) -> pl.Series:
 
 
 def sender_numbers(words: Texts) -> pl.Series:
-    """UInt64, by entry of the From dictionary: equal where `sender_of` is, without case.
+    """Return the sender's number for each entry of the From dictionary (UInt64), ignoring case.
 
-    Costs up to a second for a million entries, once.
+    Entries with the same `sender_of` have the same number. Costs up to a second per million entries, once.
     """
     return _numbers(_senders, words, lambda search: Numbers(sender_texts(search).hash(_SEED), _NO_NUMBERS.others)).first
 
 
 def recipient_numbers(words: Texts) -> Numbers:
-    """Give numbers to the addresses of each entry of the To dictionary: the field's, then the envelope's alone.
+    """Return the numbers of each To entry's addresses, ignoring case: the field's, then those only in the envelope.
 
-    Without case. Costs up to a second for a million entries, once.
+    Costs up to a second per million entries, once.
     """
     return _numbers(_recipients, words, _recipients_in)
 
 
 def _recipients_in(search: pl.Series) -> Numbers:
     quoted = places(search.str.contains('"', literal=True))
-    if len(quoted):  # A name in quotes may hold an @.
+    if len(quoted):  # A quoted display name may contain an @.
         search = search.scatter(quoted, search.gather(quoted).str.replace_all(_QUOTED, " "))
     first = search.str.extract(f"({_RECIPIENT})", 1)
     several = places(search.str.count_matches("@", literal=True) > 1)

@@ -1,4 +1,4 @@
-"""What a filter asks of copies that is not in their records: of few copies, straight from the store, without Polars."""
+"""Values that a filter needs beyond the records (campaigns, links, files), read for a few copies without Polars."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def besides(vault: Vault, standing: Standing, flt: MessageFilter, ids: Sequence[int]) -> dict[int, Beside]:
-    """Collect what `flt.matches` takes as `beside`, by copy id; {} if it asks for none of it. Raises StoreUnavailable.
+    """Return the `beside` argument of `flt.matches` for each copy id; {} if the filter needs none.
 
-    Raises UnlockError where it asks for traits and the keys are no operator's.
+    Raises StoreUnavailable. Raises UnlockError if traits are needed and the key is not an operator's.
     """
     fields = flt.asks()
     needs_texts = Source.BODY in sources_of(fields)
@@ -38,7 +38,7 @@ def besides(vault: Vault, standing: Standing, flt: MessageFilter, ids: Sequence[
 
 
 def _texts(vault: Vault, ids: Sequence[int]) -> dict[int, Texts]:
-    """Read what was made of those copies' bodies; damaged ones count as none."""
+    """Read the copies' link and file texts; skip damaged ones."""
     from store.campaigns.indexing import traits_of
     from store.campaigns.packing import texts_of
 

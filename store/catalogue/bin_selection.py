@@ -1,4 +1,4 @@
-"""Copies in the bin as a result that a list can show. The catalogue knows nothing of them."""
+"""Copies in the bin as a `Selection` for a list. The catalogue does not hold copies in the bin."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UNREAD = "(cannot be read: `mailhold check` says why, where it is still in the 
 
 
 class BinSelection(Selection):
-    """The copies `ids` in that order. `rows` reads them from the bin, so call it in a worker.
+    """The copies `ids`, in the given order. `rows` reads from the bin, so call it in a worker.
 
-    One that is not there any more, or does not verify, has a line that says so.
+    A copy that left the bin or does not verify gets a line that says so.
     """
 
     def __init__(self, vault: Reader, ids: Sequence[int]) -> None:

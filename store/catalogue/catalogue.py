@@ -1,7 +1,7 @@
-"""The catalogue: the decrypted metadata of every copy in memory, to filter, sort and page, in step with the store.
+"""The catalogue: the decrypted metadata of every copy in memory, for filtering, sorting and paging; kept up to date.
 
-Importing this module imports no Polars: that happens in the background thread that `Catalogue.start` begins. Until then
-the newest copies are answered straight from the database.
+Importing this module does not import Polars: the background thread that `Catalogue.start` begins does. Until then
+queries are answered from the newest copies, straight from the database.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["NEWEST", "Catalogue", "Selection", "Sort", "SortKey"]
 
-#: Up to so many copies are read without child processes, each of which takes as much memory as so many copies.
+#: Up to this many copies are read without child processes: a child takes as much memory as this many copies.
 FEW_COPIES = 120_000
 _RETRY_SECONDS = 5.0
 _IDLE_SECONDS = 0.5
-#: Upkeep waits until nothing was asked for so long (s), at most for `_PATIENCE_SECONDS`: both want every processor.
+#: Upkeep waits until no query came for `_QUIET_ASKING` seconds, but at most `_PATIENCE_SECONDS`: both use every CPU.
 _QUIET_ASKING, _PATIENCE_SECONDS = 1.0, 10.0
 _JOIN_SECONDS = 2.0
 _REST_SECONDS = 0.5
@@ -55,12 +55,13 @@ def _now() -> int:
 
 
 class Catalogue:
-    """Every method may be called from any thread, and `select` never waits for loading."""
+    """The catalogue of one vault. All methods are thread-safe, and `select` never waits for loading."""
 
     def __init__(self, vault: Vault, *, snapshot: Path | None = None, now: Callable[[], int] = _now) -> None:
-        """`snapshot`: the file to start from and to save to; by default next to a store that is a file, else none.
+        """Make a catalogue; `start` begins to load it.
 
-        `now` answers Unix ms, for filters by period.
+        `snapshot` is the file to load from and save to; by default it lies next to a store that is a file, and a store
+        named by a URL has none. `now` returns Unix ms, for filters by period.
         """
         if snapshot is None and not is_url(vault.location):
             snapshot = Path(f"{vault.location}.snapshot")
@@ -74,11 +75,11 @@ class Catalogue:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._settled = threading.Event()
-        #: Called in the background thread when every copy is there: who looks now and then need not wait to look.
+        #: Called in the background thread once every copy is loaded, so that a poller can refresh at once.
         self.on_complete: Callable[[], None] = lambda: None
-        #: Who follows the deliveries already may say so: `select` asks it then. Made where a filter needs it, else.
+        #: Set by the console, which follows the deliveries already. Otherwise made for the first filter that needs it.
         self.releases: Releases | None = None
-        #: The campaigns as they stand, set by who follows them.
+        #: The current campaigns. The caller that follows campaigns sets this.
         self.standing = Standing()
         self._columns = Columns(vault, lambda: self._follower.state if self._follower else None)
         self._pending = 0
@@ -88,7 +89,7 @@ class Catalogue:
     # --- Loading -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to load in the background. Returns at once."""
+        """Start loading in the background. Returns at once."""
         with self._lock:
             if self._thread is None and not self._stopping.is_set():
                 self._thread = threading.Thread(target=self._run, name="catalogue", daemon=True)
@@ -96,12 +97,12 @@ class Catalogue:
 
     @property
     def complete(self) -> bool:
-        """Whether every copy is there, so that results are not partial."""
+        """Whether every copy is loaded, so that results are not partial."""
         return self._follower is not None and self._follower.state.complete
 
     @property
     def loaded(self) -> int:
-        """How many copies are there so far."""
+        """The number of copies loaded so far."""
         return (len(self._follower.state.frame) if self._follower else 0) + self._pending
 
     @property
@@ -117,32 +118,33 @@ class Catalogue:
 
     @property
     def reading(self) -> Reading | None:
-        """What is being read for filters that ask for more than a list shows; None where all of it is there."""
+        """What is being read for fields that are not columns of the frame; None if nothing is."""
         return self._columns.reading
 
     @property
     def read_changes(self) -> int:
-        """Another number after some of that was read, so that answers may be other ones."""
+        """A counter that changes when such fields were read, so that a query may now have another result."""
         return self._columns.changes
 
     @property
     def problem(self) -> str | None:
-        """Why loading does not go on at the moment (it is tried again), for the user to read."""
+        """Why loading failed, for the user to read; it is tried again. None if it did not fail."""
         if self._problem is None or self.complete:
             return self._columns.problem
         return str(self._failure())
 
     def wait_complete(self, timeout: float | None = None) -> bool:
-        """Wait until every copy is there, for at most `timeout` seconds. Raises what keeps loading from going on."""
+        """Wait until every copy is loaded, for at most `timeout` seconds. Raises the error that stopped loading."""
         self._settled.wait(timeout)
         if self._problem is not None and not self.complete:
             raise self._failure()
         return self.complete
 
     def wait_for(self, flt: MessageFilter, progress: Progress | None = None) -> None:
-        """Wait until everything is there that a filter asks, so that `select` answers in full.
+        """Wait until everything that a filter needs is loaded, so that `select` gives the full result.
 
-        `progress` is told of how many copies was read what only some filters ask. Raises what keeps it from going on.
+        `progress(done, total)` is called with numbers of copies while additional fields are read. Raises the error that
+        stopped loading.
         """
         if self.wait_complete():
             self._columns.wait(flt.asks(), progress=progress)
@@ -170,7 +172,7 @@ class Catalogue:
                         self._columns.look()
                         self.on_complete()
                 self._maintain()
-            except Exception as error:  # Nothing that happens here may print a traceback over the screen.
+            except Exception as error:  # An uncaught exception would print a traceback over the screen.
                 if self._stopping.is_set():
                     return
                 self._problem = error
@@ -187,7 +189,7 @@ class Catalogue:
         follower.finish()
 
     def _read(self, follower: Follower, spans: list[Span]) -> None:
-        """Load spans of ids: in child processes, or here where that is not worth it or a child fails."""
+        """Load spans of ids: in child processes if there are many, else (or if a child fails) in this process."""
         if self._vault.count().messages - len(follower.state.frame) > FEW_COPIES:
             try:
                 children: Children[Frame] = Children(self._vault, spans)
@@ -201,7 +203,7 @@ class Catalogue:
             self._take(follower, load(self._vault, spans), spans)
 
     def _take(self, follower: Follower, source: Iterator[Loaded[Frame]], spans: list[Span]) -> list[Span]:
-        """Take up frames, more at once as they grow in number. Returns the spans that did not come."""
+        """Add loaded frames, in batches that grow with the catalogue. Returns the spans that were not delivered."""
         left = list(spans)
         waiting: list[Loaded[Frame]] = []
         for loaded in source:
@@ -228,7 +230,7 @@ class Catalogue:
     # --- Queries -----------------------------------------------------------------------------------------------------
 
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
-        """Select the copies that the filter admits, in this order. Raises StoreUnavailable."""
+        """Return the copies that match the filter, in this order. Raises StoreUnavailable."""
         self._asked_at = time.monotonic()
         use = self._columns.use(flt.asks())
         state = self._follower.state if self._follower else None
@@ -249,9 +251,9 @@ class Catalogue:
         )
 
     def count(self, flt: MessageFilter) -> int | None:
-        """How many copies the filter lets through; None while that is not known.
+        """Count the copies that match the filter; None while that is unknown.
 
-        It is no question of a user's: what only some filters ask is not read for it. Raises StoreUnavailable.
+        For counts in the background: it starts no reading of additional fields. Raises StoreUnavailable.
         """
         state = self._follower.state if self._follower else None
         if state is None or not state.complete:
@@ -269,7 +271,7 @@ class Catalogue:
 
     @property
     def at_rest(self) -> bool:
-        """Whether no user asked anything for half a second."""
+        """Whether no query came for half a second."""
         return time.monotonic() - self._asked_at > _REST_SECONDS
 
     def _outcomes(self, flt: MessageFilter) -> Mapping[int, Delivered]:
@@ -290,7 +292,7 @@ class Catalogue:
         return engine_counts(frame)
 
     def rule_ids(self) -> list[tuple[int, str]]:
-        """List the rules that judged any copy, ascending by id, each with its name (empty if unknown)."""
+        """List the rules that judged any copy, ascending by id, each with its name ("" if unknown)."""
         if (frame := self.frame) is None:
             return []
         from store.catalogue.query import rule_ids
@@ -298,7 +300,10 @@ class Catalogue:
         return rule_ids(frame)
 
     def day_counts(self, days: int, *, tz: tzinfo | None = None) -> list[tuple[int, dict[Engine | None, int]]]:
-        """Count copies by engine on each of the last days (in `tz`, or UTC), oldest first, with its start (Unix ms)."""
+        """Count copies by engine for each of the last `days` days (in `tz`, or UTC): (start of day in Unix ms, counts).
+
+        The oldest day comes first.
+        """
         today = datetime.fromtimestamp(self.now() / 1000, tz or UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         starts = [int((today + timedelta(days=day)).timestamp() * 1000) for day in range(1 - days, 2)]
         if (frame := self.frame) is None:
@@ -308,11 +313,11 @@ class Catalogue:
         return list(zip(starts, day_counts(frame, starts), strict=False))
 
     def placed_span(self, ids: Collection[int]) -> tuple[int, int]:
-        """When the oldest and the newest of these copies were placed (Unix ms); zeros where none of them is known."""
+        """Return when the oldest and the newest of these copies were placed (Unix ms); (0, 0) if none is loaded."""
         return (0, 0) if (frame := self.frame) is None else frame.placed_span(ids)
 
     def known_senders(self, ids: Collection[int]) -> int | None:
-        """How many of these copies are of a sender who is known; None where no filter asked for that lately."""
+        """Count the copies from known senders; None unless a recent filter had that field loaded."""
         if (frame := self.frame) is None:
             return None
         extras = self._columns.extras(frame, ("known",))
@@ -322,15 +327,15 @@ class Catalogue:
 
     @property
     def frame(self) -> Frame | None:
-        """The rows that are there so far; None before loading began."""
+        """The rows loaded so far; None before loading starts."""
         return self._follower.state.frame if self._follower else None
 
     # --- Following ---------------------------------------------------------------------------------------------------
 
     def refresh(self) -> bool:
-        """Take up copies that came and went since the last time. True where any did. Cheap where none did.
+        """Add new copies and drop deleted ones. Returns whether anything changed; cheap if nothing did.
 
-        Of many new copies at once only some thousands are taken up: the next call goes on. Raises StoreUnavailable.
+        At most `NEW_COPIES` new copies are added per call; the next call continues. Raises StoreUnavailable.
         """
         follower = self._follower
         if follower is None:
@@ -347,11 +352,11 @@ class Catalogue:
     # --- Upkeep ------------------------------------------------------------------------------------------------------
 
     def _maintain(self) -> None:
-        """Keep sorts ready, memory tight and the snapshot true, until `close`."""
+        """Prepare sort orders, compact memory and save the snapshot, until `close`."""
         follower = self._follower
         assert follower is not None
         tight: int | None = None
-        # A command that asks once and closes is not held up by work for the next question.
+        # Wait first, so that a command that asks once and closes is not delayed by work for a next query.
         self._stopping.wait(_IDLE_SECONDS)
         while self._quiet():
             self._wake.clear()
@@ -366,7 +371,7 @@ class Catalogue:
                 self._wake.wait(wait)
 
     def _quiet(self) -> bool:
-        """Wait for a pause in the questions. False where the catalogue is being closed."""
+        """Wait for a pause in the queries. Returns False if the catalogue is being closed."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while (now := time.monotonic()) < until and now - self._asked_at < _QUIET_ASKING:
             self._stopping.wait(self._asked_at + _QUIET_ASKING - now)
@@ -383,7 +388,7 @@ class Catalogue:
                 follower.swap(frame, tightened(frame, name))
 
     def close(self) -> None:
-        """Stop the background thread and the child processes, and save the snapshot where it is worthwhile.
+        """Stop the background thread and the child processes, and save the snapshot if enough changed.
 
         Close the catalogue before its vault.
         """

@@ -1,4 +1,4 @@
-"""The fields of the filter that the catalogue's frame does not have, and what is read for them."""
+"""The filter fields that are not columns of the catalogue's frame, and which data each of them needs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from enum import StrEnum
 
 
 class Source(StrEnum):
-    """What is read for some fields of the filter: the sealed records, or what was made of the bodies later."""
+    """Where a filter field is read from: the sealed records, or the traits made from the bodies."""
 
     RECORD = "record"
     BODY = "body"
 
 
-#: The source of each field, and what is read for it, in the words of the filter line.
+#: By field: its source, and the name of the data as shown while it is being read.
 FIELDS = {
     "known": (Source.RECORD, "known senders"),
     "client": (Source.RECORD, "client addresses"),
@@ -26,10 +26,10 @@ FIELDS = {
 }
 
 
-#: The fields that campaigns answer as they stand.
+#: Fields answered from the current campaigns; nothing is read for them.
 CAMPAIGN_FIELDS = frozenset({"campaign", "odd"})
 
 
 def sources_of(fields: Collection[str]) -> set[Source]:
-    """List what must be read for these fields; empty for fields that are not here."""
+    """Return the sources to read for these fields. Fields that need no reading are ignored."""
     return {FIELDS[field][0] for field in fields if field in FIELDS}

@@ -1,4 +1,4 @@
-"""One table of columns as it is read and kept in step with the catalogue's frame.
+"""Reads one `ColumnTable` and keeps it in step with the catalogue's frame.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -22,19 +22,21 @@ from store.catalogue.memory import give_back_memory
 from store.terms.records import Copy
 from store.vault.vault import Vault
 
-#: Up to so many copies are read without child processes, in a thread beside the one that paints.
+#: Up to this many copies are read in a thread of this process, without child processes.
 FEW_COPIES = 5_000
-#: Copies that are read at once there.
+#: Copies per read in that thread.
 _CHUNK = 1_000
-#: Rows of copies that are gone which a table may keep, at least and as a share.
+#: How many rows of deleted copies a table may keep: at least this number, and this share of the frame.
 _SPARE_ROWS, _SPARE_SHARE = 1_000, 0.02
-#: Seconds between looks at all copies without traits; the newest of them are looked at whenever something changed.
+#: Seconds between full searches for new traits. The newest copies without traits are checked after every change.
 _SWEEP_SECONDS = 60.0
 
 
 class Seen(NamedTuple):
-    """How the rows of a table lie in a frame: `places` by row of the frame, and whether it is `there`; None: as they
-    are in the table, and all of them. `complete`: all was read that there was.
+    """Where a frame's copies are in a table.
+
+    `places`: by row of the frame, the row of the table; `there`: whether the table has that copy. Both are None if the
+    table has the same ids as the frame. `complete`: everything available was read.
     """
 
     table: ColumnTable
@@ -44,11 +46,11 @@ class Seen(NamedTuple):
 
     @property
     def lacking(self) -> int:
-        """Of how many copies of the frame nothing is known."""
+        """The number of the frame's copies that the table has no row for."""
         return 0 if self.there is None else len(self.there) - int(self.there.sum() or 0)
 
     def spread(self, mask: pl.Series) -> pl.Series:
-        """Convert a mask by row of the table to one by row of the frame, False where the table has no row."""
+        """Convert a mask by row of the table to one by row of the frame; False where the table has no row."""
         if self.places is None or self.there is None:
             return mask
         if not len(mask):
@@ -57,7 +59,7 @@ class Seen(NamedTuple):
 
 
 def lie_in(frame: Frame, table: ColumnTable) -> Seen:
-    """How the rows of a table lie in a frame."""
+    """Find where a frame's copies are in a table."""
     ids, mine = frame.ids, table.ids
     if len(ids) == len(mine) and (ids == mine).all():
         return Seen(table, None, None)
@@ -68,7 +70,7 @@ def lie_in(frame: Frame, table: ColumnTable) -> Seen:
 
 
 class ColumnReader:
-    """The table of one source. `take`, `seen` and `stop` are for any thread, `catch_up` for one."""
+    """Holds the table of one source. `take`, `seen` and `stop` are thread-safe; `catch_up` is for one thread."""
 
     def __init__(self, vault: Vault, source: Source) -> None:
         self._vault = vault
@@ -77,19 +79,19 @@ class ColumnReader:
         self._children: Children[ColumnTable] | None = None
         self._stopping = False
         self._share = 0.0
-        #: Copies of the frame, ascending, of which there is nothing to read: no traits yet, or damaged since.
+        #: Ids of the frame's copies with nothing to read (no traits yet, or damaged), ascending.
         self._without = pl.Series([], dtype=pl.Int64)
         self._token: object = None
         self._swept_at = 0.0
         self._last: tuple[weakref.ref[Frame], Seen] | None = None
         self.table = ColumnTable.empty(source)
-        #: True once everything was read that was there.
+        #: True after the first complete reading.
         self.complete = False
 
     def seen(self, frame: Frame) -> Seen:
-        """Return what there is of a frame's copies.
+        """Return what the table has of a frame's copies.
 
-        Traits are made at any time: whether those of a new copy were looked for yet makes no difference.
+        A table of traits stays complete when new copies arrive: traits may be made at any later time.
         """
         complete = self.complete
         seen = self._lie(frame)
@@ -105,18 +107,18 @@ class ColumnReader:
         return last[1]
 
     def _lacking(self, frame: Frame, seen: Seen) -> pl.Series:
-        """List the copies of a frame that are still to be read."""
+        """List the ids of a frame's copies that are still to be read."""
         if seen.there is None or not seen.lacking:
             return self._without.clear()
         lacking = frame.ids.filter(~seen.there)
         return lacking.filter(~occur_in(lacking, self._without))
 
     def progress(self, total: int) -> tuple[int, int]:
-        """How many of the `total` copies were read."""
+        """Return how many of `total` copies were read, and `total`."""
         return (total if self.complete else int(total * self._share)), total
 
     def take(self, copies: Sequence[Copy]) -> None:
-        """Add what the records of copies say that come into the frame now."""
+        """Add the rows of copies that are about to enter the frame."""
         self._add([ColumnTable.of_copies([copies])])
 
     def _add(self, tables: Sequence[ColumnTable]) -> None:
@@ -127,12 +129,11 @@ class ColumnReader:
             self.table = table
 
     def catch_up(self, frame: Frame, go_on: Callable[[], bool], *, thorough: bool = False) -> bool:
-        """Read what lacks of a frame's copies. True where answers may be other ones now. Raises StoreUnavailable.
+        """Read the frame's missing copies. Returns whether answers may have changed. Raises StoreUnavailable.
 
-        `go_on` is asked now and then.
+        `go_on` is called between chunks; reading stops if it returns False.
 
-        `thorough`: miss no traits that were made since the last look, which takes a second for half a million copies
-        that have none.
+        `thorough`: check every copy without traits for new ones (takes a second per half a million such copies).
         """
         before, first = len(self.table), not self.complete
         lacking = self._lacking(frame, self._lie(frame))
@@ -154,7 +155,7 @@ class ColumnReader:
         return found or first
 
     def _read_some(self, ids: Sequence[int], go_on: Callable[[], bool]) -> int:
-        """Read these copies, ascending. Returns of how many there was something to read."""
+        """Read these copies (ids ascending). Returns how many rows were added."""
         before = len(self.table)
         for start in range(0, len(ids), _CHUNK):
             self._add([read_ids(self._vault, self._source, ids[start : start + _CHUNK], _ignore)])
@@ -163,7 +164,7 @@ class ColumnReader:
         return len(self.table) - before
 
     def _look_again(self, go_on: Callable[[], bool], all_of_them: bool) -> None:
-        """Look for traits that were made since: newest first, as they are made, or in all copies that had none."""
+        """Look for traits made since: newest copies first until a chunk has none, or in all copies without traits."""
         ids = self._without
         for end in range(len(ids), 0, -_CHUNK):
             start = max(0, end - _CHUNK)
@@ -173,7 +174,7 @@ class ColumnReader:
         self._swept_at = time.monotonic()
 
     def _read_spans(self, spans: list[Span], go_on: Callable[[], bool]) -> None:
-        """Read spans of ids: in child processes, or here where a child fails."""
+        """Read spans of ids in child processes; spans that a child failed to read are read in this process."""
         first, last = spans[-1].after, spans[0].until
         try:
             children: Children[ColumnTable] = Children(self._vault, spans, self._source)
@@ -191,11 +192,11 @@ class ColumnReader:
     def _take_spans(
         self, source: Iterator[Loaded[ColumnTable]], spans: list[Span], ends: tuple[int, int], go_on: Callable[[], bool]
     ) -> list[Span]:
-        """Take up tables, more at once as they grow in number. Returns the spans that did not come."""
+        """Add tables as they arrive, in batches that grow with the table. Returns the spans that were not delivered."""
         left, waiting = list(spans), list[ColumnTable]()
         for loaded in source:
             left.remove(loaded.span)
-            # Each has lower ids than the one before it.
+            # Spans arrive newest first; insert at the front to keep ids ascending.
             waiting.insert(0, loaded.frame)
             if 3 * sum(map(len, waiting)) > len(self.table):
                 self._add_merged(waiting)
@@ -216,10 +217,10 @@ class ColumnReader:
             give_back_memory()
 
     def _trim(self, frame: Frame, *, first: bool) -> None:
-        """Drop the rows of copies that are gone, and words of none; after the `first` reading words held twice too."""
+        """Drop rows of deleted copies and unused words; after the `first` reading also drop duplicate words."""
         table = self.table
         if first or len(table) > len(frame) + max(_SPARE_ROWS, int(_SPARE_SHARE * len(frame))):
-            # Copies above the frame were taken before they are seen in it.
+            # `take` adds copies before they enter the frame: keep rows with higher ids than the frame's last.
             later = table.ids.filter(table.ids > frame.last_id)
             tight = table.only(pl.concat([frame.ids, later]) if len(later) else frame.ids)
             with self._lock:
@@ -228,7 +229,7 @@ class ColumnReader:
             give_back_memory()
 
     def stop(self) -> None:
-        """Let `catch_up` come to its end soon."""
+        """Make a running `catch_up` end soon."""
         self._stopping = True
         if (children := self._children) is not None:
             children.stop()

@@ -1,4 +1,4 @@
-"""Reads what a table of columns holds from the store.
+"""Reads the rows of a `ColumnTable` from the store.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -19,9 +19,9 @@ OnError = Callable[[int, TamperedError], None]
 
 
 def read_span(vault: Vault, source: Source, after: int, until: int, on_error: OnError) -> ColumnTable:
-    """Read the table of the copies with ids above `after` and up to `until`. Raises StoreUnavailable.
+    """Read a table of the copies with `after` < id <= `until`. Raises StoreUnavailable.
 
-    A copy that does not verify, or of which nothing was made yet, has no row.
+    A copy that does not verify, or has no traits yet, gets no row.
     """
     if source is Source.RECORD:
         return ColumnTable.of_copies(vault.batches(after, until, on_error=on_error))
@@ -30,7 +30,7 @@ def read_span(vault: Vault, source: Source, after: int, until: int, on_error: On
 
 
 def read_ids(vault: Vault, source: Source, ids: Sequence[int], on_error: OnError) -> ColumnTable:
-    """Read the table of these copies, ascending. Otherwise as `read_span`."""
+    """Read a table of the copies with these ids (ascending). Otherwise as `read_span`."""
     if source is Source.RECORD:
         return ColumnTable.of_copies([vault.get_many(ids, on_error=on_error)])
     found = traits_of(vault).read(ids, on_error=on_error)

@@ -1,4 +1,4 @@
-"""What the filter asks beyond the catalogue's frame, by copy: a table for each source of fields, read when needed.
+"""Values of the filter fields that the catalogue's frame lacks, by copy: one table per source, read on demand.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -24,7 +24,7 @@ from store.terms.records import Copy
 
 _Schema = dict[str, type[pl.DataType]]
 _TEXT: _Schema = {"text": pl.String}
-#: What words are of the fields that a copy can have several values of, or many copies the same.
+#: Fields with several values per copy, or values shared by many copies, and the columns of their word tables.
 _WORDS: dict[Source, dict[str, _Schema]] = {
     Source.RECORD: {
         "client": {"text": pl.String, "packed": pl.Binary},
@@ -38,7 +38,7 @@ _PLAIN: dict[Source, _Schema] = {Source.RECORD: {"known": pl.Boolean, "score": p
 
 
 class ColumnTable:
-    """Immutable rows in ascending order of ids, each id once. A copy without a row is one of which nothing is known."""
+    """Immutable rows in ascending order of ids, each id once. Nothing is known of a copy without a row."""
 
     def __init__(self, source: Source, rows: pl.DataFrame, values: dict[str, Values]) -> None:
         self.source = source
@@ -52,7 +52,7 @@ class ColumnTable:
 
     @classmethod
     def of_copies(cls, batches: Iterable[Sequence[Copy]]) -> ColumnTable:
-        """Make a table from records, of copies in ascending order of ids, some at a time."""
+        """Make a table from the records of copies, in batches, ids ascending."""
         ids: list[int] = []
         known: list[bool] = []
         scores: list[int | None] = []
@@ -72,7 +72,7 @@ class ColumnTable:
 
     @classmethod
     def of_texts(cls, batches: Iterable[Sequence[tuple[int, Texts]]]) -> ColumnTable:
-        """Make a table from what was made of bodies, in ascending order of ids, some at a time."""
+        """Make a table from (copy id, texts of the body's traits), in batches, ids ascending."""
         ids: list[int] = []
         found = {name: Gathered(schema) for name, schema in _WORDS[Source.BODY].items()}
         link, file, sha256 = found.values()
@@ -80,7 +80,7 @@ class ColumnTable:
             for copy_id, texts in batch:
                 ids.append(copy_id)
                 link.add(map(searched, texts.links))
-                # A needle that is in either is in the file: both are words of the copy.
+                # A search may match a file's name or its type, so both are words of the copy.
                 file.add(word for each in texts.files for word in (searched(each.name), searched(each.content_type)))
                 sha256.add(each.sha256 for each in texts.files)
         return _table(Source.BODY, ids, {}, found)
@@ -90,11 +90,11 @@ class ColumnTable:
 
     @property
     def ids(self) -> pl.Series:
-        """Ascending."""
+        """The copy ids, ascending."""
         return self.rows.get_column("id")
 
     def merge(self, other: ColumnTable) -> ColumnTable:
-        """Merge these rows with those of another table that are new here."""
+        """Add the rows of another table whose ids are not in this one."""
         added = other.rows
         if len(self) and len(other) and other.ids[0] <= self.ids[-1]:
             added = added.filter(~occur_in(other.ids, self.ids))
@@ -113,20 +113,20 @@ class ColumnTable:
         return ColumnTable(self.source, joined, values)
 
     def only(self, ids: pl.Series) -> ColumnTable:
-        """Those of the rows whose ids are among the ascending `ids`, tight: words of no row are gone.
+        """Keep only the rows with these ids (ascending), and drop words that no row uses.
 
-        Where a row is there for each of the ids, their series is held in place of its own.
+        If every id has a row, the table shares the `ids` series instead of holding a second copy of it.
         """
         rows, values = self.rows.filter(occur_in(self.ids, ids)), {}
         for name, mine in self.values.items():
             values[name], codes = mine.tightened(rows.get_column(name).cast(pl.UInt32))
             rows = rows.with_columns(codes.cast(smallest_of(len(values[name]))).alias(name))
         if len(ids) == rows.height:
-            rows = rows.with_columns(ids.alias("id"))  # the same numbers, held once
+            rows = rows.with_columns(ids.alias("id"))  # share one series
         return ColumnTable(self.source, rows.rechunk(), values)
 
     def mask(self, field: str, wanted: Sequence[Any]) -> pl.Series:
-        """Boolean, by row: where any of the values that `store.catalogue.query.Extras` describes holds."""
+        """Return a mask by row: copies that have any of the values (described at `store.catalogue.query.Extras`)."""
         if field == "known":
             return self.rows.get_column("known")
         if field == "score":
@@ -146,17 +146,17 @@ class ColumnTable:
         return self._having("client_name", lambda words: _containing(words, client.part))
 
     def _having(self, name: str, find: Callable[[pl.DataFrame], pl.Series]) -> pl.Series:
-        """Boolean, by row: which have any of the words that `find` finds."""
+        """Return a mask by row: copies that have any of the words that `find` selects."""
         values = self.values[name]
         sets = values.having(find(values.words))
         return sets.cast(pl.UInt8).gather(self.rows.get_column(name)) != 0
 
     def estimated_size(self) -> int:
-        """Bytes that it takes up."""
+        """Return the approximate size in memory (bytes)."""
         return int(self.rows.estimated_size()) + sum(values.estimated_size() for values in self.values.values())
 
     def sections(self) -> Iterator[bytes]:
-        """Arrow IPC, for a pipe: the rows, then of each field words, members and ends."""
+        """Yield the table as Arrow IPC, for a pipe: the rows, then for each field its words, members and ends."""
         for frame in (self.rows, *(part for values in self.values.values() for part in values.parts())):
             buffer = io.BytesIO()
             frame.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
@@ -164,7 +164,7 @@ class ColumnTable:
 
     @classmethod
     def of_sections(cls, source: Source, parts: Iterable[bytes]) -> ColumnTable:
-        """From what `sections` answered. Raises ValueError where it is something else."""
+        """Rebuild the table from `sections`. Raises ValueError if the data does not fit."""
         try:
             rows, *frames = [pl.read_ipc(io.BytesIO(part)) for part in parts]
             names = list(_WORDS[source])
@@ -188,7 +188,7 @@ def _table(source: Source, ids: list[int], plain: dict[str, list[Any]], found: d
 
 @lru_cache(1 << 14)
 def _client(address: str) -> tuple[str, bytes | None]:
-    """Normalise a client's address; return it also as bytes, None if it is no address."""
+    """Return a client's address in normal form, and as bytes (None if it is not an IP address)."""
     text = address_text(address)
     try:
         return text, ipaddress.ip_address(text).packed
@@ -197,7 +197,7 @@ def _client(address: str) -> tuple[str, bytes | None]:
 
 
 def _in_network(packed: pl.Series, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> pl.Series:
-    """Boolean: which addresses are in the network. Of the same length they sort as the bytes do."""
+    """Return a mask: addresses in the network. Packed addresses of equal length compare as the numbers do."""
     ends = [pl.Series([end.packed], dtype=pl.Binary) for end in (network.network_address, network.broadcast_address)]
     same = packed.bin.size() == network.max_prefixlen // 8
     return (same & (packed >= ends[0]) & (packed <= ends[1])).fill_null(False)
@@ -208,7 +208,7 @@ def _at(addresses: pl.Series, address: str, prefix: str) -> pl.Series:
 
 
 def _within(scores: pl.Series, low: int | None, high: int | None) -> pl.Series:
-    """Boolean: which scores (hundredths) are within limits; one that is null is in none."""
+    """Return a mask: scores (hundredths) within the limits; False for a null score."""
     found = scores.is_not_null()
     if low is not None:
         found = found & (scores >= low).fill_null(False)
@@ -224,7 +224,7 @@ def _equal(words: pl.DataFrame, word: str) -> pl.Series:
 
 
 def _digests(words: pl.DataFrame, prefix: str) -> pl.Series:
-    """Boolean: which digests begin with these hexadecimal digits."""
+    """Return a mask: digests that begin with these hexadecimal digits."""
     digests = words.get_column("digest")
     found = digests.bin.starts_with(bytes.fromhex(prefix[: len(prefix) // 2 * 2]))
     if len(prefix) % 2 and found.any():

@@ -1,4 +1,4 @@
-"""Columns that only some filters ask for: read in the background when one does, dropped when none has for a while.
+"""Column tables that only some filters need: read in the background on demand, dropped after some time without use.
 
 Importing this module imports no Polars.
 """
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 class Reading(NamedTuple):
-    """What is being read at the moment, and of how many copies so far."""
+    """A reading in progress: the name of the data, and the copies done and in total."""
 
     what: str
     done: int
@@ -42,19 +42,19 @@ class Reading(NamedTuple):
 
     @property
     def share(self) -> str:
-        """How much was read, as ``40 %``."""
+        """The share that was read, for example ``40 %``."""
         return f"{100 * self.done // max(1, self.total)} %"
 
 
 class Use:
-    """As long as this exists, the tables that it was given for are not dropped."""
+    """A handle: while it exists, the tables that it was made for are kept."""
 
 
 class Columns:
-    """The tables of one catalogue. Every method may be called from any thread, and only `wait` waits."""
+    """The column tables of one catalogue. Thread-safe; only `wait` blocks."""
 
     def __init__(self, vault: Vault, state: Callable[[], State | None]) -> None:
-        """`state` answers what the catalogue holds at the moment, None where that is nothing yet."""
+        """Make the tables of a vault. `state` returns the catalogue's current state, None before loading."""
         self._vault = vault
         self._state = state
         self._lock = threading.Condition()
@@ -66,18 +66,18 @@ class Columns:
         self._used_at: dict[Source, float] = {}
         self._asked: dict[Source, str] = {}
         self._problem: Exception | None = None
-        #: Another number after something was read, so that answers may be other ones.
+        #: A counter that changes when something was read, so that a query may now have another result.
         self.changes = 0
-        #: As long as a selection has them.
+        #: A weak reference: kept while a selection holds the Places.
         self._places: weakref.ref[Places] | None = None
-        #: Looks that were begun and ended, and whether the next one looks at everything.
+        #: How many rounds of reading began and ended, and whether the next one is thorough.
         self._begun = self._ended = 0
         self._thorough = False
 
     # --- Asking ------------------------------------------------------------------------------------------------------
 
     def use(self, fields: Collection[str]) -> Use | None:
-        """Begin to read what these fields need where it is not there. None where they need nothing."""
+        """Start reading the tables for these fields, and keep them while the result exists. None if none are needed."""
         sources = sources_of(fields)
         if not sources:
             return None
@@ -103,7 +103,7 @@ class Columns:
         self._wake.set()
 
     def extras(self, frame: Frame, fields: Collection[str], standing: Standing | None = None) -> TableExtras:
-        """Return what answers a filter on these fields for a frame's copies, as far as it is there."""
+        """Return an object that answers these fields for a frame's copies, from what is read so far."""
         from store.catalogue.extras import Places, TableExtras
 
         with self._lock:
@@ -119,7 +119,7 @@ class Columns:
 
     @property
     def reading(self) -> Reading | None:
-        """What is being read, None where all that was asked for is there."""
+        """What is being read; None if everything asked for is read."""
         state = self._state()
         with self._lock:
             for source, reader in self._readers.items():
@@ -129,7 +129,7 @@ class Columns:
 
     @property
     def problem(self) -> str | None:
-        """Why reading does not go on at the moment (it is tried again), for the user to read."""
+        """Why reading failed, for the user to read; it is tried again. None if it did not fail."""
         return None if self._problem is None else str(self._failure())
 
     def _failure(self) -> MailholdError:
@@ -138,9 +138,9 @@ class Columns:
         return StoreError(f"What the filter asks cannot be read ({self._problem}): free some memory and try again.")
 
     def wait(self, fields: Collection[str], *, timeout: float | None = None, progress: Progress | None = None) -> bool:
-        """Wait until all that there is now for these fields is read, for at most `timeout` seconds; True where it is.
+        """Wait until the tables for these fields are read, for at most `timeout` seconds. Returns whether they are.
 
-        Raises what keeps it from going on.
+        Raises the error that stopped reading.
         """
         use = self.use(fields)
         if use is None:
@@ -167,14 +167,14 @@ class Columns:
     # --- Following ---------------------------------------------------------------------------------------------------
 
     def take(self, copies: Sequence[Copy]) -> None:
-        """Take up copies that come into the frame now: before they are seen there, so that nothing is incomplete."""
+        """Add copies before they enter the frame, so that their fields are never missing."""
         with self._lock:
             reader = self._readers.get(Source.RECORD)
         if reader is not None and copies:
             reader.take(copies)
 
     def look(self) -> None:
-        """Say that the frame is another one, or complete now."""
+        """Wake the background thread: the frame changed or is complete now."""
         if self._readers:
             self._wake.set()
 
@@ -192,7 +192,7 @@ class Columns:
                 self._vault.db.close()
 
     def _work(self) -> float | None:
-        """Read what lacks, and drop what nobody uses. In how many seconds to go on; None: there is nothing left."""
+        """Read missing rows and drop idle tables. Returns the seconds until the next round, None to end the thread."""
         with self._lock:
             self._begun += 1
             thorough, self._thorough = self._thorough, False
@@ -202,7 +202,7 @@ class Columns:
             try:
                 if state is not None and state.complete:
                     self.changes += reader.catch_up(state.frame, self._said, thorough=thorough)
-            except Exception as error:  # Nothing that happens here may print a traceback over the screen.
+            except Exception as error:  # An uncaught exception would print a traceback over the screen.
                 self._problem = error
         with self._lock:
             self._ended = self._begun
@@ -216,7 +216,7 @@ class Columns:
             return _FOLLOW_SECONDS if Source.BODY in self._readers else _TICK_SECONDS
 
     def _said(self) -> bool:
-        """Let those go on who wait. False where there is nothing more to do."""
+        """Wake the threads in `wait`. Returns False if reading should stop."""
         with self._lock:
             self._lock.notify_all()
             return not self._stopping
@@ -230,7 +230,7 @@ class Columns:
                 del self._readers[source]
 
     def close(self) -> None:
-        """Stop reading, and drop all tables."""
+        """Stop reading and drop all tables."""
         with self._lock:
             self._stopping = True
             thread = self._thread

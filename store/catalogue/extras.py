@@ -1,4 +1,4 @@
-"""Answers what a filter asks beyond a frame: from tables of columns, and from the campaigns as they stand.
+"""Answers the filter fields that a frame has no column for, from column tables and from the current campaigns.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -17,32 +17,32 @@ from store.catalogue.column_fields import FIELDS, Source
 from store.catalogue.column_reader import Seen
 from store.catalogue.frame import Frame, occur_in
 
-#: Up to this part of the rows is few.
+#: Ids up to 1/8 of the number of rows are looked up in the frame; more of them are matched row by row.
 _FEW = 8
 
 
 class Places:
-    """Which copies are in which campaigns, asked of all copies of a frame at once."""
+    """Maps campaigns to rows: which of a frame's copies are in which campaigns."""
 
     def __init__(self, standing: Standing) -> None:
         self.standing = standing
         self._none: tuple[weakref.ref[Frame], pl.Series] | None = None
 
     def among(self, frame: Frame, wanted: Sequence[int]) -> pl.Series:
-        """Boolean, by row: which copies are in any of the campaigns (0: in none)."""
+        """Return a mask by row: copies in any of the `wanted` campaigns (0 stands for "in no campaign")."""
         found = {one.id: one for each in wanted if (one := self.standing.campaign(each)) is not None}
         mask = _mask_of(frame, _members(found.values()))
         return mask | self._in_none(frame) if 0 in wanted else mask
 
     def _in_none(self, frame: Frame) -> pl.Series:
-        """Boolean, by row: which copies are in no campaign; of the latest frame it is remembered."""
+        """Return a mask by row: copies in no campaign. The mask of the latest frame is cached."""
         none = self._none
         if none is None or none[0]() is not frame:
             self._none = none = weakref.ref(frame), ~occur_in(frame.ids, self._all)
         return none[1]
 
     def odd(self, frame: Frame) -> pl.Series:
-        """Boolean, by row: which copies are odd in their campaign."""
+        """Return a mask by row: copies that are odd in their campaign."""
         return _mask_of(frame, self._odd)
 
     @cached_property
@@ -55,7 +55,7 @@ class Places:
 
 
 def _mask_of(frame: Frame, ids: pl.Series) -> pl.Series:
-    """Boolean, by row: which copies are among the ascending ids. Few ids are looked for in the frame."""
+    """Return a mask by row: copies whose id is in the ascending `ids`."""
     if len(ids) > len(frame) // _FEW:
         return occur_in(frame.ids, ids)
     rows = frame.ids.search_sorted(ids).clip(upper_bound=max(0, len(frame) - 1)).cast(pl.UInt32)
@@ -63,7 +63,7 @@ def _mask_of(frame: Frame, ids: pl.Series) -> pl.Series:
 
 
 def _members(campaigns: Iterable[Campaign]) -> pl.Series:
-    """List the copies of campaigns, odd ones too, ascending."""
+    """List the ids of all copies of these campaigns, odd ones included, ascending."""
     parts = [_ids([])]
     for one in campaigns:
         parts += [_ids(one.copies), _ids([each.copy for each in one.odd])]
@@ -75,26 +75,26 @@ def _ids(copies: Sequence[int]) -> pl.Series:
 
 
 class TableExtras:
-    """Implements `store.catalogue.query.Extras` for one question to one frame."""
+    """Implements `store.catalogue.query.Extras` for one query on one frame."""
 
     def __init__(self, seen: Mapping[Source, Seen | None], places: Places | None) -> None:
-        """`seen`: what there is of each source that is needed; None: nothing yet."""
+        """Take the tables of the needed sources in `seen` (None: not read yet)."""
         self._seen = seen
         self.places = places
 
     @property
     def complete(self) -> bool:
-        """Whether all was read that there is to read."""
+        """Whether everything that the query needs has been read."""
         return all(seen is not None and seen.complete for seen in self._seen.values())
 
     @property
     def unread(self) -> int:
-        """How many copies have no traits yet, where they are asked for and were looked for."""
+        """How many copies have no traits yet; 0 if the query needs no traits or they are still being read."""
         seen = self._seen.get(Source.BODY)
         return seen.lacking if seen is not None and seen.complete else 0
 
     def mask(self, frame: Frame, field: str, values: Sequence[Any]) -> pl.Series:
-        """Boolean, by row: where any of the values holds; False where nothing is known of a copy."""
+        """Return a mask by row: copies that have any of the values; False where the field is not known."""
         if field in FIELDS:
             seen = self._seen.get(FIELDS[field][0])
             return _none(frame) if seen is None else seen.spread(seen.table.mask(field, values))
@@ -103,7 +103,7 @@ class TableExtras:
         return self.places.among(frame, values) if field == "campaign" else self.places.odd(frame)
 
     def known(self, frame: Frame, field: str) -> pl.Series | None:
-        """Boolean, by row: whether the field is known of it; None: of every one."""
+        """Return a mask by row: copies whose value in this field is known. None if all are."""
         if field not in FIELDS:
             return None
         seen = self._seen.get(FIELDS[field][0])

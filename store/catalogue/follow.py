@@ -1,4 +1,4 @@
-"""Keeps a frame in step with its store: what to load, which copies came, which went, and whether any was missed.
+"""Keeps a frame in step with its store: finds the ids to load and the copies added, removed or missed.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -19,16 +19,17 @@ from store.vault.counters import counters
 from store.vault.reader import MessageRow
 from store.vault.vault import Vault
 
-#: The most new copies that one look takes up, so that it stays short; the rest is for the next look.
+#: Maximum number of new copies taken per poll, so that a poll stays short.
 NEW_COPIES = 5_000
 _WITNESSES = 16
 _UNSETTLED_SECONDS = 60.0
 
 
 class State(NamedTuple):
-    """What a query works on. `total` copies are in Backup; none above `high_water` was looked at.
+    """An immutable state that a query works on.
 
-    Those `returned` below it came back out of the bin since the frame was begun.
+    `total`: copies in Backup. `high_water`: the highest copy id looked at. `returned`: ids up to it that came back out
+    of the bin since loading began.
     """
 
     frame: Frame
@@ -39,13 +40,13 @@ class State(NamedTuple):
 
 
 class Follower:
-    """A frame and how far it knows the store. `state` may be read by any thread; methods hold a lock meanwhile.
+    """A frame and the point up to which it reflects the store. Thread-safe: methods take a lock, `state` needs none.
 
-    Where a method asks the database it raises StoreUnavailable, and can be called again.
+    Methods that read the database raise StoreUnavailable; the call can be repeated.
     """
 
     def __init__(self, vault: Vault, taken: Callable[[Sequence[Copy]], None] = lambda _copies: None) -> None:
-        """`taken` is called with copies before they are in the frame."""
+        """Follow a vault. `taken` is called with copies before they enter the frame."""
         self._vault = vault
         self._taken = taken
         self._lock = threading.RLock()
@@ -64,16 +65,17 @@ class Follower:
 
     @property
     def damaged(self) -> frozenset[int]:
-        """The copies that do not verify: they are in no result."""
+        """Ids of the copies that do not verify; they are in no result."""
         with self._lock:
             return frozenset(self._damaged)
 
     # --- Loading -----------------------------------------------------------------------------------------------------
 
     def begin(self) -> tuple[int, int]:
-        """Start from nothing. Returns the range to load: ids above the first and up to the second."""
+        """Start with an empty frame. Returns the range to load: (highest id not to load, highest id to load)."""
         with self._lock:
-            # The marks are read first: what is deleted or comes back later is found by them, what is put by its id.
+            # Read the journals' positions before the ids: later deletions and returns are then found in the journals,
+            # and later copies by their higher ids.
             self._tombstone, self._bin_row = self._vault.newest_tombstone(), self._vault.bin.newest_row()
             first, self._last_id = self._vault.id_range()
             self._damaged, self._gone, self._token = set(), set(), None
@@ -81,9 +83,9 @@ class Follower:
             return max(0, first - 1), self._last_id
 
     def resume(self, frame: Frame, marks: Marks) -> tuple[int, int]:
-        """Start from a snapshot, brought in step with the tombstones first. Returns the range to load, as `begin`.
+        """Start from a snapshot after applying the deletions since. Returns the range to load, as `begin`.
 
-        Raises SnapshotError where the store is not the one that the snapshot was made of, but an older copy of it.
+        Raises SnapshotError if the store was put back to a state older than the snapshot.
         """
         with self._lock:
             newest, newest_row = self._vault.newest_tombstone(), self._vault.bin.newest_row()
@@ -104,7 +106,7 @@ class Follower:
             return after, self._last_id
 
     def add_loaded(self, frame: Frame, damaged: Iterable[int]) -> None:
-        """Take up what was loaded of the range."""
+        """Add a frame loaded from the range."""
         with self._lock:
             self._damaged.update(copy_id for copy_id in damaged if copy_id not in self._gone)
             if self._gone:
@@ -114,7 +116,7 @@ class Follower:
             self._publish(self.state.frame.merge(new), complete=False)
 
     def finish(self) -> None:
-        """Note that the range is loaded: from now on every copy is accounted for."""
+        """Mark loading as finished, and check that every copy is accounted for."""
         with self._lock:
             self._gone.clear()
             self._publish(self.state.frame, complete=True)
@@ -124,7 +126,7 @@ class Follower:
     # --- Following ---------------------------------------------------------------------------------------------------
 
     def take_changes(self) -> bool:
-        """Take up what was committed since the last look. True where anything changed. Cheap where nothing did."""
+        """Apply the commits since the last call. Returns whether anything changed; cheap if nothing did."""
         with self._lock:
             token = self._vault.change_token()
             if token == self._token and not self._compare:
@@ -140,7 +142,7 @@ class Follower:
             return (self.arrivals, self.deletions) != before
 
     def swap(self, old: Frame, new: Frame) -> bool:
-        """Put a frame with the same rows in the place of another, unless that one is no longer the current one."""
+        """Replace the frame `old` by `new`, which has the same rows. Returns False if `old` is no longer current."""
         with self._lock:
             if self.state.frame is not old:
                 return False
@@ -148,7 +150,7 @@ class Follower:
             return True
 
     def marks(self) -> tuple[Frame, Marks]:
-        """Return the frame and its marks, as a snapshot keeps them."""
+        """Return the frame and the marks to save with it in a snapshot."""
         with self._lock:
             return self.state.frame, self._marks()
 
@@ -167,9 +169,9 @@ class Follower:
         self._remove(gone)
 
     def _take_moved(self) -> None:
-        """Take up what went into the bin and what came back: the tables say what of it is there now.
+        """Apply moves into and out of the bin. The tables decide which of the moved copies are in Backup now.
 
-        Two journals have no common order, and neither has one with the copies that come in.
+        The journals of deletions and of the bin have no common order, so their entries cannot be replayed.
         """
         try:
             self._bin_row, touched = self._vault.bin.touched_since(self._bin_row)
@@ -198,7 +200,7 @@ class Follower:
         self.state = self.state._replace(frame=frame)
 
     def _take_new(self) -> bool:
-        """Take up copies above the newest known. True where there are more than one look takes."""
+        """Add copies above the highest known id. Returns whether more remain than one call takes."""
         seen: list[int] = []
         note, damaged = self._noting()
         copies = []
@@ -217,7 +219,7 @@ class Follower:
         self.state = self.state._replace(frame=self.state.frame.merge(new))
 
     def _account(self, token: object) -> None:
-        """Find what ids and tombstones did not tell: a copy that was committed late, a deletion without a tombstone."""
+        """Find copies that ids and tombstones missed: one committed late, or deleted without a tombstone."""
         messages = self._vault.count().messages
         settled = self._vault.change_token() == token
         now = time.monotonic()

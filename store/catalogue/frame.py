@@ -34,7 +34,7 @@ _STATUSES: list[Status | None] = [*Status, *[None] * (32 - len(Status))]
 
 
 def verdict_code(engine: Engine | None, status: Status | None) -> int:
-    """Engine and status as one number that sorts by engine, then status; none comes last."""
+    """Encode engine and status as a number that sorts by engine, then status; None sorts last."""
     return _ENGINES.index(engine) * 32 + _STATUSES.index(status)
 
 
@@ -57,7 +57,7 @@ class Frame:
     def __init__(
         self, rows: pl.DataFrame, texts: dict[str, Texts], rule_names: dict[int, str], placed: pl.Series | None = None
     ) -> None:
-        """`placed`: the rows' positions by time placed, then id, where they are known."""
+        """Make a frame. `placed`: the row numbers ordered by time placed, then id, if known."""
         self.rows = rows
         self.texts = texts
         self.rule_names = rule_names
@@ -70,7 +70,7 @@ class Frame:
 
     @classmethod
     def of_batches(cls, batches: Iterable[Sequence[Copy]]) -> Frame:
-        """Make a frame of copies in ascending order of ids, some at a time, so that few records are held at once."""
+        """Make a frame of copies in batches, ids ascending, so that only one batch of records is in memory."""
         ids, times, sizes, rules, verdicts, dangerous, differs = columns = [[], [], [], [], [], [], []]  # type: ignore[var-annotated]  # lists of several kinds
         senders: dict[str, int] = {}
         recipients: dict[tuple[str, str], int] = {}
@@ -98,7 +98,7 @@ class Frame:
                 recipients.setdefault((record.to, recipients_text(record)), len(recipients)) for record in records
             ]
             subject_codes += [subjects.setdefault(record.subject, len(subjects)) for record in records]
-            # Hardly ever equal to another one: not worth looking for it.
+            # Nearly all distinct: looking for duplicates is not worth the time.
             message_ids += [record.message_id for record in records]
             mta_ids += [record.mta_message_id for record in records]
         each = range(len(ids))
@@ -125,7 +125,7 @@ class Frame:
         return int(self.ids[-1]) if len(self) else 0
 
     def merge(self, other: Frame) -> Frame:
-        """Merge these rows with those of another frame, which has none of the same ids."""
+        """Add the rows of another frame that shares no id with this one."""
         if not len(other):
             return self
         shifts = [pl.col(name) + pl.lit(len(self.texts[name]), pl.UInt32) for name in TEXTS]
@@ -150,17 +150,17 @@ class Frame:
         return Frame(self.rows.filter(~gone), self.texts, self.rule_names, self.orders.placed_without(~gone))
 
     def with_texts(self, name: str, words: Texts, codes: pl.Series) -> Frame:
-        """Replace how one text column is held."""
+        """Replace the dictionary and the codes of one text column."""
         texts = {**self.texts, name: words}
         return Frame(self.rows.with_columns(codes.alias(name)), texts, self.rule_names, self.orders.placed())
 
     def new_to(self, other: Frame) -> Frame:
-        """Return the rows whose ids another frame does not have."""
+        """Return this frame without the rows whose ids are in `other`."""
         known = occur_in(self.ids, other.ids)
         return Frame(self.rows.filter(~known), self.texts, self.rule_names) if known.any() else self
 
     def missing_from(self, ids: Iterable[int]) -> tuple[list[int], list[int]]:
-        """Compare with these ids: return those only this frame has, and those it lacks."""
+        """Compare with these ids. Returns the ids that only the frame has, and those that it lacks."""
         others = _ordered(ids)
         mine = self.ids
         extra = mine.filter(~occur_in(mine, others))
@@ -168,14 +168,14 @@ class Frame:
         return extra.to_list(), lacking.to_list()
 
     def position(self, copy_id: int) -> int | None:
-        """Return the row of an id."""
+        """Return the row number of an id; None if there is none."""
         if not 0 <= copy_id < 2**63:
             return None
         position = int(self.ids.search_sorted(copy_id))
         return position if position < len(self) and self.ids[position] == copy_id else None
 
     def rows_of(self, ids: Iterable[int]) -> pl.Series:
-        """Return the rows (UInt32, ascending) of those ids that exist."""
+        """Return the row numbers (UInt32, ascending) of those ids that exist."""
         wanted = _ordered(ids)
         if not len(self) or not len(wanted):
             return pl.Series([], dtype=pl.UInt32)
@@ -183,18 +183,18 @@ class Frame:
         return rows.filter(self.ids.gather(rows) == wanted)
 
     def among(self, ids: Iterable[int]) -> pl.Series:
-        """Boolean, by row: whether its id is one of these."""
+        """Return a mask by row: whether the row's id is one of these."""
         return occur_in(self.ids, _ordered(ids))
 
     def placed_span(self, ids: Iterable[int]) -> tuple[int, int]:
-        """When the oldest and the newest of these ids were placed (Unix ms); zeros where none of them is there."""
+        """Return when the oldest and the newest of these copies were placed (Unix ms); (0, 0) if none exists."""
         placed = self.rows.get_column("stored_at").gather(self.rows_of(ids))
         if not len(placed):
             return 0, 0
         return int(placed.min()), int(placed.max())  # type: ignore[arg-type]  # numbers, of a column of numbers
 
     def row_list(self, positions: pl.Series) -> list[Row]:
-        """Make the list lines of these rows, in this order."""
+        """Make the list lines of the rows at these positions, in this order."""
         picked = self.rows[positions]
         texts = {name: self.texts[name].texts.gather(picked.get_column(name)).to_list() for name in TEXTS}
         return [
@@ -226,13 +226,13 @@ def empty_frame() -> Frame:
 def dictionary(
     shown: Collection[str], looked_at: Collection[str], *, kind: type[Dictionary] = Dictionary
 ) -> Dictionary:
-    """Texts and what stands for each in searches."""
+    """Make a dictionary of the `shown` texts; searches look at the corresponding `looked_at` texts."""
     folded = [None if (form := searched(other)) == text else form for text, other in zip(shown, looked_at, strict=True)]
     return kind.of(_strings(shown), _strings(folded))
 
 
 def identifiers(texts: Collection[str]) -> Identifiers:
-    """Texts that are searched as they are."""
+    """Make a column of identifiers; those in plain ASCII are searched without a folded form."""
     plain = (text.isascii() and NUL not in text for text in texts)
     folded = [None if same else searched(text) for text, same in zip(texts, plain, strict=True)]
     return Identifiers.of(_strings(texts), _strings(folded))
@@ -247,7 +247,7 @@ def _ordered(ids: Iterable[int]) -> pl.Series:
 
 
 def occur_in(values: pl.Series, ordered: pl.Series) -> pl.Series:
-    """Boolean: which values occur in the ascending series `ordered`."""
+    """Return a mask: which values occur in the ascending series `ordered`."""
     if not len(ordered):
         return pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
     places = ordered.search_sorted(values).clip(upper_bound=len(ordered) - 1)

@@ -1,6 +1,7 @@
-"""When the catalogue's snapshot is read, saved and thrown away.
+"""Decides when the catalogue's snapshot is read, saved and deleted.
 
-A snapshot that holds deleted copies is replaced soon; one that only lacks new ones is replaced where it lacks many.
+A snapshot that still holds deleted copies is replaced within about a minute; one that only lacks new copies is replaced
+once it lacks many.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from store.catalogue.follow import Follower
     from store.vault.vault import Vault
 
-#: Up to so many copies are not worth a snapshot.
+#: Below this many copies no snapshot is kept.
 SNAPSHOT_COPIES = 3_000
 _QUIET_SECONDS = 3.0
 _STALE_SECONDS = 60.0
@@ -25,7 +26,7 @@ _SAVE_SHARE = 0.05
 
 
 class SnapshotKeeper:
-    """Keeps the snapshot of one catalogue; with no `path` there is none to keep."""
+    """Manages the snapshot of one catalogue. Without a `path` no snapshot is kept."""
 
     def __init__(self, vault: Vault, path: Path | None) -> None:
         self._vault = vault
@@ -37,7 +38,10 @@ class SnapshotKeeper:
         self._deleted_at: tuple[float, float] | None = None
 
     def resume(self, follower: Follower) -> tuple[int, int] | None:
-        """Start from the snapshot; None where there is none to start from. Returns the ids that are left to load."""
+        """Load the snapshot into `follower`.
+
+        Returns the range of ids still to load, or None if there is no usable snapshot.
+        """
         from store.catalogue.snapshot import SnapshotError, discard, open_snapshot
 
         self._saved = None
@@ -58,12 +62,12 @@ class SnapshotKeeper:
         return span
 
     def note_deletion(self) -> None:
-        """Note that the snapshot holds copies that are deleted now."""
+        """Note that the saved snapshot still holds copies that are now deleted."""
         now = time.monotonic()
         self._deleted_at = (self._deleted_at[0] if self._deleted_at else now, now)
 
     def save_if_due(self, follower: Follower, stopping: threading.Event) -> float | None:
-        """Save where that is due. Else in how many seconds it will be, or None where it will not."""
+        """Save if it is due. Returns the seconds until the next save (<= 0: saved now), or None if none is planned."""
         with self._saving:
             wait = None if stopping.is_set() else self._save_in(follower)
             if wait is not None and wait <= 0:
@@ -71,7 +75,7 @@ class SnapshotKeeper:
             return wait
 
     def close(self, follower: Follower) -> None:
-        """Save where the next start gains by it."""
+        """Save if the snapshot holds deleted copies or lacks enough new ones to slow the next start."""
         if self.path is None:
             return
         with self._saving:
@@ -81,7 +85,7 @@ class SnapshotKeeper:
                 self.save(follower)
 
     def _save_in(self, follower: Follower) -> float | None:
-        """In how many seconds a snapshot is due; None where none is."""
+        """Return the seconds until a snapshot is due; None if none is planned."""
         now = time.monotonic()
         if self.path is None:
             return None
@@ -98,7 +102,7 @@ class SnapshotKeeper:
         return len(follower.state.frame) > SNAPSHOT_COPIES
 
     def save(self, follower: Follower) -> None:
-        """Save the snapshot, or remove the one that is there if it holds deleted copies and cannot be replaced."""
+        """Save the snapshot. If that fails and the old one holds deleted copies, delete the old one."""
         from store.catalogue import snapshot
 
         assert self.path is not None

@@ -1,4 +1,4 @@
-"""Copies of the catalogue by their ids: as a list in a given order, and what their subjects and senders are.
+"""Copies of the catalogue by id: as a list in a given order, and their most frequent subjects and senders.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -14,7 +14,7 @@ from store.catalogue.selection import FrameSelection
 
 
 class ListedSelection(FrameSelection):
-    """Those of the copies `ids` that there are, in that order; each id once."""
+    """The copies `ids` that the frame has, in the given order; each id once."""
 
     def __init__(self, frame: Frame, ids: Sequence[int]) -> None:
         positions = _positions(frame, ids)
@@ -29,15 +29,19 @@ class ListedSelection(FrameSelection):
 
 
 def subject_counts(frame: Frame, ids: Sequence[int], *, most: int) -> list[tuple[str, int]]:
-    """Count the `most` frequent subjects of these copies (NOT safe), the most frequent first."""
+    """Count the `most` frequent subjects of these copies, most frequent first.
+
+    The texts are NOT safe for a terminal.
+    """
     counts = _codes(frame, "subject", ids).value_counts(sort=True).head(most)
     texts = frame.texts["subject"].texts.gather(counts.get_column("subject")).to_list()
     return list(zip(texts, counts.get_column("count").to_list(), strict=True))
 
 
 def sender_fields(frame: Frame, ids: Sequence[int], *, most: int) -> tuple[list[str], int]:
-    """List these copies' From fields, each once, at most `most`, spread evenly; return also how many exist. NOT
-    safe.
+    """List at most `most` distinct From fields of these copies, sampled evenly, and count all distinct ones.
+
+    The texts are NOT safe for a terminal.
     """
     codes = _codes(frame, "from", ids).unique().sort()
     step = -(-len(codes) // most) or 1
@@ -49,7 +53,7 @@ def _codes(frame: Frame, name: str, ids: Sequence[int]) -> pl.Series:
 
 
 def _positions(frame: Frame, ids: Sequence[int]) -> pl.Series:
-    """Return the rows of those ids that exist, in their order. There may be a million: no loop over them."""
+    """Return the row numbers of the ids that exist, in their order. Vectorised: there may be a million ids."""
     wanted = pl.Series(ids, dtype=pl.Int64)
     if not len(frame) or not len(wanted):
         return pl.Series([], dtype=pl.UInt32)

@@ -1,11 +1,11 @@
-"""Reads copies' records in child processes: opening a million of them here would hold up the screen.
+"""Reads copies' records in child processes: opening a million of them in this process would block the screen.
 
-A child is `python -m store.catalogue.loader`. It gets what it needs on its standard input (location, key material,
-spans of ids; nothing secret is in its arguments or environment) and answers frames of the catalogue on its standard
-output, the newest copies first; or tables of columns that only some filters ask for. It ends by itself when this
-process does.
+A child is `python -m store.catalogue.loader`. It gets its task on standard input (location, key material, spans of ids;
+no secret is in its arguments or environment). On standard output it writes frames of the catalogue, newest copies
+first, or column tables for some filter fields. It ends when this process ends.
 
-Both directions carry messages: 4 bytes of length (big-endian), msgpack; a frame's Arrow IPC sections follow theirs.
+Both directions carry messages: 4 bytes of length (big-endian), then msgpack. The Arrow IPC sections of a frame follow
+its message.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 OnError = Callable[[int, TamperedError], None]
 
-#: Ids in the first frame (soon there) and in the others: with more a child takes more memory, with fewer more texts
-#: are held twice.
+#: Copies in the first frame (small, to show soon) and in later ones. Larger frames cost child memory; smaller ones
+#: duplicate strings.
 FIRST_IDS = 5_000
 FRAME_IDS = 20_000
 _CHILDREN = 2
-#: What a child keeps of the database's pages: it reads each of them once.
+#: Database cache of a reading process (KB). Small: each page is read once.
 _CACHE_KB = 1000
 
 
 class LoaderError(Exception):
-    """A child process could not be started, or ended before it was done."""
+    """A child process could not be started, or ended too early."""
 
 
 class Span(NamedTuple):
-    """The copies with ids above `after` and up to `until`."""
+    """The copies with `after` < id <= `until`."""
 
     after: int
     until: int
 
 
 class Loaded(NamedTuple, Generic[T]):
-    """One frame, or one table: the copies of a span, and the ids of those that do not verify."""
+    """The frame or table of a span, and the ids of the copies that do not verify."""
 
     span: Span
     frame: T
@@ -79,7 +79,7 @@ class _Header(msgspec.Struct, array_like=True):
 
 
 def spans_of(after: int, until: int) -> list[Span]:
-    """Cut a range of ids (above `after`, up to `until`) into pieces of a frame each, the newest first."""
+    """Split the ids with `after` < id <= `until` into spans of one frame each, the newest first."""
     spans = []
     size = FIRST_IDS
     while until > after:
@@ -90,7 +90,7 @@ def spans_of(after: int, until: int) -> list[Span]:
 
 
 def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded[Frame]]:
-    """Read frames in this process, keeping few of the database's pages: each is read once."""
+    """Read frames in this process, with a small database cache: each page is read once."""
     from store.catalogue.frame import Frame
 
     return _each(
@@ -99,7 +99,7 @@ def load(vault: Vault, spans: Iterable[Span]) -> Iterator[Loaded[Frame]]:
 
 
 def load_columns(vault: Vault, spans: Iterable[Span], source: Source) -> Iterator[Loaded[ColumnTable]]:
-    """Read tables in this process, as `load`."""
+    """Read column tables in this process, otherwise as `load`."""
     from store.catalogue.column_source import read_span
 
     return _each(vault, spans, lambda span, note: read_span(vault, source, span.after, span.until, note))
@@ -117,10 +117,10 @@ def _each(vault: Vault, spans: Iterable[Span], read: Callable[[Span, OnError], T
 
 
 class Children(Generic[T]):
-    """Child processes that share the spans. `frames` is for one thread, `stop` for any."""
+    """Child processes that share the spans. `frames` is for one thread; `stop` is thread-safe."""
 
     def __init__(self, vault: Vault, spans: Sequence[Span], source: Source | None = None) -> None:
-        """Start them, for frames of the catalogue, or for tables of a `source`. Raises LoaderError."""
+        """Start the children, to read frames or, with a `source`, column tables. Raises LoaderError."""
         self._source = source
         count = min(_CHILDREN, os.cpu_count() or 1, len(spans))
         self._spans = spans
@@ -134,7 +134,7 @@ class Children(Generic[T]):
             raise LoaderError(str(error)) from error
 
     def frames(self) -> Iterator[Loaded[T]]:
-        """Their frames in the order of the spans. What a child that failed should have read is not among them."""
+        """Yield the children's results in the order of the spans, without those that a failed child left unread."""
         count = len(self._processes)
         for number in range(count):
             threading.Thread(target=self._read, args=(number,), name="catalogue-reader", daemon=True).start()
@@ -151,7 +151,7 @@ class Children(Generic[T]):
                 yield early.pop(span)
 
     def _read(self, number: int) -> None:
-        """Put what a child answers in the queue, and its number when it is done."""
+        """Queue the results of child `number`; queue the number itself when the child is done."""
         read = _decoder(self._source)
         process = self._processes[number]
         pipe = process.stdout
@@ -163,14 +163,14 @@ class Children(Generic[T]):
                     frame = read(header.layout, (_exactly(pipe, length) for length in header.sections))
                     self._answers.put(Loaded(header.span, frame, header.damaged))
         except (OSError, ValueError, LoaderError, msgspec.MsgspecError):
-            pass  # Its spans are read again, here.
+            pass  # This process reads the missing spans again.
         finally:
             self._answers.put(number)
             process.kill()
             process.wait()
 
     def stop(self) -> None:
-        """End them at once; what they read can be read again."""
+        """Kill the children at once. They only read, so nothing is lost."""
         for process in self._processes:
             process.kill()
             process.wait()
@@ -188,7 +188,7 @@ def _decoder(source: Source | None) -> Callable[[list[str], Iterable[bytes]], An
 
 
 def _encoded(vault: Vault, task: _Task) -> Iterator[tuple[Loaded[Any], list[str], list[bytes]]]:
-    """Yield what a task asks for, each with its layout and its sections."""
+    """Read what a task asks for. Yields each result with its layout and its sections."""
     if task.source is not None:
         for loaded in load_columns(vault, task.spans, task.source):
             yield loaded, [], list(loaded.frame.sections())
@@ -218,7 +218,7 @@ def _start(vault: Vault, spans: list[Span], source: Source | None) -> subprocess
         with process.stdin as pipe:
             _send(pipe, msgspec.msgpack.encode(_Task(vault.location, vault.worker_key_material(), spans, source)))
     except BrokenPipeError:
-        pass  # It ended already, which the reader of its answers finds out.
+        pass  # The child has already ended; the thread that reads its output notices.
     return process
 
 
@@ -240,7 +240,7 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
 
 
 def main() -> int:
-    """Run the child: one task from standard input, its frames to standard output."""
+    """Run the child: read one task from standard input and write its results to standard output."""
     import gc
     import resource
 

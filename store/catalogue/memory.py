@@ -1,4 +1,4 @@
-"""What the allocators are told, so that loading a million copies leaves no more in memory than the copies.
+"""Settings of the memory allocators, so that loading a million copies leaves only the copies in memory.
 
 Measured with a million copies (`tests/benchmarks/README.md`): 40 MB less at rest and 50 MB less at the peak.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 
-#: For the allocator of Polars: by default it keeps freed memory for ten seconds, and by processor. Kept for no time at
-#: all, each filter takes half as long again.
+#: For jemalloc, which Polars uses: by default it keeps freed memory for ten seconds, per processor. With a decay of 0
+#: ms each filter takes half as long again.
 _POLARS = "narenas:1,dirty_decay_ms:100,muzzy_decay_ms:0"
-#: Blocks from this size on (bytes) go back to the system when freed. By default glibc keeps ever larger ones.
+#: Blocks of at least this size (bytes) are mapped, so freeing them returns them to the system. By default glibc raises
+#: this limit as larger blocks are freed.
 LARGE_BLOCK = 128 * 1024
 _M_MMAP_THRESHOLD = -3
 
 
 def prepare_allocators() -> None:
-    """Set it up before Polars is imported, and before there are threads: mallopt is not safe then."""
+    """Set the allocator options.
+
+    Call before importing Polars and before starting threads (mallopt is not thread-safe).
+    """
     import ctypes
 
     os.environ.setdefault("_RJEM_MALLOC_CONF", _POLARS)
@@ -26,7 +30,7 @@ def prepare_allocators() -> None:
 
 
 def give_back_memory() -> None:
-    """Return to the system what the C library keeps of freed memory: after loading tens of MB."""
+    """Return freed memory that the C library still holds to the system. Call after loading tens of MB."""
     import ctypes
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -1,4 +1,4 @@
-"""What a filter finds among the newest copies, straight from the database: until the catalogue is there."""
+"""Runs a filter over the newest copies, straight from the database, until the catalogue is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.terms.records import row_of
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: How many of the newest copies are looked at.
+#: The number of newest copies that are searched.
 FIRST_ROWS = 200
 
 
@@ -29,9 +29,9 @@ def select_newest(
     outcomes: Mapping[int, Delivered],
     standing: Standing,
 ) -> RowSelection:
-    """Select the newest copies that the filter admits, newest first whatever the order. Raises StoreUnavailable.
+    """Return those of the newest copies that match the filter. Raises StoreUnavailable.
 
-    They are in order only where that is by the time placed.
+    A sort by time placed is honoured; for any other sort the newest come first.
     """
     copies = vault.newest(FIRST_ROWS, on_error=lambda _copy_id, _error: None)
     total = max(vault.count().messages, len(copies))

@@ -1,7 +1,7 @@
-"""One question to the catalogue's snapshot, for a command that asks and ends: only the texts it needs are read.
+"""One query answered from the catalogue's snapshot, for a command that asks once and ends.
 
-Most of a snapshot are texts that a question does not look at. The rows that are answered come from the database.
-Imports Polars only when it is asked.
+Only the text columns that the query needs are read; they are most of a snapshot. The list lines come from the database.
+Polars is imported on the first call.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from store.terms.records import Row, row_of
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: With more new copies than this since the snapshot, loading the catalogue in child processes is faster.
+#: With more new copies than this since the snapshot, loading the whole catalogue in child processes is faster.
 _MOST_NEW = 3_000
 _SORT_TEXTS = {SortKey.FROM: "from", SortKey.TO: "to", SortKey.SUBJECT: "subject"}
 
 
 def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
-    """Return the text columns that a question looks at."""
+    """Return the text columns that a query reads."""
     names = {_SORT_TEXTS[sort.key]} if sort.key in _SORT_TEXTS else set()
     for part in flt.parts():
         for columns, terms in (
@@ -42,9 +42,9 @@ def needed(flt: MessageFilter, sort: Sort) -> frozenset[str]:
 
 
 def select_once(vault: Vault, flt: MessageFilter, sort: Sort, limit: int) -> tuple[list[Row], int] | None:
-    """Select the first `limit` list lines that the filter admits, and count all.
+    """Return the first `limit` list lines that match the filter, and the number of all matches.
 
-    None where there is no snapshot to answer from: ask a `Catalogue` then. Raises StoreUnavailable.
+    None if the snapshot cannot answer: use a `Catalogue` then. Raises StoreUnavailable.
     """
     path = Path(f"{vault.location}.snapshot")
     if flt.asks_delivered() or flt.asks() or is_url(vault.location) or not path.exists():

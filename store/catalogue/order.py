@@ -1,4 +1,4 @@
-"""The rows of a frame in any order.
+"""Sort orders of the rows of a frame.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -22,13 +22,13 @@ _FEW_TEXTS = 50_000
 
 
 class Orders:
-    """Orders of rows that are in ascending order of ids, as positions (UInt32). Thread-safe.
+    """Computes and caches sort orders, as row numbers (UInt32). The rows are in ascending order of ids. Thread-safe.
 
-    Among equal keys the newest come first, whatever the direction.
+    Among equal keys the newest come first, for either direction.
     """
 
     def __init__(self, rows: pl.DataFrame, texts: Mapping[str, Texts], placed: pl.Series | None = None) -> None:
-        """`placed`: the positions by time placed, then id, where they are known."""
+        """Make the orders of `rows`. `placed`: the row numbers ordered by time placed, then id, if known."""
         self._rows = rows
         self._texts = texts
         self._lock = threading.Lock()
@@ -38,13 +38,13 @@ class Orders:
 
     @property
     def in_time_order(self) -> bool:
-        """Whether ids ascend as the times placed do, which spares sorting by them."""
+        """Whether the times placed ascend with the ids, so that no sort by time is needed."""
         if self._in_time_order is None:
             self._in_time_order = bool(self._rows.get_column("stored_at").is_sorted())
         return self._in_time_order
 
     def placed(self) -> pl.Series | None:
-        """All positions by time placed, then id; None where that is their own order."""
+        """Return all row numbers by time placed, then id; None if the rows already are in that order."""
         if self.in_time_order:
             return None
         if self._placed is None:
@@ -52,7 +52,7 @@ class Orders:
         return self._placed
 
     def placed_after(self, later: pl.DataFrame) -> pl.Series | None:
-        """Extend `placed` for appended rows with higher ids; None if it is unknown or not that simple."""
+        """Extend `placed` for appended rows with higher ids; None if it is unknown or a new row is not later."""
         if self._placed is None or not self._rows.height or not later.height:
             return None
         newest = self._rows.get_column("stored_at")[int(self._placed[-1])]
@@ -70,7 +70,7 @@ class Orders:
         return places.gather(self._placed.filter(keep.gather(self._placed)))
 
     def order(self, sort: Sort) -> pl.Series | None:
-        """All positions in this order; None where that is their own order."""
+        """Return all row numbers in this order; None if the rows already are in that order."""
         if sort.key is SortKey.PLACED:
             return self._newest_first() if sort.descending else self.placed()
         with self._lock:
@@ -85,7 +85,7 @@ class Orders:
         return order
 
     def ordered(self, mask: pl.Series, sort: Sort) -> pl.Series:
-        """Return the positions of a Boolean mask, in this order."""
+        """Return the row numbers of a Boolean mask, in this order."""
         if sort.key is SortKey.PLACED:
             placed = self.placed()
             chosen = places(mask) if placed is None else placed.filter(mask.gather(placed))
@@ -99,14 +99,14 @@ class Orders:
         return order.filter(mask.gather(order))
 
     def prepare(self) -> None:
-        """Make what sorting by time and by texts needs, so that the first such sort does not wait for it."""
+        """Compute what sorts by time and by text need, so that the first such sort is fast."""
         self.placed()
         for name in SORT_TEXTS.values():
             if not self._words(name).ranked:
                 self._words(name).ranks()
 
     def forget(self) -> None:
-        """Drop the orders that are kept in case they are asked for again."""
+        """Drop the cached orders."""
         with self._lock:
             self._known.clear()
 

@@ -1,4 +1,7 @@
-"""What campaigns come to, without Polars: record by record, for some ten thousand copies as quick as to load it."""
+"""Totals of campaigns without Polars, record by record.
+
+Up to some ten thousand copies this is as fast as loading Polars.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ _STATUSES: list[Status | None] = [*Status, None]
 
 
 class Left(NamedTuple):
-    """How many copies no act on a campaign takes, and how many senders they have."""
+    """The copies that no campaign act applies to, and their senders, as numbers."""
 
     copies: int
     senders: int
 
 
 class Counting:
-    """Counts copies one after the other."""
+    """Adds up copies one by one."""
 
     def __init__(self, now: int) -> None:
         """`now`: Unix ms."""
@@ -53,7 +56,7 @@ class Counting:
         self._recipients.update(_RECIPIENT.findall(_QUOTED.sub(" ", fold(recipients_text(record)))))
 
     def summary(self) -> Summary:
-        """Return what was counted."""
+        """Return the totals so far."""
         order = sorted(
             self._verdicts.items(),
             key=lambda each: (-each[1], _ENGINES.index(each[0][0]), _STATUSES.index(each[0][1])),
@@ -71,7 +74,7 @@ class Counting:
 
 
 def counted(copies: Iterable[Copy], now: int) -> Summary:
-    """Sum these copies up at `now` (Unix ms)."""
+    """Return the totals of these copies at `now` (Unix ms)."""
     counting = Counting(now)
     for copy in copies:
         counting.add(copy)
@@ -79,7 +82,10 @@ def counted(copies: Iterable[Copy], now: int) -> Summary:
 
 
 def counted_campaigns(copies: Iterable[Copy], standing: Standing, now: int) -> tuple[dict[int, Summary], Left]:
-    """By the id of each campaign what it comes to, and what no act takes, of all `copies` of Backup."""
+    """Return the totals of each campaign, by id, and the number of copies left over.
+
+    `copies` are all copies of Backup.
+    """
     found = {one.id: Counting(now) for one in standing.campaigns}
     left, senders = 0, set()
     for copy in copies:

@@ -1,4 +1,4 @@
-"""A MessageFilter over a frame: which rows it lets through, and the figures that the console shows.
+"""Applies a MessageFilter to a frame: which rows match; also the counts that the console shows.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -34,30 +34,31 @@ def _pool() -> ThreadPoolExecutor:
 
 
 class Extras(Protocol):
-    """Answers what the columns of a frame do not: who makes them loads only what is asked for."""
+    """Answers the filter fields that a frame has no column for. An implementation loads only the fields asked for."""
 
     def mask(self, frame: Frame, field: str, values: Sequence[Any]) -> pl.Series:
-        """Boolean, by row, without nulls: where any of the values holds; False where nothing is known of a copy.
+        """Return a mask by row, without nulls: copies that have any of the values; False where the field is not known.
 
         Fields and their values: ``campaign`` (ids; 0: in none), ``odd`` and ``known`` (True), ``link``, ``file`` and
-        ``symbol`` (`needles` of a text), ``sha256`` (beginnings, in hexadecimal), ``client`` (one `asked.Client`),
-        ``score`` (the lowest and the highest, in hundredths, or None), ``auth`` (words as `asked.auth_words` has them).
+        ``symbol`` (`needles` of a text), ``sha256`` (hexadecimal prefixes), ``client`` (one `asked.Client`), ``score``
+        (lowest and highest, in hundredths, or None), ``auth`` (words as returned by `asked.auth_words`).
         """
         ...
 
     def known(self, frame: Frame, field: str) -> pl.Series | None:
-        """Boolean, by row: whether it is known what a copy has in this field; None: of every copy."""
+        """Return a mask by row: copies whose value in this field is known. None if all are."""
         ...
 
 
 class _Question(NamedTuple):
-    """What all parts of a filter are asked with."""
+    """The arguments shared by all parts of a filter."""
 
     frame: Frame
     now: int
     outcomes: Mapping[int, Delivered]
     extras: Extras | None
-    #: What stands for words on what is not known of a copy: neither they nor their negation find it.
+    #: The result of a condition on a copy whose value is not known. It flips inside negated groups, so that neither a
+    #: condition nor its negation matches such a copy.
     unknown: bool = False
 
 
@@ -69,10 +70,10 @@ def mask_of(
     outcomes: Mapping[int, Delivered] | None = None,
     extras: Extras | None = None,
 ) -> pl.Series | None:
-    """Boolean, by row: what the filter lets through at `now` (Unix ms); None where that is every row.
+    """Return a mask by row: copies that match the filter at `now` (Unix ms); None if every row matches.
 
-    `outcomes` by copy id, NO where it has none; only a filter on `delivered` looks at them. Without `extras` nothing
-    is known of what they would answer. What is not known of a copy is never a reason to let it through.
+    `outcomes`: by copy id, NO if missing; read only for a filter on `delivered`. Without `extras` the fields that it
+    would answer are unknown. A copy never matches because of an unknown value.
     """
     return _left(_Question(frame, now, outcomes or {}, extras), flt, None)
 
@@ -114,7 +115,7 @@ def _every(frame: Frame) -> pl.Series:
 
 
 def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
-    """Yield what a filter asks of `Extras`: field, values, and whether they must not hold."""
+    """Yield the conditions for `Extras`: field, values, and whether the condition is negated."""
     for field, wanted, negated in (
         ("campaign", flt.campaigns, False),
         ("campaign", flt.not_campaigns, True),
@@ -139,7 +140,7 @@ def _beside(flt: MessageFilter) -> Iterator[tuple[str, Sequence[Any], bool]]:
 
 
 def _extra(asked: _Question, field: str, values: Sequence[Any], negated: bool) -> pl.Series:
-    """Boolean, by row: which copies have any of the values in this field, or, `negated`, are known to have none."""
+    """Return a mask by row: copies that have any of the values or, if `negated`, are known to have none of them."""
     frame, extras = asked.frame, asked.extras
     if extras is None:
         found = ~_every(frame) if field != "campaign" or 0 not in values else _every(frame)
@@ -210,7 +211,7 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
     if not wanted:
         found = pl.repeat(False, len(frame) if rows is None else len(rows), dtype=pl.Boolean, eager=True)
     elif len(names) > 1 and (len(frame) if rows is None else len(rows)) > _PARALLEL:
-        # Polars looks through one column with one thread, and lets other threads run meanwhile.
+        # Polars searches one column in one thread and releases the GIL meanwhile.
         found = reduce(or_, list(_pool().map(find, names)))
     else:
         found = reduce(or_, map(find, names))
@@ -221,7 +222,7 @@ def _narrowed(frame: Frame, names: Sequence[str], term: Term, mask: pl.Series | 
 
 
 def _is_text(needle: str) -> bool:
-    """Return False for text that no message can hold (lone surrogates, as a terminal's undecodable bytes become)."""
+    """Return False for text that no message can contain (lone surrogates, from undecodable bytes of a terminal)."""
     try:
         needle.encode()
     except UnicodeEncodeError:
@@ -230,7 +231,7 @@ def _is_text(needle: str) -> bool:
 
 
 def engine_counts(frame: Frame) -> dict[Engine | None, int]:
-    """How many copies each engine's verdict caused (None: no verdict)."""
+    """Count the copies by the engine whose verdict caused them (None: no verdict)."""
     counts: dict[Engine | None, int] = {}
     for code, count in frame.rows.get_column("verdict").value_counts().iter_rows():
         engine = verdict_engine(code)
@@ -239,13 +240,13 @@ def engine_counts(frame: Frame) -> dict[Engine | None, int]:
 
 
 def rule_ids(frame: Frame) -> list[tuple[int, str]]:
-    """List the rules that judged any copy, ascending by id, with the name that the newest such copy has for it."""
+    """List the rules that judged any copy, ascending by id, with the name in the newest such copy ("" if unknown)."""
     ids = frame.rows.get_column("rule_id").unique().sort().to_list()
     return [(rule_id, frame.rule_names.get(rule_id, "")) for rule_id in ids]
 
 
 def day_counts(frame: Frame, starts: Sequence[int]) -> list[dict[Engine | None, int]]:
-    """Count copies by engine between each of the ascending times (Unix ms) and the next."""
+    """Count the copies by engine in each interval between two of the ascending `starts` (Unix ms)."""
     counts: list[dict[Engine | None, int]] = [{} for _ in starts[1:]]
     placed = frame.rows.get_column("stored_at")
     recent = frame.rows.select("stored_at", "verdict").filter((placed >= starts[0]) & (placed < starts[-1]))

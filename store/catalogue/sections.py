@@ -1,4 +1,4 @@
-"""Frames as Arrow IPC sections, for a pipe or a snapshot, and dictionaries made tight.
+"""Frames as Arrow IPC sections, for a pipe or a snapshot, and compaction of text columns.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -21,7 +21,7 @@ from store.terms.verdicts import Engine, Status
 
 Compression = Literal["uncompressed", "zstd"]
 
-#: What the codes in sections mean; a snapshot made under another meaning is of no use.
+#: The columns and the meaning of the verdict codes. A snapshot made with other ones cannot be used.
 MEANING = ["2", *SCHEMA, *(engine.value for engine in Engine), *(status.value for status in Status)]
 _RULES = {"id": pl.Int64, "name": pl.String}
 _SECTION = 100_000
@@ -31,13 +31,13 @@ _NONE = pl.Series([], dtype=pl.Boolean)
 
 
 def layout_of(frame: Frame) -> list[str]:
-    """Name the content of each of `sections`."""
+    """Return the names of the sections, in order."""
     counts = {name: -(-len(words) // _SECTION) for name, words in frame.texts.items()}
     return [*(name for name, count in counts.items() for _ in range(count)), "rules", "rows"]
 
 
 def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterator[bytes]:
-    """Yield a frame as Arrow IPC: dictionaries, rule names, rows. `compact` leaves out what no row uses."""
+    """Yield a frame as Arrow IPC: dictionaries, rule names, rows. `compact` leaves out texts that no row uses."""
     rows = frame.rows
     for name, words in frame.texts.items():
         used = pl.arange(len(words), dtype=pl.UInt32, eager=True)
@@ -53,9 +53,9 @@ def sections(frame: Frame, compression: Compression, *, compact: bool) -> Iterat
 
 
 def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collection[str] = ()) -> Frame:
-    """From what `layout_of` and `sections` answered. Raises ValueError where they do not fit together.
+    """Rebuild a frame from `layout_of` and `sections`. Raises ValueError if they do not fit together.
 
-    The text columns `left_out` are not among them: they are empty, and their codes mean nothing.
+    The `parts` lack the text columns `left_out`: those stay empty, and their codes must not be used.
     """
     texts = {name: _no_words(name) for name in TEXTS}
     frames: dict[str, pl.DataFrame] = {}
@@ -75,7 +75,7 @@ def frame_of(layout: Sequence[str], parts: Iterable[bytes], *, left_out: Collect
 
 
 def _read(named: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, Texts | pl.DataFrame]]:
-    """Decode sections, the next ones in threads while one is used."""
+    """Decode sections; while one is used, threads decode the next ones."""
     source = iter(named)
     first = list(islice(source, _FEW_SECTIONS))
     if len(first) < _FEW_SECTIONS:
@@ -104,9 +104,9 @@ def _no_words(name: str) -> Texts:
 
 
 def merged(frames: list[Frame]) -> Frame:
-    """Frames of which each has lower ids than the one before it, as one; few of its texts are held twice.
+    """Merge frames into one and remove most duplicate texts. Each frame has lower ids than the one before it.
 
-    Neighbours first, so that nothing is copied often. Empties the list.
+    Neighbours are merged pairwise, so that rows are copied few times. Empties the list.
     """
     while len(frames) > 1:
         newer, older = frames[::2], frames[1::2]
@@ -119,7 +119,7 @@ def merged(frames: list[Frame]) -> Frame:
 
 
 def loose(frame: Frame, name: str) -> bool:
-    """Whether `tightened` would free much: many texts of the column are used by no row, or held twice."""
+    """Return whether `tightened` would free much: many texts of the column are unused or duplicates."""
     entries = len(frame.texts[name])
     if entries < _LOOSE:
         return False
@@ -130,7 +130,7 @@ def loose(frame: Frame, name: str) -> bool:
 
 
 def tightened(frame: Frame, name: str) -> Frame:
-    """Rebuild one text column without unused and (mostly) without duplicate texts, in memory of its own."""
+    """Rebuild one text column without unused and (mostly) without duplicate texts, in freshly allocated memory."""
     words = frame.texts[name]
     used, codes = _renumbered(words, frame.rows.get_column(name))
     if isinstance(words, Dictionary):
@@ -150,9 +150,9 @@ def tightened(frame: Frame, name: str) -> Frame:
 
 
 def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Series:
-    """Boolean, for a section of the codes `used` from `start` on: whether the entry differs from the one before it.
+    """Return a mask for a section of the sorted codes `used`: whether the entry differs from the one before it.
 
-    A section at a time: what is compared is copied.
+    Works by section (from `start`), because comparing copies the texts.
     """
     before = min(start, 1)
     codes = used.slice(start - before, _SECTION + before)
@@ -162,7 +162,7 @@ def _first_of_equals(words: Dictionary, used: pl.Series, start: int) -> pl.Serie
 
 
 def _renumbered(words: Texts, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the codes that rows use, ascending, and the rows' codes if only those texts were held."""
+    """Return the codes that rows use (ascending), and the rows' codes renumbered to these."""
     used = codes.unique().sort()
     if len(used) == len(words):
         return used, codes
@@ -177,6 +177,6 @@ def _words_to_ipc(words: Texts, codes: pl.Series, compression: Compression) -> b
 
 def _to_ipc(frame: pl.DataFrame, compression: Compression) -> bytes:
     buffer = io.BytesIO()
-    # The oldest layout writes texts one by one; the view layout writes whole buffers, deleted texts with them.
+    # The oldest layout writes only the used texts; the view layout writes whole buffers, including deleted texts.
     frame.rechunk().write_ipc(buffer, compression=compression, compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()

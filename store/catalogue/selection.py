@@ -1,4 +1,4 @@
-"""Selections: what a filter found, in order. Held for nothing, read by the page."""
+"""Selections: the results of filters, in order. They are read page by page."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 class Selection(ABC):
-    """The copies that a filter lets through, in a sort order: an immutable result, safe to use from any thread.
+    """The copies that match a filter, in a sort order: an immutable result, thread-safe.
 
-    `count` copies of `total` in Backup; `partial`: more may be found when loading is complete; `high_water`: no copy
-    with a higher id was looked at, so none that arrived later is in it; `returned` came back out of the bin since the
-    catalogue was begun. Of `unread` copies the traits that the filter asks for were not made yet. Positions count
-    from 0.
+    `count`: copies found; `total`: copies in Backup; `partial`: more may be found once loading is complete.
+
+    `high_water`: the highest copy id looked at, so copies that arrived later are not in the result; `returned`: ids of
+    copies that came back out of the bin since loading began.
+
+    `unread`: copies whose traits the filter needs and that have none yet. Positions count from 0.
     """
 
     count: int
@@ -32,26 +34,26 @@ class Selection(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Row]:
-        """Return the lines at positions start to stop (not included), fewer at the end."""
+        """Return the lines at positions `start` to `stop` (exclusive); fewer at the end."""
 
     @abstractmethod
     def ids(self, start: int = 0, stop: int | None = None) -> list[int]:
-        """Return the ids at positions start to stop (not included), or to the end."""
+        """Return the ids at positions `start` to `stop` (exclusive), or to the end."""
 
     @abstractmethod
     def position(self, copy_id: int) -> int | None:
-        """Where a copy stands; None where it is not among them."""
+        """Return the position of a copy; None if it is not in the selection."""
 
     @abstractmethod
     def among(self, ids: Iterable[int]) -> set[int]:
-        """Those of the ids that are among them; the cost is by the id."""
+        """Return those of the ids that are in the selection. The cost grows with the number of ids."""
 
     def __contains__(self, copy_id: int) -> bool:
         return self.position(copy_id) is not None
 
 
 class RowSelection(Selection):
-    """Over rows read straight from the database: the newest copies, until the catalogue is there."""
+    """A selection of rows read straight from the database: the newest copies, until the catalogue is loaded."""
 
     def __init__(self, rows: Sequence[Row], *, total: int, partial: bool, high_water: int, unread: int = 0) -> None:
         self._rows = list(rows)
@@ -76,7 +78,11 @@ class RowSelection(Selection):
 
 
 class FrameSelection(Selection):
-    """Over the rows of a frame: `positions` in order, None for all of them by ascending id; `mask` None for all."""
+    """A selection of a frame's rows.
+
+    `positions`: row numbers in order, None for all by ascending id. `mask`: by row, whether it is selected, None for
+    all.
+    """
 
     def __init__(
         self,
@@ -91,7 +97,7 @@ class FrameSelection(Selection):
         unread: int = 0,
         use: object = None,
     ) -> None:
-        """`use` keeps what the filter asked beyond the frame in memory, as long as this is."""
+        """Hold `use` as long as the selection exists, which keeps the column tables of its filter in memory."""
         self.returned = returned
         self.unread = unread
         self._use = use

@@ -1,12 +1,12 @@
-"""The catalogue's snapshot: one file of sealed parts, so that the next start need not open every copy's record.
+"""The catalogue's snapshot: one file of sealed parts, so that the next start need not decrypt every record.
 
-Layout: 8 bytes of magic, then parts, each 8 bytes of length (big-endian) and what `Vault.seal` made. The first part,
-sealed under the role ``snapshot``, is the header (msgpack): what the codes mean, the store, the marks up to which it
-knows the store, a random name. The others are zstd-compressed Arrow IPC sections of the frame, each sealed under a role
-that has the name and its number, so that parts of two snapshots cannot be mixed.
+Layout: 8 bytes of magic, then parts, each with 8 bytes of length (big-endian) and the output of `Vault.seal`. The first
+part, sealed under the role ``snapshot``, is the header (msgpack): meaning of the codes, store id, marks, a random name.
+The others are zstd-compressed Arrow IPC sections of the frame. Each is sealed under a role made of the name and its
+number, so that parts of two snapshots cannot be mixed.
 
-A snapshot, or an older one that somebody puts in its place, is believed only after its `Marks` were reconciled with the
-store (`store.catalogue.follow`). It never holds anything of copies that were not in the frame it was made of.
+A snapshot may be stale, or replaced by an older one, so it is used only after its `Marks` were reconciled with the
+store (`store.catalogue.follow`). It holds only copies of the frame that it was made of.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ _MAGIC = b"MHSNAP1\n"
 _ROLE = "snapshot"
 _MAX_PART = 1 << 32
 _ABANDONED_SECONDS = 600
-#: Sections that every question needs.
+#: Sections that every query needs.
 _ALWAYS = frozenset({"rules", "rows"})
-#: How many sections (some 2 MB each) are read and unsealed ahead.
+#: Number of sections (about 2 MB each) that are read and unsealed ahead.
 _AHEAD = 12
 
 
 class Marks(NamedTuple):
-    """Up to where a frame knows its store: the newest copy, the newest tombstone, copies that do not verify, and the
-    newest row of the bin's journal.
+    """How far a frame reflects its store: newest copy id, newest tombstone, damaged copies, newest bin journal row.
 
-    `witnesses` are digests of some of its newest rows, by id: a store that was put back from a copy of its own files
-    gives the same ids to other messages, and these tell.
+    `witnesses`: digests of some of the newest rows, by id. A store restored from an old copy of its file gives the same
+    ids to other messages; the digests reveal that.
     """
 
     last_id: int
@@ -69,9 +68,9 @@ class SnapshotError(Exception):
 
 
 def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
-    """Write the snapshot and put it in place of the one before, atomically. Only sealed bytes touch the disk.
+    """Write the snapshot and replace the old one atomically. Only sealed bytes touch the disk.
 
-    Raises OSError where it cannot be written: what was there before is still there then.
+    Raises OSError if it cannot be written; the old snapshot is kept then.
     """
     from store.catalogue.sections import MEANING, layout_of, sections
 
@@ -87,10 +86,10 @@ def save(vault: Vault, path: Path, frame: Frame, marks: Marks) -> None:
 
 
 def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = None) -> tuple[Frame, Marks] | None:
-    """Read the snapshot; None where there is none. Raises SnapshotError.
+    """Read the snapshot; None if there is none. Raises SnapshotError.
 
-    With `texts`, of the text columns only these are read. The others have no texts then, and their codes no meaning:
-    such a frame is for one question, and never to be saved.
+    With `texts`, only these text columns are read. The others stay empty and their codes must not be used: such a frame
+    serves one query and must never be saved.
     """
     try:
         descriptor = open_plain(path, follow=False)
@@ -107,7 +106,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
             header = msgpack_decoder(_Header).decode(vault.unseal(_ROLE, _read_part(file)))
             left_out = frozenset() if texts is None else frozenset(header.layout) - {*texts, *_ALWAYS}
             parts = _ahead(pool, _sections(vault, file, header, left_out))
-            # Importing Polars takes as long as reading and unsealing the first parts.
+            # Imported here: it runs while the pool's thread reads and unseals the first parts, and takes as long.
             from store.catalogue.sections import MEANING, frame_of
 
             if header.meaning != MEANING or header.store_id != vault.store_id:
@@ -122,7 +121,7 @@ def open_snapshot(vault: Vault, path: Path, *, texts: Collection[str] | None = N
 
 
 def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]:
-    """Iterate over `source`, fetching ahead in the pool's one thread, beginning now."""
+    """Iterate over `source`; the pool's one thread fetches ahead, starting now."""
     waiting = deque(pool.submit(next, source, None) for _ in range(_AHEAD))
 
     def parts() -> Iterator[bytes]:
@@ -134,11 +133,11 @@ def _ahead(pool: ThreadPoolExecutor, source: Iterator[bytes]) -> Iterator[bytes]
 
 
 def discard(path: Path) -> None:
-    """Remove the snapshot, if there is one."""
+    """Delete the snapshot, if there is one."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
-        pass  # It is of no use, not a danger: whoever reads it finds it so again.
+        pass  # Harmless: readers reject a stale snapshot.
 
 
 def _sections(vault: Vault, file: IO[bytes], header: _Header, left_out: Collection[str]) -> Iterator[bytes]:
@@ -163,7 +162,7 @@ def _read_part(file: IO[bytes]) -> bytes:
 
 
 def _length(file: IO[bytes]) -> int:
-    """Read the length of the part that follows."""
+    """Read the length (bytes) of the next part."""
     length = int.from_bytes(file.read(8), "big")
     left = os.fstat(file.fileno()).st_size - file.tell()
     if length > min(left, _MAX_PART):
@@ -172,7 +171,7 @@ def _length(file: IO[bytes]) -> int:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove what a process that was killed while saving left behind."""
+    """Delete temporary files of processes that were killed while saving."""
     for file in path.parent.iterdir():
         try:
             ours = file.name.startswith(f"{path.name}.") and file.suffix == ".tmp"

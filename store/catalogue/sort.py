@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class SortKey(StrEnum):
-    """A column to sort by. Texts sort by their folded form; engines as listed, then by status, none last."""
+    """A column to sort by. Texts sort folded; engines in the order listed, then by status, no verdict last."""
 
     PLACED = "placed"
     ENGINE = "engine"
@@ -19,7 +19,7 @@ class SortKey(StrEnum):
 
 
 class Sort(NamedTuple):
-    """A sort order. Among copies with equal keys the newest come first, whatever the direction."""
+    """A sort order. Among equal keys the newest copies come first, for either direction."""
 
     key: SortKey
     descending: bool

@@ -1,4 +1,4 @@
-"""The first copies with a subject: who imitates one comes later. In the catalogue, or without one from the store."""
+"""Finds the oldest copies with a subject (imitations arrive later), in the catalogue or, without one, in the store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from store.helpers.installed import installed
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: So many copies with a subject are looked at.
+#: At most this many of the oldest copies are looked at per subject.
 _FIRST = 200
 
 
 def same_subject(catalogue: Catalogue) -> SameSubject:
-    """Find the first copies with a subject, in the catalogue as far as it is loaded; may be called in any thread."""
+    """Return a thread-safe function that finds the oldest loaded copies with a subject."""
 
     def find(subject: str) -> list[tuple[int, str]]:
         selection = catalogue.select(MessageFilter(subject=(Term(subject),)), Sort(SortKey.PLACED, False))
@@ -32,9 +32,9 @@ def same_subject(catalogue: Catalogue) -> SameSubject:
 
 @contextmanager
 def subjects_of(vault: Vault) -> Iterator[SameSubject]:
-    """Yield the same for a command: the catalogue is loaded when the first subject is asked for.
+    """Yield such a function for a command; it loads the catalogue at the first call.
 
-    Without Polars all copies are read then.
+    Without Polars it reads all copies instead.
     """
     catalogue = Catalogue(vault)
     by_subject: dict[str, list[tuple[int, str]]] = {}

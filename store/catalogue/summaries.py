@@ -1,12 +1,10 @@
-"""What sets of message copies come to: of each campaign, and of each sender whose copies no act on one takes.
-
+"""Totals for sets of copies: per campaign, and per sender whose copies no campaign act applies to.
     summary(catalogue, ids)              of any copies
     summaries(catalogue, standing)       of every campaign, by its id
-    senders(catalogue, standing)         what is in no campaign that acts are offered for, by sender
+    senders(catalogue, standing)         by sender, copies that fit no campaign with offered acts
 
-Of the copies that the catalogue has: what was deleted meanwhile, and what is not loaded yet, is not counted. Call
-these in a worker. The first question after loading takes up to two seconds more at a million copies. Importing this
-module imports no Polars.
+Only copies in the catalogue are counted, not deleted ones or ones not loaded yet. Call these functions in a worker: the
+first call after loading takes up to two seconds more per million copies. Importing this module imports no Polars.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ def summaries(catalogue: Catalogue, standing: Standing) -> dict[int, Summary]:
 
 
 def senders(catalogue: Catalogue, standing: Standing) -> SendersLeft:
-    """List the senders of the copies that no act on a campaign takes."""
+    """List the senders of the copies that no campaign act applies to."""
     if (frame := catalogue.frame) is None:
         return NoSenders()
     from store.catalogue.summing import FrameSenders

@@ -1,4 +1,4 @@
-"""What sets of copies come to, and whose copies no act takes: what `store.catalogue.summaries` answers."""
+"""The results of `store.catalogue.summaries`: totals for a set of copies, and senders outside campaigns."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 from store.terms.verdicts import Engine, Status
 
-#: (engine, status) of the verdict that caused the copies, and how many they are; the most first.
+#: (engine, status) of the verdict that caused the copies, and their number; most frequent first.
 VerdictCounts = tuple[tuple[Engine | None, Status | None, int], ...]
 
 
 class Summary(NamedTuple):
-    """What a set of copies comes to.
+    """The totals for a set of copies.
 
-    `recipients`: distinct addresses in To and the envelope; `senders`: distinct ones in From (the first of each);
-    `first` and `last`: when the oldest and the newest were placed (Unix ms, 0 without copies); `last_hour`: how many
-    were placed within it. `odd`: the odd copies of a campaign that are there, which nothing else here counts.
+    `recipients`: distinct addresses in To and the envelope; `senders`: distinct first addresses in From; `first` and
+    `last`: when the oldest and the newest copy was placed (Unix ms, 0 without copies); `last_hour`: copies placed
+    within the last hour. `odd`: odd copies of the campaign, which count in no other field.
     """
 
     copies: int = 0
@@ -30,10 +30,11 @@ class Summary(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """Copies of one sender that fit no campaign with an act; `odd` of them are shown in such a one as odd.
+    """Copies of one sender that no campaign act applies to; `odd` of them are odd in a campaign with acts.
 
-    `address` is the first in From, folded (the whole field where it has none), and NOT safe, no more than `subject`,
-    that of the copy `newest`, which was placed at `last` (Unix ms).
+    `address` is the first address in From, folded (the whole field if it has none). `newest` is the id of the newest
+    copy, `last` the time it was placed (Unix ms), `subject` its subject. `address` and `subject` are NOT safe for a
+    terminal.
     """
 
     address: str
@@ -47,10 +48,10 @@ class Sender(NamedTuple):
 
 
 class SendersLeft(ABC):
-    """The senders of copies that no act on a campaign takes: the one with the most first, then that with the newest.
+    """The senders of copies that no campaign act applies to, ordered by number of copies, then by newest copy.
 
-    The copies are in no campaign, odd in one, or in one that no act is offered for (`Rank`). `count` senders with
-    `copies` in all, `odd` of which are odd in a campaign with an act. Immutable, for any thread.
+    Such a copy is in no campaign, odd in one, or in one with no acts offered (`Rank`). `count`: senders; `copies`:
+    their copies; `odd`: those that are odd in a campaign with acts. Immutable, thread-safe.
     """
 
     count: int
@@ -59,15 +60,15 @@ class SendersLeft(ABC):
 
     @abstractmethod
     def rows(self, start: int, stop: int) -> list[Sender]:
-        """Return the senders at positions start to stop (not included), fewer at the end."""
+        """Return the senders at positions `start` to `stop` (exclusive); fewer at the end."""
 
     @abstractmethod
     def ids(self, position: int) -> list[int]:
-        """Return the copies of the sender at a position, ascending. Raises IndexError."""
+        """Return the copy ids of the sender at a position, ascending. Raises IndexError."""
 
 
 class NoSenders(SendersLeft):
-    """Of a catalogue that has no rows yet."""
+    """The result for a catalogue without rows."""
 
     count = copies = odd = 0
 

@@ -1,4 +1,4 @@
-"""Sets of rows of a frame summed up, many at once: what `store.catalogue.summaries` asks.
+"""Sums up many sets of a frame's rows at once, for `store.catalogue.summaries`.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -20,7 +20,8 @@ from store.catalogue.summary import Sender, SendersLeft, Summary, VerdictCounts
 from store.catalogue.text import Dictionary
 from store.filters.model import Period
 
-#: Beyond so many ids they are looked up in a table, where the frame's ids spread over so many times their number.
+#: More ids than `_MANY` are looked up in a table indexed by id, if the frame's id range is less than `_SPREAD` times
+#: its length.
 _MANY, _SPREAD = 20_000, 8
 _NO_ID = 2**63
 _NO_IDS, _NO_PLACES = pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.UInt32)
@@ -28,7 +29,7 @@ _HOUR = Period.HOUR.milliseconds or 0
 
 
 class _Sets(NamedTuple):
-    """Copy ids, ascending, and the set that each is in, by its place among the sets; the odd ones apart."""
+    """The sets as columns: copy ids (ascending) and the number of each id's set. Odd copies are separate."""
 
     ids: pl.Series
     sets: pl.Series
@@ -36,17 +37,20 @@ class _Sets(NamedTuple):
     odd_sets: pl.Series
 
 
-#: Of each standing that somebody holds: putting a million ids together takes as long as summing them up.
+#: Cached per Standing: combining a million ids takes as long as summing them up.
 _of_standing: WeakKeyDictionary[Standing, _Sets] = WeakKeyDictionary()
 
 
 def summed_campaigns(frame: Frame, standing: Standing, now: int) -> dict[int, Summary]:
-    """By the id of each campaign, what its copies that fit come to at `now` (Unix ms)."""
+    """Return the summary of each campaign at `now` (Unix ms), by campaign id. Odd copies count only as `odd`."""
     return _summed(frame, [one.id for one in standing.campaigns], _sets_of(standing), now)
 
 
 def summed(frame: Frame, sets: Mapping[int, tuple[Iterable[int], Iterable[int]]], now: int) -> dict[int, Summary]:
-    """By key, what each set of copies comes to; with each the odd ones, which are counted alone."""
+    """Return the summary of each set at `now` (Unix ms), by key. `sets`: by key, (copy ids, ids of odd copies).
+
+    Odd copies count only as `odd`.
+    """
     return _summed(frame, list(sets), _sets(sets.values()), now)
 
 
@@ -78,7 +82,7 @@ def _summed(frame: Frame, keys: Sequence[int], sets: _Sets, now: int) -> dict[in
 
 
 def _recipients(frame: Frame, rows: pl.Series, of: pl.Series) -> Iterable[tuple[int, int]]:
-    """How many distinct recipients the rows of each set have."""
+    """Count the distinct recipients of each set."""
     codes = frame.rows.get_column("to").gather(rows)
     first, others = recipient_numbers(frame.texts["to"])
     each = pl.DataFrame({"set": of, "number": first.gather(codes)})
@@ -89,7 +93,7 @@ def _recipients(frame: Frame, rows: pl.Series, of: pl.Series) -> Iterable[tuple[
 
 
 def _verdicts(of: pl.Series, codes: pl.Series) -> dict[int, VerdictCounts]:
-    # As one number, which is counted in a third of the time.
+    # Set and verdict as one number: counting numbers takes a third of the time of counting pairs.
     pairs = (of.cast(pl.UInt64) * 256 + codes).alias("pair").value_counts()
     counts = pairs.select(pl.col("pair") // 256, pl.col("count"), verdict=pl.col("pair") % 256)
     counts = counts.sort("pair", "count", "verdict", descending=[False, True, False])
@@ -103,12 +107,12 @@ def _verdicts(of: pl.Series, codes: pl.Series) -> dict[int, VerdictCounts]:
 
 
 def _present(frame: Frame, ids: pl.Series, of: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Return the rows of those ids that exist, and the set of each."""
+    """Return the row numbers of those ids that exist, and the set of each."""
     if not len(frame) or not len(ids):
         return pl.Series([], dtype=pl.UInt32), of.head(0)
     first, last = int(frame.ids[0]), frame.last_id
     if len(ids) > _MANY and last - first < _SPREAD * len(frame):
-        # To look a million up in a table takes a quarter of the time.
+        # For a million ids, indexing a table takes a quarter of the time of binary searches.
         inside = (ids >= first) & (ids <= last)
         if not inside.all():
             ids, of = ids.filter(inside), of.filter(inside)
@@ -143,8 +147,8 @@ def _ordered(sets: Sequence[Iterable[int]]) -> tuple[pl.Series, pl.Series]:
 
 
 def _numbers(ids: Iterable[int]) -> pl.Series:
-    """Ids, ascending, each once; without those that no copy can have."""
-    if isinstance(ids, array):  # Three times as fast for the copies of campaigns.
+    """Return the valid ids as a series, ascending, each once."""
+    if isinstance(ids, array):  # An array (copies of campaigns) converts three times as fast.
         series = pl.Series(ids, dtype=pl.UInt64)
         series = series.filter(series < _NO_ID).cast(pl.Int64)
         return series if series.is_sorted() else series.unique().sort()
@@ -152,7 +156,7 @@ def _numbers(ids: Iterable[int]) -> pl.Series:
 
 
 class FrameSenders(SendersLeft):
-    """Over the rows of a frame that no act on a campaign takes."""
+    """The senders of those rows of a frame that no campaign act applies to."""
 
     def __init__(self, frame: Frame, standing: Standing) -> None:
         sets = _sets_of(standing)
@@ -167,7 +171,7 @@ class FrameSenders(SendersLeft):
                 "odd": _mask(frame, sets.odd.filter(offered.gather(sets.odd_sets))).gather(taken),
             }
         )
-        # Within a group the rows stay in their order: the last one is the newest.
+        # Grouping keeps the order of rows, oldest first, so `last` is the newest.
         figures = rows.group_by("sender").agg(
             pl.len(), pl.col("odd").sum(), pl.col("placed").last(), pl.col("row").last()
         )

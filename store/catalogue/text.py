@@ -1,4 +1,4 @@
-"""A text column of the catalogue: a dictionary of distinct texts, searched and ranked once for all their rows.
+"""A text column of the catalogue: a dictionary of distinct texts, searched and ranked once for all rows.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -20,17 +20,17 @@ from store.terms.folding import mixes_in_a_word
 from store.terms.sender import PLAIN, PLAIN_FIRST, address_first
 
 _CACHED_MASKS = 24
-#: Where a longer needle is looked for among what a shorter one was found in: below this share of the texts.
+#: Search only the previous (shorter) needle's matches if they are under this share of all texts.
 _NARROW_BELOW = 0.35
 _TAIL_LIMIT = 20_000
-#: New senders up to this number find their ranks one by one.
+#: Up to this many new senders are ranked by one binary search each.
 _ONE_BY_ONE = 5_000
 _GAP = 1 << 24
 _CHUNKS = 12
 
 
 class _Lineage:
-    """What a dictionary and those that extend it share: found masks and ranks, each valid for the first entries."""
+    """Caches shared by a dictionary and its extensions: match masks and ranks, each covering the first entries."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -41,9 +41,9 @@ class _Lineage:
 
 
 class Texts(ABC):
-    """Texts, append-only and immutable: row `r` of a frame has `texts[codes[r]]`. A String series without nulls.
+    """An append-only, immutable dictionary: row `r` of a frame has the text `texts[codes[r]]`. `texts` has no nulls.
 
-    A text may occur twice (after `extend`): that costs memory only. Needles are those of `store.filters.folding`.
+    After `extend` a text may occur twice, which only costs memory. Needles come from `store.filters.folding`.
     """
 
     def __init__(self, texts: pl.Series, lineage: _Lineage | None) -> None:
@@ -53,7 +53,7 @@ class Texts(ABC):
     @classmethod
     @abstractmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """From texts and their searched form, null where `parts` may leave it out."""
+        """Make a dictionary of texts and their searched forms; null where `parts` may leave the form out."""
 
     @abstractmethod
     def extend(self, other: Self) -> Self:
@@ -61,32 +61,32 @@ class Texts(ABC):
 
     @abstractmethod
     def parts(self, codes: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Of these codes what `of` takes."""
+        """Return the arguments of `of` for these codes."""
 
     @abstractmethod
     def find_among(self, needle: str, codes: pl.Series) -> pl.Series:
-        """Boolean, for each code: whether its text contains the needle. Good for few codes."""
+        """Return a mask by code: whether its text contains the needle. Fast for few codes."""
 
     @property
     def lineage(self) -> object:
-        """The same for a dictionary and those that extend it: what is kept under it holds for the first entries."""
+        """A key shared by a dictionary and its extensions. Results cached under it cover the first entries."""
         return self._lineage
 
     def _narrow(self, needle: str, mask: pl.Series) -> pl.Series:
-        """Boolean: which of the entries that a mask has contain the needle."""
+        """Return a mask of the entries in `mask` that contain the needle."""
         candidates = places(mask)
         found = candidates.filter(self.find_among(needle, candidates))
         return pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(found, True)
 
     @abstractmethod
     def _scan(self, needle: str, start: int) -> pl.Series:
-        """Boolean: which entries from `start` on contain the needle."""
+        """Return a mask of the entries from `start` on that contain the needle."""
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def find(self, needle: str) -> pl.Series:
-        """Boolean, by entry: which contain the needle. Remembers the latest needles."""
+        """Return a mask of the entries that contain the needle. The masks of the latest needles are cached."""
         lineage = self._lineage
         with lineage.lock:
             known = lineage.masks.get(needle)
@@ -112,23 +112,23 @@ class Texts(ABC):
 
 
 class _Odd(NamedTuple):
-    """A second searched form of few entries: their codes, ascending, and the texts."""
+    """A second searched form that few entries have: their codes (ascending) and those forms."""
 
     codes: pl.Series
     texts: pl.Series
 
     def after(self, count: int, other: _Odd) -> _Odd:
-        """Append what is odd in a dictionary that is put behind this one's `count` entries."""
+        """Append the forms of a dictionary whose entries follow this one's `count` entries."""
         codes = pl.concat([self.codes, other.codes + count], rechunk=True)
         return _Odd(codes, pl.concat([self.texts, other.texts], rechunk=True))
 
     def found(self, needle: str, start: int = 0) -> pl.Series:
-        """Find the codes (UInt32), from `start` on, of the texts that contain the needle."""
+        """Return the codes (UInt32, from `start` on) whose form contains the needle."""
         first = int(self.codes.search_sorted(start)) if start else 0
         return self.codes.slice(first).filter(self.texts.slice(first).str.contains(needle, literal=True))
 
     def of(self, codes: pl.Series) -> pl.Series:
-        """By code: its text, or null."""
+        """Return the form of each code, or null."""
         if not len(self.codes):
             return pl.repeat(None, len(codes), dtype=pl.String, eager=True)
         places = self.codes.search_sorted(codes).clip(upper_bound=len(self.codes) - 1)
@@ -136,9 +136,9 @@ class _Odd(NamedTuple):
 
 
 class Dictionary(Texts):
-    """Texts with their searched form beside them (`search`), which shares its memory where folding changes nothing.
+    """Texts with their searched forms (`search`); a form that equals its text shares the text's memory where possible.
 
-    Those that mix scripts have a second form, in Latin letters: `odd`.
+    Texts that mix scripts have a second form in Latin letters (`_odd`).
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Dictionary(Texts):
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """From texts and what `searched` makes of them, null where that is the same."""
+        """Make a dictionary of texts and their `searched` forms; null where form and text are equal."""
         if folded.null_count() == len(folded):
             return cls(texts, texts)
         odd = places(folded.str.contains(NUL, literal=True).fill_null(False))
@@ -186,26 +186,26 @@ class Dictionary(Texts):
 
     def _scan(self, needle: str, start: int) -> pl.Series:
         odd = self._odd.found(needle, start)
-        if mixes_in_a_word(needle):  # What it is in mixes scripts as well.
+        if mixes_in_a_word(needle):  # A needle that mixes scripts in a word can only be in texts that do so too.
             none = pl.repeat(False, len(self) - start, dtype=pl.Boolean, eager=True)
             return none.scatter(odd - start, True)
         found = self.search.slice(start).str.contains(needle, literal=True)
         return found.rechunk().scatter(odd - start, True) if len(odd) else found
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
-        """Return the sort keys of texts with this searched form."""
+        """Return the sort keys for these searched forms."""
         return search
 
     @property
     def ranked(self) -> bool:
-        """Whether `ranks` is cheap now."""
+        """Whether calling `ranks` is cheap now."""
         ranks = self._lineage.ranks
         return ranks is not None and len(self) - len(ranks) <= _TAIL_LIMIT
 
     def ranks(self) -> pl.Series:
-        """Rank each entry by the code points that it sorts by (UInt64; equal texts, equal ranks).
+        """Return each entry's rank in code point order of the sort keys (UInt64; equal keys have equal ranks).
 
-        Costs up to a second per million entries where `ranked` is False, and little afterwards.
+        Costs up to a second per million entries if `ranked` is False, and little afterwards.
         """
         lineage = self._lineage
         with lineage.ranking:
@@ -219,7 +219,7 @@ class Dictionary(Texts):
         return pl.concat([ranks, tail], rechunk=True)
 
     def _ranks_between(self, distinct: pl.Series, tail: pl.Series) -> pl.Series:
-        """Ranks for `tail` that fit between those of the entries `distinct`: 1, 2, 3, … times `_GAP`."""
+        """Return ranks for `tail` between those of the entries `distinct`, whose ranks are 1, 2, 3, … times `_GAP`."""
         base = self.sorted_by(self.search.gather(distinct))
         place = base.search_sorted(tail, side="left")
         if len(base):
@@ -230,7 +230,7 @@ class Dictionary(Texts):
 
 
 class Senders(Dictionary):
-    """From fields: searched as they stand in the message, sorted as they are shown, by the address."""
+    """From fields: searched as written in the message, sorted by address, as the list shows them."""
 
     def sorted_by(self, search: pl.Series) -> pl.Series:
         shown = search.str.strip_chars(" ").str.replace(f"^{PLAIN}$", PLAIN_FIRST).str.strip_chars_end(" ")
@@ -244,7 +244,7 @@ class Senders(Dictionary):
         if len(tail) > _ONE_BY_ONE:
             return super()._ranks_between(distinct, tail)
 
-        # To make what all distinct texts are sorted by would take half a second per million.
+        # Computing the sort keys of all distinct texts would take half a second per million.
         @cache
         def key(place: int) -> str:
             return address_first(self.search[int(distinct[place])])
@@ -256,9 +256,9 @@ class Senders(Dictionary):
 
 
 class Identifiers(Texts):
-    """Texts that hardly ever repeat and are nearly all ASCII: searched without regard to case as they are.
+    """Texts that rarely repeat and are nearly all ASCII: searched in place, ignoring case.
 
-    Only those that are not ASCII have a searched form: `odd` are their codes, ascending, `odd_search` the folded texts.
+    Only non-ASCII texts have a folded form: `odd` are their codes (ascending), `odd_search` the forms.
     """
 
     def __init__(
@@ -270,7 +270,7 @@ class Identifiers(Texts):
 
     @classmethod
     def of(cls, texts: pl.Series, folded: pl.Series) -> Self:
-        """From texts and their searched form, null where they need none: they are ASCII."""
+        """Make a column of texts and their folded forms; null for ASCII texts."""
         odd = folded.is_not_null().arg_true()
         return cls(texts, odd, folded.gather(odd))
 
@@ -306,19 +306,22 @@ _NOTHING = pl.Series([None], dtype=pl.String)
 
 
 def places(mask: pl.Series) -> pl.Series:
-    """Return the positions (UInt32) at which a Boolean series is true. `arg_true` takes five times as long."""
+    """Return the positions (UInt32) of the True values. Polars' `arg_true` takes five times as long."""
     return pl.arange(len(mask), dtype=pl.UInt32, eager=True).filter(mask)
 
 
 def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:
-    """Boolean, for each code: what the mask says of it. Bytes are looked up faster than bits."""
+    """Return the mask's value for each code. Bytes are looked up faster than bits."""
     if not mask.any() or mask.all():
         return pl.repeat(bool(mask.any()), len(codes), dtype=pl.Boolean, eager=True)
     return mask.cast(pl.UInt8).gather(codes) != 0
 
 
 def joined(series: pl.Series, other: pl.Series) -> pl.Series:
-    """Both, in some chunks and beyond those in ones at least twice as long as the next: appending copies little."""
+    """Concatenate two series with little copying.
+
+    Beyond a number of chunks, each chunk is at least twice as long as the next.
+    """
     chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
     if not chunks:
         return series
@@ -335,7 +338,7 @@ def _contains_ascii(texts: pl.Series, needle: str) -> pl.Series:
 
 
 def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Rank each text (1, 2, 3, … times `_GAP`), and return one position for each rank, ascending."""
+    """Return the ranks (1, 2, 3, … times `_GAP`), and one position for each rank, in order of rank."""
     order = search.arg_sort()
     ordered = search.gather(order)
     first = (ordered != ordered.shift(1)).fill_null(True)
@@ -345,6 +348,6 @@ def _rank(search: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 
 def _ranks_at(place: pl.Series, equal: pl.Series, tail: pl.Series) -> pl.Series:
-    """Ranks of texts that go before the ranked one at `place`, or are `equal` to it."""
+    """Return the ranks of texts that sort directly before the ranked one at `place`, or are `equal` to it."""
     below = place.cast(pl.UInt64) * _GAP
     return (below + _GAP).zip_with(equal, below + tail.rank("dense").cast(pl.UInt64))

@@ -1,4 +1,4 @@
-"""Values of which a copy can have several (symbols, link domains, files): distinct ones, and distinct sets of them.
+"""Columns with several values per copy (symbols, link domains, files), stored as distinct words and sets of words.
 
 Imports Polars: only the modules that the catalogue loads in the background may import this one.
 """
@@ -17,30 +17,31 @@ import polars as pl
 
 from store.catalogue.text import joined, looked_up, places
 
-#: Members of sets that are looked through at once, which takes some 6 bytes each.
+#: Set members searched at once; each takes about 6 bytes meanwhile.
 _AT_ONCE = 1 << 20
 _PIECES = 12
-#: Below so many words, and below this share of members that are found, there is a quicker way.
+#: Up to this many words are found by comparison instead of a look-up; below this share of members found, the sets of
+#: the found ones are looked up.
 _FEW_WORDS, _FEW_HITS = 16, 0.05
 _NO_SETS = pl.Series([], dtype=pl.Boolean)
 
 
 class _Piece(NamedTuple):
-    """Some sets: the codes of their members, one set after the other, and where each of them ends."""
+    """Some sets: the codes of their members, set after set, and the end of each set in that list."""
 
     members: pl.Series
     ends: pl.Series
 
 
 class Values:
-    """Sets of words, append-only and immutable: a row has the code of its set.
+    """Sets of words, append-only and immutable. Each row of a table has the code of its set.
 
-    `words`: what there is, by code; a frame of one column or several (a client has its address as text and as bytes).
-    A word or a set may occur twice (after `extend`): that costs memory only.
+    `words`: the words by code, in one column or several (a client has its address as text and as bytes). After `extend`
+    a word or a set may occur twice, which only costs memory.
     """
 
     def __init__(self, words: pl.DataFrame, pieces: Sequence[_Piece], sets: int, *, joined: bool = False) -> None:
-        """Hold the parts; `joined` from two, a word may occur twice."""
+        """Hold the parts. `joined`: they come from two instances, so a word may occur twice."""
         self.words = words
         self._pieces = tuple(pieces)
         self._sets = sets
@@ -48,7 +49,7 @@ class Values:
 
     @classmethod
     def of(cls, words: pl.DataFrame, sets: Iterable[Sequence[int]]) -> Values:
-        """From words and sets of their codes."""
+        """Make an instance of words and sets of their codes."""
         members: list[int] = []
         ends: list[int] = []
         for one in sets:
@@ -58,11 +59,11 @@ class Values:
         return cls(words, [piece], len(ends))
 
     def __len__(self) -> int:
-        """How many sets there are."""
+        """Return the number of sets."""
         return self._sets
 
     def extend(self, other: Values) -> Values:
-        """Append another's sets; codes of these stay valid."""
+        """Append the sets of `other`; the codes of this instance stay valid."""
         shift, kind = self.words.height, smallest_of(self.words.height + other.words.height)
         by = pl.Series([shift], dtype=kind)
         moved = [_Piece(piece.members.cast(kind) + by, piece.ends) for piece in other._pieces]
@@ -71,13 +72,13 @@ class Values:
         return Values(pl.DataFrame(words), pieces, len(self) + len(other), joined=True)
 
     def having(self, words: pl.Series) -> pl.Series:
-        """Boolean, by set: which have any of the words that a Boolean series has."""
+        """Return a mask by set: whether it contains any of the words that the mask `words` selects."""
         codes = places(words)
         return pl.concat([self._having(words, codes, piece) for piece in self._pieces], rechunk=True)
 
     @staticmethod
     def _having(words: pl.Series, codes: pl.Series, piece: _Piece) -> pl.Series:
-        """As `having`, of one piece; `codes` are those of the words. Some sets at once."""
+        """Do `having` for one piece, some sets at a time. `codes` are the codes of the selected words."""
         members, ends = piece
         found, start, first = [_NO_SETS], 0, 0
         while start < len(ends):
@@ -88,9 +89,9 @@ class Values:
         return pl.concat(found, rechunk=True)
 
     def tightened(self, codes: pl.Series) -> tuple[Values, pl.Series]:
-        """Rebuild without unused or duplicate words and sets, and return the rows' new codes.
+        """Rebuild without unused or duplicate words and sets. Returns the new instance and the rows' new codes.
 
-        In memory of its own: what is left out is not held by what is kept.
+        The result is in freshly allocated memory, so it holds none of what was dropped.
         """
         used = codes.unique().sort()
         sets, counts = self._picked(used)
@@ -108,13 +109,13 @@ class Values:
         return fresh, pl.repeat(0, len(self), dtype=pl.UInt32, eager=True).scatter(used, numbers).gather(codes)
 
     def _each_once(self) -> tuple[Values, pl.Series]:
-        """Merge equal sets of at most one member, and map each set to its new code. Needs one piece.
+        """Merge equal sets of at most one member, and return each set's new code. Needs a single piece.
 
-        Larger sets are hardly ever the same, but for those of a scanner that says the same of many.
+        Larger sets rarely repeat, except those of a scanner that reports the same for many messages.
         """
         [(members, ends)] = self._pieces
         sizes = ends - ends.shift(1, fill_value=0)
-        # 0 for the empty set, then a key for the set of each word alone, then one for each other set.
+        # The key is 0 for the empty set; then one key per word for the sets of only that word; then one per larger set.
         keys = pl.arange(len(ends), dtype=pl.UInt32, eager=True) + self.words.height + 1
         if len(members):
             alone = members.gather(ends.clip(lower_bound=1) - 1).cast(pl.UInt32) + 1
@@ -128,7 +129,7 @@ class Values:
         return Values(self.words, [piece], len(firsts)), numbers.gather(keys)
 
     def _picked(self, wanted: pl.Series) -> tuple[pl.Series, pl.Series]:
-        """Return the members of sets (UInt32), one set after the other, and how many each has."""
+        """Return the members of these sets (UInt32), set after set, and the size of each set."""
         members = pl.concat([piece.members.cast(pl.UInt32) for piece in self._pieces], rechunk=True)
         sizes = pl.concat([piece.ends - piece.ends.shift(1, fill_value=0) for piece in self._pieces], rechunk=True)
         keep = pl.repeat(False, len(self), dtype=pl.Boolean, eager=True).scatter(wanted, True)
@@ -136,33 +137,33 @@ class Values:
         return members.filter(owners.to_series().drop_nulls()), sizes.filter(keep)
 
     def parts(self) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        """Return what `of_parts` takes: words, members, ends."""
+        """Return the arguments of `of_parts`: words, members, ends."""
         values = self if len(self._pieces) == 1 else Values(self.words, _flat(self._pieces), len(self))
         [piece] = values._pieces
         return values.words, piece.members.to_frame("member"), piece.ends.to_frame("end")
 
     @classmethod
     def of_parts(cls, words: pl.DataFrame, members: pl.DataFrame, ends: pl.DataFrame) -> Values:
-        """From what `parts` answered."""
+        """Rebuild an instance from `parts`."""
         piece = _Piece(members.to_series(), ends.to_series())
         return cls(words, [piece], len(piece.ends))
 
     def estimated_size(self) -> int:
-        """Bytes that it takes up."""
+        """Return the approximate size in memory (bytes)."""
         return int(self.words.estimated_size()) + sum(
             int(series.estimated_size()) for piece in self._pieces for series in piece
         )
 
 
 class Gathered:
-    """Sets of words as they come, to make `Values` of. A word is what a row of `schema` holds."""
+    """Collects the sets of words of one column, row by row, to make `Values`. A word holds one row of `schema`."""
 
     def __init__(self, schema: Mapping[str, type[pl.DataType]]) -> None:
         self._schema = dict(schema)
-        #: The code of each word, the next free one for a new word.
+        #: The code of each word; a new word gets the next free code.
         self._words: defaultdict[Hashable, int] = defaultdict(count().__next__)
         self._sets: dict[tuple[int, ...], int] = {}
-        #: By row: the code of its set.
+        #: The code of each row's set.
         self.codes: list[int] = []
 
     def add(self, values: Iterable[Hashable]) -> None:
@@ -171,20 +172,20 @@ class Gathered:
         self.codes.append(self._sets.setdefault(members, len(self._sets)))
 
     def values(self) -> Values:
-        """All of them."""
+        """Return everything added so far."""
         rows = [word if isinstance(word, tuple) else (word,) for word in self._words]
         return Values.of(pl.DataFrame(rows, schema=self._schema, orient="row"), self._sets)
 
 
 def _written_anew(words: pl.DataFrame) -> pl.DataFrame:
-    """Copy the words to memory of their own: gathered texts hold the buffers of all they were gathered from."""
+    """Copy the words to fresh memory: gathered texts keep the buffers of all the texts they were taken from alive."""
     buffer = io.BytesIO()
     words.rechunk().write_ipc(buffer, compat_level=pl.CompatLevel.oldest())
     return pl.read_ipc(io.BytesIO(buffer.getvalue()))
 
 
 def _among(members: pl.Series, words: pl.Series, codes: pl.Series) -> pl.Series:
-    """Boolean, by member: which are among the words. To compare with a few takes less than to look up in all."""
+    """Return a mask by member: whether it is one of the words. For few words comparing is faster than a look-up."""
     if len(codes) > _FEW_WORDS:
         return looked_up(words, members)
     none = pl.repeat(False, len(members), dtype=pl.Boolean, eager=True)
@@ -192,7 +193,7 @@ def _among(members: pl.Series, words: pl.Series, codes: pl.Series) -> pl.Series:
 
 
 def _any_of(found: pl.Series, ends: pl.Series) -> pl.Series:
-    """Boolean, by set: which have a member that was found; sets end at `ends`, one after the other."""
+    """Return a mask by set: whether any of its members was found. Sets follow each other and end at `ends`."""
     if int(found.sum() or 0) < _FEW_HITS * len(found):
         sets = ends.search_sorted(places(found), side="right")
         return pl.repeat(False, len(ends), dtype=pl.Boolean, eager=True).scatter(sets, True)
@@ -207,7 +208,7 @@ def smallest_of(count: int) -> type[pl.DataType]:
 
 
 def _merged(pieces: list[_Piece]) -> list[_Piece]:
-    """Few pieces, beyond some of them each at least twice as long as the next: appending copies little."""
+    """Join pieces until there are few, or each is at least twice as long as the next: appending then copies little."""
     while len(pieces) > _PIECES and len(pieces[-2].ends) < 2 * len(pieces[-1].ends):
         last = pieces.pop()
         pieces[-1:] = _flat([pieces[-1], last])
@@ -215,7 +216,7 @@ def _merged(pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _flat(pieces: Sequence[_Piece]) -> list[_Piece]:
-    """One piece of several."""
+    """Join pieces into one."""
     kinds = {piece.members.dtype for piece in pieces}
     kind = next((kind for kind in (pl.UInt32, pl.UInt16) if kind in kinds), pl.UInt8)
     members, ends, shift = [], [], 0

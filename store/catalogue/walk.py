@@ -1,7 +1,7 @@
-"""The answer to a filter without Polars: every record is opened and looked at, one after the other.
+"""Runs a filter without Polars: opens and checks every record, one by one.
 
-What it answers is what the catalogue answers. It takes as long for each question as the catalogue takes once, when it
-loads; the catalogue's snapshot and its search of columns are what Polars is for.
+The result equals the catalogue's. Each query takes as long as loading the catalogue takes once; only the catalogue has
+a snapshot and searches by column, and both need Polars.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def first_of(
     outcomes: Mapping[int, Delivered] | None = None,
     beside: Mapping[int, Beside] | None = None,
 ) -> tuple[list[Row], int]:
-    """Return the first `limit` list lines (None: all) of the copies that `flt` lets through, and how many those are.
+    """Return the first `limit` list lines (None: all) of the copies that match `flt`, and the number of all matches.
 
-    `now` is Unix ms; `outcomes` and `beside` by copy id, as `MessageFilter.matches` takes them: what is `beside` a copy
-    must be there when `copies` gives it. Of the others nothing is held.
+    `now` is Unix ms. `outcomes` and `beside` are keyed by copy id, as for `MessageFilter.matches`; the `beside` of a
+    copy must be set by the time `copies` yields it. Only matching lines are held in memory.
     """
     count, beside = 0, {} if beside is None else beside
 
@@ -57,7 +57,7 @@ def first_of(
 
 
 def _key(sort: Sort) -> Callable[[Copy], Any]:
-    """Return a copy's sort key, unique: among equals the newest come first in both directions."""
+    """Return a function for a copy's unique sort key: among equals the newest come first for either direction."""
     if sort.key is SortKey.PLACED:
         return lambda copy: (copy.stored_at, copy.id)
     value = _VALUES[sort.key]
