@@ -1,7 +1,7 @@
-"""A message's attachments, and the message without some of them: every byte that is not theirs stays as it was.
+"""Find a message's attachments and replace some of them by notes. All other bytes of the message stay as they are.
 
-An attachment is a part that a reader gets as a file, or a file that stands uuencoded in a text. In its place goes a
-note, as a part of its own or as a line of the text. A message is hostile: nothing here raises.
+An attachment is a MIME part that a mail program shows as a file, or a uuencoded file inside a text. The note that
+replaces it is a MIME part or a line of the text. Messages may be hostile: nothing here raises.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _NOTE_FIELDS = (
 class Found(NamedTuple):
     """One attachment. All text is hostile.
 
-    `names` are all that it claims, the one that counts first; `declared` its claimed type. `encoded` bytes (at
-    ``start:end``) give its content by `decode`; ``whole`` is what makes room for the note. `kind` says how the note
-    goes there: as a "part", as the whole "body" of the message, or as a line of a "text".
+    `names` are all the file names that it claims, the most important first; `declared` is its declared type.
+    `raw[start:end]` are its encoded bytes, which `decode` decodes; `whole` is the range that the note replaces. `kind`
+    says where the note goes: "part" (a MIME part), "body" (the whole body of the message) or "text" (a line of a text).
     """
 
     names: tuple[str, ...]
@@ -46,13 +46,13 @@ class Found(NamedTuple):
     kind: str
 
     def decode(self, raw: bytes, limit: int | None = None) -> bytes:
-        """Its bytes; with `limit`, those that so many encoded bytes give."""
+        """Decode the content; with `limit`, only the first `limit` encoded bytes of it."""
         end = self.end if limit is None else min(self.end, self.start + limit)
         return decode_transfer(raw[self.start : end], self.encoding)[0]
 
 
 class Attachments(NamedTuple):
-    """What was found in a message: its attachments in order, its top header, and what was not looked at."""
+    """The attachments of a message in order, its top header, and the limits that stopped the search (`problems`)."""
 
     found: list[Found]
     block: Block
@@ -60,7 +60,7 @@ class Attachments(NamedTuple):
 
 
 def attachments_of(raw: bytes) -> Attachments:
-    """All attachments of a message, in the order in which they stand; a message comes before what is in it."""
+    """Find all attachments of a message, in order; an attached message comes before its own attachments."""
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw), wanted=_WANTED)
     budget = Budget()
@@ -75,7 +75,7 @@ def attachments_of(raw: bytes) -> Attachments:
 
 
 def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
-    """Express what `reduced` does as changes that an MTA makes to the message it holds."""
+    """Express the change that `reduced` makes as header and body changes for the MTA, which holds the message."""
     message, body, block = reduced(raw, which)
     if message == raw:
         return Accept()
@@ -86,7 +86,10 @@ def accept_without(raw: bytes, which: Collection[int] | None = None) -> Accept:
 
 
 class Reduced(NamedTuple):
-    """A message without attachments, where its body starts if its header changed too, and the header as it was."""
+    """A message without attachments, and its former top header (`block`).
+
+    `body` is the offset of the body in `message` if the top header changed too, else None.
+    """
 
     message: bytes
     body: int | None
@@ -94,10 +97,10 @@ class Reduced(NamedTuple):
 
 
 def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
-    """Replace each of these attachments (by index in `attachments_of`) by a note.
+    """Replace attachments, given by their indexes in `attachments_of` (None = all), by notes.
 
-    None takes all. Other bytes stay as they are, but where the whole body is an attachment: there the fields of the
-    header that describe it change too.
+    Other bytes stay as they are, with one exception: if the whole body is an attachment, the header fields that
+    describe it (`_FIELDS`) are replaced too.
     """
     found, block, _ = attachments_of(raw)
     text = with_line_feeds(raw)
@@ -107,7 +110,7 @@ def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
     body: int | None = None
     for index, attachment in enumerate(found):
         start, end = attachment.whole
-        # What lies in something that is gone already is gone with it.
+        # Skip attachments nested in one already removed.
         if start < position or (which is not None and index not in which):
             continue
         note = _note(attachment, text)
@@ -129,7 +132,7 @@ def reduced(raw: bytes, which: Collection[int] | None = None) -> Reduced:
 
 
 def _head(text: bytes, newline: bytes) -> bytes:
-    """Build the top header with the note's fields instead of the attachment's, and the empty line."""
+    """Build the new top header: the note's content fields replace the attachment's. Ends with the empty line."""
     header = header_of(text)
     others = (text[field.start : field.end] for field in header.fields() if field.name not in _FIELDS)
     kept = b"".join((text[: header.start], *others))
@@ -141,7 +144,7 @@ def _head(text: bytes, newline: bytes) -> bytes:
 def _note(attachment: Found, raw: bytes) -> str:
     name = safe_filename(attachment.names[0], "") if attachment.names else ""
     what = f"{attachment.declared[:100].encode('ascii', 'replace').decode()}, {format_size(_size(attachment, raw))}"
-    # No part of it may pose as a boundary, whatever that is.
+    # Replace "--" so that the note can never match a MIME boundary.
     what = (f"{name} ({what})" if name else f"({what})").replace("--", "__")
     return f"[An attachment was removed from this message: {what}]"
 
@@ -167,7 +170,11 @@ def _names(part: Part) -> tuple[str, ...]:
 
 
 def _uuencoded(raw: bytes, part: Part, root: bool) -> Iterator[Found]:
-    """Files in a text. In one that is itself encoded they cannot be cut out, so that all of it counts as the file."""
+    """Yield the uuencoded files in a text part.
+
+    If the text itself is encoded (base64, quoted-printable), its files cannot be cut out, so the whole part is yielded
+    as one attachment.
+    """
     if part.encoding in _IDENTITY:
         for file in islice(uuencoded_files(raw, part.start, part.end), PART_LIMIT):
             where = (file.start, file.end)

@@ -1,6 +1,6 @@
-"""Whether a sender is who he says: what Authentication-Results of a trusted server and the engines' symbols tell.
+"""Find out whether a sender is authenticated: from Authentication-Results fields and from the scanners' symbols.
 
-A sender can write such a field too: who calls this says which one counts. Nothing here raises.
+A sender can forge Authentication-Results, so the caller names the server whose fields count. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from store.mail.header_fields import header_of
 from store.mail.incoming import Incoming
 from store.terms.findings import Authentication
 
-#: Results of one field that are read, and characters of an identity that are kept.
+#: Max results read from one field, and max characters kept of an identity.
 _MOST, _LONGEST = 12, 120
-#: Bytes of a message that are searched for its header's end.
+#: Bytes of a message that are searched for the end of its header.
 _HEADER = 1 << 16
 _FIELD = re.compile(rb"^Authentication-Results[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE)
 _COMMENT = re.compile(r"\([^()]*\)")
 _METHOD = re.compile(r"([a-z][a-z0-9-]{0,30})(?:/\d+)?\s*=\s*([a-z]{1,20})\b", re.IGNORECASE)
 _PROPERTY = re.compile(r"\b(?:header\.(?:d|from|i)|smtp\.mailfrom|smtp\.auth)\s*=\s*\"?([^\s;\"]+)", re.IGNORECASE)
-#: What symbols of rspamd and SpamAssassin mean. Those with `author` speak of the domain in From.
+#: Authentication results by the rspamd or SpamAssassin symbol that reports them.
 _SYMBOLS = {
     "R_SPF_ALLOW": ("spf", "pass"),
     "R_SPF_FAIL": ("spf", "fail"),
@@ -42,7 +42,7 @@ _SYMBOLS = {
     "DMARC_QUAR": ("dmarc", "fail"),
     "DMARC_NONE": ("dmarc", "fail"),
 }
-#: Of these the signer is the author's domain, which SpamAssassin compared.
+#: The signer of these is the domain in From: SpamAssassin has compared them.
 _AUTHOR = frozenset({"DKIM_VALID_AU"})
 
 
@@ -62,7 +62,7 @@ def read_results(value: str) -> tuple[Authentication, ...]:
 
 
 def results_of(raw: bytes, server: str) -> tuple[Authentication, ...]:
-    """Parse the topmost Authentication-Results field in `server`'s name, whoever wrote it."""
+    """Parse the topmost Authentication-Results field that names `server`. It may be forged."""
     header = header_of(raw[:_HEADER])
     for field in _FIELD.finditer(header.text, header.start, header.end):
         value = " ".join(field[1].decode("utf-8", "replace").split())
@@ -74,10 +74,11 @@ def results_of(raw: bytes, server: str) -> tuple[Authentication, ...]:
 def authentication_of(
     incoming: Incoming, results: Mapping[str, EngineResult], domain: str = "", server: str = ""
 ) -> tuple[Authentication, ...]:
-    """Collect who authenticated a message: a trusted server's results, else the engines'; and who logged in.
+    """Collect the authentication results of a message, and the login name if the client logged in.
 
-    `domain` is that of the address in From. `server` is the name in whose fields results are believed on a listener
-    that is not trusted, "" for none.
+    A result that a trusted server or a scanner states itself goes before one derived from a scanner's symbols. `domain`
+    is the domain of the address in From. `server` is the server whose Authentication-Results fields are believed on a
+    listener without trusted headers ("" = none).
     """
     found = [each for result in results.values() for each in result.authentication]
     if server and not incoming.trusted_headers:

@@ -1,8 +1,8 @@
-"""Content filtering: what a rule bans by name, format and size, and what was found of it in a message.
+"""Content filtering: the file names, formats and sizes that a rule bans, and the search for them in a message.
 
-Names are compared without regard to case, to width of letters, to invisible characters and to trailing dots, in every
-form in which a mail program may read them; those in the directory of a zip archive count too. A format is what the
-content is, whatever its name and declared type say. Nothing is unpacked, and nothing raises.
+Names are compared in every form in which a mail program may read them: case, letter width, invisible characters and
+trailing dots make no difference. The names in a zip archive's directory count too. A format is detected from the
+content; name and declared type do not matter. Nothing is unpacked, and nothing raises.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from store.message.transfer import uuencoded_files
 from store.terms.sizes import format_size
 from store.terms.verdicts import Engine, Status, Verdict
 
-#: Names for several formats at once.
+#: Names of groups of formats, as rules may write them.
 FORMAT_GROUPS: dict[str, tuple[str, ...]] = {
     "executable": (
         "application/vnd.microsoft.portable-executable", "application/x-dosexec", "application/x-msdownload",
@@ -59,22 +59,26 @@ FORMAT_GROUPS: dict[str, tuple[str, ...]] = {
     "video": ("video/*",),
 }  # fmt: skip
 
-#: Encoded bytes of an attachment that tell its format, unless it is of those whose directory stands further back.
+#: Encoded bytes of an attachment that suffice to detect its format. Formats that begin with one of `_WHOLE` need all of
+#: it, because their directory is further back.
 _HEAD = 400_000
 _WHOLE = (b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")
 _NAME_LIMIT = 1000
-#: Findings that a verdict's detail names; the rest is counted.
+#: Max findings named in a verdict's detail; further ones are only counted.
 _SHOWN = 5
-#: Messages in messages that are encoded, against the rules, and looked into all the same.
+#: Max nesting of attached messages that are encoded. Standards forbid encoding them; they are searched all the same.
 _ENCODED_DEPTH = 3
 _MESSAGES = ("message/rfc822", "message/global", "message/news")
-#: What the structure of a message says where it was not looked at to its end.
+#: Parts of the problem texts (`Attachments.problems`) that say that a message was not searched to its end.
 _LIMITS = ("more parts than", "nest deeper than", "longer than what is looked at")
 
 
 class ContentPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a rule bans. `banned_names` are globs, `banned_formats` types by content (globs as well) or names in
-    `FORMAT_GROUPS`, `max_size` is the largest message in bytes (0 = no limit)."""
+    """The content that a rule bans.
+
+    `banned_names` are globs. `banned_formats` are types by content (globs as well) or names in `FORMAT_GROUPS`.
+    `max_size` is the largest message allowed, in bytes (0 = no limit).
+    """
 
     banned_names: tuple[str, ...] = ()
     banned_formats: tuple[str, ...] = ()
@@ -83,9 +87,9 @@ class ContentPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 @dataclass(frozen=True, slots=True)
 class ContentResult:
-    """What was found: the verdicts, and the indexes (in `attachments_of`) of the attachments that are to be taken off.
+    """The verdicts of content filtering, and the attachments to remove (indexes in `attachments_of`).
 
-    Without a verdict where the policy bans nothing. Details are NOT safe for a terminal.
+    `verdicts` is empty if the policy bans nothing. Details are NOT safe for a terminal.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -93,12 +97,12 @@ class ContentResult:
 
 
 def is_format(entry: str) -> bool:
-    """Whether `entry` can stand in `banned_formats`: a group's name or a type such as application/zip or image/*."""
+    """Return True if `entry` is valid in `banned_formats`: a group's name or a type (application/zip, image/*)."""
     return entry.lower() in FORMAT_GROUPS or "/" in entry.strip("/")
 
 
 def size_exceeded(raw: bytes, policy: ContentPolicy) -> Verdict | None:
-    """Return the verdict on a message larger than `policy` allows; None if it is not."""
+    """Return the Size exceeded verdict if the message is larger than `policy` allows, else None."""
     if not policy.max_size or len(raw) <= policy.max_size:
         return None
     detail = f"{format_size(len(raw))}; at most {format_size(policy.max_size)} are allowed"
@@ -106,7 +110,7 @@ def size_exceeded(raw: bytes, policy: ContentPolicy) -> Verdict | None:
 
 
 def content_verdicts(raw: bytes, policy: ContentPolicy) -> ContentResult:
-    """Look a message through for what `policy` bans. Never raises; it may take a second for 50 MB of attachments."""
+    """Search a message for content that `policy` bans. Never raises. Takes up to a second for 50 MB of attachments."""
     banned: list[int] = []
     size = size_exceeded(raw, policy)
     verdicts = [size] if size is not None else []
@@ -120,7 +124,7 @@ def content_verdicts(raw: bytes, policy: ContentPolicy) -> ContentResult:
 
 
 class _Search:
-    """Looks one message through, and the messages in it that are encoded."""
+    """The search of one message, and of the encoded messages attached to it."""
 
     def __init__(self, policy: ContentPolicy) -> None:
         self._names = _patterns(policy.banned_names)
@@ -149,7 +153,7 @@ class _Search:
         return found or [Verdict(Engine.CONTENT, Status.CLEAN)]
 
     def _is_banned(self, raw: bytes, attachment: Found, depth: int) -> bool:
-        # Each of these notes what it finds; none may keep the next from being looked for.
+        # Run every check, without stopping at the first hit: each records its finding for the verdict's detail.
         bad = [self._bad_name(name) for name in attachment.names]
         label = attachment.names[0][:_NAME_LIMIT] if attachment.names else attachment.declared[:100]
         if attachment.declared in _MESSAGES:
@@ -190,7 +194,7 @@ class _Search:
 
 
 def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
-    """Yield an attachment's contents as far as they tell the format; several if one text holds several files."""
+    """Yield enough of an attachment's content to detect its format; one item per file if a text holds several files."""
     if attachment.declared == "application/x-uuencode" and attachment.kind != "text":
         yield from (file.data for file in islice(uuencoded_files(attachment.decode(raw)), PART_LIMIT))
         return
@@ -200,7 +204,7 @@ def _contents(raw: bytes, attachment: Found) -> Iterator[bytes]:
 
 
 def _forms(name: str) -> set[str]:
-    """List how a mail program or a file system may read the name, for comparison."""
+    """List the forms in which a mail program or a file system may read the name, normalised for comparison."""
     forms: set[str] = set()
     for form in (name, name.partition("\0")[0]):
         plain = unicodedata.normalize("NFKC", form[-_NAME_LIMIT:]).casefold()

@@ -1,9 +1,8 @@
-"""What becomes of a message: its rule, the address lists, what the engines said and what content filtering found.
+"""Decide on a message, from its rule, the address lists, the scanners' results and content filtering.
 
-Nothing here does anything: `judge` says what is to be done, and the gateway does it, after a copy was kept where `keep`
-says so. The verdict whose action is taken is the reason. Where several verdicts ask for something, what keeps the whole
-message from the recipient goes before what takes attachments off, and that before letting it pass; among equals, the
-gravest status decides.
+`judge` only decides. The gateway acts on the decision, after it has kept a copy if `keep` is set. The reason is the
+verdict whose action is taken. If verdicts call for different actions, an action on the whole message goes before
+removing attachments, and that before Skip; among equals, the gravest status decides.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from store.terms.verdicts import Action, Engine, Status, Verdict, is_kept
 
 NOT_DISINFECTED = "it cannot be disinfected, so its attachments are deleted"
 NO_ATTACHMENTS = "no attachment can be deleted from it, so the message is deleted"
-#: Addresses in From that are looked up.
+#: Max addresses in From that are looked up in the lists.
 _FROM_LIMIT = 10
 
 _RANK = {status: rank for rank, status in enumerate(GRAVITY)}
@@ -40,20 +39,20 @@ _FORCE = {
     Action.DELETE_MESSAGE: 2,
     Action.REJECT: 2,
 }
-#: The force of what keeps the whole message from its recipients.
+#: The force of the actions that keep the whole message from its recipients.
 _WHOLE = _FORCE[Action.DELETE_MESSAGE]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to be done with a message. Text is NOT safe for a terminal.
+    """What the gateway shall do with a message. Text is NOT safe for a terminal.
 
-    `verdicts` are those of all engines, for Scan Results; `reason` is the one that decided (None where nothing was
-    found), its detail saying also what was done otherwise than the rule asked. `action` is what is really to be done:
-    never DISINFECT. `attachments` are the indexes of those that DELETE_ATTACHMENT takes off (None = all). `keep`: a
-    copy goes to Backup first. `temporary_fail`: where not "", the message is neither kept nor handed on; this is why.
-    `note` says in words what is out of the ordinary. `unscanned` are the engines that should have scanned it and could
-    not; with `asked_nobody`, none was to, because the lists or the size decided.
+    `verdicts` are those of all engines, for Scan Results. `reason` is the verdict that decided (None if nothing was
+    found); its detail also says if the action differs from the rule's. `action` is the action to take, never DISINFECT.
+    `attachments` are the indexes that DELETE_ATTACHMENT removes (None = all). `keep`: put a copy into Backup first.
+    `temporary_fail`: if not "", the reason to tell the MTA to try again later; the message is then neither kept nor
+    passed on. `note` describes unusual circumstances. `unscanned` are the engines that should have scanned the message
+    and could not. `asked_nobody`: no scanner was asked, because the lists or the size decided.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -69,9 +68,7 @@ class Decision:
     asked_nobody: bool = False
 
     def with_whole_message_deleted(self, why: str = NO_ATTACHMENTS) -> Decision:
-        """Change the decision to deleting the whole message, because removing attachments does not help. A copy is
-        kept.
-        """
+        """Change the decision to deleting the whole message, with a copy kept: removing attachments does not help."""
         reason = self.reason and _explained(self.reason, why)
         return replace(
             self,
@@ -91,10 +88,10 @@ def look_up(lists: AddressLists, incoming: Incoming) -> ListMatch:
 def decided_before(
     rule: Rule, listed: ListMatch, incoming: Incoming, engines: Collection[Engine] = ()
 ) -> Decision | None:
-    """Decide by the lists or the size alone, without asking an engine; None if they do not decide.
+    """Decide by the lists or the size alone, without asking a scanner; None if they do not decide.
 
-    They do where `rule` keeps the whole message from its recipients for it. `engines` are those that would have been
-    asked. Never raises.
+    They decide if the action of `rule` for their verdict keeps the whole message from its recipients. `engines` are the
+    engines that would have been asked. Never raises.
     """
     found = _found_before(listed, rule, incoming)
     deciding = [each for each in found if _FORCE[rule.action_for(each.engine, each.status)] == _WHOLE]
@@ -119,9 +116,9 @@ def judge(
     content: ContentResult,
     listed: ListMatch | None = None,
 ) -> Decision:
-    """Decide on one message by `rule`, the one that matches it. `results` are the scanners' by name. Never raises.
+    """Decide on one message by `rule`, the rule that matches it. `results` are the scanners' by name. Never raises.
 
-    `listed` is what the lists say of it, where that was looked up before.
+    `listed` is the result of `look_up`, if the caller has it already.
     """
     listed = listed or look_up(lists, incoming)
     found = _found(listed, incoming, results, content)
@@ -203,7 +200,10 @@ def _decide(plain: Decision, rule: Rule, condemning: list[Verdict], content: Con
 def _found(
     listed: ListMatch, incoming: Incoming, results: Mapping[str, EngineResult], content: ContentResult
 ) -> list[Verdict]:
-    """Every verdict, each once. A white-listed sender's of Anti-Spam count as not scanned, and say what they were."""
+    """List all verdicts, each once.
+
+    For a white-listed sender, Anti-Spam's become Not scanned, with the former verdict in the detail.
+    """
     found: dict[Verdict, None] = {}
     if listed.black:
         found[_blacklisted(listed)] = None
@@ -221,7 +221,7 @@ def _found(
 
 
 def _found_before(listed: ListMatch, rule: Rule, incoming: Incoming) -> list[Verdict]:
-    """List what is found without looking into the message."""
+    """List the verdicts that need no scan: Blacklisted and Size exceeded."""
     found = [_blacklisted(listed)] if listed.black else []
     size = size_exceeded(incoming.raw, rule.content)
     if size is not None:
@@ -241,7 +241,7 @@ def _cut_off(incoming: Incoming) -> Verdict:
 
 
 def _one_clean_an_engine(found: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """All that condemn, by gravity; of an engine that condemns nothing its Clean, else its Not scanned."""
+    """Keep all verdicts that condemn, by gravity; for an engine without one, its Clean, else its Not scanned."""
     kept: dict[tuple[Engine, Status | None], Verdict] = {}
     condemned = set()
     for verdict in sorted(found, key=lambda each: (_RANK.get(each.status, 99), each.status is Status.NOT_SCANNED)):
@@ -254,7 +254,7 @@ def _one_clean_an_engine(found: Iterable[Verdict]) -> tuple[Verdict, ...]:
 
 
 def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
-    """Map the engines of which no scanner answered to the reason."""
+    """Map each engine for which no scanner answered to the reason."""
     answered = {engine for result in results.values() if result.scanned for engine in result.engines}
     down: dict[Engine, str] = {}
     for engine in (Engine.ANTI_VIRUS, Engine.ANTI_SPAM, Engine.ANTI_PHISHING):
@@ -269,7 +269,7 @@ def _down(results: Mapping[str, EngineResult]) -> dict[Engine, str]:
 
 
 def _from(raw: bytes) -> list[str]:
-    """List the addresses in From, as a mail program would show them."""
+    """List the addresses in From, decoded as a mail program would show them."""
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw), wanted=frozenset((b"from",)))
     fields = [decode_addresses(value) for value in block.all(b"from")[:_FROM_LIMIT]]

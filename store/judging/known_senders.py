@@ -1,4 +1,4 @@
-"""What a message adds to the counters of known senders, and what these say of a sender."""
+"""Which counters of known senders a message increments, and which ones describe a sender."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from store.sealing.counting import DOMAIN, RECIPIENT, SENDER, Count
 from store.terms.findings import Authentication, KnownSender, speaks_for
 from store.vault import known_senders
 
-#: Recipients of one message that are counted.
+#: Max recipients counted for one message.
 _RECIPIENTS = 100
 
 
 class Told(NamedTuple):
-    """Whom a message is from, what says so, and whether that makes it his."""
+    """The sender of a message, the authentication results, and whether they authenticate that sender."""
 
     sender: Sender
     authentication: tuple[Authentication, ...]
@@ -27,21 +27,21 @@ class Told(NamedTuple):
 
 
 def told_of(incoming: Incoming, results: Mapping[str, EngineResult], local: LocalDomains, server: str = "") -> Told:
-    """Whom a message is from, by its header and by what the scanners said. Never raises.
+    """Determine the sender of a message from its header and the scanners' results. Never raises.
 
     `server` is as in `authentication_of`.
     """
     sender = sender_of(incoming.raw, incoming.sender)
     found = authentication_of(incoming, results, sender.domain, server)
-    # Who logged in speaks for the domains here, and for no others.
+    # A login authenticates senders of local domains only.
     ours = bool(incoming.auth_user) and (not local.some or sender.address in local)
     return Told(sender, found, ours or speaks_for(found, sender.domain))
 
 
 def added_by(incoming: Incoming, told: Told, local: LocalDomains) -> Iterator[tuple[tuple[str, str], bool]]:
-    """Yield the counters that a delivered message increments, and whether it was authenticated.
+    """Yield the counters that a delivered message increments, and whether its sender was authenticated.
 
-    Who was written to counts where a person here wrote: not what answers by itself, nor a bounce.
+    Recipients are counted only if a local person wrote the message: no automatic reply, no bounce.
     """
     sender = told.sender
     if sender.address:
@@ -56,11 +56,11 @@ def added_by(incoming: Incoming, told: Told, local: LocalDomains) -> Iterator[tu
 
 
 def asked_for(sender: Sender) -> tuple[tuple[str, str], ...]:
-    """List the counters that say what is known of a sender, in the order that `known_sender` takes."""
+    """List the keys of the counters that describe a sender, in the order that `known_sender` expects."""
     return (SENDER, sender.address), (DOMAIN, sender.domain), (RECIPIENT, sender.address)
 
 
 def known_sender(counts: Sequence[Count]) -> KnownSender:
-    """Combine the counts of `asked_for`, in whole messages."""
+    """Combine the counts for the keys of `asked_for`. Counts are in messages."""
     address, domain, written = counts
     return known_senders.known_sender(address, domain, written)

@@ -1,4 +1,4 @@
-"""What the counters of known senders say today of many addresses at once."""
+"""Look up the counters of known senders for many addresses at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from store.terms.findings import KnownSender
 from store.vault.known import DAY_MS, Known
 from store.vault.reader import Reader
 
-#: Addresses that are looked up in one transaction.
+#: Addresses looked up in one transaction.
 _PART = 200
 
 
 def known_by_address(vault: Reader, addresses: Iterable[str], *, now: int) -> dict[str, KnownSender]:
-    """Look up what is known at `now` (Unix ms) of senders, by the address as given. Leaves unknown ones out.
+    """Look up what is known of senders at `now` (Unix ms), keyed by the address as given. Leaves unknown senders out.
 
-    Takes some 0.1 ms an address. Nothing is known where the keys open no counters. Raises StoreUnavailable.
+    Takes about 0.1 ms per address. Returns nothing if the keys at hand cannot read the counters. Raises
+    StoreUnavailable.
     """
     wanted = [(address, sender) for address in addresses if (sender := _sender(address)) is not None]
     known, found = Known(vault), dict[str, KnownSender]()

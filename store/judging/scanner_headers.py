@@ -1,14 +1,14 @@
 """Verdicts and envelope from the header fields that scanners and MTAs write into a message before it is imported.
 
-A sender can write such fields too. So they count only where the operator imports files that a scanner of theirs wrote,
-and of a field that occurs more than once the topmost occurrence counts, because scanners write above what arrived.
+A sender can write such fields too. So they count only if the operator imports files that the site's own scanner wrote.
+Of repeated fields the topmost counts, because scanners add theirs above the existing header.
 
     X-Spam-Status, -Flag, -Level, X-Spamd-Result, X-Rspamd-Action   Anti-Spam, and Anti-Phishing by its symbols
     X-Virus, X-Virus-Status, X-Virus-Scanned                       Anti-Virus, and its databases' release date
     X-Amavis-Alert                                                 Anti-Virus or Content filtering
     X-Envelope-From, X-Envelope-To, X-Envelope-To-Blocked, Return-Path   the envelope
     Authentication-Results                                         who sent it, by the server that took it in
-    X-Quarantine-ID, X-Rspamd-Queue-Id, Received                   the quarantine's and the MTA's names for the message
+    X-Quarantine-ID, X-Rspamd-Queue-Id, Received                   the quarantine's and the MTA's IDs of the message
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from store.mail.header_fields import header_of
 from store.terms.findings import Authentication, heaviest
 from store.terms.verdicts import Engine, Status, Verdict
 
-#: No more of a message than this is searched for header fields, in bytes.
+#: Bytes of a message that are searched for header fields.
 HEADER_LIMIT = 1 << 20
-#: Stars in X-Spam-Level from which a message is probable spam and spam, where no other field says what the score means.
+#: Stars in X-Spam-Level that make a message probable spam and spam; used if no other field rates it.
 PROBABLE_STARS, SPAM_STARS = 5, 15
 _VALUE_LIMIT = 16_384
 _DETAIL_LIMIT = 400
@@ -53,7 +53,7 @@ _NOTHING_FOUND = frozenset({"", "no", "none", "clean", "not found", "false", "0"
 
 
 class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the header says. `envelope_sender` is None where it is not known, "" for the null sender."""
+    """The contents of the scanners' header fields. `envelope_sender` is None if not known, "" for the null sender."""
 
     verdicts: tuple[Verdict, ...] = ()
     reason: Verdict | None = None
@@ -69,7 +69,7 @@ class HeaderVerdicts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verdicts_from_headers(raw: bytes) -> HeaderVerdicts:
-    """Read the header of a message, never its body. Never raises: a field that makes no sense counts as absent."""
+    """Read the header of a message, never its body. Never raises: invalid fields count as absent."""
     fields: dict[str, list[str]] = {}
     header = header_of(raw)
     for field in header.fields():
@@ -108,7 +108,7 @@ def _short(text: str) -> str:
 
 
 def _amavis(fields: dict[str, list[str]]) -> list[Verdict]:
-    """X-Amavis-Alert stands once for each finding: all of them count."""
+    """Parse X-Amavis-Alert. It occurs once per finding, so all occurrences count."""
     found = []
     for alert in fields.get("x-amavis-alert", ()):
         kind, _, rest = alert.partition(",")
@@ -173,7 +173,9 @@ def _spam(fields: dict[str, list[str]]) -> list[Verdict]:
 
 
 def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[Verdict]:
-    """`default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`: True means the message was to be rejected."""
+    """Parse X-Spamd-Result, as in `default: True [15.10 / 15.00]; SYMBOL(1.00)[…];`. True means that rspamd rejected
+    it.
+    """
     text = _first(fields, "x-spamd-result")
     marked = any(_first(fields, name).lower().startswith("yes") for name in ("x-spam", "x-spam-flag", "x-spam-status"))
     if result[1].lower() == "true":
@@ -184,9 +186,9 @@ def _spamd_result(fields: dict[str, list[str]], result: re.Match[str]) -> list[V
 
 
 def _spam_status(line: str, yes: bool) -> list[Verdict]:
-    """`Yes, score=8.1 required=5.0 tests=[A=1.2,B=6.9]`; a message under its kill level is probable spam only.
+    """Parse `Yes, score=8.1 required=5.0 tests=[A=1.2,B=6.9]`. Below its kill level a message is only probable spam.
 
-    A score of `x` says that the message was not scanned, because it was condemned before that.
+    A score of `x` means that Anti-Spam did not run, because the message was condemned before.
     """
     score, kill, tests = _SCORE.search(line), _KILL.search(line), _TESTS.search(line)
     symbols = set(re.findall(r"[A-Z][A-Z0-9_]+", (tests[1] or tests[2] or "") if tests else ""))
@@ -244,7 +246,7 @@ def _sender(fields: dict[str, list[str]]) -> str | None:
 
 
 def _recipients(fields: dict[str, list[str]]) -> tuple[str, ...]:
-    """Those who did not get the message: X-Envelope-To-Blocked where it stands, else everyone in X-Envelope-To."""
+    """List the recipients who did not get the message: X-Envelope-To-Blocked if present, else X-Envelope-To."""
     for name in ("x-envelope-to-blocked", "x-envelope-to"):
         value = _first(fields, name)
         found = _BRACKETED.findall(value) or [part for part in value.split(",") if "@" in part]
@@ -255,7 +257,7 @@ def _recipients(fields: dict[str, list[str]]) -> tuple[str, ...]:
 
 
 def _queue_id(fields: dict[str, list[str]], quarantine_id: str) -> str:
-    """Return the queue ID of the MTA before the scanner; else the scanner's own id of the message."""
+    """Return the queue ID of the MTA in front of the scanner; else the scanner's own ID of the message."""
     queue_id = _first(fields, "x-rspamd-queue-id")
     if queue_id:
         return queue_id[:100]
@@ -269,7 +271,7 @@ def _queue_id(fields: dict[str, list[str]], quarantine_id: str) -> str:
 
 
 def _database_date(fields: dict[str, list[str]]) -> int:
-    """`X-Virus-Scanned: NAME 1.4/27819/Mon Nov 23 09:41:10 2026` tells the release of the databases, in UTC."""
+    """Parse the databases' release date (UTC) from `X-Virus-Scanned: NAME 1.4/27819/Mon Nov 23 09:41:10 2026`."""
     for value in fields.get("x-virus-scanned", ()):
         found = _DATABASE.search(value)
         if found:

@@ -1,4 +1,4 @@
-"""What scanners' own words mean in the terms of the spec: signature names, spam symbols, and how grave a verdict is."""
+"""Translate scanners' words into verdicts: signature names and spam symbols. Also ranks verdicts by gravity."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 from store.terms.verdicts import Engine, Status, Verdict
 
-#: Statuses by gravity, the gravest first: where several engines condemn a message, the first of these is the reason.
+#: Statuses, the gravest first. If several engines condemn a message, the first of these is the reason.
 GRAVITY = (
     Status.INFECTED,
     Status.PROBABLY_INFECTED,
@@ -29,7 +29,7 @@ _BULK = frozenset({"PRECEDENCE_BULK", "MAILLIST"})
 
 
 def verdict_of_signature(name: str) -> Verdict:
-    """Classify a virus scanner's signature. A heuristic's suspicion is not called infected."""
+    """Classify a virus scanner's signature. A heuristic match is only Probably infected."""
     bare = name.partition(".")[2] if name.lower().startswith("clamav.") else name
     lowered = bare.lower()
     if lowered.startswith("heuristics.encrypted"):
@@ -44,9 +44,9 @@ def verdict_of_signature(name: str) -> Verdict:
 
 
 def verdicts_of_symbols(symbols: Collection[str], status: Status, detail: str) -> list[Verdict]:
-    """Anti-Spam's and Anti-Phishing's verdicts from a spam scanner's symbols.
+    """Derive the verdicts of Anti-Spam and Anti-Phishing from a spam scanner's symbols.
 
-    `status` is what its score or action means by itself: SPAM, PROBABLE_SPAM or CLEAN.
+    `status` is the status by score or action alone: SPAM, PROBABLE_SPAM or CLEAN.
     """
     found = []
     phishing = next((name for name in symbols if name == "PHISHING" or name.startswith("PHISHED_")), None)

@@ -1,4 +1,4 @@
-"""Whom a message is from, for counting: the address that its reader sees, read from the header at little cost."""
+"""Determine the sender of a message for the counters: the address in From, which the reader sees, at little cost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.mail.header_fields import header_of
 from store.message.headers import decode_addresses
 from store.terms.sender import addresses
 
-#: Bytes of a message that are searched for its header's end, and characters of From that are read.
+#: Bytes of a message searched for the end of its header, and max characters read of From.
 _HEADER, _FROM = 1 << 16, 2000
 _FIELDS = re.compile(
     rb"^(?:(From)|(Auto-Submitted)|(Precedence))[ \t]*:((?:[^\n]*\n[ \t])*[^\n]*)", re.IGNORECASE | re.MULTILINE
@@ -21,7 +21,7 @@ _BULK = frozenset((b"bulk", b"junk", b"list"))
 
 
 class Sender(NamedTuple):
-    """The keys of an address and of its domain; "" where there is none. `automatic`: no person wrote the message."""
+    """The counter keys of an address and its domain; "" if there is none. `automatic`: no person wrote the message."""
 
     address: str
     domain: str
@@ -29,7 +29,7 @@ class Sender(NamedTuple):
 
 
 def sender_of(raw: bytes, envelope_sender: str = "") -> Sender:
-    """Whom a message is from: the first address in From, else the envelope's sender. Never raises."""
+    """Return the sender of a message: the first address in From, else the envelope sender. Never raises."""
     header = header_of(raw[:_HEADER])
     from_, automatic = b"", False
     for field in _FIELDS.finditer(header.text, header.start, header.end):
@@ -43,7 +43,7 @@ def sender_of(raw: bytes, envelope_sender: str = "") -> Sender:
 
 
 def recipient_of(address: str) -> str:
-    """Return the key under which mail to `address` is counted; "" if it is no address."""
+    """Return the counter key for mail to `address`; "" if it is not an address."""
     return _with_domain(address, False).address
 
 

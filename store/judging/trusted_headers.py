@@ -1,7 +1,7 @@
-"""What a scanner wrote into a message, where the listener that it came through trusts its headers.
+"""Read the fields that a scanner wrote into a message, if the listener is set to trust such headers.
 
-A quarantine sends the message to an address of its own; whom it was from and for stands in its header, and that is the
-envelope that counts. On any other listener these fields are text like the rest: anyone can write them.
+A quarantine sends each message to an address of its own. The original sender and recipients are in header fields, and
+these replace the envelope. On any other listener anyone can write such fields, so they are ignored.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from store.judging.engines.engine import EngineResult
 from store.judging.scanner_headers import HeaderVerdicts, verdicts_from_headers
 from store.mail.incoming import Incoming
 
-#: The name under which what header fields say stands beside what scanners say.
+#: The scanner name under which the verdicts from header fields are recorded.
 HEADERS = "header fields"
 
 
 def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
     """Read the envelope, queue ID and verdicts that the scanner wrote; return the message with them, and the verdicts.
 
-    On a listener that is not trusted: the message as it is, and no verdicts. Never raises.
+    On a listener without trusted headers: return the message unchanged and no verdicts. Never raises.
     """
     if not incoming.trusted_headers:
         return incoming, HeaderVerdicts()
@@ -29,7 +29,7 @@ def scanner_verdicts(incoming: Incoming) -> tuple[Incoming, HeaderVerdicts]:
             incoming,
             sender=incoming.sender if found.envelope_sender is None else found.envelope_sender,
             recipients=list(found.envelope_recipients) or incoming.recipients,
-            # What XFORWARD told is the MTA's own word.
+            # A queue ID from XFORWARD comes from the MTA itself, so it goes first.
             queue_id=incoming.queue_id or found.mta_message_id,
         ),
         found,

@@ -1,7 +1,7 @@
-"""clamd: one INSTREAM a message, and the release of its databases.
+"""clamd: one INSTREAM request per message, and the release date of its databases.
 
-Of our own, because the protocol is a page: the asyncio client that there is speaks TCP only, and hands every KiB of a
-message to a thread of its own.
+Written here, because the protocol fits on a page: the asyncio client library for it speaks TCP only, and passes each
+KiB of a message through a thread.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from store.terms.findings import heaviest
 from store.terms.verdicts import Engine, Status, Verdict
 
 _CHUNK = 1024 * 1024
-#: Seconds for which the release of the databases is believed.
+#: Seconds after which the release date of the databases is read again.
 VERSION_VALID = 60.0
-#: clamd takes a message for a plain file, and does not decode its attachments, unless it begins with one of the fields
-#: that it knows. This line, as of a mailbox file, makes a message of anything.
+#: Sent before each message. clamd decodes attachments only if the data begins with a header field that it knows; this
+#: line, the first of an mbox file, makes it treat any data as a message.
 _ENVELOPE = b"From mailhold\n"
 _VERSION = re.compile(r"ClamAV [^/]+/\d+/(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})$")
 
 
 class Clamd(RemoteScanner):
-    """clamd at ``unix:/path`` or ``host:port``. Its phishing heuristics speak for Anti-Phishing. Raises UsageError."""
+    """clamd at ``unix:/path`` or ``host:port``. Its phishing heuristics count as Anti-Phishing. Raises UsageError."""
 
     main_engines = (Engine.ANTI_VIRUS,)
     engines = frozenset((Engine.ANTI_VIRUS, Engine.ANTI_PHISHING))
@@ -48,7 +48,7 @@ class Clamd(RemoteScanner):
         else:
             answer = await self._instream(incoming.raw)
         if answer.endswith(" ERROR"):
-            # Nothing that clamd says of a message is cured by another try; the commonest is its size limit.
+            # All errors of clamd are final, most often its size limit: the same message would fail again.
             raise ScannerFailure(words(answer.removeprefix("stream: ").removesuffix(" ERROR")), final=True)
         name = answer.removeprefix("stream: ")
         if answer == "stream: OK":
@@ -65,7 +65,7 @@ class Clamd(RemoteScanner):
         async with connected(self._address) as (reader, writer):
             answer = asyncio.ensure_future(_answer(reader))
             try:
-                # clamd answers and hangs up in the middle of a message that is too large for it: read beside writing.
+                # Read while writing: clamd answers and hangs up in the middle of a message that is too large for it.
                 try:
                     writer.write(b"zINSTREAM\0" + struct.pack(">I", len(_ENVELOPE)) + _ENVELOPE)
                     for start in range(0, len(raw), _CHUNK):
@@ -80,7 +80,7 @@ class Clamd(RemoteScanner):
                 answer.cancel()
 
     async def _read_version(self) -> None:
-        """Note the release of the databases. Where that fails, what was known last still holds."""
+        """Read the release date of the databases. On failure the last known date stays."""
         self._version_until = time.monotonic() + VERSION_VALID
         with contextlib.suppress(OSError, EOFError, ScannerFailure):
             async with asyncio.timeout(PING_LIMIT), connected(self._address) as (reader, writer):
@@ -102,9 +102,9 @@ async def _answer(reader: asyncio.StreamReader) -> str:
 
 
 def database_date(version: str) -> int:
-    """Parse the release date of the databases (Unix ms) in clamd's VERSION; 0 if it tells none.
+    """Parse the release date of the databases from clamd's VERSION answer (Unix ms; 0 = not stated).
 
-    ``ClamAV 1.4.6/27819/Mon Nov 23 09:41:10 2026``; the time is local to clamd, which is taken to be in our time zone.
+    Example: ``ClamAV 1.4.6/27819/Mon Nov 23 09:41:10 2026``. It is in clamd's local time, taken to be in our time zone.
     """
     found = _VERSION.match(version)
     if not found:

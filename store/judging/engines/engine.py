@@ -1,4 +1,4 @@
-"""What every scanner answers, and asking all of them side by side."""
+"""The interface of a scanner, its result, and the request to all scanners at once."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from store.mail.incoming import Incoming
 from store.terms.findings import Authentication, Finding
 from store.terms.verdicts import Engine, Status, Verdict
 
-#: Characters of a scanner's own words that are kept as the detail of a verdict.
+#: Max characters of a scanner's own words kept as the detail of a verdict.
 DETAIL_LIMIT = 400
 
 
 @dataclass(frozen=True, slots=True)
 class EngineResult:
-    """What one scanner said of one message.
+    """The answer of one scanner about one message.
 
-    `scanned` is False where it gave no verdict on this message; `why` then says what was wrong, for an operator, and
-    `verdicts` give each of the engines that rest on this scanner the status Not scanned. `database_date` is the
-    release of the scanner's databases in Unix ms (0 = not known). `engines` are all that it can condemn a message as.
-    `score`, `required` and `symbols` are as in `store.terms.findings.Finding`, and
-    `authentication` is what it says of who sent the message.
+    `scanned` is False if the scanner gave no verdict. Then `why` is the reason (for an operator), and `verdicts` holds
+    Not scanned for each engine that depends on this scanner. `database_date` is the release of its databases (Unix ms;
+    0 = not known). `engines` are the engines whose verdicts it can give. `score`, `required` and `symbols` are as in
+    `store.terms.findings.Finding`. `authentication` is its statement on who sent the message.
     """
 
     scanned: bool
@@ -39,35 +38,35 @@ class EngineResult:
 
     @property
     def condemned(self) -> bool:
-        """Whether any verdict is more than Clean or Not scanned."""
+        """Whether any verdict is other than Clean and Not scanned."""
         return any(verdict.status not in (Status.CLEAN, Status.NOT_SCANNED) for verdict in self.verdicts)
 
 
 class Scanner(Protocol):
-    """A program that is asked about each message. `name` tells it from the other scanners of this gateway."""
+    """A program that scans each message. `name` is unique among the scanners of this gateway."""
 
     name: str
     engines: frozenset[Engine]
 
     async def scan(self, incoming: Incoming) -> EngineResult:
-        """Ask about one message. Never raises, and answers within the scanner's limits whatever happens."""
+        """Scan one message. Never raises; always returns within the scanner's time limits."""
 
     async def ping(self) -> str:
-        """Ask whether the scanner answers: "" if it does, else what is wrong. Never raises."""
+        """Ask whether the scanner answers. Return "" if it does, else the reason. Never raises."""
 
     async def close(self) -> None:
-        """Give up connections that are kept open."""
+        """Close the open connections."""
 
 
 async def scan_all(scanners: Iterable[Scanner], incoming: Incoming) -> dict[str, EngineResult]:
-    """Ask all scanners at once; their answers by name, in the order of the scanners. Never raises."""
+    """Ask all scanners at once. Return their results by name, in the order of the scanners. Never raises."""
     asked = list(scanners)
     results = await asyncio.gather(*(scanner.scan(incoming) for scanner in asked))
     return {scanner.name: result for scanner, result in zip(asked, results, strict=True)}
 
 
 def findings_of(results: Mapping[str, EngineResult]) -> tuple[Finding, ...]:
-    """Scores and symbols for the record, of the scanners (by name) that told any."""
+    """List score and symbols of the scanners that gave any, for the record of the copy."""
     return tuple(
         Finding(name, result.score, result.required, result.symbols)
         for name, result in results.items()
@@ -76,15 +75,16 @@ def findings_of(results: Mapping[str, EngineResult]) -> tuple[Finding, ...]:
 
 
 def words(text: str) -> str:
-    """Put a scanner's words on one line, cut to what is kept. NOT safe for a terminal."""
+    """Put a scanner's words on one line, cut to DETAIL_LIMIT characters. NOT safe for a terminal."""
     line = " ".join(text.split())
     return line if len(line) <= DETAIL_LIMIT else line[: DETAIL_LIMIT - 1] + "…"
 
 
 async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: bytes, engine: Engine) -> str:
-    """Why `engine` does not pass `raw`, which is what is left of a message without attachments; "" where it does.
+    """Scan `raw`, a message whose attachments were removed, again. Return why `engine` still condemns it; "" if it is
+    clean.
 
-    What condemned a message may have stood in its text, where taking attachments off does not help. Never raises.
+    Removing attachments does not help if the finding was in the text. Never raises.
     """
     left = replace(incoming, raw=raw)
     for name, result in (await scan_all([s for s in scanners if engine in s.engines], left)).items():
@@ -97,7 +97,7 @@ async def still_condemned(scanners: Iterable[Scanner], incoming: Incoming, raw: 
 
 
 def client_ip(incoming: Incoming) -> str:
-    """Return the client's IP address, without what MTAs write before it; "" if it is unknown."""
+    """Return the client's IP address without the prefix and brackets that MTAs write around it; "" if unknown."""
     try:
         return str(ipaddress.ip_address(incoming.client_address.removeprefix("IPv6:").strip("[]")))
     except ValueError:

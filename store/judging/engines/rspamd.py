@@ -1,7 +1,7 @@
-"""rspamd: one POST /checkv2 a message, with its envelope, over TCP or a unix socket.
+"""rspamd: one POST /checkv2 request per message, with its envelope, over TCP or a unix socket.
 
-HTTP is aiohttp's: maintained, with unix sockets, and the lightest of the clients that have them. It costs some 0.2 s to
-import, so it is imported only where rspamd is asked.
+The HTTP client is aiohttp: maintained, supports unix sockets, and the lightest that does. Its import takes about 0.2 s,
+so it is imported only when rspamd is asked.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from store.terms.verdicts import Engine, Status, Verdict
 if TYPE_CHECKING:
     import aiohttp
 
-#: Bytes of an answer that are read.
+#: Max size of an answer, in bytes.
 ANSWER_LIMIT = 4 * 1024 * 1024
-#: Symbols that a verdict's detail names: those that weigh most.
+#: Max symbols named in a verdict's detail, the heaviest first.
 _SHOWN = 8
 _STATUS = {
     "reject": Status.SPAM,
@@ -40,7 +40,7 @@ _STATUS = {
     "soft reject": Status.CLEAN,
     "no action": Status.CLEAN,
 }
-#: What a symbol of the site's own can mean, and whose status that is.
+#: The statuses that a configured symbol can be given, and the engine that each belongs to.
 OWN = {
     Status.BLACKLISTED: Engine.ANTI_SPAM,
     Status.PHISHING: Engine.ANTI_PHISHING,
@@ -67,7 +67,7 @@ _decode = json_decoder(_Answer).decode
 class Rspamd(RemoteScanner):
     """rspamd's normal worker at ``http://host:port``, ``host:port`` or ``unix:/path``. Raises UsageError.
 
-    `symbols` gives symbols of the site's own (multimaps) one of the statuses in `OWN`.
+    `symbols` maps the site's own symbols (multimaps) to a status in `OWN`.
     """
 
     main_engines = (Engine.ANTI_SPAM, Engine.ANTI_PHISHING)
@@ -102,7 +102,7 @@ class Rspamd(RemoteScanner):
                     raise ScannerFailure(f"it answered with HTTP status {response.status}")
                 body = await _body(response)
         except aiohttp.ClientOSError:
-            raise  # an OSError, with the system's reason
+            raise  # already an OSError with the system's reason
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError):
             raise EOFError from None
         except aiohttp.ClientError as error:
@@ -118,7 +118,7 @@ class Rspamd(RemoteScanner):
         status = _STATUS.get(answer.action)
         if status is None:
             raise ScannerFailure(f"its action `{words(answer.action)[:40]}` is not known", final=True)
-        # What a module decided alone (GTUBE, a forced action) also skips the rest, but is a verdict.
+        # A passthrough module (GTUBE, a forced action) skips the other checks too, but its action is a verdict.
         if answer.is_skipped and status is Status.CLEAN and not answer.passthrough_module:
             raise ScannerFailure("its settings skip this message", final=True)
         verdicts = verdicts_of_symbols(answer.symbols, status, _detail(answer))
@@ -150,7 +150,7 @@ class Rspamd(RemoteScanner):
         if self._session is None:
             import aiohttp
 
-            # Turns and time are limited outside. rspamd closes each connection after its answer unless set otherwise.
+            # `RemoteScanner` limits time and concurrency. By default rspamd closes each connection after its answer.
             connector: aiohttp.BaseConnector
             if self._address.path:
                 connector = aiohttp.UnixConnector(self._address.path, limit=0)
@@ -166,14 +166,14 @@ class Rspamd(RemoteScanner):
         return self._session
 
     async def close(self) -> None:
-        """Give up connections that are kept open."""
+        """Close the open connections."""
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
 
 def _parse(url: str) -> tuple[Address, str]:
-    """Split a URL into the address, and what each request's URL begins with."""
+    """Split a URL into the address and the base of the request URLs."""
     if "://" not in url:
         address = parse_address(url)
         return address, "http://localhost" if address.path else f"http://{address}"
@@ -189,7 +189,7 @@ def _parse(url: str) -> tuple[Address, str]:
 
 
 def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:
-    """Yield the envelope and the client under the names of rspamd's protocol."""
+    """Yield envelope and client as the request headers of rspamd's protocol."""
     yield "From", f"<{_safe(incoming.sender)}>"
     for recipient in incoming.recipients:
         yield "Rcpt", f"<{_safe(recipient)}>"
@@ -207,7 +207,7 @@ def _headers(incoming: Incoming) -> Iterator[tuple[str, str]]:
 
 
 def _safe(value: str) -> str:
-    """As a header's value: no control characters, nothing that is not UTF-8, and not endless."""
+    """Make a value safe as a request header: printable, valid UTF-8, at most 1,000 characters."""
     clean = "".join(character if character.isprintable() else "?" for character in value[:1000])
     return clean.encode("utf-8", "replace").decode("utf-8")
 
@@ -222,7 +222,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _detail(answer: _Answer) -> str:
-    """``15.10 / 15.00 GTUBE(0.00), …``: the score, what it takes, and the symbols that weigh most."""
+    """Format action, score, threshold and the heaviest symbols: ``add header 15.10 / 15.00 GTUBE(0.00), …``."""
     heaviest = sorted(answer.symbols.items(), key=lambda item: (-abs(item[1].score), item[0]))[:_SHOWN]
     score = f"{answer.score:.2f}" + (f" / {answer.required_score:.2f}" if answer.required_score is not None else "")
     symbols = ", ".join(f"{name}({symbol.score:.2f})" for name, symbol in heaviest)

@@ -1,6 +1,6 @@
-"""spamd: one SYMBOLS a message, over TCP or a unix socket.
+"""spamd: one SYMBOLS request per message, over TCP or a unix socket.
 
-Of our own, because the protocol is a page: the asyncio client that there is brings a command line, a logger and
+Written here, because the protocol fits on a page: the asyncio client library for it brings a command line, a logger and
 certificates with it.
 """
 
@@ -30,8 +30,8 @@ _UNSAFE = re.compile(r"[^!-~]+")
 class Spamd(RemoteScanner):
     """spamd at ``unix:/path`` or ``host:port``. Raises UsageError.
 
-    What it calls spam is Spam; with `spam_score`, below that score it is Probable spam. `user` is whose preferences
-    count, as spamd knows them.
+    A message that spamd calls spam gets the status Spam, or Probable spam if its score is below `spam_score`. `user` is
+    the spamd user whose preferences apply.
     """
 
     main_engines = (Engine.ANTI_SPAM,)
@@ -89,7 +89,7 @@ class Spamd(RemoteScanner):
         await self._talk(b"PING SPAMC/1.5\r\n\r\n", b"")
 
     async def _talk(self, head: bytes, message: bytes) -> bytes:
-        """Everything behind the status line of the answer to this request."""
+        """Send a request; return its answer without the status line."""
         async with connected(self._address) as (reader, writer):
             writer.writelines((head, message))
             await writer.drain()
@@ -110,7 +110,7 @@ class Spamd(RemoteScanner):
 
 
 def _received(incoming: Incoming) -> bytes:
-    """Write the Received line that the MTA has not written yet: spamd takes client and envelope sender from it."""
+    """Write the Received line that the MTA has not added yet: spamd takes client and envelope sender from it."""
     address = client_ip(incoming)
     if not address:
         return b""
@@ -124,5 +124,5 @@ def _received(incoming: Incoming) -> bytes:
 
 
 def _token(text: str) -> str:
-    """Text from outside as one word of a header: printable ASCII without brackets."""
+    """Make outside text safe as one word of a header: printable ASCII without brackets."""
     return _UNSAFE.sub("?", text[:300]).translate(str.maketrans("()<>[]", "??????"))

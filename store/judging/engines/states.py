@@ -1,9 +1,9 @@
-"""When a scanner is asked: its limits on time and on questions at once, and what it is when it does not answer.
+"""When a scanner is asked: its limits on time and concurrency, and how it is marked up or down.
 
-A message that makes a scanner slow, or breaks its connection, must not keep it from the messages after it. So what
-happened to one message never makes a scanner "down": after a failure it is pinged, and only one that does not answer
-that is left alone for a few seconds, and then pinged again before it gets mail. Where it does answer and the
-connection had broken, the message is tried once more: scanners replace their workers, and close idle connections.
+A message that slows a scanner or breaks its connection must not stop the scanner for the next messages. So a failed
+scan never marks the scanner "down" by itself. After a failure the scanner is pinged. If the ping fails, it is down: no
+message goes to it for a few seconds, and then it must answer a ping first. If the ping succeeds and the scan failed by
+a broken connection, the scan is tried once more, because scanners replace their workers and close idle connections.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from store.terms.verdicts import Engine, Status, Verdict
 
 log = logging.getLogger("mailhold.engines")
 
-#: Seconds that a ping may take, and seconds for which a scanner that is down is left alone.
+#: Time limit of a ping, and pause after a scanner was found down, both in seconds.
 PING_LIMIT, PAUSE = 2.0, 3.0
-#: Seconds after which a scanner that nothing was heard of is looked at.
+#: Seconds without an answer after which `look` pings a scanner that is up.
 QUIET = 5.0
 
 
 class ScannerFailure(Exception):
-    """A scanner's answer is no verdict. `str` says what it was, in words that hold nothing of the message.
+    """A scanner gave no verdict. `str()` is the reason; it never quotes the message.
 
-    `final` where the scanner itself declined this message, so that neither another try nor a ping would help.
+    `final`: the scanner declined this message, so neither a second try nor a ping would help.
     """
 
     def __init__(self, what: str, *, final: bool = False) -> None:
@@ -42,9 +42,9 @@ class ScannerFailure(Exception):
 
 @dataclass(slots=True)
 class State:
-    """How a scanner does. `why` and `since` (Unix ms) say what is wrong while it is not `up`; the rest are counts.
+    """State and counts of a scanner. `why` and `since` (Unix ms) are set while it is down.
 
-    `seconds` is the time that all scans took together.
+    `scanned` and `not_scanned` count messages; `seconds` is the total time of all scans.
     """
 
     up: bool = True
@@ -58,10 +58,10 @@ class State:
 class RemoteScanner(ABC):
     """A scanner in another process, at `where`.
 
-    `time_limit` (seconds) holds for a scan, and for waiting for a turn before it.
+    `time_limit` (seconds) applies to a scan, and again to the wait for a free slot before it.
     """
 
-    #: The engines that rest on this scanner: these have not scanned a message that it gave no verdict on.
+    #: The engines that depend on this scanner: they get Not scanned for a message that it gives no verdict on.
     main_engines: tuple[Engine, ...]
     engines: frozenset[Engine]
 
@@ -78,17 +78,17 @@ class RemoteScanner(ABC):
 
     @abstractmethod
     async def _ask(self, incoming: Incoming) -> EngineResult:
-        """Ask about one message, once. Raises ScannerFailure, OSError or EOFError."""
+        """Scan one message, without a retry. Raises ScannerFailure, OSError or EOFError."""
 
     @abstractmethod
     async def _ping(self) -> None:
-        """Return if the scanner answers. Raises ScannerFailure, OSError or EOFError."""
+        """Ping the scanner; return if it answers. Raises ScannerFailure, OSError or EOFError."""
 
     async def close(self) -> None:  # noqa: B027  # most scanners keep nothing open
-        """Give up connections that are kept open; there are none."""
+        """Close the open connections; most scanners have none."""
 
     async def scan(self, incoming: Incoming) -> EngineResult:
-        """Ask about one message. Never raises, and answers within twice the time limit and two pings."""
+        """Scan one message. Never raises; returns within twice the time limit plus two pings."""
         started = time.monotonic()
         try:
             result = await self._scan(incoming)
@@ -105,7 +105,7 @@ class RemoteScanner(ABC):
         return result
 
     async def ping(self) -> str:
-        """Ask whether the scanner answers: "" if it does, else what is wrong. Never raises."""
+        """Ask whether the scanner answers. Return "" if it does, else the reason. Never raises."""
         why = ""
         try:
             async with asyncio.timeout(PING_LIMIT):
@@ -119,7 +119,7 @@ class RemoteScanner(ABC):
         return why
 
     async def look(self) -> None:
-        """Ping it if nothing was heard of it lately, so that it is found out before a message is. Never raises."""
+        """Ping the scanner if it was silent lately, to notice a failure before the next message does. Never raises."""
         now = time.monotonic()
         if self._asking or now < self._left_alone_until or (self.state.up and now - self._heard_at < QUIET):
             return
@@ -127,7 +127,7 @@ class RemoteScanner(ABC):
             await self.ping()
 
     def not_scanned(self, why: str) -> EngineResult:
-        """Make the result for a message that this scanner gave no verdict on."""
+        """Make the result for a message on which this scanner gave no verdict."""
         verdicts = tuple(Verdict(engine, Status.NOT_SCANNED, why) for engine in self.main_engines)
         return EngineResult(False, verdicts, why, engines=self.engines)
 
@@ -141,7 +141,7 @@ class RemoteScanner(ABC):
             return self.not_scanned(f"{self.name} is busy: no turn came within {self.time_limit:g} s")
         try:
             self._asking += 1
-            # It may have gone down while this message waited for its turn.
+            # It may have gone down while this message waited for its slot.
             return await self._take_turn(incoming) if self.state.up else self._down()
         finally:
             self._asking -= 1
@@ -170,7 +170,7 @@ class RemoteScanner(ABC):
             return True
         if time.monotonic() < self._left_alone_until:
             return False
-        async with self._pinging:  # one asks for all
+        async with self._pinging:  # one ping serves all waiting messages
             if not self.state.up and time.monotonic() >= self._left_alone_until:
                 await self.ping()
         return self.state.up
@@ -192,7 +192,7 @@ class RemoteScanner(ABC):
 
 
 def described(error: Exception, limit: float) -> str:
-    """Say what went wrong without quoting the message."""
+    """Describe an error without quoting the message."""
     if isinstance(error, TimeoutError):
         return f"no answer within {limit:g} s"
     if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):

@@ -1,17 +1,17 @@
-"""The custom black list and white list of senders: of the organisation, and of each user for their own mail.
+"""The custom black list and white list of senders: the organisation's, and each user's own for their mail.
 
-For one recipient, a sender is black where the organisation's lists or the recipient's own say black, and white where
-one of them says white and none says black: so no user lifts what the organisation blocks, and a user may block whom
-the organisation lets in. Where the black and the white list of the same owner both match, the entry that is more exact
-counts (an address before a domain, a domain before a pattern with wildcards), and black where they are equally exact.
+For one recipient, a sender is black if the organisation's lists or the recipient's own lists say black. A sender is
+white if one of them says white and neither says black. So users cannot override the organisation's black list, and may
+block senders that the organisation allows. If both the black and the white list of one owner match, the more exact
+entry decides (an address before a domain, a domain before a wildcard pattern); if equally exact, black.
 
-A message that goes to several recipients is dealt with as one. So it is black or white only where it is so for every
-recipient: one user's black list takes no mail from the others, and one user's white list lets no spam through to them.
-Who has the sender in a list of their own is told in any case.
+A message to several recipients gets one decision: it is black or white only if it is so for every recipient. So one
+user's black list never blocks mail to others, and one user's white list never lets spam through to them. Users who have
+the sender in a list of their own are reported in any case.
 
-Black lists are looked up for the envelope sender and for the addresses in From, which are what users see; white lists
-for the envelope sender alone. A user is known by the address in RCPT TO; case does not count, and a part behind + in
-front of the @ (`ann+news@example.com`) is passed over where the whole address has no lists.
+Black lists are matched against the envelope sender and against the addresses in From, which users see; white lists
+against the envelope sender only. A user is identified by the RCPT TO address, in any case. If that address has no
+lists, the part from + to the @ is ignored (`ann+news@example.com` uses the lists of `ann@example.com`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from store.terms.errors import AddressError, RuleError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: The name under which the lists lie in the configuration.
+#: The name of this part of the configuration.
 NAME = "address-lists"
 CHANGED = "address lists changed"
 MAX_ENTRIES = 100_000
@@ -63,12 +63,12 @@ class AddressLists(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def users(self) -> list[str]:
-        """Everyone who has a list, sorted."""
+        """All users who have a list, sorted."""
         return sorted({canonical(user): user for user in (*self.user_white, *self.user_black)}.values(), key=canonical)
 
     @cached_property
     def size(self) -> int:
-        """How many entries there are."""
+        """The number of entries in all lists."""
         users = (*self.user_black.values(), *self.user_white.values())
         return len(self.black) + len(self.white) + sum(map(len, users))
 
@@ -86,9 +86,9 @@ class AddressLists(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @dataclass(frozen=True, slots=True)
 class ListMatch:
-    """What the lists say of a message. `blacklisted_by` and `whitelisted_by` are users who have the sender listed.
+    """The lists' decision on a message. `blacklisted_by` and `whitelisted_by` are the users who have the sender listed.
 
-    `entry` says in words which entry of whom made it black or white.
+    `entry` names the owner and the entry that made the message black or white.
     """
 
     black: bool = False
@@ -103,7 +103,7 @@ class _Owner(NamedTuple):
     white: Patterns
 
     def look_up(self, sender: str, from_: Sequence[str]) -> tuple[str, str]:
-        """ "black", "white" or "", and the entry that says so."""
+        """Return "black", "white" or "", and the entry that matched."""
         exactly_black, black = max((self.black.find(address) for address in (sender, *from_)), key=lambda each: each[0])
         exactly_white, white = self.white.find(sender)
         if exactly_black is not Exactness.NONE and exactly_black >= exactly_white:
@@ -126,7 +126,7 @@ class _Ready(NamedTuple):
 def match(lists: AddressLists, sender: str, recipients: Iterable[str], from_: Sequence[str] = ()) -> ListMatch:
     """Match a message from `sender` ("" = null sender) to `recipients` against the lists; `from_` are From's addresses.
 
-    Without recipients the organisation's lists alone count. Never raises.
+    Without recipients only the organisation's lists count. Never raises.
     """
     ready = lists._ready
     organisation, entry = ready.organisation.look_up(sender, from_)
@@ -155,7 +155,7 @@ def match(lists: AddressLists, sender: str, recipients: Iterable[str], from_: Se
 
 
 def needs_from(lists: AddressLists) -> bool:
-    """Return True if the addresses in From can make a difference."""
+    """Return True if the addresses in From can change the result of `match`."""
     return bool(lists.black or lists.user_black)
 
 
@@ -165,17 +165,18 @@ def read_lists(vault: Vault) -> AddressLists:
 
 
 def write_lists(vault: Vault, lists: AddressLists, operator: str = "") -> AddressLists:
-    """Put `lists` in force; returns them as they are in force. Raises RuleError, TamperedError."""
+    """Replace the lists in force. Return them normalised. Raises RuleError, TamperedError."""
     return change_lists(vault, lambda _: lists, operator)
 
 
 def change_lists(
     vault: Vault, change: Callable[[AddressLists], AddressLists], operator: str = "", detail: str = ""
 ) -> AddressLists:
-    """Put what `change` makes of the present lists in force, so that nothing is lost that others do meanwhile.
+    """Apply `change` to the lists in force, in one transaction, so that no concurrent change is lost. Return the new
+    lists.
 
-    Raises what `change` raises, RuleError where an entry is not valid, TamperedError where the present lists do not
-    verify: they are then not written over.
+    Raises RuleError if an entry is invalid, TamperedError if the present lists do not verify (they are then not
+    overwritten), and any error of `change`.
     """
     with vault.write():
         present, version = _read(vault)
@@ -194,7 +195,7 @@ def change_lists(
 
 
 def with_entries(lists: AddressLists, color: str, entries: Sequence[str], user: str = "") -> AddressLists:
-    """Replace one list by `entries`: `color` "black" or "white", `user` "" for the organisation's."""
+    """Replace the entries of one list: `color` "black" or "white", `user` "" for the organisation."""
     if not user:
         return msgspec.structs.replace(lists, **{color: tuple(entries)})
     field = f"user_{color}"
@@ -210,7 +211,7 @@ def added(lists: AddressLists, color: str, entries: Iterable[str], user: str = "
 
 
 def removed(lists: AddressLists, color: str, entries: Iterable[str], user: str = "") -> AddressLists:
-    """Remove `entries` from one list; those that are not in it count as removed."""
+    """Remove `entries` from one list; entries that are not in it are ignored."""
     gone = {canonical(entry).removeprefix("@") for entry in entries}
     kept = [entry for entry in lists.of(color, user) if canonical(entry) not in gone]
     return with_entries(lists, color, kept, user)
@@ -240,7 +241,7 @@ def check_user(text: str) -> str:
 
 
 def check_entry(text: str) -> str:
-    """One entry as it is kept. Raises RuleError: an entry that matches everybody is no list."""
+    """Normalise one entry. Raises RuleError, also for a pattern that matches every sender."""
     entry = check_pattern(text)
     if not set(entry) - set("*?@.") and entry != NULL_SENDER:
         raise RuleError(f"{entry!r} would list every sender: write an address, a domain, or a pattern of them.")
@@ -248,7 +249,7 @@ def check_entry(text: str) -> str:
 
 
 def each_list(lists: AddressLists) -> Iterable[tuple[str, str, tuple[str, ...]]]:
-    """Every list that there is, as (user or "", "black" or "white", its entries)."""
+    """Yield every list, as (user or "", "black" or "white", entries)."""
     yield "", "black", lists.black
     yield "", "white", lists.white
     for user in lists.users:
@@ -258,7 +259,7 @@ def each_list(lists: AddressLists) -> Iterable[tuple[str, str, tuple[str, ...]]]
 
 
 def changes_of(before: AddressLists, after: AddressLists) -> list[str]:
-    """Describe what was added to and removed from which list, a line a list."""
+    """Describe the entries added to and removed from each list, one line per list."""
     old = {(user, color): set(entries) for user, color, entries in each_list(before)}
     new = {(user, color): set(entries) for user, color, entries in each_list(after)}
     said = []
@@ -292,7 +293,10 @@ def _order(entry: str) -> tuple[str, str]:
 
 
 def _users(lists: dict[str, tuple[str, ...]], spelling: dict[str, str]) -> dict[str, tuple[str, ...]]:
-    """Key the users' lists by the first spelling of each address; both colours share `spelling`."""
+    """Merge the lists of users whose addresses differ only in spelling, under the first spelling.
+
+    `spelling` (canonical address -> first spelling) is shared by both colours.
+    """
     merged: dict[str, list[str]] = {}
     for text, entries in lists.items():
         user = check_user(text)
@@ -306,5 +310,5 @@ def _shown(lists: AddressLists) -> str:
     return "; ".join(f"{what}: {_some(set(entries))}" for what, entries in named if entries) or "no entry"
 
 
-#: What `mailhold lists reset` writes anew.
+#: The part of the configuration that `mailhold lists reset` rewrites.
 PART = Part(NAME, "address lists", AddressLists, lambda _known: AddressLists(), _shown, CHANGED, "address lists reset")

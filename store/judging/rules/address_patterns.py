@@ -1,14 +1,14 @@
-"""Patterns of email addresses, as rules and address lists hold them.
+"""Patterns of email addresses, used in rules and address lists.
 
     name@example.com    this address
     example.com         every address of this domain (not of those below it); `@example.com` is the same
     *.example.com       every address of the domains below it
-    *news*@example.*    `*` stands for any characters, also none, and `?` for one
-    <>                  the null sender, which bounces have
+    *news*@example.*    `*` stands for any number of characters, also none, and `?` for one
+    <>                  the null sender, which bounces use
     *                   everything, the null sender too
 
-Case does not count, and a domain is the same in Unicode and in punycode. A pattern says how exact it is, so that a list
-can name an exception to itself.
+Case is ignored, and Unicode and punycode spellings of a domain are equal. `Exactness` tells how narrow a pattern is, so
+that a list can make an exception to a wider entry.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SPACES = re.compile(r"\s")
 
 
 class Exactness(IntEnum):
-    """How narrow a pattern is: where two match, the one that says more about the address counts."""
+    """How narrow a pattern is: if two match, the narrower one decides."""
 
     NONE = 0
     GLOB = 1
@@ -36,7 +36,7 @@ class Exactness(IntEnum):
 
 
 def check_pattern(text: str) -> str:
-    """Normalise a pattern, without surrounding blanks. Raises RuleError, saying what is wrong."""
+    """Normalise a pattern and strip surrounding blanks. Raises RuleError, with the reason."""
     pattern = unicodedata.normalize("NFC", text.strip())
     problem = _problem(pattern)
     if problem:
@@ -67,13 +67,13 @@ def _problem(pattern: str) -> str:
 
 @lru_cache(maxsize=4096)
 def canonical(address: str) -> str:
-    """Return the key that all spellings of an address, domain or pattern share. Never raises."""
+    """Return the key shared by all spellings of an address, domain or pattern. Never raises."""
     local, at, domain = unicodedata.normalize("NFC", address.strip()).lower().rpartition("@")
     return f"{local}{at}{'.'.join(_label(label) for label in domain.rstrip('.').split('.'))}"
 
 
 def _label(label: str) -> str:
-    """Decode a label's punycode, if it is the punycode of that text and nothing else."""
+    """Decode a punycode label; return it unchanged unless encoding the result gives the same label again."""
     if not label.startswith("xn--") or not label.isascii():
         return label
     try:
@@ -85,7 +85,7 @@ def _label(label: str) -> str:
 
 
 class Patterns:
-    """Patterns made ready to be asked often: addresses and domains by look-up, only those with wildcards one by one."""
+    """Patterns compiled for many look-ups: hash look-ups for addresses and domains, one by one only for wildcards."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._exact: dict[str, str] = {}
@@ -106,7 +106,7 @@ class Patterns:
         return bool(self._exact or self._domains or self._below or self._globs)
 
     def find(self, address: str) -> tuple[Exactness, str]:
-        """How exactly `address` ("" = the null sender) is matched, and by which pattern; (NONE, "") where by none."""
+        """Find the pattern that matches `address` ("" = the null sender), and its exactness; (NONE, "") without a match."""
         key = canonical(address) or NULL_SENDER
         domain = key.rpartition("@")[2] if "@" in key else ""
         if key in self._exact:
@@ -130,7 +130,7 @@ class Patterns:
 
 
 def _compiled(glob: str) -> re.Pattern[str]:
-    """Compile a pattern that never backtracks over a `*`: linear time in the text for each wildcard."""
+    """Compile a glob to a regular expression that never backtracks over a `*`: linear time in the text per wildcard."""
     first, *rest = ("".join("." if char == "?" else re.escape(char) for char in part) for part in glob.split("*"))
     if not rest:
         return re.compile(first, re.DOTALL)
@@ -140,7 +140,7 @@ def _compiled(glob: str) -> re.Pattern[str]:
 
 
 def check_patterns(patterns: Iterable[str]) -> tuple[str, ...]:
-    """Normalise the patterns, each once, in order. Raises RuleError for the first invalid one."""
+    """Normalise the patterns and drop repetitions, in order. Raises RuleError for the first invalid one."""
     kept: dict[str, str] = {}
     for text in patterns:
         pattern = check_pattern(text)

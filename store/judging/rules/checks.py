@@ -1,4 +1,4 @@
-"""Rules as somebody wrote them: checked, and put into the form in which they are kept."""
+"""Check rules and normalise them to the form in which they are stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_ID = 999_999_999
 
 
 def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Normalise the rules. Raises RuleError, which names the rule, for the first fault."""
+    """Check and normalise the rules. Raises RuleError, which names the rule, for the first fault."""
     if len(rules) > MAX_RULES:
         raise RuleError(f"There are {len(rules)} rules; a store holds at most {MAX_RULES}.")
     checked = tuple(check_rule(rule) for rule in rules)
@@ -37,9 +37,9 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 
 
 def check_rule(rule: Rule) -> Rule:
-    """Normalise a rule: no blanks, no repetitions. Raises RuleError, which names the rule and the field.
+    """Check and normalise a rule: strip blanks, drop repetitions. Raises RuleError, which names the rule and the field.
 
-    A rule that has no number yet may be checked too.
+    The rule may still be without a number (id 0).
     """
     name = unicodedata.normalize("NFC", " ".join(rule.name.split()))
     try:
@@ -68,7 +68,7 @@ def check_rule(rule: Rule) -> Rule:
 
 
 def check_networks(networks: Iterable[str]) -> tuple[str, ...]:
-    """Networks in CIDR as they are kept, each once; an address is the network of itself. Raises RuleError."""
+    """Normalise networks to CIDR and drop repetitions; a single address becomes a network of one. Raises RuleError."""
     kept: dict[str, None] = {}
     for text in networks:
         try:
@@ -99,7 +99,7 @@ def _field(name: str, entries: Iterable[str], check: Callable[[Iterable[str]], t
 
 
 def _checked_actions(actions: dict[Engine, dict[Status, Action]]) -> dict[Engine, dict[Status, Action]]:
-    """All actions, those that the rule leaves out as they are by default."""
+    """Return the actions for every engine and status, with the default for those that the rule leaves out."""
     for engine, chosen in actions.items():
         for status, action in chosen.items():
             if status not in statuses_of(engine):

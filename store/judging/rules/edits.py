@@ -1,4 +1,4 @@
-"""Changes to the order and the members of the rules, as pure functions; Default stays last, whatever is asked."""
+"""Add, remove, move and enable rules, as pure functions. Default always stays last."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def find_rule(rules: Iterable[Rule], rule_id: int) -> Rule:
 
 
 def with_rule(rules: Sequence[Rule], rule: Rule) -> list[Rule]:
-    """`rules` with `rule` in the place of the one of its number; a new one (number 0) comes last before Default.
+    """Replace the rule that has `rule`'s number; append a new rule (number 0) just before Default.
 
-    Raises RuleError where the rule of that number is gone.
+    Raises RuleError if no rule has that number.
     """
     if rule.id:
         find_rule(rules, rule.id)
@@ -30,7 +30,7 @@ def with_rule(rules: Sequence[Rule], rule: Rule) -> list[Rule]:
 
 
 def without_rule(rules: Sequence[Rule], rule_id: int) -> list[Rule]:
-    """`rules` without that one. Raises RuleError where there is none, and for Default."""
+    """Remove a rule. Raises RuleError if there is none with this number, and for Default."""
     find_rule(rules, rule_id)
     if rule_id == DEFAULT_ID:
         raise RuleError("Default cannot be removed: it judges what no other rule does.")
@@ -38,7 +38,7 @@ def without_rule(rules: Sequence[Rule], rule_id: int) -> list[Rule]:
 
 
 def moved(rules: Sequence[Rule], rule_id: int, position: int) -> list[Rule]:
-    """`rules` with that one at `position` (from 1; beyond the ends, at the end). Raises RuleError as `without_rule`."""
+    """Move a rule to `position` (from 1, clamped to the ends). Raises RuleError as `without_rule`."""
     if rule_id == DEFAULT_ID:
         raise RuleError("Default cannot be moved: it comes last, because it judges what no other rule does.")
     rule = find_rule(rules, rule_id)
@@ -48,7 +48,7 @@ def moved(rules: Sequence[Rule], rule_id: int, position: int) -> list[Rule]:
 
 
 def with_enabled(rules: Sequence[Rule], rule_id: int, enabled: bool) -> list[Rule]:
-    """`rules` with that one enabled or disabled. Raises RuleError where there is none, and where Default would stop."""
+    """Enable or disable a rule. Raises RuleError if there is none with this number, and on disabling Default."""
     rule = find_rule(rules, rule_id)
     if rule_id == DEFAULT_ID and not enabled:
         raise RuleError("Default cannot be disabled: it judges what no other rule does.")

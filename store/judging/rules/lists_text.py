@@ -1,4 +1,4 @@
-"""Address lists as text: all of them as TOML, or one of them with an entry a line."""
+"""Address lists as text: all of them as TOML, or one of them with one entry per line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.terms.errors import RuleError
 
 
 def print_lists(lists: AddressLists) -> str:
-    """All lists as a TOML document."""
+    """Write all lists as a TOML document."""
     said = [
         "# The address lists of Mailhold: the organisation's, and each user's own.",
         f"black = {array(lists.black)}",
@@ -71,12 +71,12 @@ def parse_lists(text: str, source: str = "the address lists") -> AddressLists:
 
 
 def print_list(entries: tuple[str, ...]) -> str:
-    """One list, an entry a line."""
+    """Write one list, one entry per line."""
     return "".join(f"{entry}\n" for entry in entries)
 
 
 def parse_list(text: str, source: str = "the list") -> tuple[str, ...]:
-    """Parse one list, an entry a line. Skips empty lines and what follows a #.
+    """Parse one list, one entry per line. Skips empty lines and comments (from # on).
 
     Raises RuleError, which names the line.
     """
@@ -92,7 +92,7 @@ def parse_list(text: str, source: str = "the list") -> tuple[str, ...]:
 
 
 def _line_with(text: str, value: str, start: int) -> int:
-    """Find the line from `start` on that holds the string `value` as usually written; else `start`."""
+    """Find the first line from `start` on that holds the string `value`, quoted; return `start` if none does."""
     for number, line in enumerate(text.split("\n")[start - 1 :], start=start):
         if string(value) in line or f"'{value}'" in line:
             return number

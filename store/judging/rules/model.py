@@ -1,4 +1,4 @@
-"""A processing rule: its conditions, and what it does with what the engines find."""
+"""A processing rule: its conditions, and its actions on the engines' verdicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_ID = 1
 
 
 class IfDown(StrEnum):
-    """What becomes of a message that an engine could not scan."""
+    """What the gateway does with a message that an engine could not scan."""
 
     GO_ON = "go-on"
     TEMPORARY_FAIL = "temporary-fail"
@@ -27,10 +27,10 @@ class IfDown(StrEnum):
         return self.value.replace("-", " ").capitalize()
 
 
-#: Engines that rest on a scanner, and so can be down.
+#: Engines that depend on a scanner, and so can be down.
 SCANNED = (Engine.ANTI_VIRUS, Engine.ANTI_SPAM, Engine.ANTI_PHISHING)
 
-#: What is done where a rule does not say otherwise. Every status that an engine can assign is there.
+#: The actions that apply if a rule names none. Holds every status that an engine can assign.
 DEFAULT_ACTIONS: dict[Engine, dict[Status, Action]] = {
     Engine.ANTI_VIRUS: {
         Status.INFECTED: Action.DELETE_MESSAGE,
@@ -58,18 +58,20 @@ DEFAULT_ACTIONS: dict[Engine, dict[Status, Action]] = {
 
 
 def actions_for(engine: Engine, status: Status) -> tuple[Action, ...]:
-    """List the actions that a rule may take, the mildest first. Deleting attachments needs one that can be to blame."""
+    """List the actions that a rule may take, the mildest first. Only statuses that an attachment can cause allow
+    deleting attachments.
+    """
     kept = {action for line in KEPT if line.engine is engine and status in line.statuses for action in line.actions}
     return tuple(action for action in Action if action in kept | {Action.SKIP, Action.REJECT})
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """One rule. Conditions that are empty hold for every message; the others must all hold.
+    """One rule. It matches a message if all its conditions hold; an empty condition always holds.
 
-    `senders` and `recipients` are patterns (`rules.address_patterns`) of the envelope; of several recipients one that
-    matches is enough, or with `every_recipient` all must. `networks` are those of the client, in CIDR. `scanners` names
-    the scanners that are asked; None asks all. An engine that `if_down` leaves out is treated as by Default, which
-    names all. `id` 0 is a rule that has no number yet. Text is NOT safe.
+    `senders` and `recipients` are patterns (`rules.address_patterns`) for the envelope. One matching recipient is
+    enough; with `every_recipient` all must match. `networks` are client networks in CIDR. `scanners` names the scanners
+    to ask (None = all). Engines that `if_down` leaves out are filled in from Default, which names all, when rules are
+    written. `id` 0 marks a rule without a number yet. Text is NOT safe.
     """
 
     id: int = 0
@@ -85,14 +87,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     scanners: tuple[str, ...] | None = None
 
     def action_for(self, engine: Engine, status: Status) -> Action:
-        """Return the rule's action for a message that `engine` gave `status`; SKIP for a status that condemns
-        nothing.
-        """
+        """Return the rule's action for a message to which `engine` gave `status`; SKIP for Clean and Not scanned."""
         own = self.actions.get(engine, {}).get(status)
         return own or DEFAULT_ACTIONS.get(engine, {}).get(status, Action.SKIP)
 
     def down_for(self, engine: Engine) -> IfDown:
-        """Return what this rule does if `engine` could not scan."""
+        """Return what this rule does with a message that `engine` could not scan."""
         return self.if_down.get(engine, IfDown.GO_ON)
 
     def matches(self, incoming: Incoming) -> bool:
@@ -108,7 +108,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def conditional(self) -> bool:
-        """True where the rule does not hold for every message."""
+        """Whether the rule has any condition."""
         return bool(self.senders or self.recipients or self.networks)
 
     @cached_property
@@ -132,7 +132,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return any((mapped or address) in network for network in self._parsed_networks)
 
 
-#: The only rule where none was ever written, and what judges a message that no rule matches.
+#: The only rule until rules are written, and the rule for a message that no other rule matches.
 DEFAULT_RULE = Rule(id=DEFAULT_ID, name="Default", if_down=dict.fromkeys(SCANNED, IfDown.GO_ON))
-#: The only rule of a new store: what an engine could not scan waits for it.
+#: The only rule of a new store: if an engine could not scan a message, the MTA keeps it and tries again later.
 FIRST_RULE = Rule(id=DEFAULT_ID, name="Default", if_down=dict.fromkeys(SCANNED, IfDown.TEMPORARY_FAIL))

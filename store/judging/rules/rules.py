@@ -1,7 +1,7 @@
-"""The processing rules: numbered, named, in order; the first that matches a message says what becomes of it.
+"""The processing rules: numbered, named and ordered. The first one that matches a message decides on it.
 
-The last rule is always Default (number 1): it has no conditions, is always enabled, and so judges what no other does.
-A number is never given to another rule, because copies in Backup name the rule that judged them.
+The last rule is always Default (number 1): it has no conditions and is always enabled, so it judges all other messages.
+A number is never reused, because copies in Backup name the rule that judged them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
     "write_rules",
 ]
 
-#: The name under which the rules lie in the configuration.
+#: The name of this part of the configuration.
 NAME = "rules"
 CHANGED = "rules changed"
 
@@ -66,13 +66,13 @@ _FIRST = check_rules([FIRST_RULE])
 
 
 class Rules(msgspec.Struct, frozen=True, array_like=True):
-    """The rules in order, and the highest number that was ever given to one."""
+    """The rules in order, and the highest number ever assigned to one."""
 
     rules: tuple[Rule, ...]
     last_id: int
 
 
-#: What is in force where no rules were ever written.
+#: The rules in force until rules are written.
 NO_RULES = Rules((DEFAULT_RULE,), DEFAULT_ID)
 
 
@@ -82,10 +82,10 @@ def read_rules(vault: Vault) -> tuple[Rule, ...]:
 
 
 def write_rules(vault: Vault, rules: Sequence[Rule], operator: str = "") -> tuple[Rule, ...]:
-    """Put `rules` in force in this order; returns them as they are in force.
+    """Replace the rules in force, in this order. Return them as stored.
 
-    A rule without a number gets one; where Default is missing it is put last as it was. Raises RuleError where a rule
-    is not valid, TamperedError where the present rules do not verify: they are then not written over.
+    Gives a number to each rule without one; appends the present Default if it is missing. Raises RuleError if a rule is
+    invalid, TamperedError if the present rules do not verify (they are then not overwritten).
     """
     return change_rules(vault, lambda _: rules, operator)
 
@@ -93,9 +93,10 @@ def write_rules(vault: Vault, rules: Sequence[Rule], operator: str = "") -> tupl
 def change_rules(
     vault: Vault, change: Callable[[tuple[Rule, ...]], Sequence[Rule]], operator: str = ""
 ) -> tuple[Rule, ...]:
-    """Put what `change` makes of the present rules in force, so that nothing is lost that others do meanwhile.
+    """Apply `change` to the rules in force, in one transaction, so that no concurrent change is lost. Return the new
+    rules.
 
-    Raises what `change` raises, and as `write_rules`.
+    Raises the errors of `write_rules`, and any error of `change`.
     """
     with vault.write():
         present, version = _read(vault)
@@ -117,12 +118,12 @@ def change_rules(
 
 
 def preview_rules(vault: Vault, rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """Compute what `write_rules` would put in force, without writing. Raises as that does."""
+    """Compute the result of `write_rules` without writing. Raises as that does."""
     return check_rules(_completed(rules, _read(vault)[0]))
 
 
 def changes_of(before: Sequence[Rule], after: Sequence[Rule]) -> list[str]:
-    """Describe what changed in which rule and in the order, a line each."""
+    """Describe each changed rule and a changed order, one line each."""
     old = {rule.id: rule for rule in before}
     new = {rule.id: rule for rule in after}
     said = [f"rule {rule.id} ({rule.name}) removed" for rule in before if rule.id not in new]
@@ -143,9 +144,10 @@ def _read(vault: Vault) -> tuple[Rules, int]:
 
 
 def _completed(rules: Sequence[Rule], present: Rules) -> list[Rule]:
-    """Give numbers to the rules that have none, and add Default if it was left out.
+    """Give numbers to the rules that have none, and append the present Default if it is missing.
 
-    What they leave out of `if_down` is as in Default, and what that leaves out is as it was there.
+    Engines missing from a rule's `if_down` are filled in from the new Default, and those missing there from the present
+    Default.
     """
     next_id = max([present.last_id, *(rule.id for rule in rules)]) + 1
     numbered = []
@@ -163,7 +165,7 @@ def _completed(rules: Sequence[Rule], present: Rules) -> list[Rule]:
 
 
 def _fresh(known: configuration.Salvage[Rules]) -> Rules:
-    """Return a new store's rules. Numbers known to have been given out are not used again."""
+    """Return a new store's rules. Numbers that are known to be assigned are not used again."""
     used = [known.former.value.last_id] if known.former else []
     used += [known.held.last_id] if known.held else []
     return Rules(_FIRST, max([DEFAULT_ID, *used]))
@@ -178,5 +180,5 @@ def _shown(rules: Rules) -> str:
     return f"{len(rules.rules):,} rules: {', '.join(f'{rule.id} ({rule.name})' for rule in rules.rules)}"
 
 
-#: What `mailhold rules reset` writes anew.
+#: The part of the configuration that `mailhold rules reset` rewrites.
 PART = Part(NAME, "rules", Rules, _fresh, _shown, CHANGED, "rules reset")

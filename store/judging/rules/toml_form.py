@@ -1,4 +1,4 @@
-"""Rules as TOML, to be read, edited and kept under version control. What is written is read back as it was.
+"""Rules as TOML, to be read, edited and kept under version control. Printing and parsing a rule gives the same rule.
 
 [[rule]]                        # in order: the first that matches a message decides
 id = 4                          # left out: a new rule, which gets the next number
@@ -44,10 +44,10 @@ def print_rules(rules: Iterable[Rule]) -> str:
 
 
 def parse_rules(text: str, source: str = "the rules") -> tuple[Rule, ...]:
-    """Parse and check the rules of a TOML document. `source` is what errors call the document.
+    """Parse and check the rules of a TOML document. `source` is the document's name in error messages.
 
-    A rule without a number has id 0, and Default may be missing: `rules.write_rules` sees to both.
-    Raises UsageError where it is no TOML, else RuleError; both name the line.
+    A rule without a number gets id 0, and Default may be missing: `rules.write_rules` completes both. Raises UsageError
+    for malformed TOML, else RuleError; both name the line.
     """
     document = load(text, source)
     lines = Lines(text)
@@ -90,7 +90,7 @@ def _bool(value: bool) -> str:
 
 
 def _size(size: int) -> str:
-    """As text that gives the same size back; 0, for no limit, as it is."""
+    """Write a size so that it parses back to the same bytes; 0 means no limit."""
     text = format_size(size)
     return string(text if parse_size(text) == size else f"{size} bytes") if size else "0"
 
@@ -199,7 +199,7 @@ def _word(kind: type[Word], value: Any, path: Path, called: str, among: Iterable
 def _bytes(value: Any, path: Path) -> int:
     try:
         if type(value) is int and value <= 0:
-            return value  # 0 is no limit; less is found out with the rest of the rule
+            return value  # 0 = no limit; `check_rule` rejects negative sizes
         return parse_size(value if isinstance(value, str) else str(value))
     except SettingError as error:
         raise _Wrong(path, str(error), "content.max_size") from None
