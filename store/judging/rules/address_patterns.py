@@ -106,7 +106,7 @@ class Patterns:
         return bool(self._exact or self._domains or self._below or self._globs)
 
     def find(self, address: str) -> tuple[Exactness, str]:
-        """Find the pattern that matches `address` ("" = the null sender), and its exactness; (NONE, "") without a match."""
+        """Find the pattern that matches `address` ("" = the null sender), and its exactness; (NONE, "") if none."""
         key = canonical(address) or NULL_SENDER
         domain = key.rpartition("@")[2] if "@" in key else ""
         if key in self._exact:
