@@ -51,7 +51,7 @@ function _shtab_mailhold_using
 end
 
 set -g _shtab_mailhold_commands console demo setup init import index list show campaigns save deliver delete bin queue undo rules lists settings status check backup restore upgrade doctor gateway keys
-set -g _shtab_mailhold_opts_with_value --act --action --administrator --also --attack --ban-format --ban-name --config --credentials --every-recipient --from --if-down --key-file --known --limit --max-size --messages --mta --name --network --new-key-file --only --operator --query --recipient --relay --root --rule --scanner --sender --smtp --sort --store --to --user --verdict --wait
+set -g _shtab_mailhold_opts_with_value --act --action --administrator --also --attack --ban-format --ban-name --config --credentials --every-recipient --for --from --if-down --key-file --known --limit --max-size --messages --mta --name --network --new-key-file --only --operator --query --recipient --relay --root --rule --scanner --sender --smtp --sort --store --to --user --verdict --wait
 
 complete -c mailhold -e
 complete -c mailhold -f
@@ -310,5 +310,6 @@ complete -c mailhold -n '_shtab_mailhold_using keys' -l recovery -d 'unlock with
 complete -c mailhold -n '_shtab_mailhold_using keys' -l new-key-file -xka "(__fish_complete_path (commandline -ct))" -d 'for add: a key file (made if it is not there), not a passphrase'
 complete -c mailhold -n '_shtab_mailhold_using keys' -l new-recovery -d 'for add: a recovery key, which is shown once'
 complete -c mailhold -n '_shtab_mailhold_using keys' -l name -x -d 'for add: whose slot it is (default: your login name)'
+complete -c mailhold -n '_shtab_mailhold_using keys' -l for -x -d 'for add: a new key file that this user of the system owns (default: ~USER/.config/mailhold/key)'
 complete -c mailhold -n '_shtab_mailhold_using keys' -l json -d 'print an array of {id, kind, name, created_at}'
 complete -c mailhold -n '_shtab_mailhold_using keys; and test $_shtab_mailhold_npos -eq 0' -ka "list add remove" -d 'default: list'

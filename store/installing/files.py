@@ -54,15 +54,20 @@ def text_file(
         return access_of(path, "root", group, mode)
 
     def make() -> list[str]:
-        gid = gid_of(group)
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        with replaced(path) as file:
-            file.write(text.encode())
-            os.fchown(file.fileno(), 0, gid)
-            os.fchmod(file.fileno(), mode)
+        write_text(path, text, group, mode)
         return []
 
     return Step(f"file {path} (root:{group}, {mode:04o})", look, make, by_hand)
+
+
+def write_text(path: Path, text: str, group: str = "root", mode: int = 0o644) -> None:
+    """Write a text file of root's, with the folders above it. Raises OSError, NotMade."""
+    gid = gid_of(group)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with replaced(path) as file:
+        file.write(text.encode())
+        os.fchown(file.fileno(), 0, gid)
+        os.fchmod(file.fileno(), mode)
 
 
 def access_of(path: Path, owner: str, group: str, mode: int) -> Look:

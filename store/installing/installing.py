@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from store.authority.settings import Settings, parse_setting
-from store.installing import accounts, files, operators, store_steps, texts
+from store.installing import accounts, files, operators, store_steps, texts, unit
 from store.installing.places import GROUP, POSTFIX, USER, Places, Wanted
 from store.installing.step import Step
 
@@ -53,12 +53,8 @@ def steps(wanted: Wanted) -> tuple[Places, list[Step]]:
             _printed(folders, places.tmpfiles),
             packaged=package / "tmpfiles.d/mailhold.conf",
         ),
-        files.text_file(
-            places.unit,
-            texts.unit(places),
-            f"mailhold gateway --systemd-unit > {places.unit}",
-            packaged=package / "systemd/system" / texts.UNIT,
-        ),
+        unit.unit_file(places),
+        *([added] if (added := unit.drop_in(places)) else []),
         store_steps.key_file(places),
         store_steps.store(places, wanted),
         store_steps.credentials(places, wanted),

@@ -10,11 +10,12 @@ from pathlib import Path
 from store.database.connection import shown_location
 from store.helpers.secret_files import write_new
 from store.installing.places import Places
-from store.installing.step import MISSING, THERE, Look, NotMade, State, Step
+from store.installing.step import MISSING, THERE, Look, NotMade, State, Step, group_name
 from store.opening.opening import Unlock, open_store
 from store.opening.slots import insert_slot
 from store.sealing.keys import KEY_FILE, KEY_SIZE
 from store.terms.errors import UsageError
+from store.vault.vault import Vault
 
 
 def key_file_of(name: str) -> Path:
@@ -22,7 +23,7 @@ def key_file_of(name: str) -> Path:
     try:
         return Path(pwd.getpwnam(name).pw_dir) / ".config/mailhold/key"
     except KeyError:
-        raise UsageError(f"There is no user {name[:40]!r} on this machine: make it first (adduser).") from None
+        raise UsageError(_unknown(name)) from None
 
 
 def key_of(places: Places, name: str) -> Step:
@@ -45,21 +46,50 @@ def key_of(places: Places, name: str) -> Step:
         return THERE
 
     def make() -> list[str]:
-        secret = os.urandom(KEY_SIZE)
         with closing(open_store(places.store, Unlock.key_file(places.key_file))) as vault:
-            _as_user(entry, path, secret)
-            try:
-                insert_slot(vault, KEY_FILE, secret, name)
-            except BaseException:
-                path.unlink(missing_ok=True)
-                raise
+            give_key(vault, name, path)
         return []
 
-    by_hand = (
-        f"mailhold keys add --store {shown_location(places.store)} --key-file {places.key_file} "
-        f"--new-key-file NEW --name {name}, then give the file NEW to {name} alone"
-    )
+    by_hand = f"mailhold keys add --for {name} --store {shown_location(places.store)} --key-file {places.key_file}"
     return Step(f"key file {path} ({name}, 0600) with a slot of its own in the store", look, make, by_hand)
+
+
+def give_key(vault: Vault, name: str, path: Path, label: str = "") -> int:
+    """Make a new key file, which the user `name` owns and alone may read, and its slot. Returns the slot's id.
+
+    `label` is the slot's name, by default the user's. Raises UsageError, NotMade, UnlockError.
+    """
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise UsageError(_unknown(name)) from None
+    if os.geteuid() not in (0, entry.pw_uid):
+        raise UsageError(f"Only root can make a key file for {name}: use sudo, and root's key file with --key-file.")
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there already: name another file with --new-key-file.")
+    secret = os.urandom(KEY_SIZE)
+    _as_user(entry, path, secret)
+    try:
+        return insert_slot(vault, KEY_FILE, secret, label or name)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def closed_to(name: str, store: Path) -> str:
+    """Say why the user cannot write to a SQLite store, and what to do; "" where its mode lets him."""
+    entry, status = pwd.getpwnam(name), store.stat()
+    groups = os.getgrouplist(name, entry.pw_gid)
+    if entry.pw_uid in (0, status.st_uid) or (status.st_gid in groups and status.st_mode & 0o020):
+        return ""
+    group = group_name(status.st_gid)
+    if status.st_gid in groups or group == "root":
+        return f"{name} may not write to {store}: give it a group that {name} is in, and mode 0660."
+    return f"{name} is not in the group {group}, which may open {store}: usermod -aG {group} {name}"
+
+
+def _unknown(name: str) -> str:
+    return f"There is no user {name[:40]!r} on this machine: make it first (adduser)."
 
 
 def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
@@ -68,9 +98,10 @@ def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
     if child == 0:
         code = 1
         try:
-            os.initgroups(entry.pw_name, entry.pw_gid)
-            os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
-            os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+            if os.geteuid() != entry.pw_uid:
+                os.initgroups(entry.pw_name, entry.pw_gid)
+                os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+                os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
             os.umask(0o077)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_new(path, secret)

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.database.connection import is_url
+from store.database.connection import is_url, shown_location
 from store.gateway.config import Config, read_config
 from store.terms.errors import UsageError
 
@@ -38,8 +38,8 @@ class Wanted:
 class Places:
     """Where everything goes, below the root that is asked for. What `mailhold.toml` says, where it is there, counts.
 
-    Raises UsageError for a root or a store whose path cannot be written in all the files that name it, and for a
-    `mailhold.toml` that is there and wrong.
+    Raises UsageError for a root or a store whose path cannot be written in all the files that name it, for a
+    `mailhold.toml` that is there and wrong, and for another store than the one that it names.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -77,9 +77,22 @@ class Places:
         return None if self.is_url else Path(self.store).parent
 
     def _store(self, wanted: Wanted) -> str:
-        if wanted.store:
-            return wanted.store if is_url(wanted.store) else str(Path(wanted.store).absolute())
-        return self.present.store.location if self.present else str(self.state / "mail.store")
+        asked = wanted.store if not wanted.store or is_url(wanted.store) else str(Path(wanted.store).absolute())
+        if self.present is None:
+            return asked or str(self.state / "mail.store")
+        location = self.present.store.location
+        if asked and not _same(asked, location):
+            raise UsageError(
+                f"The gateway's store is {shown_location(location)}, as {self.config} says, and --store names another: "
+                "leave --store out, or change the file first."
+            )
+        return location
+
+
+def _same(one: str, other: str) -> bool:
+    if is_url(one) or is_url(other):
+        return one == other
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _host_name() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from store.installing.places import GROUP, POSTFIX, USER, Places
 
 UNIT = "mailhold-gateway.service"
+_SOCKETS = "ReadWritePaths=-/var/spool/postfix/mailhold\n"
 
 
 def unit(places: Places | None = None) -> str:
@@ -18,15 +19,25 @@ def unit(places: Places | None = None) -> str:
     text = resources.files("store.gateway").joinpath(UNIT).read_text("utf-8").replace("@MAILHOLD@", program())
     if places is None:
         return text
-    spool = "/var/spool/postfix/mailhold"
-    text = text.replace("/etc/mailhold/mailhold.toml", str(places.config)).replace(spool, f"{places.spool}/mailhold")
+    text = text.replace("/etc/mailhold/mailhold.toml", str(places.config))
     if not places.postfix:
         text = text.replace(f"SupplementaryGroups={POSTFIX}\n", "")
+    lines = needed(places)
+    if any(line.startswith("ProtectHome=") for line in lines):
+        text = text.replace("ProtectHome=yes\n", "")
+    return text.replace(_SOCKETS, "".join(f"{line}\n" for line in lines)) if lines else text
+
+
+def needed(places: Places) -> list[str]:
+    """Return the lines of `[Service]` that open folders to the gateway: of the socket, and of a store elsewhere."""
+    lines = [f"ReadWritePaths=-{places.spool}/mailhold"] if places.postfix else []
     folder = places.store_folder
     if folder is not None and folder != Path("/var/lib/mailhold"):
-        written = f"ReadWritePaths=-{places.spool}/mailhold\n"
-        text = text.replace(written, f"{written}ReadWritePaths={folder}\n")
-    return text
+        lines.append(f"ReadWritePaths={folder}")
+        if folder.is_relative_to("/home") or folder.is_relative_to("/root"):
+            # Of the homes, which are hidden otherwise, this folder alone is there.
+            lines += ["ProtectHome=tmpfs", f"BindPaths={folder}"]
+    return lines
 
 
 def program() -> str:

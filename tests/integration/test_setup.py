@@ -18,14 +18,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.integration import python_for_all
 from tests.integration.lab import Reply, send_on, wait
 from tests.integration.postfix import DOMAIN, Postfix, why_not
 from tests.integration.test_readme_postfix import MAIN, MASTER, Moved, blocks, postfix
+from tests.tui.pseudo_terminal import Terminal
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("setup"), pytest.mark.timeout(300)]
 
@@ -70,10 +73,8 @@ def why_not_here() -> str:
         return f"{missing[0]} is not installed (apt-get install passwd util-linux)"
     if any(entry.pw_name in (USER, OPERATOR) for entry in pwd.getpwall()):
         return f"this machine has a user {USER} or {OPERATOR} already, which the test would have to remove"
-    if as_root(
-        "setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", f"import os; os.chdir({str(CODE)!r})"
-    ).returncode:
-        return f"other users than root may not run what is in {CODE}"
+    if not python_for_all.base():
+        return f"other users than root may not run what is in {CODE}, or no Python that they may run is here"
     return ""
 
 
@@ -215,6 +216,53 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     done(mailhold("delete", str(listed[0]["id"]), "--yes", user=OPERATOR, **as_operator))
     assert machine.send(BLACK).code == 250
     assert len(json.loads(done(mailhold("list", "--json", user=OPERATOR, **as_operator)))) == 1
+
+
+def test_an_operator_works_with_a_key_that_root_gave(machine: Machine) -> None:
+    packaged = machine.root / "usr/lib/systemd/system/mailhold-gateway.service"
+    packaged.parent.mkdir(parents=True)
+    text = mailhold("gateway", "--systemd-unit").stdout.replace("/etc/mailhold/mailhold.toml", str(machine.config))
+    packaged.write_text(text)
+    # The package's unit opens other folders than those below this root: a drop-in opens these.
+    said = done(machine.setup("--yes"))
+    assert "the package has it at" in said and "the unit lacks ReadWritePaths=" in said
+    assert not (machine.root / "etc/systemd/system/mailhold-gateway.service").exists()
+    root = {"MAILHOLD_STORE": str(machine.store), "MAILHOLD_KEY_FILE": str(machine.root / "etc/mailhold/key")}
+    refused = mailhold("keys", "add", "--for", "no-such-user", **root)
+    assert refused.returncode == 2 and "There is no user" in refused.stderr
+    said = done(mailhold("keys", "add", "--for", OPERATOR, **root))
+    key_file = machine.home / ".config/mailhold/key"
+    assert f"MAILHOLD_KEY_FILE={key_file}" in said and f"usermod -aG {USER} {OPERATOR}" in said
+    assert access(key_file) == f"{OPERATOR}:{OPERATOR} 600"
+    again = mailhold("keys", "add", "--for", OPERATOR, **root)
+    assert again.returncode == 2 and "is there already" in again.stderr
+    assert not as_root("usermod", "-aG", USER, OPERATOR).returncode
+    second = done(mailhold("keys", "add", "--for", OPERATOR, "--new-key-file", machine.home / "second", **root))
+    assert "usermod" not in second and second.count(OPERATOR) >= 3
+    shown = done(mailhold("keys", "--json", **root))
+    assert [each["name"] for each in json.loads(shown)].count(OPERATOR) == 2
+
+    mail = machine.home / "a.eml"
+    mail.write_bytes(b"From: a@x.example\r\nSubject: to be read\r\n\r\nwords of it\r\n")
+    as_operator = {"MAILHOLD_STORE": str(machine.store), "MAILHOLD_KEY_FILE": str(key_file)}
+    done(mailhold("import", mail, "--verdict", "anti-spam=spam", user=OPERATOR, **as_operator))
+    [listed] = json.loads(done(mailhold("list", "--json", user=OPERATOR, **as_operator)))
+    assert "words of it" in done(mailhold("show", str(listed["id"]), "--raw", user=OPERATOR, **as_operator))
+    python = python_for_all.environment(machine.root / "env") / "python"
+    line = ["env", f"HOME={machine.home}", *(f"{name}={value}" for name, value in as_operator.items())]
+    command = [*dropped(OPERATOR), *line, str(python), "-m", "tui"]
+    with closing(Terminal(machine.store, key_file, command=command)) as terminal:
+        terminal.wait_for("to be read", 60)
+        assert terminal.leave() == 0
+    # Another's key file stays closed, and root alone gives keys to others.
+    secret = machine.home / "second"
+    os.chown(secret, 0, 0)
+    other = mailhold("list", user=OPERATOR, **as_operator | {"MAILHOLD_KEY_FILE": str(secret)})
+    assert other.returncode == 1 and "cannot be read" in other.stderr
+    refused = mailhold("keys", "add", "--for", USER, user=OPERATOR, **as_operator)
+    assert refused.returncode == 2 and "Only root" in refused.stderr
+    done(mailhold("delete", str(listed["id"]), "--yes", user=OPERATOR, **as_operator))
+    assert json.loads(done(mailhold("list", "--json", user=OPERATOR, **as_operator))) == []
 
 
 def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None:

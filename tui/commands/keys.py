@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from store.terms.errors import UsageError
 from tui.commands.caller import as_text, login_name
@@ -13,6 +16,9 @@ from tui.commands.passphrases import ask_new_passphrase
 from tui.commands.printing import iso, print_json, print_recovery_key
 from tui.commands.reporting import say_failed
 from tui.terminal.safe import safe
+
+if TYPE_CHECKING:
+    from store.vault.vault import Vault
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,13 +30,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--new-recovery", action="store_true", help="for add: a recovery key, which is shown once")
     parser.add_argument("--name", metavar="NAME", help="for add: whose slot it is (default: your login name)")
+    parser.add_argument(
+        "--for",
+        metavar="USER",
+        dest="user",
+        help="for add: a new key file that this user of the system owns (default: ~USER/.config/mailhold/key)",
+    )
     parser.add_argument("--json", action="store_true", help="print an array of {id, kind, name, created_at}")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or change the key slots; returns 1 where one does not verify. Raises LastSlot, KeyFileError, UsageError."""
+    """List or change the key slots; returns 1 where one does not verify.
+
+    Raises LastSlot, KeyFileError, NotMade, UsageError.
+    """
     if (args.verb == "remove") != (args.slot is not None):
         raise UsageError("`keys remove` takes the number of one slot; `mailhold keys` lists them.")
+    if args.user is not None and (args.verb != "add" or args.new_recovery):
+        raise UsageError("--for USER goes with `keys add`, and makes a key file.")
     from store.opening import slots
 
     with opened(args, use_of(args)) as vault:
@@ -43,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
             slots.remove_slot(vault, slot_id)
         elif args.verb == "add":
             name = as_text(args.name) if args.name else login_name()
-            if args.new_recovery:
+            if args.user is not None:
+                _give(vault, args)
+            elif args.new_recovery:
                 print_recovery_key([slots.add_recovery(vault, name)[1]])
             elif args.new_key_file:
                 slots.add_key_file(vault, args.new_key_file, name)
@@ -57,3 +76,18 @@ def run(args: argparse.Namespace) -> int:
         for s in listed:
             print(f"{s.id:>4}  {s.kind:<12}{safe(s.label):<24}{iso(s.created_at) or ''}".rstrip())
     return 1 if say_failed((what, f"{why} `mailhold keys remove` takes it away.") for what, why in damaged) else 0
+
+
+def _give(vault: Vault, args: argparse.Namespace) -> None:
+    """Make the key of another user, and say how the store opens with it. Raises UsageError, NotMade, UnlockError."""
+    from store.database.connection import is_url, shown_location
+    from store.installing.operators import closed_to, give_key, key_file_of
+
+    path = (args.new_key_file or key_file_of(args.user)).absolute()
+    give_key(vault, args.user, path, as_text(args.name) if args.name else "")
+    place = vault.location if is_url(vault.location) else str(Path(vault.location).absolute())
+    said = sys.stderr if args.json else sys.stdout
+    named = f"MAILHOLD_STORE={shlex.quote(shown_location(place))} MAILHOLD_KEY_FILE={shlex.quote(str(path))}"
+    print(safe(f"{args.user} opens the store with: export {named}"), file=said)
+    if not is_url(place) and (why := closed_to(args.user, Path(place))):
+        print(safe(why), file=said)

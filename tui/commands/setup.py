@@ -39,7 +39,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show, ask and make; returns 1 where something could not be made or differs. Raises UsageError."""
+    """Show, ask and make; returns 1 where something could not be made or the gateway lacks something.
+
+    What differs stays and is named. Raises UsageError.
+    """
     from store.installing.installing import steps
     from store.installing.places import Wanted
 
