@@ -40,7 +40,7 @@ format: $(VENV)/.installed ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 
 screenshots: $(VENV)/.installed ## write screenshots/*.svg, driven through the real console
-	@env -u NO_COLOR -u TEXTUAL_THEME $(BIN)/python -m tests.screenshots
+	@$(BIN)/python -m tests.screenshots
 
 bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
 	@$(BIN)/python -m tests.benchmarks --size $(SIZE) $(ARGS)

@@ -175,7 +175,9 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
 
 def main(names: list[str]) -> int:
     """Take the pictures named, or all of them."""
-    os.environ.pop("MAILHOLD_KEYS", None)
+    for name in ("MAILHOLD_KEYS", "NO_COLOR", "TEXTUAL_THEME", "TEXTUAL_FILTERS"):
+        os.environ.pop(name, None)
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
     stop_the_clock()
     os.environ["XDG_CONFIG_HOME"] = os.devnull  # No key file of whoever takes the pictures.
     chosen = [shot for shot in SHOTS if not names or shot.name in names]

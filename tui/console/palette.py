@@ -44,7 +44,7 @@ class ActionProvider(Provider):
     def _line(self, key: Key, text: Content, possible: bool) -> Content:
         drawn = self._commander.keymap.drawn(key)
         line = Content.assemble((drawn.ljust(_KEYS), "bold $accent"), text)
-        return line if possible else line.stylize("$text-disabled")
+        return line if possible else line.stylize("italic $text-muted")
 
     async def discover(self) -> Hits:
         """Everything there is to do."""

@@ -141,7 +141,7 @@ def _entry_lines(entry: Entry, width: int) -> list[Content]:
     lines = []
     for name, text in zip_longest(names, texts, fillvalue=""):
         line = Content.assemble((name, "bold"), text) if name else Content(" " * _KEYS + text)
-        lines.append(line if entry.possible else line.stylize("$text-disabled"))
+        lines.append(line if entry.possible else line.stylize("italic $text-disabled"))
     return lines
 
 

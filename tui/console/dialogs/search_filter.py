@@ -42,7 +42,7 @@ class DropDown(Select[Any], inherit_css=False):
             & > .option-list--option-highlighted { background: $block-cursor-background; }
             &:ansi > .option-list--option-highlighted { text-style: reverse; }
         }
-        &:focus > SelectCurrent, &.-expanded > SelectCurrent { background: $panel; background-tint: $accent 20%; }
+        &:focus > SelectCurrent, &.-expanded > SelectCurrent { background: $panel; background-tint: $accent 12%; }
         &:ansi:focus > SelectCurrent { text-style: reverse; }
         & > SelectCurrent, &:ansi > SelectCurrent {
             border: none; border-left: vkey $text-disabled; border-right: vkey $text-disabled;

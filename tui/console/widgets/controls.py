@@ -29,7 +29,7 @@ class PushButton(Button, inherit_css=False):
         width: auto; height: 1; margin: 0 2 0 0; pointer: pointer;
         &:hover { text-style: bold; }
         &:focus { color: $accent; text-style: reverse; }
-        &:disabled { color: $text-disabled; pointer: not-allowed; }
+        &:disabled:can-focus { color: $text-disabled; text-style: italic; opacity: 1; pointer: not-allowed; }
         &.-error { color: $text-error; }
         &.-error:focus { color: $text-error; text-style: reverse; }
     }
@@ -64,7 +64,7 @@ class CheckBox(Widget, can_focus=True):
     CheckBox {
         width: auto; max-width: 100%; height: auto; pointer: pointer;
         &:focus { color: $accent; text-style: reverse; }
-        &:disabled { color: $text-disabled; pointer: not-allowed; }
+        &:disabled:can-focus { color: $text-disabled; text-style: italic; opacity: 1; pointer: not-allowed; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "check", "Check", show=False)]
@@ -200,9 +200,9 @@ class Field(Input, inherit_css=False):
         border-left: vkey $text-disabled; border-right: vkey $text-disabled;
         &>.input--cursor { text-style: reverse; }
         &>.input--selection { background: $input-selection-background; color: $input-selection-foreground; }
-        &>.input--placeholder, &>.input--suggestion { color: $text-disabled; }
-        &:focus { background-tint: $accent 20%; border-left: vkey $accent; border-right: vkey $accent; }
-        &:disabled { color: $text-disabled; }
+        &>.input--placeholder, &>.input--suggestion { color: $text-muted; text-style: italic; }
+        &:focus { background-tint: $accent 12%; border-left: vkey $accent; border-right: vkey $accent; }
+        &:disabled:can-focus { color: $text-disabled; text-style: italic; opacity: 1; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = Input.COMPONENT_CLASSES

@@ -24,7 +24,8 @@ class Cycle(Widget, can_focus=True):
         & > .cycle--arrow { color: $text-muted; }
         &:focus { color: $accent; text-style: reverse; }
         &:focus > .cycle--arrow { color: $accent; text-style: reverse; }
-        &:disabled, &:disabled > .cycle--arrow { color: $text-disabled; pointer: not-allowed; }
+        &:disabled:can-focus { color: $text-disabled; text-style: italic; opacity: 1; pointer: not-allowed; }
+        &:disabled > .cycle--arrow { color: $text-disabled; text-style: italic; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"cycle--arrow"}

@@ -25,8 +25,8 @@ class FilterInput(Input, inherit_css=False):
     FilterInput {
         width: 1fr; height: 1; background: $background; color: $foreground; scrollbar-size-horizontal: 0; pointer: text;
         & > .input--cursor { text-style: reverse; }
-        & > .input--selection { background: $input-selection-background; }
-        & > .input--placeholder, & > .input--suggestion { color: $text-disabled; }
+        & > .input--selection { background: $input-selection-background; color: $input-selection-foreground; }
+        & > .input--placeholder, & > .input--suggestion { color: $text-muted; text-style: italic; }
         &:focus { background: $panel; }
     }
     """

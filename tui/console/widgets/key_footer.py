@@ -28,7 +28,7 @@ class KeyFooter(Widget):
     KeyFooter {
         dock: bottom; height: 1; padding: 0 1; background: $panel; color: $foreground;
         & > .key-footer--key { color: $accent; text-style: bold; }
-        & > .key-footer--off { color: $text-disabled; }
+        & > .key-footer--off { color: $text-disabled; text-style: italic; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-footer--key", "key-footer--off"}

@@ -45,7 +45,7 @@ class RecipientList(ScrollView, can_focus=True):
         height: auto; scrollbar-size-vertical: 1; overflow-x: hidden;
         & > .recipients--cursor { text-style: reverse; color: $accent; }
         & > .recipients--source { color: $text-muted; }
-        & > .recipients--off { color: $text-disabled; }
+        & > .recipients--off { color: $text-disabled; text-style: italic; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"recipients--cursor", "recipients--source", "recipients--off"}
