@@ -1,4 +1,4 @@
-"""Copies that are like one that was peeled off a campaign: they are odd in it too, from when they come."""
+"""Copies like one that an operator peeled off a campaign: they are odd in that campaign from their arrival on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Keys = frozenset[int]
 
 
 class PeeledOff(NamedTuple):
-    """A copy that was peeled off a campaign, by its keys; one that stayed in it, by id and keys."""
+    """A copy that was peeled off a campaign (`out`: its keys), and one that stayed in it (`stays`: its id)."""
 
     campaign: int
     out: Keys
@@ -24,20 +24,21 @@ class PeeledOff(NamedTuple):
 
 
 def keys_of(entry: Entry) -> Keys:
-    """All keys of a copy."""
+    """Return the keys of a copy, of all strands."""
     return frozenset(entry.content).union(entry.payload, entry.origin)
 
 
 class Apart:
-    """What was peeled off, to be asked for each new copy.
+    """What was peeled off each campaign; compares each new copy with it.
 
-    Only such keys count as two copies have, or the campaign: a number that is another in each copy says nothing.
+    Only keys that the copy that stays or the campaign has too are compared: a number that differs in every copy tells
+    nothing.
     """
 
     def __init__(
         self, peeled: Iterable[PeeledOff], handles: Mapping[int, Handle], target: Callable[[int], int]
     ) -> None:
-        """Take `handles` by the id of their campaigns; `target` maps a campaign to the one in which it is shown."""
+        """Take `handles` by campaign id. `target` maps a campaign to the one that it is shown in."""
         self._of: dict[int, list[tuple[PeeledOff, Keys]]] = defaultdict(list)
         acts: dict[tuple[int, int], list[PeeledOff]] = defaultdict(list)
         for one in peeled:
@@ -50,7 +51,7 @@ class Apart:
         self._handles = handles
 
     def keeps_out(self, entry: Entry, campaign: int) -> bool:
-        """Whether a copy that would join this campaign is like one that was peeled off it."""
+        """Return True if a copy that would join this campaign is like one that was peeled off it."""
         keys = keys_of(entry) if campaign in self._of else frozenset()
         weights = self._handles[campaign].weights
         for one, common in self._of.get(campaign, ()):

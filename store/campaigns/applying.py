@@ -1,4 +1,4 @@
-"""What operators said of campaigns, applied to those that were found: at once, before they are found again."""
+"""Applies the operators' marks (joined, peeled off) to the campaigns that were found, without a new finding."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from store.campaigns.oddness import Reason
 from store.campaigns.rows import JoinedRow
 from store.campaigns.standing import Campaign
 
-#: Bits of a copy's fit below its id.
+#: A copy and its fit as one number: the id above, the fit in the lowest `_FIT` bits.
 _FIT = 7
 _FIT_MASK = (1 << _FIT) - 1
 
 
 class _Copies(NamedTuple):
-    """Ascending copies with their fits, and the odd ones with their reasons."""
+    """The copies of a campaign (ascending) with their fits, and the odd ones with their reasons."""
 
     copies: array[int]
     fits: bytes
@@ -29,10 +29,10 @@ class _Copies(NamedTuple):
 
 
 def applied(found: Sequence[Campaign], joined: Mapping[int, JoinedRow], marks: Marks) -> tuple[Campaign, ...]:
-    """Apply to the found campaigns the copies that `joined`, and what was peeled off, which becomes odd.
+    """Add the copies that joined to the campaigns that were found, and apply the operators' marks.
 
-    A campaign that was joined to another is in that one, which stands where its first part does; what was peeled off
-    any part is odd in the whole. One whose target is found no longer is shown under the target's id.
+    Joined campaigns are shown as one, in the place of the first of them; if the target was not found again, they still
+    have its id. A copy peeled off any part is odd in the whole.
     """
     mark_of = {one.campaign: one for one in marks.marks}
     out: dict[int, set[int]] = defaultdict(set)
@@ -48,9 +48,9 @@ def applied(found: Sequence[Campaign], joined: Mapping[int, JoinedRow], marks: M
 
 
 def target_of(campaign: int, mark_of: Mapping[int, Mark]) -> int:
-    """Follow the joins of a campaign to the one in which it is shown.
+    """Follow the joins of a campaign to the one that it is shown in.
 
-    Where they are in a circle (two operators at once, or an act taken back): the oldest of the circle.
+    In a circle (two operators at once, or an undone act) that is the oldest campaign of the circle.
     """
     seen = [campaign]
     while (mark := mark_of.get(seen[-1])) is not None and mark.into:
@@ -100,7 +100,7 @@ def _merged(parts: Sequence[_Copies]) -> _Copies:
     if len(parts) == 1:
         return parts[0]
     odd = {copy: reasons for part in parts for copy, reasons in part.odd.items()}
-    # A copy has one place: odd where any part finds it odd.
+    # A copy has one place: it is odd in the whole if it is odd in any part.
     pairs = [
         copy << _FIT | fit
         for part in parts
@@ -112,7 +112,7 @@ def _merged(parts: Sequence[_Copies]) -> _Copies:
 
 
 def _without(part: _Copies, out: Iterable[int]) -> _Copies:
-    """Take peeled-off copies out; they become odd, for that reason first."""
+    """Make peeled-off copies odd; Reason.APART comes first."""
     odd = dict(part.odd)
     keep = bytearray(b"\1" * len(part.copies))
     some = False

@@ -1,4 +1,4 @@
-"""New copies join the campaigns that stand: their traits are made, and where they belong is written down."""
+"""Lets new copies join existing campaigns: makes their traits and stores which campaign each belongs to."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from store.campaigns.stored import State, Stored
 from store.terms.errors import StoreFormat, TamperedError
 from store.vault.vault import Vault
 
-#: Copies that are looked at in one step: less than a second's work.
+#: Copies handled in one step: less than a second of work.
 _STEP = 200
 _LARGEST_ID = (1 << 63) - 1
 
 
 class _Standing(NamedTuple):
-    """What new copies are held against, of one generation and what was said then."""
+    """What new copies are compared with, read for one generation of campaigns and one version of the marks."""
 
     generation: int
     marks_version: int
@@ -40,16 +40,17 @@ _NOTHING = _Standing(-1, -1, [], {}, Joiner([]), Apart((), {}, int))
 
 
 class Arrivals:
-    """Looks at new copies of a store, some at a time. For one thread."""
+    """Lets the new copies of a store join its campaigns, some at a time. For one thread."""
 
     def __init__(self, vault: Vault, stored: Stored) -> None:
         self._vault, self._stored = vault, stored
         self._standing = _NOTHING
 
     def look(self) -> int:
-        """Look at the next copies that were not looked at yet; how many. 0: there are none, or nothing to join.
+        """Handle the next copies; returns how many. 0: there are no new copies, or no campaigns.
 
-        Raises TamperedError where the state is damaged, StoreUnavailable, UnlockError, and what the store's guard does.
+        Raises TamperedError if the state is damaged, StoreUnavailable, UnlockError, and whatever the store's guard
+        raises.
         """
         state = self._stored.state()
         if not state.generation:
@@ -62,12 +63,12 @@ class Arrivals:
         joined = self._joined([*back, *ids])
         returned = tuple(sorted({*state.returned, *(copy_id for copy_id in back if copy_id in joined)}))
         looked = max([state.looked, *ids])
-        # Where campaigns were found anew meanwhile, nothing was written: the next look begins with those.
+        # If campaigns were found anew meanwhile, this writes nothing, and the next call handles the same copies again.
         self._stored.put_joined(state, looked, joined, returned=returned, bin_row=row)
         return len(ids) + len(back)
 
     def _joined(self, ids: Sequence[int]) -> dict[int, JoinedRow]:
-        """Those of the copies that join a campaign. Makes the traits of those that lack them."""
+        """Return the copies that join a campaign. Makes missing traits."""
         found = read_traits(self._vault, ids)
         if lacking := [copy_id for copy_id in ids if copy_id not in found]:
             index(self._vault, after_id=_LARGEST_ID, again=lacking)
@@ -92,10 +93,10 @@ class Arrivals:
         return JoinedRow(standing.generation, number, found.fit, reasons)
 
     def _came_back(self, state: State) -> tuple[int, list[int]]:
-        """How far the bin's journal was read, and the copies that came back since and have no place."""
+        """Return how far the bin's journal was read, and the copies that came back since and are in no campaign."""
         try:
             row, touched = self._vault.bin.touched_since(state.bin_row)
-        except TamperedError:  # `check` names it.
+        except TamperedError:  # `mailhold check` reports it.
             row, touched = self._vault.bin.newest_row(), []
         odd = {one.copy for each in self._standing.handles.values() for one in each.odd} if touched else set()
         there = sorted(self._vault.present(sorted(set(touched)))) if touched else []
@@ -110,11 +111,11 @@ class Arrivals:
         return False
 
     def _follow(self, state: State) -> None:
-        """Read again what copies join, where that changed."""
+        """Read the campaigns and marks again if they changed."""
         try:
             marks, version = read_marks(self._vault)
         except (TamperedError, StoreFormat):
-            marks, version = Marks(), 0  # Who shows campaigns says so.
+            marks, version = Marks(), 0  # Whoever shows campaigns reports the damage.
         if (state.generation, version) == self._standing[:2]:
             return
         if state.generation == self._standing.generation:

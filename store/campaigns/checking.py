@@ -1,6 +1,6 @@
-"""Looking whether what was made from copies verifies: traits, campaigns, and what lets copies join them.
+"""Verifies the stored traits, campaigns, and weights and limits for joining.
 
-Such a row counts for nothing where it does not, and is made anew. Those of another version are none.
+A row that does not verify is ignored and made anew. Rows of another version are treated as missing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from store.vault.vault import Vault
 
 _KINDS = (TRAITS, CAMPAIGN, JOINING, JOINED, LEASE)
 _ROWS = 2000
-#: Runs of ids that are named.
+#: Maximum number of id ranges to list.
 _TOLD = 20
 
 
 def unreadable(vault: Vault) -> list[int]:
-    """List the copies, in Backup or in the bin, whose traits do not verify, ascending. Opens all of them.
+    """List the copies, in Backup or in the bin, whose traits do not verify, ascending.
 
-    Raises UnlockError, StoreUnavailable.
+    Decrypts the traits of all copies. Raises UnlockError, StoreUnavailable.
     """
     bad: list[int] = []
 
@@ -46,7 +46,7 @@ def unreadable(vault: Vault) -> list[int]:
 
 
 def problems(vault: Vault) -> Iterator[tuple[str, str]]:
-    """Yield what does not verify, and why, with what to do. Raises UnlockError, StoreUnavailable."""
+    """Yield (what does not verify, why and what to do). Raises UnlockError, StoreUnavailable."""
     if bad := unreadable(vault):
         yield "traits", f"those of copies {ranges(bad, _TOLD)} do not verify: `mailhold index --verify` makes them anew"
     found: list[str] = []

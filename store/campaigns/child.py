@@ -1,7 +1,7 @@
-"""The child process in which traits are made of messages: parsed and hashed there, so that little crosses the pipe.
+"""The child process that parses messages and makes their traits; only the traits go back through the pipe.
 
-A request is ``length of the context (4 bytes, big-endian) | context (msgpack) | message``, the answer is a packed
-`Made` (`store.campaigns.packing`). Its limits are those of `store.message.child`.
+A request is ``length of the context (4 bytes, big-endian) | context (msgpack) | message``; the answer is a packed
+`Made` (`store.campaigns.packing`). The limits are those of `store.message.child`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _contexts = msgpack_decoder(Context)
 
 
 def main() -> None:
-    """Answer with traits until the input ends."""
+    """Answer requests with traits until the input ends."""
     serve(lambda request, html_fails: packed(_drawn(request, html_fails)[0]))
 
 
 def spell() -> None:
-    """Answer with what keys stand for, until the input ends: pairs of a key and its text."""
+    """Answer requests with pairs of a key and its text, until the input ends."""
     encoder = msgspec.msgpack.Encoder()
     serve(lambda request, html_fails: encoder.encode(spelled(_drawn(request, html_fails)[1])))
 
 
 def spelled(traits: Iterable[Trait]) -> list[tuple[int, str]]:
-    """Keys with the texts that they stand for, lone surrogates replaced."""
+    """Return pairs of a key and the text that it was hashed from, with lone surrogates replaced."""
     return [(key_of(kind, text), text[:TEXT_LIMIT].encode("utf-8", "replace").decode()) for kind, text in traits]
 
 

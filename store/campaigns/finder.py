@@ -1,7 +1,7 @@
-"""Keeping a finder at work beside a console: the process that lets copies join campaigns, and has them found anew.
+"""Runs the finder process beside a console. It lets new copies join campaigns and has campaigns found anew.
 
-It is `python -m store.campaigns.finder_process`, and gets location and keys on its standard input, which stays open: it
-ends with whoever started it, and by itself when there was nothing to do for a while.
+The process is `python -m store.campaigns.finder_process`. It gets location and keys on its standard input, which stays
+open: it ends when its parent ends, and by itself after a while without work.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from store.vault.vault import Vault
 if TYPE_CHECKING:
     import subprocess
 
-#: Seconds between two questions of whether there is work, and until one that failed is started again.
+#: Seconds between checks for work, and before a failed process is started again.
 _ASK, _AGAIN = 5.0, 60.0
-#: A process that runs so long (s) does not fail as the one before it did.
+#: A process that failed before but has now run this long (s) counts as working again.
 _STEADY = 10.0
-#: What does not end so long (s) after its pipe was closed is ended: what was not written is found again.
+#: A process that does not end within this time (s) after its pipe was closed is killed; what it had not written is
+#: found again.
 _PATIENCE = 3.0
 
 _FAILED = (
@@ -38,7 +39,10 @@ _FAILED = (
 
 
 class Task(msgspec.Struct, array_like=True):
-    """What a process is to do: with `held`, find campaigns anew under that lease; else what there is."""
+    """The task of a finder process.
+
+    With `held`: find campaigns anew under that lease; otherwise: do whatever is due.
+    """
 
     location: str
     material: bytes
@@ -46,7 +50,7 @@ class Task(msgspec.Struct, array_like=True):
 
 
 class Finder:
-    """Has a finder at work while there is anything to do. `look` is for one thread."""
+    """Keeps a finder process running while there is work. `look` is for one thread."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
@@ -54,18 +58,18 @@ class Finder:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._closed = False
-        #: What is wrong, for an operator to read; "" where nothing is.
+        #: The problem, for an operator to read; "" if there is none.
         self.problem = ""
         self._next = self._began = 0.0
         self._token: object = None
 
     @property
     def running(self) -> bool:
-        """Whether its process is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def look(self, reader: StandingReader) -> None:
-        """Start the process where there is work, and nobody does it. Call it a few times a second: it is cheap.
+        """Start the process if there is work and no other process does it. Cheap: call it a few times a second.
 
         Raises StoreUnavailable.
         """
@@ -96,7 +100,7 @@ class Finder:
                 self._process = started(Task(self._vault.location, self._vault.worker_key_material(settings=True)))
 
     def close(self) -> None:
-        """End the process: what it has not written is found again."""
+        """End the process; what it had not written is found again later."""
         with self._lock:
             self._closed = True
             process = self._process
@@ -105,7 +109,7 @@ class Finder:
 
 
 def started(task: Task) -> subprocess.Popen[bytes]:
-    """Start a process for the task. Raises OSError."""
+    """Start a finder process with this task. Raises OSError."""
     import subprocess
 
     package = str(Path(__file__).resolve().parents[2])
@@ -127,7 +131,7 @@ def started(task: Task) -> subprocess.Popen[bytes]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipe, wait a little for its end, and end it."""
+    """Close the pipe, give the process `_PATIENCE` seconds to end, then kill it."""
     import subprocess
 
     assert process.stdin is not None

@@ -1,7 +1,7 @@
-"""The finder's process: it has the lease, lets new copies join, and starts another one for each finding.
+"""The finder process: holds the lease, lets new copies join campaigns, and starts a process for each finding.
 
-The memory that a finding takes is given back with that process. Both run at low priority, and write nothing once the
-lease is another's.
+A finding runs in its own process so that its memory is returned afterwards. Both run at low priority and write nothing
+after losing the lease.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from store.vault.vault import Vault
 if TYPE_CHECKING:
     import subprocess
 
-#: Seconds between two looks for new copies, without work after which the process ends, and after a finding that failed.
+#: Seconds between checks for new copies; without work before the process ends; after a failed finding before the next.
 _LOOK, _IDLE, _AGAIN = 0.5, 20.0, 60.0
-#: What is still under way so long (s) after the pipe was closed is given up: what was not written is found again.
+#: Work still running this long (s) after the pipe was closed is abandoned; what it had not written is found again.
 _PATIENCE = 2.0
 _NICE = 10
 
 
 def main() -> int:
-    """Run the process until there is nothing more to do or the pipe is closed; returns its exit code."""
+    """Run the process until there is no more work or the pipe is closed. Returns the exit code."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICE)
     pipe = sys.stdin.buffer
     task = msgpack_decoder(Task).decode(pipe.read(int.from_bytes(pipe.read(4), "big")))
     over = threading.Event()
-    # A finding has nothing to put in order: its one transaction is done or not.
+    # A finding needs no cleanup: it writes in one transaction, completely or not at all.
     patience = 0.0 if task.held is not None else _PATIENCE
     threading.Thread(target=_watch, args=(over, patience), name="pipe", daemon=True).start()
     try:
@@ -54,14 +54,14 @@ def main() -> int:
             close_children()
             vault.close()
     except LeaseLost:
-        return 0  # Another process does it.
+        return 0  # Another process does the work.
     except MailholdError:
         return 1
 
 
 def _watch(over: threading.Event, patience: float) -> None:
-    """Tell the end of whoever started this process, and do not wait for long what is under way."""
-    # Not of the buffer: Python cannot end while a thread waits in it.
+    """Wait until the parent closes the pipe, then end this process after at most `patience` seconds."""
+    # Unbuffered: Python cannot exit while a thread waits in a buffered read.
     while os.read(0, 1):
         pass
     over.set()
@@ -81,7 +81,7 @@ def _do(vault: Vault, task: Task, over: threading.Event) -> int:
 
 
 class Work:
-    """The work of one finder, which has the lease."""
+    """The main loop of a finder process that holds the lease."""
 
     def __init__(self, vault: Vault, task: Task, lease: Lease) -> None:
         self._vault, self._task, self._lease = vault, task, lease
@@ -95,7 +95,10 @@ class Work:
         self._damaged = False
 
     def until(self, over: threading.Event) -> int:
-        """Work until it is over, or there was nothing to do for a while; 1 where a finding failed. Raises LeaseLost."""
+        """Work until `over` is set or there was no work for a while. Returns 1 if a finding failed.
+
+        Raises LeaseLost.
+        """
         idle = time.monotonic()
         try:
             while not over.is_set() and time.monotonic() - idle < _IDLE:
@@ -110,7 +113,7 @@ class Work:
         return int(self._failed)
 
     def _join(self) -> bool:
-        """Let some new copies join; whether there may be more."""
+        """Let some new copies join. Returns True if there may be more."""
         token = self._vault.change_token()
         if token == self._token:
             return False
@@ -118,12 +121,12 @@ class Work:
             if self._arrivals.look():
                 return True
         except TamperedError:
-            pass  # The state is damaged: campaigns are found anew.
+            pass  # The state is damaged; finding campaigns anew repairs it.
         self._token = token
         return False
 
     def _find(self) -> bool:
-        """Have campaigns found anew where that is due; whether it is under way."""
+        """Start a finding if one is due. Returns True while a finding runs."""
         if self._finding is not None:
             if self._finding.poll() is None:
                 return True
@@ -148,7 +151,7 @@ class Work:
         try:
             marks, _ = read_marks(self._vault)
         except MailholdError:
-            return False  # A finding needs what operators peeled off.
+            return False  # A finding must know which copies operators peeled off.
         return due(self._vault, state, marks, damaged=self._damaged)
 
 

@@ -1,4 +1,4 @@
-"""Finding the campaigns of a store: traits of what lacks them, handles, ids that last, texts; written at once."""
+"""Finds the campaigns of a store: makes missing traits, groups copies, assigns ids and texts, stores all of it."""
 
 from __future__ import annotations
 
@@ -27,18 +27,20 @@ from store.helpers.clock import now_ms
 from store.terms.errors import TamperedError
 from store.vault.vault import Vault
 
-#: How often (s) one looks for what another process finds; what takes no longer (ms) is done for any change.
+#: Seconds between checks for the result of another process. If finding takes at most `_SOON_MS`, any change is enough
+#: for a new one.
 _WAIT, _SOON_MS = 0.2, 5_000
-#: Copies that are read at once.
+#: Copies per read.
 _READ = 2000
 
 
 @dataclass
 class FindResult:
-    """How many copies got their traits; which could not be read, and why; how many traits are left to make.
+    """The result of `find`.
 
-    `grouped`: whether campaigns were found anew; `campaigns`: how many there are now. Where it was cancelled, what was
-    there before is there still.
+    `indexed`: copies that got traits; `failed`: copies that could not be read (id, reason); `left`: copies still
+    without traits. `grouped`: campaigns were found anew; `campaigns`: their number now. If `cancelled`, the campaigns
+    of before remain.
     """
 
     indexed: int = 0
@@ -50,7 +52,7 @@ class FindResult:
 
 
 class _Cancelled(Exception):
-    """It was cancelled."""
+    """The caller cancelled the finding."""
 
 
 def find(
@@ -60,11 +62,11 @@ def find(
     cancelled: Cancelled | None = None,
     again: bool = False,
 ) -> FindResult:
-    """Make the traits of what lacks them, let new copies join, and find campaigns anew where enough changed.
+    """Make missing traits, let new copies join, and find campaigns anew if enough changed.
 
-    Where another process finds them, wait for what it finds. `again`: find them anew in any case. `progress` is told
-    copies; `cancelled` is asked between the steps. Raises StoreUnavailable, UnlockError, TamperedError where what
-    operators said does not verify.
+    If another process is finding them, wait for its result. `again`: find anew in any case. `progress` is called with
+    numbers of copies; `cancelled` is called between steps. Raises StoreUnavailable, UnlockError, TamperedError if the
+    operators' marks do not verify.
     """
     cancelled = cancelled or (lambda: False)
     lease = Lease(vault)
@@ -76,7 +78,7 @@ def find(
                     stored = Stored(vault, guard=lease.guard)
                     return find_leased(vault, stored, progress=progress, cancelled=cancelled, again=again)
             except LeaseLost:
-                continue  # This process stood still for too long.
+                continue  # This process was paused for longer than the lease lasts.
         state = Stored(vault).state_or_new()
         if state.generation and state.looked >= newest and not again:
             return FindResult(campaigns=len(state.order))
@@ -93,7 +95,7 @@ def find_leased(
     cancelled: Cancelled,
     again: bool = False,
 ) -> FindResult:
-    """Do what `find` does, holding the lease that the guard of `stored` asks for. Raises LeaseLost too."""
+    """Do `find` while holding the lease that the guard of `stored` checks. Also raises LeaseLost."""
     made = index(vault, progress=progress, cancelled=cancelled)
     result = FindResult(made.indexed, made.failed, made.left)
     state = stored.state_or_new()
@@ -125,12 +127,12 @@ def find_leased(
 
 
 def pairs_apart(marks: Marks) -> list[tuple[int, int]]:
-    """Each copy that was peeled off, with one that it must not be with."""
+    """Return pairs of a peeled-off copy and a copy that it must not be grouped with."""
     return [(copy_id, one.stays) for one in marks.peeled for copy_id in one.copies]
 
 
 def entries_of(vault: Vault, ids: Sequence[int]) -> Iterator[Entry]:
-    """Those of these copies that have traits, in Backup or in the bin, in order of id."""
+    """Yield the entries of those copies that have traits, in Backup or in the bin, in order of id."""
     traits = traits_of(vault)
     for start in range(0, len(ids), _READ):
         part = ids[start : start + _READ]
@@ -138,7 +140,7 @@ def entries_of(vault: Vault, ids: Sequence[int]) -> Iterator[Entry]:
 
 
 def entries(vault: Vault, after_id: int = 0, until: int = (1 << 63) - 1) -> Iterator[Entry]:
-    """Yield the entries of copies of Backup between the ids, in order of id. Skips those without traits or damaged."""
+    """Yield the entries of Backup's copies in this range of ids, in order of id. Skips missing and damaged traits."""
     for batch in traits_of(vault).batches(after_id, until):
         yield from _entries(vault, batch)
 
@@ -154,7 +156,7 @@ def _entries(vault: Vault, rows: Sequence[tuple[int, bytes]]) -> Iterator[Entry]
 
 
 def _enough_changed(vault: Vault, state: State, marks: Marks) -> bool:
-    """Whether other copies are in Backup than were grouped (where that takes long: many), or others were peeled off."""
+    """Return True if enough copies came since the last finding (any change, if finding is quick), or marks changed."""
     if not state.generation or state.apart != apart_digest(marks):
         return True
     new = vault.count_above(state.until) + len(state.returned)
@@ -171,7 +173,7 @@ def _there(vault: Vault) -> int:
 def _found(vault: Vault, stored: Stored, marks: Marks, stop: Callable[[], None]) -> State:
     begun = time.monotonic()
     bin_row, until, there = vault.bin.newest_row(), vault.newest_id(), _there(vault)
-    # What was deleted into the bin tells what is like it, and has its place when it comes back.
+    # Copies in the bin are grouped too: copies like them belong with them, and a restored copy has its place at once.
     traits = traits_of(vault)
     there_are = array("Q", sorted({*traits.having(until=until), *traits.having(until=until, binned=True)}))
     stop()
@@ -210,7 +212,7 @@ def _ids(
 
 
 def _said(marks: Marks) -> int:
-    """Return the highest campaign id that a mark names: no new campaign gets an id up to it."""
+    """Return the highest campaign id in the operators' marks; new campaigns get higher ids."""
     said = [one.campaign for one in marks.marks] + [one.into for one in marks.marks]
     return max([0, *said, *(one.campaign for one in marks.peeled)])
 
@@ -218,7 +220,10 @@ def _said(marks: Marks) -> int:
 def _joined_already(
     vault: Vault, ids: list[int], handles: tuple[Handle, ...], until: int
 ) -> tuple[dict[int, JoinedRow], int]:
-    """Join the copies that came while handles were found, as far as they have traits; return also up to which copy."""
+    """Let copies that arrived during the finding join, up to the first without traits.
+
+    Returns them and the last id handled.
+    """
     joiner = Joiner(handles)
     joined: dict[int, JoinedRow] = {}
     lacking = traits_of(vault).lacking(after_id=until)

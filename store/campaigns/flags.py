@@ -1,21 +1,20 @@
-"""What the store knows of copies that keeps them out of acts, and does not follow from their traits: KNOWN and ALIKE.
+"""Flags that keep a copy out of acts and that its traits cannot tell: KNOWN and ALIKE.
 
-KNOWN: mail of the address in From was let through before, or somebody here wrote to it, and this copy is his as far as
-can be told. An address in From costs nothing, so
+KNOWN: mail from the address in From was let through before, or somebody here wrote to it, and this copy is probably
+really from that sender. Since anybody can write any address in From:
 
-- where an authentication result speaks for its domain, or the sender logged in, the copy is his;
-- where one speaks against it (DMARC, DKIM or SPF failed, and none passed for it), it is not, whoever he is;
-- where results are there and say nothing, it counts as his only if he never was authenticated before;
-- where there are no results at all, as with an import, it counts as his: what is missing must not put good mail into
-  an act. Not so with an own domain, whose mail has no reason to come unauthenticated.
+- if an authentication result confirms its domain, or the sender logged in, the copy is from the sender;
+- if one contradicts it (DMARC, DKIM or SPF failed, and none passed for the domain), it is not, whoever the sender is;
+- if there are results but they are inconclusive, it is only if the sender's mail was never authenticated before;
+- if there are no results at all (for example after an import), it is: missing data must not put good mail into an
+  act. This does not apply to own domains, whose mail should always be authenticated.
 
-That the domain is known does not suffice: on waves with 80 % of the good senders known it kept 894 to 5,436 of 12,000
-campaign copies out of acts (mailing services, free mail, own domains), and saved no good one that the address did not.
+A known domain is not enough: on waves where 80 % of the good senders were known, it kept 894 to 5,436 of 12,000
+campaign copies out of acts (mailing services, free mail, own domains), and saved no good copy that the address did not.
 
-ALIKE: the sender's domain could be taken for an own one, or for a known one of which more is known than of itself
-(`store.mail.lookalikes`). Known domains have only counters under keyed hashes, so that they cannot be listed: the names
-that a domain could be taken for are looked up. Where an address stands in the name before the address, it does not
-count: much plain spam writes the recipient's own there.
+ALIKE: the sender's domain looks like an own domain, or like a better-known one (`store.mail.lookalikes`). Known domains
+cannot be listed (only counters under keyed hashes are stored), so the names that a domain could be mistaken for are
+looked up. An address in the display name is ignored: much plain spam puts the recipient's own address there.
 """
 
 from __future__ import annotations
@@ -41,9 +40,10 @@ from store.vault.vault import Vault
 _FAILS = frozenset(("fail", "softfail", "hardfail", "reject", "policy"))
 _SILENT = frozenset(("none", "neutral", "temperror", "permerror", ""))
 _METHODS = frozenset(("dmarc", "dkim", "spf"))
-#: Messages of a domain that make others look like it: authenticated ones, or all; and those that make it no look-alike.
+#: Number of messages that make a domain one to imitate (authenticated ones, or all), and number that makes a domain too
+#: established to be a look-alike.
 _AUTHENTICATED, _ANY, _ESTABLISHED = 1, 2, 5
-#: Domains that are looked up in an hour (about 3 ms each), what is remembered, and domains that others may look like.
+#: Domains looked up per hour (about 3 ms each), results kept, and domains kept as possible originals.
 _LOOKED_UP, _REMEMBERED, _SEEN = 20_000, 100_000, 20_000
 _LASTS = 3600.0
 
@@ -54,15 +54,15 @@ class _Sender(NamedTuple):
 
 
 def flags_of(vault: Vault, ids: Sequence[int]) -> dict[int, Flags]:
-    """KNOWN and ALIKE of those copies of Backup, or of the bin, that have any. A copy that does not verify has none.
+    """Return KNOWN and ALIKE of those copies (of Backup or of the bin) that have either. Damaged copies have none.
 
-    What was looked up is remembered for an hour: a process that asks again takes 70 µs a copy. Raises StoreUnavailable.
+    Look-ups are cached for an hour; with a warm cache a copy takes 70 µs. Raises StoreUnavailable.
     """
     return {copy_id: found.flags for copy_id, found in _flagger(vault).of(ids).items() if found.flags}
 
 
 def alike_of(vault: Vault, ids: Sequence[int]) -> dict[int, str]:
-    """Which own or known domain the sender's looks like, of the copies that are ALIKE: NOT safe for a terminal.
+    """Return, for each ALIKE copy, the own or known domain that the sender's looks like. NOT safe for a terminal.
 
     Raises StoreUnavailable.
     """
@@ -70,16 +70,16 @@ def alike_of(vault: Vault, ids: Sequence[int]) -> dict[int, str]:
 
 
 class Flagged(NamedTuple):
-    """The flags of a copy, and the domain that its sender's looks like, "" for none."""
+    """The flags of a copy, and the domain that the sender's looks like ("" if none)."""
 
     flags: Flags
     like: str = ""
 
 
 class Flagger:
-    """Finds the flags of a store's copies. What the counters said is remembered for an hour. Thread-safe, and blocking.
+    """Determines the flags of a store's copies. Look-ups are cached for an hour. Thread-safe; blocks.
 
-    Keys that cannot read the counters find what the copies' records tell.
+    With a key that cannot read the counters, only the copies' records are used.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -96,7 +96,7 @@ class Flagger:
         self._likes: dict[str, str] = {}
 
     def of(self, ids: Sequence[int]) -> dict[int, Flagged]:
-        """Compute the flags of those copies, the newest first. A damaged copy has none.
+        """Determine the flags of these copies, newest first. Damaged copies are left out.
 
         Raises StoreUnavailable.
         """
@@ -119,7 +119,7 @@ class Flagger:
         return {copy.id: self._flagged(copy, sender, known) for copy, sender, known in told}
 
     def _renew(self) -> None:
-        """Read the settings, and forget what was looked up an hour ago."""
+        """Read the settings again, and drop the look-ups after an hour."""
         own = settings_or_former(self._vault).local_domains
         now = time.monotonic()
         if self._begun is not None and now - self._begun < _LASTS and own == self._own:
@@ -139,14 +139,14 @@ class Flagger:
         return Flagged(flags | Flags.ALIKE if like else flags, like)
 
     def _told(self, copy: Copy, sender: _Sender) -> KnownSender:
-        """Return what was known of the sender at intake; if an import knew nothing, what is known now."""
+        """Return what was known of the sender at intake; after an import without that, what is known now."""
         known = copy.record.known
         if known is not None and (known != KnownSender() or not copy.record.source.startswith("import")):
             return known
         return self._known.of(sender.address) if self._known else KnownSender()
 
     def _like(self, domain: str, known: KnownSender) -> str:
-        """Return the own or known domain that this one can be taken for; "" if there is none."""
+        """Return the own or known domain that `domain` looks like; "" if there is none."""
         if known.domain_authenticated >= _ESTABLISHED:
             return ""
         if domain not in self._alike:
@@ -165,7 +165,7 @@ class Flagger:
 
 
 def _counted_likes(counted: KnownSenders, domain: str, known: KnownSender) -> Iterator[str]:
-    """List the known domains that this one can be taken for, of which more is known than of itself."""
+    """Yield the known domains that `domain` looks like and that are better known than itself."""
     names = (name for name in variants(domain) if name.isascii())
     for name in counted.likely(DOMAIN, names):
         count = counted.count(DOMAIN, name)
@@ -176,9 +176,10 @@ def _counted_likes(counted: KnownSenders, domain: str, known: KnownSender) -> It
 
 
 def is_known(found: Sequence[Authentication], known: KnownSender, domain: str, *, own: bool | None = False) -> bool:
-    """Whether a copy with these results is of a sender who is known.
+    """Return True if a copy with these authentication results is from a known sender.
 
-    `own`: whether his `domain` is an own one, None where there are none: who logged in speaks for own ones alone.
+    `own`: whether `domain` is an own domain; None if no own domains are set. A login confirms only own domains, or any
+    domain if none are set.
     """
     if not (known.address or known.written_to):
         return False

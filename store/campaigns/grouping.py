@@ -1,7 +1,7 @@
-"""Handles: sets of message copies that can be named, looked at and acted on, found by seed and grow.
+"""Groups message copies into handles, by seed and grow. An operator names, views and acts on a handle as a whole.
 
-A handle is no claim that its copies are of one campaign; it is what an operator can clear in one act. What is in none
-is the rest. The same copies give the same handles, in whatever order they come.
+A handle need not be one campaign; it is what one act can clear. Copies in no handle are the rest. The result does not
+depend on the order of the copies.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from store.campaigns.seeds import Seeder
 from store.campaigns.taken_out import TakenOut
 from store.campaigns.threads import stolen
 
-#: No handle has fewer copies.
+#: The least number of copies of a handle.
 LEAST = 8
-#: The keys of each strand that are told as evidence.
+#: Keys per strand shown as evidence.
 _TOLD = 4
 
 
 class Why(NamedTuple):
-    """A key that speaks for a handle: its strand, its hash, and how many copies have it, in the handle and outside."""
+    """A key that speaks for a handle: strand, hash, and how many copies inside and outside the handle have it."""
 
     strand: int
     key: int
@@ -34,17 +34,17 @@ class Why(NamedTuple):
 
 
 class OddCopy(NamedTuple):
-    """A copy shown beside a handle, in no act on it by default, and the reasons, the gravest first."""
+    """A copy shown with a handle but left out of its act by default, and the reasons, the gravest first."""
 
     copy: int
     reasons: tuple[Reason, ...]
 
 
 class Handle(NamedTuple):
-    """Copies that one act clears.
+    """A set of copies that one act clears.
 
-    `copies` ascending, with `fits` (0 to 100 %) of each; `odd` ascending by copy; `seed` and `evidence` say why they
-    belong together. `weights` (by key hash, with the strand) and `limits` let new copies join.
+    `copies`: ids, ascending, with their `fits` (0 to 100 %); `odd`: ascending by copy; `seed` and `evidence`: why the
+    copies belong together. `weights` (key hash: strand and weight) and `limits` are for letting new copies join.
     """
 
     rank: Rank
@@ -58,22 +58,22 @@ class Handle(NamedTuple):
 
     @property
     def answers(self) -> tuple[int, ...]:
-        """The odd copies that fit but for their being answers: many of them are a campaign in stolen threads.
+        """The odd copies whose only reason is being an answer. If they are many, this is a campaign in stolen threads.
 
-        They are in no act by default. Good answers and aimed copies may be among them.
+        By default no act takes them: good answers and targeted copies may be among them.
         """
         return tuple(one.copy for one in self.odd if one.reasons == (Reason.REPLY,))
 
 
 class Grouping(NamedTuple):
-    """The handles in the order of their acts, and the copies in none of them, nor odd in one; ascending."""
+    """The handles in the order of their acts; `rest`: copies that are in no handle and odd in none, ascending."""
 
     handles: tuple[Handle, ...]
     rest: array[int]
 
 
 class Found(NamedTuple):
-    """A handle as it was found: its seed's key number, its copies, and what their keys weigh."""
+    """A handle as found: the number of its seed's key, its copies, and the weights of their keys."""
 
     seed: int
     sorted: Sorted
@@ -83,10 +83,10 @@ class Found(NamedTuple):
 def grouped(
     entries: Iterable[Entry], *, apart: Iterable[tuple[int, int]] = (), stop: Callable[[], None] = no_stop
 ) -> Grouping:
-    """Find the handles of these copies.
+    """Group these copies into handles.
 
-    `apart`: pairs of copies, one that an operator took out and one that it must not be with; the first of a pair and
-    copies like it are odd in the handle of the second. `stop` is called between the steps; what it raises goes through.
+    `apart`: pairs of a copy that an operator took out and a copy that it must not be with; the first and copies like it
+    are odd in the handle of the second. `stop` is called between steps and may raise to end the work.
     """
     material = gathered(entries, stop)
     handles, rest = handles_of(material, apart, stop, len(material.copies))
@@ -96,9 +96,9 @@ def grouped(
 def handles_of(
     material: Material, apart: Iterable[tuple[int, int]], stop: Callable[[], None], total: int
 ) -> tuple[list[tuple[Handle, Found]], array[int]]:
-    """Find the handles with what is known of each besides, and the copies that are neither in one nor odd in one.
+    """Find the handles (each as Handle and Found), and the copies that are in none and odd in none.
 
-    `total`: how many copies there are in all, of which these may be a part.
+    `total`: the number of all copies; `material` may be a sample of them.
     """
     found = _found(material, _Apart(material, apart), stop)
     taken = {row for one in found for row in one.sorted.rows}
@@ -125,7 +125,7 @@ def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[
             seeder.spend(seed.key)
             continue
         parted = sorted_out(material, rows, heavy, apart.among(rows))
-        # What a flag keeps out of acts has its place beside this handle: it is not looked for again.
+        # A copy that a flag keeps out of acts stays with this handle: no other handle is searched for it.
         settled = [*parted.rows, *(one.row for one in parted.odd if material.flags[one.row] & GATED)]
         if len(settled) < LEAST:
             seeder.spend(seed.key)
@@ -136,7 +136,7 @@ def _found(material: Material, apart: _Apart, stop: Callable[[], None]) -> list[
 
 
 class _Apart:
-    """What operators took out, and what is like it."""
+    """The copies that operators took out, and those like them."""
 
     def __init__(self, material: Material, pairs: Iterable[tuple[int, int]]) -> None:
         place = {copy: row for row, copy in enumerate(material.copies)}
@@ -152,7 +152,7 @@ class _Apart:
         ]
 
     def among(self, rows: Sequence[int]) -> set[int]:
-        """Return the rows that must not be with others of `rows`."""
+        """Return those of `rows` that must not be with the others."""
         inside = set(rows)
         kept_out: set[int] = set()
         for stays, outs, taken in self._taken:
@@ -188,7 +188,7 @@ def _handle(material: Material, found: Found, odd: Sequence[Odd], total: int) ->
 
     told: list[Why] = []
     for strand in range(3):
-        # Most telling first: what many have inside and few outside.
+        # Most telling first: frequent inside, rare outside.
         keys = [key for key in found.heavy.of if material.strand(key) == strand and inside[key]]
         keys.sort(key=lambda key: (-inside[key] * found.heavy.of[key], material.hashes[key]))
         told += [why(key) for key in keys[:_TOLD]]

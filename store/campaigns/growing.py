@@ -1,4 +1,4 @@
-"""How a handle grows from a seed: keys weigh by how much more frequent they are inside, and copies join by weight."""
+"""Grows a handle from a seed: the rarer a key outside, the more it weighs; copies with enough weight join."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from typing import NamedTuple
 from store.campaigns.material import Material
 
 _ROUNDS = 4
-#: The least and the highest weight of a key: a logarithm of its lift.
+#: The least and the highest weight of a key. The weight is the logarithm of how much more frequent it is inside.
 _LIFT, _CAP = 1.5, 6.0
-#: A key has this support at least among the copies inside.
+#: A key counts only if at least this many of the copies inside have it, and at least this share.
 _SUPPORT, _SHARE = 3, 0.005
-#: and this: a few copies of one newsletter must not vouch for each other.
+#: It also needs this many copies (or this share, if fewer), so that a few copies of one newsletter cannot support each
+#: other.
 _OWN, _OWN_SHARE = 12, 0.25
-#: A strand counts at most so much, and of the sum of its keys a quarter.
+#: The most that a strand counts; and which part of the sum of its keys' weights counts.
 _STRAND, _PART = 9.0, 0.25
-#: What a copy needs to join: from two strands, or from its content alone.
+#: The evidence that a copy needs to join: from two strands together, or from its content alone.
 _JOINS, _ALONE = 7.0, 8.0
-#: A strand speaks where it counts so much.
+#: The least evidence for a strand to count as speaking for a copy.
 SPEAKS = 1.5
-#: So many copies inside say how frequent keys are.
+#: At most this many copies inside are counted to estimate how frequent keys are.
 _SAMPLE = 2000
 
 
 class Weights(NamedTuple):
-    """The weight of each key that speaks for a handle, by number, and the share of its copies that have the key."""
+    """The weights of a handle's keys, by key number, and the share of its copies that have each key."""
 
     of: dict[int, float]
     share: dict[int, float]
 
 
 class Score(NamedTuple):
-    """What speaks for a copy: each strand from 0 to 9, and what its keys weigh in sum."""
+    """The evidence for a copy: each strand from 0 to 9, and the sum of the key weights of each strand."""
 
     strands: tuple[float, float, float]
     sums: tuple[float, float, float]
-    #: The share of the keys of its content that weigh.
+    #: The share of its content keys that have a weight.
     told: float = 1.0
 
     @property
     def total(self) -> float:
-        """All of it, from 0 to 27."""
+        """The evidence of all strands, from 0 to 27."""
         return sum(self.strands)
 
     @property
     def joins(self) -> bool:
-        """True where it is enough: of two kinds, or of the content alone."""
+        """True if the evidence suffices to join: from two strands, or from the content alone."""
         return enough(*self.strands)
 
 
 def enough(content: float, payload: float, origin: float) -> bool:
-    """Return True if these strands let a copy join: evidence of two kinds, or of the content alone."""
+    """Return True if this evidence suffices to join: from two strands together, or from the content alone."""
     if content >= _ALONE:
         return True
     speaking = (content >= SPEAKS) + (payload >= SPEAKS) + (origin >= SPEAKS)
@@ -61,7 +62,7 @@ def enough(content: float, payload: float, origin: float) -> bool:
 
 
 def weights(material: Material, rows: Sequence[int], counts: Sequence[int], remaining: int, own: int = _OWN) -> Weights:
-    """Weigh the keys of `rows` against the copies that remain; `counts` is each key's number among those."""
+    """Weigh the keys of `rows` against the copies that remain. `counts`: by key number, how many of those have it."""
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
     inside: Counter[int] = Counter()
     for row in sample:
@@ -82,7 +83,7 @@ def weights(material: Material, rows: Sequence[int], counts: Sequence[int], rema
 
 
 def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int], said: int = 0) -> Score:
-    """Score a copy by its keys; `bounds` as in Material; its content has `said` keys in all."""
+    """Score a copy by its keys. `bounds` as in Material; `said`: the number of its content keys."""
     best, sums, told = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 0
     for key in keys:
         weight = weight_of.get(key)
@@ -96,7 +97,7 @@ def score(bounds: Sequence[int], weight_of: dict[int, float], keys: Iterable[int
 
 
 def scored(best: Sequence[float], sums: Sequence[float], told: float = 0.0) -> Score:
-    """Combine each strand's best key and the sum of its keys into a score."""
+    """Combine the best weight and the sum of weights of each strand into a score."""
     content, payload, origin = (min(max(one, _PART * every), _STRAND) for one, every in zip(best, sums, strict=True))
     return Score((content, payload, origin), (sums[0], sums[1], sums[2]), told)
 
@@ -104,7 +105,7 @@ def scored(best: Sequence[float], sums: Sequence[float], told: float = 0.0) -> S
 def grown(
     material: Material, begin: list[int], alive: bytearray, counts: Sequence[int], remaining: int
 ) -> tuple[list[int], Weights]:
-    """Grow the seed's copies into all they attract, ascending, and return the keys' weights."""
+    """Grow a seed's copies until the set is stable. Returns the rows, ascending, and the weights of their keys."""
     rows = begin
     heavy = weights(material, rows, counts, remaining)
     for _ in range(_ROUNDS):
@@ -125,11 +126,11 @@ def joining(
     alive: bytearray,
     suffices: Callable[[float, float, float], bool] = enough,
 ) -> list[int]:
-    """All remaining copies whose evidence (of content, payload, origin) suffices, ascending."""
+    """Return the remaining copies for which `suffices(content, payload, origin)` is True, ascending."""
     bounds, postings = material.bounds, material.postings
     best: list[dict[int, float]] = [{}, {}, {}]
     total: list[dict[int, float]] = [{}, {}, {}]
-    # Heaviest first: the first that a copy has of a strand is its best.
+    # Heaviest first, so that the first weight of a strand is a copy's best.
     for key in sorted(weight_of, key=lambda key: (-weight_of[key], key)):
         weight = weight_of[key]
         strand = (key >= bounds[1]) + (key >= bounds[2])

@@ -1,4 +1,7 @@
-"""Traits of messages, made in limited child processes: a hostile message costs a child, and still has its headers'."""
+"""Makes the traits of messages in limited child processes.
+
+A hostile message kills its child; only its headers count then.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from store.campaigns.packing import Packed, to_pack
 from store.message.in_child import ChildFailed, Children
 from store.message.parser import parse_headers
 
-#: Messages that one child takes apart: there are many, and each start takes as long as a hundred.
+#: Messages that one child handles before it is replaced. High, because a start takes as long as a hundred messages.
 _SERVED = 5000
 _TIMEOUT = 5.0
 
@@ -20,7 +23,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> bytes:
-    """Pack a message's traits; if no child can parse it in `timeout` seconds, those of its headers."""
+    """Pack a message's traits; if no child parses it within `timeout` seconds, only those of its headers."""
     try:
         found = _children.ask(_request(raw, context), timeout)
     except ChildFailed:
@@ -29,7 +32,7 @@ def packed_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) 
 
 
 def spelled_in_child(raw: bytes, context: Context, *, timeout: float = _TIMEOUT) -> dict[int, str]:
-    """Return the texts of a message's keys: folded, NOT safe. If no child can read it, those of its headers."""
+    """Return the texts of a message's keys (folded, NOT safe); if no child parses it, only those of its headers."""
     try:
         return dict(_spellers.ask(_request(raw, context), timeout))
     except ChildFailed:
@@ -42,6 +45,6 @@ def _request(raw: bytes, context: Context) -> bytes:
 
 
 def close_children() -> None:
-    """End the children that wait for work. They are started again when they are needed."""
+    """End the idle children. New ones start on demand."""
     _children.close()
     _spellers.close()

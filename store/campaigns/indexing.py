@@ -1,7 +1,7 @@
-"""Making the traits of copies that lack them: newest first, in batches, in two limited children at once.
+"""Makes the traits of copies that lack them: newest first, in batches, in two limited child processes.
 
-What is done is done: who stops it or is killed goes on later with what still lacks them. Two that do it at the same
-time do some twice, and no harm.
+Finished traits are stored at once, so an interrupted run continues where it stopped. Two runs at the same time do some
+work twice, which does no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from store.vault.derived import Derived
 from store.vault.reader import MessageRow, OnError
 from store.vault.vault import Vault
 
-#: Copies and bytes of messages that are taken up at once.
+#: The most copies and bytes of messages per batch.
 _COPIES, _BYTES = 200, 8 * 1024 * 1024
 
 Progress = Callable[[int, int], None]
@@ -32,7 +32,10 @@ _Batch = list[tuple[int, "Future[bytes]"]]
 
 @dataclass
 class IndexResult:
-    """How many copies got their traits; which could not be read, and why; how many were not reached."""
+    """The result of `index`.
+
+    `indexed`: copies that got traits; `failed`: copies that could not be read (id, reason); `left`: copies not reached.
+    """
 
     indexed: int = 0
     failed: list[tuple[int, str]] = field(default_factory=list)
@@ -40,14 +43,17 @@ class IndexResult:
 
 
 def traits_of(vault: Vault) -> Derived:
-    """Open the store's rows of traits. Raises UnlockError if the keys are no operator's."""
+    """Open the store's rows of traits. Raises UnlockError if the key is not an operator's."""
     return Derived(vault, TRAITS, VERSION)
 
 
 def read_traits(
     vault: Vault, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None
 ) -> dict[int, Made]:
-    """Read what was made of those copies of Backup, or of the bin. Tells `on_error` of what does not verify."""
+    """Read the traits and texts of these copies of Backup or, if `binned`, of the bin.
+
+    Damaged ones go to `on_error`.
+    """
     found: dict[int, Made] = {}
     for copy_id, data in traits_of(vault).read(ids, binned=binned, on_error=on_error).items():
         try:
@@ -66,11 +72,10 @@ def index(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> IndexResult:
-    """Make the traits of all copies above `after_id` that lack them, and those of `again` anew, newest first.
+    """Make the traits of all copies above `after_id` that lack them, and of `again`, newest first.
 
-    Whoever reads one that does not verify names it in `again`; those that are not in Backup are left out.
-    `progress` is told copies; `cancelled` is asked before each message is waited for. Raises StoreUnavailable,
-    UnlockError.
+    `again`: copies whose traits did not verify; those not in Backup are ignored. `progress` is called with numbers of
+    copies; `cancelled` is called before each message. Raises StoreUnavailable, UnlockError.
     """
     derived, result = traits_of(vault), IndexResult()
     wanted = _lacking(derived, after_id)
@@ -80,7 +85,7 @@ def index(
     with ThreadPoolExecutor(CHILDREN, "traits") as pool:
         pending: _Batch = []
         for rows in work.batches(wanted):
-            # The children work on these while those before them are written.
+            # The children work on this batch while the previous one is written.
             taken = work.begin(rows, pool)
             work.write(pending)
             pending = taken
@@ -105,26 +110,26 @@ def _lacking(derived: Derived, after_id: int) -> list[int]:
 
 
 class _Indexing:
-    """One run of it."""
+    """The state of one `index` run."""
 
     def __init__(self, vault: Vault, derived: Derived, result: IndexResult, cancelled: Cancelled) -> None:
         self._vault, self._derived, self._result, self._cancelled = vault, derived, result, cancelled
         self._own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
-        #: Copies that were deleted meanwhile.
+        #: Copies deleted meanwhile.
         self.gone = 0
-        #: Whether it was cancelled.
+        #: Whether the run was cancelled.
         self.stopped = False
 
     @property
     def done(self) -> int:
-        """Copies that are done with, one way or another."""
+        """The number of copies finished: indexed, failed or gone."""
         return self._result.indexed + len(self._result.failed) + self.gone
 
     def batches(self, wanted: list[int]) -> Iterator[list[MessageRow]]:
-        """Yield the copies' rows, some hundred or some megabytes at a time."""
+        """Yield the copies' rows in batches."""
         left = iter(wanted)
         while ids := list(islice(left, _COPIES)):
-            # In order of their steps: the keys of an earlier step cost as much as those of all between.
+            # In order of ratchet steps: deriving the key of an earlier step would repeat the work of all steps between.
             rows = sorted(self._vault.rows_of(ids))
             self.gone += len(ids) - len(rows)
             part: list[MessageRow] = []
@@ -156,7 +161,7 @@ class _Indexing:
         return taken
 
     def write(self, batch: _Batch) -> None:
-        """Wait for the children, and keep what they made; once it is cancelled, only what they made until then."""
+        """Wait for the children and store their results. After cancelling, store only what is ready."""
         made: list[tuple[int, bytes]] = []
         for copy_id, future in batch:
             self.stopped = self.stopped or self._cancelled()
@@ -168,5 +173,5 @@ class _Indexing:
 
 
 def _whole(value: object) -> int:
-    """Return a row's number; 0 for another type, which somebody else wrote there."""
+    """Return a size column as a number; 0 if a manipulated row has another type there."""
     return value if isinstance(value, int) else 0

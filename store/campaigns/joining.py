@@ -1,4 +1,4 @@
-"""A new copy joins a handle that stands, by the scores that it was found with; in microseconds, without the others."""
+"""Lets a new copy join an existing handle by that handle's weights, in microseconds, without reading other copies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store.campaigns.oddness import Reason
 
 
 class Joined(NamedTuple):
-    """Which handle a copy joins, by place; how well it fits, 0 to 100 %; why it is odd there, () where it is not."""
+    """The handle that a copy joins (by position), its fit (0 to 100 %), and why it is odd there, () if it fits."""
 
     handle: int
     fit: int
@@ -20,18 +20,18 @@ class Joined(NamedTuple):
 
 
 class Joiner:
-    """Finds the handle of new copies among those that stand."""
+    """Finds the handle that a new copy joins."""
 
     def __init__(self, handles: Sequence[Handle]) -> None:
         self._limits = [one.limits for one in handles]
-        # A key may be in two strands, with the same hash: by strand then.
+        # The same hash may be a key of two strands, so there is one dictionary per strand.
         self._of: tuple[dict[int, list[tuple[int, float]]], ...] = ({}, {}, {})
         for place, one in enumerate(handles):
             for key, (strand, weight) in one.weights.items():
                 self._of[strand].setdefault(key, []).append((place, weight))
 
     def join(self, entry: Entry) -> Joined | None:
-        """Find the handle with the most evidence, the first of equals; None if there is too little."""
+        """Find the handle with the most evidence (the first of equals); None if no handle has enough."""
         best: dict[int, list[float]] = {}
         told: dict[int, int] = {}
         sums: dict[int, list[float]] = {}
@@ -55,6 +55,6 @@ class Joiner:
         joining = [place for place in joining if not self._limits[place].is_other_letter(found[place], reasons[place])]
         if not joining:
             return None
-        # One that it fits before one where it is odd.
+        # A handle that the copy fits comes before one where it would be odd.
         place = min(joining, key=lambda place: (bool(reasons[place]), -round(found[place].total, 6), place))
         return Joined(place, round(100 * self._limits[place].fit(found[place])), reasons[place])

@@ -1,8 +1,8 @@
-"""Keys: what a copy has in common with others, as 64-bit numbers that are the same in every process and release.
+"""Keys: features that copies share, as 64-bit numbers that are the same in every process and release.
 
     key = kind (8 bits) || the first 56 bits of BLAKE2b(kind || text)
 
-The upper half of the kind is the strand. So a key says what sort of thing it stands for, and not which.
+The upper half of the kind is the strand. So a key reveals the kind of feature, but not the text.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 _SHIFT, _STRAND_SHIFT = 56, 60
-#: Characters of a key's text that count.
+#: Characters of a key's text that are hashed.
 TEXT_LIMIT = 400
 
 
 class Strand(enum.IntEnum):
-    """What a copy says, what it carries, and where it comes from."""
+    """Groups of keys: what a copy says, what it carries, and where it comes from."""
 
     CONTENT = 1
     PAYLOAD = 2
@@ -27,7 +27,7 @@ class Strand(enum.IntEnum):
 
 
 class Kind(enum.IntEnum):
-    """What a key stands for; the upper four bits are its strand."""
+    """The kind of feature that a key stands for; the upper four bits are its strand."""
 
     SUBJECT = 0x10
     SUBJECT_PAIR = 0x11
@@ -54,28 +54,28 @@ class Kind(enum.IntEnum):
         return Strand(self >> 4)
 
 
-#: Something a copy has: its kind, and the text that is hashed.
+#: A feature of a copy: its kind, and the text to hash.
 Trait = tuple[Kind, str]
 
 
-#: By number of the kind: the byte that is hashed first, and the key's bits above the hash.
+#: By kind: the byte that is hashed first, and the key's upper 8 bits.
 _HEADS = [(bytes((number,)), number << _SHIFT) for number in range(256)]
 
 
 def key_of(kind: int, text: str) -> int:
-    """Hash a kind and a text to a key of 64 bits. Keys of two kinds never collide."""
+    """Hash a kind and a text to a 64-bit key. Keys of different kinds never collide."""
     head, upper = _HEADS[kind]
     digest = blake2b(head + text[:TEXT_LIMIT].encode("utf-8", "replace"), digest_size=7).digest()
     return upper | int.from_bytes(digest, "big")
 
 
 def kind_of(key: int) -> Kind:
-    """Return the kind of a key. Raises ValueError for a number that is no key."""
+    """Return the kind of a key. Raises ValueError if the number is not a key."""
     return Kind(key >> _SHIFT)
 
 
 def strands(traits: Iterable[Trait]) -> tuple[array[int], array[int], array[int]]:
-    """Hash traits to the keys of each strand, sorted, each once."""
+    """Hash traits to keys, by strand; sorted, each once."""
     keys = sorted({key_of(kind, text) for kind, text in traits})
     payload = bisect_left(keys, Strand.PAYLOAD << _STRAND_SHIFT)
     origin = bisect_left(keys, Strand.ORIGIN << _STRAND_SHIFT)

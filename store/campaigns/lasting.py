@@ -1,4 +1,4 @@
-"""Ids last: a handle that is found again keeps its id by the majority of its copies."""
+"""Lasting ids: a handle that is found again keeps the id of the campaign that most of its copies were in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 def kept_ids(old: Mapping[int, Iterable[int]], new: Sequence[Iterable[int]], following: int = 1) -> list[int]:
-    """Choose each `new` handle's id, given as its copies; `old` maps standing ids to copies.
+    """Choose the id of each `new` handle, given as its copies; `old` maps existing ids to copies.
 
-    A new one has the id of an old one where more than half of the old one's copies that are still in handles are in it;
-    of several such the smallest, which is the oldest. All others get ids after `following` - 1 and every old one.
+    Of the copies that an old campaign still has in any handle, more than half must be in one new handle: that handle
+    keeps the id. A handle that could keep several ids keeps the smallest (oldest). All others get new ids from
+    `following` on, above all old ones.
     """
     id_of = {copy: number for number in sorted(old, reverse=True) for copy in old[number]}
     shared: dict[int, Counter[int]] = {}

@@ -1,7 +1,7 @@
-"""Who finds the campaigns of a store: one process at a time, by a lease in the side table.
+"""A lease in the side table, so that only one process at a time finds the campaigns of a store.
 
-A token grows with each lease. It is compared inside every transaction that writes campaigns, so one that was paused and
-lost its lease meanwhile writes nothing. A finder that is killed keeps others off for `LEASE_MS` at most.
+Each lease has a higher token. Every transaction that writes campaigns checks it, so a process that was paused and lost
+its lease writes nothing. A killed finder blocks others for at most `LEASE_MS`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from store.vault.derived import Loose
 from store.vault.vault import Vault
 
 KIND, VERSION = "finder", 1
-#: How long a lease lasts (ms), and after which part of it it is renewed.
+#: Duration of a lease (ms), and the part of it after which it is renewed.
 LEASE_MS = 15_000
 _RENEWED = 0.4
 
 
 class LeaseLost(Exception):
-    """Another process finds the campaigns now: nothing was written."""
+    """Another process has the lease now; nothing was written."""
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
-    """The row: who has the lease, its token, and until when (Unix ms, by the clock that decides)."""
+    """The lease row: owner, token, and end (Unix ms, by the deciding clock)."""
 
     owner: bytes = b""
     token: int = 0
@@ -38,9 +38,10 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Lease:
-    """A lease, not taken yet. `take` and what is below belong to any thread.
+    """The lease of one finder, initially not taken. All methods are thread-safe.
 
-    `held`: one that another process of the same finder took. Raises UnlockError where the keys are no operator's.
+    `held`: a lease already taken by another process of the same finder. Raises UnlockError if the key is not an
+    operator's.
     """
 
     def __init__(self, vault: Vault, held: Held | None = None) -> None:
@@ -49,11 +50,11 @@ class Lease:
         self.held = held or Held(os.urandom(16))
 
     def free(self) -> bool:
-        """Whether nobody has it now. Raises StoreUnavailable."""
+        """Return True if no process holds the lease. Raises StoreUnavailable."""
         return self._ended(self._present())
 
     def take(self) -> bool:
-        """Take it, or False where another process has it. Raises StoreUnavailable."""
+        """Take the lease; False if another process has it. Raises StoreUnavailable."""
         with self._vault.write(quiet=True):
             present = self._present()
             if present.owner != self.held.owner and not self._ended(present):
@@ -62,26 +63,26 @@ class Lease:
         return True
 
     def renew(self) -> None:
-        """Have it from now on as long as one that is taken now. Raises LeaseLost, StoreUnavailable."""
+        """Extend the lease to its full duration from now. Raises LeaseLost, StoreUnavailable."""
         with self._vault.write(quiet=True):
             self.guard()
             self._put(Held(self.held.owner, self.held.token, self._now() + LEASE_MS))
 
     def guard(self) -> None:
-        """Inside a transaction: raise LeaseLost where another process has it. Raises StoreUnavailable."""
+        """Inside a transaction: raise LeaseLost if another process has the lease. Raises StoreUnavailable."""
         present = self._present()
         if (present.owner, present.token) != (self.held.owner, self.held.token):
             raise LeaseLost
 
     def release(self) -> None:
-        """Let others have it; no complaint where they have. Raises StoreUnavailable."""
+        """Release the lease; do nothing if another process has it. Raises StoreUnavailable."""
         with suppress(LeaseLost), self._vault.write(quiet=True):
             self.guard()
             self._put(Held(self.held.owner, self.held.token, 0))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Renew it in a thread meanwhile, and release it at the end. It was taken."""
+        """Renew a taken lease in a thread during the `with` block, and release it at the end."""
         over = threading.Event()
         thread = threading.Thread(target=self._keep, args=(over,), name="finder-lease", daemon=True)
         thread.start()
@@ -96,7 +97,7 @@ class Lease:
     def _keep(self, over: threading.Event) -> None:
         try:
             while not over.wait(LEASE_MS * _RENEWED / 1000):
-                # What cannot be renewed ends by itself; whoever writes under it then finds that out.
+                # A lease that cannot be renewed expires; the next write under it then raises LeaseLost.
                 with suppress(StoreUnavailable):
                     self.renew()
         except (LeaseLost, MailholdError):
@@ -110,10 +111,10 @@ class Lease:
         try:
             return msgpack_decoder(Held).decode(self._rows.open(0, sealed)) if sealed else Held()
         except (TamperedError, msgspec.MsgspecError):
-            return Held()  # A damaged row keeps nobody from the work.
+            return Held()  # A damaged row must not block the work.
 
     def _ended(self, present: Held) -> bool:
-        # One that lasts longer than any was taken by a clock that is wrong.
+        # An end further away than a lease lasts comes from a wrong clock.
         return not 0 < present.until - self._now() <= LEASE_MS
 
     def _put(self, held: Held) -> None:

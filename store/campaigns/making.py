@@ -1,6 +1,6 @@
-"""The traits of a message, made of what its parser found. Runs in a limited child (`store.campaigns.in_child`).
+"""Makes the traits of a message from the output of its parser. Runs in a limited child (`store.campaigns.in_child`).
 
-Of the text counts what a reader sees; messages that are attached are not entered. Cannot raise on any parsed message.
+Only text that a reader sees counts; attached messages are not opened. Cannot raise on any parsed message.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.terms.folding import fold, plain_words, words
 from store.terms.sender import addresses, organisation
 
-#: Characters of visible text that are read; keys of word triples, sentences, contacts and links of one message; what
-#: is kept for the filter.
+#: Limits per message: characters of visible text read; keys of word triples, sentences, contacts and links; files. Then
+#: what is kept for the filter: domains, files, characters of a name.
 READ_LIMIT, TRIPLES, SENTENCES, CONTACTS, LINKS, FILES = 12_000, 60, 16, 8, 12, 8
 DOMAINS_KEPT, FILES_KEPT, NAME_KEPT = 20, 10, 120
 _LEAST_WORDS = 4
 _PAIRS = 12
 
-#: What is no word of the letter: links, whose traits are their own, and what the reading of HTML puts into its text
-#: (the numbers of links, what stands for a picture).
+#: Left out of the words: links (they have traits of their own), and notes that the HTML reader inserts (link numbers,
+#: image placeholders).
 _URL = re.compile(r"\b(?:https?|ftp)://\S+|\bwww\.\S+", re.I)
 _NOTE = re.compile(r"\[\d{1,3}\]|\[image: ")
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f]+(?:\s+|\Z)|\n\s*\n")
@@ -60,19 +60,19 @@ _BOUNDARY = re.compile(r"(?i)boundary\s*=\s*\"?([^\";\s]{1,100})")
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
-    """What of a copy's record and of the settings counts: the client's address, and the own domains (lower case)."""
+    """What a message's traits depend on besides the message: client address, and own domains (lower case)."""
 
     client_address: str = ""
     own_domains: tuple[str, ...] = ()
 
 
 def made_of(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) -> Made:
-    """Traits and texts of a message. `markups` are its HTML parts as they stand."""
+    """Make the traits and texts of a message. `markups`: its HTML parts, as markup."""
     return drawn(parsed, context, markups)[0]
 
 
 def drawn(parsed: ParsedMessage, context: Context, markups: Sequence[str] = ()) -> tuple[Made, list[Trait]]:
-    """Make what `made_of` makes, and the texts behind its keys."""
+    """Do `made_of`, and also return the texts that its keys are hashed from."""
     headers = _first_of(parsed.headers)
     visible = _visible(parsed)
     subject = headers.get("subject", "")
@@ -111,7 +111,7 @@ def _first_of(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def _visible(parsed: ParsedMessage) -> str:
-    """Return the text that a reader sees, as far as it is used."""
+    """Return the visible text, up to `READ_LIMIT` characters, without links and inserted notes."""
     text, pieces, start, left = parsed.text, list[str](), 0, READ_LIMIT
     for hidden, end in parsed.hidden_spans:
         if left <= 0:
@@ -129,10 +129,10 @@ def _visible(parsed: ParsedMessage) -> str:
 
 
 def _own(visible: str, markups: Sequence[str]) -> tuple[str, bool]:
-    """Return what of the text the writer says, without quotations, and whether anything is quoted.
+    """Return the writer's own text without quotations, and whether anything is quoted.
 
-    A thread that somebody stole has other words in each copy; the few above it are the same. Where nothing else is
-    said, it is what is quoted.
+    In a stolen thread the quoted text differs in each copy, but the few words above it are the same. If there are fewer
+    than `_LEAST_WORDS` own words, the quoted text is included.
     """
     lines, head = _QUOTED_LINES.search(visible), _QUOTE_HEAD.search(visible)
     if lines:
@@ -153,7 +153,7 @@ def _subject(subject: str) -> list[Trait]:
 
 
 def _text(visible: str, html: bool) -> list[Trait]:
-    """Sentences and triples of words: those with the smallest hashes, so that like texts choose alike."""
+    """Return sentences and word triples, those with the smallest hashes: similar texts thereby choose the same ones."""
     folded = fold(visible)
     every: list[str] = []
     sentences: dict[int, str] = {}
@@ -176,7 +176,7 @@ def _text(visible: str, html: bool) -> list[Trait]:
 
 
 def _contacts(visible: str) -> list[Trait]:
-    """Tickers of shares, telephone numbers by their last eight digits, and wallets."""
+    """Return stock tickers, telephone numbers (last eight digits) and wallets."""
     found = [f"ticker {(one or other).lower()}" for one, other in _TICKER.findall(visible)]
     for number in _PHONE.findall(visible):
         digits = "".join(filter(str.isdecimal, number))
@@ -187,7 +187,7 @@ def _contacts(visible: str) -> list[Trait]:
 
 
 def _links(parsed: ParsedMessage) -> tuple[list[Trait], list[str]]:
-    """Return the traits of the links that a reader sees, and the domains of all links."""
+    """Return the traits of the first `LINKS` visible links, and the domains of all visible links."""
     found: dict[Trait, None] = {}
     domains: dict[str, None] = {}
     seen = 0
@@ -222,13 +222,16 @@ def _files(files: Sequence[ParsedAttachment]) -> list[Trait]:
 
 
 def _colours(markups: Sequence[str]) -> list[Trait]:
-    """Make a trait of the set of colours, if there are several: a kit's letters share it, whatever they say."""
+    """Make a trait of the set of colours, if there are several.
+
+    Letters made with one kit share it, whatever their text.
+    """
     colours = {colour.lower() for markup in markups for colour in _COLOUR.findall(markup[:200_000])}
     return [(Kind.COLOURS, " ".join(sorted(colours)))] if len(colours) > 1 else []
 
 
 def _origin(headers: dict[str, str], context: Context) -> tuple[str, list[Trait], str, str]:
-    """Return the sender's address, the traits of the origin, the kit, and the List-Id."""
+    """Return the sender's address, the traits of the origin, the kit (sending program), and the List-Id."""
     found: list[Trait] = []
     from_ = headers.get("from", "")[:1000]
     sender = next(iter(addresses(from_)), "").lower()[:320]
@@ -263,7 +266,7 @@ def _list_id(value: str) -> str:
 
 
 def _network(address: str) -> str:
-    """Return the /24 of an IPv4 address, the /48 of an IPv6 address, "" for anything else."""
+    """Return the /24 of an IPv4 address or the /48 of an IPv6 address; "" for anything else."""
     try:
         number = ip_address(address)
     except ValueError:

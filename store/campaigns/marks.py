@@ -1,7 +1,7 @@
-"""What operators say of campaigns: names, owners, states, notes, what they peeled off and what they joined.
+"""What operators set on campaigns: names, owners, states, notes, peeled-off copies, and joins.
 
-Sealed, signed configuration: the same for all who open the store, told in the trail, and taken back with `z`. It holds
-for campaigns by their lasting ids, and for copies by theirs.
+Stored as sealed, signed configuration: shared by all who open the store, recorded in the trail, and undone with `z`. It
+refers to campaigns by their lasting ids and to copies by theirs.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 NAME = "campaigns"
-#: The actions of its events.
+#: Actions of these changes, as recorded in the trail.
 NAMED, OWNED, NOTED, STATED = "campaign named", "campaign taken", "campaign noted", "campaign state"
 PEELED, JOINED = "peeled off a campaign", "campaigns joined"
 ACTIONS = (NAMED, OWNED, NOTED, STATED, PEELED, JOINED)
 MAX_NAME, MAX_NOTE = 60, 500
-#: Copies that may be peeled off in all, and campaigns of which something may be said.
+#: The most copies that may be peeled off in all, and the most campaigns with marks.
 MAX_PEELED, MAX_MARKS = 20_000, 2_000
 
 
 class State(StrEnum):
-    """How far the work on a campaign is."""
+    """The state of the work on a campaign."""
 
     NEW = "new"
     OPEN = "open"
@@ -37,7 +37,7 @@ class State(StrEnum):
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """What is said of a campaign. `into`: the campaign that it was joined to, 0 where it stands alone. NOT safe."""
+    """The mark of a campaign. `into`: the campaign that it was joined to, 0 if none. The texts are NOT safe."""
 
     campaign: int
     name: str = ""
@@ -48,7 +48,10 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Peeled(msgspec.Struct, frozen=True, array_like=True):
-    """Copies (ascending) that were taken out of a campaign, and one that stays: those like them are kept out too."""
+    """Copies (ascending) taken out of a campaign, and a copy that stays (`stays`).
+
+    Copies like those are kept out too.
+    """
 
     campaign: int
     copies: tuple[int, ...]
@@ -56,13 +59,13 @@ class Peeled(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Marks(msgspec.Struct, frozen=True, array_like=True):
-    """All that is said: marks in order of campaign, and what was peeled off in order of campaign and copies."""
+    """All marks, by campaign, and all that was peeled off, by campaign and copies."""
 
     marks: tuple[Mark, ...] = ()
     peeled: tuple[Peeled, ...] = ()
 
     def of(self, campaign: int) -> Mark:
-        """Return what is said of a campaign."""
+        """Return the mark of a campaign; an empty one if it has none."""
         return next((one for one in self.marks if one.campaign == campaign), Mark(campaign))
 
     def taken_out(self, campaign: int) -> set[int]:
@@ -71,7 +74,7 @@ class Marks(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def all_taken_out(self) -> frozenset[int]:
-        """The copies that were peeled off any campaign: no act on campaigns takes them."""
+        """The copies peeled off any campaign; no campaign act takes them."""
         return frozenset(copy for one in self.peeled for copy in one.copies)
 
 
@@ -82,7 +85,7 @@ def read_marks(vault: Vault) -> tuple[Marks, int]:
 
 
 def name(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
-    """Name a campaign; "" takes the name away. Raises UsageError, TamperedError."""
+    """Set the name of a campaign; "" removes it. Raises UsageError, TamperedError."""
     text = _checked(text, "name", MAX_NAME)
     return _mark(
         vault, campaign, lambda one: msgspec.structs.replace(one, name=text), operator, NAMED, text or "no name"
@@ -90,7 +93,7 @@ def name(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
 
 
 def note(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
-    """Say something of a campaign; "" takes it away. Raises UsageError, TamperedError."""
+    """Set the note of a campaign; "" removes it. Raises UsageError, TamperedError."""
     text = _checked(text, "note", MAX_NOTE)
     return _mark(
         vault, campaign, lambda one: msgspec.structs.replace(one, note=text), operator, NOTED, text or "no note"
@@ -98,7 +101,10 @@ def note(vault: Vault, campaign: int, text: str, *, operator: str = "") -> Mark:
 
 
 def own(vault: Vault, campaign: int, owner: str, *, operator: str = "") -> Mark:
-    """Give a campaign to an operator, "" to nobody. A new one is open then. Raises UsageError, TamperedError."""
+    """Set the owner of a campaign; "" removes it. An owner makes a new campaign open.
+
+    Raises UsageError, TamperedError.
+    """
     owner = _checked(owner, "owner", MAX_NAME)
 
     def change(one: Mark) -> Mark:
@@ -109,14 +115,14 @@ def own(vault: Vault, campaign: int, owner: str, *, operator: str = "") -> Mark:
 
 
 def set_state(vault: Vault, campaign: int, state: State, *, operator: str = "") -> Mark:
-    """Say how far the work is. Raises UsageError, TamperedError."""
+    """Set the state of the work on a campaign. Raises UsageError, TamperedError."""
     return _mark(vault, campaign, lambda one: msgspec.structs.replace(one, state=state), operator, STATED, state.value)
 
 
 def peel(vault: Vault, campaign: int, copies: Iterable[int], stays: int, *, operator: str = "") -> Peeled:
-    """Take copies out of a campaign, and what is like them later; `stays` is one of those that stay in it.
+    """Take copies, and later copies like them, out of a campaign. `stays`: a copy that stays in it.
 
-    Raises UsageError where too many were peeled off, TamperedError.
+    Raises UsageError if too many copies are peeled off, TamperedError.
     """
     out = Peeled(campaign, tuple(sorted(set(copies) - {stays})), stays)
     if not out.copies:
@@ -133,7 +139,7 @@ def peel(vault: Vault, campaign: int, copies: Iterable[int], stays: int, *, oper
 
 
 def join(vault: Vault, campaign: int, into: int, *, operator: str = "") -> Mark:
-    """Join a campaign to another; with `into` 0 it stands alone again. Raises UsageError, TamperedError."""
+    """Join a campaign to another; `into` 0 separates it again. Raises UsageError, TamperedError."""
     marks, _ = read_marks(vault)
     target = into
     while target and marks.of(target).into:
@@ -145,7 +151,7 @@ def join(vault: Vault, campaign: int, into: int, *, operator: str = "") -> Mark:
 
 
 def join_all(vault: Vault, campaigns: Sequence[int], into: int, *, operator: str = "") -> None:
-    """Join campaigns to another in one act, which is taken back as one. Raises UsageError, TamperedError."""
+    """Join campaigns to another in one act, undone as one. Raises UsageError, TamperedError."""
 
     def change(marks: Marks) -> Marks:
         target = into

@@ -1,8 +1,7 @@
-"""The traits of many copies as compact arrays: what is grouped, without their texts.
+"""The keys of many copies as compact arrays, without their texts: the input of grouping.
 
-A key that fewer than three copies have can join none, so it is dropped; the others get dense numbers, in strands one
-after the other: those of the content first, then payload, then origin. What comes out does not depend on the order in
-which copies were added.
+A key that fewer than three copies have cannot connect copies, so it is dropped. The others get dense numbers, strand by
+strand: content, payload, origin. The result does not depend on the order in which copies are added.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from typing import NamedTuple
 
 from store.campaigns.traits import Traits
 
-#: A key of fewer copies says nothing about a campaign.
+#: Keys of fewer copies are dropped.
 _LEAST = 3
 _STRANDS = ("content", "payload", "origin")
 CONTENT, PAYLOAD, ORIGIN = range(len(_STRANDS))
 
 
 class Flags(IntFlag):
-    """What keeps a copy out of acts, or makes a handle a careful one.
+    """Properties that keep a copy out of acts, or make a handle a careful one.
 
-    REPLY: it quotes or answers a message. CLAIMS: its subject says so, and nothing else. LISTED: it has the headers of
-    a mailing list. KNOWN: its sender is known here, by what was let through or written to. ALIKE: its sender's domain
-    only looks like a known or an own one.
+    REPLY: the copy quotes or answers a message. CLAIMS: only its subject looks like an answer's. LISTED: it has the
+    headers of a mailing list. KNOWN: mail of its sender was let through here before, or was written to. ALIKE: its
+    sender's domain looks like a known or an own one.
     """
 
     NONE = 0
@@ -38,7 +37,7 @@ class Flags(IntFlag):
 
 
 class Entry(NamedTuple):
-    """A copy to be grouped: its id, its keys of the three strands, its sender's address ("" if unknown), its flags."""
+    """A copy to be grouped: id, keys by strand, sender's address ("" if unknown), flags."""
 
     copy: int
     content: Sequence[int]
@@ -54,13 +53,12 @@ class Entry(NamedTuple):
 
 
 class Material(NamedTuple):
-    """Copies by row, and keys by dense number.
+    """Copies by row and keys by number, as arrays.
 
-    `copies`: ids, ascending. `keys[starts[row]:starts[row + 1]]`: the numbers of the row's keys, ascending.
-    `hashes`: the key of each number; `bounds`: where the strands begin and end among the numbers. `postings[number]`:
-    the rows that have it, ascending. `senders`, `domains`: a number for each row, 0 where there is none;
-    `domain_names[number]`: the domain; `flags`: of each row. `said`: how many keys the row's content has in all, those
-    that are dropped too, 255 at most.
+    `copies`: ids, ascending. `keys[starts[row]:starts[row + 1]]`: the numbers of the row's keys, ascending. `hashes`:
+    by number, the key; `bounds`: where each strand begins and ends among the numbers. `postings[number]`: the rows that
+    have the key, ascending. `senders`, `domains`: by row, a number, 0 if unknown; `domain_names[number]`: the domain;
+    `flags`: by row. `said`: by row, the number of content keys including dropped ones, at most 255.
     """
 
     copies: array[int]
@@ -80,18 +78,19 @@ class Material(NamedTuple):
         return self.keys[self.starts[row] : self.starts[row + 1]]
 
     def strand(self, number: int) -> int:
-        """CONTENT, PAYLOAD or ORIGIN: of a key number."""
+        """Return the strand (CONTENT, PAYLOAD or ORIGIN) of a key number."""
         return (number >= self.bounds[1]) + (number >= self.bounds[2])
 
 
 def no_stop() -> None:
-    """Go on: what is called between the steps raises where the work is to be given up."""
+    """Do nothing: the default for `stop`, which is called between steps and raises to end the work."""
 
 
 def _frequent(entries: Sequence[Entry], strand: int) -> list[int]:
-    """List a strand's keys that at least three copies have, ascending.
+    """List a strand's keys that at least `_LEAST` copies have, ascending.
 
-    Most keys occur once. A table of small counters finds those in two passes, so that no dictionary of all is made.
+    Most keys occur once. A first pass over a table of small counters excludes them, which saves a dictionary of all
+    keys.
     """
     total = sum(len(one.strands[strand]) for one in entries)
     mask = (1 << max(total * 2, 1024).bit_length()) - 1
@@ -110,12 +109,12 @@ def _frequent(entries: Sequence[Entry], strand: int) -> list[int]:
 
 
 def domain_of(sender: str) -> str:
-    """Return an address's domain, "" if it has none."""
+    """Return the domain of an address; "" if it has none."""
     return sender.rpartition("@")[2] if "@" in sender else ""
 
 
 def entry_of(copy: int, traits: Traits, flags: Flags = Flags.NONE) -> Entry:
-    """Make the entry of a copy with these traits; `flags` are KNOWN and ALIKE, which do not follow from traits."""
+    """Make the entry of a copy from its traits; `flags`: KNOWN and ALIKE, which traits cannot tell."""
     if traits.threaded:
         flags |= Flags.REPLY
     if traits.claims:
@@ -132,7 +131,7 @@ def _numbered(names: Iterable[str]) -> tuple[array[int], list[str]]:
 
 
 def gathered(entries: Iterable[Entry], stop: Callable[[], None] = no_stop) -> Material:
-    """Gather these copies (each id once) into arrays. Calls `stop` between the steps; it may raise."""
+    """Put these copies (each id once) into arrays. `stop` is called between steps; it may raise."""
     ordered = sorted(entries, key=lambda one: one.copy)
     hashes = array("Q")
     bounds = [0]

@@ -1,4 +1,4 @@
-"""Which copies of a handle do not fit it, and why: they are kept out of its act until somebody looked at them."""
+"""Decides which copies do not fit a handle, and why: they are left out of its act until somebody has looked at them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import NamedTuple
 from store.campaigns.growing import SPEAKS, Score, Weights, score
 from store.campaigns.material import CONTENT, Flags, Material
 
-#: A domain under this share is odd where so many domains have nearly all of the copies.
+#: If at most `_FEW_DOMAINS` domains have nearly all copies, a domain with less than this share is odd.
 _DOMAIN_SHARE, _FEW_DOMAINS, _NEARLY_ALL = 0.03, 6, 0.9
-#: A strand that so many copies have is expected of all.
+#: If this share of the copies has evidence in a strand, every copy must have it.
 _EXPECTED = 0.9
-#: The least part of the median evidence, and of what all but a few have in a strand.
+#: A copy needs this part of the median evidence; and in each strand this part (`_LOW`) of what all but `_TAIL` have.
 _LEAST_FIT, _TAIL, _LOW = 0.5, 0.05, 0.5
-#: So many odd ones are shown at most, those that a flag keeps out not counted.
+#: At most this many odd copies are shown, or this share of the handle if that is more. Flagged ones do not count.
 _MOST, _MOST_SHARE = 12, 0.03
-#: Where so many copies have a subject of an answer, or the headers of a list, that is the handle's way.
+#: If this share of the copies has an answer's subject, or list headers, these are not odd in the handle.
 _CLAIMED, _LISTED = 0.05, 0.5
-#: A known sender with more copies than that in a handle where strangers have as many is one whose account was taken.
+#: A known sender with more copies than this, in a handle with as many from strangers, has a hijacked account.
 _FLOOD = 20
-#: The letters of a handle are alike where their copies have, in the middle, so much of their content in common. Those
-#: that have under this part of it are other letters, where they are no more than so many.
+#: A handle's copies are alike if the median share of content keys in common is at least `ALIKE`. Copies under the part
+#: `_TOLD` of that median are other letters, if they are at most the share `_OTHERS`.
 ALIKE, _TOLD, _OTHERS = 0.25, 0.3, 0.2
 
 
@@ -45,20 +45,19 @@ class Reason(Enum):
 
 
 _GATES = ((Flags.REPLY, Reason.REPLY), (Flags.ALIKE, Reason.ALIKE), (Flags.KNOWN, Reason.KNOWN))
-#: What keeps a copy out of every act by default, whatever it is found beside.
+#: Flags that keep a copy out of every act by default, in any handle.
 GATED = Flags.REPLY | Flags.ALIKE | Flags.KNOWN
 _SETTLED = frozenset((Reason.APART, Reason.ALIKE, Reason.KNOWN))
 _STRANDS = (Reason.CONTENT, Reason.PAYLOAD, Reason.ORIGIN)
 
 
 class Limits(NamedTuple):
-    """What a copy must have to fit a handle.
+    """What a copy needs to fit a handle.
 
-    `typical`: the median of the evidence. `expected`: the strands that must speak. `least`: what the keys of each
-    strand must weigh in sum. `claimed`, `listed`: answers by subject, and list mail, belong here. `domains`: the sender
-    domains that belong here, None where they are too many to tell. `told`: the share of the keys of a copy's content
-    that must weigh. `threads`: a campaign in stolen threads, to which answers belong;
-    `known`: one from the accounts of several firms, to which known senders belong, since it is theirs that were stolen.
+    `typical`: the median evidence. `expected`: strands that must speak. `least`: by strand, the least sum of key
+    weights. `claimed`, `listed`: copies with CLAIMS or LISTED fit. `domains`: sender domains that fit, None for any.
+    `told`: the least share of content keys that have a weight. `threads`: a campaign in stolen threads, so answers fit;
+    `known`: sent from hijacked accounts of several firms, so known senders fit.
     """
 
     typical: float
@@ -72,7 +71,7 @@ class Limits(NamedTuple):
     known: bool = False
 
     def reasons(self, found: Score, flags: int, domain: str) -> tuple[Reason, ...]:
-        """Why a copy with this score does not fit, the gravest reason first; () where it does."""
+        """Return why a copy with this score does not fit, the gravest reason first; () if it fits."""
         gates = flags & ~Flags.REPLY if self.threads else flags
         if self.known:
             gates &= ~Flags.KNOWN
@@ -93,11 +92,11 @@ class Limits(NamedTuple):
         return tuple(reasons)
 
     def is_other_letter(self, found: Score, reasons: tuple[Reason, ...]) -> bool:
-        """Return True for another letter with the same link or service: it may have a handle of its own."""
+        """Return True if the copy is another letter with the same link or service; it may have its own handle."""
         return reasons == (Reason.CONTENT,) and found.told < self.told and not self.threads
 
     def fit(self, found: Score) -> float:
-        """How well a copy fits, from 0 to 1."""
+        """Return how well a copy fits, from 0 to 1."""
         return min(1.0, found.total / self.typical) if self.typical else 0.0
 
 
@@ -109,10 +108,10 @@ class Odd(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """The copies of a handle: those that fit, with how well from 0 to 1, and the odd ones; both ascending by row.
+    """The copies of a handle: those that fit (`rows`, with `fits` from 0 to 1) and the odd ones, ascending by row.
 
-    What neither has is left for other handles: where more do not fit than can be looked at, they are no exceptions.
-    `alike`: the share of their content that the copies have in common, in the middle. `silent`: most have nothing.
+    Copies in neither are left for other handles: if more are odd than can be shown, they are not exceptions. `alike`:
+    the median share of content keys in common. `silent`: most copies have no content in common.
     """
 
     rows: list[int]
@@ -124,13 +123,14 @@ class Sorted(NamedTuple):
 
 
 def most_shown(copies: int) -> int:
-    """How many odd ones are shown beside a handle to which so many copies came."""
+    """Return how many odd copies are shown with a handle that `copies` copies came to."""
     return max(_MOST, round(_MOST_SHARE * copies))
 
 
 def has_its_place(reasons: tuple[Reason, ...]) -> bool:
-    """Return True for an odd copy that is always shown: a flag, or an operator, keeps it out."""
-    # Answers that do not fit either are many where a campaign stole threads: as many are shown as of others.
+    """Return True for an odd copy that is always shown: a flag or an operator keeps it out."""
+    # Answers that also do not fit for another reason can be very many in stolen threads, so they are limited like other
+    # odd copies.
     return not _SETTLED.isdisjoint(reasons) or reasons == (Reason.REPLY,)
 
 
@@ -142,9 +142,9 @@ def sorted_out(
     threads: float = 0.0,
     known: bool = False,
 ) -> Sorted:
-    """Separate the copies that fit the handle from those that do not; operators keep the rows of `apart` out.
+    """Separate the copies that fit the handle from those that do not. `apart`: rows that operators took out.
 
-    `threads`: over 0 for a campaign in stolen threads; what Limits.told is then. `known`: as in Limits.
+    `threads`: for a campaign in stolen threads, its `Limits.told` (> 0). `known`: as in Limits.
     """
     scores = [score(material.bounds, heavy.of, material.of(row), material.said[row]) for row in rows]
     limits = _limits(material, rows, scores, threads)._replace(known=known)
@@ -183,9 +183,10 @@ def sorted_out(
 
 
 def _taken(material: Material, rows: Sequence[int]) -> set[int]:
-    """Find the known senders (by number) whose accounts were taken: much from one, and the same from strangers.
+    """Return the known senders (by number) whose accounts were hijacked.
 
-    Where all of it is from known senders it is no such thing: a newsletter, or a monitor in trouble.
+    Many copies come from each of them, and as many from strangers. If all copies are from known senders, it is
+    something else: a newsletter, or a failing monitor.
     """
     known: Counter[int] = Counter()
     strange = 0
@@ -198,7 +199,7 @@ def _taken(material: Material, rows: Sequence[int]) -> set[int]:
 
 
 def _told(scores: Sequence[Score]) -> float:
-    """Compute the least share of its content that a copy must have in common, if a handle's letters are much alike."""
+    """Return the least share of content in common for a copy to fit; 0 if the handle's letters are not much alike."""
     middle = median(one.told for one in scores)
     least = _TOLD * middle
     others = sum(one.told < least for one in scores)

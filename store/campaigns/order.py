@@ -1,4 +1,4 @@
-"""In which order handles are acted on, and which of them acts are offered for at all."""
+"""The order in which handles are acted on, and which of them have acts at all."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from store.campaigns.material import Flags
 from store.campaigns.oddness import ALIKE, Sorted
 
 _ANSWERS, _LISTED = 0.4, 0.5
-#: So many copies a handle needs for an act: a hundredth of all, from ten to fifty. Good mail comes in small heaps.
+#: Copies that a handle needs for an act: a hundredth of all copies, but from ten to fifty. Good mail comes in small
+#: groups.
 _PART, _LEAST, _MOST = 100, 10, 50
 _FEW = 25
-#: One letter from so many senders needs so many times fewer.
+#: A letter from at least this many senders needs half as many.
 ENOUGH, _LESS = 4, 2
-#: What an answer has, or what claims to be one.
+#: Flags of answers, and of messages that claim to be answers.
 ANSWERS = Flags.REPLY | Flags.CLAIMS
 
 
 class Rank(IntEnum):
-    """When a handle's turn is. Acts are offered for the first three; what is in others is listed by sender.
+    """The rank of a handle, in order of acts.
 
-    CAREFUL: many answers, or list mail of several domains. THREADS: a campaign in stolen threads, whose copies answer
-    or quote: its act is one of its own, never done along with others. LISTED: list mail of one domain, or mail of one
-    that says nothing in common: that of a mailing service. SMALL: few copies. SENDER: few copies of one sender.
+    Acts are offered for the first three; copies in others are listed by sender. CAREFUL: many answers, or list mail of
+    several domains. THREADS: a campaign in stolen threads, whose copies answer or quote; its act is never done along
+    with others. LISTED: list mail of one domain, or mail of one domain without common content (from a mailing service).
+    SMALL: few copies. SENDER: few copies, all of one sender.
     """
 
     PLAIN = 0
@@ -35,19 +37,20 @@ class Rank(IntEnum):
 
     @property
     def offered(self) -> bool:
-        """True where an act is offered."""
+        """Whether an act is offered."""
         return self <= Rank.THREADS
 
     @property
     def sure(self) -> bool:
-        """True where the act may be done along with others."""
+        """Whether the act may be done along with others."""
         return self <= Rank.CAREFUL
 
 
 class Tally(NamedTuple):
-    """What is counted of a handle: the copies that fit, the odd ones, the answers and claims among both; of those that
-    fit the listed ones, domains and senders; and the senders of all. Of domains and senders no more need be counted
-    than `ENOUGH`.
+    """The counts of a handle that its rank depends on.
+
+    `copies`: those that fit; `odd`: odd ones; `answers`: answers and claims among both. Of those that fit: `listed`,
+    `domains`, `senders`; `everyone`: senders of both. Domains and senders need not be counted beyond `ENOUGH`.
     """
 
     copies: int
@@ -60,7 +63,7 @@ class Tally(NamedTuple):
 
 
 def rank(of: Tally, parted: Sorted, total: int) -> Rank:
-    """Rank a handle by its counts; `total`: copies in all."""
+    """Rank a handle by its counts. `total`: number of all copies."""
     enough = min(max(total // _PART, _LEAST), _MOST)
     if parted.limits.threads:
         return Rank.SMALL if of.copies < enough else Rank.THREADS

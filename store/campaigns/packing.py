@@ -1,4 +1,4 @@
-"""What is made of a copy as bytes: msgpack, small, the same for the same."""
+"""Packs traits and texts to bytes: msgpack, compact, equal for equal input."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from store.campaigns.traits import FileShape, Made, Texts, Traits
 from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import TamperedError
 
-#: Of the rows of kind `traits`: what is made and how it is packed. A row of an earlier version is made anew.
+#: Version of the rows of kind `traits`: of their content and their packing. Rows of an earlier version are made anew.
 TRAITS, VERSION = "traits", 3
 _REPLY, _LISTED, _QUOTES, _CLAIMS = 1, 2, 4, 8
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
-    """The form: keys of each strand, 8 bytes each, big-endian; flags; sender; texts.
+    """The packed form: the keys of each strand (8 bytes each, big-endian), flags, sender, texts.
 
-    The flags are reply 1, listed 2, quotes 4, claims 8.
+    Flags: reply 1, listed 2, quotes 4, claims 8.
     """
 
     content: bytes
@@ -44,7 +44,7 @@ def packed(made: Made) -> bytes:
 
 
 def to_pack(made: Made) -> Packed:
-    """Convert to what `packed` encodes; lone surrogates, which no encoding has, are replaced."""
+    """Convert to the structure that `packed` encodes. Lone surrogates cannot be encoded, so they are replaced."""
     traits, texts = made
     return Packed(
         _bytes(traits.content),
@@ -60,7 +60,7 @@ def to_pack(made: Made) -> Packed:
 
 
 def of_pack(found: Packed) -> Made:
-    """Convert back from `to_pack`. Raises ValueError for keys that are not of 8 bytes each."""
+    """Convert back from `to_pack`. Raises ValueError if the keys are not of 8 bytes each."""
     traits = Traits(
         _keys(found.content),
         _keys(found.payload),
@@ -75,7 +75,7 @@ def of_pack(found: Packed) -> Made:
 
 
 def unpacked(data: bytes, what: str) -> Made:
-    """Unpack what `packed` packed. Raises TamperedError, naming `what`."""
+    """Unpack `packed` data. Raises TamperedError, naming `what`."""
     try:
         return of_pack(_decoder.decode(data))
     except (msgspec.MsgspecError, ValueError):
@@ -83,7 +83,7 @@ def unpacked(data: bytes, what: str) -> Made:
 
 
 def texts_of(data: bytes, what: str) -> Texts:
-    """Unpack the texts alone of what `packed` packed. Raises TamperedError, naming `what`."""
+    """Unpack only the texts of `packed` data. Raises TamperedError, naming `what`."""
     try:
         found = _decoder.decode(data)
     except msgspec.MsgspecError:

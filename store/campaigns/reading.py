@@ -1,4 +1,4 @@
-"""Following the campaigns of a store: what the finder wrote, with what operators said, read again where it changed."""
+"""Reads the campaigns of a store (found by the finder, marked by operators), and reads them again after changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.vault.vault import Vault
 
 
 class StandingReader:
-    """Reads the campaigns as they stand. Any thread may use it. Raises UnlockError where the keys are no operator's."""
+    """Reads the current campaigns. Thread-safe. Raises UnlockError if the key is not an operator's."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault, self._stored = vault, Stored(vault)
@@ -30,24 +30,24 @@ class StandingReader:
 
     @property
     def state(self) -> State:
-        """Of what the rows are that were read last."""
+        """The state of the rows as last read."""
         return self._rows.state
 
     def work(self) -> bool:
-        """Whether there is anything for a finder to do, as things were when this was read last."""
+        """Return True if there was work for a finder at the last `read`."""
         with self._lock:
             state = self._rows.state
             if self._mark_problems:
-                # A finding needs what operators said; that copies join does not.
+                # Finding campaigns needs the operators' marks, which are damaged; letting copies join does not.
                 return bool(self._standing.waiting and state.generation)
             if self._standing.waiting or (state.generation and self._vault.bin.newest_row() != state.bin_row):
                 return True
             return due(self._vault, state, self._marks or Marks(), damaged=bool(self._row_problems))
 
     def read(self) -> Standing:
-        """Read the campaigns as they stand; returns the same object, cheaply, if nothing changed.
+        """Read the current campaigns. If nothing changed, this is cheap and returns the same object.
 
-        What is damaged is left out, and in `problems`. Raises StoreUnavailable.
+        Damaged campaigns are left out and named in `problems`. Raises StoreUnavailable.
         """
         with self._lock:
             token = self._vault.change_token()
@@ -76,7 +76,10 @@ class StandingReader:
         return changed
 
     def _read_marks(self) -> bool:
-        """Read what is said. Where it is damaged, what was read before counts on; without, none is shown."""
+        """Read the operators' marks. Returns whether they changed.
+
+        If they are damaged, the marks read before stay in force; if there are none, no campaign is shown.
+        """
         try:
             marks, version = read_marks(self._vault)
         except (TamperedError, StoreFormat) as error:
@@ -97,7 +100,7 @@ class StandingReader:
 
     def _stand(self, waiting: int) -> Standing:
         state = self._rows.state
-        # Without what was peeled off, an act would take what an operator took out of it.
+        # Without the marks, an act would take copies that an operator had peeled off.
         shown = () if self._marks is None else applied(self._rows.campaigns, self._rows.joined, self._marks)
         problems = (*self._mark_problems, *self._row_problems)
         return Standing(shown, number=state.number, found_at=state.found_at, waiting=waiting, problems=problems)

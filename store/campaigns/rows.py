@@ -1,6 +1,6 @@
-"""How a handle that was found lies in the side table: msgpack, a byte for most copies and one for how well each fits.
+"""The rows of campaigns in the side table: msgpack, about two bytes per copy (one for the id, one for its fit).
 
-What lets new copies join (weights and limits) is a row of its own: who only shows campaigns never reads it.
+Weights and limits, which let new copies join, have a row of their own: showing campaigns does not read it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from store.campaigns.standing import Campaign
 from store.helpers.decoding import msgpack_decoder
 from store.terms.errors import TamperedError
 
-#: A difference of ids from here on stands apart, in 8 bytes.
+#: A difference of ids from this on does not fit one byte; it is stored separately in 8 bytes.
 _WIDE = 255
 _MALFORMED = "it is in a form that this release does not know"
 _STRANDS = 3
 
 
 class Ids(msgspec.Struct, frozen=True, array_like=True):
-    """Ascending ids: a byte for each difference; where it is 255, the next of `wide` (8 bytes, big-endian)."""
+    """Ascending ids as differences, one byte each; 255 stands for the next number in `wide` (8 bytes, big-endian)."""
 
     steps: bytes
     wide: bytes = b""
 
 
 class CampaignRow(msgspec.Struct, frozen=True, array_like=True):
-    """A campaign. `odd_reasons`: for each odd copy, which of `reasons` it has. Of the generation it was found in."""
+    """A campaign as found in `generation`. `odd_reasons`: for each odd copy, its index in `reasons`."""
 
     generation: int
     rank: int
@@ -50,7 +50,7 @@ class CampaignRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
-    """What lets copies join: keys (8 bytes) and weights (4 bytes, a float) of each strand, big-endian; the limits."""
+    """What lets copies join: by strand, keys (8 bytes) and weights (4-byte floats), big-endian; then the limits."""
 
     generation: int
     keys: tuple[bytes, ...]
@@ -67,7 +67,7 @@ class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JoinedRow(msgspec.Struct, frozen=True, array_like=True):
-    """Which campaign a copy joined since handles were found in that generation, its fit (0 to 100 %), why it is odd."""
+    """The campaign that a copy joined after the finding of `generation`; fit (0 to 100 %); why it is odd, or ()."""
 
     generation: int
     campaign: int
@@ -79,7 +79,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def packed_ids(ids: Sequence[int]) -> Ids:
-    """Ascending ids as few bytes."""
+    """Pack ascending ids compactly."""
     steps = bytearray(len(ids))
     wide = array("Q")
     before = 0
@@ -95,7 +95,7 @@ def packed_ids(ids: Sequence[int]) -> Ids:
 
 
 def unpacked_ids(ids: Ids) -> array[int]:
-    """Unpack what `packed_ids` packed. Raises ValueError for anything else."""
+    """Unpack the result of `packed_ids`. Raises ValueError for anything else."""
     wide = iter(_keys(ids.wide))
     try:
         found = array("Q", accumulate(_steps(ids.steps, wide)))
@@ -159,7 +159,7 @@ def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaig
 
 
 def packed_joining(generation: int, handle: Handle) -> bytes:
-    """Pack what lets copies join a handle."""
+    """Pack what lets copies join a handle: its weights and limits."""
     keys = [array("Q") for _ in range(_STRANDS)]
     weights = [array("f") for _ in range(_STRANDS)]
     for key, (strand, weight) in sorted(handle.weights.items()):
@@ -185,7 +185,7 @@ def packed_joining(generation: int, handle: Handle) -> bytes:
 
 
 def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle:
-    """Unpack a campaign's handle, as `Joiner` needs it. Raises TamperedError."""
+    """Unpack what lets copies join a campaign, as a handle for `Joiner`. Raises TamperedError."""
     what = f"what lets copies join campaign {campaign.id}"
     try:
         row = msgpack_decoder(JoiningRow).decode(data)
@@ -215,12 +215,12 @@ def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle
 
 
 def packed_joined(row: JoinedRow) -> bytes:
-    """Pack to bytes."""
+    """Pack a row of a copy that joined."""
     return _encode(row)
 
 
 def unpacked_joined(data: bytes, copy_id: int) -> JoinedRow:
-    """Unpack what `packed_joined` packed. Raises TamperedError."""
+    """Unpack the result of `packed_joined`. Raises TamperedError."""
     try:
         return msgpack_decoder(JoinedRow).decode(data)
     except msgspec.MsgspecError:

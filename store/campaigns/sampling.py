@@ -1,9 +1,9 @@
-"""The handles of very many copies: found in a sample, joined by all, and found again in what is left.
+"""Finds the handles of very many copies: groups a sample, lets the others join, and repeats with the copies left over.
 
-A tenth of a wave shows the same large handles as all of it. So of more copies than are grouped at once some are drawn,
-by their ids alone: the same copies give the same handles. All others join what is found in those by the scores that
-`store.campaigns.joining` joins new copies by, read one after the other and never held together. Handles too small to
-show in the sample are found in what is left, of which a larger part is drawn then.
+A tenth of a wave shows the same large handles as all of it. So if there are more copies than can be grouped at once, a
+sample is drawn by their ids (the same copies give the same sample). The others join its handles as new copies do
+(`store.campaigns.joining`); they are read one by one and never held together. Handles too small to show in the sample
+are found in later rounds, where the sample is a larger part of the copies left.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from store.campaigns.oddness import Reason, has_its_place, most_shown
 from store.campaigns.order import ANSWERS, ENOUGH, Tally, rank
 from store.campaigns.taken_out import TakenOut
 
-#: Copies that are grouped at once: more take more memory. Copies that are drawn of more.
+#: The most copies grouped at once (more take more memory), and the size of a sample of more copies.
 AT_ONCE, _DRAWN = 80_000, 50_000
-#: After so many rounds, or where one placed under this part of what there was, what is left is in no handle.
+#: The most rounds. Rounds also end after one that placed less than this share of the copies left; the others are in no
+#: handle.
 _ROUNDS, _WORTH = 6, 0.02
-#: Copies between two steps.
+#: Copies read between two calls of `stop`.
 _STEP = 1000
 _MASK = (1 << 64) - 1
 
-#: Reads copies, given ascending ids: those that are there, in that order.
+#: Reads the entries of copies, given ascending ids; in that order, without missing ones.
 Read = Callable[[Sequence[int]], Iterable[Entry]]
 Pairs = Sequence[tuple[int, int]]
 
@@ -41,10 +42,10 @@ def grouped_by_sample(
     at_once: int = AT_ONCE,
     drawn: int = _DRAWN,
 ) -> Grouping:
-    """Find the handles as `grouped` does, or by samples of `drawn` copies if there are more than `at_once`.
+    """Find the handles as `grouped` does; of more than `at_once` copies by samples of `drawn` copies.
 
-    `apart` and `stop` as in `grouped`. What the evidence of a handle counts outside are the copies that were left when
-    it was found.
+    `apart` and `stop` as in `grouped`. Outside a handle, its evidence counts the copies that were left when it was
+    found.
     """
     left, pairs = array("Q", sorted(ids)), sorted(set(apart))
     total = len(left)
@@ -81,7 +82,7 @@ def _stepped(entries: Iterable[Entry], stop: Callable[[], None]) -> Iterator[Ent
 
 
 def _drawn(copy: int, salt: int) -> int:
-    """Hash a copy's id to 64 bits, the same each time and evenly spread (splitmix64)."""
+    """Hash a copy's id to 64 bits, deterministic and evenly spread (splitmix64)."""
     mixed = (copy + (salt + 1) * 0x9E3779B97F4A7C15) & _MASK
     mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _MASK
@@ -89,11 +90,11 @@ def _drawn(copy: int, salt: int) -> int:
 
 
 class _Apart:
-    """What operators took out of the handles that were found in a sample."""
+    """The copies that operators took out of the handles found in a sample."""
 
     def __init__(self, material: Material, found: Sequence[tuple[Handle, Found]], pairs: Pairs, read: Read) -> None:
         self._of: dict[int, list[tuple[int, set[int], TakenOut]]] = {}
-        #: How many copies of the sample have each key that is worth looking at.
+        #: By key, how many copies of the sample have it; only keys that are compared.
         self._counts: dict[int, int] = {}
         if pairs:
             self._counts = dict(zip(material.hashes, map(len, material.postings), strict=True))
@@ -124,7 +125,7 @@ class _Apart:
 
 
 class _Shown(NamedTuple):
-    """An odd copy: how well it fits, its id, and what is counted of it."""
+    """An odd copy: its fit (0 to 100 %), its id, and what `Tally` counts."""
 
     fit: int
     copy: int
@@ -134,23 +135,23 @@ class _Shown(NamedTuple):
 
 
 class _Member:
-    """What is gathered of one handle of a sample."""
+    """Collects the copies that join one handle of a sample."""
 
     def __init__(self, handle: Handle, found: Found) -> None:
         self.handle, self.found = handle, found
         self.copies, self.fits = array("Q"), bytearray()
-        #: Odd copies that have their place here, and others, which may have one in a later handle.
+        #: Odd copies that stay with this handle, and those that a later handle may still take.
         self.settled: list[_Shown] = []
         self.odd: list[_Shown] = []
         self.answers = self.listed = 0
         self.domains: set[str] = set()
         self.senders: set[str] = set()
-        #: Of what the evidence tells of, by strand and key: the copies that have it, here and in all.
+        #: By strand and key of the evidence: how many copies have it, inside the handle and in all.
         self.inside = {(why.strand, why.key): 0 for why in (handle.seed, *handle.evidence)}
         self.totals = dict(self.inside)
 
     def add(self, entry: Entry, fit: int) -> None:
-        """Take a copy in that fits."""
+        """Add a copy that fits."""
         self.copies.append(entry.copy)
         self.fits.append(fit)
         self.answers += bool(entry.flags & ANSWERS)
@@ -161,7 +162,10 @@ class _Member:
             self.senders.add(entry.sender)
 
     def closed(self, placed: set[int], total: int) -> Handle:
-        """Finish the handle without showing what is `placed` elsewhere; what it shows is placed then."""
+        """Finish the handle.
+
+        Odd copies in `placed` are shown elsewhere and left out; those shown here are added to it.
+        """
         most = most_shown(len(self.copies) + len(self.settled) + len(self.odd))
         shown = [*self.settled, *(one for one in sorted(self.odd)[:most] if one.copy not in placed)]
         shown.sort(key=lambda one: one.copy)
@@ -190,7 +194,7 @@ class _Member:
 
 
 def _joined(members: Sequence[_Member], apart: _Apart, entries: Iterable[Entry]) -> array[int]:
-    """Let copies join the handles of a sample; returns those that are left for others, ascending."""
+    """Let copies join the handles of a sample. Returns the copies left for other handles, ascending."""
     joiner = Joiner([one.handle for one in members])
     telling: list[dict[int, list[_Member]]] = [{}, {}, {}]
     for one in members:
@@ -227,7 +231,10 @@ def _joined(members: Sequence[_Member], apart: _Apart, entries: Iterable[Entry])
 
 
 def _closed(members: Sequence[_Member], last: Sequence[Handle], total: int) -> tuple[list[Handle], set[int]]:
-    """Finish the handles in the order in which they were found, each odd copy in one; return the odd copies too."""
+    """Finish the handles in the order in which they were found.
+
+    Each odd copy is shown in one; also returns all placed.
+    """
     may_be = {shown.copy for one in members for shown in one.odd}
     placed = {copy for one in members for copy in one.copies if copy in may_be}
     placed |= {copy for one in last for copy in one.copies if copy in may_be}

@@ -1,4 +1,4 @@
-"""Where a handle begins: the frequent key whose copies have most else in common."""
+"""Picks the seed of a handle: a frequent key whose copies have the most else in common."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import NamedTuple
 
 from store.campaigns.material import Material
 
-#: How many of the most frequent keys are looked at for each handle.
+#: How many of the most frequent keys are tried for each handle.
 _TRIED = 12
-#: So many of a key's copies are looked at, spread evenly.
+#: At most about this many copies of a key are examined, spread evenly.
 _SAMPLE = 240
-#: The least share of its copies that other keys must confirm.
+#: The least share of a key's copies that other keys must confirm.
 _COHESION = 0.6
-#: A key confirms where it is so many times as frequent inside as outside (logarithm), in this share of the copies.
+#: A key confirms another if it is this much more frequent inside than outside (logarithm), and this share of the copies
+#: has it.
 _LIFT, _SHARE = 1.5, 0.3
-#: A fresh look at a key is due when its copies became fewer by this.
+#: A key is examined again when the number of its copies falls below this part.
 _STALE = 0.85
 
 
 class Seed(NamedTuple):
-    """A key number, how many remaining copies have it, and the share of them that other keys confirm."""
+    """A seed: key number, number of remaining copies with it, and the share of those that other keys confirm."""
 
     key: int
     copies: int
@@ -30,7 +31,7 @@ class Seed(NamedTuple):
 
 
 class Seeder:
-    """Picks seeds among the copies that remain; the counts of what remains are kept by `taken`."""
+    """Picks seeds among the remaining copies. `take` updates the counts."""
 
     def __init__(self, material: Material) -> None:
         self._material = material
@@ -41,7 +42,7 @@ class Seeder:
         self._spent: set[int] = set()
 
     def take(self, rows: list[int]) -> None:
-        """Take copies that are in a handle now out of the counts."""
+        """Remove the copies of a handle from the remaining ones."""
         counts, of = self.counts, self._material.of
         for row in rows:
             self.alive[row] = 0
@@ -50,15 +51,13 @@ class Seeder:
         self.remaining -= len(rows)
 
     def spend(self, key: int) -> None:
-        """Nothing grew from this key: it is no seed again."""
+        """Never return this key again, since no handle grew from it."""
         self._spent.add(key)
 
     def next(self, least: int) -> Seed | None:
-        """Find the best seed among the most frequent keys of at least `least` remaining copies; None if there is
-        none.
-        """
+        """Find the best seed among the most frequent keys of at least `least` remaining copies; None if none fits."""
         counts, spent, hashes = self.counts, self._spent, self._material.hashes
-        # Of keys that are as frequent the one with the smaller hash: numbers would do, but change with what is grouped.
+        # Equally frequent keys are ordered by hash: key numbers depend on which copies are grouped.
         common = nlargest(
             _TRIED,
             (key for key, count in enumerate(counts) if count >= least and key not in spent),

@@ -1,4 +1,4 @@
-"""What stays the same where names of hosts, paths and files are made by chance: random runs and numbers become `#`.
+"""Shapes: host names, paths and file names with random runs and numbers replaced by `#`, so that variants are equal.
 
 Cannot raise; nothing is resolved or fetched.
 """
@@ -19,16 +19,16 @@ _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _REPEATED = re.compile(r"#(?:[-_.~+=%]?#)+")
 _VERSION = re.compile(r"\d[\d.]*")
 _X = re.compile(r"[A-Za-z0-9]+")
-#: A run of letters and digits is random from this length on; one of hexadecimal digits; one whose case changes within;
-#: one of letters with hardly a vowel; one of letters only, which no word is.
+#: Least length for a run of letters and digits to count as random: if mixed; if hexadecimal; if the case changes
+#: inside; if it has hardly any vowel; if it has only letters (no word is so long).
 _MIXED, _HEXADECIMAL, _CASES, _CONSONANTS, _LONG = 3, 8, 8, 6, 16
-#: So many hexadecimal digits are no word with a number behind it.
+#: A hexadecimal run of this length is never a word followed by a number.
 _HEXADECIMAL_FOR_SURE = 12
 _SEGMENTS, _PARAMETERS = 8, 8
 
 
 def run_shape(run: str) -> str:
-    """One run of letters and digits: `#` where it looks made by chance, else in small letters with numbers as `#`."""
+    """Return the shape of a run of letters and digits: `#` if it looks random, else lower case with numbers as `#`."""
     lower = run.lower()
     if lower.isdigit():
         return "#"
@@ -37,7 +37,7 @@ def run_shape(run: str) -> str:
         if len(lower) >= _HEXADECIMAL_FOR_SURE and _HEX.match(lower):
             return "#"
         word = lower.rstrip("0123456789")
-        # A word with a number behind it is no chance.
+        # A word followed by a number is not random.
         return f"{word}#" if word.isalpha() and len(word) >= 3 and not _random_letters(word) else "#"
     if len(lower) >= _HEXADECIMAL and _HEX.match(lower):
         return "#"
@@ -53,7 +53,7 @@ def _random_letters(lower: str) -> bool:
 
 
 def _changes_case(run: str) -> bool:
-    """Whether upper and lower case follow each other in a way that no camel does."""
+    """Return True if upper and lower case alternate more than in camel case."""
     if len(run) < _CASES or run.islower() or run.isupper():
         return False
     changes = sum(one.isupper() != other.isupper() for one, other in itertools.pairwise(run))
@@ -68,7 +68,7 @@ def name_shape(name: str) -> str:
 
 
 def file_shape(name: str) -> str:
-    """Return the shape of a file's name, look-alike letters folded; its ending stays."""
+    """Return the shape of a file's name: look-alike letters folded, the extension kept."""
     stem, dot, ending = name.strip().rpartition(".")
     if not dot or len(ending) > 8:
         stem, dot, ending = name.strip(), "", ""
@@ -78,7 +78,7 @@ def file_shape(name: str) -> str:
 
 
 def host_shape(host: str, organisation: str) -> str:
-    """Fold the random labels before the organisation's domain in a host."""
+    """Replace the labels before the organisation's domain in a host name by their shapes."""
     if host == organisation or not host.endswith(f".{organisation}"):
         return host
     front = host[: -len(organisation) - 1]
@@ -86,7 +86,7 @@ def host_shape(host: str, organisation: str) -> str:
 
 
 def path_shape(rest: str) -> str:
-    """Path and query of a URL: shapes of the segments, names of the parameters; what is behind # is left out."""
+    """Return the shape of a URL's path and query: shapes of the segments, names of the parameters, no fragment."""
     path, _, query = rest.partition("#")[0].partition("?")
     segments = [name_shape(segment) for segment in path.split("/")[1 : _SEGMENTS + 1]]
     names = sorted({name_shape(pair.partition("=")[0]) for pair in query.split("&")[:_PARAMETERS] if pair})
@@ -99,5 +99,5 @@ def program_shape(name: str) -> str:
 
 
 def mark_shape(mark: str) -> str:
-    """Of a Message-ID's left side or of a boundary: what stands between letters and digits, and how long all is."""
+    """Return the shape of a Message-ID's left side or of a boundary: its punctuation, and the total length."""
     return f"{_X.sub('x', mark[:100])} {len(mark)}"

@@ -1,8 +1,8 @@
-"""The campaigns of a store as they stand: the handles that were found, with what operators said of them.
+"""The current campaigns of a store: handles found by the finder, with the operators' marks applied.
 
-All consoles see the same: what the finder wrote to the side table (`store.campaigns.stored`), and the signed words of
-the operators (`store.campaigns.marks`), which hold at once, before handles are found again. Copies may have been
-deleted since: whoever counts or acts asks the catalogue which are there.
+All consoles see the same: the finder's rows in the side table (`store.campaigns.stored`), and the signed marks of the
+operators (`store.campaigns.marks`), which apply at once, before the next finding. Some copies may have been deleted
+since: ask the catalogue which still exist before counting or acting.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from store.campaigns.marks import Mark
 from store.campaigns.oddness import Reason
 from store.campaigns.order import Rank
 
-#: Copies by id that are put in order at once; bits of a campaign's id and of whether a copy is odd.
+#: Range of copy ids sorted in one step; number of bits for a campaign's id and the odd flag.
 _SPAN = 1 << 16
 _CAMPAIGN = 33
 _CAMPAIGN_MASK = (1 << 32) - 1
 
 
 class Campaign(NamedTuple):
-    """A handle under a lasting id.
+    """A handle with a lasting id.
 
-    `copies` (ascending) fit it, with `fits` (0 to 100 %) of each: an act takes these. `odd` (ascending by copy) are in
-    no act by default. `title` and `texts` (what keys of seed and evidence stand for, by key) are folded text, NOT safe.
-    `parts`: the ids of campaigns that operators joined to it.
+    `copies` (ascending) fit it, with `fits` (0 to 100 %) of each; an act takes these. `odd` (ascending by copy) are in
+    no act by default. `title` and `texts` (by key, the text behind the keys of seed and evidence) are folded text, NOT
+    safe. `parts`: ids of campaigns that operators joined to this one.
     """
 
     id: int
@@ -47,7 +47,7 @@ class Campaign(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a copy is: the id of its campaign, how well it fits (0 to 100 %), why it is odd there: () where it fits."""
+    """The place of a copy: its campaign's id, its fit (0 to 100 %), and why it is odd there, () if it fits."""
 
     campaign: int
     fit: int
@@ -55,7 +55,7 @@ class Place(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Every copy that is in a campaign or odd in one: ids, ascending; campaigns; 1 where it is odd."""
+    """All copies in a campaign, odd ones included: ids (ascending), campaign ids, and 1 for each odd copy."""
 
     copies: array[int]
     campaigns: array[int]
@@ -63,11 +63,11 @@ class Placed(NamedTuple):
 
 
 class Standing:
-    """All campaigns, in the order in which they are acted on.
+    """All campaigns, in the order of their acts.
 
-    `number` grows with every change; 0: none were ever found. `found_at` (Unix ms): when handles were last found anew.
-    `waiting`: copies of Backup that were not looked at yet when this was read. `problems`: what is damaged and
-    therefore not among the campaigns, a sentence each. A standing is never changed: a later one is another object.
+    `number` grows with every change (0: none were ever found). `found_at` (Unix ms): the last finding. `waiting`:
+    copies of Backup that were not yet looked at when this was read. `problems`: a sentence for each campaign or mark
+    that is damaged and therefore left out. Never modified: a change makes a new object.
     """
 
     def __init__(
@@ -84,27 +84,27 @@ class Standing:
         self._by_id = {part: one for one in self.campaigns for part in (*one.parts, one.id)}
 
     def with_waiting(self, waiting: int) -> Standing:
-        """Copy the campaigns with another number of waiting copies."""
+        """Return a copy of this object with another number of waiting copies."""
         other = copy.copy(self)
         other.waiting = waiting
         return other
 
     def campaign(self, campaign_id: int) -> Campaign | None:
-        """Find the campaign with this id, or the one that it was joined to."""
+        """Return the campaign with this id, or the one that it was joined to; None if there is none."""
         return self._by_id.get(campaign_id)
 
     @cached_property
     def odd(self) -> frozenset[int]:
-        """The copies that are odd in their campaign."""
+        """Ids of the copies that are odd in their campaign."""
         return frozenset(each.copy for one in self.campaigns for each in one.odd)
 
     @cached_property
     def placed(self) -> Placed:
-        """Every copy that has a place."""
+        """The places of all copies that have one."""
         odd = sorted((each.copy, one.id) for one in self.campaigns for each in one.odd)
         copies, campaigns, odd_ones = array("Q"), array("I"), bytearray()
         start = 0
-        # In short steps: a long one would hold up the screen.
+        # In short steps: a long one would hold the GIL and block the screen.
         while (start := self._next(odd, start)) >= 0:
             span = [
                 copy_id << _CAMPAIGN | one.id << 1
@@ -121,16 +121,17 @@ class Standing:
         return Placed(copies, campaigns, bytes(odd_ones))
 
     def _next(self, odd: Sequence[tuple[int, int]], start: int) -> int:
-        """Return the first copy from `start` on that has a place, -1 if there is none."""
+        """Return the first copy with a place, from id `start` on; -1 if there is none."""
         first = [copy_id for copy_id, _ in odd[bisect_left(odd, (start,)) :][:1]]
         for one in self.campaigns:
             first += one.copies[bisect_left(one.copies, start) :][:1]
         return min(first, default=-1)
 
     def place_as(self, before: Standing, joined: Iterable[tuple[int, int]]) -> None:
-        """Take the places of an earlier one, with new copies, ascending, and the campaign of each.
+        """Extend the places of an earlier object by copies that joined since: (copy id, campaign id), ids ascending.
 
-        Only where they are known there, and are all of lower copies: else they are put in order anew when needed.
+        Does so only if those places are known and all new ids are higher; otherwise `placed` is computed when it is
+        needed.
         """
         places = before.__dict__.get("placed")
         new = [
@@ -146,7 +147,7 @@ class Standing:
             )
 
     def place(self, copy_id: int) -> Place | None:
-        """Where this copy is; None where it is in no campaign."""
+        """Return the place of a copy; None if it is in no campaign."""
         placed = self.placed
         at = bisect_left(placed.copies, copy_id)
         if at == len(placed.copies) or placed.copies[at] != copy_id:

@@ -1,14 +1,14 @@
-"""The campaigns that were found, in the side table: all of them change in one transaction, so none is seen half.
+"""The campaigns as stored in the side table. A finding replaces all of them in one transaction, so no reader sees half.
 
     Stored(vault)
-        state()             what the rows are of, and up to which copy; its `number` grows with every change
-        read(before)        those that were found, in the order of their acts, and the copies that joined since
+        state()             counters and the last copy handled; its `number` grows with every change
+        read(before)        the campaigns, in the order of their acts, and the copies that joined since the finding
         handles()           what lets copies join them
-        put_found(…)        the campaigns that were found, in the place of all before
-        put_joined(…)       copies that joined, and those that were looked at and joined none
+        put_found(…)        replaces all campaigns by newly found ones
+        put_joined(…)       adds copies that joined, and moves the last copy handled
 
-Rows of kind `campaign`: the state under id 0, campaign n under -n; of kind `joining`, under -n too, what lets copies
-join it; of kind `joined` the copies that joined one since: they go with their copies.
+Rows of kind `campaign`: the state under id 0, campaign n under -n. Kind `joining`, also under -n: what lets copies join
+it. Kind `joined`, under the copy's id: the campaign that a copy joined; removed with the copy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from store.vault.vault import Vault
 
 CAMPAIGN, JOINING, JOINED = "campaign", "joining", "joined"
 VERSION = 1
-#: No store has so many campaigns: a row that says so was put there by somebody else.
+#: A row that claims a campaign id of this size or more was forged.
 _MOST = 1 << 31
 _ROWS = 500
 Guard = Callable[[], None]
@@ -46,12 +46,13 @@ Problem = Callable[[str], None]
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
-    """Of what the rows are.
+    """The state row.
 
-    `number` grows with every change, `generation` as often as campaigns are found anew. `following`: the next id of a
-    campaign. `found_at` (Unix ms), `took` (ms): the last finding, of `grouped` copies, none above `until`; `apart`: a
-    digest of what operators had peeled off. `looked`: copies up to it joined a campaign or none; `returned`: those that
-    joined one as they came back; `bin_row`: how far the bin's journal was read for those. `order`: all campaigns.
+    `number` grows with every change, `generation` with every finding. `following`: the next campaign id. `found_at`
+    (Unix ms), `took` (ms): the last finding; it grouped `grouped` copies, up to id `until`; `apart`: a digest of what
+    was peeled off by then. `looked`: copies up to this id were handled since; `returned`: copies that joined after
+    coming back out of the bin; `bin_row`: the bin journal's row up to which those were searched. `order`: all campaign
+    ids.
     """
 
     number: int = 0
@@ -69,7 +70,7 @@ class State(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Found(NamedTuple):
-    """A handle that was found, under its id; the title of the campaign and the texts of its keys, NOT safe."""
+    """A handle to store under a campaign's id; the campaign's title and the texts of its keys, NOT safe."""
 
     id: int
     handle: Handle
@@ -78,7 +79,7 @@ class Found(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What is stored, of one moment."""
+    """What is stored, read in one transaction."""
 
     state: State
     campaigns: tuple[Campaign, ...]
@@ -86,18 +87,18 @@ class Rows(NamedTuple):
 
 
 def no_guard() -> None:
-    """Write: nobody else may have begun to."""
+    """Permit the write: the default guard."""
 
 
 def no_problem(_text: str) -> None:
-    """Go on without what is damaged."""
+    """Ignore damaged rows: the default for `problem`."""
 
 
 class Stored:
-    """The rows of one store. Any thread may use it. Raises UnlockError where the keys are no operator's.
+    """Access to the rows of one store. Thread-safe. Raises UnlockError if the key is not an operator's.
 
-    `guard` is called inside each transaction that writes: what it raises leaves everything as it was. Whatever damaged
-    row is left out is told to `problem`.
+    `guard` is called inside each writing transaction; if it raises, nothing is changed. `problem` is called with a
+    sentence for each damaged row, which is left out.
     """
 
     def __init__(self, vault: Vault, *, guard: Guard = no_guard) -> None:
@@ -109,7 +110,7 @@ class Stored:
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def sealed_state(self) -> bytes:
-        """Fetch the sealed state row, which differs after every change. Raises StoreUnavailable."""
+        """Read the sealed state row; it differs after every change. Raises StoreUnavailable."""
         return self._rows.get(0)
 
     def state(self) -> State:
@@ -117,7 +118,7 @@ class Stored:
         return self._opened_state(self._rows.get(0))
 
     def state_or_new(self) -> State:
-        """Read the state; if it is damaged, make an empty one that gives no id out twice. Raises StoreUnavailable."""
+        """Read the state. If it is damaged, return an empty one that reuses no campaign id. Raises StoreUnavailable."""
         try:
             return self.state()
         except TamperedError:
@@ -125,9 +126,9 @@ class Stored:
             return State(following=max(used, default=0) + 1)
 
     def read(self, before: Rows | None = None, *, problem: Problem = no_problem) -> Rows:
-        """All but what lets copies join, of one moment. Raises StoreUnavailable.
+        """Read everything except what lets copies join, in one transaction. Raises StoreUnavailable.
 
-        `before`: what was read before, of which what is the same is not read again.
+        `before`: an earlier result, of which unchanged parts are reused.
         """
         with self._vault.reading(), snapshot(self._vault.db):
             try:
@@ -147,7 +148,7 @@ class Stored:
         found: dict[int, JoinedRow] = {}
         on_error = _telling(problem)
         returned = sorted(set(state.returned).difference(before.returned))
-        # Those in the bin too: they have their place when they come back.
+        # Includes copies in the bin: they have their place when they come back.
         for binned in (False, True):
             found |= self._rows_of(
                 self._joined.read(returned, binned=binned, on_error=on_error).items(), state, problem
@@ -158,7 +159,7 @@ class Stored:
         return found
 
     def have_joined(self, state: State, ids: Sequence[int]) -> set[int]:
-        """Those of the copies of Backup that joined a campaign since they were found. Raises StoreUnavailable."""
+        """Return those of the copies that joined a campaign since the last finding. Raises StoreUnavailable."""
         return set(self._rows_of(self._joined.read(ids).items(), state, no_problem))
 
     def _rows_of(self, batch: Iterable[tuple[int, bytes]], state: State, problem: Problem) -> dict[int, JoinedRow]:
@@ -208,12 +209,13 @@ class Stored:
     # --- Writing -----------------------------------------------------------------------------------------------------
 
     def put_found(self, state: State, found: Sequence[Found], joined: Mapping[int, JoinedRow]) -> State:
-        """Put what was found in the place of all before, with the copies that joined it already; returns the state.
+        """Replace all campaigns by `found`, with the copies in `joined`. Returns the state written.
 
-        `state`: what the rows are of; its number, generation and order are made here. Nothing is left of copies that
-        joined what stood before. In one transaction. Raises FoundMeanwhile, StoreUnavailable, and what the guard does.
+        `state` gets its number, generation and order here. The copies that had joined the old campaigns are removed. In
+        one transaction. Raises FoundMeanwhile, StoreUnavailable, and whatever the guard raises.
         """
-        # Sealed before the transaction, which must be short: its generation is drawn, and checked in it.
+        # Sealing comes before the transaction, to keep that short. It fixes the generation, which the transaction
+        # checks.
         before = self.state_or_new()
         state = msgspec.structs.replace(
             state,
@@ -246,11 +248,11 @@ class Stored:
         return state
 
     def put_joined(self, state: State, looked: int, joined: Mapping[int, JoinedRow], **changes: object) -> State | None:
-        """Put copies that joined, and that all up to `looked` were looked at; returns the state.
+        """Store copies that joined, and that all copies up to `looked` were handled. Returns the new state.
 
-        `changes`: `returned` and `bin_row`, the latter alone is no change that shows. None where campaigns were found
-        anew since `state`: look again. In one transaction. Raises TamperedError, StoreUnavailable, and what the guard
-        raises.
+        `changes`: `returned` and `bin_row`; `number` does not grow if only `bin_row` changes. Returns None, writing
+        nothing, if campaigns were found anew since `state`: start again then. In one transaction. Raises TamperedError,
+        StoreUnavailable, and whatever the guard raises.
         """
         with self._vault.write(quiet=True):
             self._guard()
@@ -277,7 +279,7 @@ class Stored:
 
 
 class FoundMeanwhile(Exception):
-    """Somebody else found campaigns anew while these were found."""
+    """Another process found campaigns anew during this finding."""
 
 
 def _opened(rows: Loose, number: int, sealed: bytes) -> bytes:

@@ -1,25 +1,25 @@
-"""What operators took out of a campaign keeps copies like it out too."""
+"""Copies taken out of a campaign by an operator, and the test whether another copy is like one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from math import ceil
 
-#: A copy is like one that was taken out where they share this part of their keys.
+#: Two copies are alike if they have this share of their keys in common.
 LIKE = 0.9
 
 
 def alike(one: Collection[int], other: Collection[int]) -> float:
-    """Compute the share of both copies' keys that both have; looks up in `one`."""
+    """Return the share of both copies' keys that they have in common. `one` should be fast to search (a set)."""
     shared = sum(key in one for key in other)
     return shared / max(len(one) + len(other) - shared, 1)
 
 
 class TakenOut:
-    """The keys of copies that were taken out, and those of the copy that stays.
+    """The keys of copies taken out, and those of the copy that stays.
 
-    Copies that are like one share so many keys with it that any few of its keys hold one of them: the rarest by
-    `count_of` are looked up first, so that thousands that were taken out cost no more than a few.
+    A copy like one taken out shares nearly all keys with it, so it has at least one of any few of them. Only a few keys
+    per copy are indexed, the rarest by `count_of`, so that comparing with thousands costs little.
     """
 
     def __init__(self, outs: Iterable[Collection[int]], stays: Collection[int], count_of: Callable[[int], int]) -> None:

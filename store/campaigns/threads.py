@@ -1,9 +1,9 @@
-"""Campaigns in stolen threads: answers to many threads that carry the same and say the same.
+"""Finds campaigns in stolen threads: answers to many threads with the same payload and the same words.
 
-What an answer quotes and where it comes from says nothing: the thread, its names and the account are stolen. So such
-copies are found by what they carry, and by their own few words above what they quote. A good answer, and an aimed copy
-of one, has neither in common with answers from other domains. That a sender is known says nothing where the accounts of
-several firms were stolen. Mailing lists are left out: their footers are the same.
+Quoted text and origin tell nothing: the thread, its names and the account are stolen. So these copies are found by
+their payload and their own few words above the quotation. Good answers and targeted attacks have neither in common with
+answers from other domains. A known sender tells nothing if the accounts of several firms were hijacked. Mailing lists
+are left out, because their footers are all the same.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from store.campaigns.growing import Weights, joining, weights
 from store.campaigns.material import ORIGIN, PAYLOAD, Flags, Material
 from store.campaigns.oddness import Sorted, sorted_out
 
-#: What a copy needs: so much payload, and so much of content and payload.
+#: The evidence that a copy needs: in payload alone, and in content and payload together.
 _CARRIES, _JOINS = 2.5, 7.0
-#: The share of the keys of its own words that must weigh: a line that a mail program adds is no letter. More is asked
-#: where nearly all come from one domain: a firm's signature is no campaign either.
+#: The share of a copy's own content keys that must have a weight, so that a line added by a mail program is not enough;
+#: higher if nearly all copies are from one domain, so that a firm's signature is not enough.
 _TOLD, _TOLD_OF_ONE = 0.25, 0.45
-#: Copies are of several domains where there are so many, and one of them has at most so many of the copies.
+#: Copies are from several domains if there are at least this many, and none has more than this share.
 _DOMAINS, _OF_ONE = 3, 0.7
 _ROUNDS, _OWN = 4, 5
 
 
 class Stolen(NamedTuple):
-    """A handle of answers: the key that it was found by, its copies, and what their keys weigh."""
+    """A handle of answers: the key that it was found by, its copies, and the weights of their keys."""
 
     seed: int
     sorted: Sorted
@@ -37,9 +37,9 @@ class Stolen(NamedTuple):
 def stolen(
     material: Material, least: int, apart: Callable[[Sequence[int]], set[int]], stop: Callable[[], None]
 ) -> list[Stolen]:
-    """Find the handles of answers, those of the most frequent payload first; each has at least `least` copies.
+    """Find the handles of answers with at least `least` copies, those of the most frequent payload first.
 
-    `apart` says which rows an operator took out of those that it is given.
+    `apart` returns those of the given rows that an operator took out.
     """
     answers = [row for row, flags in enumerate(material.flags) if flags & Flags.REPLY and not flags & Flags.LISTED]
     alive = bytearray(len(material.copies))
@@ -91,7 +91,7 @@ def _grown(
 
 
 def _weights(material: Material, rows: list[int], counts: list[int], answers: int) -> Weights:
-    """Weigh the keys among answers, leaving out those of the origin."""
+    """Weigh the keys among the answers, without those of the origin."""
     every = weights(material, rows, counts, answers, _OWN)
     end = material.bounds[ORIGIN]
     return Weights(*({key: value for key, value in each.items() if key < end} for each in every))

@@ -1,4 +1,4 @@
-"""What campaigns are called, and what their keys stand for: spelled out of a few of their copies."""
+"""Titles of campaigns and texts of their keys, read from a few of their copies."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from store.campaigns.making import Context
 from store.terms.errors import CopyMissing, TamperedError
 from store.vault.vault import Vault
 
-#: So many copies are spelled for a title, of those that fit best, and so many are looked at for a key that these lack.
+#: Number of best-fitting copies read for a title, and number of copies searched for a key that those lack.
 _SPELLED, _SAMPLE = 3, 300
 
 
 class Speller:
-    """Finds titles and texts. `known`: texts of keys that were spelled before."""
+    """Finds titles and texts. `known`: texts of keys found earlier."""
 
     def __init__(self, vault: Vault, known: dict[int, str], stop: Callable[[], None]) -> None:
         self._vault, self._known, self._stop = vault, known, stop
         self._own = tuple(domain.lower() for domain in settings_or_former(vault).local_domains)
 
     def spelled(self, handle: Handle) -> tuple[str, dict[int, str]]:
-        """Spell a handle's title, and the keys of its seed and evidence, as far as copies tell them. NOT safe."""
+        """Return a handle's title, and the texts of the keys of its seed and evidence as far as found. NOT safe."""
         wanted = {handle.seed.key, *(one.key for one in handle.evidence)}
         texts = {key: self._known[key] for key in wanted if key in self._known}
         subjects: Counter[str] = Counter()
         for copy_id in _exemplars(handle):
             self._spell(copy_id, wanted, texts, subjects)
-        # Keys that few copies have: of a copy that has each.
+        # For keys that those copies lack, read other copies that have them.
         for copy_id in self._having(handle, wanted.difference(texts)):
             if not wanted <= texts.keys():
                 self._spell(copy_id, wanted, texts, subjects)
-        # As often as another: the first in the alphabet, so that it does not change by itself.
+        # Equally frequent subjects are ordered alphabetically, so that the title is stable.
         title = min(subjects, key=lambda text: (-subjects[text], text), default="")
         return title or texts.get(handle.seed.key, ""), texts
 
@@ -47,7 +47,7 @@ class Speller:
         subjects.update(text for key, text in found.items() if _is_subject(key))
 
     def _having(self, handle: Handle, lacking: set[int]) -> list[int]:
-        """Choose copies that have the lacking keys, one for each, as far as a sample has them."""
+        """Choose a copy for each lacking key, as far as a sample has one."""
         if not lacking:
             return []
         copies = [*handle.copies, *(one.copy for one in handle.odd)]
@@ -70,7 +70,7 @@ class Speller:
 
 
 def _exemplars(handle: Handle) -> list[int]:
-    """Choose copies that fit best, spread over the handle; in stolen threads, where few fit, odd ones too."""
+    """Choose copies that fit best, spread over the handle; odd ones too if few fit (in stolen threads)."""
     best = sorted(range(len(handle.copies)), key=lambda place: -handle.fits[place])
     best = sorted(best[: max(_SPELLED, len(best) // 4)])
     found = [handle.copies[place] for place in best[:: max(1, len(best) // _SPELLED)]]

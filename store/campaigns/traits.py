@@ -1,4 +1,4 @@
-"""What is kept of a message copy so that campaigns can be found in it: keys, flags, and the few texts of the filter."""
+"""What is stored of a message copy for finding campaigns (keys and flags) and for the filter (a few texts)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 class Traits(NamedTuple):
-    """What a copy has in common with others, by which campaigns are found.
+    """The features of a copy by which campaigns are found.
 
     Three strands of keys: `content` (what it says), `payload` (what it carries) and `origin` (where it comes from).
     Each is an array of 64-bit unsigned integers (typecode "Q"), sorted, each once: hashes, the same in every process.
-    `reply`: it has the headers of an answer; `claims`: its subject begins as one of an answer, which costs nothing;
-    `quotes`: its text quotes a message; `listed`: it has the headers of a mailing list. `sender` is the address in From
-    (lower case, decoded, NOT safe), "" where there is none.
+    `reply`: it has the headers of an answer; `claims`: its subject begins like an answer's, which anybody can write;
+    `quotes`: its text quotes a message; `listed`: it has the headers of a mailing list. `sender`: the address in From
+    (lower case, decoded, NOT safe), "" if there is none.
     """
 
     content: array[int]
@@ -27,12 +27,12 @@ class Traits(NamedTuple):
 
     @property
     def threaded(self) -> bool:
-        """True where it quotes or answers a message: such a copy is in no act on a campaign by default."""
+        """True if it quotes or answers a message. By default no campaign act takes such a copy."""
         return self.reply or self.quotes
 
 
 class FileShape(NamedTuple):
-    """A file that a copy carries: declared name (decoded, NOT safe), format by content, decoded size, SHA-256."""
+    """An attached file: declared name (decoded, NOT safe), format by content, decoded size (bytes), SHA-256."""
 
     name: str
     content_type: str
@@ -41,7 +41,7 @@ class FileShape(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What the filter asks of the body: domains of links, files, the kit (the program that wrote it), List-Id."""
+    """What the filter needs of the body: link domains, files, the kit (the program that wrote it), List-Id."""
 
     links: tuple[str, ...] = ()
     files: tuple[FileShape, ...] = ()
@@ -50,7 +50,7 @@ class Texts(NamedTuple):
 
 
 class Made(NamedTuple):
-    """All that is made from the body of one copy."""
+    """Everything made from the body of one copy."""
 
     traits: Traits
     texts: Texts = Texts()

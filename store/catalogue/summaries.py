@@ -1,4 +1,5 @@
 """Totals for sets of copies: per campaign, and per sender whose copies no campaign act applies to.
+
     summary(catalogue, ids)              of any copies
     summaries(catalogue, standing)       of every campaign, by its id
     senders(catalogue, standing)         by sender, copies that fit no campaign with offered acts
