@@ -86,8 +86,6 @@ class Catalogue:
         self._problem: Exception | None = None
         self._asked_at = 0.0
 
-    # --- Loading -----------------------------------------------------------------------------------------------------
-
     def start(self) -> None:
         """Start loading in the background. Returns at once."""
         with self._lock:
@@ -227,8 +225,6 @@ class Catalogue:
             give_back_memory()
         self._pending = 0
 
-    # --- Queries -----------------------------------------------------------------------------------------------------
-
     def select(self, flt: MessageFilter, sort: Sort = NEWEST) -> Selection:
         """Return the copies that match the filter, in this order. Raises StoreUnavailable."""
         self._asked_at = time.monotonic()
@@ -300,10 +296,7 @@ class Catalogue:
         return rule_ids(frame)
 
     def day_counts(self, days: int, *, tz: tzinfo | None = None) -> list[tuple[int, dict[Engine | None, int]]]:
-        """Count copies by engine for each of the last `days` days (in `tz`, or UTC): (start of day in Unix ms, counts).
-
-        The oldest day comes first.
-        """
+        """Count copies by engine for each of the last `days` days (in `tz` or UTC), oldest first: (Unix ms, counts)."""
         today = datetime.fromtimestamp(self.now() / 1000, tz or UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         starts = [int((today + timedelta(days=day)).timestamp() * 1000) for day in range(1 - days, 2)]
         if (frame := self.frame) is None:
@@ -330,8 +323,6 @@ class Catalogue:
         """The rows loaded so far; None before loading starts."""
         return self._follower.state.frame if self._follower else None
 
-    # --- Following ---------------------------------------------------------------------------------------------------
-
     def refresh(self) -> bool:
         """Add new copies and drop deleted ones. Returns whether anything changed; cheap if nothing did.
 
@@ -348,8 +339,6 @@ class Catalogue:
             self._wake.set()
             self._columns.look()
         return changed
-
-    # --- Upkeep ------------------------------------------------------------------------------------------------------
 
     def _maintain(self) -> None:
         """Prepare sort orders, compact memory and save the snapshot, until `close`."""
