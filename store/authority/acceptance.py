@@ -1,6 +1,7 @@
-"""Acceptances: what an operator signed for a store that holds less than was seen of it, so that work goes on with it.
+"""Acceptances: an operator's signed decision to go on with a store that holds less than was seen of it before.
 
-`generation` is Unix ms, above all that was seen. Heads of an earlier generation bind nobody any more.
+`generation` is a time (Unix ms), later than everything seen before. The store is no longer compared with heads of
+earlier generations.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ _NEWEST = "SELECT generation, data, signature FROM acceptance ORDER BY generatio
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True):
-    """What was accepted. `heads` is the digest of the heads that the store had, `seen_at` the time of the newest that
-    was seen. No copy has an id in the runs `gaps` (the first and how many): they were given out and are lost.
-    `kept` are the deliveries that are sent although they were ordered before.
+    """The content of an acceptance.
+
+    `heads` is the digest of the heads that the store had, `seen_at` the time (Unix ms) of the newest head seen. `gaps`
+    are runs (first id, length) of copy ids that were assigned and are lost: no copy has them. `kept` are the ids of
+    deliveries that are sent although they were ordered before the acceptance.
     """
 
     heads: bytes
@@ -47,7 +50,7 @@ def accept(vault: Reader, generation: int, accepted: Accepted) -> Acceptance:
 
 
 def acceptances(vault: Reader) -> list[Acceptance]:
-    """Those that verify, newest first."""
+    """List the acceptances that verify, newest first."""
     with vault.reading():
         rows = run(vault.db, _NEWEST).fetchall()
     found = []
@@ -65,7 +68,7 @@ def accepted_generation(vault: Reader) -> int:
 
 
 def forgone(accepted: Sequence[Acceptance], delivery_id: int, ordered_at: int) -> bool:
-    """Whether a release was ordered (Unix ms) before one of these acceptances, which did not keep it."""
+    """Return True if a release was ordered (Unix ms) before an acceptance that does not keep it: it is not sent."""
     return any(ordered_at < each.generation and delivery_id not in each.accepted.kept for each in accepted)
 
 

@@ -1,7 +1,8 @@
-"""Work on many copies, told in the trail as it is done: what is meant first, each part in its own transaction, the end.
+"""Acts on many copies, recorded in the trail while they run: one event for the intent, one per part, one for the end.
 
-Whoever is killed in the midst leaves an act without an end, whose parts say how far it came. What one part can hold is
-told by one event alone. Deleting, bringing back and emptying are in `store.authority.deleting`.
+Each part is recorded in the transaction that does it. If the process is killed, the act has no end, and its parts show
+how far it came. An act of one part is a single event. Deleting, bringing back and emptying are in
+`store.authority.deleting`.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 DELETE, BIN, RESTORE, EMPTY = "delete", "delete into the bin", "bring back", "delete from the bin"
-#: So many copies are one part, and need no event of what is meant.
+#: An act of up to so many copies is one part, without an event for the intent.
 ONE_PART = 100
-#: So many runs of copies the event of what is meant holds at most.
+#: Max runs of copies in the event for the intent.
 _RUNS = 2000
-#: An act that a part was told of within this time (ms) is under way.
+#: An act without an end is under way if its newest event is younger than this (ms), else interrupted.
 _UNDER_WAY = 60_000
-#: So many runs are named where something is wrong.
+#: Max runs of ids named in a problem.
 _SHOWN = 8
 
 
 class Act:
-    """One act of an operator, as the trail tells it. A context: at its end the end is told, with what was done.
+    """One act of an operator, recorded in the trail. A context manager: leaving it records the end with the number
+    done.
 
-    `copies` are those that are meant, or `size` says how many. What `one_part` holds is one part; with None the number
-    is not known, and what is meant is told in any case. Raises UnlockError where the keys at hand can only read.
+    `copies` are the copies to act on, or `size` is their number. Up to `one_part` copies are one part; None means that
+    the number is not known, and the intent is recorded in any case. Raises UnlockError if the keys at hand can only
+    read.
     """
 
     def __init__(
@@ -57,9 +60,9 @@ class Act:
         self._detail = detail
         self._many = one_part is None or self._size > one_part
         self._number = self._told = 0
-        #: How many copies are done: by default those that the parts hold that were told.
+        #: Number of copies done: those of the recorded parts, unless `reached` says otherwise.
         self.done = 0
-        #: Why the act ended before its end, where that is known.
+        #: Why the act ended early, if known.
         self.stopped = ""
 
     def __enter__(self) -> Act:
@@ -70,13 +73,13 @@ class Act:
     def _tell_intent(self) -> None:
         copies, detail = CopyIds.of(self._copies), self._detail
         if len(copies.runs) > _RUNS:
-            # Of very many runs the number is enough: each part names its own.
+            # With very many runs, record only the number: each part names its own copies.
             detail = "; ".join(part for part in (f"{len(copies):,} copies", detail) if part)
             copies = CopyIds(())
         try:
             self._number = self._record(Phase.INTENT, copies, detail)
         except DiskFull:
-            # On a full disk what is deleted makes room: each part is told, and nothing before the first.
+            # On a full disk deleting makes room: record each part, without an event for the intent.
             self._many = False
 
     def __exit__(
@@ -88,10 +91,10 @@ class Act:
         try:
             self._end(why)
         except MailholdError:
-            pass  # Its parts are told: a disk that is full again, say, changes nothing in that.
+            pass  # The parts are recorded, so the missing end (again a full disk, say) loses nothing.
 
     def part(self, copies: Iterable[int], detail: str = "") -> None:
-        """Tell a part, in the transaction that does it; `detail` is of that part."""
+        """Record a part, in the transaction that does it; `detail` describes that part only."""
         ids = list(copies)
         if not ids:
             return
@@ -103,7 +106,7 @@ class Act:
         self.done += len(ids)
 
     def reached(self, done: int) -> None:
-        """Say how many copies are done: a part whose transaction was rolled back and done again was told twice."""
+        """Set the number of copies done: a part that was rolled back and repeated was counted twice."""
         self._told = self.done = done
 
     def _end(self, why: str) -> None:
@@ -123,16 +126,17 @@ class Act:
 
 
 class ToldDeletions:
-    """What the trail says was deleted, to be held against the tombstones and the copies."""
+    """The deletions that the trail records, to compare with the tombstones and the copies."""
 
     def __init__(self) -> None:
         self._told: set[int] = set()
         self._binned: set[int] = set()
-        #: From here on (Unix ms) each deletion has its event: a store of format 1 that was upgraded has older ones.
+        #: Time (Unix ms) from which every deletion has an event; earlier ones may have none if the store was upgraded
+        #: from format 1.
         self._since: int | None = None
 
     def note(self, event: Event) -> None:
-        """Take in an event of the trail, the oldest first."""
+        """Add an event of the trail. Call with the oldest event first."""
         if self._since is None and event.number:
             self._since = event.at if event.number > 1 else 0
         if event.action in (DELETE, EMPTY) and event.phase in (Phase.ONE, Phase.BATCH):
@@ -143,8 +147,10 @@ class ToldDeletions:
     def problems(
         self, vault: Vault, deleted: Iterable[tuple[int, list[int]]], binned: Iterable[int]
     ) -> Iterator[tuple[str, str]]:
-        """Find disagreements: what operators `deleted` (times of tombstones, and ids), what they put into the
-        bin, and what is there.
+        """Yield disagreements between the trail and the store.
+
+        `deleted` are the operators' tombstones (time in Unix ms, copy ids), `binned` the copies that they put into the
+        bin.
         """
         since = self._since or 0
         untold = {copy_id for at, ids in deleted if at >= since for copy_id in ids} - self._told
@@ -157,9 +163,10 @@ class ToldDeletions:
 
 
 def folded(events: Sequence[Event], now: int) -> list[Event]:
-    """Events, newest first, those of one act as one: all its copies, and how far it came where it did not end whole.
+    """Merge the events of each act into one, with all its copies, and how far it came if it did not finish. Newest
+    first.
 
-    `now` is Unix ms: an act without an end that a part was told of a minute ago is under way, else it was interrupted.
+    `now` is Unix ms. An act without an end whose newest event is less than a minute old is under way, else interrupted.
     """
     found: list[Event] = []
     acts: dict[int, tuple[int, list[Event]]] = {}
@@ -193,6 +200,6 @@ def _as_one(parts: list[Event], now: int) -> Event:
 
 
 def is_whole(end: str) -> bool:
-    """Whether the detail of an act's end says that all was done that was meant."""
+    """Return True if the detail of an act's end says that every copy was done."""
     done, of, size = end.partition(" of ")
     return done == size if of else ";" not in end

@@ -1,7 +1,8 @@
-"""The audit trail: who did what to which copies, and when. Sealed, and each event bound to the one before it.
+"""The audit trail: who did what to which copies, and when. Events are sealed, and each names the digest of the one
+before.
 
-An event also carries the versions of all configuration as they were when it was written, so that settings put back from
-an older backup are found (see `store.authority.configuration`).
+An event also holds the versions of all configuration at its time, so that settings restored from an older backup are
+detected (see `store.authority.configuration`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from store.helpers.runs import ranges, runs
 from store.terms.errors import TamperedError
 from store.vault.reader import Reader
 
-#: How many events of gateways are looked past for the newest operator's.
+#: Max newest events that are searched for an operator's, past those of gateways.
 _LOOK_BACK = 500
 
 
 class CopyIds(Sequence[int]):
-    """Ids of copies in ascending order, held as runs: a hundred thousand of them in a row take no more than one."""
+    """Copy ids in ascending order, held as runs: a hundred thousand consecutive ids are one run."""
 
     def __init__(self, runs: Sequence[tuple[int, int]]) -> None:
         self.runs = tuple(runs)
@@ -71,17 +72,17 @@ class CopyIds(Sequence[int]):
             return self.runs == other.runs
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment] # what compares by content is not hashed
+    __hash__ = None  # type: ignore[assignment] # compares by content, so not hashable
 
     def __repr__(self) -> str:
         return f"CopyIds({ranges(self)})"
 
 
 class Event(NamedTuple):
-    """One event. `at` is Unix milliseconds; `operator` is "" where the program acted by itself. Text is NOT safe.
+    """One event. `at` is Unix milliseconds; `operator` is "" if the program acted by itself. Text is NOT safe.
 
-    `uid` is the system's user id of the operator's login, None where that is not known. `damage` is what is wrong with
-    the event, or "".
+    `uid` is the user id of the operator's login, None if not known. `damage` says what is wrong with the event, "" if
+    nothing.
     """
 
     id: int
@@ -92,13 +93,13 @@ class Event(NamedTuple):
     detail: str
     uid: int | None = None
     damage: str = ""
-    #: The number of the event that says what its act is meant to do, 0 where it is all of its act.
+    #: The number of the event that records the intent of this event's act; 0 if the act is this event alone.
     act: int = 0
     phase: int = Phase.ONE
     number: int = 0
-    #: The number of the act that this one took back; below 0 where it did it again.
+    #: The number of the act that this act undoes; negative if it does that act again.
     undoes: int = 0
-    #: The version of each name's configuration, as known then.
+    #: The version of each configuration name at that time.
     versions: Mapping[str, int] = MappingProxyType({})
 
 
@@ -115,13 +116,12 @@ def record_event(
     phase: Phase = Phase.ONE,
     undoes: int = 0,
 ) -> int:
-    """Write one event, in the transaction that is open or in its own. `action` is a verb phrase ("delivery queued").
+    """Write one event, in the open transaction or in its own. `action` is a verb phrase ("delivery queued").
 
-    `operator` is what the key slot is called that unlocked the store (`Vault.opened_by`); the login's user id is
-    written beside it. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the
-    name and version of configuration that this transaction wrote. `undoes` is the number of the act that is taken back,
-    below 0 where it is done again. Returns the event's number. Raises UnlockError where the keys at hand can only
-    read.
+    `operator` is the name of the key slot that unlocked the store (`Vault.opened_by`); the login's user id is recorded
+    too. `detail` may hold message content: it is sealed, and NOT safe for a terminal. `configured` is the name and
+    version of configuration that this transaction wrote. `undoes` is the number of the act that is undone, negative if
+    it is done again. Returns the event's number. Raises UnlockError if the keys at hand can only read.
     """
     runs = list(CopyIds.of(copies).runs)
     with vault.write():
@@ -135,7 +135,7 @@ def record_event(
 
 
 def newest_event(vault: Reader) -> tuple[int, bytes]:
-    """Return the newest event's number and digest. Events of format 1, which have no number, are counted."""
+    """Return the newest event's number and digest. Format 1 events have no number: then the events are counted."""
     row = run(vault.db, "SELECT sealed FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     if row is None:
         return 0, NO_EVENT
@@ -146,7 +146,7 @@ def newest_event(vault: Reader) -> tuple[int, bytes]:
 
 
 def newest_at(db: StoreDatabase) -> int | None:
-    """When the newest event was written, as its row says without a key (Unix ms); None where there is none."""
+    """Read the time (Unix ms) of the newest event from its row, without a key; None if there is no event."""
     row = run(db, "SELECT at FROM audit ORDER BY id DESC LIMIT 1").fetchone()
     return None if row is None else int(row[0])
 
@@ -154,8 +154,8 @@ def newest_at(db: StoreDatabase) -> int | None:
 def events(vault: Reader, limit: int = 500, before_id: int | None = None, *, lenient: bool = False) -> list[Event]:
     """List the newest events, newest first; with `before_id`, only those older than that event.
 
-    Raises TamperedError where an event was changed, or one between two of them is missing; with `lenient` such a one
-    says so as its `damage`, and hides none of the others.
+    Raises TamperedError if an event was changed, or one between two of them is missing. With `lenient`, such an event
+    is listed with its `damage` instead.
     """
     table = vault.models.Audit
     query = table.select().order_by(table.id.desc()).limit(limit)
@@ -205,9 +205,9 @@ def _event(row: Any, opened: Opened, damage: str = "") -> Event:
 
 
 def check_events(vault: Reader, on_operator: Callable[[Event], None] | None = None) -> Iterator[tuple[str, str | None]]:
-    """Verify the whole trail, oldest first: what each event is called, and what is wrong with it or None.
+    """Verify the whole trail, oldest first. Yield each event's name, and what is wrong with it or None.
 
-    `on_operator` is told each event that no gateway wrote.
+    `on_operator` is called with each event that an operator wrote.
     """
     table = vault.models.Audit
     expected: bytes = b""
@@ -234,7 +234,7 @@ def check_events(vault: Reader, on_operator: Callable[[Event], None] | None = No
 
 
 class _Row(NamedTuple):
-    """An event's row."""
+    """The row of an event."""
 
     id: int
     at: int
@@ -242,11 +242,11 @@ class _Row(NamedTuple):
 
 
 def known_versions(vault: Reader) -> dict[str, int]:
-    """Return the versions of all configuration that the newest operator's event knows. Raises TamperedError.
+    """Return the configuration versions in the newest operator's event. Raises TamperedError.
 
-    What a gateway says of them counts for nothing: it must not be able to shut operators out of their settings.
+    Gateways' events are ignored: a gateway must not be able to lock operators out of their settings.
     """
-    for limit in (1, _LOOK_BACK):  # Mostly the newest is an operator's.
+    for limit in (1, _LOOK_BACK):  # Usually the newest event is an operator's.
         with vault.reading():
             rows = run(vault.db, "SELECT id, at, sealed FROM audit ORDER BY id DESC LIMIT ?", limit).fetchall()
         for row in map(_Row._make, rows):
@@ -270,12 +270,13 @@ def _open(vault: Reader, row: Any) -> Opened:
 
 
 def _versions(vault: Reader, configured: tuple[str, int] | None) -> dict[str, int]:
-    """Return the versions for the next event: never less than the event before knew, whatever happened to the rows.
+    """Return the configuration versions for the next event: never lower than in the event before, even if rows are
+    damaged.
 
-    Of the rows counts what that event did not deny: a damaged one may claim any name and any number.
+    Names come from that event if it has any: a damaged row may claim any name and any version.
     """
     if vault.keys.private_key is None:
-        return {}  # Of a gateway it would count for nothing.
+        return {}  # Versions in a gateway's event are ignored anyway.
     rows = run(vault.db, "SELECT name, MAX(version) FROM configuration GROUP BY name").fetchall()
     found = {name: version for name, version in rows if isinstance(version, int) and 0 < version < 1 << 53}
     try:

@@ -1,4 +1,4 @@
-"""Comparing a store with the heads that were signed for it: what a store says that was put back, or cut short."""
+"""Compare a store with the signed heads, to find out whether it was restored from a backup or truncated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Finding = tuple[str, str]
 
 
 def stored_heads(vault: Vault) -> tuple[list[Head], list[Finding]]:
-    """Read the store's heads that verify, and what is wrong with the others."""
+    """Read the store's heads. Return those that verify, and the problems of the others."""
     heads, broken = [], []
     with vault.reading():
         rows = head_rows(vault)
@@ -48,13 +48,13 @@ def stored_heads(vault: Vault) -> tuple[list[Head], list[Finding]]:
 
 
 def in_force(vault: Vault, heads: Iterable[Head]) -> list[Head]:
-    """Those of the heads that no acceptance has set aside."""
+    """List the heads that no acceptance has superseded."""
     generation = accepted_generation(vault)
     return [head for head in heads if head.vector.generation >= generation]
 
 
 def lacking(vault: Vault, memory: Memory) -> Older | None:
-    """Return what the store lacks of what `memory` keeps; None if it has all. Writes nothing. Raises
+    """Return what the store lacks of what `memory` holds; None if it lacks nothing. Writes nothing. Raises
     StoreUnavailable.
     """
     heads = []
@@ -68,10 +68,10 @@ def lacking(vault: Vault, memory: Memory) -> Older | None:
 
 
 class Comparison:
-    """A store, while all of it is read, beside its heads. Every id that was given out is a copy, in the bin, buried, or
-    was accepted to be lost.
+    """Compares a store, while all of it is read, with its heads. The fate of every assigned id must be known.
 
-    `buried` counts what verified tombstones name, `missing_steps` what is missing and was named already.
+    An id belongs to a copy in Backup or in the bin, to a tombstone, or to the losses that an acceptance names. `buried`
+    counts the copies in verified tombstones, `missing_steps` the missing steps that were already reported.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -82,12 +82,12 @@ class Comparison:
         self._vault = vault
         self._heads: list[Head] = []
         self._next_copy = 0
-        #: Ids of which it is known what became of them, as runs: the first, and how many.
+        #: Ids whose fate is known, as runs (first id, length).
         self._ids: list[tuple[int, int]] = []
 
     def read(self) -> list[Finding]:
-        """Take the heads, before what they are compared with, which can only be more by then. Returns what is wrong
-        with them.
+        """Read the heads and the next copy id. Call it before reading the rest, which can only be newer. Return broken
+        heads.
         """
         found, broken = stored_heads(self._vault)
         seen: list[Head] = []
@@ -97,19 +97,21 @@ class Comparison:
         else:
             self.evidence += "; nothing was seen here before"
         self._heads = in_force(self._vault, [*found, *seen])
-        with suppress(TamperedError), self._vault.reading():  # Of counters that are gone others report.
+        with suppress(TamperedError), self._vault.reading():  # Missing counters are reported elsewhere.
             self._next_copy = counters(self._vault.db).next_copy_id
         return broken
 
     def note(self, first: int, length: int) -> None:
-        """Note that the fate of `length` ids from `first` on is known."""
+        """Record that the fate of `length` ids from `first` on is known."""
         if self._ids and sum(self._ids[-1]) == first:
             self._ids[-1] = (self._ids[-1][0], self._ids[-1][1] + length)
         else:
             self._ids.append((first, length))
 
     def open_steps(self) -> dict[int, int]:
-        """How many steps each epoch has served at least, of those that were open when a head was signed."""
+        """Return the number of steps that each epoch must have served, for the epochs that were open when a head was
+        signed.
+        """
         steps: dict[int, int] = {}
         for head in self._heads:
             for epoch_id, count in head.vector.open_epochs:
@@ -117,14 +119,14 @@ class Comparison:
         return steps
 
     def unknown(self) -> list[tuple[int, int]]:
-        """List the ids that were given out and whose fate is unknown so far, as runs."""
+        """List the assigned ids whose fate is unknown so far, as runs (first id, length)."""
         accepted = [run for each in acceptances(self._vault) for run in each.accepted.gaps]
         return gaps([*self._ids, *accepted], self._next_copy)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield where the store differs from its heads, after all of it was read."""
+        """Yield the differences between the store and its heads. Call it after all of the store was read."""
         missing = self.unknown()
-        if sum(length for _, length in missing) > self.missing_steps:  # Else they are those that were named.
+        if sum(length for _, length in missing) > self.missing_steps:  # Otherwise these are the steps already reported.
             named = ", ".join(f"{at}-{at + length - 1}" if length > 1 else f"{at}" for at, length in missing[:10])
             more = " and more" if len(missing) > 10 else ""
             yield "ids of copies", f"no copy has them and none was buried with them: {named}{more}"
@@ -132,7 +134,9 @@ class Comparison:
 
 
 def compare(vault: Vault, heads: Sequence[Head], buried: int) -> Iterator[Finding]:
-    """Yield where the store differs from `heads`. `buried` is the number of copies in its tombstones."""
+    """Yield the differences between the store and `heads`. `buried` is the number of copies in the store's
+    tombstones.
+    """
     yield from _reached(vault, heads)
     yield from _events(vault, heads)
     yield from _epochs(vault, heads)
@@ -187,7 +191,7 @@ def _epochs(vault: Vault, heads: Sequence[Head]) -> Iterator[Finding]:
 
 
 def _configuration(vault: Vault) -> Iterator[Finding]:
-    """Check that the newest operator's head names the present configuration; another may be changing it just now."""
+    """Check that the newest operator's head names the present configuration. Retries, as a change may be under way."""
     for _ in range(3):
         before, _broken = stored_heads(vault)
         with vault.reading():

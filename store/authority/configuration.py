@@ -1,14 +1,14 @@
 """Named configuration: msgspec values, sealed, signed by the authority, and versioned.
 
-A name ("settings", "saved-filters") holds one value. What is sealed says its name, its version and when it was changed,
-so a row cannot stand in for another. A row that was put back from an older backup does verify; it is found all the same
-where this vault has seen a newer version, or where the newest event of the audit trail knows of one. Putting the whole
-database back, trail and all, cannot be found from within it.
+A name ("settings", "saved-filters") has one value. The sealed data holds the name, the version and the time of the
+change, so a row cannot be passed off as another. A row restored from an older backup does verify; it is detected if
+this vault has seen a newer version, or if the newest event of the audit trail names one. If the whole database was
+restored, trail included, nothing inside it can show that.
 
-Beside the newest version of a signed name its last former ones stay. They are never in force by themselves: they tell
-what the newest said before it was damaged, until `reset` writes anew over it.
+The last former versions of a signed name are kept beside the newest. They are never in force: they show what the value
+was before the newest was damaged, until `reset` overwrites it.
 
-Working state that a gateway keeps without the authority ("free-space-notice") is sealed and versioned alike, unsigned.
+A gateway's working state ("free-space-notice") is sealed and versioned in the same way, but not signed.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from store.vault.reader import Reader
 
 T = TypeVar("T")
 
-#: How many former versions of a signed name are kept.
+#: Max former versions kept of a signed name.
 FORMER = 50
 
-#: The newest version of each name that was seen through each open vault.
+#: The newest version of each name seen through each open vault.
 _seen: WeakKeyDictionary[Reader, dict[str, int]] = WeakKeyDictionary()
 
 
 class Stored(NamedTuple, Generic[T]):
-    """A value as it lies in the store. `version` counts from 1; `changed_at` is Unix milliseconds."""
+    """A value as stored. `version` counts from 1; `changed_at` is Unix ms."""
 
     value: T
     version: int
@@ -55,18 +55,18 @@ class Stored(NamedTuple, Generic[T]):
 
 
 class Conflict(StoreError):
-    """Somebody else changed the same configuration in between."""
+    """The same configuration was changed by someone else in between."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The {name} were changed by somebody else in the meantime: look at them and try again.")
 
 
 class Salvage(NamedTuple, Generic[T]):
-    """What keeps a name's value from being read ("": nothing), and what can still be known of it.
+    """Why a name's value cannot be read ("" if it can), and what can still be recovered.
 
-    `damaged` of its rows do not verify. `former` is the newest version that does. `held` is what a damaged row holds
-    where it opens, and only its signature or its plain columns do not fit: any holder of a gateway's keys may be behind
-    it.
+    `damaged` is the number of its rows that do not verify. `former` is the newest version that does. `held` is the
+    content of a damaged row that can still be decrypted, with a wrong signature or wrong plain columns. Anyone with a
+    gateway's keys may have written it.
     """
 
     problem: str
@@ -78,10 +78,10 @@ class Salvage(NamedTuple, Generic[T]):
 def read(vault: Reader, name: str, kind: type[T]) -> Stored[T] | None:
     """Read the newest value of `name`; None if none was ever written.
 
-    Raises TamperedError where it does not verify or an older one was put back, StoreFormat where it verifies and is
-    not a `kind` (a newer release wrote it).
+    Raises TamperedError if it does not verify or is an older version, StoreFormat if it verifies and is not a `kind`
+    (written by a newer release).
     """
-    # What is known comes first: the row read after it can only be newer.
+    # Read the known version first; a row read later can only be newer.
     known = _known(vault, name)
     try:
         frame = _newest_frame(vault, name, known)
@@ -107,10 +107,11 @@ def write(
     undoes: int = 0,
     now: int | None = None,
 ) -> int:
-    """Put `value` in the place of what `name` held; returns the new version, once that is durable.
+    """Replace the value of `name`. Return the new version.
 
-    With `expected`, only where that version (0: none) is still the newest, else Conflict. With `action`, the event
-    that says so is written in the same transaction (`undoes` as there). Raises TamperedError as `read` does.
+    With `expected`, raise Conflict unless that version is still the newest (0: none was written). With `action`, an
+    audit event is written in the same transaction, with `operator`, `detail` and `undoes`. Raises Conflict, and
+    TamperedError as `read` does.
     """
     changed_at = now_ms() if now is None else now
     with vault.write():
@@ -136,7 +137,7 @@ def write(
 
 
 def kept(vault: Reader, name: str, kind: type[T]) -> Iterator[Stored[T]]:
-    """Yield a name's kept versions that verify, the newest first."""
+    """Yield the stored versions of a name that verify, newest first."""
     for row in rows_of(vault, name):
         try:
             frame = open_row(vault, row)
@@ -146,10 +147,10 @@ def kept(vault: Reader, name: str, kind: type[T]) -> Iterator[Stored[T]]:
 
 
 def reset(vault: Reader, name: str, value: object, *, operator: str = "", action: str = "", detail: str = "") -> int:
-    """Put `value` in the place of whatever lies under `name`, also where that does not verify; returns the new version.
+    """Overwrite the value of `name`, even if the present one does not verify. Return the new version.
 
-    It is above every version that is known or claimed, so that nothing older passes for it. Former versions that verify
-    stay. With `action`, the event that says so is written in the same transaction. Raises UnlockError.
+    The new version is higher than every version known or claimed, so that no older row can replace it. Former versions
+    that verify stay. With `action`, an audit event is written in the same transaction. Raises UnlockError.
     """
     changed_at = now_ms()
     with vault.write():
@@ -172,7 +173,7 @@ def reset(vault: Reader, name: str, value: object, *, operator: str = "", action
 
 
 def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
-    """Say what is wrong with `name`, if anything, and what can still be known of it. Changes nothing."""
+    """Find out what is wrong with `name`, if anything, and what can still be recovered. Changes nothing."""
     problem = ""
     try:
         read(vault, name, kind)
@@ -192,11 +193,11 @@ def salvage(vault: Reader, name: str, kind: type[T]) -> Salvage[T]:
 
 
 def seal_anew(vault: Reader, least: int = 0) -> None:
-    """Seal what verifies with the newest configuration key; the newest of each name becomes a version more.
+    """Reseal all rows that verify with the newest configuration key, in the caller's transaction. Others stay as they
+    are.
 
-    It becomes at least the version `least`, so that those who saw newer ones take it up.
-
-    In the caller's transaction. What does not verify stays as it is.
+    The newest version of each name is raised by one, and at least to `least`, so that processes that saw newer versions
+    accept it.
     """
     table = vault.models.Configuration
     opened: list[tuple[Any, Frame]] = []
@@ -222,15 +223,15 @@ def seen_versions(vault: Reader) -> dict[str, int]:
 
 
 def remember_versions(vault: Reader, versions: dict[str, int]) -> None:
-    """Refuse from now on what is older than these, which were seen before this vault was opened."""
+    """Refuse versions older than these, which were seen before this vault was opened."""
     known = _seen.setdefault(vault, {})
     for name, version in versions.items():
         known[name] = max(version, known.get(name, 0))
 
 
 def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
-    """Verify every row: what each is called, and what is wrong with it or None."""
-    known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Before the rows: these can only be more by then.
+    """Verify every row. Yield its name, and what is wrong with it or None."""
+    known = {*_seen.get(vault, {}), *_of_trail(vault)}  # Read the known names first; rows read later can only be newer.
     table = vault.models.Configuration
     rows = list(table.select().order_by(table.id))
     newest = {str(row.name): row for row in sorted(rows, key=lambda row: sane(row.version))}
@@ -250,7 +251,7 @@ def check_configuration(vault: Reader) -> Iterator[tuple[str, str | None]]:
 
 
 def _saw(vault: Reader, name: str, version: int) -> None:
-    """Remember a version that is durable: a transaction that is still open may yet be rolled back."""
+    """Record a version as seen once it is durable: an open transaction may still be rolled back."""
     if not vault.db.in_transaction():
         _seen.setdefault(vault, {})[name] = version
 
@@ -266,14 +267,14 @@ def _of_trail(vault: Reader) -> dict[str, int]:
     try:
         return {name: version for name, version in audit.known_versions(vault).items() if sane(version)}
     except (UnlockError, TamperedError):
-        # A gateway cannot open the trail; an event that is damaged is `check`'s to report, and must not stop intake.
+        # A gateway cannot open the trail. A damaged event is reported by `check`, and must not stop intake.
         return {}
 
 
 def _newest_frame(vault: Reader, name: str, known: int) -> Frame | None:
     """Fetch the newest version, at least `known`. Raises TamperedError if that version is missing or damaged.
 
-    A damaged row that claims to be newer is passed over where what is known says that it is not.
+    Skips a damaged row that claims to be newer, if a row of the known version verifies.
     """
     problem: TamperedError | None = None
     for row in rows_of(vault, name):
@@ -302,11 +303,11 @@ def _insert(vault: Reader, name: str, version: int, value: object, changed_at: i
     row = {"version": version, "changed_at": changed_at, "sealed": sealed, "signature": signature}
     vault.models.Configuration.create(name=name, **row)
     if vault.keys.authority is not None:
-        vault.grants.grant()  # To gateways that somebody took their grant from.
+        vault.grants.grant()  # Restores the grants of gateways that lost theirs.
 
 
 def _keep_former(vault: Reader, name: str, number: int) -> None:
-    """Leave `number` of a name's rows, those that were written last."""
+    """Delete a name's rows except the last `number` written."""
     rows = run(vault.db, "SELECT id FROM configuration WHERE name = ? ORDER BY id DESC", name).fetchall()
     for (row_id,) in rows[number:]:
         run(vault.db, "DELETE FROM configuration WHERE id = ?", row_id)

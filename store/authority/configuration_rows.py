@@ -1,6 +1,6 @@
-"""The rows of the configuration: how a value is sealed and signed in one, and how it is read back.
+"""The rows of the configuration: how a value is sealed and signed in a row, and how it is read back.
 
-What is sealed says its name, its version and when it was changed, so a row cannot stand in for another.
+The sealed data holds the name, the version and the time of the change, so a row cannot be passed off as another.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from store.vault.reader import Reader
 
 T = TypeVar("T")
 
-#: Working state: sealed, and signed by nobody, because a gateway writes it too.
+#: Working state: sealed but not signed, because gateways write it too.
 UNSIGNED = frozenset({"free-space-notice"})
-#: Which acts take two operators: the authority alone signs it, else one operator could take it back.
+#: Which acts need two operators. Signed by the authority alone, else a single operator could revoke it.
 SECONDED = "seconded"
-#: No version reaches this: a number beyond it stands in a damaged row.
+#: Versions are below this; a higher number is in a damaged row.
 _VERSIONS = 1 << 53
 
-#: The command that writes a damaged name anew.
+#: The command that resets a damaged name.
 _COMMANDS = {"settings": "settings", "rules": "rules", "address-lists": "lists"}
 
 
 class ConfigurationDamaged(TamperedError):
-    """A name's newest row does not verify, or an older one was put back: nothing of it is in force."""
+    """A name's newest row does not verify, or is an older version: none of its values is in force."""
 
     def __init__(self, name: str, why: str = "the seal does not verify") -> None:
         super().__init__(name, why)
@@ -42,7 +42,7 @@ class ConfigurationDamaged(TamperedError):
 
 
 class Frame(NamedTuple):
-    """What is sealed in a row. `value` is msgpack; `changed_at` is Unix milliseconds."""
+    """The sealed content of a row. `value` is msgpack; `changed_at` is Unix ms."""
 
     name: str
     version: int
@@ -51,8 +51,10 @@ class Frame(NamedTuple):
 
 
 def rows_of(vault: Reader, name: str, *, strays: bool = False) -> Iterator[Any]:
-    """Yield a name's rows, the highest claimed version first; with `strays`, also those whose name was damaged:
-    what they hold is sealed as that of `name`. Each is read when it is asked for: there are many, and lists are long.
+    """Yield a name's rows, the highest claimed version first.
+
+    With `strays`, also rows whose name column was damaged, but whose content is sealed under `name`. Rows are fetched
+    one by one: there can be many, and address lists are long.
     """
     table = vault.models.Configuration
     sql = "SELECT id FROM configuration WHERE name = ? OR ? = 1 ORDER BY version DESC, id DESC"
@@ -83,7 +85,7 @@ def value_of(frame: Frame, name: str, kind: type[T]) -> T:
 
 
 def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | None:
-    """Decode a row that opens, ignoring its signature and its plain columns; None if it does not open."""
+    """Decode a row that can be decrypted, ignoring its signature and its plain columns; None if it cannot."""
     try:
         with sound(name):
             frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), as_bytes(row.sealed)))
@@ -93,19 +95,19 @@ def value_unsigned(vault: Reader, row: Any, name: str, kind: type[T]) -> T | Non
 
 
 def sealed_row(vault: Reader, frame: Frame) -> tuple[bytes, bytes]:
-    """Seal and sign a row; the signature is empty for names that nobody signs."""
+    """Seal and sign a row; the signature is empty for unsigned names."""
     role = _role(frame.name)
     sealed = vault.seal(role, msgspec.msgpack.encode(frame))
     return sealed, vault.sign(role, sealed) if frame.name not in UNSIGNED else b""
 
 
 def sane(version: Any) -> int:
-    """Return a version as a row claims it; 0 if it is impossible."""
+    """Return the version that a row claims; 0 if it is impossible."""
     return version if isinstance(version, int) and 0 < version < _VERSIONS else 0
 
 
 def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
-    """Verify and open a row. With `renewing`, what is sealed with a former configuration key is opened too.
+    """Verify and decrypt a row. With `renewing`, also one sealed with a former configuration key.
 
     Raises TamperedError, ConfigurationDamaged.
     """
@@ -119,7 +121,7 @@ def open_row(vault: Reader, row: Any, *, renewing: bool = False) -> Frame:
             elif name not in UNSIGNED:
                 vault.verify(_role(name), sealed, as_bytes(row.signature), Right.CONFIGURE, at=row.changed_at)
             elif not renewing and generation_of(sealed, name) < vault.grants.newest():
-                # Nobody signed it, and whoever was revoked since may have sealed it.
+                # The row is unsigned, so a gateway revoked since could have sealed it.
                 raise TamperedError(name, "it is sealed with a former key")
             frame = msgpack_decoder(Frame).decode(vault.unseal(_role(name), sealed))
     except NotGranted as error:

@@ -1,13 +1,14 @@
-"""Deleting as operators do it, into the bin or for good, and bringing back: each batch is told in its transaction.
+"""Operators' deletions, into the bin or for good, and bringing copies back. Each batch is recorded in the trail, in its
+transaction.
 
-    delete_copies(vault, ids, operator=…)              into the bin, where the setting `bin_days` has one; else for good
+    delete_copies(vault, ids, operator=…)              into the bin; for good if the setting `bin_days` is 0
     delete_copies(vault, ids, operator=…, for_good=True)
     bring_back(vault, ids, operator=…)                 out of the bin, as the copies were
     empty_bin(vault, ids, operator=…)                  out of the bin for good
-    last_act(vault, operator)                          what can be brought back of the newest: `vault.bin.ids(act.act)`
+    last_act(vault, operator)                          the newest act with copies in the bin: `vault.bin.ids(act.act)`
 
-On a full disk a row cannot be moved: the bin is emptied, those that were deleted first before the others, until there
-is room; what then still cannot go into it is deleted for good. `DeleteResult.notes` say so.
+On a full disk a row cannot be moved. Then the bin is emptied, the oldest deletions first, until there is room; copies
+that still do not fit are deleted for good. `DeleteResult.notes` reports both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 DAY_MS = 86_400_000
-#: So many copies of the bin go at once where the disk is full.
+#: Copies of the bin deleted at once when the disk is full.
 _EMPTIED = 500
 FULL = "The disk is full"
 
@@ -43,12 +44,11 @@ def delete_copies(
     cancelled: Cancelled | None = None,
     spare: Spare = spare_none,
 ) -> DeleteResult:
-    """Delete copies: into the bin (`DeleteResult.binned`), or for good (`deleted`) with `for_good` and without a bin.
+    """Delete copies: into the bin (`DeleteResult.binned`), or for good (`deleted`) with `for_good` or without a bin.
 
-    `days` is how long the bin keeps them (0: there is none), by default as the settings say; who was told another
-    number before they changed gets what was said. A copy with a live delivery is refused, and
-    what `spare` answers of each batch, inside its transaction. Raises StoreUnavailable, UnlockError, and what `spare`
-    raises.
+    `days` is how long the bin keeps them (0 = no bin); default: the setting. Pass the number of days that the operator
+    was shown, in case the setting changes in between. Refused are copies with a live delivery, and those that `spare`
+    returns for a batch, called inside its transaction. Raises StoreUnavailable, UnlockError, and any error of `spare`.
     """
     if days is None:
         days = settings_or_former(vault).bin_days
@@ -76,7 +76,9 @@ def _into_bin(
     cancelled: Cancelled | None,
     spare: Spare,
 ) -> list[int]:
-    """Put copies into the bin, one act. Returns those for which the disk has no room, however empty the bin is."""
+    """Put copies into the bin, as one act. Return those that do not fit on the disk, even with the rest of the bin
+    emptied.
+    """
     left = list(ids)
     with Act(vault, BIN, operator=operator, copies=ids) as act:
         while True:
@@ -106,7 +108,9 @@ def _into_bin(
 
 
 def _make_room(vault: Vault, result: DeleteResult, operator: str) -> bool:
-    """Empty the bin on a full disk, the oldest copies first. Whether any went."""
+    """Delete up to _EMPTIED copies of the bin for good on a full disk, oldest first. Return True if any were
+    deleted.
+    """
     own = set(result.binned)
     with vault.reading():
         oldest = [copy_id for copy_id, _ in vault.bin.oldest(_EMPTIED) if copy_id not in own]
@@ -144,7 +148,7 @@ def bring_back(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> RestoreResult:
-    """Bring copies back out of the bin, as they were. The result says which were not there (any more).
+    """Bring copies back out of the bin, unchanged. The result names those that are no longer there.
 
     Raises StoreUnavailable, UnlockError.
     """
@@ -164,7 +168,7 @@ def empty_bin(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> DeleteResult:
-    """Delete copies of the bin for good, overwritten as any deletion is. Raises StoreUnavailable, UnlockError."""
+    """Delete copies in the bin for good, overwritten as in any deletion. Raises StoreUnavailable, UnlockError."""
     with Act(vault, EMPTY, operator=operator, copies=ids) as act:
         result = vault.bin.empty(ids, operator=operator, progress=progress, cancelled=cancelled, told=act.part)
         act.reached(len(result.deleted))

@@ -1,7 +1,7 @@
-"""The forms that an event takes in its row: those of format 1, which are only read, and those of format 2.
+"""The formats of an event's row: format 1, which is only read, and format 2.
 
-An event of format 2 is signed by who wrote it, has a number, and names the digest of the event before it, all of that
-where whoever reads the database without its keys can follow it. See FORMAT.md, "Events".
+A format 2 event is signed by its writer, and has a number and the digest of the event before. These are in plain text,
+so the chain can be followed without keys. See FORMAT.md, "Events".
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from store.vault.operators import verify_operator
 from store.vault.reader import Reader
 
 ROLE = "audit"
-#: The first byte of a row: an operator's or a gateway's event of format 1, then those of format 2.
+#: First byte of a row: operator's event of format 1, gateway's of format 1, operator's of format 2, gateway's of format
+#: 2.
 _SEALED, _GATEWAY_1, _OPERATOR, _GATEWAY = 1, 2, 3, 4
 _GATEWAY_ROLE = "gateway event"
 _SIGNATURE = 64
@@ -35,7 +36,7 @@ NO_EVENT = bytes(_DIGEST)
 
 
 class Phase(IntEnum):
-    """What an event is of its act: all of it, or what is meant, a part that is done, and the end."""
+    """Which part of its act an event records: all of it, the intent, one part done, or the end."""
 
     ONE = 0
     INTENT = 1
@@ -44,11 +45,10 @@ class Phase(IntEnum):
 
 
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
-    """What is sealed of an event. `previous` is "" in format 2, where it stands in plain text.
+    """The sealed content of an event. `previous` is empty in format 2, which has it in plain text.
 
-    `act` is the number of the event that says what is meant, 0 where the event is all there is; `uid` is the login
-    user id of who acted, None where it is not known. `undoes` is the number of the act that this one took back, below 0
-    where it did it again.
+    `act` is the number of the event for the intent, 0 if the act is a single event. `uid` is the login user id of the
+    operator, None if not known. `undoes` is the number of the act that this one undoes, negative if it does it again.
     """
 
     at: int
@@ -65,7 +65,7 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Opened(NamedTuple):
-    """An event's row, opened: its number (0 in format 1, which has none), and the digest of the event before it."""
+    """An event's row, decrypted: its number (0 in format 1, which has none), and the digest of the event before it."""
 
     sealed: Sealed
     number: int
@@ -82,7 +82,9 @@ class _Parts(NamedTuple):
 
 
 def digest_of(blob: object) -> bytes:
-    """Hash an event's row, to bind the next event to it; for a malformed row, return what no event has."""
+    """Hash an event's row for the next event to name. A malformed row gives the digest of no data, which no
+    event has.
+    """
     return hashlib.sha256(blob if isinstance(blob, bytes | memoryview) else b"").digest()
 
 
@@ -92,14 +94,14 @@ def number_of(blob: object) -> int:
 
 
 def by_gateway(blob: object) -> bool:
-    """Whether a gateway wrote an event, as its row says."""
+    """Return True if the row claims that a gateway wrote the event."""
     return isinstance(blob, bytes | memoryview) and bytes(blob[:1]) in (b"\x02", b"\x04")
 
 
 def seal_event(vault: Reader, number: int, previous: bytes, event: Sealed) -> bytes:
-    """Seal an event as its row holds it: an operator's, or that of a gateway, which cannot read events itself.
+    """Seal an event into its row: an operator's, or one of a gateway, which cannot read events itself.
 
-    Raises UnlockError where the keys at hand can only read.
+    Raises UnlockError if the keys at hand can only read.
     """
     keys, plain = vault.keys, msgspec.msgpack.encode(event)
     if keys.authority is not None:
@@ -118,9 +120,9 @@ def seal_event(vault: Reader, number: int, previous: bytes, event: Sealed) -> by
 
 
 def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
-    """Verify and open an event's row of the time `at`.
+    """Verify and decrypt an event's row. `at` is the row's time (Unix ms), `name` the event's name in errors.
 
-    Raises TamperedError naming it, UnlockError where the keys at hand cannot read events.
+    Raises TamperedError, and UnlockError if the keys at hand cannot read events.
     """
     data = as_bytes(blob)
     form = data[0] if data else 0
@@ -144,7 +146,9 @@ def open_event(vault: Reader, blob: object, at: int, name: str) -> Opened:
 
 
 def is_genuine(vault: Reader, blob: object, at: object) -> bool:
-    """Whether somebody who may write events wrote this row of format 2, whoever can read it."""
+    """Return True if the row is of format 2 and its signature is that of an operator or a gateway. Needs no key to
+    read.
+    """
     data = blob if isinstance(blob, bytes) else bytes(blob) if isinstance(blob, memoryview) else b""
     if not data or data[0] not in (_OPERATOR, _GATEWAY) or not isinstance(at, int):
         return False
@@ -175,7 +179,7 @@ def _verify_gateway(vault: Reader, signed: bytes, parts: _Parts, name: str) -> N
     try:
         verify_signature(vault.store_id, signed, parts.signature, vault.signers.key, name)
     except TamperedError:
-        # What a gateway wrote before it was revoked still stands.
+        # Events that a gateway wrote before it was revoked remain valid.
         verify_signature(vault.store_id, signed, parts.signature, lambda signer: former_key(vault, signer), name)
 
 
@@ -200,7 +204,7 @@ def _read_key(vault: Reader) -> MLKEM768X25519PrivateKey:
 
 
 def _of_gateway(event: Sealed) -> Sealed:
-    """Reduce an event to what a gateway may say: it cannot pose as an operator."""
+    """Remove from an event what a gateway must not claim: operator, login and configuration versions."""
     return msgspec.structs.replace(event, operator="", versions={}, uid=None)
 
 

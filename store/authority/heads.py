@@ -1,7 +1,8 @@
-"""Heads: what each writer of a store last saw of it, signed, so that a store that holds less can be told.
+"""Heads: each writer's signed statement of what the store held when it last signed. They reveal a store that holds
+less.
 
-A head's vector counts what only grows. Writers are the authority (0), `local` (1) and the gateways; the first head of
-each is the authority's.
+A head's vector holds counters that only grow. Writers are the authority (0), `local` (1) and the gateways; the first
+head of each is signed by the authority.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ _OPEN = (
 
 
 class Vector(msgspec.Struct, frozen=True, array_like=True):
-    """What a writer saw. Times are Unix ms; digests are SHA-256, of 32 zero bytes where there is nothing yet.
+    """The state of the store that a writer saw. Times are Unix ms; digests are SHA-256, 32 zero bytes if there is
+    nothing yet.
 
     `sequence` counts the heads of the whole store. `generation` is that of the newest acceptance, 0 without one.
-    `configuration` is the digest of the newest row of each name, `key_generation` that of the configuration key.
-    `epoch` is the number of the writer's own last epoch and `opening` the digest of its opening; `open_epochs` are the
-    ids of those that it has not closed, with the steps that each has.
+    `configuration` is the digest over the newest row of each name, `key_generation` the generation of the configuration
+    key. `epoch` is the number of the writer's own last epoch and `opening` the digest of its opening; `open_epochs` are
+    its epochs not yet closed (id, number of steps).
     """
 
     sequence: int
@@ -72,7 +74,7 @@ class Vector(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Head(NamedTuple):
-    """A writer's head as it was signed: `blob` is its vector's bytes."""
+    """A writer's signed head: `blob` is the signed encoding of its vector."""
 
     writer: int
     vector: Vector
@@ -80,15 +82,15 @@ class Head(NamedTuple):
     signature: bytes
 
     def newness(self) -> tuple[int, int]:
-        """Return a sort key that is greater for a newer head, whatever its writer."""
+        """Return a sort key that is greater for a newer head, across all writers."""
         return self.vector.generation, self.vector.sequence
 
 
 class Present(NamedTuple):
-    """What a store holds now, as its tables say: what is there in a vector under the same names.
+    """What the tables of a store hold now; fields named as in `Vector` are comparable with it.
 
-    `newest_copy` is the highest id of a copy that is there, in the bin or not, 0 without any; `acceptance` is the
-    newest generation that a row claims.
+    `newest_copy` is the highest id of a copy in Backup or in the bin, 0 without any; `acceptance` is the newest
+    generation that a row claims.
     """
 
     event: int
@@ -124,7 +126,7 @@ def head_rows(vault: Reader) -> list[tuple[int, Any, Any]]:
 
 
 def verified_head(vault: Reader, writer: Any, blob: Any, signature: Any) -> Head:
-    """Verify the head in a row or a file. Raises TamperedError."""
+    """Verify a head from a row or a file. Raises TamperedError."""
     what = f"the head of writer {writer}"
     with vault.reading(), sound(what):
         if not isinstance(writer, int):
@@ -168,7 +170,7 @@ def present(vault: Reader) -> Present:
 
 
 def counted_deliveries(vault: Reader) -> int:
-    """How many deliveries there are."""
+    """Count the deliveries."""
     return int(run(vault.db, "SELECT COUNT(*) FROM delivery").fetchone()[0])
 
 
@@ -186,20 +188,24 @@ def opening_digest(vault: Reader, gateway_id: int, number: int) -> bytes | None:
 
 
 def still_open(vault: Reader, epoch_ids: Collection[int]) -> set[int]:
-    """Those of these epochs that are not closed."""
+    """Return those of these epochs that are not closed."""
     sql = "SELECT id FROM epoch WHERE id = ANY(?) AND closing_signature IS NULL"
     return {each for (each,) in run(vault.db, sql, list(epoch_ids)).fetchall()} if epoch_ids else set()
 
 
 def another_event(vault: Reader, number: int, digest: bytes) -> bool:
-    """Whether another event stands near the place of the one of that number and digest; one that is damaged is none."""
+    """Return True if another genuine event has this number, near its place, with another digest. Damaged events do not
+    count.
+    """
     rows = run(vault.db, "SELECT sealed, at FROM audit WHERE id >= ? ORDER BY id LIMIT 50", number).fetchall()
     found = next(((sealed, at) for sealed, at in rows if number_of(sealed) == number), None)
     return found is not None and digest_of(found[0]) != digest and is_genuine(vault, *found)
 
 
 def another_epoch(vault: Reader, gateway_id: int, number: int, digest: bytes) -> bool:
-    """Whether another epoch stands where a gateway's epoch with that opening stood, or none; a damaged one is none."""
+    """Return True if a gateway's epoch of this number is missing or is another genuine one. A damaged epoch does not
+    count.
+    """
     table, what = vault.models.Epoch, f"epoch number {number} of gateway {gateway_id}"
     with vault.reading():
         row = table.get_or_none((table.gateway_id == gateway_id) & (table.number == number))
@@ -232,7 +238,7 @@ def _count(value: object) -> int:
 
 
 def counted_anew(vault: Reader) -> Vector:
-    """Count all that there is, without a writer's own part. Raises TamperedError."""
+    """Build a vector from the tables, without a writer's own part. Raises TamperedError."""
     now = present(vault)
     _, buried = _tombstones(vault)
     return Vector(
@@ -256,7 +262,7 @@ def counted_anew(vault: Reader) -> Vector:
 
 
 def _tombstones(vault: Reader) -> tuple[int, int]:
-    """Return the newest tombstone's id, and how many copies the tombstones that verify have buried."""
+    """Return the newest tombstone's id, and the number of copies buried in tombstones that verify."""
     newest = buried = 0
     table = vault.models.Tombstone
     for row in table.select().order_by(table.id):
@@ -267,7 +273,7 @@ def _tombstones(vault: Reader) -> tuple[int, int]:
 
 
 def own_part(vault: Reader, writer: int) -> dict[str, Any]:
-    """Read a writer's own part of the vector from the tables: its epochs."""
+    """Read a writer's own part of the vector, its epochs, from the tables."""
     table = vault.models.Epoch
     last = table.select().where(table.gateway_id == writer).order_by(table.number.desc()).first()
     if last is None:

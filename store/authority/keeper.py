@@ -1,8 +1,8 @@
-"""Keeping the heads of an open store: signing its writer's, and finding out where the store holds less than was seen.
+"""Keep the heads of an open store: sign this process's heads, and detect that the store holds less than was seen.
 
-An operator's process signs in each of its transactions, but for those of which there are many (puts, deliveries):
-these it signs for once a second, as a gateway does for all of its own, and when it closes. Nothing is signed that is
-less than the newest head says: an operator's transaction is refused then; a gateway goes on without, and sends nothing.
+An operator's process signs in each of its transactions, except for frequent ones (puts, deliveries): these it covers
+once a second and when it closes, as a gateway does for all of its transactions. A head never says less than the newest
+one. If the store holds less, an operator's transaction is refused; a gateway goes on storing, and sends nothing.
 """
 
 from __future__ import annotations
@@ -41,89 +41,94 @@ from store.vault.witness import Witness
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: What to do where a store is older than what was seen of it.
+#: Advice for an operator if a store is older than what was seen of it.
 OLDER = "Put back what is newer, or have an operator run `mailhold restore`; `mailhold check` says what is missing."
-#: Seconds between heads that are signed for many transactions.
+#: Min seconds between heads for frequent transactions.
 SIGN_SECONDS = 1.0
-#: Open epochs of one writer that a head names, the newest: those of processes that were killed stay open for good.
+#: Max open epochs in a head, the newest: epochs of killed processes stay open for ever.
 _OPEN_EPOCHS = 64
 
 
 class HeadKeeper(Witness):
-    """Keeps the heads of one open store. Called under the writer's lock, inside its transaction, but for `beat`."""
+    """Keeps the heads of one open store. Called under the writer's lock, inside its transaction, except for `beat`."""
 
     def __init__(self, vault: Vault, memory: Memory | None = None) -> None:
-        """`memory` is what was seen of the store outside of it; without one nothing is remembered."""
+        """Keep the heads of `vault`. `memory` is what was seen of the store, kept outside it; None remembers
+        nothing.
+        """
         gateway = vault.keys.gateway
         self._vault = vault
         self._operator = vault.keys.authority is not None
-        #: Under which id this process puts copies.
+        #: The gateway id under which this process stores copies.
         self._gateway_id = gateway.gateway_id if gateway is not None else 0
-        #: The newest head of each writer that verified.
+        #: The newest verified head of each writer.
         self._known: dict[int, Head] = {}
         self._pending: list[Head] = []
-        #: Gateways that an operator signs for in the transaction that is open.
+        #: Gateways for which an operator signs a head in the open transaction.
         self._others: list[int] = []
         self._unsigned = False
-        #: What was found when the transaction began that is open, if it is one to sign for.
+        #: The newest head and the state at the start of the open transaction, if this transaction is signed.
         self._looked: tuple[Head | None, Present] | None = None
         self._signed_at = float("-inf")
-        #: What became more since the last head: in the transaction that is open, and in those before it.
+        #: Copies buried and deliveries made since the last head: in the open transaction, and in earlier ones.
         self._buried, self._buried_before = 0, 0
         self._deliveries, self._deliveries_before = 0, 0
         self._configuration: tuple[tuple[int, int], bytes, int] | None = None
-        #: The newest acceptance as its row claims, and the newest that verifies.
+        #: Generation of the newest acceptance that a row claims, and of the newest one that verifies.
         self._acceptance = (0, 0)
         self.older: Older | None = None
         self._memory = memory
         self.remembers = memory is not None
-        #: What was kept when this process began, verified, and when that was (Unix ms; 0: nothing was seen before).
+        #: The verified heads in `memory` when this process began, and their time (Unix ms; 0 = nothing was seen
+        #: before).
         self.remembered: list[Head] = []
         self.remembered_at = 0
         self._kept_at = float("-inf")
         self._keep_due = False
-        #: Why what is seen is not kept, "" where it is.
+        #: Why `memory` cannot be written; "" if it can.
         self.unkept = ""
-        #: Whether an operator is accepting the store as it is, in the transaction that is open.
+        #: True while the open transaction writes an operator's acceptance of the store as it is.
         self.accepting = False
 
     @property
-    def problem(self) -> str:  # type: ignore[override]  # a fixed text where nothing is witnessed
+    def problem(self) -> str:  # Why nothing may be sent; "" if sending is allowed.
         """Why nothing may be sent, "" where nothing stands in the way."""
         return "" if self.older is None else str(self._refusal())
 
     @property
     def generation(self) -> int:  # type: ignore[override]  # as above
-        """That of the newest acceptance that was seen to verify (Unix ms)."""
+        """The generation (Unix ms) of the newest acceptance that verifies."""
         return self._acceptance[1]
 
     # --- Called by the vault -----------------------------------------------------------------------------------------
 
     def count_buried(self, copies: int) -> None:
-        """Note copies that are buried in the transaction that is open."""
+        """Count copies buried in the open transaction."""
         self._buried += copies
 
     def count_delivery(self) -> None:
-        """Note a delivery that is made in the transaction that is open."""
+        """Count a delivery made in the open transaction."""
         self._deliveries += 1
 
     def sign_for(self, gateway_id: int) -> None:
-        """Let the transaction that is open sign a head of that gateway as well."""
+        """Have the open transaction sign a head of that gateway as well."""
         self._others.append(gateway_id)
 
     def begun(self, *, quiet: bool) -> None:
-        """Look, before anything is written, where this transaction is one to sign for. Raises StoreOlder."""
+        """Compare the store with the newest head, before anything is written, if this transaction is signed. Raises
+        StoreOlder.
+        """
         self._looked = None
         if self.accepting or self.repairing:
             return
         if self._operator and not (quiet and time.monotonic() < self._signed_at + SIGN_SECONDS):
-            with suppress(TamperedError):  # Then nothing is signed.
+            with suppress(TamperedError):  # Damaged rows: nothing is signed.
                 self._looked = self._look()
                 if self.older is not None:
                     raise self._refusal()
 
     def before_commit(self, *, quiet: bool) -> None:
-        """Sign, where this is the moment for it."""
+        """Sign, if this transaction is signed."""
         if self._pending:
             return
         self._unsigned = True
@@ -131,7 +136,7 @@ class HeadKeeper(Witness):
             self.sign()
 
     def committed(self) -> None:
-        """Take what was signed, if anything, for signed."""
+        """Record that the pending heads are durable."""
         if self._pending:
             self._known |= {head.writer: head for head in self._pending}
             self._pending, self._others = [], []
@@ -145,18 +150,18 @@ class HeadKeeper(Witness):
         self._buried = self._deliveries = 0
 
     def released(self) -> None:
-        """Keep what was signed, where that is due: the disk must not hold up those who put."""
+        """Save what was signed outside the store, if due. After the commit, so that this disk write delays no put."""
         if self._keep_due:
             self._keep_due = False
             self.keep()
 
     def failed(self) -> None:
-        """Forget what the transaction was to do."""
+        """Discard the state of the failed transaction."""
         self._pending, self._others, self._configuration = [], [], None
         self._buried = self._deliveries = 0
 
     def wants_last_word(self) -> bool:
-        """Whether anything was written that no head was signed for."""
+        """Whether anything was written since the last signed head."""
         return self._unsigned and self._vault.read_only is None
 
     def say_last_word(self) -> None:
@@ -164,25 +169,26 @@ class HeadKeeper(Witness):
         self.sign()
 
     def require_current(self) -> None:
-        """Raise StoreOlder where the store holds less than was seen of it. In a transaction or a `reading`."""
+        """Raise StoreOlder if the store holds less than was seen of it. Call it in a transaction or a `reading`."""
         self._look()
         if self.older is not None:
             raise self._refusal()
 
     def close(self) -> None:
-        """Keep what was seen."""
+        """Save what was seen."""
         self.keep()
 
     # --- Remembering -------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Compare the store with what was seen of it before, then keep what is seen now. Raises StoreUnavailable."""
+        """Compare the store with what was seen of it before, then save what is seen now. Raises StoreUnavailable."""
         if self._memory is None:
             return
         seen = self._memory.read()
         self.remembered_at = seen.at if seen.heads else 0
         for each in seen.heads:
-            with suppress(TamperedError):  # Whoever changed the file could as well have taken it away.
+            # Whoever can change the file can delete it as well, so a bad head is ignored.
+            with suppress(TamperedError):
                 self.remembered.append(verified_head(self._vault, each.writer, each.vector, each.signature))
         with self._vault.reading(), suppress(TamperedError):
             for row in head_rows(self._vault):
@@ -194,14 +200,14 @@ class HeadKeeper(Witness):
             self.keep()
 
     def keep(self) -> None:
-        """Keep outside of the store what was seen of it."""
+        """Save what was seen of the store, outside it."""
         if self._memory is not None and self.older is None:
             heads = [SeenHead(each.writer, each.blob, each.signature) for each in self._known.values()]
             self.unkept = self._memory.keep(heads)
             self._kept_at = time.monotonic()
 
     def _forked(self) -> Older | None:
-        """Whether an event or an epoch that was seen before is another one now."""
+        """Return an Older if an event or an epoch seen before is now another one."""
         for head in self._in_force(self.remembered):
             vector = head.vector
             if vector.event and another_event(self._vault, vector.event, vector.event_digest):
@@ -216,9 +222,10 @@ class HeadKeeper(Witness):
     # --- Signing -----------------------------------------------------------------------------------------------------
 
     def beat(self) -> None:
-        """Sign for what was written since the last head, if anything.
+        """Sign for everything written since the last head, if anything.
 
-        Raises StoreUnavailable: StoreOlder once, where the store was found to hold less than was seen of it.
+        Raises StoreUnavailable. Raises StoreOlder the first time that the store is found to hold less than was seen of
+        it.
         """
         if self._unsigned and self._vault.read_only is None:
             before = self.older
@@ -228,10 +235,10 @@ class HeadKeeper(Witness):
                 raise self._refusal()
 
     def sign(self) -> None:
-        """Sign the heads that this process writes, in the transaction that is open.
+        """Sign the heads of this process, in the open transaction.
 
-        Nothing is signed where what there is to say does not verify, which `check` reports. Raises StoreOlder where
-        an operator would sign less than was seen.
+        Signs nothing if a row involved does not verify, which `check` reports. Raises StoreOlder if an operator's head
+        would say less than was seen.
         """
         vault = self._vault
         try:
@@ -256,7 +263,7 @@ class HeadKeeper(Witness):
             self._pending = []
 
     def _look(self) -> tuple[Head | None, Present]:
-        """Compare what there is with the newest head."""
+        """Compare the store with the newest head; set `older`. Return that head and the state of the store."""
         newest = self._newest()
         now = present(self._vault)
         if now.acceptance != self._acceptance[0]:
@@ -274,7 +281,7 @@ class HeadKeeper(Witness):
         return older
 
     def _newest(self) -> Head | None:
-        """Find the newest head that verifies, of whatever writer."""
+        """Find the newest head that verifies, of any writer."""
         claims: list[tuple[tuple[int, int], Head | None, tuple[int, Any, Any] | None]] = []
         for writer, blob, signature in head_rows(self._vault):
             known = self._known.get(writer)
@@ -299,7 +306,7 @@ class HeadKeeper(Witness):
         return None
 
     def _said(self, newest: Head | None, now: Present) -> Vector:
-        """Build the next head without its writer's own part: never less than the newest head."""
+        """Build the next head without its writer's own part. Its counters are never below the newest head's."""
         if newest is None:
             return msgspec.structs.replace(counted_anew(self._vault), sequence=1)
         before = newest.vector
@@ -314,7 +321,7 @@ class HeadKeeper(Witness):
             tombstone=now.tombstone,
             buried=before.buried + self._buried + self._buried_before,
             bin_act=now.bin_act,
-            # The counter alone proves nothing: who writes the database can put it at its end.
+            # Do not trust the counter alone: anyone who can write the database can raise it to its limit.
             next_copy=max(before.next_copy, min(now.next_copy, now.newest_copy + 1)),
             next_delivery=now.next_delivery,
             deliveries=before.deliveries + self._deliveries + self._deliveries_before,
@@ -331,7 +338,7 @@ class HeadKeeper(Witness):
         return self._configuration[1:]
 
     def _own(self, writer: int) -> dict[str, Any]:
-        """Build a writer's own part: its last epoch, and the steps of the epochs it did not close."""
+        """Build a writer's own part: its last epoch, and the steps of its open epochs."""
         known = self._known.get(writer)
         own: dict[str, Any] = {"epoch": 0, "opening": bytes(32), "open_epochs": []}
         if known is not None:
@@ -348,7 +355,7 @@ class HeadKeeper(Witness):
         return own
 
     def _enrolled(self) -> bool:
-        """Whether this gateway may still sign for itself: a revoked one would take the place of its last head."""
+        """Return True if this gateway may still sign for itself: a revoked one would overwrite its last head."""
         gateway = self._vault.keys.gateway
         key = self._vault.signers.key(self._gateway_id)
         return gateway is not None and key.public_bytes_raw() == gateway.signing_public

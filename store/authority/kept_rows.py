@@ -1,4 +1,4 @@
-"""Rows of the configuration that a gateway saw before, kept outside: what it goes by where the store is older."""
+"""Configuration rows that a gateway saw before, kept outside the store: they apply if the store is older."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROW = "SELECT changed_at, sealed, signature FROM configuration WHERE name = ? A
 
 
 class SeenRow(msgspec.Struct, frozen=True, array_like=True):
-    """A row of the configuration. Not verified."""
+    """A row of the configuration, not verified."""
 
     name: str
     version: int
@@ -25,23 +25,23 @@ class SeenRow(msgspec.Struct, frozen=True, array_like=True):
     signature: bytes
 
 
-#: The rows of each open vault, by their names.
+#: The kept rows of each open vault, by name.
 _kept: WeakKeyDictionary[Reader, dict[str, SeenRow]] = WeakKeyDictionary()
 
 
 def remember_rows(vault: Reader, rows: Iterable[SeenRow]) -> None:
-    """Go by these rows, which were seen before, where the store is older than what was seen of it."""
+    """Set the rows to use if the store is older than what was seen of it."""
     _kept[vault] = {row.name: row for row in rows}
 
 
 def kept_row(vault: Reader, name: str, known: int) -> SeenRow | None:
-    """Return what was seen of a name in version `known` or later, if the store is older than that."""
+    """Return the kept row of `name`, in version `known` or later, if the store is older than what was seen of it."""
     row = _kept.get(vault, {}).get(name) if vault.witness.problem else None
     return row if row is not None and row.version >= known else None
 
 
 def rows_of(vault: Reader, versions: Mapping[str, int]) -> list[SeenRow]:
-    """Fetch the rows of these versions of these names, as far as they exist."""
+    """Fetch the rows of these names in these versions; missing ones are left out."""
     found = []
     for name, version in sorted(versions.items()):
         with suppress(TamperedError), vault.reading(), sound(name):

@@ -1,8 +1,8 @@
-"""What was seen of a store, kept outside its database: heads, so that a store that was put back as it was is known.
+"""Heads seen of a store, kept in a file outside its database, to detect a database that was restored from a backup.
 
-A user's memory is `$XDG_STATE_HOME/mailhold/seen/<store id>` (`~/.local/state` by default), a gateway's lies in its
-state directory (`store.gateway.seen`). JSON, for its owner alone; several processes merge what they saw, each writer's
-newest head counting.
+A user's memory is `$XDG_STATE_HOME/mailhold/seen/<store id>` (default `~/.local/state`); a gateway's is in its state
+directory (`store.gateway.seen`). It is JSON, readable by its owner only. Several processes may write it: they merge the
+newest head of each writer.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from store.helpers.clock import now_ms
 from store.helpers.decoding import json_decoder, msgpack_decoder
 from store.helpers.secret_files import NotPlain, open_plain, replaced
 
-#: No memory is larger (bytes): heads are small, and so are settings.
+#: Max size of a memory (bytes): heads and settings are small.
 _MOST = 64 * 1024 * 1024
 
 
 class SeenHead(msgspec.Struct, frozen=True, array_like=True):
-    """A head as its row held it. Not verified."""
+    """A head as stored in its row, not verified."""
 
     writer: int
     vector: bytes
@@ -35,7 +35,7 @@ class SeenHead(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WentBy(NamedTuple):
-    """What a gateway goes by: see `Seen`."""
+    """The configuration that a gateway used: the fields of `Seen`."""
 
     versions: dict[str, int]
     configuration: list[SeenRow]
@@ -43,9 +43,10 @@ class WentBy(NamedTuple):
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """A memory's content. `at` is when it was written (Unix ms); `versions` are those of the configuration that a
-    gateway went by, `configuration` its newest rows, and `grants` those of the keys to them (generation, sealed,
-    signature).
+    """The content of a memory. `at` is the time of writing (Unix ms).
+
+    `versions` are the configuration versions that a gateway used, `configuration` the newest rows, and `grants` the
+    rows with the keys to them (generation, sealed, signature).
     """
 
     store: str
@@ -57,7 +58,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """What was seen of one store, in the file `path`. One that is missing, unreadable or of another store is empty."""
+    """The memory of one store, in the file `path`. A file that is missing, unreadable or of another store counts as
+    empty.
+    """
 
     def __init__(self, path: Path, store_id: bytes, *, make_folder: bool = False) -> None:
         self._path = path
@@ -65,7 +68,7 @@ class Memory:
         self._store = store_id.hex()
 
     def read(self) -> Seen:
-        """Read what is kept."""
+        """Read the memory."""
         try:
             descriptor = open_plain(self._path)
             with os.fdopen(descriptor, "rb") as file:
@@ -75,7 +78,7 @@ class Memory:
         return found if found.store == self._store else Seen(self._store)
 
     def keep(self, heads: Iterable[SeenHead] = (), went_by: WentBy | None = None) -> str:
-        """Merge what was seen with what is kept, durably. Returns why that failed, or ""."""
+        """Merge into the memory, durably. Return why that failed, or ""."""
         try:
             if self._make_folder:
                 self._path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -102,12 +105,12 @@ class Memory:
 
 
 def user_memory(store_id: bytes) -> Memory:
-    """Open the memory of the user who runs this program."""
+    """Return the memory of the user who runs this program."""
     return Memory(_user_path(store_id), store_id, make_folder=True)
 
 
 def user_spent(store_id: bytes) -> Path:
-    """Where the user who runs this program keeps what was sent."""
+    """Return the path of the record of sent deliveries for the user who runs this program."""
     path = _user_path(store_id)
     return path.with_name(f"{path.name}.spent")
 
@@ -117,12 +120,12 @@ def _user_path(store_id: bytes) -> Path:
     try:
         base = Path(folder) if folder.startswith("/") else Path("~/.local/state").expanduser()
     except RuntimeError:
-        base = Path("/nonexistent")  # A user without a home: nothing is kept.
+        base = Path("/nonexistent")  # A user without a home directory: nothing is kept.
     return base / "mailhold" / "seen" / store_id.hex()
 
 
 def _merged(heads: Iterable[SeenHead]) -> list[SeenHead]:
-    """Keep each writer's newest head."""
+    """Keep the newest head of each writer."""
     newest: dict[int, tuple[tuple[int, int], SeenHead]] = {}
     for head in heads:
         try:

@@ -1,4 +1,4 @@
-"""What a store lacks of what was seen of it, as data and in words."""
+"""The difference between a store and what was seen of it before, as data and in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.authority.heads import Present, Vector
 
 
 class Lack(NamedTuple):
-    """What a store holds less of than was seen: `there` of `seen`."""
+    """A counter that is lower in the store (`there`) than was seen (`seen`)."""
 
     name: str
     seen: int
@@ -17,7 +17,7 @@ class Lack(NamedTuple):
 
 
 class Older(NamedTuple):
-    """A store is older than the head that was signed at `at` (Unix ms), or `forked`: as new, and not the same."""
+    """A store is older than the head signed at `at` (Unix ms), or has `forked`: not older, but different."""
 
     at: int
     lacks: tuple[Lack, ...]
@@ -39,7 +39,7 @@ _ONE = {
 
 
 def older_than(vector: Vector, now: Present) -> Older | None:
-    """Return what the store lacks of what a head says; None if it reaches the head."""
+    """Compare a head with the store; return what the store lacks, None if nothing."""
     pairs = (
         Lack("events", vector.event, now.event),
         Lack("copies", vector.next_copy - 1, now.next_copy - 1),
@@ -53,7 +53,7 @@ def older_than(vector: Vector, now: Present) -> Older | None:
 
 
 def local(at: int) -> str:
-    """Write a time (Unix ms) in the local zone."""
+    """Format a time (Unix ms) in the local zone."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at / 1000))
 
 

@@ -1,8 +1,8 @@
-"""Writing a part of the configuration anew that does not verify any more: the settings, the rules, the address lists.
+"""Reset a part of the configuration that no longer verifies: the settings, the rules, or the address lists.
 
-Nothing else writes over what does not verify, so an operator decides that what it held is lost. What can still be known
-is shown before: the newest former version, what the damaged row holds where it opens, and the last changes by the audit
-trail.
+Nothing else overwrites damaged configuration, so that an operator decides on its loss. Before, the console shows what
+can still be recovered: the newest former version, the content of the damaged row if it can be decrypted, and the last
+changes from the audit trail.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How many of the last changes are shown, and how many events are looked through for them.
+#: Changes that are shown, and max events searched for them.
 _CHANGES, _LOOKED_THROUGH = 3, 2000
 
 
 class Part(NamedTuple, Generic[T]):
-    """A part of the configuration that can be written anew: `name` is its name in the store, `called` that for readers.
+    """A part of the configuration that can be reset: `name` is its name in the store, `called` its name in texts.
 
-    `fresh` makes what a new store has, with what is known of the former; `shown` is a value in a line of words, NOT
-    safe for a terminal. `changed` and `reset` are the actions of its events.
+    `fresh` makes the value of a new store, given what was recovered; `shown` formats a value on a line, NOT safe for a
+    terminal. `changed` and `reset` are the actions of its audit events.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Part(NamedTuple, Generic[T]):
 
 
 class Damaged(NamedTuple, Generic[T]):
-    """What is known of a part: what does not verify (as `Salvage` says), and its last changes, newest first."""
+    """What can be recovered of a damaged part: see `Salvage`; and its last changes, newest first."""
 
     salvage: Salvage[T]
     changes: list[Event]
 
 
 def look(vault: Reader, part: Part[T]) -> Damaged[T] | None:
-    """Say what is wrong with a part and what can still be known of it; None if all of it verifies."""
+    """Find out what is wrong with a part and what can be recovered; None if all of it verifies."""
     found = configuration.salvage(vault, part.name, part.kind)
     if not found.problem and not found.damaged:
         return None
@@ -56,10 +56,10 @@ def look(vault: Reader, part: Part[T]) -> Damaged[T] | None:
 
 
 def write_anew(vault: Reader, part: Part[T], damaged: Damaged[T], *, former: bool = False, operator: str = "") -> None:
-    """Put what a new store has in the place of what does not verify, in one transaction with the event that says so.
+    """Replace a damaged part by a new store's value, with an audit event in the same transaction.
 
-    With `former`, put the newest former version there instead. Where only rows beside the newest version are damaged,
-    that version stays, and they go. Raises StoreError where no former version verifies, UnlockError.
+    With `former`, by the newest former version that verifies. If only former versions are damaged, they are deleted,
+    and the newest stays in force. Raises StoreError if no former version verifies, UnlockError.
     """
     found = damaged.salvage
     if found.problem and former and found.former is None:

@@ -1,7 +1,7 @@
-"""Which acts take the signatures of two operators: the signed setting `seconded`, and since when.
+"""Which acts need the signatures of two operators, and since when: the signed setting `seconded`.
 
-It is verified, and nobody can set it yet: whoever opens a store holds the authority's key, which may sign everything
-alone, and no command issues certificates to operators who would have to sign together.
+It is verified, but cannot be set yet: all operators who open a store hold the same authority key, which alone may sign
+everything, and no command issues operators' own certificates, which two signatures would need.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ NOT_YET = (
 
 
 class Seconded(msgspec.Struct, frozen=True, array_like=True):
-    """The setting: rights (sums of `Right`), each with the time (Unix ms) since which its acts take two operators."""
+    """The setting: pairs of rights (sums of `Right`) and the time (Unix ms) from which such acts need two operators."""
 
     kinds: list[tuple[int, int]]
 
 
 def heed(vault: Reader) -> None:
-    """Have what operators sign in this store verified as the setting says."""
+    """Have operators' signatures in this store verified by this setting."""
     vault.takes_two = partial(_takes_two, vault)
 
 
 def _takes_two(vault: Reader, right: Right, at: int) -> bool:
-    """Whether an act that takes `right`, signed at the time `at`, takes two. Raises TamperedError, StoreFormat."""
+    """Return True if an act that needs `right`, signed at `at` (Unix ms), takes two. Raises TamperedError,
+    StoreFormat.
+    """
     stored = configuration.read(vault, SECONDED, Seconded)
     return stored is not None and any(kind & right and at >= since for kind, since in stored.value.kinds)

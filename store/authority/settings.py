@@ -28,16 +28,16 @@ __all__ = [
     "write_settings",
 ]
 
-#: The name under which the settings lie in the configuration.
+#: The name of this part of the configuration.
 NAME = "settings"
 CHANGED, RESET = "settings changed", "settings reset"
-#: "A value of 100 MB or greater is recommended."
+#: From the spec: "A value of 100 MB or greater is recommended."
 RECOMMENDED_SIZE = 100 * MIB
 _LONGEST_LOCK = 24 * 60
-#: How long a release waits (seconds) where nothing else was set, for few copies and for many; and the longest.
+#: Default hold of a release in seconds, for few copies and for many; and the longest.
 HOLD, HOLD_MANY = 15, 300
 LONGEST_HOLD = 3600
-#: Of percents and of days: what is left must be for the copies that nobody deleted.
+#: Max percent and max days of the bin. Most of Backup must remain for copies that nobody deleted.
 _LARGEST_SHARE, _LONGEST_DAYS = 50, 3650
 
 
@@ -50,7 +50,7 @@ class Unavailable(StrEnum):
 
     @property
     def label(self) -> str:
-        """The option in the spec's words."""
+        """The option's label, in the spec's words."""
         return _LABELS[self]
 
 
@@ -62,16 +62,16 @@ _LABELS = {
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings. Sizes are bytes; `notify_below` 0 sends no notification; "" is "not set". A console locks
-    after `lock_after` minutes without a key (0: never).
+    """The Backup settings.
 
-    `relay` is a URL as `store.mail.relay.parse_relay` takes it, and may hold a password. `local_domains` are as
-    `store.mail.local_domains` describes them: with none, no address of a message's header counts as local.
-    `release_loops` says that the relay leads back through intake, so that what is released needs a marker;
-    `release_ignores` are the names of header fields that the relay adds below it. `hold` and `hold_many` (seconds) are
-    how long a release waits in the queue before anything may take it: the second where it is more than 50 copies.
-    The bin keeps `bin_share` percent of the maximum size whatever arrives, and each copy for `bin_days` days at most;
-    with 0 there is no bin.
+    Sizes are bytes; `notify_below` 0 sends no notification; "" means not set. A console locks after `lock_after`
+    minutes without a key press (0 = never). `relay` is a URL for `store.mail.relay.parse_relay`, and may hold a
+    password. `local_domains` are as in `store.mail.local_domains`; if empty, no address in a message's header counts as
+    local. `release_loops`: the relay leads back through intake, so released messages need a marker. `release_ignores`
+    are the names of header fields that the relay adds below the marker. `hold` and `hold_many` are the seconds that a
+    release waits in the queue before it is sent, the second for more than 50 copies. `bin_share` is the part of the
+    maximum size in percent that the bin may keep however many messages arrive, `bin_days` the days that it keeps a copy
+    at most; if either is 0, there is no bin.
     """
 
     max_size: int = 7500 * MIB
@@ -90,7 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bin_days: int = 7
 
 
-#: The settings of a new store: what cannot be copied waits. A store where none were ever written has the defaults.
+#: The settings of a new store: messages that cannot be copied wait at the MTA. Without stored settings, the defaults
+#: apply.
 FIRST = Settings(if_unavailable=Unavailable.TEMPORARY_FAIL)
 
 
@@ -106,13 +107,13 @@ def read_settings(vault: Reader) -> Settings:
 
 
 def former_settings(vault: Reader) -> Settings | None:
-    """Read the newest settings that verify beside damaged ones; None if there are none. They are not in force."""
+    """Read the newest former settings that verify; None if there are none. They are not in force."""
     former = configuration.salvage(vault, NAME, Settings).former
     return former.value if former else None
 
 
 def settings_or_former(vault: Reader) -> Settings:
-    """Read the settings; if they do not verify, former ones that do, else the defaults. Only for advice."""
+    """Read the settings in force; if they do not verify, former ones that do, else the defaults. Only for advice."""
     try:
         return read_settings(vault)
     except (TamperedError, StoreFormat):
@@ -120,43 +121,43 @@ def settings_or_former(vault: Reader) -> Settings:
 
 
 def shown_settings(settings: Settings) -> str:
-    """Write what differs from a new store's settings, without passwords: ``max_size 5 GB, relay smtp://…``."""
+    """Format the settings that differ from a new store's, without passwords: ``max_size 5 GB, relay smtp://…``."""
     names = [name for name in Settings.__struct_fields__ if getattr(settings, name) != getattr(FIRST, name)]
     return ", ".join(f"{name} {_shown(settings, name)}" for name in names) or "all as in a new store"
 
 
 def rebased(settings: Settings, base: Settings, present: Settings) -> Settings:
-    """`present` with what differs between `base` and `settings`: what somebody else changed meanwhile stays."""
+    """Apply the changes from `base` to `settings` to `present`: what someone else changed in between stays."""
     names = Settings.__struct_fields__
     own = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(base, name)}
     return msgspec.structs.replace(present, **own)
 
 
 def ignored_names(settings: Settings) -> frozenset[bytes]:
-    """Return the names of `release_ignores` for comparison with fields: bytes in lower case."""
+    """Return `release_ignores` as lower-case bytes, to compare with header fields."""
     return frozenset(name.lower().encode() for name in settings.release_ignores)
 
 
 def write_settings(vault: Reader, before: Settings, settings: Settings, *, operator: str = "") -> None:
-    """Put `settings` in the place of `before`, with the event that says what changed; nothing where nothing did.
+    """Store `settings` in place of `before`, with an audit event; do nothing if they are equal.
 
-    `store.space.changing_settings` is what changes settings: it also makes a store as small as they say.
+    Call `store.space.changing_settings` instead to also make the store as small as the new settings say.
     """
     if changed := changes_of(before, settings):
         configuration.write(vault, NAME, settings, operator=operator, action=CHANGED, detail="; ".join(changed))
 
 
 def changes_of(before: Settings, after: Settings) -> list[str]:
-    """Describe each changed setting, a line each, without passwords: ``max_size: 5 GB -> 4 GB``."""
+    """Describe each changed setting, one line each, without passwords: ``max_size: 5 GB -> 4 GB``."""
     changed = [name for name in Settings.__struct_fields__ if getattr(before, name) != getattr(after, name)]
     return [f"{name}: {_shown(before, name)} -> {_shown(after, name)}" for name in changed]
 
 
 def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -> tuple[Settings, str | None]:
-    """Change the setting `name` to the typed `value`; return the settings, and a warning or None.
+    """Set the setting `name` to the typed `value`. Return the new settings, and a warning or None.
 
-    A size without a unit is counted in `unit` bytes, and refused where that is 0.
-    Raises SettingError where there is no such setting, or none that can be set, or the value is not valid for it.
+    A size without a unit is multiplied by `unit` bytes, or refused if `unit` is 0. Raises SettingError if there is no
+    such setting, it cannot be set, or the value is not valid for it.
     """
     key = name.strip().lower().replace("-", "_")
     if key == SECONDED:
@@ -170,7 +171,7 @@ def parse_setting(settings: Settings, name: str, value: str, *, unit: int = 0) -
 
 
 def _shown(settings: Settings, name: str) -> str:
-    """Write a setting's value for the event: sizes readable, no password."""
+    """Format a setting's value for the audit event: readable sizes, no password."""
     value = getattr(settings, name)
     if name in ("max_size", "notify_below"):
         return format_size(value)
@@ -293,12 +294,12 @@ def _hold(text: str, name: str = "hold") -> int:
 
 
 def shown_hold(seconds: int) -> str:
-    """Write `hold` or `hold_many` for a reader: `off`, `15 s`."""
+    """Format `hold` or `hold_many`: `off`, `15 s`."""
     return f"{seconds:,} s" if seconds else "off"
 
 
 def shown_lock_after(minutes: int) -> str:
-    """Write `lock_after` for a reader: `off`, `1 minute`, `15 minutes`."""
+    """Format `lock_after`: `off`, `1 minute`, `15 minutes`."""
     return "off" if not minutes else f"{minutes:,} minute{'s' if minutes != 1 else ''}"
 
 
@@ -325,16 +326,16 @@ def _bin_days(text: str) -> int:
 
 
 def shown_bin_share(percent: int) -> str:
-    """Write `bin_share` for a reader: `10 %`."""
+    """Format `bin_share`: `10 %`."""
     return f"{percent} %"
 
 
 def shown_bin_days(days: int) -> str:
-    """Write `bin_days` for a reader: `off`, `1 day`, `7 days`."""
+    """Format `bin_days`: `off`, `1 day`, `7 days`."""
     return "off" if not days else f"{days:,} day{'s' if days != 1 else ''}"
 
 
-#: Settings that are shown in words, for a reader.
+#: Settings that are shown in words, and their format functions.
 _IN_WORDS: dict[str, Callable[[int], str]] = {
     "lock_after": shown_lock_after,
     "hold": shown_hold,
@@ -345,11 +346,11 @@ _IN_WORDS: dict[str, Callable[[int], str]] = {
 
 
 def in_words(name: str, value: int) -> str | None:
-    """Write a number's setting for a reader (`off`, `7 days`, `10 %`); None if it needs no words."""
+    """Format a numeric setting (`off`, `7 days`, `10 %`); None if it is shown as a number."""
     return _IN_WORDS[name](value) if name in _IN_WORDS else None
 
 
-#: The settings in the order shown, each with what reads its text.
+#: The settings in the order shown, each with the parser of its text.
 _PARSERS: dict[str, Callable[..., Any]] = {
     "max_size": _max_size,
     "notify_below": _threshold,
@@ -367,5 +368,5 @@ _PARSERS: dict[str, Callable[..., Any]] = {
     "bin_days": _bin_days,
 }
 
-#: What `mailhold settings reset` writes anew.
+#: The part of the configuration that `mailhold settings reset` rewrites.
 PART = Part("settings", "settings", Settings, lambda _known: FIRST, shown_settings, CHANGED, RESET)

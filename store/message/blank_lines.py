@@ -1,16 +1,16 @@
-"""Long stretches of blank lines in a text, which push what follows out of sight and past the limits. Cannot raise."""
+"""Shorten long runs of blank lines, which push the text after them out of sight and past the limits. Cannot raise."""
 
 from __future__ import annotations
 
 import re
 
-#: Blank lines in a row that are shown as they are.
+#: Max consecutive blank lines that are shown as they are.
 BLANK_LIMIT = 100
 _BLANK = re.compile(r"\n(?=\s{100})\s*\n")
 
 
 def shortened(text: str) -> str:
-    """`text` with each stretch of more than `BLANK_LIMIT` blank lines told by their number instead. Linear time."""
+    """Replace each run of more than `BLANK_LIMIT` blank lines by a line with their number. Linear time."""
     if text.count("\n") <= BLANK_LIMIT:
         return text
     return _BLANK.sub(_told, text)

@@ -1,8 +1,8 @@
-"""Bytes in any declared charset, or a wrong one, to text. Cannot raise and cannot be led to a codec that does harm.
+"""Decode bytes in any declared charset, or a wrong one, to text. Cannot raise or be led to a harmful codec.
 
-Only charsets that Python knows as text encodings are used, so that a hostile name makes no import and no cache entry;
-codecs that are escapes or cost quadratic time (`idna`, `punycode`, `unicode_escape`) are refused. As browsers and mail
-programs do, iso-8859-1 is read as windows-1252, gb2312 as gb18030, and so on.
+Only Python's own text encodings are used, so a hostile charset name causes no import and no cache entry. Codecs that
+are escapes or take quadratic time (`idna`, `punycode`, `unicode_escape`) are refused. As in browsers and mail programs,
+iso-8859-1 is decoded as windows-1252, gb2312 as gb18030, and so on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READ_AS = {
 }  # fmt: skip
 _GUESSED = frozenset(("cp1252",))
 _UTF8_CUT = 4
-_DAMAGED = 4  # text with so many sound characters for each broken one is damaged UTF-8 and not another charset
+_DAMAGED = 4  # min sound characters per replaced one: then it is damaged UTF-8 rather than another charset
 
 
 @lru_cache(256)
@@ -62,7 +62,7 @@ _CODECS = frozenset(aliases.values()) - _NOT_TEXT | {
 
 
 def decode(data: bytes, charset: str = "") -> str:
-    """Decode `data` by its declared charset; by a guess if that is missing, unknown or plainly wrong."""
+    """Decode `data` by its declared charset; guess the charset if that is missing, unknown or plainly wrong."""
     codec = codec_of(charset) if charset else None
     if codec is None or codec in _GUESSED:
         return guess(data)
@@ -70,7 +70,7 @@ def decode(data: bytes, charset: str = "") -> str:
 
 
 def decode_by(data: bytes, codec: str) -> str:
-    """Decode `data` with a codec from `codec_of`, minus replacement characters; "" on failure. Never a lone
+    """Decode `data` with a codec from `codec_of`; undecodable bytes become U+FFFD. "" on failure. Never a lone
     surrogate.
     """
     try:
@@ -78,14 +78,16 @@ def decode_by(data: bytes, codec: str) -> str:
     except (UnicodeError, ValueError, LookupError, OverflowError):
         return ""
     if codec == "utf-7":
-        # The one codec that gives out halves of characters, which can be encoded nowhere.
+        # Only this codec yields lone surrogates, which no encoding accepts.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 
 
 def guess(data: bytes, hint: str = "", *, cut: bool = False) -> str:
-    """Text of unknown charset: UTF-8 (also a little damaged, or `cut` off by us), ISO-2022-JP by its escapes; else
-    the charset that `hint` names (as that of the message's body), else windows-1252.
+    """Decode text of unknown charset.
+
+    Tries UTF-8 (also slightly damaged, or `cut` off by us), ISO-2022-JP if its escapes occur, the charset `hint` (that
+    of the message's body, say), and windows-1252.
     """
     text = utf8_of(data, cut=cut)
     if text is None:
@@ -116,6 +118,6 @@ def utf8_of(data: bytes, *, cut: bool = False) -> str | None:
 
 
 def replaced_seldom(text: str) -> bool:
-    """Whether a text that was decoded with replacements is damaged, and not in another charset."""
+    """Return True if a text decoded with replacements is slightly damaged rather than in another charset."""
     foreign = len(text) - len(text.encode("ascii", "ignore"))
     return foreign > _DAMAGED * text.count("\ufffd")

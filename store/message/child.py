@@ -1,10 +1,9 @@
-"""The child process in which hostile messages are taken apart. Knows no store, no key and no file; imports little.
+"""The child process that parses hostile messages. It has no store, no key and no file, and imports little.
 
-On its standard input come requests, ``length (8 bytes) | milliseconds (4) | 1 if HTML failed before (1) | message``,
-big-endian; it answers ``length (8) | 0 | msgpack`` of a ParsedMessage (or of what the child of another room makes), or
-``length (8) | 1 | what went wrong``, and at the start one byte says that it is ready. It may use a gibibyte of address
-space, the processor for as long as it was told, no process, no file but modules, and it leaves no core. It ends when
-its input does.
+Requests come on standard input: ``length (8 bytes) | milliseconds (4) | 1 if HTML failed before (1) | message``,
+big-endian. The child answers ``length (8) | 0 | msgpack`` of a ParsedMessage (or of the result of another package's
+`work`), or ``length (8) | 1 | error``. At the start it writes one byte: ready. It is limited to 1 GiB of address space,
+the given processor time, no new processes, no files but modules, and no core dump. It ends when its input ends.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ DONE, FAILED = b"\0", b"\1"
 HTML_FAILED = "takes too much time or memory to be read as a browser does"
 
 _ADDRESS_SPACE = 1 << 30
-_OPEN_FILES = 16  # a codec that is used for the first time is read from its module
+_OPEN_FILES = 16  # needed to import a codec's module at its first use
 
 
 def main() -> None:
@@ -38,9 +37,10 @@ def main() -> None:
 
 
 def serve(work: Callable[[bytes, str], bytes]) -> None:
-    """Answer with what `work` makes of each message, and of why its HTML cannot be read ("" = it can), within limits.
+    """Answer requests until the input ends, within limits on memory, time, processes and files.
 
-    What `work` needs must be imported before.
+    `work` gets a message, and the reason why its HTML must not be parsed ("" = parse it), and returns the answer.
+    Import all that it needs before.
     """
     read_html("<p>ready</p>")
     decode(b"\xa1\xa1", "gb18030")
@@ -80,7 +80,7 @@ def _limit_time(milliseconds: int) -> None:
 
 
 def _read(length: int) -> bytes:
-    """So many bytes of the input; fewer only where it ends."""
+    """Read `length` bytes of the input; fewer only at its end."""
     return sys.stdin.buffer.read(length)
 
 

@@ -1,4 +1,4 @@
-"""Dates of header fields to Unix milliseconds. Cannot raise; what is not a date is 0."""
+"""Parse dates of header fields into Unix ms. Cannot raise; an invalid date gives 0."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _YEAR_LIMIT = 9999
 
 
 def parse_date(value: bytes) -> int:
-    """Parse a `Date` field into Unix ms UTC; 0 if it is no date or lies before 1970."""
+    """Parse a `Date` field into Unix ms UTC; 0 if it is invalid or before 1970."""
     value = value[:_LIMIT]
     if found := _DATE.search(value):
         day, month, year, hour, minute, second, offset, zone = found.groups()

@@ -1,8 +1,8 @@
-"""The media type of a file by its content. Cannot raise; nothing is unpacked.
+"""Detect the media type of a file by its content. Cannot raise; nothing is unpacked.
 
-A table of our own, for what comes in quarantined mail: of two small libraries that were tried, one took every zip
-archive for a document and no executable for one, the other knows no scripts, HTML, shortcuts or OLE documents.
-Formats that share a container are told apart by the names in its directory, which is only listed.
+The table is written for quarantined mail. Two small libraries were tried: one took every zip archive for a document and
+detected no executable; the other detects no scripts, HTML, shortcuts or OLE documents. Formats that share a container
+are told apart by the names in its directory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 OCTETS = "application/octet-stream"
 
-#: (offset, bytes, type), the first that matches counts.
+#: (offset, bytes, type); the first that matches counts.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF-", "application/pdf"),
     (0, b"\x7fELF", "application/x-executable"),
@@ -119,8 +119,7 @@ _SCRIPT = re.compile(
 
 
 def attachment_type(data: bytes) -> str:
-    """Detect the media type of the bytes, whatever their name says; text/plain or application/octet-stream as a last
-    resort.
+    """Detect the media type by content, ignoring the name. Fallbacks: text/plain, application/octet-stream.
 
     Scripts for Windows hosts are text/x-script, an encrypted Office document application/x-ole-encrypted.
     """
@@ -224,7 +223,7 @@ _OLE_STREAMS = (
 
 
 def _ole_type(data: bytes) -> str:
-    """By the names of streams: first in the directory's first sector, then anywhere near the start."""
+    """Detect an OLE file's type by its stream names: in the first 8 KiB of the directory, then in the first 256 KiB."""
     if len(data) < 512:
         return "application/x-ole-storage"
     shift, sector = struct.unpack_from("<H", data, 30)[0], struct.unpack_from("<I", data, 48)[0]

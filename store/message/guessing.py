@@ -1,7 +1,7 @@
-"""Text whose charset is not declared, or declared plainly wrong: read by a guess that is told. Cannot raise.
+"""Decode text whose charset is missing or plainly wrong, by a guess that is reported. Cannot raise.
 
-For the child process alone: the library that guesses takes 15 ms to load and up to 10 for a text. It sees a sample of
-the stretches that are not ASCII, and chooses among the charsets that mail comes in.
+For the child process only: the guessing library takes 15 ms to load and up to 10 ms per text. It gets a sample of the
+parts that are not ASCII, and chooses among the charsets used in mail.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from typing import NamedTuple
 
 from store.message.charset import codec_of, decode, decode_by, replaced_seldom, utf8_of
 
-#: Bytes of the sample that the guess is made from.
+#: Max bytes in the sample for the guess.
 SAMPLE_LIMIT = 8192
-#: The codecs that are chosen among; of those that fit a text as well as each other, the first counts.
+#: The codecs to choose from; among equally good ones, the first wins.
 _CANDIDATES = (
     "cp1252", "cp1251", "koi8_r", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1250", "cp1254", "cp1253", "cp1255",
     "cp1256", "cp1257", "cp874", "iso8859_2", "iso8859_7", "iso8859_5", "iso8859_6", "koi8_u", "cp866",
 )  # fmt: skip
-#: How the names of codecs begin in which a character may have several bytes, so that other text is seldom sound.
+#: Prefixes of multi-byte codecs' names: text in another charset rarely decodes with them.
 _SEVERAL_BYTES = ("utf", "gb", "big5", "cp932", "shift", "euc", "cp949", "cp950", "johab", "iso2022", "hz")
 _SHOWN = {"utf-8": "UTF-8", "cp932": "Shift_JIS", "cp949": "EUC-KR", "cp866": "IBM866", "euc_jp": "EUC-JP"}
 _ORDER_MARKS = ((b"\xef\xbb\xbf", "utf_8_sig"), (b"\xff\xfe", "utf_16"), (b"\xfe\xff", "utf_16"))
 _ASCII_NAMES = frozenset(("ascii", "us-ascii", "ansi_x3.4-1968"))
-#: From a byte beyond ASCII to the end of the line, or to a tag of HTML.
+#: From a non-ASCII byte to the end of the line, or to an HTML tag.
 _STRETCH = re.compile(rb"[\x80-\xff][^\n<>]*")
 _LEAD = 200
 _CONTROLS = re.compile("[\x80-\x9f]")
 _ASCII = bytes(range(0x80))
-#: So many bytes beyond ASCII there must be for a declared charset to be doubted by how its text looks, and for a guess.
+#: Min non-ASCII bytes for doubting a declared charset by its decoded text, and for a guess.
 _LEAST_FOR_DOUBT, _LEAST_FOR_GUESS = 16, 4
-#: How much worse than the best match by the library's measures (0 to 1) one may be that fits as well.
+#: Max distance from the best match (0 to 1) in mess and in coherence at which a match counts as equally good.
 _AS_CLEAN, _AS_FLUENT = 0.005, 0.02
-#: The most mess in what is read instead of a declared charset.
+#: Max mess (0 to 1) of a guess that replaces a declared charset.
 _CLEAN = 0.1
 
 
 class Decoded(NamedTuple):
-    """A text; the charset that was guessed, and how that came in words, "" where none was."""
+    """A decoded text. If the charset was guessed, also its codec, and a note on why; else ""."""
 
     text: str
     charset: str = ""
@@ -48,7 +48,7 @@ def read_text(data: bytes, declared: str) -> Decoded:
     """Decode `data` by its declared charset ("" = none), unless that is unknown or plainly wrong."""
     if data.isascii():
         return Decoded(decode(data, declared))
-    # What is not ASCII and says that it is says nothing.
+    # ASCII as the declared charset of non-ASCII data tells nothing.
     codec = codec_of(declared) if declared and declared.strip().lower() not in _ASCII_NAMES else None
     if codec is None:
         for mark, marked in _ORDER_MARKS:
@@ -58,7 +58,7 @@ def read_text(data: bytes, declared: str) -> Decoded:
         return Decoded(_decoded(data, codec))
     as_utf8 = utf8_of(data)
     if as_utf8 is not None and (codec in (None, "utf-8") or not _CONTROLS.search(as_utf8)):
-        # Nobody writes it by chance: where nothing else is declared, that is no guess.
+        # Other text rarely is valid UTF-8, so without another declaration this needs no note.
         return Decoded(as_utf8, "utf-8", _note(declared, "utf-8") if declared and codec != "utf-8" else "")
     if codec is not None and _is_plausible(data, codec):
         return Decoded(_decoded(data, codec))
@@ -70,7 +70,7 @@ def read_text(data: bytes, declared: str) -> Decoded:
 
 
 def _note(declared: str, found: str) -> str:
-    """How a text came to be read as it is: the predicate of a sentence about its part."""
+    """Describe the guess, as the predicate of a sentence about the part."""
     if not declared:
         why = "names no charset"
     else:
@@ -98,7 +98,7 @@ def _decoded(data: bytes, codec: str) -> str:
 
 
 def _is_plausible(data: bytes, codec: str) -> bool:
-    """Whether a declared charset can be the right one: hardly a byte that it has not, and text that looks like some."""
+    """Return True if the declared charset may be right: few undecodable bytes, and the result looks like text."""
     text = _decoded(data, codec)
     if "\ufffd" in text:
         return replaced_seldom(text)
@@ -129,7 +129,7 @@ def guessed_codec(data: bytes, mess: float = 1) -> str:
 
 
 def _matches(data: bytes, codecs: list[str]) -> list[tuple[str, float, float]]:
-    """Codecs that fit a text, the best first, how messy it is in each, and how like a language (0 to 1)."""
+    """List the codecs that fit a text, best first, with mess and coherence (0 to 1) as measured by the library."""
     from charset_normalizer import from_bytes
 
     sample = _sample(data)
@@ -144,12 +144,12 @@ def _matches(data: bytes, codecs: list[str]) -> list[tuple[str, float, float]]:
             if codec in codecs
         ]
     except Exception:
-        # What the library cannot do with hostile text is no reason to hide it.
+        # A text on which the library fails is shown all the same.
         return []
 
 
 def _sample(data: bytes) -> bytes:
-    """Collect the stretches that are not ASCII with some context, one a line, cut only between characters."""
+    """Collect the non-ASCII parts with some context, one per line, cut between words if possible."""
     pieces: list[bytes] = []
     size = position = 0
     for found in _STRETCH.finditer(data):

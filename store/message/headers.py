@@ -1,7 +1,7 @@
-"""The header of a message or part: cut to its limits, its fields unfolded and decoded. Cannot raise.
+"""The header of a message or part: cut to limits, its fields unfolded and decoded. Cannot raise.
 
-Encoded-words (RFC 2047) are read as generously as mail programs do: in any place, also inside quotes, without the
-spaces between, with words that split a character. Raw 8-bit text is UTF-8 if it can be, else windows-1252.
+Encoded-words (RFC 2047) are decoded as generously as in mail programs: anywhere, inside quotes, without spaces between
+them, and even if they split a character. Raw 8-bit text is decoded as UTF-8 if valid, else as windows-1252.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from store.mail.header_fields import header_of
 from store.message.charset import decode, guess
 from store.message.transfer import decode_base64, decode_quoted_printable
 
-#: Bytes and lines of a header block that are looked at, and fields that are kept of it; the rest is left out.
+#: Max bytes and lines of a header block that are read, and max fields kept of it.
 BLOCK_LIMIT, LINE_LIMIT, FIELD_COUNT_LIMIT = 4 * 1024 * 1024, 20_000, 2000
-#: Bytes of one field, and of its name, that are kept. A longer one does not push the fields after it out of sight.
+#: Max bytes kept of a field and of its name. A longer field does not hide the fields after it.
 FIELD_LIMIT, NAME_LIMIT = 64 * 1024, 1000
 
 _WORD = r"=\?([^?\s]{1,80})\?([BbQq])\?([^?]*)\?="
@@ -25,10 +25,10 @@ _SPECIALS = re.compile(r'[",;:<>@()\[\]\\]')
 
 
 class Block(NamedTuple):
-    """A header block: its fields in order (lower-case name, unfolded raw value), where it starts and ends, the body.
+    """A header block: its fields in order (lower-case name, unfolded raw value), and its offsets.
 
-    Offsets are in the bytes that were scanned. `cut` says that a limit was reached, `broken` that the block ends in
-    a line that is no field (which then belongs to the body).
+    `start`, `end` and `body` (start of the body) are offsets in the scanned bytes. `cut`: a limit was reached.
+    `broken`: the block ends at a line that is not a field, which then belongs to the body.
     """
 
     fields: list[tuple[bytes, bytes]]
@@ -52,14 +52,14 @@ class Block(NamedTuple):
         return [(name, value) for name, (_, value) in zip(named, self.fields, strict=False)]
 
     def all(self, name: bytes) -> list[bytes]:
-        """All fields of this name (lower case), in order."""
+        """Return all fields of this name (lower case), in order."""
         return [value for field, value in self.fields if field == name]
 
 
 def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | None = None, top: bool = True) -> Block:
-    """Read the header at ``raw[start:end]``, which ends in LF; with `wanted`, only fields of these names are kept.
+    """Scan the header at ``raw[start:end]``, whose lines end in LF; with `wanted`, keep only fields of these names.
 
-    At the `top` of a message a `From ` line (mbox) is skipped first. Continuation lines are joined with one space.
+    At the `top` of a message an mbox `From ` line is skipped first. Continuation lines are joined with one space.
     """
     header = header_of(raw, start, end, mbox=top)
     fields: list[tuple[bytes, bytes]] = []
@@ -82,7 +82,7 @@ def scan_block(raw: bytes, start: int, end: int, *, wanted: frozenset[bytes] | N
 
 
 def _unfolded(value: bytes) -> bytes:
-    """Unfold a value to one line; cut it after the line with which it grows too long."""
+    """Unfold a value to one line; cut it after the line that exceeds FIELD_LIMIT."""
     first, _, rest = value.partition(b"\n")
     pieces = [first[: FIELD_LIMIT + 1].lstrip(b" \t").rstrip()]
     if not rest:
@@ -99,7 +99,7 @@ def _unfolded(value: bytes) -> bytes:
 def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
     """Decode a field, encoded-words included, into at most `limit` characters; an ellipsis marks a cut.
 
-    `hint` is the charset in which raw 8-bit text that is not UTF-8 is read.
+    `hint` is the charset for raw 8-bit text that is not UTF-8.
     """
     text = _raw_text(value, limit, hint)
     if "=?" in text:
@@ -110,10 +110,10 @@ def decode_field(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
 
 
 def decode_addresses(value: bytes, limit: int = FIELD_LIMIT, hint: str = "") -> str:
-    """Decode a field of addresses like `decode_field`, but never let an encoded-word pose as an address.
+    """Decode a field of addresses like `decode_field`, but never let an encoded-word pass for an address.
 
-    A decoded name that holds a comma, a bracket or an @ is put in quotes, unless it stood in quotes already. What is
-    too long is cut after a whole address, so that no half of one is left to be written to.
+    A decoded name with a comma, a bracket or an @ is put in quotes, unless it is in quotes already. A long field is cut
+    after a whole address, so that no truncated address remains.
     """
     text = _raw_text(value, limit, hint)
     if "=?" in text:

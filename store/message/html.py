@@ -1,7 +1,7 @@
-"""HTML to text, with the links it holds, hidden text marked. Nothing is fetched, run or followed.
+"""Convert HTML to text with its links, and mark hidden text. Nothing is fetched, run or followed.
 
-The tree is made by lexbor, so that it is what a browser would make of the same broken markup, and walked without
-recursion. Made to run in a child process: hostile markup can cost quadratic time in any parser.
+lexbor builds the tree, so broken markup gives the tree that a browser would build. It is walked without recursion. Runs
+in a child process: hostile markup can take quadratic time in any parser.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from store.message.style import Look, Sheet, look_of
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-#: Characters of markup that are read, of text that is made; nodes that are walked; links that are kept.
+#: Max characters of markup read and of text made, nodes walked, and links kept.
 MARKUP_LIMIT = 4_000_000
 TEXT_LIMIT = 1_000_000
 NODE_LIMIT = 200_000
@@ -62,7 +62,7 @@ _REFRESH = re.compile(r"(?i)url\s*=\s*[\"']?\s*([^\"'\s>][^\"'>]*)")
 
 @dataclass
 class Reading:
-    """What came out of HTML: text, the character ranges of it that are hidden, links, and what was odd (in words)."""
+    """The result of reading HTML: text, hidden character ranges in it, links, and oddities in words."""
 
     text: str = ""
     hidden: list[tuple[int, int]] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Reading:
 
 
 def read_html(markup: str) -> Reading:
-    """Text, links and oddities of an HTML body. Within the limits of this module; slow only on hostile markup."""
+    """Read an HTML body into text, links and oddities, within this module's limits. Slow only on hostile markup."""
     reading = Reading(truncated=len(markup) > MARKUP_LIMIT)
     markup = markup[:MARKUP_LIMIT]
     if _nesting(markup) > _NEST_LIMIT:
@@ -81,7 +81,7 @@ def read_html(markup: str) -> Reading:
         return strip_html(markup, "has a tag with too many attributes")
     from selectolax.lexbor import LexborHTMLParser
 
-    # A lone surrogate cannot be handed to the parser.
+    # The parser rejects lone surrogates.
     parser = LexborHTMLParser(markup.encode("utf-8", "replace").decode())
     if parser.root is not None:
         _Walk(reading).run(parser.root)
@@ -89,9 +89,9 @@ def read_html(markup: str) -> Reading:
 
 
 def strip_html(markup: str, why: str) -> Reading:
-    """Strip the tags of HTML whose structure costs too much to parse. Linear time.
+    """Strip the tags of HTML that would take too long to parse. Linear time.
 
-    Every URL that is written out is a link, be it in text or in a tag.
+    Every URL in the markup counts as a link, in text and in tags.
     """
     markup = markup[:MARKUP_LIMIT]
     text = html.unescape(_STRIP_TAGS.sub(" ", markup))
@@ -106,7 +106,7 @@ def strip_html(markup: str, why: str) -> Reading:
 
 
 def _nesting(markup: str) -> int:
-    """How deep tags may nest at most, at a cost that is linear, where the parser's is not."""
+    """Compute an upper bound on the nesting of tags, in linear time (the parser's is not)."""
     depth = deepest = 0
     for slash, name in _TAGS.findall(markup):
         if name.lower() not in _CLOSED_BY_THEMSELVES:
@@ -116,9 +116,9 @@ def _nesting(markup: str) -> int:
 
 
 class _Writer:
-    """Text with its white space collapsed as a browser does, the breaks of blocks, and hidden ranges marked.
+    """Collects text: collapses white space as a browser does, adds the breaks of blocks, marks hidden ranges.
 
-    Spaces and breaks wait until text follows, so that a hidden range ends before them.
+    Spaces and breaks are written when text follows, so a hidden range ends before them.
     """
 
     def __init__(self, reading: Reading) -> None:
@@ -129,7 +129,7 @@ class _Writer:
         self.hidden_since = -1
         self.reading = reading
         self.captures: list[tuple[list[str], bool]] = []
-        #: Ranges of text that is inside no link, and why each is hidden; what stands together is one range.
+        #: Ranges of text outside links, and why each is hidden ("" = it is not). Adjacent ranges are joined.
         self.prose: list[tuple[int, int, str]] = []
 
     @property
@@ -137,15 +137,15 @@ class _Writer:
         return self.length >= TEXT_LIMIT
 
     def newline(self, count: int) -> None:
-        """At least so many line breaks before the next text."""
+        """Have at least `count` line breaks before the next text."""
         self.breaks = max(self.breaks, count)
 
     def line(self) -> None:
-        """One more line break."""
+        """Add one line break."""
         self.breaks = min(self.breaks + 1, _BREAKS)
 
     def text(self, text: str, hidden: str, keep_space: bool, *, prose: bool = False) -> None:
-        """Add one node's text; `prose` if it is the message's own text rather than made from something else."""
+        """Add one text node; `prose` if it is the message's own text, not made from an attribute or tag."""
         if hidden:
             text = _INVISIBLE.sub(" ", text)
             if text == " ":
@@ -162,12 +162,12 @@ class _Writer:
         self.space = text[-1].isspace()
 
     def note(self, text: str) -> None:
-        """Something of our own (a number, a label), outside any hidden range and any link's text."""
+        """Write a label of ours (a link's number, say), outside hidden ranges and links' texts."""
         self.end_hidden()
         self._write(text)
 
     def end_hidden(self) -> None:
-        """Close the hidden range that is open."""
+        """Close the open hidden range, if any."""
         if self.hidden_since >= 0:
             self._write("]")
             self.reading.hidden.append((self.hidden_since, self.length))
@@ -201,7 +201,7 @@ class _Writer:
 
 @dataclass(slots=True)
 class _Open:
-    """An element that is being walked."""
+    """An element whose children are being walked."""
 
     node: LexborNode
     tag: str
@@ -257,7 +257,7 @@ class _Walk:
             )
 
     def _enter(self, node: LexborNode, tag: str, outer: _Open) -> _Open | None:
-        """Take up an element; None where its content is not text."""
+        """Open an element; return None if its content is not text."""
         attributes: dict[str, str | None] = node.attributes or {}
         if tag in _SILENT:
             self._silent(node, tag, attributes)
@@ -335,7 +335,7 @@ class _Walk:
             out.space = True
 
     def _link(self, shown: str, target: str, look: Look) -> int:
-        """Keep a link; its number from 1, 0 where it is not kept."""
+        """Keep a link; return its number (from 1), or 0 if there are too many."""
         if self.base and ":" not in target.split("/", 1)[0]:
             target = _join(self.base, target)
         key = f"{shown}\0{target}"

@@ -1,8 +1,8 @@
-"""Messages taken apart in child processes, so that a hostile one costs a child and not the console.
+"""Parse messages in child processes, so that a hostile message can crash a child but not the console.
 
-A child is a fresh interpreter (no fork: it shares neither memory nor files with a process that holds keys) behind two
-pipes; it is used again while it behaves, and killed at the deadline. `store/message/child.py` is what runs in it, or
-what another room makes of messages with its `serve`.
+A child is a fresh interpreter behind two pipes, not a fork: it shares neither memory nor files with a process that
+holds keys. It is reused as long as it works, and killed at the deadline. It runs `store/message/child.py`, or another
+package's function that calls `serve`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from store.message.child import DONE, HEAD, LENGTH, READY
 from store.message.parsed import ParsedMessage
 from store.message.parser import parse_headers
 
-#: Children at once, messages that one may take apart, and the size above which it is not used again.
+#: Max children at once, max messages per child, and the message size (bytes) after which a child is not reused.
 CHILDREN, SERVED_LIMIT, LARGE = 2, 500, 16 * 1024 * 1024
 _START_TIMEOUT = 15.0
 _SECOND_TIMEOUT = 3.0
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 class ChildFailed(Exception):
-    """Why there is no answer, as the end of a sentence."""
+    """The reason why there is no answer, worded as the end of a sentence."""
 
 
 class _Child:
@@ -92,7 +92,7 @@ class _Child:
         return memoryview(answer)[1:]
 
     def _exchange(self, head: bytes, wanted: int, deadline: float, body: bytes = b"") -> bytes:
-        """Write `head` and `body` while reading `wanted` bytes, until the deadline."""
+        """Write `head` and `body` while reading `wanted` bytes. Raises ChildFailed at the deadline."""
         parts = [memoryview(part) for part in (head, body) if part]
         received = bytearray()
         with selectors.DefaultSelector() as selector:
@@ -144,10 +144,9 @@ class _Child:
 
 
 class Children(Generic[T]):
-    """Children at work on messages: two at most, started when they are needed and kept while they behave.
+    """A pool of at most two children, started on demand and kept while they work.
 
-    They run `main` of `module` (or another function of it), and answer what `kind` says, in msgpack. Each is asked
-    `served_limit` times.
+    They run the function `main` of `module`, and answer a `kind` in msgpack. Each serves `served_limit` messages.
     """
 
     def __init__(self, module: str, kind: type[T], *, main: str = "main", served_limit: int = SERVED_LIMIT) -> None:
@@ -158,7 +157,7 @@ class Children(Generic[T]):
         _all.add(self)
 
     def forget(self) -> None:
-        """In a fork: the children belong to the process that forked."""
+        """Start an empty pool. After a fork, the children belong to the parent process."""
         self.idle: list[_Child] = []
         self.lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(CHILDREN)
@@ -166,8 +165,8 @@ class Children(Generic[T]):
     def ask(self, raw: bytes, timeout: float) -> T:
         """Have a child process a message. The child's start does not count against `timeout` (seconds).
 
-        Where a child fails, another one tries without the structure of HTML, the likeliest cause, for 3 s. Raises
-        ChildFailed.
+        If the child fails, a second one tries for 3 s, with HTML only stripped of tags: parsing HTML is the likeliest
+        cause. Raises ChildFailed.
         """
         with self.slots:
             try:
@@ -206,7 +205,7 @@ class Children(Generic[T]):
             child.close()
 
     def close(self) -> None:
-        """End the children that wait for work. They are started again when they are needed."""
+        """End the idle children. New ones start on demand."""
         with self.lock:
             children, self.idle = self.idle, []
         for child in children:
@@ -226,7 +225,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def close_children() -> None:
-    """End all children that wait for work. They are started again when they are needed."""
+    """End the idle children of all pools. New ones start on demand."""
     for each in list(_all):
         each.close()
 
@@ -235,7 +234,7 @@ atexit.register(close_children)
 
 
 def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
-    """As `store.message.message.parse_in_child`: where both tries fail, only the headers."""
+    """Parse a message as `store.message.message.parse_in_child`; if both tries fail, only its headers."""
     try:
         return _pool.ask(raw, timeout)
     except ChildFailed as failure:

@@ -1,7 +1,8 @@
-"""Where a link really leads: its host as a browser reads it, in plain ASCII, defanged, and compared with its text.
+"""Find out where a link really leads: its host as a browser reads it, in ASCII, defanged, compared with the link's
+text.
 
-Browsers forgive much in a URL (backslashes, tabs, a name before `@`, numbers for an address), so the reading here
-follows the WHATWG URL standard and not RFC 3986. Nothing is ever fetched or resolved, and nothing here raises.
+Browsers forgive much in a URL (backslashes, tabs, a name before `@`, numeric addresses), so URLs are parsed by the
+WHATWG URL standard, not RFC 3986. Nothing is fetched or resolved, and nothing here raises.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from store.terms.hosts import LABEL_LIMIT, both_forms
 
-#: Characters of a URL that are looked at.
+#: Max characters of a URL that are read.
 URL_LIMIT = 4096
 _STRIP = re.compile(r"[\t\r\n]")
 _EDGES = "".join(map(chr, range(0x21)))
@@ -27,7 +28,7 @@ _AUTHORITY_END = re.compile(r"[/\\?#]")
 _PORT = re.compile(r":(\d*)\Z")
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|\d+)(?:\.(?:0[xX][0-9a-fA-F]*|\d+)){0,3}\.?\Z")
 _FILE_NAME = re.compile(r"(?i)\.(?:pdf|docx?|xlsx?|pptx?|txt|jpe?g|png|gif|html?|csv|exe|mp[34]|odt|ods|xml|eml)\Z")
-#: A host name or URL as people write it; what a link's text must look like to be compared with its target.
+#: A host name or URL as people write it: only such link text is compared with the target.
 _SHOWN = re.compile(
     r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,20})://)?(?:[^\s/@]{1,64}@)?"
     r"(?P<host>(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_]))(?::\d{1,5})?(?=[/?#\s,;:!)\]>'\"]|\.?\Z|\.\s)"
@@ -35,10 +36,10 @@ _SHOWN = re.compile(
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """One link of a message: what is shown, and where it leads (4,096 characters of it). All of it is hostile text.
+    """One link of a message: shown text and target URL (its first 4,096 characters). All of it is hostile text.
 
-    `punycode` is the target host in ASCII where the host is not plain ASCII (or is written as punycode); `mismatch`
-    says that the text names another host than the target; `reason` says in words all that is odd, "" if nothing is.
+    `punycode` is the target host in ASCII if the host is not plain ASCII or is written as punycode. `mismatch`: the
+    text names another host than the target. `reason` lists everything odd, in words; "" if nothing is.
     """
 
     text: str
@@ -50,7 +51,7 @@ class Link(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Target(NamedTuple):
-    """A URL taken apart: lower-case scheme ("" = relative), user part, host in Unicode and in ASCII, port, the rest."""
+    """A parsed URL: lower-case scheme ("" = relative), user part, host in Unicode and in ASCII, port, the rest."""
 
     scheme: str
     user: str
@@ -61,7 +62,7 @@ class Target(NamedTuple):
 
 
 def read_url(url: str) -> Target:
-    """Parse a URL as a browser does. Hosts that cannot be a name come back unchanged. Never raises."""
+    """Parse a URL as a browser does. Invalid host names come back unchanged. Never raises."""
     url = _STRIP.sub("", url[:URL_LIMIT]).strip(_EDGES)
     found = _SCHEME.match(url)
     scheme = found[1].lower() if found else ""
@@ -88,9 +89,9 @@ def read_url(url: str) -> Target:
 
 
 def defang(url: str) -> str:
-    """Write a URL or address so that no terminal or program makes it a link: `hxxps://host[.]example/…`.
+    """Rewrite a URL or address so that no terminal or program makes it a link: `hxxps://host[.]example/…`.
 
-    Dots of the host are bracketed, and `@` too. The result is still hostile text.
+    Dots of the host and every `@` are bracketed. The result is still hostile text.
     """
     url = _STRIP.sub("", url[:URL_LIMIT]).strip(_EDGES)
     found = _SCHEME.match(url)
@@ -119,7 +120,7 @@ def _script(character: str) -> str:
 
 
 def host_warning(host: str) -> str:
-    """Say what is odd in a Unicode host's spelling: mixed scripts, letters that only look Latin. "" if nothing is."""
+    """Describe oddities in a Unicode host: mixed scripts, letters that only look Latin. "" if there are none."""
     for label in host.split("."):
         if label.isascii():
             continue
@@ -135,7 +136,7 @@ def host_warning(host: str) -> str:
 
 
 def examine(text: str, url: str) -> Link:
-    """Build a link from its shown text and target, with what is odd about it. Never raises."""
+    """Build a Link from its shown text and target, with its oddities. Never raises."""
     target = read_url(url)
     reasons: list[str] = []
     if target.scheme and target.scheme not in _SAFE_SCHEMES:
@@ -180,7 +181,7 @@ _TRAILING = ".,;:!?)]}>'\"…"
 
 
 def urls_in_text(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the URLs in ``text[start:end]`` that a mail program makes clickable: as written, and their target."""
+    """Yield the URLs in ``text[start:end]`` that mail programs make clickable: as written, and as target."""
     for match in _IN_TEXT.finditer(text, start, len(text) if end is None else end):
         url = match[0].rstrip(_TRAILING)
         yield url, url if "://" in url else f"http://{url}"

@@ -1,8 +1,8 @@
-"""Hostile bytes to what a record and a view need: header fields, text, attachments, links. Nothing here raises.
+"""Turn hostile bytes into the data of a record or a view: header fields, text, attachments, links. Nothing here raises.
 
-`summarise` reads headers and structure only, within limits, and is cheap enough for intake. `parse_message` decodes
-everything and works on any bytes, but text of a hostile sender can make it slow: a process that must not stall calls
-`parse_in_child`. All text that comes back is decoded and NOT safe for a terminal.
+`summarise` reads only headers and structure, within limits, and is fast enough for intake. `parse_message` decodes
+everything, but a hostile text can make it slow: processes that must not stall call `parse_in_child`. All returned text
+is decoded and NOT safe for a terminal.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = [
     "Link", "ParsedAttachment", "ParsedMessage", "attachment_type", "parse_in_child", "parse_message", "summarise",
 ]  # fmt: skip
 
-#: Characters kept of a subject, of From, of Message-ID, and of To, Cc and Bcc each.
+#: Max characters kept of a subject, of From, of Message-ID, and of each of To, Cc and Bcc.
 SUBJECT_LIMIT, FROM_LIMIT, ID_LIMIT, ADDRESSES_LIMIT = 1000, 1000, 500, 60_000
-#: Attachments that a record lists, and characters of their names and types.
+#: Max attachments in a record, and max characters of their names and types.
 ATTACHMENT_LIMIT, NAME_LIMIT, TYPE_LIMIT = 100, 255, 100
 
 _WANTED = frozenset(
@@ -40,7 +40,7 @@ _WANTED = frozenset(
 def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipients: Sequence[str] = ()) -> CopyRecord:
     """Make a message's record from headers and structure, without verdicts and rule. Never raises.
 
-    Sizes of attachments are of the decoded bytes; `received_at` is that of the newest `Received`.
+    Sizes of attachments are of the decoded bytes; `received_at` is the time of the topmost `Received` field (Unix ms).
     """
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw), wanted=_WANTED)
@@ -66,11 +66,12 @@ def summarise(raw: bytes, *, envelope_sender: str | None = None, envelope_recipi
 
 
 def parse_in_child(raw: bytes, *, timeout: float = 5.0) -> ParsedMessage:
-    """As `parse_message`, in a child process with limits on memory and processor time, killed after `timeout` seconds.
+    """Parse as `parse_message`, in a child process with limits on memory and processor time, killed after `timeout`
+    seconds.
 
-    Never raises and never takes much longer. Where the child fails, a second one tries without reading HTML as such
-    (told in `problems`); where that fails too, the result has `error` set, and the headers.
-    Blocking; call it from a worker thread.
+    Never raises and never takes much longer. If the child fails, a second one tries with HTML only stripped of tags,
+    which `problems` reports; if that fails too, the result holds `error` and the headers. Blocks: call it from a worker
+    thread.
     """
     from store.message.in_child import parse_in_child as parse
 

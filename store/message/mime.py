@@ -1,7 +1,7 @@
-"""The structure of a message: parts as offsets into its bytes, found top-down by their boundaries. Cannot raise.
+"""The structure of a message: its parts as offsets into the bytes, found top-down by their boundaries. Cannot raise.
 
-Nothing is copied and nothing decoded, so that the structure of a 50 MB message costs a few searches. A boundary of an
-outer part ends the inner ones. Depth, parts and boundary lines are limited; `Budget.problems` says what was wrong.
+Nothing is copied or decoded, so even a 50 MB message takes only a few searches. An outer part's boundary ends its inner
+parts. Depth, parts and boundary lines are limited; `Budget.problems` lists malformations and limits reached.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from store.message.params import Parameters, media_type, parse_parameters
 
 DEPTH_LIMIT = 24
 PART_LIMIT = 1000
-#: What is wrong stands above a message's text, and may not push it out of sight.
+#: Max problems listed: they are shown above a message's text, and must not push it out of sight.
 PROBLEM_LIMIT = 20
 _LINE_LIMIT = 20_000
 
@@ -27,7 +27,7 @@ _IDENTITY = frozenset(("", "7bit", "8bit", "binary"))
 
 @dataclass
 class Budget:
-    """What may still be spent on one message, and what was found wrong with it so far (each once)."""
+    """The remaining limits for one message, and the problems found so far (each once)."""
 
     parts: int = PART_LIMIT
     lines: int = _LINE_LIMIT
@@ -42,7 +42,7 @@ class Budget:
 
 @dataclass(slots=True)
 class Part:
-    """A part: its header block, its body as ``start:end`` in the bytes, what it says it is, and what is in it.
+    """A part: its header block, its body as ``start:end`` in the bytes, its declared type and encoding, its children.
 
     `children` are the parts of a multipart, or the one message in a message/rfc822.
     """
@@ -63,12 +63,12 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The claimed file name, decoded, "" where there is none. Hostile text."""
+        """The claimed file name, decoded; "" if there is none. Hostile text."""
         return self.disposition.get("filename") or self.parameters.get("name")
 
     @property
     def is_attachment(self) -> bool:
-        """Whether a reader gets this as a file and not as text of the message."""
+        """Whether a mail program shows this as a file rather than as text of the message."""
         if self.type.startswith("multipart/") and self.children:
             return False
         if self.disposition.value == "attachment" or self.name:
@@ -77,7 +77,7 @@ class Part:
 
     @property
     def charset(self) -> str:
-        """The charset of this part, or else of the first part in it that names one."""
+        """The charset of this part, or of the first part in it that names one."""
         return next((named for part in self.walk() if (named := part.parameters.get("charset"))), "")
 
     def walk(self) -> Iterator[Part]:
@@ -163,7 +163,9 @@ def _child(raw: bytes, part: Part, start: int, end: int, default: str, budget: B
 
 
 def _delimiters(raw: bytes, start: int, end: int, boundary: bytes, budget: Budget) -> Iterator[tuple[int, int, bool]]:
-    """Each boundary line: where the text before it ends, where the part after it starts, whether it is the last."""
+    """Yield each boundary line: end of the text before it, start of the part after it, whether it is the
+    closing one.
+    """
     mark = b"--" + boundary
     line = start if raw.startswith(mark, start, end) else _next(raw, mark, start, end)
     while line >= 0:

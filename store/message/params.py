@@ -1,7 +1,7 @@
-"""Content-Type and Content-Disposition: the value and its parameters (RFC 2045, 2231), with what mail really has.
+"""Parse Content-Type and Content-Disposition: value and parameters (RFC 2045, 2231), as found in real mail.
 
-Names come in quotes or not, in encoded-words, percent-encoded with a charset, in numbered pieces, in raw 8-bit, and
-more than once with different contents; the first counts, and `names` gives all so that a difference can be told.
+Names may be quoted or not, in encoded-words, percent-encoded with a charset, in numbered pieces, in raw 8-bit, and
+repeated with different contents. The first counts; `names` returns all, to report a difference.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WINDOWS_PATH = re.compile(r"[A-Za-z]:\\|\\\\")
 class Parameters(NamedTuple):
     """A header's main value in lower case and its parameters (name, decoded value), the RFC 2231 ones first.
 
-    A boundary stays as it is on the wire (one character a byte).
+    A boundary is kept undecoded (one character per byte).
     """
 
     value: str
@@ -36,7 +36,7 @@ class Parameters(NamedTuple):
         return next((value for key, value in self.items if key == name), "")
 
     def names(self, name: str) -> list[str]:
-        """Each different value of this parameter, first to last."""
+        """Return each different value of this parameter, in order."""
         return list(dict.fromkeys(value for key, value in self.items if key == name))
 
 
@@ -44,7 +44,7 @@ EMPTY = Parameters("", [])
 
 
 def parse_parameters(raw: bytes) -> Parameters:
-    """Take a Content-Type or Content-Disposition value apart. Cannot raise."""
+    """Parse a Content-Type or Content-Disposition value. Cannot raise."""
     if not raw:
         return EMPTY
     text = raw[:_VALUE_LIMIT].decode("latin-1")
@@ -78,7 +78,7 @@ def parse_parameters(raw: bytes) -> Parameters:
 
 
 def _unquote(text: str) -> str:
-    # Backslashes of a Windows path that was not escaped are meant literally.
+    # Backslashes in an unescaped Windows path are literal.
     return text if "\\" not in text or _WINDOWS_PATH.match(text) else _ESCAPE.sub(r"\1", text)
 
 

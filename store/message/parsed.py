@@ -1,4 +1,4 @@
-"""What `parse_message` makes of a message: plain data, so that it crosses a pipe. All text in it is NOT safe."""
+"""The result of `parse_message`: plain data, so that it can cross a pipe. All text in it is NOT safe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.message.links import Link
 class ParsedAttachment(msgspec.Struct, frozen=True, array_like=True):
     """An attachment: claimed name and type, the type by content, decoded size in bytes, SHA-256 of the decoded bytes.
 
-    `depth` counts the messages that it is nested in; `note` says in words what is odd about it, "" if nothing is.
+    `depth` is the number of attached messages around it; `note` lists oddities in words, "" if there are none.
     """
 
     name: str
@@ -24,12 +24,12 @@ class ParsedAttachment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ParsedMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A message taken apart. Never absent: where parsing failed, `error` says why and headers are there all the same.
+    """A parsed message. If parsing failed, `error` is the reason, and only the headers are set.
 
-    `text` is what a reader would be shown: of alternatives the HTML (`text_source` "html"), as text, in which
-    `hidden_spans` are the character ranges that a reader would not see; `plain_text` is the plain alternative to it.
-    `headers` are decoded, in order; `raw_headers` the bytes of the block (cut where `headers_truncated`).
-    `problems` say in words what was malformed, odd or left out.
+    `text` is the text that a mail program would show; of alternatives the HTML (`text_source` "html"), converted to
+    text. `hidden_spans` are its character ranges that a reader would not see. `plain_text` is the plain alternative to
+    the HTML. `headers` are decoded, in order; `raw_headers` the bytes of the block (cut if `headers_truncated`).
+    `problems` lists malformations, oddities and omissions in words.
     """
 
     headers: list[tuple[str, str]] = []

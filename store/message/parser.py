@@ -1,4 +1,4 @@
-"""A whole message decoded: text, links, attachments with their hashes. Cannot raise; hostile input can make it slow."""
+"""Parse a whole message: text, links, attachments with hashes. Cannot raise; hostile input can make it slow."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from store.message.params import EMPTY, parse_parameters
 from store.message.parsed import ParsedAttachment, ParsedMessage
 from store.message.transfer import decode_transfer, is_base64, uuencoded_files
 
-#: Attachments that are listed; bytes of raw headers and characters of a decoded field that are kept; bytes of one text
-#: part that are decoded.
+#: Max attachments listed; max bytes kept of the raw headers; max characters of a decoded field; max bytes decoded of
+#: one text part.
 ATTACHMENT_LIMIT, RAW_HEADERS_LIMIT, HEADER_LIMIT, TEXT_PART_LIMIT = 500, 256 * 1024, 16_000, 8_000_000
-#: Bytes of all text parts together that are decoded: several times what is shown of them.
+#: Max bytes decoded of all text parts together: several times the text shown of them.
 _TEXT_TOTAL = 16_000_000
-#: Decoded bytes of all attachments together that are hashed. More than any message has, unless its parts overlap.
+#: Max decoded bytes of all attachments that are hashed. Only a message with overlapping parts exceeds it.
 _DECODED_LIMIT = 512 * 1024 * 1024
 _META_CHARSET = re.compile(rb"(?i)<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})")
 _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
@@ -33,10 +33,10 @@ _EXTENSION = re.compile(r"\.[^./\\\s]{1,12}\Z")
 def parse_message(
     raw: bytes, *, html_fails: str = "", enter: bool = True, markups: list[str] | None = None
 ) -> ParsedMessage:
-    """Headers, text, links and attachments of any bytes. Never raises: a part that cannot be read is marked as such.
+    """Parse any bytes into headers, text, links and attachments. Never raises: unreadable parts are marked.
 
-    With `html_fails` (why, in words), tags of HTML are only taken off, which is quick whatever it is made of. Without
-    `enter`, attached messages are files and no more. The HTML that is read is added to `markups` as it stands.
+    With `html_fails` (the reason, in words), HTML is only stripped of tags, which is always fast. Without `enter`,
+    attached messages are files only. Each HTML text is appended to `markups` unchanged.
     """
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
@@ -44,7 +44,7 @@ def parse_message(
     root = _structure(raw, block, budget)
     reader = _Reader(raw, budget, html_fails, enter, markups)
     reader.read(root)
-    # Who names no charset for the text has none for raw bytes in the header either: most likely it is the same.
+    # Raw bytes in the header most likely have the charset of the text, guessed or declared.
     hint = reader.guessed or root.charset
     if any(utf8_of(value) is None for _, value in block.fields):
         budget.problem(f"the header holds raw bytes; read as {charset_name(raw_codec(hint))} (a guess)")
@@ -60,14 +60,14 @@ def parse_message(
 
 
 def parse_headers(raw: bytes) -> ParsedMessage:
-    """Only the headers: what is left to show where the rest cannot be parsed. Linear time, never raises."""
+    """Parse only the headers, for a message whose rest cannot be parsed. Linear time, never raises."""
     raw = with_line_feeds(raw)
     block = scan_block(raw, 0, len(raw))
     return _headers(raw, block, parse_parameters(block.first(b"content-type")).get("charset"))
 
 
 def _structure(raw: bytes, block: Block, budget: Budget) -> Part:
-    """Scan a message's parts; if that fails, take the whole body as one text."""
+    """Scan a message's parts; if that fails, treat the whole body as one text."""
     try:
         return scan_structure(raw, block, len(raw), budget)
     except Exception as error:
@@ -91,13 +91,13 @@ def _field(value: bytes, limit: int, hint: str = "") -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Why a part could not be read, in words where there are any."""
+    """Describe why a part could not be read; the error's class name if there are no words for it."""
     return "it takes more memory than is allowed" if isinstance(error, MemoryError) else type(error).__name__
 
 
 @dataclass
 class _Reader:
-    """Collects what the parts of one message hold."""
+    """Collects the contents of one message's parts."""
 
     raw: bytes
     budget: Budget
@@ -127,7 +127,7 @@ class _Reader:
         return shown, "plain" if self.has_plain else "none", ""
 
     def read(self, part: Part, messages: int = 0, show: bool = True, plain: bool = True) -> None:
-        """Take up a part: as attachment, as text to `show`, as `plain` alternative, and all that is in it."""
+        """Read a part with all parts in it: as attachment, as text to `show`, and as `plain` alternative."""
         if part.is_attachment:
             try:
                 self._attachment(part, messages)
@@ -155,7 +155,7 @@ class _Reader:
                 self._unreadable_text(part, show, plain, _reason(error))
 
     def _unreadable_text(self, part: Part, show: bool, plain: bool, why: str) -> None:
-        """Mark the place of a part that could not be read (to its end), and go on with the others."""
+        """Put a mark in place of a part that could not be read (to its end), and go on with the others."""
         self.budget.problem(f"a part ({part.type}) could not be read: {why}")
         mark = f"[This part ({part.type}) could not be read: {why}. It is in Source.]\n"
         self.has_plain |= plain
@@ -165,7 +165,7 @@ class _Reader:
             self._keep_plain(mark)
 
     def _unreadable_attachment(self, part: Part, messages: int, why: str) -> None:
-        """List an attachment that could not be decoded by the bytes that stand for it."""
+        """List an attachment that could not be decoded, by its encoded bytes."""
         self.budget.problem(f"an attachment ({part.type}) could not be read: {why}")
         stands = memoryview(self.raw)[part.start : part.end]
         digest = hashlib.sha256(stands).digest()
@@ -184,7 +184,7 @@ class _Reader:
         self._show("\n".join(["", "──── attached message ────", *lines, ""]), False)
 
     def _show(self, text: str, also_plain: bool) -> int:
-        """Put text out on a line of its own; where it starts."""
+        """Append text on a line of its own; return its start."""
         if not text:
             return self.length
         if self.shown and not self.shown[-1].endswith("\n"):
@@ -312,7 +312,7 @@ class _Reader:
         )
 
     def _encoded_message(self, part: Part, data: bytes, messages: int) -> list[Part]:
-        # Not allowed by RFC 2046 and done all the same: what is in it is read from its own bytes.
+        # RFC 2046 forbids encoding an attached message, but it occurs: parse it from its decoded bytes.
         if messages >= _ENCODED_DEPTH:
             self.budget.problem("messages nest deeper than what is looked at")
             return []
@@ -327,7 +327,7 @@ _ENCODED_DEPTH = 3
 
 
 def _best(parts: list[Part]) -> Part:
-    """Of alternatives, what a mail program shows: the last that holds HTML, else the last that holds text."""
+    """Choose the alternative that a mail program shows: the last one with HTML, else the first with plain text."""
     return next((part for part in reversed(parts) if _holds(part, "text/html")), None) or _simple(parts)
 
 
@@ -340,7 +340,7 @@ def _holds(part: Part, kind: str) -> bool:
 
 
 def _name_note(part: Part) -> str:
-    """Say what is odd about an attachment's claimed names: several that end differently."""
+    """Report claimed names of an attachment that differ in their extensions; "" if they do not."""
     names = part.disposition.names("filename") + part.parameters.names("name")
     extensions = {match[0].lower() for name in names if (match := _EXTENSION.search(name.strip()))}
     if len(extensions) > 1:

@@ -1,7 +1,7 @@
-"""What of an HTML mail a reader does not see: inline styles, presentational attributes and the simple rules of a sheet.
+"""Detect text of an HTML mail that the reader does not see, by inline styles, attributes and simple style sheet rules.
 
-Not a style engine: selectors of one tag, class or id count, others do not, and where such a rule sets a background,
-colours are no longer compared, since a wrong "hidden" would be worse than none. Cannot raise.
+This is no style engine: only selectors of one tag, class or id count. If another selector sets a background, colours
+are no longer compared, because a wrong "hidden" would be worse than none. Cannot raise.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _NAMES = {
     "lightgrey": (211, 211, 211), "gainsboro": (220, 220, 220), "orange": (255, 165, 0), "purple": (128, 0, 128),
     "maroon": (128, 0, 0), "teal": (0, 128, 128), "lime": (0, 255, 0), "aqua": (0, 255, 255), "cyan": (0, 255, 255),
 }  # fmt: skip
-_SAME = 12  # the largest difference of a channel at which two colours cannot be told apart
-_FAR = 500  # pixels outside the page
+_SAME = 12  # max difference per channel at which two colours look the same
+_FAR = 500  # pixels outside the page that count as out of sight
 
 Colour = tuple[int, int, int]
 
 
 class Look(NamedTuple):
-    """What text at one place looks like: why it is hidden ("" if it is not), its colour and the one behind it.
+    """The look of text at one place: why it is hidden ("" if it is not), its colour and the colour behind it.
 
-    `inside` is the reason that all in the element shares, whatever its own colours.
+    `inside` is the part of `hidden` that applies to everything in the element, whatever its own colours.
     """
 
     hidden: str = ""
@@ -49,13 +49,13 @@ class Look(NamedTuple):
 
 @dataclass
 class Sheet:
-    """The simple rules of a message's style sheets by selector (lower case), and whether colours can be judged."""
+    """The simple rules of a message's style sheets, by selector (lower case), and whether colours can be compared."""
 
     rules: dict[str, dict[str, str]] = field(default_factory=dict)
     colours_known: bool = True
 
     def read(self, text: str) -> None:
-        """Add the rules of one sheet; what is inside an @-rule is left out."""
+        """Add the rules of one sheet; rules inside an @-rule are skipped."""
         depth = 0
         selector = ""
         for piece in re.split(r"([{}])", _COMMENT.sub("", text[:_SHEET_LIMIT])):
@@ -79,7 +79,7 @@ class Sheet:
                 self.colours_known = False
 
     def style(self, tag: str, attributes: dict[str, str | None]) -> dict[str, str]:
-        """Compute an element's declarations: rules for its tag, classes and id, then its own."""
+        """Compute an element's declarations: from the rules for its tag, classes and id, then from its own style."""
         inline = declarations(attributes.get("style") or "")
         if not self.rules:
             return inline
@@ -95,7 +95,7 @@ class Sheet:
 
 
 def declarations(style: str) -> dict[str, str]:
-    """``name: value`` pairs of a style, lower case, escapes and comments resolved, `!important` taken off."""
+    """Parse a style into ``name: value`` pairs: lower case, escapes and comments resolved, `!important` removed."""
     if not style:
         return {}
     style = _ESCAPE.sub(_unescape, _COMMENT.sub("", style[:4096])).replace("\\", "").lower()
@@ -113,7 +113,7 @@ def _unescape(match: re.Match[str]) -> str:
 
 
 def look_of(tag: str, attributes: dict[str, str | None], sheet: Sheet, outer: Look) -> Look:
-    """How text in this element looks, given how it looks around the element."""
+    """Compute the look of text in this element from the look around it."""
     style = sheet.style(tag, attributes) if attributes or sheet.rules else {}
     if not style and not attributes:
         return outer
@@ -196,5 +196,5 @@ def parse_colour(value: str, behind: Colour | None) -> Colour | None:
 
 
 def colour_close(one: Colour, other: Colour) -> bool:
-    """Whether no eye tells the two apart."""
+    """Return True if the two colours look the same."""
     return all(abs(a - b) <= _SAME for a, b in zip(one, other, strict=True))

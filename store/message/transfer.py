@@ -1,4 +1,4 @@
-"""Content-Transfer-Encoding: base64, quoted-printable and uuencode to bytes, however broken. Cannot raise."""
+"""Decode base64, quoted-printable and uuencode, however broken. Cannot raise."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import NamedTuple
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64 = bytes(sorted(set(range(256)) - set(_BASE64)))
 _SPACE = b" \t\r\n"
-#: The name may be missing, with the space before it.
+#: The name, and the space before it, may be missing.
 _UU_BEGIN = re.compile(rb"(?m)^begin [0-7]{3,4}(?:[ \t]([^\r\n]*+))?\r?$")
 _UU_NAMES = 1000
 _UU_END = re.compile(rb"\nend[ \t\r]*(?=\n|\Z)")
 
 
 def decode_base64(data: bytes) -> tuple[bytes, bool]:
-    """Decode base64. The second value says whether anything was wrong: foreign characters, a cut end, trailing text."""
+    """Decode base64. The second value is True if it was malformed: foreign characters, a cut end, trailing text."""
     clean = data.translate(None, _SPACE)
     try:
         return binascii.a2b_base64(clean, strict_mode=True), False
@@ -34,7 +34,7 @@ def decode_base64(data: bytes) -> tuple[bytes, bool]:
 
 
 def is_base64(data: bytes) -> bool:
-    """Whether text that is called base64 can have been meant as such: hardly any foreign character or inner space."""
+    """Return True if text declared as base64 may be base64: at most 2 % of it are foreign characters or spaces."""
     clean = data.translate(None, b"\t\r\n=")
     return len(clean) - len(clean.translate(None, _NOT_BASE64)) <= len(clean) // 50
 
@@ -48,12 +48,12 @@ def base64_size(raw: bytes, start: int, end: int) -> int:
 
 
 def decode_quoted_printable(data: bytes) -> bytes:
-    """Decode quoted-printable. A broken escape stays as it is."""
+    """Decode quoted-printable. Broken escapes stay as they are."""
     return binascii.a2b_qp(data)
 
 
 def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
-    """Decode the first uuencoded block; the second value says whether anything was wrong with it."""
+    """Decode the first uuencoded block. The second value is True if it was malformed."""
     begin = _UU_BEGIN.search(data)
     if not begin:
         return data, True
@@ -75,10 +75,11 @@ def decode_uuencode(data: bytes) -> tuple[bytes, bool]:
 
 
 class UuFile(NamedTuple):
-    """A file that stands uuencoded in a text: its names, ``start:end`` of its lines, its bytes, whether it is `broken`.
+    """A uuencoded file in a text: its names, the range ``start:end`` of its lines, its content, and whether it is
+    `broken`.
 
-    It has the name of every `begin` line above its `end`, b"" where that has none. The end is that of the last line,
-    without the line's end. Lines of a broken file that cannot be decoded are left out.
+    `names` are from every `begin` line above its `end` line, b"" for one without. `end` is the end of the last line,
+    without its line break. Lines of a broken file that cannot be decoded are left out.
     """
 
     names: tuple[bytes, ...]
@@ -89,7 +90,7 @@ class UuFile(NamedTuple):
 
 
 def uuencoded_files(text: bytes, start: int = 0, stop: int | None = None) -> Iterator[UuFile]:
-    """Yield the uuencoded files in ``text[start:stop]``, as mail programs find them. Skips empty ones."""
+    """Yield the uuencoded files in ``text[start:stop]`` that mail programs find. Skips empty ones."""
     stop = len(text) if stop is None else stop
     while begin := _UU_BEGIN.search(text, start, stop):
         last = _UU_END.search(text, begin.end(), stop)
@@ -105,7 +106,7 @@ def uuencoded_files(text: bytes, start: int = 0, stop: int | None = None) -> Ite
 
 
 def decode_transfer(data: bytes, encoding: str) -> tuple[bytes, bool]:
-    """Decode a transfer encoding; the second value says whether the bytes were malformed or the encoding unknown."""
+    """Decode a transfer encoding. The second value is True if the bytes were malformed or the encoding is unknown."""
     match encoding:
         case "base64":
             return decode_base64(data)
