@@ -91,8 +91,8 @@ class HeadKeeper(Witness):
         self.accepting = False
 
     @property
-    def problem(self) -> str:  # Why nothing may be sent; "" if sending is allowed.
-        """Why nothing may be sent, "" where nothing stands in the way."""
+    def problem(self) -> str:  # type: ignore[override]  # a fixed text where nothing is witnessed
+        """Why nothing may be sent; "" if sending is allowed."""
         return "" if self.older is None else str(self._refusal())
 
     @property

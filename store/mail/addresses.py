@@ -1,8 +1,8 @@
-"""Email addresses that go into an SMTP envelope: checked before use, because a client sends what it is given.
+"""Email addresses for an SMTP envelope, checked before use: the SMTP client sends them unchanged.
 
-Sources: RFC 5321 (4.1.2, 4.5.3.1), RFC 6531 and 6532 (addresses outside ASCII). Dots anywhere in the local part are let
-through, since real mailboxes have them. Nothing here raises for text taken from a message; `check_address` and
-`parse_addresses` raise `AddressError` for what an operator typed.
+Sources: RFC 5321 (4.1.2, 4.5.3.1), RFC 6531 and 6532 (non-ASCII addresses). Dots anywhere in the local part are
+accepted, since real mailboxes have them. Functions for text from a message do not raise; `check_address` and
+`parse_addresses`, for text typed by an operator, raise `AddressError`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from store.terms.errors import AddressError
 MAX_ADDRESS = 254
 MAX_LOCAL = 64
 MAX_DOMAIN = 253
-#: Header text longer than this is not searched for addresses.
+#: Max characters of header text that are searched for addresses.
 MAX_HEADER = 1_000_000
 
-# The characters outside ASCII are all let through, by what is left out: compiling a set that holds them takes 5 ms.
+# Written as negated sets, which allow every non-ASCII character: compiling a set that lists them takes 5 ms.
 _ATOM = re.compile(r"[^\x00- \"(),:;<>@\[\\\]\x7f]+")
 _QUOTED = re.compile(r'"(?:[ !#-\[\]-~]|\\[ -~])*"')
-#: What quotes characters of a local part: a pair of quotes around them, and a backslash before one.
+#: Quoting in a local part: a pair of quotes, or a backslash before a character.
 _QUOTES = re.compile(r'\\(.)|"', re.DOTALL)
 _LABEL_END = r"[^\x00-/:-@\[-^`{-\x7f]"
 _LABEL = re.compile(rf"{_LABEL_END}(?:[^\x00-,./:-@\[-^`{{-\x7f]*{_LABEL_END})?")
-#: IDNA 2003, which the standard library has, maps these to another name than IDNA 2008 does.
+#: Characters that IDNA 2003 (in the standard library) maps to another name than IDNA 2008 does.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def check_address(text: str) -> str:
     """Return the address in `text`, without surrounding blanks and angle brackets, in Unicode form NFC.
 
-    Raises AddressError, saying what is wrong, where it cannot stand in an SMTP envelope.
+    Raises AddressError, with the reason, if it is not valid in an SMTP envelope.
     """
     address = unicodedata.normalize("NFC", text.strip())
     if address.startswith("<") and address.endswith(">"):
@@ -46,10 +46,10 @@ def check_address(text: str) -> str:
 
 
 def address_problem(address: str) -> str:
-    """Say what keeps `address` out of an envelope; "" if nothing does."""
+    """Return why `address` is not valid in an envelope; "" if it is valid."""
     if not address:
         return "it is empty"
-    # What can be printed has no such character, and is told at once.
+    # Fast path: printable text has no character of these categories.
     if not address.isprintable() and any(unicodedata.category(char)[0] == "C" for char in address):
         return "it has a character that cannot be printed"
     local, at, domain = address.rpartition("@")
@@ -94,9 +94,9 @@ def _is_literal(domain: str) -> bool:
 
 
 def parse_addresses(text: str) -> list[str]:
-    """Split what an operator typed at commas, semicolons, blanks and lines into addresses. Takes `Name <a@x>` too.
+    """Split an operator's text at commas, semicolons, blanks and line ends into addresses. Accepts `Name <a@x>` too.
 
-    Each stands once, in order. Raises AddressError for the first that is not valid; an empty text gives an empty list.
+    Returns each address once, in order; [] for an empty text. Raises AddressError for the first invalid address.
     """
     found: list[str] = []
     for piece in _split(text):
@@ -106,7 +106,7 @@ def parse_addresses(text: str) -> list[str]:
 
 
 def addresses_in_header(text: str) -> list[str]:
-    """Return the valid addresses in a decoded To, Cc or Bcc field. Skips what is not an address. Never raises."""
+    """Return the valid addresses in a decoded To, Cc or Bcc field. Skips everything else. Never raises."""
     found: list[str] = []
     for piece in _split(text[:MAX_HEADER]):
         inner = _angle(piece)
@@ -129,10 +129,10 @@ def unique(addresses: list[str]) -> list[str]:
 
 
 def same(address: str) -> str:
-    """Return the key that two spellings of one mailbox share: mail servers write one for the other.
+    """Return the key that all spellings of one mailbox share; mail servers replace one spelling by another.
 
-    The local part stands without quotes and backslashes, its case counts; the domain as `domain_key`, without a dot at
-    its end. A name without a domain is a local part.
+    The local part is without quotes and backslashes, its case is kept. The domain is as in `domain_key`, without a
+    trailing dot. A text without a domain is a local part.
     """
     local, at, domain = address.rpartition("@")
     if not at:
@@ -145,13 +145,13 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def mailbox(address: str) -> str:
-    """Return the key under which a message goes to a mailbox once: as `same`, without the local part's case."""
+    """Return the key by which a mailbox gets a message only once: like `same`, but ignoring the local part's case."""
     local, at, domain = unicodedata.normalize("NFC", address).rpartition("@")
     return f"{local.casefold()}{at}{domain_key(domain)}"
 
 
 def domain_key(domain: str) -> str:
-    """Return the key under which two spellings are one domain: lower case, and punycode where there is one."""
+    """Return the key that all spellings of a domain share: lower case, in punycode if possible."""
     lowered = unicodedata.normalize("NFC", domain).lower()
     if lowered.isascii() or _DEVIATIONS & set(lowered):
         return lowered
@@ -176,7 +176,7 @@ def ascii_form(address: str) -> str | None:
 
 
 def _split(text: str) -> Iterator[str]:
-    """`text` cut at commas, semicolons and line ends that stand outside quotes, angle brackets and comments."""
+    """Split `text` at commas, semicolons and line ends outside quotes, angle brackets and comments."""
     start = depth = 0
     quoted = angle = escaped = False
     for at, char in enumerate(text):

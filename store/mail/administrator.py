@@ -1,7 +1,7 @@
-"""A mail of Mailhold's own to the administrator: how it is made, and its way through the relay.
+"""Mail from Mailhold to the administrator: composing it, and sending it through the relay.
 
-It holds figures and no message content, since it leaves the store in plain text. It goes from the null sender and says
-that it is automatic, so that nothing answers it.
+It leaves the store unencrypted, so it holds figures and no message content. It is sent from the null sender and marked
+as automatic, so that nothing replies to it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from store.mail.client import BeforeData, Session, Timeouts, local_host_name
 from store.mail.outcome import Outcome, State
 from store.mail.relay import parse_relay
 
-#: Shorter in all than the lease of a notice.
+#: Together shorter than the lease of a notice.
 TIMEOUTS = Timeouts(connect=20, command=30, message=300)
 
 
 def compose(administrator: str, subject: str, text: str, *, message_id: str, now: int) -> bytes:
-    """Write the mail as an RFC 5322 message with CRLF line ends. `now` is Unix ms; check `administrator` before.
+    """Write the mail as an RFC 5322 message with CRLF line ends. `now` is Unix ms; `administrator` must be a checked
+    address.
 
     `message_id` has no angle brackets.
     """
@@ -48,7 +49,7 @@ async def send(
     before_data: BeforeData | None = None,
     timeouts: Timeouts = TIMEOUTS,
 ) -> Outcome:
-    """Send it; what the relay said. Raises RelayError, SessionLost, and what `before_data` raises."""
+    """Send the mail; return the relay's outcome. Raises RelayError, SessionLost, and any error of `before_data`."""
     relay = parse_relay(relay_url)
     context = await asyncio.to_thread(relay.tls_context)
     session = Session(relay, context, await local_host_name(), timeouts)

@@ -1,4 +1,4 @@
-"""A message as it goes on: the changes of an `Accept` made to its bytes, all others left as they are."""
+"""Apply the changes of an `Accept` to a message's bytes; all other bytes stay as they are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def changed(raw: bytes, accept: Accept) -> bytes:
-    """`raw` (lines end in CR LF) with fields deleted and added at the end of its header, and its body replaced.
+    """Delete header fields of `raw` (lines end in CRLF), add fields at the end of its header, and replace its body.
 
-    Where its only line ends are CR, they become LF: beside lines that end in CR LF they would be no line ends.
+    In a message with CR line ends only, they become LF: beside the CRLF of added fields, a lone CR would not end a
+    line.
     """
     if accept.body is None and not accept.add_headers and not accept.delete_headers:
         return raw
@@ -33,6 +34,7 @@ def changed(raw: bytes, accept: Accept) -> bytes:
         kept.append(f"{name}: {folded}\r\n".encode("utf-8", "surrogateescape"))
     rest = text[end:] if accept.body is None else b"\r\n" + accept.body
     if rest and accept.body is None and not rest.startswith((b"\r\n", b"\n")):
-        # A line that is no field ends the header; without a blank line before it, what was added would be in the body.
+        # A line that is not a field ends the header. Without an empty line before it, added fields would be part of the
+        # body.
         rest = b"\r\n" + rest
     return b"".join([*kept, rest])

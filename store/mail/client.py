@@ -1,10 +1,10 @@
-"""One SMTP session with the relay: connect, TLS, log in, and hand over messages one after another.
+"""One SMTP session with the relay: connect, TLS, log in, and send messages one after another.
 
-What goes over the wire is the message's own bytes, but for what SMTP itself demands: line ends become CRLF, the last
-line gets one, and dots are stuffed. NUL bytes, 8-bit bytes, long lines and a CR on its own pass as they are; a CR, a
-dot and a CR in a row are refused, because some servers take them for the end of the message and what follows for
-commands. SIZE and BODY=8BITMIME are declared where offered; SMTPUTF8 only where an address cannot do without it, since
-a message that asks for it is refused by the next server that lacks it. Source: RFC 5321, 1870, 6152, 6531.
+The message's bytes are sent unchanged, except as SMTP demands: line ends become CRLF, the last line gets one, and dots
+are stuffed. NUL bytes, 8-bit bytes, long lines and a lone CR pass unchanged. The sequence CR, dot, CR is refused: some
+servers take it for the end of the message, and the following lines for commands. SIZE and BODY=8BITMIME are declared if
+offered; SMTPUTF8 only if an address needs it, because the next server without it would refuse the message. Source: RFC
+5321, 1870, 6152, 6531.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ MAX_REPLY = 1000
 _SMUGGLING = "The message holds a CR, a dot and a CR, which some servers take for its end. Save it to file instead."
 _UTF8 = "The relay does not offer SMTPUTF8, without which this address cannot be used."
 
-#: Called with the accepted and the refused recipients just before DATA; what it raises stops the transaction.
+#: Called with the accepted and the refused recipients just before DATA; an error that it raises stops the transaction.
 BeforeData = Callable[[Sequence[str], Mapping[str, Outcome]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds to wait: for the connection, a command's reply, the reply to the whole message (RFC 5321, 4.5.3.2)."""
+    """Timeouts in seconds: for the connection, for a command's reply, for the reply to the whole message (RFC 5321,
+    4.5.3.2).
+    """
 
     connect: float = 30.0
     command: float = 300.0
@@ -44,11 +46,11 @@ class Timeouts:
 
 
 class SessionLost(Exception):
-    """The session is of no more use and no recipient's message can have been taken; `str` is the reason to show."""
+    """The session broke before a message could have been accepted for any recipient; `str()` is the reason to show."""
 
 
 def wire_form(message: bytes) -> bytes:
-    """`message` as DATA carries it, with the final dot. Raises ValueError where that could be taken for commands."""
+    """Convert `message` to its form in DATA, with the final dot. Raises ValueError for CR, dot, CR (see above)."""
     if message.count(b"\n") != message.count(b"\r\n"):
         message = message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     if not message.endswith(b"\r\n"):
@@ -78,7 +80,7 @@ def client_of(relay: Relay, context: ssl.SSLContext | None, host_name: str, time
 
 
 def failure(error: BaseException) -> str:
-    """Turn a connection's exception into one line to show. The server's words stay as they came."""
+    """Describe a connection error in one line to show. The server's words are kept."""
     from aiosmtplib import SMTPResponseException
 
     if isinstance(error, SMTPResponseException):
@@ -96,13 +98,13 @@ def _clean(text: str) -> str:
 
 
 def outcome_of(response: SMTPResponse) -> Outcome:
-    """Classify a refusal: 5xx is FAILED; 4xx and codes without meaning are DEFERRED."""
+    """Convert a refusal to an Outcome: 5xx is FAILED; 4xx and unknown codes are DEFERRED."""
     state = State.FAILED if 500 <= response.code <= 599 else State.DEFERRED
     return Outcome(state, reply_text(response.code, response.message))
 
 
 class Session:
-    """A connection to the relay, used for one message after another and by one task at a time."""
+    """A connection to the relay, used by one task at a time for one message after another."""
 
     def __init__(self, relay: Relay, context: ssl.SSLContext | None, host_name: str, timeouts: Timeouts) -> None:
         self.relay = relay
@@ -114,7 +116,7 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        """True while the connection stands, as far as is known."""
+        """Whether the connection is open, as far as known."""
         return self._client is not None and self._client.is_connected
 
     async def open(self) -> None:
@@ -137,7 +139,7 @@ class Session:
         self.messages = 0
 
     async def close(self, *, polite: bool = True) -> None:
-        """End the session, with QUIT where `polite`. Never raises."""
+        """End the session, with QUIT if `polite`. Never raises."""
         client, self._client = self._client, None
         if client is None:
             return
@@ -156,11 +158,12 @@ class Session:
         before_data: BeforeData,
         dsn: Dsn | None = None,
     ) -> dict[str, Outcome]:
-        """One transaction: the outcome of each recipient. What `dsn` asks for is asked of a server that offers it.
+        """Send one message; return the outcome of each recipient. DSN options of `dsn` are used if the server offers
+        DSN.
 
-        `sender` is "" for the null sender. `before_data` is awaited once it is known who is accepted, and only then
-        does DATA go out. Raises SessionLost while the message cannot have been taken yet, and what `before_data`
-        raises. A connection that dies once the content is under way gives UNKNOWN; before that, never.
+        `sender` is "" for the null sender. `before_data` is awaited when all recipients have been accepted or refused,
+        before DATA is sent. Raises SessionLost if the connection breaks before DATA's content, and any error of
+        `before_data`. If it breaks while or after the content is sent, the outcome is UNKNOWN.
         """
         from aiosmtplib import SMTPException
 
@@ -246,7 +249,9 @@ class Session:
         return outcome_of(response)
 
     def _addresses(self, sender: str, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, Outcome]]:
-        """Each address as it goes over the wire, and the recipients that cannot."""
+        """Return the form of each address on the wire, and the outcomes of the recipients that the server
+        cannot take.
+        """
         offers = self.offers
         forms = {address: offers.on_wire(address) for address in (sender, *recipients)}
         refused = {address: Outcome(State.FAILED, _UTF8) for address in recipients if forms[address] is None}
@@ -264,12 +269,12 @@ class Session:
 
     @property
     def extensions(self) -> dict[str, str]:
-        """What the server answered to EHLO: the names of its extensions (lower case), and their parameters."""
+        """The server's EHLO extensions: names (lower case) and parameters."""
         return dict(self._client.esmtp_extensions) if self._client else {}
 
     @property
     def offers(self) -> Offers:
-        """What the server offers."""
+        """The server's extensions that matter for sending."""
         return offers_of(self._client.esmtp_extensions if self._client else {})
 
     async def _command(self, *words: bytes) -> SMTPResponse:
@@ -278,7 +283,9 @@ class Session:
         return await self._client.execute_command(*words)
 
     async def _reset(self) -> None:
-        """Take back what was begun, so that the session can serve the next message; else close it. Never raises."""
+        """Abort the transaction with RSET, so that the session can send the next message; close it if that fails. Never
+        raises.
+        """
         from aiosmtplib import SMTPException
 
         try:

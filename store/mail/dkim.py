@@ -1,8 +1,8 @@
-"""Whether the body hashes of a message's DKIM signatures hold. No key is looked up: no signature itself is verified.
+"""Check the body hashes of a message's DKIM signatures. No key is looked up, so no signature itself is verified.
 
 Source: RFC 6376 (3.2 tag lists, 3.4.3 and 3.4.4 canonicalisation of the body, 3.5 the field, 3.7 the hash), RFC 8301,
-RFC 8463. Tags that are not needed for the body are not judged. Hostile input: the field is cut before it is read, and
-every step takes time in proportion to the message.
+RFC 8463. Tags without effect on the body hash are ignored. Input is hostile: fields have a maximum length, and every
+step takes time in proportion to the message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from store.mail.header_fields import header_of
 
 FIELD = b"dkim-signature"
-#: Signatures of a message that are looked at, and bytes of one.
+#: Max signatures checked per message, and max bytes of one.
 MOST, LONGEST = 10, 20_000
 
 _ALGORITHMS = frozenset((b"rsa-sha256", b"ed25519-sha256"))
@@ -29,7 +29,7 @@ _NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Holds(StrEnum):
-    """Whether a body hash holds. UNKNOWN: the signature has a form, or an algorithm, that is not verified here."""
+    """Whether a body hash matches. UNKNOWN: its form or algorithm is not supported here."""
 
     YES = "yes"
     NO = "no"
@@ -37,9 +37,9 @@ class Holds(StrEnum):
 
 
 class BodyHash(NamedTuple):
-    """One signature: its domain (NOT safe for a terminal), whether its body hash holds, and the fields that it signs.
+    """One signature: its domain (NOT safe for a terminal), whether its body hash matches, and the fields that it signs.
 
-    `signed` are names in lower case. `partial` says that the hash covers a part of the body only (`l=`).
+    `signed` are names in lower case. `partial`: the hash covers only part of the body (`l=`).
     """
 
     domain: str
@@ -49,9 +49,7 @@ class BodyHash(NamedTuple):
 
 
 def body_hashes(message: bytes) -> list[BodyHash]:
-    """Compute the body hashes of a message's DKIM signatures, in field order. Line ends count as CRLF, as SMTP has
-    them.
-    """
+    """Check the body hashes of a message's DKIM signatures, in field order. Line ends count as CRLF, as in SMTP."""
     header = header_of(message)
     fields = [field for field in header.fields() if field.name == FIELD][:MOST]
     if not fields:
@@ -113,7 +111,7 @@ def _wire(body: bytes) -> bytes:
 
 
 def _without_last_lines(body: bytes) -> bytes:
-    """`body`, which ends in CRLF, without the CRLFs at its end."""
+    """Strip the empty lines at the end of `body`, including the CRLF of its last line."""
     text = body.rstrip(b"\r\n")
     ends = _ENDS.match(body[len(text) :][::-1])
     return body[: len(body) - (ends.end() if ends else 0)]

@@ -1,4 +1,4 @@
-"""Where something listens, as people write it, and a connection to it."""
+"""Parse the address of a server, and connect to it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from store.terms.errors import UsageError
 
-#: An address in brackets or a name, with a port or without; or an IPv6 address alone.
+#: A host name or an address in brackets, with or without a port; or a bare IPv6 address.
 _HOST = re.compile(r"(?:\[([^\[\]\s]+)\]|([^:\[\]\s]+))(?::([0-9]{1,10}))?|((?:[0-9A-Fa-f]*:){2,}[0-9A-Fa-f.]*)")
 
 
 class Address(NamedTuple):
-    """A unix socket's `path`, or else `host` and `port`."""
+    """The `path` of a unix socket, or else `host` and `port`."""
 
     path: str
     host: str
@@ -28,7 +28,7 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """``unix:/path``, ``host:port`` or ``[v6]:port``. Raises UsageError."""
+    """Parse ``unix:/path``, ``host:port`` or ``[v6]:port``. Raises UsageError."""
     scheme, _, path = text.partition(":")
     if scheme == "unix":
         if not path.startswith("/"):
@@ -38,7 +38,9 @@ def parse_address(text: str) -> Address:
 
 
 def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
-    """``host:port`` or ``[v6]:port``; where there is a `default` port, also without one. UsageError says `why`."""
+    """Parse ``host:port`` or ``[v6]:port``; with a `default` port, also without one. Raises UsageError, worded with
+    `why`.
+    """
     match = _HOST.fullmatch(text.strip())
     if not match or not (match[3] or default):
         raise UsageError(f"`{text}` is {why}.")
@@ -52,7 +54,9 @@ def host_and_port(text: str, why: str, default: int = 0) -> tuple[str, int]:
 async def connected(
     address: Address, limit: int = 64 * 1024
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Open a connection for one question, and close it in any case. `limit` is the longest answer in bytes."""
+    """Open a connection for one request, and close it at the end. `limit` is the maximum length of an answer
+    in bytes.
+    """
     if address.path:
         reader, writer = await asyncio.open_unix_connection(address.path, limit=limit)
     else:
@@ -60,5 +64,5 @@ async def connected(
     try:
         yield reader, writer
     finally:
-        # What is not sent by now is of no use to anybody: no waiting for it.
+        # Abort at once: unsent data is of no use any more.
         writer.transport.abort()

@@ -1,16 +1,16 @@
-"""Where the header of a message ends, and its fields: the one cutter, so that all who read a header read the same.
+"""Find the end of a message's header, and its fields. All header readers use this module, so that they all agree.
 
-The header is cut by its bytes and nothing in it is decoded. Lines end in LF, with or without a CR before it; only
-where a message has no LF at all do they end in CR. Then:
+The header is split by its bytes; nothing in it is decoded. Lines end in LF, with or without a CR before it; only in a
+message without any LF do they end in CR. The rules:
 
-- an mbox `From ` line on top (any number of `>` before it) is no part of the header;
+- an mbox `From ` line at the top (after any number of `>`) is not part of the header;
 - a field begins with its name (printable ASCII without a colon), blanks, and a colon; a line that begins with a colon
-  is a field too, whose name is empty; NUL, 8-bit bytes and a CR on its own may stand in a value and in no name;
-- a line that begins with a blank goes on with the field above it, also where nothing but blanks is in it;
-- the header ends before the first line that is neither: an empty line, which then parts it from the body, or any other,
-  which is the body's first; so a message whose first line is neither has no header.
+  is a field too, with an empty name; NUL, 8-bit bytes and a lone CR may occur in values, but not in names;
+- a line that begins with a blank continues the field above it, even if it holds only blanks;
+- the header ends before the first other line: an empty line, which separates it from the body, or any other line, which
+  is the first of the body. So a message whose first line is neither a field nor a continuation has no header.
 
-Sources: RFC 5322 (2.2, 4.5), and Postfix (is_header, smtpd), through which messages come and go.
+Sources: RFC 5322 (2.2, 4.5), and Postfix (is_header, smtpd), which passes on the messages before and after Mailhold.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import NamedTuple
 
 _NAME = re.compile(rb"([!-9;-~]*)[ \t]*:")
 _NO_FIELD = re.compile(rb"(?!(?:[!-9;-~]+[ \t]*)?:)")
-# One search over the bytes, whatever they are: a header of many megabytes costs no memory and no loop.
+# A single search over the bytes: a header of many megabytes needs no copy and no loop.
 _END = re.compile(rb"\n(?![ \t]|[!-9;-~]*[ \t]*:)")
 _FIELD_END = re.compile(rb"\n(?![ \t])")
 _MBOX_LINE = re.compile(rb">*From (?![ \t]*:)[^\n]*\n")
 
 
 class Field(NamedTuple):
-    """A header field: its name in lower case, and where its bytes, its value and what follows it begin.
+    """A header field: its name in lower case, and the offsets of its start, of its value, and of its end.
 
-    The value begins behind the colon; it holds continuation lines, and the line end too.
+    The value starts after the colon; it includes continuation lines and the line end.
     """
 
     name: bytes
@@ -40,10 +40,10 @@ class Field(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The header of a message: ``text[start:end]``. The body is ``text[body:]``; what parts them is an empty line.
+    """The header of a message: ``text[start:end]``. The body is ``text[body:]``; an empty line may be in between.
 
-    `text` is the message, with LF where its only line ends were CR; so offsets hold in the message as it came.
-    `stop` is where the body ends.
+    `text` is the message; if its only line ends are CR, they are LF here, so offsets are valid in the original too.
+    `stop` is the end of the body.
     """
 
     text: bytes
@@ -54,7 +54,9 @@ class Header(NamedTuple):
 
     @property
     def broken(self) -> bool:
-        """Whether the header ends in a line that is no field, and not in an empty line or with the message."""
+        """Whether the header ends at a line that is not a field, instead of at an empty line or at the end of the
+        message.
+        """
         return self.body == self.end < self.stop
 
     def fields(self) -> Iterator[Field]:
@@ -73,7 +75,7 @@ class Header(NamedTuple):
 
 
 def header_of(raw: bytes, start: int = 0, stop: int | None = None, *, mbox: bool = True) -> Header:
-    """Cut out the header of a message (or of a part, without `mbox`) that begins at `start` and ends before `stop`."""
+    """Find the header of a message (or with `mbox` False of a part) from `start` on; the message ends before `stop`."""
     text = with_line_feeds(raw)
     stop = len(text) if stop is None else stop
     if mbox and (line := _MBOX_LINE.match(text, start, stop)):
@@ -88,22 +90,22 @@ def header_of(raw: bytes, start: int = 0, stop: int | None = None, *, mbox: bool
 
 
 def body_of(raw: bytes) -> bytes:
-    """Return what follows the header and its empty line."""
+    """Return the body: everything after the header and its empty line."""
     header = header_of(raw)
     return header.text[header.body :]
 
 
 def past_folds(raw: bytes, start: int, stop: int) -> int:
-    """`start`, or where the first field begins if only continuations of nothing stand above it.
+    """Return the start of the first field after continuation lines that continue nothing; `start` if there are none.
 
-    For what lies inside a message: no mail server has looked at it, and mail programs pass over such lines.
+    Only for messages inside a message: no mail server has checked them, and mail programs skip such lines.
     """
     folds = _FIELD_END.search(raw, start, stop) if raw[start : start + 1] in (b" ", b"\t") else None
     return folds.end() if folds and not _NO_FIELD.match(raw, folds.end(), stop) else start
 
 
 def with_line_feeds(raw: bytes) -> bytes:
-    """Replace lone carriage returns by LF if the message has no other line ends."""
+    """Replace CR by LF if CR is the message's only line end."""
     if b"\n" in raw or b"\r" not in raw:
         return raw
     return raw.replace(b"\r", b"\n")

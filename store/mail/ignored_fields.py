@@ -1,7 +1,7 @@
 """Names of header fields that a relay adds to a released message, for the setting `release_ignores`.
 
-Whoever has a released message may add such fields to it without the marker's notice. So none may be named that a mail
-program shows, sorts or acts by.
+Anyone who has a released message can add such fields to it, and its marker stays valid. So fields that mail programs
+show, sort by or act on are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NEVER = frozenset(
 def parse_names(text: str) -> tuple[str, ...]:
     """Split `text` at commas and blanks into field names, each once regardless of case. () for an empty text.
 
-    Raises SettingError for what is no name, what mail programs go by, and more than 20.
+    Raises SettingError for an invalid name, a field that mail programs use, and more than 20 names.
     """
     names: dict[str, str] = {}
     for each in re.split(r"[,\s]+", text.strip()):

@@ -1,4 +1,4 @@
-"""A message on its way in, however it came, and what becomes of it."""
+"""An incoming message, from whatever listener, and the possible outcomes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from store.terms.dsn import Dsn
 class Incoming:
     """One received message with its envelope. Text is as the client sent it: NOT safe for a terminal.
 
-    `raw` is the message byte for byte, lines ended as the client ended them; `truncated` says that it was larger than
-    the listener takes, and `raw` is only its beginning. `received_at` is Unix ms.
+    `raw` is the message byte for byte, with the client's line ends. `truncated`: the message is larger than the
+    listener accepts, and `raw` is only its beginning. `received_at` is Unix ms.
     """
 
     raw: bytes
@@ -27,13 +27,13 @@ class Incoming:
     received_at: int = 0
     truncated: bool = False
     trusted_headers: bool = False
-    #: What the sender asked to be told about it.
+    #: The notifications that the sender asked for.
     dsn: Dsn | None = None
-    #: To be called once with whether the client has an answer after which it does not bring the message again.
+    #: Called once; True if the client has a final answer and will not send the message again.
     settle: Callable[[bool], None] | None = field(default=None, compare=False, repr=False)
 
     def settled(self, *, answered: bool) -> None:
-        """Say whether the client has its answer, and will not bring the message again."""
+        """Record whether the client has a final answer and will not send the message again."""
         if self.settle is not None:
             self.settle(answered)
             self.settle = None
@@ -41,11 +41,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The message goes on, perhaps changed.
+    """The message goes on to its recipients, perhaps changed.
 
-    `body` replaces all behind the header; `delete_headers` are (name, which of that name, from 1), `add_headers`
-    (name, value). `put_back` is awaited with the recipients whom the message could not be sent on to for now, and whose
-    client will bring it again: it must pass then as well.
+    `body` replaces everything after the header. `delete_headers` are pairs (name, which occurrence of it, from 1),
+    `add_headers` pairs (name, value). `put_back` is awaited with the recipients for whom sending on failed for now:
+    their client will send the message again, and it must pass again.
     """
 
     body: bytes | None = None
@@ -56,12 +56,12 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The client is told that all is well, and nobody gets the message."""
+    """The client is told that the message was accepted, but nobody gets it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The client is told `code` (4xx: try again, 5xx: never), an enhanced status code, and why."""
+    """The client is told `code` (4xx: try again, 5xx: never), an enhanced status code, and the reason."""
 
     code: int
     enhanced: str
@@ -72,5 +72,5 @@ Outcome = Accept | Discard | Refuse
 
 
 def is_temporary(outcome: Outcome) -> bool:
-    """Whether the client is told to bring the message again."""
+    """Return True if the client is told to send the message again."""
     return isinstance(outcome, Refuse) and 400 <= outcome.code < 500

@@ -1,7 +1,7 @@
-"""The local domains: those whose mail comes here, so that an address in a message's header may be delivered to.
+"""The local domains: their mail arrives here, so a released message may be delivered to a header address in them.
 
-`example.org` stands for that domain alone, `.example.org` for every domain below it and not for itself, as in Postfix's
-tables. Upper and lower case, and Unicode and punycode, are the same.
+`example.org` means that domain alone, `.example.org` every domain below it but not itself, as in Postfix tables. Case
+is ignored, and Unicode and punycode spellings are equal.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from store.mail.addresses import address_problem, domain_key
 from store.terms.errors import SettingError
 from store.terms.records import Copy
 
-#: More are not proposed, nor counted while mail is taken in.
+#: Max domains that are proposed, and max domains that are counted.
 PROPOSED = 5
 _COUNTED = 1_000
-#: In so many of the newest copies domains are looked for.
+#: Newest copies that are searched for domains.
 LOOKED_AT = 1_000
 
 
 def parse_domains(text: str) -> tuple[str, ...]:
-    """Return the domains in `text`, apart by commas, semicolons or blanks, each once. Raises SettingError."""
+    """Parse the domains in `text`, separated by commas, semicolons or blanks; each once. Raises SettingError."""
     found: dict[str, str] = {}
     for word in text.replace(",", " ").replace(";", " ").split():
         domain = word.removeprefix("@").lower()
@@ -35,7 +35,7 @@ def parse_domains(text: str) -> tuple[str, ...]:
 
 
 class LocalDomains:
-    """Local domains to look addresses up in."""
+    """Local domains, for looking up addresses (`address in domains`)."""
 
     def __init__(self, domains: Iterable[str]) -> None:
         self._domains = frozenset(map(domain_key, domains))
@@ -59,7 +59,7 @@ class LocalDomains:
 
 
 class DomainCount:
-    """How many copies each domain of envelope recipients stands on; bounded, whatever comes in."""
+    """Counts the copies for each domain of envelope recipients. Its size is limited, whatever arrives."""
 
     def __init__(self) -> None:
         self._copies: Counter[str] = Counter()
@@ -72,12 +72,12 @@ class DomainCount:
                 self._copies[domain] += 1
 
     def most(self) -> list[tuple[str, int]]:
-        """Return the domains that stand on most copies, and on how many, in order; at most `PROPOSED`."""
+        """Return the domains with the most copies, and their numbers, in order; at most `PROPOSED`."""
         return sorted(self._copies.items(), key=lambda each: (-each[1], each[0]))[:PROPOSED]
 
 
 def seen_domains(copies: Iterable[Copy]) -> list[tuple[str, int]]:
-    """Return the domains to which `copies` were addressed by their envelopes, as `DomainCount.most` does."""
+    """Count the domains of the envelope recipients of `copies`; return the result of `DomainCount.most`."""
     count = DomainCount()
     for copy in copies:
         count.add(copy.record.envelope_recipients)
@@ -85,10 +85,10 @@ def seen_domains(copies: Iterable[Copy]) -> list[tuple[str, int]]:
 
 
 def seen_words(domains: Sequence[tuple[str, int]]) -> str:
-    """Return `corp.example (1,204 copies), b.example (1 copy)`."""
+    """Format the domains: `corp.example (1,204 copies), b.example (1 copy)`."""
     return ", ".join(f"{name} ({count:,} {'copy' if count == 1 else 'copies'})" for name, count in domains)
 
 
 def to_set(domains: Sequence[tuple[str, int]]) -> str:
-    """Return the command that makes `domains` the local ones."""
+    """Format the command that sets `domains` as the local ones."""
     return f"mailhold settings set local_domains={','.join(name for name, _ in domains)}"

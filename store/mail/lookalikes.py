@@ -1,12 +1,12 @@
-"""Domains that a reader takes for other ones: `rioso1.example` for `riosol.example`, `fempay.example` for `fernpay…`.
+"""Domains that look like others to a reader: `rioso1.example` like `riosol.example`, `fempay.example` like `fernpay…`.
 
-    skeleton(domain)        what a reader takes it for
-    similar(one, other)     whether one could be taken for the other
-    Lookalikes(domains)     many domains; `of(domain)` finds the one that a domain looks like, `add(domain)` adds one
-    variants(domain)        names that a domain could be taken for, where the others cannot be listed
+    skeleton(domain)        the form that look-alike domains share
+    similar(one, other)     whether one could be mistaken for the other
+    Lookalikes(domains)     a set of domains: `of(domain)` finds the one that `domain` looks like, `add(domain)` adds it
+    variants(domain)        look-alikes of a domain, for looking up if the other domains cannot be listed
 
-Only the name that somebody registered is compared, so domains below one name never look like each other. Domains come
-from messages: any text is taken, nothing raises, and nothing that is returned is safe for a terminal.
+Only registered names are compared, so domains below the same name never look alike. Domains come from messages: any
+text is accepted, nothing raises, and no result is safe for a terminal.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from store.terms.folding import fold, latin
 from store.terms.hosts import both_forms
 from store.terms.sender import organisation
 
-#: Letters of a name in which one may differ, and of one that may be found in a longer name or under another ending.
+#: Min letters of a name in which one letter may differ, and of one that may occur in a longer name or with another
+#: ending.
 EDITED, FOUND = 5, 6
-#: A name that is shorter looks like nothing.
+#: Min letters of a name for any resemblance.
 _LEAST = 4
 _DIGITS = re.compile(r"\d+")
 _PAIRS = (("rn", "m"), ("vv", "w"))
 _SINGLES = str.maketrans("i105", "llos")
-#: What may stand where a letter of a name is, or two of them.
+#: Characters that may be mistaken for each other; pairs are in `_PAIRS`.
 _MISTAKEN = {"i": "l1", "l": "i1", "1": "li", "o": "0", "0": "o", "s": "5", "5": "s"}
 _ACCENTED = (("a", "ä"), ("ae", "ä"), ("o", "ö"), ("oe", "ö"), ("u", "ü"), ("ue", "ü"), ("e", "é"), ("ss", "ß"))
 _ALPHABET = f"{ascii_lowercase}{digits}-"
@@ -40,16 +41,17 @@ _COMMON = (
     "co.jp cn us ca com.br com.au in co.in online site shop email cloud group"
 )
 _ENDINGS = tuple(_COMMON.split())
-#: The same without dots: `fernpay-com.example`.
+#: The same with hyphens for dots, as in `fernpay-com.example`.
 _FLAT = tuple((ending, ending.replace(".", "-")) for ending in _ENDINGS)
-#: The most names that are made of one, and of those with mistaken letters.
+#: Max variants of one name, and max variants with mistaken letters.
 _MOST, _MISTAKES = 3000, 400
 
 
 class _Name(NamedTuple):
-    """A domain's registered name: as it is keyed, its own label in Unicode, what that is taken for, and the ending.
+    """A domain's registered name: as `domain_key`, its first label in Unicode, the skeleton of that label, and the
+    ending.
 
-    `above`: the labels that stand before it.
+    `above`: the labels before the registered name.
     """
 
     registered: str
@@ -63,25 +65,24 @@ _NOTHING = _Name("", "", "", "", ())
 
 
 def skeleton(domain: str) -> str:
-    """Fold a domain to what a reader takes it for: punycode decoded; case, accents, look-alike letters, hyphens
-    gone.
-    """
+    """Fold a domain to the form that look-alikes share: no punycode, case, accents, look-alike letters or hyphens."""
     name = _name(domain)
     above = (_skeleton(label) for label in name.above)
     return ".".join(filter(None, (*above, name.skeleton, name.ending)))
 
 
 def similar(domain: str, other: str) -> bool:
-    """Whether one could be taken for the other, whichever is the real one. Domains of one organisation never are.
+    """Return True if one could be mistaken for the other, in either direction; never for domains of one organisation.
 
-    So are: names that look the same; those in which one letter (not the first) differs, lacks, or changed places; the
-    same long name under another ending, beside a hyphen (`fernpay-mail.example`), or as a host (`fernpay.x.example`).
+    They are similar if the names look the same; if one letter (not the first) differs, is missing, or is swapped with
+    the next; or if a long name reappears under another ending, next to a hyphen (`fernpay-mail.example`), or as a host
+    (`fernpay.x.example`).
     """
     return _similar(_name(domain), _name(other))
 
 
 class Lookalikes:
-    """Domains that others may look like."""
+    """A set of domains, to find the one that another domain looks like."""
 
     def __init__(self, domains: Iterable[str]) -> None:
         self._registered: set[str] = set()
@@ -91,7 +92,7 @@ class Lookalikes:
             self.add(domain)
 
     def add(self, domain: str) -> None:
-        """Have one more, behind the others."""
+        """Add a domain, after the others."""
         name = _name(domain)
         if name.registered and name.registered not in self._registered:
             self._registered.add(name.registered)
@@ -100,10 +101,10 @@ class Lookalikes:
             self._names.append(name)
 
     def of(self, domain: str) -> str:
-        """Return the first of the domains that this one looks like, as `domain_key` writes its registered name; ""
-        for none.
+        """Return the first domain of the set that `domain` looks like, as the `domain_key` of its registered name; ""
+        if none.
 
-        One of the same organisation as any of them is known, and looks like none.
+        A domain of the same organisation as one in the set is known, so it looks like none.
         """
         name = _name(domain)
         if name.registered in self._registered:
@@ -113,11 +114,11 @@ class Lookalikes:
 
 
 def variants(domain: str) -> tuple[str, ...]:
-    """Domains that this one could be taken for, as `domain_key` writes them, likely ones first; at most 3,000.
+    """Return domains that `domain` could be mistaken for, as `domain_key`, likely ones first; at most 3,000.
 
-    One change each: mistaken letters, an edit, another ending, a part of the name. They are to be looked up: `similar`
-    says of one that is found whether it counts. It also knows those with an edit and mistaken letters at once, which
-    are not here.
+    Each differs by one kind of change: mistaken letters, an edit, another ending, a part of the name. Look them up, and
+    ask `similar` about each one found. `similar` also accepts an edit combined with mistaken letters, which this list
+    lacks.
     """
     name = _name(domain)
     if len(name.skeleton) < _LEAST:
@@ -153,7 +154,7 @@ def _edits(label: str) -> Iterator[str]:
 
 
 def _mistaken(label: str) -> list[str]:
-    """List the names that a name with one or two mistaken letters, or a letter without its accent, may stand for."""
+    """List the names that differ from `label` in one or two mistaken letters, or in one accent."""
     changes = [(at, 1, to) for at, letter in enumerate(label) for to in _MISTAKEN.get(letter, "")]
     for pair, single in _PAIRS:
         for spelt, to in ((pair, single), (single, pair)):
@@ -168,7 +169,7 @@ def _mistaken(label: str) -> list[str]:
 
 
 def _keys(name: _Name) -> set[str]:
-    """Return the index keys of a name. Two names that can be taken for each other share one."""
+    """Return the index keys of a name. Two similar names share at least one."""
     keys = {f"{name.skeleton}{_skeleton(name.ending)}"}
     for text in (name.skeleton, _letters(name.label)):
         keys.add(text)
@@ -197,7 +198,7 @@ def _similar(one: _Name, two: _Name) -> bool:
 
 
 def _has(one: _Name, two: _Name) -> bool:
-    """Whether the name of `two` stands in `one`: as a part between hyphens, as a host, or with its ending."""
+    """Return True if the name of `two` occurs in `one`: as a part between hyphens, as a host, or with its ending."""
     parts = [_skeleton(part) for part in (*_parts(one.label), *one.above)]
     if len(two.skeleton) >= FOUND and two.skeleton in parts:
         return True
@@ -207,12 +208,14 @@ def _has(one: _Name, two: _Name) -> bool:
 
 
 def _numbered(one: str, two: str) -> bool:
-    """Whether two names differ in their numbers alone: hosts of one owner, as likely as not."""
+    """Return True if two names differ only in their numbers: they are likely hosts of one owner."""
     return bool(_DIGITS.search(one) and _DIGITS.search(two)) and _DIGITS.sub("0", one) == _DIGITS.sub("0", two)
 
 
 def _one_edit(one: str, two: str) -> bool:
-    """Whether one letter differs, lacks, or changed places with the next. Where the first differs, readers see it."""
+    """Return True if one letter differs, is missing, or is swapped with the next. A different first letter does not
+    count: readers notice it.
+    """
     if len(one) > len(two):
         one, two = two, one
     if len(two) - len(one) > 1:
@@ -256,5 +259,5 @@ def _skeleton(label: str) -> str:
 
 
 def _parts(label: str) -> list[str]:
-    """Split a label at its hyphens."""
+    """Split a label at each of its hyphens, into the part before and the part after it."""
     return [part for at, letter in enumerate(label) if letter == "-" for part in (label[:at], label[at + 1 :]) if part]

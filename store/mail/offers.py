@@ -1,4 +1,4 @@
-"""What an SMTP server offers in its answer to EHLO, as far as it decides what can be sent.
+"""The EHLO extensions of an SMTP server that decide what can be sent.
 
 Sources: RFC 1870, 3461, 6152, 6531.
 """
@@ -13,7 +13,7 @@ from store.terms.dsn import RecipientDsn
 
 
 class Offers(NamedTuple):
-    """A server's extensions. `limit` is the largest message that it takes (bytes), 0 where it names none."""
+    """A server's extensions. `limit` is its maximum message size in bytes (0 = not stated)."""
 
     size: bool = False
     limit: int = 0
@@ -22,7 +22,7 @@ class Offers(NamedTuple):
     dsn: bool = False
 
     def takes(self, size: int) -> bool:
-        """Whether a message of `size` bytes is within the limit."""
+        """Return True if a message of `size` bytes is within the limit."""
         return not 0 < self.limit < size
 
     def on_wire(self, address: str) -> str | None:
@@ -35,7 +35,9 @@ class Offers(NamedTuple):
         return [name + b"=" + value.encode() for name, value in given if value and self.dsn]
 
     def recipient_dsn(self, recipient: RecipientDsn, *, utf8: bool) -> list[bytes]:
-        """Return RCPT's parameters for this DSN request. Text that is not ASCII needs a message declared SMTPUTF8."""
+        """Return RCPT's parameters for this DSN request. Non-ASCII values are sent only if the message is declared
+        SMTPUTF8.
+        """
         given = ((b"NOTIFY", recipient.notify), (b"ORCPT", recipient.orcpt))
         return [
             name + b"=" + value.encode() for name, value in given if value and self.dsn and (utf8 or value.isascii())

@@ -1,4 +1,4 @@
-"""The states of a delivery and of each of its recipients, and what an attempt reports."""
+"""The states of a delivery and of each of its recipients, and the outcome of an attempt."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 
 class State(StrEnum):
-    """Where a recipient stands; a delivery shows the state of the recipient that most needs attention.
+    """The state of a recipient. A delivery has the state of the recipient that needs most attention.
 
-    QUEUED waits; SENDING is in a worker's hands; DEFERRED was put off by the server (4xx, or no connection) and is
-    retried; SENT was taken by the server; FAILED was refused for good, or ran out of time; UNKNOWN lost its connection
-    after DATA had begun, so that nobody can say, and only an operator sends it again; CANCELLED was called off.
+    QUEUED: waiting. SENDING: a worker is sending it. DEFERRED: put off by the server (4xx, or no connection), and
+    retried. SENT: accepted by the server. FAILED: refused for good, or out of time. UNKNOWN: the connection broke after
+    DATA had begun, so the message may or may not have been accepted; only an operator sends it again. CANCELLED: called
+    off.
     """
 
     QUEUED = "queued"
@@ -25,12 +26,12 @@ class State(StrEnum):
 
     @property
     def live(self) -> bool:
-        """True while there is still something to be done without an operator."""
+        """Whether the delivery goes on without an operator."""
         return self in LIVE
 
 
 LIVE = frozenset({State.QUEUED, State.SENDING, State.DEFERRED})
-#: The states from which an operator may send again.
+#: The states in which an operator may send again.
 RETRIABLE = frozenset({State.FAILED, State.UNKNOWN, State.CANCELLED})
 _ATTENTION = (
     State.SENDING,
@@ -50,7 +51,7 @@ def overall(states: Iterable[State]) -> State:
 
 
 class Delivered(StrEnum):
-    """What became of the releases of one copy, from the outcomes of its recipients (see `delivered`)."""
+    """The state of all releases of one copy, from its recipients' states (see `delivered`)."""
 
     NO = "no"
     WAITING = "waiting"
@@ -60,7 +61,7 @@ class Delivered(StrEnum):
     UNKNOWN = "unknown"
 
 
-#: Which of two states of one mailbox counts: whoever has the message has it, whatever a later attempt came to.
+#: Which of several states of one mailbox counts: once it has the message, later attempts change nothing.
 _STRONGEST = (
     State.SENT,
     State.UNKNOWN,
@@ -70,20 +71,20 @@ _STRONGEST = (
     State.FAILED,
     State.CANCELLED,
 )
-#: The states of a mailbox to which a further release could bring the message twice.
+#: The states of a mailbox in which another release could bring the message twice.
 HOLDING = frozenset({State.SENT, State.UNKNOWN}) | LIVE
 
 
 def strongest(states: Iterable[State]) -> State:
-    """Return what one mailbox's states in several deliveries of one copy come to. `states` must not be empty."""
+    """Combine one mailbox's states in several deliveries of a copy. `states` must not be empty."""
     return min(states, key=_STRONGEST.index)
 
 
 def delivered(states: Iterable[State]) -> Delivered:
-    """Return what the states of a copy's mailboxes (one each) come to.
+    """Combine the states of a copy's mailboxes (one per mailbox).
 
-    UNKNOWN where one is unknown, else WAITING where one waits, YES where all have it, PARTLY where some do, FAILED
-    where one failed; NO where there is none, or all were cancelled.
+    UNKNOWN if any is unknown; else WAITING if any is live; else YES if all have the message, PARTLY if some have; else
+    FAILED if any failed; else NO (no mailbox, or all cancelled).
     """
     present = set(states)
     if State.UNKNOWN in present:
@@ -96,17 +97,17 @@ def delivered(states: Iterable[State]) -> Delivered:
 
 
 class Outcome(NamedTuple):
-    """What became of one recipient in one attempt: SENT, DEFERRED, FAILED or UNKNOWN, and the server's reply."""
+    """The result for one recipient of one attempt: SENT, DEFERRED, FAILED or UNKNOWN, and the server's reply."""
 
     state: State
     reply: str
 
 
 class Attention(NamedTuple):
-    """The deliveries that an operator should look at, by id.
+    """The ids of the deliveries that an operator should look at.
 
-    `failed` and `unknown` ended so for a mailbox that no other delivery of the copy reached, will reach or may have
-    reached, and their copy is still in Backup. `put_off` wait for another try.
+    `failed` and `unknown` ended in that state for a mailbox that no other delivery of the copy has reached, may have
+    reached or will reach, and their copy is still in Backup. `put_off` will be retried.
     """
 
     failed: frozenset[int] = frozenset()
@@ -115,7 +116,7 @@ class Attention(NamedTuple):
 
     @property
     def ids(self) -> frozenset[int]:
-        """All of them."""
+        """All these deliveries."""
         return self.failed | self.unknown | self.put_off
 
 

@@ -1,8 +1,8 @@
-"""The relay's address: where released messages go, as one URL that the settings hold.
+"""The relay to which released messages are sent, as a URL in the settings.
 
-`smtp://[user:password@]host[:port][?starttls=1][&ca=/path]` or `smtps://...`. Ports are 25 and 465 where none is given.
-With `starttls=1` the session must become TLS; `smtps` begins with it. Certificates are always verified, against the
-system's authorities or those in the file `ca`. A password is not sent in clear text except to this very host.
+`smtp://[user:password@]host[:port][?starttls=1][&ca=/path]` or `smtps://...`. The default ports are 25 and 465. With
+`starttls=1` the session must be upgraded to TLS; `smtps` starts with TLS. Certificates are always verified, against the
+system's authorities or those in the file `ca`. A password is sent in clear text only to the loopback address.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _YES = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": 
 
 @dataclass(frozen=True)
 class Relay:
-    """A parsed relay. `tls` is from the first byte (smtps), `starttls` by upgrade; `ca` is a file of authorities."""
+    """A parsed relay. `tls`: TLS from the first byte (smtps); `starttls`: by upgrade. `ca` is a file of CA
+    certificates.
+    """
 
     host: str
     port: int
@@ -35,14 +37,14 @@ class Relay:
     ca: Path | None = None
 
     def __str__(self) -> str:
-        """Write the URL without its password, fit to be shown."""
+        """Format the URL without its password, fit to be shown."""
         user = f"{quote(self.user, safe='')}@" if self.user else ""
         host = f"[{self.host}]" if ":" in self.host else self.host
         query = "&".join((["starttls=1"] if self.starttls else []) + ([f"ca={self.ca}"] if self.ca else []))
         return f"{'smtps' if self.tls else 'smtp'}://{user}{host}:{self.port}{'?' + query if query else ''}"
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """Make the context for TLS; None if the session stays plain. Reads files: not for an event loop. Raises
+        """Make the TLS context; None for a session without TLS. Reads files: do not call in an event loop. Raises
         RelayError.
         """
         if not (self.tls or self.starttls):

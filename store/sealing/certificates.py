@@ -1,4 +1,4 @@
-"""Operators' certificates: the authority's word on who may sign what, and until when."""
+"""Operators' certificates: the authority's statement of what an operator may sign, and in which period."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from store.terms.errors import TamperedError
 
 
 class Certificate(NamedTuple):
-    """Who may sign what takes which of `Right`, with which Ed25519 public key, and when (Unix ms)."""
+    """An operator's signer id, Ed25519 public key and rights (sum of `Right`), and the valid period (Unix ms,
+    inclusive).
+    """
 
     signer: int
     key: bytes
@@ -22,7 +24,7 @@ class Certificate(NamedTuple):
 
     @property
     def what(self) -> str:
-        """What it is called in an error."""
+        """Its name in errors."""
         return f"the certificate of operator {self.signer - FIRST_OPERATOR}"
 
     def data(self, store_id: bytes) -> bytes:
@@ -32,9 +34,10 @@ class Certificate(NamedTuple):
     def verified(
         self, store_id: bytes, signature: bytes, authority: Ed25519PublicKey, right: Right, at: int
     ) -> Ed25519PublicKey:
-        """Return the key with which the operator may sign acts that need `right`, at the time `at` (Unix ms).
+        """Verify the certificate; return the key with which the operator may sign acts that need `right` at `at` (Unix
+        ms).
 
-        Raises TamperedError where the authority did not say so, and ValueError for a key that is none.
+        Raises TamperedError if the certificate does not verify or does not allow it, and ValueError for an invalid key.
         """
 
         def key_of(signer: int) -> Ed25519PublicKey:

@@ -1,4 +1,4 @@
-"""Copies: their records and bodies, sealed apart under the two keys of their step."""
+"""Copies: their records and bodies, sealed separately under the two keys of their step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.sealing.epochs import Chains, EpochName
 from store.sealing.sealed import NONCE
 from store.terms.errors import TamperedError
 
-#: Roles of the two sealed parts of a copy; their keys and their associated data differ.
+#: Roles of the two sealed parts of a copy; each has its own key and associated data.
 RECORD, BODY = "record", "body"
 
 _PLACE = struct.Struct(">qqqqq")
@@ -28,7 +28,7 @@ def _prefix(name: EpochName, role: str) -> bytes:
 
 
 class Place(NamedTuple):
-    """Where a sealed part belongs: the columns of its row, all authenticated. Times in ms, sizes in bytes."""
+    """The row to which a sealed part belongs: its columns are authenticated. Times in Unix ms, sizes in bytes."""
 
     name: EpochName
     step: int
@@ -42,12 +42,12 @@ class Place(NamedTuple):
 
 
 def seal_part(key: bytes | memoryview, place: Place, role: str, plaintext: bytes) -> bytes:
-    """Seal a record or a body under a key that serves once, hence the constant nonce."""
+    """Seal a record or a body. Its key is used once, so the nonce may be constant."""
     return AESGCM(key).encrypt(NONCE, plaintext, place.associated(role))
 
 
 def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -> bytes:
-    """Open a record or a body. `TamperedError` names the copy."""
+    """Open a record or a body. Raises TamperedError, naming the copy."""
     try:
         return AESGCM(key).decrypt(NONCE, sealed, place.associated(role))
     except InvalidTag:
@@ -57,9 +57,9 @@ def open_part(key: bytes | memoryview, place: Place, role: str, sealed: bytes) -
 def open_records(
     chains: Chains, steps: Sequence[int], places: Iterable[tuple[int, int, int, int]], records: Iterable[bytes]
 ) -> list[bytes]:
-    """Open many records of one epoch; `places` are a `Place`'s last four fields. What `open_part` answers for each.
+    """Open many records of one epoch, as `open_part` would. `places` are the last four fields of each `Place`.
 
-    Raises InvalidTag where one does not verify, and does not say which.
+    Raises InvalidTag if any record does not verify, without saying which.
     """
     prefix, pack = _prefix(chains.name, RECORD), _PLACE.pack
     return [
@@ -72,7 +72,7 @@ _zstd = threading.local()
 
 
 def pack_body(raw: bytes) -> bytes:
-    """Pack a body: a byte for the method, then zstd if that is smaller, else the raw bytes."""
+    """Pack a body: one byte for the method, then zstd if that is smaller, else the raw bytes."""
     compressor = getattr(_zstd, "compressor", None)
     if compressor is None:
         from store.helpers.zstd import ZstdCompressor

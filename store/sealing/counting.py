@@ -1,4 +1,4 @@
-"""How a counter of messages by address is named and sealed: under the counter key of a generation."""
+"""Counters of messages by address: their names and their sealed form, under the counter key of a generation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from store.sealing.sealed import generation_of, seal_with, unseal_with
 from store.sealing.statements import statement
 from store.terms.errors import TamperedError
 
-#: What is counted: mail from an address and from its domain that was let through, and mail to an address from here.
+#: Kinds of counters: passed mail by sender address and by sender domain, and outgoing mail by recipient address.
 SENDER, DOMAIN, RECIPIENT = "sender", "domain", "recipient"
 ROLE = "known"
 _TAG = 16
-#: What `statement(ROLE, kind, address)` begins with: a thousand names are looked for at once.
+#: The beginning of `statement(ROLE, kind, address)`, precomputed: a thousand names are computed at once.
 _BEGINS = {kind: statement(ROLE, kind) + b"s" for kind in (SENDER, DOMAIN, RECIPIENT)}
 #: Counts are sealed in thousandths.
 _UNIT = 1000
@@ -24,7 +24,7 @@ _MOST = 1 << 53
 
 
 class Count(NamedTuple):
-    """What was counted by a `day` (days since 1970): authenticated messages, and others. Older ones count less."""
+    """A count as of `day` (days since 1970): authenticated messages, and others. Older messages count less."""
 
     day: int
     authenticated: float = 0.0
@@ -51,7 +51,7 @@ def seal_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: by
 
 
 def open_count(key: bytes | bytearray, store_id: bytes, generation: int, tag: bytes, sealed: bytes) -> Count:
-    """Open a count that `seal_count` sealed for this generation and tag. Raises TamperedError for anything else."""
+    """Open a count sealed by `seal_count` for this generation and tag. Raises TamperedError if it does not verify."""
     what = "a counter of known senders"
     if generation_of(sealed, what) != generation:
         raise TamperedError(what)

@@ -1,4 +1,4 @@
-"""Epochs: runs of copies sealed under one secret, and the ratchet that serves each copy's keys once."""
+"""Epochs: runs of copies sealed under one secret, and the ratchet that yields each copy's keys once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHA256 = SHA256()
 
 
 class EpochName(NamedTuple):
-    """Which epoch of which store: everything that an epoch's keys are bound to."""
+    """The identity of an epoch: everything that its keys are bound to."""
 
     store_id: bytes
     gateway_id: int
@@ -36,7 +36,9 @@ class EpochName(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """What a gateway signs when an epoch begins. `previous`: digest of the epoch before; first 32 zero bytes."""
+    """The statement that a gateway signs when an epoch begins. `previous`: digest of the epoch before; for the first,
+    zeros.
+    """
 
     name: EpochName
     opened_at: int
@@ -52,7 +54,9 @@ class Opening(NamedTuple):
 
 
 class Closing(NamedTuple):
-    """What a gateway signs when an epoch ends: how many steps it served, and the ratchet after the last of them."""
+    """The statement that a gateway signs when an epoch ends: number of steps, and the digest of the ratchet's chain
+    after it.
+    """
 
     opening: Opening
     served: int
@@ -66,7 +70,7 @@ class Closing(NamedTuple):
 
 
 def commitment_of(name: EpochName, secret: bytes | bytearray) -> bytes:
-    """Commit to the secret's one value: AES-GCM alone would let one ciphertext open to two."""
+    """Compute the commitment to the secret: with AES-GCM alone, one ciphertext could open to two secrets."""
     return expand(secret, name.statement("epoch commitment"))
 
 
@@ -78,7 +82,7 @@ def first_chain(name: EpochName, secret: bytes | bytearray) -> bytearray:
 
 
 def _fresh_secret() -> bytearray:
-    """32 random bytes that can be wiped: what `os.urandom` returns cannot."""
+    """Make 32 random bytes in a buffer that can be wiped, unlike the result of `os.urandom`."""
     secret = bytearray(KEY_SIZE)
     try:
         with Path("/dev/urandom").open("rb", buffering=0) as source:
@@ -93,7 +97,7 @@ def _fresh_secret() -> bytearray:
 def open_epoch(
     name: EpochName, public: MLKEM768X25519PublicKey, signer: Ed25519PrivateKey, previous: bytes, opened_at: int
 ) -> tuple[Opening, bytes, Ratchet]:
-    """Begin an epoch: its opening, the gateway's signature of it, and the ratchet that serves its keys."""
+    """Begin an epoch. Return its opening, the gateway's signature of it, and the ratchet with its keys."""
     secret = _fresh_secret()
     sealed = hpke_seal(public, name.statement("epoch secret"), secret)
     opening = Opening(name, opened_at, previous, commitment_of(name, secret), sealed)
@@ -106,7 +110,9 @@ def open_epoch(
 def read_epoch(
     opening: Opening, signature: bytes, signer: Ed25519PublicKey, private: MLKEM768X25519PrivateKey
 ) -> bytearray:
-    """Verify an opening and open its secret: the chain before step 0. `TamperedError` names the epoch."""
+    """Verify an opening and decrypt its secret. Return the chain before step 0. Raises TamperedError, naming
+    the epoch.
+    """
     what = f"epoch {opening.name.epoch_id}"
     verify(signer, signature, opening.data(), what)
     secret = hpke_open(private, opening.name.statement("epoch secret"), opening.sealed_secret, what)
@@ -120,9 +126,9 @@ HEAD_INFO = statement("chain head")
 
 
 class Ratchet:
-    """Serves each step's record key and body key once, forwards only. Not thread-safe.
+    """Yields each step's record key and body key once, forwards only. Not thread-safe.
 
-    The keys are views of one buffer that the next step overwrites; `wipe` ends it.
+    The keys are views of one buffer: the next step overwrites them, and `wipe` clears them.
     """
 
     __slots__ = ("_buffer", "_view", "body_key", "record_key", "step")
@@ -133,11 +139,11 @@ class Ratchet:
         self._view[:KEY_SIZE] = chain
         self.record_key = self._view[KEY_SIZE : 2 * KEY_SIZE]
         self.body_key = self._view[2 * KEY_SIZE :]
-        #: The step that the next call of `advance` serves.
+        #: The step that the next `advance` returns.
         self.step = step
 
     def advance(self) -> int:
-        """Move to the next step, whose keys are then in `record_key` and `body_key`. Returns the step."""
+        """Advance one step; its keys are then in `record_key` and `body_key`. Returns the step."""
         fresh = bytearray(3 * KEY_SIZE)
         HKDFExpand(_SHA256, 3 * KEY_SIZE, STEP_INFO).derive_into(self._view[:KEY_SIZE], fresh)
         self._buffer[:] = fresh
@@ -146,7 +152,7 @@ class Ratchet:
         return self.step - 1
 
     def head(self) -> bytes:
-        """Compute what a closing says of the chain without giving it away."""
+        """Compute the chain head for a closing: a digest that does not reveal the chain."""
         return expand(self._view[:KEY_SIZE], HEAD_INFO)
 
     def wipe(self) -> None:
@@ -156,7 +162,9 @@ class Ratchet:
 
 
 class Chains:
-    """The step keys of one epoch for a reader: any step, quick in order. Keeps the chain before every 32nd step."""
+    """The step keys of one epoch for reading: any step, fast in ascending order. Keeps the chain before every 32nd
+    step.
+    """
 
     _STRIDE = 32
     __slots__ = ("_chain", "_lock", "_marks", "_next", "name")
@@ -168,13 +176,13 @@ class Chains:
         self._lock = threading.Lock()
 
     def keys(self, step: int) -> tuple[bytes, bytes]:
-        """Record key and body key of `step`."""
+        """Return the record key and the body key of `step`."""
         with self._lock:
             served = self._serve(step, 3 * KEY_SIZE)
         return served[KEY_SIZE : 2 * KEY_SIZE], served[2 * KEY_SIZE :]
 
     def record_keys(self, steps: Iterable[int]) -> list[bytes]:
-        """Record keys of `steps`: all that reading a million records needs."""
+        """Return the record keys only of `steps`: reading a million records needs no others."""
         with self._lock:
             return [self._serve(step, 2 * KEY_SIZE)[KEY_SIZE:] for step in steps]
 
@@ -192,7 +200,7 @@ class Chains:
             return expand(self._chain, HEAD_INFO)
 
     def _seek(self, step: int) -> None:
-        """Stand before `step`."""
+        """Move to the chain before `step`."""
         mark = min(step // self._STRIDE, len(self._marks) - 1)
         if not mark * self._STRIDE <= self._next <= step:
             self._chain, self._next = self._marks[mark], mark * self._STRIDE

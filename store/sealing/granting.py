@@ -1,4 +1,4 @@
-"""Generations of the configuration key and of the counter key, and how a gateway gets both."""
+"""Generations of the configuration key and of the counter key, and the grants that give both to a gateway."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store.terms.errors import TamperedError
 
 
 class GenerationKeys(NamedTuple):
-    """The keys of one generation: what settings are sealed with, and what addresses are counted under."""
+    """The keys of one generation: for sealing the configuration, and for counters by address."""
 
     configuration: bytearray
     counter: bytearray
@@ -38,7 +38,7 @@ def seal_grant(
 def open_grant(
     private: MLKEM768X25519PrivateKey, store_id: bytes, generation: int, holder: int, sealed: bytes
 ) -> GenerationKeys:
-    """Open a grant that `seal_grant` made for this generation and holder. Raises TamperedError for anything else."""
+    """Open a grant made by `seal_grant` for this generation and holder. Raises TamperedError if it does not verify."""
     what = f"configuration key {generation}"
     opened = hpke_open(private, _info(store_id, generation, holder), sealed, what)
     if len(opened) != 2 * KEY_SIZE:

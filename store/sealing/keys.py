@@ -1,7 +1,7 @@
 """The store's keys, all derived from one 32-byte seed, and the slots that wrap that seed. Pure functions over bytes.
 
-seed -HKDF-> read key (opens epochs), authority key (signs), configuration key (gateways hold it too), private key (what
-only an operator reads), and the keys of the gateway `local`. `FORMAT.md` says it byte by byte.
+seed -HKDF-> read key (opens epochs), authority key (signs), configuration key (gateways hold it too), private key (for
+data that only operators read), and the keys of the gateway `local`. `FORMAT.md` specifies each byte.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from store.terms.errors import KeyFileError, TamperedError, UnlockError, UsageEr
 
 HYBRID_SEED_SIZE = 96
 LOCAL = "local"
-#: What the roles begin with that gateways may open too.
+#: Prefix of the roles that gateways may open too.
 CONFIGURATION = "configuration"
 LOCAL_ID = 1
 PASSPHRASE, KEY_FILE, RECOVERY = "passphrase", "key-file", "recovery"
@@ -44,7 +44,7 @@ _MLKEM_PUBLIC_SIZE = 1184
 
 
 class Argon2Cost(NamedTuple):
-    """What one guess of a passphrase costs. Memory in KiB."""
+    """The cost of one guess of a passphrase. Memory in KiB."""
 
     memory: int
     iterations: int
@@ -53,7 +53,7 @@ class Argon2Cost(NamedTuple):
 
 #: The cost of new passphrase slots (RFC 9106, second choice).
 ARGON2_COST = Argon2Cost(64 * 1024, 3, 4)
-#: A slot that asks for more than this is not believed: opening a store must not be a way to exhaust the machine.
+#: Slots with higher costs are rejected: opening a store must not exhaust the machine.
 ARGON2_LIMIT = Argon2Cost(4 * 1024 * 1024, 64, 64)
 
 
@@ -76,7 +76,7 @@ def hybrid_public_bytes(seed: bytes | bytearray) -> bytes:
 
 
 def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
-    """Load an HPKE public key from `hybrid_public_bytes`. Raises ValueError for bytes that are no key."""
+    """Load an HPKE public key from `hybrid_public_bytes`. Raises ValueError for an invalid key."""
     return MLKEM768X25519PublicKey(
         MLKEM768PublicKey.from_public_bytes(data[:_MLKEM_PUBLIC_SIZE]),
         X25519PublicKey.from_public_bytes(data[_MLKEM_PUBLIC_SIZE:]),
@@ -85,7 +85,7 @@ def hybrid_public(data: bytes) -> MLKEM768X25519PublicKey:
 
 @dataclass(frozen=True, repr=False)
 class GatewayKeys:
-    """What a gateway writes and delivers with."""
+    """The keys with which a gateway signs and delivers."""
 
     gateway_id: int
     name: str
@@ -96,9 +96,9 @@ class GatewayKeys:
 
 
 class Target(NamedTuple):
-    """The gateway that is to send a delivery, and the key that the delivery is sealed to.
+    """The gateway that shall send a delivery, and the key to which the delivery is sealed.
 
-    `name` is the gateway's, NOT safe for a terminal; "" where whoever has the store open is to send.
+    `name` is the gateway's, NOT safe for a terminal; "" if any process with the store open may send it.
     """
 
     gateway_id: int
@@ -108,9 +108,9 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class StoreKeys:
-    """The keys that an open store holds. None where this holder lacks that right (a reader cannot sign).
+    """The keys of an open store. A key is None if its holder does not have it (a reader cannot sign).
 
-    Those derived from the seed lie in buffers that `wipe` overwrites.
+    Keys derived from the seed are in buffers that `wipe` overwrites.
     """
 
     store_id: bytes
@@ -123,13 +123,16 @@ class StoreKeys:
     configuration_key: bytes | bytearray | None = None
     private_key: bytes | bytearray | None = None
     gateway: GatewayKeys | None = None
-    #: Those that were needed so far, by their number.
+    #: The generation keys needed so far, by generation.
     generations: dict[int, GenerationKeys] = field(default_factory=dict)
-    #: What the gateway `local` signs with, where the seed or who had it says so: no row is asked for it then.
+    #: The public signing key of the gateway `local`, if known from the seed or from another process; then no row is
+    #: read.
     local_public: bytes = b""
 
     def wipe(self) -> None:
-        """Overwrite the secret keys and let go of them (OpenSSL overwrites its own then). What is public stays."""
+        """Overwrite the secret keys and drop them (OpenSSL overwrites its own copies when dropped). Public
+        keys stay.
+        """
         for name in ("seed", "read_seed", "configuration_key", "private_key"):
             buffer = getattr(self, name)
             if isinstance(buffer, bytearray):
@@ -144,9 +147,9 @@ class StoreKeys:
         return Ed25519PublicKey.from_public_bytes(self.authority_public)
 
     def sealing_key(self, role: str) -> bytes | bytearray:
-        """Return the key that seals `role`. Gateways may open the roles `configuration…`, operators all.
+        """Return the key that seals `role`: the configuration key for the roles `configuration…`, else the private key.
 
-        Raises UnlockError where it is not among the keys at hand.
+        Raises UnlockError if the keys at hand lack it.
         """
         key = self.configuration_key if role.startswith(CONFIGURATION) else self.private_key
         if key is None:
@@ -155,7 +158,7 @@ class StoreKeys:
 
 
 def derive_keys(seed: bytes | bytearray, store_id: bytes) -> StoreKeys:
-    """All keys of a store from its seed. A seed in a `bytearray` is wiped with the keys."""
+    """Derive all keys of a store from its seed. A seed in a `bytearray` is wiped with the keys."""
 
     def derive(purpose: str, length: int = KEY_SIZE) -> bytearray:
         key = bytearray(length)
@@ -200,10 +203,10 @@ class _Reader(msgspec.Struct, frozen=True, array_like=True):
 
 
 def reader_material(keys: StoreKeys, generations: Iterable[int] = ()) -> bytes:
-    """Pack the keys that a child process needs to read the store, not to sign or to place copies.
+    """Pack the keys with which a child process can read the store, but neither sign nor store copies.
 
-    With `generations` of the configuration key, it can read the settings too. Secret: pass it on a pipe only. Raises
-    UnlockError where the keys at hand cannot read it themselves.
+    With `generations` of the configuration key, it can read the settings too. Secret: pass it through a pipe only.
+    Raises UnlockError if the keys at hand cannot read the store.
     """
     if keys.read_seed is None or keys.configuration_key is None or keys.private_key is None:
         raise UnlockError("The keys at hand cannot read the store: unlock it as an operator.")
@@ -226,7 +229,7 @@ def _plain(keys: GenerationKeys) -> tuple[bytes, bytes]:
 
 
 def reader_keys(material: bytes) -> StoreKeys:
-    """Load keys from `reader_material`. Raises UnlockError for anything else."""
+    """Load keys from `reader_material`. Raises UnlockError if the bytes are not such material."""
     try:
         reader = msgpack_decoder(_Reader).decode(material)
         private = hybrid_private(reader.read_seed)
@@ -249,7 +252,7 @@ def reader_keys(material: bytes) -> StoreKeys:
 
 
 class Slot(NamedTuple):
-    """One wrapping of the seed. The commitment tells a wrong key from a damaged slot."""
+    """One wrapping of the seed. The commitment distinguishes a wrong key from a damaged slot."""
 
     kind: str
     salt: bytes
@@ -269,7 +272,9 @@ def _slot_keys(kind: str, salt: bytes, cost: Argon2Cost, secret: bytes, store_id
 
 
 def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes) -> Slot:
-    """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the key serves once."""
+    """Wrap `seed` under a passphrase, key file or recovery secret. The salt is fresh, so the derived key is
+    used once.
+    """
     salt = os.urandom(SALT_SIZE)
     cost = ARGON2_COST if kind == PASSPHRASE else Argon2Cost(0, 0, 0)
     key, commitment = _slot_keys(kind, salt, cost, secret, store_id)
@@ -280,7 +285,7 @@ def wrap_seed(kind: str, secret: bytes, seed: bytes | bytearray, store_id: bytes
 def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytearray | None:
     """Open a slot. Returns the seed in a buffer that can be wiped; None if `secret` does not fit this slot.
 
-    `TamperedError` names `what` where the slot is damaged.
+    Raises TamperedError, naming `what`, if the slot is damaged.
     """
     if len(slot.salt) != SALT_SIZE:
         raise TamperedError(what, "its salt is not as long as a salt is")
@@ -302,7 +307,7 @@ def unwrap_seed(slot: Slot, secret: bytes, store_id: bytes, what: str) -> bytear
 
 
 def passphrase_secret(passphrase: str) -> bytes:
-    """Encode a passphrase, the same however the keyboard composed its characters. Raises UsageError if it is empty."""
+    """Encode a passphrase, independent of how the keyboard composes characters. Raises UsageError if it is empty."""
     if not passphrase:
         raise UsageError("The passphrase is empty: type one of some length.")
     return unicodedata.normalize("NFKC", passphrase).encode("utf-8", "surrogatepass")
@@ -312,7 +317,7 @@ def passphrase_secret(passphrase: str) -> bytes:
 
 
 def make_key_file(path: Path) -> bytes:
-    """Create a key file (32 random bytes, mode 0600). `KeyFileError` if it cannot be made or is there already."""
+    """Create a key file (32 random bytes, mode 0600). Raises KeyFileError if it exists or cannot be created."""
     secret = os.urandom(KEY_SIZE)
     try:
         write_new(path, secret)
@@ -367,7 +372,7 @@ def new_recovery_key() -> tuple[str, bytes]:
 def read_recovery_key(text: str) -> bytes:
     """Parse a typed recovery key. Ignores case, spaces and dashes, and reads 0, 1, 8 as O, I, B.
 
-    Raises WrongKey where its check digits do not match.
+    Raises WrongKey if its check digits do not match.
     """
     compact = "".join(text.split()).replace("-", "").upper().translate(str.maketrans("018", "OIB"))
     try:

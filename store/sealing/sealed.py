@@ -1,4 +1,4 @@
-"""Sealing: with a long-lived key, where a fresh salt makes a fresh key each time, and to a public key (HPKE)."""
+"""Seal with a long-lived key, from which a fresh salt derives a key per use, or to a public key (HPKE)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from store.terms.errors import TamperedError
 
 SALT_SIZE = 32
 TAG_SIZE = 16
-#: Of keys that serve once.
+#: Constant, for keys that are used once.
 NONCE = bytes(12)
-#: The first byte of what `seal_with` makes: with a key that has no generations, and with one that has.
+#: First byte of sealed data: for a key without generations, and for one with generations.
 _SEALED, _GENERATION = b"\x01", b"\x03"
 _NUMBER = 8
 
@@ -38,7 +38,7 @@ def seal_with(
 ) -> bytes:
     """Seal under a key derived from `key` and a fresh 32-byte salt. Returns version, salt, ciphertext and tag.
 
-    The number of the key's `generation`, where it has one, stands behind the version (8 bytes), and is authenticated.
+    The key's `generation`, if it has one, follows the version (8 bytes), and is authenticated.
     """
     head = _SEALED if generation is None else _GENERATION + generation.to_bytes(_NUMBER, "big")
     context = _context(role, store_id, generation)
@@ -48,7 +48,9 @@ def seal_with(
 
 
 def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: bytes, *, what: str | None = None) -> bytes:
-    """Open what `seal_with` made for the same key, role and store. `TamperedError` names `what` or the role."""
+    """Open data sealed by `seal_with` for the same key, role and store. Raises TamperedError, naming `what` or the
+    role.
+    """
     name = what or role
     generation = generation_of(sealed, name) or None
     head = 1 if generation is None else 1 + _NUMBER
@@ -64,7 +66,7 @@ def unseal_with(key: bytes | bytearray, role: str, store_id: bytes, sealed: byte
 
 
 def generation_of(sealed: bytes, what: str) -> int:
-    """Return the generation of the key that sealed this, 0 for a key without generations. Raises TamperedError."""
+    """Return the generation of the key that sealed the data, 0 for a key without generations. Raises TamperedError."""
     if sealed[:1] == _SEALED:
         return 0
     number = int.from_bytes(sealed[1 : 1 + _NUMBER], "big")
@@ -84,7 +86,9 @@ def hpke_seal(public: MLKEM768X25519PublicKey, info: bytes, plaintext: bytes | b
 
 
 def hpke_open(private: MLKEM768X25519PrivateKey, info: bytes, sealed: bytes, what: str) -> bytes:
-    """Open what `hpke_seal` made under the same `info`. Raises TamperedError, naming `what`, for anything else."""
+    """Open data sealed by `hpke_seal` with the same `info`. Raises TamperedError, naming `what`, if it does
+    not verify.
+    """
     try:
         return _SUITE.decrypt(sealed, private, info=info)
     except (InvalidTag, ValueError):

@@ -1,6 +1,6 @@
-"""Signatures that say who signed: the authority, a gateway, or an operator; one of them, or two operators.
+"""Signatures that name their signer: the authority, a gateway or an operator; or two operators.
 
-`sig` covers a statement of one store. Which signers a row takes, and where their keys come from, its reader says.
+A signature covers a statement of one store. Its reader decides who may sign, and provides the keys.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from store.sealing.statements import statement, verify
 from store.terms.errors import TamperedError
 
-#: The signer that is the store's authority; a gateway signs as its id.
+#: Signer id of the store's authority. A gateway signs with its own id.
 AUTHORITY = 0
-#: Operators sign as this and the id of their key slot.
+#: An operator signs with this number plus the id of their key slot.
 FIRST_OPERATOR = 1 << 32
 _FORM = b"\x02"
 _ID, _SIGNATURE = 8, 64
@@ -26,7 +26,7 @@ _TWO = _ONE + _ID + _SIGNATURE
 
 
 class Right(IntFlag):
-    """What an operator's certificate allows its holder to sign."""
+    """The rights of an operator's certificate: what its holder may sign."""
 
     READ = 1
     DELETE = 2
@@ -37,7 +37,7 @@ class Right(IntFlag):
 
 
 class Signer(NamedTuple):
-    """Who signs, and with what."""
+    """A signer's id and private key."""
 
     id: int
     key: Ed25519PrivateKey
@@ -58,7 +58,7 @@ def sign(store_id: bytes, data: bytes, *signers: Signer) -> bytes:
 
 
 def signers_of(signature: bytes, what: str) -> tuple[int, ...]:
-    """Who a signature says made it, not verified. Raises TamperedError, naming `what`, where it has no such form."""
+    """Return the ids of the claimed signers, without verifying. Raises TamperedError, naming `what`, if malformed."""
     if signature[:1] != _FORM or len(signature) not in (_ONE, _TWO):
         raise TamperedError(what, "its signature has no form that this release knows")
     ids = tuple(signer for signer, _ in _parts(signature))
@@ -70,9 +70,9 @@ def signers_of(signature: bytes, what: str) -> tuple[int, ...]:
 def verify_signature(
     store_id: bytes, data: bytes, signature: bytes, key_of: Callable[[int], Ed25519PublicKey], what: str
 ) -> tuple[int, ...]:
-    """Verify what `sign` made; `key_of` gives a signer's key, or raises for one who may not sign this.
+    """Verify a signature by `sign`; `key_of` returns a signer's key, or raises if it may not sign this.
 
-    Returns the signers' ids. Raises TamperedError naming `what`, and whatever `key_of` raises.
+    Returns the signers' ids. Raises TamperedError naming `what`, and any error of `key_of`.
     """
     ids = signers_of(signature, what)
     for signer, made in _parts(signature):

@@ -1,7 +1,7 @@
-"""Statements: what signatures cover and keys are bound to. `FORMAT.md` beside this file is the specification.
+"""Statements: the bytes that signatures cover and keys are bound to. `FORMAT.md` in this folder is the specification.
 
-The vectors in `tests/data/vectors/` hold it and its neighbours in place. Nothing in this room knows a database. Every
-failure to open or verify is a `TamperedError` that names the thing and says nothing more.
+Test vectors in `tests/data/vectors/` fix the bytes of this package. Nothing in it uses a database. Every failure to
+open or verify raises a `TamperedError` that names the object and gives no details of the cryptography.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from store.terms.errors import TamperedError
 
-#: The version of the statements' grammar, which is not the store's format: that may change and every signature stay.
+#: Version of the statements' grammar. It is not the store's format, which may change while signatures stay valid.
 GRAMMAR = 1
 KEY_SIZE = 32
 
@@ -21,9 +21,9 @@ _SHA256 = SHA256()
 
 
 def statement(role: str, *fields: int | bytes | str) -> bytes:
-    """One unambiguous byte string of `role` and `fields`: what signatures cover, and what keys are bound to.
+    """Build one unambiguous byte string from `role` and `fields`: signatures cover it, keys are bound to it.
 
-    No two different calls give the same bytes: each field carries its type and length. Integers are signed 64-bit.
+    Different arguments never give the same bytes: each field carries its type and length. Integers are signed 64-bit.
     """
     parts = [b"mailhold", bytes([GRAMMAR])]
     for field in (role, *fields):
@@ -36,12 +36,12 @@ def statement(role: str, *fields: int | bytes | str) -> bytes:
 
 
 def expand(key: bytes | bytearray | memoryview, info: bytes, length: int = KEY_SIZE) -> bytes:
-    """HKDF-Expand (SHA-256) of a uniformly random `key`."""
+    """Compute HKDF-Expand (SHA-256) of a uniformly random `key`."""
     return HKDFExpand(_SHA256, length, info).derive(key)
 
 
 def verify(key: Ed25519PublicKey, signature: bytes, data: bytes, what: str) -> None:
-    """Check an Ed25519 signature or raise `TamperedError` naming `what`."""
+    """Verify an Ed25519 signature. Raises TamperedError, naming `what`, if it does not verify."""
     try:
         key.verify(signature, data)
     except (InvalidSignature, ValueError):
