@@ -1,7 +1,7 @@
-"""Connecting to a store's file as well as is possible where it is: for writing, or for reading only.
+"""Connect to a store's database, read-write if this user and disk permit it, otherwise read-only.
 
-SQLite's readers write as well: they make the write-ahead log and its index, in files beside the store. Where those are
-not there and cannot be made, a store is read without them.
+Even SQLite's readers create files: the write-ahead log and its index, beside the store. If those files do not exist and
+cannot be created, the store is read without its log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from store.terms.errors import StoreUnavailable
 
 
 def read_only(location: str) -> ReadOnly | None:
-    """Why this user cannot write to the store's file where it is; None where nothing speaks against it."""
+    """Return why this user cannot write to the store's file, None if nothing prevents it (always for PostgreSQL)."""
     if is_url(location):
         return None
     path = Path(location).absolute()
@@ -29,10 +29,10 @@ def read_only(location: str) -> ReadOnly | None:
 
 
 def reach(location: str, use: Use) -> StoreDatabase:
-    """Open a connection that reads the database at `location`. Its `read_only` says why it cannot write, if it cannot.
+    """Open a connection that can read the database at `location`. Its `read_only` says why it cannot write, or is None.
 
     Raises StoreUnavailable, for `Use.WRITE` also where the store can only be read. Raises DiskFull where there is no
-    room for the log's index, but not for `Use.READ`.
+    room for the log's index, except for `Use.READ`.
     """
     if use is Use.STILL:
         return _connected(
@@ -52,13 +52,13 @@ def reach(location: str, use: Use) -> StoreDatabase:
 
 
 def reach_on_full_disk(location: str) -> StoreDatabase:
-    """Open a connection that reads the store on a disk without any free space. Raises StoreUnavailable."""
+    """Open a read-only connection to a store whose disk has no free space. Raises StoreUnavailable."""
     return _read(location, ReadOnly(location, "its disk is full", "Free space on that disk, then open it again."))
 
 
 def _read(location: str, why: ReadOnly) -> StoreDatabase:
     log, index = _log(location)
-    # SQLite would make both, and what this user makes there could keep the store's owner from writing.
+    # Only if both exist: SQLite would create them owned by this user, which could lock out the store's owner.
     if log.exists() and index.exists():
         try:
             return _connected(location, Mode.READ, why)
@@ -69,7 +69,6 @@ def _read(location: str, why: ReadOnly) -> StoreDatabase:
 
 
 def _log(location: str) -> tuple[Path, Path]:
-    """Return the paths of the write-ahead log and of its index."""
     return beside(location, "-wal"), beside(location, "-shm")
 
 

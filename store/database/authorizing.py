@@ -1,7 +1,8 @@
-"""What a statement of SQLite may do, asked while it is prepared: nothing that a trigger or a view does, and no DDL.
+"""SQLite authorizer: refuses DDL, ATTACH, and every action of a trigger or view, when a statement is prepared.
 
-Whoever writes to the file can put a trigger beside a table, or a view in its place, and every process that has the
-store open would execute it. Prepared statements are kept, so that asking costs nothing where it matters.
+Anybody who can write to the file could add a trigger to a table or replace a table by a view, and every process that
+has the store open would execute it. sqlite3 caches prepared statements, so repeated statements are not checked again
+and cost nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Common table expressions of our statements: SQLite calls them what it calls views.
+#: Names of common table expressions in our statements. SQLite reports these to an authorizer as it does views.
 EXPRESSIONS: frozenset[str] = frozenset()
 
 _SCHEMA = frozenset(
@@ -23,14 +24,14 @@ _FOREIGN = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH})
 
 
 class Authorizer:
-    """Answers SQLite for all connections of one database."""
+    """The authorizer callback of all connections to one database."""
 
     def __init__(self) -> None:
         self._making = threading.local()
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """Let this thread make and drop tables."""
+        """Allow this thread to create and drop tables inside the block."""
         self._making.allowed = True
         try:
             yield
@@ -40,7 +41,10 @@ class Authorizer:
     def __call__(
         self, action: int, _first: str | None, _second: str | None, _database: str | None, inner: str | None
     ) -> int:
-        """SQLITE_OK or SQLITE_DENY. `inner` is the trigger, view or common table expression that asks, if one does."""
+        """Return SQLITE_OK or SQLITE_DENY.
+
+        `inner` names the trigger, view or common table expression that acts, if any.
+        """
         if inner is not None and inner not in EXPRESSIONS:
             return sqlite3.SQLITE_DENY
         if action in _FOREIGN or (action in _SCHEMA and not getattr(self._making, "allowed", False)):

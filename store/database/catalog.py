@@ -1,7 +1,7 @@
-"""What PostgreSQL's catalogue says of a store's tables, and what it is to say.
+"""Compare a PostgreSQL store's tables in the server's catalogue with the tables that Mailhold creates.
 
-Every name is looked up in `pg_catalog` and in the schema of the connection's search path, which is fixed when the
-connection is made (`store.database.connection`).
+The queries use only `pg_catalog` and the one schema in the connection's search path, which is fixed when the connection
+is made (`store.database.connection`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from store.database.connection import StoreDatabase, run
 from store.database.tables import postgresql
 
-#: Kind, relation, name, and text of all that belongs to our tables.
+#: One row (kind, relation, name, definition) for each table, column, constraint, index, trigger, rule, policy and
+#: inheritance of our tables.
 _WHOLE = """
 WITH ours AS (
     SELECT oid, relname, relkind, relrowsecurity, relpersistence FROM pg_catalog.pg_class
@@ -48,7 +49,8 @@ FROM ours JOIN pg_catalog.pg_inherits ON inhrelid = ours.oid OR inhparent = ours
 LIMIT 5000
 """
 
-#: How many of our names are tables, and nothing else. What a table is flagged not to have, the server does not run.
+#: How many of our names are plain tables without triggers, rules, row security or inheritance. The flags in pg_class
+#: suffice: the server runs no trigger or rule of a table without the flag.
 _CHEAP = """
 SELECT pg_catalog.count(*) FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
@@ -56,7 +58,7 @@ AND c.relname = ANY(?::pg_catalog.name[]) AND c.relkind = 'r' AND NOT c.relrowse
 AND (NOT c.relhastriggers OR NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid))
 AND (NOT c.relhasrules OR NOT EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid))
 """
-#: Our names that are no tables, or have rules: reading one could do anything, and never end.
+#: Names of ours that are not plain tables, or have rules: a SELECT from one could run any function, and never end.
 _ODD = """
 SELECT c.relname FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(pg_catalog.current_schema()))
@@ -83,13 +85,16 @@ def differences(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
 
 
 def ours(db: StoreDatabase, tables: tuple[str, ...]) -> bool:
-    """Whether every table is one, without triggers, rules, row security or inheritance. A third of a millisecond."""
+    """Whether all `tables` are plain tables without triggers, rules, row security or inheritance.
+
+    Takes about 0.3 ms.
+    """
     names = _names(tables)
     return bool(run(db, _CHEAP, "{" + ",".join(names) + "}").fetchone()[0] == len(names))
 
 
 def odd(db: StoreDatabase, tables: tuple[str, ...]) -> list[str]:
-    """Names of tables that are none, or have rules."""
+    """List the names in `tables` that are not plain tables in the database, or have rules."""
     return [str(name) for (name,) in run(db, _ODD, list(_names(tables))).fetchall()]
 
 

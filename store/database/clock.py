@@ -1,4 +1,4 @@
-"""The clock that decides when something that waits may be done, for all who use a store."""
+"""The clock that all users of a store compare due times with: the server's for PostgreSQL, else this machine's."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import time
 from store.database.connection import PostgresStore, StoreDatabase, run
 from store.helpers.clock import now_ms
 
-# Not the time of the transaction, which stands still in it.
+# Not now(), which returns the time at which the transaction began.
 _SERVER = "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp()) * 1000) AS BIGINT)"
 
 
 def decides_ms(db: StoreDatabase) -> int:
-    """Unix milliseconds UTC by the clock that decides: PostgreSQL's own, with SQLite that of this machine."""
+    """Return the time (Unix milliseconds UTC) on PostgreSQL's server or, for SQLite, on this machine."""
     if isinstance(db, PostgresStore):
         return int(run(db, _SERVER).fetchone()[0])
     return now_ms()
 
 
 class DecidingClock:
-    """The clock that decides, read from the server by `read` alone, and kept between by what no clock change moves."""
+    """The deciding clock, queried only by `read`. Between reads, the monotonic clock carries it on."""
 
     def __init__(self, db: StoreDatabase) -> None:
         self._db = db
         self._ahead: float | None = None
 
     def read(self) -> int:
-        """Unix milliseconds now, as the server says. Blocking."""
+        """Query the server for the time now and return it (Unix milliseconds UTC). Blocking."""
         now = decides_ms(self._db)
         if isinstance(self._db, PostgresStore):
             self._ahead = now - time.monotonic() * 1000
         return now
 
     def now(self) -> int:
-        """Unix milliseconds now. Asks nobody, once `read` did."""
+        """Return the time now (Unix milliseconds UTC) without a query.
+
+        Before the first `read` it is this machine's time.
+        """
         return now_ms() if self._ahead is None else int(self._ahead + time.monotonic() * 1000)

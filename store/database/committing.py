@@ -1,21 +1,22 @@
-"""Commits of SQLite, and what is to be done where one fails."""
+"""Commit in SQLite, and undo a commit that failed halfway."""
 
 from __future__ import annotations
 
 import sqlite3
 
-#: What is said where nobody can tell whether a commit succeeded.
+#: Added to the error when it is unknown whether the commit succeeded.
 DOUBT = "What was being written may be there when it is opened again."
 
 
 class Doubtful(sqlite3.OperationalError):
-    """A commit failed, and whoever opens the store after a crash may find it done."""
+    """A commit failed, but SQLite may find it in the log and apply it when the store is opened after a crash."""
 
 
 def _take_back(connection: sqlite3.Connection) -> bool:
-    """Make sure that a commit which failed stays undone: its end may be in the log, and be found there after a crash.
+    """Make sure that a failed commit stays undone, and return whether that worked.
 
-    Another commit is written over it, which changes nothing. Returns whether that succeeded.
+    The failed commit's last frame may be in the log, where SQLite would find it after a crash. Another commit, which
+    changes nothing, is written over it.
     """
     try:
         if connection.in_transaction:
@@ -30,7 +31,7 @@ def _take_back(connection: sqlite3.Connection) -> bool:
 
 
 def commit(connection: sqlite3.Connection) -> None:
-    """Commit what `connection` has begun. Raises Doubtful where that failed, and it may all the same be in the log."""
+    """Commit the open transaction. Raises Doubtful where that failed but may nevertheless be in the log."""
     try:
         connection.execute("COMMIT")
     except sqlite3.Error as error:

@@ -1,12 +1,12 @@
-"""Connecting to the database that holds a store: SQLite in one file, or PostgreSQL under a URL; its one manner of SQL.
+"""Connections to a store's database (SQLite in one file, or PostgreSQL under a URL), and SQL that runs on both.
 
-A statement is text, `?` for a value and `= ANY(?)` for a list of integers, and `run` or `run_many` takes it to the
-database at hand; `pragma` is for what only SQLite has. Only a row that is read or written whole, because it is signed
-or sealed, goes through its model (`store.database.schema`), and models do nothing else: no counts, single columns,
-updates or deletes. Nobody outside this room calls the driver or Peewee's `execute_sql`.
-Text of statements stands with the functions that need it, in the room that its table belongs to.
+Statements are strings with `?` for a value and `= ANY(?)` for a list of integers; `run` and `run_many` translate them
+for the database in use. `pragma` is for SQLite only. Models (`store.database.schema`) are used only to read and write
+whole rows, because those are signed or sealed; counts, single columns, updates and deletes are SQL strings. Only this
+package calls the driver or Peewee's `execute_sql`. Each statement is written beside the functions that use it, in the
+package that owns its table.
 
-Errors of the driver become `StoreUnavailable`, with what to do; a location never shows its password.
+The driver's errors become `StoreUnavailable`, with advice; passwords are removed from the locations in messages.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from store.terms.errors import MailholdError, StoreDamaged, StoreFormat, StoreUn
 
 PAGE_SIZE = 4096
 BUSY_SECONDS = 15
-#: What the name of the file that is given up on a full disk has more than the store's.
+#: Suffix of the reserve file beside the store, which is deleted to gain space when the disk is full.
 BALLAST = ".ballast"
-#: Pages in the log after which SQLite brings them to the file, and the part of a small disk that they may take.
+#: Pages in the log at which SQLite checkpoints, and the limit on a small disk: a 24th of the disk.
 _LOG_PAGES, _LOG_SHARE = 1000, 24
-#: What the index of a write-ahead log takes at least.
+#: Smallest size of a write-ahead log's index (bytes).
 _INDEX_BYTES = 64 * 1024
 
 
@@ -61,34 +61,34 @@ class SqliteStore(LenientSqlite):
         connection.set_authorizer(self._authorizer)
 
     def making(self) -> AbstractContextManager[None]:
-        """Let this thread make and drop tables inside."""
+        """Allow this thread to create and drop tables inside the block."""
         return self._authorizer.making()
 
     def begin(self, lock_type: str | None = None) -> None:
-        """Begin, past Peewee: a write transaction, unless another kind is asked for."""
+        """Begin a transaction, bypassing Peewee. `lock_type` None means IMMEDIATE, a write transaction."""
         self.connection().execute(f"BEGIN {lock_type or 'IMMEDIATE'}")
 
     def commit(self) -> None:
-        """Commit. Raises Doubtful where that failed, and what was written may all the same be in the log."""
+        """Commit. Raises Doubtful where that failed but may nevertheless be in the log."""
         commit(self.connection())
 
     def rollback(self) -> None:
-        """Roll back, where SQLite did not do so by itself: it does when it cannot write."""
+        """Roll back, unless SQLite did so itself, as it does when a write fails."""
         if self.connection().in_transaction:
             super().rollback()
 
     def abandon(self) -> None:
-        """Forget every connection without closing it: a forked child shares them with its parent."""
+        """Forget every connection without closing it, in a forked child: the parent still uses them."""
         forget_connection(self)
 
     def heal(self) -> None:
-        """Nothing is to be done: no server closes these connections."""
+        """Do nothing: no server can close a SQLite connection."""
 
     def close_all(self) -> None:
-        """Close this thread's connection, and let go of the others: each closes with its thread or with this object.
+        """Close this thread's connection and drop the references to the others.
 
-        SQLite's connections do not stand being closed while another thread executes something over them: that is the
-        end of the process.
+        The others close when their thread ends or this object is freed: closing a SQLite connection while another
+        thread executes a statement on it would crash the process.
         """
         with suppress(*driver_errors()):
             self.close()
@@ -96,12 +96,12 @@ class SqliteStore(LenientSqlite):
 
 
 class PostgresStore(TellingPostgresql):
-    """A store's database on a PostgreSQL server, which knows the connections of all threads."""
+    """A store's database on a PostgreSQL server. Keeps track of the connections of all threads."""
 
     mode, read_only = Mode.WRITE, None
 
     def making(self) -> AbstractContextManager[None]:
-        """Let this thread make and drop tables inside: the server asks nobody."""
+        """Do nothing: PostgreSQL has no authorizer that would refuse to create tables."""
         return nullcontext()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -116,7 +116,7 @@ class PostgresStore(TellingPostgresql):
             self._opened.add(connection)
 
     def close_all(self) -> None:
-        """Close the connections of all threads: a server has room for so many."""
+        """Close the connections of all threads: a server accepts only so many."""
         with self._opened_lock:
             opened = list(self._opened)
             self._opened.clear()
@@ -126,17 +126,17 @@ class PostgresStore(TellingPostgresql):
         forget_connection(self)
 
     def abandon(self) -> None:
-        """Forget every connection without closing it: a forked child shares them with its parent."""
+        """Forget every connection without closing it, in a forked child: the parent still uses them."""
         self._opened, self._opened_lock = weakref.WeakSet(), threading.Lock()
         forget_connection(self)
 
     def heal(self) -> None:
-        """Drop this thread's connection where the server closed it, so that the next use makes a new one."""
+        """Drop this thread's connection if the server closed it, so that the next use opens a new one."""
         if not self.is_closed() and self.connection().closed:
             forget_connection(self)
 
 
-#: Look for tables in one schema alone: the first in the search path that holds a store, else the first of them.
+#: Restrict the search path to one schema: the first in it with a table named store, else its first.
 _FIX_PATH = """
 SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(COALESCE((
     SELECT nspname FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace ON pg_namespace.oid = relnamespace
@@ -154,7 +154,7 @@ def is_url(location: str) -> bool:
 
 
 def shown_location(location: str) -> str:
-    """`location` without its password."""
+    """Return `location` with its password replaced by "…"."""
     if not is_url(location):
         return location
     location = re.sub(r"(://[^:@/?]*):.*@", r"\1:…@", location)
@@ -169,8 +169,8 @@ def beside(location: str, suffix: str) -> Path:
 def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None = None) -> StoreDatabase:
     """Make the database object of `location`, not yet connected; connecting raises what `translated` translates.
 
-    `mode`, and why it is no other, are for a file of SQLite's: `store.database.access` finds them out. Raises
-    NotInstalled for PostgreSQL without its driver.
+    `mode` and `read_only` (why the store cannot be written) apply to SQLite only; `store.database.access` determines
+    them. Raises NotInstalled for PostgreSQL without its driver.
     """
     if is_url(location):
         load_postgresql()
@@ -185,7 +185,7 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
         Path(location).absolute(),
         mode,
         read_only,
-        # None of these writes to a store: auto_vacuum, which does, is for `lay_out` alone.
+        # None of these writes to the file. Setting auto_vacuum would, so only `lay_out` does that.
         pragmas={
             **({"journal_mode": "WAL"} if mode is Mode.WRITE else {}),
             "synchronous": "FULL",
@@ -198,7 +198,8 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
             "journal_size_limit": 64 * 1024 * 1024,
             "wal_autocheckpoint": _log_pages(location),
         },
-        # Every transaction is a write transaction from its start: one that turns into one later can fail at once.
+        # Begin every transaction as a write transaction: upgrading a read transaction later fails at once if another
+        # connection wrote meanwhile.
         lock_type="IMMEDIATE",
         timeout=BUSY_SECONDS,
         check_same_thread=False,
@@ -206,7 +207,7 @@ def connect(location: str, mode: Mode = Mode.WRITE, read_only: ReadOnly | None =
 
 
 def _log_pages(location: str) -> int:
-    """Pages that the log may hold before they are brought to the file: on a small disk no more than its ballast has."""
+    """Return the log's size (pages) at which SQLite checkpoints: on a small disk no larger than the ballast."""
     try:
         total = shutil.disk_usage(Path(location).absolute().parent).total
     except OSError:
@@ -222,20 +223,20 @@ def _dialect(sql: str, sqlite: bool, one: bool = False) -> str:
 
 
 def run(db: Database, sql: str, *values: Any) -> Any:
-    """Execute SQL that is written with `?` for a value and `= ANY(?)` for a list of integers. Returns the cursor."""
+    """Execute SQL with `?` for each value and `= ANY(?)` for each list of integers. Returns the cursor."""
     if not isinstance(db, SqliteDatabase):
         return db.execute_sql(_dialect(sql, False), values)
     one = False
     if list in map(type, values):
         one = all(len(value) == 1 and value[0].bit_length() < 64 for value in values if isinstance(value, list))
         values = tuple((value[0] if one else str(value)) if isinstance(value, list) else value for value in values)
-    # Past Peewee, whose way there takes longer than a short statement does.
+    # Bypass Peewee: its overhead exceeds a short statement's run time.
     return db.connection().execute(_dialect(sql, True, one), values)
 
 
 @contextmanager
 def snapshot(db: Database) -> Iterator[None]:
-    """Let all reads inside see the database at one moment. Joins a transaction that this thread has open."""
+    """Give all reads inside the block one consistent view. Joins a transaction that this thread has open."""
     if db.in_transaction():
         yield
         return
@@ -248,17 +249,15 @@ def snapshot(db: Database) -> Iterator[None]:
 
 
 def run_many(db: Database, sql: str, rows: list[tuple[Any, ...]]) -> None:
-    """Execute SQL that is written with `?` once for each of `rows`."""
+    """Execute SQL with `?` for each value, once for each of `rows`."""
     if len(rows) == 1:
-        run(db, sql, *rows[0])  # Of one, psycopg would make a pipeline.
+        run(db, sql, *rows[0])  # psycopg's executemany would set up a pipeline even for one row.
         return
     db.cursor().executemany(_dialect(sql, isinstance(db, SqliteDatabase)), rows)
 
 
 def pragma(db: Database, text: str) -> Any:
-    """Run ``PRAGMA text`` on SQLite and return its value, None for no value. None on PostgreSQL, which has no
-    pragmas.
-    """
+    """Run ``PRAGMA text`` on SQLite and return its value, None if it has none. Returns None on PostgreSQL."""
     if not isinstance(db, SqliteDatabase):
         return None
     row = db.connection().execute(f"PRAGMA {text}").fetchone()
@@ -266,16 +265,16 @@ def pragma(db: Database, text: str) -> Any:
 
 
 def pragma_to_its_end(db: Database, text: str) -> None:
-    """Run ``PRAGMA text`` on SQLite, outside of a transaction, to its end.
+    """Run ``PRAGMA text`` on SQLite to completion, outside of a transaction. Does nothing on PostgreSQL.
 
-    Python's `execute` takes the first step only, which for `incremental_vacuum` frees one page.
+    Python's `execute` takes only the first step, which frees a single page for `incremental_vacuum`.
     """
     if isinstance(db, SqliteDatabase):
         db.connection().executescript(f"PRAGMA {text}")
 
 
 def driver_errors() -> tuple[type[Exception], ...]:
-    """Return the exception types of the database's driver, raised through Peewee or beside it."""
+    """Return the exception types of the database driver, whether or not Peewee wraps them."""
     psycopg = sys.modules.get("psycopg")
     return (PeeweeException, sqlite3.Error, *([psycopg.Error] if psycopg else []))
 
@@ -285,18 +284,18 @@ class DiskFull(StoreUnavailable):
 
 
 class Clash(StoreUnavailable):
-    """The database refused a row because there is one of that id already."""
+    """The database refused a row because another row has the same key."""
 
 
 def disk_full(location: str, doubt: str = "") -> DiskFull:
-    """Make the error of a full disk. If the ballast is there, it advises to delete copies."""
+    """Make the error for a full disk. Advises deleting copies if the ballast exists to give up."""
     possible = not is_url(location) and beside(location, BALLAST).exists()
     advice = "free space on that disk" + (", or delete copies" if possible else "")
     return DiskFull(f"The store {shown_location(location)} is not available (its disk is full): {advice}.{doubt}")
 
 
 def _is_full(text: str, location: str) -> bool:
-    """Whether the disk is full. SQLite calls it an I/O error where there is no room for the log's index."""
+    """Whether the disk is full. SQLite reports an I/O error if there is no room for the log's index."""
     text = text.lower()
     if "disk is full" in text or "no space left" in text:
         return True
@@ -310,14 +309,14 @@ def _is_full(text: str, location: str) -> bool:
 
 @contextmanager
 def sound(what: str) -> Iterator[None]:
-    """Turn what a row of absurd values provokes (text where a number belongs) into `TamperedError` naming `what`."""
+    """Turn errors that impossible values in a row cause (text in a number, say) into `TamperedError` naming `what`."""
     try:
         yield
     except ABSURD:
         raise TamperedError(what, "a field holds a value that it cannot have") from None
 
 
-#: What absurd values in a row provoke.
+#: Errors that impossible values in a row can cause.
 ABSURD = (TypeError, ValueError, OverflowError, AttributeError, struct.error)
 
 
@@ -329,9 +328,10 @@ def as_bytes(value: object) -> bytes:
 
 
 class Translated:
-    """Turns the driver's errors into `StoreUnavailable`, `StoreDamaged` or `StoreFormat`, naming the store.
+    """Turns driver errors inside a `with` block into `StoreUnavailable`, `StoreDamaged` or `StoreFormat`.
 
-    Holds no state, so that one may be entered again and again, by several threads. `db` is healed after an error.
+    The errors name the store. Stateless, so one instance may be entered repeatedly and by several threads. After an
+    error it calls `db.heal()`.
     """
 
     __slots__ = ("_db", "_location")
@@ -341,7 +341,7 @@ class Translated:
         self._db = db
 
     def __enter__(self) -> None:
-        """Nothing is to be done before an error."""
+        """Do nothing: only errors need work."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is not None and isinstance(error, driver_errors()):
@@ -351,14 +351,14 @@ class Translated:
 
 
 def translated(location: str) -> Translated:
-    """Turn the driver's errors into `StoreUnavailable` or `StoreFormat`, naming the store."""
+    """Turn the driver's errors inside the block into `StoreUnavailable`, `StoreDamaged` or `StoreFormat`."""
     return Translated(location)
 
 
 def _translation(error: BaseException, location: str) -> MailholdError:
     where = shown_location(location)
     text = next(iter(str(error).strip().splitlines()), "no reason given")
-    # Of a password with an @ in it the driver takes the end for the host's.
+    # If the password contains '@', the driver's message shows its tail as part of the host name.
     text = re.sub(r"""(['"])[^'"\s]*@""", r"\1…@", text)
     if "not authorized" in text or "prohibited" in text:
         return StoreFormat(

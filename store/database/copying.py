@@ -1,4 +1,4 @@
-"""A copy of a SQLite store's file as it was at one moment, made while others write to it."""
+"""Copy a SQLite store's file as it was at one moment, while other processes write to it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from pathlib import Path
 from store.database.connection import StoreDatabase, run, snapshot
 from store.terms.errors import BackupError
 
-#: Pages that are copied at once.
+#: Pages copied per step.
 STEP = 1024
-#: How many problems of a file are told at most.
+#: Maximum problems of a file that are listed.
 _MOST = 20
 
 
 def copy_file(db: StoreDatabase, path: Path, progress: Callable[[int, int], None]) -> None:
-    """Fill the empty file `path` with all of the SQLite database `db`. Raises BackupError where its disk is full.
+    """Copy the whole SQLite database `db` to the empty file `path`. Raises BackupError where its disk is full.
 
-    One read transaction reaches from the first page to the last. What others commit meanwhile is not in the copy, and
-    nobody waits; only the log does not shrink before the end. `progress` is told how many pages of how many are done,
-    and may raise.
+    The copy is made in a single read transaction, so it lacks commits made meanwhile. Writers do not wait, but the log
+    cannot be truncated before the end. `progress` is called with (pages done, total pages) and may raise to stop.
     """
     with closing(sqlite3.connect(path)) as target, snapshot(db):
-        for each in ("journal_mode=OFF", "synchronous=OFF"):  # The file has no name yet, and is synced before it has.
+        for each in ("journal_mode=OFF", "synchronous=OFF"):  # The caller syncs the file before giving it a name.
             target.execute(f"PRAGMA {each}").fetchone()
         run(db, "SELECT COUNT(*) FROM sqlite_master").fetchone()
         try:

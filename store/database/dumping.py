@@ -1,4 +1,4 @@
-"""A copy of a PostgreSQL store: an archive that `pg_dump` writes and `pg_restore` reads."""
+"""Back up a PostgreSQL store to an archive that `pg_dump` writes and `pg_restore` reads."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from store.database.tables import TABLES_OF
 from store.terms.errors import BackupError
 
 _TABLE = re.compile(r'CREATE TABLE "(\w+)"')
-#: How an archive's text begins the rows of a table, and ends them.
+#: Line that begins a table's rows in an archive's text, and line that ends them.
 _ROWS, _END = re.compile(rb"COPY (?:\S+\.)?\"?(\w+)\"? \("), b"\\.\n"
-#: Seconds between two looks whether to go on.
+#: Seconds between checks for cancellation.
 _LOOK = 0.2
 
 
 def dump(db: StoreDatabase, path: Path, number: int, cancelled: Callable[[], bool]) -> dict[str, int]:
-    """Fill the empty file `path` with an archive of the tables of format `number`; return how many rows each has.
+    """Fill the empty file `path` with an archive of format `number`'s tables, and return each table's row count.
 
-    Only the tables that Mailhold makes are in it. Raises BackupError where a program is missing or fails, or the
-    archive lacks rows, KeyboardInterrupt where it is `cancelled`.
+    The archive holds Mailhold's tables only. Raises BackupError where a program is missing or fails, or the archive
+    lacks rows, KeyboardInterrupt where it is `cancelled`.
     """
     names = [found[1] for text in TABLES_OF[number] if (found := _TABLE.match(text))]
     for program in ("pg_dump", "pg_restore"):
@@ -38,7 +38,7 @@ def dump(db: StoreDatabase, path: Path, number: int, cancelled: Callable[[], boo
                 "programs (on Debian the package postgresql-client), not older than the server."
             )
     info = db.connection().info
-    environment = {"PGPASSWORD": info.password} if info.password else {}  # Every user sees what is in a command line.
+    environment = {"PGPASSWORD": info.password} if info.password else {}  # A command line is visible to every user.
     with snapshot(db):
         schema, at = run(db, "SELECT pg_catalog.current_schema(), pg_catalog.pg_export_snapshot()").fetchone()
         quoted = schema.replace('"', '""')
@@ -83,7 +83,7 @@ def _running(
     Raises BackupError where it fails, KeyboardInterrupt where it is `cancelled`.
     """
     said: list[bytes] = []
-    # In a session of its own, Ctrl-C does not reach it: it is for `cancelled` to say.
+    # In a session of its own the program is not sent Ctrl-C; only `cancelled` stops it.
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

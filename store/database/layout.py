@@ -1,4 +1,4 @@
-"""A SQLite store as a file: its layout, which only a new one is given, and whose file one is."""
+"""Layout of a new SQLite store's file, and which program an existing SQLite file belongs to."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from store.database.connection import PAGE_SIZE, is_url
 
 
 def lay_out(location: str) -> None:
-    """Give the empty file of a new SQLite store its layout, before anything connects to it. PostgreSQL needs none.
+    """Set the layout of a new SQLite store's empty file, before anything connects to it. Does nothing for PostgreSQL.
 
-    Setting `auto_vacuum` takes the write lock and counts as a change, whatever it was before.
+    Only for new files: setting `auto_vacuum` takes the write lock and writes, even if the value stays the same.
     """
     if is_url(location):
         return
     with closing(sqlite3.connect(Path(location).absolute())) as connection:
-        # In this order: journal_mode writes the file's first page.
+        # journal_mode last: it writes the file's first page, which the other two lay out.
         for each in (f"page_size={PAGE_SIZE}", "auto_vacuum=INCREMENTAL", "journal_mode=WAL"):
             connection.execute(f"PRAGMA {each}")
 
 
 def application_id(path: Path) -> int | None:
-    """Whose file of SQLite `path` says that it is; None where it is none. Nothing is written and nothing waited for.
+    """Return a SQLite file's application_id, None if it is not a SQLite file. Writes nothing and does not block.
 
-    SQLite reads it: a file that this process opens itself takes, when it is closed, the locks of all connections that
-    the process has to it. Another process then removes the log under them, and they write over the store.
+    Reads it through SQLite. If this process opened the file itself, closing it would drop the locks of all the
+    process's connections to it; another process could then remove the log in use, and they would corrupt the store.
     """
     connection = None
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
-        # Else a file that is shorter than it says, for which its log has the rest, is none: its disk was full.
+        # Accept a file shorter than its header says. After a full disk, the log holds the missing pages.
         connection.execute("PRAGMA writable_schema=ON")
         [found] = connection.execute("PRAGMA application_id").fetchone()
         return int(found)

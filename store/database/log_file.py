@@ -1,4 +1,4 @@
-"""SQLite's write-ahead log: bringing its pages to the database file, and cutting it off."""
+"""Checkpoint and truncate SQLite's write-ahead log."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from store.database.orm import Database
 
 
 def checkpoint(db: Database) -> bool:
-    """Bring the pages of SQLite's log to its file, without waiting for anybody. Whether all of them are there."""
+    """Copy the log's pages to the database file without waiting for locks. Returns whether all were copied."""
     busy, logged, brought = db.connection().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return bool(not busy and logged == brought)
 
 
 def cut_log(db: Database) -> bool:
-    """Bring the pages of SQLite's log to its file and cut it off, waiting for nobody. Whether that is done."""
+    """Copy the log's pages to the database file and truncate the log, without waiting for locks.
+
+    Returns whether it was.
+    """
     connection = db.connection()
-    checkpoint(db)  # Most of the work is done while others write.
+    checkpoint(db)  # First without blocking writers, so that little is left for the truncating checkpoint, which does.
     connection.execute("PRAGMA busy_timeout=0")
     try:
         return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]

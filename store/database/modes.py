@@ -1,4 +1,4 @@
-"""What a store is opened for, how its file is connected to, and why it may be that it can only be read."""
+"""What a store is opened for, how its file is connected to, and why it can only be read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Use(Enum):
 
 
 class Mode(Enum):
-    """How a SQLite file is connected to: what SQLite's URI says of it."""
+    """How a SQLite file is opened: the query part of its URI."""
 
-    #: A file that is not there is never made: what was removed would come back empty.
+    #: Not rwc: opening a store that was removed must fail instead of creating an empty one.
     WRITE = "?mode=rw"
-    #: The log's index is made in memory where nobody has the file open: that takes no room on the disk.
+    #: Makes the log's index in memory if nobody else has the file open, which needs no space on the disk.
     READ = "?mode=ro&readonly_shm=1"
-    #: Without the log, its index, and any lock.
+    #: Uses no log, index or locks.
     FROZEN = "?immutable=1"
 
 
 class ReadOnly(NamedTuple):
-    """Why a store can be read and not changed. `old` where its log cannot be read, which may hold changes."""
+    """Why a store can only be read. `old` if its write-ahead log, which may hold newer changes, cannot be read."""
 
     location: str
     why: str

@@ -1,7 +1,7 @@
-"""Peewee, and what the store takes from it that Peewee does not promise. Import its names from here, never from it.
+"""Import Peewee's names from here, never from Peewee: five uses of it below rely on undocumented behaviour.
 
-Not promised are the five parts marked below, each with why nothing public does it: they are so at Peewee 4.5.0 and at
-4.5.3. `test_orm.py` has a test of each, against what is seen.
+They are marked "part one" to "part five", each with why no public function serves. They hold for Peewee 4.5.0 and
+4.5.3; `test_orm.py` tests each by its effect.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from store.terms.errors import NotInstalled
 
-# Part one: when it is imported, Peewee imports every PostgreSQL driver that it finds, and puts up with none. That takes
-# 70 ms and 12 MB of every console, command and child process, so it is to find none.
+# Part one: on import, Peewee imports every PostgreSQL driver it finds (70 ms and 12 MB in every console, command and
+# child process) but works without. So hide the drivers from it.
 _DRIVERS = [name for name in ("psycopg", "psycopg2", "psycopg2cffi") if name not in sys.modules]
 sys.modules.update(dict.fromkeys(_DRIVERS))  # type: ignore[arg-type]  # None is how the import system spells "not there"
 try:
@@ -61,9 +61,9 @@ __all__ = [
 
 
 def load_postgresql() -> None:
-    """Give Peewee psycopg, as if it had imported it. Raises NotInstalled where that, or its libpq, is not there.
+    """Import psycopg and give it to Peewee. Raises NotInstalled where that, or its libpq, is missing.
 
-    Part two: Peewee holds the driver in variables of its module and of the class that adapts it, and nowhere else.
+    Part two: Peewee keeps the driver in variables of its module and in the class `Psycopg3Adapter`, and nowhere else.
     """
     if vars(peewee)["psycopg"] is not None:
         return
@@ -81,21 +81,21 @@ def load_postgresql() -> None:
 
 
 def forget_connection(db: Database) -> None:
-    """Let go of this thread's connection without a word to the database.
+    """Drop the reference to this thread's connection without talking to the database.
 
-    Part three: Peewee's `close` talks to the server, and refuses in the midst of a transaction.
+    Part three: Peewee's `close` talks to the server, and refuses inside a transaction.
     """
     db._state.reset()  # type: ignore[attr-defined]  # Peewee has no types
 
 
 class TellingPostgresql(PostgresqlDatabase):
-    """A PostgreSQL database that tells of each connection that it makes.
+    """A PostgreSQL database with a hook for each new connection.
 
-    Part four: Peewee answers only for the connection of the thread that asks, and calls nothing when it makes one.
+    Part four: Peewee has no such hook, and knows only the connection of the calling thread.
     """
 
     def connection_made(self, connection: Any) -> None:
-        """Set up each of the driver's connections, in the thread that will use it."""
+        """Set up a new connection of the driver, in the thread that will use it."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # a mixin's base is known where it is mixed in
@@ -104,14 +104,14 @@ class TellingPostgresql(PostgresqlDatabase):
 
 
 class LenientSqlite(SqliteDatabase):
-    """A SQLite database in which text that is no UTF-8 reads with U+FFFD in it: one such value hides no row beside it.
+    """A SQLite database that reads invalid UTF-8 in a text column as U+FFFD, so that one bad value hides no other row.
 
-    Part five: `sqlite3` raises for such text, unless the connection says otherwise before it is used. It tells of each
-    connection that it makes as well.
+    Part five: `sqlite3` raises for such text unless `text_factory` is set before the connection is used. Has the same
+    hook for new connections.
     """
 
     def connection_made(self, connection: Any) -> None:
-        """Set up each connection of `sqlite3`, in the thread that will use it."""
+        """Set up a new connection of `sqlite3`, in the thread that will use it."""
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # Peewee has no types

@@ -1,10 +1,9 @@
-"""Peewee models of tables. Everything that came from a message, and every setting, is ciphertext there.
+"""Peewee models of the tables. Everything from a message, and every setting, is stored as ciphertext.
 
-`store.database.tables` makes the tables; a model says here what its rows are in Python.
+`store.database.tables` creates the tables; the models only map their rows to Python.
 
-In plain text the database sees ids, sizes, times, counts, states and public keys, and nothing else. Times are Unix
-milliseconds UTC, sizes bytes. `Models(db)` binds a fresh set of classes to one database, so that several stores can be
-open in one process.
+Stored in plain text: ids, sizes (bytes), times (Unix milliseconds UTC), counts, states and public keys. `Models(db)`
+binds a fresh set of classes to one database, so that one process can have several stores open.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Models:
     """The model classes of one open database, as attributes: `models.Message`, `models.Delivery`, …"""
 
     def __init__(self, db: Database) -> None:
-        # A plain INTEGER PRIMARY KEY of SQLite gives the id of a deleted newest row out again.
+        # Without AUTOINCREMENT, SQLite may reuse the id of the newest row after it is deleted.
         never_again: list[Node] = [SQL("AUTOINCREMENT")] if isinstance(db, SqliteDatabase) else []
 
         def stable_id() -> Any:
@@ -49,7 +48,7 @@ class Models:
                 strict_tables = isinstance(db, SqliteDatabase)
 
         class Store(Base):
-            """Exactly one row: which store this is, its public keys, and the authority's signature of them."""
+            """Exactly one row: the store's id and public keys, signed by the authority."""
 
             id: Field = BigIntegerField(primary_key=True)
             format: Field = BigIntegerField()
@@ -60,7 +59,10 @@ class Models:
             signature: Field = BlobField()
 
         class State(Base):
-            """Exactly one row of counters, updated with every write: it also orders the writers on PostgreSQL."""
+            """Exactly one row of counters.
+
+            Every write updates it, so on PostgreSQL its row lock serializes the writers.
+            """
 
             id: Field = BigIntegerField(primary_key=True)
             messages: Field = BigIntegerField()
@@ -90,7 +92,7 @@ class Models:
             delivery_key: Field = BlobField()
             enrolled_at: Field = BigIntegerField()
             signature: Field = BlobField()
-            #: When it last said that it is running (0: it stopped, or never ran). Signed by nobody.
+            #: Time of the last heartbeat (0: stopped, or never ran). Not signed.
             alive_at: Field = BigIntegerField(default=0)
 
         class Epoch(Base):
@@ -113,7 +115,10 @@ class Models:
                 indexes = ((("gateway_id", "number"), True),)
 
         class Message(Base):
-            """A copy's sealed record. Ids come from `State.next_copy_id`, inside the transaction, and never again."""
+            """A copy's sealed record.
+
+            Its id is taken from `State.next_copy_id` in the same transaction and never reused.
+            """
 
             id: Field = BigIntegerField(primary_key=True)
             epoch_id: Field = BigIntegerField()
@@ -124,13 +129,16 @@ class Models:
             record: Field = BlobField()
 
         class Body(Base):
-            """A copy's sealed body, apart, so that reading records never pages bodies in. Same id as its message."""
+            """A copy's sealed body, with the id of its message.
+
+            In a table of its own so that scanning records does not read bodies.
+            """
 
             id: Field = BigIntegerField(primary_key=True)
             sealed: Field = BlobField()
 
         class Tombstone(Base):
-            """What one batch deleted: `entries` are runs (first copy id, epoch, first step, length), signed."""
+            """One batch of deleted copies, signed. `entries` are runs (first copy id, epoch, first step, length)."""
 
             id: Field = stable_id()
             at: Field = BigIntegerField()
@@ -154,7 +162,7 @@ class Models:
             sealed: Field = BlobField()
 
         class Delivery(Base):
-            """A release order. It is live, and keeps its copy, exactly while `finished_at` is null."""
+            """A release order. It is live, and its copy cannot be deleted, exactly while `finished_at` is null."""
 
             id: Field = stable_id()
             copy_id: Field = BigIntegerField(index=True)

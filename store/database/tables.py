@@ -1,7 +1,7 @@
-"""The tables and indexes of a store, as text: the release makes exactly these, and a store that differs is not trusted.
+"""SQL that creates a store's tables and indexes. A store whose schema differs from it is not trusted.
 
-The text is SQLite's, which keeps it letter by letter; those of format 1 stand as they were made then. PostgreSQL's is
-made of it, type by type. Nothing is ever altered: a new format has new tables.
+The text is SQLite's, which stores each statement verbatim, so those of format 1 must stay as they are. `postgresql`
+translates the types. Tables are never altered: a new format adds and drops whole tables.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from store.database.connection import StoreDatabase, run
 from store.database.orm import SqliteDatabase
 
-#: The format of a store: what its row and SQLite's user_version say.
+#: The newest store format. Stored in the store row and in SQLite's user_version.
 FORMAT = 2
 
 _ID = '"id" INTEGER NOT NULL PRIMARY KEY'
-#: A plain INTEGER PRIMARY KEY of SQLite gives the id of a deleted newest row out again.
+#: Without AUTOINCREMENT, SQLite may reuse the id of the newest row after it is deleted.
 _STABLE_ID = f"{_ID} AUTOINCREMENT"
 _MESSAGE = (
     f'{_ID}, "epoch_id" INTEGER NOT NULL, "step" INTEGER NOT NULL, "stored_at" INTEGER NOT NULL, '
     '"size" INTEGER NOT NULL, "stored_size" INTEGER NOT NULL, "record" BLOB NOT NULL'
 )
 
-#: What format 1 has and format 2 keeps.
+#: Tables of both formats.
 _KEPT = (
     f'CREATE TABLE "store" ({_ID}, "format" INTEGER NOT NULL, "store_id" BLOB NOT NULL, "read_key" BLOB NOT NULL, '
     '"authority_key" BLOB NOT NULL, "created_at" INTEGER NOT NULL, "signature" BLOB NOT NULL) STRICT',
@@ -58,7 +58,7 @@ _KEPT = (
     'CREATE INDEX "deliveryrecipient_delivery_id" ON "delivery_recipient" ("delivery_id")',
 )
 
-#: What format 1 has and format 2 has no more.
+#: Tables of format 1 only.
 GONE = ("used_marker",)
 _GONE = (
     f'CREATE TABLE "used_marker" ({_STABLE_ID}, "tag" BLOB NOT NULL, "expires_at" INTEGER NOT NULL) STRICT',
@@ -66,51 +66,51 @@ _GONE = (
     'CREATE INDEX "usedmarker_expires_at" ON "used_marker" ("expires_at")',
 )
 
-#: What format 2 has beside that.
+#: Tables of format 2 only.
 ADDED = (
-    # What a gateway sends out, a row a recipient; it goes when the message comes back in, or expires.
+    # One row per recipient of a message that a gateway sends; deleted when the message comes back in, or expires.
     'CREATE TABLE "release" ("tag" BLOB NOT NULL PRIMARY KEY, "delivery_id" INTEGER NOT NULL, '
     '"gateway_id" INTEGER NOT NULL, "digest" BLOB NOT NULL, "expires_at" INTEGER NOT NULL, '
     '"signature" BLOB NOT NULL) STRICT, WITHOUT ROWID',
     'CREATE INDEX "release_expires_at" ON "release" ("expires_at")',
-    # The configuration key of a generation and its counter key, sealed to a gateway.
+    # A generation's configuration and counter keys, sealed to one gateway.
     'CREATE TABLE "key_grant" ("generation" INTEGER NOT NULL, "holder" INTEGER NOT NULL, "sealed" BLOB NOT NULL, '
     '"signature" BLOB NOT NULL, PRIMARY KEY ("generation", "holder")) STRICT, WITHOUT ROWID',
-    # What each writer says that the store holds, and what an operator accepted that is less.
+    # What each writer says the store holds, and the losses from it that an operator accepted.
     'CREATE TABLE "head" ("writer" INTEGER NOT NULL PRIMARY KEY, "vector" BLOB NOT NULL, '
     '"signature" BLOB NOT NULL) STRICT',
     'CREATE TABLE "acceptance" ("generation" INTEGER NOT NULL PRIMARY KEY, "data" BLOB NOT NULL, '
     '"signature" BLOB NOT NULL) STRICT',
-    # Copies in the bin: a row of "message", and the act that put it there.
+    # Copies in the bin: the columns of "message", and the act that deleted the copy.
     f'CREATE TABLE "binned" ({_MESSAGE}, "act" INTEGER NOT NULL) STRICT',
     'CREATE INDEX "binned_act" ON "binned" ("act", "stored_size")',
     f'CREATE TABLE "bin_act" ({_STABLE_ID}, "kind" TEXT NOT NULL, "act" INTEGER NOT NULL, "at" INTEGER NOT NULL, '
     '"until" INTEGER NOT NULL, "entries" BLOB NOT NULL, "sealed_operator" BLOB, "signature" BLOB NOT NULL) STRICT',
-    # What was found out about copies, and about addresses.
+    # Data derived from copies, and counters of mail per sender.
     'CREATE TABLE "derived" ("id" INTEGER NOT NULL, "kind" TEXT NOT NULL, "version" INTEGER NOT NULL, '
     '"sealed" BLOB NOT NULL, PRIMARY KEY ("id", "kind")) STRICT',
     'CREATE TABLE "known" ("n" INTEGER NOT NULL, "tag" BLOB NOT NULL PRIMARY KEY, "day" INTEGER NOT NULL, '
     '"sealed" BLOB NOT NULL) STRICT, WITHOUT ROWID',
     'CREATE INDEX "known_day" ON "known" ("day")',
-    # Operators who sign with keys of their own.
+    # Keys of operators who sign for themselves.
     'CREATE TABLE "certificate" ("signer" INTEGER NOT NULL PRIMARY KEY, "key" BLOB NOT NULL, '
     '"rights" INTEGER NOT NULL, "since" INTEGER NOT NULL, "until" INTEGER NOT NULL, "signature" BLOB NOT NULL) STRICT',
-    # What the relay answered to a gateway's EHLO.
+    # The relay's EHLO answer to each gateway.
     'CREATE TABLE "hello" ("gateway_id" INTEGER NOT NULL PRIMARY KEY, "at" INTEGER NOT NULL, "sealed" BLOB NOT NULL, '
     '"signature" BLOB NOT NULL) STRICT',
-    # Copies whose message the MTA has no answer to yet.
+    # Copies whose message the gateway has not yet answered for to the MTA.
     'CREATE TABLE "pending" ("gateway_id" INTEGER NOT NULL, "tag" BLOB NOT NULL, "copy_id" INTEGER NOT NULL, '
     '"at" INTEGER NOT NULL, PRIMARY KEY ("tag", "copy_id")) STRICT, WITHOUT ROWID',
 )
 
-#: All of a store, in the order in which it is made.
+#: All tables and indexes of the newest format, in the order of creation.
 TABLES = _KEPT + ADDED
-#: Those of each format, by its number.
+#: By format number: its tables and indexes.
 TABLES_OF = {1: _KEPT + _GONE, FORMAT: TABLES}
 
 
 def postgresql(text: str) -> str:
-    """Translate the types in the statement `text` into PostgreSQL's."""
+    """Translate the column types in the statement `text` into PostgreSQL's."""
     for sqlite, other in (
         (_STABLE_ID, '"id" BIGSERIAL NOT NULL PRIMARY KEY'),
         (" INTEGER", " BIGINT"),
@@ -123,14 +123,14 @@ def postgresql(text: str) -> str:
 
 
 def make(db: StoreDatabase, statements: tuple[str, ...] = TABLES) -> None:
-    """Make tables and indexes, in the transaction that is open."""
+    """Create tables and indexes, in the open transaction."""
     with db.making():
         for text in statements:
             run(db, text if isinstance(db, SqliteDatabase) else postgresql(text))
 
 
 def drop(db: StoreDatabase, tables: tuple[str, ...]) -> None:
-    """Take tables away with their indexes, in the transaction that is open."""
+    """Drop tables and their indexes, in the open transaction."""
     with db.making():
         for table in tables:
             run(db, f'DROP TABLE "{table}"')

@@ -1,8 +1,8 @@
-"""Whether a store's tables, indexes and triggers are what this release makes: a store that differs is only read.
+"""Check that a store's tables, indexes and triggers are exactly this release's. A store that differs is read-only.
 
-SQLite keeps the text of each, which is compared whole with the release's. PostgreSQL's catalogue is asked in one query
-(`store.database.catalog`). The whole is compared once for each connection, once a minute, and whenever a cheap
-question, the first in each write transaction, has another answer than before.
+For SQLite, the stored CREATE statements are compared with the release's; for PostgreSQL, one query reads the catalogue
+(`store.database.catalog`). This full comparison runs once per connection, once a minute, and whenever a cheap query at
+the start of each write transaction gives a different answer than before.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from store.database.orm import SqliteDatabase
 from store.database.tables import TABLES
 from store.terms.errors import StoreFormat
 
-#: Seconds after which the whole is compared again: SQLite's `schema_version` can be set back.
+#: Seconds between full comparisons: whoever changes the schema can set SQLite's `schema_version` back.
 AGAIN = 60.0
-#: What SQLite makes of its own accord.
+#: Tables that SQLite creates by itself.
 _OWN = frozenset({"sqlite_sequence", "sqlite_stat1"})
-#: More than this many things are not looked at: a table of tables may be made endless.
+#: Maximum rows read: a view in place of sqlite_master could be endless.
 _MOST = 1000
 _NAME = re.compile(r'CREATE (?P<unique>UNIQUE )?(?P<kind>TABLE|INDEX) "(?P<name>\w+)"(?: ON "(?P<table>\w+)")?')
 _ADVICE = "Find out who can write to its database, and restore a backup or undo the change."
@@ -50,9 +50,10 @@ def differences(db: StoreDatabase, tables: tuple[str, ...] = TABLES) -> list[str
 
 
 def require_tables(db: StoreDatabase, location: str) -> None:
-    """Refuse to read where something else stands in the place of a table: it could do anything, and never end.
+    """Refuse to read a PostgreSQL store in which a view or the like replaces a table.
 
-    On SQLite that is refused when it is read (`store.database.authorizing`). Raises StoreFormat.
+    Reading it could do anything, and never end. For SQLite, `store.database.authorizing` refuses each such statement.
+    Raises StoreFormat.
     """
     if not isinstance(db, SqliteDatabase) and (odd := catalog.odd(db, TABLES)):
         raise StoreFormat(
@@ -75,7 +76,7 @@ def _things(tables: tuple[str, ...]) -> frozenset[Thing]:
 
 
 class Watch:
-    """Keeps an eye on the tables of one open store. Every method may be called from any thread."""
+    """Checks the tables of one open store repeatedly. Every method may be called from any thread."""
 
     def __init__(self, db: StoreDatabase, location: str, tables: tuple[str, ...] = TABLES) -> None:
         self._db = db
@@ -85,7 +86,7 @@ class Watch:
         self._readable_until = time.monotonic() + AGAIN
 
     def look(self) -> ReadOnly | None:
-        """Compare the whole: why the store can only be read, None where it can be changed."""
+        """Run the full comparison. Returns why the store can only be read, or None if it can be changed."""
         said = differences(self._db, self.tables)
         if not said:
             return None
@@ -94,7 +95,7 @@ class Watch:
         return ReadOnly(shown_location(self._location), why, _ADVICE)
 
     def require_readable(self) -> None:
-        """On PostgreSQL, once a minute: refuse to read what is no table. Raises StoreFormat, StoreUnavailable."""
+        """Refuse, once a minute on PostgreSQL, to read anything but a table. Raises StoreFormat, StoreUnavailable."""
         now = time.monotonic()
         if now < self._readable_until or isinstance(self._db, SqliteDatabase) or self._db.in_transaction():
             return
@@ -103,7 +104,7 @@ class Watch:
         self._readable_until = now + AGAIN
 
     def require(self) -> None:
-        """Refuse to go on in a write transaction that has just begun, where the tables are not ours.
+        """Refuse to go on in a write transaction that has just begun if the tables are not ours.
 
         Raises StoreUnavailable.
         """
@@ -117,7 +118,7 @@ class Watch:
         self._known.of, self._known.until = (id(connection), answer), now + AGAIN
 
     def _ask(self) -> Any:
-        """Ask the cheap question (schema version and counts), and return its answer."""
+        """Return the answer of the cheap query: SQLite's schema version, or `catalog.ours` on PostgreSQL."""
         if isinstance(self._db, SqliteDatabase):
             return run(self._db, "PRAGMA schema_version").fetchone()[0]
         return catalog.ours(self._db, self.tables)
