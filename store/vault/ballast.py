@@ -1,7 +1,7 @@
-"""Ballast: a file beside a SQLite store that is given up, a slice at a time, when the disk is full.
+"""Ballast: a reserve file beside a SQLite store, given up slice by slice when the disk is full.
 
-SQLite writes a deletion to its write-ahead log first, which needs space exactly when there is none. Giving up the
-ballast makes that space; it is made again when there is room for it. Only to open the store takes a little space too,
+A deletion is first written to the write-ahead log, which needs space exactly when there is none. Giving up ballast
+makes that space; the ballast is recreated when the disk has room again. Even opening the store takes a little space,
 for the log's index.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from store.database.connection import BALLAST
 from store.helpers.companions import give_access
 
-#: Enough for all that the log may hold whose place in the file is not there yet.
+#: Enough for all pages in the log that do not have a place in the database file yet.
 BALLAST_BYTES = 4 * 1024 * 1024
-#: On a small disk it takes this part of it.
+#: The ballast is at most a 12th of the disk.
 _SHARE = 12
-#: Enough in the log for a batch of deletions.
+#: Given up at a time: space in the log for one batch of deletions.
 SLICE_BYTES = 256 * 1024
-#: Enough for the log's index, and the log's first page.
+#: Space for the log's index and the log's first page.
 INDEX_BYTES = 64 * 1024
 _FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -33,7 +33,7 @@ class Ballast:
         self._store = path
 
     def load(self) -> None:
-        """Make the ballast, where it is not there as a whole and the disk has room to spare."""
+        """Create or complete the ballast if the disk has four times the missing space free."""
         try:
             missing = self._missing()
             if missing > 0 and shutil.disk_usage(self.path.parent).free >= 4 * missing:
@@ -42,7 +42,7 @@ class Ballast:
             pass
 
     def take(self) -> bool:
-        """Take what room there is, until the ballast is whole. Whether it is."""
+        """Grow the ballast slice by slice into whatever space is free. Returns whether it is complete."""
         try:
             while (missing := self._missing()) > 0:
                 self._grow(min(missing, SLICE_BYTES))
@@ -51,7 +51,7 @@ class Ballast:
         return True
 
     def cut(self, most: int = SLICE_BYTES) -> int:
-        """Free up to `most` bytes of the space. Returns how many that were, 0 where there is no ballast."""
+        """Give up to `most` bytes of the ballast back to the disk. Returns how many, 0 without ballast."""
         try:
             handle = os.open(self.path, _FLAGS)
             try:
@@ -70,12 +70,12 @@ class Ballast:
         return self.path.lstat().st_size if os.path.lexists(self.path) else 0
 
     def _missing(self) -> int:
-        """Return how many bytes it lacks. Raises OSError."""
+        """Return how many bytes the ballast lacks. Raises OSError."""
         whole = min(BALLAST_BYTES, shutil.disk_usage(self.path.parent).total // _SHARE)
         return whole // SLICE_BYTES * SLICE_BYTES - self._size() if whole > SLICE_BYTES else whole - self._size()
 
     def _grow(self, size: int) -> None:
-        """Make it `size` bytes larger. Raises OSError."""
+        """Make the ballast `size` bytes larger. Raises OSError."""
         present = os.path.lexists(self.path)
         handle = os.open(self.path, _FLAGS | (0 if present else os.O_CREAT | os.O_EXCL), 0o600)
         try:

@@ -1,15 +1,15 @@
-"""The bin: copies that were deleted and can come back, as one vault sees it.
+"""The bin of one vault: deleted copies that can come back.
 
-    put(ids, until=…)       move copies of Backup into the bin: one act, in batches of a short write lock each
-    restore(ids)            move copies of the bin back, as they were
-    empty(ids)              delete copies of the bin for good, with a tombstone, overwritten as any deletion is
-    rotate(ids)             remove copies of the bin to make room, as rotation does
-    acts()                  what each act put there, and what became of it
-    oldest(…), ids(…)       which copies are in it; `Vault.get_many(…, binned=True)` and `raw` read them
-    touched_since(row)      which copies to look at anew, for who follows the store
+    put(ids, until=…)       move copies from Backup into the bin: one act, in batches with a short write lock each
+    restore(ids)            move copies back from the bin, unchanged
+    empty(ids)              delete copies in the bin for good, with a tombstone, overwritten as in any deletion
+    rotate(ids)             remove copies from the bin to make room, as rotation does
+    acts()                  list each act's copies, size, and how many came back
+    oldest(…), ids(…)       list copies in the bin; `Vault.get_many(…, binned=True)` and `raw` read them
+    touched_since(row)      list copies that a follower of the store must look at anew
 
-Ids, marks and releases of a copy that comes back are as they were. Sizes are bytes, times Unix milliseconds. How much
-the bin may keep, and for how long, is for `store.space.bin`; events are told by `store.authority.bin`.
+A restored copy keeps its id, marks and releases. Sizes are bytes, times Unix milliseconds. `store.space.bin` decides
+how much the bin keeps and for how long; `store.authority.bin` records the events.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = ["Bin", "BinAct", "PutResult", "RestoreResult"]
 
 Progress = Callable[[int, int], None]
 Done = Callable[[list[int]], None]
-#: A batch at least and at most, and how long (seconds) it should hold the write lock: what each takes besides its rows
-#: would be most of the time of a small one. On a full disk batches are smaller.
+#: Minimum and maximum copies per batch, and how long (seconds) a batch should hold the write lock. In batches below the
+#: minimum, the cost per batch would exceed the cost of their rows. On a full disk, `_LEAST_FULL` copies are a batch.
 _LEAST, _MOST, _TARGET = 250, 1000, 0.016
 _LEAST_FULL = 20
 _LONGEST_PAUSE = 0.007
@@ -46,9 +46,9 @@ _WRITTEN = "SELECT COUNT(*) FROM bin_act WHERE signature = ?"
 
 @dataclass
 class PutResult:
-    """What went into the bin with the act `act` (0: nothing did), what was not there, what was refused and why.
+    """The copies that act `act` put into the bin (0: none), those not in Backup, and those refused with the reason.
 
-    `left` are copies that were not reached: it was cancelled, or the disk was `full`.
+    `left` are copies not reached because `put` was cancelled or the disk was `full`.
     """
 
     act: int = 0
@@ -62,9 +62,9 @@ class PutResult:
 
 @dataclass
 class RestoreResult:
-    """What came back, what is in Backup already, what is gone for good or never was, what was refused and why.
+    """The copies restored, already in Backup (`there`), gone for good or never there, and refused with the reason.
 
-    `left` are copies that were not reached: it was cancelled.
+    `left` are copies not reached because `restore` was cancelled.
     """
 
     restored: list[int] = field(default_factory=list)
@@ -83,8 +83,6 @@ class Bin(BinContents):
         self._erasing = erasing
         self._deleter = deleter
 
-    # --- Putting in --------------------------------------------------------------------------------------------------
-
     def put(
         self,
         ids: Iterable[int],
@@ -97,10 +95,11 @@ class Bin(BinContents):
         told: Done | None = None,
         spare: Spare = spare_none,
     ) -> PutResult:
-        """Move copies of Backup into the bin, where they are kept until `until` (Unix ms) if there is room.
+        """Move copies of Backup into the bin, to be kept until `until` (Unix ms) if there is room.
 
-        They are one act, or more of the act `act`. `told` is told what each batch moved, inside its transaction. A copy
-        with a live delivery is refused, and what `spare` answers of its batch. Raises StoreUnavailable, UnlockError.
+        They form a new act, or join the act `act`. `told` is called with the ids that each batch moved, inside its
+        transaction. Refuses copies with a live delivery, and those that `spare` returns for a batch. Raises
+        StoreUnavailable, UnlockError.
         """
         result = PutResult(act, until)
 
@@ -122,7 +121,7 @@ class Bin(BinContents):
         return result
 
     def _put_batch(self, ids: list[int], until: int, operator: str, spare: Spare, done: PutResult) -> bytes:
-        """Move a batch inside the transaction. Returns the journal's signature, b"" where nothing is to be moved."""
+        """Move a batch inside the transaction. Returns the journal row's signature, b"" if nothing was moved."""
         db = self._vault.db
         rows = binned.in_backup(db, ids)
         there = {row[0] for row in rows}
@@ -140,8 +139,6 @@ class Bin(BinContents):
         count_into_bin(db, len(moved), sum(row[3] for row in moved))
         return signature
 
-    # --- Bringing back -----------------------------------------------------------------------------------------------
-
     def restore(
         self,
         ids: Iterable[int],
@@ -151,8 +148,10 @@ class Bin(BinContents):
         cancelled: Callable[[], bool] | None = None,
         told: Done | None = None,
     ) -> RestoreResult:
-        """Move copies of the bin back to Backup, as they were; `told` is told what each batch moved, inside its
-        transaction. Raises StoreUnavailable, UnlockError.
+        """Move copies of the bin back to Backup, unchanged.
+
+        `told` is called with the ids that each batch moved, inside its transaction. Raises StoreUnavailable,
+        UnlockError.
         """
         result = RestoreResult()
 
@@ -177,7 +176,10 @@ class Bin(BinContents):
         return result
 
     def _restore_batch(self, ids: list[int], operator: str, done: RestoreResult) -> bytes:
-        """Move a batch back inside the transaction. Returns a signature of the journal, b"" where nothing is moved."""
+        """Move a batch back inside the transaction.
+
+        Returns the signature of a journal row, b"" if nothing was moved.
+        """
         db = self._vault.db
         rows = binned.in_bin(db, ids)
         in_bin = {row[0] for row in rows}
@@ -196,8 +198,6 @@ class Bin(BinContents):
         count_into_bin(db, -len(moved), -sum(row[3] for row in moved))
         return signature
 
-    # --- Deleting for good -------------------------------------------------------------------------------------------
-
     def empty(
         self,
         ids: Iterable[int],
@@ -207,8 +207,9 @@ class Bin(BinContents):
         cancelled: Callable[[], bool] | None = None,
         told: Done | None = None,
     ) -> DeleteResult:
-        """Delete copies of the bin for good, as `Vault.delete` does with those of Backup. Raises StoreUnavailable,
-        UnlockError.
+        """Delete copies of the bin for good, as `Vault.delete` does for Backup.
+
+        Raises StoreUnavailable, UnlockError.
         """
         return self._deleter.delete(
             ids,
@@ -221,12 +222,10 @@ class Bin(BinContents):
         )
 
     def rotate(self, ids: Sequence[int]) -> DeleteResult:
-        """Remove copies of the bin to make room, in the caller's transaction: those that `oldest` named in it."""
+        """Remove copies of the bin, as listed by `oldest`, to make room. In the caller's transaction."""
         return self._deleter.delete(
             ids, operator="", cause=ROTATED, progress=None, cancelled=None, buried=None, source=Source.BIN
         )
-
-    # --- Batches -----------------------------------------------------------------------------------------------------
 
     def _require_done(self, error: StoreUnavailable, signature: bytes) -> None:
         if not signature:
@@ -240,7 +239,7 @@ class Bin(BinContents):
         progress: Progress | None,
         cancelled: Callable[[], bool] | None,
     ) -> tuple[list[int], bool]:
-        """Do `work` on a batch after the other. Returns what was not reached, and whether the disk was full."""
+        """Call `work` for one batch after another. Returns the ids not reached, and whether the disk was full."""
         size, start, squeezed, full = _LEAST, 0, False, False
         with self._erasing.moving():
             while start < len(wanted) and not (cancelled is not None and cancelled()):

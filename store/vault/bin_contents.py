@@ -1,4 +1,4 @@
-"""What is in the bin, by its table and by what its verified journal says."""
+"""Contents of the bin, from its table and its verified journal."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _STATES = 4
 
 
 class BinAct(NamedTuple):
-    """An act: `copies` of `size` bytes were put into the bin at `at` by `operator` (NOT safe for a terminal).
+    """An act: `operator` (NOT safe for a terminal) put `copies` of `size` bytes into the bin at `at`.
 
-    `left` of `left_size` bytes are there; `restored` came back; the others are gone. `first` is the lowest id.
+    `left` copies of `left_size` bytes are still in the bin, `restored` came back, the rest are gone for good. `first`
+    is the lowest copy id.
     """
 
     act: int
@@ -34,13 +35,13 @@ class BinAct(NamedTuple):
 
     @property
     def gone(self) -> int:
-        """How many copies neither are in the bin nor came back."""
+        """How many copies are neither in the bin nor restored."""
         return max(0, self.copies - self.restored - self.left)
 
 
 @dataclass
 class _State:
-    """What verified rows say of an act, up to the journal's row `seen`; `ids` are those that should be in the bin."""
+    """An act's verified journal rows up to row `seen`, summed up. `ids` should now be in the bin."""
 
     seen: int
     at: int = 0
@@ -54,7 +55,7 @@ class _State:
 
 
 class BinContents:
-    """What is in the bin of one vault."""
+    """Reads what is in the bin of one vault."""
 
     def __init__(self, vault: Reader) -> None:
         self._vault = vault
@@ -62,31 +63,35 @@ class BinContents:
         self._untils: dict[int, int] = {}
 
     def totals(self) -> tuple[int, int]:
-        """How many copies are in the bin, and their bytes. Cheap. Raises TamperedError."""
+        """Return how many copies are in the bin, and their bytes. Reads the counters only. Raises TamperedError."""
         with self._vault.reading():
             return counters(self._vault.db)[3:5]
 
     def newest_row(self) -> int:
-        """Return the journal's newest row id, 0 if it is empty. It grows whenever copies enter or leave the bin."""
+        """Return the journal's newest row id, 0 if it is empty.
+
+        It grows whenever copies enter the bin or come back from it.
+        """
         with self._vault.reading():
             return newest_row(self._vault)
 
     def touched_since(self, row_id: int) -> tuple[int, list[int]]:
-        """Return the journal's newest row id, and the copies that entered or left the bin after `row_id`.
+        """Return the journal's newest row id, and the copies that were put into the bin or restored after `row_id`.
 
-        Where they are now is for the tables to say: `Vault.present`. Raises TamperedError.
+        Ask `Vault.present` where they are now. Raises TamperedError.
         """
         return touched(self._vault, row_id)
 
     def ids(self, act: int | None = None) -> list[int]:
-        """List the copies in the bin, or those of one act, ascending."""
+        """List the ids of all copies in the bin, or of one act's, ascending."""
         with self._vault.reading():
             return binned.all_ids(self._vault.db) if act is None else binned.of_act(self._vault.db, act)
 
     def acts(self, *, since: int | None = None) -> list[BinAct]:
-        """List the acts that have copies in the bin, newest first; with `since`, also those that had any then or later.
+        """List the acts that have copies in the bin, newest first.
 
-        An act that does not verify has time 0, no operator, and as many copies as are there.
+        With `since` (Unix ms), lists also acts that expire after it and have none left. An act whose rows do not verify
+        has time 0, no operator, and the number of copies that are there.
         """
         with self._vault.reading():
             there = binned.by_act(self._vault.db)
@@ -127,10 +132,10 @@ class BinContents:
             return ""
 
     def oldest(self, limit: int, *, expired: int | None = None) -> list[tuple[int, int]]:
-        """Up to `limit` copies with their bytes that a verified act put into the bin, those of the oldest act first.
+        """List up to `limit` copies with their bytes that a verified act put into the bin, the oldest act's first.
 
-        With `expired` (Unix ms), only those whose time was over by then. A row that somebody else moved there is not
-        among them: nothing is removed for it. In a transaction, or a `reading`, that is open.
+        With `expired` (Unix ms), only copies whose time in the bin ended by then. Leaves out rows that no verified act
+        names: a forged row must not cause any removal. Call it in a transaction or a `reading`.
         """
         found: list[tuple[int, int]] = []
         db = self._vault.db
@@ -147,19 +152,19 @@ class BinContents:
         return found
 
     def next_end(self) -> int | None:
-        """When the time of the next copies in the bin is over (Unix ms), None without any that verify."""
+        """Return when the next copies in the bin expire (Unix ms), None if no act verifies."""
         with self._vault.reading():
             ends = [until for act in binned.acts(self._vault.db) if (until := self._until(act))]
         return min(ends, default=None)
 
     def _until(self, act: int) -> int:
-        """When an act's time is over, 0 where it does not verify."""
+        """Return when an act's copies expire (Unix ms), 0 if it does not verify."""
         if act not in self._untils and (until := self._state(act).until):
             self._untils[act] = until
         return self._untils.get(act, 0)
 
     def _state(self, act: int) -> _State:
-        """Compute an act's state from verified rows."""
+        """Return an act's state from its verified rows, continuing from the remembered state if there is one."""
         newest = newest_row(self._vault)
         state = self._states.pop(act, None)
         if state is None or state.seen > newest:
@@ -176,7 +181,7 @@ class BinContents:
 
 
 def _note(state: _State, row: JournalRow) -> None:
-    """Take in a verified row of an act; they come in their order."""
+    """Add a verified row to its act's state. Rows must come in order of id."""
     ids = set(row.ids())
     if row.kind == RESTORED:
         state.restored += len(ids & state.ids)

@@ -1,7 +1,7 @@
-"""The bin's journal: which copies an act put into the bin, and which of them were brought back, signed by operators.
+"""The bin's journal: signed rows that say which copies an act put into the bin, and which were restored.
 
-A row is a batch, since a transaction is short: the rows of an act have the same `act`, the id of the first of them.
-Nothing is ever taken out of the journal or changed in it, and its ids have no gap.
+Each batch (a short transaction) writes one row. All rows of an act have the same `act`: the id of its first row. Rows
+are never changed or deleted, and their ids have no gaps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAGE = 50
 
 
 class BinRun(NamedTuple):
-    """Copies that follow each other in id and in step, as `deleting.Run`, and the bytes that all of them take up."""
+    """Copies with consecutive ids and steps, as `deleting.Run`, with their total bytes."""
 
     copy_id: int
     epoch_id: int
@@ -41,7 +41,7 @@ class BinRun(NamedTuple):
 
 
 class JournalRow(NamedTuple):
-    """A row that verifies. `kind` is BINNED or RESTORED; `until` (Unix ms) is 0 for what was brought back."""
+    """A row whose signature verifies. `kind` is BINNED or RESTORED; `until` (Unix ms) is 0 for RESTORED."""
 
     id: int
     kind: str
@@ -53,7 +53,7 @@ class JournalRow(NamedTuple):
     signature: bytes
 
     def ids(self) -> list[int]:
-        """Return its copies' ids, ascending."""
+        """Return the ids of the row's copies, ascending."""
         return [copy_id for each in self.runs for copy_id in each.ids()]
 
 
@@ -73,7 +73,7 @@ def bin_runs(rows: Iterable[tuple[int, int, int, int]]) -> list[BinRun]:
 def append(
     vault: Reader, kind: str, act: int, at: int, until: int, runs: Sequence[BinRun], operator: str
 ) -> tuple[int, bytes]:
-    """Write and sign a row, in the caller's transaction. With `act` 0 a new act begins.
+    """Write and sign a row, in the caller's transaction. `act` 0 begins a new act.
 
     Returns the act's id and the row's signature. Raises UnlockError where the keys at hand are no operator's.
     """
@@ -110,9 +110,9 @@ def verified_row(vault: Reader, row: Sequence[Any]) -> JournalRow:
 
 
 def rows_after(vault: Reader, row_id: int, act: int | None = None) -> Iterator[tuple[int, JournalRow | TamperedError]]:
-    """Yield the journal's rows above `row_id`, oldest first: id, and content or why it does not verify.
+    """Yield the journal's rows above `row_id`, oldest first: the id, and the content or why it does not verify.
 
-    With `act`, only those of that act.
+    With `act`, only the rows of that act.
     """
     of_act = "" if act is None else "AND act = ? "
     sql = f"SELECT {_COLUMNS} FROM bin_act WHERE id > ? {of_act}ORDER BY id LIMIT {_PAGE}"  # noqa: S608 - of our own text alone
@@ -132,7 +132,8 @@ def rows_after(vault: Reader, row_id: int, act: int | None = None) -> Iterator[t
 def touched(vault: Reader, row_id: int) -> tuple[int, list[int]]:
     """Return the newest row's id, and the copies that rows above `row_id` name, verified or not.
 
-    What became of them the tables say: the journal alone is not asked. Raises TamperedError where a row cannot be read.
+    Callers look up in the tables where the copies are now, so an unverified row does no harm. Raises TamperedError
+    where a row cannot be read.
     """
     with vault.reading():
         rows = run(vault.db, "SELECT id, entries FROM bin_act WHERE id > ? ORDER BY id", row_id).fetchall()

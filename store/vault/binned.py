@@ -1,7 +1,7 @@
-"""The table of copies in the bin: rows of `message`, moved there with the act that did it. All moves stand here.
+"""All moves between Backup and the bin: rows go from `message` to `binned` with their act, and back.
 
-No reader of copies sees them, and their bodies stay where they are. Functions of a transaction, or of a
-`Session.reading`, that is open; ids are copies', sizes bytes.
+Readers of Backup do not see binned rows; bodies stay where they are. Call these functions in a transaction or a
+`Session.reading`. Ids are copy ids, sizes bytes.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ def move_in(db: StoreDatabase, ids: list[int], act: int) -> None:
 
 
 def move_back(db: StoreDatabase, ids: list[int]) -> None:
-    """Move copies of the bin back."""
+    """Move copies of the bin back to Backup."""
     run(db, _BACK, ids)
     run(db, "DELETE FROM binned WHERE id = ANY(?)", ids)
 
 
 def in_backup(db: StoreDatabase, ids: list[int]) -> list[tuple[int, int, int, int]]:
-    """Those of the copies that are in Backup, in order of id: id, epoch, step and stored size."""
+    """Return (id, epoch, step, stored size) of those copies that are in Backup, in order of id."""
     sql = "SELECT id, epoch_id, step, stored_size FROM message WHERE id = ANY(?) ORDER BY id"
     return [tuple(row) for row in run(db, sql, ids).fetchall()]
 
 
 def in_bin(db: StoreDatabase, ids: list[int]) -> list[BinnedRow]:
-    """Those of the copies that are in the bin, in order of id."""
+    """Return the rows of those copies that are in the bin, in order of id."""
     sql = "SELECT id, epoch_id, step, stored_size, act FROM binned WHERE id = ANY(?) ORDER BY id"
     return [tuple(row) for row in run(db, sql, ids).fetchall()]
 
 
 def of_act(db: StoreDatabase, act: int) -> list[int]:
-    """List the copies that an act put into the bin and that are still there, ascending."""
+    """List the copies of an act that are still in the bin, ascending."""
     return sorted(copy_id for (copy_id,) in run(db, "SELECT id FROM binned WHERE act = ?", act).fetchall())
 
 
 def all_ids(db: StoreDatabase) -> list[int]:
-    """All copies in the bin, ascending."""
+    """List all copies in the bin, ascending."""
     return [copy_id for (copy_id,) in run(db, "SELECT id FROM binned ORDER BY id").fetchall()]
 
 
 def by_act(db: StoreDatabase) -> dict[int, tuple[int, int]]:
-    """How many copies of each act are in the bin, and their bytes; the oldest act first."""
+    """Count the copies of each act in the bin and sum their bytes; the oldest act first."""
     sql = "SELECT act, COUNT(*), SUM(stored_size) FROM binned GROUP BY act ORDER BY act"
     return {act: (copies, int(size)) for act, copies, size in run(db, sql).fetchall()}
 
 
 def acts(db: StoreDatabase) -> list[int]:
-    """List the acts that have copies in the bin, oldest first. Skips from one act to the next."""
+    """List the acts that have copies in the bin, oldest first. Skips through the index instead of reading every row."""
     sql = "SELECT MIN(act) FROM binned WHERE act > ?"
     found: list[int] = []
     while (act := run(db, sql, found[-1] if found else -1).fetchone()[0]) is not None:
@@ -68,6 +68,6 @@ def acts(db: StoreDatabase) -> list[int]:
 
 
 def of_acts(db: StoreDatabase, acts: Sequence[int], limit: int) -> list[tuple[int, int, int]]:
-    """Up to `limit` copies of these acts, those of the oldest act first: id, act and stored size."""
+    """List up to `limit` copies of these acts, the oldest act's first: (id, act, stored size)."""
     sql = "SELECT id, act, stored_size FROM binned WHERE act = ANY(?) ORDER BY act, stored_size, id LIMIT ?"
     return [tuple(row) for row in run(db, sql, list(acts), limit).fetchall()]

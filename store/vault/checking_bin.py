@@ -1,6 +1,6 @@
-"""What `check` finds out about the bin: its journal, and whether what lies in it is what the journal says.
+"""Check the bin: verify its journal, and compare the bin's table with it.
 
-put in - brought back - buried = what is in the bin
+copies put in - restored - buried = copies in the bin
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from store.vault.deleting import Run, ids_of
 from store.vault.reader import Reader
 
 Finding = tuple[str, str]
-#: The clocks of two machines are no further apart (ms); and for so long rotation writes its tombstones anew.
+#: Maximum difference assumed between two machines' clocks, and the longest that rotation keeps merging tombstones (ms).
 _APART = 3_600_000
 _SHOWN = 8
 _BINNED = "SELECT id, act FROM binned ORDER BY id"
@@ -27,7 +27,7 @@ _TWICE = "SELECT binned.id FROM binned JOIN message ON message.id = binned.id OR
 
 
 class Place(NamedTuple):
-    """Where a copy in the bin belongs."""
+    """The act, epoch and step of a copy that should be in the bin."""
 
     act: int
     epoch_id: int
@@ -35,27 +35,27 @@ class Place(NamedTuple):
 
 
 class BinCheck:
-    """The journal of the bin, read in its order, and held against the tables."""
+    """Reads the bin's journal in order and compares it with the tables."""
 
     def __init__(self, vault: Reader) -> None:
-        #: The copies that an act ever put into the bin.
+        #: Every copy that was ever put into the bin.
         self.ever: set[int] = set()
         self._vault = vault
         self._acts: set[int] = set()
         self._seen = 0
-        #: What should be in the bin, or was buried out of it.
+        #: By copy id: copies put in and not restored. They should be in the bin, or be buried.
         self._in: dict[int, Place] = {}
         self._untils: dict[int, int] = {}
-        #: The runs that went in, each with when that was; what came back; when copies of the bin were buried.
+        #: (time, run) of copies put in; (time, bytes) of restored rows; the time each copy of the bin was buried.
         self._put: list[tuple[int, BinRun]] = []
         self._back: list[tuple[int, int]] = []
         self._ever_back: set[int] = set()
         self._buried: dict[int, int] = {}
-        #: Tombstones of gateways, with when each was written and the copies that it names.
+        #: Gateways' tombstones: (name, time written, ids of the copies that they name).
         self._rotated: list[tuple[str, int, list[int]]] = []
 
     def read(self) -> Iterator[Finding]:
-        """Read the journal on from where it was read to; what is wrong with it."""
+        """Read on from the last row read, and yield what is wrong with the journal."""
         for row_id, row in rows_after(self._vault, self._seen):
             if row_id != self._seen + 1:
                 yield "the bin", f"act {self._seen + 1} is missing from its journal"
@@ -89,17 +89,17 @@ class BinCheck:
                 del self._in[copy_id]
 
     def note_tombstone(self, row: Any, runs: list[Run]) -> None:
-        """Take in a tombstone that verifies."""
+        """Note the copies that a verified tombstone names."""
         ids = ids_of(runs)
         self._buried.update(dict.fromkeys(self.ever.intersection(ids), row.at))
         if row.gateway_id != AUTHORITY:
             self._rotated.append((f"tombstone {row.id}", row.at, ids))
 
     def early(self, share: int, since: int) -> Iterator[Finding]:
-        """Tombstones of gateways that name copies of the bin before their time, where the bin cannot have held more
-        than its `share` (bytes), which is in force since `since` (Unix ms).
+        """Find gateways' tombstones that bury copies of the bin before their time though the bin was within its limit.
 
-        The journal says how much it held at most: what went in by then, clocks apart, less what had left it for sure.
+        The limit is `share` (bytes), in force since `since` (Unix ms). The most that the bin can have held follows from
+        the journal: everything put in by then, with clocks apart, less what had certainly left it.
         """
         changes = [(at - _APART, each.size) for at, each in self._put]
         changes += [(at + _APART, -size) for at, size in self._back]
@@ -115,10 +115,10 @@ class BinCheck:
                 yield name, f"a gateway buried copies of the bin before their time: {ranges(early, _SHOWN)}"
 
     def findings(self, buried: Callable[[int, int], bool], buried_since: Callable[[], set[int]]) -> Iterator[Finding]:
-        """Where the tables have something else than the journal says, all of it at one moment.
+        """Yield differences between the tables and the journal, both read at one moment.
 
-        `buried` says whether a step of an epoch is known to be; `buried_since` which copies tombstones name that came
-        after. Raises StoreUnavailable.
+        `buried(epoch, step)` says whether a step is known to be buried; `buried_since()` returns the copies that later
+        tombstones name. Raises StoreUnavailable.
         """
         vault = self._vault
         with vault.reading(), snapshot(vault.db):

@@ -1,9 +1,9 @@
-"""The table of counters: how many copies there are, their bytes, and the next copy's id. All SQL on it stands here.
+"""The table of counters: copies, their bytes, and the next copy's id. All SQL on it is in this module.
 
-Its row 1 counts the copies and the bytes of all, those in the bin with them; row 2, which is there once a copy was in
-the bin, the copies in it and their bytes; row 3, which is there once something was made from copies later, those rows
-and their bytes. Functions of a transaction, or of a `Session.reading`, that is open. A table
-without row 1 is a TamperedError.
+Row 1 counts all copies (messages: those in Backup only) and their bytes, the bin's included. Row 2 counts the copies in
+the bin and their bytes; it exists once a copy was in the bin. Row 3 counts the rows of `derived` and their bytes; it
+exists once there was one. Call these functions in a transaction or a `Session.reading`. A table without row 1 is a
+TamperedError.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ _BIN_ADD = (
 
 
 class Counters(NamedTuple):
-    """What the counters say: copies in Backup, the bytes of all, and the next copy's id; copies in the bin, and theirs.
+    """The stored counters.
 
-    `used_bytes` are those of the copies in Backup and in the bin; besides, `derived` rows were made from copies later
-    (or are of no copy), with their bytes.
+    `messages` are the copies in Backup, `used_bytes` the bytes of those and of the `binned` ones. `derived` counts rows
+    of data derived from copies (or belonging to none), `derived_bytes` their bytes.
     """
 
     messages: int
@@ -60,7 +60,7 @@ class Counters(NamedTuple):
 
     @property
     def all_bytes(self) -> int:
-        """The bytes of the copies, and of what was made from them: what a maximum is compared with."""
+        """The bytes of all copies and of the data derived from them: compared with the maximum size."""
         return self.used_bytes + self.derived_bytes
 
 
@@ -74,12 +74,12 @@ def counters(db: StoreDatabase) -> Counters:
 
 
 def first_counters(db: StoreDatabase) -> None:
-    """Write the counters of a new store, which is empty."""
+    """Write the counters of a new, empty store."""
     run(db, "INSERT INTO state (id, messages, used_bytes, next_copy_id) VALUES (1, 0, 0, 1)")
 
 
 def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]:
-    """Count copies that come in: the id behind the last of them, and the bytes that are used then in all.
+    """Count copies that come in. Returns the id after the last of them, and the bytes then used in total.
 
     Raises TamperedError where the table of counters is empty.
     """
@@ -90,33 +90,33 @@ def count_in(db: StoreDatabase, copies: int, used_bytes: int) -> tuple[int, int]
 
 
 def count_out(db: StoreDatabase, copies: int, used_bytes: int) -> None:
-    """Count copies that go."""
+    """Subtract copies deleted from Backup."""
     run(db, "UPDATE state SET messages = messages - ?, used_bytes = used_bytes - ? WHERE id = 1", copies, used_bytes)
 
 
 def count_into_bin(db: StoreDatabase, copies: int, used_bytes: int) -> None:
-    """Count copies of Backup that go into the bin; with negative numbers, those that come back."""
+    """Count copies moved from Backup into the bin; negative numbers for copies restored."""
     run(db, "UPDATE state SET messages = messages - ? WHERE id = 1", copies)
     run(db, _BIN_ADD, copies, used_bytes)
 
 
 def count_out_of_bin(db: StoreDatabase, copies: int, used_bytes: int) -> None:
-    """Count copies of the bin that go for good."""
+    """Subtract copies deleted from the bin."""
     run(db, "UPDATE state SET used_bytes = used_bytes - ? WHERE id = 1", used_bytes)
     run(db, _BIN_ADD, -copies, -used_bytes)
 
 
 def count_derived(db: StoreDatabase, rows: int, size: int) -> None:
-    """Count rows that were made from copies, and their bytes, once they are written; negative numbers: that went.
+    """Count derived rows and their bytes, after they were written or deleted (negative numbers).
 
-    Where none was counted before, all that there are are counted.
+    If row 3 does not exist yet, it is created with the count of all rows that are there.
     """
     if (rows or size) and run(db, _DERIVED_ADD, rows, size).fetchone() is None:
         run(db, _DERIVED_FIRST)
 
 
 class Held(NamedTuple):
-    """What is there, counted anew: copies in Backup, in the bin, the bytes of each; what was made from copies later."""
+    """A fresh count of the rows: copies in Backup and in the bin, their bytes, and derived rows with their bytes."""
 
     messages: int
     binned: int
@@ -127,7 +127,7 @@ class Held(NamedTuple):
 
     @property
     def used_bytes(self) -> int:
-        """The bytes of all."""
+        """The bytes of all copies, in Backup and in the bin."""
         return self.message_bytes + self.binned_bytes
 
     def told(self) -> dict[str, int]:
@@ -143,7 +143,7 @@ class Held(NamedTuple):
 
 
 def put_right(db: StoreDatabase, held: Held) -> None:
-    """Write what was counted anew."""
+    """Overwrite the counters with a fresh count."""
     run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 1", held.messages, held.used_bytes)
     run(db, "UPDATE state SET messages = ?, used_bytes = ? WHERE id = 2", held.binned, held.binned_bytes)
     if held.derived:
@@ -153,18 +153,18 @@ def put_right(db: StoreDatabase, held: Held) -> None:
 
 
 def raise_next(db: StoreDatabase, next_copy_id: int) -> None:
-    """Give out no id below `next_copy_id` any more."""
+    """Raise the next copy's id to `next_copy_id`, if it is lower."""
     run(db, "UPDATE state SET next_copy_id = ? WHERE id = 1 AND next_copy_id < ?", next_copy_id, next_copy_id)
 
 
 def taken_ids(db: StoreDatabase) -> list[int]:
-    """List all copies' ids, in the bin or not, ascending."""
+    """List the ids of all copies, in Backup and in the bin, ascending."""
     sql = "SELECT id FROM message UNION SELECT id FROM binned ORDER BY id"
     return [int(copy_id) for (copy_id,) in run(db, sql).fetchall()]
 
 
 def counted(db: StoreDatabase, *, has_bin: bool = True) -> Held:
-    """Count what is there anew. A store of format 1 has no bin."""
+    """Count all rows anew. Without `has_bin` (a store of format 1), those of Backup only."""
     return Held(*map(int, run(db, _COUNT if has_bin else _COUNT_WITHOUT).fetchone()))
 
 
@@ -175,9 +175,9 @@ def newest_id(db: StoreDatabase) -> int:
 
 
 def require_right(db: StoreDatabase) -> None:
-    """Raise TamperedError where the counters do not count what is there. The reads are to be of one moment."""
+    """Raise TamperedError if the counters differ from the rows. Call it in a snapshot, so that all reads agree."""
     what, told, held = "the table of counters", counters(db), counted(db)
-    if not told.derived:  # A release that did not count them may have written them.
+    if not told.derived:  # An older release, which did not count derived rows, may have written the counters.
         held = held._replace(derived=told.derived, derived_bytes=told.derived_bytes)
     if held.told() != {name: getattr(told, name) for name in held.told()}:
         raise TamperedError(what, "it does not count what is there")
@@ -186,9 +186,9 @@ def require_right(db: StoreDatabase) -> None:
 
 
 def made_right(db: StoreDatabase, floor: int) -> list[str]:
-    """Write the counters of the store anew where they do not count what is there; says what was written, in words.
+    """Rewrite the counters if they differ from the rows. Returns sentences that say what was written.
 
-    The next copy's id is at least `floor`, and above every copy, in the bin or not.
+    The next copy's id becomes at least `floor`, and higher than that of every copy, in the bin or not.
     """
     try:
         now: Counters | None = counters(db)
@@ -217,6 +217,6 @@ def made_right(db: StoreDatabase, floor: int) -> list[str]:
 
 
 def lock(db: StoreDatabase) -> None:
-    """Keep every other writer out until the transaction ends. On SQLite its beginning does that."""
+    """Keep every other writer out until the transaction ends. SQLite's BEGIN IMMEDIATE already does."""
     if not isinstance(db, SqliteDatabase):
         run(db, "SELECT id FROM state WHERE id = 1 FOR UPDATE")

@@ -1,4 +1,4 @@
-"""Deleting copies in short batches, each with a signed tombstone that says which, when and why."""
+"""Delete copies in short batches. Each batch writes a signed tombstone that says which, when and why."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _READ = (
 )
 _FULL = "Not erased from the disk: it was full, and what was deleted was not overwritten."
 _TARGET_SECONDS = 0.02
-#: Between batches the write lock is free for as long as it was held: who waits for it looks only now and then.
+#: Longest pause between batches (seconds). The write lock is free for as long as it was held, because a waiting writer
+#: polls it only now and then.
 _LONGEST_PAUSE = 0.02
-#: Rotation's tombstones become one while this time (ms) and number of copies hold.
+#: Rotation merges its tombstones while the newest is younger than this (ms) and names fewer copies than this.
 _JOINED_MS, _JOINED_COPIES = 3_600_000, 1000
 _FIRST_BATCH, _LEAST, _MOST = 100, 20, 2000
 
@@ -48,7 +49,7 @@ _NEWEST_TWO = (
 
 
 class Source(enum.Enum):
-    """Where copies are deleted from: their table's statements."""
+    """Table that copies are deleted from."""
 
     BACKUP = enum.auto()
     BIN = enum.auto()
@@ -68,12 +69,12 @@ _DELETE = {
 }
 
 
-#: Asked of each batch, inside its transaction: which of its copies are left where they are, and why.
+#: Called with each batch's ids inside its transaction: returns the copies to leave alone, with the reason.
 Spare = Callable[[list[int]], Mapping[int, str]]
 
 
 def spare_none(_ids: list[int]) -> Mapping[int, str]:
-    """Leave no copy of a batch."""
+    """Leave out no copy of a batch."""
     return {}
 
 
@@ -88,7 +89,7 @@ class _Tombstone(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Copies that follow each other in id and in step: ids `copy_id…`, steps `step…` of one epoch, `length` of them."""
+    """Copies with consecutive ids and steps: ids from `copy_id`, steps from `step` in one epoch, `length` copies."""
 
     copy_id: int
     epoch_id: int
@@ -98,11 +99,11 @@ class Run(NamedTuple):
 
 @dataclass
 class DeleteResult:
-    """What was deleted for good, what was not there, and what was refused with the reason. In no list: not reached.
+    """The copies deleted for good, missing, and refused with the reason. Copies in none of these were not reached.
 
-    `left` says where what was deleted is not overwritten, and why ("" where it is). What an operator deletes goes into
-    the bin as a rule: `binned`, by the act `act` of the bin, where it is kept until `until` (Unix ms); on a full disk
-    `emptied` copies went from the bin for it. `notes` are sentences that say what was done otherwise than asked.
+    `left` says what is not overwritten on the disk, and why ("" if all is). Operators' deletions normally go into the
+    bin instead: `binned`, as the bin's act `act`, kept until `until` (Unix ms). On a full disk, `emptied` copies were
+    deleted from the bin to make room. `notes` are sentences on what was done otherwise than asked.
     """
 
     deleted: list[int] = field(default_factory=list)
@@ -117,7 +118,7 @@ class DeleteResult:
 
     @property
     def gone(self) -> list[int]:
-        """What is not in Backup any more: in the bin or deleted for good."""
+        """The copies no longer in Backup: in the bin or deleted for good."""
         return [*self.binned, *self.deleted]
 
 
@@ -149,7 +150,7 @@ def tombstone_statement(
 def verified_runs(vault: Reader, row: Any) -> list[Run]:
     """Verify a tombstone's signature and return the deleted runs. Raises TamperedError naming it.
 
-    A gateway may bury by rotation only; everything else takes the authority.
+    A gateway may sign for rotation only; every other cause needs an operator's signature.
     """
     what = f"tombstone {row.id}"
     with sound(what):
@@ -166,17 +167,17 @@ def verified_runs(vault: Reader, row: Any) -> list[Run]:
 
 
 def _whole(value: object) -> int:
-    """Return a row's number; 0 for another type: a copy with a forged column can be deleted like any other."""
+    """Return a row's number, 0 if it is of another type, so that a copy with a forged column can be deleted as well."""
     return value if isinstance(value, int) else 0
 
 
 def joined(runs: Sequence[Run]) -> list[Run]:
-    """Merge runs that follow each other."""
+    """Merge consecutive runs."""
     return _joined((run.copy_id, run.length, (run.epoch_id, run.step - run.copy_id)) for run in runs)
 
 
 def _joined(pieces: Iterable[tuple[int, int, tuple[int, int]]]) -> list[Run]:
-    """Ids of copies with an epoch, and by how much its steps are ahead of them, which is the same in a run."""
+    """Merge pieces (copy id, length, (epoch id, step - copy id)) into runs: step - copy id is constant within a run."""
     return [
         Run(copy_id, epoch_id, copy_id + ahead, length) for copy_id, length, (epoch_id, ahead) in runs_joined(pieces)
     ]
@@ -189,7 +190,8 @@ class Deleter:
         self._vault = vault
         self._erasing = erasing
         self._room = room
-        #: The row and the runs of the tombstone that was written last: the newest, mostly, and no need to verify it.
+        #: Row and runs of the tombstone that this process wrote last. It mostly still is the newest and needs no
+        #: verifying.
         self._last: tuple[tuple[Any, ...], list[Run]] = ((), [])
 
     def delete(
@@ -207,7 +209,8 @@ class Deleter:
         if cause == ROTATED or self._vault.db.in_transaction():
             return self._delete(ids, operator, cause, progress, cancelled, buried, source, spare, erased=False)
         if self._room.is_short():
-            # What is overwritten goes through the log, and cut off it would give up its room.
+            # Without overwriting: overwritten pages go through the log, and truncating the log would lose the space it
+            # holds.
             result = self._delete(ids, operator, cause, progress, cancelled, buried, source, spare, erased=False)
             result.left = _FULL if result.deleted else ""
             return result
@@ -275,7 +278,7 @@ class Deleter:
         return result
 
     def _within(self, ids: list[int], source: Source) -> list[int]:
-        """As many of `ids` as one batch can overwrite, at least one."""
+        """Return as many of `ids` as one batch can overwrite, at least one."""
         with self._vault.reading():
             sizes = dict(run(self._vault.db, _SIZES[source], ids).fetchall())
         total = 0
@@ -310,7 +313,7 @@ class Deleter:
     def _delete_batch(
         self, ids: list[int], operator: str, cause: str, source: Source, spare: Spare, result: DeleteResult
     ) -> bytes:
-        """Delete inside the transaction. Returns the tombstone's signature, b"" where nothing is to be deleted."""
+        """Delete inside the transaction. Returns the tombstone's signature, b"" if nothing was deleted."""
         db = self._vault.db
         rows = run(db, _ROWS[source], ids).fetchall()
         live = live_deliveries.kept(db, ids)
@@ -351,10 +354,10 @@ class Deleter:
         return row[-1]
 
     def _taken_over(self, gateway_id: int, at: int) -> list[Run]:
-        """Take over the newest tombstone's runs if the next tombstone may replace it, and delete it; else return [].
+        """Delete the newest tombstone and return its runs if the next tombstone may include them; else return [].
 
-        At its maximum a store rotates with every put, and a tombstone each would outgrow what is kept. The oldest
-        tombstone stays, so that who follows them can tell whether any that it has not seen are gone.
+        When Backup is full, every put rotates, and one tombstone each would outgrow the copies. The oldest tombstone is
+        never merged: whoever follows the tombstones detects by it whether unseen ones are gone.
         """
         rows = run(self._vault.db, _NEWEST_TWO).fetchall()
         if len(rows) < 2:

@@ -1,15 +1,15 @@
-"""The table of what was made from copies later: rows by copy and kind, sealed for operators. All SQL on it stands here.
+"""The table `derived`: data computed from copies, sealed for operators, one row per copy and kind. All its SQL is here.
 
     Derived(vault, kind, version)
-        write(rows)             put plaintexts of copies there, or in the place of former ones; in one transaction
-        read(ids)               the plaintexts of copies, those of another version left out
-        batches(after_id, …)    all of them in order of id, some thousand at once
-        lacking(before_id, …)   copies of Backup that have none of this version, newest first
-        remove(after_id, …)     take the rows of a span of copies away
+        write(rows)             write or replace copies' plaintexts, in one transaction
+        read(ids)               read copies' plaintexts, without those of another version
+        batches(after_id, …)    read all in order of id, 2000 at a time
+        lacking(before_id, …)   list copies of Backup without a row of this version, newest first
+        remove(after_id, …)     delete the rows of a range of copies
     Loose(vault, kind, version)  the same for rows of no copy, with ids of 0 and below, in the caller's transaction
 
-A row goes with its copy: `forget`, in the transaction that buries it. Copies in the bin keep theirs. A row that does
-not verify counts as none, and is told to `on_error`: it is made anew, from the copy.
+Deleting a copy deletes its rows in the same transaction (`forget`); copies in the bin keep theirs. A row that does not
+verify is treated as missing and reported to `on_error`; it is computed again from the copy.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _LOOSE_IDS = "SELECT id FROM derived WHERE id <= 0 AND kind = ?"
 
 
 class Derived:
-    """What is of one kind and version. Any thread may use it. Raises UnlockError where the keys are no operator's."""
+    """Derived data of one kind and version. Thread-safe. Raises UnlockError where the keys are no operator's."""
 
     def __init__(self, session: Session, kind: str, version: int) -> None:
         self._session = session
@@ -78,9 +78,9 @@ class Derived:
         self._key = DerivedKey(session.keys.sealing_key(kind), session.store_id, kind, version)
 
     def write(self, rows: Iterable[tuple[int, bytes]]) -> list[int]:
-        """Put plaintexts of copies there; the ids of those that were written: a copy that is gone by then has none.
+        """Write or replace copies' plaintexts. Returns the ids written, without copies that no longer exist.
 
-        Seals inside the transaction: a few hundred rows at once. Raises StoreUnavailable.
+        Seals inside the transaction, so pass a few hundred rows at most. Raises StoreUnavailable.
         """
         made = dict(rows)
         if not made:
@@ -96,9 +96,9 @@ class Derived:
         return sorted(row[0] for row in sealed)
 
     def read(self, ids: Sequence[int], *, binned: bool = False, on_error: OnError | None = None) -> dict[int, bytes]:
-        """Open what was made of copies in Backup, or in the bin, in this version.
+        """Read the plaintexts of copies in Backup, or with `binned` in the bin, by copy id.
 
-        One that does not verify is left out. Raises StoreUnavailable.
+        Leaves out rows that do not verify. Raises StoreUnavailable.
         """
         found: dict[int, bytes] = {}
         for start in range(0, len(ids), _ROWS):
@@ -112,9 +112,9 @@ class Derived:
     def batches(
         self, after_id: int = 0, until: int = _LARGEST_ID, *, binned: bool = False, on_error: OnError | None = None
     ) -> Iterator[list[tuple[int, bytes]]]:
-        """Ids and plaintexts of the copies in Backup, or in the bin, above `after_id` and up to `until`, in order.
+        """Yield (id, plaintext) of copies in Backup, or with `binned` in the bin, above `after_id` up to `until`.
 
-        Some thousand at once.
+        In order of id, up to 2000 per list.
         """
         sql = _BATCH_BINNED if binned else _BATCH
         while True:
@@ -126,13 +126,16 @@ class Derived:
             yield self._opened(rows, on_error)
 
     def lacking(self, before_id: int = _LARGEST_ID, *, after_id: int = 0, limit: int = _ROWS) -> list[int]:
-        """Up to `limit` copies of Backup between the two ids that have none of this version, newest first."""
+        """List up to `limit` copies of Backup between the two ids that have no row of this version, newest first."""
         with self._session.reading():
             rows = run(self._session.db, _LACKING, self._kind, self._version, before_id, after_id, limit).fetchall()
         return [copy_id for (copy_id,) in rows]
 
     def having(self, after_id: int = 0, until: int = _LARGEST_ID, *, binned: bool = False) -> array[int]:
-        """Ids of the copies in Backup, or in the bin, between the two that have one of this version, ascending."""
+        """List the copies in Backup, or with `binned` in the bin, that have a row of this version, ascending.
+
+        Only ids above `after_id`, up to `until`.
+        """
         found, sql = array("Q"), _HAVING_BINNED if binned else _HAVING
         while True:
             with self._session.reading():
@@ -143,9 +146,9 @@ class Derived:
             found.extend(copy_id for (copy_id,) in rows if copy_id >= 0)
 
     def remove(self, after_id: int, until: int, ids: Sequence[int] = ()) -> None:
-        """Take away what copies above `after_id` and up to `until`, and those of `ids`, have of this kind.
+        """Delete the rows of this kind of copies above `after_id` up to `until`, and of the copies `ids`.
 
-        Joins a transaction that is open. Raises StoreUnavailable.
+        Joins an open transaction. Raises StoreUnavailable.
         """
         with self._session.write():
             _remove(self._session.db, _OF_SPAN, self._kind, max(after_id, 0), until)
@@ -164,9 +167,10 @@ class Derived:
 
 
 class Loose:
-    """Rows of one kind and version that belong to no copy, by ids of 0 and below. Sealed outside of a transaction.
+    """Rows of one kind and version that belong to no copy; their ids are 0 or negative.
 
-    Raises UnlockError where the keys are no operator's.
+    Sealing (`seal`) and writing (`put`) are separate, so that sealing need not happen inside a transaction. Raises
+    UnlockError where the keys are no operator's.
     """
 
     def __init__(self, session: Session, kind: str, version: int) -> None:
@@ -189,7 +193,7 @@ class Loose:
         return as_bytes(row[0]) if row else b""
 
     def all(self) -> dict[int, bytes]:
-        """All rows as they are sealed, of one moment. Raises StoreUnavailable."""
+        """Return all rows, still sealed, read at one moment. Raises StoreUnavailable."""
         with self._session.reading():
             rows = run(self._session.db, _LOOSE, self._kind, self._version).fetchall()
         return {row_id: as_bytes(sealed) for row_id, sealed in rows}
@@ -200,35 +204,35 @@ class Loose:
             return [row_id for (row_id,) in run(self._session.db, _LOOSE_IDS, self._kind).fetchall()]
 
     def put(self, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Write sealed rows, or in the place of former ones. Joins a transaction. Raises StoreUnavailable."""
+        """Write or replace sealed rows. Joins an open transaction. Raises StoreUnavailable."""
         if rows:
             with self._session.write():
                 _put(self._session.db, self._kind, [(row_id, self._kind, self._version, one) for row_id, one in rows])
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Take rows away. Joins a transaction. Raises StoreUnavailable."""
+        """Delete rows. Joins an open transaction. Raises StoreUnavailable."""
         if ids:
             with self._session.write():
                 _remove(self._session.db, _OF_KIND, self._kind, list(ids))
 
 
 def strays(db: StoreDatabase) -> list[tuple[int, str]]:
-    """List the ids and kinds of rows whose copy is neither in Backup nor in the bin."""
+    """List (id, kind) of rows whose copy is neither in Backup nor in the bin."""
     return [(row_id, kind) for row_id, kind in run(db, _STRAYS).fetchall()]
 
 
 def kinds(db: StoreDatabase) -> dict[str, int]:
-    """How many rows there are of each kind."""
+    """Count the rows of each kind."""
     return dict(run(db, _KINDS).fetchall())
 
 
 def forget(db: StoreDatabase, ids: list[int]) -> None:
-    """Remove everything that was made of these copies, in the transaction that is open."""
+    """Delete all derived rows of these copies, in the open transaction."""
     _remove(db, _OF_COPIES, ids)
 
 
 def _put(db: StoreDatabase, kind: str, rows: list[tuple[Any, ...]]) -> None:
-    """Write rows of a kind, each of another id, or in the place of former ones, and count them."""
+    """Write or replace rows of one kind, each with a different id, and count them."""
     if rows:
         before, size = run(db, _ROWS_AND_BYTES + _OF_KIND, kind, [row[0] for row in rows]).fetchone()
         run_many(db, _PUT, rows)

@@ -1,9 +1,9 @@
-"""Epochs in the database: the one that this process writes, and those that it reads.
+"""Epochs in the database: writing this process's own epoch, and reading all epochs.
 
-A writer's epoch begins with its first put, inside the same transaction, and ends after 1,000 steps, an hour, or the
-process. When a transaction fails after keys were served, its epoch ends there: the closing counts only the steps that
-were committed, and the keys that were served for nothing are gone with the ratchet. So no key is ever used twice, and
-every step below an epoch's count is a copy, is in the bin, or has a tombstone.
+A writer's epoch begins in the transaction of its first put, and ends after 1,000 steps, after an hour, or with the
+process. If a transaction fails after step keys were used, its epoch ends: the closing counts only committed steps, and
+the ratchet has already erased the keys of the lost ones. So no key is ever used twice, and every step below an epoch's
+count is a copy in Backup, in the bin, or has a tombstone.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _AT = (
 
 
 def opening_of(store_id: bytes, row: Any) -> Opening:
-    """Read the opening in an epoch's row, without verifying it."""
+    """Read the opening from an epoch's row, without verifying it."""
     name = EpochName(store_id, row.gateway_id, row.id, row.number)
     return Opening(name, row.opened_at, as_bytes(row.previous), as_bytes(row.commitment), as_bytes(row.sealed_secret))
 
 
 class EpochReader:
-    """Step keys of any epoch, verified when first asked for. Thread-safe."""
+    """Step keys of any epoch. Each epoch is verified at first use and then cached. Thread-safe."""
 
     _KEPT = 2048
 
@@ -84,7 +84,10 @@ class EpochReader:
         return fresh
 
     def name(self, epoch_id: int) -> EpochName:
-        """Return what an epoch's keys are bound to, from its row: no body opens under another. Raises TamperedError."""
+        """Return the name that an epoch's keys are bound to, from its unverified row. Raises TamperedError.
+
+        Verifying is not needed: under a wrong name no body opens.
+        """
         what = f"epoch {epoch_id}"
         with sound(what):
             sql = "SELECT gateway_id, number FROM epoch WHERE id = ?"
@@ -103,14 +106,14 @@ class EpochReader:
         return Chains(opening.name, read_epoch(opening, as_bytes(row.opening_signature), signer, private))
 
     def forget(self, epoch_ids: Sequence[int]) -> None:
-        """Drop what was read of epochs whose transaction was rolled back."""
+        """Drop the cached keys of epochs whose transaction was rolled back."""
         with self._lock:
             self._latest = None
             for epoch_id in epoch_ids:
                 self._chains.pop(epoch_id, None)
 
     def clear(self) -> None:
-        """Drop every key that was read."""
+        """Drop all cached keys."""
         with self._lock:
             self._latest = None
             self._chains.clear()
@@ -133,7 +136,11 @@ class _Current:
 
 @dataclass
 class _Ended:
-    """An epoch that a failed transaction ended. Where that transaction's fate is unknown, its first copy tells."""
+    """An epoch ended by a failed transaction, with its committed count and chain head.
+
+    `doubtful` (first copy id, count, head) is set if it is unknown whether that transaction was committed: then the
+    epoch has that count and head if that copy exists.
+    """
 
     opening: Opening
     count: int
@@ -142,7 +149,7 @@ class _Ended:
 
 
 class EpochWriter:
-    """Serves step keys to the one writer of this process. Call it under the writer's lock, inside its transaction."""
+    """Supplies step keys to this process's one writer. Call it under the writer's lock, inside its transaction."""
 
     def __init__(self, db: Database, models: Models, keys: StoreKeys, reader: EpochReader) -> None:
         self._db = db
@@ -153,12 +160,15 @@ class EpochWriter:
         self._current: _Current | None = None
         self._closed: list[_Current] = []
         self._ended: list[_Ended] = []
-        #: The opening of the epoch that this process began last, until a transaction fails.
+        #: The opening of the epoch that this process began last; None after a failed transaction.
         self._latest: Opening | None = None
         self._pid = os.getpid()
 
     def advance(self, now: int) -> tuple[EpochName, Ratchet, int]:
-        """Advance to the next step: epoch, ratchet holding the step's keys, step number."""
+        """Advance to the next step.
+
+        Returns the epoch, the ratchet (which holds the step's keys) and the step's number.
+        """
         if self._pid != os.getpid():
             self.drop()
         self._write_ended(now)
@@ -172,7 +182,7 @@ class EpochWriter:
         return current.opening.name, current.ratchet, current.ratchet.advance()
 
     def committed(self) -> None:
-        """Note that the transaction in which keys were served is durable."""
+        """Note that the transaction that used the keys is durable."""
         if self._current is not None:
             self._current.mark()
         for closed in self._closed:
@@ -181,7 +191,11 @@ class EpochWriter:
         self._ended.clear()
 
     def failed(self, *, first_copy: int | None = None) -> None:
-        """Note that the transaction rolled back, or may have; its copy `first_copy` would belong to this epoch."""
+        """End the epoch after a transaction rolled back, or may have.
+
+        `first_copy` is the id of the transaction's first copy: if that exists in this epoch later, the transaction was
+        committed.
+        """
         for epoch in [*self._closed, *([self._current] if self._current else [])]:
             if epoch.in_database:
                 doubtful = None
@@ -195,14 +209,14 @@ class EpochWriter:
         self._current = self._latest = None
 
     def finish(self, now: int) -> None:
-        """Close the current epoch: part of closing the vault."""
+        """Close the current epoch, when the vault is closed."""
         self._write_ended(now)
         if self._current is not None and self._current.in_database:
             self._close(self._current, now)
             self._current = None
 
     def state(self) -> tuple[Opening, int] | None:
-        """Return the newest epoch and how many steps it served, this transaction included; None if unknown."""
+        """Return the newest epoch and the steps used in it, including the open transaction; None if unknown."""
         if self._pid != os.getpid() or self._latest is None or self._ended:
             return None
         return self._latest, self._current.ratchet.step if self._current is not None else 0
@@ -212,7 +226,7 @@ class EpochWriter:
         return self._pid == os.getpid() and (self._current is not None or bool(self._ended))
 
     def drop(self) -> None:
-        """Forget the epoch without closing it: a forked child must not serve its parent's keys."""
+        """Forget the epoch without closing it, in a forked child, which must not use its parent's keys."""
         for epoch in [*self._closed, *([self._current] if self._current else [])]:
             epoch.ratchet.wipe()
         self._closed.clear()
@@ -257,7 +271,8 @@ class EpochWriter:
             count, head = ended.count, ended.head
             if ended.doubtful is not None:
                 first_copy, doubtful_count, doubtful_head = ended.doubtful
-                # After a rollback somebody else may have that id by now.
+                # If the transaction rolled back, another writer may since have used this copy id; so compare the epoch
+                # as well.
                 place = first_copy, ended.opening.name.epoch_id
                 if run(self._db, _AT, *place, *place).fetchone():
                     count, head = doubtful_count, doubtful_head

@@ -1,11 +1,11 @@
-"""Overwriting what an operator deletes for good: in the file as it is deleted, and in the log by cutting that off.
+"""Overwrite what an operator deletes for good, in the database file and, by truncating it, in the log.
 
-SQLite leaves deleted bytes where they are until their place is taken, and whoever has the key could open them. What
-rotation removes is not overwritten: that would take many times as long, with every put.
+SQLite leaves deleted bytes in place until the space is reused, and whoever has the key could still open them. Copies
+removed by rotation are not overwritten: that would make every put several times slower.
 
-Some bytes stay all the same: pieces of records and of small bodies in a page's unused part, where SQLite moved rows
-within it before; what the file system, a snapshot of it, a flash disk or a backup kept; and on PostgreSQL everything
-until the server's VACUUM, and after.
+Some bytes remain nevertheless: pieces of records and small bodies in unused parts of pages within which SQLite moved
+rows; whatever the file system, a snapshot, a flash disk or a backup kept; and on PostgreSQL everything, at least until
+the server's VACUUM.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from store.database.orm import SqliteDatabase
 from store.terms.errors import StoreUnavailable
 from store.vault.session import Session
 
-#: Bytes that a batch overwrites: about 30 ms of the write lock.
+#: Maximum bytes overwritten per batch: holds the write lock for about 30 ms.
 ERASED_BYTES = 4 * 1024 * 1024
-#: Tries to cut the log off after a deletion, and seconds between them: readers are short.
+#: Attempts to truncate the log after a deletion, and seconds between them. Most reads are short.
 _TRIES, _PAUSE = 10, 0.03
 
 
 class Erasing:
-    """The erasure of what one vault deletes."""
+    """Erases deleted copies of one vault."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        #: Whether the log may hold what was deleted.
+        #: Whether the log may still hold deleted copies.
         self.pending = False
 
     @contextmanager
     def overwriting(self) -> Iterator[None]:
-        """Let this thread's deletions inside overwrite what they delete. SQLite alone can do that."""
+        """Make this thread's deletions inside the block overwrite the deleted bytes. Only SQLite can do that."""
         db = self._session.db
         pragma(db, "secure_delete=ON")
         self.pending = isinstance(db, SqliteDatabase)
@@ -47,7 +47,10 @@ class Erasing:
 
     @contextmanager
     def moving(self) -> Iterator[None]:
-        """Let rows that this thread moves inside leave nothing where they were: who deletes them later cannot know."""
+        """Make rows that this thread moves inside the block overwrite their old place.
+
+        A later deletion could not: it does not know where they were.
+        """
         db = self._session.db
         pragma(db, "secure_delete=ON")
         try:
@@ -56,9 +59,9 @@ class Erasing:
             pragma(db, "secure_delete=FAST")
 
     def finish(self, tries: int = _TRIES) -> bool:
-        """Cut the log off, which nobody is made to wait for. Whether nothing that was deleted is left in it.
+        """Truncate the log, without blocking others. Returns whether no deleted copies are left in it.
 
-        That takes a moment in which nobody reads an earlier state of the store.
+        It succeeds only at a moment when nobody reads an earlier state of the store; hence the `tries`.
         """
         while self.pending and tries > 0:
             tries -= 1

@@ -1,4 +1,4 @@
-"""The rows of enrolled gateways: believed only as the authority signed them."""
+"""Rows of enrolled gateways and their keys. A row counts only if an operator's signature verifies."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SIGNATURE = "SELECT signature FROM gateway WHERE id = ?"
 
 
 def gateway_statement(store_id: bytes, row: Any) -> bytes:
-    """Build the statement that the authority signs when it enrols a gateway."""
+    """Build the statement that is signed when a gateway is enrolled."""
     return statement(
         "gateway", store_id, row.id, row.name, as_bytes(row.signing_key), as_bytes(row.delivery_key), row.enrolled_at
     )
 
 
 def is_revoked(row: Any) -> bool:
-    """Whether a gateway's row, once verified, is that of a revoked one: its former signing key lies in `delivery_key`.
+    """Whether a gateway's verified row says that it is revoked: then `delivery_key` holds its former signing key.
 
-    With that key only its events are verified; nothing can be sealed to it.
+    That key only serves to verify the gateway's earlier events; nothing can be sealed to it.
     """
     return len(as_bytes(row.delivery_key)) == KEY_SIZE
 
@@ -44,7 +44,7 @@ def former_key(session: Session, gateway_id: int) -> Ed25519PublicKey:
 
 
 def verified(session: Session, row: Any) -> None:
-    """Check that the authority enrolled a gateway as its row says. Raises TamperedError naming it."""
+    """Verify the signature of a gateway's row. Raises TamperedError naming the gateway."""
     what = f"gateway {row.id}"
     with sound(what):
         data = gateway_statement(session.store_id, row)
@@ -52,14 +52,14 @@ def verified(session: Session, row: Any) -> None:
 
 
 class Signers:
-    """The keys that the gateways of one store sign with, each verified when first asked for. Thread-safe."""
+    """Signing keys of a store's gateways. Each is verified at first use and then cached. Thread-safe."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[int, tuple[bytes, Ed25519PublicKey]] = {}
 
     def key(self, gateway_id: int) -> Ed25519PublicKey:
-        """Return a gateway's signing key from its signed enrolment. Raises TamperedError naming the gateway."""
+        """Return a gateway's signing key from its signed row. Raises TamperedError naming the gateway."""
         known = self._known.get(gateway_id)
         if known is not None and gateway_id == LOCAL_ID:
             return known[1]
@@ -79,7 +79,7 @@ class Signers:
             signature = as_bytes(row.signature)
             verified(self._session, row)
             key = Ed25519PublicKey.from_public_bytes(as_bytes(row.signing_key))
-        # Another process may revoke it, and its key is another one then.
+        # Cache by signature: revocation in another process replaces the key.
         self._known[gateway_id] = (signature, key)
         return key
 
@@ -94,10 +94,10 @@ class Signers:
         at: int | None = None,
         seconded: bool | None = None,
     ) -> tuple[int, ...]:
-        """Verify `sig(role, field…)`: that of `gateway`, or of an operator who has `right` (see `verify_operator`).
+        """Verify `sig(role, field…)` by `gateway`, or by an operator who has `right` (see `verify_operator`).
 
-        Where both are given, either will do. `at` (Unix ms) is when an operator made it, now by default. Returns the
-        signers' ids. Raises TamperedError naming `what`, for a gateway that was revoked too.
+        If both are given, either may have signed. `at` (Unix ms) is when an operator signed, by default now. Returns
+        the signers' ids. Raises TamperedError naming `what`, also for a revoked gateway.
         """
         session = self._session
         data = statement(role, session.store_id, *fields)

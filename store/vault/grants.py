@@ -1,8 +1,8 @@
-"""Generations of the configuration key: which there are, whom they were granted to, and their keys.
+"""Generations of the configuration key: their numbers, their keys, and which gateways hold them.
 
-An operator derives each generation's keys from the seed. A gateway has those that were granted to it: sealed to its
-delivery key, signed by the authority, one row a generation. Revoking a gateway begins a new generation, so that what is
-sealed afterwards is nothing to who holds its credentials. Generation 0 is that of format 1.
+An operator derives each generation's keys from the seed. A gateway has only the generations granted to it: one row
+each, sealed to its delivery key and signed by an operator. Revoking a gateway begins a new generation, so that its
+stolen credentials cannot open what is sealed afterwards. Generation 0 is the key of format 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _INSERT = "INSERT INTO key_grant (generation, holder, sealed, signature) VALUES 
 
 
 class NotGranted(TamperedError):
-    """Something is sealed with a generation of the configuration key that this gateway was not granted."""
+    """Data is sealed with a generation of the configuration key that was not granted to this gateway."""
 
     def __init__(self, generation: int) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class _Grant(NamedTuple):
 
 
 class Grants:
-    """The generations that the keys at hand can use. Functions of a `Session.reading` or a transaction."""
+    """The generations that the keys at hand can use. Call its methods in a `Session.reading` or a transaction."""
 
     def __init__(self, session: Session, signers: Signers) -> None:
         self._session = session
@@ -51,7 +51,7 @@ class Grants:
         self._remembered: dict[int, tuple[int, bytes, bytes]] = {}
 
     def newest(self) -> int:
-        """Return the generation to seal with: the newest ever seen granted to this holder.
+        """Return the generation to seal with: the newest granted to this holder, or a newer one already seen.
 
         Raises TamperedError where a gateway has none.
         """
@@ -66,8 +66,9 @@ class Grants:
         return self._newest
 
     def claimed(self) -> int:
-        """Return the newest generation that any grant claims, 0 if none does. Not verified: it shows that grants
-        changed.
+        """Return the newest generation in any grant, unverified, 0 if there is none.
+
+        Callers use it to notice new grants.
         """
         found = run(self._session.db, "SELECT MAX(generation) FROM key_grant").fetchone()[0]
         return found if isinstance(found, int) else 0
@@ -95,7 +96,7 @@ class Grants:
         number, session = generation_of(sealed, role), self._session
         key = session.keys.sealing_key(role) if number == 0 else self.keys(number).configuration
         opened = unseal_with(key, role, session.store_id, sealed)
-        # Whoever sealed it had that generation's key, so that there is one, whatever became of its grants.
+        # The sealer had that generation's key, so the generation exists even if its grant is missing here.
         self._newest = max(self._newest, number)
         return opened
 
@@ -117,7 +118,7 @@ class Grants:
                         continue
                     self._put(number, row, made)
             except TamperedError:
-                continue  # Nothing is sealed to what does not verify; `check` reports it.
+                continue  # Never seal keys to an unverified row; `check` reports it.
 
     def renew(self) -> int:
         """Begin a new generation and grant it. In the caller's transaction. Returns its number. Raises UnlockError."""
@@ -127,16 +128,16 @@ class Grants:
         return number
 
     def rows(self) -> list[Any]:
-        """All grants, not verified: generation, holder, sealed, signature."""
+        """Return all grants, unverified: (generation, holder, sealed, signature)."""
         sql = "SELECT generation, holder, sealed, signature FROM key_grant ORDER BY generation, holder"
         return list(run(self._session.db, sql).fetchall())
 
     def held(self) -> list[Any]:
-        """Those of this holder, not verified: generation, sealed, signature."""
+        """Return this holder's grants, unverified: (generation, sealed, signature)."""
         return list(run(self._session.db, _NEWEST, self._holder).fetchall())
 
     def remember(self, rows: Iterable[tuple[int, bytes, bytes]]) -> None:
-        """Take rows as `held` returns them, which were seen before, for those that are there no more."""
+        """Keep rows that `held` returned earlier, to be used if they are no longer in the table."""
         self._remembered = {generation: (generation, sealed, signature) for generation, sealed, signature in rows}
 
     def check(self, row: Any) -> None:

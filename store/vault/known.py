@@ -1,9 +1,9 @@
-"""How much mail of each sender was let through, and how much was written to him: counters under keyed hashes.
+"""Counters of mail from and to each sender, stored under keyed hashes instead of addresses.
 
-The rows of `known` are shared by all gateways of a store: what each counted is added to them in a transaction, so that
-nothing is lost that another one added. Old mail counts less, half after 30 days; a counter goes when less than an
-eighth of a message is left of it, and before the others where there are too many. Nothing signs a row: who writes the
-database can put back an old one, and who has the counter key makes up any.
+All gateways of a store add to the same rows of `known`, each in a transaction, so that no addition is lost. Counts
+halve every 30 days. A counter is deleted when less than an eighth of a message is left, and earlier if there are too
+many counters. Rows are not signed: whoever can write to the database can restore an old row, and whoever has the
+counter key can forge any.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from store.terms.errors import TamperedError
 from store.vault.reader import Reader
 
 DAY_MS = 24 * 3600 * 1000
-#: Days after which mail counts half, and for which counters are read after their key was replaced.
+#: Days after which mail counts half, and days for which counters under a replaced key are still read.
 HALF, OLD = 30, 90
-#: Counters that are kept; where there are more, so many of a hundred stay.
+#: Maximum number of counters; if there are more, all but KEPT percent of it are deleted.
 MOST, KEPT = 200_000, 96
-#: What is left of a counter when it goes.
+#: A counter with less than this (messages) left is deleted.
 _LEAST = 0.125
-#: Counters that one transaction changes, and rows that one removes.
+#: Counters changed, or rows deleted, per transaction.
 GROUP = 500
-#: Tags that one statement asks for: those of one sender, or more.
+#: Tags per query: for one sender, for more, and when all are listed.
 _FEW, _READ_AT_ONCE, _TAGS_AT_ONCE = 3, 8, 10_000
 _BEGIN = 8
 
-#: Of a kind (`store.sealing.counting`), and the key of an address or a domain.
+#: A kind of counter (`store.sealing.counting`), and the key of an address or domain.
 Key = tuple[str, str]
 
 _READ_FEW = "SELECT n, tag, sealed FROM known WHERE tag IN (?, ?, ?)"
@@ -59,14 +59,14 @@ class _Generation(NamedTuple):
 
 
 class Known:
-    """The counters of a store, with the keys at hand. Every method may be called from any thread, and blocks."""
+    """The counters of a store. Every method may be called from any thread, and blocks."""
 
     def __init__(self, vault: Reader) -> None:
         self._vault = vault
         self._generations: tuple[_Generation, ...] = ()
 
     def refresh(self) -> None:
-        """Find out which counter key is in force. Raises TamperedError, UnlockError, StoreUnavailable."""
+        """Read which counter keys are in force. Raises TamperedError, UnlockError, StoreUnavailable."""
         grants = self._vault.grants
         with self._vault.reading():
             newest = grants.newest()
@@ -77,11 +77,11 @@ class Known:
                 try:
                     found.append(_Generation(newest - 1, bytes(grants.keys(newest - 1).counter)))
                 except TamperedError:
-                    pass  # A gateway that was enrolled later has no key to it.
+                    pass  # A gateway enrolled later was not granted the former key.
         self._generations = tuple(found)
 
     def counts(self, wanted: Sequence[Key], day: int) -> list[Count]:
-        """Return what is left of each counter on `day` (days since 1970); nothing for missing or damaged ones.
+        """Return each counter's value on `day` (days since 1970); zero for missing or damaged ones.
 
         Raises TamperedError where there is no key, UnlockError, StoreUnavailable.
         """
@@ -92,7 +92,7 @@ class Known:
         return [_sum(found.get(key, ()), day) for key in wanted]
 
     def begins(self) -> array[int]:
-        """List the first bytes of all tags, ascending, for `likely`. At most 1.6 MB.
+        """List the first 8 bytes of all tags as numbers, ascending, for `likely`. At most 1.6 MB.
 
         Raises TamperedError where there is no key, UnlockError, StoreUnavailable.
         """
@@ -107,9 +107,10 @@ class Known:
             last = tags[-1]
 
     def likely(self, begins: array[int], kind: str, names: Iterable[str]) -> list[str]:
-        """Those of the names that have a counter, as `begins` tells: 2 µs a name, where `counts` takes 30.
+        """Return those names that probably have a counter, by `begins`. Takes 2 µs a name; `counts` takes 30.
 
-        Few have that are none. Raises what `refresh` does.
+        A name without a counter is returned only in the rare case that its first 8 bytes match. Raises what `refresh`
+        does.
         """
         if not begins:
             return []
@@ -126,9 +127,9 @@ class Known:
         return found
 
     def add(self, deltas: Mapping[Key, tuple[float, float]], day: int) -> None:
-        """Add messages (authenticated, others) to counters, `GROUP` of them a transaction.
+        """Add messages (authenticated, others) to counters, `GROUP` counters per transaction.
 
-        Those under the former key go over to the one in force. Raises TamperedError where there is no key, UnlockError,
+        Moves counters under the former key to the current one. Raises TamperedError where there is no key, UnlockError,
         StoreUnavailable.
         """
         self.refresh()
@@ -138,10 +139,10 @@ class Known:
                 self._add(dict(items[at : at + GROUP]), day)
 
     def tidy(self, day: int) -> None:
-        """Remove what has faded, what is under keys before the former one, and the oldest and smallest beyond `MOST`.
+        """Delete faded counters, those under keys older than the former one, and the smallest beyond `MOST`.
 
-        What is under the former key goes after `OLD` days. Raises TamperedError where there is no key, UnlockError,
-        StoreUnavailable.
+        Counters under the former key are deleted after `OLD` days. Raises TamperedError where there is no key,
+        UnlockError, StoreUnavailable.
         """
         self.refresh()
         newest, db = self._generations[0].number, self._vault.db
@@ -162,10 +163,11 @@ class Known:
                 self._delete(run(db, _SMALLEST, min(over, GROUP)).fetchall())
             over -= GROUP
 
-    # --- In a transaction, or a reading -------------------------------------------------------------------------------
+    # The methods below need an open transaction or `Session.reading`, except `_remove` and `_shorten`, which open their
+    # own.
 
     def _read(self, wanted: Iterable[Key], day: int) -> dict[Key, list[Count]]:
-        """Read each counter under every generation of the key that counts."""
+        """Read each counter under every key generation in use."""
         generations, db, store_id = self._generations, self._vault.db, self._vault.store_id
         tags = {tag_of(each.key, *key): (key, each) for key in wanted for each in generations}
         names, found = list(tags), dict[Key, list[Count]]()
@@ -181,7 +183,7 @@ class Known:
                     if number == of.number and (of is generations[0] or day - count.day <= OLD):
                         found.setdefault(key, []).append(count)
                 except (TamperedError, *ABSURD):
-                    continue  # It counts for nothing, and is written anew with the next message.
+                    continue  # Treated as zero, and overwritten with the next message.
         return found
 
     def _add(self, deltas: Mapping[Key, tuple[float, float]], day: int) -> None:
@@ -208,7 +210,7 @@ class Known:
                 return
 
     def _shorten(self, newest: int, last: int) -> None:
-        """Have what is under former keys fade by the day `last`, for those that were let last longer."""
+        """Let counters under former keys fade by the day `last` at the latest."""
         while True:
             with self._vault.write(quiet=True):
                 tags = run(self._vault.db, _LASTING, newest, last, GROUP).fetchall()
@@ -223,7 +225,7 @@ class Known:
 
 
 def problems(vault: Reader) -> Iterator[tuple[str, str]]:
-    """Say how many counters do not open, where any do not: (what, why). Raises UnlockError, StoreUnavailable."""
+    """Report how many counters do not open, if any: (what, why). Raises UnlockError, StoreUnavailable."""
     last, seen, bad = b"", 0, 0
     while True:
         with vault.reading():
@@ -243,7 +245,7 @@ def problems(vault: Reader) -> Iterator[tuple[str, str]]:
 
 
 def fades(count: Count) -> int:
-    """Compute the day on which less than an eighth of a message is left of a counter."""
+    """Compute the day from which less than an eighth of a message is left of a counter."""
     total = max(count.authenticated + count.other, _LEAST)
     return count.day + math.ceil(HALF * math.log2(total / _LEAST))
 
@@ -268,6 +270,9 @@ def _sum(counts: Iterable[Count], day: int) -> Count:
 
 
 def known_bytes(vault: Reader) -> int:
-    """Sum the bytes of all counters: at most some 20 MB, outside the maximum. Reads all. Raises StoreUnavailable."""
+    """Sum the bytes of all counters: at most some 20 MB, not part of the maximum size. Raises StoreUnavailable.
+
+    Reads every row.
+    """
     with vault.reading():
         return int(run(vault.db, _BYTES).fetchone()[0])

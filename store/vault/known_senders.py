@@ -1,4 +1,4 @@
-"""What the counters say of many senders: each is asked for once, and those without any cost no look into the table."""
+"""Look up many senders' counters, each once; senders without counters need no query."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from store.terms.findings import KnownSender
 from store.vault.known import DAY_MS, Known
 from store.vault.reader import Reader
 
-#: Answers that are remembered.
+#: Maximum number of cached senders.
 _REMEMBERED = 100_000
-#: Rounding must not make a message of what is left by the inexactness of fractions.
+#: Subtracted before rounding up, so that a floating-point error does not count as a message.
 _SLACK = 1e-6
 
 
 class KnownSenders:
-    """The counters of a store as they were when this was made, or `renew` was called. For one thread at a time.
+    """The counters as they were when this was made or last renewed. For one thread at a time.
 
-    Keys that cannot read the counters find none. Every method may raise StoreUnavailable.
+    With keys that cannot read the counters, all are zero. Every method may raise StoreUnavailable.
     """
 
     def __init__(self, vault: Reader) -> None:
@@ -33,7 +33,7 @@ class KnownSenders:
         self.renew()
 
     def renew(self) -> None:
-        """Forget what was said, and look which counters there are: 1 ms for a thousand of them."""
+        """Clear the cache and list the existing counters anew: 1 ms per thousand."""
         self._senders.clear()
         self._day = now_ms() // DAY_MS
         try:
@@ -43,7 +43,7 @@ class KnownSenders:
 
     @property
     def some(self) -> bool:
-        """Whether there are counters."""
+        """Whether any counter exists."""
         return bool(self._begins)
 
     def of(self, address: str) -> KnownSender:
@@ -59,7 +59,7 @@ class KnownSenders:
         return self._senders[address]
 
     def count(self, kind: str, name: str) -> Count:
-        """Read a counter; nothing if it does not exist."""
+        """Return a counter's value, zero if it does not exist."""
         try:
             if self.likely(kind, (name,)):
                 return self._known.counts([(kind, name)], self._day)[0]
@@ -68,7 +68,7 @@ class KnownSenders:
         return Count(self._day)
 
     def likely(self, kind: str, names: Iterable[str]) -> list[str]:
-        """Those of many names that have a counter, but for few that have none: 2 µs a name."""
+        """Return those names that probably have a counter (see `Known.likely`): 2 µs a name."""
         return self._known.likely(self._begins, kind, names)
 
 
@@ -84,5 +84,5 @@ def known_sender(address: Count, domain: Count, written: Count) -> KnownSender:
 
 
 def whole(count: float) -> int:
-    """So many messages, where what is left of one counts as one."""
+    """Return a count in whole messages, rounded up."""
     return math.ceil(count - _SLACK)

@@ -1,6 +1,6 @@
-"""The copies in the order in which they were placed: which go first, what that frees, and what came in since a moment.
+"""Queries on the copies in order of age: which rotation removes next, what that frees, and what was placed since.
 
-Functions of a transaction, or of a `Session.reading`, that is open. Sizes are bytes, times Unix milliseconds.
+Call these functions in a transaction or a `Session.reading`. Sizes are bytes, times Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _REMOVABLE = """
       AND NOT EXISTS (SELECT 1 FROM delivery WHERE copy_id = message.id AND finished_at IS NULL)
 """
 _OLDEST = f"SELECT id, stored_size {_REMOVABLE} ORDER BY id LIMIT ?"
-#: Those before which less is freed than is too much.
+#: The oldest removable copies, up to the first with which at least the given bytes are freed.
 _DOOMED = f"""
     SELECT COUNT(*), MAX(id), MAX(stored_at), SUM(stored_size) FROM (
         SELECT id, stored_at, stored_size,
@@ -32,7 +32,7 @@ _FIRST = "SELECT (SELECT stored_at FROM message ORDER BY id LIMIT 1), (SELECT MI
 
 
 class Doomed(NamedTuple):
-    """How many copies go, the highest of their ids, when the newest of them was placed, and their bytes."""
+    """Copies to be removed: how many, the highest id, when the newest of them was placed, and their bytes."""
 
     copies: int
     last_id: int
@@ -41,15 +41,15 @@ class Doomed(NamedTuple):
 
 
 def removable(db: StoreDatabase, limit: int) -> list[tuple[int, int]]:
-    """List ids and bytes of up to `limit` copies that may be removed, oldest first.
+    """List id and bytes of up to `limit` copies that may be removed, oldest first.
 
-    Neither the newest copy may be, nor one that a live delivery keeps.
+    The newest copy may not be removed, nor one that a live delivery keeps.
     """
     return [(copy_id, size) for copy_id, size in run(db, _OLDEST, limit).fetchall()]
 
 
 def doomed(db: StoreDatabase, excess: int) -> Doomed:
-    """Find the oldest removable copies whose removal frees `excess` bytes, or all of them. Reads every row."""
+    """Sum up the oldest removable copies that free `excess` bytes, or all if they free less. Reads every row."""
     copies, last_id, newest, freed = run(db, _DOOMED, excess).fetchone()
     return Doomed(copies, last_id or 0, newest or 0, int(freed or 0))
 
@@ -61,12 +61,12 @@ def placed_since(db: StoreDatabase, since: int) -> int:
 
 
 def first_placed(db: StoreDatabase) -> int | None:
-    """When the oldest copy was placed, in Backup or in the bin; None without any."""
+    """Return when the oldest copy in Backup or in the bin was placed; None without copies."""
     return min((at for at in run(db, _FIRST).fetchone() if at is not None), default=None)
 
 
 def first_since(db: StoreDatabase, since: int) -> int:
-    """Find the first id placed at `since` or later without reading all: ids follow the time."""
+    """Find the first id placed at `since` or later by binary search: ids are in order of time."""
     sql = "SELECT id, stored_at FROM message WHERE id >= ? ORDER BY id LIMIT 1"
     low, high = run(db, "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)").fetchone()
     low, high = low or 0, high or 0

@@ -1,7 +1,7 @@
-"""What operators sign, verified with their certificates (`store.sealing.certificates`). No command issues any yet.
+"""Verify operators' signatures by their certificates (`store.sealing.certificates`). No command issues any yet.
 
-What an operator signs is believed where the authority signed it, or somebody whose certificate held then and has the
-right to it. `signature` columns hold either 64 bytes, which are the authority's alone, or a `sig`.
+A signature is valid if the authority made it, or an operator whose certificate was valid at that time and grants the
+right. `signature` columns hold either 64 bytes, a plain signature of the authority, or a `sig`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLAIN = 64
 def operator_key(session: Session, signer: int, right: Right, at: int) -> Ed25519PublicKey:
     """Return the key of operator `signer`, who may sign acts that need `right` at the time `at` (Unix ms).
 
-    Raises TamperedError where no certificate of the authority says so.
+    Raises TamperedError if no certificate signed by the authority says so.
     """
     what = f"the certificate of operator {signer - FIRST_OPERATOR}"
     with session.reading(), sound(what):
@@ -45,11 +45,11 @@ def verify_operator(
     at: int | None = None,
     seconded: bool | None = None,
 ) -> tuple[int, ...]:
-    """Verify the signature under the statement `data`: the authority's, or that of operators who have `right`.
+    """Verify the signature of the statement `data`: the authority's, or that of operators who have `right`.
 
-    `at` (Unix ms) is when it was made, now by default. With `seconded` an operator needs a second one, by default where
-    the store's setting says so; the authority, who could issue two certificates, does not. Returns the signers' ids.
-    Raises TamperedError naming `what`.
+    `at` (Unix ms) is when it was signed, by default now. With `seconded` (by default as the store's setting says) one
+    operator's signature needs a second operator's. The authority's does not: it could issue two certificates anyway.
+    Returns the signers' ids. Raises TamperedError naming `what`.
     """
     if len(signature) == _PLAIN:
         verify(session.keys.authority_verifier(), signature, data, what)

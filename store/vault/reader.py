@@ -1,4 +1,4 @@
-"""Reading sealed copies: their records, their bodies, and bodies that were released for delivery."""
+"""Read sealed copies: records, bodies, and bodies released for delivery."""
 
 from __future__ import annotations
 
@@ -50,12 +50,10 @@ class Reader(Session):
         self.grants = Grants(self, self.signers)
         self._decoder = msgpack_decoder(CopyRecord)
 
-    # --- Sealing and signing for other modules -----------------------------------------------------------------------
-
     def seal(self, role: str, plaintext: bytes) -> bytes:
-        """Seal bytes that are no copy (settings, snapshots, recipients), bound to this store and `role`.
+        """Seal data other than copies (settings, snapshots, recipients), bound to this store and `role`.
 
-        The roles `configuration…` take the newest generation of the configuration key.
+        Roles that begin with `configuration` use the newest generation of the configuration key.
         """
         if role.startswith(CONFIGURATION):
             return self.grants.seal(role, plaintext)
@@ -68,9 +66,9 @@ class Reader(Session):
         return unseal_with(self.keys.sealing_key(role), role, self.store_id, sealed)
 
     def sig(self, role: str, *fields: int | bytes | str, gateway: bool = False) -> bytes:
-        """`sig(role, field…)` of the authority where the keys at hand are an operator's, else of the own gateway.
+        """Sign as `sig(role, field…)`: with the authority's key if an operator unlocked the store, else this gateway's.
 
-        With `gateway` that of the own gateway in any case. Raises UnlockError where the keys at hand cannot sign.
+        With `gateway`, always with this gateway's. Raises UnlockError where the keys at hand cannot sign.
         """
         keys = self.keys
         if keys.authority is not None and not gateway:
@@ -91,22 +89,20 @@ class Reader(Session):
         return self.keys.authority.sign(statement("signed", role, self.store_id, data))
 
     def verify(self, role: str, data: bytes, signature: bytes, right: Right, *, at: int | None = None) -> None:
-        """Check what `sign` made, or operators in its place who have `right` (see `verify_operator`).
+        """Verify what `sign` made, or operators who have `right` signed instead (see `verify_operator`).
 
         Raises TamperedError naming the role.
         """
         verify_operator(self, statement("signed", role, self.store_id, data), signature, role, right, at=at)
-
-    # --- Reading copies ----------------------------------------------------------------------------------------------
 
     def get(self, copy_id: int) -> Copy:
         """Open the copy with this id. Raises CopyMissing, TamperedError."""
         return self._open_all([self.row(copy_id)], None)[0]
 
     def get_many(self, ids: Sequence[int], *, on_error: OnError | None = None, binned: bool = False) -> list[Copy]:
-        """Open the copies with these ids, in their order, missing ones left out. With `binned`, those in the bin.
+        """Open the copies with these ids, in that order, leaving out missing ones. With `binned`, those in the bin.
 
-        A copy that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+        A copy that does not verify raises TamperedError or, if `on_error` is given, is left out and reported to it.
         """
         rows: dict[int, MessageRow] = {}
         for start in range(0, len(ids), _SCAN_ROWS):
@@ -114,11 +110,11 @@ class Reader(Session):
         return self._open_all([rows[copy_id] for copy_id in ids if copy_id in rows], on_error)
 
     def newest(self, limit: int, before_id: int | None = None, *, on_error: OnError | None = None) -> list[Copy]:
-        """Up to `limit` copies, newest first, below `before_id` where that is given. `on_error` as in `get_many`."""
+        """Open up to `limit` copies, newest first, below `before_id` if given. `on_error` as in `get_many`."""
         return self._open_all(self.newest_rows(limit, _LARGEST_ID if before_id is None else before_id - 1), on_error)
 
     def scan(self, after_id: int = 0, limit: int | None = None, *, on_error: OnError | None = None) -> Iterator[Copy]:
-        """Yield copies above `after_id` in order of id, without a lasting transaction. `on_error` as in `get_many`."""
+        """Yield copies above `after_id` in order of id, without one long transaction. `on_error` as in `get_many`."""
         left = limit
         while left is None or left > 0:
             rows = self.rows(after_id, _SCAN_ROWS if left is None else min(left, _SCAN_ROWS))
@@ -130,17 +126,16 @@ class Reader(Session):
             yield from self._open_all(rows, on_error)
 
     def batches(self, after_id: int, until: int, *, on_error: OnError) -> Iterator[list[Copy]]:
-        """Yield like `scan`, up to the id `until`, some thousand copies at once."""
+        """Yield lists of up to 1000 copies, as `scan` does, up to the id `until`."""
         while rows := self.rows(after_id, _SCAN_ROWS, until):
             after_id = rows[-1][0]
             yield self._open_all(rows, on_error)
 
     def rows(self, after_id: int, limit: int, until: int = _LARGEST_ID) -> list[MessageRow]:
-        """Up to `limit` messages' rows above `after_id` and up to `until`, in order of id, not verified.
+        """Fetch up to `limit` message rows above `after_id` and up to `until`, in order of id, not verified.
 
-        Raises StoreFormat.
-
-        A damaged file can give rows out of order: whoever goes on from the last one would then never end.
+        Raises StoreFormat if they are out of order, as in a damaged file: a caller that continues after the last row's
+        id would then never end.
         """
         with self.reading():
             sql = _SELECT + "WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
@@ -161,15 +156,15 @@ class Reader(Session):
             return cast("list[MessageRow]", run(self.db, sql, list(ids)).fetchall())
 
     def newest_rows(self, limit: int, until: int) -> list[MessageRow]:
-        """Up to `limit` messages' rows up to the id `until`, newest first, not verified."""
+        """Fetch up to `limit` message rows up to the id `until`, newest first, not verified."""
         with self.reading():
             sql = _SELECT + "WHERE id <= ? ORDER BY id DESC LIMIT ?"
             return cast("list[MessageRow]", run(self.db, sql, until, limit).fetchall())
 
     def raw(self, copy_id: int, *, binned: bool = False) -> bytes:
-        """Open the message itself, byte for byte, and verify its SHA-256. With `binned`, of a copy in the bin.
+        """Open a message's source, byte for byte, and verify its SHA-256. With `binned`, of a copy in the bin.
 
-        Raises CopyMissing (CopyBinned for one in the bin that is not asked for there), TamperedError.
+        Raises CopyMissing (CopyBinned for a copy in the bin without `binned`), TamperedError.
         """
         rows = self.rows_of([copy_id], binned=True) if binned else [self.row(copy_id)]
         if not rows:
@@ -178,12 +173,12 @@ class Reader(Session):
         return self.open_body(place, body_key, copy.record.sha256)
 
     def ids(self) -> list[int]:
-        """List all copies' ids, ascending."""
+        """List the ids of all copies in Backup, ascending."""
         with self.reading():
             return [copy_id for (copy_id,) in run(self.db, "SELECT id FROM message ORDER BY id").fetchall()]
 
     def id_range(self) -> tuple[int, int]:
-        """Return the lowest and the highest copy id; zeros if there is none."""
+        """Return the lowest and the highest copy id in Backup; zeros if it is empty."""
         with self.reading():
             sql = "SELECT (SELECT MIN(id) FROM message), (SELECT MAX(id) FROM message)"
             low, high = run(self.db, sql).fetchone()
@@ -196,22 +191,22 @@ class Reader(Session):
             return max(one or 0 for one in run(self.db, sql).fetchone())
 
     def count_above(self, after_id: int) -> int:
-        """How many copies of Backup have a higher id."""
+        """Count the copies of Backup with a higher id."""
         with self.reading():
             return int(run(self.db, "SELECT COUNT(*) FROM message WHERE id > ?", after_id).fetchone()[0])
 
     def ids_above(self, after_id: int, limit: int) -> list[int]:
-        """Up to `limit` ids of copies of Backup above `after_id`, ascending."""
+        """List up to `limit` ids of copies of Backup above `after_id`, ascending."""
         with self.reading():
             sql = "SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?"
             return [copy_id for (copy_id,) in run(self.db, sql, after_id, limit).fetchall()]
 
     def present(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids that are a copy's in Backup."""
+        """Return those ids that are of copies in Backup."""
         return self._found("SELECT id FROM message WHERE id = ANY(?)", ids)
 
     def present_in_bin(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids that are a copy's in the bin."""
+        """Return those ids that are of copies in the bin."""
         return self._found("SELECT id FROM binned WHERE id = ANY(?)", ids)
 
     def _found(self, sql: str, ids: Sequence[int]) -> set[int]:
@@ -238,7 +233,7 @@ class Reader(Session):
         return cast("MessageRow", row)
 
     def missing(self, copy_id: int) -> CopyMissing:
-        """Make the error of a copy that is not in Backup: CopyBinned if it is in the bin."""
+        """Make the error for a copy that is not in Backup: CopyBinned if it is in the bin."""
         known = abs(copy_id) <= _LARGEST_ID
         return CopyBinned(copy_id) if known and self.rows_of([copy_id], binned=True) else CopyMissing(copy_id)
 
@@ -253,7 +248,7 @@ class Reader(Session):
         return copies
 
     def _open_run(self, rows: Sequence[MessageRow]) -> Iterable[Copy]:
-        """Open rows of one epoch quickly. If one does not verify, this raises without saying which."""
+        """Open rows of one epoch at once. If one does not verify, this raises without saying which."""
         ids, _epochs, steps, times, sizes, stored_sizes, sealed = zip(*rows, strict=True)
         self._require_step(rows[0])
         if {*map(type, steps)} != {int} or min(steps) < 0 or max(steps) >= EPOCH_STEPS:
@@ -280,7 +275,7 @@ class Reader(Session):
         return *self._open_record(row, chains, record_key), body_key
 
     def _chains_of(self, row: MessageRow, reader: EpochReader) -> Chains:
-        """Return the keys of a row's epoch, after checking that its step is possible."""
+        """Return the keys of a row's epoch, after checking that its step is in range."""
         copy_id, epoch_id = row[:2]
         self._require_step(row)
         try:
@@ -307,7 +302,7 @@ class Reader(Session):
         return Copy(copy_id, stored_at, stored_size, record), place
 
     def open_body(self, place: Place, body_key: bytes, sha256: bytes) -> bytes:
-        """Open the message at a place. Raises CopyMissing, TamperedError naming the copy."""
+        """Open the body at a place. Raises CopyMissing, TamperedError naming the copy."""
         what = f"copy {place.copy_id}"
         with self.reading():
             row = run(self.db, "SELECT sealed FROM body WHERE id = ?", place.copy_id).fetchone()
@@ -321,13 +316,11 @@ class Reader(Session):
             raise TamperedError(what, "its body is not the one that its record describes")
         return raw
 
-    # --- Releasing for delivery --------------------------------------------------------------------------------------
-
     def release_body_key(self, copy_id: int, delivery_id: int, target: Target | None = None) -> bytes:
-        """Seal a copy's body key to the gateway that delivers, for that delivery alone, signed by the authority.
+        """Seal a copy's body key to the delivering gateway, for one delivery only, signed with the authority's key.
 
-        `target` is that gateway (`store.enrolment.enrolled.delivery_target`); by default whoever has the store open.
-        Raises CopyMissing, TamperedError, and UnlockError where the keys at hand cannot release a copy.
+        `target` is that gateway (`store.enrolment.enrolled.delivery_target`), by default this process's own. Raises
+        CopyMissing, TamperedError, and UnlockError where the keys at hand cannot release a copy.
         """
         copy, _place, body_key = self.open_row(self.row(copy_id))
         gateway = self.keys.gateway
@@ -357,7 +350,7 @@ class Reader(Session):
         return self.open_body(place, opened[:32], opened[32:])
 
     def verify_release(self, delivery: Any) -> bytes:
-        """Check that the authority released the body key in a delivery's row. Returns the info it is sealed with.
+        """Verify that an operator released the body key in a delivery's row. Returns the `info` it is sealed with.
 
         Raises TamperedError.
         """

@@ -1,9 +1,9 @@
-"""The room that is left to an open store whose disk is full: its log, its ballast, and the free pages of its file.
+"""Disk space of an open SQLite store when its disk is full: in its log, its ballast, and the free pages of its file.
 
-A deletion takes room in the log, and gives it back once the log's pages are in the file. So on a full disk the log is
-emptied after each small batch, and begins anew in the room that it has. That takes room in the file where the log holds
-copies that are new, and at first some in the log: the ballast has it, and what is cut off is put there at once, before
-another program takes it.
+A deletion takes space in the log, which is free again once the log's pages are copied to the database file. So on a
+full disk the log is emptied after each small batch and reused from its start. Emptying needs space in the file if the
+log holds new copies, and the first batch may need some in the log. Both come from the ballast: each slice given up is
+at once allocated to the file or the log, before another program takes it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from store.terms.errors import StoreUnavailable
 from store.vault.ballast import BALLAST_BYTES, SLICE_BYTES, Ballast
 from store.vault.session import Session
 
-#: Less room than this on the disk is none for other programs: what is deleted is given back to it.
+#: Free space (bytes) below which the disk counts as short: then pages freed by deletions are given back to it.
 _SHORT_BYTES = 1024 * 1024
-#: Seconds after which it is looked again whether the ballast is there.
+#: Seconds between checks whether the ballast is complete.
 _LOOK_SECONDS = 60.0
-#: Pages that are given back to the disk at first, and in all. Moving a page takes up to three in the log.
+#: Pages given back to the disk at first, and in total. Moving a page may write up to three to the log.
 _FEW_PAGES, _MANY_PAGES = 16, 4096
 
 
 class Room:
-    """The room beside one session. A store on PostgreSQL has none."""
+    """Manages the disk space of one session's store. Does nothing for PostgreSQL."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -44,25 +44,25 @@ class Room:
         self._ballast = None if self._path is None else Ballast(self._path)
         self._look_at = 0.0
         self._emptied = False
-        #: A descriptor of the store's file. It is never closed: this process would lose the locks that it has on it.
+        #: File descriptor of the store's file. Never closed: closing it would drop this process's locks on the file.
         self._file: int | None = None
-        #: Whether the disk was full for this session.
+        #: Whether this session has met a full disk.
         self.tight = False
 
     def keep(self) -> None:
-        """Make the ballast, where it is not there; now and then, for it costs a look at the disk. Never raises."""
+        """Complete the ballast, at most once in 60 seconds, because that queries the disk. Never raises."""
         if self._ballast is not None and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _LOOK_SECONDS
             self._ballast.load()
 
     def admit(self, size: int) -> None:
-        """Refuse copies of `size` bytes that would fit in the log and not in the file. Raises DiskFull.
+        """Refuse copies of `size` bytes that would fit in the log but not in the file. Raises DiskFull.
 
-        The log could then never be emptied, and nothing could be deleted.
+        Otherwise the log could never be emptied again, and nothing could be deleted.
         """
         if self._path is None or self._free() >= 2 * size + SLICE_BYTES + BALLAST_BYTES:
             return
-        # With the log's pages in the file, the next transaction takes the log's room from its start.
+        # After a checkpoint, the next transaction reuses the log from its start.
         log = self._log_bytes() if self.empty_log() else 0
         with self._session.reading():
             spare = int(pragma(self._session.db, "freelist_count")) * PAGE_SIZE
@@ -70,7 +70,7 @@ class Room:
             raise disk_full(self._session.location)
 
     def _free(self) -> int:
-        """Return the free bytes of the disk; if the system does not tell, a huge number."""
+        """Return the disk's free bytes, or a huge number if the system does not say."""
         try:
             disk = os.statvfs(self._folder)
         except OSError:
@@ -84,9 +84,9 @@ class Room:
             return 0
 
     def make(self, *, frees: bool = True) -> bool:
-        """Make room in the log after the disk was full. Whether it is worth trying again: there was some to make.
+        """Make space in the log after the disk was full. Returns whether any was made, so that a retry makes sense.
 
-        The ballast is given up for what `frees` room alone: else a deletion would find none.
+        Gives up ballast only for work that itself `frees` space, so that some is always left for deletions.
         """
         if self._ballast is None:
             return False
@@ -102,17 +102,20 @@ class Room:
         return size > 0
 
     def done(self) -> None:
-        """Empty the log after something succeeded in the room that was made."""
+        """Empty the log after work in the space made by `make` succeeded."""
         self._emptied = False
         if self.tight:
             self.empty_log()
 
     def is_short(self) -> bool:
-        """Whether the disk is as good as full."""
+        """Whether less than 1 MB of the disk is free."""
         return self._path is not None and self._free() < _SHORT_BYTES
 
     def empty_log(self) -> bool:
-        """Bring the log's pages to the file, so that the log begins anew; wait for nobody. Whether all are there."""
+        """Copy the log's pages to the file, so that the log is reused from its start. Returns whether all were copied.
+
+        Does not wait for other processes.
+        """
         try:
             with self._session.writing():
                 return checkpoint(self._session.db)
@@ -120,7 +123,7 @@ class Room:
             return False
 
     def _put_by(self, size: int) -> None:
-        """Keep `size` bytes that came free for the store: for what its file lacks, else for its log."""
+        """Allocate `size` bytes given up by the ballast: to the database file if it lacks space, else to the log."""
         assert self._path is not None
         try:
             with self._session.reading():
@@ -137,10 +140,13 @@ class Room:
             finally:
                 os.close(log)
         except (OSError, StoreUnavailable):
-            pass  # Another program was faster: the next slice is tried.
+            pass  # Another program took the space first; the caller tries the next slice.
 
     def settle(self) -> None:
-        """After deletions on a full disk: make the ballast again of the pages that came free, and give back others."""
+        """Shrink the file after deletions on a full disk.
+
+        Its freed pages first refill the ballast; the rest go to the disk.
+        """
         if self._ballast is None:
             return
         db = self._session.db
@@ -164,6 +170,6 @@ class Room:
         self._ballast.take()
 
     def close(self) -> None:
-        """Make the ballast again of what the log took up. For a store that nobody has open any more."""
+        """Refill the ballast from the space of the log. Call it once nobody has the store open any more."""
         if self._ballast is not None and self.tight:
             self._ballast.take()

@@ -1,4 +1,4 @@
-"""An open database and the keys to it: transactions, watching for changes, and sealing for other modules."""
+"""An open database and the keys to it: transactions, change detection, and closing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _state(path: Path) -> list[tuple[int, int, int] | None]:
-    """Return what changes when somebody writes to the store at `path`: state of its file and log."""
+    """Return inode, size and mtime of the store's file and of its log, which change whenever somebody writes to it."""
     found: list[tuple[int, int, int] | None] = []
     for each in (path, path.with_name(path.name + "-wal")):
         try:
@@ -54,7 +54,7 @@ def _state(path: Path) -> list[tuple[int, int, int] | None]:
 
 
 class _Writing:
-    """This process's writer lock, held with the driver's errors translated. May be entered again and again."""
+    """Context manager that holds this process's writer lock and translates driver errors. Reentrant."""
 
     __slots__ = ("_lock", "_translated")
 
@@ -81,11 +81,12 @@ class Session:
         self.models = models
         self.keys = keys
         self.store_id = keys.store_id
-        #: Why the store can be read and not changed, where that is so.
+        #: Why the store can only be read, None if it can be changed.
         self.read_only = db.read_only
         self.tables = Watch(db, location)
         self.witness = Witness()
-        #: Whether what takes a right, and an operator signed at that time (Unix ms), takes a second one's signature.
+        #: Whether an act that needs a right, signed by an operator at a time (Unix ms), needs a second operator's
+        #: signature.
         self.takes_two: Callable[[Right, int], bool] = lambda _right, _at: False
         self._translated = Translated(location, db)
         self._lock = threading.RLock()
@@ -99,18 +100,16 @@ class Session:
         self._frozen = _state(self._path) if db.mode is Mode.FROZEN else None
         _open_sessions.add(self)
 
-    # --- Transactions ------------------------------------------------------------------------------------------------
-
     def writing(self) -> AbstractContextManager[None]:
         """Hold this process's writer lock."""
         return self._writing
 
     @contextmanager
     def write(self, *, quiet: bool = False, witnessed: bool = True) -> Iterator[None]:
-        """Open a write transaction, serialised with all other writers of the store. Joins this thread's open one.
+        """Open a write transaction, one at a time among all writers of the store. Joins this thread's open one.
 
-        Whatever changes rows goes through here. Keep it under 50 ms. A `quiet` one is one of many: what witnesses
-        transactions may leave it to a later one. One that is not `witnessed` must change nothing. Raises
+        Every change of rows goes through here. Keep it under 50 ms. A `quiet` transaction is one of many: the witness
+        may leave its work to a later one. A transaction that is not `witnessed` must not change anything. Raises
         StoreUnavailable.
         """
         if self.db.in_transaction():
@@ -136,10 +135,10 @@ class Session:
         witness.released()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
-        """Find out whether a transaction that ended with `error` is in the database all the same: raise it if not.
+        """Return if the transaction that failed with `error` was committed after all, else raise `error`.
 
-        A commit whose answer is lost may have succeeded. `sql` counts what only that transaction wrote. Raises
-        StoreUnavailable, which says so where nobody can tell.
+        A commit can succeed although its answer is lost. `sql` counts rows that only that transaction wrote. Raises
+        StoreUnavailable, which says so if the outcome stays unknown.
         """
         try:
             with self.write(witnessed=False):
@@ -150,7 +149,7 @@ class Session:
             raise error
 
     def reading(self) -> AbstractContextManager[None]:
-        """Translate the driver's errors of a read."""
+        """Translate driver errors during a read."""
         self._require_open()
         self.tables.require_readable()
         return self._translated
@@ -160,23 +159,21 @@ class Session:
             raise StoreError("The store was closed, or opened before a fork: open it again.")
 
     def require_there(self) -> None:
-        """Raise StoreUnavailable for a file that was removed or replaced: what is written there would be lost."""
+        """Raise StoreUnavailable if the file was removed or replaced: writes to it would be lost."""
         if self._file is not None and self._file != _identity(self._path_text):
             raise StoreUnavailable(
                 f"The store {self.location} was removed or replaced while it was open: open it again."
             )
 
     def _require_frozen(self) -> None:
-        """Refuse to go on where another program wrote to a file that is read without locks."""
+        """Raise StoreUnavailable if another program wrote to a file that is read without locks."""
         if self._frozen != _state(self._path):
             raise StoreUnavailable(f"The store {self.location} was changed while it was read: open it again.")
 
-    # --- Watching -----------------------------------------------------------------------------------------------------
-
     def change_token(self) -> object:
-        """Something that is not equal after any process committed a change of the store. Cheap.
+        """Return a value that changes after any process committed a change to the store. Compare for equality; cheap.
 
-        Raises StoreUnavailable where that happened to a file that is read without locks.
+        Raises StoreUnavailable if that happened to a file that is read without locks.
         """
         self._require_open()
         if self.db.mode is Mode.FROZEN:
@@ -185,16 +182,14 @@ class Session:
         with self._watcher_lock, self._translated:
             if not isinstance(self.db, SqliteDatabase):
                 return run(self.db, "SELECT pg_current_snapshot()::text").fetchone()[0]
-            # data_version tells a connection of the commits of all others: this one never commits anything itself.
+            # data_version counts commits of other connections only; so use a connection that never commits.
             if self._watcher is None:
                 watcher = connect(self.location, self.db.mode)
                 self._watcher = (watcher, watcher.connection())
             return self._watcher[1].execute("PRAGMA data_version").fetchone()[0]
 
-    # --- Closing -----------------------------------------------------------------------------------------------------
-
     def forked(self) -> None:
-        """In a forked child: neither the parent's keys nor its connections may be used twice."""
+        """Close the session in a forked child, which must use neither its parent's keys nor its connections."""
         self._closed = True
         self._lock = threading.RLock()
         self._writing = _Writing(self._lock, self._translated)
@@ -205,7 +200,7 @@ class Session:
     def _close_connections(self) -> None:
         with self._watcher_lock:
             if self._watcher is not None:
-                # Whatever thread made it: it is used under this lock alone.
+                # Another thread may have opened it; that is safe, as it is only used under this lock.
                 with suppress(*driver_errors()):
                     self._watcher[1].close()
                 self._watcher = None

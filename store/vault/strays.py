@@ -1,4 +1,4 @@
-"""Rows that belong to no copy that there is, neither in Backup nor in the bin."""
+"""Rows left over from copies that are neither in Backup nor in the bin."""
 
 from __future__ import annotations
 

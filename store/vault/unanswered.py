@@ -1,8 +1,8 @@
-"""Copies whose message the client has no answer to yet: where it comes again, it is not placed again.
+"""Messages stored but not yet answered for to the client: if one is sent again, it is not stored a second time.
 
-A gateway that is killed between the two, or whose client goes away, leaves a row of `pending`. The message that comes
-again with the same bytes and the same envelope is that one, once; a row goes when its client has the answer, or after a
-day. So a second message that is like one that was answered is a message of its own.
+A gateway killed in between, or a client that disconnects, leaves a row in `pending`. A message sent again with the same
+bytes and envelope matches that row, once. The row is deleted when the client has its answer, or after a day. A later
+message equal to one already answered is therefore stored as a new copy.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from store.vault.reader import Reader
 DAY_MS = 24 * 3600 * 1000
 _MOST = 10_000
 _TAG = 16
-#: By the key of the table: among many that never came again, one is found at once.
+#: Includes the table's primary key, so that a row is found at once among many old ones.
 _DELETE = "DELETE FROM pending WHERE tag = ? AND copy_id = ? AND gateway_id = ?"
 _INSERT = "INSERT INTO pending (gateway_id, tag, copy_id, at) VALUES (?, ?, ?, ?)"
 
 
 class Unanswered:
-    """The rows of one gateway, and what this process knows of them. Thread-safe."""
+    """The `pending` rows of one gateway, cached in this process. Thread-safe."""
 
     def __init__(self, vault: Reader) -> None:
         self._vault = vault
         self._lock = threading.Lock()
         self._key: bytes | None = None
-        #: Those that may come again, the oldest first.
+        #: Copy ids by tag, of messages that may be sent again, oldest first.
         self._waiting: OrderedDict[bytes, list[int]] = OrderedDict()
         self._answered: list[tuple[bytes, int]] = []
 
     def tag(self, digest: bytes, sender: str, recipients: Sequence[str]) -> bytes:
-        """Compute the tag of a message with its envelope (16 bytes). Without the configuration key it reveals nothing.
+        """Compute a tag of 16 bytes from a message and its envelope. It reveals nothing without the configuration key.
 
         `digest` is the message's SHA-256. Raises TamperedError, UnlockError, StoreUnavailable.
         """
@@ -47,7 +47,10 @@ class Unanswered:
         return hmac.digest(key, statement("pending", digest, *envelope), "sha256")[:_TAG]
 
     def take(self, tag: bytes) -> int | None:
-        """Take the copy of a message that the MTA sends again; None if it is new, or its copy is gone."""
+        """Take the copy of a message that the MTA sends again.
+
+        Returns None if the message is new, or its copy is gone.
+        """
         with self._lock:
             ids = self._waiting.get(tag)
             if not ids:
@@ -62,7 +65,7 @@ class Unanswered:
         return None
 
     def settle(self, tag: bytes, copy_id: int, *, answered: bool) -> None:
-        """Say whether the client has the answer that it need not come again."""
+        """Note whether the client got its answer. If not, it may send the message again."""
         with self._lock:
             if answered:
                 self._answered.append((tag, copy_id))
@@ -73,9 +76,10 @@ class Unanswered:
                 self._answered += [(oldest, each) for each in copies]
 
     def write(self, placed: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
-        """Note what is placed (tags and copies), and forget what was answered. In the transaction that places.
+        """Insert rows for placed copies (tag, id), and delete those answered.
 
-        Returns what is forgotten with it: `written` is told that once it is durable.
+        In the transaction that places the copies. Returns the deleted (tag, id): pass them to `written` once the
+        transaction is durable.
         """
         db, gateway = self._vault.db, self._gateway()
         with self._lock:
@@ -88,14 +92,14 @@ class Unanswered:
         return answered
 
     def written(self, answered: Sequence[tuple[bytes, int]]) -> None:
-        """Note that what `write` returned is durable."""
+        """Note that the deletions that `write` returned are durable."""
         gone = set(answered)
         if gone:
             with self._lock:
                 self._answered = [each for each in self._answered if each not in gone]
 
     def needs_writing(self) -> bool:
-        """Whether answers came that no row was taken away for yet."""
+        """Whether there are answers whose rows are not deleted yet."""
         return bool(self._answered)
 
     def _gateway(self) -> int:
@@ -103,8 +107,8 @@ class Unanswered:
         return LOCAL_ID if gateway is None else gateway.gateway_id
 
     def _load(self) -> bytes:
-        """Read what this gateway left; of what is older than a day, or of another time, nothing is expected."""
-        # A connection to a file that was removed would make an empty one.
+        """Read this gateway's rows. Rows dated more than a day before or after now count as answered."""
+        # Connecting to a file that was removed would create an empty one.
         self._vault.require_there()
         with self._vault.reading():
             key = bytes(self._vault.grants.keys().configuration)

@@ -1,5 +1,6 @@
-"""What is to happen after copies were put and deleted. Who opens the vault hands it in: the vault counts bytes, and how
-many are allowed is nothing that it knows.
+"""Interface for freeing space after puts and deletions.
+
+The vault counts bytes but does not know how many are allowed, so whoever opens it passes an implementation.
 """
 
 from __future__ import annotations
@@ -8,18 +9,18 @@ from typing import Protocol
 
 
 class Upkeep(Protocol):
-    """Looks after the space of one vault."""
+    """Manages the space of one vault."""
 
     def after_put(self, used: int) -> int:
-        """Make room where a put has led to `used` bytes. Returns the bytes that are still too many.
+        """Make room after a put that led to `used` bytes. Returns the bytes still above the limit.
 
-        Called in the put's transaction, where it may do no more than fits there, and again after it while bytes are
-        too many. Raises StoreUnavailable.
+        Called in the put's transaction, where it does only as much as fits there, and again after it if bytes are left.
+        Raises StoreUnavailable.
         """
         ...
 
     def after_delete(self) -> None:
-        """Take note that copies were deleted by somebody. Never raises for what is wrong in the store."""
+        """Note that copies were deleted by anybody. Never raises because of damage to the store."""
         ...
 
 
@@ -27,8 +28,8 @@ class NoUpkeep:
     """For a vault that only reads."""
 
     def after_put(self, used: int) -> int:
-        """Leave everything as it is."""
+        """Do nothing."""
         return 0
 
     def after_delete(self) -> None:
-        """Leave everything as it is."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
 """The vault: put, read, delete and count sealed message copies. The only module that joins schema and sealing.
 
-A `Vault` comes from `store.opening`, which hands in what makes room in it. Every method may be called from any thread;
-each thread has its own connection.
+`store.opening` makes a `Vault` and passes its `Upkeep`. Every method may be called from any thread; each thread has its
+own connection.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ __all__ = ["Count", "DeleteResult", "Vault"]
 
 
 class Count(NamedTuple):
-    """How much the store holds. `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
+    """How much the store holds. `oldest` is when the oldest copy was placed (Unix ms), None without copies.
 
-    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them, and of what was made
-    from copies later (`derived_bytes`); `messages` and `oldest` are without the binned ones.
+    `used_bytes` includes the `binned` copies (`binned_bytes`) and derived data (`derived_bytes`); `messages` and
+    `oldest` are of Backup only.
     """
 
     messages: int
@@ -57,9 +57,9 @@ class Vault(Reader):
         keys: StoreKeys,
         upkeep: Callable[[Vault], Upkeep],
     ) -> None:
-        """`upkeep` makes what looks after this vault's space (`store.space.rotation.Rotation`, as a rule)."""
+        """Make a vault; `upkeep(vault)` makes what manages its space, usually a `store.space.rotation.Rotation`."""
         super().__init__(location, db, models, keys)
-        #: Who acts through this vault: what the key slot is called that unlocked the store; "" for a gateway.
+        #: Label of the key slot that unlocked the store, as the name of the operator; "" for a gateway.
         self.opened_by = ""
         self.room = Room(self)
         self.unanswered = Unanswered(self)
@@ -72,7 +72,7 @@ class Vault(Reader):
 
     @classmethod
     def from_key_material(cls, location: str, material: bytes, use: Use = Use.READ) -> Vault:
-        """Open a store with what `worker_key_material` gave: for reading, or to write what nobody signs.
+        """Open a store with the result of `worker_key_material`, to read it or to write unsigned rows.
 
         Raises StoreUnavailable, UnlockError.
         """
@@ -86,9 +86,9 @@ class Vault(Reader):
         return vault
 
     def worker_key_material(self, *, settings: bool = False) -> bytes:
-        """Pack the keys that a child process needs to read this store; with `settings` also its configuration.
+        """Pack the keys that a child process needs to read this store, with `settings` also its configuration keys.
 
-        Secret: pass it on a pipe and nowhere else. Raises UnlockError, with `settings` StoreUnavailable.
+        Secret: pass it through a pipe only. Raises UnlockError, with `settings` StoreUnavailable.
         """
         if not settings:
             return reader_material(self.keys)
@@ -97,8 +97,6 @@ class Vault(Reader):
             for number in generations:
                 self.grants.keys(number)
         return reader_material(self.keys, generations)
-
-    # --- Putting -----------------------------------------------------------------------------------------------------
 
     def put(
         self,
@@ -111,11 +109,11 @@ class Vault(Reader):
     ) -> int:
         """Store a copy of the message `raw`. Returns its id once it is durable.
 
-        With a `tag` (`Unanswered.tag`), it is noted that the message's client has no answer yet. `digest` is the
-        SHA-256 of `raw`, where the caller has it already.
+        With a `tag` (`Unanswered.tag`), also notes that the message's client has no answer yet. `digest` is the SHA-256
+        of `raw`, if already known.
 
-        The vault fills the record's `size` and `sha256`. `stored_at` (Unix ms) is now by default. The oldest copies go
-        where the maximum size is exceeded. Raises StoreUnavailable.
+        The record's `size` and `sha256` are filled in. `stored_at` (Unix ms) is now by default. If the maximum size is
+        exceeded, the oldest copies are removed. Raises StoreUnavailable.
         """
         self.room.keep()
         return self._writer.put(prepare(raw, record, stored_at, tag, digest))
@@ -123,15 +121,16 @@ class Vault(Reader):
     def hand_in(
         self, raw: bytes, record: CopyRecord, told: Told, *, tag: bytes = b"", digest: bytes | None = None
     ) -> None:
-        """Store a copy as `put` does, and return before it is durable.
+        """Store a copy as `put` does, but return before it is durable.
 
-        `told` gets its id then, or why it is not stored, in the thread that commits. Raises StoreUnavailable.
+        The committing thread then calls `told` with the id, or with the error if the copy was not stored. Raises
+        StoreUnavailable.
         """
         self.room.keep()
         self._writer.hand_in(prepare(raw, record, None, tag, digest), told)
 
     def write_answers(self) -> None:
-        """Note durably which messages' clients have their answers. The next put does so by itself.
+        """Delete durably the `pending` rows of clients that got their answers. The next put does so anyway.
 
         Raises StoreUnavailable.
         """
@@ -145,14 +144,12 @@ class Vault(Reader):
         items: Iterable[tuple[bytes, CopyRecord, int | None]],
         placed: Callable[[list[int]], None] | None = None,
     ) -> list[int]:
-        """Store many copies (raw, record, stored_at), about 50 or 4 MB to a commit. Returns their ids, in order.
+        """Store many copies (raw, record, stored_at), up to 50 or 4 MB per commit. Returns their ids, in order.
 
-        `placed` is told the ids of each commit's copies, inside its transaction. Raises StoreUnavailable.
+        `placed` is called with the ids of each commit, inside its transaction. Raises StoreUnavailable.
         """
         self.room.keep()
         return self._writer.put_many((prepare(raw, record, stored_at) for raw, record, stored_at in items), placed)
-
-    # --- Deleting ----------------------------------------------------------------------------------------------------
 
     def delete(
         self,
@@ -167,10 +164,10 @@ class Vault(Reader):
     ) -> DeleteResult:
         """Delete copies for good, in batches that hold the write lock for under 50 ms, each with a signed tombstone.
 
-        `buried` is told what each batch deleted, inside its transaction.
+        `buried` is called with the ids that each batch deleted, inside its transaction.
 
-        A copy with a live delivery is refused, and what `spare` answers of each batch, inside its transaction. `cause`
-        is "deleted" or "rotated". What `cancelled` prevented is in none of the result's lists. Raises StoreUnavailable.
+        Refuses copies with a live delivery, and those that `spare` returns for a batch. `cause` is "deleted" or
+        "rotated". Copies not reached before `cancelled` are in none of the result's lists. Raises StoreUnavailable.
         """
         result = self._deleter.delete(
             ids, operator=operator, cause=cause, progress=progress, cancelled=cancelled, buried=buried, spare=spare
@@ -180,7 +177,7 @@ class Vault(Reader):
         return result
 
     def after_delete(self) -> None:
-        """Look after the space that came free. Called once copies were deleted, or went into the bin."""
+        """Run the upkeep after copies were deleted, or moved into the bin."""
         self._upkeep.after_delete()
 
     def newest_tombstone(self) -> int:
@@ -195,13 +192,13 @@ class Vault(Reader):
         return oldest or 0, newest or 0
 
     def freed_since(self, tombstone_id: int) -> bool:
-        """Whether anything but rotation deleted copies after the tombstone `tombstone_id`."""
+        """Whether copies were deleted after the tombstone `tombstone_id` for another cause than rotation."""
         with self.reading():
             sql = "SELECT id FROM tombstone WHERE id > ? AND cause <> ? LIMIT 1"
             return run(self.db, sql, tombstone_id, ROTATED).fetchone() is not None
 
     def tombstones_since(self, tombstone_id: int) -> tuple[int, list[int]]:
-        """Return the newest tombstone's id, and the copies deleted after the tombstone `tombstone_id`."""
+        """Return the newest tombstone's id, and the ids of copies deleted after the tombstone `tombstone_id`."""
         table = self.models.Tombstone
         newest, ids = tombstone_id, []
         with self.reading():
@@ -211,13 +208,11 @@ class Vault(Reader):
             try:
                 ids += ids_of(verified_runs(self, row))
             except TamperedError:
-                pass  # Nothing is believed to be deleted for it; `check` reports it.
+                pass  # An unverified tombstone proves no deletion; `check` reports it.
         return newest, ids
 
-    # --- Counting ----------------------------------------------------------------------------------------------------
-
     def count(self) -> Count:
-        """How much the store holds, whatever its settings are; counted anew where its counters are gone."""
+        """Return how much the store holds, from its counters, or by counting all rows if the counters are missing."""
         with self.reading():
             oldest = run(self.db, "SELECT stored_at FROM message ORDER BY id LIMIT 1").fetchone()
             first = oldest[0] if oldest else None
@@ -229,10 +224,11 @@ class Vault(Reader):
         in_bin = (told.binned, told.binned_bytes, told.derived_bytes)
         return Count(int(told.messages), int(told.all_bytes), first, *in_bin)
 
-    # --- Closing -----------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
-        """Close the epoch and every connection, and wipe the keys; again, or where the store is gone, no complaint."""
+        """Close the epoch and every connection, and wipe the keys.
+
+        Closing again, or when the store is gone, is no error.
+        """
         self._writer.close()
         with self._lock:
             if self._closed:
@@ -245,7 +241,7 @@ class Vault(Reader):
                         self.witness.say_last_word()
                     self.epoch_writer.committed()
             except MailholdError:
-                pass  # An epoch that stays open is valid: the next `check` reports it as open.
+                pass  # An unclosed epoch is valid; the next `check` reports it as open.
             finally:
                 self.erasing.finish(1)
                 self.witness.close()

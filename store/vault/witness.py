@@ -1,23 +1,22 @@
-"""What takes note of each transaction of a vault, so that others can tell later what the store had held by then."""
+"""Interface that observes each transaction of a vault, so that a later loss of rows can be detected."""
 
 from __future__ import annotations
 
 
 class Witness:
-    """One that takes note of nothing: that of a vault which only reads. Its methods are called by the vault alone."""
+    """A witness that does nothing, for vaults that only read. Only the vault calls its methods."""
 
-    #: Why nothing may be sent, "" where nothing stands in the way.
+    #: Why nothing may be sent, "" if sending is allowed.
     problem = ""
-    #: Whether what is seen is kept outside of the store.
+    #: Whether it keeps what it saw outside of the store.
     remembers = False
-    #: That of the newest acceptance that is known to verify (Unix ms), 0 without one.
+    #: Generation (Unix ms) of the newest verified acceptance, 0 without one.
     generation = 0
-    #: True while a transaction writes anew what was damaged: what it begins with is not held against what was seen,
-    #: what it ends with is.
+    #: True while a transaction rewrites damaged rows: only the rows at its end are compared with what was seen before.
     repairing = False
 
     def count_buried(self, copies: int) -> None:
-        """So many copies are being buried in the transaction that is open."""
+        """Note that the open transaction buries so many copies."""
 
     def count_delivery(self) -> None:
         """Note that the open transaction makes a delivery."""
@@ -26,26 +25,26 @@ class Witness:
         """Note that the open transaction enrols or revokes a gateway."""
 
     def begun(self, *, quiet: bool) -> None:
-        """Note that a transaction began, with no other writer in one. Raises StoreUnavailable to stop it."""
+        """Note that a transaction began, holding the write lock. Raises StoreUnavailable to stop it."""
 
     def before_commit(self, *, quiet: bool) -> None:
-        """Write the head before a commit; a `quiet` one is one of many. Raises StoreUnavailable to stop it."""
+        """Write the head before a commit; `quiet` as in `Session.write`. Raises StoreUnavailable to stop the commit."""
 
     def committed(self) -> None:
         """Note that what `before_commit` saw is durable."""
 
     def released(self) -> None:
-        """Do slow work after the commit, now that its lock is released."""
+        """Do slow work after the commit, with the lock released."""
 
     def failed(self) -> None:
         """Note that the transaction rolled back, or that its fate is unknown."""
 
     def wants_last_word(self) -> bool:
-        """Whether there is something left to write when the vault closes."""
+        """Whether anything is left to write when the vault closes."""
         return False
 
     def say_last_word(self) -> None:
-        """Write it, in the last transaction."""
+        """Write what is left, in the vault's last transaction."""
 
     def beat(self) -> None:
         """Write what is due. A daemon calls this each second. Raises StoreUnavailable."""
@@ -54,4 +53,4 @@ class Witness:
         """Finish when the vault closes."""
 
     def require_current(self) -> None:
-        """Raise StoreUnavailable where the store holds less than was seen of it: nothing may be sent then."""
+        """Raise StoreUnavailable if the store holds less than was seen before: nothing may be sent then."""

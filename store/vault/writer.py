@@ -1,7 +1,7 @@
-"""Putting copies, many to one commit: callers that wait at the same time share the transaction of the first of them.
+"""Store copies. Callers that wait at the same time share one commit.
 
-Compression, digest and encoding happen in the caller's thread, outside every lock; sealing happens inside the
-transaction, where ids and steps are known, so that a sealed part is bound to its copy's id.
+Compression, digest and encoding run in the caller's thread, outside every lock. Sealing runs inside the transaction,
+because a sealed part is bound to its copy's id and step, which are only known there.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from store.vault.upkeep import Upkeep
 
 GROUP_COPIES = 50
 GROUP_BYTES = 4 * 1024 * 1024
-#: So long the committing thread waits for more.
+#: Seconds without work after which the committing thread ends.
 IDLE_SECONDS = 5.0
-#: No thread's number.
+#: Differs from every thread's number.
 _NO_THREAD = 0
 _encoder = msgspec.msgpack.Encoder()
 
@@ -44,15 +44,15 @@ class Prepared(NamedTuple):
     size: int
     stored_at: int
     stored_size: int
-    #: What stands for its message while its client has no answer (`store.vault.unanswered`), b"" where none waits.
+    #: Tag of the message while its client has no answer (`store.vault.unanswered`), b"" for none.
     tag: bytes = b""
 
 
 def stored_size(record: int, body: int) -> int:
-    """Compute the bytes that a copy takes in the database file, page rounding and bookkeeping included.
+    """Compute the bytes that a copy takes in the database file, including page rounding and bookkeeping.
 
-    SQLite's rule for a row that spills over (file format, "B-tree cell format"): whole overflow pages and a local rest.
-    Each page also has 5 bytes of pointer map.
+    Follows SQLite's rule for rows that spill over (file format, "B-tree cell format"): whole overflow pages and a local
+    rest. Each page also has 5 bytes of pointer map.
     """
     total = 0
     for payload in (record + 40, body + 8):
@@ -63,7 +63,7 @@ def stored_size(record: int, body: int) -> int:
             local = local if local <= largest else smallest
             total += (payload - local + PAGE_SIZE - 5) // (PAGE_SIZE - 4) * (PAGE_SIZE + 5)
             payload = local
-        # A page holds whole cells only: a large one wastes on average half of itself.
+        # A page holds whole cells only, so a large cell wastes on average half its size.
         total += payload + min(payload // 2, 1024) // 2 + 16
     return total
 
@@ -71,7 +71,7 @@ def stored_size(record: int, body: int) -> int:
 def prepare(
     raw: bytes, record: CopyRecord, stored_at: int | None, tag: bytes = b"", digest: bytes | None = None
 ) -> Prepared:
-    """Compress and encode a message, and digest it where `digest` (its SHA-256) is not known yet."""
+    """Compress and encode a message, and compute its SHA-256 unless `digest` has it."""
     filled = msgspec.structs.replace(record, size=len(raw), sha256=digest or hashlib.sha256(raw).digest())
     try:
         encoded = _encoder.encode(filled)
@@ -99,7 +99,7 @@ _INSERT_BODY = "INSERT INTO body (id, sealed) VALUES (?, ?)"
 
 
 def _encodable(value: Any) -> Any:
-    """`value` with its lone surrogates, which no encoding has, replaced: a copy is stored whatever its header says."""
+    """Replace lone surrogates in `value`, which UTF-8 cannot encode, so that any message can be stored."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
@@ -109,12 +109,15 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-#: Told what became of a copy: its id, once it is durable, or why it is not stored. Must not raise, nor take long.
+#: Called with (copy id, None) once a copy is durable, or (0, error) if it was not stored. Must not raise or block.
 Told = Callable[[int, Exception | None], None]
 
 
 class _Waiting:
-    """A copy that another thread commits. `done` is held until it is stored, or `error` says why it is not."""
+    """A copy queued for the committing thread.
+
+    `done` is locked until it is stored, or not stored because of `error`.
+    """
 
     __slots__ = ("copy_id", "done", "error", "item")
 
@@ -126,23 +129,23 @@ class _Waiting:
         self.done.acquire()
 
     def told(self, copy_id: int, error: Exception | None) -> None:
-        """Let the thread go on that waits."""
+        """Store the result and wake the waiting thread."""
         self.copy_id, self.error = copy_id, error
         self.done.release()
 
 
 class _HandedIn(NamedTuple):
-    """A copy that no thread waits for."""
+    """A queued copy that no thread waits for."""
 
     item: Prepared
     told: Told
 
 
 class Writer:
-    """Puts copies into one vault, for all threads of the process.
+    """Stores copies in one vault, for all threads of the process.
 
-    A thread that puts alone commits by itself. Where threads take turns or come at the same time, one more thread
-    commits for all of them: with each commit the connections of all others lose what they have cached.
+    A thread that is the only one putting commits by itself. When several threads put, a dedicated thread commits for
+    all of them, on one connection: each commit makes all other connections drop their page caches.
     """
 
     def __init__(
@@ -156,13 +159,13 @@ class Writer:
         self._queue: deque[_Waiting | _HandedIn] = deque()
         self._changed = threading.Condition(threading.Lock())
         self._committing = False
-        #: The thread that put last.
+        #: Number of the thread that put last.
         self._last: int | None = None
         self._thread: threading.Thread | None = None
         self._closing = False
 
     def put(self, item: Prepared) -> int:
-        """Store one copy; returns its id once it is durable, having shared a commit with whoever waited as well."""
+        """Store one copy and return its id once it is durable. Other callers' copies may share the commit."""
         self._require_own_transaction()
         this = threading.get_ident()
         with self._changed:
@@ -187,7 +190,7 @@ class Writer:
         return mine.copy_id
 
     def hand_in(self, item: Prepared, told: Told) -> None:
-        """Have one copy stored as `put` does, and return at once: `told` is called by the thread that commits."""
+        """Queue one copy and return at once. The committing thread calls `told`."""
         self._require_own_transaction()
         with self._changed:
             self._last = _NO_THREAD
@@ -203,7 +206,7 @@ class Writer:
         return ids
 
     def close(self) -> None:
-        """Let the committing thread end."""
+        """Make the committing thread finish its queue, and wait for it."""
         with self._changed:
             self._closing = True
             thread = self._thread
@@ -222,7 +225,7 @@ class Writer:
         self._changed.notify()
 
     def _commit_all(self) -> None:
-        """Commit what comes, in groups, until nothing came for a while."""
+        """Commit queued copies in groups, until there are none for `IDLE_SECONDS`."""
         try:
             while group := self._next_group():
                 self._commit_waiting(group)
@@ -231,12 +234,12 @@ class Writer:
                 self._session.db.close()
 
     def _next_group(self) -> list[_Waiting | _HandedIn]:
-        """Return what waits, once no other thread is committing; [] when it is time to end."""
+        """Return the next group of queued copies when no other thread commits; [] when the thread should end."""
         group: list[_Waiting | _HandedIn] = []
         size = 0
         with self._changed:
             while self._committing or not self._queue:
-                closing = self._closing and not self._queue  # Else who commits must be let in to say that it has.
+                closing = self._closing and not self._queue  # Else wait: the committing thread needs this lock.
                 ending = closing or not self._changed.wait(IDLE_SECONDS)
                 if ending and not self._queue:
                     self._thread = self._last = None
@@ -289,12 +292,13 @@ class Writer:
             try:
                 self._upkeep.after_put(used)
             except StoreUnavailable:
-                pass  # The copies are durable; the next put goes on with the rotation.
+                pass  # The copies are durable; the next put continues the rotation.
         return list(range(first_copy, first_copy + len(group)))
 
     def _write(self, group: list[Prepared]) -> tuple[int, int, bytes]:
-        """Seal and insert a group inside the transaction. Returns the first id, the bytes then used, and the last
-        sealed record.
+        """Seal and insert a group inside the transaction.
+
+        Returns the first id, the bytes then used, and the last record.
         """
         db, epochs = self._session.db, self._epochs
         count, total = len(group), sum(item.stored_size for item in group)
