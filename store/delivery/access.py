@@ -1,7 +1,7 @@
-"""What a worker needs of the keys and settings, apart from the database: whoever has that can send.
+"""The keys and settings that a delivery worker needs, apart from the database.
 
-`StoreAccess` is for a program that has unlocked the store (console, command). Another holder of a delivery key gives
-the worker an `Access` of its own.
+`StoreAccess` is for a program that has unlocked the store (console, command). A gateway gives its worker an `Access` of
+its own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Access(Protocol):
-    """The rights of one gateway: to open the orders addressed to it, and the copies they release."""
+    """Rights of one gateway: to open the orders addressed to it, and the copies that they release."""
 
     @property
     def gateway_id(self) -> int:
-        """The gateway whose deliveries these are."""
+        """The gateway whose deliveries are sent."""
 
     def sign(self, role: str, *fields: int | bytes | str) -> bytes:
         """Sign `sig(role, field…)` with the gateway's key."""
@@ -37,14 +37,14 @@ class Access(Protocol):
         """Open and verify the order of a delivery row. Raises TamperedError."""
 
     def forgone(self, order: Order) -> bool:
-        """Whether the order is older than the store as an operator restored it, and was not kept then."""
+        """Whether the order predates a restored store's acceptance and was not kept in it."""
 
     def message(self, row: Any, order: Order) -> bytes:
         """Open and verify the message that the order releases. Raises TamperedError, CopyMissing."""
 
 
 class StoreAccess:
-    """The access of the gateway `local`, whose keys every unlocked store has.
+    """Access of the gateway `local`, whose keys every unlocked store has.
 
     Raises UnlockError where the vault was opened with keys that cannot deliver.
     """
@@ -69,7 +69,7 @@ class StoreAccess:
         return open_order(self._vault, row, self._gateway.delivery)
 
     def forgone(self, order: Order) -> bool:
-        """Whether the order is older than the store as an operator restored it, and was not kept then."""
+        """Whether the order predates a restored store's acceptance and was not kept in it."""
         return forgone(acceptances(self._vault), order.delivery_id, order.ordered_at)
 
     def message(self, row: Any, order: Order) -> bytes:

@@ -1,6 +1,6 @@
-"""Sending the free space notification through the relay: once, or for as long as a program runs.
+"""Send the free space notification through the relay: once, or repeatedly while a program runs.
 
-When it is due, and that it goes out once among all processes, is for `store.space.notice`; this is the way out.
+`store.space.notice` decides when it is due and that only one process sends it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from store.terms.errors import MailholdError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Seconds between two looks at the free space.
+#: Seconds between checks of the free space.
 EVERY = 5.0
 
 
 def notify_administrator(vault: Vault) -> Told:
-    """Look at the free space, and send the notification if it is due. Not for an event loop's thread.
+    """Check the free space, and send the notification if it is due. Not for an event loop's thread.
 
-    Blocks for as long as the relay takes, where it is due. Raises TamperedError, StoreUnavailable.
+    If it is due, blocks until the relay has answered. Raises TamperedError, StoreUnavailable.
     """
     return asyncio.run(notify(vault))
 
 
 async def notify(vault: Vault) -> Told:
-    """As `notify_administrator`, for an event loop. Where it is cancelled before the content goes out, the notice is
-    given back; later, it counts as perhaps sent.
+    """Do what `notify_administrator` does, in an event loop.
+
+    If cancelled before the content is sent, the notification is due again; if cancelled later, it counts as perhaps
+    sent.
     """
     due = await asyncio.to_thread(claim, vault)
     if isinstance(due, Told):
@@ -56,8 +58,9 @@ async def notify(vault: Vault) -> Told:
 
 
 async def watch(vault: Vault, every: float = EVERY) -> None:
-    """Look again and again, until cancelled, and remove from the bin what is over. An error of the store is left to
-    those who show it.
+    """Check repeatedly until cancelled, and remove expired copies from the bin.
+
+    Ignores errors of the store: other parts of the program show them.
     """
     while True:
         try:

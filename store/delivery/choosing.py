@@ -1,4 +1,4 @@
-"""Which copies an operator's choice releases, and to whom: the same for a release and for what is said before it."""
+"""Apply an operator's choice of recipients to copies, for a release and for its preview alike."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 NO_CHOICE = "Nobody was chosen to deliver to. Choose the original recipients, give additional addresses, or both."
-#: Why a copy is not released: nobody is known, or all were left out.
+#: Why a copy is not released: no recipient is known, or all were left out.
 NO_ONE = "no recipient of it is known, or all were left out: give an additional address"
-#: Why a copy without an envelope is not released to its original recipients where header addresses are not asked for.
+#: Why a copy without an envelope is not released to its original recipients if header addresses were not chosen.
 NO_ENVELOPE = "no recipient of its envelope is known, and the addresses of its header were not asked for"
-#: The same where they were.
+#: The same if header addresses were chosen.
 NOT_LOCAL = "no recipient of its envelope is known, and no address of its header that was chosen is in a local domain"
 #: Why an address of the header is left out.
 IN_HEADER = "stands in the header, whose addresses were not asked for"
 
 
 class Choice(NamedTuple):
-    """What an operator chose, as `store.delivery.queue.release` takes it.
+    """An operator's choice, with the arguments of `store.delivery.queue.release`.
 
-    `spared`: copies that are left out, and why, unless `lookalikes` are to go as well.
+    `spared` maps copies to leave out to the reason, unless `lookalikes` shall go as well.
     """
 
     original: bool
@@ -47,7 +47,7 @@ class Choice(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """To whom copies are to go. `extra` are addresses, `without` and `outsiders` mailboxes."""
+    """A checked choice. `extra` are addresses, `without` and `outsiders` mailboxes."""
 
     original: bool
     extra: list[str]
@@ -58,7 +58,7 @@ class Chosen(NamedTuple):
     spared: Mapping[int, str]
 
     def meant(self, copy: Copy) -> tuple[list[str], str]:
-        """Return the addresses that a copy is to go to; if there are none, also why."""
+        """Return the addresses to send a copy to; if there are none, also why."""
         original = recipients_of(copy) if self.original else []
         header = bool(original) and original[0].source != ENVELOPE
         if header:
@@ -70,7 +70,7 @@ class Chosen(NamedTuple):
         return _once([*kept, *self.extra]), reason
 
     def passed_over(self, copy: Copy) -> list[str]:
-        """Return the header addresses that stand for original recipients, if they were not asked for."""
+        """Return the header addresses of a copy without an envelope, if they were not chosen."""
         if not self.original or self.from_header or not (found := recipients_of(copy)) or found[0].source == ENVELOPE:
             return []
         beside = self.without | frozenset(map(mailbox, self.extra))
@@ -81,14 +81,14 @@ class Chosen(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A copy that can be released, and the addresses that it is meant for, each mailbox once."""
+    """A copy that can be released, and its addresses, each mailbox once."""
 
     copy: Copy
     addresses: list[str]
 
 
 def chosen_of(settings: Settings, choice: Choice) -> Chosen:
-    """Apply the settings to the choice. Raises NoRecipients if nobody was chosen, and AddressError."""
+    """Check the choice against the settings. Raises NoRecipients if nobody was chosen, and AddressError."""
     if not choice.original and not choice.additional:
         raise NoRecipients(NO_CHOICE)
     return Chosen(
@@ -118,9 +118,9 @@ def plans(
     refused: list[tuple[int, str]],
     left_out: list[LeftOut],
 ) -> Iterator[Plan]:
-    """Plan which copies of a batch can be released, and to whom. Adds the others, with the reason, to `refused`.
+    """Yield a plan for each copy of a batch that can be released. Adds the others, with the reason, to `refused`.
 
-    Addresses of a header that were not asked for are added to `left_out`.
+    Adds header addresses that were not chosen to `left_out`.
     """
     damaged: dict[int, str] = {}
     copies = {
@@ -150,7 +150,7 @@ def plans(
 
 
 def shared_out(plan: Plan, held: Mapping[str, MailboxOutcome], again: Again) -> tuple[list[str], list[LeftOut]]:
-    """To whom of a plan's addresses its copy goes, and who is left out. `held` says who holds it, by mailbox."""
+    """Split a plan's addresses into those to send to and those left out. `held` maps mailboxes that hold the copy."""
     if not held:
         return plan.addresses, []
     free = [address for address in plan.addresses if mailbox(address) not in held or address in again]

@@ -1,4 +1,4 @@
-"""Taking a delivery whose rows were altered out of the queue, whatever stands in them."""
+"""Cancel a delivery whose rows were altered, without trusting what they say."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from store.mail.outcome import State
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: No worker has a lease for so long (ms): one that ends later was put there by somebody else.
+#: Longer than any worker's lease (ms): a lease that ends later is forged.
 _LONGEST_LEASE = 3_600_000
 
 
 def withdraw(vault: Vault, delivery_id: int, now: int) -> bool:
     """Cancel a live delivery by its id alone. False while a worker is sending it right now.
 
-    Recipients that wait become `cancelled`; those whose message may be out, or in a state that there is not, `unknown`.
-    The transaction must be a `Vault.write`.
+    Waiting recipients become `cancelled`. Recipients whose message may be out become `unknown`, as do those with an
+    invalid state. The transaction must be a `Vault.write`.
     """
     db = vault.db
     busy = "state = ? AND data_started_at IS NOT NULL AND lease_until BETWEEN ? AND ?"
@@ -26,7 +26,7 @@ def withdraw(vault: Vault, delivery_id: int, now: int) -> bool:
     if run(db, f"SELECT id FROM delivery WHERE id = ? AND {busy}", delivery_id, *being_sent).fetchone():  # noqa: S608 - made of constants alone
         return False
     (token,) = run(db, "SELECT lease_token FROM delivery WHERE id = ?", delivery_id).fetchone()
-    # A worker that has the delivery must not find its own token there.
+    # A new token, so that a worker holding the delivery loses its lease.
     fresh = token + 1 if isinstance(token, int) and 0 <= token < 1 << 53 else 1
     run(
         db,

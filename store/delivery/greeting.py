@@ -1,7 +1,7 @@
-"""Asking the relay what it offers: a worker notes each answer, and asks anew where an operator wants it.
+"""Ask the relay what it offers: a worker notes each answer, and asks again when an operator wants that.
 
-A row is written where the answer differs from the last one, or that is older than `FRESH_MS`: a sending gateway makes
-many sessions, and each commit wakes those who follow the store.
+An answer is written only if it differs from the last one or that is older than `FRESH_MS`, because a sending gateway
+opens many sessions and every commit makes the store's followers read it again.
 """
 
 from __future__ import annotations
@@ -24,21 +24,24 @@ if TYPE_CHECKING:
     from store.delivery.ledger import Ledger
     from store.vault.vault import Vault
 
-#: Age (ms) up to which an answer that did not change is not written again.
+#: Minimum age (ms) of an unchanged answer before it is written again.
 FRESH_MS = 5 * 60_000
-#: Seconds: between a worker's looks for a wish, and between those of who waits for the answer to one.
+#: Seconds between a worker's checks for an operator's request, and between checks for its answer.
 LOOK, WAIT_LOOK = 1.0, 0.25
 _TIMEOUTS = Timeouts(10.0, 10.0, 10.0)
 
 
 class Sender(Protocol):
-    """What sends, as far as asking the relay concerns it: a `store.delivery.worker.DeliveryWorker`."""
+    """The part of `store.delivery.worker.DeliveryWorker` that is needed to ask the relay."""
 
     def read_relay(self) -> bool:
-        """Take up the relay that the settings name now. Blocking."""
+        """Read the relay from the settings. Blocking."""
 
     def session(self, *, anew: bool = False) -> Session:
-        """Return a session that is not open yet; with `anew` even in the relay's pause. Raises SessionLost."""
+        """Return a session that is not open yet; with `anew` even during the pause after a failure.
+
+        Raises SessionLost.
+        """
 
     def lost(self, reason: str) -> None:
         """Note that the relay cannot be reached."""
@@ -48,7 +51,7 @@ class Sender(Protocol):
 
 
 class Greeting:
-    """Opens the sessions of one run of a worker, and notes what the relay answers."""
+    """Opens sessions for one run of a worker, and notes what the relay answers."""
 
     def __init__(self, vault: Vault, ledger: Ledger, sender: Sender, gateway_id: int) -> None:
         self._vault = vault
@@ -59,7 +62,7 @@ class Greeting:
         self._answered = 0
 
     async def connect(self, *, anew: bool = False) -> Session:
-        """Open a session; with `anew` even in the relay's pause. Notes the answer in any case.
+        """Open a session; with `anew` even during the pause after a failure. Notes the answer, also if it fails.
 
         Raises SessionLost.
         """
@@ -87,7 +90,7 @@ class Greeting:
             self._last = Heard(now, hello)
 
     async def answer(self) -> None:
-        """Ask the relay anew whenever an operator wants it, until this is cancelled."""
+        """Ask the relay again whenever an operator requests it, until cancelled."""
         while True:
             with suppress(MailholdError, SessionLost):
                 wish = await self._ledger.read(lambda: wanted(self._vault, self._gateway_id, self._answered))
@@ -99,7 +102,7 @@ class Greeting:
 
 
 def greet(vault: Vault, now: int) -> Heard:
-    """Ask the relay from this host what it offers, and write nothing. `now` is Unix ms. Blocks, 30 seconds at most.
+    """Ask the relay from this host what it offers, without writing it. `now` is Unix ms. Blocks for up to 30 seconds.
 
     Raises StoreUnavailable, TamperedError.
     """
@@ -109,7 +112,7 @@ def greet(vault: Vault, now: int) -> Heard:
 
 
 def ask_here(vault: Vault) -> Heard:
-    """Ask the relay from this host, as `local`, and write what it answers. Blocks, 30 seconds at most.
+    """Ask the relay from this host, as `local`, and write the answer. Blocks for up to 30 seconds.
 
     Raises StoreUnavailable, TamperedError, and UnlockError where the keys at hand are no gateway's.
     """
@@ -136,10 +139,10 @@ async def _greet(text: str) -> Hello:
 
 
 def ask_anew(vault: Vault, gateway_id: int, wait: float, cancelled: Callable[[], bool] = lambda: False) -> Heard | None:
-    """Have the gateway ask the relay anew: `local` is this program, any other is waited for, `wait` seconds at most.
+    """Make a gateway ask the relay again. Asks here for `local`, else waits up to `wait` seconds for the gateway.
 
-    Returns what was heard, None where the gateway said nothing in that time. Blocks. Raises StoreUnavailable,
-    TamperedError, and UnlockError where the keys at hand cannot ask.
+    Returns the new answer, None if none came in that time. Blocks. Raises StoreUnavailable, TamperedError, and
+    UnlockError where the keys at hand cannot ask.
     """
     if gateway_id == LOCAL_ID:
         return ask_here(vault)
@@ -157,7 +160,7 @@ def ask_anew(vault: Vault, gateway_id: int, wait: float, cancelled: Callable[[],
 
 
 def _known(vault: Vault, gateway_id: int) -> Heard | None:
-    """Read what the gateway heard last; None if there is nothing or it does not verify."""
+    """Read the gateway's last answer; None if there is none or it does not verify."""
     try:
         return read_hello(vault, gateway_id)
     except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""Who has a copy already, may have it, or will get it: a release leaves such mailboxes out, unless told `again`."""
+"""Mailboxes that have a copy, may have it, or will get it: a release leaves them out, unless they are in `again`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class LeftOut(NamedTuple):
-    """A recipient to whom a copy was not released, and why. Both texts are NOT safe for a terminal."""
+    """A recipient that a release left out, and why. Both texts are NOT safe for a terminal."""
 
     copy_id: int
     address: str
@@ -25,7 +25,7 @@ class LeftOut(NamedTuple):
 
 
 class Again:
-    """The mailboxes that the operator chose to send to a second time: some addresses, or `everybody` (True)."""
+    """Mailboxes that the operator chose to send to a second time: some addresses, or `everybody` (True)."""
 
     def __init__(self, chosen: Collection[str] | bool = ()) -> None:
         self.everybody = chosen is True
@@ -36,7 +36,7 @@ class Again:
 
 
 def held(outcomes: Iterable[MailboxOutcome]) -> dict[str, MailboxOutcome]:
-    """Return those of a copy's outcomes to whom a further release could bring it twice, by mailbox."""
+    """Return, by mailbox, those of a copy's outcomes whose mailbox could get it twice by another release."""
     found: dict[str, MailboxOutcome] = {}
     for outcome in outcomes:
         if outcome.address and outcome.state in HOLDING:
@@ -48,9 +48,9 @@ def held(outcomes: Iterable[MailboxOutcome]) -> dict[str, MailboxOutcome]:
 def held_of(
     vault: Vault, copy_ids: Sequence[int], unsealed: Unsealed | None = None
 ) -> dict[int, dict[str, MailboxOutcome]]:
-    """Return `held` of each copy that was released, by its id. In a `Vault.write`, nobody can add to it.
+    """Return `held` of each released copy, by its id. Inside a `Vault.write` it cannot change.
 
-    `unsealed`, filled by a call before the transaction, keeps the one within it short.
+    Pass the same `unsealed` to a call before the transaction, to keep the transaction short.
     """
     rows: dict[int, list[MailboxOutcome]] = {}
     for row in opened_rows(vault, copy_ids, unsealed):
@@ -59,14 +59,14 @@ def held_of(
 
 
 def held_elsewhere(rows: Iterable[Opened], delivery_id: int) -> dict[str, MailboxOutcome]:
-    """Return who holds a copy, by mailbox, not counting what sending the delivery again is about: its unknown ones."""
+    """Return the mailboxes that hold a copy, except the `unknown` ones of this delivery, which a retry is meant for."""
     return held(
         row.outcome for row in rows if row.outcome.delivery_id != delivery_id or row.outcome.state is not State.UNKNOWN
     )
 
 
 def why(outcome: MailboxOutcome, zone: tzinfo | None = None) -> str:
-    """Return why a mailbox is left out: `has it since 24 Nov 07:41`, in the time zone given or the local one."""
+    """Return why a mailbox is left out, such as `has it since 24 Nov 07:41`, in the given or the local time zone."""
     if outcome.state is State.SENT:
         return f"has it since {_when(outcome.at, zone)}"
     if outcome.state is State.UNKNOWN:

@@ -1,8 +1,8 @@
-"""The rows of `hello`: what the relay answered to EHLO, as the gateway saw it that sends what operators release.
+"""The table `hello`: the relay's answer to EHLO, as each sending gateway last got it.
 
-Each gateway signs its own row, and seals it to the operators; `local` does so too, for whoever has the store open. An
-operator who wants to know it anew writes a row under the gateway's id with a minus before it, signed as an order is:
-the gateway's worker looks for it (`store.delivery.greeting`).
+Each gateway signs its own row and seals it to the operators; so does `local`, for the program that has the store open.
+To request a new answer, an operator writes a row under the negated gateway id, signed as an order is; the gateway's
+worker looks for it (`store.delivery.greeting`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 ROLE, WANTED = "hello", "hello wanted"
-#: Extensions that are kept, and characters of a name with its parameters, and of a problem.
+#: Maximum extensions kept, and characters of each with its parameters, and of a problem.
 MOST, LONGEST = 60, 300
 
 _WRITE = (
@@ -38,10 +38,10 @@ _READ = "SELECT at, sealed, signature FROM hello WHERE gateway_id = ?"
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """An answer to EHLO. Text is the relay's: NOT safe for a terminal.
+    """An answer to EHLO. All texts come from the relay: NOT safe for a terminal.
 
-    `relay` is its address without the password, `problem` why it could not be used ("" where it answered),
-    `extensions` the names (lower case) of what it offers, with their parameters.
+    `relay` is its address without the password, `problem` why it could not be used ("" if it answered), `extensions`
+    are (name in lower case, parameters) of what it offers.
     """
 
     relay: str
@@ -50,19 +50,19 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def offers(self) -> Offers:
-        """What the relay offers."""
+        """The extensions, parsed."""
         return offers_of(dict(self.extensions))
 
 
 class Heard(NamedTuple):
-    """An answer of the relay, and when it came (Unix ms, by the clock of the gateway that heard it)."""
+    """An answer of the relay, and when it came (Unix ms, by the gateway's clock)."""
 
     at: int
     hello: Hello
 
 
 def hello_of(relay: str, extensions: Mapping[str, str], problem: str = "") -> Hello:
-    """Cut an answer to the length that is kept."""
+    """Make a Hello of an answer, cut to the limits."""
     kept = [(_text(name), _text(text)) for name, text in extensions.items() if len(name) + len(text) <= LONGEST]
     return Hello(relay, _text(problem)[:LONGEST], tuple(kept[:MOST]))
 
@@ -72,7 +72,7 @@ def _text(text: str) -> str:
 
 
 def write_hello(vault: Vault, hello: Hello, now: int) -> None:
-    """Write what the own gateway of the vault heard, in the transaction that is open.
+    """Write the answer that this vault's gateway got, in the open transaction.
 
     Raises UnlockError where the keys at hand are no gateway's.
     """
@@ -86,7 +86,7 @@ def write_hello(vault: Vault, hello: Hello, now: int) -> None:
 
 
 def read_hello(vault: Vault, gateway_id: int) -> Heard | None:
-    """Read what a gateway heard last; None if it has reported nothing yet.
+    """Read a gateway's last answer; None if it has reported none yet.
 
     Raises TamperedError where it is not what that gateway wrote, UnlockError where the keys at hand cannot read it.
     """
@@ -96,14 +96,14 @@ def read_hello(vault: Vault, gateway_id: int) -> Heard | None:
 
 
 def want_hello(vault: Vault, gateway_id: int, now: int) -> None:
-    """Have a gateway's worker ask the relay anew. Raises StoreUnavailable, UnlockError."""
+    """Request that a gateway's worker ask the relay again. Raises StoreUnavailable, UnlockError."""
     signature = vault.sig(WANTED, gateway_id, now)
     with vault.write(quiet=True):
         run(vault.db, _WRITE, -gateway_id, now, b"", signature)
 
 
 def wanted(vault: Vault, gateway_id: int, known: int) -> int:
-    """When an operator last wanted the relay asked anew (Unix ms): `known`, unless a row that verifies says otherwise.
+    """Return the time of the newest verified request to ask the relay again (Unix ms), or `known` if there is none.
 
     Raises StoreUnavailable.
     """
@@ -118,7 +118,7 @@ def wanted(vault: Vault, gateway_id: int, known: int) -> int:
 
 
 def problems(vault: Vault) -> Iterator[tuple[str, str]]:
-    """Name each row that does not verify, and say why."""
+    """Yield each row that does not verify, and why."""
     with vault.reading():
         rows = run(vault.db, "SELECT gateway_id, at, sealed, signature FROM hello ORDER BY gateway_id").fetchall()
     for gateway_id, *row in rows:

@@ -1,4 +1,4 @@
-"""What one copy's view says of its releases: who released it last, and where each recipient stands."""
+"""Summary of a copy's releases for its view: who released it last, and each recipient's outcome."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class LastRelease(NamedTuple):
-    """Who released a copy last ("" where that does not verify; NOT safe for a terminal), and when (Unix ms)."""
+    """Who released a copy last ("" if that does not verify; NOT safe for a terminal), and when (Unix ms)."""
 
     operator: str
     at: int
 
 
 class RecipientOutcome(NamedTuple):
-    """A mailbox that a copy was released to. `at` is when its state was reached (Unix ms), 0 where that is not known.
+    """Outcome of one mailbox. `at` is when its state was reached (Unix ms), 0 if unknown.
 
-    `address` ("" where it does not verify) and the server's `reply` are NOT safe for a terminal.
+    `address` ("" if it does not verify) and the server's `reply` are NOT safe for a terminal.
     """
 
     address: str
@@ -36,7 +36,7 @@ class RecipientOutcome(NamedTuple):
 
 
 def last_release(vault: Vault, copy_id: int) -> LastRelease | None:
-    """Return the newest release of a copy that was not called off, None where there is none."""
+    """Return the newest release of a copy that was not cancelled, None if there is none."""
     newest = "SELECT id, created_at FROM delivery WHERE copy_id = ? AND state <> ? ORDER BY id DESC LIMIT 1"
     first = "SELECT id, delivery_id, '', sealed_address, NULL FROM delivery_recipient WHERE delivery_id = ? ORDER BY id"
     with vault.reading():

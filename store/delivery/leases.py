@@ -1,11 +1,11 @@
-"""The durable side of sending: who works on a delivery, and what is known of it. Functions of one open transaction.
+"""Leases: claim deliveries, and write what is known of them. All functions run in one open transaction.
 
-A worker claims a delivery under a lease. Each claim raises the row's token, and whatever a worker writes names the
-token it was given: one whose lease was taken over (after a paused process, a lost network) changes nothing any more.
-`start_data` is durable before DATA goes out. So when a lease runs out, the row says whether the message may have been
-taken: if not, it is sent; if so, its recipients become UNKNOWN and nobody sends it again by himself.
+A worker claims a delivery under a lease. Each claim raises the row's token, and every write of the worker names its
+token: a worker whose lease was taken over (after a paused process or a lost network) can change nothing. `start_data`
+is durable before DATA is sent. So when a lease has run out, the row says whether the relay may have taken the message:
+if not, it is sent; if so, its recipients become UNKNOWN and only an operator can send it again.
 
-Source of the columns: `store.database.schema.Delivery`. Times are Unix ms.
+The columns are in `store.database.schema.Delivery`. Times are Unix ms.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _STATES = {state.value: state for state in State}
 _STOPPED = "The program that was sending stopped after DATA had begun, so it is not known whether the relay took it."
 _EXPIRED = "The order has expired."
 
-#: How long a worker holds a delivery without saying more (ms).
+#: Length of a lease (ms), if the worker does not renew it.
 LEASE = 120_000
-#: No worker waits longer than this before it tries again, and no lease is longer (ms): what lies further ahead was
-#: written by a clock that was wrong, and is not waited for.
+#: Longest wait for a next attempt, and longest lease (ms). Later times were written by a clock that was ahead, and are
+#: ignored.
 LONGEST_WAIT = BACKOFF[-1] + TOLERANCE_MS
 LONGEST_LEASE = LEASE + TOLERANCE_MS
 
@@ -55,11 +55,11 @@ _RECIPIENT_STATES = "SELECT delivery_id, id, state FROM delivery_recipient WHERE
 
 
 class LeaseLost(Exception):
-    """Another worker owns the delivery now, or it was cancelled: nothing was written."""
+    """Another worker has claimed the delivery, or it was cancelled. Nothing was written."""
 
 
 class Claim(NamedTuple):
-    """A delivery in a worker's hands. `row` is its row as claimed; `recipients` maps the row ids to their states."""
+    """A delivery claimed by a worker. `row` is its row as claimed; `recipients` maps recipient row ids to states."""
 
     row: Any
     token: int
@@ -72,20 +72,20 @@ class Claim(NamedTuple):
 
     @property
     def live(self) -> list[int]:
-        """The recipient rows that wait for an outcome."""
+        """Ids of the recipient rows without an outcome."""
         return _live(self.recipients)
 
 
 def backoff(attempts: int) -> int:
-    """How long to wait (ms) after `attempts` attempts."""
+    """Return how long to wait (ms) after `attempts` attempts."""
     return BACKOFF[min(max(attempts, 1), len(BACKOFF)) - 1]
 
 
 def due(vault: Vault, gateway_id: int, limit: int, now: int) -> list[int]:
-    """Up to `limit` deliveries that a worker of the gateway could claim now, in order.
+    """List up to `limit` deliveries that a worker of the gateway could claim now, in order.
 
-    None among them expired longer ago than clocks may differ: either no worker ran at that time, or this clock is ahead
-    and would fail every order. It waits for an operator, or for the clock to be right.
+    Leaves out those that expired longer ago than clocks may differ: either no worker ran at the time, or this clock is
+    ahead and would fail every order. They wait for an operator, or for the clock to be corrected.
     """
     waiting = (State.QUEUED.value, State.DEFERRED.value, now, now + LONGEST_WAIT, now - TOLERANCE_MS)
     leased = (State.SENDING.value, now, now + LONGEST_LEASE)
@@ -94,9 +94,10 @@ def due(vault: Vault, gateway_id: int, limit: int, now: int) -> list[int]:
 
 
 def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease: int) -> list[Claim]:
-    """Take up to `limit` due deliveries for `lease` ms, settling on the way what an abandoned or expired one became.
+    """Claim up to `limit` due deliveries for `lease` ms.
 
-    The transaction must be a `Vault.write`, which keeps all other writers out.
+    Settles recipients that an earlier worker abandoned or that expired. The transaction must be a `Vault.write`, which
+    keeps all other writers out.
     """
     ids = due(vault, gateway_id, limit, now)
     if not ids:
@@ -108,7 +109,7 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
     claims: list[Claim] = []
     for row in map(rows.__getitem__, ids):
         if row.id not in states:
-            continue  # Damaged: it stays as it is and is never sent; reading the queue names it.
+            continue  # A damaged state: leave it alone and never send it. Listing the queue reports it.
         row.attempts += 1
         each = Claim(row, row.lease_token + 1, states[row.id])
         settled = _abandoned(each.recipients)
@@ -120,7 +121,8 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
             if not each.live:
                 _finish(vault, row.id, each.token, overall(each.recipients.values()), now)
                 continue
-            # Given back untouched, it would else look as before to who follows the queue (`store.delivery.releases`).
+            # Changed, so that a follower of the queue (`store.delivery.releases`) notices, even if the claim is given
+            # back.
             _own(vault, row.id, each.token, "next_attempt_at = ?", (now,))
         if late:
             give_back(vault, each)
@@ -130,7 +132,7 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
 
 
 def take_back(vault: Vault, gateway_id: int, owner: str) -> None:
-    """End the leases of a worker of the gateway that does not run any more: what it held can be claimed at once.
+    """End the leases of a gateway's worker that no longer runs, so that its deliveries can be claimed at once.
 
     The transaction must be a `Vault.write`.
     """
@@ -138,7 +140,7 @@ def take_back(vault: Vault, gateway_id: int, owner: str) -> None:
 
 
 def renew(vault: Vault, owner: str, deliveries: Sequence[int], now: int, lease: int) -> None:
-    """Prolong the leases that `owner` still has on `deliveries`."""
+    """Extend the leases that `owner` still has on `deliveries`."""
     run(vault.db, _RENEW, now + lease, list(deliveries), owner)
 
 
@@ -151,9 +153,9 @@ def start_data(
     lease: int,
     releases: Sequence[Release] = (),
 ) -> None:
-    """Say, before DATA, that the message is about to go to the rows `accepted`. Raises LeaseLost.
+    """Record, before DATA, that the message is about to go to the recipient rows `accepted`. Raises LeaseLost.
 
-    `releases` are the rows of its marker.
+    `releases` are the rows of the message's marker.
     """
     _own(vault, claim.id, claim.token, "data_started_at = ?, lease_until = ?", (now, now + lease))
     _set_recipients(vault, claim.recipients, refused, now)
@@ -163,9 +165,9 @@ def start_data(
 
 
 def settle(vault: Vault, claim: Claim, outcomes: Mapping[int, Outcome], now: int) -> State:
-    """Write what an attempt came to, and give the delivery back: finished, or to be tried again later.
+    """Write an attempt's outcomes, and end the claim: the delivery is finished, or queued for another attempt.
 
-    Recipients without an outcome that are still live wait on. Raises LeaseLost.
+    Live recipients without an outcome keep waiting. Returns the delivery's state. Raises LeaseLost.
     """
     recipients = dict(claim.recipients) | {row: outcome.state for row, outcome in outcomes.items()}
     state = overall(recipients.values())
@@ -188,7 +190,7 @@ def give_back(vault: Vault, claim: Claim) -> None:
 
 
 def hold_back(vault: Vault, claim: Claim, until: int) -> None:
-    """Return an untouched claim to the queue, whose order is not to be sent before `until` (Unix ms).
+    """Return an untouched claim to the queue; its next attempt is at `until` (Unix ms).
 
     Raises LeaseLost.
     """
@@ -197,9 +199,10 @@ def hold_back(vault: Vault, claim: Claim, until: int) -> None:
 
 
 def call_off(vault: Vault, row: Any, now: int) -> bool:
-    """Cancel a live delivery; what may have gone out becomes UNKNOWN. False while a worker is sending it right now.
+    """Cancel a live delivery; recipients that DATA was announced for become UNKNOWN.
 
-    `now` is in Unix milliseconds. Raises TamperedError where its recipients are not those that it was made with.
+    False while a worker is sending it. `now` is in Unix milliseconds. Raises TamperedError where its recipients are not
+    those that it was made with.
     """
     if row.state == State.SENDING and row.data_started_at is not None and now <= row.lease_until <= now + LONGEST_LEASE:
         return False
@@ -216,8 +219,9 @@ def call_off(vault: Vault, row: Any, now: int) -> bool:
 
 
 def _states(vault: Vault, deliveries: Sequence[int]) -> dict[int, dict[int, State]]:
-    """Map each delivery to its recipient rows and their states, in order. Leaves out deliveries with a damaged
-    state.
+    """Map each delivery to its recipient rows and their states, in order.
+
+    Leaves out deliveries with a damaged state.
     """
     found: dict[int, dict[int, State]] = {}
     damaged: set[int] = set()
@@ -234,9 +238,7 @@ def _live(recipients: Mapping[int, State]) -> list[int]:
 
 
 def _abandoned(recipients: Mapping[int, State]) -> dict[int, Outcome]:
-    """Return UNKNOWN for the recipients that were in DATA when the worker stopped: a row is SENDING only around
-    DATA.
-    """
+    """Return UNKNOWN for each recipient in state SENDING, which it has only from just before DATA to its outcome."""
     return {each: Outcome(State.UNKNOWN, _STOPPED) for each, state in recipients.items() if state is State.SENDING}
 
 
@@ -248,7 +250,7 @@ def _set_recipients(vault: Vault, known: dict[int, State], outcomes: Mapping[int
 
 
 def _finish(vault: Vault, delivery_id: int, token: int, state: State, now: int) -> None:
-    """End a delivery; the key that it released goes with it."""
+    """End a delivery, and delete its sealed body key."""
     done = (
         "state = ?, finished_at = ?, sealed_body_key = NULL, data_started_at = NULL, lease_owner = '', lease_until = 0"
     )

@@ -1,4 +1,4 @@
-"""Database work of an event loop: done in threads, and writes that come at the same time share one commit."""
+"""Database access for an event loop: runs in threads, and combines concurrent writes into one commit."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 T = TypeVar("T")
-#: Writes to a commit, so that the write lock is held for a moment only.
+#: Maximum writes per commit, to hold the write lock only briefly.
 GROUP = 32
-#: Threads that read: while one waits for the disk or unpacks a message, the other has the interpreter.
+#: Reading threads: while one waits for the disk or decompresses a message, the other can run Python.
 READERS = 2
 
 
 class Ledger:
-    """Reads and writes of one worker. A write is awaited until it is durable.
+    """Reads and writes of one worker. A write returns once it is durable.
 
-    A write that raises LeaseLost has changed nothing: the others of its group are committed all the same. Any other
-    error undoes the group, and each of them gets it.
+    A write that raises LeaseLost has changed nothing, so the rest of its group is committed. Any other error rolls back
+    the group, and every write in it raises that error.
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -41,7 +41,7 @@ class Ledger:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def write(self, function: Callable[[], T]) -> T:
-        """Run `function` in the writing thread, inside a write transaction that commits on return."""
+        """Run `function` in the writing thread, inside a write transaction that commits when it returns."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._lock:
@@ -74,7 +74,7 @@ class Ledger:
                 return
 
     async def close(self) -> None:
-        """Finish what was begun, and give up the threads with their connections."""
+        """Finish running work, then close the threads and their connections."""
         loop = asyncio.get_running_loop()
         for executor, threads in ((self._writer, 1), (self._reader, READERS)):
             all_of_them = threading.Barrier(threads)

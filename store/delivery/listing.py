@@ -1,6 +1,6 @@
-"""What operators see of the queue: deliveries with their recipients, and its length.
+"""The queue as operators see it: deliveries with their recipients, and the queue's length.
 
-A row that was altered hides none of the others: its delivery is listed with what is wrong with it as `damage`.
+An altered row does not hide others: its delivery is listed, with the problem in `damage`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LONG_EXPIRED = (
 )
 _AHEAD = "it was ordered or put off with a clock that was ahead, or this machine's is behind: it is not waited for"
 _ABSURD = "a field holds a value that it cannot have"
-#: The state of a row as text, "" where it is none that there is: SQLite gives out no text that is not UTF-8.
+#: The state column, or "" if it is not a known State (decoding a non-UTF-8 value would raise).
 KNOWN_STATE = f"CASE WHEN state IN ({', '.join(repr(state.value) for state in State)}) THEN state ELSE '' END"
 _DELIVERY = (
     f"SELECT id, copy_id, {KNOWN_STATE}, created_at, attempts, next_attempt_at, gateway_id, order_blob, "  # noqa: S608 - made of constants alone
@@ -46,9 +46,9 @@ _STATES = f"SELECT id, {KNOWN_STATE}, finished_at IS NULL FROM delivery WHERE id
 
 
 class RecipientState(NamedTuple):
-    """A recipient of a delivery and where it stands. `address` and `reply` are NOT safe for a terminal.
+    """A recipient of a delivery and its state. `address` and `reply` are NOT safe for a terminal.
 
-    `damage` is what is wrong with its row, or "". An address that does not verify is "", and so is such a reply.
+    `damage` is what is wrong with its row, or "". An address or a reply that does not verify is "".
     """
 
     address: str
@@ -60,9 +60,9 @@ class RecipientState(NamedTuple):
 class Delivery(NamedTuple):
     """One delivery. Times are Unix ms; `next_attempt_at` counts only while `state` is queued or deferred.
 
-    `live` ones are not finished: they keep their copy, and can be cancelled. `gateway_id` names who is to send it.
-    `damage` is what is wrong with the rows, or "". Numbers that a damaged row cannot have are 0, and so a state that
-    there is not is `UNKNOWN`.
+    A `live` delivery is not finished: it keeps its copy, and can be cancelled. `gateway_id` is the gateway that sends
+    it. `damage` is what is wrong with its rows, or "". Impossible numbers are replaced by 0, an unknown state by
+    `UNKNOWN`.
     """
 
     id: int
@@ -78,12 +78,12 @@ class Delivery(NamedTuple):
     expires_at: int = 0
 
     def held_until(self, now: int) -> int:
-        """Until when (Unix ms) it is held before its first attempt, at the time `now`; 0 where it is not."""
+        """Return until when (Unix ms) the first attempt is held back, at the time `now`; 0 if it is not."""
         untried = self.state is State.QUEUED and not self.attempts and not self.damage
         return self.next_attempt_at if untried and now < self.next_attempt_at and not self.odd_time(now) else 0
 
     def odd_time(self, now: int) -> str:
-        """Which time of a delivery that waits cannot be at the time `now` (Unix ms), and what that leads to; or ""."""
+        """Say which time of a waiting delivery is impossible at `now` (Unix ms), and the consequence; or ""."""
         if self.damage or self.state not in (State.QUEUED, State.DEFERRED):
             return ""
         if self.expires_at <= now - TOLERANCE_MS:
@@ -109,7 +109,7 @@ class _Row(NamedTuple):
 
 
 class RecipientRow(NamedTuple):
-    """A row of `delivery_recipient` as read, its state as `KNOWN_STATE` gives it."""
+    """A row of `delivery_recipient` as read, with its state from `KNOWN_STATE`."""
 
     id: int
     delivery_id: int
@@ -119,9 +119,9 @@ class RecipientRow(NamedTuple):
 
 
 def deliveries(vault: Vault, limit: int | None = None, *, also: Collection[int] = ()) -> list[Delivery]:
-    """List the deliveries, newest first; damaged ones say so.
+    """List the deliveries, newest first, including damaged ones.
 
-    With a `limit` they are the newest so many, and of those with an id in `also` the newest 500.
+    With a `limit`, lists the newest `limit` deliveries, and the newest 500 of those with an id in `also`.
     """
     with vault.reading():
         if limit is None:
@@ -134,7 +134,7 @@ def deliveries(vault: Vault, limit: int | None = None, *, also: Collection[int] 
 
 
 def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
-    """One delivery; a damaged one says so. Raises DeliveryError where there is none of that id."""
+    """Return one delivery, even if damaged. Raises DeliveryError if there is none with that id."""
     with vault.reading():
         known = abs(delivery_id) < 1 << 63
         row = run(vault.db, _DELIVERY + "WHERE id = ?", delivery_id).fetchone() if known else None
@@ -144,7 +144,7 @@ def delivery_of(vault: Vault, delivery_id: int) -> Delivery:
 
 
 def states_of(vault: Vault, ids: Sequence[int]) -> dict[int, tuple[str, bool]]:
-    """Map each delivery to its state ("" if it does not exist) and whether it is live."""
+    """Map each delivery to its state ("" if it is not a known one) and whether it is live."""
     found: dict[int, tuple[str, bool]] = {}
     with vault.reading():
         for at in range(0, len(ids), _CHUNK):
@@ -160,20 +160,20 @@ def row_of(vault: Vault, delivery_id: int) -> Any:
 
 
 def queue_length(vault: Vault) -> int:
-    """How many deliveries are not finished."""
+    """Count the unfinished deliveries."""
     with vault.reading():
         return int(run(vault.db, "SELECT COUNT(*) FROM delivery WHERE finished_at IS NULL").fetchone()[0])
 
 
 def recipient_rows(vault: Vault, delivery_ids: list[int]) -> list[RecipientRow]:
-    """Fetch the deliveries' recipient rows in order of id, which is the recipients' order in each delivery."""
+    """Fetch the deliveries' recipient rows by id, which is the order of the recipients in each delivery."""
     with vault.reading():
         found = run(vault.db, _RECIPIENT + "WHERE delivery_id = ANY(?) ORDER BY id", delivery_ids).fetchall()
     return [RecipientRow(*row) for row in found]
 
 
 def odd_times(vault: Vault, now: int) -> int:
-    """How many deliveries wait with a time that cannot be at the time `now` (Unix ms), as `Delivery.odd_time` says."""
+    """Count the waiting deliveries for which `Delivery.odd_time` finds an impossible time at `now` (Unix ms)."""
     waiting = (State.QUEUED.value, State.DEFERRED.value)
     with vault.reading():
         odd = (now - TOLERANCE_MS, now + TOLERANCE_MS, now + LONGEST_WAIT)
@@ -206,7 +206,7 @@ def _delivery(vault: Vault, row: _Row, rows: list[RecipientRow]) -> Delivery:
 
 
 def _damage(vault: Vault, row: _Row, recipients: list[RecipientState]) -> str:
-    """Say what is wrong with a delivery's row or recipients, or "". Only a live delivery's order still counts."""
+    """Return what is wrong with a delivery's row or recipients, or "". Checks the order of live deliveries only."""
     end = 0 if row.finished_at is None else row.finished_at
     numbers = (row.copy_id, row.created_at, row.attempts, row.next_attempt_at, end)
     if any(whole(number) != number for number in numbers):
@@ -246,10 +246,10 @@ def _recipient(vault: Vault, row: RecipientRow, place: int) -> RecipientState:
 
 
 def state_of(text: str) -> State:
-    """Return the state that `KNOWN_STATE` gave, `UNKNOWN` for ""."""
+    """Return the State for a value of `KNOWN_STATE`, `UNKNOWN` for ""."""
     return State(text) if text else State.UNKNOWN
 
 
 def whole(value: Any) -> int:
-    """Return a column's number that is not negative, or 0 where somebody put something else there."""
+    """Return a column's value if it is a non-negative integer below 2**53, else 0."""
     return value if isinstance(value, int) and 0 <= value < 1 << 53 else 0

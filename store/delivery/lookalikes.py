@@ -1,7 +1,8 @@
-"""Copies whose sender only looks like another: like an own or a known domain, or one of the thread that they answer.
+"""Copies whose sender imitates another: a local or known domain, or one in the thread that the copy answers.
 
-A release leaves them out until an operator says otherwise: an aimed message copies a good thread. The message is read
-where it answers one; its text is taken apart in a limited child. All domains are hostile text, NOT safe for a terminal.
+A release leaves them out until an operator decides otherwise, because a targeted attack imitates a good thread.
+Messages that answer another are read, and parsed in a limited child process. All domains are hostile text, NOT safe for
+a terminal.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from store.terms.records import Copy
 from store.terms.sender import sender_of
 from store.vault.vault import Vault
 
-#: How the reason begins for which such a copy is left out.
+#: Start of the reason for which a release leaves out such a copy.
 LOOKALIKE = "its sender only looks like another"
-#: Copies whose text is read at most, bytes of a header, characters of a text, and domains in it that count.
+#: Limits: copies whose text is read, bytes of a header, characters of a text, and domains taken from a text.
 _READ, _HEADER, _TEXT, _DOMAINS = 200, 1 << 16, 200_000, 200
-#: A subject that is shorter says nothing; so many subjects are looked for.
+#: Minimum length of a subject to compare (characters), and maximum number of subjects looked up.
 _SUBJECT, _SUBJECTS = 8, 500
 _PAGE = 500
 _ANSWERS = re.compile(
@@ -38,12 +39,12 @@ _THREAD = re.compile(rb"^(?:In-Reply-To|References)[ \t]*:((?:[^\n]*\n[ \t])*[^\
 _ID = re.compile(rb"@([A-Za-z0-9.-]{3,250})>")
 _ADDRESS = re.compile(r"@((?:[\w-]{1,63}\.){1,8}[\w-]{2,63})")
 
-#: The newest copies with a subject, without its `Re:`: id and decoded From of each.
+#: Finds the newest copies with a subject (without `Re:`): (id, decoded From) of each.
 SameSubject = Callable[[str], Iterable[tuple[int, str]]]
 
 
 class Why(StrEnum):
-    """Where the domain that another looks like comes from."""
+    """Where the imitated domain was found."""
 
     OWN = "an own domain"
     KNOWN = "known here"
@@ -52,9 +53,9 @@ class Why(StrEnum):
 
 
 class Lookalike(NamedTuple):
-    """The domain of a copy's sender, the one that it looks like, and where that one is from.
+    """A copy's sender domain, the domain that it imitates, and where that was found.
 
-    `other`: a copy of that domain with the same subject, 0 for none.
+    `other` is a copy from the imitated domain with the same subject, 0 for none.
     """
 
     domain: str
@@ -64,7 +65,10 @@ class Lookalike(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """``rioso1.example ~ riosol.example, known here, same subject as copy 17,204``: NOT safe for a terminal."""
+        """The reason: ``rioso1.example ~ riosol.example, known here, same subject as copy 17,204``.
+
+        NOT safe for a terminal.
+        """
         said = [f"{self.domain} ~ {self.like}"]
         if self.why is not Why.SUBJECT:
             said.append(self.why.value)
@@ -74,9 +78,9 @@ class Lookalike(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The copies whose sender only looks like another, by id; `unread`: how many were not compared with their thread.
+    """Copies whose sender imitates another, by id. `unread` copies were not compared with their thread.
 
-    They are more than are read at once, or could not be read.
+    That is, they were above the limit, or could not be parsed.
     """
 
     copies: Mapping[int, Lookalike]
@@ -84,7 +88,7 @@ class Found(NamedTuple):
 
     @property
     def reasons(self) -> dict[int, str]:
-        """Why each is left out: NOT safe for a terminal."""
+        """The reason by copy: NOT safe for a terminal."""
         return {copy_id: f"{LOOKALIKE}: {one.reason}" for copy_id, one in self.copies.items()}
 
 
@@ -95,10 +99,10 @@ def lookalikes(
     same_subject: SameSubject | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Found:
-    """Find the copies of Backup whose sender only looks like another. One that does not verify is in none.
+    """Find the copies of Backup whose sender imitates another. Skips copies that do not verify.
 
-    `same_subject` finds copies by their subject; without it none are looked for. Where it was `cancelled`, it answers
-    for those it came to. Raises StoreUnavailable.
+    `same_subject` finds copies by their subject; without it subjects are not compared. If `cancelled`, returns what was
+    found so far. Raises StoreUnavailable.
     """
     looking = _Looking(vault, same_subject)
     for at in range(0, len(ids), _PAGE):
@@ -115,7 +119,7 @@ def lookalikes(
 
 
 class _Looking:
-    """Looks at one copy after the other."""
+    """Examines one copy after another."""
 
     def __init__(self, vault: Vault, same_subject: SameSubject | None) -> None:
         self._vault = vault
@@ -132,7 +136,7 @@ class _Looking:
         return len(self._unread - self.found.keys())
 
     def take(self, copy: Copy, known: str) -> None:
-        """Look at a copy; `known`: the own or known domain that its sender's looks like, "" for none."""
+        """Examine a copy. `known` is the local or known domain that its sender's domain resembles, "" for none."""
         domain = _domain(sender_of(copy.record.from_))
         if not domain:
             return
@@ -149,7 +153,7 @@ class _Looking:
             self.found[copy.id] = Lookalike(domain, partner, Why.SUBJECT, other)
 
     def _of_subject(self, copy: Copy) -> Iterator[tuple[int, str]]:
-        """Older copies with the same subject, and the domains that they are from: who imitates comes later."""
+        """Yield (id, domain) of older copies with the same subject. Only older ones: the imitation comes later."""
         subject = base_subject(copy.record.subject)
         if self._same_subject is None or len(subject) < _SUBJECT:
             return
@@ -163,7 +167,7 @@ class _Looking:
         yield from ((number, name) for number, name in self._partners[subject] if number < copy.id and name)
 
     def _of_thread(self, copy: Copy) -> Iterable[str]:
-        """Yield the domains of the thread that a copy answers: of its Message-IDs, and of addresses in the text."""
+        """Return the domains in the thread that a copy answers: from its Message-IDs, and from addresses in text."""
         try:
             raw = self._vault.raw(copy.id)
         except (TamperedError, CopyMissing):
@@ -186,7 +190,7 @@ class _Looking:
 
 
 def base_subject(subject: str) -> str:
-    """Strip the `Re:` of an answer from a subject, and fold blanks."""
+    """Strip `Re:` and the like from a subject, and collapse blanks."""
     return " ".join(_ANSWERS.sub("", subject, count=1).split())
 
 

@@ -1,14 +1,14 @@
-"""The marker: the header field by which intake knows a message that a delivery released, and lets it pass once.
+"""The marker: a header field by which intake recognizes a released message that comes back, and lets it pass once.
 
     X-Mailhold-Delivery: 2; t=…
 
-`t` is a token of 16 random bytes, base64url. The field says nothing by itself: a row of the table `release`, one a
-recipient, which the sending gateway signs (`store.delivery.release_rows`), holds the recipient's tag and the message's
-digest. Both come from the token, so that who reads the database learns neither the message nor the recipient.
+`t` is a token of 16 random bytes, base64url. The field alone proves nothing. The table `release` has a row for each
+recipient, signed by the sending gateway (`store.delivery.release_rows`), with the recipient's tag and the message's
+digest. Both are computed with the token, so the database reveals neither the message nor the recipient.
 
-The digest covers exact bytes, as SMTP carries them: all that stands below the field. Above it only Received fields may
-stand, which relays put there. Reading normalises nothing; what a relay changed is judged like any other message.
-`FORMAT.md` says it byte by byte.
+The digest covers everything below the field, byte for byte as SMTP carries it. Above it only Received fields may stand,
+which relays add. Nothing is normalised: a message that a relay changed is judged like any other. `FORMAT.md` specifies
+it byte by byte.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from store.sealing.statements import statement
 from store.terms.errors import TamperedError
 
 FIELD = b"x-mailhold-delivery"
-#: A marker outlives the hand-over by this much (ms): a relay in between may queue.
+#: How long a marker is valid after the message was sent (ms): a relay in between may queue it.
 LIFE = 24 * 3600 * 1000
 TOKEN_SIZE, TAG_SIZE = 16, 16
-#: Fields that a relay may add to a message, and their bytes: above the marker, and below it.
+#: Maximum fields that a relay may add, and their total bytes; for those above the marker and those below it.
 MOST_ADDED, MOST_ADDED_BYTES = 60, 64 * 1024
-#: The most fields, and bytes of one, of a message that gets a marker: Postfix cuts longer ones.
+#: Maximum fields, and bytes per field, of a message that gets a marker: Postfix cuts longer ones.
 MOST_FIELDS, MOST_FIELD_BYTES = 1000, 100_000
 
 WHAT = "the delivery marker"
@@ -42,7 +42,7 @@ _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 
 
 class Marked(NamedTuple):
-    """A message's marker: its token, and where what it covers begins."""
+    """A message's marker: its token, and the offset at which the covered part begins."""
 
     token: bytes
     below: int
@@ -59,14 +59,15 @@ def field_of(token: bytes) -> bytes:
 
 
 def tag_of(token: bytes, address: str) -> bytes:
-    """Compute a recipient's tag under a token. `address` is as `same` or `spellings` gives it."""
+    """Compute a recipient's tag under a token. `address` is normalised by `same` or `spellings`."""
     return hashlib.sha256(statement("release tag", token, address)).digest()[:TAG_SIZE]
 
 
 def spellings(address: str) -> tuple[str, ...]:
-    """List how an address that comes back may have been spelled when it went out, for `tag_of` and `digest_of`.
+    """List how a recipient's address may have been spelled when the message was sent, for `tag_of` and `digest_of`.
 
-    A mail server completes a name without a domain by its own. Raises TamperedError for what nothing goes out to.
+    A mail server adds its own domain to a name without one. Raises TamperedError for an address that cannot have been
+    sent to.
     """
     if any("\ud800" <= char <= "\udfff" for char in address):
         raise TamperedError(WHAT, "an address of its envelope is not UTF-8")
@@ -76,10 +77,10 @@ def spellings(address: str) -> tuple[str, ...]:
 
 
 def digest_of(token: bytes, sender: str, message: bytes, below: int = 0, ignored: Set[bytes] = frozenset()) -> bytes:
-    """Hash ``message[below:]`` from `sender` ("" for the null sender; as `same` gives it).
+    """Hash ``message[below:]`` and `sender` ("" for the null sender; normalised by `same`).
 
-    Header fields whose names (lower case) are `ignored` are left out. Raises TamperedError where such a field, or
-    their number, could change how the rest is read.
+    Leaves out header fields with names (lower case) in `ignored`. Raises TamperedError if such a field, or their
+    number, could change how the rest is read.
     """
     pieces = _covered(message, below, ignored)
     head = statement("release message", sender)
@@ -111,10 +112,10 @@ def find_marker(raw: bytes) -> Marked:
 
 
 def markable(message: bytes) -> tuple[bytes, str]:
-    """Prepare a message for a marker, and say why it can have none ("" if it can).
+    """Prepare a message for a marker, and say why it cannot have one ("" if it can).
 
-    The message is given the form that SMTP carries: lines end in CRLF, the last too, and an empty line ends a header
-    without a body. What mail servers mend on the way cannot have a marker: it would not come back as it was.
+    The message gets the form that SMTP carries: every line ends in CRLF, and an empty line follows a header without a
+    body. A message that mail servers would repair on the way cannot have a marker, because it would come back changed.
     """
     header = header_of(message, mbox=False)
     wire = message
@@ -162,7 +163,7 @@ def _covered(message: bytes, below: int, ignored: Set[bytes]) -> list[memoryview
 
 
 def _check_added(header: Header, fields: list[Field]) -> None:
-    """Refuse fields that a relay may add where they are more than relays add, or are no plain ones."""
+    """Refuse ignored fields if they are more than relays add, or malformed."""
     if len(fields) > MOST_ADDED or sum(field.end - field.start for field in fields) > MOST_ADDED_BYTES:
         raise TamperedError(WHAT, "more fields were added to the message than relays add")
     for field in fields:

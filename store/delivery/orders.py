@@ -1,8 +1,8 @@
-"""The release order: what an operator signed, and only the gateway that is to send it can open.
+"""The release order: signed by an operator; only the gateway that sends it can open it.
 
-`order_blob` is sealed (HPKE) to the gateway's delivery key and signed by the authority together with the ids of the
-delivery, the copy and the gateway, so that none can stand in another's place. What operators look at is sealed to them:
-each recipient row holds its address under the store's private key, and a worker's reply under the read key.
+`order_blob` is sealed (HPKE) to the gateway's delivery key. The authority signs it together with the ids of delivery,
+copy and gateway, so that it is valid for these only. For operators, each recipient row holds the address sealed under
+the store's private key, and a worker's reply under the read key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 ORDER = "delivery order"
-#: The role under which an operator signs an order a second time, as it is, that is to be sent without waiting.
+#: The role of an operator's second signature, with which an order is sent without waiting out its hold.
 AT_ONCE = "delivery order at once"
 RECIPIENT = "delivery recipient"
 REPLY = "delivery reply"
@@ -36,18 +36,18 @@ _PRIVATE, _HYBRID = b"\x00", b"\x01"
 
 
 class Addressee(NamedTuple):
-    """One recipient that an order names. `place` is that of its row among the delivery's, by id, from 0."""
+    """One recipient in an order. `place` is the index of its row among the delivery's rows, by id, from 0."""
 
     place: int
     address: str
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
-    """What is to be sent to whom. Times are Unix ms. `sender` is "" for the null sender.
+    """A message to send, and its recipients. Times are Unix ms. `sender` is "" for the null sender.
 
-    `dangerous` says that the copy is infected or probably infected and that its delivery was allowed when ordered.
-    `nonce` makes every order a different one, also two for the same delivery. It is not sent before `not_before`, so
-    that it can be called back: 0 where nothing is waited for. `dsn` is what its sender asked to be told.
+    `dangerous`: the copy is infected or probably infected, and delivering such copies was allowed when it was ordered.
+    `nonce` makes every order unique, even for the same delivery. The order can be called back and is not sent before
+    `not_before`; 0 for at once. `dsn` is what the message's sender asked to be notified of.
     """
 
     delivery_id: int
@@ -65,7 +65,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SealedRecipient(msgspec.Struct, frozen=True, array_like=True):
-    """What a recipient row holds for operators: where it belongs, its address, and who ordered the release."""
+    """Sealed content of a recipient row, for operators: its place, its address, and who ordered the release."""
 
     delivery_id: int
     place: int
@@ -74,7 +74,7 @@ class SealedRecipient(msgspec.Struct, frozen=True, array_like=True):
 
 
 def new_nonce() -> bytes:
-    """16 bytes that no other order has."""
+    """Return 16 random bytes."""
     return secrets.token_bytes(16)
 
 
@@ -87,21 +87,21 @@ def _info(store_id: bytes, delivery_id: int, gateway_id: int) -> bytes:
 
 
 def seal_order(vault: Vault, order: Order, gateway_id: int, key: MLKEM768X25519PublicKey) -> tuple[bytes, bytes]:
-    """Seal an order for the gateway whose delivery key is `key`, and sign it as the authority."""
+    """Seal an order for the gateway with the delivery key `key`, and sign it as the authority."""
     blob = hpke_seal(key, _info(vault.store_id, order.delivery_id, gateway_id), msgspec.msgpack.encode(order))
     return blob, vault.sign(ORDER, _signed(order.delivery_id, order.copy_id, gateway_id, blob))
 
 
 def sign_at_once(vault: Vault, row: Any) -> bytes:
-    """Sign a verified row's order anew, to be sent without waiting; replaces the row's signature.
+    """Return a new signature of a verified row's order, with which it is sent without waiting.
 
-    It is the same order, its nonce with it, so that a machine that sent it does not send it again.
+    The order and its nonce stay the same, so that a machine that sent it already does not send it twice.
     """
     return vault.sign(AT_ONCE, _signed(row.id, row.copy_id, row.gateway_id, as_bytes(row.order_blob)))
 
 
 def verify_order(vault: Vault, row: Any) -> bool:
-    """Check the authority's signature of a delivery row's order. Raises TamperedError, naming the delivery.
+    """Verify the signature of a delivery row's order. Raises TamperedError, naming the delivery.
 
     Returns whether it was signed to be sent at once, whatever the order says.
     """
@@ -116,7 +116,7 @@ def verify_order(vault: Vault, row: Any) -> bool:
 def open_order(vault: Vault, row: Any, key: MLKEM768X25519PrivateKey) -> Order:
     """Open and verify the order of a delivery row. Raises TamperedError if it was changed or belongs elsewhere.
 
-    Its `not_before` is 0 where an operator signed anew that it is sent at once.
+    Sets its `not_before` to 0 if an operator signed it to be sent at once.
     """
     what = f"delivery {row.id}"
     at_once = verify_order(vault, row)
@@ -152,7 +152,7 @@ def unseal_recipient(vault: Vault, row: Any) -> SealedRecipient:
 
 
 def seal_reply(vault: Vault, recipient_id: int, text: str) -> bytes:
-    """Seal a server's reply for operators. Without an operator's keys it is sealed to the store's read key."""
+    """Seal a server's reply for operators. Without an operator's keys, seals it to the store's read key."""
     if vault.keys.private_key is not None:
         return _PRIVATE + vault.seal(f"{REPLY} {recipient_id}", text.encode())
     key = hybrid_public(vault.keys.read_public)

@@ -1,7 +1,7 @@
-"""The outbox: a release waits before anything may take it, and until then it comes back as a whole.
+"""The outbox: a release waits for some time before it is sent, and can be called back until then.
 
-How long is in the signed order (`Order.not_before`), so that no worker sends earlier, whatever stands in the row; the
-clock that decides is the database's where it has one (`store.database.clock`).
+The time is in the signed order (`Order.not_before`), so no worker sends it earlier, whatever the row says. The deciding
+clock is used (`store.database.clock`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from store.terms.errors import DeliveryError, TamperedError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Up to so many copies of one release wait for `hold` seconds, more of them for `hold_many`.
+#: A release of up to this many copies waits `hold` seconds, a larger one `hold_many`.
 FEW = 50
 _BATCH, _CHUNK = 25, 500
 _HELD = (
@@ -42,9 +42,9 @@ _ENDED = {
 
 
 class CalledBack(NamedTuple):
-    """What calling back an act's deliveries came to, by their ids.
+    """Result of calling back an act's deliveries, by their ids.
 
-    `called`: nobody got it, and nobody does. `late` says of each of the others what was not called back, and why.
+    `called`: no recipient got the message or will get it. `late`: what was not called back of the others, and why.
     """
 
     called: list[int]
@@ -52,12 +52,12 @@ class CalledBack(NamedTuple):
 
 
 def hold_ms(settings: Settings, copies: int) -> int:
-    """How long (ms) a release of so many copies waits before anything may take it."""
+    """Return how long (ms) a release of so many copies waits before it is sent."""
     return 1000 * (settings.hold if copies <= FEW else settings.hold_many)
 
 
 def held(vault: Vault, ids: Sequence[int]) -> dict[int, int]:
-    """Those of the deliveries that wait out their hold, by id, and until when (Unix ms)."""
+    """Return those deliveries that are still held, by id, and until when (Unix ms)."""
     found: dict[int, int] = {}
     with vault.reading():
         now = decides_ms(vault.db)
@@ -68,7 +68,7 @@ def held(vault: Vault, ids: Sequence[int]) -> dict[int, int]:
 
 
 def held_for(vault: Vault, until: int) -> int:
-    """How long (ms) what is held until then (Unix ms; 0: nothing is) waits yet, by the clock that decides."""
+    """Return for how long (ms) a delivery held until then (Unix ms; 0: not held) still waits, by the deciding clock."""
     return max(0, until - decides_ms(vault.db)) if until else 0
 
 
@@ -79,9 +79,9 @@ def wait_out(
     waiting: Callable[[int], None] = lambda _left: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Wait until none of the deliveries is held any more; False where that was `cancelled`. Blocking.
+    """Wait until none of the deliveries is held any more; False if `cancelled`. Blocking.
 
-    `waiting` is told the milliseconds that are left, once a second.
+    Calls `waiting` once a second with the milliseconds left.
     """
     said = -1
     while found := held(vault, ids):
@@ -95,7 +95,7 @@ def wait_out(
 
 
 def send_now(vault: Vault, delivery_id: int, operator: str = "") -> RetryPlan:
-    """Have a delivery that waits sent at once: one that is held, or one that was put off.
+    """Send a waiting delivery at once, whether it is held or deferred.
 
     Raises DeliveryError where it does not wait, and as `retry` does.
     """
@@ -116,10 +116,10 @@ def call_back(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> CalledBack:
-    """Call back what is still in the queue of the deliveries of one act, held or not, each batch with its event.
+    """Cancel the unfinished deliveries of one act, held or not; one event per batch.
 
-    Whoever has the message keeps it: `late` says so, and names what is being sent at this moment. What is not reached
-    because it was `cancelled` is in neither list.
+    Recipients that have the message keep it: `late` says so, and names deliveries that are being sent right now.
+    Deliveries not reached before `cancelled` are in neither list.
     """
     result = CalledBack([], [])
     for at in range(0, len(ids), _BATCH):

@@ -1,6 +1,6 @@
-"""What became of the releases of chosen copies: the outcome of each mailbox, over all deliveries of a copy.
+"""Outcome of each mailbox that copies were released to, over all deliveries of a copy.
 
-A mailbox that several deliveries of one copy name has one outcome: the strongest (`store.mail.outcome.strongest`).
+If several deliveries of a copy name a mailbox, its strongest outcome counts (`store.mail.outcome.strongest`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROWS = (
 
 
 class MailboxOutcome(NamedTuple):
-    """A mailbox that a copy was released to. `at` is when its state was reached (Unix ms); `address` is NOT safe."""
+    """Outcome of one mailbox. `at` is when its state was reached (Unix ms); `address` is NOT safe for a terminal."""
 
     address: str
     state: State
@@ -35,22 +35,22 @@ class MailboxOutcome(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A recipient row of a copy's deliveries, opened: `outcome` as it is, `id` that of the row."""
+    """A recipient row with its address unsealed. `id` is the row's."""
 
     id: int
     copy_id: int
     outcome: MailboxOutcome
 
 
-#: Addresses that were unsealed before, by delivery and what is sealed.
+#: Cache of unsealed addresses, by (delivery, sealed bytes).
 Unsealed = dict[tuple[int, bytes], str]
 
 
 def mailbox_outcomes(vault: Vault, copy_ids: Sequence[int]) -> dict[int, list[MailboxOutcome]]:
-    """Return the outcomes of each copy that was released, by its id, in the order of release.
+    """Return the outcomes of each released copy, by its id, in the order of release.
 
-    A recipient row that does not verify counts as `UNKNOWN` under the address "". Costs two queries for each 500
-    copies or deliveries, and 0.1 ms for each recipient found.
+    A recipient row that does not verify counts as `UNKNOWN` under the address "". Costs two queries per 500 copies or
+    deliveries, and 0.1 ms per recipient.
     """
     outcomes: dict[int, dict[str, MailboxOutcome]] = {}
     for row in opened_rows(vault, copy_ids):
@@ -62,7 +62,10 @@ def mailbox_outcomes(vault: Vault, copy_ids: Sequence[int]) -> dict[int, list[Ma
 
 
 def opened_rows(vault: Vault, copy_ids: Sequence[int], unsealed: Unsealed | None = None) -> Iterator[Opened]:
-    """Yield every recipient row of all deliveries of copies. What is in `unsealed` costs nothing; the rest is added."""
+    """Yield every recipient row of all deliveries of copies.
+
+    Unseals only addresses missing in `unsealed`, and adds them.
+    """
     known = {} if unsealed is None else unsealed
     copy_of: dict[int, int] = {}
     for at in range(0, len(copy_ids), _CHUNK):
@@ -97,5 +100,5 @@ def _address(vault: Vault, row: RecipientRow, known: Unsealed) -> str:
 
 
 def stronger(one: MailboxOutcome | None, other: MailboxOutcome) -> MailboxOutcome:
-    """Return which of two outcomes of one mailbox counts; where both do, the earlier one."""
+    """Return the stronger of two outcomes of one mailbox; `one` if they are equally strong."""
     return one if one is not None and strongest((one.state, other.state)) is one.state else other

@@ -1,4 +1,4 @@
-"""From a claimed delivery to what goes into one SMTP transaction. Blocking: for a thread."""
+"""Turn a claimed delivery into one SMTP transaction. Blocking: call it in a thread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from store.mail.outcome import Outcome, State
 from store.terms.dsn import Dsn
 from store.terms.errors import CopyMissing, TamperedError
 
-#: Recipients to a transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
+#: Maximum recipients per transaction (RFC 5321, 4.5.3.1.8: every server takes at least that many).
 MAX_RECIPIENTS = 100
 
 _NOT_ORDERED = "The order does not name this recipient: nothing was sent."
@@ -30,12 +30,11 @@ _NOT_ALLOWED = "It is infected or probably infected, and Backup settings no long
 
 
 class Parcel(NamedTuple):
-    """One transaction: `rows` maps the addresses to recipient rows. Where `refused` is not empty, nothing is sent.
+    """One SMTP transaction: `rows` maps addresses to recipient rows. If `refused` is not empty, nothing is sent.
 
-    `releases` are the rows of the message's marker, by address; `unmarked` says why it has none, where it was to have
-    one.
-    `nonce` is the order's. Where `held_until` (Unix ms) is not 0, nothing is sent before that. `dsn`
-    is what its sender asked to be told.
+    `releases` are the rows of the message's marker, by address; `unmarked` says why it lacks a marker that it should
+    have. `nonce` is the order's. If `held_until` (Unix ms) is not 0, nothing is sent before then. `dsn` is what the
+    message's sender asked to be notified of.
     """
 
     sender: str
@@ -49,7 +48,7 @@ class Parcel(NamedTuple):
     dsn: Dsn | None = None
 
     def told(self, outcome: Outcome) -> Outcome:
-        """Add to the outcome of a message without a marker that intake will judge it again."""
+        """Say in the reply that intake will judge the message again, if it lacks a marker that it should have."""
         if outcome.state is not State.SENT or not self.unmarked:
             return outcome
         return outcome._replace(reply=f"{outcome.reply} ({_JUDGED_AGAIN.format(self.unmarked)})")
@@ -64,16 +63,15 @@ def pack(
     ignored: Set[bytes] | None = None,
     spent: Spent | None = None,
 ) -> Parcel:
-    """Open and verify what a claim releases. What must not be sent is refused for good, with the reason.
+    """Open and verify what a claim releases. Puts recipients that must not be sent to in `refused`, with the reason.
 
-    `resent_from` is the address for Resent-From. Where the relay leads back through intake, `ignored` are the names of
-    fields (lower case) that it may add on the way; None where it does not: then the message gets no marker. `now` is
-    Unix ms by the clock that decides when an order may be sent. Raises StoreUnavailable where the copy cannot be read
-    now.
+    `resent_from` is the address for Resent-From. If the relay leads back through intake, `ignored` are the names (lower
+    case) of fields that it may add on the way; None if it does not, and then the message gets no marker. `now` is Unix
+    ms by the deciding clock. Raises StoreUnavailable where the copy cannot be read now.
     """
     try:
         order = access.order(claim.row)
-        # What lies further ahead than anybody may set was ordered with a clock that was wrong.
+        # A later `not_before` was written by a clock that was ahead, and is ignored.
         if now < order.not_before <= now + LONGEST_WAIT:
             return Parcel("", {}, b"", {}, {}, held_until=order.not_before)
         places = list(claim.recipients)
@@ -113,9 +111,9 @@ def _marked(access: Access, claim: Claim, parcel: Parcel, ignored: Set[bytes], n
 
 
 def sender_of(address: str) -> str:
-    """Return the sender as an envelope can carry it: the null sender if it is malformed, so that the copy can go.
+    """Return the sender for an envelope. A malformed sender becomes the null sender, so that the copy can be sent.
 
-    A name without a domain, as local mail has it, is let through.
+    A name without a domain, as in local mail, is allowed.
     """
     return "" if address_problem(address if "@" in address else f"{address}@localhost") else address
 

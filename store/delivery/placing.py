@@ -1,4 +1,4 @@
-"""Writing a release order into a delivery's row. Functions of one open transaction."""
+"""Write release orders into delivery rows. All functions run in one open transaction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from store.terms.records import Copy
     from store.vault.vault import Vault
 
-#: How long an order is good (ms): what is not sent by then has failed.
+#: How long an order is valid (ms). If it is not sent by then, it fails.
 ORDER_LIFE = 5 * 24 * 3600 * 1000
 INFECTED = "it is infected or probably infected, and Backup settings do not allow the delivery of infected messages"
 
@@ -34,9 +34,9 @@ _ORDER = (
 def place(
     vault: Vault, copy: Copy, addresses: Sequence[str], target: Target, operator: str, now: int, hold: int = 0
 ) -> int:
-    """Queue a copy for delivery to `addresses`, which are checked and each mailbox once; returns the delivery's id.
+    """Queue a copy for delivery to `addresses` (checked, each mailbox once). Returns the delivery's id.
 
-    Nobody takes it before `hold` ms have passed. `now` is Unix ms by the clock that decides.
+    It is not sent before `hold` ms have passed. `now` is Unix ms by the deciding clock.
     """
     delivery = vault.models.Delivery.create(
         copy_id=copy.id,
@@ -61,7 +61,7 @@ def place(
 
 
 def raise_next_delivery(db: StoreDatabase, next_delivery_id: int) -> None:
-    """Give no delivery an id below `next_delivery_id` any more. In the caller's transaction."""
+    """Let new deliveries have ids of at least `next_delivery_id`. In the caller's transaction."""
     if next_delivery_id <= 1:
         return
     if not isinstance(db, SqliteDatabase):
@@ -83,9 +83,9 @@ def write_order(
     now: int,
     hold: int = 0,
 ) -> None:
-    """Write a fresh signed order into the row of a delivery, and what it needs to be sent from the beginning.
+    """Write a new signed order, with all that is needed to send it, into a delivery's row.
 
-    `now` is Unix ms by the clock that decides; the order is not sent before `hold` ms have passed.
+    `now` is Unix ms by the deciding clock; the order is not sent before `hold` ms have passed.
     """
     order = Order(
         delivery_id=delivery_id,
@@ -95,7 +95,7 @@ def write_order(
         addressees=addressees,
         dangerous=copy.record.dangerous,
         operator=operator,
-        # Whatever the clock of this machine says: what is ordered now is no older than the store as it was restored.
+        # At least the newest acceptance, so that the order is not taken for older than a restored store.
         ordered_at=max(now, vault.witness.generation),
         expires_at=now + ORDER_LIFE,
         nonce=new_nonce(),
@@ -108,12 +108,12 @@ def write_order(
 
 
 def placed_words(ids: Iterable[int]) -> str:
-    """Deliveries as the event that says that they were placed names them: ``deliveries 17-41, 43``."""
+    """Format delivery ids for the event that they were queued: ``deliveries 17-41, 43``."""
     return f"{_DELIVERIES} {ranges(sorted(ids))}"
 
 
 def placed_ids(detail: str) -> list[int]:
-    """Read the deliveries that such an event names; [] if a former release wrote it."""
+    """Parse the delivery ids from such an event; [] if an earlier release wrote it."""
     _, named, listed = detail.partition(f"{_DELIVERIES} ")
     found = re.findall(r"([0-9]+)(?:-([0-9]+))?", listed) if named else []
     return [each for first, last in found for each in range(int(first), int(last or first) + 1)]

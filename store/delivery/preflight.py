@@ -1,7 +1,7 @@
-"""What a release would do, found out before it is asked for: nothing is written.
+"""Preview of a release: what it would do. Nothing is written.
 
-`look` decides as `store.delivery.queue.release` does, by the same functions, from records alone. What only a message
-itself tells (`content_of`) takes longer: its size as it will be sent, 8-bit bytes, fields taken off, body hashes.
+`look` decides by the same functions as `store.delivery.queue.release`, from records alone. Facts that need the message
+itself (`content_of`) take longer: its size as sent, 8-bit bytes, fields removed, body hashes.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _BATCH = 500
 
 
 class Going(NamedTuple):
-    """A copy that would be placed in the queue: to whom, and its size in bytes as it lies in Backup.
+    """A copy that would be queued: its addresses, and its size in Backup (bytes).
 
-    `needs_utf8` of its addresses can be reached through a relay that offers SMTPUTF8 only.
+    `needs_utf8` of the addresses need a relay that offers SMTPUTF8.
     """
 
     addresses: tuple[str, ...]
@@ -49,14 +49,14 @@ class Going(NamedTuple):
 
 @dataclass
 class Preflight:
-    """What `release` would do with a choice, and what is known of the relay.
+    """Result of a preview: what `release` would do with a choice, and what is known of the relay.
 
-    `going`, `refused`, `left_out` and `withheld` are what it would queue (by copy id), and its result's; `addresses` is
-    the number of mailboxes that would get something. `gateway` is the name of who sends, "" where that is a console or
-    a command, and NOT safe for a terminal, as are addresses. `relay` is that of the settings, without its password.
-    `heard` is what it answered that gateway last, None where nothing is known; `unheard` then says why what the store
-    holds is not believed, or "". `hold` is how long (ms) what is queued waits before anything takes it.
-    `lookalikes` are going although their sender only looks like another, with the reason against them.
+    `going` is what it would queue (by copy id); `refused`, `left_out` and `withheld` are as in its result; `addresses`
+    is the number of mailboxes that would get something. `gateway` is the name of the gateway that sends ("" if a
+    console or a command does), NOT safe for a terminal, as are addresses. `relay` is that of the settings, without its
+    password. `heard` is its last answer to that gateway, None if unknown; `unheard` then says why the stored answer is
+    not trusted, or "". `hold` is how long (ms) the deliveries wait before they are sent. `lookalikes` are copies that
+    go although their sender imitates another, with the reason against them.
     """
 
     going: dict[int, Going] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class Preflight:
 
     @property
     def offers(self) -> Offers | None:
-        """What the relay offers, None where that is not known."""
+        """What the relay offers, None if unknown."""
         return self.heard.hello.offers if self.heard is not None and not self.heard.hello.problem else None
 
 
@@ -86,7 +86,7 @@ def look(
     cancelled: Callable[[], bool] = lambda: False,
     unsealed: Unsealed | None = None,
 ) -> Preflight:
-    """Find out what `release` would do. `unsealed`, kept from one call to the next, makes the later ones quick.
+    """Preview what `release` would do. Keep `unsealed` from one call to the next to make later calls quick.
 
     Raises NoRelay, NoRecipients and AddressError as `release` does, UnlockError, StoreUnavailable.
     """
@@ -116,7 +116,7 @@ def look(
 
 
 def look_at_relay(vault: Vault) -> Preflight:
-    """Who would send, and what the relay answered him, where nobody was chosen yet. Raises as `look` does."""
+    """Find the gateway that would send and the relay's last answer, before anybody is chosen. Raises as `look` does."""
     found = Preflight()
     _take_relay(vault, read_settings(vault), found)
     return found
@@ -129,7 +129,7 @@ def _take_relay(vault: Vault, settings: Settings, found: Preflight) -> None:
 
 
 def hear(vault: Vault, found: Preflight) -> None:
-    """Take up what the gateway that sends heard from the relay last. Raises StoreUnavailable, UnlockError."""
+    """Read the relay's last answer to the sending gateway into `found`. Raises StoreUnavailable, UnlockError."""
     found.heard, found.unheard = None, ""
     try:
         take_up(found, read_hello(vault, found.gateway_id))
@@ -138,7 +138,7 @@ def hear(vault: Vault, found: Preflight) -> None:
 
 
 def take_up(found: Preflight, heard: Heard | None) -> None:
-    """Go by an answer of the relay, unless it is that of another one than is set now."""
+    """Use an answer of the relay, unless it comes from another relay than the one set now."""
     if heard is not None and heard.hello.relay in (found.relay, ""):
         found.heard, found.unheard = heard, ""
 
@@ -158,10 +158,10 @@ def _shown(relay: str) -> str:
 
 
 class Content(NamedTuple):
-    """A message as it would be sent: its bytes, whether 8-bit ones are among them, and the fields that differ.
+    """A message as it would be sent: its bytes, whether 8-bit bytes are among them, and the fields that change.
 
-    Names are as the message spells them. `signed` are its DKIM signatures' body hashes, None where nobody looked.
-    `unmarked` says why it gets no marker where it was to have one, `problem` why it cannot be sent at all.
+    Names are spelled as in the message. `signed` are the body hashes of its DKIM signatures, None if not computed.
+    `unmarked` says why it lacks a marker that it should have, `problem` why it cannot be sent at all.
     """
 
     size: int = 0
@@ -174,7 +174,7 @@ class Content(NamedTuple):
 
 
 class Dressing(NamedTuple):
-    """What is put on messages that go out: the address for Resent-From, a host's name, and the marker's `ignored`."""
+    """What a release adds to messages: the address for Resent-From, a host's name, and `ignored` for the marker."""
 
     resent_from: str
     host_name: str
@@ -182,13 +182,13 @@ class Dressing(NamedTuple):
 
 
 def dressing_of(settings: Settings, host_name: str) -> Dressing:
-    """Describe what these settings add to messages."""
+    """Return what these settings add to messages."""
     ignored = ignored_names(settings) if settings.release_loops else None
     return Dressing(settings.administrator or f"mailhold@{host_name}", host_name, ignored)
 
 
 def content_of(vault: Vault, copy_id: int, dressing: Dressing, now: int, *, hashes: bool = False) -> Content:
-    """Read a copy, and see what would be sent of it; its body hashes only with `hashes`. Raises StoreUnavailable."""
+    """Read a copy and preview what would be sent. Checks body hashes only with `hashes`. Raises StoreUnavailable."""
     try:
         return dressed(vault.raw(copy_id), dressing, now, hashes=hashes)
     except (TamperedError, CopyMissing) as error:
@@ -196,7 +196,7 @@ def content_of(vault: Vault, copy_id: int, dressing: Dressing, now: int, *, hash
 
 
 def dressed(raw: bytes, dressing: Dressing, now: int, *, hashes: bool = False) -> Content:
-    """See what would be sent of the message `raw`, as `store.delivery.parcel.pack` makes it."""
+    """Preview what would be sent of the message `raw`, as `store.delivery.parcel.pack` makes it."""
     resent = resent_fields(dressing.resent_from, f"{bytes(16).hex()}@{dressing.host_name}", now)
     message, taken_off, put_on = rewritten(raw, resent)
     unmarked = ""
@@ -211,7 +211,7 @@ def dressed(raw: bytes, dressing: Dressing, now: int, *, hashes: bool = False) -
             message, put_on = marker + wire, (*names_in(marker), *put_on)
     signed = tuple(body_hashes(message)) if hashes else None
     problem = ""
-    if b"\r." in message:  # Else nothing in it could be taken for its end.
+    if b"\r." in message:  # Without it, no line can be mistaken for the end of the message.
         try:
             wire_form(message)
         except ValueError as error:
@@ -220,9 +220,9 @@ def dressed(raw: bytes, dressing: Dressing, now: int, *, hashes: bool = False) -
 
 
 class Tally(NamedTuple):
-    """What the copies that would be sent come to; those of `contents` exactly, the others by their size in Backup.
+    """Totals of the copies that would be sent: exact for those in `contents`, by the size in Backup for the others.
 
-    `read` of them were read. Sizes are bytes.
+    `read` of them were in `contents`. Sizes are bytes.
     """
 
     read: int
@@ -238,7 +238,7 @@ class Tally(NamedTuple):
 
 
 def tally(found: Preflight, contents: Mapping[int, Content]) -> Tally:
-    """Sum up what is known of the copies that would be sent."""
+    """Sum up the copies that would be sent."""
     known = {copy_id: contents[copy_id] for copy_id in found.going if copy_id in contents}
     sizes = [
         known[copy_id].size if copy_id in known and not known[copy_id].problem else going.size
@@ -261,7 +261,7 @@ def tally(found: Preflight, contents: Mapping[int, Content]) -> Tally:
 
 
 def _counted(names: Iterable[tuple[str, ...]]) -> dict[str, int]:
-    """In how many messages each name stands, whatever its case; spelled as where it was first seen."""
+    """Count the messages that each name is in, ignoring case; spelled as first seen."""
     counts: Counter[str] = Counter()
     spelled: dict[str, str] = {}
     for each in names:

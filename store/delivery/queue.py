@@ -1,8 +1,8 @@
-"""The delivery queue as operators use it: release copies. Sending again and cancelling are in `retrying`.
+"""The delivery queue for operators: release copies. Sending again and cancelling are in `retrying`.
 
-Everything is checked here, whoever asks: that a relay is set, that the copy's own authenticated record allows the
-release, that there is somebody to send to, and that nobody gets a copy a second time whom the operator did not choose
-for that. Each release is one row with a signed order and a recipient row each. Workers are in `store.delivery.worker`.
+All checks are made here, for every caller: a relay is set, the copy's authenticated record permits the release, there
+is at least one recipient, and nobody gets a copy twice unless the operator chose that. Each release is one delivery row
+with a signed order, and one row per recipient. Workers (`store.delivery.worker`) send them.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ __all__ = [
     "retry_plan",
 ]
 
-#: What a release is called in the trail.
+#: The name of a release in the trail.
 QUEUED = "delivery queued"
 _BATCH = 25
 
 
 class Deliverable(NamedTuple):
-    """Whether copies can be delivered: `blocked` is why nothing can, or ""; `refused` are copies that cannot, and why.
+    """Whether copies can be delivered. `blocked` is why none can, or ""; `refused` are copies that cannot, and why.
 
-    `dangerous` is the number of infected and probably infected copies among all that were asked about.
+    `dangerous` is the number of infected and probably infected copies among all of them.
     """
 
     blocked: str
@@ -77,12 +77,12 @@ class Deliverable(NamedTuple):
 
 @dataclass
 class ReleaseResult:
-    """What `release` did: the ids of the deliveries queued, the copies refused and why, and those not reached.
+    """The deliveries queued by `release` (ids), the copies refused and why, and those not reached.
 
-    `left_out` are recipients who have a copy, may have it or wait for it, and were not chosen to get it again; a copy
-    all of whose recipients were left out is in `withheld`, and in `refused` neither. `gateway` is the name of the
-    gateway that sends what was queued last, "" where a console or `mailhold queue send` does. `held_until` (Unix ms, by
-    the clock that decides) is when the first of them may be taken, `hold` how long that is (ms): 0 for at once.
+    `left_out` are recipients who have a copy, may have it or wait for it, and were not chosen to get it again. A copy
+    whose recipients were all left out is in `withheld`, not in `refused`. `gateway` is the name of the gateway that
+    sends the last delivery, "" if a console or `mailhold queue send` does. The first delivery is held until
+    `held_until` (Unix ms, by the deciding clock), for `hold` ms: 0 for at once.
     """
 
     queued: list[int] = field(default_factory=list)
@@ -96,7 +96,7 @@ class ReleaseResult:
 
 
 def can_deliver(vault: Vault, settings: Settings, copies: Sequence[Copy]) -> Deliverable:
-    """Check what `release` would refuse `copies` for, as far as it is known before recipients are chosen."""
+    """Check what `release` would refuse `copies` for, as far as known before recipients are chosen."""
     dangerous = [copy.id for copy in copies if copy.record.dangerous]
     refused = [] if settings.allow_infected else [(copy_id, INFECTED) for copy_id in dangerous]
     blocked = "" if settings.relay else NO_RELAY
@@ -122,17 +122,17 @@ def release(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ReleaseResult:
-    """Place copies in the queue for delivery, durably, one delivery a copy.
+    """Queue copies for delivery, durably, one delivery per copy.
 
-    They go to their `original` recipients but for the addresses `left_out`, and to `additional` ones. The original ones
-    are those of the envelope; where none is known and `from_header` is given, the header's addresses in local domains,
-    and those of its `outsiders` that were chosen. Whoever has a copy, may have it or waits for it gets it a second time
-    only where he is among `again` (True: all). Copies of `spared` (by id, with the reason) are left out, unless
-    `lookalikes` go as well: `store.delivery.lookalikes` finds them. Addresses that differ only in case are one. Nothing
-    takes them before `hold` (ms, an hour at most; None: what the settings say) has passed: see `store.delivery.outbox`.
-    What is more than one batch is told in the trail before it begins (`store.authority.acts`).
+    Copies go to their `original` recipients, except the addresses `left_out`, and to the `additional` ones. Original
+    recipients are those of the envelope. If none is known and `from_header` is set, they are the header's addresses in
+    local domains, and those chosen in `outsiders`. A mailbox that has a copy, may have it or waits for it gets it again
+    only if it is in `again` (True: all). Copies in `spared` (by id, with the reason; see `store.delivery.lookalikes`)
+    are left out unless `lookalikes` is set. Addresses that differ only in case are one. Deliveries are held for `hold`
+    (ms, an hour at most; None: as set in the settings): see `store.delivery.outbox`. A release of more than one batch
+    is recorded in the trail before it begins (`store.authority.acts`).
 
-    Raises NoRelay, NoRecipients (nobody was chosen at all) and AddressError; what keeps a single copy from it is in the
+    Raises NoRelay, NoRecipients (nobody was chosen at all) and AddressError; reasons against single copies are in the
     result.
     """
     settings = read_settings(vault)
@@ -161,14 +161,14 @@ def release(
 def _queue(vault: Vault, found: list[Plan], again: Again, act: Act, operator: str, result: ReleaseResult) -> None:
     """Queue a batch, as a part of the act.
 
-    Who holds a copy already is looked up within the transaction, so that no two releases meet.
+    Looks up who holds a copy already inside the transaction, so that concurrent releases cannot both send it.
     """
     if not found:
         return
     asked = [plan.copy.id for plan in found]
     unsealed: Unsealed = {}
     if not again.everybody:
-        held_of(vault, asked, unsealed)  # Before the transaction, which needs only what others queue meanwhile.
+        held_of(vault, asked, unsealed)  # Before the transaction, to keep it short.
     queued: dict[int, int] = {}
     done = ReleaseResult()
     with vault.write():

@@ -1,4 +1,4 @@
-"""To whom a copy was meant to go: the stored envelope, and header fields only where no envelope is known."""
+"""A copy's original recipients: from the envelope, or from header fields if no envelope is known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ ENVELOPE, TO, CC, BCC = "envelope", "To", "Cc", "Bcc"
 
 
 class Recipient(NamedTuple):
-    """One original recipient. `source` is "envelope", "To", "Cc" or "Bcc"; `bcc` is True where To and Cc hide it.
+    """One original recipient. `source` is "envelope", "To", "Cc" or "Bcc"; `bcc` is True if To and Cc lack it.
 
-    The address is as it was stored: NOT safe for a terminal, and checked only when it is released to.
+    The address is as stored: NOT safe for a terminal, and checked only when something is released to it.
     """
 
     address: str

@@ -1,8 +1,7 @@
-"""The rows of `release`: what a gateway sent out, one a recipient, so that intake knows it when it comes back in.
+"""The table `release`: one row per recipient of a message that a gateway sends, by which intake recognizes it.
 
-The sending gateway signs each with its own key, in the transaction that says that DATA is about to start; intake, of
-whatever gateway, takes them out when the message passes. So a marker is good once, and none that a revoked gateway
-signs is believed.
+The sending gateway signs each row with its own key, in the transaction that announces DATA. Intake on any gateway
+deletes the rows when the message passes, so a marker is valid once. A row of a revoked gateway does not verify.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 ROLE = "release"
-#: A second attempt over another connection announces the same marker anew.
+#: Updates the row, because a second attempt over another connection announces the same marker again.
 _WRITE = (
     "INSERT INTO release (tag, delivery_id, gateway_id, digest, expires_at, signature) VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (tag) DO UPDATE SET delivery_id = excluded.delivery_id, gateway_id = excluded.gateway_id, "
@@ -39,7 +38,7 @@ _EXPIRED = "DELETE FROM release WHERE expires_at < ?"
 
 
 class Release(NamedTuple):
-    """One row. `expires_at` is Unix ms."""
+    """One row of `release`. `expires_at` is Unix ms."""
 
     tag: bytes
     delivery_id: int
@@ -50,7 +49,7 @@ class Release(NamedTuple):
 
 
 class _Ordered(NamedTuple):
-    """What of a delivery's row its order's signature covers, and whether it was cancelled."""
+    """The columns of a delivery that its order's signature covers, and whether it was cancelled."""
 
     id: int
     copy_id: int
@@ -76,7 +75,7 @@ def releases_of(
     ignored: Set[bytes],
     now: int,
 ) -> dict[str, Release]:
-    """Sign a release row for each recipient of `message`, which is what is sent below the marker; by address.
+    """Sign a release row for each recipient of `message` (what is sent below the marker); returned by address.
 
     `delivery` is the delivery's row, `ignored` the names of fields that the relay may add (lower case), `now` Unix ms.
     Raises TamperedError where the message cannot have a marker.
@@ -91,7 +90,7 @@ def releases_of(
 
 
 def announce(vault: Vault, releases: Sequence[Release], now: int) -> None:
-    """Write rows, and take expired ones away, in the transaction that is open."""
+    """Insert rows, and delete expired ones, in the open transaction."""
     if releases:
         run(vault.db, _EXPIRED, now)
         run_many(vault.db, _WRITE, [tuple(each) for each in releases])
@@ -114,7 +113,7 @@ def rows_for(vault: Vault, token: bytes, recipients: Iterable[str]) -> list[Rele
 
 
 def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, now: int) -> list[Release]:
-    """Use up the marker of a message that came back, in the transaction that is open. Returns the rows that it took.
+    """Use up the marker of a message that came back, in the open transaction. Returns the rows that it deleted.
 
     `digest` is the message's. Raises TamperedError, saying why, where it does not pass: then the transaction must be
     rolled back.
@@ -145,7 +144,10 @@ def take(vault: Vault, token: bytes, recipients: Sequence[str], digest: bytes, n
 
 
 def _order_signature(vault: Vault, row: Release) -> bytes:
-    """Fetch the signature of the order of a row's message. Raises TamperedError if the order is not in force."""
+    """Return the signature of the order that a release row belongs to.
+
+    Raises TamperedError if the order is not in force.
+    """
     found = run(vault.db, _ORDER, State.CANCELLED.value, row.delivery_id).fetchone()
     if found is None or found[2] != row.gateway_id:
         raise TamperedError(WHAT, "its delivery is not there, or another gateway's")

@@ -1,12 +1,12 @@
-"""What became of every copy that was released, followed as it changes; cheap to ask again and again.
+"""Follow the outcomes of all released copies; cheap to call repeatedly.
 
-A first reading takes the ids and states of all deliveries from two indexes. Each later one takes those that wait, are
-new, or have ended since: a recipient's state changes only while its delivery is live. That a finished one was reopened
-and has ended again between two readings shows in the sums over all finished ones; then everything is read anew. All of
-a reading sees the database at one moment, so that nothing that is committed meanwhile is missed.
+The first reading takes ids and states of all deliveries from two indexes. Later ones read the deliveries that are
+unfinished, new, or finished since, because recipients' states change only while their delivery is live. A finished
+delivery that was reopened and finished again between two readings changes the sums over all finished ones; then
+everything is read again. Each reading uses one snapshot, so that no commit is missed.
 
-States suffice where a copy has one delivery. Where it has several, their addresses are unsealed: each mailbox counts
-once, with its strongest state (`store.mail.outcome.strongest`).
+If a copy has one delivery, states suffice. If it has several, their addresses are unsealed: each mailbox counts once,
+with its strongest state (`store.mail.outcome.strongest`).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _CHUNK = 500
-#: Deliveries whose addresses one reading verifies at most, the newest: as many as the message queue shows.
+#: Maximum deliveries per reading whose addresses are verified, the newest ones: as many as the message queue shows.
 _VERIFIED = 1_000
-#: A part of `next_attempt_at`, a number in damaged rows too, whose sum is one.
+#: The low 30 bits of `next_attempt_at`: a number even in damaged rows, and small enough to be summed up.
 _NEXT = f"COALESCE(next_attempt_at & {(1 << 30) - 1}, 0)"
 _FINISHED = ", ".join(repr(state.value) for state in State if not state.live)
-#: The states as stored; "" is one that there is not.
+#: State by its stored text; "" is an unknown one.
 _STATE_OF = {state.value: state for state in State} | {"": State.UNKNOWN}
 _COLUMNS = f"id, copy_id, {KNOWN_STATE}, {_NEXT}"
 _UNFINISHED = f"SELECT id, {KNOWN_STATE}, {_NEXT} FROM delivery WHERE state NOT IN ({_FINISHED})"  # noqa: S608 - made of constants alone
@@ -54,11 +54,11 @@ _Recipients = tuple[tuple[Hashable, State], ...]
 
 
 class Releases:
-    """Follows the deliveries of one store. `read` may be called from any thread; what is public changes only there.
+    """Follows the deliveries of one store. Call `read` from any thread; only that changes the public attributes.
 
-    `outcomes` says `Delivered` of every copy that was released and not called off; it is another object whenever it
-    differs. `live` are the copies with a delivery that is not finished, `waiting` the number of such deliveries,
-    `damaged` that of deliveries that do not verify (a called off one counts no more).
+    `outcomes` has the `Delivered` of every copy that was released and not called off; it is a new object whenever it
+    changes. `live` are the copies with an unfinished delivery, `waiting` is the number of such deliveries, `damaged`
+    that of deliveries that do not verify (without cancelled ones).
     """
 
     def __init__(self, vault: Vault) -> None:
@@ -86,9 +86,9 @@ class Releases:
         self._unknown: dict[int, frozenset[int]] = {}
 
     def read(self) -> Mapping[int, Delivered]:
-        """Take up what changed since the last reading. Returns `outcomes`. Raises StoreUnavailable.
+        """Read the changes since the last reading. Returns `outcomes`. Raises StoreUnavailable.
 
-        100,000 deliveries take some tenths of a second the first time and some hundredths after a change.
+        With 100,000 deliveries, takes some tenths of a second the first time and some hundredths after a change.
         """
         with self._lock, self._vault.reading(), snapshot(self._vault.db):
             try:
@@ -98,16 +98,14 @@ class Releases:
                     self._read_all()
                 self._publish()
             except BaseException:
-                self._forget()  # It may have been taken up in part.
+                self._forget()  # The changes may have been applied in part.
                 raise
             return self.outcomes
 
     def progress(self, delivery_ids: Iterable[int]) -> Counter[State]:
-        """How many of these deliveries, as last read, stand where: each in the state of `overall`."""
+        """Count these deliveries by state, as last read; a delivery's state is `overall` of its recipients."""
         with self._lock:
             return Counter(_STATE_OF[self._known[each].state] for each in delivery_ids if each in self._known)
-
-    # -- reading
 
     def _read_all(self) -> None:
         db = self._vault.db
@@ -120,7 +118,7 @@ class Releases:
     def _read_changed(self) -> None:
         db = self._vault.db
         before, now = self._unfinished, {each: (state, at) for each, state, at in run(db, _UNFINISHED).fetchall()}
-        # The recipients of one that is being sent change without it.
+        # A delivery's recipients change while it is being sent, without a change of its own row.
         changed = [each for each, key in now.items() if key[0] == State.SENDING or before.get(each) != key]
         changed += [each for each in before if each not in now]
         newest = next(reversed(self._known)) if self._known else 0
@@ -140,7 +138,7 @@ class Releases:
         return +found
 
     def _learn(self, rows: list[tuple[int, int, str, int]]) -> None:
-        """Take up deliveries as read, in order of id, and judge their copies anew."""
+        """Store deliveries as read, in order of id, and judge their copies again."""
         copies = set()
         for each, copy_id, state, at in rows:
             known, old = _Known(whole(copy_id), state, at), self._known.get(each)
@@ -164,7 +162,11 @@ class Releases:
             self._sums["sum", known.state] += sign * known.next_attempt
 
     def _read_recipients(self, changed: list[int], copies: Collection[int]) -> None:
-        """Read the recipients that count: of one delivery that all have or may have, its own state says it."""
+        """Read the recipients of changed deliveries, where the delivery's own state does not say enough.
+
+        Unseals addresses if a copy has several deliveries, and of the newest deliveries to verify them. If all
+        recipients have the message or may have it, the delivery's state says so.
+        """
         anew = set(changed)
         several = (each for copy_id in copies if len(ids := self._of_copy[copy_id]) > 1 for each in ids)
         opened = {each for each in several if each in anew or not self._is_open(each)}
@@ -201,10 +203,8 @@ class Releases:
             if (each in damaged or not recipients) and self._known[each].state != State.CANCELLED:
                 self._broken.add(each)
 
-    # -- judging
-
     def _judge(self, copy_id: int) -> None:
-        """Say what the deliveries of a copy come to, and which of them did not reach somebody."""
+        """Compute a copy's outcome, and which of its deliveries did not reach somebody."""
         best: dict[Hashable, tuple[State, int]] = {}
         for each in self._of_copy[copy_id]:
             recipients = self._recipients.get(each)
@@ -238,7 +238,7 @@ class Releases:
         self.waiting, self.damaged = len(self._unfinished), len(self._broken)
 
     def _present(self, copies: frozenset[int]) -> set[int]:
-        """Those of the copies that are still in Backup."""
+        """Return those copies that are still in Backup, looked up again only if copies came or went."""
         if not copies:
             return set()
         looked_for = (self._vault.newest_tombstone(), self._vault.bin.newest_row()), copies

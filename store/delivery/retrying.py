@@ -1,8 +1,8 @@
-"""Sending again and calling off: what an operator does to a delivery that is in the queue or was.
+"""Send a delivery again, or cancel it.
 
-Sending again reaches only those who did not get the message. What may have gone out the first time (`unknown`) is sent
-again by an operator alone; a mailbox that another delivery of the copy served meanwhile, may have served or is to
-serve is left out, unless the operator chose it.
+Sending again reaches only recipients who did not get the message. Only an operator can send again to `unknown`
+recipients, who may have got it. A mailbox that another delivery of the copy has reached, may have reached or will reach
+is left out, unless the operator chose it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ _REOPEN = (
 class RetryRecipient(NamedTuple):
     """One recipient of a delivery that may be sent again. `address` and `reply` are NOT safe for a terminal.
 
-    `at` is when its state was reached (Unix ms). `sends`: it would be sent to now. `left_out` is why not, where another
-    delivery keeps it from that: with its address among `again` it is sent to all the same. `twice`: the message may
-    arrive twice if it is sent to.
+    `at` is when its state was reached (Unix ms). `sends`: the retry would send to it. `left_out`: the other delivery
+    that prevents this, unless the address is in `again`. `twice`: the message may arrive twice if sent to it.
     """
 
     address: str
@@ -58,7 +57,7 @@ class RetryRecipient(NamedTuple):
 
 
 class RetryPlan(NamedTuple):
-    """What `retry` would do with a delivery. `live`: it waits, and is only sent sooner than it would be by itself."""
+    """What `retry` would do with a delivery. `live`: it is unfinished, and only sent sooner than planned."""
 
     delivery_id: int
     copy_id: int
@@ -67,7 +66,7 @@ class RetryPlan(NamedTuple):
 
     @property
     def intent(self) -> list[tuple[str, State, bool, bool]]:
-        """What must not change between asking an operator and doing it."""
+        """What must not change between showing the plan to an operator and carrying it out."""
         return [(each.address, each.state, each.sends, each.twice) for each in self.recipients]
 
     @property
@@ -77,19 +76,19 @@ class RetryPlan(NamedTuple):
 
     @property
     def left_out(self) -> list[LeftOut]:
-        """Those left out because of another delivery."""
+        """Recipients left out because of another delivery."""
         return [LeftOut(self.copy_id, each.address, each.left_out) for each in self.recipients if each.left_out]
 
 
 def retry_plan(vault: Vault, delivery_id: int, *, again: Collection[str] | bool = ()) -> RetryPlan:
     """Return what `retry` would do now.
 
-    Raises DeliveryError and TamperedError where it would, as far as can be known before.
+    Raises DeliveryError and TamperedError as that does, as far as can be known before.
     """
     delivery = delivery_of(vault, delivery_id)
     _refuse(delivery)
-    verify_order(vault, row_of(vault, delivery_id))  # Else another copy would go to these recipients.
-    # In the order of a delivery's recipients, which are its rows by id; a damaged one was refused above.
+    verify_order(vault, row_of(vault, delivery_id))  # A forged order could send another copy to these recipients.
+    # Rows by id are in the order of the recipients; a damaged delivery was refused above.
     rows = list(opened_rows(vault, [delivery.copy_id]))
     elsewhere = held_elsewhere(rows, delivery_id)
     chosen = Again(again)
@@ -133,12 +132,12 @@ def retry(
     again: Collection[str] | bool = (),
     plan: RetryPlan | None = None,
 ) -> RetryPlan:
-    """Send again now: one that is held or deferred at once, a finished one under a new order to who did not get it.
+    """Send a delivery again now: a waiting one at once, a finished one to those who did not get it.
 
-    What is held is sent under its own order, signed anew for that: no machine that sent it sends it twice.
-    That is how an operator, and nobody else, sends again what is `unknown`; to whom another delivery of the copy
-    brought it or may yet bring it, only those among `again` (True: all). With `plan`, what the operator was shown,
-    nothing is done where that is not so any more. Returns what was done. Raises DeliveryError where there is nothing to
+    A held delivery keeps its order, signed again, so that no machine that sent it already sends it twice. A finished
+    one gets a new order. Only this function sends to `unknown` recipients again. Mailboxes that another delivery of the
+    copy reached or may yet reach are sent to only if in `again` (True: all). With `plan`, which the operator was shown,
+    nothing is done if it does not hold any more. Returns what was done. Raises DeliveryError where there is nothing to
     send again, CopyMissing, NoRelay, InfectedRefused, TamperedError.
     """
     settings = read_settings(vault)
@@ -158,7 +157,7 @@ def retry(
             untried = row.state == State.QUEUED and not row.attempts
             if gone or row.expires_at <= now:
                 _address_anew(vault, row, operator, now)
-            elif untried:  # What was tried has markers, which are bound to the signature.
+            elif untried:  # A tried order has markers, which are bound to its signature.
                 run(vault.db, "UPDATE delivery SET order_signature = ? WHERE id = ?", sign_at_once(vault, row), row.id)
             if untried:
                 action = "delivery sent at once"
@@ -177,7 +176,7 @@ def _copy(vault: Vault, copy_id: int) -> Copy:
 
 
 def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
-    """Give what a gateway that is not running any more was to send to whoever can send it."""
+    """Give a delivery whose gateway no longer runs to a gateway that can send it."""
     copy = _copy(vault, row.copy_id)
     places = _recipients(vault, row.id)
     waiting = tuple(Addressee(place, each.address) for place, (_, state, each) in enumerate(places) if state in LIVE)
@@ -186,7 +185,7 @@ def _address_anew(vault: Vault, row: Any, operator: str, now: int) -> None:
 
 
 def _recipients(vault: Vault, delivery_id: int) -> list[tuple[int, str, SealedRecipient]]:
-    """Return id, state and content of each recipient row, in order. Raises TamperedError if one was moved."""
+    """Return (id, state, content) of each recipient row, in order. Raises TamperedError if one was moved."""
     found = []
     for index, row in enumerate(recipient_rows(vault, [delivery_id])):
         recipient = unseal_recipient(vault, row)
@@ -210,10 +209,10 @@ def _reopen(vault: Vault, plan: RetryPlan, settings: Settings, operator: str, no
 
 
 def cancel(vault: Vault, delivery_id: int, operator: str = "") -> None:
-    """Call a delivery off. Recipients whose message may be out already become `unknown`, the others `cancelled`.
+    """Cancel a delivery. Recipients whose message may be out already become `unknown`, the others `cancelled`.
 
-    A damaged one goes as well, whatever stands in its rows. Raises DeliveryError where it is finished, or is being sent
-    at this very moment.
+    Damaged deliveries can be cancelled too. Raises DeliveryError where it is finished, or is being sent at this very
+    moment.
     """
     with vault.write():
         delivery = delivery_of(vault, delivery_id)

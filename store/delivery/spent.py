@@ -1,7 +1,7 @@
-"""What this machine has sent, or may have: kept outside of the store, so that no older database has it sent again.
+"""Orders that this machine sent, or may have sent, in a file outside the store, so that a restored store repeats none.
 
 Each record is 24 bytes: 16 of SHA-256(statement("spent", nonce of the order, address)), then when the order expires
-(Unix ms, big-endian), or 0 where the relay refused it after all. Records are appended, and durable before DATA. An
+(Unix ms, big-endian), or 0 if the relay refused it after all. Records are appended, and durable before DATA. An
 operator who sends something again signs a new order, with another nonce.
 """
 
@@ -29,10 +29,10 @@ from store.terms.errors import StoreUnavailable, TamperedError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Between looks at what was cancelled.
+#: Seconds between checks for cancelled orders.
 LOOK_SECONDS = 10.0
 _TAG, _RECORD = 16, 24
-#: The file is written anew where it holds so many records that count no more.
+#: The file is rewritten when it holds at least this many records that no longer count.
 _STALE = 1000
 _CANCELLED = "SELECT id FROM delivery WHERE gateway_id = ? AND state = ? AND expires_at > ? ORDER BY id DESC LIMIT 1000"
 
@@ -44,27 +44,27 @@ class Spent:
         self._path = path
         self._lock = threading.Lock()
         self._expiries: dict[bytes, int] = {}
-        #: Which file was read so far, and how much of it.
+        #: (Inode of the file read so far, bytes read of it).
         self._read: tuple[int, int] = (0, 0)
         self._cancelled: set[int] = set()
         self._look_at = 0.0
 
     def of(self, nonce: bytes, addresses: Collection[str]) -> list[str]:
-        """Those of the addresses that an order was spent for already. Raises StoreUnavailable."""
+        """Return those addresses for which an order was spent already. Raises StoreUnavailable."""
         with self._lock, self._reporting():
             self._look()
             return [address for address in addresses if self._expiries.get(_tag(nonce, address))]
 
     def spend(self, nonce: bytes, addresses: Collection[str], expires_at: int) -> None:
-        """Note, durably, that a message is about to go to these addresses. Raises StoreUnavailable."""
+        """Record durably that a message is about to go to these addresses. Raises StoreUnavailable."""
         self._append([_tag(nonce, address) + expires_at.to_bytes(8, "big") for address in addresses], durable=True)
 
     def strike(self, nonce: bytes, addresses: Collection[str]) -> None:
-        """Note that the relay did not take it for these addresses. Raises StoreUnavailable."""
+        """Record that the relay did not take it for these addresses. Raises StoreUnavailable."""
         self._append([_tag(nonce, address) + bytes(8) for address in addresses], durable=False)
 
     def spend_cancelled(self, vault: Vault, access: Access) -> None:
-        """Note, now and then, the orders that were cancelled, so that none is sent whose row is put back.
+        """Record cancelled orders, at most once in 10 seconds, so that none is sent if somebody restores its row.
 
         Raises StoreUnavailable.
         """
@@ -79,7 +79,7 @@ class Spent:
             table = vault.models.Delivery
             rows = list(table.select().where(table.id.in_(fresh))) if fresh else []
         for row in rows:
-            with suppress(TamperedError):  # One that does not verify is not sent in any case.
+            with suppress(TamperedError):  # An order that does not verify is never sent.
                 order = access.order(row)
                 addresses = [each.address for each in order.addressees]
                 done = self.of(order.nonce, addresses)
@@ -103,7 +103,7 @@ class Spent:
             self._look()
 
     def _look(self) -> None:
-        """Read what was added, by this process or another; write the file anew where most of it counts no more."""
+        """Read the records that this or another process has added."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
@@ -121,7 +121,7 @@ class Spent:
         self._read = (inode, at + whole)
 
     def tidy(self) -> None:
-        """Leave out what expired or was struck out, where that is much. Raises StoreUnavailable."""
+        """Rewrite the file without expired and refused records, if there are many. Raises StoreUnavailable."""
         with self._lock, self._reporting():
             self._look()
             now = now_ms()
@@ -157,9 +157,9 @@ class Spent:
 
 
 def spent_of(vault: Vault, path: Path | None) -> Spent | None:
-    """Open the file `path` of used markers; by default the user's, if this store's state is kept at all.
+    """Open the file `path` of sent orders; by default the user's, if this store's state is kept outside it.
 
-    None for a gateway that was told no file, and for a store that was just made: a demo's is gone soon.
+    None for a gateway without such a file, and for a store whose state is not kept, such as a demo's.
     """
     if path is None and (vault.keys.seed is None or not vault.witness.remembers):
         return None

@@ -1,11 +1,9 @@
-"""The header of a released message: trace fields taken off and put on, every other byte left as it is.
+"""Header of a released message: remove and add trace fields, without changing any other byte.
 
-Nothing but the header is read, and nothing is written anew. Taken off: an mbox
-`From ` line before the header, and the fields that a delivery or a quarantine adds, or that Postfix takes off
-(`TAKEN_OFF`, and names beginning with `TAKEN_OFF_PREFIXES`); those with envelope addresses would also betray Bcc
-recipients. Put on, above all else: what the caller gives, as a rule `resent_fields`, without which Postfix would add a
-Date or a Message-ID where there is none. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321 (4.4), Postfix
-(message_drop_headers).
+Removed: an mbox `From ` line before the header, and fields that a delivery or a quarantine adds, or that Postfix
+removes (`TAKEN_OFF`, and names beginning with `TAKEN_OFF_PREFIXES`); those with envelope addresses would also betray
+Bcc recipients. Added above everything else: what the caller passes, usually `resent_fields`, without which Postfix
+would add a missing Date or Message-ID. Sources: RFC 5322 (2.2, 3.6.6), RFC 5321 (4.4), Postfix (message_drop_headers).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ TAKEN_OFF = frozenset(
     )
 )
 TAKEN_OFF_PREFIXES = (b"x-amavis-", b"x-mailhold-")
-#: How an mbox `From ` line is called among what was taken off.
+#: Stands for an mbox `From ` line in the list of removed fields.
 MBOX_LINE = "the mbox From line"
 
 
@@ -40,9 +38,9 @@ def is_trace(name: bytes) -> bool:
 
 
 class Rewritten(NamedTuple):
-    """A released message, and the names of the fields that were taken off and put on, as they are spelled there.
+    """A released message, and the names of the fields removed and added, as spelled there.
 
-    `MBOX_LINE` among those taken off is an mbox `From ` line.
+    `MBOX_LINE` in `taken_off` stands for an mbox `From ` line.
     """
 
     message: bytes
@@ -51,10 +49,10 @@ class Rewritten(NamedTuple):
 
 
 def rewritten(raw: bytes, added: bytes) -> Rewritten:
-    """`raw` without its trace fields and with the header lines `added` (each ending in CRLF) above the rest.
+    """Return `raw` without its trace fields, with the header lines `added` (each ending in CRLF) above the rest.
 
-    A message that has no header at all gets the blank line that parts `added` from its text. One whose only line ends
-    are CR gets LF for them: below lines that end in CRLF, all of it would be one field.
+    If the message has no header, a blank line is put between `added` and its text. If its only line ends are CR, they
+    become LF: below lines that end in CRLF, the whole message would be one field.
     """
     header = header_of(raw)
     text = header.text
@@ -86,7 +84,7 @@ def released_message(raw: bytes, added: bytes) -> bytes:
 
 
 def resent_fields(sender: str, message_id: str, now: int) -> bytes:
-    """Resent-Date, Resent-From and Resent-Message-ID. There is no Resent-To: it would show Bcc recipients.
+    """Make Resent-Date, Resent-From and Resent-Message-ID. A Resent-To would reveal Bcc recipients.
 
     `sender` is an address and `message_id` has no angle brackets; `now` is Unix ms.
     """

@@ -1,6 +1,7 @@
-"""The good twins of copies that were released: what else of their senders waits, authenticated as they are.
+"""Twins of released copies: waiting copies of the same senders with the same authentication result.
 
-They are a filter and a number, to be looked at: nothing is released by itself. A copy that fits a campaign is none.
+They are offered as a filter and a count; nothing is released automatically. Copies that belong to a campaign, unless
+odd in it, are not twins.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from store.mail.outcome import Delivered
 from store.terms.records import Copy
 from store.terms.sender import sender_of
 
-#: Results that make copies of one address twins, the one that says most first; without any result they are twins too.
+#: Authentication results that make copies of one address twins, the strongest first; "none" if it has no result.
 _RESULTS = ("dmarc=pass", "dkim=pass", "spf=pass", "none")
-#: So many senders, each with its result, are looked for.
+#: Maximum number of (sender, result) pairs.
 _SENDERS = 20
 
 
 def twin_filter(released: Iterable[Copy]) -> MessageFilter | None:
-    """Make the filter that finds these copies' twins; None if no sender can be told, or none authenticated.
+    """Make the filter that finds these copies' twins; None if no sender is known or authenticated.
 
-    It holds for the released ones as well, until they are in the queue.
+    It also matches the released copies until they are in the queue.
     """
     senders: dict[tuple[str, str], MessageFilter] = {}
     for copy in released:
@@ -43,7 +44,7 @@ def twin_filter(released: Iterable[Copy]) -> MessageFilter | None:
 
 
 def senders_alone(twins: MessageFilter) -> MessageFilter:
-    """Reduce a filter of twins to its senders: that is answered at once, and admits all twins."""
+    """Reduce a filter of twins to its senders: it matches all twins and more, but is answered at once."""
     if twins.from_:
         return MessageFilter(from_=twins.from_, delivered=twins.delivered)
     branches = tuple(MessageFilter(from_=each.from_) for each in twins.groups[0].branches)

@@ -1,4 +1,4 @@
-"""Waiting for what gateways are to send: who released something from a command wants to know whether it went."""
+"""Wait for gateways to send deliveries, for commands that report whether a release was sent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _NOT_TRIED = (
 
 
 def wait_for_gateways(vault: Vault, seconds: float = 120.0) -> str:
-    """Wait until gateways that are alive made their first attempt at what they are to send now. Blocking.
+    """Wait until the running gateways have made a first attempt at all deliveries that are due. Blocking.
 
-    What is held is not waited for.
-    Returns what keeps something back, "" where nothing does.
+    Does not wait for held deliveries. Returns why a delivery was not attempted, "" if all were.
     """
     until = time.monotonic() + seconds
     while True:

@@ -1,9 +1,9 @@
-"""The worker: takes due deliveries from the queue and hands them to the relay over several connections at once.
+"""The worker: take due deliveries from the queue and hand them to the relay, over several connections at once.
 
-One task claims, two open the messages that go out next, `connections` tasks send, each with a session that it uses
-again and with the outcome of its last message being written while the next one goes out. Nothing blocks the event loop:
-the database and the keys are used in threads (`Ledger`). However the program ends, the next worker goes on from what is
-durable (`store.delivery.leases`).
+One task claims; two open the messages that go out next; `connections` tasks send, each over a session that it keeps,
+writing one message's outcome while the next is sent. Nothing blocks the event loop: the database and the keys are used
+in threads (`Ledger`). However the program ends, the next worker continues from the durable state
+(`store.delivery.leases`).
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ if TYPE_CHECKING:
 
     from store.vault.vault import Vault
 
-#: Claims in hand for each connection at most. A claim costs a look at the settings and a commit, whatever its number.
+#: Maximum claims in hand per connection. Each round of claims reads the settings and commits once, whatever its size.
 CLAIMED = 8
-#: Seconds: between looks at the queue, until an idle session is closed, and that a relay out of reach is left alone.
+#: Seconds: between checks of the queue, until an idle session is closed, and first and longest pause after the relay
+#: could not be reached.
 POLL, IDLE, PAUSE, LONGEST_PAUSE = 0.5, 5.0, 5.0, 60.0
-#: How long a stop waits (seconds): for all that was begun, and for what is past DATA, which else would be `unknown`.
+#: Seconds that a stop waits: for deliveries begun, and for those announced for DATA, which would else become `unknown`.
 GRACE, DATA_GRACE = 2.0, 20.0
 
 
 class DeliveryWorker:
-    """Sends what is due of one gateway's deliveries. `lease` is in ms, `poll` in seconds.
+    """Sends one gateway's due deliveries. `lease` is in ms, `poll` in seconds.
 
-    `owner` names the worker to this program only; in the store a random token stands for it (`lease_owner`).
-    `problem` says why nothing is being sent, "" where nothing stands in the way. `say` logs an event with its fields,
-    none of which holds anything of a message.
+    `owner` names the worker in this program only; the store has a random token (`lease_owner`) for it. `problem` says
+    why nothing is being sent, "" if nothing prevents it. `say` logs an event with its fields, none of which holds
+    anything of a message.
     """
 
     def __init__(
@@ -85,29 +86,29 @@ class DeliveryWorker:
         self._paused_until = 0.0
         self.problem = ""
         self.resent_from = ""
-        #: What `pack` takes as `ignored`.
+        #: Passed to `pack`.
         self.ignored: frozenset[bytes] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what becomes due until `stop` is set; then finish what is under way."""
+        """Send due deliveries until `stop` is set; then finish those under way."""
         await _Shift(self).work(stop, until_idle=False, deadline=None)
 
     async def run_until_idle(self, deadline: float | None = None) -> None:
         """Send until nothing more is due, the relay cannot be reached, or `deadline` seconds have passed.
 
-        What was deferred waits for its time in the queue, and is not waited for here. A store that cannot be written
-        to any more is waited for as long as a lease lasts.
+        Does not wait for deferred deliveries. If the store cannot be written to any more, waits for it as long as a
+        lease.
         """
         until = None if deadline is None else time.monotonic() + deadline
         await _Shift(self).work(asyncio.Event(), until_idle=True, deadline=until)
 
     @property
     def paused(self) -> bool:
-        """True while a relay out of reach is being left alone."""
+        """True during the pause after the relay could not be reached."""
         return time.monotonic() < self._paused_until
 
     def lost(self, reason: str) -> None:
-        """Note that the relay cannot be reached, and leave it alone: longer each time."""
+        """Note that the relay cannot be reached, and pause before the next try, twice as long each time."""
         self.problem = f"The relay cannot be used: {reason}"
         if not self.paused:
             self._paused_until = time.monotonic() + self._pause
@@ -119,7 +120,7 @@ class DeliveryWorker:
         self._pause, self._paused_until = PAUSE, 0.0
 
     def read_relay(self) -> bool:
-        """Take up the relay that the settings name now. False, with `problem` set, where there is none. Blocking."""
+        """Read the relay from the settings. False, with `problem` set, if there is none. Blocking."""
         try:
             settings = self._access.settings()
             self.resent_from = settings.administrator or f"mailhold@{self._host_name}"
@@ -140,7 +141,7 @@ class DeliveryWorker:
         return True
 
     def session(self, *, anew: bool = False) -> Session:
-        """Return a session that is not open yet; with `anew` even in the relay's pause. Raises SessionLost."""
+        """Return a session that is not open yet; with `anew` even during a pause. Raises SessionLost."""
         if self._relay is None or (self.paused and not anew):
             raise SessionLost(self.problem)
         return Session(self._relay, self._context, self._host_name, self._timeouts)
@@ -155,7 +156,7 @@ class _Shift:
         self._ledger = Ledger(worker._vault)
         self._greeting = Greeting(worker._vault, self._ledger, worker, worker._access.gateway_id)
         self._queue: asyncio.Queue[Claim] = asyncio.Queue()
-        #: Opened ahead, a few at a time: messages may be large.
+        #: Bounded, since opened messages may be large.
         self._ready: asyncio.Queue[tuple[Claim, Parcel | MailholdError]] = asyncio.Queue(1)
         self._opening: dict[int, Claim] = {}
         self._held: dict[int, Claim] = {}
@@ -165,7 +166,7 @@ class _Shift:
     async def work(self, stop: asyncio.Event, *, until_idle: bool, deadline: float | None) -> None:
         worker = self._worker
         worker._host_name = worker._host_name or await local_host_name()
-        # Where somebody waits, outcomes that cannot be written are given up with the lease: as if it were killed then.
+        # If somebody waits for the end, give up writing an outcome when the lease ends, as a killed worker would.
         self._patience = worker._lease / 1000 if until_idle else math.inf
         senders = [asyncio.create_task(self._send_all()) for _ in range(worker._connections)]
         beside = [asyncio.create_task(each) for each in (self._keep_leases(), self._greeting.answer())]
@@ -183,8 +184,6 @@ class _Shift:
             await self._return(list(self._held.values()))
             await self._ledger.close()
 
-    # --- Claiming ----------------------------------------------------------------------------------------------------
-
     async def _feed(self, stop: asyncio.Event, until_idle: bool, deadline: float | None) -> None:
         worker = self._worker
         most = worker._connections * CLAIMED
@@ -197,14 +196,14 @@ class _Shift:
                 continue
             if until_idle and not self._held:
                 return
-            # With work in hand it is a sender that says when more is needed; without, time and `stop` do.
+            # Wake when a sender finishes, when `stop` is set, or after the poll interval.
             waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._progress.wait())]
             await asyncio.wait(waits, timeout=worker._poll, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
 
     async def _claim(self, limit: int) -> int:
-        """Claim up to `limit` deliveries into the local queue; returns how many."""
+        """Claim up to `limit` deliveries into the local queue. Returns how many."""
         worker, vault, gateway = self._worker, self._vault, self._worker._access.gateway_id
         try:
             if not await self._ledger.read(lambda: worker.read_relay() and self._any_due()):
@@ -239,7 +238,7 @@ class _Shift:
                     await self._ledger.write(partial(renew, self._vault, worker._lease_owner, held, now, worker._lease))
 
     async def _drain(self, senders: Sequence[asyncio.Task[None]]) -> None:
-        """Give back what was not begun, and wait for what was, longest for what may be out already."""
+        """Give back claims not begun, and wait for the others, longer if their message may be out already."""
         waiting = list(self._opening.values())
         while not self._ready.empty():
             waiting.append(self._ready.get_nowait()[0])
@@ -256,17 +255,15 @@ class _Shift:
                 await asyncio.wait_for(self._progress.wait(), 0.1)
 
     async def _return(self, claims: Sequence[Claim]) -> None:
-        """Give claims back to the queue, but those whose message may be out: of them the row tells the next worker."""
+        """Give claims back to the queue, except those announced for DATA: the next worker decides them by row."""
         for each in claims:
             if each.id not in self._announced:
                 with suppress(MailholdError, LeaseLost):
                     await self._ledger.write(partial(give_back, self._vault, each))
             self._held.pop(each.id, None)
 
-    # --- Sending -----------------------------------------------------------------------------------------------------
-
     async def _open_ahead(self) -> None:
-        """Open messages that go out next while those before them are being sent."""
+        """Open the messages that go out next while earlier ones are being sent."""
         worker = self._worker
         while True:
             each = await self._queue.get()
@@ -311,7 +308,7 @@ class _Shift:
                 await session.close()
 
     async def _end(self, each: Claim, outcomes: Mapping[int, Outcome] | None) -> None:
-        """Write an attempt's outcomes, if it has any, and let the claim go."""
+        """Write an attempt's outcomes, if any, and release the claim."""
         try:
             if outcomes is not None:
                 await self._settle(each, outcomes)
@@ -320,7 +317,7 @@ class _Shift:
         self._let_go(each)
 
     def _stopped(self, each: Claim, error: Exception) -> None:
-        # Its lease runs out, and then the row says whether it may be sent again.
+        # Leave the lease to expire; the next claim decides by the recipients' states whether to resend.
         self._worker.problem = f"Delivery {each.id} stopped unexpectedly: {error!r}."
 
     def _let_go(self, each: Claim) -> None:
@@ -331,7 +328,7 @@ class _Shift:
     async def _deliver(
         self, each: Claim, parcel: Parcel | MailholdError, session: Session | None
     ) -> tuple[Session | None, dict[int, Outcome] | None]:
-        """One attempt at a delivery: the session for the next, and the outcomes; None where the lease was lost."""
+        """Make one attempt. Returns the session for the next one, and the outcomes (None: lease lost, or held)."""
         if isinstance(parcel, MailholdError):
             self._worker.problem = str(parcel)
             return session, dict.fromkeys(each.live, Outcome(State.DEFERRED, str(parcel)))
@@ -349,18 +346,18 @@ class _Shift:
             session, outcomes = await self._attempt(each, parcel, session)
         except LeaseLost:
             return session, None
-        except (SessionLost, MailholdError) as error:  # DATA did not go out: at worst it could not be announced.
+        except (SessionLost, MailholdError) as error:  # DATA was not sent, though it may have been announced.
             outcomes = dict.fromkeys(parcel.rows, Outcome(State.DEFERRED, str(error)))
         refused = [to for to, outcome in outcomes.items() if outcome.state not in (State.SENT, State.UNKNOWN)]
         if (spent := self._worker.spent) is not None and each.id in self._announced and refused:
-            with suppress(MailholdError):  # Then it is not sent again from here.
+            with suppress(MailholdError):  # On failure, it is not sent again from here.
                 await self._ledger.read(lambda: spent.strike(parcel.nonce, refused))
         return session, {parcel.rows[address]: parcel.told(outcome) for address, outcome in outcomes.items()}
 
     async def _attempt(
         self, each: Claim, parcel: Parcel, session: Session | None
     ) -> tuple[Session, dict[str, Outcome]]:
-        """Send over `session`, or over a new one where that has died since it was last used."""
+        """Send over `session`, or over a new session if that one was closed since its last use."""
 
         async def before_data(accepted: Sequence[str], refused: Mapping[str, Outcome]) -> None:
             rows = [parcel.rows[address] for address in accepted]
@@ -384,7 +381,7 @@ class _Shift:
         return session, await session.send(*parts)
 
     async def _settle(self, each: Claim, outcomes: Mapping[int, Outcome]) -> None:
-        """Make the outcomes durable, as long as the database is away and patience lasts; leases are kept meanwhile."""
+        """Write the outcomes, retrying while the database is away and patience lasts; leases are kept meanwhile."""
         until = time.monotonic() + self._patience
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A delivery worker in a thread of its own, for a program whose main thread does something else."""
+"""A delivery worker in its own thread, for a program whose main thread is busy otherwise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WorkerHandle:
-    """A worker that runs in a thread of its own with its own event loop, and watches the free space beside it."""
+    """A worker that runs in its own thread and event loop; the free space is watched there too."""
 
     def __init__(self, worker: DeliveryWorker) -> None:
         self._worker = worker
@@ -27,7 +27,7 @@ class WorkerHandle:
 
     @property
     def problem(self) -> str:
-        """Why nothing is being sent, "" where nothing stands in the way."""
+        """Why nothing is being sent, "" if nothing prevents it."""
         return self._worker.problem
 
     @property
@@ -35,7 +35,7 @@ class WorkerHandle:
         return self._thread.is_alive()
 
     def stop(self, timeout: float = GRACE + DATA_GRACE + 5) -> bool:
-        """Let it finish what is under way. False where it has not ended after `timeout` seconds."""
+        """Stop the worker after it finished what is under way. False if it still runs after `timeout` seconds."""
         self._ready.wait(timeout)
         if self._loop and self._stop:
             with suppress(RuntimeError):
