@@ -1,9 +1,9 @@
 """Verify everything that a writer of the database could have changed: `mailhold check`.
 
-Copies one by one; epochs, their chain and their ends; every step of every epoch (a copy, in the bin, or with a
-tombstone); the bin and its journal (`store.vault.checking_bin`); tombstones, key slots, gateways, configuration, audit
-trail, release orders, what was made from copies, and the counters. What cannot be found from within the database: a
-whole database put back from an older time, and the newest copies of an epoch that was never closed.
+It verifies each copy; epochs, their chains and their ends; every step of every epoch (a copy in Backup, in the bin, or
+a tombstone); the bin and its journal (`store.vault.checking_bin`); tombstones, key slots, gateways, configuration,
+audit trail, release orders, derived data, and the counters. Two losses cannot be detected from within the database: a
+whole database restored to an older state, and missing newest copies of an epoch that was never closed.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ _IDS = "SELECT id FROM message WHERE id BETWEEN ? AND ? UNION ALL SELECT id FROM
 
 @dataclass
 class CheckResult:
-    """`checked` copies were looked at; `broken` names each thing that does not verify, and why.
+    """Result of a check: `checked` copies of Backup and `binned` copies in the bin; `broken` are (what, why).
 
-    `open_epochs` were not closed: one is in use, or its process was killed. `cancelled` tells that not all was seen,
-    and `evidence` what the store was compared with. `binned` copies in the bin were looked at besides.
+    `open_epochs` are not closed: they are in use, or their process was killed. `cancelled` says that not everything was
+    checked, `evidence` what the store was compared with.
     """
 
     checked: int = 0
@@ -76,13 +76,13 @@ def check(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> CheckResult:
-    """Verify the whole store, without holding up its writers. `progress` counts copies. Raises StoreUnavailable."""
+    """Verify the whole store without blocking writers. `progress` counts copies. Raises StoreUnavailable."""
     return _Check(vault, progress, cancelled).run()
 
 
 @dataclass
 class _Epoch:
-    """What is known of one epoch: the steps below `end` must be accounted for; they are when it was `closed`."""
+    """Findings on one epoch. Every step below `end` must be accounted for; `end` is final if the epoch is `closed`."""
 
     closed: bool = False
     end: int = 0
@@ -98,13 +98,13 @@ class _Check:
     ) -> None:
         self._vault = vault
         self._models = vault.models
-        self._signers = Signers(vault)  # Its own: what an open vault believes already is not asked.
+        self._signers = Signers(vault)  # Not the open vault's Signers, which has cached rows verified earlier.
         self._reader = EpochReader(vault, self._signers)
         self._progress = progress
         self._cancelled = cancelled
         self._epochs: dict[int, _Epoch] = {}
         self._buried_before = 0
-        #: The copies that operators deleted, by the tombstones: their ids, with the time of each tombstone (Unix ms).
+        #: Copies deleted by operators, by tombstone: (time in Unix ms, copy ids).
         self._deleted: list[tuple[int, list[int]]] = []
         self._heads = Comparison(vault)
         self._bin_check = BinCheck(vault)
@@ -116,8 +116,8 @@ class _Check:
         with self._reporting("the heads"):
             self._result.broken += self._heads.read()
             self._result.evidence = self._heads.evidence
-        # The order matters while others write. What was served or buried before these lines has an id that the copies
-        # below reach; what is deleted after its row was seen is found among the tombstones.
+        # This order matters, because others write meanwhile. Everything stored or buried up to here has an id that the
+        # scan of copies below reaches. A copy deleted after the scan has read its row is found in a tombstone.
         self._buried_before = self._vault.newest_tombstone()
         self._read_epochs()
         self._copies(self._vault.id_range()[1])
@@ -137,7 +137,7 @@ class _Check:
 
     @contextmanager
     def _reporting(self, what: str) -> Iterator[None]:
-        """Note what fails, and go on."""
+        """Add errors to the result, and continue."""
         try:
             with sound(what):
                 yield
@@ -147,7 +147,7 @@ class _Check:
             self._broken(what, str(error))
 
     def _rows(self, model: Any, what: str) -> Iterator[tuple[str, Any]]:
-        """Yield a small table's rows, fetched one by one, so that an unreadable one does not hide the others."""
+        """Yield a small table's rows, each read by its own query, so that an unreadable row does not hide others."""
         with self._vault.reading():
             ids = row_ids(model)
         for row_id in ids:
@@ -179,7 +179,7 @@ class _Check:
             enrolled.add(row.id)
             with self._reporting(name):
                 verified(self._vault, row)
-        if LOCAL_ID not in enrolled:  # Nobody asks for its row: the seed says what is in it.
+        if LOCAL_ID not in enrolled:  # Nothing else reads this row: the seed determines its content.
             self._broken(f"gateway {LOCAL_ID}", "it is not enrolled")
         with self._vault.reading():
             grants = self._vault.grants.rows()
@@ -188,7 +188,7 @@ class _Check:
                 self._vault.grants.check(row)
 
     def _read_epochs(self) -> None:
-        """Verify each epoch, the chain that they form for each gateway, and where they end."""
+        """Verify each epoch, each gateway's chain of epochs, and the epochs' closings."""
         before: dict[int, tuple[int, bytes | None]] = {}
         for name, row in self._rows(self._models.Epoch, "epoch"):
             with self._reporting(name):
@@ -231,7 +231,7 @@ class _Check:
             after = rows[-1][0]
 
     def _bin_copies(self) -> None:
-        """As `_copies`, those in the bin. What moves between the two meanwhile, `_steps` asks for."""
+        """Check the copies in the bin. `_steps` covers copies that move between Backup and the bin meanwhile."""
         with self._reporting("the bin"), self._vault.reading():
             self._result.broken += self._bin_check.read()
         ids = self._vault.bin.ids()
@@ -259,12 +259,12 @@ class _Check:
                 raise TamperedError(f"copy {copy.id}", "its size is not the one in its record")
             self._vault.open_body(place, body_key, copy.record.sha256)
         except CopyMissing:
-            pass  # Deleted a moment ago.
+            pass  # Deleted since its row was read.
 
     def _mark(self, epoch_id: int, step: int, state: int, *, judged: bool = True) -> int | None:
-        """Note what became of a step; returns what was noted before, None where no such step can be.
+        """Set a step's state. Returns its former state, None if there can be no such step.
 
-        Once a step of an open epoch is `judged`, all those before it must be accounted for as well.
+        A `judged` step of an open epoch requires that all earlier steps are accounted for as well.
         """
         epoch = self._epochs.get(epoch_id)
         if epoch is None and self._models.Epoch.get_or_none(self._models.Epoch.id == epoch_id) is not None:
@@ -280,7 +280,7 @@ class _Check:
         table, self._last_tombstone = self._models.Tombstone, self._buried_before
         for name, row in self._rows(table, "tombstone"):
             self._tombstone(name, row)
-        # Rotation puts the newest one's runs into the next and takes it away: one statement sees one or the other.
+        # One statement, since rotation can replace the newest tombstone by one that includes its runs.
         with self._vault.reading(), self._reporting("tombstones"):
             for row in list(table.select().where(table.id > self._last_tombstone).order_by(table.id)):
                 self._tombstone(f"tombstone {row.id}", row)
@@ -305,7 +305,7 @@ class _Check:
                         self._broken(f"copy {copy_id}", "it was deleted, and somebody put it back")
 
     def _steps(self) -> None:
-        """Every step that an epoch served is a copy, is in the bin, or has a tombstone."""
+        """Report each step of an epoch that is neither a copy (in Backup or the bin) nor has a tombstone."""
         for epoch_id, count in self._heads.open_steps().items():
             if (epoch := self._epochs.get(epoch_id)) is not None and not epoch.closed:
                 epoch.end = max(epoch.end, min(count, EPOCH_STEPS))
@@ -320,8 +320,9 @@ class _Check:
                 self._broken(f"epoch {epoch_id}", why)
 
     def _look_again(self) -> None:
-        """Ask for the steps that are absent so far in both tables and in new tombstones, all at one moment: what moved
-        between two looks is in none of them.
+        """Look up the absent steps again, in both tables and in new tombstones, in one snapshot.
+
+        A copy moved between two earlier reads was in none of them.
         """
         absent = [key for key, epoch in self._epochs.items() if _ABSENT in epoch.steps[: epoch.end]]
         if not absent and not self._heads.unknown():
@@ -394,6 +395,6 @@ class _Check:
             for name, why in acts.problems(self._vault, self._deleted, self._bin_check.ever):
                 self._broken(name, why)
         with self._reporting("gateways"):
-            for each in gateways(self._vault, on_error=lambda error: None):  # What does not verify was named above.
+            for each in gateways(self._vault, on_error=lambda error: None):  # Reported above.
                 if each.name in revoked and not each.revoked:
                     self._broken(f"gateway {each.id}", "it was revoked, and its enrolment was put back")

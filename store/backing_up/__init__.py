@@ -1,1 +1,1 @@
-"""A backup of the store: a copy that is taken while others work on it, and verified."""
+"""Back up a store while others work on it, and verify the backup."""

@@ -1,8 +1,8 @@
-"""A backup: one file that holds the whole store as it was at one moment, and that is verified before it has its name.
+"""A backup: one file with the whole store as it was at one moment. It gets its name only after it was verified.
 
-Of SQLite it is a store that can be opened as it is; of PostgreSQL an archive of `pg_dump`. Without a key the file, its
-tables and counts are verified; with one also that the key opens it, and every copy, signature and chain. An archive
-cannot be opened: what the key verifies then is the store that it was made of.
+For SQLite, the file is a store that can be opened directly; for PostgreSQL, an archive of `pg_dump`. Without a key, the
+file, its tables and counts are verified; with a key, also that it opens the file, and every copy, signature and chain.
+An archive cannot be opened, so there the key verifies the store instead.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Progress = Callable[[int, int], None]
 class Backup:
     """A backup at `path` of `size` bytes, with so many `messages`.
 
-    `newest_event` is when the newest event was written (Unix ms), None where there is none. `sealed` tells whether
-    seals and signatures were verified, `broken` what is wrong in it: it was so in the store, or it is new.
+    `newest_event` is the time of the newest event (Unix ms), None if there is none. `sealed` says whether seals and
+    signatures were verified, `broken` what is wrong in the backup, whether or not it is in the store as well.
     """
 
     path: Path
@@ -53,11 +53,10 @@ class Backup:
 
 
 def destination(location: str, target: Path, *, force: bool = False) -> Path:
-    """Return the file that a backup to `target` writes: `target` itself, or a file in that folder, named by store and
-    time.
+    """Return the file that a backup to `target` writes: `target`, or in a folder a file named by store and time.
 
-    Raises UsageError for a file that is there already, but with `force` only for a store in use, and StoreMissing,
-    StoreFormat and StoreUnavailable where there is no store to copy.
+    Raises UsageError for an existing file (with `force` only for a store in use), and StoreMissing, StoreFormat and
+    StoreUnavailable where there is no store to back up.
     """
     look_at(location)
     path = target.absolute()
@@ -85,11 +84,11 @@ def back_up(
     checking: Progress = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Backup:
-    """Write a backup of the store to `path`, which `destination` gave, while others work on it, and verify it.
+    """Write a backup of the store to `path`, from `destination`, while others work on the store, and verify it.
 
-    `copying` is told pages and `checking` copies that are done, of how many. Where something is broken in the store,
-    the backup is written all the same, but over no other. Raises BackupError, KeyboardInterrupt where it is
-    `cancelled`, and what opening the store raises; nothing is left at `path` then, or what was there.
+    `copying` is called with (pages done, total), `checking` with (copies done, total). If something is broken in the
+    store, the backup is written nevertheless, but does not replace another one. Raises BackupError, KeyboardInterrupt
+    where it is `cancelled`, and what opening the store raises; `path` is then as it was before.
     """
     vault = None if unlock is None else open_store(location, unlock, Use.READ, former=True)
     db = reach(location, Use.READ) if vault is None else vault.db
@@ -135,7 +134,7 @@ def _copy(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Copy SQLite's file, and verify what needs no key."""
+    """Copy a SQLite store's file, and verify what can be verified without a key."""
 
     def told(done: int, total: int) -> None:
         if cancelled():
@@ -165,7 +164,7 @@ def _archive(
     progress: Progress,
     cancelled: Callable[[], bool],
 ) -> None:
-    """Write PostgreSQL's archive, and verify with a key the store that it is of."""
+    """Write a PostgreSQL store's archive and, with a key, verify the store."""
     with translated(shown_location(vault.location) if vault else "in PostgreSQL"):
         backup.newest_event = newest_at(db)
         backup.messages = dump(db, temporary, backup.format, cancelled)["message"]
@@ -176,7 +175,7 @@ def _archive(
 
 
 def _count(db: StoreDatabase, backup: Backup) -> None:
-    """Note what the copy holds, and what of it does not fit together."""
+    """Store the copy's figures in `backup`, and what is inconsistent in it."""
     backup.newest_event = newest_at(db)
     held = counted(db, has_bin=backup.format >= FORMAT)
     backup.messages = held.messages

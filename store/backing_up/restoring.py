@@ -1,8 +1,8 @@
-"""Going on with a store that was put back: an operator signs that it holds, although more was seen of it.
+"""Accept a restored store: an operator signs that the store is valid although it lacks what was seen before.
 
-What is lost then is lost: its ids are given out to nobody else. The settings, rules and lists become newer than all
-that any gateway saw, so that gateways take them up. Releases that wait in the store may have been sent after it was
-copied: they are called off, but for those that the operator keeps.
+The lost copies' ids are never used again. The settings, rules and lists get versions above all that any gateway has
+seen, so that gateways adopt them. Releases that wait in the restored store may have been sent after the backup was
+made; they are cancelled, except those that the operator keeps.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ RESTORED = "store restored"
 
 
 class Standing(NamedTuple):
-    """How a store compares with what was seen of it here.
+    """A store compared with what was seen of it on this machine.
 
-    `older` is what it lacks, None where nothing newer was seen; `seen_at` when something was seen here before (Unix ms,
-    0: never). `waiting` are the releases that would be sent, each with the time when it was ordered (Unix ms).
+    `older` is what it lacks, None if nothing is missing; `seen_at` is when it was last seen here (Unix ms, 0: never).
+    `waiting` maps the releases that would be sent to the time they were ordered (Unix ms).
     """
 
     older: Older | None
@@ -41,17 +41,17 @@ class Standing(NamedTuple):
 
 
 def standing(vault: Vault) -> Standing:
-    """How the store compares with what was seen of it here. Raises UnlockError where no operator opened it."""
+    """Compare the store with what was seen of it on this machine. Raises UnlockError if no operator opened it."""
     keeper = _keeper(vault)
     waiting = {each.id: each.created_at for each in deliveries(vault) if each.live}
     return Standing(keeper.older, keeper.remembered_at, waiting)
 
 
 def restore(vault: Vault, *, keep: Collection[int] = (), operator: str = "") -> list[int]:
-    """Sign that the store holds as it is; returns the releases that were called off, all but those to `keep`.
+    """Sign that the store is valid as it is, and cancel its waiting releases except `keep`. Returns those cancelled.
 
-    In one transaction with the event that says so. Raises UnlockError where no operator opened it, DeliveryError where
-    a release is being sent at this moment.
+    All in one transaction with its event. Raises UnlockError where no operator opened the store, DeliveryError where a
+    release is being sent at this moment.
     """
     keeper = _keeper(vault)
     keeper.accepting = True
@@ -91,5 +91,5 @@ def _keeper(vault: Vault) -> HeadKeeper:
 
 
 def _known(vault: Vault) -> list[tuple[int, int]]:
-    """List the ids whose fate is known, as runs."""
+    """List the ids of existing and of properly deleted copies, as runs."""
     return [*runs(taken_ids(vault.db)), *runs(sorted(vault.tombstones_since(0)[1]))]

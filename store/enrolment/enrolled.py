@@ -1,4 +1,4 @@
-"""The gateways of a store: which are enrolled, which are alive, and which one sends what an operator releases."""
+"""The gateways of a store: which are enrolled, which are running, and which one sends releases."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from store.vault.gateway_rows import is_revoked, verified
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: A gateway says so often (seconds) that it is alive, and counts as alive for so long after (ms).
+#: Seconds between a gateway's heartbeats, and age (ms) up to which the last one counts.
 BEAT_SECONDS = 10.0
 ALIVE_MS = 30_000
 
 
 class Running(StrEnum):
-    """Whether a gateway runs. UNKNOWN: the time of its last beat lies ahead, so its clock is wrong, or this one."""
+    """Whether a gateway runs. UNKNOWN: its last heartbeat is in the future, so its clock or this one is wrong."""
 
     YES = "running"
     NO = "not running"
@@ -32,7 +32,7 @@ class Running(StrEnum):
 class GatewayState(NamedTuple):
     """An enrolled gateway. Times are Unix ms; `alive_at` 0: it stopped, or never ran. The name is NOT safe.
 
-    A `revoked` one keeps its row, because what it sealed before is read with it.
+    A `revoked` gateway keeps its row, which is needed to read what it sealed before.
     """
 
     id: int
@@ -43,9 +43,9 @@ class GatewayState(NamedTuple):
 
 
 def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[GatewayState]:
-    """List the enrolled gateways except `local`, which is every unlocked store itself.
+    """List the enrolled gateways except `local`, whose keys every unlocked store has.
 
-    One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+    A gateway that does not verify raises TamperedError or, if `on_error` is given, is left out and reported to it.
     """
     table = vault.models.Gateway
     with vault.reading():
@@ -64,7 +64,7 @@ def gateways(vault: Vault, *, on_error: Callable[[TamperedError], None] | None =
 
 
 def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
-    """Whether a gateway that is not revoked said lately that it is running."""
+    """Whether a gateway is not revoked and running, at the time `now` (Unix ms; None: now)."""
     table = vault.models.Gateway
     with vault.reading():
         row = table.get_or_none(table.id == gateway_id)
@@ -72,7 +72,7 @@ def is_alive(vault: Vault, gateway_id: int, now: int | None = None) -> bool:
 
 
 def running(vault: Vault, gateway_id: int, alive_at: int, now: int | None = None) -> Running:
-    """Return True if the gateway runs at the time `now`, by its last beat (Unix ms) and its lock."""
+    """Return whether the gateway runs at the time `now`, by its last heartbeat (Unix ms) and its lock."""
     moment = now_ms() if now is None else now
     if alive_at > moment + TOLERANCE_MS:
         return Running.UNKNOWN
@@ -82,10 +82,10 @@ def running(vault: Vault, gateway_id: int, alive_at: int, now: int | None = None
 
 
 def delivery_target(vault: Vault, now: int | None = None) -> Target:
-    """Who sends what is released now: the enrolled gateway that was last heard of, else whoever has the store open.
+    """Return the gateway that sends releases: the running one with the newest heartbeat, else this vault's own.
 
-    A gateway that is revoked, or whose enrolment does not verify, is passed over: nothing is ever sealed to it.
-    `now` is in Unix milliseconds. Raises UnlockError where the keys at hand cannot release a copy.
+    Skips a gateway that is revoked or does not verify: nothing may be sealed to it. `now` is in Unix milliseconds.
+    Raises UnlockError where the keys at hand cannot release a copy.
     """
     moment = now_ms() if now is None else now
     own = vault.keys.gateway
@@ -110,7 +110,7 @@ def delivery_target(vault: Vault, now: int | None = None) -> Target:
 
 
 def beat(vault: Vault, *, alive: bool = True) -> None:
-    """Say that the vault's own gateway is running, or that it stops. Raises UnlockError where the vault has none."""
+    """Write a heartbeat of the vault's gateway, or that it stops. Raises UnlockError where the vault has none."""
     gateway = vault.keys.gateway
     if gateway is None:
         raise UnlockError("The keys at hand are no gateway's.")

@@ -1,9 +1,10 @@
-"""Enrolment: the credentials with which a gateway opens a store, to write and not to read.
+"""Enrolment: credentials with which a gateway can write to a store, but not read copies.
 
-A credentials file (mode 0600) holds the gateway's signing key, its delivery key and, pinned, the store's public keys;
-the key of settings is granted to it in the store. The authority signs the gateway's row, so that a writer of the
-database can enrol nobody. A vault opened with credentials puts copies, rotates, reads settings, rules and lists,
-delivers what was released to it, and writes events that operators alone can read; it has no key that opens a copy.
+A credentials file (mode 0600) holds the gateway's signing key and delivery key, and the store's public keys, pinned.
+The configuration key is granted to it in the store. The authority signs the gateway's row, so that writing to the
+database is not enough to enrol a gateway. A vault opened with credentials stores copies, rotates, reads settings, rules
+and lists, delivers what was released to it, and writes events that only operators can read. It has no key that opens a
+copy.
 """
 
 from __future__ import annotations
@@ -43,13 +44,14 @@ from store.vault.gateway_rows import gateway_statement, is_revoked, verified
 from store.vault.vault import Vault
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
-#: Those of format 1 hold the configuration key of that time, which opens nothing that is sealed since.
+#: Kinds of credentials files. Those of format 1 also hold the configuration key of that time, which opens only data
+#: sealed then.
 _KIND, _KIND_1 = "mailhold gateway credentials 2", "mailhold gateway credentials 1"
 _MOST = 64 * 1024
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a credentials file holds (JSON; keys are base64). `repr` would show secrets: never print it."""
+    """Content of a credentials file (JSON; keys are base64). It holds secrets: never print it."""
 
     kind: str
     gateway_id: int
@@ -137,10 +139,10 @@ def enroll(vault: Vault, name: str, path: Path, *, operator: str = "") -> int:
 
 
 def open_with_credentials(location: str, path: Path, seen: Path | None = None) -> Vault:
-    """Open a store as the gateway whose credentials lie at `path`; what is seen of it is kept in the file `seen`.
+    """Open a store as the gateway with the credentials file `path`. The file `seen` keeps what was seen of the store.
 
     Raises KeyFileError, StoreMissing, StoreFormat, StoreUnavailable, GatewayRevoked, and TamperedError where the
-    store's row or the gateway's enrolment is not what the authority signed.
+    store's row or the gateway's row does not verify.
     """
     credentials = read_credentials(path)
     try:
@@ -161,7 +163,7 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
         vault.witness = keeper = HeadKeeper(vault, Memory(seen, keys.store_id) if seen is not None else None)
         keeper.open()
         if keeper.older is not None:
-            # No id that was given out is given out again.
+            # Never use a copy id again that was used before the store was restored.
             with vault.write(quiet=True):
                 raise_next(db, max((head.vector.next_copy for head in keeper.remembered), default=0))
         with vault.reading():
@@ -174,10 +176,10 @@ def open_with_credentials(location: str, path: Path, seen: Path | None = None) -
 
 
 def check_enrolment(vault: Vault) -> None:
-    """Check that the store's row and the vault's gateway are what the authority signed.
+    """Verify the store's row and the row of the vault's gateway.
 
-    Raises TamperedError, GatewayRevoked where the authority took the enrolment back, and UnlockError where the keys at
-    hand are no gateway's.
+    Raises TamperedError, GatewayRevoked where the enrolment was revoked, and UnlockError where the keys at hand are no
+    gateway's.
     """
     keys, models = vault.keys, vault.models
     gateway = keys.gateway

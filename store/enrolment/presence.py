@@ -1,11 +1,12 @@
-"""Whether a gateway still runs: it holds a lock that ends with its process.
+"""Presence of a gateway: it holds a lock that ends with its process.
 
-A beat in the database says that a gateway ran some seconds ago; the lock says at once that it does not any more. Of a
-store in SQLite it is on a file beside the store, which tells on the same machine; in PostgreSQL it is an advisory lock
-of the connection that says the beats, which the server gives up when that ends, and tells everywhere.
+A heartbeat in the database shows that a gateway ran some seconds ago; the lock shows at once that it does not run any
+more. For SQLite, the lock is on a file beside the store, which works on the same machine only. For PostgreSQL, it is an
+advisory lock of the connection that writes the heartbeats; the server releases it when that connection ends, and every
+machine can see it.
 
-The file also names what the gateway's worker was called in leases: the next process of the same gateway takes back what
-the last one held. PostgreSQL has no place beside the store: there the file lies with what else the gateway keeps.
+The file also holds the name under which the gateway's worker holds leases, so that the gateway's next process can take
+these over. For PostgreSQL the file is beside the gateway's other state.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ if TYPE_CHECKING:
     from store.vault.reader import Reader
 
 _MOST = 64
-#: The file is touched before each beat: it is not older than that by more (ms).
+#: The gateway touches the file before each heartbeat. If the file is older than the heartbeat by more (ms), it is not
+#: that gateway's.
 _TOUCHED_MS = 30_000
-#: PostgreSQL's list of advisory locks of two numbers, in this database.
+#: This database's advisory locks with two given numbers.
 _LOCKS = (
     "SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted "
     "AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) "
     "AND classid = ? AND objid = ?"
 )
 _HELD = f"SELECT EXISTS ({_LOCKS})"
-#: Shared, since each thread of the gateway that says a beat holds it, and once by each connection.
+#: A shared lock, because every thread that writes heartbeats takes it; once per connection.
 _HOLD = (
     "SELECT pg_catalog.pg_try_advisory_lock_shared(?, ?) "
     f"WHERE NOT EXISTS ({_LOCKS} AND pid = pg_catalog.pg_backend_pid())"
@@ -46,7 +48,7 @@ def _path(location: str, gateway_id: int) -> Path:
 
 
 def hold(vault: Reader, gateway_id: int) -> None:
-    """Hold, with this thread's connection to PostgreSQL, the lock that says that a gateway runs. In a transaction."""
+    """Take the lock of a running gateway on this thread's PostgreSQL connection. In a transaction."""
     if is_url(vault.location):
         key = _key(vault, gateway_id)
         run(vault.db, _HOLD, *key, *key)
@@ -57,10 +59,10 @@ def _key(vault: Reader, gateway_id: int) -> tuple[int, int]:
 
 
 def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
-    """Return True if the gateway that was alive at that time (Unix ms) no longer runs.
+    """Return True if the gateway whose last heartbeat is `alive_at` (Unix ms) certainly no longer runs.
 
-    False also where nobody can tell: of a store in SQLite, a file that was not touched with the last beats says
-    nothing, since the gateway may run on another machine. Raises StoreUnavailable.
+    False if that is unknown. With SQLite, a file that was not touched with the last heartbeats proves nothing: the
+    gateway may run on another machine. Raises StoreUnavailable.
     """
     if is_url(vault.location):
         with vault.reading():
@@ -81,14 +83,14 @@ def is_gone(vault: Reader, gateway_id: int, alive_at: int) -> bool:
 
 
 class Presence:
-    """This process as a gateway that runs. `owner` is what its worker is called in leases from now on.
+    """Presence of this process as a running gateway. `owner` is the new name of its worker in leases.
 
-    `former` is what the last process of the gateway was called, "" where that is not known, or may still run. `held`
-    says whether the lock is this process's.
+    `former` is the name that the gateway's last process had, "" if unknown or if it may still run. `held` says whether
+    this process holds the lock.
     """
 
     def __init__(self, location: str, gateway_id: int, kept: Path | None = None) -> None:
-        """`kept` is the file for a store in PostgreSQL; without one that gateway has none."""
+        """`kept` is the file to use for a store in PostgreSQL; without it there is no lock."""
         self.owner = secrets.token_hex(8)
         self.former = ""
         self.held = False
@@ -105,20 +107,20 @@ class Presence:
             return
         self.held = True
         if not is_url(location):
-            give_access(self._descriptor, Path(location).absolute())  # Operators look whether the lock is held.
+            give_access(self._descriptor, Path(location).absolute())  # Operators test the lock.
         with suppress(OSError):
             self.former = os.pread(self._descriptor, _MOST, 0).decode("ascii", "replace").strip()
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, self.owner.encode(), 0)
 
     def touch(self) -> None:
-        """Say with each beat that the lock is still meant."""
+        """Touch the file, with each heartbeat."""
         if self.held:
             with suppress(OSError):
                 os.utime(self._descriptor)
 
     def end(self) -> None:
-        """Let go of the lock: the gateway does not run any more."""
+        """Release the lock: the gateway stops."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor, self.held = -1, False

@@ -1,10 +1,10 @@
-"""Taking an enrolment back, so that stolen credentials are good for nothing new.
+"""Revoke a gateway's enrolment, so that stolen credentials can sign nothing new.
 
-No time can say what a gateway sealed before it was revoked: whoever has its key writes any time he likes. So the
-operator's keys seal off what is there: every epoch of the gateway is verified and signed anew under a signing key that
-is made for this and forgotten at once, an epoch that is open is closed, and its tombstones become the authority's. The
-gateway's row then names the new key, and everything that the stolen one signs fails to verify, whatever its date. The
-configuration is sealed with a new key, which is granted to the other gateways.
+Timestamps cannot separate honest from forged epochs: a stolen key can sign any date. So the operator's keys freeze what
+exists: every epoch of the gateway is verified and signed again with a new signing key, which is then forgotten; an open
+epoch is closed; the gateway's tombstones are signed by the authority. The gateway's row then has the new key, so
+everything that the stolen key signs fails to verify, whatever its date. The configuration is sealed with a new key,
+which is granted to the other gateways.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ REVOKED = "gateway revoked"
 
 
 class Revocation(NamedTuple):
-    """What became of a gateway: its number, how many epochs stay readable, and the deliveries that wait for it.
+    """Result of a revocation: the gateway's id, how many epochs stay readable, and the deliveries waiting for it.
 
-    `refused` names what did not verify before, and so does not afterwards.
+    `refused` lists rows that did not verify before, and so are not signed again.
     """
 
     gateway_id: int
@@ -51,8 +51,8 @@ class Revocation(NamedTuple):
 def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
     """Revoke the gateway `name`. What it sealed stays readable; what its credentials seal from now on is refused.
 
-    Raises UsageError where there is no such gateway or it is revoked already, TamperedError where its enrolment does
-    not verify, UnlockError where the vault is not an operator's.
+    Raises UsageError where there is no such gateway or it is revoked already, TamperedError where its row does not
+    verify, UnlockError where the vault is not an operator's.
     """
     authority = vault.keys.authority
     if authority is None or vault.keys.read_private is None:
@@ -77,7 +77,10 @@ def revoke(vault: Vault, name: str, *, operator: str = "") -> Revocation:
 
 
 def _take_away(vault: Vault, gateway_id: int) -> None:
-    """Seal the configuration with a key that the gateway does not get, and forget what it sent out and heard."""
+    """Seal the configuration with a new key that the gateway does not get.
+
+    Delete its grants, release rows and `hello` rows.
+    """
     vault.grants.renew()
     seal_anew(vault)
     run(vault.db, "DELETE FROM key_grant WHERE holder = ?", gateway_id)
@@ -98,7 +101,7 @@ def _enrolled(vault: Vault, name: str) -> Any:
 
 
 class _Seal:
-    """Signs anew what a gateway signed, as far as it verifies: the most of it before the transaction that writes it."""
+    """Signs the verified rows of a gateway again, most of them before the transaction that writes the signatures."""
 
     def __init__(self, vault: Vault, key: Ed25519PrivateKey, gateway: Any) -> None:
         self.key = key
@@ -113,7 +116,7 @@ class _Seal:
         self._tombstones: dict[tuple[int, bytes], bytes] = {}
 
     def prepare(self) -> None:
-        """Sign anew what is closed already. What does not verify is left for `write`, which names it."""
+        """Sign closed epochs and tombstones again. Rows that do not verify are left to `write`, which reports them."""
         vault = self._vault
         epochs, tombstones = vault.models.Epoch, vault.models.Tombstone
         for sql, table, make in (
@@ -128,7 +131,7 @@ class _Seal:
                         make(row)
 
     def write(self) -> None:
-        """Put the new signatures into the rows, close what is open. In the caller's transaction."""
+        """Write the new signatures into the rows, and close open epochs. In the caller's transaction."""
         vault, gateway_id = self._vault, self._gateway_id
         sql = "SELECT id, opening_signature, closing_signature FROM epoch WHERE gateway_id = ? ORDER BY id"
         ready = []
@@ -158,7 +161,7 @@ class _Seal:
             self.refused.append((what, error.why))
 
     def _prepare_epoch(self, row: Any) -> None:
-        """Sign a closed epoch's row anew; nothing is done for an open one."""
+        """Sign a closed epoch's row again; do nothing for an open one."""
         what = f"epoch {row.id}"
         opening = opening_of(self._vault.store_id, row)
         verify(self._verifier, as_bytes(row.opening_signature), opening.data(), what)
@@ -173,7 +176,7 @@ class _Seal:
         """Close an open epoch after its last step that is a copy or was deleted."""
         row = self._vault.models.Epoch.get_by_id(epoch_id)
         if row.closing_signature is not None:
-            self._prepare_epoch(row)  # It was closed a moment ago, or does not verify.
+            self._prepare_epoch(row)  # Closed since `prepare`, or it does not verify.
         else:
             row.count = self._served(row.id)
             row.chain_head = self._vault.epoch_reader.read(row).head(row.count)
@@ -189,14 +192,14 @@ class _Seal:
         tombstones = self._vault.models.Tombstone
         steps = [self._vault.newest_step(epoch_id)]
         for row in tombstones.select().order_by(tombstones.id):
-            with suppress(TamperedError):  # Such a one buries nothing.
+            with suppress(TamperedError):  # An unverified tombstone proves no deletion.
                 steps += [
                     each.step + each.length - 1 for each in verified_runs(self._vault, row) if each[1] == epoch_id
                 ]
         return max(steps) + 1
 
     def _prepare_tombstone(self, row: Any) -> None:
-        """Sign a tombstone as the authority's: no later one of the gateway can pass for it."""
+        """Sign a gateway's tombstone as the authority, so that none forged later with the gateway's key is accepted."""
         verified_runs(self._vault, row)
         authority = self._vault.keys.authority
         assert authority is not None

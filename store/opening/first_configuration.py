@@ -1,4 +1,4 @@
-"""The configuration that a new store begins with."""
+"""The configuration of a new store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 
 def write_first_configuration(vault: Vault) -> None:
-    """Write it, in the transaction that is open: mail that cannot be scanned or copied waits until it can."""
+    """Write the settings and rules of a new store, in the open transaction.
+
+    With them, mail that cannot be scanned or copied waits until it can.
+    """
     settings.write_first(vault)
     rules.write_first(vault)

@@ -1,4 +1,4 @@
-"""Creating and opening a store. Puts the vault and the rotation that makes room in it together."""
+"""Create and open stores. Combines the vault with the rotation that makes room in it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ from store.vault.vault import Vault
 
 @dataclass(frozen=True)
 class Unlock:
-    """What a user unlocks a store with. `repr` shows no secret."""
+    """A passphrase, key file or recovery key given by a user. `repr` shows no secret."""
 
     kind: str
     value: str | Path = field(repr=False)
@@ -98,7 +98,7 @@ class Unlock:
         return read_recovery_key(self.value) if self.kind == RECOVERY else passphrase_secret(self.value)
 
 
-#: What to do about a store whose own row, or whose counters, are damaged.
+#: Advice for a store whose own row or counters are damaged.
 REPAIR = "`mailhold check --repair` writes it anew."
 
 
@@ -110,9 +110,9 @@ def create_store(
     operator: str = "",
     prepare: Callable[[Vault], None] | None = None,
 ) -> tuple[Vault, str]:
-    """Create a store with a slot for what is given and a recovery slot. Returns it open, and the recovery key.
+    """Create a store with a key slot for each given secret and a recovery slot. Returns it open, and the recovery key.
 
-    `key_file` is made where it is not there; `prepare` writes what the store begins with, in the same transaction
+    Creates `key_file` if it does not exist. `prepare` writes the first configuration in the same transaction
     (`store.opening.first_configuration`). Raises StoreExists, StoreUnavailable, KeyFileError, UsageError.
     """
     secrets: list[tuple[str, bytes]] = []
@@ -138,7 +138,7 @@ def create_store(
 
 
 def _claim(location: str) -> Path | None:
-    """Make the empty file of a new SQLite store, readable by its owner alone."""
+    """Create the empty file of a new SQLite store, readable by its owner only."""
     if is_url(location):
         return None
     path = Path(location).absolute()
@@ -198,7 +198,7 @@ def _initialise(
             vault.opened_by = operator
             if prepare is not None:
                 prepare(vault)
-            first_heads(vault)  # Last, since they say what there is.
+            first_heads(vault)  # Last: the heads state what the store holds.
             vault.witness = HeadKeeper(vault)
         pragma_to_its_end(db, "wal_checkpoint(TRUNCATE)")
     return vault
@@ -207,12 +207,12 @@ def _initialise(
 def open_store(
     location: str, unlock: Unlock, use: Use = Use.WRITE, *, former: bool = False, repair: bool = False
 ) -> Vault:
-    """Open the store at `location`, for `use`; `read_only` of it says why it can only be read, where that is so.
+    """Open the store at `location`, for `use`. Its `read_only` says why it can only be read, or is None.
 
-    With `former` one of a former format too, for upgrading it (`store.upgrading.upgrading`) and nothing else; with
-    `repair` one whose own row does not verify (`store.opening.repairing`). Else such a store is open for reading alone:
-    all of its keys come from the seed, and what they open is what was sealed.
-    Raises StoreMissing, StoreFormat, WrongKey, KeyFileError, StoreUnavailable.
+    `former` permits an earlier format, for upgrading only (`store.upgrading.upgrading`). `repair` permits a store whose
+    own row does not verify (`store.opening.repairing`); without it such a store can only be read. Reading it is safe:
+    all keys come from the seed, and open only what was sealed with them. Raises StoreMissing, StoreFormat, WrongKey,
+    KeyFileError, StoreUnavailable.
     """
     look_at(location)
     secret = unlock.secret()
@@ -267,8 +267,8 @@ def _open(db: StoreDatabase, location: str, kind: str, secret: bytes, use: Use, 
 
 
 def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
-    """Open the store for reading only where it holds less than was seen of it; refuse to open it for writing."""
-    # A backup is what it is, whatever was seen since.
+    """Make the vault read-only if the store holds less than was seen of it before; refuse `Use.WRITE`."""
+    # A backup is older by nature, so compare it with nothing.
     keeper = HeadKeeper(vault, None if use is Use.STILL else user_memory(vault.store_id))
     vault.witness = keeper
     try:
@@ -286,10 +286,10 @@ def _compare_with_seen(vault: Vault, use: Use, *, repair: bool) -> None:
 
 
 def look_at(location: str) -> None:
-    """Refuse a path that holds no store before SQLite writes anything to it.
+    """Refuse a path without a store, before SQLite writes anything there.
 
     Raises StoreMissing, StoreFormat where something else is there, and StoreUnavailable where this user cannot read it.
-    A URL is not looked at.
+    Does not check URLs.
     """
     if is_url(location):
         return
@@ -313,7 +313,7 @@ def look_at(location: str) -> None:
 def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool = False) -> Any:
     """Fetch the store's own row, not verified. Raises StoreMissing, and StoreFormat for another format.
 
-    With `former` an older format is as good.
+    `former` permits an earlier format.
     """
     require_tables(db, location)
     if not db.table_exists("store"):
@@ -336,7 +336,7 @@ def store_row(db: StoreDatabase, models: Models, location: str, *, former: bool 
 
 
 def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: bytes) -> tuple[bytearray, int]:
-    """Unlock a key slot; return the store's seed and the slot's id. Raises WrongKey, TamperedError."""
+    """Unlock a key slot. Returns the store's seed and the slot's id. Raises WrongKey, TamperedError."""
     damaged: TamperedError | None = None
     for (slot_id,) in run(db, "SELECT id FROM key_slot WHERE kind = ? ORDER BY id", kind).fetchall():
         what = f"key slot {slot_id}"
@@ -357,14 +357,14 @@ def _unlock(db: Database, models: Models, kind: str, secret: bytes, store_id: by
 
 
 def store_statement(row: Any) -> bytes:
-    """Build the statement that the authority signs of the store's own row."""
+    """Build the statement that is signed for the store's own row."""
     return statement(
         "store", row.format, as_bytes(row.store_id), as_bytes(row.read_key), as_bytes(row.authority_key), row.created_at
     )
 
 
 def sign_store(vault: Vault, number: int) -> None:
-    """Say in the store's row that it has format `number`. In the caller's transaction. Raises UnlockError."""
+    """Write the format `number` into the store's row and sign it. In the caller's transaction. Raises UnlockError."""
     authority = vault.keys.authority
     if authority is None:
         raise UnlockError("The keys at hand cannot sign the store's row: unlock it as an operator.")
@@ -375,7 +375,7 @@ def sign_store(vault: Vault, number: int) -> None:
 
 
 def verify_store(row: Any, keys: StoreKeys) -> None:
-    """Check the store's own row against the keys that come from its seed. Raises TamperedError."""
+    """Verify the store's own row against the keys derived from its seed. Raises TamperedError."""
     if as_bytes(row.read_key) != keys.read_public or as_bytes(row.authority_key) != keys.authority_public:
         raise TamperedError("the store's row", "its public keys are not those of the seed")
     verify(keys.authority_verifier(), as_bytes(row.signature), store_statement(row), "the store's row")

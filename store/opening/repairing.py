@@ -1,4 +1,4 @@
-"""Writing anew what can be made from the rest of a store without loss: its own row, and the table of counters."""
+"""Repair what can be rebuilt from the rest of a store without loss: its own row, and the table of counters."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ REPAIRED = "store repaired"
 
 
 def repair(vault: Vault, *, operator: str = "") -> list[str]:
-    """Write anew what is damaged and can be known; returns what was written, in words.
+    """Repair what is damaged and can be rebuilt. Returns sentences that say what was written.
 
-    In one transaction with the event that says so. No id is given out again that a copy has or a tombstone names.
-    Raises UnlockError where the keys at hand are no operator's, StoreOlder where the store holds less than was seen of
-    it even so: nothing is written then.
+    All in one transaction with its event. Ids of copies, and ids in tombstones, are not used again. Raises UnlockError
+    where the keys at hand are no operator's, StoreOlder where the store then still holds less than was seen of it:
+    nothing is written then.
     """
     vault.witness.repairing = True
     try:

@@ -1,4 +1,4 @@
-"""The key slots that unlock a store: each wraps its seed under a passphrase, a key file or a recovery key."""
+"""Key slots: each wraps the store's seed under a passphrase, a key file or a recovery key."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LABEL_ROLE = "key slot label"
 
 
 class SlotInfo(NamedTuple):
-    """A key slot as a list shows it. `created_at` is Unix ms."""
+    """A key slot in a list. `created_at` is Unix ms."""
 
     id: int
     kind: str
@@ -37,7 +37,7 @@ class SlotInfo(NamedTuple):
 
 
 def slot_statement(store_id: bytes, row: Any) -> bytes:
-    """Build the statement that the authority signs of a key slot."""
+    """Build the statement that is signed for a key slot."""
     return statement(
         "key slot row",
         store_id,
@@ -82,7 +82,7 @@ def add_passphrase(vault: Vault, passphrase: str, label: str = "") -> int:
 
 
 def add_key_file(vault: Vault, path: Path, label: str = "") -> int:
-    """Add a key-file slot, making the file where it is not there. Returns the slot's id. Raises KeyFileError."""
+    """Add a key-file slot, creating the file if it does not exist. Returns the slot's id. Raises KeyFileError."""
     present = path.is_symlink() or path.exists()
     return insert_slot(vault, KEY_FILE, read_key_file(path) if present else make_key_file(path), label)
 
@@ -96,7 +96,7 @@ def add_recovery(vault: Vault, label: str = "") -> tuple[int, str]:
 def list_slots(vault: Vault, *, on_error: Callable[[TamperedError], None] | None = None) -> list[SlotInfo]:
     """List the key slots in order of id, each verified.
 
-    One that does not verify raises TamperedError, or is left out and reported where `on_error` is given.
+    A slot that does not verify raises TamperedError or, if `on_error` is given, is left out and reported to it.
     """
     with vault.reading():
         rows = list(vault.models.KeySlot.select().order_by(vault.models.KeySlot.id))
@@ -112,13 +112,13 @@ def list_slots(vault: Vault, *, on_error: Callable[[TamperedError], None] | None
 
 
 def opens_with_passphrase(vault: Vault) -> bool:
-    """Whether there is a passphrase that opens the store."""
+    """Whether the store has a passphrase slot."""
     with vault.reading():
         return run(vault.db, "SELECT id FROM key_slot WHERE kind = ? LIMIT 1", PASSPHRASE).fetchone() is not None
 
 
 def slot_info(vault: Vault, row: Any) -> SlotInfo:
-    """Verify a slot and describe it. Raises TamperedError naming it."""
+    """Verify a slot and return its description. Raises TamperedError naming it."""
     what = f"key slot {row.id}"
     with sound(what):
         data = slot_statement(vault.store_id, row)
@@ -127,9 +127,9 @@ def slot_info(vault: Vault, row: Any) -> SlotInfo:
 
 
 def slot_name(vault: Vault, slot_id: int) -> str:
-    """Name the operator of a slot: by its label, else by kind and id (``key file 3``).
+    """Return the name of a slot's operator: its label, else kind and id (``key file 3``).
 
-    A label that does not verify is no name.
+    Ignores a label that does not verify.
     """
     kind = ""
     try:

@@ -1,7 +1,7 @@
-"""Taking back what changed the settings, the rules, the address lists, the saved filters, or what is said of campaigns.
+"""Undo acts that changed the settings, rules, address lists, saved filters, or marks of campaigns.
 
-The versions before and after the act are kept in the configuration. What the act changed is put back as it was where it
-still is as the act left it; what somebody changed since stays.
+The configuration keeps the versions before and after the act. A value that still is as the act left it is set back to
+its former value; a value changed since stays.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAX_SIZE = "max_size stays: a smaller maximum would remove message copies for g
 
 
 class Merged(NamedTuple, Generic[T]):
-    """What is to be there, what changes with that, and what stays and why."""
+    """A merged value, what it changes, and what stays as it is and why."""
 
     value: T
     changes: list[str]
@@ -43,7 +43,7 @@ class Merged(NamedTuple, Generic[T]):
 
 
 class Part(NamedTuple, Generic[T]):
-    """A name of the configuration whose changes can be taken back. `merge` is given before, after and present."""
+    """A configuration that can be undone. `merge` is called with its values before the act, after it, and now."""
 
     name: str
     called: str
@@ -53,7 +53,7 @@ class Part(NamedTuple, Generic[T]):
 
 
 class Configured(Generic[T]):
-    """Acts that changed one name of the configuration."""
+    """Acts that changed one configuration."""
 
     def __init__(self, part: Part[T]) -> None:
         self._part = part
@@ -63,13 +63,13 @@ class Configured(Generic[T]):
         return f"{act.event.action}: {act.event.detail}" if act.event.detail else act.event.action
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """Plan what taking it back would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
+        """Plan what undoing the act would change. Raises TamperedError, StoreFormat, StoreUnavailable."""
         return self._told(self._merged(vault, act, again))
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
-        """Take it back, in one transaction with its event. Raises as `plan` does."""
+        """Undo the act, in one transaction with its event. Raises as `plan` does."""
         with vault.write():
             merged = self._merged(vault, act, again)
             if merged is not None and merged.changes:
@@ -94,7 +94,7 @@ class Configured(Generic[T]):
             if each.version < written:
                 former = each.value
                 break
-            # Its version may be higher by now: a new configuration key makes it so.
+            # Compare times, not versions: a new configuration key raises the version.
             if each.changed_at == act.event.at:
                 after = each.value
         if after is None or former is None:
@@ -176,7 +176,7 @@ def merge_filters(
 
 
 def merge_marks(before: Marks, after: Marks, present: Marks) -> Merged[Marks]:
-    """Undo an act's changes to what is said of campaigns."""
+    """Undo an act's changes to the marks of campaigns."""
     return Merged(*merged_marks(before, after, present))
 
 

@@ -1,4 +1,4 @@
-"""Taking back a deletion: the copies of it that are in the bin come back as they were."""
+"""Undo a deletion: its copies that are still in the bin come back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ALREADY = "{} in Backup already"
 _GONE = "{} gone for good: Backup was full, its time was over, or it was deleted from the bin"
 _OTHER = "{} deleted again since, by another act"
-#: The bin and the trail note the same batch so far apart at most.
+#: Maximum difference (ms) between the times that the bin and the trail note for one batch.
 _SLACK_MS = 60_000
 _REFUSED = "{} not reached: {}"
 _MISSING = "{} no longer in Backup"
@@ -26,7 +26,7 @@ _NO_BIN = "there is no bin (bin_days is 0), so deleting again would be for good:
 
 
 class _Found(NamedTuple):
-    """Where the copies of an act are: in the bin by it, by another act, in Backup, or nowhere."""
+    """Where an act's copies are: in the bin by that act, in the bin by others, in Backup, or gone."""
 
     own: list[int]
     others: int
@@ -42,7 +42,7 @@ class Deleted:
         return f"{_counted(len(act.event.copies), 'message copy', 'message copies')} deleted"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """Plan what would come back now, or be deleted again. Raises TamperedError, StoreUnavailable."""
+        """Plan which copies would come back, or be deleted again. Raises TamperedError, StoreUnavailable."""
         found = _where(vault, act)
         if again:
             able, why = _able_again(vault, found)
@@ -53,7 +53,7 @@ class Deleted:
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
-        """Bring back, or delete again. Raises TamperedError, StoreUnavailable, UnlockError."""
+        """Restore the copies, or delete them again. Raises TamperedError, StoreUnavailable, UnlockError."""
         found = _where(vault, act)
         if again:
             return _again(vault, act, found, operator, progress, cancelled)
@@ -70,7 +70,7 @@ class Deleted:
 
 
 def _able_again(vault: Vault, found: _Found) -> tuple[list[int], tuple[str, ...]]:
-    """List the copies that can go into the bin again, and why the others cannot."""
+    """List the copies that can be moved into the bin again, and why the others cannot."""
     if found.present and not settings_or_former(vault).bin_days:
         return [], (_NO_BIN,)
     with vault.reading():
@@ -81,7 +81,7 @@ def _able_again(vault: Vault, found: _Found) -> tuple[list[int], tuple[str, ...]
 
 
 def _again(vault: Vault, act: PastAct, found: _Found, operator: str, progress: Progress, cancelled: Cancelled) -> Told:
-    """Delete what came back. That is an act of its own, which can be taken back."""
+    """Delete the copies that came back. That is an act of its own, which can be undone."""
     able, kept = _able_again(vault, found)
     done = delete_copies(vault, able, operator=operator, progress=progress, cancelled=cancelled)
     does = (f"{_counted(len(done.binned), 'copy', 'copies')} into the bin again",) if done.binned else ()
@@ -113,7 +113,7 @@ def _tell(vault: Vault, act: PastAct, told: Told, operator: str, *, again: bool)
 
 
 def _where(vault: Vault, act: PastAct) -> _Found:
-    """Where the copies of an act are. The acts of the bin that are its own were made while it was done."""
+    """Find where an act's copies are now. The bin's acts at the time of the act, by the same operator, belong to it."""
     meant = set(act.event.copies)
     first, last = min(part.at for part in act.parts), max(part.at for part in act.parts)
     own: set[int] = set()

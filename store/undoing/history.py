@@ -1,7 +1,7 @@
-"""Which acts of an operator can be taken back, and which of those that were taken back can be done again.
+"""Find which acts of an operator can be undone, and which undone acts can be done again.
 
-Both follow from the audit trail, so they are the same in all consoles and sessions of an operator: an event that takes
-an act back names it by number.
+Both are computed from the audit trail, so all consoles and sessions of an operator agree. An event that undoes an act
+names it by number.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from store.authority.audit import Event
     from store.vault.vault import Vault
 
-#: So many events are looked through, all operators' together.
+#: Events searched, all operators' together.
 LOOKED_THROUGH = 2000
 
 
 class History(NamedTuple):
-    """Acts of one operator, the newest first: those in force, and those taken back and not done again since."""
+    """Acts of one operator, newest first: those in force, and those undone and not done again since."""
 
     done: list[PastAct]
     taken_back: list[PastAct]
 
 
 def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
-    """Find an operator's acts among `actions`, as far back as the trail is searched.
+    """Find an operator's acts among `actions`, within the newest 2000 events.
 
-    Damaged events are passed over: nothing that they tell can be taken back. Raises UnlockError, StoreUnavailable.
+    Skips damaged events: an act that they tell of cannot be undone. Raises UnlockError, StoreUnavailable.
     """
     trail = events(vault, LOOKED_THROUGH, lenient=True)
     parts: dict[int, list[Event]] = defaultdict(list)
@@ -56,7 +56,7 @@ def history(vault: Vault, operator: str, actions: Collection[str]) -> History:
             when[abs(undoes)] = number
         elif number and act.event.action in actions:
             done.append(number)
-    # What was under way as it was taken back, and went on since, can be taken back further.
+    # An act that was still running when it was undone, and continued, can be undone further.
     for number in [each for each in taken_back if each in own and _went_on(own[each], when[each])]:
         taken_back.remove(number)
         done.append(number)

@@ -1,4 +1,4 @@
-"""Taking back what an operator said of campaigns, among what others said of the same ones."""
+"""Undo an operator's changes to the marks of campaigns, keeping those of others."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from store.campaigns import marks
 from store.campaigns.marks import Mark, Marks, Peeled, State
 from store.undoing.merging import without_change
 
-#: What is said of a campaign, each taken back apart; and as an operator reads it.
+#: Fields of a mark, each undone separately, with the names that an operator sees.
 _FIELDS = {"name": "name", "owner": "owner", "state": "state", "note": "note", "into": "joined to campaign"}
 _PLAIN = {"name": "-", "owner": "-", "state": State.NEW, "note": "-", "into": "-"}
 
 
 def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, list[str], list[str]]:
-    """Undo an act's changes to the marks; return them, what changes, and what stays and why."""
+    """Undo an act's changes to the marks. Returns the marks, what changes, and what stays and why."""
     merged, kept = without_change(_said(before), _said(after), _said(present))
     stays = [
         f"{_FIELDS[field]} of campaign {number} stays as it is: it was changed again since" for number, field in kept
@@ -32,7 +32,7 @@ def merged_marks(before: Marks, after: Marks, present: Marks) -> tuple[Marks, li
 
 
 def changes_of(before: Marks, after: Marks) -> list[str]:
-    """Describe the differences, a line each: ``campaign 3: owner ada -> -``. NOT safe for a terminal."""
+    """Describe each difference in a line: ``campaign 3: owner ada -> -``. NOT safe for a terminal."""
     was, now = _said(before), _said(after)
     changes = [
         f"campaign {key[0]}: {_FIELDS[key[1]]} {was.get(key, _PLAIN[key[1]])} -> {now.get(key, _PLAIN[key[1]])}"
@@ -56,7 +56,7 @@ def _said(said: Marks) -> dict[tuple[int, str], Any]:
 
 
 def _peeled(before: Marks, after: Marks, present: Marks) -> tuple[Peeled, ...]:
-    """Undo what the act peeled off in what is peeled off now, once if another operator did the same."""
+    """Undo the act's peelings in the present ones; if another operator peeled off the same copies, that one stays."""
     had, left = Counter(before.peeled), Counter(after.peeled)
     found = (Counter(present.peeled) - (left - had)) + (had - left)
     return tuple(sorted(found.elements(), key=lambda one: (one.campaign, one.copies, one.stays)))

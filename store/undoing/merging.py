@@ -1,7 +1,7 @@
-"""Taking a change back where others have changed the same thing since: what they did stays.
+"""Undo a change to values that others may have changed since: their changes stay.
 
-Each function is given what an act found (`before`), what it left (`after`), and what is there now (`present`). It
-returns what is to be there, and what of the act cannot be taken back, because it is not as the act left it.
+The functions take the values before the act (`before`), after it (`after`), and now (`present`). They return the values
+to set.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Item = TypeVar("Item")
 def without_change(
     before: Mapping[Key, Value], after: Mapping[Key, Value], present: Mapping[Key, Value]
 ) -> tuple[dict[Key, Value], list[Key]]:
-    """`present` without what the act changed; keys of the act whose value somebody changed since stay as they are.
+    """Undo the act's changes in `present`. Returns the result, and the keys that were changed again since and so stay.
 
-    A key that the act left as somebody has put it back by now counts as neither.
+    A key that already has its value from before the act is in neither.
     """
     merged, kept = dict(present), list[Key]()
     for key in dict.fromkeys((*before, *after)):
@@ -36,7 +36,7 @@ def without_change(
 
 
 def without_entries(before: Iterable[Item], after: Iterable[Item], present: Iterable[Item]) -> set[Item]:
-    """Remove from `present` the entries that the act added, and put back those that it removed."""
+    """Remove from `present` the entries that the act added, and add those that it removed."""
     had, left = set(before), set(after)
     return (set(present) - (left - had)) | (had - left)
 
@@ -44,9 +44,10 @@ def without_entries(before: Iterable[Item], after: Iterable[Item], present: Iter
 def in_order(
     items: Mapping[Key, Value], former: Sequence[Key], present: Sequence[Key], *, restore: Callable[[], bool]
 ) -> list[Value]:
-    """`items` in the order of `present`; those that are not in it stand behind the one that `former` has before them.
+    """Return `items` in the order of `present`; an item missing there is put behind its predecessor in `former`.
 
-    Where `restore` says so, those of `former` stand in its order, in the places that they have among the others.
+    If `restore()` is true, items in `former` are put in the order that they have there, in the places that they take up
+    among the others.
     """
     order = [key for key in present if key in items]
     if restore():

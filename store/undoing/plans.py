@@ -1,4 +1,4 @@
-"""What taking an act back does, and what it does not, as an operator is told before it and after it."""
+"""Plans and results of undoing an act, as shown to an operator before and after."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 
-#: Told how many copies are done, and of how many.
+#: Called with the number of copies done, and the total.
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 
 class PastAct(NamedTuple):
-    """An act of the trail: one event, folded from all of its `parts`, which are the newest first."""
+    """An act of the trail: one event, combined from all its `parts`, newest first."""
 
     event: Event
     parts: tuple[Event, ...]
 
     @property
     def number(self) -> int:
-        """What names the act: the number of the first event that tells of it."""
+        """The act's number, which is that of its first event."""
         return self.event.act or self.event.number
 
 
 class Told(NamedTuple):
-    """What comes back, and what does not and why: sentences without a full stop. NOT safe for a terminal."""
+    """What is undone, and what is not and why: sentences without a full stop. NOT safe for a terminal."""
 
     does: tuple[str, ...] = ()
     does_not: tuple[str, ...] = ()
 
 
 class Plan(NamedTuple):
-    """An act that can be taken back, or be done `again`, with what that does as things stand now."""
+    """An act that can be undone, or done `again`, and what that would do now."""
 
     act: PastAct
     again: bool
@@ -44,15 +44,18 @@ class Plan(NamedTuple):
 
 
 class Kind(Protocol):
-    """One kind of act."""
+    """How one kind of act is undone."""
 
     def what(self, act: PastAct) -> str:
         """Describe the act in a few words. NOT safe for a terminal."""
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """Plan what taking it back would do now. Changes nothing."""
+        """Plan what undoing the act would do now. Changes nothing."""
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
-        """Take it back, with the event that says so (`undoes`), none where nothing is left; returns what was done."""
+        """Undo the act, or do it `again`. Returns what was done.
+
+        Writes an event with `undoes`, unless some of it is left to do.
+        """

@@ -1,4 +1,4 @@
-"""Taking back a release: what is still in the queue of it is called back, and who has the message keeps it."""
+"""Undo a release: call back its deliveries that are still in the queue. Messages that were sent stay sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from store.undoing.plans import Cancelled, PastAct, Progress
     from store.vault.vault import Vault
 
-#: So many runs of deliveries are named.
+#: Maximum runs of delivery ids named in a sentence.
 _RUNS = 8
 _WHY = {
     State.SENT.value: "it was sent",
@@ -37,7 +37,7 @@ _CANCELLED = "it was not reached, for it was cancelled"
 
 
 class Released:
-    """Acts that placed copies in the queue for delivery. Each part of one names its deliveries."""
+    """Acts that queued copies for delivery. Each part of such an act names its deliveries."""
 
     def what(self, act: PastAct) -> str:
         """Describe the act in a few words."""
@@ -45,14 +45,14 @@ class Released:
         return f"{count:,} message {'copy' if count == 1 else 'copies'} placed in queue for delivery"
 
     def plan(self, vault: Vault, act: PastAct, *, again: bool) -> Told:
-        """Plan what would be called back now, or placed in the queue again. Raises StoreUnavailable."""
+        """Plan which deliveries would be called back, or queued again. Raises StoreUnavailable."""
         able, why = _able(vault, act, again=again)
         return Told((_does(able, again),) if able else (), _does_not(why))
 
     def do(
         self, vault: Vault, act: PastAct, *, again: bool, operator: str, progress: Progress, cancelled: Cancelled
     ) -> Told:
-        """Call back, or have sent again what was called back. Raises StoreUnavailable, UnlockError."""
+        """Call back deliveries, or send those called back again. Raises StoreUnavailable, UnlockError."""
         able, why = _able(vault, act, again=again)
         if again:
             done = _send_again(vault, able, why, operator, progress, cancelled)
@@ -76,7 +76,7 @@ class Released:
 
 
 def _able(vault: Vault, act: PastAct, *, again: bool) -> tuple[list[int], dict[str, list[int]]]:
-    """List the deliveries that can be called back now, or be sent again after that, and why the others cannot."""
+    """List the deliveries that can be called back, or with `again` be sent, and why the others cannot."""
     able, why = _sorted(vault, _placed(act), State.CANCELLED.value if again else "")
     if not again or not able:
         return able, why
@@ -102,7 +102,7 @@ def _send_again(
     progress: Progress,
     cancelled: Cancelled,
 ) -> list[int]:
-    """Have deliveries sent again; returns those that are, and says of the others why not."""
+    """Send deliveries again. Returns those that are; adds the others to `why`, by reason."""
     done: list[int] = []
     for at, each in enumerate(ids):
         if cancelled():
@@ -117,12 +117,12 @@ def _send_again(
 
 
 def _placed(act: PastAct) -> list[int]:
-    """List the deliveries that a release placed."""
+    """List the deliveries of a release."""
     return sorted({each for part in act.parts for each in placed_ids(part.detail)})
 
 
 def _sorted(vault: Vault, ids: Sequence[int], wanted: str) -> tuple[list[int], dict[str, list[int]]]:
-    """Those that are in the state `wanted` ("": that wait in the queue), and of the others why not."""
+    """List the deliveries in the state `wanted` ("": waiting in the queue), and why the others are not."""
     able: list[int] = []
     why: dict[str, list[int]] = defaultdict(list)
     found = states_of(vault, ids)

@@ -1,4 +1,4 @@
-"""Taking back the last act of an operator, and doing again what was taken back."""
+"""Undo the last act of an operator, or do an undone act again."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _KINDS: dict[str, Kind] = {action: Configured[Any](part) for actions, part in PARTS for action in actions}
 _KINDS |= {QUEUED: Released(), BIN: Deleted()}
-#: So many acts are looked at for one of which something can be taken back.
+#: Maximum acts examined to find one that can be undone at least in part.
 _LOOKED_AT = 20
 
 
 def acts_of(vault: Vault, operator: str) -> History:
-    """List the operator's acts that can be taken back, and those that can be done again, newest first.
+    """List the operator's acts that can be undone, and those that can be done again, newest first.
 
     Raises UnlockError, StoreUnavailable.
     """
@@ -34,7 +34,7 @@ def acts_of(vault: Vault, operator: str) -> History:
 
 
 def plan_of_act(vault: Vault, act: PastAct, *, again: bool = False) -> Plan:
-    """Plan taking an act back (or doing it again) as things stand now. Changes nothing.
+    """Plan what undoing an act (or doing it again) would do now. Changes nothing.
 
     Raises TamperedError, StoreFormat, StoreUnavailable.
     """
@@ -43,15 +43,15 @@ def plan_of_act(vault: Vault, act: PastAct, *, again: bool = False) -> Plan:
 
 
 def next_plan(vault: Vault, operator: str, *, again: bool = False) -> Plan | None:
-    """Plan what `z` would do: the operator's last act of which something can be taken back, or be done `again`.
+    """Plan what `z` would do: undo the operator's last act that can be undone at least in part, or do one `again`.
 
-    None where there is none. Raises UnlockError, StoreUnavailable.
+    None if there is no such act. Raises UnlockError, StoreUnavailable.
     """
     return next((plan for plan in _plans(vault, operator, again) if plan.told.does), None)
 
 
 def plans(vault: Vault, operator: str, *, again: bool = False) -> list[Plan]:
-    """All acts that `z` would look at, newest first, each with what taking it back does as things stand now.
+    """Plan each act that `z` would examine, newest first.
 
     Raises UnlockError, StoreUnavailable.
     """
@@ -75,11 +75,10 @@ def carry_out(
     progress: Progress = lambda _done, _of: None,
     cancelled: Cancelled = lambda: False,
 ) -> Told:
-    """Do what a plan says, as far as it is still so; returns what was done, and what was not and why.
+    """Carry out a plan as far as it still holds. Returns what was done, and what was not and why.
 
-    Nothing is done where somebody took the act back (or did it again) since the plan was made. What is `cancelled`
-    leaves the rest as it is, and the act can be taken back further. Raises TamperedError,
-    StoreFormat, StoreUnavailable, UnlockError.
+    Does nothing if the act was undone (or done again) since the plan was made. If `cancelled`, the rest stays, and the
+    act can be undone further. Raises TamperedError, StoreFormat, StoreUnavailable, UnlockError.
     """
     found = acts_of(vault, operator)
     if all(act.number != plan.act.number for act in (found.taken_back if plan.again else found.done)):

@@ -1,1 +1,1 @@
-"""From the format of a former release to this one's."""
+"""Upgrade a store from an earlier format to this release's."""

@@ -1,6 +1,6 @@
-"""From format 1 to 2: tables are added and one goes; the configuration is sealed with a key that has generations.
+"""Upgrade from format 1 to 2: add tables, drop one, and seal the configuration with a key that has generations.
 
-No table is altered and no copy is sealed anew.
+No table is altered, and no copy is sealed again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from store.vault.vault import Vault
 
 
 def to_format_2(vault: Vault) -> None:
-    """Make what format 2 has and format 1 has not. In the caller's transaction."""
+    """Upgrade to format 2, in the caller's transaction."""
     drop(vault.db, GONE)
     make(vault.db, ADDED)
     vault.grants.grant(1)

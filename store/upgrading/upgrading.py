@@ -1,7 +1,7 @@
-"""Upgrading a store to this release's format: a chain of steps, one a format, each a transaction that is whole or not.
+"""Upgrade a store to this release's format: one step per format, each in one transaction.
 
-Whoever is killed in the midst leaves the store in the one format or the other; run again, it goes on from there. While
-a gateway runs that knows the former format alone, nothing is done: it would go on writing what this release does not.
+If the upgrade is killed, the store is in one format or the other, and another run continues from there. It refuses
+while a gateway of the former format runs, which would keep writing in that format.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from store.upgrading.format_2 import to_format_2
 from store.vault.vault import Vault
 
 UPGRADED = "store upgraded"
-#: What takes a store of each format to the next one, in a transaction that is open.
+#: By format: the function that upgrades a store to the next format, in an open transaction.
 STEPS: dict[int, Callable[[Vault], None]] = {1: to_format_2}
 
 
 class RunningGateway(NamedTuple):
-    """A gateway that said lately that it is running. `heard_at` is Unix ms. The name is NOT safe for a terminal."""
+    """A gateway that recently reported to be running. `heard_at` is Unix ms. The name is NOT safe for a terminal."""
 
     name: str
     heard_at: int
 
 
 class GatewaysRun(StoreError):
-    """Gateways of the former format are running, so the store is not upgraded under them."""
+    """Gateways of the former format are running, so the store is not upgraded."""
 
     def __init__(self, running: list[RunningGateway]) -> None:
         self.running = running
@@ -51,15 +51,15 @@ def format_of(vault: Vault) -> int:
 
 
 def running_gateways(vault: Vault) -> list[RunningGateway]:
-    """List the gateways that lately reported to be running. Those of format 1 hold no lock that would prove it."""
-    found = gateways(vault, on_error=lambda _error: None)  # What does not verify is `check`'s to report.
+    """List the gateways that recently reported to be running. Format 1 has no lock that would prove it."""
+    found = gateways(vault, on_error=lambda _error: None)  # Rows that do not verify are reported by `check`.
     now = now_ms()
     alive = [each for each in found if not each.revoked and -TOLERANCE_MS <= now - each.alive_at < ALIVE_MS]
     return [RunningGateway(each.name, each.alive_at) for each in alive]
 
 
 def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
-    """Bring an operator's open store to this release's format. Returns the formats that it went through, oldest first.
+    """Upgrade an operator's open store to this release's format. Returns the formats that it had before, oldest first.
 
     Raises GatewaysRun, UnlockError where the vault is not an operator's, and StoreUnavailable.
     """
@@ -73,7 +73,7 @@ def upgrade(vault: Vault, *, operator: str = "") -> list[int]:
         except StoreUnavailable:
             if format_of(vault) == number:
                 raise
-            continue  # Somebody else was quicker.
+            continue  # Another process has upgraded it.
         done.append(number)
     vault.tables.tables = TABLES
     if done:
@@ -91,4 +91,4 @@ def _step(vault: Vault, number: int, operator: str) -> None:
         pragma(vault.db, f"user_version = {number + 1}")
         record_event(vault, UPGRADED, operator=operator, detail=f"format {number} -> {number + 1}")
         if number + 1 == FORMAT:
-            first_heads(vault)  # Last, since they say what there is.
+            first_heads(vault)  # Last: the heads state what the store holds.
