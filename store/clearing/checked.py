@@ -1,9 +1,9 @@
-"""What is checked before campaigns are deleted: which copies an act takes, and figures that add up.
+"""Checks an act on campaigns before it runs: which copies it would delete, and totals about them.
 
-    checked(vault, standing, [3, 8])                   the copies of two campaigns
-    checked(vault, standing, [3, 8], scope=ids)        of those copies alone: how many stay, and why
+    checked(vault, standing, [3, 8])             the copies of two campaigns
+    checked(vault, standing, [3, 8], scope=ids)  of those copies alone: how many stay, and why
 
-Every copy is read for it, and nothing is changed. What comes after that moment stays: the ids are fixed.
+Reads every copy and changes nothing. The result fixes the ids, so copies that arrive later are not deleted.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from store.vault.vault import Vault
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
-#: Copies that are read at once.
+#: Copies per read.
 _PAGE = 500
-#: A campaign of which a copy came within this time (ms) is still arriving.
+#: A campaign is still arriving if one of its copies came within this time (ms).
 RECENT_MS = 3_600_000
-#: Copies that fit worse than this (in % of what is usual in their campaign) are told apart.
+#: Copies that fit worse than this (% of the campaign's median) are counted as loose.
 LOOSE = 75
-#: A mailbox in one of these states has the message, or may have it.
+#: Delivery states in which the message reached a mailbox, or may have.
 _REACHED = frozenset({State.SENT, State.UNKNOWN})
-#: What condemns a message, the weakest first: what a content filter says is no word on who sent it.
+#: Statuses by how strongly they condemn a message, the weakest first. Content filtering comes first: it says nothing
+#: about the sender.
 _STRENGTH = (
     Status.SIZE_EXCEEDED,
     Status.BANNED_FILE_NAME,
@@ -53,10 +54,10 @@ _STRENGTH_OF = {status: strength for strength, status in enumerate(_STRENGTH)}
 
 
 class Stay(NamedTuple):
-    """How many copies stay, each counted once, by the first reason that holds.
+    """How many copies stay, by reason. Each copy is counted once, for the first reason that applies.
 
-    `peeled`: an operator took them out of a campaign. `odd` in their campaign. `waiting` for delivery. `damaged`: they
-    do not verify. `elsewhere`: in campaigns that were not chosen. `alone`: in no campaign.
+    `peeled`: an operator took them out of a campaign. `odd`: odd in their campaign. `waiting`: for delivery. `damaged`:
+    they do not verify. `elsewhere`: in campaigns that were not chosen. `alone`: in no campaign.
     """
 
     peeled: int = 0
@@ -68,14 +69,14 @@ class Stay(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All that stay."""
+        """The number of all copies that stay."""
         return sum(self)
 
 
 class Weakest(NamedTuple):
-    """The copy that least condemns: by its status, and of one status by its score.
+    """The least condemned copy: the one with the weakest status and, among those, the lowest score.
 
-    `score` is that of a scanner, None where no scanner of this copy told one.
+    `score`: a scanner's score; None if no scanner gave one.
     """
 
     copy: int
@@ -85,7 +86,7 @@ class Weakest(NamedTuple):
 
 
 class Loosest(NamedTuple):
-    """The copy that fits its campaign worst, and how well in %."""
+    """The copy that fits its campaign worst; `fit` in %."""
 
     copy: int
     campaign: int
@@ -121,7 +122,7 @@ class Checked:
 
     @property
     def total(self) -> int:
-        """How many copies go."""
+        """The number of copies that would be deleted."""
         return len(self.ids)
 
 
@@ -137,8 +138,8 @@ def checked(
 ) -> Checked:
     """Check what an act on the `chosen` campaigns (by id) would delete at `now` (Unix ms).
 
-    `scope`: the copies that the choice is about, by default those of the campaigns. What is `cancelled` answers for the
-    copies that were read until then. Raises TamperedError, StoreFormat, StoreUnavailable.
+    `scope`: the copies that the act is about; by default those of the campaigns. When `cancelled` returns True, the
+    result covers the copies read so far. Raises TamperedError, StoreFormat, StoreUnavailable.
     """
     sorting = _Sorting(vault, standing, chosen, scope)
     result = Checked(now, stay=sorting.stay, gone=sorting.gone)
@@ -154,13 +155,13 @@ def checked(
 
 
 class _Sorting:
-    """Which copies may go, by the campaigns and the marks alone, and why others stay."""
+    """Decides from campaigns and marks alone which copies may be deleted, and counts why others stay."""
 
     def __init__(self, vault: Vault, standing: Standing, chosen: Iterable[int], scope: Iterable[int] | None) -> None:
         campaigns = {one.id: one for each in chosen if (one := standing.campaign(each)) is not None}.values()
         marks, _version = read_marks(vault)
         peeled, odd = marks.all_taken_out, standing.odd
-        #: How well each copy fits (%), and the campaign that it fits.
+        #: By copy: its fit (%), and the id of its campaign.
         self.fitting = {
             copy: (fit, one.id) for one in campaigns for copy, fit in zip(one.copies, one.fits, strict=True)
         }
@@ -191,7 +192,7 @@ class _Sorting:
 
 
 class _Reading:
-    """Reads the copies that may go, and counts."""
+    """Reads the copies that may be deleted, and adds up the totals."""
 
     def __init__(self, vault: Vault, result: Checked, fitting: dict[int, tuple[int, int]]) -> None:
         self._vault = vault
@@ -202,7 +203,7 @@ class _Reading:
         self._arriving: set[int] = set()
 
     def take(self, ids: Sequence[int]) -> None:
-        """Read some more of them."""
+        """Read a batch of copies."""
         with self._vault.reading():
             live = live_deliveries.kept(self._vault.db, list(ids))
         damaged: list[int] = []
@@ -245,7 +246,7 @@ class _Reading:
             self._weakest = key, Weakest(copy, reason.engine, reason.status, score)
 
     def finish(self, standing: Standing) -> None:
-        """Say what is known once all were read."""
+        """Fill in the totals that need all copies."""
         result = self._result
         result.weakest = self._weakest[1] if self._weakest else None
         result.campaigns, result.arriving = len(self._campaigns), len(self._arriving)
@@ -254,7 +255,7 @@ class _Reading:
 
 
 def _score(record: CopyRecord) -> tuple[float | None, float]:
-    """Return a copy's most condemning score, and its ratio to its scanner's threshold; infinite if there is none."""
+    """Return a copy's most condemning score, and its ratio to the scanner's threshold (infinite without a score)."""
     best: float | None = None
     share = float("inf")
     for each in record.findings:

@@ -1,8 +1,8 @@
-"""Deleting the copies of campaigns: what was peeled off meanwhile, or became odd, is left out.
+"""Deletes the copies of campaigns, except those that were peeled off or became odd since the check.
 
     clear(vault, checked(vault, standing, [3, 8], now=…), operator=…, standing=…)
 
-Operators work side by side. Each batch looks at what they said in its own transaction, which no other writer is in: no
+Several operators may work at the same time. Each batch reads their marks inside its own write transaction, so no
 copy is deleted that was peeled off before.
 """
 
@@ -22,9 +22,9 @@ ODD = "it became odd in its campaign meanwhile"
 
 
 class Guard:
-    """Says of each batch, inside its transaction, which copies are left out, and why.
+    """Decides for each batch, inside its transaction, which copies stay, and why.
 
-    `standing` answers the campaigns as they stand by then. Raises TamperedError, StoreFormat, StoreUnavailable.
+    `standing` returns the current campaigns. Raises TamperedError, StoreFormat, StoreUnavailable.
     """
 
     def __init__(self, vault: Vault, standing: Callable[[], Standing]) -> None:
@@ -61,9 +61,9 @@ def clear(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> DeleteResult:
-    """Delete what was checked, as `delete_copies` does; `days` as there. `DeleteResult.refused` says what was left out.
+    """Delete the checked copies, as `delete_copies` does; `days` as there.
 
-    Raises TamperedError, StoreFormat, StoreUnavailable, UnlockError.
+    `DeleteResult.refused` lists what was left out. Raises TamperedError, StoreFormat, StoreUnavailable, UnlockError.
     """
     guard = Guard(vault, standing)
     return delete_copies(

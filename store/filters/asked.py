@@ -1,4 +1,4 @@
-"""What the filter's words ask of one copy's record, value by value: for `matches` and for the catalogue's columns."""
+"""The values of a copy's record that filter fields compare, for `MessageFilter.matches` and for the column tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.filters.folding import fold, searched
 from store.terms.findings import Authentication
 from store.terms.records import CopyRecord
 
-#: Scores are compared in whole hundredths, up to this.
+#: Scores are compared in whole hundredths; larger ones than this are cut to it.
 HUNDREDTHS = 100
 MAX_SCORE = 1_000_000.0
 NO_RESULT = "none"
@@ -23,10 +23,10 @@ _ADDRESS_PART = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}\.?|[0-9a-f]{0,4}:[0
 
 
 class Client(NamedTuple):
-    """Which clients a `client:` word names: those of a network, at an address, or with a part of a name.
+    """The clients that a `client:` word matches.
 
-    Exactly one is set: `network`; `address` (as `address_text` writes it: the client's is that, or begins with it and
-    a separator); or `part` (folded, of the folded name).
+    Exactly one is set. `network`: addresses in it. `address` (as `address_text` writes it): that address, or those that
+    begin with it and a separator. `part` (folded): clients whose folded name contains it.
     """
 
     network: IPv4Network | IPv6Network | None = None
@@ -35,13 +35,13 @@ class Client(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """What addresses below `address` begin with: it ends in a separator."""
+        """The beginning of all addresses below `address`; it ends in a separator."""
         return (
             self.address if self.address.endswith((".", ":")) else self.address + (":" if ":" in self.address else ".")
         )
 
     def holds(self, address: str, name: str) -> bool:
-        """Whether a client with this address and this name (from a record) is one of them."""
+        """Return True if the word matches a client with this address and name (from a record)."""
         if self.network is not None:
             try:
                 return ipaddress.ip_address(address_text(address)) in self.network
@@ -55,7 +55,7 @@ class Client(NamedTuple):
 
 @lru_cache(64)
 def client_wanted(text: str) -> Client:
-    """Read `text` as a network (``192.0.2.0/24``), an address or its beginning, or else a part of a name."""
+    """Parse `text` as a network (``192.0.2.0/24``), an address or its beginning, or else a part of a name."""
     plain = text.strip().lower()
     network = network_of(plain)
     if network is not None:
@@ -66,7 +66,7 @@ def client_wanted(text: str) -> Client:
 
 
 def is_address(text: str) -> bool:
-    """Whether `text` is the address of a host."""
+    """Return True if `text` is an IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -85,8 +85,9 @@ def network_of(text: str) -> IPv4Network | IPv6Network | None:
 
 
 def address_text(address: str) -> str:
-    """Normalise a client's address: no brackets, no ``IPv6:``, shortened, IPv4 as such; unchanged if it is no
-    address.
+    """Write a client's address in normal form: no brackets or ``IPv6:``, shortened, mapped IPv4 as IPv4.
+
+    Text that is not an address is returned without brackets, in lower case.
     """
     text = address.strip("[] ").lower().removeprefix("ipv6:")
     try:
@@ -98,12 +99,12 @@ def address_text(address: str) -> str:
 
 
 def is_known(record: CopyRecord) -> bool:
-    """Whether mail of this sender address was let through before, or somebody here wrote to it."""
+    """Return True if mail of the sender's address was let through before, or somebody here wrote to it."""
     return record.known is not None and bool(record.known.address or record.known.written_to)
 
 
 def score_of(record: CopyRecord) -> int | None:
-    """Return the highest score that any engine gave, in hundredths; None if none gave one."""
+    """Return the highest score that any engine gave, in hundredths; None if none did."""
     scores = [
         finding.score for finding in record.findings if finding.score is not None and not math.isnan(finding.score)
     ]
@@ -111,21 +112,21 @@ def score_of(record: CopyRecord) -> int | None:
 
 
 def hundredths(score: float) -> int:
-    """Convert a score to whole hundredths, within `MAX_SCORE`."""
+    """Convert a score to whole hundredths, limited to `MAX_SCORE`."""
     return round(max(-MAX_SCORE, min(score, MAX_SCORE)) * HUNDREDTHS)
 
 
-#: Scanners have some hundred symbols, and a message has dozens of them.
+#: Cached: a message has dozens of symbols, out of a few hundred in all.
 _searched = lru_cache(4096)(searched)
 
 
 def symbols_of(record: CopyRecord) -> tuple[str, ...]:
-    """List the symbols of all engines, as they are searched."""
+    """List the symbols of all engines in their searched form."""
     return tuple([_searched(name) for finding in record.findings for name, _weight in finding.symbols])
 
 
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:
-    """List what `auth:` finds these results by: ``fail`` and ``dkim=fail`` for each; ``none`` if all say none."""
+    """List the values that find these results with `auth:`, such as ``fail`` and ``dkim=fail``; ``none`` if all are."""
     found = {(each.method.lower(), each.result.lower()) for each in authentication}
     results = {result for _method, result in found} - {NO_RESULT} or {NO_RESULT}
     return frozenset(results | {f"{method}={result}" for method, result in found})

@@ -1,8 +1,8 @@
-"""Text as the filter compares it: case, what is invisible, and the alphabet that a letter is taken from do not count.
+"""Text as the filter compares it: ignoring case, invisible characters, and the alphabet of look-alike letters.
 
-A text is searched as `searched` writes it: folded, and where it mixes scripts, once more in Latin letters. A word of
-the filter is looked for as each of `needles`. So whoever types a subject as it reads finds its copies however they are
-spelt, and what would be found without any of this is found still.
+A text is searched in the form that `searched` returns: folded and, if it mixes scripts, once more in Latin letters. A
+search word matches if that contains any of its `needles`. So a subject typed as it looks finds its copies however they
+are spelt, and everything that a plain search finds is still found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ fold = caseless
 
 
 def searched(text: str) -> str:
-    """Fold a text for searching; if it mixes scripts, add it in Latin letters behind a NUL."""
+    """Fold a text for searching. If it mixes scripts, a NUL and the text in Latin letters follow."""
     folded = fold(text)
     return f"{folded}{NUL}{skeleton(text)}" if mixes_scripts(folded) else folded
 

@@ -5,12 +5,12 @@
     known:no score:>=7 (link:pills.example or file:invoice) -(campaign:12 odd:no)
 
 Bare words search From, To and Subject; a leading ``-`` negates texts, alternatives, flags and groups. Words are
-separated by spaces; a text in double quotes keeps its spaces, colons and parentheses, in which ``\\"`` and ``\\\\``
-stand for the characters themselves, ``\\n``, ``\\r`` and ``\\t`` for control characters. Several texts must all be
-found; several values after one field (rules, scan types, statuses, outcomes, campaigns, results) are alternatives.
-``or`` stands between alternatives and binds weaker than the space; parentheses group; ``"or"`` is the word itself.
-A date (or a minute) names the whole of it: ``until:2026-11-20`` includes that day. Times are in the reader's zone
-unless they end in ``Z`` or an offset. Sizes are KB, or take MB or GB.
+separated by spaces. A text in double quotes may contain spaces, colons and parentheses; in it ``\\"`` and ``\\\\``
+stand for the quote and the backslash, ``\\n``, ``\\r`` and ``\\t`` for control characters. Several texts must all be
+found; several values of one field (rules, scan types, statuses, outcomes, campaigns, results) are alternatives.
+``or`` separates alternatives and binds weaker than the space; parentheses group; ``"or"`` searches for the word.
+A date or minute includes all of its time: ``until:2026-11-20`` includes that day. Times are in the reader's zone
+unless they end in ``Z`` or an offset. Sizes are in KB unless MB or GB is given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from store.terms.errors import FilterError
 
 __all__ = ["FIELDS", "KB", "MessageFilter", "Period", "Term", "fold", "parse", "print_filter", "recipients_text"]
 
-#: What a line may have at most: pieces, `or`s, groups, and groups within each other.
+#: Limits of a line: words, alternatives (`or`), groups, and nesting of groups.
 MOST_PIECES, MOST_ALTERNATIVES, MOST_GROUPS, DEEPEST = 2000, 256, 64, 12
 _QUOTE = "To search for the text itself, put it in quotation marks."
 
@@ -35,9 +35,9 @@ _QUOTE = "To search for the text itself, put it in quotation marks."
 def parse(text: str, *, tz: tzinfo | None = None, lenient: bool = False) -> MessageFilter:
     """Parse a filter line, with times in `tz` (None: UTC). Raises FilterError with the position of the word.
 
-    `lenient` is for a line that is still being typed: a word that could become a good one (``from:``, ``size:<``,
-    ``scan:anti-``, ``since:2026-1``, a quotation that is still open, an ``or`` at the end) is left out instead of being
-    an error, and a parenthesis that is still open ends with the line.
+    `lenient` is for a line that is still being typed: a word that could become valid (``from:``, ``size:<``,
+    ``scan:anti-``, ``since:2026-1``, an unclosed quotation, an ``or`` at the end) is ignored instead of raising, and
+    an unclosed parenthesis ends with the line.
     """
     return _Reader(text, tz or UTC, lenient).line()
 
@@ -85,7 +85,7 @@ class _Reader:
                 self._incomplete(f"There is nothing after this “or”. {_QUOTE}", token)
 
     def _all_of(self) -> MessageFilter:
-        """Words and groups that must all hold, up to an `or`, a closing parenthesis or the end."""
+        """Parse words and groups that must all match, up to an `or`, a closing parenthesis or the end."""
         found: dict[str, Any] = {}
         groups: list[Group] = []
         while (token := self._next) is not None and token.kind in (Kind.WORD, Kind.OPEN):

@@ -1,4 +1,4 @@
-"""MessageFilter: the spec's Search filter, field by field, and what it means for one copy."""
+"""MessageFilter: the spec's Search filter, field by field, and the test whether a copy matches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from store.terms.verdicts import Engine, Status
 #: Sizes in a filter are whole kilobytes, as in the spec.
 KB = 1024
 MAX_KB = 2**40
-#: Times in a filter lie between 1970 and this (the end of the year 8999), so that any time zone can print them.
+#: The latest time in a filter (Unix ms, end of the year 8999), so that it can be printed in any time zone. The earliest
+#: is 1970.
 LAST_MOMENT = 221_845_391_999_999
 _DAY_MS = 24 * 3_600_000
 
@@ -40,7 +41,7 @@ class Period(StrEnum):
 
     @property
     def milliseconds(self) -> int | None:
-        """Its length (a month is 30 days, 3 months 90, a year 365); None for CUSTOM, which has limits instead."""
+        """The length in ms (a month is 30 days, 3 months 90, a year 365); None for CUSTOM, which has limits instead."""
         return _PERIOD_MS.get(self)
 
 
@@ -56,9 +57,9 @@ _PERIOD_MS = {
 
 
 class Term(msgspec.Struct, frozen=True):
-    """Text to look for as a part (`store.filters.folding` says how); `negated`: the copy must not have it.
+    """Text to search for as a part (compared as in `store.filters.folding`); `negated`: the copy must not contain it.
 
-    Where nothing is left of it that could be seen, it asks for nothing.
+    A text with no visible character matches everything.
     """
 
     text: str
@@ -66,9 +67,9 @@ class Term(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Alternatives: it holds where any of its branches does; `negated`: where none does.
+    """Alternatives: matches if any branch does; if `negated`, if none does.
 
-    Branches that are empty are left out; a branch that is only such alternatives gives its own instead.
+    Empty branches are dropped; a branch that consists only of a group is replaced by that group's branches.
     """
 
     branches: tuple[MessageFilter, ...]
@@ -86,7 +87,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class CarriedFile(Protocol):
-    """What the filter asks of a file in a message: declared name (NOT safe), format by content, SHA-256."""
+    """The attributes of an attached file that filters compare: declared name (NOT safe), format by content, SHA-256."""
 
     @property
     def name(self) -> str: ...
@@ -97,10 +98,10 @@ class CarriedFile(Protocol):
 
 
 class Beside(NamedTuple):
-    """What a filter asks of a copy that is not in its record.
+    """Values of a copy that filters need and that its record does not have.
 
-    `campaigns`: the id of its campaign, and those that were joined to it; empty where it is in none. `links`: domains.
-    `looked`: whether anybody looked for links and files; where not, the filter finds neither one nor that it lacks it.
+    `campaigns`: the id of its campaign and of those joined to it; empty if it is in none. `links`: domains. `looked`:
+    whether links and files are known; if not, neither a condition on them nor its negation matches.
     """
 
     campaigns: frozenset[int] = frozenset()
@@ -114,16 +115,17 @@ _NOTHING = Beside(looked=False)
 
 
 def recipients_text(record: CopyRecord) -> str:
-    """Return what the To field searches: the To header, then on own lines the addresses it does not name.
+    """Return the text that the To field searches: the To header, then further addresses, one per line.
 
-    Those are the envelope's recipients (the only trace of a Bcc), or Cc and Bcc where no envelope is known.
+    Those are envelope recipients that To does not name (the only trace of a Bcc); without an envelope, Cc and Bcc.
     """
     others: Iterable[str] = record.envelope_recipients or (record.cc, record.bcc)
     missing = [address for address in others if address and address not in record.to]
     return "\n".join([record.to, *missing]) if missing else record.to
 
 
-#: Fields of terms, which must all hold; of alternatives, by number or by text; limits and the largest they can be.
+#: Names of the fields: terms, which must all match; alternatives, as numbers or texts; limits, with their largest
+#: values.
 TERMS = ("from_", "to", "subject", "message_id", "words", "links", "files", "clients", "symbols")
 _NUMBERS = ("rule_ids", "not_rule_ids", "campaigns", "not_campaigns")
 _NAMES = ("auth", "not_auth", "sha256", "not_sha256")
@@ -131,20 +133,20 @@ _LIMITS = {"since": LAST_MOMENT, "until": LAST_MOMENT, "size_min": MAX_KB, "size
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which copies to show. All that is set must hold; an empty filter holds for every copy.
+    """Which copies to show. All conditions must hold; an empty filter matches every copy.
 
-    Texts: each term of `from_`, `to`, `subject`, `message_id` (the header's or the MTA's) and `words` (any of From,
-    To, Subject) must hold. Sets (`rule_ids`, `engines`, `status`) hold where the copy's value is among them, the
-    `not_` sets where it is not; engine and status are those of the verdict that caused the copy. `since` and `until`
-    are Unix ms, both inclusive; `size_min` and `size_max` are KB, both inclusive. `delivered` and `not_delivered` hold
-    for what became of the copy's releases (NO: never released, or called off). Values out of range are moved to its
-    end. Limits of time without a period make it CUSTOM, and CUSTOM without limits is no period.
+    Texts: each term of `from_`, `to`, `subject`, `message_id` (the header's or the MTA's) and `words` (any of From, To,
+    Subject) must match. Sets (`rule_ids`, `engines`, `status`) match if the copy's value is in them, the `not_` sets if
+    it is not; engine and status are those of the verdict that caused the copy. `since` and `until` are Unix ms, both
+    inclusive; `size_min` and `size_max` are KB, both inclusive. `delivered` and `not_delivered` compare the outcome of
+    the copy's releases (NO: never released, or called off). Values out of range are moved to the nearest limit. Limits
+    of time without a period make it CUSTOM; CUSTOM without limits is removed.
 
-    `links`, `files`, `clients` and `symbols` are terms, each of which must hold: of any link's domain, of any file's
-    name or format, of the client (`asked.client_wanted`), of any engine's symbol. Of `campaigns` (0: in none), `sha256`
-    (beginnings, in hexadecimal digits) and `auth` (``fail``, ``dkim=fail``) one must hold. `score_min` and `score_max`
-    are in hundredths, both inclusive, of the highest score of any engine; a copy without a score is within neither.
-    Each of `groups` must hold.
+    `links`, `files`, `clients` and `symbols` are terms, which must all match: any link's domain, any file's name or
+    format, the client (`asked.client_wanted`), any engine's symbol. Of `campaigns` (0: in none), `sha256` (hexadecimal
+    prefixes) and `auth` (``fail``, ``dkim=fail``) one must match. `score_min` and `score_max` are limits, both
+    inclusive and rounded to hundredths, of the highest score of any engine; a copy without a score does not match.
+    Each of `groups` must match.
     """
 
     from_: tuple[Term, ...] = ()
@@ -206,7 +208,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
             self._unwrap()
 
     def _unwrap(self) -> None:
-        """Become what stands in parentheses, where that is all there is."""
+        """If the filter is only a group with one branch, become that branch."""
         group = self.only_group
         if group is not None and not group.negated and len(group.branches) == 1:
             for name in self.__struct_fields__:
@@ -214,49 +216,49 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """True where it holds for every copy because nothing is set."""
+        """Whether nothing is set, so that every copy matches."""
         return self == _EMPTY
 
     @property
     def only_group(self) -> Group | None:
-        """Its group, where it has one and nothing else."""
+        """The filter's only group, if it has one and nothing else; otherwise None."""
         if len(self.groups) != 1:
             return None
         others = (getattr(self, name) == getattr(_EMPTY, name) for name in self.__struct_fields__ if name != "groups")
         return self.groups[0] if all(others) else None
 
     def parts(self) -> Iterator[MessageFilter]:
-        """Yield this filter, and every branch of its groups, nested ones too."""
+        """Yield this filter and all branches of its groups, nested ones too."""
         yield self
         for group in self.groups:
             for branch in group.branches:
                 yield from branch.parts()
 
     def fixed(self, now: int) -> MessageFilter:
-        """Replace moving periods by fixed times, so that it always means what it means at `now`."""
+        """Replace relative periods by fixed times, so that the filter keeps its meaning at `now` (Unix ms)."""
         since = self.earliest(now)
         groups = tuple(Group(tuple(each.fixed(now) for each in one.branches), one.negated) for one in self.groups)
         period = self.period if since is None else Period.CUSTOM
         return msgspec.structs.replace(self, period=period, since=since, groups=groups)
 
     def earliest(self, now: int) -> int | None:
-        """Return the oldest time placed (Unix ms) that it admits at `now`, groups aside; None without such a limit."""
+        """Return the earliest time placed (Unix ms) that matches at `now`, groups aside; None without such a limit."""
         length = self.period.milliseconds if self.period else None
         starts = [start for start in (None if length is None else now - length, self.since) if start is not None]
         return max(starts, default=None)
 
     def asks_delivered(self) -> bool:
-        """Return whether it looks at what became of a copy's releases."""
+        """Return True if the filter depends on the outcome of a copy's releases."""
         return any(part.delivered or part.not_delivered for part in self.parts())
 
     def asks(self) -> frozenset[str]:
-        """List the fields it asks for that a list line does not have, by their names in the filter line."""
+        """List the filter's fields that are not in a list line, by their names in the filter line."""
         return frozenset(
             field for part in self.parts() for field, names in _BESIDE.items() if any(_is_set(part, n) for n in names)
         )
 
     def lets_through(self, outcome: Delivered) -> bool:
-        """Return whether `delivered` and `not_delivered` hold for a copy of that outcome."""
+        """Return True if `delivered` and `not_delivered` match a copy with this outcome."""
         return (not self.delivered or outcome in self.delivered) and outcome not in self.not_delivered
 
     def matches(
@@ -267,14 +269,14 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
         outcomes: Mapping[int, Delivered] | None = None,
         beside: Beside | None = None,
     ) -> bool:
-        """Whether it holds for this copy at `now` (Unix ms). `outcomes` by copy id; one that it lacks is NO.
+        """Return True if the copy matches at `now` (Unix ms). `outcomes`: by copy id, NO if missing.
 
-        `beside`: what is known of the copy that is not in its record; None: nothing.
+        `beside`: the copy's values that are not in its record; None: not known.
         """
         return self._holds(copy, now, outcomes or {}, beside or _NOTHING, unknown=False)
 
     def _holds(self, copy: Copy, now: int, outcomes: Mapping[int, Delivered], beside: Beside, *, unknown: bool) -> bool:
-        """As `matches`; `unknown` is what stands for words on links and files that nobody looked for."""
+        """Do `matches`; `unknown` is the result of conditions on links and files that are not known."""
         record = copy.record
         engine = record.reason.engine if record.reason else None
         status = record.reason.status if record.reason else None
@@ -359,7 +361,7 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _contain(terms: Iterable[Term], texts: Sequence[str]) -> bool:
-    """Whether each term is in one of these texts that `searched` made, or in none where it is negated."""
+    """Return True if each term is in one of these texts (made by `searched`), or in none if it is negated."""
     return all(any(needle in text for needle in needles(term.text) for text in texts) != term.negated for term in terms)
 
 

@@ -1,4 +1,4 @@
-"""Dates and times in the filter line, and back."""
+"""Converts dates and times of the filter line to Unix ms and back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def may_become_time(text: str) -> bool:
-    """Whether a text (in upper case) that is no time could become one by typing on."""
+    """Return True if a text (upper case) that is not a time could become one by typing on."""
     shape = re.sub(r"\d", "0", text).replace(" ", "T")
     return text.isascii() and (
         _TIME_SHAPE.startswith(shape) or re.fullmatch(r"\d{4}-\d\d-\d\d.*[+-][\d:]*", text) is not None
@@ -21,16 +21,16 @@ def may_become_time(text: str) -> bool:
 
 
 def read_time(text: str, tz: tzinfo, *, end: bool) -> int | None:
-    """Unix ms of the first moment (`end`: the last) that a date or time names; None where it has not their shape.
+    """Return the first ms (`end`: the last) of the date or time in `text` (Unix ms); None if it has another form.
 
-    Raises ValueError or OverflowError where there is no such date or time.
+    Raises ValueError or OverflowError if the form is right, but there is no such date or time.
     """
     match = _TIME.fullmatch(text)
     return None if match is None else _milliseconds(match, tz, end=end)
 
 
 def _milliseconds(match: re.Match[str], tz: tzinfo, *, end: bool) -> int:
-    """Unix ms of a match of `_TIME`: the first ms of what it names, or its last one. ValueError, OverflowError."""
+    """Return the first or last ms (Unix) of a match of `_TIME`. Raises ValueError, OverflowError."""
     date, minute, second, fraction, zone = match.groups()
     text = f"{date}T{minute or '00:00'}{second or ''}{fraction or ''}"
     start = datetime.fromisoformat(text + (zone or "").replace("Z", "+00:00"))
@@ -44,7 +44,7 @@ def _milliseconds(match: re.Match[str], tz: tzinfo, *, end: bool) -> int:
 
 
 def print_time(moment: int, tz: tzinfo, *, end: bool) -> str:
-    """Write the shortest form that reads back as exactly this ms; with an offset if the local time is ambiguous."""
+    """Write the shortest form that is parsed to exactly this ms; with an offset if the local time is ambiguous."""
     try:
         local = (_EPOCH + timedelta(milliseconds=moment + end)).astimezone(tz)
         shown = local - timedelta(milliseconds=1) if end else local

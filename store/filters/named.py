@@ -1,9 +1,9 @@
-"""Saved filters by name in a filter line: ``@name`` stands for the line that was saved, in parentheses.
+"""Saved filters by name in a filter line: ``@name`` is replaced by the saved line, in parentheses.
 
-    @invoices -@newsletters period:week        @last-week or from:example.org
+    @invoices -@newsletters period:week    @last-week or from:example.org
 
-What cannot stand in a word, as a space, is written as a hyphen. A name with a dot in it that nobody saved is a text, as
-``@example.com``; so is what stands in quotation marks.
+Characters that a word cannot contain, such as spaces, are written as hyphens. If no filter has the name, a name with a
+dot is searched as text (``@example.com``), and so is anything in quotation marks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from store.filters.tokens import Kind, Token, tokens
 from store.terms.errors import FilterError
 
 _NO_WORD = re.compile(r'[\s()"\\]+')
-#: Names that are told as near, at most.
+#: Maximum number of similar names in an error.
 _NEAR = 3
 
 
@@ -30,22 +30,22 @@ class SavedFilter(msgspec.Struct, frozen=True, array_like=True):
 
 
 def key_of(name: str) -> str:
-    """Fold a name: names that differ in case or in composed letters are the same."""
+    """Normalise a name: names that differ only in case or in composed letters are the same."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def written(name: str) -> str:
-    """How a saved filter's name is written in a line."""
+    """Return how a saved filter's name is written in a line."""
     return f"@{_NO_WORD.sub('-', name)}"
 
 
 def names_in(line: str) -> list[str]:
-    """List the names in a line, saved or not, as they are written there."""
+    """List the names in a line, saved or not, as written there."""
     return [token.text[1:] for token in _named(line)]
 
 
 def expanded(line: str, saved: Sequence[SavedFilter]) -> str:
-    """Replace each name in a line by what was saved under it. Raises FilterError for a name that nobody saved."""
+    """Replace each name in a line by the saved filter. Raises FilterError for an unknown name."""
     named = list(_named(line))
     if not named:
         return line

@@ -1,4 +1,4 @@
-"""A filter as one line."""
+"""Writes a filter as one line."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _all_of(flt: MessageFilter, tz: tzinfo) -> str:
 
 
 def _beside(flt: MessageFilter) -> list[str]:
-    """Write the words that ask for more than a list line has."""
+    """Write the words for fields that a list line does not have."""
     words = []
     for field, campaigns in (("campaign", flt.campaigns), ("-campaign", flt.not_campaigns)):
         words += _values(field, [str(campaign or "none") for campaign in campaigns])

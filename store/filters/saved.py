@@ -1,6 +1,6 @@
-"""Filters that operators keep under a name, for the console tree: shared by all who open the store, sealed and signed.
+"""Filters saved under a name, for the console tree: shared by all who open the store, sealed and signed.
 
-A filter is kept as its line, so that `period:week` stays the last week, and times mean those of who looks.
+A filter is saved as its line, so that `period:week` stays relative, and times are read in the viewer's time zone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SavedFilter", "checked_name", "key_of", "read_saved_filters", "remove_filter", "save_filter"]
 
 NAME = "saved-filters"
-#: The actions of its events.
+#: Actions of these changes, as recorded in the trail.
 SAVED, REMOVED = "filter saved", "filter removed"
 MAX_NAME = 40
 MAX_FILTERS = 100
@@ -44,9 +44,9 @@ def checked_name(name: str) -> str:
 
 
 def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> SavedFilter:
-    """Keep `line` under `name`, in the place of what had that name (case does not count).
+    """Save `line` under `name`, replacing a filter of that name (ignoring case).
 
-    Raises FilterError where the line does not parse, UsageError where the name cannot be used.
+    Raises FilterError if the line does not parse, UsageError if the name cannot be used.
     """
     name = checked_name(name)
     line = line.strip()
@@ -65,7 +65,7 @@ def save_filter(vault: Vault, name: str, line: str, *, operator: str = "") -> Sa
 
 
 def remove_filter(vault: Vault, name: str, *, operator: str = "") -> bool:
-    """Remove the filter of that name; False where there is none."""
+    """Remove the filter with this name; returns False if there is none."""
     if not any(key_of(each.name) == key_of(name) for each in read_saved_filters(vault)):
         return False
 

@@ -1,4 +1,4 @@
-"""The filter line in pieces: words, parentheses, and `or`; and texts in quotation marks."""
+"""Splits the filter line into tokens: words (also in quotation marks), parentheses, and `or`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from store.terms.errors import FilterError
 
-#: A word that stands for itself only in quotation marks.
+#: As a word to search for, this needs quotation marks.
 OR = "or"
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 _FIELD = re.compile(r"([A-Za-z][A-Za-z_-]*|sha256):", re.IGNORECASE)
@@ -17,7 +17,7 @@ _OR_BEFORE_GROUP = re.compile(r"or(?=\()", re.IGNORECASE)
 
 
 class Kind(Enum):
-    """What a piece of the line is."""
+    """The kind of a token."""
 
     WORD = auto()
     OPEN = auto()
@@ -26,10 +26,10 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
-    """A piece of the line, `position` characters from its start.
+    """A token, `position` characters from the start of the line.
 
-    Of a word: its field ("" for a bare one) and its text; whether it was in quotation marks, and whether those are
-    `closed`; `whole` is False where a parenthesis in it is not closed.
+    Of a word: its field ("" if none) and text; `quoted`: in quotation marks, `closed`: with an end; `whole`: False if a
+    parenthesis inside it is not closed.
     """
 
     kind: Kind
@@ -43,7 +43,7 @@ class Token(NamedTuple):
 
 
 class Incomplete(FilterError):
-    """What is there could become good by typing on."""
+    """The text so far is not valid, but typing on could make it so."""
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -86,7 +86,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _end_of_word(text: str, at: int) -> tuple[int, bool]:
-    """Where the word that begins at `at` ends, and whether all parentheses in it are closed there."""
+    """Return where the word that begins at `at` ends, and whether all parentheses in it are closed."""
     depth = 0
     while at < len(text) and not text[at].isspace():
         if text[at] == "(":
@@ -114,7 +114,7 @@ def _quoted(text: str, at: int) -> tuple[str, int, bool]:
 
 
 def quote(text: str, *, bare: bool = False) -> str:
-    """`text` as a word of the line has it, in quotation marks where it needs them; `bare`: it follows no field."""
+    """Write `text` as a word of the line, with quotation marks if needed; `bare`: no field precedes it."""
     plain = not any(character.isspace() or character in '"\\()' for character in text)
     if plain and not (bare and (text.startswith("-") or text.lower() == OR or _FIELD.match(text))):
         return text

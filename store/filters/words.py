@@ -1,4 +1,4 @@
-"""What a word of the filter line adds to the filter."""
+"""Parses a word of the filter line into the filter's arguments."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _TEXT_FIELDS = {
     "client": "clients",
     "symbol": "symbols",
 }
-#: The fields that take alternatives, and the names of their sets.
+#: Fields that take alternatives, and the argument of each.
 _SETS = {
     "rule": "rule_ids",
     "scan": "engines",
@@ -79,7 +79,7 @@ _METHOD = re.compile(r"[a-z][a-z0-9-]{0,30}")
 def take(found: dict[str, Any], word: Token, tz: tzinfo) -> None:
     """Add one word to the filter's arguments: `found[name] = (value, position)`.
 
-    Raises FilterError, and Incomplete where the word could become a good one by typing on.
+    Raises FilterError; Incomplete if the word could become valid by typing on.
     """
 
     def add(name: str, value: Any, merge: Callable[[Any, Any], Any]) -> None:
@@ -154,7 +154,7 @@ def _choice(word: Token, text: str, values: dict[str, Any], field: str) -> Any:
 
 
 def _alternatives(word: Token, field: str) -> Any:
-    """Read the alternatives between the commas."""
+    """Parse the comma-separated alternatives of a word."""
     if field in ("rule", "campaign"):
         return _numbers(word, field)
     if field == "sha256":
@@ -199,7 +199,7 @@ def _sum(word: Token, text: str) -> str:
 
 
 def _result(word: Token, text: str) -> str:
-    """``fail`` or ``dkim=fail``."""
+    """Parse one result: ``fail`` or ``dkim=fail``."""
     method, named, result = text.rpartition("=")
     message = f"auth: takes {FIELDS['auth']}."
     if result in _RESULTS and (not named or _METHOD.fullmatch(method)):

@@ -1,7 +1,7 @@
-"""The access that files beside a store have: that of the store's own file.
+"""Access rights of files beside a store: the same as those of the store's file.
 
-The gateway and each operator are users of their own, who work on one SQLite store: what one of them makes beside it
-(ballast, snapshot) the others must be able to read and to replace. SQLite itself does so for its log and its index.
+The gateway and the operators may be different users who share one SQLite store. A file that one of them makes beside it
+(ballast, snapshot) must be readable and replaceable for the others. SQLite does the same for its log and its index.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 
 
 def give_access(descriptor: int, store: Path) -> None:
-    """Give a file that this process made the group and the mode of the file `store`; as root, its owner too.
+    """Give a file made by this process the group and mode of the file `store`, and as root also its owner.
 
-    Never execute, and never anything for all others. Where that is not allowed, the file stays as it is.
+    Never grants execution, and nothing to others. If the system does not allow the change, the file stays as it is.
     """
     with suppress(OSError):
         status = store.stat()

@@ -1,8 +1,7 @@
-"""Decoders for our types, safe to ask for from any thread.
+"""Decoders for our types, created thread-safely.
 
-What msgspec needs to know of a type it works out when the type is first decoded, and two threads that make it do so at
-the same time end the process (0.22.0, SIGSEGV). Here one thread does it at a time. Ask here for every decoder of a
-type: two types may hold a third.
+msgspec analyses a type when it is first decoded; two threads doing that at once crash the process (0.22.0, SIGSEGV).
+Here only one thread does it at a time. Get every decoder from here, because two types may contain the same third one.
 """
 
 from __future__ import annotations

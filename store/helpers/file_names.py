@@ -1,7 +1,7 @@
-"""File names that are safe to create, made from names that a message claims.
+"""Safe file names, made from names that a message claims.
 
-The result is one path component: no separator, no control, bidi or invisible character, no leading dot or dash, no name
-that a system reserves, at most `LIMIT` bytes of UTF-8. It depends on nothing but the input, so tests can state it.
+The result is one path component: no separator, no control, bidi or invisible character, no leading dot or dash, no
+reserved name, at most `LIMIT` bytes of UTF-8. It depends only on the input.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: The longest name in bytes of UTF-8. Leaves room under the usual 255 for a prefix or a counter.
+#: The longest name in bytes of UTF-8. Leaves room below the usual 255 for a prefix or a counter.
 LIMIT = 150
 _EXTENSION_LIMIT = 16
 _INPUT_LIMIT = 4096
@@ -24,10 +24,10 @@ _RESERVED = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|co
 
 
 def safe_filename(name: str, fallback: str) -> str:
-    """One safe path component for a claimed file name; `fallback` (trusted) where nothing of the name is left.
+    """Return a safe path component for a claimed file name; `fallback` (trusted) if nothing of the name remains.
 
-    Of a path, in either direction of slash, only the last component counts. Characters that are not letters, digits or
-    plain punctuation become one underscore; the extension survives the length limit. Never raises.
+    Of a path, with slashes in either direction, only the last component counts. Characters other than letters, digits
+    and plain punctuation become one underscore; the extension survives the length limit. Never raises.
     """
     last = name[-_INPUT_LIMIT:].replace("\\", "/").rstrip("/ \0").rsplit("/", 1)[-1]
     cleaned = _REPEATS.sub("_", "".join(_characters(last))).strip("_. ").lstrip("-~")

@@ -1,4 +1,4 @@
-"""Which libraries are there: the base of Mailhold is the gateway and the commands, and its extras bring the others."""
+"""Checks for optional libraries: the base of Mailhold is the gateway and the commands; extras need more libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.terms.errors import LibraryBroken, NotInstalled
 
 
 def installed(library: str) -> bool:
-    """Return whether the top-level module `library` is there. It is not imported."""
+    """Return True if the top-level module `library` is installed, without importing it."""
     try:
         return find_spec(library) is not None
     except (ImportError, ValueError):
@@ -18,16 +18,16 @@ def installed(library: str) -> bool:
 
 
 def require(what: str, extra: str, **libraries: str) -> None:
-    """Raise NotInstalled where one of `libraries` (module=its name in words), which `what` needs, is not there."""
+    """Raise NotInstalled if one of `libraries` (module=display name), which `what` needs, is not installed."""
     for module, name in libraries.items():
         if not installed(module):
             raise NotInstalled(what, name, extra)
 
 
 def imported(what: str, extra: str, module: str, name: str) -> ModuleType:
-    """Import the library `module` (`name` in words), which `what` needs.
+    """Import the library `module` (`name` for display), which `what` needs.
 
-    Raises NotInstalled where it is not there, and LibraryBroken, with the library's own words, where it does not load.
+    Raises NotInstalled if it is not installed, and LibraryBroken, with the library's own error, if it does not load.
     """
     try:
         return import_module(module)

@@ -1,4 +1,4 @@
-"""Who is logged in, as the system knows it: no variable of the environment can say otherwise."""
+"""The logged-in user as the kernel knows it; environment variables have no influence."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 _LOGIN_UID = Path("/proc/self/loginuid")
-#: What the kernel says where nobody logged in: of a service, or without its audit.
+#: The kernel's value for "no login": a service, or a kernel without audit.
 _UNSET = (1 << 32) - 1
 
 
 def login_uid() -> int:
-    """Return the user id of the login, which `su` and `sudo` do not change; without one, the process's."""
+    """Return the user id of the login, which `su` and `sudo` do not change; without a login, the process's user id."""
     try:
         uid = int(_LOGIN_UID.read_text())
     except (OSError, ValueError):

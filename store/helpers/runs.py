@@ -1,4 +1,4 @@
-"""Numbers that follow each other, held and told as runs."""
+"""Consecutive numbers as runs: joined, printed, and their gaps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ Key = TypeVar("Key")
 
 
 def joined(pieces: Iterable[tuple[int, int, Key]]) -> Iterator[tuple[int, int, Key]]:
-    """Pieces in order, each (its first number, how many, a key): those that go on from one before with the same key as
-    one."""
+    """Join consecutive pieces (first number, count, key) that have the same key into one."""
     first = length = 0
     key: Key | None = None
     for start, count, its in pieces:
@@ -26,12 +25,12 @@ def joined(pieces: Iterable[tuple[int, int, Key]]) -> Iterator[tuple[int, int, K
 
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Ascending numbers as (first, how many)."""
+    """Yield ascending numbers as runs (first, count)."""
     return ((first, length) for first, length, _ in joined((number, 1, None) for number in numbers))
 
 
 def ranges(numbers: Iterable[int], limit: int | None = None) -> str:
-    """Ascending numbers for a reader, ``3-5, 9``; with `limit`, no more than so many runs, and a sign for the rest."""
+    """Format ascending numbers as ``3-5, 9``; at most `limit` runs, then an ellipsis."""
     found = runs(numbers)
     shown = [str(first) if length == 1 else f"{first}-{first + length - 1}" for first, length in islice(found, limit)]
     more = limit is not None and next(found, None) is not None
@@ -39,7 +38,7 @@ def ranges(numbers: Iterable[int], limit: int | None = None) -> str:
 
 
 def gaps(runs: Iterable[tuple[int, int]], end: int) -> list[tuple[int, int]]:
-    """List the numbers from 1 to below `end` that the runs (first, count) leave out, as runs."""
+    """List the gaps between the runs (first, count), from 1 to below `end`, as runs."""
     found, at = [], 1
     for first, length in [*sorted(runs), (end, 0)]:
         if at < min(first, end):

@@ -1,8 +1,8 @@
-"""Files that only their owner may read: the one way to make, to replace and to read them.
+"""Files that only their owner may read: how to create, replace and read them.
 
-A new file never goes over one that is there nor through a symbolic link, has mode 0600 from the start, and is on the
-disk, name and content, before anybody relies on it. What is to be read is judged before it is opened, so that no FIFO
-and no device is waited for.
+A new file never overwrites another or follows a symbolic link, has mode 0600 from the start, and is on the disk, name
+and content, before it is relied on. A file to read is checked before it is opened, so that a FIFO or a device cannot
+block the process.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import IO, NamedTuple
 
 
 class NotPlain(Exception):
-    """It is no plain file; `str` says what it is."""
+    """It is not a plain file; `str` says what it is."""
 
 
 class WrongSize(Exception):
-    """The file cannot be what is looked for: it holds `size` bytes."""
+    """The size (`size` bytes) shows that it is not the expected file."""
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -30,20 +30,23 @@ class WrongSize(Exception):
 
 
 class Secret(NamedTuple):
-    """What a file holds, and how others could get at it ("" where they cannot), to be told after its name."""
+    """The content of a file, and how other users could access it ("" if they cannot), as text to follow its name."""
 
     data: bytes
     exposed: str
 
 
 def open_new(path: str | bytes | Path, *, folder: int | None = None, append: bool = False) -> int:
-    """Create a file and return its descriptor; with `folder`, inside that open folder. Raises OSError."""
+    """Create a file and return its descriptor; `folder`: a folder's descriptor that `path` is relative to.
+
+    Raises OSError.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if append else 0)
     return os.open(path, flags, 0o600, dir_fd=folder)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it, put it on the disk, and close the descriptor whatever happens. Raises OSError."""
+    """Write all data, sync it to the disk, and close the descriptor in any case. Raises OSError."""
     try:
         left = memoryview(data)
         while left:
@@ -54,7 +57,7 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Make a file that was not there, durably. Raises OSError (FileExistsError); nothing half-written stays."""
+    """Create a new file durably. Raises OSError (FileExistsError); no half-written file stays."""
     descriptor = open_new(path)
     try:
         write_all(descriptor, data)
@@ -66,9 +69,9 @@ def write_new(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file to write that replaces `path` at the end, durably and at once.
+    """Open a file for writing that replaces `path` at the end, durably and atomically.
 
-    Until then it is named `PATH.HEX.tmp`. Raises OSError, and what the block raises: then all is as it was before.
+    Until then it is named `PATH.HEX.tmp`. Raises OSError, and what the block raises; `path` is unchanged then.
     """
     beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     descriptor = open_new(beside)
@@ -86,10 +89,10 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def prepared(path: Path, *, over: bool = False) -> Iterator[Path]:
-    """Make an empty file for others to fill, which gets the name `path` at the end, durably and at once.
+    """Create an empty file for others to fill; at the end it gets the name `path`, durably and atomically.
 
-    Until then it is named `PATH.HEX.tmp`. Only with `over` does it take the place of what is there. Raises OSError
-    (FileExistsError), and what the block raises: then all is as it was before.
+    Until then it is named `PATH.HEX.tmp`. It replaces an existing file only with `over`. Raises OSError
+    (FileExistsError), and what the block raises; `path` is unchanged then.
     """
     beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     os.close(open_new(beside))
@@ -107,12 +110,12 @@ def prepared(path: Path, *, over: bool = False) -> Iterator[Path]:
 
 
 def _name_new(beside: Path, path: Path) -> None:
-    """Rename, but over nothing that is there."""
+    """Rename, but never over an existing file."""
     try:
         path.hardlink_to(beside)
     except FileExistsError:
         raise
-    except OSError:  # This file system has no hard links.
+    except OSError:  # The file system has no hard links.
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         beside.rename(path)
@@ -121,7 +124,7 @@ def _name_new(beside: Path, path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new file's name as durable as its content. Raises OSError."""
+    """Sync a folder, so that the names of new files in it are durable. Raises OSError."""
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
@@ -134,12 +137,12 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def open_plain(path: Path, *, follow: bool = True) -> int:
-    """Open a plain file to read; without `follow`, not behind a symbolic link. Returns its descriptor.
+    """Open a plain file for reading and return its descriptor; without `follow`, symbolic links are refused.
 
-    Raises NotPlain, and OSError (a ValueError where the name is none).
+    Raises NotPlain, OSError, and ValueError if the path is not valid.
     """
     require_plain(path.stat(follow_symlinks=follow))
-    # It may have changed since: nothing waits, and it is judged again.
+    # The file may have been replaced since: open without blocking, and check again.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     descriptor = os.open(path, flags)
     try:
@@ -151,10 +154,10 @@ def open_plain(path: Path, *, follow: bool = True) -> int:
 
 
 def read_secret(path: Path, smallest: int, largest: int) -> Secret:
-    """Read a file of `smallest` to `largest` bytes, and tell whether only this user (and root) can change or read it.
+    """Read a file of `smallest` to `largest` bytes, and report whether only this user (and root) can access it.
 
-    Who may read it is for the caller to refuse, after what it is: nobody shall be told to change the mode of a file
-    that is no secret. Raises NotPlain and WrongSize before a byte is read, and OSError.
+    The caller refuses an exposed file only after checking the content: nobody should be told to change the mode of a
+    file that is not a secret. Raises NotPlain and WrongSize before reading, and OSError.
     """
     descriptor = open_plain(path)
     try:

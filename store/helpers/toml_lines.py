@@ -1,4 +1,4 @@
-"""TOML that people write: read with the line of each key, so that an error can name it, and values written."""
+"""TOML written by people: parsing with the line number of each key for errors, and writing of values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 
 
 class Lines:
-    """Which line of a document holds which key. A path is made of keys, and of indexes (from 0) of tables in arrays."""
+    """Maps the keys of a document to lines. A path consists of keys, and of indexes (from 0) of tables in arrays."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
@@ -48,7 +48,7 @@ class Lines:
         return path
 
     def of(self, path: Path) -> int:
-        """Find the line of `path`, or of its first entry, or of the nearest table around it; else 1."""
+        """Return the line of `path`, or of its first entry, or of the nearest table around it; otherwise 1."""
         for length in range(len(path), 0, -1):
             within = [line for other, line in self._lines.items() if other[:length] == path[:length]]
             if within:
@@ -68,13 +68,13 @@ def load(text: str, source: str) -> dict[str, Any]:
 
 
 def string(text: str) -> str:
-    """`text` as a TOML string."""
+    """Write `text` as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'
 
 
 def array(entries: tuple[str, ...] | list[str], width: int = 100) -> str:
-    """Strings as a TOML array: on one line where that is short, else an entry a line."""
+    """Write strings as a TOML array: on one line if short, otherwise one entry per line."""
     line = f"[{', '.join(string(entry) for entry in entries)}]"
     return line if len(line) <= width else "[\n" + "".join(f"    {string(entry)},\n" for entry in entries) + "]"
 

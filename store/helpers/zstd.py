@@ -1,4 +1,4 @@
-"""Zstandard: of Python itself from 3.14 on, else its backport. Import it where it is used, not at the top."""
+"""Zstandard, from Python itself (3.14 and later) or from its backport. Import this module lazily."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = [
     "frame_header",
 ]
 
-#: The largest window of a frame that is opened (bytes): what RFC 8878 has every reader support. Ours are of 512 KiB.
+#: Largest window of a frame that is accepted (bytes); every reader supports it (RFC 8878). Our frames use 512 KiB.
 WINDOW_LIMIT = 8 << 20
-#: Bytes of content that one byte of a frame can stand for at most: four bytes repeat one byte 128 Ki times.
+#: Most bytes of content per byte of a frame: four bytes can repeat one byte 128 Ki times.
 RATIO_LIMIT = 1 << 15
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _DICTIONARY_SIZES = (0, 1, 2, 4)
@@ -29,10 +29,10 @@ _CONTENT_SIZES = (0, 2, 4, 8)
 
 
 def frame_header(data: bytes) -> tuple[int, int]:
-    """Read the content size and the window (bytes) that a frame's header claims (RFC 8878, 3.1.1.1).
+    """Read the content size and the window (bytes) from a frame's header (RFC 8878, 3.1.1.1).
 
-    Raises ZstdError where `data` begins with no frame, and for what we never write: a skippable frame, one without a
-    content size, one that needs a dictionary.
+    Raises ZstdError if `data` does not begin with a frame, and for frames that Mailhold never writes: skippable ones,
+    those without a content size, those that need a dictionary.
     """
     if data[:4] != _MAGIC or len(data) < 6:
         raise ZstdError("it does not begin with a frame")
@@ -58,10 +58,11 @@ def frame_header(data: bytes) -> tuple[int, int]:
 
 
 def decompressed(data: bytes, size: int) -> bytes:
-    """Decompress one frame, whose content must be `size` bytes. Raises ZstdError for anything else.
+    """Decompress one frame whose content must be `size` bytes. Raises ZstdError for anything else.
 
-    A frame is refused by its header, before anything is allocated, if it claims another size, more than it can hold, or
-    a window beyond `WINDOW_LIMIT`. One that lies there is left after `size` bytes. Nothing may follow the frame.
+    A frame is refused by its header, before memory is allocated, if it claims another size, more than it can hold, or a
+    window beyond `WINDOW_LIMIT`. If the header is false, decompression stops after `size` bytes. No data may follow the
+    frame.
     """
     claimed, window = frame_header(data)
     if claimed != size:
@@ -71,7 +72,7 @@ def decompressed(data: bytes, size: int) -> bytes:
     if window > WINDOW_LIMIT:
         raise ZstdError("its window is too large")
     decompressor = ZstdDecompressor()
-    # One more byte than is wanted shows the end of the frame, and content that goes on.
+    # One byte more than expected reveals whether the frame ends there.
     content = decompressor.decompress(data, size + 1)
     if len(content) != size or not decompressor.eof or decompressor.unused_data:
         raise ZstdError("it is not one whole frame")

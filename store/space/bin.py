@@ -1,8 +1,8 @@
-"""How much the bin keeps, and for how long: its share of the maximum size, the end of its copies' time, and what the
-promise to keep a copy is worth at the rate of the last days.
+"""How much the bin keeps, and how long: its share of the maximum size, the end of its copies' time, and promises.
 
-What the bin holds within its share is used like any other space. What it holds beyond goes first as soon as Backup is
-full, the copies that were deleted first before the others. Times are Unix milliseconds, sizes bytes.
+Copies within the bin's share are kept like any other. Copies beyond it are removed first when Backup is full, those
+deleted earliest first. A promise estimates how long a copy in the bin will last at the rate of the last days. Times are
+Unix milliseconds, sizes bytes.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from store.vault.counters import Counters
 from store.vault.vault import Vault
 
 DAY_MS = 86_400_000
-#: The rate is that of this time.
+#: Period over which the rate is measured.
 _WINDOW_MS = 7 * DAY_MS
-#: What one transaction removes at most.
+#: Limits of one transaction: copies, bytes.
 _BATCH_COPIES, _BATCH_BYTES = 500, 8 * 1024 * 1024
 _ALL = 1 << 31
-#: So many copies' sizes are read at once.
+#: Number of copies whose sizes are read at once.
 _SIZES = 1000
 
 
 class Promise(NamedTuple):
-    """Until when copies in the bin can be brought back: `until`, or in about `lasts` ms if copies go on coming as they
-    did (None: for the whole time, or no rate is known). `size` bytes of them are in the bin.
+    """How long copies in the bin (`size` bytes) can be restored.
+
+    `until`: when their time ends (Unix ms). `lasts`: ms until they are removed earlier, at the current rate; None if
+    they are not, or if no rate is known.
     """
 
     until: int
@@ -40,12 +42,12 @@ class Promise(NamedTuple):
 
     @property
     def is_certain(self) -> bool:
-        """Whether they are kept until `until` whatever arrives at the rate of the last days."""
+        """Whether they stay until `until` at the rate of the last days."""
         return self.lasts is None
 
 
 def first_of(copies: Iterable[tuple[int, int]], wanted: int) -> tuple[list[tuple[int, int]], int]:
-    """As many of `copies` (id, bytes) from the first on as take up `wanted` bytes, and their bytes."""
+    """Return the first of `copies` (id, bytes) that together have `wanted` bytes, and their bytes."""
     found: list[tuple[int, int]] = []
     size = 0
     for copy in copies:
@@ -57,10 +59,9 @@ def first_of(copies: Iterable[tuple[int, int]], wanted: int) -> tuple[list[tuple
 
 
 def from_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int, limit: int) -> list[tuple[int, int]]:
-    """Up to `limit` copies of the bin (id, bytes) that go before any other so that `wanted` bytes come free.
+    """Return up to `limit` copies of the bin (id, bytes) that must go first to free `wanted` bytes.
 
-    Those that were deleted first, as long as the bin holds more than its share; then those whose time is over. In the
-    caller's transaction.
+    First those beyond the bin's share, earliest deleted first; then those whose time is over. Call in a transaction.
     """
     if not now.binned:
         return []
@@ -71,9 +72,9 @@ def from_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int, limit: in
 
 
 def doomed_in_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int) -> tuple[int, int]:
-    """How many copies of the bin would go before any other so that `wanted` bytes come free, and their bytes.
+    """Return how many copies of the bin must go first to free `wanted` bytes, and their bytes.
 
-    Reads all that is in the bin. In a transaction, or a `reading`, that is open.
+    Reads the whole bin. Call in a transaction or in `reading`.
     """
     if not now.binned:
         return 0, 0
@@ -88,9 +89,9 @@ def doomed_in_bin(vault: Vault, now: Counters, bounds: Bounds, wanted: int) -> t
 
 
 def expire(vault: Vault, *, now: int | None = None, cancelled: Callable[[], bool] | None = None) -> int:
-    """Remove the copies whose time in the bin is over, in batches of a short write lock each; returns how many.
+    """Remove the copies whose time in the bin is over; returns how many.
 
-    Cheap where there is none. Raises StoreUnavailable.
+    Works in batches that hold the write lock shortly. Cheap if there are none. Raises StoreUnavailable.
     """
     moment = now_ms() if now is None else now
     removed = 0
@@ -111,16 +112,16 @@ def expire(vault: Vault, *, now: int | None = None, cancelled: Callable[[], bool
 
 
 def promise(vault: Vault, size: int, until: int, *, now: int | None = None) -> Promise:
-    """Estimate whether copies of `size` bytes, the newest in the bin, really stay until `until`.
+    """Estimate whether the newest `size` bytes in the bin stay until `until`.
 
-    They stay within the bin's share whatever arrives. Beyond it they go once Backup is full, after all that was deleted
-    before them, at the rate of the last seven days. Reads the sizes of those days' copies: not for an event loop.
+    Within the bin's share they do, whatever arrives. Beyond it they are removed once Backup is full, after all copies
+    deleted earlier, at the rate of the last seven days. Reads the sizes of those days' copies: not for an event loop.
     """
     return _Worth(vault, now).of(size, until)
 
 
 def promise_for(vault: Vault, ids: Sequence[int], days: int, *, now: int | None = None) -> Promise:
-    """Estimate the same for copies of Backup put into the bin now for `days` days. Reads the size of each."""
+    """Estimate the promise for copies of Backup if they were deleted now for `days` days. Reads the size of each."""
     moment = now_ms() if now is None else now
     size = 0
     for start in range(0, len(ids), _SIZES):
@@ -130,7 +131,10 @@ def promise_for(vault: Vault, ids: Sequence[int], days: int, *, now: int | None 
 
 
 def promises(vault: Vault, acts: Sequence[BinAct], *, now: int | None = None) -> dict[int, Promise]:
-    """Estimate the same for what is left of each act, by the act's id. `acts` are all of them, newest first."""
+    """Estimate the promise for each act's copies that are still in the bin, by act id.
+
+    `acts`: all acts, newest first.
+    """
     worth = _Worth(vault, now)
     found: dict[int, Promise] = {}
     size = 0
@@ -141,7 +145,7 @@ def promises(vault: Vault, acts: Sequence[BinAct], *, now: int | None = None) ->
 
 
 class _Worth:
-    """What promises are worth at one moment. `coming` bytes are not in the bin yet, but in Backup."""
+    """Estimates promises at one moment. `coming`: bytes that are about to be moved from Backup to the bin."""
 
     def __init__(self, vault: Vault, now: int | None, *, coming: int = 0) -> None:
         self._vault = vault
@@ -159,14 +163,14 @@ class _Worth:
         placed, in_ms = self._rate
         if not placed:
             return Promise(until)
-        # What is free, and what others deleted before, goes first.
+        # Free space is used up first, and copies deleted earlier are removed first.
         before = max(0, full.max_bytes - full.used_bytes) + max(0, self._binned - size)
         lasts = before * in_ms // placed
         return Promise(until, lasts if self._now + lasts < until else None)
 
 
 def share_since(vault: Vault) -> tuple[int, int]:
-    """Return the bin's share (bytes; -1 if the settings do not verify), and since when it is set (Unix ms)."""
+    """Return the bin's share (bytes; -1 if the settings do not verify), and when settings were changed (Unix ms)."""
     try:
         stored = configuration.read(vault, NAME, Settings)
     except (TamperedError, StoreFormat):

@@ -1,6 +1,6 @@
-"""Putting other settings in force, and making the store as small as they say.
+"""Changes the settings, and shrinks the store to a smaller maximum.
 
-What a smaller maximum removes may be confirmed beforehand. It is then checked in the transaction that writes.
+The caller may have confirmed what a smaller maximum removes; the transaction that writes checks it again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ def change_settings(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Settings:
-    """Put `settings` in force, in one transaction with the event that says what changed; returns what is in force.
+    """Write `settings` and the event that lists the changes, in one transaction. Returns the settings in force.
 
-    With `base`, the settings that the caller began with, only what differs from them is changed: what somebody else
-    changed in the meantime stays. Where the maximum became smaller, the oldest copies go at once, with `progress` in
-    bytes; what is `cancelled` then, or fails, goes with the next copies that come; a full disk is told (DiskFull). With
-    `confirmed`, what `rotation.would_remove` answered for that maximum, nothing is changed where by now other copies
-    would go, or more: raises RemovesMore, which says what would go. Raises TamperedError where the present settings do
-    not verify: they are then not written over.
+    With `base` (the settings that the caller started from), only the differences to it are applied, so changes that
+    others made meanwhile stay. After a smaller maximum the oldest copies are removed at once; `progress` is in bytes.
+    If that is `cancelled` or fails, the rest is removed as new copies come in; a full disk raises DiskFull.
+
+    With `confirmed`, the result of `rotation.would_remove` for that maximum, nothing is changed if by now other or more
+    copies would go: raises RemovesMore, which has them. Raises TamperedError if the present settings do not verify;
+    they are not overwritten then.
     """
     made_room = False
     bound = None if confirmed is None else _Confirmed(vault, settings.max_size, settings.bin_share, confirmed)
@@ -40,7 +41,7 @@ def change_settings(
             before, settings = _replace(vault, settings, base, operator, bound)
             break
         except DiskFull:
-            # A smaller maximum may be what is to help.
+            # The smaller maximum may be the remedy for the full disk, so make room for writing it.
             if not vault.room.make():
                 raise
             made_room = True
@@ -48,9 +49,9 @@ def change_settings(
         try:
             shrink(vault, progress=progress, cancelled=cancelled)
         except DiskFull:
-            raise  # Who makes room on a full disk has to know that there is none.
+            raise  # Somebody who shrinks the store because the disk is full must know that it did not help.
         except StoreUnavailable:
-            pass  # The settings are in force, and what cannot go now goes with the next copies that come.
+            pass  # The settings are in force; new copies trigger the removal of the rest.
     if made_room:
         vault.room.settle()
     return settings
@@ -59,7 +60,7 @@ def change_settings(
 def _replace(
     vault: Vault, settings: Settings, base: Settings | None, operator: str, confirmed: _Confirmed | None
 ) -> tuple[Settings, Settings]:
-    """Write what changes; returns the settings before and after. Raises RemovesMore."""
+    """Write the changes; returns the settings before and after. Raises RemovesMore."""
     with vault.write():
         before = read_settings(vault)
         if base is not None:
@@ -71,8 +72,10 @@ def _replace(
 
 
 class _Confirmed:
-    """What may go for a smaller maximum. What would go is looked up before the transaction, which then only asks for
-    changes: looking reads every row, and intake must not wait for that.
+    """The removal that the operator confirmed for a smaller maximum.
+
+    The removal is computed before the write transaction, because it reads every row and would block intake. Inside,
+    only a change since then is looked for.
     """
 
     def __init__(self, vault: Vault, maximum: int, bin_share: int, confirmed: Removal) -> None:
@@ -81,7 +84,7 @@ class _Confirmed:
         self._removal = would_remove(vault, maximum, bin_share)
 
     def require(self) -> None:
-        """Refuse, in the transaction that writes, what removes copies that nobody confirmed. Raises RemovesMore."""
+        """In the writing transaction: raise RemovesMore if copies would go that were not confirmed."""
         if removal_token(self._vault) != self._looked_at:
             self._removal = would_remove(self._vault, self._maximum, self._bin_share)
         found, confirmed = self._removal, self._confirmed

@@ -1,4 +1,4 @@
-"""How much the store may hold, as the settings say, and how full it is."""
+"""How much the store may hold according to the settings, and how full it is."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from store.terms.errors import StoreFormat, TamperedError
 from store.terms.sizes import format_size
 from store.vault.vault import Vault
 
-#: The limits that each open vault read last, and the configuration's row that they were read from.
+#: By open vault: the limits last read, and the configuration row that they came from.
 _read: WeakKeyDictionary[Vault, tuple[object, Bounds]] = WeakKeyDictionary()
-#: Where an open vault never read them: what stands for them, once that was found (None: nothing does).
+#: By open vault that never read valid limits: the substitute for them, once looked up (None: there is none).
 _former: WeakKeyDictionary[Vault, Bounds | None] = WeakKeyDictionary()
 
 
 class Bounds(NamedTuple):
-    """The limits in force: bytes that all copies may take up, and those of them that the bin keeps for itself."""
+    """The limits in force (bytes): the maximum for all copies, and the bin's share of it."""
 
     max_bytes: int
     bin_bytes: int
 
     @classmethod
     def of(cls, max_bytes: int, bin_share: int) -> Bounds:
-        """Compute the limits of a maximum and the bin's share of it in percent."""
+        """Compute the limits from a maximum (bytes) and the bin's share of it (percent)."""
         return cls(max_bytes, max_bytes * bin_share // 100)
 
 
 class Usage(NamedTuple):
-    """How full the store is. Bytes; `oldest` is the time the oldest copy was placed (Unix ms), None without copies.
+    """How full the store is, in bytes. `oldest`: when the oldest copy was placed (Unix ms), None without copies.
 
-    `used_bytes` are those of all copies, the `binned` ones with their `binned_bytes` among them, and the
-    `derived_bytes` of what was made from copies later; `messages` and `oldest` are without the binned ones. What the
-    bin holds beyond its share (`bin_bytes`) is free: it goes first. `max_bytes`, `free_bytes` and `bin_bytes` are 0
-    where no maximum is known.
+    `used_bytes` is for all copies; it includes the `binned` ones (`binned_bytes`) and `derived_bytes`, what was made
+    from copies later. `messages` and `oldest` are without the bin. What the bin holds beyond its share (`bin_bytes`)
+    counts as free, because it goes first. Without a known maximum, `max_bytes`, `free_bytes` and `bin_bytes` are 0.
     """
 
     messages: int
@@ -50,10 +49,10 @@ class Usage(NamedTuple):
 
 
 class LastKnown(NamedTuple):
-    """The maximum that rotation goes by where the settings do not verify: `problem` says what is wrong with them.
+    """The maximum that rotation uses when the settings do not verify; `problem` says what is wrong with them.
 
-    `max_bytes` is what this process read before the damage, or a former version that verifies says; but never less than
-    the store held when that was looked up: a former version may be of a time when less was allowed. None: nothing is
+    `max_bytes` is what this process read before the damage, or what an earlier valid version says. The latter is at
+    least what the store held when it was looked up, since the maximum may have been raised later. None: nothing is
     known, and rotation removes nothing.
     """
 
@@ -91,7 +90,7 @@ def maximum(vault: Vault) -> int:
 
 
 def bounds_or_last(vault: Vault) -> Bounds | None:
-    """As `bounds`, but the last known where the settings do not verify, as `LastKnown` says: intake goes on."""
+    """Return `bounds`, or the last known (see `LastKnown`) if the settings do not verify, so that intake goes on."""
     try:
         return bounds(vault)
     except (TamperedError, StoreFormat):
@@ -99,13 +98,13 @@ def bounds_or_last(vault: Vault) -> Bounds | None:
 
 
 def maximum_or_last(vault: Vault) -> int | None:
-    """Return the maximum size in bytes, as `bounds_or_last`."""
+    """Return the maximum size in bytes, from `bounds_or_last`."""
     found = bounds_or_last(vault)
     return None if found is None else found.max_bytes
 
 
 def last_known(vault: Vault) -> LastKnown | None:
-    """Return what rotation uses if the settings do not verify; None if they do."""
+    """Return the limits that rotation uses if the settings do not verify; None if they do."""
     try:
         read_settings(vault)
     except (TamperedError, StoreFormat) as error:
@@ -127,7 +126,7 @@ def _last_bounds(vault: Vault) -> Bounds | None:
 
 
 def usage(vault: Vault) -> Usage:
-    """How full the store is, by the last limits that are known where the settings do not verify."""
+    """Return how full the store is. If the settings do not verify, the last known limits are used."""
     count = vault.count()
     with vault.reading():
         most = bounds_or_last(vault)

@@ -1,7 +1,6 @@
 """The mail that tells the administrator that Backup is running out of free space.
 
-The same notice always has the same Message-ID, so that a mail system that gets it twice, after a crash at the wrong
-moment, can tell.
+The same notice always has the same Message-ID, so that a mail system can recognise a duplicate sent after a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 def compose(settings: Settings, usage: Usage, *, number: int, now: int, host: str, store_id: bytes) -> bytes:
     """Write the notification as an RFC 5322 message with CRLF line ends.
 
-    `number` counts the notices of this store, `host` is the console's or gateway's name, `now` Unix milliseconds.
+    `number` counts the notices of this store; `host` is the name of the console's or gateway's host; `now` is Unix ms.
     `settings.administrator` must be a checked address.
     """
     free, below = format_size(usage.free_bytes), format_size(settings.notify_below)

@@ -1,15 +1,15 @@
-"""The notification that free space went below the threshold: once, and again only after space was freed.
+"""The notification that free space went below the threshold: sent once, and again only after space was freed.
 
-Where the notice stands is kept in the store, so that several consoles, workers and gateways send it once among them:
-whoever finds the threshold crossed claims the notice under a lease, writes down that the mail is about to go out, and
-sends it. Who dies before that is followed by another after the lease; who dies later may have sent it, so nobody sends
-it again.
+Its state is kept in the store, so that several consoles, workers and gateways send it only once. The one that finds
+free space below the threshold claims the notice under a lease, records that it is about to send, and sends the mail. If
+it dies before that record, another sends after the lease ends; if it dies later, the mail may have gone out, so nobody
+sends it again.
 
     armed -> claimed -> handed over -> told -> armed
-                ^  what was not taken comes back to armed, to be tried again later
+                ^  a refused mail goes back to armed, to be tried again later
 
-Rotation does not arm it again: at the maximum it frees a little with every new copy. Deleting does, and so does a
-change of the maximum or of the threshold, as soon as the free space is not below the threshold any more.
+Rotation does not arm the notice again: at the maximum it frees a little space with every new copy. Deleting copies and
+changing the maximum or the threshold do, once free space is no longer below the threshold.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PERHAPS = "administrator perhaps notified"
 
 
 class Phase(StrEnum):
-    """Where the notice stands."""
+    """The state of the notice."""
 
     ARMED = "armed"
     CLAIMED = "claimed"
@@ -48,10 +48,10 @@ class Phase(StrEnum):
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """The state that is kept. `until`: when the claim ends, or when it is tried again at the earliest (Unix ms).
+    """The stored state. `until`: when the claim ends, or the earliest time of the next attempt (Unix ms).
 
-    `number` counts the notices. The last five say what was in force when the notice was claimed: the settings'
-    version, the maximum and the threshold in bytes; and the newest tombstone and the newest row of the bin's journal.
+    `number` counts the notices. The last five fields describe the store when the notice was claimed: version of the
+    settings, maximum and threshold (bytes), newest tombstone, newest row of the bin's journal.
     """
 
     phase: Phase = Phase.ARMED
@@ -66,7 +66,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(StrEnum):
-    """What one look at the free space led to. NOBODY: no relay or no administrator is set."""
+    """The result of a check of free space. NOBODY: no relay or no administrator is set."""
 
     ENOUGH = "enough"
     ALREADY = "already"
@@ -78,9 +78,9 @@ class Told(StrEnum):
 
 
 def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") -> Due | Told:
-    """Take the due notification under a lease; else return why none is due.
+    """Claim the notice under a lease if it is due; otherwise return why it is not.
 
-    Cheap where it is not due. `host` is named in the mail. Raises TamperedError, StoreUnavailable.
+    Cheap if it is not due. `host` is named in the mail. Raises TamperedError, StoreUnavailable.
     """
     stored_settings = configuration.read(vault, SETTINGS, Settings)
     settings = stored_settings.value if stored_settings else Settings()
@@ -124,7 +124,7 @@ def claim(vault: Vault, *, clock: Callable[[], int] = now_ms, host: str = "") ->
 
 
 class Due:
-    """A notification that this process has claimed. `message` is to be sent as `settings` say."""
+    """A notice that this process has claimed. Send `message` according to `settings`."""
 
     def __init__(
         self, vault: Vault, settings: Settings, message: bytes, claimed: Notice, version: int, clock: Callable[[], int]
@@ -139,7 +139,7 @@ class Due:
         self._lock = threading.Lock()
 
     def hand_over(self) -> None:
-        """To be called just before the content goes out. Raises Conflict where the lease was lost: then do not send."""
+        """Record that the content is about to be sent. Raises Conflict if the lease was lost: then do not send."""
         with self._lock:
             if self._settled:
                 raise configuration.Conflict(NAME)
@@ -147,11 +147,11 @@ class Due:
             self._handed_over = True
 
     def interrupted(self, reason: str) -> Outcome:
-        """Classify a failure that is no answer of the relay."""
+        """Return the outcome of a failure that is not an answer of the relay."""
         return Outcome(State.UNKNOWN if self._handed_over else State.DEFERRED, reason)
 
     def settle(self, outcome: Outcome) -> Told:
-        """Write down what came of it. Raises StoreUnavailable."""
+        """Record the outcome of sending. Raises StoreUnavailable."""
         with self._lock:
             self._settled = True
             return self._settle(outcome)
@@ -177,7 +177,10 @@ class Due:
 
 
 def space_freed(vault: Vault) -> None:
-    """Arm the notice again after copies were deleted: space may fill up before the next look."""
+    """Arm the notice again after copies were deleted.
+
+    Called at once, because space may fill up before the next check.
+    """
     settings = read_settings(vault)
     stored = _stored(vault)
     if stored is None or usage(vault).free_bytes < settings.notify_below:
@@ -187,11 +190,11 @@ def space_freed(vault: Vault) -> None:
         if _may_arm(vault, stored.value, settings, now):
             _move(vault, stored.version, Notice(number=stored.value.number), now)
     except configuration.Conflict:
-        pass  # Somebody is at it.
+        pass  # Another process is changing the notice.
 
 
 def _stored(vault: Vault) -> configuration.Stored[Notice] | None:
-    """Where the notice stands; a state that does not verify begins anew: nobody signs it, and it says nothing more."""
+    """Read the notice's state. If it does not verify, start anew: it is unsigned, and holds nothing else of value."""
     try:
         return configuration.read(vault, NAME, Notice)
     except TamperedError:
@@ -200,7 +203,7 @@ def _stored(vault: Vault) -> configuration.Stored[Notice] | None:
 
 
 def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool:
-    """Whether a notice that was given, or given up, may be given anew: there is room, and it was made."""
+    """Return True if the notice may be armed again: after a failed attempt, a change of limits, or a deletion."""
     if notice.phase is Phase.ARMED:
         return notice.attempts > 0
     if notice.phase is not Phase.TOLD and now < notice.until:
@@ -211,5 +214,5 @@ def _may_arm(vault: Vault, notice: Notice, settings: Settings, now: int) -> bool
 
 
 def _move(vault: Vault, version: int, notice: Notice, now: int, action: str = "", detail: str = "") -> int:
-    """Write the next state over that of `version`; returns its version. Raises Conflict where another was faster."""
+    """Write the next state over `version`; returns the new version. Raises Conflict if another process was faster."""
     return configuration.write(vault, NAME, notice, expected=version, action=action, detail=detail, now=now)

@@ -1,10 +1,9 @@
-"""Rotation: as soon as the maximum size is exceeded, the oldest copies are removed, and no more of them than needed.
+"""Rotation: when the maximum size is exceeded, removes the oldest copies, and no more of them than needed.
 
-What the bin holds beyond its share goes first, the copies that were deleted first before the others, then what is in
-the bin although its time is over, then the oldest copies. The oldest is the copy that was placed first, which is the
-one with the lowest id: a clock that is set back or forth changes nothing. Two copies are never removed: one with a live
-delivery, and the newest, so that a message always has its copy before an action is taken on it, even where that copy
-alone is larger than the maximum.
+In order: copies in the bin beyond its share (earliest deleted first), copies in the bin whose time is over, then the
+oldest copies. The oldest is the one with the lowest id, so changes of the clock have no effect. Never removed: a copy
+with a live delivery, and the newest copy. So a message always has its copy before an action is taken, even if that copy
+alone exceeds the maximum.
 """
 
 from __future__ import annotations
@@ -29,24 +28,24 @@ from store.vault.deleting import ROTATED
 from store.vault.vault import Vault
 
 DAY_MS = 86_400_000
-#: The growth of this time is taken to go on.
+#: Period whose growth the forecast extrapolates.
 WINDOW_MS = 7 * DAY_MS
-#: What lies further ahead than this is not in sight.
+#: Forecasts further ahead than this are left out.
 HORIZON_MS = 3650 * DAY_MS
-#: What one transaction removes at most: a few dozen milliseconds of the write lock.
+#: Limits of one transaction, which keep the write lock for a few dozen milliseconds.
 _BATCH_COPIES = 500
 _BATCH_BYTES = 8 * 1024 * 1024
-#: The same on a full disk, where the log has little room.
+#: Its limit on a full disk, where the write-ahead log has little room.
 _BATCH_BYTES_FULL = 512 * 1024
-#: An excess up to this is taken from the counter as it stands.
+#: Up to this excess the counter is trusted; beyond it the copies are counted.
 _BELIEVED_BYTES = 2 * _BATCH_BYTES
 _VACUUM_PAGES = 2000
-#: As many as a ballast has room for in the write-ahead log.
+#: Number of pages whose write-ahead log fits into the space of the ballast file.
 _FEW_PAGES = 100
 
 
 class RotateResult(NamedTuple):
-    """How many copies went, the bytes that freed, and the bytes that are still too many (nothing more may go)."""
+    """Copies removed, bytes freed, and bytes still above the maximum (which nothing more can free)."""
 
     removed: int
     freed_bytes: int
@@ -54,10 +53,10 @@ class RotateResult(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """What a smaller maximum removes: `copies` of the `held`, with ids up to `last_id`, of `freed_bytes` in all.
+    """What a smaller maximum would remove: `copies` of the `held` ones, with ids up to `last_id`, `freed_bytes` in all.
 
-    `newest` is when the newest of them was placed, in Unix milliseconds (0 where none goes). Before
-    them `binned` copies go that are in the bin.
+    `newest`: when the newest of them was placed (Unix ms, 0 if there is none). `binned`: copies of the bin that go
+    before them.
     """
 
     copies: int = 0
@@ -69,12 +68,12 @@ class Removal(NamedTuple):
 
     @property
     def before(self) -> int:
-        """The first whole minute, in Unix milliseconds, that all of them were placed before."""
+        """The first whole minute (Unix ms) after the newest of them was placed."""
         return (self.newest // 60_000 + 1) * 60_000
 
 
 class RemovesMore(StoreError):
-    """A smaller maximum would by now remove copies that nobody confirmed. `removal` says which; nothing was changed."""
+    """The smaller maximum would now remove copies that were not confirmed (`removal`). Nothing was changed."""
 
     def __init__(self, removal: Removal) -> None:
         super().__init__(
@@ -85,10 +84,10 @@ class RemovesMore(StoreError):
 
 
 class Forecast(NamedTuple):
-    """When the maximum is reached, if copies go on coming as in the last days, and rotation takes the oldest copy.
+    """When rotation will reach the oldest copy, if copies keep arriving as in the last days.
 
-    Unix milliseconds; `reaches_oldest_at` is None where that is not in sight, and not in the future where rotation has
-    begun. `bytes_per_day` is the growth it goes by.
+    `reaches_oldest_at` (Unix ms): None if that is too far ahead to tell; not in the future once rotation has begun.
+    `bytes_per_day`: the growth that it is computed from.
     """
 
     oldest: int | None
@@ -97,21 +96,22 @@ class Forecast(NamedTuple):
 
 
 class Rotation:
-    """The upkeep of a vault that is written to (`store.vault.upkeep.Upkeep`)."""
+    """The upkeep of a writable vault (`store.vault.upkeep.Upkeep`)."""
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
     def after_put(self, used: int) -> int:
-        """Remove the oldest copies where `used` bytes exceed the maximum. Returns the bytes still above it: inside a
-        transaction, no more than one batch goes. Raises StoreUnavailable.
+        """Remove the oldest copies if `used` bytes exceed the maximum. Returns the bytes still above it.
+
+        Inside a transaction only one batch is removed. Raises StoreUnavailable.
         """
         most = limits.maximum_or_last(self._vault)
         return rotate(self._vault).over_bytes if most is not None and used > most else 0
 
     def after_delete(self) -> None:
-        """Arm the free space notice again, if there is space now; remove from the bin what is over."""
-        with suppress(MailholdError):  # The copies are gone all the same; the notice's next look shows what is wrong.
+        """Remove expired copies from the bin, and arm the free space notice again if there is enough space now."""
+        with suppress(MailholdError):  # The copies are deleted anyway; the next check of the notice reports the error.
             expire(self._vault)
             space_freed(self._vault)
 
@@ -122,9 +122,9 @@ def rotate(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RotateResult:
-    """Remove the oldest copies until the maximum is kept, in batches of a short write lock each.
+    """Remove the oldest copies until the store is within the maximum, in batches that hold the write lock shortly.
 
-    Inside a transaction (a put's) one batch goes and no more; the rest goes once that is committed. `progress` is told
+    Inside a transaction (of a put) only one batch is removed; the rest follows after the commit. `progress` is in
     bytes. Raises StoreUnavailable.
     """
     nested = vault.db.in_transaction()
@@ -161,10 +161,10 @@ def rotate(
 
 
 def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list[int], int, bool]:
-    """Find the bytes above the maximum, this batch's copies to remove, their bytes, and whether they are binned.
+    """Return the bytes above the maximum, the next copies to remove, their bytes, and whether these are in the bin.
 
-    `most` bytes end a batch, where given. The counter is `trusted` for what a put or two can exceed; before more than
-    that is removed, the copies themselves are counted: whoever writes a false number must not empty the store.
+    `most`: byte limit of the batch. The counter of used bytes is `trusted` only for a small excess. Before removing
+    more than that, the copies are counted: a forged counter must not empty the store.
     """
     bounds = limits.bounds_or_last(vault)
     if bounds is None:
@@ -190,16 +190,15 @@ def _excess(vault: Vault, most: int | None, *, trusted: bool) -> tuple[int, list
 
 
 def removal_token(vault: Vault) -> object:
-    """Return something cheap that differs whenever `would_remove` may; compare for equality."""
+    """Return a cheap token that changes whenever the result of `would_remove` may change; compare for equality."""
     with vault.reading():
         return counters(vault.db), live_deliveries.token(vault.db)
 
 
 def would_remove(vault: Vault, maximum: int, bin_share: int | None = None) -> Removal:
-    """Estimate what `shrink` would remove if the maximum were `maximum` bytes and the bin's share `bin_share` percent
-    (None: as it is). Reads every row: not for an event loop.
+    """Estimate what `shrink` would remove with another maximum (bytes) and bin share (percent, None: unchanged).
 
-    It changes nothing. A copy with a live delivery stays, and so does the newest.
+    Reads every row: not for an event loop. Changes nothing. Copies with a live delivery stay, and so does the newest.
     """
     with vault.reading():
         now = counters(vault.db)
@@ -222,26 +221,26 @@ def shrink(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> RotateResult:
-    """Rotate to a maximum that became smaller, and give the file's space beyond it back to the disk."""
+    """Rotate to a smaller maximum, and return the file's free space beyond it to the disk."""
     result = rotate(vault, progress=progress, cancelled=cancelled)
     try:
         give_back(vault, cancelled=cancelled)
     except DiskFull:
-        while vault.room.make():  # it takes space to give space back
+        while vault.room.make():  # returning space needs some space itself
             with suppress(StoreUnavailable):
                 give_back(vault, cancelled=cancelled, batch=_FEW_PAGES)
                 break
         vault.room.settle()
     except StoreUnavailable:
-        pass  # Busy: the free pages stay in the file, where new copies use them.
+        pass  # The database is busy: the free pages stay in the file for new copies.
     return result
 
 
 def give_back(vault: Vault, *, cancelled: Callable[[], bool] | None = None, batch: int = _VACUUM_PAGES) -> int:
-    """Cut free pages off a SQLite file that is larger than the maximum; returns the bytes. PostgreSQL needs none of it.
+    """Cut free pages off a SQLite file that is larger than the maximum; returns the bytes.
 
-    Free pages within the maximum stay: new copies use them. `batch` pages at a time first go through the write-ahead
-    log, which is emptied in between. Raises StoreUnavailable where others keep the file busy.
+    PostgreSQL needs none of this. Free pages within the maximum stay, for new copies. Pages go through the write-ahead
+    log `batch` at a time; it is emptied in between. Raises StoreUnavailable if others keep the file busy.
     """
     if not isinstance(vault.db, SqliteDatabase) or vault.db.in_transaction():
         return 0
@@ -270,7 +269,7 @@ def _pragma(vault: Vault, name: str) -> int:
 
 
 def forecast(vault: Vault, *, now: int | None = None) -> Forecast:
-    """When rotation will reach the oldest copy. Reads the sizes of the last days' copies: not for an event loop."""
+    """Estimate when rotation will reach the oldest copy. Reads the last days' sizes: not for an event loop."""
     moment = now_ms() if now is None else now
     usage = limits.usage(vault)
     if usage.oldest is None:

@@ -1,6 +1,6 @@
-"""What a sender asked to be told about its message (RFC 3461): the parameters of MAIL and RCPT, kept with the copy.
+"""The delivery status notifications that a sender requested (RFC 3461, in MAIL and RCPT), kept with the copy.
 
-They are kept as they came, in xtext, so that what goes out again is what came. Text is NOT safe for a terminal.
+Values are kept in xtext as received, so that a release sends them unchanged. Text is NOT safe for a terminal.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ import msgspec
 
 _XTEXT = rb"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"
 _ENVID = re.compile(rb"(?=.{1,100}$)" + _XTEXT + rb"+")
-# A type of address and, behind a semicolon, the address; of the type utf-8 (RFC 6533) in UTF-8 too.
+# An address type, a semicolon, the address; for the type utf-8 (RFC 6533) it may be in UTF-8.
 _ORCPT = re.compile(rb"(?=.{1,500}$)[A-Za-z0-9-]+;(?:" + _XTEXT + rb"|[\x80-\xff])+")
 _WHEN = (b"SUCCESS", b"FAILURE", b"DELAY")
 
 
 class BadDsn(ValueError):
-    """A parameter's value is not as RFC 3461 has it."""
+    """A parameter's value is not valid by RFC 3461."""
 
 
 class RecipientDsn(msgspec.Struct, frozen=True, array_like=True):
-    """What was asked for one recipient: `notify` is NEVER or some of SUCCESS,FAILURE,DELAY; "" is what was not said."""
+    """The request for one recipient.
+
+    `notify`: NEVER, or some of SUCCESS,FAILURE,DELAY; "" if a parameter was not given.
+    """
 
     address: str
     notify: str = ""
@@ -31,7 +34,7 @@ class RecipientDsn(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Dsn(msgspec.Struct, frozen=True, array_like=True):
-    """What was asked for a message: `ret` is FULL or HDRS; `recipients` are those for whom anything was said."""
+    """The request for a message. `ret`: FULL or HDRS; `recipients`: only those with parameters of their own."""
 
     ret: str = ""
     envid: str = ""
@@ -45,12 +48,12 @@ class Dsn(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def by_address(self) -> dict[str, RecipientDsn]:
-        """The recipients by their address."""
+        """The recipients by address."""
         return {each.address: each for each in self.recipients}
 
 
 class Asked(NamedTuple):
-    """The parameters of one MAIL or RCPT command, "" for each that is not there."""
+    """The parameters of one MAIL or RCPT command; "" for those not given."""
 
     ret: str = ""
     envid: str = ""
@@ -59,13 +62,16 @@ class Asked(NamedTuple):
 
 
 def dsn_of(ret: str, envid: str, recipients: Iterable[RecipientDsn]) -> Dsn | None:
-    """Collect what was asked for a message; None if nothing was."""
+    """Collect the request for a message; None if there was none."""
     said = tuple(each for each in recipients if each.notify or each.orcpt)
     return Dsn(ret, envid, said) if ret or envid or said else None
 
 
 def read_parameter(name: bytes, value: bytes) -> Mapping[str, str]:
-    """One parameter (`name` in upper case) as a field of `Asked`; empty where it is none of DSN's. Raises BadDsn."""
+    """Parse one parameter (`name` in upper case) into a field of `Asked`; {} if it is not one of DSN's.
+
+    Raises BadDsn.
+    """
     match name:
         case b"RET":
             if value.upper() in (b"FULL", b"HDRS"):
@@ -89,7 +95,7 @@ def read_parameter(name: bytes, value: bytes) -> Mapping[str, str]:
 
 
 def asked_of(parameters: Iterable[bytes]) -> Asked:
-    """Read the NAME=VALUE parameters that an MTA accepted; skips invalid ones."""
+    """Parse the NAME=VALUE parameters that an MTA accepted; invalid ones are skipped."""
     found: dict[str, str] = {}
     for each in parameters:
         name, _, value = each.partition(b"=")

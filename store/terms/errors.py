@@ -39,7 +39,7 @@ from __future__ import annotations
 
 
 class MailholdError(Exception):
-    """The root: catch this at the edge and print `str(error)`."""
+    """The base class: catch it at the outermost level and print `str(error)`."""
 
 
 class UsageError(MailholdError):
@@ -59,7 +59,7 @@ class SettingError(UsageError):
 
 
 class RuleError(UsageError):
-    """A rule, or an entry of an address list, is not valid. `field` is that of the rule ("" where none is to blame)."""
+    """A rule or an address list entry is not valid. `field` names the rule's field ("" if it is no single one)."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -71,7 +71,10 @@ class AddressError(UsageError):
 
 
 class NotInstalled(UsageError):
-    """What was asked for needs a library that is not installed. The text names the extra of Mailhold that has it."""
+    """What was requested needs a library that is not installed.
+
+    The text names the extra of Mailhold that includes it.
+    """
 
     def __init__(self, what: str, library: str, extra: str) -> None:
         """Say that `what` needs `library`: "The console needs Textual, which is not installed: …"."""
@@ -82,10 +85,13 @@ class NotInstalled(UsageError):
 
 
 class LibraryBroken(UsageError):
-    """What was asked for needs a library that is installed and does not load. The text has the library's own words."""
+    """What was requested needs a library that is installed but does not load.
+
+    The text includes the library's own error.
+    """
 
     def __init__(self, what: str, library: str, error: Exception) -> None:
-        """`error` is what importing it raised."""
+        """`error`: the exception raised by the import."""
         said = " ".join(str(error).split())[:300].rstrip(".")
         super().__init__(
             f"{what} needs {library}, which is installed but does not load ({type(error).__name__}: {said}): "
@@ -94,7 +100,7 @@ class LibraryBroken(UsageError):
 
 
 class StoreError(MailholdError):
-    """The store cannot do what was asked."""
+    """The store cannot do what was requested."""
 
 
 class StoreMissing(StoreError):
@@ -114,18 +120,18 @@ class StoreUnavailable(StoreError):
 
 
 class StoreOlder(StoreUnavailable):
-    """The store holds less than was seen of it: it was put back as it was before."""
+    """The store holds less than was seen of it before: an older state was restored."""
 
 
 class StoreDamaged(StoreFormat, StoreUnavailable):
-    """A page of the database cannot be read, or is not what it was.
+    """A page of the database cannot be read, or was changed.
 
-    Its file was changed or its disk fails: SQLite says the same of both. So this is for those who go round what is
-    damaged in a store, and for those who tell that it failed in the midst of work.
+    Either the file was altered or the disk fails; SQLite reports both alike. For code that skips damaged parts of a
+    store, and code that reports a failure during work.
     """
 
     def __init__(self, store: str, said: str) -> None:
-        """Of the store that is shown so, with what the database `said`."""
+        """Name the damaged store; `said` is the database's message."""
         super().__init__(
             f"The store {store} cannot be read to its end ({said}): its disk fails or its file is damaged. Look for "
             "errors of its disk in the system's log; `mailhold check` names what is damaged, and a backup has it whole."
@@ -141,7 +147,7 @@ class CopyMissing(StoreError):
 
 
 class CopyBinned(CopyMissing):
-    """The copy was deleted and lies in the bin."""
+    """The copy was deleted and is in the bin."""
 
     def __init__(self, copy_id: int) -> None:
         super().__init__(
@@ -154,7 +160,7 @@ class UnlockError(MailholdError):
 
 
 class WrongKey(UnlockError):
-    """No key slot opens with what was given."""
+    """No key slot opens with the given passphrase, key file or recovery key."""
 
 
 class KeyFileError(UnlockError):
@@ -166,14 +172,14 @@ class LastSlot(UnlockError):
 
 
 class GatewayRevoked(UnlockError):
-    """The enrolment of this gateway was taken back."""
+    """The enrolment of this gateway was revoked."""
 
 
 class TamperedError(MailholdError):
     """Sealed data does not verify: it was changed, damaged, or sealed for another place.
 
-    `what` names the thing (``copy 17``, ``epoch 3``, ``setting``), `why` says what is wrong with it; no partial
-    plaintext is ever attached.
+    `what` names the thing (``copy 17``, ``epoch 3``, ``setting``), `why` says what is wrong with it. Partial plaintext
+    is never attached.
     """
 
     def __init__(self, what: str, why: str = "the seal does not verify") -> None:
@@ -189,7 +195,7 @@ class DeliveryError(MailholdError):
 
 
 class InfectedRefused(DeliveryError):
-    """The copy is infected or probably infected, and the setting does not allow its delivery."""
+    """The copy is infected or probably infected, and the setting does not allow delivery."""
 
 
 class NoRelay(DeliveryError):
@@ -197,7 +203,7 @@ class NoRelay(DeliveryError):
 
 
 class NoRecipients(DeliveryError):
-    """There is nobody to send to."""
+    """The delivery has no recipients."""
 
 
 class RelayError(DeliveryError):

@@ -1,4 +1,4 @@
-"""What a gateway knew of a message when it took it in, beside the message itself. None of it can be made up later."""
+"""What a gateway knew of a message at intake, besides the message itself. It cannot be determined later."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import msgspec
 
 from store.terms.sender import organisation
 
-#: Symbols of one scanner that are kept: those that weigh most. Characters of a name that are kept.
+#: Symbols kept per scanner (those with the greatest weight), and characters kept of a name.
 SYMBOLS, NAME = 32, 80
 
 
 class Finding(msgspec.Struct, frozen=True, array_like=True):
-    """What one scanner found: its score, the score from which it calls a message spam, and its symbols.
+    """The result of one scanner: its score, the score from which it calls a message spam, and its symbols.
 
-    `score` and `required` are None for a scanner that has none; so is the weight of a symbol (name, weight), where the
-    scanner does not tell it. A signature is a symbol. Text is NOT safe for a terminal.
+    `score` and `required` are None if the scanner has none, and so is a symbol's weight (name, weight). A signature is
+    a symbol. Text is NOT safe for a terminal.
     """
 
     scanner: str
@@ -26,9 +26,9 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Authentication(msgspec.Struct, frozen=True, array_like=True):
-    """One authentication result (RFC 8601): `dkim`, `pass`, `example.org`, and who says so.
+    """One authentication result (RFC 8601), for example `dkim`, `pass`, `example.org`, and the server that reports it.
 
-    `identity` is whom the method speaks of, "" where that is not told. Text is NOT safe for a terminal.
+    `identity`: the identity that was authenticated, "" if not given. Text is NOT safe for a terminal.
     """
 
     method: str
@@ -38,9 +38,9 @@ class Authentication(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KnownSender(msgspec.Struct, frozen=True, array_like=True):
-    """How many messages of a sender were let through before, and how many were written to it from here.
+    """How many messages of a sender were let through before, and how many were sent to it from here.
 
-    Of the address and of its domain, each authenticated and otherwise. Old ones count less: half after 30 days.
+    Counted for the address and for its domain, authenticated and other. Counts halve every 30 days.
     """
 
     address_authenticated: int = 0
@@ -51,17 +51,17 @@ class KnownSender(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def address(self) -> int:
-        """Messages of the address that were let through, authenticated or not."""
+        """Messages from the address that were let through, authenticated or not."""
         return self.address_authenticated + self.address_other
 
     @property
     def domain(self) -> int:
-        """Messages of the domain that were let through, authenticated or not."""
+        """Messages from the domain that were let through, authenticated or not."""
         return self.domain_authenticated + self.domain_other
 
 
 def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
-    """Whether any result says that mail of `domain`, which is that of From, comes from its own organisation."""
+    """Return True if a result confirms that mail of `domain` (that of From) comes from its organisation."""
     ours = ""
     for each in found:
         if each.result != "pass" or each.method not in ("dmarc", "dkim", "spf"):
@@ -76,6 +76,6 @@ def speaks_for(found: Iterable[Authentication], domain: str) -> bool:
 
 
 def heaviest(symbols: list[tuple[str, float | None]]) -> tuple[tuple[str, float | None], ...]:
-    """Keep the symbols of the greatest weight (in hundredths), at most `SYMBOLS`."""
+    """Keep the `SYMBOLS` symbols with the greatest weights, rounded to hundredths."""
     found = sorted(symbols, key=lambda each: (-abs(each[1] or 0.0), each[0]))[:SYMBOLS]
     return tuple((name[:NAME], None if weight is None else round(weight, 2)) for name, weight in found)

@@ -1,4 +1,4 @@
-"""What gateways write into the audit trail about themselves: the actions of their events."""
+"""Actions of the events that gateways write into the audit trail about themselves."""
 
 from __future__ import annotations
 

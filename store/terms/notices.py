@@ -1,8 +1,8 @@
-"""The lines that the list shows after an action, word for word as the spec has them."""
+"""The notices above the list after an action, word for word as in the spec."""
 
 from __future__ import annotations
 
-#: The link at the right of a notice that takes it away.
+#: The link at the right of a notice that hides it.
 HIDE = "Hide"
 
 

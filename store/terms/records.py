@@ -1,4 +1,4 @@
-"""What is known of a message copy besides its bytes: the sealed record, and the row that a list shows."""
+"""Metadata of a message copy: the sealed record, and the row of the message list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.terms.verdicts import DANGEROUS, Action, Engine, Status, Verdict
 
 
 class Attachment(msgspec.Struct, frozen=True, array_like=True):
-    """An attachment as the record lists it: declared name (decoded, not safe), declared type, decoded size in bytes."""
+    """An attachment as listed in the record: declared name (decoded, NOT safe), declared type, decoded size (bytes)."""
 
     name: str
     content_type: str
@@ -21,11 +21,11 @@ class Attachment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything about a copy that is sealed as its record. All text is decoded but NOT safe for a terminal.
+    """All sealed metadata of a copy. Text is decoded but NOT safe for a terminal.
 
-    Times are Unix milliseconds UTC (0 = unknown). Addresses in `from_`, `to`, `cc`, `bcc` are the decoded header
-    fields as text; `envelope_sender` is None where no envelope is known and "" for the null sender. `dsn` is what the
-    sender asked to be told. `known` is what the gateway or the import knew of the sender, None where none looked.
+    Times are Unix milliseconds UTC (0 = unknown). `from_`, `to`, `cc` and `bcc` are the decoded header fields as text;
+    `envelope_sender` is None without an envelope and "" for the null sender. `dsn`: the notifications that the sender
+    requested. `known`: what the gateway or the import knew of the sender, None if it did not check.
     """
 
     from_: str = ""
@@ -60,7 +60,7 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def dangerous(self) -> bool:
-        """True where any engine found the message infected or probably infected."""
+        """Whether any engine found the message infected or probably infected."""
         for verdict in self.verdicts:
             if verdict.status in DANGEROUS:
                 return True
@@ -68,7 +68,7 @@ class CopyRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Copy(NamedTuple):
-    """A stored copy: its id, the time it was placed (Unix ms), the bytes it takes up, and its opened record."""
+    """A stored copy: id, time placed (Unix ms), size in the store (bytes), and opened record."""
 
     id: int
     stored_at: int
@@ -79,8 +79,8 @@ class Copy(NamedTuple):
 class Row(NamedTuple):
     """One line of the message list. `size` is the raw message's, in bytes. Text is NOT safe for a terminal.
 
-    `from_` is the header's; `store.terms.sender.address_first` makes what is shown. `sender_differs`: the envelope
-    has a sender of another organisation.
+    `from_` is the header field; `store.terms.sender.address_first` formats it for display. `sender_differs`: the
+    envelope's sender is of another organisation.
     """
 
     id: int

@@ -1,7 +1,7 @@
-"""Who a message says it is from: the address before the name, and whether the envelope says the same.
+"""The sender that a message claims: its address before its name, and a comparison with the envelope.
 
-The name in From is the attacker's to choose, and so is which of several addresses comes first. Nothing here raises,
-and no text that it returns is safe for a terminal.
+The attacker chooses the name in From, and which of several addresses comes first. Nothing here raises, and no returned
+text is safe for a terminal.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from functools import lru_cache
 
 from store.terms.hosts import punycode
 
-#: `Name <address>` and `"Name" <address>`, which nearly every From is, without spaces around it; the groups are the
-#: name (either) and the address. Polars reads it too: only what both engines read alike, each character in one way,
-#: which is fast. No `<` is left where `PLAIN_FIRST` took its place.
+#: `Name <address>` and `"Name" <address>`, the form of nearly every From, without spaces around it. The groups are the
+#: name (either) and the address. Polars uses it too, so it has only what both engines match alike; each character can
+#: match in only one way, which is fast. After replacing by `PLAIN_FIRST`, no `<` is left.
 PLAIN = r'(?:"([^"\\<>]*)" *|([^"<>(),;\\]*))<([^<>"(),;\\ ]+)>'
 PLAIN_FIRST = "${3} ${1}${2}"
 _PLAIN = re.compile(PLAIN)
-#: Second-level labels below which names are given away, in many countries and elsewhere: `co.uk`, `com.br`, `co.com`.
+#: Second-level labels under which many registries register names: `co.uk`, `com.br`, `co.com`.
 _GENERIC = frozenset(("ac", "co", "com", "edu", "gob", "gouv", "gov", "mil", "ne", "net", "nom", "or", "org", "sch"))
 
 
 def address_first(from_: str) -> str:
-    """Write a decoded From field for show: `billing@example.com Billing` for `Billing <billing@example.com>`.
+    """Format a decoded From field for display: `Billing <billing@example.com>` becomes `billing@example.com Billing`.
 
-    Of several mailboxes all addresses come before all names. Without an address in angle brackets it stays as it is.
+    With several mailboxes, all addresses come before all names. A field without an address in angle brackets stays as
+    it is.
     """
     from_ = from_.strip(" ")
     if "<" not in from_:
@@ -36,22 +37,22 @@ def address_first(from_: str) -> str:
 
 
 def addresses(from_: str) -> list[str]:
-    """Every address of a decoded From field, also those that some mail programs would overlook."""
+    """List every address of a decoded From field, including those that some mail programs overlook."""
     if plain := _PLAIN.fullmatch(from_.strip(" ")):
         return [plain[3]]
     return [one for one in _taken_apart(from_)[0] if "@" in one]
 
 
 def sender_of(from_: str) -> str:
-    """Whom a decoded From field names first, as it stands there; where it names no address, the whole field."""
+    """Return the first address of a decoded From field, unchanged; the whole field if it has none."""
     return next(iter(addresses(from_)), from_.strip(" "))
 
 
 def sender_differs(from_: str, envelope_sender: str | None) -> bool:
-    """Whether an address in From is of another organisation than the envelope's sender, or From names none.
+    """Return True if an address in From is of another organisation than the envelope's sender, or From has none.
 
-    False where there is nothing to compare: no envelope, the null sender (bounces), no From. Bounce addresses and VERP
-    of the same organisation are no difference.
+    False if there is nothing to compare: no envelope, the null sender (bounces), no From. Bounce addresses and VERP of
+    the same organisation do not differ.
     """
     if not from_ or not envelope_sender or "@" not in envelope_sender:
         return False
@@ -69,7 +70,7 @@ def _differs(from_: str, domain: str) -> bool:
 
 
 def organisation(domain: str) -> str:
-    """Cut a domain to what one organisation holds, judged by its labels: `example.co.uk`, `example.com`."""
+    """Reduce a domain to the part that one organisation registers, by its labels: `example.co.uk`, `example.com`."""
     if domain.startswith("["):
         return domain
     if not domain.isascii():
@@ -82,13 +83,13 @@ def organisation(domain: str) -> str:
 def _taken_apart(text: str) -> tuple[list[str], list[str]]:
     """Split a field that is not `PLAIN` into addresses and names."""
     found, names, closed = _scan(text, quoting=True)
-    if not closed:  # A quote or a comment has no end: not every program reads it as one.
+    if not closed:  # An unclosed quote or comment: some programs do not treat it as one.
         found, names, _ = _scan(text, quoting=False)
     return list(dict.fromkeys(found)), names
 
 
 def _scan(text: str, *, quoting: bool) -> tuple[list[str], list[str], bool]:
-    """Addresses, names, and whether all quotes and comments were closed; without `quoting` there are none of these."""
+    """Return addresses, names, and whether all quotes and comments were closed; ignores these without `quoting`."""
     found: list[str] = []
     names: list[str] = []
     outside: list[str] = []

@@ -1,4 +1,4 @@
-"""Sizes as people write them. All units are binary, as in the spec, whose 7.32 GB are 7,500 MiB."""
+"""Sizes in text form. All units are binary, as in the spec, whose 7.32 GB are 7,500 MiB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 TIB = 1024 * GIB
-#: The largest size that is taken: sums of two still fit a 64-bit column of either database.
+#: Largest size accepted (bytes): the sum of two still fits a 64-bit column of either database.
 MAX_SIZE = 2**62
 
 _UNITS = {"": 1, "b": 1, "byte": 1, "bytes": 1} | {
@@ -27,7 +27,7 @@ _SHOWN = ("KB", "MB", "GB", "TB")
 
 
 def format_size(size: int) -> str:
-    """`size` bytes as the spec writes it: ``7.32 GB``, ``100 MB``, ``12.5 KB``, ``7 bytes``. At most two decimals."""
+    """Format `size` bytes as the spec does: ``7.32 GB``, ``100 MB``, ``12.5 KB``, ``7 bytes``. At most two decimals."""
     if size < 0:
         return f"-{format_size(-size)}"
     if size < KIB:
@@ -45,7 +45,7 @@ def _hundredths(size: int, power: int) -> int:
 
 
 def megabytes(size: int) -> str:
-    """`size` bytes for a field with MB beside it: ``7500``, ``12.25``; with another unit where that is not exact."""
+    """Format `size` bytes for a field in MB: ``7500``, ``12.25``; with another unit if that would not be exact."""
     whole, rest = divmod(size * 100, MIB)
     if rest:
         text = format_size(size)
@@ -56,11 +56,12 @@ def megabytes(size: int) -> str:
 def parse_size(text: str, *, unit: int = 0) -> int:
     """Parse a size into bytes: ``7.32 GB``, ``7,5 GB``, ``7500 MiB``, ``100MB``, ``12k``. Raises SettingError.
 
-    A number without a unit is counted in `unit` bytes; where that is 0 it is an error, because nobody can tell 200 MB
-    from 200 bytes then. 0 needs no unit. Three digits behind a comma are thousands, one or two are decimals.
+    A number without a unit is multiplied by `unit` (bytes). If that is 0 it is an error, because 200 could mean MB or
+    bytes. 0 needs no unit. A comma followed by three digits separates thousands; one or two digits after it are
+    decimals.
 
-    A fraction that is no whole number of the next smaller unit stands for the roundest size that is written so:
-    ``7.32 GB`` is 7,500 MiB and not 7,495.68, and so what `format_size` shows can be given back unchanged.
+    A fraction that is not a whole number of the next smaller unit means the roundest size that is written so:
+    ``7.32 GB`` is 7,500 MiB and not 7,495.68 MiB. So the output of `format_size` can be entered unchanged.
     """
     match = _SIZE.fullmatch(text.strip().lower())
     if not match or match[5] not in _UNITS:
@@ -83,7 +84,7 @@ def parse_size(text: str, *, unit: int = 0) -> int:
 
 
 def _rounded(exact: Fraction, factor: int, decimals: int) -> int:
-    """Round `exact` to the roundest number within the precision of the written decimals, or of two."""
+    """Round `exact` to the roundest number within the precision of the written decimals (at least two)."""
     unit = factor // KIB
     if not unit:
         raise SettingError("A size in bytes has no decimals. Write a whole number, or a unit such as MB.")

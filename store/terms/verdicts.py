@@ -1,4 +1,4 @@
-"""Engines, statuses and actions in the spec's words, and the table of what is kept (spec, "About Backup")."""
+"""Engines, statuses and actions in the spec's words, and the table of kept messages (spec, "About Backup")."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ _STATUS_LABELS = {
     Status.SIZE_EXCEEDED: "Size Exceeded",
 }
 
-#: Statuses whose copies can harm the recipient's computer: delivery is subject to the setting, saving warns.
+#: Statuses of copies that can harm the recipient's computer: a setting controls their delivery, and saving warns.
 DANGEROUS = frozenset({Status.INFECTED, Status.PROBABLY_INFECTED})
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
-    """What one engine said: `detail` is the engine's own words (a signature name, a score, a symbol list)."""
+    """The result of one engine. `detail` is the engine's own text (signature name, score, symbols)."""
 
     engine: Engine
     status: Status
@@ -86,7 +86,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Kept(NamedTuple):
-    """One bullet of the spec: these statuses of this engine are kept before any of these actions is taken."""
+    """One bullet of the spec: messages with these statuses from this engine are copied before any of these actions."""
 
     engine: Engine
     statuses: frozenset[Status]
@@ -94,7 +94,7 @@ class Kept(NamedTuple):
 
 
 def verdict_label(engine: Engine | None, status: Status) -> str:
-    """Label a status without its engine: Blacklisted is Anti-Spam's, Black list the custom black list's."""
+    """Return the label of a status shown without its engine: Blacklisted (Anti-Spam) or Black list (custom list)."""
     return "Black list" if (engine, status) == (Engine.BLACK_LIST, Status.BLACKLISTED) else status.label
 
 
@@ -102,8 +102,8 @@ def _kept(engine: Engine, statuses: set[Status], actions: set[Action]) -> Kept:
     return Kept(engine, frozenset(statuses), frozenset(actions))
 
 
-#: Which messages have a copy placed in Backup before which action (spec, "About Backup"). The bullet on content
-#: filtering names two pairs, so it takes two lines. An address in the custom black list is the status Blacklisted.
+#: Which messages get a copy in Backup before which action (spec, "About Backup"). The bullet on content filtering names
+#: two pairs, so it takes two lines. An address in the custom black list has the status Blacklisted.
 # fmt: off
 KEPT: tuple[Kept, ...] = (
     _kept(Engine.ANTI_VIRUS,
@@ -134,5 +134,5 @@ def is_kept(engine: Engine, status: Status, action: Action) -> bool:
 
 
 def statuses_of(engine: Engine) -> frozenset[Status]:
-    """List the condemning statuses that `engine` can assign, as the table of kept messages has them."""
+    """List the statuses for which messages of `engine` are kept."""
     return frozenset().union(*(line.statuses for line in KEPT if line.engine == engine))
