@@ -62,6 +62,13 @@ class Placed(NamedTuple):
     odd: bytes
 
 
+class Counts(NamedTuple):
+    """How many of some copies fit a campaign, and how many are odd in one."""
+
+    fitting: int = 0
+    odd: int = 0
+
+
 class Standing:
     """All campaigns, in the order of their acts.
 
@@ -145,6 +152,16 @@ class Standing:
                 places.campaigns + array("I", [number for _, number, _ in new]),
                 places.odd + bytes(odd for _, _, odd in new),
             )
+
+    def counts(self, copies: Iterable[int]) -> Counts:
+        """Count how many of these copies fit a campaign, and how many are odd in one."""
+        placed, fitting, odd = self.placed, 0, 0
+        for copy_id in copies:
+            at = bisect_left(placed.copies, copy_id)
+            if at < len(placed.copies) and placed.copies[at] == copy_id:
+                odd += placed.odd[at]
+                fitting += not placed.odd[at]
+        return Counts(fitting, odd)
 
     def place(self, copy_id: int) -> Place | None:
         """Return the place of a copy; None if it is in no campaign."""

@@ -10,6 +10,8 @@ offered; SMTPUTF8 only if an address needs it, because the next server without i
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +87,23 @@ def failure(error: BaseException) -> str:
 
     if isinstance(error, SMTPResponseException):
         return reply_text(error.code, error.message)
+    if isinstance(cause := error.__cause__ or error, OSError) and (words := _of_the_system(cause)):
+        return words
     return _clean(str(error) or type(error).__name__)
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say an error of the operating system in its words: ``Connection refused``; "" for one without a number.
+
+    Of a host with many addresses asyncio joins the errors into one text, which alone has the numbers. TLS has numbers
+    of its own: its errors are left as they are.
+    """
+    if isinstance(error, socket.gaierror):
+        return _clean(error.strerror or "")
+    if type(error).__name__.startswith("SSL"):
+        return ""
+    numbers = [error.errno] if error.errno else map(int, re.findall(r"\[Errno (\d+)\]", str(error)))
+    return "; ".join(dict.fromkeys(map(os.strerror, numbers)))
 
 
 def reply_text(code: int, message: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from store.campaigns.keys import Kind, kind_of
 from store.campaigns.oddness import Reason
+from tui.terminal.words import copies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,3 +58,13 @@ def kind_words(key: int) -> str:
         return KINDS[kind_of(key)]
     except ValueError:
         return "key"
+
+
+def campaigns_words(number: int, fitting: int, odd: int) -> str:
+    """Say how many of `number` copies are in campaigns: a stolen account of a known sender sends such, too."""
+    if number == 1:
+        whose = "fits a campaign" if fitting else "is odd in its campaign"
+        return f"This copy {whose}: c shows it." if fitting or odd else ""
+    said = [f"{copies(fitting)} that {'fits' if fitting == 1 else 'fit'} a campaign"] if fitting else []
+    said += [f"{copies(odd)} odd in {'its' if odd == 1 else 'their'} campaign"] if odd else []
+    return f"Among them: {', '.join(said)}. Read those before you deliver them." if said else ""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from aiosmtplib import SMTPConnectError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.mail.client import Session, SessionLost, Timeouts, wire_form
+from store.mail.client import Session, SessionLost, Timeouts, failure, wire_form
 from store.mail.outcome import Outcome, State
 from store.mail.relay import Relay, parse_relay
 from store.terms.dsn import Dsn, RecipientDsn
@@ -213,7 +216,7 @@ async def test_a_relay_that_does_not_welcome_us_is_a_lost_session(greeting: str)
 
 
 async def test_no_relay_there_is_a_lost_session(unused_tcp_port: int) -> None:
-    with pytest.raises(SessionLost, match="connecting"):
+    with pytest.raises(SessionLost, match="^Connection refused$"):
         await Session(Relay("127.0.0.1", unused_tcp_port), None, "client.test", QUICK).open()
 
 
@@ -292,3 +295,23 @@ async def test_what_the_sender_asked_to_be_told_is_asked_of_a_server_that_offers
         assert lines[1:3] == ["RCPT TO:<b@x.example>", "RCPT TO:<c@x.example>"]
         assert lines[4] == "RCPT TO:<b@x.example>" + " ORCPT=utf-8;\u03b4@x.example" * offered
         assert lines[7] == "RCPT TO:<a@x.example>"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 9)"), "Connection refused"),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 9), [Errno 101] Network is unreachable"
+            ),
+            "Connection refused; Network is unreachable",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), "('127.0.0.1', 9): certificate verify failed"),
+    ],
+)
+def test_a_failed_connection_is_told_in_the_systems_words(error: OSError, words: str) -> None:
+    failed = SMTPConnectError("('127.0.0.1', 9): certificate verify failed")
+    failed.__cause__ = error
+    assert failure(failed) == words

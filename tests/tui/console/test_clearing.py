@@ -26,6 +26,7 @@ from tests.tui.console.fakes import NOW, sample
 from tests.tui.console.test_dialogs import answer
 from tests.tui.console.test_snapshots_dialogs import CLEAR
 from tests.tui.console.view_harness import ZONE, screen_text, until_shown
+from tui.console.acts.actions import deliver
 from tui.console.acts.clearing import clear
 from tui.console.app import MailholdApp
 from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
@@ -159,6 +160,27 @@ async def test_the_plain_window_tells_of_odd_copies_and_known_senders(
         await poll(pilot)
         await pilot.press("asterisk", "d")
         await until_shown(pilot, "▲ Among them: 2 copies odd in their campaign, 2 copies of")
+
+
+async def test_the_deliver_window_tells_of_copies_in_campaigns(
+    console: MailholdApp, vault: Vault, ids: list[int]
+) -> None:
+    change_settings(vault, replace(read_settings(vault), relay="smtp://127.0.0.1:9"))
+    async with console.run_test(size=(120, 40)) as pilot:
+        await poll(pilot)
+        await pilot.press("asterisk", "r")
+        await until_shown(pilot, "▲ Among them: 28 copies that fit a campaign, 2 copies odd in")
+        await pilot.press("escape")
+        app = pilot.app
+        assert isinstance(app, MailholdApp)
+        for copy_id, text in ((ids[3], "This copy fits a campaign: c shows it."), (ids[20], "This copy is odd in its")):
+            deliver(app.main.context, [copy_id])
+            await until_shown(pilot, text)
+            await pilot.press("escape")
+            await settle(pilot)
+        deliver(app.main.context, [ids[35]])
+        await until_shown(pilot, "Deliver message")
+        assert "campaign" not in screen_text(app)
 
 
 @pytest.mark.parametrize("keys", [("escape",), ("tab", "enter"), ("down", "space")])

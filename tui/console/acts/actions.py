@@ -101,6 +101,8 @@ def _ask_deliver(context: ConsoleContext, looked: Looked) -> None:
         infected_allowed=context.settings.allow_infected,
         released=looked.released,
         outside=looked.outside,
+        fitting=looked.fitting,
+        odd=looked.odd,
         summary=looked.summary,
         check=check,
     )

@@ -41,7 +41,7 @@ class Looked:
     """What was found out about the chosen copies before a window asks.
 
     `promise` is what it is worth that the bin keeps them for `bin_days` days, None where there is no bin. `odd` are odd
-    in their campaign, `known` of a sender who is known, so far as that is found at little cost.
+    in their campaign, `fitting` fit theirs, `known` are of a known sender, so far as that is found at little cost.
     """
 
     ids: list[int]
@@ -50,6 +50,7 @@ class Looked:
     released: Counter[Delivered] = field(default_factory=Counter)
     live: int = 0
     odd: int = 0
+    fitting: int = 0
     known: int = 0
     bin_days: int = 0
     promise: Promise | None = None
@@ -140,6 +141,7 @@ def look_recipients(context: ConsoleContext, looked: Looked, progress: Progress,
         looked.released.update(context.outcomes[copy.id] for copy in page if copy.id in context.outcomes)
         gathering.add(page, held_of(context.vault, [copy.id for copy in page]))
     looked.addressed = gathering.addressed()
+    looked.fitting, looked.odd = context.catalogue.standing.counts(looked.ids)
 
 
 def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancelled: Cancelled) -> None:

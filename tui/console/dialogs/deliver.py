@@ -19,6 +19,7 @@ from tui.console.dialogs.chosen import Summary
 from tui.console.widgets.controls import CheckBox, Field, PushButton
 from tui.console.widgets.recipient_list import RecipientList
 from tui.console.widgets.typed_count import TypedCount
+from tui.terminal.odd_words import campaigns_words
 from tui.terminal.outcome_words import before
 from tui.terminal.preflight_words import Said, lines
 from tui.terminal.safe import safe
@@ -91,7 +92,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
     not complete; `unticked`, `outsiders`, `held` and `left_out` are as `addressing.Addressed` has them, and
     `local_domains` says whether any are set. `dangerous` of the copies are infected or probably infected: refused
     unless `infected_allowed`. `released` counts what became of earlier releases of them; `outside` are marked but not
-    shown by the filter; `summary` says which they are. `check` finds out what the delivery would do.
+    shown by the filter; `fitting` fit a campaign, `odd` are odd in one; `summary` says which they are. `check` finds
+    out what the delivery would do.
     """
 
     DEFAULT_CSS = """
@@ -123,6 +125,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
         infected_allowed: bool = False,
         released: Mapping[Delivered, int] | None = None,
         outside: int = 0,
+        fitting: int = 0,
+        odd: int = 0,
         unticked: Mapping[str, str] | None = None,
         outsiders: Collection[str] = (),
         held: Mapping[str, str] | None = None,
@@ -144,6 +148,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
         self.infected_allowed = infected_allowed
         self.released = released or {}
         self.outside = outside
+        self.fitting = fitting
+        self.odd = odd
         self.summary = summary
         self.check = check
         self._looked_at: DeliverChoice | None = None
@@ -206,6 +212,8 @@ class DeliverDialog(Dialog[DeliverChoice]):
                     "allowed in Backup settings."
                 )
             yield Static(f"▲ {text}", markup=False, classes="danger")
+        if wave := campaigns_words(self.copies, self.fitting, self.odd):
+            yield Static(f"▲ {wave}", markup=False, classes="warning")
         for text in before(self.released, self.copies):
             yield Static(text, markup=False, classes="note")
         if self.held_elsewhere:
