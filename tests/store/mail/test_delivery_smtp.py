@@ -216,7 +216,7 @@ async def test_a_relay_that_does_not_welcome_us_is_a_lost_session(greeting: str)
 
 
 async def test_no_relay_there_is_a_lost_session(unused_tcp_port: int) -> None:
-    with pytest.raises(SessionLost, match="^Connection refused$"):
+    with pytest.raises(SessionLost, match=r"^Connection refused$"):
         await Session(Relay("127.0.0.1", unused_tcp_port), None, "client.test", QUICK).open()
 
 
