@@ -273,7 +273,7 @@ def _versions(vault: Reader, configured: tuple[str, int] | None) -> dict[str, in
     """Return the configuration versions for the next event: never lower than in the event before, even if rows are
     damaged.
 
-    Names come from that event if it has any: a damaged row may claim any name and any version.
+    Names come from that event if it has any: a damaged row may claim any name.
     """
     if vault.keys.private_key is None:
         return {}  # Versions in a gateway's event are ignored anyway.

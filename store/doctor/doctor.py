@@ -1,7 +1,7 @@
-"""Sends the two harmless messages that every scanner knows through the MTA, and follows each to the store.
+"""Send the two harmless messages that every scanner knows through the MTA, and follow each to the store.
 
 The steps of a trace: connect to the MTA, hand the message over, find its copy in Backup with the right engine and
-status, and compare what was done with it to what the MTA said. The first step that fails says what to look at.
+status, and compare the copy's action with the MTA's reply. The first step that fails says what to check.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from store.judging.rules.model import Rule
     from store.vault.vault import Vault
 
-#: Seconds to wait for the MTA, and between two looks at the store.
+#: Timeout for the MTA, and pause between two searches of the store, in seconds.
 SMTP_SECONDS, LOOK_SECONDS = 60.0, 0.25
-#: How far a copy's time may lie before the clock of this host (ms), and how many copies are looked through at a time.
+#: Max difference of this host's clock from the copies' times (ms), and copies per page of the search.
 SKEW, _PAGE = 300_000, 200
 
 
 class State(StrEnum):
-    """How a step ended. SKIPPED: by the rules there is nothing to find."""
+    """The result of a step. SKIPPED: by the rules, no copy is expected."""
 
     DONE = "done"
     FAILED = "failed"
@@ -42,7 +42,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what was found, in the MTA's words too (NOT safe for a terminal), and what to look at if it failed."""
+    """One step: its result in words, partly the MTA's (NOT safe for a terminal), and what to check if it failed."""
 
     name: str
     state: State
@@ -52,7 +52,7 @@ class Step:
 
 @dataclass
 class Trace:
-    """What became of one probe."""
+    """All steps of one probe."""
 
     probe: Probe
     message_id: str
@@ -62,7 +62,7 @@ class Trace:
 
     @property
     def failed(self) -> Step | None:
-        """The step that failed, if one did; it is the last."""
+        """The step that failed, or None; it is the last one."""
         return next((step for step in self.steps if step.state is State.FAILED), None)
 
     def add(self, name: str, state: State, found: str, check: str = "") -> None:
@@ -70,7 +70,7 @@ class Trace:
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
-    """`host:port`, `host` or `[v6]:port` -> host and port (25 where none is given). Raises UsageError."""
+    """Parse `host:port`, `host` or `[v6]:port` into host and port (default 25). Raises UsageError."""
     return host_and_port(text, "no SMTP server: write it as host:port, as 127.0.0.1:25", 25)
 
 
@@ -84,7 +84,7 @@ def examine(
     wait: float = 30.0,
     cancelled: Callable[[], bool] | None = None,
 ) -> list[Trace]:
-    """Send each probe and follow it, `wait` seconds at most. Blocks. Raises TamperedError, StoreUnavailable."""
+    """Send each probe and follow it, for at most `wait` seconds. Blocks. Raises TamperedError, StoreUnavailable."""
     return [_examine(vault, server, sender, recipient, probe, wait, cancelled or (lambda: False)) for probe in probes]
 
 
@@ -115,7 +115,7 @@ def _examine(
 
 
 def _look_at_rule(trace: Trace, rule: Rule, server: tuple[str, int], rejected: bool, wait: float) -> None:
-    """Why there is no copy."""
+    """Add the step that explains why there is no copy."""
     engine = trace.probe.engine
     actions = {rule.action_for(engine, status) for status in trace.probe.statuses}
     if rejected and Action.REJECT in actions:
@@ -157,7 +157,7 @@ def _rule(vault: Vault, incoming: Incoming) -> Rule:
 def _hand_over(
     trace: Trace, server: tuple[str, int], sender: str, recipient: str, raw: bytes
 ) -> tuple[int, str] | None:
-    """Send the message to the MTA and return its reply, if it can be followed."""
+    """Send the message to the MTA. Return its reply, or None if a step failed."""
     where = f"{server[0]}:{server[1]}"
     client = smtplib.SMTP(timeout=SMTP_SECONDS)
     try:
@@ -219,7 +219,7 @@ def _put_off(trace: Trace, code: int, words: bytes) -> None:
 
 
 def find_copy(vault: Vault, message_id: str, since: int, wait: float, cancelled: Callable[[], bool]) -> Copy | None:
-    """Wait for the copy with that Message-ID placed after `since` (Unix ms), and return it."""
+    """Wait up to `wait` seconds for a copy with that Message-ID placed after `since` (Unix ms). Return it, or None."""
     until = time.monotonic() + wait
     token: object = None
     while True:
@@ -247,7 +247,7 @@ def _search(vault: Vault, message_id: str, since: int) -> Copy | None:
 
 
 def _look_at_copy(trace: Trace, copy: Copy, reply: tuple[int, str]) -> None:
-    """Whether the copy says what it should, and whether the MTA said what follows from it."""
+    """Check that the copy has the expected verdict, and that the MTA's reply matches its action."""
     record, probe = copy.record, trace.probe
     verdict = next((each for each in record.verdicts if each.engine is probe.engine), record.reason)
     if verdict is None or verdict.engine is not probe.engine or verdict.status not in probe.statuses:

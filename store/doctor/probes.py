@@ -1,4 +1,4 @@
-"""The two harmless messages that every scanner knows: the antivirus test file, and the text for spam filters."""
+"""The two harmless messages that every scanner detects: the antivirus test file, and the text for spam filters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from email.utils import formatdate
 
 from store.terms.verdicts import Engine, Status
 
-# In pieces, so that no scanner mistakes this file for what it describes.
+# Split into pieces, so that no scanner takes this source file for a test message.
 _EICAR = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTI", "VIRUS-TEST-FILE!", "$H+H*")
 _GTUBE = ("XJS*C4JDBQADN1.NSBN3*2IDNEN*", "GTUBE-STANDARD-ANTI", "-UBE-TEST-EMAIL*C.34X")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A test message and what the engines are to say about it."""
+    """A test message, and the engine and statuses expected for it."""
 
     name: str
     engine: Engine
@@ -29,7 +29,7 @@ _EIGHT_BIT = " In Greek, which takes eight bits: δοκιμή."
 
 
 def compose(probe: Probe, sender: str, recipient: str, message_id: str, *, eight_bit: bool = False) -> bytes:
-    """Write the probe as a message (CR LF line ends), with 8-bit text or without."""
+    """Write the probe as a message (CRLF line ends), with or without 8-bit text."""
     plain = ["Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"]
     plain = plain if eight_bit else ["Content-Type: text/plain"]
     head = [

@@ -1,8 +1,8 @@
-"""Whether the relay leads back through intake, found with a test message that intake keeps; and what was changed on it.
+"""Find out whether the relay leads back through intake, and what is changed on the way, with a test message.
 
-The message goes to the relay as a released one does, with a marker that nobody wrote into the store, and with 8-bit
-text. Where its copy comes to Backup, the relay leads back; the copy's bytes then say what the mail servers between
-changed, which keeps a marker from counting. Where none comes, the recipient gets the message.
+The message goes to the relay like a released one, with 8-bit text and a marker that is not in the store, so intake
+judges and keeps it. If its copy comes to Backup, the relay leads back; the copy's bytes then show what the mail servers
+in between changed, because any change makes a marker invalid. If no copy comes, the recipient gets the message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from store.terms.records import Copy
     from store.vault.vault import Vault
 
-#: Seconds: to connect, for a command's reply, and for the reply to the message.
+#: Timeouts in seconds: for the connection, for a command's reply, and for the reply to the message.
 _TIMEOUTS = Timeouts(30.0, 60.0, 120.0)
 _EIGHT_BITS = "δοκιμή".encode()
 
@@ -47,9 +47,9 @@ def examine_relay(
     wait: float = 30.0,
     cancelled: Callable[[], bool] | None = None,
 ) -> Trace:
-    """Send a message to the relay, and see whether it comes in again, `wait` seconds at most. Blocks.
+    """Send a message to the relay, and wait up to `wait` seconds for its copy to come in again. Blocks.
 
-    `traces` are those of the messages that were sent to the MTA: one of which a copy was found is sent again. Raises
+    `traces` are those of the probes sent to the MTA; the message is one of which a copy was found. Raises
     StoreUnavailable, TamperedError.
     """
     kept = sorted((each.probe for each in traces if each.copy is not None), key=lambda probe: probe is not GTUBE)
@@ -93,7 +93,7 @@ async def _send(text: str, sender: str, recipient: str, message: bytes) -> Outco
     session = Session(relay, context, await local_host_name(), _TIMEOUTS)
 
     async def go_on(*_outcomes: object) -> None:
-        """Nothing is to be written before DATA."""
+        """Do nothing before DATA."""
 
     await session.open()
     try:
@@ -126,7 +126,7 @@ def _look_where_it_leads(trace: Trace, settings: Settings, wait: float) -> None:
 
 
 def _look_at_envelope(trace: Trace, copy: Copy, sender: str, recipient: str) -> None:
-    """Whether the marker's rows would be found for the envelope that came."""
+    """Check that the marker's rows would be found for the envelope that came back."""
     came = (copy.record.envelope_sender or "", *copy.record.envelope_recipients)
     try:
         fits = same(sender) in spellings(came[0]) and all(same(recipient) in spellings(each) for each in came[1:])
@@ -139,7 +139,7 @@ def _look_at_envelope(trace: Trace, copy: Copy, sender: str, recipient: str) -> 
 
 
 def _look_at_bytes(trace: Trace, settings: Settings, token: bytes, below: bytes, raw: bytes) -> None:
-    """Whether the marker would count; where not, what was added to the message or changed."""
+    """Check that the marker would be valid; if not, report what was added to the message or changed."""
     line = field_of(token)
     above, found, back = raw.partition(line)
     if not found:
@@ -177,7 +177,7 @@ def _advice(settings: Settings, added: str) -> str:
 
 
 def _stands(raw: bytes) -> bool:
-    """Whether nothing stands above the marker that keeps it from counting."""
+    """Return True if no text above the marker makes it invalid."""
     try:
         find_marker(raw)
     except TamperedError:

@@ -1,9 +1,8 @@
-"""Quarantine files as amavis writes them: `virus-*`, `banned-*` and `spam-*.gz`, one message a file.
+"""Read quarantine files of amavis: `virus-*`, `banned-*` and `spam-*.gz`, one message per file.
 
-Its own header fields stand at the top (X-Envelope-From, X-Envelope-To, X-Quarantine-ID, X-Amavis-Alert,
-X-Spam-Status) and are read by `scanner_headers`. Where a site has amavis leave the alert out, the file's name still
-says which engine condemned the message. The bytes of a copy are those of the file; of a file that amavis compressed,
-those that were compressed.
+amavis puts its header fields at the top (X-Envelope-From, X-Envelope-To, X-Quarantine-ID, X-Amavis-Alert,
+X-Spam-Status); `scanner_headers` reads them. If a site has turned the alert off, the file's name still tells which
+engine condemned the message. The bytes of a copy are those of the file, decompressed if amavis compressed it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _GZIP_MAGIC = b"\x1f\x8b\x08"
 
 
 def with_name(found: HeaderVerdicts, file_name: str) -> HeaderVerdicts:
-    """`found` with the verdict that the quarantine file's name implies, where the header condemns nothing itself."""
+    """Add the verdict that a quarantine file's name implies, if the header condemns nothing."""
     match = _NAME.match(file_name)
     if not match or found.reason is not None:
         return found
@@ -41,7 +40,7 @@ def with_name(found: HeaderVerdicts, file_name: str) -> HeaderVerdicts:
 
 
 class Unpacked:
-    """Reads a file through gzip where its name ends in `.gz` and it begins as gzip does, else as it stands."""
+    """Reads a file; decompresses it if its name ends in `.gz` and it begins like gzip data."""
 
     def __init__(self, stream: io.BufferedReader, file_name: str) -> None:
         packed = file_name.lower().endswith(".gz") and stream.peek(3)[:3] == _GZIP_MAGIC
@@ -49,7 +48,7 @@ class Unpacked:
         self._stream = gzip.GzipFile(fileobj=stream, mode="rb") if packed else stream
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes. Raises IntakeError where the compressed data is damaged or cut short."""
+        """Read at most `size` bytes. Raises IntakeError if the compressed data is damaged or truncated."""
         try:
             return self._stream.read(size)
         except (EOFError, zlib.error, gzip.BadGzipFile):

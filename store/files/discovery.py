@@ -1,10 +1,9 @@
-"""Which files an import reads: regular files only, found without ever waiting on one or going round in circles.
+"""Find the files that an import reads: regular files only, without ever blocking on a file or walking in circles.
 
-A path that the operator names is followed, links and all. Inside a folder nothing but regular files and folders is
-followed: a symbolic link may lead anywhere, round in a circle included, and a FIFO or a device would wait for ever;
-they are reported. Hidden files (`.name`) are passed over, as Maildir prescribes. A folder with `cur` and `new` is a
-Maildir: its messages are in those two, one a file; its `tmp` holds mail that was never finished and its other files
-are indexes.
+A path named by the operator is followed, links included. Inside a folder, only regular files and folders are read: a
+symbolic link may lead anywhere, even in a circle, and a FIFO or a device would block; these are reported. Hidden files
+(`.name`) are skipped, as Maildir prescribes. A folder with `cur` and `new` is a Maildir: its messages are in these two,
+one per file; its `tmp` holds unfinished mail, and its other files are indexes.
 """
 
 from __future__ import annotations
@@ -28,7 +27,9 @@ _KINDS = (
 
 
 class Found(NamedTuple):
-    """A file to read (`problem` empty) or why it is not read. `single`: one message whatever it looks like."""
+    """A file to read, or the reason why it is not read (`problem`). `single`: it is one message, whatever its
+    content.
+    """
 
     path: Path
     size: int = 0
@@ -38,9 +39,8 @@ class Found(NamedTuple):
 
 
 def find_files(paths: Iterable[Path]) -> Iterator[Found]:
-    """Every file under `paths`, each folder in the order of its names. Never raises.
-
-    What cannot be read is reported.
+    """Find every file under `paths`, each folder in the order of its names. Never raises: unreadable paths are
+    reported.
     """
     for path in paths:
         try:
@@ -54,7 +54,9 @@ def find_files(paths: Iterable[Path]) -> Iterator[Found]:
 
 
 def _folder(folder: Path) -> Iterator[Found]:
-    """Walk with a stack of its own, so that depth is no limit; `lstat` alone decides, so that no link is followed."""
+    """Walk a folder with an explicit stack, so that its depth is not limited, and with `lstat`, so that no link is
+    followed.
+    """
     waiting = [(folder, False)]
     while waiting:
         current, in_maildir = waiting.pop()
@@ -91,7 +93,7 @@ def _file(path: Path, status: os.stat_result, *, single: bool) -> Found:
 
 
 def open_regular(path: Path) -> int:
-    """Open the regular file at `path` without waiting; return its descriptor. Raises IntakeError saying why not."""
+    """Open the regular file at `path` without blocking; return its descriptor. Raises IntakeError, with the reason."""
     try:
         return open_plain(path)
     except NotPlain:

@@ -1,8 +1,8 @@
-"""`import --known`: known senders from good mail (a Maildir, an mbox, files), or from a list of addresses with counts.
+"""`import --known`: add known senders from good mail (a Maildir, an mbox, files), or from a list of addresses with
+counts.
 
-A list has a line for each address: the address or a domain (`@example.org`), then how many messages (1 where nothing is
-said), then `authenticated` where those were, or `written` where they went to it from here. What follows a # is a
-comment.
+A list has one line per address: an address or a domain (`@example.org`), the number of messages (default 1), and
+optionally `authenticated` if they were, or `written` if they were sent to it from here. Text after a # is a comment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from store.vault.known import DAY_MS, Key, Known
 from store.vault.vault import Vault
 
 KNOWN = "known senders imported"
-#: The most messages that one line of a list can stand for.
+#: Max messages that one line of a list may state.
 _MOST = 1_000_000
 _LOOKED_AT, _LONGEST_LIST = 1 << 16, 64 << 20
 _FIELDS = frozenset((b"from", b"to", b"subject", b"date", b"received", b"message-id"))
@@ -46,7 +46,7 @@ Cancelled = Callable[[], bool]
 
 
 class KnownResult(msgspec.Struct):
-    """What was read: messages of good mail, lines of lists, the counters that they were added to; (path, reason)."""
+    """The number of messages and of list lines read, the number of counters changed, and failures as (path, reason)."""
 
     messages: int = 0
     lines: int = 0
@@ -69,11 +69,10 @@ def import_known(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> KnownResult:
-    """Add the senders of good mail, and those of lists, to the counters; an event tells how many.
+    """Add the senders of good mail and of lists to the counters; an audit event records the numbers.
 
-    Everything is read before anything is counted: with a list that is not valid, or where it is cancelled, nothing is.
-    Given the same mail again, it is counted again. Raises UsageError, which names the line of a list; StoreUnavailable,
-    TamperedError, UnlockError.
+    Everything is read first: if a list is invalid, or on cancelling, nothing is counted. The same mail given again is
+    counted again. Raises UsageError, which names the line of a list; StoreUnavailable, TamperedError, UnlockError.
     """
     result, deltas = KnownResult(), dict[Key, list[int]]()
     local = LocalDomains(settings_or_former(vault).local_domains)
@@ -103,7 +102,7 @@ def import_known(
 
 
 def _of_file(found: Found, local: LocalDomains, result: KnownResult) -> Iterator[_Line]:
-    """Read what one file adds: an mbox, a message, or a list."""
+    """Yield the counts that one file adds: an mbox, a message, or a list."""
     try:
         with io.FileIO(open_regular(found.path), closefd=True) as file:
             stream: io.BufferedReader = io.BufferedReader(file)
@@ -128,7 +127,9 @@ def _is_mail(first: bytes) -> bool:
 
 
 def _of_message(raw: bytes, local: LocalDomains) -> Iterator[_Line]:
-    """List what a gateway would have counted. Mail sent from here counts the recipients in its header."""
+    """Yield the counts that a gateway would have added. For mail sent from here, recipients are taken from the
+    header.
+    """
     found = verdicts_from_headers(raw)
     record = summarise(raw)
     to = [address for field in (record.to, record.cc, record.bcc) for address in addresses_in_header(field)]

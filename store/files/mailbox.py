@@ -1,7 +1,7 @@
-"""`import`: messages from files into Backup, each byte kept as it is, a group of them a commit.
+"""`import`: put messages from files into Backup, byte for byte, in groups that share a commit.
 
-Memory stays flat: one message, or one group of them, is held at a time. What cannot be read is
-reported and passed over; a message that cannot be parsed is kept all the same.
+Memory use is constant: one message, or one group of them, is held at a time. Files that cannot be read are reported and
+skipped; a message that cannot be parsed is kept all the same.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ Cancelled = Callable[[], bool]
 
 
 class ImportResult(msgspec.Struct):
-    """What an import did. `failed` holds (path, reason).
+    """The result of an import. `failed` holds (path, reason).
 
-    `passed_over` counts hidden files, a Maildir's indexes and the store's own files; `left_out` messages that an import
-    placed that ended early and that this one goes on with. `domains` are those of the
-    envelopes that scanners and mail servers wrote down in the messages.
+    `passed_over` counts hidden files, a Maildir's indexes and the store's own files. `left_out` counts messages already
+    placed by an import that ended early and that this one resumes. `domains` are the domains of the envelopes in the
+    messages' headers.
     """
 
     ids: list[int] = msgspec.field(default_factory=list)
@@ -60,7 +60,7 @@ class ImportResult(msgspec.Struct):
 
     @property
     def imported(self) -> int:
-        """How many copies were placed in Backup."""
+        """The number of copies placed in Backup."""
         return len(self.ids)
 
 
@@ -75,15 +75,15 @@ def import_paths(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> ImportResult:
-    """Place every message under `paths` in Backup. Raises UsageError where there is no rule of the number `rule`.
+    """Place every message under `paths` in Backup. Raises UsageError if there is no rule `rule`.
 
-    Where there is an `operator`, each group's event is in its transaction, and what an import from the same paths
-    placed that ended early is left out (`ImportResult.left_out`).
+    With an `operator`, each group is recorded in the trail, in its transaction, and messages placed by an earlier
+    import from the same paths that ended early are left out (`ImportResult.left_out`).
 
-    With `force`, such a rule is taken, and so is a file that does not look like a message (else it is in `failed`).
-    `verdict` becomes the reason for all of them; else scanners' header fields and quarantine files' names tell it, if
-    any do. `progress` is told bytes of files. An import that is cancelled, or whose store fails, stops after the
-    group at hand and says what was not done in `failed`; nothing that was placed is taken back.
+    `force` accepts a rule number that does not exist, and files that do not look like a message (otherwise in
+    `failed`). `verdict` becomes the reason of all copies; without it, the verdicts come from scanners' header fields
+    and quarantine files' names. `progress` is called with bytes of files. On cancelling, or if the store fails, the
+    import stops after the present group and lists the rest in `failed`; placed copies stay.
     """
     if rule and not force:
         _require_rule(vault, rule)
@@ -110,10 +110,10 @@ def _require_rule(vault: Vault, rule: int) -> None:
 
 
 class _Own:
-    """The files of a store that is a file: a folder that is imported may hold them, and they are no messages."""
+    """The files of a store that is a file: an imported folder may hold them, and they are not messages."""
 
     def __init__(self, vault: Vault) -> None:
-        # A store that is named by a link has files beside the link, and others beside what it leads to.
+        # A store named by a link may have files beside the link and beside its target.
         named = [] if is_url(vault.location) else [Path(vault.location).absolute(), Path(vault.location).resolve()]
         self._stores = {(path.parent.resolve(), path.name) for path in named}
 
@@ -127,7 +127,7 @@ class _Own:
 
 
 class _Telling:
-    """What the trail is told of an import: what is meant with the first group, each group, and the end."""
+    """Records an import in the trail: the intent with the first group, each group, and the end."""
 
     def __init__(self, vault: Vault, operator: str, source: str) -> None:
         self.former = former_import(vault, source)
@@ -135,7 +135,7 @@ class _Telling:
         self._begun = False
 
     def group(self, marks: list[Mark], ends: ExitStack) -> Callable[[list[int]], None]:
-        """Return the function that tells a placed group in the trail, in the group's transaction."""
+        """Return the function that records a placed group, to be called in the group's transaction."""
         if not self._begun:
             ends.enter_context(self._act)
             self._begun = True
@@ -147,12 +147,12 @@ class _Telling:
         return placed
 
     def stop(self, why: str) -> None:
-        """End the import early."""
+        """Set the reason why the import ends early."""
         self._act.stopped = why
 
 
 class _Import:
-    """One run of `import_paths`: the group that waits for its commit, and the result so far."""
+    """One run of `import_paths`: the group not yet committed, and the result so far."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class _Import:
         self._broken = False
 
     def stopped(self) -> bool:
-        """Return True if nothing more is to be read."""
+        """Return True if nothing more shall be read."""
         if not self._broken and self._cancelled is not None and self._cancelled():
             self.result.cancelled = True
         return self._broken or self.result.cancelled
@@ -218,7 +218,7 @@ class _Import:
         self._tell(0, total)
 
     def flush(self) -> None:
-        """Commit the group that waits."""
+        """Commit the waiting group."""
         group, paths, marks = self._group, self._group_paths, self._group_marks
         self._group, self._group_paths, self._group_marks, self._group_bytes = [], [], [], 0
         if not group or self._broken:
@@ -233,7 +233,7 @@ class _Import:
             self._one_by_one(group, paths, marks)
 
     def end(self) -> None:
-        """Say how it ended, where that was early."""
+        """Record the reason if the import ended early."""
         if self._telling is not None and (self._broken or self.result.cancelled):
             self._telling.stop("the store failed" if self._broken else "cancelled")
 
@@ -243,7 +243,7 @@ class _Import:
     def _one_by_one(
         self, group: list[tuple[bytes, CopyRecord, int | None]], paths: list[Path], marks: list[Mark]
     ) -> None:
-        """One message of a group was refused: place the others."""
+        """Place each message of a group alone, after the group failed because of one of them."""
         each_mark: list[list[Mark]] = [[mark] for mark in marks] or [[] for _ in group]
         for one, path, mark in zip(group, paths, each_mark, strict=True):
             try:
@@ -289,7 +289,7 @@ class _Import:
         )
 
     def _known(self, raw: bytes, envelope_sender: str) -> KnownSender | None:
-        """Look the sender up in the counters; None if there are none."""
+        """Look up the sender in the counters; None if there are none."""
         sender = sender_of(raw, envelope_sender) if self._senders.some else None
         return self._senders.of(sender.address) if sender is not None and sender.address else None
 

@@ -1,14 +1,14 @@
-"""Messages out of one file, byte for byte: one message, or an mbox that holds several.
+"""Read the messages in a file, byte for byte: a single message, or an mbox of several.
 
-A file is an mbox of several messages only where it begins with a `From ` line and a second one begins another message,
-after an empty line and with a time and a year in it. In every other case, and always where its name ends in `.eml` or
-it lies in a Maildir, the file is ONE message and is kept whole, a leading `From ` line included. So nothing is ever cut
+A file counts as an mbox of several messages only if it begins with a `From ` line, and a second `From ` line, after an
+empty line and with a time and a year in it, begins another message. Any other file, and always one whose name ends in
+`.eml` or that is in a Maildir, is ONE message and is kept whole, with a leading `From ` line. So nothing is ever cut
 out of a single message's file.
 
-Out of an mbox come the bytes between a `From ` line and the empty line before the next one; the separators are the
-mbox's, not the message's. A writer of mboxrd puts one `>` before each line of the message that begins with `From `
-(or with `>`s and then `From `): one is taken off again. A message with an unquoted `From ` line in it was written by
-a program that does not quote (mboxcl2), and is left as it is.
+A message of an mbox is the bytes between a `From ` line and the empty line before the next one; the separators belong
+to the mbox. An mboxrd writer puts one `>` before each line of the message that begins with any number of `>` and `From
+`; it is removed again. A message with an unquoted `From ` line was written by a program that does not quote (mboxcl2),
+and stays as it is.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import NamedTuple, Protocol
 from store.mail.header_fields import header_of
 from store.terms.errors import IntakeError
 
-#: The largest message that is read, in bytes. One message at a time is held in memory.
+#: Max size of a message, in bytes. One message at a time is held in memory.
 MESSAGE_LIMIT = 256 << 20
 _CHUNK = 1 << 20
-#: The longest line that can be a separator, in bytes.
+#: Max length of a separator line, in bytes.
 _LOOKAHEAD = 4096
 
 _FIRST = re.compile(rb"From [^\r\n]*\r?\n")
@@ -34,7 +34,7 @@ _QUOTED = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
 class Readable(Protocol):
-    """What bytes are read from: at most `size` at a time, none at the end."""
+    """A source of bytes: `read` returns at most `size` of them, none at the end."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -42,10 +42,10 @@ class Readable(Protocol):
 def read_messages(
     stream: Readable, *, single: bool = False, only_messages: bool = False, limit: int = MESSAGE_LIMIT
 ) -> Iterator[bytes | IntakeError]:
-    """Yield a file's messages in order; an IntakeError stands for one larger than `limit` bytes.
+    """Yield a file's messages in order, with an IntakeError in place of one larger than `limit` bytes.
 
-    `single`: the file is one message, whatever it looks like. `only_messages`: a file that is neither that nor an mbox
-    and has no field of a message's header is refused, by an IntakeError too. Raises what `stream` raises.
+    `single`: the file is one message, whatever its content. `only_messages`: a file that is not an mbox and has no
+    header field of a message is refused, also by an IntakeError. Raises the errors of `stream`.
     """
     first = _beginning(stream)
     if single or not _FIRST.match(first):
@@ -61,7 +61,7 @@ def read_messages(
 
 
 def _beginning(stream: Readable) -> bytes:
-    """Enough of the stream to judge its first line, though it may give out a few bytes at a time."""
+    """Read enough of the stream to judge its first line, even if it returns only a few bytes at a time."""
     first = b""
     while len(first) < _LOOKAHEAD:
         piece = stream.read(_CHUNK)
@@ -83,7 +83,7 @@ def _whole(stream: Readable, first: bytes, limit: int) -> bytes | IntakeError:
 
 
 def _split(stream: Readable, buffer: bytearray, limit: int) -> Iterator[bytes | IntakeError]:
-    """`buffer` always begins with the `From ` line of the message that is being read."""
+    """Split an mbox. `buffer` always begins with the `From ` line of the present message."""
     several, at_end, searched, dropped = False, False, 0, False
     while True:
         found = _separator(buffer, searched, at_end)
@@ -97,7 +97,7 @@ def _split(stream: Readable, buffer: bytearray, limit: int) -> Iterator[bytes | 
             break
         searched = found.next
         if len(buffer) > limit:
-            # Only the end of what is being dropped can still be the beginning of a separator.
+            # A separator may begin in the last bytes of the dropped text, so keep these.
             dropped = True
             kept = max(0, searched - len(b"\r\n\r\n"))
             del buffer[:kept]
@@ -112,7 +112,7 @@ def _split(stream: Readable, buffer: bytearray, limit: int) -> Iterator[bytes | 
 
 
 class _Cut(NamedTuple):
-    """Where a message ends (None: no separator was found), and where the next one, or the next search, begins."""
+    """The end of a message (None: no separator found), and the start of the next message or of the next search."""
 
     end: int | None
     next: int

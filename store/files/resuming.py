@@ -1,7 +1,7 @@
-"""Going on with an import that ended early: what it placed then is left out when it is run again.
+"""Resume an import that ended early: the messages that it placed are left out when it is run again.
 
-The event of each part of an import names the messages that it placed: file, place in it, and a digest. An import from
-the same paths that did not come to its end, and that no later one went on with, is gone on with.
+The event of each part of an import names the placed messages by file, index in it, and digest. A new import resumes an
+earlier one from the same paths, if that did not finish and no later one has resumed it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 IMPORT = "import"
 _GOES_ON = re.compile(r"goes on from event (\d+); ")
-#: So many events are looked through; more where those of an import go on.
+#: Events per page, and min events searched; more if those of an import continue.
 _PAGE, _LOOKED_THROUGH = 500, 1000
 _DIGEST = 8
 
 
 class Mark(NamedTuple):
-    """A message in a file: the file's absolute path, its place there from 0, and the start of its SHA-256."""
+    """A message in a file: the file's absolute path, the index in it from 0, and the start of its SHA-256."""
 
     path: str
     place: int
@@ -46,24 +46,24 @@ def mark_of(path: Path, place: int, raw: bytes) -> Mark:
 
 
 def told(marks: Sequence[Mark]) -> str:
-    """Write marks as the event of a part holds them."""
+    """Encode marks for the event of a part."""
     return msgspec.json.encode(marks).decode()
 
 
 class Former(NamedTuple):
-    """What is gone on with: the number of the import's first event, 0 where there is none, and what it placed."""
+    """The import to resume: the number of its first event (0 = none), and the messages that it placed."""
 
     number: int
     placed: frozenset[Mark]
 
 
 def source_of(paths: Sequence[Path]) -> str:
-    """Paths as the event of an import names them."""
+    """Format paths as in the event of an import."""
     return "from " + ", ".join(_text(path.absolute()) for path in paths)
 
 
 def detail_of(former: Former, source: str) -> str:
-    """Write an import's event: which former import it resumes, if any."""
+    """Format the detail of an import's event, which names the import that it resumes, if any."""
     return f"goes on from event {former.number}; {source}" if former.number else source
 
 
@@ -76,7 +76,9 @@ class _Import:
 
 
 def former_import(vault: Reader, source: str) -> Former:
-    """Find the newest import from `source` that ended early, with what it and those before it placed."""
+    """Find the newest import from `source`, if it ended early, with all messages placed by it and those that it
+    resumed.
+    """
     imports: dict[int, _Import] = {}
     before: int | None = None
     seen = 0
@@ -110,7 +112,7 @@ def _note(imports: dict[int, _Import], event: Event) -> None:
         try:
             found.marks |= set(json_decoder(list[Mark]).decode(event.detail))
         except msgspec.DecodeError:
-            pass  # Somebody else's words: nothing is left out for them.
+            pass  # Not written by an import: leave nothing out because of it.
 
 
 def _text(path: Path) -> str:

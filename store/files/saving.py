@@ -1,7 +1,7 @@
-"""Copies to files: the raw bytes as they are, under names that no message can choose.
+"""Save copies to files: the raw bytes unchanged, under names that no message can choose.
 
-A file is named `<time placed, UTC>-<id>-<subject>.eml`. It is created anew (never written over, never through a
-link), mode 0600, and is on the disk when it is reported as saved.
+A file is named `<time placed, UTC>-<id>-<subject>.eml`. It is newly created (never overwriting, never through a link),
+with mode 0600, and is synced to disk before it is reported as saved.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _PAGE = 200
-#: So many copies are told at once.
+#: Copies recorded by one event.
 _TOLD = 500
 _SLUG_CHARACTERS, _SLUG_BYTES = 60, 120
 _ATTEMPTS = 10_000
 
 
 class SaveResult(msgspec.Struct):
-    """What a save did: `saved` holds (id, the file's path), `failed` (id, reason)."""
+    """The result of a save: `saved` holds (id, the file's path), `failed` (id, reason)."""
 
     saved: list[tuple[int, Path]] = msgspec.field(default_factory=list)
     failed: list[tuple[int, str]] = msgspec.field(default_factory=list)
@@ -49,11 +49,11 @@ def save_copies(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> SaveResult:
-    """Save each copy to a file of its own in `folder`, which is made (mode 0700) if it is not there.
+    """Save each copy to a file of its own in `folder`, which is created (mode 0700) if missing.
 
-    The trail is told of each 500 before they are written, since what lies there then is in plain text. `progress` is
-    told copies. Raises SaveError where the folder itself cannot be used, and StoreUnavailable, UnlockError where the
-    trail cannot be written; a copy that fails is reported.
+    Each 500 copies are recorded in the trail before they are written, because the files are not encrypted. `progress`
+    is called with numbers of copies. Raises SaveError if the folder cannot be used, and StoreUnavailable, UnlockError
+    if the trail cannot be written. Copies that fail are in `failed`.
     """
     result = SaveResult()
     detail = f"to {os.fsencode(folder).decode('utf-8', 'replace')}"
@@ -80,7 +80,9 @@ def save_copies(
 
 
 def file_name(copy: Copy) -> str:
-    """`20261124T074103Z-17-invoice-88213.eml`: sortable, unique by the id, and safe on any file system."""
+    """Name a file like `20261124T074103Z-17-invoice-88213.eml`: sortable, unique by the id, and safe on any file
+    system.
+    """
     try:
         placed = datetime.fromtimestamp(copy.stored_at / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     except (ValueError, OverflowError, OSError):
@@ -101,10 +103,10 @@ def slug(subject: str) -> str:
 
 
 def _copies(vault: Vault, ids: Sequence[int]) -> Iterator[tuple[int, Copy | None]]:
-    """Each id with its copy, read a page at a time and in order.
+    """Yield each id with its copy, read a page at a time and in order.
 
-    None where the copy is gone, or where a record on its page does not open: then each is to be read by itself, so
-    that the one that is damaged alone fails.
+    The copy is None if it is gone, or if a record on its page is damaged: then each is to be read alone, so that only
+    the damaged one fails.
     """
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
@@ -117,9 +119,8 @@ def _copies(vault: Vault, ids: Sequence[int]) -> Iterator[tuple[int, Copy | None
 
 
 class _Folder:
-    """An open folder.
-
-    Files are created relative to its descriptor, so that renaming or replacing it changes nothing.
+    """An open folder. Files are created relative to its descriptor, so renaming or replacing the folder has no
+    effect.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,12 +138,12 @@ class _Folder:
         try:
             os.fsync(self._descriptor)
         except OSError:
-            # Some network file systems cannot: each file was synced by itself.
+            # Some network file systems cannot sync a folder; each file was synced by itself.
             pass
         os.close(self._descriptor)
 
     def write(self, name: str, data: bytes) -> Path:
-        """Create `name`, or a name like it that is free, with `data`. Raises SaveError; nothing half-written stays."""
+        """Create the file `name`, or a similar name that is free. Raises SaveError; leaves no half-written file."""
         descriptor, name = self._create(name)
         try:
             write_all(descriptor, data)
@@ -158,7 +159,7 @@ class _Folder:
         for attempt in range(1, _ATTEMPTS):
             candidate = name if attempt == 1 else f"{stem}-{attempt}{dot}{extension}"
             try:
-                # UTF-8 whatever the locale: one without the letters of a subject must not keep it from being saved.
+                # Encode as UTF-8 whatever the locale: a locale without the subject's letters must not prevent saving.
                 return open_new(candidate.encode(), folder=self._descriptor), candidate
             except FileExistsError:
                 continue

@@ -1,1 +1,1 @@
-"""The daemon beside an MTA: configuration, listeners, policy, operation."""
+"""The gateway daemon beside an MTA: configuration, listeners, policy, operation."""

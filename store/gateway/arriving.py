@@ -1,4 +1,4 @@
-"""A gateway that begins to deliver: it says on this machine that it runs, and takes back what its last process held."""
+"""Start of a gateway that delivers: it marks itself as running on this machine, and ends its last process's leases."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 
 def arrive(vault: Vault, credentials: Path) -> Presence:
-    """Hold the lock of the vault's own gateway, and end the leases of its last process. Blocking.
+    """Lock the vault's own gateway on this machine, and end the leases of its last process. Blocking.
 
-    The lock of a store in PostgreSQL lies where the gateway with these credentials keeps what it has seen.
-
-    Where the store does not answer, these leases end by their time. Raises UnlockError where the keys are no gateway's.
+    For a store in PostgreSQL, the lock file is where the gateway with these credentials keeps what it has seen. If the
+    store does not answer, the leases end by their time limit. Raises UnlockError if the keys are not a gateway's.
     """
     gateway = vault.keys.gateway
     if gateway is None:
@@ -34,6 +33,6 @@ def arrive(vault: Vault, credentials: Path) -> Presence:
 
 
 def say_alive(vault: Vault, presence: Presence) -> None:
-    """Say that the gateway runs, on this machine and in the store. Raises StoreUnavailable."""
+    """Mark the gateway as running, on this machine and in the store. Raises StoreUnavailable."""
     presence.touch()
     beat(vault)

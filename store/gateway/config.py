@@ -1,7 +1,7 @@
-"""`mailhold.toml`: what a gateway is told on its own machine. Everything else lies in the store, and is signed.
+"""`mailhold.toml`: the settings of a gateway on its own machine. All other settings are in the store, signed.
 
-The commented example beside this module (`mailhold.toml.example`) names every key. A key that is unknown, or a value of
-another kind, is an error that names the line.
+The commented example in this folder (`mailhold.toml.example`) has every key. An unknown key, or a value of the wrong
+type, is an error that names the line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EXAMPLE = "mailhold.toml.example"
-#: Sections of which a change takes a restart.
+#: Sections whose changes need a restart.
 AT_START = ("store", "milter", "sink", "authentication", "delivery", "metrics")
 _WHERE = re.compile(r" - at `(?:key in )?\$(.*)`$")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
@@ -43,14 +43,14 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class StoreSection(_Section, frozen=True, kw_only=True):
-    """The store, and the credentials that `mailhold gateway enroll` wrote."""
+    """The store's location, and the credentials file written by `mailhold gateway enroll`."""
 
     location: str
     credentials: str
 
 
 class MilterSection(_Section, frozen=True, kw_only=True):
-    """Where the MTA's milter client connects, who may, and the largest message."""
+    """The milter's listening addresses, who may connect to its sockets, and the largest message."""
 
     listen: tuple[str, ...] = ()
     group: str = ""
@@ -59,7 +59,7 @@ class MilterSection(_Section, frozen=True, kw_only=True):
 
 
 class SinkSection(_Section, frozen=True, kw_only=True):
-    """A listener for LMTP or SMTP. Without `next_hop`, messages end there: each is kept."""
+    """An LMTP or SMTP listener. Without `next_hop`, accepted messages end here, and each is kept."""
 
     listen: str
     protocol: Literal["lmtp", "smtp"] = "lmtp"
@@ -92,9 +92,9 @@ class SpamdSection(_Section, frozen=True, kw_only=True):
 
 
 class EnginesSection(_Section, frozen=True, kw_only=True):
-    """The scanners that are asked about every message, side by side.
+    """The scanners; all are asked at once about every message.
 
-    One that is down for `tell_after` seconds is mailed to the administrator.
+    If a scanner is down for `tell_after` seconds, the administrator gets a mail.
     """
 
     tell_after: float = 60.0
@@ -105,20 +105,20 @@ class EnginesSection(_Section, frozen=True, kw_only=True):
 
 
 class AuthenticationSection(_Section, frozen=True, kw_only=True):
-    """Whose Authentication-Results fields are believed, by the name that stands in them; "" for nobody's."""
+    """The server whose Authentication-Results fields are believed, by the name in them; "" for none."""
 
     server: str = ""
 
 
 class DeliverySection(_Section, frozen=True, kw_only=True):
-    """The delivery of what operators release."""
+    """The delivery of released messages."""
 
     enabled: bool = True
     connections: int = 4
 
 
 class MetricsSection(_Section, frozen=True, kw_only=True):
-    """Where Prometheus may ask: an address of this machine; "" for none."""
+    """The loopback address on which Prometheus gets the metrics; "" for none."""
 
     listen: str = ""
 
@@ -208,7 +208,7 @@ def scanners_of(engines: EnginesSection) -> tuple[RemoteScanner, ...]:
 
 
 def size(text: str) -> int:
-    """Parse the largest message size (bytes). Raises SettingError, UsageError."""
+    """Parse a maximum message size into bytes. Raises SettingError, UsageError."""
     value = parse_size(text)
     if not value or value > 2048 * MIB:
         raise UsageError(f"{text!r} is no size for a message: give one between 1 byte and 2 GB.")
@@ -223,7 +223,7 @@ def mode(text: str) -> int:
 
 
 def next_hop(section: SinkSection) -> Relay | None:
-    """Where a listener sends on what is accepted; None where messages end there. Raises RelayError."""
+    """Return the relay to which a listener sends accepted messages; None if they end here. Raises RelayError."""
     return parse_relay(section.next_hop) if section.next_hop else None
 
 

@@ -1,8 +1,9 @@
-"""The gateway: one asyncio process beside an MTA that judges mail, keeps copies, delivers what operators release.
+"""The gateway: one asyncio process beside an MTA that judges mail, keeps copies and delivers released messages.
 
-It opens the store with credentials that write and cannot read. Whatever may block runs in threads: copies that several
-sessions place at the same time share a commit. Where the store goes away, the gateway answers as the setting says, and
-opens it again by itself. A stop takes no new message, lets those under way come to their end, and closes the epoch.
+It opens the store with credentials that can write but not read. Blocking work runs in threads; copies that several
+sessions store at the same time share a commit. If the store becomes unavailable, the gateway answers as the setting
+says, and reopens the store by itself. On a stop it accepts no new message, finishes those in progress, and closes the
+epoch.
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ from store.terms.gateway_events import METRICS_NOT_SERVED, METRICS_SERVED, START
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Seconds: between looks at the configuration, at a store that is away, and that a stop waits for messages under way.
+#: Seconds: between checks of the configuration, between tries to open the store, and max wait for messages on a stop.
 LOOK, OPEN_AGAIN, GRACE = 0.3, 1.0, 15.0
-#: How long (s) a client can have its answer before that is noted, where no copy is placed meanwhile.
+#: Seconds between records of which clients have their answers; placing a copy records them too.
 ANSWERS_SECONDS = 1.0
-#: Threads that use the store: copies of so many messages can share a commit.
+#: Threads that use the store: the maximum number of copies that share a commit.
 THREADS = 16
-#: Threads that judge, and look into attachments.
+#: Threads that judge messages and inspect attachments.
 THINKERS = 4
 
 
 class Gateway:
-    """A gateway. `path` is where its configuration is read again from on SIGHUP."""
+    """A gateway. On SIGHUP it reads its configuration again from `path`."""
 
     def __init__(self, config: Config, *, path: Path | None = None) -> None:
         self.config = config
@@ -111,7 +112,7 @@ class Gateway:
         }
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises MailholdError where it cannot begin."""
+        """Serve until SIGTERM or SIGINT. Raises MailholdError if it cannot start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
@@ -147,7 +148,7 @@ class Gateway:
             say("gateway stopped")
 
     async def _end(self, tasks: list[asyncio.Task[Any]], store: asyncio.Task[None] | None) -> None:
-        # Messages under way need the store until they are answered.
+        # Messages in progress need the store until they are answered.
         await asyncio.gather(*(server.stop(GRACE) for server in self.listeners.servers))
         if store is not None:
             store.cancel()
@@ -167,7 +168,7 @@ class Gateway:
     # --- The store ---------------------------------------------------------------------------------------------------
 
     async def _open_first(self) -> None:
-        """Open the store; where the database is away, wait for it: the MTA holds mail back meanwhile."""
+        """Open the store. If the database is unavailable, wait for it; meanwhile the MTA holds mail back."""
         said = ""
         while not self.stopping.is_set():
             try:
@@ -192,7 +193,7 @@ class Gateway:
         return vault
 
     def _look(self, vault: Vault) -> None:
-        """Take the configuration up, and tell operators what was refused."""
+        """Take up the configuration, and record in the trail which parts were refused."""
         before = dict(self.live.refused)
         self.live.refresh(vault)
         for name, why in self.live.refused.items():
@@ -206,7 +207,7 @@ class Gateway:
         return self._vault
 
     async def _serve_store(self) -> None:
-        """Work with the store as long as it is the one that lies there; then with what came in its place."""
+        """Work with the store until its file is replaced by another, then reopen it, and so on."""
         while True:
             work = asyncio.create_task(self._work())
             replaced = asyncio.create_task(until_replaced(self.config.store.location, self._file))
@@ -224,7 +225,7 @@ class Gateway:
             self.outage.succeeded()
 
     async def _record(self, action: str, vault: Vault | None = None) -> None:
-        """Write an event for operators, where the store takes it."""
+        """Write an event for operators, if the store accepts it."""
         opened = vault or self._open_vault()
         name = opened.keys.gateway.name if opened.keys.gateway else ""
         with suppress(MailholdError):
@@ -241,7 +242,9 @@ class Gateway:
             await self._aside(vault.close)
 
     def _cut_off(self) -> None:
-        """Let go of a store whose operators revoked this gateway: what it would write now, nobody could read."""
+        """Close a store that has revoked this gateway, without closing its epoch: nobody could read what it would write
+        now.
+        """
         vault, self._vault = self._vault, None
         if vault is not None:
             with vault.writing():
@@ -249,7 +252,7 @@ class Gateway:
             vault.close()
 
     async def _work(self) -> None:
-        """Run the jobs beside the sessions while the store is open."""
+        """Run the background jobs while the store is open."""
         vault = self._open_vault()
         jobs: list[Coroutine[Any, Any, None]] = [
             self._again(LOOK, lambda: self._look(vault), "the configuration cannot be looked at"),
@@ -263,7 +266,7 @@ class Gateway:
         stop = asyncio.Event()
         here = await self._aside(lambda: arrive(vault, Path(self.config.store.credentials)))
         if self.config.delivery.enabled:
-            # Who says that he is alive is sent releases.
+            # Releases go to gateways with a fresh heartbeat, so send heartbeats only if delivery is enabled.
             what = "the store cannot be told that the gateway is alive"
             jobs.append(self._again(BEAT_SECONDS, lambda: say_alive(vault, here), what))
             connections = self.config.delivery.connections
@@ -289,7 +292,7 @@ class Gateway:
             here.end()
 
     async def _again(self, seconds: float, job: Callable[[], object], what: str) -> None:
-        """Do a job again and again. What keeps the store from it is said once."""
+        """Repeat a job every `seconds`. A failure is logged as `what`; the same failure again is not."""
         problem = ""
         while True:
             try:
@@ -311,7 +314,9 @@ class Gateway:
             self._reload = asyncio.get_running_loop().create_task(self.reload())
 
     async def reload(self) -> None:
-        """Read the configuration again: scanners and log at once, the rest with a restart. A wrong one is refused."""
+        """Read the configuration again. Scanners and log change at once, the rest at a restart. An invalid file is
+        refused.
+        """
         systemd.reloading()
         try:
             if self._path is not None:
@@ -374,7 +379,7 @@ async def _until(stop: asyncio.Event) -> None:
 
 
 async def _close_later(close: Callable[[], Awaitable[None]]) -> None:
-    """Give up a scanner's connections once nobody can be waiting for its answer any more."""
+    """Close a scanner's connections after a minute, when no message waits for its answer any more."""
     try:
         await asyncio.sleep(60)
     finally:

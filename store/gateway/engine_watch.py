@@ -1,10 +1,10 @@
-"""Watches the scanners: one that is down is told at once, and one that stays down is mailed to the administrator.
+"""Watch the scanners. If one is down, this is logged at once; if it stays down, the administrator gets a mail.
 
     up -> down     the log and the audit trail, at once
-       -> mailed   once it was down for `tell_after` seconds, so that a restart of it mails nobody
-       -> up       the log at once; the audit trail, and a mail if it was down for so long, once it was up for a while
+       -> mailed   after `tell_after` seconds down, so that a restart of the scanner causes no mail
+       -> up       the log at once; when it has been up for a while, the audit trail, and a mail if one said it is down
 
-A scanner that comes and goes is thus one outage, from its first failure to its last.
+So a scanner that fails repeatedly is one outage, from its first failure to its last.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from store.mail.client import local_host_name
 from store.terms.gateway_events import ENGINE_BACK, ENGINE_DOWN
 from store.terms.verdicts import Engine
 
-#: Seconds between looks, and that a scanner has to be up until its outage is over (at most `tell_after`).
+#: Seconds between checks, and seconds that a scanner must be up to end an outage (at most `tell_after`).
 LOOK, STEADY = 1.0, 10.0
-#: Numbers of rules that are named.
+#: Max rule numbers named in a text.
 _SHOWN = 20
-#: What a mail tells, as its subject does.
+#: The subjects of the mails.
 DOWN, BACK = "does not answer", "answers again"
 _DONE = {IfDown.TEMPORARY_FAIL: "told to try again later", IfDown.GO_ON: "passed on unscanned"}
 
@@ -43,9 +43,10 @@ Counts = Mapping[tuple[str, ...], int]
 
 @dataclass(eq=False)
 class _Outage:
-    """A scanner that is down, or was lately. `since` and `back` are Unix ms; the other times seconds of the clock.
+    """The outage of a scanner, going on or just over. `since` and `back` are Unix ms; the other times seconds of the
+    clock.
 
-    `unscanned` and `without_copy` are the counts from before it began; `mailed` is the last mail that is settled.
+    `unscanned` and `without_copy` are the counts just before it began; `mailed` is the last mail that was settled.
     """
 
     scanner: RemoteScanner
@@ -63,10 +64,10 @@ class _Outage:
 
 
 class EngineWatch:
-    """Looks after `scanners()`. `event` writes into the audit trail (an action and its detail).
+    """Watches `scanners()`. `event` writes into the audit trail (action, detail).
 
-    `tell_after` says after how many seconds a scanner that is down is mailed. `send` mails a message to the
-    administrator, and answers whether that is settled; it is tried again after `again` seconds. `clock` is in seconds.
+    `tell_after()` is the number of seconds down after which the administrator gets a mail. `send` sends it, and returns
+    True if that is settled; else it is tried again after `again` seconds. `clock` returns seconds.
     """
 
     def __init__(
@@ -86,11 +87,11 @@ class EngineWatch:
         self._say, self._event, self._send = say, event, send
         self._tell_after, self._again, self._clock = tell_after, again, clock
         self._outages: dict[RemoteScanner, _Outage] = {}
-        # As they were at the last look: a message may have found out before this one does.
+        # The counts at the last check: a message may fail before a check notices the outage.
         self._counts: tuple[Counts, Counts] = ({}, {})
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check repeatedly, until cancelled."""
         try:
             while True:
                 try:
@@ -104,11 +105,11 @@ class EngineWatch:
                     outage.sending.cancel()
 
     async def look(self) -> None:
-        """Ping the scanners that nothing was heard of, and tell what changed."""
+        """Ping silent scanners, and report what changed."""
         scanners = self._scanners()
         await asyncio.gather(*(scanner.look() for scanner in scanners))
         for gone in self._outages.keys() - set(scanners):
-            del self._outages[gone]  # another configuration was read: it is not asked any more
+            del self._outages[gone]  # the configuration was reloaded without this scanner
         for scanner in scanners:
             outage = self._outages.get(scanner)
             if not scanner.state.up:
@@ -166,7 +167,7 @@ class EngineWatch:
         return settings if settings is not None and settings.relay and settings.administrator else None
 
     def _mail(self, outage: _Outage, what: str) -> None:
-        """Begin to send a mail, unless one is under way or was tried a moment ago."""
+        """Start to send a mail, unless one is being sent or was tried a moment ago."""
         settings, now = self._administrator(), self._clock()
         if settings is None or (outage.sending is not None and not outage.sending.done()):
             return
@@ -220,7 +221,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
 {self._counted(outage)}"""
 
     def _meanwhile(self, scanner: RemoteScanner) -> str:
-        """Say what is done with messages while the scanner is down."""
+        """Describe what happens to messages while the scanner is down."""
         others = [other for other in self._scanners() if other is not scanner and other.state.up]
         covered = {engine for other in others for engine in other.engines}
         engines = [engine for engine in scanner.main_engines if engine not in covered]
@@ -241,7 +242,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
     # --- Counting ----------------------------------------------------------------------------------------------------
 
     def _unscanned(self, outage: _Outage, engine: Engine) -> Counter[str]:
-        """Count by outcome the messages that `engine` could not scan since the outage began."""
+        """Count, by outcome, the messages that `engine` could not scan since the outage began."""
         found: Counter[str] = Counter()
         for (of, outcome), count in self._metrics.values("unscanned").items():
             if of == engine.value:
@@ -263,7 +264,7 @@ again. It did not answer from {_utc(outage.since)} to {_utc(outage.back)}:
         }
 
     def _counted(self, outage: _Outage) -> str:
-        """Write, for a mail, what was done with messages since the outage began."""
+        """Write, for a mail, what happened to messages since the outage began."""
         tables = [
             f"Messages that {engine.label} should have scanned and could not were\n\n"
             f"{counts_table(self._unscanned(outage, engine))}\n"
@@ -289,7 +290,7 @@ def _labels(scanner: RemoteScanner) -> str:
 
 
 def _named(scanner: RemoteScanner) -> dict[str, str]:
-    """Which scanner it is, for the log."""
+    """Return the log fields that name the scanner."""
     engines = ", ".join(engine.value for engine in scanner.main_engines)
     return {"scanner": scanner.name, "address": scanner.where, "engines": engines}
 

@@ -1,4 +1,4 @@
-"""What a gateway tells operators in the audit trail: written when it happens, or as soon as the store takes it."""
+"""Write a gateway's events into the audit trail, as soon as the store accepts them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store.helpers.clock import now_ms
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Events that wait for the store, the newest: an engine that comes and goes must not fill the memory.
+#: Max events waiting for the store, the newest: an engine that fails repeatedly must not fill the memory.
 MOST_WAITING = 200
 
 
@@ -23,18 +23,20 @@ class _Waiting(NamedTuple):
 
 
 class EventWriter:
-    """Writes events on `vault()`, the open store or None. `flush` blocks; all else does not."""
+    """Writes events to `vault()`, the open store or None. Only `flush` blocks."""
 
     def __init__(self, vault: Callable[[], Vault | None]) -> None:
         self._vault = vault
         self._waiting: deque[_Waiting] = deque(maxlen=MOST_WAITING)
 
     def add(self, action: str, detail: str) -> None:
-        """Take an event of now. `action` is a verb phrase ("engine down"); the detail gets the gateway's name."""
+        """Add an event with the present time. `action` is a verb phrase ("engine down"); `flush` prefixes the gateway's
+        name.
+        """
         self._waiting.append(_Waiting(now_ms(), action, detail))
 
     def flush(self) -> None:
-        """Write what waits, in order. What the store does not take waits on."""
+        """Write the waiting events, in order. Events that the store does not accept stay waiting."""
         vault = self._vault()
         if vault is None:
             return

@@ -1,7 +1,7 @@
-"""A message through the gateway: judged, a copy made durable before anything is done with it, and then the action.
+"""A message's way through the gateway: judge it, make its copy durable, and only then act.
 
-`Intake.filter` is for what goes on (milter, a sink with a next hop), `Intake.take` for messages that end here (a
-scanner's quarantine): each of those is kept, and none is let go without its copy.
+`Intake.filter` handles messages in transit (milter, a sink with a next hop). `Intake.take` handles messages that end
+here (a scanner's quarantine): each is kept, and none is accepted without its copy.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ _NO_LISTS = AddressLists()
 TOO_MANY_FIELDS = Refuse(554, "5.6.0", "Too many header fields that only Mailhold writes")
 NOT_SCANNED = Refuse(451, "4.7.1", "The message could not be scanned, try again later")
 VERDICT_FIELD = "X-Mailhold-Verdict"
-#: Messages that are larger (bytes) are read in a thread, wherever that is: the event loop has others waiting.
+#: Larger messages (bytes) are read in a thread, so that the event loop stays free for others.
 LARGE = 256 << 10
-#: So many entries of lists, once for each recipient, are looked up without a thread.
+#: Max list entries times recipients that are looked up without a thread.
 FEW = 1000
 
 
 @dataclass
 class Intake:
-    """Judges messages. `vault` answers the open store, or None while there is none; `pool` is where it is used.
+    """Judges messages. `vault()` is the open store, or None; `pool` has the threads that use it.
 
-    `thinkers` are the threads for all else that takes long (by default the same): a store that keeps its callers
-    waiting must not hold up the messages that need no copy.
+    `thinkers` has the threads for other slow work (default `pool`): a slow store must not delay messages that need no
+    copy.
     """
 
     vault: Callable[[], Vault | None]
@@ -75,9 +75,9 @@ class Intake:
     metrics: Metrics
     outage: Outage
     thinkers: Executor | None = None
-    #: Of the envelopes of the copies that were kept.
+    #: The domains in the envelopes of the kept copies.
     domains: DomainCount = field(default_factory=DomainCount)
-    #: Whose Authentication-Results are believed on listeners that are not trusted, by the name in them.
+    #: The server whose Authentication-Results fields are believed on listeners without trusted headers.
     server: str = ""
     knowing: Knowing = field(init=False, repr=False)
     _landing: Landing[int] | None = field(default=None, init=False, repr=False)
@@ -86,7 +86,7 @@ class Intake:
         self.knowing = Knowing(self.vault, self.live, self.server)
 
     async def filter(self, incoming: Incoming) -> Outcome:
-        """Judge a message in transit and act on it. Never raises except for defects."""
+        """Judge a message in transit and act on it. Raises only on defects."""
         began = time.perf_counter()
         policy, own = self.live.policy, await self._read(own_fields, incoming)
         if own.too_many:
@@ -112,7 +112,7 @@ class Intake:
         return outcome
 
     async def take(self, incoming: Incoming) -> Outcome:
-        """Keep a message that ends here, whatever it is: the scanner that sent it has done with it what it wanted."""
+        """Keep a message that ends here, whatever its verdict: the scanner that sent it has already acted on it."""
         began = time.perf_counter()
         policy = self.live.policy
         if policy.settings is None:
@@ -139,7 +139,7 @@ class Intake:
             why=why,
             ms=milliseconds(began),
         )
-        # It exists nowhere else: no setting lets go of it.
+        # The message exists nowhere else, so `if_unavailable` does not apply.
         return TEMPORARY if why else Accept()
 
     async def _passed(self, incoming: Incoming, fields: Fields) -> Outcome | None:
@@ -149,7 +149,7 @@ class Intake:
             if marker is not None:
                 passed = await self._in_pool(partial(self._passes, marker, incoming))
         except MailholdError as error:
-            # Whether it was used before is not known: the worker sends it again.
+            # The marker may have been used before: the client keeps the message and sends it again.
             say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
             self.metrics.count("markers", "not-checked")
             return TEMPORARY
@@ -163,7 +163,7 @@ class Intake:
         return Accept(delete_headers=fields.delete, put_back=partial(self._put_back, marker, passed.rows))
 
     async def _put_back(self, marker: Marked, rows: Sequence[Release], recipients: Sequence[str]) -> None:
-        """Let a released message pass once more, that could not be sent on."""
+        """Let a released message, which could not be sent on, pass once more."""
         vault = self.vault()
         try:
             if vault is None:
@@ -175,7 +175,9 @@ class Intake:
     async def _decision(
         self, lists: AddressLists, rule: Rule, incoming: Incoming
     ) -> tuple[dict[str, EngineResult], Decision, Accept]:
-        """Ask the scanners, unless lists or size decide; return their results, the decision and its changes."""
+        """Ask the scanners, unless lists or size decide. Return their results, the decision, and its changes to the
+        message.
+        """
         listed = await self._listed(lists, incoming)
         engines = {engine for scanner in self._asked(rule) for engine in scanner.engines}
         before = decided_before(rule, listed, incoming, engines)
@@ -195,7 +197,7 @@ class Intake:
         return found
 
     async def _scan(self, rule: Rule, incoming: Incoming) -> tuple[dict[str, EngineResult], ContentResult]:
-        """Scanners and content filtering side by side."""
+        """Run the scanners and content filtering at the same time."""
         asked = self._asked(rule)
         filtering = bool(rule.content.banned_names or rule.content.banned_formats or rule.content.max_size)
         content = self._aside(partial(content_verdicts, incoming.raw, rule.content)) if filtering else None
@@ -210,7 +212,7 @@ class Intake:
     async def _checked(
         self, rule: Rule, incoming: Incoming, decision: Decision, changes: Accept
     ) -> tuple[Decision, Accept]:
-        """Judge the message without its attachments again: if it is still infected, delete all of it."""
+        """Scan the message without its attachments again: if it is still infected, delete all of it."""
         if changes == Accept() or not any(_by_attachment(rule, verdict) for verdict in decision.verdicts):
             return decision, changes
         left = await self._aside(partial(changed, incoming.raw, changes))
@@ -223,7 +225,7 @@ class Intake:
         return [each for each in self.scanners if rule.scanners is None or each.name in rule.scanners]
 
     async def _read(self, read: Callable[[bytes], T], incoming: Incoming) -> T:
-        """Apply `read` to the message's bytes."""
+        """Apply `read` to the message's bytes, in a thread if they are large."""
         if len(incoming.raw) <= LARGE:
             return read(incoming.raw)
         found: T = await self._aside(partial(read, incoming.raw))
@@ -247,9 +249,10 @@ class Intake:
             return judged._replace(why=str(error))
 
     async def _keep(self, policy: Policy, incoming: Incoming, record: Callable[[], CopyRecord]) -> int:
-        """Place a copy; returns its id once it is durable. Raises NotKept.
+        """Place a copy; return its id once it is durable. Raises NotKept.
 
-        Of its threads one prepares it, and the one that commits says when it is durable: nobody waits in between.
+        A pool thread prepares the copy and hands it in. The committing thread reports it durable, so no thread waits in
+        between.
         """
         began = time.perf_counter()
         if self._landing is None or self._landing.loop is not asyncio.get_running_loop():
@@ -331,28 +334,26 @@ def _decided(
 
 
 def _by_attachment(rule: Rule, verdict: Verdict) -> bool:
-    """Whether the rule takes attachments off because of what Anti-Virus said."""
+    """Return True if the rule deletes attachments because of this Anti-Virus verdict."""
     action = rule.action_for(verdict.engine, verdict.status)
     return verdict.engine is Engine.ANTI_VIRUS and action in (Action.DELETE_ATTACHMENT, Action.DISINFECT)
 
 
 def _verdict_field(decision: Decision) -> tuple[tuple[str, str], ...]:
-    """Write a header field with what was found in a message that goes on, for later filters; () if nothing was
-    found.
-    """
+    """Make a header field with the verdicts on a message that goes on, for later filters; () if nothing was found."""
     found = [f"{v.engine.value}={v.status.value}" for v in decision.verdicts if v.status is not Status.CLEAN]
     return ((VERDICT_FIELD, "; ".join(found)),) if found else ()
 
 
 def _from_headers(raw: bytes) -> EngineResult:
-    """Read what a trusted scanner wrote into the header."""
+    """Read a trusted scanner's header fields as an engine's result."""
     return result_of(verdicts_from_headers(raw))
 
 
 def _quarantined(incoming: Incoming) -> tuple[CopyRecord, dict[str, EngineResult]]:
-    """Build the record of a quarantined message. The scanner's verdict counts if the listener is trusted.
+    """Build the record of a quarantined message, with the scanner's verdict if the listener is trusted.
 
-    With it comes what it says, as if it had been asked.
+    Also returns that verdict as a scanner's result.
     """
     incoming, found = scanner_verdicts(incoming)
     said = {HEADERS: result_of(found)}

@@ -1,4 +1,4 @@
-"""A copy of a message that comes in, handed to the store in a thread, which nobody keeps waiting there."""
+"""Hand a copy of an incoming message to the store, in a thread that does not wait for the commit."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from store.terms.records import CopyRecord
     from store.vault.vault import Vault
 
-#: Told the copy's id, once it is durable, or why there is none.
+#: Called with the copy's id once it is durable, or with the error.
 Told = Callable[[int | BaseException], None]
 
 
 class NotKept(Exception):
-    """A copy could not be placed. `str()` is why, free of message content; `kind` is one word for it."""
+    """A copy could not be placed. `str()` is the reason, free of message content; `kind` names it in one word."""
 
     def __init__(self, kind: str, why: str) -> None:
         super().__init__(why)
@@ -36,9 +36,9 @@ def begin(
     record: Callable[[], CopyRecord],
     told: Told,
 ) -> None:
-    """Make a message's record, and hand its copy in. Never raises: `told` gets what comes of it, in whatever thread.
+    """Make a message's record and hand in its copy. Never raises: calls `told` with the result, from any thread.
 
-    `refused` are parts of the configuration that do not verify, and why. Errors are NotKept, but for what `record`
+    `refused` maps parts of the configuration that do not verify to the reason. Errors are NotKept, or whatever `record`
     raises.
     """
     try:
@@ -60,7 +60,7 @@ def _hand_in(
     record: CopyRecord,
     told: Told,
 ) -> None:
-    """Hand the copy in. A message that was placed before, and whose client had no answer then, has that copy."""
+    """Hand in the copy. A message that was placed before, but whose client got no answer then, keeps that copy."""
     if vault is None:
         raise NotKept("store", "The store is not open.")
     if incoming.truncated:

@@ -1,4 +1,4 @@
-"""What a gateway knows of senders: counted in memory as their mail is let through, and written every ten seconds."""
+"""A gateway's counters of known senders: counted in memory as mail passes, and written every ten seconds."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from store.authority.settings import Settings
     from store.vault.vault import Vault
 
-#: Seconds between writes, and writes between looks at what is to be removed.
+#: Seconds between writes, and writes between removals of old counters.
 FLUSH_SECONDS, TIDY = 10.0, 60
-#: Counters that wait in memory, whatever comes in, and answers that are remembered until the next write.
+#: Max counters waiting in memory, and max look-ups remembered until the next write.
 MOST_WAITING = 100_000
 MOST_REMEMBERED = 10_000
 
 
 class Knowing:
-    """Counts senders for a gateway. `vault` answers the open store, or None. Thread-safe.
+    """Counts senders for a gateway. `vault()` is the open store, or None. Thread-safe.
 
-    `server` is the name in whose Authentication-Results fields are believed, "" for none.
+    `server` is the server whose Authentication-Results fields are believed, "" for none.
     """
 
     def __init__(self, vault: Callable[[], Vault | None], live: LivePolicy, server: str = "") -> None:
@@ -42,7 +42,7 @@ class Knowing:
         self._live = live
         self._lock = threading.Lock()
         self._waiting: dict[Key, list[int]] = {}
-        #: Those that are being written, and may not be there yet.
+        #: The counters being written: the store may not have them yet.
         self._writing: dict[Key, list[int]] = {}
         self._stored: dict[Key, Count] = {}
         self._rows: Known | None = None
@@ -54,11 +54,11 @@ class Knowing:
         self._problem = ""
 
     def told(self, incoming: Incoming, results: Mapping[str, EngineResult]) -> Told:
-        """Whom a message is from, and what says so. Never raises."""
+        """Determine the sender of a message and whether it is authenticated. Never raises."""
         return told_of(incoming, results, self._local_domains(), self._server)
 
     def let_through(self, incoming: Incoming, results: Mapping[str, EngineResult]) -> None:
-        """Count a message that goes on to its recipients. Cheap, and never raises."""
+        """Count a message that goes on to its recipients. Fast, and never raises."""
         local = self._local_domains()
         told = told_of(incoming, results, local, self._server)
         with self._lock:
@@ -71,7 +71,7 @@ class Knowing:
                 waiting[not authenticated] += 1
 
     def of(self, told: Told) -> KnownSender | None:
-        """Look up a sender; None if the store does not answer. Blocking. Never raises."""
+        """Look up what is known of a sender; None if the store does not answer. Blocking. Never raises."""
         if not told.sender.address:
             return None
         wanted = asked_for(told.sender)
@@ -83,9 +83,9 @@ class Knowing:
         return known_sender(counts)
 
     def flush(self, vault: Vault | None = None) -> None:
-        """Add what was counted to the store, `vault` where it is to be closed: blocking.
+        """Write the waiting counters, to `vault` if given (before closing it). Blocking.
 
-        Raises StoreUnavailable, TamperedError and UnlockError; what is not written is still counted.
+        Raises StoreUnavailable, TamperedError and UnlockError; counters not written stay waiting.
         """
         with self._flushing:
             known = self._known() if vault is None else Known(vault)
@@ -99,14 +99,14 @@ class Knowing:
         day, writing = _today(), self._writing
         keys = list(writing)
         try:
-            known.refresh()  # With nothing to write, too: what is asked for must know of a new key.
+            known.refresh()  # Also with nothing to write: look-ups need the newest counter key.
             while keys:
                 group = keys[: rows.GROUP]
                 known.add({key: (writing[key][0], writing[key][1]) for key in group}, day)
                 del keys[: rows.GROUP]
         finally:
             with self._lock:
-                for key in keys:  # What was not written is counted with what came meanwhile.
+                for key in keys:  # Merge the unwritten counters with those that came in between.
                     waiting = self._waiting.setdefault(key, [0, 0])
                     waiting[0] += writing[key][0]
                     waiting[1] += writing[key][1]
@@ -132,7 +132,8 @@ class Knowing:
                 raise StoreUnavailable("The store is not open.")
             stored = known.counts(wanted, _today())
             with self._lock:
-                if len(remembered) < MOST_REMEMBERED:  # After a write it is another one: this may be older.
+                # A write replaces `_stored`; then this result may be outdated, and goes into the old dict.
+                if len(remembered) < MOST_REMEMBERED:
                     remembered.update(zip(wanted, stored, strict=True))
         return [
             Count(count.day, count.authenticated + authenticated, count.other + other)

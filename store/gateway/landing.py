@@ -1,4 +1,4 @@
-"""What threads come to, brought back to the event loop: with one call into it for all that came while it was busy."""
+"""Bring results from threads to the event loop, with one call into it for all that arrived while it was busy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Landing(Generic[T]):
-    """Settles futures of the loop that is running when it is made. `land` may be called from any thread."""
+    """Settles futures of the loop that runs when it is made. `land` may be called from any thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -23,7 +23,7 @@ class Landing(Generic[T]):
         return self.loop.create_future()
 
     def land(self, future: asyncio.Future[T], result: T | BaseException) -> None:
-        """Settle `future` with a result or an error, soon. Never raises: of a loop that was closed nobody waits."""
+        """Settle `future` with a result or an error, soon. Never raises: with the loop closed, nothing waits for it."""
         self._landed.append((future, result))
         if not self._called:
             self._called = True
@@ -31,11 +31,11 @@ class Landing(Generic[T]):
                 self.loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
-        self._called = False  # What comes from here on calls again.
+        self._called = False  # A result that arrives from here on schedules another call.
         while self._landed:
             future, result = self._landed.popleft()
             if future.done():
-                continue  # Whoever waited gave up.
+                continue  # The waiter was cancelled.
             if isinstance(result, BaseException):
                 future.set_exception(result)
             else:

@@ -1,4 +1,4 @@
-"""What a gateway listens on, as its configuration says."""
+"""The listeners of a gateway, from its configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Server = MilterServer | SinkServer
 
 
 class Listeners:
-    """The servers, and where they listen as (the section of the configuration, the address)."""
+    """The servers, and their addresses as pairs (section of the configuration, address)."""
 
     def __init__(self) -> None:
         self.servers: list[Server] = []
@@ -23,11 +23,11 @@ class Listeners:
 
     @property
     def sessions(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return sum(server.sessions for server in self.servers)
 
     async def start(self, config: Config, intake: Intake) -> None:
-        """Listen on all of it. Raises StoreError, UsageError where that cannot be."""
+        """Start all listeners. Raises StoreError, UsageError if one cannot listen."""
         milter = config.milter
         if milter.listen:
             server = MilterServer(intake.filter, max_size=size(milter.max_message))

@@ -1,7 +1,7 @@
-"""A gateway's log: one line an event, JSON or key=value, without addresses, subjects or text of messages.
+"""A gateway's log: one line per event, JSON or key=value, without addresses, subjects or text of messages.
 
-What goes in are the names of events and fields that `say` is given. Of an exception only its type and the place where
-it was raised are told (its words may quote a message), unless it is one of Mailhold's own, whose words never do.
+It contains only the event names and fields passed to `say`. Of an exception, only the type and the place where it was
+raised are logged, because its text may quote a message. Mailhold's own exceptions never do, so their text is logged.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def say(event: str, *, level: int = logging.INFO, error: BaseException | None = 
 
 
 class Lines(logging.Formatter):
-    """A record as one line."""
+    """Formats a log record as one line."""
 
     def __init__(self, form: Literal["json", "text"]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Lines(logging.Formatter):
             .isoformat(timespec="milliseconds")
             .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
-            # What other libraries say may quote a message.
+            # Other libraries' texts may quote a message.
             "event": record.getMessage() if record.name.split(".")[0] == NAME else f"{record.name} reported something",
         }
         for name, value in getattr(record, "fields", {}).items():
@@ -55,11 +55,11 @@ class Lines(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """The gateway's own, to know it among others."""
+    """The gateway's handler; its type distinguishes it from others."""
 
 
 def start(form: Literal["json", "text"], level: str, stream: TextIO | None = None) -> None:
-    """Send the log to `stream` (standard error by default), at `level` and above. Again to change either."""
+    """Send the log to `stream` (default: standard error), at `level` and above. Call again to change either."""
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(Lines(form))
     root = logging.getLogger()

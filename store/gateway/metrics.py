@@ -1,6 +1,6 @@
-"""What a gateway counts, and Prometheus's way to ask for it.
+"""A gateway's metrics, and their interface for Prometheus.
 
-Counting takes no library. Only where metrics are served is prometheus-client imported (extra `gateway`), by
+Counting needs no library. prometheus-client (extra `gateway`) is imported only if metrics are served, by
 `store.gateway.metrics_server`.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
-#: Upper bounds of the histogram of times, in seconds.
+#: Upper bounds of the time histograms' buckets, in seconds.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-#: name -> (what it counts, its labels).
+#: name -> (help text, label names).
 COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "messages": ("Messages by what was done with them", ("outcome",)),
     "verdicts": ("Verdicts that condemn, by engine and status", ("engine", "status")),
@@ -36,7 +36,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class Metrics:
-    """Counters, two histograms of seconds, and gauges that are asked when somebody wants to know. Thread-safe."""
+    """Counters, two histograms of seconds, and gauges, whose functions are called on each request. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -44,16 +44,18 @@ class Metrics:
         self._times = {name: [0] * (len(BUCKETS) + 1) for name in ("judge", "put")}
         self._sums = {"judge": 0.0, "put": 0.0}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        #: name -> (what it tells, its label, the value of each label)
+        #: name -> (help text, label name, function that returns the value of each label)
         self.labelled: dict[str, tuple[str, str, Callable[[], Mapping[str, float]]]] = {}
 
     def count(self, name: str, *labels: str) -> None:
-        """Add one to a counter of `COUNTERS`."""
+        """Add one to a counter in `COUNTERS`."""
         with self._lock:
             self._counts[name, labels] += 1
 
     def time(self, name: str, seconds: float) -> None:
-        """Note how long it took to "judge" a message from its end to the answer, or to "put" its copy."""
+        """Record a duration in seconds: "judge" (from the end of a message to its answer) or "put" (placing
+        its copy).
+        """
         with self._lock:
             self._times[name][bisect_left(BUCKETS, seconds)] += 1
             self._sums[name] += seconds
@@ -63,12 +65,12 @@ class Metrics:
         return self._counts[name, labels]
 
     def values(self, name: str) -> dict[tuple[str, ...], int]:
-        """Return a counter's values by its labels."""
+        """Return a counter's values, by labels."""
         with self._lock:
             return {labels: count for (other, labels), count in self._counts.items() if other == name}
 
     def collect(self) -> Iterator[Any]:
-        """All of it, as prometheus-client's registry asks for it."""
+        """Yield all metrics, for prometheus-client's registry."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         with self._lock:

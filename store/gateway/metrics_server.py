@@ -1,7 +1,7 @@
-"""Metrics over HTTP, for Prometheus: one page, /metrics, on this machine.
+"""Metrics over HTTP for Prometheus: the page /metrics, on this machine only.
 
-Whatever happens here, mail goes on: a port that is taken, a library that does not load or a page that cannot be made is
-told, and tried again. Clients that say nothing are given up after a few seconds, and sooner where others come.
+Failures here never stop mail: a port in use, a library that does not load or a page that cannot be made is logged, and
+tried again. Silent clients are dropped after a few seconds, or earlier if others connect.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from store.helpers.installed import imported
 from store.mail.endpoint import Address
 from store.terms.errors import MailholdError, UsageError
 
-#: Seconds for a request to come, for a page to be taken, and until listening is tried again.
+#: Seconds: max wait for a request, max time to send a page, and time between tries to listen.
 REQUEST_SECONDS, ANSWER_SECONDS, AGAIN_SECONDS = 5.0, 10.0, 15.0
-#: Connections at once; one more takes the place of the oldest.
+#: Max connections; a further one replaces the oldest.
 MOST = 16
-#: The longest request, in bytes.
+#: Max length of a request, in bytes.
 LONGEST = 8192
 
 _PATH = "/metrics"
@@ -41,7 +41,7 @@ Say = Callable[..., None]
 
 
 def page_of(metrics: Metrics) -> Callable[[], bytes]:
-    """Return the function that makes the page. Raises NotInstalled, LibraryBroken."""
+    """Return a function that renders the page. Raises NotInstalled, LibraryBroken."""
     library: Any = imported("[metrics] of mailhold.toml", "gateway", "prometheus_client", "prometheus-client")
     registry = library.CollectorRegistry(auto_describe=False)
     library.ProcessCollector(registry=registry)
@@ -56,7 +56,7 @@ def page_of(metrics: Metrics) -> Callable[[], bytes]:
 
 
 class MetricsServer:
-    """Answers GET and HEAD of /metrics with what `page` makes, in a thread, and nothing else."""
+    """Answers GET and HEAD of /metrics with the result of `page`, which runs in a thread."""
 
     def __init__(self, page: Callable[[], bytes], say: Say) -> None:
         self._page = page
@@ -66,7 +66,7 @@ class MetricsServer:
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def listen(self, address: Address) -> int:
-        """Listen. Returns the port. Raises UsageError where that cannot be."""
+        """Start to listen; return the port. Raises UsageError if it cannot."""
         try:
             self._server = await asyncio.start_server(self._serve, address.host, address.port, limit=LONGEST)
         except OSError as error:
@@ -75,7 +75,7 @@ class MetricsServer:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         if self._server is not None:
             self._server.close()
         for task in list(self._open):
@@ -103,7 +103,7 @@ class MetricsServer:
             self._open.pop(task, None)
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        """Read one request and return the whole answer; b"" if no request comes. Raises TimeoutError."""
+        """Read one request and return the whole response; b"" if no request comes. Raises TimeoutError."""
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -131,9 +131,9 @@ class MetricsServer:
 
 
 class ServedMetrics:
-    """Metrics that are served as soon as, and as long as, that is possible.
+    """Serves the metrics as soon as this is possible.
 
-    `problem` says what keeps them from being served, or is "". `changed` is called where it begins and ends.
+    `problem` is the reason why they are not served, or "". `changed` is called with it when it changes.
     """
 
     def __init__(self, metrics: Metrics, address: Address, say: Say, changed: Callable[[str], None]) -> None:
@@ -145,12 +145,12 @@ class ServedMetrics:
         self.problem = ""
 
     async def start(self) -> None:
-        """Listen; where that fails, try again and again in a task of its own. Never raises."""
+        """Listen; if that fails, try again repeatedly in a task. Never raises."""
         if not await self._try():
             self._trying = asyncio.get_running_loop().create_task(self._until_served())
 
     async def stop(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         if self._trying is not None:
             self._trying.cancel()
             await asyncio.gather(self._trying, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What became of a message, told and counted: one line of the log, and the metrics."""
+"""Record how a message was handled: one line in the log, and the metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.terms.verdicts import Action, Status
 
 
 class Judged(NamedTuple):
-    """What a message came to. `why` says why a copy that had to be kept was not."""
+    """A judged message. `why` is the reason if a required copy was not kept."""
 
     decision: Decision
     changes: Accept
@@ -26,7 +26,7 @@ class Judged(NamedTuple):
 def note(
     metrics: Metrics, outage: Outage, incoming: Incoming, rule: Rule, judged: Judged, outcome: Outcome, began: float
 ) -> None:
-    """Log a message that has been dealt with, and count it. `began` is of `time.perf_counter`."""
+    """Log and count a handled message. `began` is a `time.perf_counter()` value."""
     decision, reason = judged.decision, judged.decision.reason
     took = time.perf_counter() - began
     name = outcome_name(outcome, decision)
@@ -57,7 +57,7 @@ def note(
 
 
 def milliseconds(began: float) -> float:
-    """Milliseconds since `began`."""
+    """Return the milliseconds since `began`."""
     return round((time.perf_counter() - began) * 1000, 1)
 
 

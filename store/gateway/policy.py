@@ -1,6 +1,7 @@
-"""What a running gateway goes by: settings, rules and address lists from the store, each verified when it changes.
+"""The policy of a running gateway: settings, rules and address lists from the store, verified at each change.
 
-What does not verify is refused, and the last that did stays in force: a writer of the database changes nothing.
+Configuration that does not verify is refused, and the last verified one stays in force. So tampering with the database
+changes nothing.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _READERS: dict[str, tuple[str, Callable[[Vault], Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What is in force. An item is None only until it first verified."""
+    """The policy in force. An item is None until it has verified once."""
 
     settings: Settings | None = None
     rules: tuple[Rule, ...] | None = None
@@ -50,14 +51,14 @@ class Policy:
 
     @property
     def complete(self) -> bool:
-        """Whether there is something to go by at all."""
+        """Whether all parts of the policy are known."""
         return self.settings is not None and self.rules is not None and self.lists is not None
 
 
 class LivePolicy:
-    """Follows the store. `refused` says what does not verify now (its name in the store), and why.
+    """The policy as it changes in the store. `refused` maps configuration names that do not verify now to the reason.
 
-    With `seen`, what was in force before the last restart is known, and nothing older is taken up.
+    With `seen`, versions from before a restart are known, and older ones are refused.
     """
 
     def __init__(self, say: Callable[..., None], seen: SeenVersions | None = None) -> None:
@@ -71,10 +72,10 @@ class LivePolicy:
         self._vault: Vault | None = None
 
     def refresh(self, vault: Vault) -> bool:
-        """Look whether anything changed, and take it up; whether it did. Blocking.
+        """Check for changes and take them up; return True if anything changed. Blocking.
 
-        Cheap where nothing in the store changed at all. Raises StoreUnavailable, and GatewayRevoked where nothing
-        may be written any more.
+        Fast if nothing in the store changed. Raises StoreUnavailable, and GatewayRevoked if this gateway may not write
+        any more.
         """
         if vault is not self._vault:
             self._vault, self._token, self._digest = vault, None, b""
@@ -111,7 +112,7 @@ class LivePolicy:
         except MailholdError as error:
             self._refuse(ENROLMENT, str(error))
         self._keep(vault)
-        # What was changed while it was read is read again: it may be put back, and then looks as it did before.
+        # If rows changed during the reading, read again: a row put back later would otherwise look unchanged.
         same = self._look(vault) == digest
         self._token, self._digest = (token, digest) if same else (None, b"")
         return True
@@ -119,7 +120,7 @@ class LivePolicy:
     def _keep(self, vault: Vault) -> None:
         why = ""
         if self._seen is not None and not vault.witness.problem:
-            # Of a store that is older than what was seen nothing takes the place of what is kept.
+            # While the store is older than what was seen, keep the file as it is.
             versions = seen_versions(vault)
             went_by = WentBy(versions, rows_of(vault, versions), _grants(vault))
             why = self._seen.keep(vault.store_id, went_by)
@@ -128,7 +129,7 @@ class LivePolicy:
         self._unkept = why
 
     def _look(self, vault: Vault) -> bytes:
-        """Hash the rows that policy and enrolment depend on."""
+        """Hash the rows that the policy and the enrolment depend on."""
         gateway = vault.keys.gateway
         with vault.reading():
             found = [*run(vault.db, _NEWEST).fetchall()]

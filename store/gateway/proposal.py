@@ -1,4 +1,4 @@
-"""The local domains that a gateway saw, told in its log while none are set. It changes no setting."""
+"""Log the local domains that a gateway has seen, while the setting is empty. Changes no setting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from store.gateway.policy import LivePolicy
 from store.mail.local_domains import DomainCount, seen_words, to_set
 
-#: Seconds between looks.
+#: Seconds between checks.
 PROPOSAL_SECONDS = 60.0
 
 
 class Proposal:
-    """Tells which domains copies came for, where no local domain is set; again only where others come to the fore."""
+    """Logs the domains of most copies, if no local domain is set; again only if other domains come up."""
 
     def __init__(self, seen: DomainCount, live: LivePolicy, say: Callable[..., None]) -> None:
         self._seen = seen

@@ -1,4 +1,4 @@
-"""Whether the gateway can work where it is, as the user that it runs as: `mailhold gateway --check-config`."""
+"""Check that the gateway can work on this machine, as its own user: `mailhold gateway --check-config`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from store.gateway.seen import seen_path
 from store.mail.endpoint import parse_address
 from store.terms.errors import UsageError
 
-#: The user that a gateway runs as where its configuration lies where it usually does.
+#: The user of a gateway whose configuration is in the usual place.
 USER = "mailhold"
 _SOCKET_PATH = 107
 
 
 class Proof(NamedTuple):
-    """Something that the gateway needs; `why` it has it not, with what to do, or ""."""
+    """A requirement of the gateway: `why` it is not met, with what to do, or ""."""
 
     what: str
     why: str = ""
 
 
 def user_of(path: Path, config: Config, *, usual: Path) -> pwd.struct_passwd:
-    """Return the user that a gateway with this configuration runs as: the owner of its credentials.
+    """Return the user of the gateway with this configuration: the owner of its credentials.
 
-    Where root owns them, or they are missing: `mailhold` for the `usual` configuration, else this process's user.
-    Raises UsageError where the owner has no name.
+    If root owns them, or they are missing: `mailhold` for the `usual` configuration, else this process's user. Raises
+    UsageError if the user does not exist.
     """
     try:
         uid = Path(config.store.credentials).stat().st_uid
@@ -50,9 +50,9 @@ def user_of(path: Path, config: Config, *, usual: Path) -> pwd.struct_passwd:
 
 
 def as_user(user: pwd.struct_passwd, work: Callable[[], int]) -> int:
-    """Do `work` in a child process that has dropped root's rights for those of `user`; returns its exit code.
+    """Run `work` in a child process that drops root's rights for those of `user`; return its exit code.
 
-    For a process that has one thread. What `work` prints it has to have flushed when it returns.
+    Only for a single-threaded process. `work` must flush what it prints.
     """
     child = os.fork()
     if child == 0:
@@ -72,7 +72,7 @@ def _in_child(user: pwd.struct_passwd, work: Callable[[], int]) -> NoReturn:
 
 
 def proofs(path: Path, config: Config) -> Iterator[Proof]:
-    """Look at each thing that the gateway needs, as the user that this process runs as."""
+    """Check each requirement of the gateway, as the user of this process."""
     me = pwd.getpwuid(os.geteuid()).pw_name
     yield Proof(f"{path} can be read", _reached(path, os.R_OK, f"chgrp {USER} {path} && chmod 0640 {path}"))
     credentials = Path(config.store.credentials)
@@ -140,7 +140,7 @@ def _writable(folder: Path, me: str, otherwise: str = "") -> str:
 
 
 def _reached(path: Path, access: int, by_hand: str, made: str = "") -> str:
-    """Why this process may not use the file or folder so, with what to do; "" where it may."""
+    """Return why this process may not access the file or folder, with what to do; "" if it may."""
     path = path.absolute()
     for folder in reversed(path.parents):
         if not os.path.lexists(folder):

@@ -1,4 +1,4 @@
-"""A store that is a file: whether another one lies in its place."""
+"""Detect that a store's file was replaced by another file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from store.database.connection import is_url
 
-#: Seconds between looks.
+#: Seconds between checks.
 _LOOK = 1.0
 
 
 def identity(location: str) -> tuple[int, int] | None:
-    """Return what identifies the file at `location` (device, inode); None for no file, and for a database's URL."""
+    """Return the identity of the file at `location` (device, inode); None if there is none, and for a database URL."""
     if is_url(location):
         return None
     try:
@@ -23,7 +23,7 @@ def identity(location: str) -> tuple[int, int] | None:
 
 
 async def until_replaced(location: str, file: tuple[int, int] | None) -> None:
-    """Wait until another file than `file` lies at `location`; for ever where that is a database's URL."""
+    """Wait until another file than `file` is at `location`; for ever if that is a database URL."""
     if is_url(location):
         await asyncio.Event().wait()
     while True:

@@ -1,4 +1,4 @@
-"""What gateways said in the audit trail to be wrong with them, and did not say to be over."""
+"""The problems that gateways reported in the audit trail and have not reported as solved."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _BEGIN, _END = (ENGINE_DOWN, METRICS_NOT_SERVED, BACKUP_UNAVAILABLE), (ENGINE_BACK, METRICS_SERVED, BACKUP_AVAILABLE)
-#: Events that are looked through.
+#: Max events searched.
 _LOOKED_THROUGH = 300
 
 
 class Trouble(NamedTuple):
-    """Something that a gateway said at `at` (Unix ms). `what` is the event's action; text is NOT safe."""
+    """A problem that a gateway reported at `at` (Unix ms). `what` is the event's action; text is NOT safe."""
 
     gateway: str
     at: int
@@ -36,7 +36,7 @@ class Trouble(NamedTuple):
 def troubles(vault: Vault) -> list[Trouble]:
     """List the standing troubles, newest first. Stopped gateways and old troubles are left out.
 
-    Raises TamperedError where the trail does not verify, UnlockError where the keys at hand cannot read it.
+    Raises TamperedError if the trail does not verify, UnlockError if the keys at hand cannot read it.
     """
     found: list[Trouble] = []
     told: set[tuple[str, str]] = set()
@@ -49,7 +49,7 @@ def troubles(vault: Vault) -> list[Trouble]:
         gateway, _, detail = event.detail.partition(": ")
         if gateway in ended or event.action not in _BEGIN + _END:
             continue
-        # An engine's event begins with its name; of metrics and Backup there are one each.
+        # An engine's event begins with the engine's name; metrics and Backup have one problem each.
         about = (gateway, (detail if event.action in (ENGINE_DOWN, ENGINE_BACK) else event.action).partition(" ")[0])
         if about in told:
             continue

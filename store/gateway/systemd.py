@@ -1,6 +1,6 @@
 """The notification protocol of systemd (sd_notify(3)): readiness, reloading, status and watchdog.
 
-Of our own, because it is one datagram to a socket: the libraries for it need a C compiler or are not maintained.
+Written here, because it is one datagram to a socket: the libraries for it need a C compiler or are not maintained.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 
 
 def notify(*lines: str) -> bool:
-    """Tell the service manager, as `READY=1`. False where there is none, or it cannot be told."""
+    """Send a state such as `READY=1` to the service manager. Return False if there is none, or sending fails."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path[:1] not in ("/", "@"):
         return False
@@ -25,12 +25,12 @@ def notify(*lines: str) -> bool:
 
 
 def reloading() -> bool:
-    """Say that the configuration is being read again, as Type=notify-reload wants it; `READY=1` ends it."""
+    """Report that the configuration is being read again, as Type=notify-reload requires; `READY=1` ends it."""
     return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def watchdog_seconds() -> float:
-    """How often a watchdog expects to hear of this process, in seconds; 0 where there is none."""
+    """Return the watchdog's time limit between notifications, in seconds; 0 if there is no watchdog."""
     try:
         if int(os.environ.get("WATCHDOG_PID", os.getpid())) != os.getpid():
             return 0.0

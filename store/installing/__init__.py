@@ -1,1 +1,1 @@
-"""Setting a machine up for a gateway and its operators (`mailhold setup`)."""
+"""Set up a machine for a gateway and its operators (`mailhold setup`)."""

@@ -1,4 +1,4 @@
-"""The gateway's user and group, and who belongs to a group, as steps of setting up."""
+"""Setup steps for the gateway's user and group, and for group members."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_SHELL = "/usr/sbin/nologin"
 
 
 def user(places: Places) -> Step:
-    """Make the step of the system user and group `mailhold`: by systemd-sysusers or useradd."""
+    """Return the step for the system user and group `mailhold`: created by systemd-sysusers or useradd."""
     command = (
         *("useradd", "--system", "--user-group", "--no-create-home"),
         *("--home-dir", "/var/lib/mailhold", "--shell", _NO_SHELL, "--comment", "Mailhold gateway", USER),
@@ -33,7 +33,7 @@ def user(places: Places) -> Step:
             try:
                 call("systemd-sysusers", str(places.sysusers))
             except NotMade:
-                pass  # useradd says why, where that fails as well.
+                pass  # Try useradd instead; if that fails too, it says why.
         if not _has_user(USER):
             call(*command)
         return []
@@ -43,7 +43,7 @@ def user(places: Places) -> Step:
 
 
 def member(name: str, group: str, why: str) -> Step:
-    """Make the step of a user who is to be in a group; `why` is shown. Other steps make the user and the group."""
+    """Return the step that adds a user to a group; `why` is shown. Other steps create the user and the group."""
 
     def look() -> Look:
         if not _has_user(name) or not _has_group(group):
@@ -58,7 +58,7 @@ def member(name: str, group: str, why: str) -> Step:
 
 
 def runs_systemd() -> bool:
-    """Tell whether systemd is this machine's service manager."""
+    """Return True if systemd is this machine's service manager."""
     return Path("/run/systemd/system").is_dir()
 
 

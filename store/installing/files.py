@@ -1,4 +1,4 @@
-"""Folders and text files as steps of setting up: each with its owner, its group and its mode."""
+"""Setup steps for folders and text files, each with owner, group and mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.installing.step import MISSING, THERE, Look, State, Step, gid_of, gro
 
 
 def folder(path: Path, owner: str, group: str, mode: int) -> Step:
-    """Make the step of a folder. Missing folders above it become root's, mode 0755."""
+    """Return the step for a folder. Missing parent folders are created for root, mode 0755."""
 
     def look() -> Look:
         if not os.path.lexists(path):
@@ -36,7 +36,7 @@ def folder(path: Path, owner: str, group: str, mode: int) -> Step:
 def text_file(
     path: Path, text: str, by_hand: str, *, group: str = "root", mode: int = 0o644, packaged: Path | None = None
 ) -> Step:
-    """Make the step of a text file that root owns; `packaged` is where a package may have put it, which is as good."""
+    """Return the step for a text file owned by root. If a package has installed it at `packaged`, nothing is to do."""
 
     def look() -> Look:
         if not os.path.lexists(path):
@@ -61,7 +61,7 @@ def text_file(
 
 
 def write_text(path: Path, text: str, group: str = "root", mode: int = 0o644) -> None:
-    """Write a text file of root's, with the folders above it. Raises OSError, NotMade."""
+    """Write a text file owned by root, with missing parent folders. Raises OSError, NotMade."""
     gid = gid_of(group)
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with replaced(path) as file:
@@ -71,7 +71,7 @@ def write_text(path: Path, text: str, group: str = "root", mode: int = 0o644) ->
 
 
 def access_of(path: Path, owner: str, group: str, mode: int) -> Look:
-    """Compare a file's or folder's owner, group and mode; a symbolic link is followed. Raises OSError."""
+    """Compare owner, group and mode of a file or folder; symbolic links are followed. Raises OSError."""
     status = path.stat()
     present = f"{user_name(status.st_uid)}:{group_name(status.st_gid)} {stat.S_IMODE(status.st_mode):04o}"
     if present == f"{owner}:{group} {mode:04o}":
@@ -80,6 +80,6 @@ def access_of(path: Path, owner: str, group: str, mode: int) -> Look:
 
 
 def give(path: Path, owner: str, group: str, mode: int) -> None:
-    """Give a file that was just made to its owner. Raises OSError, NotMade."""
+    """Set owner, group and mode of a new file. Raises OSError, NotMade."""
     os.chown(path, uid_of(owner), gid_of(group), follow_symlinks=False)
     path.chmod(mode)

@@ -1,4 +1,4 @@
-"""All that a machine needs for a gateway and its operators, in the order in which it is made."""
+"""All setup steps for a gateway and its operators, in order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PACKAGED = Path("usr/lib")
 
 
 def steps(wanted: Wanted) -> tuple[Places, list[Step]]:
-    """Where everything goes, and what is to be there. Nothing is changed before a step's `make`.
+    """Return the places of all files, and the steps. Nothing is changed before a step's `make`.
 
-    Raises UsageError and SettingError for what cannot be meant.
+    Raises UsageError and SettingError for invalid requests.
     """
     places = Places(wanted)
     root = places.root

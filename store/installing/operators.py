@@ -1,4 +1,4 @@
-"""Operators who are not root: a key file of their own, with a slot of its own in the store, as steps of setting up."""
+"""Setup step for operators who are not root: a key file of their own, with its own slot in the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from store.vault.vault import Vault
 
 
 def key_file_of(name: str) -> Path:
-    """Return the path of an operator's key file, in the user's home. Raises UsageError where there is no such user."""
+    """Return the path of an operator's key file, in the user's home. Raises UsageError if there is no such user."""
     try:
         return Path(pwd.getpwnam(name).pw_dir) / ".config/mailhold/key"
     except KeyError:
@@ -27,9 +27,9 @@ def key_file_of(name: str) -> Path:
 
 
 def key_of(places: Places, name: str) -> Step:
-    """Make the step of the user's own key file, and of a slot in the store that has the user's name.
+    """Return the step for the user's own key file, and for a slot in the store named after the user.
 
-    Raises UsageError where there is no such user.
+    Raises UsageError if there is no such user.
     """
     path = key_file_of(name)
     entry = pwd.getpwnam(name)
@@ -55,7 +55,7 @@ def key_of(places: Places, name: str) -> Step:
 
 
 def give_key(vault: Vault, name: str, path: Path, label: str = "") -> int:
-    """Make a new key file, which the user `name` owns and alone may read, and its slot. Returns the slot's id.
+    """Make a key file that only the user `name` may read, as its owner, and its slot. Returns the slot's id.
 
     `label` is the slot's name, by default the user's. Raises UsageError, NotMade, UnlockError.
     """
@@ -77,7 +77,7 @@ def give_key(vault: Vault, name: str, path: Path, label: str = "") -> int:
 
 
 def closed_to(name: str, store: Path) -> str:
-    """Say why the user cannot write to a SQLite store, and what to do; "" where its mode lets him."""
+    """Return why the user cannot write to a SQLite store, with what to do; "" if its mode allows it."""
     entry, status = pwd.getpwnam(name), store.stat()
     groups = os.getgrouplist(name, entry.pw_gid)
     if entry.pw_uid in (0, status.st_uid) or (status.st_gid in groups and status.st_mode & 0o020):
@@ -93,7 +93,9 @@ def _unknown(name: str) -> str:
 
 
 def _as_user(entry: pwd.struct_passwd, path: Path, secret: bytes) -> None:
-    """Write the key file as the user: in a home that he may change, root would follow his links. Raises NotMade."""
+    """Write the key file as the user: root would follow links that the user may have put into the home. Raises
+    NotMade.
+    """
     child = os.fork()
     if child == 0:
         code = 1

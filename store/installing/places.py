@@ -1,4 +1,4 @@
-"""What is asked of setting up, and where everything goes."""
+"""The request to `mailhold setup`, and the places of all files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from store.database.connection import is_url, shown_location
 from store.gateway.config import Config, read_config
 from store.terms.errors import UsageError
 
-#: The gateway's user, and the group that lets operators work on a SQLite store.
+#: The gateway's user, and the group whose members may use a SQLite store.
 USER = GROUP = "mailhold"
-#: Postfix's group: its smtpd opens the milter's socket by it.
+#: Postfix's group, through which its smtpd may open the milter's socket.
 POSTFIX = "postfix"
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?")
-#: No blank, quotation mark or backslash: such a path means another thing in TOML, a unit or a tmpfiles.d line.
+#: A path without blanks, quotes and other characters that are special in TOML, a systemd unit or a tmpfiles.d line.
 _PLAIN_PATH = re.compile(r"/[^\s\"'\\%$;#]*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is asked for. "" and None stand for the usual value; `operators` are users of this system."""
+    """The request. "" and None mean the default; `operators` are users of this system."""
 
     root: Path = Path("/")
     store: str = ""
@@ -36,10 +36,10 @@ class Wanted:
 
 
 class Places:
-    """Where everything goes, below the root that is asked for. What `mailhold.toml` says, where it is there, counts.
+    """The places of all files, below the requested root. An existing `mailhold.toml` takes precedence.
 
-    Raises UsageError for a root or a store whose path cannot be written in all the files that name it, for a
-    `mailhold.toml` that is there and wrong, and for another store than the one that it names.
+    Raises UsageError for a root or store path that cannot be written in all the files that name it, and for an invalid
+    `mailhold.toml`.
     """
 
     def __init__(self, wanted: Wanted) -> None:
@@ -73,7 +73,7 @@ class Places:
 
     @property
     def store_folder(self) -> Path | None:
-        """The folder of a SQLite store."""
+        """The folder of a SQLite store; None for a store in PostgreSQL."""
         return None if self.is_url else Path(self.store).parent
 
     def _store(self, wanted: Wanted) -> str:

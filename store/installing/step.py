@@ -1,4 +1,4 @@
-"""A step of setting up: what there is to be, whether it is there, how it is made, and how it is made by hand."""
+"""A setup step: what must exist, whether it does, and how it is created, by the program or by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.terms.errors import MailholdError
 
 
 class State(Enum):
-    """How a step stands. What DIFFERS stays as it is: it may be meant."""
+    """The state of a step. Things that DIFFER are not changed: the difference may be intended."""
 
     THERE = "is there"
     MISSING = "to make"
@@ -22,7 +22,7 @@ class State(Enum):
 
 
 class Look(NamedTuple):
-    """How a step stands, and what differs (`note`, a sentence's part)."""
+    """The state of a step, and what differs (`note`, part of a sentence)."""
 
     state: State
     note: str = ""
@@ -33,10 +33,10 @@ THERE, MISSING = Look(State.THERE), Look(State.MISSING)
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to be there: `what` it is, in words, and `by_hand` the shell command that makes it.
+    """One thing that must exist: `what` it is, in words, and `by_hand` the shell command that creates it.
 
-    `look` changes nothing and raises OSError or MailholdError where it cannot tell. `make` returns lines to show once,
-    and raises OSError or MailholdError; it is called where the step is MISSING alone.
+    `look` changes nothing, and raises OSError or MailholdError if it cannot tell. `make` returns lines to show once,
+    and raises OSError or MailholdError; it is called only if the step is MISSING.
     """
 
     what: str
@@ -46,11 +46,11 @@ class Step:
 
 
 class NotMade(MailholdError):
-    """A program that is needed is missing or failed; `str` says what it said."""
+    """A required program is missing or failed; `str()` quotes its output."""
 
 
 def call(*command: str) -> None:
-    """Run a program of the system. Raises NotMade."""
+    """Run a system program. Raises NotMade."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def call(*command: str) -> None:
 
 
 def uid_of(user: str) -> int:
-    """Return the number of a user. Raises NotMade where there is no such user."""
+    """Return the number of a user. Raises NotMade if there is no such user."""
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:
@@ -71,7 +71,7 @@ def uid_of(user: str) -> int:
 
 
 def gid_of(group: str) -> int:
-    """Return the number of a group. Raises NotMade where there is no such group."""
+    """Return the number of a group. Raises NotMade if there is no such group."""
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:
@@ -79,7 +79,7 @@ def gid_of(group: str) -> int:
 
 
 def user_name(uid: int) -> str:
-    """Return the name of a user, or the number where it has none."""
+    """Return the name of a user, or the number if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -87,7 +87,7 @@ def user_name(uid: int) -> str:
 
 
 def group_name(gid: int) -> str:
-    """Return the name of a group, or the number where it has none."""
+    """Return the name of a group, or the number if it has no name."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

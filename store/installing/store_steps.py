@@ -1,4 +1,4 @@
-"""The store, its first key, its settings and the gateway's credentials, as steps of setting up."""
+"""Setup steps for the store, its first key, its settings and the gateway's credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from store.vault.vault import Vault
 
 
 def key_file(places: Places) -> Step:
-    """Make the step of root's key file, with which the store is created."""
+    """Return the step for root's key file, with which the store is created."""
 
     def look() -> Look:
         if os.path.lexists(places.key_file):
@@ -44,7 +44,7 @@ def key_file(places: Places) -> Step:
 
 
 def store(places: Places, wanted: Wanted) -> Step:
-    """Make the step of the store; its `make` returns the lines that show the recovery key."""
+    """Return the step for the store; its `make` returns the lines that show the recovery key."""
     shown = shown_location(places.store)
 
     def look() -> Look:
@@ -76,7 +76,7 @@ def store(places: Places, wanted: Wanted) -> Step:
 
 
 def credentials(places: Places, wanted: Wanted) -> Step:
-    """Make the step of the gateway's enrolment, with credentials that its user alone may read."""
+    """Return the step for the gateway's enrolment, with credentials that only its user may read."""
     path = places.credentials
 
     def look() -> Look:
@@ -96,7 +96,7 @@ def credentials(places: Places, wanted: Wanted) -> Step:
 
 
 def setting(places: Places, name: str, value: str) -> Step:
-    """Make the step of a setting in the store; a setting that has another value keeps it."""
+    """Return the step for a setting in the store; a different value that is already set stays."""
 
     def look() -> Look:
         if not has_store(places):
@@ -123,7 +123,7 @@ def setting(places: Places, name: str, value: str) -> Step:
 
 
 def has_store(places: Places) -> bool:
-    """Tell whether there is a store already. Raises StoreUnavailable where the database cannot be asked."""
+    """Return True if the store exists. Raises StoreUnavailable if the database cannot be asked."""
     if not places.is_url:
         return os.path.lexists(places.store)
     db = connect(places.store)

@@ -1,4 +1,4 @@
-"""The text of each file that setting up writes; a package of a distribution ships the same."""
+"""The texts of the files that `mailhold setup` writes; distribution packages ship the same texts."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ def unit(places: Places | None = None) -> str:
 
 
 def needed(places: Places) -> list[str]:
-    """Return the lines of `[Service]` that open folders to the gateway: of the socket, and of a store elsewhere."""
+    """Return the lines of `[Service]` that give the gateway access to folders: the socket's, and that of a store
+    elsewhere.
+    """
     lines = [f"ReadWritePaths=-{places.spool}/mailhold"] if places.postfix else []
     folder = places.store_folder
     if folder is not None and folder != Path("/var/lib/mailhold"):
         lines.append(f"ReadWritePaths={folder}")
         if folder.is_relative_to("/home") or folder.is_relative_to("/root"):
-            # Of the homes, which are hidden otherwise, this folder alone is there.
+            # The unit hides all home folders; this makes only this one visible.
             lines += ["ProtectHome=tmpfs", f"BindPaths={folder}"]
     return lines
 
@@ -47,7 +49,7 @@ def program() -> str:
 
 
 def sysusers(postfix: bool) -> str:
-    """Return the lines for systemd-sysusers, which would make Postfix's group too: hence `postfix`."""
+    """Return the lines for systemd-sysusers. They name Postfix's group only if `postfix`: sysusers would create it."""
     line = f'u {USER} - "Mailhold gateway" /var/lib/mailhold\n'
     return line + (f"m {USER} {POSTFIX}\n" if postfix else "")
 

@@ -1,4 +1,4 @@
-"""The gateway's unit as a step: a unit that is there is compared by what this setup needs, not by its text."""
+"""Setup step for the gateway's unit. An existing unit need not have the same text, only the lines that matter here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from store.installing.step import MISSING, THERE, Look, NotMade, State, Step
 from store.installing.texts import UNIT, needed, unit
 
 DROP_IN = "mailhold-setup.conf"
-#: Where systemd looks for units, the first that is there counts; and for each unit's drop-ins.
+#: The folders in which systemd looks for units, highest precedence first, and for their drop-ins.
 _FOLDERS = tuple(map(Path, ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")))
 
 Service = dict[str, list[str]]
 
 
 def unit_file(places: Places) -> Step:
-    """Make the step of the unit, written whole where neither setup nor a package has put one."""
+    """Return the step for the unit. It is written only if neither setup nor a package has installed one."""
     written = text_file(places.unit, unit(places), f"mailhold gateway --systemd-unit > {places.unit}")
 
     def look() -> Look:
@@ -44,7 +44,9 @@ def unit_file(places: Places) -> Step:
 
 
 def drop_in(places: Places) -> Step | None:
-    """Make the step of the drop-in with what the present unit lacks on this machine; None where it lacks nothing."""
+    """Return the step for a drop-in with the lines that the present unit lacks on this machine; None if it
+    lacks none.
+    """
     path = places.unit.parent / f"{UNIT}.d" / DROP_IN
     if present(places) is None:
         return None
@@ -69,7 +71,7 @@ def drop_in(places: Places) -> Step | None:
 
 
 def present(places: Places) -> Path | None:
-    """Return the unit that systemd reads, or None."""
+    """Return the path of the unit that systemd reads, or None."""
     paths = (places.root / folder / UNIT for folder in _FOLDERS)
     return next((path for path in paths if path.is_file()), None)
 
@@ -88,7 +90,7 @@ def service(places: Places, *, without: Path | None = None) -> Service:
 
 
 def _read(text: str, found: Service) -> None:
-    """Add the assignments of one file. An empty one takes back what stood before it, as systemd has it."""
+    """Add the assignments of one file. As in systemd, an empty one clears the values before it."""
     section = ""
     for line in text.replace("\\\n", " ").splitlines():
         line = line.strip()
@@ -103,7 +105,7 @@ def _read(text: str, found: Service) -> None:
 
 
 def _wrong(places: Places, present: Service) -> list[str]:
-    """Say what the unit does otherwise than this setup: its user, its group, its program and the configuration."""
+    """List how the unit differs from this setup: in its user, group, program and configuration."""
     wrong = []
     for key, value in (("User", USER), ("Group", GROUP)):
         has = (present.get(key) or [""])[-1]
@@ -133,7 +135,7 @@ def _config(words: list[str]) -> str:
 
 
 def _lacking(places: Places, present: Service) -> list[str]:
-    """List the lines that the unit needs on this machine and has not."""
+    """List the lines that the unit needs on this machine and lacks."""
     lines = []
     for line in needed(places):
         key, _, value = line.partition("=")

@@ -1,6 +1,6 @@
-"""Listening, for whatever protocol: on TCP ports and on unix sockets, many sessions at once, and a clean stop.
+"""Listen on TCP ports and unix sockets, for any protocol: many sessions at once, and a clean stop.
 
-Nobody can open a unix socket before its mode and its group are right.
+A unix socket cannot be opened before its mode and group are set.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ class AnySession(Protocol):
 
     @property
     def busy(self) -> bool:
-        """True while a message is under way."""
+        """Whether a message is in progress."""
 
     def stop(self) -> None:
-        """Take no further message."""
+        """Accept no further message."""
 
     async def finished(self) -> None:
-        """Wait for the message that is under way."""
+        """Wait for the message in progress."""
 
 
 S = TypeVar("S", bound=AnySession)
 
 
 class Listener(ABC, Generic[S]):
-    """Serves clients, each in a session of its own. `what` it is, for errors ("the milter")."""
+    """Serves clients, each in a session of its own. `what` names the listener in errors ("the milter")."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -50,17 +50,19 @@ class Listener(ABC, Generic[S]):
 
     @property
     def sessions(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self._sessions)
 
     async def listen_unix(self, path: Path, *, mode: int = 0o660, group: str = "") -> None:
-        """Listen on a unix socket that `group` may open. Raises StoreError, UsageError where there is no such group."""
+        """Listen on a unix socket that `group` may open. Raises StoreError, and UsageError if there is no such
+        group.
+        """
         listener = unix_listener(path, self._what, mode=mode, group=group)
         self._servers.append(await self._start_unix(listener))
         self.paths.append(path)
 
     async def listen_tcp(self, host: str, port: int) -> int:
-        """Listen on a TCP port (0: any). Returns the port. Raises StoreError."""
+        """Listen on a TCP port (0 = any). Returns the port. Raises StoreError."""
         try:
             server = await self._start_tcp(host, port)
         except OSError as error:
@@ -70,7 +72,7 @@ class Listener(ABC, Generic[S]):
         return int(server.sockets[0].getsockname()[1])
 
     async def stop(self, grace: float = 10.0) -> None:
-        """Take no new session and no new message; wait up to `grace` seconds for those that are under way."""
+        """Accept no new session and no new message; wait up to `grace` seconds for messages in progress."""
         for server in self._servers:
             server.close()
         for path in self.paths:
@@ -86,10 +88,10 @@ class Listener(ABC, Generic[S]):
 
 
 def unix_listener(path: Path, what: str, *, mode: int = 0o660, group: str = "") -> socket.socket:
-    """Open a socket on `path` for `what` ("the milter") that `group` may connect to.
+    """Open a unix socket on `path` for `what` ("the milter"), which `group` may connect to.
 
-    A socket that nobody serves any more is replaced; one that another process serves is not taken away. Raises
-    StoreError, and UsageError where there is no such group.
+    Replaces a socket that no process serves; fails if another process serves it. Raises StoreError, and UsageError if
+    there is no such group.
     """
     made = path.with_name(f".{path.name}.{os.getpid()}")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

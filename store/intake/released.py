@@ -1,8 +1,8 @@
-"""Recognising what this store's deliveries sent back in: it passes once, and is not kept again.
+"""Recognise released messages of this store that come back in: each passes once, and is not kept again.
 
-A marker counts where the store has a row of it for every recipient, which a gateway signed that is not revoked, and the
-message is byte for byte the one that was sent. The rows go in the transaction that finds that, so that it holds across
-restarts and among gateways; a message with any other marker is judged like every message.
+A marker is genuine if the store has a row of it for every recipient, signed by a gateway that is not revoked, and if
+the message is byte for byte the one that was sent. The same transaction that checks the rows deletes them, so a marker
+works once, across restarts and gateways. A message with any other marker is judged like every message.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from store.terms.errors import TamperedError
 if TYPE_CHECKING:
     from store.vault.vault import Vault
 
-#: Fields of our own that a message may bring along: far more than any that comes from here has.
+#: Max fields of our own in a message: far more than a message from Mailhold has.
 MOST_OWN = 1000
-# A search over the bytes: a header may be as large as a message, and most have no such field.
+# Searches the bytes: a header may be as large as a message, and most headers have no such field.
 _OWN = re.compile(rb"^x-mailhold-[!-9;-~]*[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
 class Fields(NamedTuple):
-    """Our own fields in a message that comes in: where each is, and its marker.
+    """Mailhold's own fields in an incoming message: the field numbers to delete, and the marker.
 
-    `unmarked` says why a message with a marker's field has no marker that could count. With `too_many`, only the first
-    of the fields are in it.
+    `unmarked` is the reason why a message with a marker field has no valid marker. With `too_many`, only the first
+    fields are listed.
     """
 
     delete: tuple[tuple[str, int], ...]
@@ -41,7 +41,7 @@ class Fields(NamedTuple):
 
 
 def own_fields(raw: bytes) -> Fields:
-    """Find Mailhold's own header fields. None of them goes on: only Mailhold may write them."""
+    """Find Mailhold's own header fields. They are all deleted from the message: only Mailhold may write them."""
     delete: list[tuple[str, int]] = []
     seen: dict[bytes, int] = {}
     header = header_of(raw)
@@ -61,7 +61,7 @@ def own_fields(raw: bytes) -> Fields:
 
 
 class Passed(NamedTuple):
-    """What became of a marker: the rows that were taken, or why the message is judged like any other."""
+    """The result of checking a marker: the rows used up, or the reason why the message is judged like any other."""
 
     rows: Sequence[Release]
     why: str
@@ -70,10 +70,10 @@ class Passed(NamedTuple):
 def passes(
     vault: Vault, marker: Marked, incoming: Incoming, *, ignored: Set[bytes] = frozenset(), now: int | None = None
 ) -> Passed:
-    """Use up the marker of a released message, where it passes. Blocking.
+    """Use up the marker of a released message, if it is genuine. Blocking.
 
-    `ignored` are the names (lower case) of fields that relays may have added to it. Raises StoreUnavailable where it
-    cannot be known whether a genuine marker was used before.
+    `ignored` are the names (lower case) of fields that relays may have added. Raises StoreUnavailable if the store
+    cannot tell whether a genuine marker was used before.
     """
     moment = now_ms() if now is None else now
     try:
@@ -87,7 +87,7 @@ def passes(
 
 
 def put_back(vault: Vault, marker: Marked, rows: Sequence[Release], recipients: Sequence[str]) -> None:
-    """Let a message pass once more to `recipients`, whom it could not be sent on to. Raises StoreUnavailable."""
+    """Let a message pass once more to `recipients`, to whom sending on failed. Raises StoreUnavailable."""
     tags = {tag_of(marker.token, each) for address in recipients for each in spellings(address)}
     with vault.write():
         announce(vault, [row for row in rows if row.tag in tags], now_ms())

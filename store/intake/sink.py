@@ -1,8 +1,8 @@
 """SMTP and LMTP listeners for content filters, quarantines and other MTAs.
 
-A listener without a next hop is where messages end: an accepted one has been taken. With a next hop it is a filter:
-an accepted message is sent on, and its client is told so only when the next hop has it, so that nothing is ever only
-here; a discarded one is not sent on. Scanners' header fields count only on a listener that is marked trusted.
+Without a next hop, messages end here: accepting one means that it was kept. With a next hop, the listener is a filter:
+an accepted message is sent on, and its client gets the positive reply only after the next hop has accepted it, so that
+no message exists only here; a discarded one is not sent on. Scanners' header fields count only on a trusted listener.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SinkServer(Listener[Session]):
     """Serves SMTP or LMTP clients.
 
     `handler` judges each message: one outcome for all recipients, or a list with one for each. `max_size` is the
-    largest message in bytes; `next_hop` gets what is accepted; `host_name` is this host's name (ASCII).
+    largest message in bytes; accepted messages go to `next_hop`; `host_name` is this host's name (ASCII).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class SinkServer(Listener[Session]):
         return await asyncio.start_server(self._serve, host, port, backlog=256, limit=_READ_AHEAD)
 
     async def stop(self, grace: float = 10.0) -> None:
-        """As `Listener.stop`; the clients of messages that come to no end in time are told to try again."""
+        """Stop as `Listener.stop`; clients whose messages do not finish in time are told to try again."""
         await super().stop(grace)
         for session in list(self._sessions):
             session.abandon()

@@ -1,7 +1,7 @@
-"""What becomes of messages while Backup is unavailable, as the setting says, and telling the administrator once.
+"""Handle messages while Backup is unavailable, as the setting says, and mail the administrator once.
 
-A copy cannot be placed where the database is gone, locked or out of space, and where the message is larger than the
-maximum of Backup. Nothing is half-written then; the next message finds out by itself whether Backup is available again.
+A copy cannot be placed if the database is gone, locked or out of space, or if the message is larger than Backup's
+maximum size. Nothing is half-written then; each further message tries again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from store.mail.outcome import State
 from store.terms.errors import MailholdError, RelayError
 from store.terms.gateway_events import BACKUP_AVAILABLE, BACKUP_UNAVAILABLE
 
-#: Whoever may not let a message pass without its copy says this.
+#: The answer if a message must not pass without its copy.
 TEMPORARY = Refuse(451, "4.3.0", "Backup is temporarily unavailable, try again later")
 REJECTED = Refuse(554, "5.3.0", "Backup is unavailable, the message is rejected")
-#: Seconds: that Backup has to be well until an outage is over, and until a mail is tried again.
+#: Seconds that Backup must work until an outage is over, and seconds until a mail is tried again.
 PEACE, AGAIN = 300.0, 60.0
 
 _TIMEOUTS = Timeouts(connect=20, command=30, message=60)
@@ -38,7 +38,7 @@ _WHAT_IS_DONE = {
     Unavailable.REJECT: "Messages that need a copy are rejected.",
 }
 
-#: What was done with messages, as the metrics call it, and as a mail does.
+#: What was done with messages: the outcome in the metrics, and its words in a mail.
 _DEALT_WITH = {
     "deleted": "deleted",
     "attachment-deleted": "handed on without their attachments",
@@ -56,11 +56,10 @@ def answer(option: Unavailable) -> Refuse | None:
 
 
 class Outage:
-    """Whether Backup is unavailable, from what became of the copies. For one event loop's thread.
+    """Tracks whether Backup is unavailable, from the results of placing copies. For the event loop's thread only.
 
-    `say` logs, `event` writes into the audit trail (an action and its detail); `send` mails a message to the
-    administrator, and answers whether that is settled. `counts` says what was done with the messages that needed a
-    copy, since the outage began.
+    `say` logs; `event` writes into the audit trail (action, detail); `send` mails the administrator and returns True if
+    that is settled. `counts` holds, by outcome, the messages that needed a copy and got none since the outage began.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Outage:
         self._again, self._peace, self._clock = again, peace, clock
         self.why = ""
         self.counts: Counter[str] = Counter()
-        #: When Backup was well again after it had failed last.
+        #: The clock's time at the last recovery.
         self._well_at = float("-inf")
         self._since = 0
         self._told = False
@@ -87,7 +86,7 @@ class Outage:
         self._ending: asyncio.Task[None] | None = None
 
     def failed(self, why: str, settings: Settings | None) -> None:
-        """Note that a copy could not be placed. `why` is complete and free of message content."""
+        """Record that a copy could not be placed. `why` is a full sentence without message content."""
         if not self.why and self._clock() - self._well_at > self._peace:
             self._begin()
             self._event(BACKUP_UNAVAILABLE, why)
@@ -109,7 +108,7 @@ class Outage:
         self.counts[what] += 1
 
     def succeeded(self) -> None:
-        """Note that a copy was placed, or that the store answers again."""
+        """Record that a copy was placed, or that the store answers again."""
         if not self.why:
             return
         why, self.why = self.why, ""
@@ -120,7 +119,7 @@ class Outage:
         self._ending = asyncio.get_running_loop().create_task(self._end())
 
     async def stop(self) -> None:
-        """Do not try to tell any more."""
+        """Stop trying to send mail."""
         tasks = [task for task in (self._telling, self._ending) if task is not None]
         for task in tasks:
             task.cancel()
@@ -142,7 +141,7 @@ class Outage:
         self._say("administrator told", what="backup unavailable")
 
     async def _end(self) -> None:
-        """Once Backup has been well for long enough, tell who was told that it was not."""
+        """Wait until Backup has worked long enough; then, if the administrator was told of the outage, mail its end."""
         until = now_ms()
         await asyncio.sleep(self._peace)
         settings = self._settings
@@ -170,13 +169,13 @@ told to try again later instead:
 
 
 def counts_table(counts: Mapping[str, int]) -> str:
-    """List, for a mail, how many messages were dealt with how, a line each."""
+    """List the outcomes for a mail, one per line, with the number of messages."""
     lines = [f"    {words:<36}{counts.get(what, 0):>9,}" for what, words in _DEALT_WITH.items() if counts.get(what, 0)]
     return "\n".join(lines) or "    none"
 
 
 def compose(settings: Settings, why: str, *, host: str, counts: Mapping[str, int]) -> bytes:
-    """Write the mail. Check `settings.administrator` before."""
+    """Write the mail. `settings.administrator` must be a checked address."""
     text = f"""\
 A message copy could not be placed in Backup on {host}:
 
@@ -204,11 +203,13 @@ def _utc(ms: int) -> str:
 
 
 async def send_to_administrator(settings: Settings, message: bytes) -> bool:
-    """Send through the relay. Whether that is settled: taken, refused for good, or perhaps taken."""
+    """Send a mail through the relay. Return True if that is settled: accepted, refused for good, or possibly
+    accepted.
+    """
     try:
         outcome = await administrator.send(settings.relay, settings.administrator, message, timeouts=_TIMEOUTS)
     except RelayError:
-        return True  # A relay that is none will not become one by trying again.
+        return True  # An invalid relay stays invalid: trying again is no use.
     except (SessionLost, MailholdError):
         return False
     return outcome.state is not State.DEFERRED

@@ -54,9 +54,7 @@ class Opening(NamedTuple):
 
 
 class Closing(NamedTuple):
-    """The statement that a gateway signs when an epoch ends: number of steps, and the digest of the ratchet's chain
-    after it.
-    """
+    """The statement that a gateway signs when an epoch ends: the steps served, and the chain head after them."""
 
     opening: Opening
     served: int

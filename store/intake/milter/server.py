@@ -10,7 +10,9 @@ from store.intake.milter.session import Handler, Session
 
 
 class MilterServer(Listener[Session]):
-    """Serves MTAs. `handler` judges each message; `max_size` is the largest message in bytes."""
+    """Serves MTAs over the milter protocol. `handler` judges each message; `max_size` is the largest message
+    in bytes.
+    """
 
     def __init__(self, handler: Handler, *, max_size: int) -> None:
         super().__init__("the milter")

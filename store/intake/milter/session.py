@@ -1,4 +1,4 @@
-"""One connection of an MTA: its packets become messages, and what becomes of a message becomes replies."""
+"""One milter connection of an MTA: assembles messages from its packets, and sends back their outcomes as replies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ log = logging.getLogger("mailhold.milter")
 
 Handler = Callable[[Incoming], Awaitable[Outcome]]
 
-#: While a message is judged, the MTA is told so often (s) that the filter is alive.
+#: Seconds between the notices to the MTA that a message is still being judged.
 PROGRESS_SECONDS = 10.0
-#: Bytes of further commands that are read while a message is judged; what comes after them waits in the socket.
+#: Max bytes of further commands read while a message is judged; the rest waits in the socket.
 READ_AHEAD = 256 << 10
-#: What a recipient takes in memory beside its address, in bytes; and the least that all of a message's may take.
+#: Memory per recipient besides the address, in bytes; and the memory that a message's recipients may use in any case.
 RECIPIENT_BYTES, LEAST_ENVELOPE = 64, 1 << 20
-#: The macros that are looked at, and the most characters of the value of one.
+#: The macros that are used, and max characters of a macro's value.
 MACROS, MACRO_LIMIT = frozenset(("i", "client_addr", "client_name", "auth_authen")), 1000
 TOO_MANY = Refuse(554, "5.5.3", "Too many recipients")
 ACTIONS = Actions.ADD_HEADERS | Actions.CHANGE_BODY | Actions.CHANGE_HEADERS
@@ -40,7 +40,7 @@ PROTOCOL = (
     | Protocol.NO_REPLY_BODY
     | Protocol.LEADING_SPACE
 )
-#: Commands that are answered unless the MTA agreed to do without, and the flag that says so.
+#: Commands that need a reply, and the flag by which the MTA agreed to do without.
 _ANSWERED = {
     wire.CONNECT: Protocol.NO_REPLY_CONNECT,
     wire.HELO: Protocol.NO_REPLY_HELO,
@@ -53,15 +53,15 @@ _ANSWERED = {
     wire.UNKNOWN: Protocol(0),
 }
 
-#: Commands whose macros hold for all messages of a connection.
+#: Commands whose macros apply to all messages of a connection.
 _OF_CONNECTION = (wire.CONNECT, wire.HELO)
 
 
 class Session(asyncio.Protocol):
-    """A connection. `max_size` is the largest message in bytes; what is larger arrives cut off and marked so.
+    """A connection. `max_size` is the largest message in bytes; larger ones are truncated and marked so.
 
-    Messages are judged one after the other: what an MTA sends while one is judged waits until that one is answered. The
-    header counts for `max_size` as the body does. A message whose recipients take more than that is refused whole.
+    Messages are judged one after the other: commands that arrive during judging wait until the message is answered.
+    Header and body both count for `max_size`. A message whose recipients need more memory than that is refused.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Session(asyncio.Protocol):
         self._progress: asyncio.TimerHandle | None = None
         self._client_name = self._client_address = self._helo = ""
         self._connection_macros: dict[str, str] = {}
-        #: The macros that were told last of this message, as they came.
+        #: The last macros packet of this message, unparsed.
         self._told = b""
         self._stopping = self._clogged = self._ended = False
         self._forget()
@@ -89,43 +89,44 @@ class Session(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Without it each message waits 40 ms for a delayed acknowledgement. Linux forgets it after each read.
+            # Without TCP_QUICKACK each message waits 40 ms for a delayed acknowledgement. Linux resets it after each
+            # read.
             self._quick = sock
         self._opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # A message that is being judged is judged to its end: a copy that was begun is not half-written.
+        # A message being judged is judged to its end, so that no copy is left half-written.
         self._transport = None
         self._packets = wire.Packets()
         self._closed(self)
 
     def eof_received(self) -> bool:
-        """Keep the connection until what was sent before its end is answered."""
+        """Keep the connection open until everything sent before its end is answered."""
         self._ended = True
         return self._task is not None or self._clogged
 
     def pause_writing(self) -> None:
-        """Take no command while the client does not read its replies."""
+        """Handle no command while the client does not read its replies."""
         self._clogged = True
 
     def resume_writing(self) -> None:
-        """Go on with what came meanwhile."""
+        """Handle the commands that arrived in between."""
         self._clogged = False
         self._work_off()
 
     @property
     def busy(self) -> bool:
-        """True while a message is judged."""
+        """Whether a message is being judged."""
         return self._task is not None
 
     def stop(self) -> None:
-        """Take no further message: a session between two is closed, one that is judging closes after its answer."""
+        """Accept no further message: an idle session is closed at once, a busy one after its answer."""
         self._stopping = True
         if self._task is None and self._transport is not None:
             self._transport.close()
 
     async def finished(self) -> None:
-        """Wait for the message that is being judged."""
+        """Wait for the message being judged."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
@@ -136,7 +137,7 @@ class Session(asyncio.Protocol):
         self._work_off()
 
     def _work_off(self) -> None:
-        """Take the commands that have come, up to one that must be answered before the next."""
+        """Handle the buffered commands, up to one that must be answered before the next."""
         try:
             while self._task is None and not self._clogged and not self._stopping:
                 found = self._packets.next()
@@ -191,7 +192,7 @@ class Session(asyncio.Protocol):
                 log.warning("milter session: unknown command %r ignored", command)
 
     def _agree(self, protocol: Protocol) -> None:
-        """Go by what both sides can do. Here once a session, because it is asked about at each command."""
+        """Adopt the agreed protocol. Computed once per session, because each command needs it."""
         self._answered = {command for command, flag in _ANSWERED.items() if not flag or flag not in protocol}
         self._space = b"" if Protocol.LEADING_SPACE in protocol else b" "
 
@@ -220,7 +221,7 @@ class Session(asyncio.Protocol):
         self._client_address = _text(rest[3:].removesuffix(b"\0")).removeprefix("IPv6:") if rest[:1] in b"46" else ""
 
     def _take_macros(self, data: bytes) -> None:
-        # Postfix tells the same before each header field and each part of the body.
+        # Postfix repeats the same macros before each header field and each part of the body.
         if data[1:] == self._told and data[:1] not in _OF_CONNECTION:
             return
         command, macros = wire.read_macros(data)
@@ -231,7 +232,9 @@ class Session(asyncio.Protocol):
         into.update({name: macros[name][:MACRO_LIMIT] for name in MACROS & macros.keys()})
 
     def _add(self, part: bytearray, data: bytes) -> None:
-        """Add to the message; from what would make it too large on nothing is, so that its beginning is whole."""
+        """Add to the message. Once it is too large, add nothing more, so that what is kept is its unbroken
+        beginning.
+        """
         self._size += len(data)
         if self._size <= self._max_size:
             part += data
@@ -253,7 +256,7 @@ class Session(asyncio.Protocol):
         self._dsn: list[RecipientDsn] = []
         self._header: bytearray = bytearray()
         self._body: bytearray = bytearray()
-        # The empty line between header and body.
+        # Size of the empty line between header and body.
         self._size = 2
         self._envelope = 0
         if not keep_macros:
@@ -307,7 +310,7 @@ class Session(asyncio.Protocol):
             self._work_off()
 
     def _tell_progress(self, *, say: bool = True) -> None:
-        """Tell the MTA that the filter is alive, and again after a while."""
+        """Notify the MTA that the filter is still working, and again after a while."""
         if say:
             self._send(wire.PROGRESS)
         self._progress = asyncio.get_running_loop().call_later(PROGRESS_SECONDS, self._tell_progress)
@@ -319,7 +322,7 @@ class Session(asyncio.Protocol):
             case Refuse(code, enhanced, text):
                 self._send(wire.reply(code, enhanced, text))
             case Accept(body, add_headers, delete_headers):
-                # From the last of a name to the first: deleting one renumbers those behind it.
+                # From the last occurrence of a name to the first: deleting one renumbers those after it.
                 edits = [wire.delete_header(name, index) for name, index in sorted(delete_headers, reverse=True)]
                 edits += [wire.add_header(name, value) for name, value in add_headers]
                 if body is not None:

@@ -1,7 +1,7 @@
-"""The milter wire format, version 6: packets as bytes, commands of the MTA as tuples, replies of the filter as bytes.
+"""The milter wire format, version 6: parse the MTA's packets, and build the filter's replies.
 
-Pure functions over bytes. A packet is a length (32 bits, big-endian, counting what follows), a command letter and its
-data. Source: Sendmail's libmilter (`mfdef.h`) and Postfix's MILTER_README.
+Functions over bytes, without input or output. A packet is a length (32 bits, big-endian, of everything after it), a
+command letter and data. Source: Sendmail's libmilter (`mfdef.h`) and Postfix's MILTER_README.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ ABORT, QUIT, NEW_CONNECTION, MACROS, UNKNOWN = b"A", b"Q", b"K", b"D", b"U"
 CONTINUE, DISCARD, TEMPFAIL, PROGRESS = (struct.pack(">I", 1) + letter for letter in (b"c", b"d", b"t", b"p"))
 
 VERSION = 6
-#: A new body is sent in chunks of at most so many bytes.
+#: Max bytes of a chunk of a new body.
 CHUNK = 65535
-#: No header field and no part of a body is longer (bytes): Postfix sends headers whole, up to `header_size_limit`.
+#: Max length of a header field or a part of a body, in bytes: Postfix sends headers whole, up to `header_size_limit`.
 LARGEST_PACKET = 16 << 20
-#: No other command is longer (bytes): an address, the client's name, a list of macros.
+#: Max length of any other command (an address, the client's name, a list of macros), in bytes.
 LARGEST_COMMAND = 64 << 10
 
 _WITH_CONTENT = (HEADER, BODY, END_OF_MESSAGE)
@@ -43,7 +43,7 @@ class Actions(IntFlag):
 
 
 class Protocol(IntFlag):
-    """What an MTA need not send, and need not wait an answer for."""
+    """Commands that an MTA may leave out, and replies that it need not wait for."""
 
     NO_HELO = 0x02
     NO_REPLY_HEADER = 0x80
@@ -60,7 +60,7 @@ class Protocol(IntFlag):
 
 
 class WireError(MailholdError):
-    """What came is not the milter protocol."""
+    """The received bytes are not the milter protocol."""
 
 
 class Negotiation(NamedTuple):
@@ -72,18 +72,18 @@ class Negotiation(NamedTuple):
 
 
 class Packets:
-    """Cuts a stream of bytes into packets, one at a time: what is not asked for yet waits."""
+    """Splits a stream of bytes into packets, one per call; the rest stays buffered."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._start = 0
 
     def __len__(self) -> int:
-        """How many bytes wait."""
+        """Return the number of buffered bytes."""
         return len(self._buffer) - self._start
 
     def add(self, data: bytes) -> None:
-        """Take bytes in."""
+        """Add received bytes."""
         if self._start:
             del self._buffer[: self._start]
             self._start = 0
@@ -115,7 +115,7 @@ def packet(letter: bytes, data: bytes = b"") -> bytes:
 
 
 def strings(data: bytes) -> list[bytes]:
-    """`b"a\\0b\\0"` -> `[b"a", b"b"]`."""
+    """Split NUL-terminated strings: `b"a\\0b\\0"` -> `[b"a", b"b"]`."""
     return data.removesuffix(b"\0").split(b"\0") if data else []
 
 
@@ -128,7 +128,7 @@ def read_negotiation(data: bytes) -> Negotiation:
 
 
 def negotiate(offer: Negotiation, actions: Actions, protocol: Protocol) -> bytes:
-    """Build the answer: the part of the offer that is wanted."""
+    """Build the answer: the wanted part of the offer."""
     wanted = (min(offer.version, VERSION), int(actions & offer.actions), int(protocol & offer.protocol))
     return packet(NEGOTIATE, _NEGOTIATION.pack(*wanted))
 
@@ -147,7 +147,7 @@ def reply(code: int, enhanced: str, text: str) -> bytes:
 
 
 def add_header(name: str, value: str) -> bytes:
-    """Add a header field at the end. `value` has no leading space; folded lines are parted by a line feed."""
+    """Add a header field at the end. `value` has no leading space; its folded lines are separated by LF."""
     return packet(b"h", name.encode("ascii") + b"\0 " + value.encode("utf-8", "surrogateescape") + b"\0")
 
 
@@ -158,11 +158,11 @@ def insert_header(index: int, name: str, value: str) -> bytes:
 
 
 def delete_header(name: str, index: int) -> bytes:
-    """Delete the header field that is number `index` (from 1) of its name."""
+    """Delete occurrence `index` (from 1) of the header field `name`."""
     return packet(b"m", _LENGTH.pack(index) + name.encode("ascii") + b"\0\0")
 
 
 def replace_body(body: bytes) -> Iterator[bytes]:
-    """Packets that put `body` in place of the message's body."""
+    """Yield the packets that replace the message's body by `body`."""
     for start in range(0, max(len(body), 1), CHUNK):
         yield packet(b"b", body[start : start + CHUNK])

@@ -1,8 +1,8 @@
-"""The arguments of SMTP commands as bytes are read from them, and replies as bytes are made of them.
+"""Parse the arguments of SMTP commands, and build replies.
 
-An address stays what stands between the angle brackets, so that what is stored and what is sent on is what came: it is
-not taken apart, decoded or written anew. Sources: RFC 5321 (4.1.1, 4.1.2, 4.2), 1870, 6152, 6531, and Postfix's
-XFORWARD_README; for what is asked of DSN see `store.terms.dsn`.
+An address is the text between the angle brackets, unchanged: it is not parsed, decoded or rewritten, so it is stored
+and sent on as received. Sources: RFC 5321 (4.1.1, 4.1.2, 4.2), 1870, 6152, 6531, and Postfix's XFORWARD_README; for DSN
+parameters see `store.terms.dsn`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from store.terms.dsn import BadDsn, RecipientDsn, read_parameter
 
-#: The longest address that is taken, in bytes (RFC 5321 asks for 256).
+#: Max bytes of an address (RFC 5321 requires 256).
 MAX_ADDRESS = 1000
 _PATH = re.compile(rb'<((?:"(?:\\[^\r\n]|[^"\\\r\n])*"|[^"<>\r\n])*)>(?: +(.*))?$', re.DOTALL)
 _ROUTE = re.compile(rb"@[^:<> ]+:")
@@ -21,12 +21,12 @@ _BLANK_OR_CONTROL = re.compile(rb"[\x00-\x20\x7f]")
 _QUOTED = re.compile(rb'"(?:\\[\x20-\x7e\x80-\xff]|[\x20!#-\[\]-~\x80-\xff])*"')
 _XTEXT = re.compile(rb"\+([0-9A-F]{2})")
 _UNKNOWN = frozenset((b"[UNAVAILABLE]", b"[TEMPUNAVAIL]"))
-#: The attributes of XFORWARD that are taken; what else a client sends is not an error.
+#: The known attributes of XFORWARD, in the order sent.
 XFORWARD = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "IDENT", "SOURCE")
 
 
 class BadArgument(Exception):
-    """A command's argument cannot be taken; `reply` is what the client is told."""
+    """The argument of a command is refused; `reply` is the reply for the client."""
 
     def __init__(self, code: int, enhanced: str, text: str) -> None:
         super().__init__(text)
@@ -35,7 +35,7 @@ class BadArgument(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """MAIL FROM: the sender ("" is the null sender), the declared size in bytes, and what else was declared.
+    """The MAIL FROM command: the sender ("" = the null sender), the declared size in bytes, and other declared options.
 
     `ret` and `envid` are as in `store.terms.dsn.Dsn`.
     """
@@ -49,7 +49,9 @@ class Mail:
 
 
 def reply(code: int, enhanced: str, text: str) -> bytes:
-    """Build a one-line reply. Text that is not ASCII becomes `?`, so that foreign text cannot make two lines."""
+    """Build a one-line reply. Non-ASCII and control characters become `?`, so that outside text cannot start a second
+    line.
+    """
     clean = "".join(char if " " <= char <= "~" else "?" for char in text)[:400]
     return f"{code} {f'{enhanced} ' if enhanced else ''}{clean}\r\n".encode("ascii")
 
@@ -121,7 +123,7 @@ def parse_xforward(argument: bytes) -> dict[str, str]:
 
 
 def xtext(value: str) -> bytes:
-    """`value` as XFORWARD carries it: RFC 1891's xtext, or `[UNAVAILABLE]` where it is empty."""
+    """Encode a value for XFORWARD: RFC 1891's xtext, or `[UNAVAILABLE]` if it is empty."""
     if not value:
         return b"[UNAVAILABLE]"
     return b"".join(
@@ -131,7 +133,7 @@ def xtext(value: str) -> bytes:
 
 
 def text(data: bytes) -> str:
-    """Bytes of a command as text that turns back into the same bytes."""
+    """Decode bytes of a command to text that encodes back to the same bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 

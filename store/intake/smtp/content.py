@@ -1,7 +1,7 @@
-"""The content behind DATA: found to its end, dots taken off, every other byte as it came.
+"""The content after DATA: find its end, and undo dot-stuffing; all other bytes stay as they are.
 
-The end is CR LF dot CR LF and nothing else: a bare LF or CR around a dot is content, because what takes it for the end
-lets a sender hide a second message in the first. Lines may have any length. Source: RFC 5321 (4.5.2).
+Only CR LF dot CR LF ends the content. A bare LF or CR next to a dot is content: a server that takes it for the end lets
+senders smuggle a second message inside the first. Lines may have any length. Source: RFC 5321 (4.5.2).
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ _END = b"\r\n.\r\n"
 
 
 class Content:
-    """Takes chunks until the end has come. No more than about `max_size` bytes are held, however much comes."""
+    """Collects chunks until the end. Keeps at most about `max_size` bytes, however many arrive."""
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
-        # As if a line end stood before it: a first line that begins with a dot is then like any other.
+        # Starts with a line end, so that a first line that begins with a dot needs no special case.
         self._buffer = bytearray(b"\r\n")
-        # Each line of one dot is four bytes here and three in the message.
+        # A line of a single dot takes four bytes on the wire and three in the message.
         self._held = max_size + max_size // 3 + 64
         self.too_large = False
 
     def feed(self, chunk: bytes) -> bytes | None:
-        """None while the end has not come; then the bytes behind it, which are the next commands."""
+        """Add a chunk. Return None until the end has come, then the bytes after it, which are the next commands."""
         start = max(0, len(self._buffer) - len(_END) + 1)
         self._buffer += chunk
         end = self._buffer.find(_END, start)

@@ -1,36 +1,36 @@
-"""What a client sends: lines while it sends commands, chunks while it sends a message."""
+"""Read a client's input: lines of commands, and chunks of a message."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 
-#: The longest command line, in bytes with its line end. RFC 5321 asks for 512, and more for each extension.
+#: Max length of a command line with its line end, in bytes. RFC 5321 requires 512, and more for each extension.
 MAX_LINE = 4096
 _CHUNK = 256 * 1024
 
 
 class LineTooLong(Exception):
-    """A command line was too long, and was passed over."""
+    """A command line was too long, and was skipped."""
 
 
 class Input:
-    """Reads a connection. Raises EOFError where the client is gone, TimeoutError where it is silent too long."""
+    """Reads a connection. Raises EOFError if the client is gone, TimeoutError if it is silent too long."""
 
     def __init__(self, reader: asyncio.StreamReader, tcp: socket.socket | None) -> None:
         self._reader = reader
         self._tcp = tcp
-        # What has been read, and where of it the next command or the next part of a message begins.
+        # Bytes read from the connection, and the offset of the next unhandled one.
         self._pending, self._at = b"", 0
 
     @property
     def has_line(self) -> bool:
-        """True where the next command is here already, so that its reply can go out together with those before it."""
+        """Whether the next command is buffered, so that its reply can be sent together with those before it."""
         return self._pending.find(b"\n", self._at) >= 0
 
     @property
     def at_end(self) -> bool:
-        """True where the client has closed its side and all that it sent is read."""
+        """Whether the client has closed its side and everything it sent is handled."""
         return self._at == len(self._pending) and self._reader.at_eof()
 
     async def line(self, timeout: float) -> bytes:
@@ -51,7 +51,7 @@ class Input:
             self._pending, self._at = await self.chunk(timeout), 0
 
     async def chunk(self, timeout: float) -> bytes:
-        """Return what has arrived, at least one byte. Raises EOFError at the end, TimeoutError after `timeout`
+        """Return the bytes that have arrived, at least one. Raises EOFError at the end, TimeoutError after `timeout`
         seconds.
         """
         if self._at < len(self._pending):
@@ -63,10 +63,10 @@ class Input:
         if not chunk:
             raise EOFError
         if self._tcp is not None:
-            # Without it a client that waits for an acknowledgement waits 40 ms. Linux forgets it after each read.
+            # Without TCP_QUICKACK a client waits 40 ms for an acknowledgement. Linux resets it after each read.
             self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         return chunk
 
     def give_back(self, rest: bytes) -> None:
-        """Bytes that were read as part of a message and are the next commands."""
+        """Put back bytes that were read with a message but are the next commands."""
         self._pending, self._at = rest + self._pending[self._at :], 0

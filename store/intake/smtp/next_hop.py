@@ -1,8 +1,7 @@
-"""The server that accepted messages go on to, spoken to while the client waits.
+"""The next hop: the server to which accepted messages are sent on, while the client waits.
 
-The envelope is offered to it as it comes in, so that a recipient that it refuses is refused to the client, one by one;
-the message follows once it is judged. What the client sent of the original client (XFORWARD) goes along where the
-server takes it.
+Each sender and recipient is offered to it at once, so that a recipient that it refuses is refused to the client; the
+message follows after it was judged. The client's XFORWARD attributes are passed on if the server offers XFORWARD.
 """
 
 from __future__ import annotations
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from store.mail.relay import Relay
     from store.terms.dsn import RecipientDsn
 
-#: Seconds to wait for a connection, the reply to a command, and the reply to a whole message.
+#: Timeouts in seconds: for a connection, for the reply to a command, and for the reply to a whole message.
 CONNECT_SECONDS, COMMAND_SECONDS, MESSAGE_SECONDS = 30.0, 120.0, 600.0
 _XFORWARD_LINE = 480
 
 
 class NextHopFailed(Exception):
-    """The next hop did not take what it was sent. `reply` is what the client is told; `refused` tells its own word."""
+    """The next hop did not accept a command or a message. `reply` is the reply for the client; `refused`: the server
+    refused it, rather than being unreachable.
+    """
 
     def __init__(self, told: bytes, *, refused: bool = False) -> None:
         super().__init__(told.decode("utf-8", "replace").strip())
@@ -39,7 +40,7 @@ _LOST = reply(451, "4.4.1", "The next hop cannot be reached: try again later")
 
 
 class NextHop:
-    """A connection to the next hop, used for one message after another. Every method raises NextHopFailed."""
+    """A connection to the next hop, used for one message after another. Methods raise NextHopFailed."""
 
     def __init__(self, relay: Relay, host_name: str) -> None:
         self._relay = relay
@@ -48,14 +49,14 @@ class NextHop:
         self._utf8 = False
 
     async def begin(self, mail: Mail, client: Mapping[str, str]) -> None:
-        """Offer the sender; connect first where that is needed. `client` has the attributes of XFORWARD."""
+        """Offer the sender; connect first if needed. `client` holds XFORWARD attributes."""
         fresh = self._client is None or not self._client.is_connected
         try:
             await self._begin(mail, client)
         except NextHopFailed as failed:
             if fresh or failed.refused:
                 raise
-            # It may have closed a connection that was idle since the last message.
+            # The server may have closed the connection while it was idle.
             await self._begin(mail, client)
 
     async def _begin(self, mail: Mail, client: Mapping[str, str]) -> None:
@@ -65,7 +66,7 @@ class NextHop:
             try:
                 await self._command(b"XFORWARD", *attributes)
             except NextHopFailed as failed:
-                # What the log of the next hop says of the client is worth less than the message.
+                # Refused attributes are missing only in the next hop's log; the message matters more.
                 if not failed.refused:
                     raise
         options = []
@@ -88,9 +89,9 @@ class NextHop:
         await self._command(b"RCPT", b"TO:<%s>" % _bytes(recipient.address), *options)
 
     async def send(self, message: bytes) -> bytes:
-        """Send the message to the recipients that it took. The reply for the client, which is a positive one.
+        """Send the message to the accepted recipients. Return the positive reply for the client.
 
-        Raises NextHopFailed, with the reply for the client, where the next hop did not take it.
+        Raises NextHopFailed, with the reply for the client, if the next hop does not accept it.
         """
         try:
             wire = wire_form(message)
@@ -114,7 +115,7 @@ class NextHop:
         return self._answer(response)
 
     async def reset(self) -> None:
-        """Take back what was begun. Never raises."""
+        """Abort the transaction. Never raises."""
         if self._client is not None and self._client.is_connected:
             try:
                 await self._command(b"RSET")
@@ -170,7 +171,7 @@ class NextHop:
         raise NextHopFailed(reply(code, "", words), refused=True)
 
     def _xforward_lines(self, client: Mapping[str, str]) -> list[list[bytes]]:
-        """Split the attributes that the server takes into lines that are short enough."""
+        """Split the attributes that the server supports into lines of limited length."""
         offered = (self._offered("xforward") or "").upper().split()
         lines: list[list[bytes]] = []
         room = 0

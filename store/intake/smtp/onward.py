@@ -1,4 +1,4 @@
-"""What becomes of a message, carried out: refused, taken and discarded, or sent on to the next hop."""
+"""Act on the outcomes of a message: refuse it, accept and discard it, or send it on to the next hop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.terms.dsn import RecipientDsn
 
 log = logging.getLogger("mailhold.sink")
 
-#: Messages that are larger (bytes) are changed in a thread: the other sessions go on meanwhile.
+#: Larger messages (bytes) are changed in a thread, so that the event loop stays free.
 LARGE = 256 << 10
 OK = reply(250, "2.0.0", "Ok")
 BUSY = reply(451, "4.3.0", "The message could not be judged: try again later")
@@ -23,7 +23,7 @@ _DISCARDED = reply(250, "2.7.0", "Ok: discarded")
 
 
 class Envelope(NamedTuple):
-    """Whom a message is from and to, and what XFORWARD said of its client."""
+    """Sender and recipients of a message, and the client's XFORWARD attributes."""
 
     mail: Mail
     recipients: Sequence[RecipientDsn]
@@ -37,10 +37,10 @@ async def carry_out(
     next_hop: NextHop | None,
     client_is_gone: Callable[[], bool],
 ) -> list[bytes]:
-    """Send the message on to those who are to get it; the reply for each recipient, in the order of `outcomes`.
+    """Send the message on to the recipients whose outcome is Accept. Return the reply for each recipient, in order.
 
-    The next hop has been told the whole envelope. With no next hop nothing is sent on, and where the client is gone
-    neither: it was told nothing, and will send the message again.
+    The next hop has already accepted the whole envelope. Nothing is sent on without a next hop, or if the client is
+    gone: it got no reply, and will send the message again.
     """
     replies = [OK] * len(outcomes)
     onward: dict[Accept, list[int]] = {}
@@ -83,7 +83,7 @@ async def carry_out(
 
 
 async def _put_back(onward: dict[Accept, list[int]], envelope: Envelope, replies: Sequence[bytes]) -> None:
-    """Let what lets messages pass once count again for those that the client will bring again."""
+    """Call `put_back` of each outcome for the recipients to whom the client will send the message again."""
     for accept, who in onward.items():
         again = [envelope.recipients[at].address for at in who if replies[at].startswith(b"4")]
         if accept.put_back is not None and again:
@@ -91,7 +91,7 @@ async def _put_back(onward: dict[Accept, list[int]], envelope: Envelope, replies
 
 
 async def _begin_again(next_hop: NextHop, envelope: Envelope, who: Sequence[int]) -> dict[int, bytes]:
-    """Offer the envelope once more, with some of its recipients only; what each is told by now."""
+    """Offer the envelope again with some of its recipients only. Return the reply for each so far."""
     await next_hop.reset()
     await next_hop.begin(envelope.mail, envelope.client)
     told = {}
@@ -107,6 +107,6 @@ async def _begin_again(next_hop: NextHop, envelope: Envelope, who: Sequence[int]
 
 
 def log_failed(failed: NextHopFailed) -> None:
-    """Log a next hop that is gone. A refusal is the client's to know, and its words may name an address."""
+    """Log an unreachable next hop. A refusal is not logged: the client is told it, and its text may name an address."""
     if not failed.refused:
         log.warning("sink: %s", failed)

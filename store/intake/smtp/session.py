@@ -1,10 +1,11 @@
-"""One connection of an SMTP or LMTP client: its commands become messages, and what becomes of a message, replies.
+"""One connection of an SMTP or LMTP client: assembles messages from its commands, and replies with their outcomes.
 
-A protocol of our own rather than aiosmtpd's: that one reads addresses as header fields (`<=?utf-8?q?x?=@example>`
-becomes `x@example`, a comment disappears), gives an LMTP client one reply for all recipients, refuses lines above 1,001
-bytes, shares the limits of a command's length between all connections, so that each new one takes away what another had
-been granted, cancels the handler where the client goes away (which would leave a copy half-made), cuts off a message
-that is under way for more than its time limit, and knows neither pipelining nor XFORWARD nor a 421 at the end.
+The protocol is written here instead of using aiosmtpd. That library reads addresses as header fields
+(`<=?utf-8?q?x?=@example>` becomes `x@example`, a comment disappears); gives an LMTP client one reply for all
+recipients; refuses lines above 1,001 bytes; shares the limits on command lengths between all connections, so that each
+new one takes away what another had been granted; cancels the handler when the client disconnects (which would leave a
+copy half-made); cuts off a message that takes longer than its time limit; and lacks pipelining, XFORWARD and a 421 at
+the end.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ log = logging.getLogger("mailhold.sink")
 #: Judges a message: one outcome for all recipients, or one for each in their order.
 Handler = Callable[[Incoming], Awaitable[Outcome | Sequence[Outcome]]]
 
-#: Seconds that a client may be silent: between commands, and in the middle of a message (RFC 5321, 4.5.3.2).
+#: Seconds that a client may be silent: between commands, and within a message (RFC 5321, 4.5.3.2).
 COMMAND_SECONDS, CONTENT_SECONDS = 300.0, 180.0
 MAX_RECIPIENTS = 1000
 MAX_ERRORS = 20
-#: Replies that are kept back, at most, to go out together; then the other sessions have their turn.
+#: Max replies that are collected to be sent together; then the other sessions get their turn.
 REPLIES_AT_ONCE = 100
 
 _SHUTTING_DOWN = reply(421, "4.3.2", "Shutting down: try again later")
@@ -55,7 +56,7 @@ _SHUTTING_DOWN = reply(421, "4.3.2", "Shutting down: try again later")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the sessions of one listener have in common. `max_size` is the largest message in bytes."""
+    """Options common to all sessions of a listener. `max_size` is the largest message in bytes."""
 
     handler: Handler
     lmtp: bool
@@ -87,7 +88,7 @@ class Session:
     def _forget(self) -> None:
         self._mail: Mail | None = None
         self._recipients: list[str] = []
-        #: What is asked for each recipient, in their order.
+        #: The DSN request for each recipient, in their order.
         self._asked: list[RecipientDsn] = []
         self._client: dict[str, str] = {}
 
@@ -118,17 +119,19 @@ class Session:
                 await self._next_hop.close()
 
     def stop(self) -> None:
-        """Take no further message: end the session now, or after the reply to the message that is under way."""
+        """Accept no further message: end the session now, or after the reply to the message in progress."""
         self._stopping = True
         if not self.busy:
             self.abandon()
 
     def abandon(self) -> None:
-        """End the session now. A message that is being judged is judged to its end; its client will try again."""
+        """End the session now. A message being judged is judged to its end, but its client gets no reply, and tries
+        again.
+        """
         self._end(_SHUTTING_DOWN)
 
     async def finished(self) -> None:
-        """Wait for the message that is under way."""
+        """Wait for the message in progress."""
         await self._idle.wait()
 
     def _say(self, *replies: bytes) -> None:
@@ -142,7 +145,7 @@ class Session:
             await self._writer.drain()
 
     def _end(self, last: bytes) -> None:
-        """Say the last words and close. What is said afterwards reaches nobody."""
+        """Send a last reply and close. Later replies are dropped."""
         if self._ended:
             return
         self._say(last)
@@ -273,7 +276,7 @@ class Session:
         if argument:
             raise BadArgument(501, "5.5.4", "Syntax: DATA")
         if self._mail is None or not self._recipients:
-            # LMTP says so too (RFC 2033, 4.2): without a recipient there is nothing to reply to.
+            # LMTP requires this too (RFC 2033, 4.2): without a recipient there is nothing to reply to.
             self._refuse(reply(503, "5.5.1", "RCPT comes before DATA"))
             return
         self._say(reply(354, "", "End with a dot on a line of its own"))
@@ -300,7 +303,7 @@ class Session:
             self._forget()
 
     async def _judge(self, mail: Mail, content: Content) -> tuple[list[bytes], Incoming | None]:
-        """Judge a message. Returns its replies (LMTP: one a recipient), and the message if it was judged."""
+        """Judge a message. Returns its replies (in LMTP one per recipient), and the message if it was judged."""
         raw = content.message()
         if content.too_large:
             await self._reset_transaction_at_next_hop()
@@ -343,7 +346,7 @@ class Session:
             await self._next_hop.reset()
 
     def _replies(self, replies: list[bytes]) -> list[bytes]:
-        """All of them in LMTP. SMTP has one: where any recipient was refused, that, and rather `try again`."""
+        """Return all replies in LMTP. SMTP has one: that of a refused recipient if any, preferring `try again`."""
         if self._options.lmtp:
             return replies
         for first in (b"4", b"5"):
