@@ -91,5 +91,5 @@ def _keeper(vault: Vault) -> HeadKeeper:
 
 
 def _known(vault: Vault) -> list[tuple[int, int]]:
-    """List the ids of existing and of properly deleted copies, as runs."""
+    """List the ids of copies that exist or have a verified tombstone, as runs."""
     return [*runs(taken_ids(vault.db)), *runs(sorted(vault.tombstones_since(0)[1]))]

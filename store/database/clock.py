@@ -19,7 +19,7 @@ def decides_ms(db: StoreDatabase) -> int:
 
 
 class DecidingClock:
-    """The deciding clock, queried only by `read`. Between reads, the monotonic clock carries it on."""
+    """The deciding clock, queried only by `read`; in between it advances with this machine's monotonic clock."""
 
     def __init__(self, db: StoreDatabase) -> None:
         self._db = db

@@ -15,7 +15,7 @@ def checkpoint(db: Database) -> bool:
 def cut_log(db: Database) -> bool:
     """Copy the log's pages to the database file and truncate the log, without waiting for locks.
 
-    Returns whether it was.
+    Returns whether the log was truncated.
     """
     connection = db.connection()
     checkpoint(db)  # First without blocking writers, so that little is left for the truncating checkpoint, which does.

@@ -59,9 +59,9 @@ class Models:
             signature: Field = BlobField()
 
         class State(Base):
-            """Exactly one row of counters.
+            """Counters, in up to three rows (`store.vault.counters`).
 
-            Every write updates it, so on PostgreSQL its row lock serializes the writers.
+            Every write locks row 1, which puts the writers on PostgreSQL in order.
             """
 
             id: Field = BigIntegerField(primary_key=True)

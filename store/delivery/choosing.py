@@ -150,7 +150,10 @@ def plans(
 
 
 def shared_out(plan: Plan, held: Mapping[str, MailboxOutcome], again: Again) -> tuple[list[str], list[LeftOut]]:
-    """Split a plan's addresses into those to send to and those left out. `held` maps mailboxes that hold the copy."""
+    """Split a plan's addresses into those to send to and those left out.
+
+    `held` are the outcomes of mailboxes with a copy.
+    """
     if not held:
         return plan.addresses, []
     free = [address for address in plan.addresses if mailbox(address) not in held or address in again]

@@ -121,8 +121,8 @@ def claim(vault: Vault, gateway_id: int, owner: str, limit: int, now: int, lease
             if not each.live:
                 _finish(vault, row.id, each.token, overall(each.recipients.values()), now)
                 continue
-            # Changed, so that a follower of the queue (`store.delivery.releases`) notices, even if the claim is given
-            # back.
+            # Set next_attempt_at, so that a follower of the queue (`store.delivery.releases`) sees a change even if the
+            # claim is given back below.
             _own(vault, row.id, each.token, "next_attempt_at = ?", (now,))
         if late:
             give_back(vault, each)

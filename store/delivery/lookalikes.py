@@ -167,7 +167,7 @@ class _Looking:
         yield from ((number, name) for number, name in self._partners[subject] if number < copy.id and name)
 
     def _of_thread(self, copy: Copy) -> Iterable[str]:
-        """Return the domains in the thread that a copy answers: from its Message-IDs, and from addresses in text."""
+        """Return the domains in a copy's thread: of the Message-IDs that it answers, and of addresses in its text."""
         try:
             raw = self._vault.raw(copy.id)
         except (TamperedError, CopyMissing):

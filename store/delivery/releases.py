@@ -57,8 +57,9 @@ class Releases:
     """Follows the deliveries of one store. Call `read` from any thread; only that changes the public attributes.
 
     `outcomes` has the `Delivered` of every copy that was released and not called off; it is a new object whenever it
-    changes. `live` are the copies with an unfinished delivery, `waiting` is the number of such deliveries, `damaged`
-    that of deliveries that do not verify (without cancelled ones).
+    changes. `attention` are the deliveries that an operator should look at. `live` are the copies with an unfinished
+    delivery, `waiting` is the number of such deliveries, `damaged` that of deliveries that do not verify (without
+    cancelled ones).
     """
 
     def __init__(self, vault: Vault) -> None:

@@ -43,8 +43,8 @@ _REOPEN = (
 class RetryRecipient(NamedTuple):
     """One recipient of a delivery that may be sent again. `address` and `reply` are NOT safe for a terminal.
 
-    `at` is when its state was reached (Unix ms). `sends`: the retry would send to it. `left_out`: the other delivery
-    that prevents this, unless the address is in `again`. `twice`: the message may arrive twice if sent to it.
+    `at` is when its state was reached (Unix ms). `sends`: the retry would send to it. `left_out`: why another delivery
+    prevents that, unless the address is in `again`. `twice`: the message may arrive twice if sent to it.
     """
 
     address: str

@@ -157,9 +157,9 @@ class Spent:
 
 
 def spent_of(vault: Vault, path: Path | None) -> Spent | None:
-    """Open the file `path` of sent orders; by default the user's, if this store's state is kept outside it.
+    """Return the record of sent orders: the file `path`, by default the user's own.
 
-    None for a gateway without such a file, and for a store whose state is not kept, such as a demo's.
+    None for a gateway without such a file, and for a store whose state is not kept outside of it, such as a demo's.
     """
     if path is None and (vault.keys.seed is None or not vault.witness.remembers):
         return None

@@ -255,7 +255,7 @@ class _Shift:
                 await asyncio.wait_for(self._progress.wait(), 0.1)
 
     async def _return(self, claims: Sequence[Claim]) -> None:
-        """Give claims back to the queue, except those announced for DATA: the next worker decides them by row."""
+        """Give back claims, except those announced for DATA: the next claim settles these by recipients' states."""
         for each in claims:
             if each.id not in self._announced:
                 with suppress(MailholdError, LeaseLost):

@@ -107,7 +107,7 @@ class Presence:
             return
         self.held = True
         if not is_url(location):
-            give_access(self._descriptor, Path(location).absolute())  # Operators test the lock.
+            give_access(self._descriptor, Path(location).absolute())  # So that operators can test the lock.
         with suppress(OSError):
             self.former = os.pread(self._descriptor, _MOST, 0).decode("ascii", "replace").strip()
             os.ftruncate(self._descriptor, 0)

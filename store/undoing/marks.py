@@ -56,7 +56,10 @@ def _said(said: Marks) -> dict[tuple[int, str], Any]:
 
 
 def _peeled(before: Marks, after: Marks, present: Marks) -> tuple[Peeled, ...]:
-    """Undo the act's peelings in the present ones; if another operator peeled off the same copies, that one stays."""
+    """Undo the act's peelings in the present ones.
+
+    If another operator peeled off the same copies, that peeling stays.
+    """
     had, left = Counter(before.peeled), Counter(after.peeled)
     found = (Counter(present.peeled) - (left - had)) + (had - left)
     return tuple(sorted(found.elements(), key=lambda one: (one.campaign, one.copies, one.stays)))

@@ -135,7 +135,7 @@ class Session:
         witness.released()
 
     def require_done(self, error: StoreUnavailable, sql: str, *values: Any) -> None:
-        """Return if the transaction that failed with `error` was committed after all, else raise `error`.
+        """Find out whether a transaction that failed with `error` was committed after all; if not, raise `error`.
 
         A commit can succeed although its answer is lost. `sql` counts rows that only that transaction wrote. Raises
         StoreUnavailable, which says so if the outcome stays unknown.

@@ -1,8 +1,8 @@
-"""Messages stored but not yet answered for to the client: if one is sent again, it is not stored a second time.
+"""Stored messages whose client has no answer yet: if one is sent again, it is not stored a second time.
 
-A gateway killed in between, or a client that disconnects, leaves a row in `pending`. A message sent again with the same
-bytes and envelope matches that row, once. The row is deleted when the client has its answer, or after a day. A later
-message equal to one already answered is therefore stored as a new copy.
+A gateway killed before it answers, or a client that disconnects, leaves a row in `pending`. A message sent again with
+the same bytes and envelope matches that row, once. The row is deleted when the client has its answer, or after a day. A
+later message equal to one already answered is therefore stored as a new copy.
 """
 
 from __future__ import annotations
