@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 
@@ -16,6 +17,16 @@ from store.vault.vault import Vault
 
 #: Number of best-fitting copies read for a title, and number of copies searched for a key that those lack.
 _SPELLED, _SAMPLE = 3, 300
+
+
+#: Letters of scripts that are written without blanks between words: Thai to Burmese, Khmer, kana, Chinese characters.
+_CLOSE = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"
+_OPENED = re.compile(f"(?<={_CLOSE}) (?={_CLOSE})")
+
+
+def closed_up(text: str) -> str:
+    """Take out the blanks that folding puts between letters of scripts that have none: ``会議の議事録``."""
+    return _OPENED.sub("", text)
 
 
 class Speller:
@@ -43,6 +54,7 @@ class Speller:
     def _spell(self, copy_id: int, wanted: set[int], texts: dict[int, str], subjects: Counter[str]) -> None:
         self._stop()
         found = self._texts(copy_id)
+        found = {key: closed_up(text) for key, text in found.items()}
         texts.update((key, found[key]) for key in wanted if key in found)
         subjects.update(text for key, text in found.items() if _is_subject(key))
 

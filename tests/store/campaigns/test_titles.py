@@ -1,0 +1,22 @@
+"""Titles of campaigns: what is read of folded text."""
+
+from __future__ import annotations
+
+import pytest
+
+from store.campaigns.titles import closed_up
+
+
+@pytest.mark.parametrize(
+    ("folded", "title"),
+    [
+        ("会 議 の 議 事 録 # について", "会議の議事録 # について"),
+        ("ใ บ แ จ้ ง ห นี้ invoice #", "ใบแจ้งหนี้ invoice #"),
+        ("ワ ン ピ ー ス 発 送", "ワンピース発送"),
+        ("계정 확인 안내", "계정 확인 안내"),
+        ("a b c d", "a b c d"),
+        ("счёт № # от", "счёт № # от"),
+    ],
+)
+def test_letters_of_scripts_without_blanks_are_closed_up(folded: str, title: str) -> None:
+    assert closed_up(folded) == title
