@@ -29,9 +29,9 @@ def keys_of(entry: Entry) -> Keys:
 
 
 class Apart:
-    """What was peeled off each campaign; compares each new copy with it.
+    """The copies peeled off each campaign; compares each new copy with them.
 
-    Only keys that the copy that stays or the campaign has too are compared: a number that differs in every copy tells
+    A key is compared only if the copy that stays or the campaign has it too: a number that differs in every copy says
     nothing.
     """
 

@@ -26,7 +26,7 @@ _LARGEST_ID = (1 << 63) - 1
 
 
 class _Standing(NamedTuple):
-    """What new copies are compared with, read for one generation of campaigns and one version of the marks."""
+    """The campaigns that new copies are compared with, read for one generation and one version of the marks."""
 
     generation: int
     marks_version: int
@@ -115,7 +115,7 @@ class Arrivals:
         try:
             marks, version = read_marks(self._vault)
         except (TamperedError, StoreFormat):
-            marks, version = Marks(), 0  # Whoever shows campaigns reports the damage.
+            marks, version = Marks(), 0  # The code that shows campaigns reports the damage.
         if (state.generation, version) == self._standing[:2]:
             return
         if state.generation == self._standing.generation:

@@ -13,8 +13,9 @@ from store.vault.vault import Vault
 
 #: Enough new copies: this share of the copies grouped last time, or this number if it is smaller.
 _SHARE, _MANY = 0.05, 500
-#: Least time between two findings (ms), and as a multiple of the last finding's duration: after new copies, and after
-#: damage or a change by operators. So finding takes at most a tenth, or a third, of one CPU.
+#: Least time between two findings: `_LEAST_MS` (ms), and this many times the duration of the last one: `_TIMES` after
+#: new copies, `_TIMES_SAID` after damage or a change by operators. So finding takes at most a tenth, or a third, of one
+#: CPU.
 _LEAST_MS, _TIMES, _TIMES_SAID = 60_000, 9, 2
 #: After this time (ms) one new copy is enough.
 _LONG_MS = 600_000

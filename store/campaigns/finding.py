@@ -39,8 +39,8 @@ class FindResult:
     """The result of `find`.
 
     `indexed`: copies that got traits; `failed`: copies that could not be read (id, reason); `left`: copies still
-    without traits. `grouped`: campaigns were found anew; `campaigns`: their number now. If `cancelled`, the campaigns
-    of before remain.
+    without traits. `grouped`: campaigns were found anew; `campaigns`: their number now. If `cancelled`, the previous
+    campaigns remain.
     """
 
     indexed: int = 0

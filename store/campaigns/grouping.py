@@ -1,7 +1,7 @@
-"""Groups message copies into handles, by seed and grow. An operator names, views and acts on a handle as a whole.
+"""Groups message copies into handles. Each starts from a seed (a frequent key) and grows by the copies like it.
 
-A handle need not be one campaign; it is what one act can clear. Copies in no handle are the rest. The result does not
-depend on the order of the copies.
+An operator names, views and acts on a handle as a whole. A handle need not be one campaign; it is what one act can
+clear. Copies in no handle are the rest. The result does not depend on the order of the copies.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ class Handle(NamedTuple):
 
     @property
     def answers(self) -> tuple[int, ...]:
-        """The odd copies whose only reason is being an answer. If they are many, this is a campaign in stolen threads.
+        """The copies that are odd only because they are answers.
 
-        By default no act takes them: good answers and targeted copies may be among them.
+        If they are many, this is a campaign in stolen threads. By default no act takes them: good answers and targeted
+        copies may be among them.
         """
         return tuple(one.copy for one in self.odd if one.reasons == (Reason.REPLY,))
 

@@ -60,7 +60,7 @@ _BOUNDARY = re.compile(r"(?i)boundary\s*=\s*\"?([^\";\s]{1,100})")
 
 
 class Context(msgspec.Struct, frozen=True, array_like=True):
-    """What a message's traits depend on besides the message: client address, and own domains (lower case)."""
+    """The inputs of a message's traits besides the message: client address, and own domains (lower case)."""
 
     client_address: str = ""
     own_domains: tuple[str, ...] = ()

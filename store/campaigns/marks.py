@@ -1,4 +1,4 @@
-"""What operators set on campaigns: names, owners, states, notes, peeled-off copies, and joins.
+"""The operators' settings for campaigns: names, owners, states, notes, peeled-off copies, and joins.
 
 Stored as sealed, signed configuration: shared by all who open the store, recorded in the trail, and undone with `z`. It
 refers to campaigns by their lasting ids and to copies by theirs.

@@ -52,7 +52,7 @@ _STRANDS = (Reason.CONTENT, Reason.PAYLOAD, Reason.ORIGIN)
 
 
 class Limits(NamedTuple):
-    """What a copy needs to fit a handle.
+    """The conditions for a copy to fit a handle.
 
     `typical`: the median evidence. `expected`: strands that must speak. `least`: by strand, the least sum of key
     weights. `claimed`, `listed`: copies with CLAIMS or LISTED fit. `domains`: sender domains that fit, None for any.

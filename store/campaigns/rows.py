@@ -50,7 +50,7 @@ class CampaignRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JoiningRow(msgspec.Struct, frozen=True, array_like=True):
-    """What lets copies join: by strand, keys (8 bytes) and weights (4-byte floats), big-endian; then the limits."""
+    """Weights and limits that let copies join: by strand, keys (8 bytes) and weights (4-byte floats), big-endian."""
 
     generation: int
     keys: tuple[bytes, ...]
@@ -159,7 +159,7 @@ def unpacked_campaign(data: bytes, campaign_id: int, generation: int) -> Campaig
 
 
 def packed_joining(generation: int, handle: Handle) -> bytes:
-    """Pack what lets copies join a handle: its weights and limits."""
+    """Pack a handle's weights and limits, which let copies join."""
     keys = [array("Q") for _ in range(_STRANDS)]
     weights = [array("f") for _ in range(_STRANDS)]
     for key, (strand, weight) in sorted(handle.weights.items()):
@@ -185,7 +185,7 @@ def packed_joining(generation: int, handle: Handle) -> bytes:
 
 
 def unpacked_joining(data: bytes, campaign: Campaign, generation: int) -> Handle:
-    """Unpack what lets copies join a campaign, as a handle for `Joiner`. Raises TamperedError."""
+    """Unpack a campaign's weights and limits into a handle for `Joiner`. Raises TamperedError."""
     what = f"what lets copies join campaign {campaign.id}"
     try:
         row = msgpack_decoder(JoiningRow).decode(data)

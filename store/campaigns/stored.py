@@ -3,12 +3,12 @@
     Stored(vault)
         state()             counters and the last copy handled; its `number` grows with every change
         read(before)        the campaigns, in the order of their acts, and the copies that joined since the finding
-        handles()           what lets copies join them
+        handles()           their weights and limits, which let copies join
         put_found(…)        replaces all campaigns by newly found ones
         put_joined(…)       adds copies that joined, and moves the last copy handled
 
-Rows of kind `campaign`: the state under id 0, campaign n under -n. Kind `joining`, also under -n: what lets copies join
-it. Kind `joined`, under the copy's id: the campaign that a copy joined; removed with the copy.
+Rows of kind `campaign`: the state under id 0, campaign n under -n. Kind `joining`, also under -n: its weights and
+limits. Kind `joined`, under the copy's id: the campaign that a copy joined; removed with the copy.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Found(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What is stored, read in one transaction."""
+    """The stored state, campaigns and joined copies, read in one transaction."""
 
     state: State
     campaigns: tuple[Campaign, ...]
@@ -107,8 +107,6 @@ class Stored:
         self._joining = Loose(vault, JOINING, VERSION)
         self._joined = Derived(vault, JOINED, VERSION)
 
-    # --- Reading -----------------------------------------------------------------------------------------------------
-
     def sealed_state(self) -> bytes:
         """Read the sealed state row; it differs after every change. Raises StoreUnavailable."""
         return self._rows.get(0)
@@ -126,9 +124,9 @@ class Stored:
             return State(following=max(used, default=0) + 1)
 
     def read(self, before: Rows | None = None, *, problem: Problem = no_problem) -> Rows:
-        """Read everything except what lets copies join, in one transaction. Raises StoreUnavailable.
+        """Read everything except weights and limits, in one transaction. Raises StoreUnavailable.
 
-        `before`: an earlier result, of which unchanged parts are reused.
+        `before`: an earlier result; its unchanged parts are reused.
         """
         with self._vault.reading(), snapshot(self._vault.db):
             try:
@@ -175,7 +173,10 @@ class Stored:
         return found
 
     def handles(self, *, problem: Problem = no_problem) -> tuple[State, dict[int, Handle]]:
-        """Read what lets copies join, by campaign id in the order of acts. Raises TamperedError, StoreUnavailable."""
+        """Read the weights and limits of each campaign, by id in the order of acts.
+
+        Raises TamperedError, StoreUnavailable.
+        """
         with self._vault.reading(), snapshot(self._vault.db):
             sealed, joining = self._rows.all(), self._joining.all()
         state = self._opened_state(sealed.get(0, b""))
@@ -205,8 +206,6 @@ class Stored:
                 yield unpacked_campaign(_opened(self._rows, number, row), number, state.generation)
             except TamperedError as error:
                 problem(str(error))
-
-    # --- Writing -----------------------------------------------------------------------------------------------------
 
     def put_found(self, state: State, found: Sequence[Found], joined: Mapping[int, JoinedRow]) -> State:
         """Replace all campaigns by `found`, with the copies in `joined`. Returns the state written.

@@ -18,8 +18,8 @@ def alike(one: Collection[int], other: Collection[int]) -> float:
 class TakenOut:
     """The keys of copies taken out, and those of the copy that stays.
 
-    A copy like one taken out shares nearly all keys with it, so it has at least one of any few of them. Only a few keys
-    per copy are indexed, the rarest by `count_of`, so that comparing with thousands costs little.
+    A copy like one taken out shares nearly all of its keys, so it has at least one of any few of them. Therefore only
+    the few rarest keys of each copy (by `count_of`) are indexed, and comparing with thousands of copies costs little.
     """
 
     def __init__(self, outs: Iterable[Collection[int]], stays: Collection[int], count_of: Callable[[int], int]) -> None:

@@ -1,4 +1,4 @@
-"""What is stored of a message copy for finding campaigns (keys and flags) and for the filter (a few texts)."""
+"""The data stored per message copy for finding campaigns (keys and flags) and for the filter (a few texts)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FileShape(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What the filter needs of the body: link domains, files, the kit (the program that wrote it), List-Id."""
+    """Texts of the body that the filter needs: link domains, files, the kit (the program that wrote it), List-Id."""
 
     links: tuple[str, ...] = ()
     files: tuple[FileShape, ...] = ()

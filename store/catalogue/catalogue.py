@@ -105,7 +105,7 @@ class Catalogue:
 
     @property
     def total(self) -> int:
-        """How many copies are in Backup."""
+        """The number of copies in Backup."""
         state = self._follower.state if self._follower else None
         return state.total if state and state.total else self._vault.count().messages
 
@@ -116,7 +116,7 @@ class Catalogue:
 
     @property
     def reading(self) -> Reading | None:
-        """What is being read for fields that are not columns of the frame; None if nothing is."""
+        """The reading in progress for fields that are not columns of the frame; None if there is none."""
         return self._columns.reading
 
     @property
@@ -310,7 +310,7 @@ class Catalogue:
         return (0, 0) if (frame := self.frame) is None else frame.placed_span(ids)
 
     def known_senders(self, ids: Collection[int]) -> int | None:
-        """Count the copies from known senders; None unless a recent filter had that field loaded."""
+        """Count the copies from known senders; None if that field is not loaded (no recent filter used it)."""
         if (frame := self.frame) is None:
             return None
         extras = self._columns.extras(frame, ("known",))

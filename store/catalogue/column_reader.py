@@ -133,7 +133,7 @@ class ColumnReader:
 
         `go_on` is called between chunks; reading stops if it returns False.
 
-        `thorough`: check every copy without traits for new ones (takes a second per half a million such copies).
+        `thorough`: look for new traits of every copy that had none (takes a second per half a million of those).
         """
         before, first = len(self.table), not self.complete
         lacking = self._lacking(frame, self._lie(frame))

@@ -74,8 +74,6 @@ class Columns:
         self._begun = self._ended = 0
         self._thorough = False
 
-    # --- Asking ------------------------------------------------------------------------------------------------------
-
     def use(self, fields: Collection[str]) -> Use | None:
         """Start reading the tables for these fields, and keep them while the result exists. None if none are needed."""
         sources = sources_of(fields)
@@ -119,7 +117,7 @@ class Columns:
 
     @property
     def reading(self) -> Reading | None:
-        """What is being read; None if everything asked for is read."""
+        """The reading in progress; None if everything asked for is read."""
         state = self._state()
         with self._lock:
             for source, reader in self._readers.items():
@@ -164,8 +162,6 @@ class Columns:
                 self._lock.wait(left)
         return False
 
-    # --- Following ---------------------------------------------------------------------------------------------------
-
     def take(self, copies: Sequence[Copy]) -> None:
         """Add copies before they enter the frame, so that their fields are never missing."""
         with self._lock:
@@ -177,8 +173,6 @@ class Columns:
         """Wake the background thread: the frame changed or is complete now."""
         if self._readers:
             self._wake.set()
-
-    # --- The background ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:

@@ -69,8 +69,6 @@ class Follower:
         with self._lock:
             return frozenset(self._damaged)
 
-    # --- Loading -----------------------------------------------------------------------------------------------------
-
     def begin(self) -> tuple[int, int]:
         """Start with an empty frame. Returns the range to load: (highest id not to load, highest id to load)."""
         with self._lock:
@@ -122,8 +120,6 @@ class Follower:
             self._publish(self.state.frame, complete=True)
             self._token = None
             self.take_changes()
-
-    # --- Following ---------------------------------------------------------------------------------------------------
 
     def take_changes(self) -> bool:
         """Apply the commits since the last call. Returns whether anything changed; cheap if nothing did."""
@@ -241,8 +237,6 @@ class Follower:
             self._damaged -= {copy.id for copy in copies}
             self._add(copies, damaged)
         self._last_id = max([self._last_id, *lacking[-1:]])
-
-    # --- Asking the database -----------------------------------------------------------------------------------------
 
     def _publish(self, frame: Frame, *, complete: bool) -> None:
         known = len(frame)

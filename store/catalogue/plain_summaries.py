@@ -26,7 +26,7 @@ _STATUSES: list[Status | None] = [*Status, None]
 
 
 class Left(NamedTuple):
-    """The copies that no campaign act applies to, and their senders, as numbers."""
+    """The number of copies that no campaign act applies to, and the number of their senders."""
 
     copies: int
     senders: int

@@ -57,7 +57,7 @@ class _Question(NamedTuple):
     now: int
     outcomes: Mapping[int, Delivered]
     extras: Extras | None
-    #: The result of a condition on a copy whose value is not known. It flips inside negated groups, so that neither a
+    #: The result of a condition on a copy whose value is not known. A negated group inverts it, so that neither a
     #: condition nor its negation matches such a copy.
     unknown: bool = False
 

@@ -95,13 +95,14 @@ class Loosest(NamedTuple):
 
 @dataclass
 class Checked:
-    """What an act on campaigns would delete, as things stood `at` (Unix ms), and what speaks for and against it.
+    """The copies that an act on campaigns would delete `at` a time (Unix ms), and totals for and against it.
 
-    `ids` (ascending) go, from `campaigns` campaigns; `stay` do not; `gone` are in Backup no more. Of those that go:
-    `condemned` by an engine, of which `weakest` is the weakest; `loosest` fits worst and `loose` fit worse than
-    `LOOSE` %; `written_to`: somebody here wrote to the sender; `let_through`: mail of the address was let through
-    before; `unknown`: nobody looked whether any of it was so; `delivered` to a mailbox, or maybe. `arriving` campaigns
-    had copies within the last hour. `owners`: who works on how many of the campaigns (NOT safe for a terminal).
+    `ids`: the copies to delete (ascending), from `campaigns` campaigns; `stay`: copies that stay; `gone`: copies no
+    longer in Backup. The rest counts copies to delete: `condemned` by an engine, `weakest` the least condemned one;
+    `loosest` the one that fits worst, `loose` those that fit worse than `LOOSE` %; `written_to`: somebody here wrote to
+    the sender; `let_through`: mail of the address was let through before; `unknown`: neither was checked; `delivered`:
+    reached a mailbox, or may have. `arriving`: campaigns with copies of the last hour. `owners`: operators, and how
+    many of the campaigns each has (NOT safe for a terminal).
     """
 
     at: int

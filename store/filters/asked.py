@@ -126,7 +126,10 @@ def symbols_of(record: CopyRecord) -> tuple[str, ...]:
 
 
 def auth_words(authentication: Iterable[Authentication]) -> frozenset[str]:
-    """List the values that find these results with `auth:`, such as ``fail`` and ``dkim=fail``; ``none`` if all are."""
+    """List the values by which `auth:` finds these results, such as ``fail`` and ``dkim=fail``.
+
+    The value ``none`` is included if no result says anything else.
+    """
     found = {(each.method.lower(), each.result.lower()) for each in authentication}
     results = {result for _method, result in found} - {NO_RESULT} or {NO_RESULT}
     return frozenset(results | {f"{method}={result}" for method, result in found})

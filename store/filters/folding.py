@@ -1,8 +1,8 @@
 """Text as the filter compares it: ignoring case, invisible characters, and the alphabet of look-alike letters.
 
 A text is searched in the form that `searched` returns: folded and, if it mixes scripts, once more in Latin letters. A
-search word matches if that contains any of its `needles`. So a subject typed as it looks finds its copies however they
-are spelt, and everything that a plain search finds is still found.
+search word matches if that form contains any of its `needles`. So a subject typed as it looks finds its copies however
+they are spelt, and everything that a plain search finds is still found.
 """
 
 from __future__ import annotations

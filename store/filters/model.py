@@ -133,7 +133,7 @@ _LIMITS = {"since": LAST_MOMENT, "until": LAST_MOMENT, "size_min": MAX_KB, "size
 
 
 class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which copies to show. All conditions must hold; an empty filter matches every copy.
+    """Conditions on the copies to show. All of them must hold; an empty filter matches every copy.
 
     Texts: each term of `from_`, `to`, `subject`, `message_id` (the header's or the MTA's) and `words` (any of From, To,
     Subject) must match. Sets (`rule_ids`, `engines`, `status`) match if the copy's value is in them, the `not_` sets if

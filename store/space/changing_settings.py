@@ -31,8 +31,8 @@ def change_settings(
     If that is `cancelled` or fails, the rest is removed as new copies come in; a full disk raises DiskFull.
 
     With `confirmed`, the result of `rotation.would_remove` for that maximum, nothing is changed if by now other or more
-    copies would go: raises RemovesMore, which has them. Raises TamperedError if the present settings do not verify;
-    they are not overwritten then.
+    copies would go: raises RemovesMore with the new removal. Raises TamperedError if the present settings do not
+    verify; they are not overwritten then.
     """
     made_room = False
     bound = None if confirmed is None else _Confirmed(vault, settings.max_size, settings.bin_share, confirmed)

@@ -35,7 +35,7 @@ HORIZON_MS = 3650 * DAY_MS
 #: Limits of one transaction, which keep the write lock for a few dozen milliseconds.
 _BATCH_COPIES = 500
 _BATCH_BYTES = 8 * 1024 * 1024
-#: Its limit on a full disk, where the write-ahead log has little room.
+#: The byte limit on a full disk, where the write-ahead log has little room.
 _BATCH_BYTES_FULL = 512 * 1024
 #: Up to this excess the counter is trusted; beyond it the copies are counted.
 _BELIEVED_BYTES = 2 * _BATCH_BYTES

@@ -6,22 +6,22 @@
      │   ├─ SettingError              a setting's name or value is not valid
      │   ├─ RuleError                 a rule, or an entry of an address list, is not valid; knows the field
      │   ├─ AddressError              an email address that cannot be delivered to
-     │   ├─ NotInstalled              what was asked for needs a library that is not installed; names the extra
-     │   └─ LibraryBroken             what was asked for needs a library that is installed and does not load
-     ├─ StoreError                    the store cannot do what was asked
-     │   ├─ StoreMissing              nothing is there under that path or URL
+     │   ├─ NotInstalled              a feature needs a library that is not installed; names the extra
+     │   └─ LibraryBroken             a feature needs a library that is installed but does not load
+     ├─ StoreError                    the store cannot carry out the request
+     │   ├─ StoreMissing              nothing exists at that path or URL
      │   ├─ StoreExists               `init` found a store already there
      │   ├─ StoreFormat               not a store, or a format version that this release does not know
      │   ├─ StoreUnavailable          the database is locked, gone, read-only or its disk is full
-     │   │   ├─ StoreOlder            the store holds less than was seen of it: it was put back as it was before
-     │   │   └─ StoreDamaged          a page of the database cannot be read, or is not what it was (a StoreFormat too)
+     │   │   ├─ StoreOlder            the store holds less than was seen of it: an older state was restored
+     │   │   └─ StoreDamaged          a page of the database cannot be read, or was changed (a StoreFormat too)
      │   └─ CopyMissing               no copy has that id (any more)
-     │       └─ CopyBinned            it was deleted, and lies in the bin
+     │       └─ CopyBinned            it was deleted and is in the bin
      ├─ UnlockError                   a key is missing, wrong, or lacks the right to do this
      │   ├─ WrongKey                  no key slot opens with the given passphrase, key file or recovery key
      │   ├─ KeyFileError              the key file is missing, unreadable, too open or not a key file
      │   ├─ LastSlot                  the last key slot cannot be removed
-     │   └─ GatewayRevoked            the enrolment of this gateway was taken back
+     │   └─ GatewayRevoked            the enrolment of this gateway was revoked
      ├─ TamperedError                 an AEAD, HPKE or signature check failed; names the copy, never partial text
      ├─ DeliveryError                 a delivery cannot be queued or sent
      │   ├─ InfectedRefused           the setting does not allow delivery of infected messages
@@ -71,7 +71,7 @@ class AddressError(UsageError):
 
 
 class NotInstalled(UsageError):
-    """What was requested needs a library that is not installed.
+    """A requested feature needs a library that is not installed.
 
     The text names the extra of Mailhold that includes it.
     """
@@ -85,9 +85,9 @@ class NotInstalled(UsageError):
 
 
 class LibraryBroken(UsageError):
-    """What was requested needs a library that is installed but does not load.
+    """A requested feature needs a library that is installed but does not load.
 
-    The text includes the library's own error.
+    The text includes the library's error.
     """
 
     def __init__(self, what: str, library: str, error: Exception) -> None:
@@ -100,11 +100,11 @@ class LibraryBroken(UsageError):
 
 
 class StoreError(MailholdError):
-    """The store cannot do what was requested."""
+    """The store cannot carry out the request."""
 
 
 class StoreMissing(StoreError):
-    """Nothing is there under that path or URL."""
+    """Nothing exists at that path or URL."""
 
 
 class StoreExists(StoreError):
@@ -126,8 +126,8 @@ class StoreOlder(StoreUnavailable):
 class StoreDamaged(StoreFormat, StoreUnavailable):
     """A page of the database cannot be read, or was changed.
 
-    Either the file was altered or the disk fails; SQLite reports both alike. For code that skips damaged parts of a
-    store, and code that reports a failure during work.
+    Either the file was altered or the disk fails; SQLite reports both alike. Catch it in code that skips damaged parts
+    of a store, or that reports a failure during work.
     """
 
     def __init__(self, store: str, said: str) -> None:

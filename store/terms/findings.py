@@ -1,4 +1,4 @@
-"""What a gateway knew of a message at intake, besides the message itself. It cannot be determined later."""
+"""Data that a gateway had about a message at intake, besides the message itself. It cannot be determined later."""
 
 from __future__ import annotations
 

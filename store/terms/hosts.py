@@ -42,7 +42,7 @@ def _ascii_label(label: str) -> str:
 
 
 def punycode(host: str) -> str | None:
-    """Return the ASCII form of a host that is not plain ASCII or is punycode already; else None."""
+    """Return the ASCII form of a host that is not plain ASCII or is in punycode already; None for plain ASCII."""
     if host.isascii() and "xn--" not in host.lower():
         return None
     return both_forms(host)[1]
