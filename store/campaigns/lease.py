@@ -30,7 +30,7 @@ class LeaseLost(Exception):
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
-    """The lease row: owner, token, and end (Unix ms, by the deciding clock)."""
+    """The lease row: owner, token, and end (Unix ms, by the clock of `decides_ms`)."""
 
     owner: bytes = b""
     token: int = 0

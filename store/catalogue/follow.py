@@ -81,7 +81,7 @@ class Follower:
             return max(0, first - 1), self._last_id
 
     def resume(self, frame: Frame, marks: Marks) -> tuple[int, int]:
-        """Start from a snapshot after applying the deletions since. Returns the range to load, as `begin`.
+        """Start from a snapshot after applying the deletions and moves since. Returns the range to load, as `begin`.
 
         Raises SnapshotError if the store was put back to a state older than the snapshot.
         """

@@ -136,7 +136,7 @@ class _Odd(NamedTuple):
 
 
 class Dictionary(Texts):
-    """Texts with their searched forms (`search`); a form that equals its text shares the text's memory where possible.
+    """Texts with their searched forms (`search`); if no form differs from its text, both are one series.
 
     Texts that mix scripts have a second form in Latin letters (`_odd`).
     """
@@ -320,7 +320,7 @@ def looked_up(mask: pl.Series, codes: pl.Series) -> pl.Series:
 def joined(series: pl.Series, other: pl.Series) -> pl.Series:
     """Concatenate two series with little copying.
 
-    Beyond a number of chunks, each chunk is at least twice as long as the next.
+    Chunks beyond the first `_CHUNKS` are merged until each is at least twice as long as the next.
     """
     chunks = [chunk for chunk in (*series.get_chunks(), *other.get_chunks()) if len(chunk)]
     if not chunks:

@@ -74,7 +74,7 @@ class Stay(NamedTuple):
 
 
 class Weakest(NamedTuple):
-    """The least condemned copy: the one with the weakest status and, among those, the lowest score.
+    """The least condemned copy: the weakest status and, among equals, the lowest score relative to the threshold.
 
     `score`: a scanner's score; None if no scanner gave one.
     """

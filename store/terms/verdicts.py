@@ -94,7 +94,7 @@ class Kept(NamedTuple):
 
 
 def verdict_label(engine: Engine | None, status: Status) -> str:
-    """Return the label of a status shown without its engine: Blacklisted (Anti-Spam) or Black list (custom list)."""
+    """Return a status's label for display without its engine: "Black list" for Blacklisted by the custom black list."""
     return "Black list" if (engine, status) == (Engine.BLACK_LIST, Status.BLACKLISTED) else status.label
 
 
