@@ -150,7 +150,7 @@ class HeadKeeper(Witness):
         self._buried = self._deliveries = 0
 
     def released(self) -> None:
-        """Save what was signed outside the store, if due. After the commit, so that this disk write delays no put."""
+        """Save the heads outside the store, if due. This is after the commit, so that the disk write delays no put."""
         if self._keep_due:
             self._keep_due = False
             self.keep()

@@ -129,7 +129,7 @@ class LogSection(_Section, frozen=True, kw_only=True):
 
 
 class Config(_Section, frozen=True, kw_only=True):
-    """The whole file."""
+    """The contents of `mailhold.toml`."""
 
     store: StoreSection
     milter: MilterSection = MilterSection()

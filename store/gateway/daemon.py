@@ -307,7 +307,7 @@ class Gateway:
                     say(what, level=30, why=problem)
             await asyncio.sleep(seconds)
 
-    # --- Being told --------------------------------------------------------------------------------------------------
+    # --- Reloading ---------------------------------------------------------------------------------------------------
 
     def _begin_reload(self) -> None:
         if self._reload is None or self._reload.done():

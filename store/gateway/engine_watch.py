@@ -118,7 +118,7 @@ class EngineWatch:
                 self._is_up(outage)
         self._counts = self._metrics.values("unscanned"), self._metrics.values("without_copy")
 
-    # --- What changed ------------------------------------------------------------------------------------------------
+    # --- Changes of state --------------------------------------------------------------------------------------------
 
     def _is_down(self, scanner: RemoteScanner, outage: _Outage | None) -> None:
         state = scanner.state
@@ -150,7 +150,7 @@ class EngineWatch:
         else:
             self._mail(outage, BACK)
 
-    # --- Telling -----------------------------------------------------------------------------------------------------
+    # --- Logging and mailing -----------------------------------------------------------------------------------------
 
     def _say_down(self, outage: _Outage) -> None:
         self._say(

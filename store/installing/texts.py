@@ -43,7 +43,7 @@ def needed(places: Places) -> list[str]:
 
 
 def program() -> str:
-    """Return the absolute path of the running `mailhold`, or its usual one."""
+    """Return the absolute path of the running `mailhold`, or the usual path."""
     beside = Path(sys.executable).parent / "mailhold"
     return str(beside) if beside.exists() else shutil.which("mailhold") or "/usr/local/bin/mailhold"
 
