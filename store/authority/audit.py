@@ -93,7 +93,7 @@ class Event(NamedTuple):
     detail: str
     uid: int | None = None
     damage: str = ""
-    #: The number of the event that records the intent of this event's act; 0 if the act is this event alone.
+    #: The number of the event for the intent of this act; 0 in that event itself, and if the act is a single event.
     act: int = 0
     phase: int = Phase.ONE
     number: int = 0

@@ -47,8 +47,9 @@ class Phase(IntEnum):
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
     """The sealed content of an event. `previous` is empty in format 2, which has it in plain text.
 
-    `act` is the number of the event for the intent, 0 if the act is a single event. `uid` is the login user id of the
-    operator, None if not known. `undoes` is the number of the act that this one undoes, negative if it does it again.
+    `act` is the number of the event for the intent, 0 in that event itself and if the act is a single event. `uid` is
+    the login user id of the operator, None if not known. `undoes` is the number of the act that this one undoes,
+    negative if it does it again.
     """
 
     at: int

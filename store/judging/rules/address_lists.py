@@ -10,7 +10,7 @@ user's black list never blocks mail to others, and one user's white list never l
 the sender in a list of their own are reported in any case.
 
 Black lists are matched against the envelope sender and against the addresses in From, which users see; white lists
-against the envelope sender only. A user is identified by the RCPT TO address, in any case. If that address has no
+against the envelope sender only. A user is identified by the RCPT TO address, ignoring case. If that address has no
 lists, the part from + to the @ is ignored (`ann+news@example.com` uses the lists of `ann@example.com`).
 """
 

@@ -4,12 +4,12 @@
 id = 4                          # left out: a new rule, which gets the next number
 name = "Partners"
 enabled = true
-senders = ["partner.example"]   # conditions that are left out or empty hold for every message
+senders = ["partner.example"]   # left out or empty: every message
 recipients = []
 every-recipient = false
 networks = ["192.0.2.0/24"]
 scanners = ["clamd"]            # left out: all
-actions.anti-spam.spam = "skip" # what is left out is done as by default
+actions.anti-spam.spam = "skip" # left out: the default action
 if-down.anti-virus = "temporary-fail"
 content.banned-names = ["*.exe"]
 content.banned-formats = ["executable"]
