@@ -33,7 +33,7 @@ from store.terms.verdicts import Engine
 LOOK, STEADY = 1.0, 10.0
 #: Max rule numbers named in a text.
 _SHOWN = 20
-#: The subjects of the mails.
+#: The ends of the mails' subjects.
 DOWN, BACK = "does not answer", "answers again"
 _DONE = {IfDown.TEMPORARY_FAIL: "told to try again later", IfDown.GO_ON: "passed on unscanned"}
 

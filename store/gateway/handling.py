@@ -149,7 +149,7 @@ class Intake:
             if marker is not None:
                 passed = await self._in_pool(partial(self._passes, marker, incoming))
         except MailholdError as error:
-            # The marker may have been used before: the client keeps the message and sends it again.
+            # Without the store the marker cannot be checked: the client keeps the message and sends it again.
             say("delivery marker not checked", level=30, queue_id=incoming.queue_id, why=str(error))
             self.metrics.count("markers", "not-checked")
             return TEMPORARY
