@@ -24,9 +24,14 @@ _CLOSE = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e
 _OPENED = re.compile(f"(?<={_CLOSE}) (?={_CLOSE})")
 
 
-def closed_up(text: str) -> str:
-    """Take out the blanks that folding puts between letters of scripts that have none: ``会議の議事録``."""
-    return _OPENED.sub("", text)
+#: Kinds of keys that are made of words, in which folding turns each number into 0.
+_OF_WORDS = frozenset({Kind.SUBJECT, Kind.SUBJECT_PAIR, Kind.SENTENCE, Kind.WORDS})
+
+
+def readable(text: str, kind: Kind | None) -> str:
+    """Undo what folding does for comparison: close up ``会 議 の 議 事 録``, and write `#` for a number."""
+    text = _OPENED.sub("", text)
+    return text.replace("0", "#") if kind in _OF_WORDS else text
 
 
 class Speller:
@@ -54,9 +59,9 @@ class Speller:
     def _spell(self, copy_id: int, wanted: set[int], texts: dict[int, str], subjects: Counter[str]) -> None:
         self._stop()
         found = self._texts(copy_id)
-        found = {key: closed_up(text) for key, text in found.items()}
+        found = {key: readable(text, _kind(key)) for key, text in found.items()}
         texts.update((key, found[key]) for key in wanted if key in found)
-        subjects.update(text for key, text in found.items() if _is_subject(key))
+        subjects.update(text for key, text in found.items() if _kind(key) is Kind.SUBJECT)
 
     def _having(self, handle: Handle, lacking: set[int]) -> list[int]:
         """Choose a copy for each lacking key, as far as a sample has one."""
@@ -89,8 +94,9 @@ def _exemplars(handle: Handle) -> list[int]:
     return [*found, *(one.copy for one in handle.odd)][:_SPELLED]
 
 
-def _is_subject(key: int) -> bool:
+def _kind(key: int) -> Kind | None:
+    """Return the kind of a key; None for a number unknown to this release."""
     try:
-        return kind_of(key) is Kind.SUBJECT
+        return kind_of(key)
     except ValueError:
-        return False
+        return None

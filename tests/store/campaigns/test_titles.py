@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from store.campaigns.titles import closed_up
+from store.campaigns.keys import Kind
+from store.campaigns.titles import readable
 
 
 @pytest.mark.parametrize(
@@ -19,4 +20,11 @@ from store.campaigns.titles import closed_up
     ],
 )
 def test_letters_of_scripts_without_blanks_are_closed_up(folded: str, title: str) -> None:
-    assert closed_up(folded) == title
+    assert readable(folded, None) == title
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(Kind.SUBJECT, "invoice #"), (Kind.WORDS, "invoice #"), (Kind.HOST, "invoice 0")]
+)
+def test_a_number_that_folding_made_zero_is_a_sign(kind: Kind, text: str) -> None:
+    assert readable("invoice 0", kind) == text
