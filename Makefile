@@ -41,6 +41,7 @@ format: $(VENV)/.installed ## format the code and mend what lint can mend
 
 screenshots: $(VENV)/.installed ## write screenshots/*.svg, driven through the real console
 	@$(BIN)/python -m tests.screenshots
+	@$(BIN)/python -m tests.film
 
 bench: $(VENV)/.installed ## measure (SIZE=10k, 100k or 1M)
 	@$(BIN)/python -m tests.benchmarks --size $(SIZE) $(ARGS)

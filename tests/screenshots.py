@@ -173,13 +173,17 @@ async def take(shot: Shot, location: str, key_file: Path) -> str:
     return re.sub(r"Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono", svg)
 
 
-def main(names: list[str]) -> int:
-    """Take the pictures named, or all of them."""
+def fix_surroundings() -> None:
+    """Make the pictures the same for everybody: no settings and no key file of whoever takes them, and one clock."""
     for name in ("MAILHOLD_KEYS", "NO_COLOR", "TEXTUAL_THEME", "TEXTUAL_FILTERS"):
         os.environ.pop(name, None)
-    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+    os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", XDG_CONFIG_HOME=os.devnull)
     stop_the_clock()
-    os.environ["XDG_CONFIG_HOME"] = os.devnull  # No key file of whoever takes the pictures.
+
+
+def main(names: list[str]) -> int:
+    """Take the pictures named, or all of them."""
+    fix_surroundings()
     chosen = [shot for shot in SHOTS if not names or shot.name in names]
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mailhold-screenshots-") as folder:

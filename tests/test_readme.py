@@ -9,6 +9,7 @@ import pytest
 
 from store.filters.line import FIELDS, parse
 from store.gateway.metrics import COUNTERS
+from tests.film import PICTURE
 from tests.readme import PAGES, README, ROOT, scripts, with_tables
 from tests.screenshots import SHOTS
 
@@ -31,7 +32,7 @@ def test_every_picture_is_there_and_shown() -> None:
     named = {
         name for text in TEXTS.values() for name in re.findall(r"\((?:\.\./)?(screenshots/[a-z0-9-]+\.svg)\)", text)
     }
-    assert named == {f"screenshots/{shot.name}.svg" for shot in SHOTS}
+    assert named == {f"screenshots/{shot.name}.svg" for shot in SHOTS} | {f"screenshots/{PICTURE.name}"}
     for name in named:
         picture = (ROOT / name).read_text()
         assert picture.startswith("<svg")
