@@ -55,11 +55,11 @@ class CampaignFacts(NamedTuple):
 
 
 def letters_of(subjects: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Subjects with their counts by shape: every number is 0, upper and lower case are the same."""
+    """Subjects with their counts by shape: every number is #, upper and lower case are the same."""
     shapes: Counter[str] = Counter()
     shown: dict[str, str] = {}
     for subject, count in subjects:
-        text = " ".join(_NUMBERS.sub("0", subject).split())
+        text = " ".join(_NUMBERS.sub("#", subject).split())
         key = text.casefold()
         shown.setdefault(key, text)
         shapes[key] += count
