@@ -1,6 +1,6 @@
-"""How often what chance finds is tried: enough for each `make test`, and more where somebody has the time.
+"""How many random examples the tests try: enough for each `make test`, and more on request.
 
-`MAILHOLD_THOROUGH=1 make test` does all of it.
+`MAILHOLD_THOROUGH=1 make test` tries the larger number.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ THOROUGH = os.environ.get("MAILHOLD_THOROUGH", "0") not in ("", "0")
 
 
 def amount(usual: int, thorough: int) -> int:
-    """How many examples, copies or turns: `usual`, or `thorough` where the environment asks for it."""
+    """Return a number of examples, copies or rounds: `usual`, or `thorough` if MAILHOLD_THOROUGH is set."""
     return thorough if THOROUGH else usual

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def write_certificate(certificate: Path, key: Path) -> None:
-    """Write a certificate for 127.0.0.1 that is its own authority, and its private key (mode 0600), as PEM."""
+    """Write a self-signed certificate for 127.0.0.1 and its private key (mode 0600), as PEM."""
     secret = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "relay.test")])
     now = datetime.datetime.now(datetime.UTC)

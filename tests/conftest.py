@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: stores on both databases, and the corpus of real messages."""
+"""Fixtures for every test: stores on both databases, and the corpus of real messages."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from tests.postgres import Cluster, Missing
 for _name in ("NO_COLOR", "TEXTUAL_THEME"):
     os.environ.pop(_name, None)
 
-# The tests start hundreds of processes: without its cache each would compile all of Mailhold once more.
+# The tests start hundreds of processes: without this cache each would compile all of Mailhold again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Several processes of tests share each processor: in each, threads of Polars would only wait for one another.
+# Several test processes share each processor, so threads of Polars would only wait for one another.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
-# A release waits for nothing where a test sets no `hold`: most are about what comes after. Modules of tests, which make
-# settings, are imported later.
+# Releases are not held unless a test sets `hold`. Set in the environment, because test modules that make settings are
+# imported later.
 settings.HOLD = settings.HOLD_MANY = 0
 settings.FIRST = msgspec.structs.replace(settings.FIRST, hold=0, hold_many=0)
 
-# A timing is a benchmark, never a test: a busy machine must not fail one. CI draws the same examples each time.
+# Timings are benchmarks, never tests: a busy machine must not fail one. CI draws the same examples each time.
 hypothesis.settings.register_profile(
     "mailhold",
     max_examples=amount(50, 100),
@@ -48,7 +48,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("mailhold")
 
-#: Seconds for a test with what it sets up and takes down, on a busy machine, where no mark of its own says more.
+#: Default limit of a test with its fixtures on a busy machine (s).
 LIMIT = 180
 PASSPHRASE = "correct horse battery staple"
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
@@ -58,7 +58,7 @@ _schemas = itertools.count(1)
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_stores() -> Iterator[None]:
-    """Argon2id at its least cost and a small ballast: the tests make thousands of stores."""
+    """Use Argon2id at its lowest cost and a small ballast, because the tests make thousands of stores."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keys, "ARGON2_COST", keys.Argon2Cost(64, 1, 1))
         patch.setattr(ballast, "BALLAST_BYTES", 64 * 1024)
@@ -67,7 +67,7 @@ def cheap_stores() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_login() -> Iterator[None]:
-    """The same user id in the events of every machine."""
+    """Use the same user id in events on every machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audit, "login_uid", lambda: 1000)
         yield
@@ -75,9 +75,9 @@ def one_login() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def signals_count_for_what_is_started() -> Iterator[None]:
-    """`nohup` and a shell's `&` have signals ignored, and so would whatever a test starts: with a handler it does not.
+    """Restore signals for programs that tests start: `nohup` and a shell's `&` ignore some, and children inherit that.
 
-    SIGHUP goes on having no effect on the tests themselves.
+    SIGHUP still has no effect on the tests themselves.
     """
     handlers = {signal.SIGHUP: lambda *_: None, signal.SIGINT: signal.default_int_handler}
     ignored = [number for number in handlers if signal.getsignal(number) is signal.SIG_IGN]
@@ -90,7 +90,7 @@ def signals_count_for_what_is_started() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder for what programs remember of stores; what a session's fixtures open is remembered in it too."""
+    """Give the session one folder for what programs remember of stores; its fixtures use it too."""
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(folder / "session"))
@@ -99,7 +99,7 @@ def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def state_home(state_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test remembers for itself what it saw of stores: their copies have the same id. Made where it is needed."""
+    """Give each test its own memory of stores, made on demand, because copies of a store have the same id."""
     home = state_homes / str(next(_schemas))
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
@@ -107,18 +107,18 @@ def state_home(state_homes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Five workers for two processors: of what a test of the console or of a daemon does, a good half is wait."""
+    """Run five workers on two processors: tests of the console or of a daemon wait for a good half of their time."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(2, 5 * processors // 2)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name bytes of a test by their number: those of an archive hold the time, and every worker must find the same."""
+    """Name byte parameters by number: archives contain the time, and every worker must produce the same ids."""
     return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 40 else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test gets a limit (pytest-timeout), and those with the longest begin: see `order`."""
+    """Give each test a time limit (pytest-timeout) and run those with the longest first: see `order`."""
     for item in items:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(LIMIT))
@@ -126,9 +126,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays: no collection of garbage looks at it again (a tenth of a console test's time).
+    """Exempt the objects that exist now from garbage collection (saves a tenth of a console test's time).
 
-    And garbage is collected less often than Python does it for small programs (a tenth of such a test's time again).
+    Also collect garbage less often than Python's default for small programs (saves another tenth).
     """
     gc.collect()
     gc.freeze()
@@ -143,7 +143,7 @@ def _create(location: str) -> str:
 
 @pytest.fixture(scope="session")
 def new_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of a new SQLite store, which opens with `PASSPHRASE`: to make one takes as long as to copy many."""
+    """Make the file of a SQLite store that opens with `PASSPHRASE`; copying it is much faster than making a new one."""
     location = tmp_path_factory.mktemp("new") / "mail.store"
     _create(str(location))
     assert [path.name for path in location.parent.iterdir()] == [location.name]
@@ -159,13 +159,13 @@ def _copy(new_store: bytes, folder: Path) -> str:
 
 @pytest.fixture
 def store(new_store: bytes, tmp_path: Path) -> str:
-    """The location of a new SQLite store. It opens with `PASSPHRASE`."""
+    """Return the location of a new SQLite store. It opens with `PASSPHRASE`."""
     return _copy(new_store, tmp_path)
 
 
 @pytest.fixture
 def vault(store: str) -> Iterator[Vault]:
-    """`store`, open."""
+    """Open `store`."""
     opened = open_store(store, Unlock.passphrase(PASSPHRASE))
     yield opened
     opened.close()
@@ -173,7 +173,7 @@ def vault(store: str) -> Iterator[Vault]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
-    """A throw-away PostgreSQL cluster for the session."""
+    """Run a throw-away PostgreSQL cluster for the session."""
     try:
         cluster = Cluster()
     except Missing as reason:
@@ -184,7 +184,7 @@ def postgres() -> Iterator[Cluster]:
 
 @pytest.fixture
 def empty_postgres(postgres: Cluster) -> Iterator[str]:
-    """The location of an empty schema in a real PostgreSQL."""
+    """Return the location of an empty schema in a real PostgreSQL."""
     import psycopg
 
     schema = f"t{os.getpid()}_{next(_schemas)}"
@@ -198,7 +198,7 @@ def empty_postgres(postgres: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def new_postgres_store(postgres: Cluster) -> str:
-    """A database with a new store, which opens with `PASSPHRASE`: to copy it takes half of what making one takes."""
+    """Make a template database with a store that opens with `PASSPHRASE`; copying it takes half as long."""
     import psycopg
 
     with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
@@ -209,12 +209,12 @@ def new_postgres_store(postgres: Cluster) -> str:
 
 @pytest.fixture
 def postgres_store(postgres: Cluster, new_postgres_store: str) -> Iterator[str]:
-    """The location of a new store in a database of a real PostgreSQL. It opens with `PASSPHRASE`."""
+    """Return the location of a new store in a database of a real PostgreSQL. It opens with `PASSPHRASE`."""
     import psycopg
 
     name = f"d{next(_schemas)}"
     with psycopg.connect(postgres.database_url("postgres"), autocommit=True) as connection:
-        # By its files, as all did before release 15: to write all of it to the log as well takes three times as long.
+        # Copy by files, the default before PostgreSQL 15: copying through the log takes three times as long.
         by_files = "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {new_postgres_store} {by_files}".encode())
     yield postgres.database_url(name)
@@ -224,7 +224,7 @@ def postgres_store(postgres: Cluster, new_postgres_store: str) -> Iterator[str]:
 
 @pytest.fixture(params=BACKENDS)
 def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The location of a new store, on SQLite and on PostgreSQL. It opens with `PASSPHRASE`."""
+    """Return the location of a new store, on SQLite and on PostgreSQL. It opens with `PASSPHRASE`."""
     if request.param == "sqlite":
         return _copy(request.getfixturevalue("new_store"), tmp_path)
     location: str = request.getfixturevalue("postgres_store")
@@ -233,7 +233,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def any_vault(any_store: str) -> Iterator[Vault]:
-    """`any_store`, open."""
+    """Open `any_store`."""
     opened = open_store(any_store, Unlock.passphrase(PASSPHRASE))
     yield opened
     opened.close()
@@ -241,7 +241,7 @@ def any_vault(any_store: str) -> Iterator[Vault]:
 
 @pytest.fixture
 def open_again(request: pytest.FixtureRequest) -> Iterator[Callable[[], Vault]]:
-    """A function that opens the test's store once more, as another process would."""
+    """Return a function that opens the test's store again, as another process would."""
     name = "any_store" if "any_store" in request.fixturenames else "store"
     location = request.getfixturevalue(name)
     opened: list[Vault] = []
@@ -257,7 +257,7 @@ def open_again(request: pytest.FixtureRequest) -> Iterator[Callable[[], Vault]]:
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:
-    """The folder of real and malformed messages."""
+    """Return the folder of real and malformed messages."""
     if not CORPUS.is_dir():
         pytest.skip(f"no corpus of real messages at {CORPUS}")
     return CORPUS
@@ -265,5 +265,5 @@ def corpus() -> Path:
 
 @pytest.fixture(scope="session")
 def corpus_files(corpus: Path) -> list[Path]:
-    """Every file of the corpus, sorted."""
+    """List every file of the corpus, sorted."""
     return sorted(path for path in corpus.rglob("*") if path.is_file())

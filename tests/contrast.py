@@ -1,4 +1,4 @@
-"""How well text can be read: WCAG's contrast of two colours, and the pairs of them that are in a picture."""
+"""Legibility of text: the WCAG contrast of two colours, and the colour pairs in a picture."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-#: What WCAG 2 asks of text of an ordinary size (level AA).
+#: Minimum contrast for text of ordinary size in WCAG 2 (level AA).
 ENOUGH = 4.5
 
 _STYLE = re.compile(r"\.(\S+-r\d+) \{ fill: (#[0-9a-f]{6})")
 _RECT = re.compile(r'<rect fill="(#[0-9a-f]{6})" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"')
 _TEXT = re.compile(r'<text [^>]*class="([^"]+)" x="([\d.]+)" y="([\d.]+)"[^>]*>(.*?)</text>', re.DOTALL)
-#: Lines, blocks and bars: drawings, which say nothing that is not said in words beside them.
+#: Lines, blocks and bars: decoration whose meaning is also given in words next to it.
 _DRAWN = re.compile("[\\s\u2500-\u259f]*")
 
 
 class Pair(NamedTuple):
-    """A text's colour and what it is painted on, as `#rrggbb`, with the text."""
+    """A text, its colour and its background, as `#rrggbb`."""
 
     text: str
     ground: str
@@ -38,18 +38,18 @@ def contrast(one: str, other: str) -> float:
 
 
 def blended(color: str, over: str, share: float) -> str:
-    """Return a colour of which `share` (0 to 1) is covered by another."""
+    """Return a colour covered by another one to `share` (0 to 1)."""
     channels = ((int(color[at : at + 2], 16), int(over[at : at + 2], 16)) for at in (1, 3, 5))
     return "#" + "".join(f"{round(one + (other - one) * share):02x}" for one, other in channels)
 
 
 def near(one: str, other: str) -> bool:
-    """True if two colours differ by no more than roundings do."""
+    """Return True if two colours are equal but for rounding."""
     return all(abs(int(one[at : at + 2], 16) - int(other[at : at + 2], 16)) <= 2 for at in (1, 3, 5))
 
 
 def pairs(svg: str) -> Iterator[Pair]:
-    """Yield the texts of a picture that lie on a colour of the console's own."""
+    """Yield the texts of a picture that have one of the console's own background colours."""
     styles = dict(_STYLE.findall(svg))
     grounds = [(color, *map(float, place)) for color, *place in _RECT.findall(svg)]
     for names, at, base, inner in _TEXT.findall(svg):

@@ -1,9 +1,10 @@
-"""Measures Mailhold and what it is measured against, and prints one table.
+"""Measure Mailhold and the programs it is compared with, and print one table.
 
     python -m tests.benchmarks [--size 10k|100k|1M] [BENCHMARK ...]
 
-Stores and mail folders are made once under `.bench/`. The rows also go to `.bench/results.json`, beside those of the
-other sizes; `README.md` beside this file says what each line measures. Exits with 0 whether targets are met or not.
+Stores and mail folders are made once under `.bench/`. The rows are also written to `.bench/results.json`, next to those
+of the other sizes; `README.md` in this folder says what each line measures. The exit code is 0 whether or not targets
+are met.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ RESULTS = store_maker.FOLDER / "results.json"
 
 
 def kept(path: Path) -> list[Figure]:
-    """The rows of earlier runs."""
+    """Return the rows of earlier runs."""
     try:
         return [Figure(**row) for row in json.loads(path.read_text())]
     except (OSError, ValueError, TypeError):
@@ -75,14 +76,14 @@ def kept(path: Path) -> list[Figure]:
 
 
 def _machine() -> str:
-    """What else kept the machine busy: figures taken under load say little."""
+    """Name what else keeps the machine busy, because figures taken under load say little."""
     return f"{os.cpu_count()} cores, load {', '.join(f'{load:.1f}' for load in os.getloadavg())}"
 
 
 def keep(figures: list[Figure], size: str, *, everything: bool) -> list[Figure]:
-    """Write the rows in the place of earlier ones of their names or, with `everything`, of all earlier ones of `size`.
+    """Replace earlier rows of the same names or, with `everything`, all earlier rows of `size`.
 
-    Returns the rows about growth that go with them.
+    Returns the growth rows that belong to them.
     """
     names = {(one.name, one.size) for one in figures}
     others = [row for row in kept(RESULTS) if (row.name, row.size) not in names]
@@ -94,7 +95,7 @@ def keep(figures: list[Figure], size: str, *, everything: bool) -> list[Figure]:
 
 
 def main() -> int:
-    """Run what was asked for."""
+    """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=("10k", "100k", "1M"), default="10k")
     parser.add_argument("names", metavar="BENCHMARK", nargs="*", help=f"one of {', '.join(BENCHMARKS)}; default: all")
@@ -103,14 +104,15 @@ def main() -> int:
     for name in arguments.names:
         if name not in BENCHMARKS:
             parser.error(f"there is no benchmark {name!r}; there are: {', '.join(BENCHMARKS)}")
-    # What was seen of a store's copy is not in the next one, which has the same id: each run remembers for itself.
+    # The stores have the same id: give each run its own memory of stores, so that one is not taken for another put
+    # back.
     with tempfile.TemporaryDirectory() as state:
         os.environ["XDG_STATE_HOME"] = state
         return _run(arguments.names, size)
 
 
 def _run(names: list[str], size: str) -> int:
-    """Measure and print; 1 where something could not be measured, else 0."""
+    """Measure and print; return 1 if something could not be measured, else 0."""
     began = time.monotonic()
     store_maker.FOLDER.mkdir(exist_ok=True)
     store_maker.store(store_maker.SIZES[size])

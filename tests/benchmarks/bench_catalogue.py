@@ -1,9 +1,10 @@
-"""Measures the catalogue by itself: load, snapshot, memory, filters, sorts, pages, and following a store.
+"""Measure the catalogue alone: load, snapshot, memory, filters, sorts, pages, and following a store.
 
     python -m tests.benchmarks.bench_catalogue [--size 1000000] [--dir FOLDER]
 
-The synthetic store is made once in FOLDER (tiny bodies, realistic metadata) and used again. Each measurement of loading
-runs in a process of its own, so that memory is that of a console without its screen. Prints one line per figure.
+The synthetic store (tiny bodies, realistic metadata) is made once in FOLDER and reused. Each measurement of loading
+runs in its own process, so that the memory measured is that of a console without its screen. Prints one line per
+figure.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ FILTERS = [
 
 
 def make_store(location: str, size: int) -> None:
-    """Create the store that is measured."""
+    """Create the store to measure."""
     vault, _ = create_store(location, passphrase=PASSPHRASE)
     started = time.perf_counter()
     vault.put_many(records(size))
@@ -54,13 +55,13 @@ def say(what: str, value: float, unit: str) -> None:
 
 
 def memory(field: str) -> float:
-    """A field of /proc/self/status, in MB."""
+    """Return a field of /proc/self/status, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def timed(what: str, run: Callable[[], object], times: int = 9) -> None:
-    """Print the least, the median and the largest of several runs, in ms."""
+    """Print the minimum, median and maximum of several runs (ms)."""
     taken = []
     for _ in range(times):
         started = time.perf_counter()
@@ -72,7 +73,7 @@ def timed(what: str, run: Callable[[], object], times: int = 9) -> None:
 
 
 def measure_load(vault: Vault, label: str) -> Catalogue:
-    """Start a catalogue and say when the first rows and all rows were there, and what memory that took."""
+    """Start a catalogue; print the time to its first rows and to all rows, and the memory used."""
     say(f"{label}: resident before", memory("VmRSS"), "MB")
     started = time.perf_counter()
     catalogue = Catalogue(vault)
@@ -89,7 +90,7 @@ def measure_load(vault: Vault, label: str) -> Catalogue:
 
 
 def measure_queries(catalogue: Catalogue) -> None:
-    """Filters (each time as if the first of its kind), keystrokes that narrow one, sorts, pages."""
+    """Measure filters (each as if it were the first of its kind), keystrokes that narrow one, sorts and pages."""
     follower = catalogue._follower
     assert follower is not None
 
@@ -123,7 +124,7 @@ def measure_queries(catalogue: Catalogue) -> None:
 
 
 def measure_following(vault: Vault, catalogue: Catalogue) -> None:
-    """Take up changes."""
+    """Measure how long changes take to appear."""
     timed("refresh, nothing changed", catalogue.refresh)
 
     def put() -> None:
@@ -146,7 +147,7 @@ def measure_following(vault: Vault, catalogue: Catalogue) -> None:
 
 
 def measure(location: str, phase: str) -> None:
-    """One phase in this process."""
+    """Measure one phase in this process."""
     vault = open_store(location, Unlock.passphrase(PASSPHRASE))
     catalogue = measure_load(vault, phase)
     if phase == "with snapshot":
@@ -160,7 +161,7 @@ def measure(location: str, phase: str) -> None:
 
 
 def main() -> None:
-    """Make the store and run each phase in a process of its own."""
+    """Make the store and run each phase in its own process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=1_000_000)
     parser.add_argument("--dir", type=Path, default=Path(".bench"))

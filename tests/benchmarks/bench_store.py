@@ -1,9 +1,9 @@
-"""Measures the vault: put, rotate, delete, scan, check, beside a plain SQLite insert of the same bytes.
+"""Measure the vault (put, rotate, delete, scan, check) against a plain SQLite insert of the same bytes.
 
     python -m tests.benchmarks.bench_store [--copies 1000] [--postgresql]
 
-Messages are base64 of random bytes, 5 to 145 KB, which compress as attachments do. Prints one line per figure. The
-plain insert says what the disk and the processor gave: run it on a quiet machine.
+Messages are base64 of random bytes, 5 to 145 KB, which compress like attachments. Prints one line per figure. The plain
+insert shows the speed of the disk and the processor: run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def say(what: str, count: int, began: float, more: str = "") -> None:
 
 
 def plain(path: Path, bodies: list[bytes], count: int) -> None:
-    """The same bytes into a bare table, one commit each."""
+    """Insert the same bytes into a bare table, one commit each."""
     connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=FULL", "secure_delete=FAST"):
         connection.execute(f"PRAGMA {pragma}")
@@ -52,7 +52,7 @@ def plain(path: Path, bodies: list[bytes], count: int) -> None:
 
 @contextmanager
 def longest_batch(vault: Vault) -> Iterator[list[float]]:
-    """Seconds that each batch of deletions held the write lock."""
+    """Return the seconds for which each batch of deletions held the write lock."""
     held: list[float] = []
     deleter, batch = vault._deleter, vault._deleter._batch
 
@@ -69,7 +69,7 @@ def longest_batch(vault: Vault) -> Iterator[list[float]]:
 
 
 def measure(location: str, bodies: list[bytes], count: int) -> None:
-    """All figures of one store."""
+    """Measure one store."""
     vault, _recovery = create_store(location, passphrase="benchmark")
     began = time.perf_counter()
     for index in range(count):

@@ -1,4 +1,4 @@
-"""Many copies into the bin and back, chosen at random, with their events: the seconds, and the longest write lock."""
+"""Move many random copies into the bin and back, with their events: seconds, and the longest write lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 2.0
 
 @contextmanager
 def locks_of(vault: Vault) -> Iterator[list[float]]:
-    """The milliseconds that each write transaction inside holds the lock, its commit with it."""
+    """Collect for how many ms each write transaction in the block holds the lock, including its commit."""
     held: list[float] = []
     write = vault.write
 
@@ -42,7 +42,7 @@ def locks_of(vault: Vault) -> Iterator[list[float]]:
 
 
 def there_and_back(vault: Vault, ids: list[int]) -> Iterator[tuple[str, float, list[float]]]:
-    """What is done, the seconds that it took, and the locks' milliseconds."""
+    """Return the number of copies moved, the seconds it took, and the ms of each lock."""
     for what, work in (("into the bin", delete_copies), ("back", bring_back)):
         with locks_of(vault) as held:
             began = time.perf_counter()
@@ -51,9 +51,9 @@ def there_and_back(vault: Vault, ids: list[int]) -> Iterator[tuple[str, float, l
 
 
 def bins(size: str) -> Iterator[Figure]:
-    """Up to 40,000 random copies of a store, in and out."""
+    """Measure moving up to 40,000 random copies of a store into the bin and back."""
     copy = store_maker.copy_of(store_maker.store(store_maker.SIZES[size]), "bin.store")
-    # Else the first checkpoint waits until the whole new file is on the disk.
+    # Sync first: otherwise the first checkpoint waits until the whole new file is on the disk.
     subprocess.run(["sync", "-f", str(copy)], check=True)
     vault = store_maker.open_made(copy)
     ids = vault.ids()

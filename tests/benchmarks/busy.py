@@ -1,4 +1,4 @@
-"""Key to paint while the catalogue loads, while copies are deleted, while copies are delivered."""
+"""Key to paint while the catalogue loads, while copies are deleted, and while copies are delivered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.benchmarks.terminal import Frame, Terminal
 
 
 def busy(size: str) -> Iterator[Figure]:
-    """Key to paint while something else is under way."""
+    """Measure key to paint while other work is running."""
     location = store_maker.store(store_maker.SIZES[size])
     copy = store_maker.copy_of(location, "busy.store")
     with console(location) as terminal:
@@ -79,7 +79,7 @@ def _keys_for(terminal: Terminal, seconds: float, goes_on: Callable[[], bool]) -
 
 
 def _keys_while(terminal: Terminal, ended: Callable[[Frame], bool], seconds: float) -> list[float]:
-    """Keys until a frame says that what is under way has ended."""
+    """Press keys until a frame says that the other work has ended."""
     values = []
     over = False
 

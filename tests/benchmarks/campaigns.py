@@ -1,16 +1,16 @@
-"""How few acts clear an attack wave: handles found in the traits that the product makes, acted on in their own order.
+"""Count the acts that clear an attack wave: handles are found in the product's own traits and acted on in order.
 
     python -m tests.benchmarks.campaigns WAVE ... [--known SHARE] [--handles]
 
-WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote: wave-00.mbox ... and
-truth.json. The traits are made once and kept beside them. An act deletes the copies of a handle for which an act is
-offered, never the odd ones; a campaign in stolen threads is a handle, and its act is counted. Odd ones of one reason
-are looked at one by one up to twelve of a handle; where there are more they are a line of their own, looked at as one.
-The last line of figures says what one more act on each line of answers would do, which nobody is offered by default.
-`--known`: this share of the good senders is known, and others may look like them. `--handles`: what each handle holds.
+WAVE is a folder written by `python -m tests.waves` (or by another program in the same form): wave-00.mbox ... and
+truth.json. The traits are made once and kept in it. An act deletes the copies of a handle if an act is offered for it,
+never the odd ones; a campaign in stolen threads is a handle, and its act is counted. Odd copies with the same reason
+are looked at one by one, up to twelve per handle; more than twelve form one line and count as one look. The last line
+of figures shows the effect of one more act on each line of answers, which is not offered by default. `--known`: this
+share of the good senders is known, and others may look like them. `--handles`: list what each handle holds.
 
-The model: a decision for each act and each odd copy looked at, 1.5 s each; four keys an act (down, open, delete,
-Enter), one an odd copy, and one more an act that has odd ones; three keys a second.
+The model: 1.5 s for each decision (one per act and per odd copy looked at); four keys per act (down, open, delete,
+Enter), one per odd copy, and one more for each act with odd copies; three keys per second.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from tests.benchmarks import many, store_maker
 from tests.benchmarks.figures import Figure, counted
 from tests.waves.wave import Size, make
 
-#: Seconds a decision, keys a second, keys an act, keys for the odd ones of an act.
+#: Seconds per decision, keys per second, keys per act, and keys for the odd copies of an act.
 _DECISION, _SPEED, _ACT, _ODD = 1.5, 3, 4, 1
 _ANSWERS = 12
-#: How many copies a wave has, by the benchmarks' size, and how many seconds they may take.
+#: Copies per wave by the benchmarks' size, and the seconds allowed.
 _COUNTS = {"10k": 12_000, "100k": 40_000, "1M": 40_000}
 _SEED, _SECONDS, _ACTS, _KNOWN = 1, 40, 35, 0.8
 _CLIENT = re.compile(rb"(?mi)^Received: from [^\n]*?\[([0-9a-fA-F.:]+)\]")
@@ -51,7 +51,7 @@ _TO = re.compile(rb"(?mi)^X-Envelope-To: <[^>\n]*@([^>\n]+)>")
 
 
 class _Kept(msgspec.Struct, array_like=True):
-    """What is kept of a wave: the Message-IDs and traits of its copies, in order, and CPU milliseconds each took."""
+    """What is kept of a wave: Message-IDs and traits of its copies, in order, and the CPU time (ms) each took."""
 
     ids: list[str]
     traits: list[Packed]
@@ -59,7 +59,7 @@ class _Kept(msgspec.Struct, array_like=True):
 
 
 class Wave(NamedTuple):
-    """A wave: its copies, and what is true of each; CPU milliseconds that the traits of a message took."""
+    """A wave: its copies, the truth about each, and the CPU time (ms) that the traits of one message took."""
 
     entries: list[Entry]
     truth: list[Mapping[str, str]]
@@ -67,7 +67,9 @@ class Wave(NamedTuple):
 
 
 class Score(NamedTuple):
-    """What acts did so far: how many; the share of campaign copies gone; good and aimed ones; odd ones to look at."""
+    """The result of the acts so far: their number, share of campaign copies gone, good and aimed copies, odd ones to
+    look at.
+    """
 
     acts: int
     done: float
@@ -79,17 +81,17 @@ class Score(NamedTuple):
 
     @property
     def decisions(self) -> int:
-        """Acts and odd copies."""
+        """Decisions: acts and odd copies."""
         return self.acts + self.odd
 
     @property
     def keys(self) -> int:
-        """Keys that were pressed."""
+        """Keys pressed."""
         return _ACT * self.acts + _ODD * self.with_odd + self.odd
 
     @property
     def minutes(self) -> float:
-        """What it takes an operator."""
+        """Minutes an operator needs."""
         return (_DECISION * self.decisions + self.keys / _SPEED) / 60
 
 
@@ -120,7 +122,10 @@ def _made(folder: Path) -> _Kept:
 
 
 def wave_of(folder: Path, known: float = 0.0) -> Wave:
-    """A wave of a folder; the senders of this share of its good copies are known, and others may look like them."""
+    """Read a wave from its folder; `known` is the share of its good copies whose senders are known.
+
+    Others may look like these senders.
+    """
     path = folder / "traits.msgpack"
     if not path.exists():
         path.write_bytes(msgspec.msgpack.encode(_made(folder)))
@@ -141,7 +146,7 @@ def wave_of(folder: Path, known: float = 0.0) -> Wave:
 
 
 def acts(wave: Wave, grouping: Grouping, *, answers: bool = False) -> list[Score]:
-    """The state after each act that is offered; with `answers`, after those on lines of answers too."""
+    """Yield the score after each act that is offered; with `answers`, also after acts on lines of answers."""
     total = sum(one["kind"] == "campaign" for one in wave.truth)
     gone: Counter[str] = Counter()
     scores: list[Score] = []
@@ -163,7 +168,7 @@ def acts(wave: Wave, grouping: Grouping, *, answers: bool = False) -> list[Score
 
 
 def at(scores: Sequence[Score], share: float) -> Score | None:
-    """The state when this share was gone; None where it never is."""
+    """Return the score when this share was gone; None if it never was."""
     return next((one for one in scores if one.done >= share), None)
 
 
@@ -186,7 +191,7 @@ def _handles(wave: Wave, grouping: Grouping) -> Iterator[str]:
 
 
 def main() -> int:
-    """Score the waves that the command line names."""
+    """Score the waves named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("waves", type=Path, nargs="+", metavar="WAVE")
     parser.add_argument("--known", type=float, default=0.0, metavar="SHARE")
@@ -213,7 +218,9 @@ def main() -> int:
 
 
 def campaigns(size: str) -> Iterator[Figure]:
-    """Acts to clear a wave, what is lost on the way, and what finding the handles takes; at 1M for a million copies."""
+    """Count the acts that clear a wave, the good copies lost, and the cost of finding handles; at 1M for a million
+    copies.
+    """
     count = _COUNTS[size]
     folder = store_maker.FOLDER / f"wave-{count}"
     if not (folder / "truth.json").exists():

@@ -1,15 +1,15 @@
-"""A scripted operator clears a wave in the real console, from the keyboard, and is counted.
+"""Let a scripted operator clear a wave in the real console by keyboard, and count keys and decisions.
 
     python -m tests.benchmarks.clearing WAVE [--known SHARE] [--show]
 
-WAVE is a folder that `python -m tests.waves` (or another maker of the same form) wrote. It is imported into a new
-store, its campaigns are found, and the console is driven key by key. The operator takes the campaigns in the order in
-which they stand, looks at the odd copies of each, deletes what fits, and leaves the odd ones. Then the senders of what
-is in no campaign, of whom something is known: their copies are released. The script knows what is true of each copy and
-uses it for the account alone.
+WAVE is a folder written by `python -m tests.waves` (or by another program in the same form). It is imported into a new
+store, its campaigns are found, and the console is driven key by key. The operator takes the campaigns in list order,
+looks at the odd copies of each, deletes what fits, and leaves the odd ones. Then the operator releases copies outside
+all campaigns, sender by sender, if something is known of the sender. The script knows the truth about each copy and
+uses it only for the account.
 
-The model: three keys a second, and 1.5 s a decision: one for each act, each odd copy looked at (more than twelve of a
-campaign: twelve, and one a screenful), and each sender released.
+The model: three keys per second, and 1.5 s per decision: one for each act, each odd copy looked at (up to twelve per
+campaign; for more than twelve also one per screenful), and each sender released.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _PATIENCE = 6000
 
 @dataclass
 class Account:
-    """What the operator did, and what that did to the copies; `truth` says what each is, by id."""
+    """What the operator did and its effect on the copies; `truth` says what each copy is, by id."""
 
     truth: Mapping[int, str]
     keys: int = 0
@@ -71,11 +71,11 @@ class Account:
 
     @property
     def minutes(self) -> float:
-        """How long it takes an operator, in the model."""
+        """Minutes an operator needs in the model."""
         return (self.keys / _SPEED + self.decisions * _DECISION) / 60
 
     def line(self, what: str) -> str:
-        """The account so far."""
+        """Format the account so far."""
         return (
             f"{what:34} {self.done:6.1%} of the wave  {self.acts:3} acts {self.keys:4} keys "
             f"{self.decisions:4} decisions {self.minutes:5.1f} min  "
@@ -85,7 +85,7 @@ class Account:
 
 
 class Operator:
-    """Presses keys, and reads the screen."""
+    """An operator: presses keys and reads the screen."""
 
     def __init__(self, app: MailholdApp, pilot: Pilot[None], account: Account, *, show: bool) -> None:
         self.app, self.pilot, self.account, self._show = app, pilot, account, show
@@ -93,7 +93,7 @@ class Operator:
         self._at_enough = False
 
     async def settle(self) -> None:
-        """Wait until no thread works for the console any more."""
+        """Wait until no thread of the console is working."""
         for _ in range(_PATIENCE):
             await self.pilot.pause(0.01)
             if self.app.idle() and self.app.catalogue.complete and not self.app.main.tasks.running:
@@ -103,14 +103,14 @@ class Operator:
         raise SystemExit("The console did not come to rest within a minute.")
 
     async def press(self, *keys: str) -> None:
-        """Press keys one after the other, waiting for what each does."""
+        """Press keys one after the other, waiting for the effect of each."""
         for key in keys:
             self.account.keys += 1
             await self.pilot.press(key)
             await self.settle()
 
     async def clear(self) -> None:
-        """Delete what fits the campaigns, from the first to the last that an act is offered for."""
+        """Delete the fitting copies of each campaign, from the first to the last for which an act is offered."""
         await self.press("8")
         while (row := await self._next()) is not None:
             before = self.account.acts
@@ -119,7 +119,7 @@ class Operator:
                 self._left.add(row.campaign.id)
 
     async def _next(self) -> CampaignRow | None:
-        """Go to the next campaign that was not left out; None where there is none."""
+        """Go to the next campaign that was not skipped; return None if there is none."""
         wanted = {row.campaign.id for row in self._page.items if isinstance(row, CampaignRow)} - self._left
         if not wanted:
             return None
@@ -164,7 +164,7 @@ class Operator:
             print(account.line("at 95 %"))
 
     async def _look(self, odd: int) -> None:
-        """Look at the odd copies of the campaign that is open, until all were on the screen."""
+        """Look at the odd copies of the open campaign until all have been on the screen."""
         self.account.decisions += min(odd, _LOOKED_AT)
         await self.press(*["j"] * min(odd - 1, _LOOKED_AT))
         page = self.app.main.places.page
@@ -179,13 +179,13 @@ class Operator:
         return frame is not None and frame.position(copy) is not None
 
     async def take_back(self) -> None:
-        """Take every act on a campaign back, the last first."""
+        """Undo every act on a campaign, the last first."""
         for _ in range(self.account.acts):
             await self.press("z", "enter")
         self.account.deleted.clear()
 
     async def release(self) -> None:
-        """Release what known senders sent, sender by sender."""
+        """Release the copies of known senders, sender by sender."""
         if not isinstance(self.app.main.places.page, CampaignsView):
             await self.press("8")
         senders = [row.sender for row in self._page.items if isinstance(row, SenderRow) and row.known]
@@ -196,9 +196,7 @@ class Operator:
                     break
                 await self.press("j")
             await self.press("enter")
-            if (
-                odd
-            ):  # What is odd in a campaign may be of somebody who took the account: it is not released with the rest.
+            if odd:  # An odd copy of a campaign may come from a stolen account: do not release it with the rest.
                 await self.press("slash", "end", *["space", *"odd", "colon", *"no"], "enter")
             await self.press("asterisk", "r")
             window = self.app.screen
@@ -210,7 +208,7 @@ class Operator:
 
 
 def stored(folder: Path, wave: Path, share: float, relay: str) -> tuple[Vault, dict[int, str]]:
-    """A new store with the wave and its campaigns, and what is true of each copy."""
+    """Make a store with the wave and its campaigns; return the truth about each copy with it."""
     messages = msgspec.json.decode((wave / "truth.json").read_bytes())["messages"]
     vault, _ = create_store(str(folder / "wave.store"), key_file=folder / "key", operator="ada")
     settings = read_settings(vault)
@@ -230,13 +228,13 @@ def stored(folder: Path, wave: Path, share: float, relay: str) -> tuple[Vault, d
 
 
 def known_senders(wave: Path, messages: Mapping[str, Mapping[str, str]], share: float) -> list[str]:
-    """The addresses of so large a share of the good senders in a wave."""
+    """Return the addresses of this share of the good senders in a wave."""
     good = sorted({address for name, address in _senders(wave) if messages.get(name, {}).get("kind") == "good"})
     return random.Random(len(good)).sample(good, round(share * len(good)))
 
 
 def _senders(wave: Path) -> Collection[tuple[str, str]]:
-    """The Message-ID and the sender's address of each message."""
+    """Yield Message-ID and sender address of each message."""
     from store.files.mbox import read_messages
     from store.message.parser import parse_headers
 
@@ -251,7 +249,7 @@ def _senders(wave: Path) -> Collection[tuple[str, str]]:
 
 
 async def drive(vault: Vault, account: Account, *, show: bool = False, back: bool = False) -> None:
-    """Clear the wave in a store, and release; with `back`, take the acts back instead."""
+    """Clear the wave in a store, then release; with `back`, undo the acts instead of releasing."""
     now = max(copy.stored_at for copy in vault.newest(1)) + 60_000
     catalogue = Catalogue(vault, now=lambda: now)
     catalogue.standing = StandingReader(vault).read()
@@ -270,7 +268,7 @@ async def drive(vault: Vault, account: Account, *, show: bool = False, back: boo
 
 
 def run(wave: Path, share: float = 0.0, *, show: bool = False) -> Account:
-    """Clear a wave; prints the account at 95 %, when no more acts are offered, and at the end."""
+    """Clear a wave; print the account at 95 %, when no more acts are offered, and at the end."""
     with tempfile.TemporaryDirectory(prefix="mailhold-clearing-") as name:
         folder = Path(name)
         receiver = Receiver(folder / "received")

@@ -1,4 +1,4 @@
-"""Filters on what a list does not show: how long reading it takes, what it takes up, and how long each filter takes."""
+"""Filters on fields outside the list: how long reading them takes, the memory they use, and the time of each filter."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from store.terms.records import CopyRecord
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, figure, seconds
 
-#: A filter for each word, in the order of what must be read for them.
+#: One filter per word, in the order of the data they need.
 FILTERS = {
     Source.RECORD: [
         "client:10.0.0.0/8",
@@ -53,7 +53,7 @@ _WRITTEN = 5_000
 
 
 def store(size: int) -> Path:
-    """A store whose records say what a gateway knows, and with the traits of each copy; made where it is not there."""
+    """Return a store with gateway data in its records and traits of each copy; make it if it is missing."""
     location = store_maker.FOLDER / f"facts-{size}.store"
     if not location.exists():
         vault = store_maker.new_store(location)
@@ -98,7 +98,7 @@ def _made(rnd: random.Random, digests: list[bytes], size: int) -> bytes:
 
 
 def columns(size: str) -> Iterator[Figure]:
-    """Reading each source, what it takes up, what is left when it was dropped, and each filter; in a process."""
+    """Measure, in its own process, reading each source, its memory, what is left after dropping it, and each filter."""
     store(store_maker.SIZES[size])
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.columns", size], stdout=subprocess.PIPE, text=True, check=True
@@ -107,13 +107,13 @@ def columns(size: str) -> Iterator[Figure]:
 
 
 def _children_time() -> float:
-    """Processor time of children that ended, in seconds."""
+    """Return the processor time of ended children (s)."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _resident() -> float:
-    """Memory of this process, in MB."""
+    """Return the resident memory of this process (MB)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
@@ -124,7 +124,7 @@ def _measure(size: str) -> list[Figure]:
     catalogue = Catalogue(vault)
     catalogue.start()
     catalogue.wait_complete()
-    time.sleep(3 + copies / 100_000)  # what it prepares in the background
+    time.sleep(3 + copies / 100_000)  # prepared in the background
     catalogue.standing = _standing(copies)
     figures = [_filter(catalogue, line, size) for line in _OF_CAMPAIGNS]
     before = _resident()
@@ -173,7 +173,7 @@ def _measure(size: str) -> list[Figure]:
 
 
 def _standing(copies: int) -> Standing:
-    """A hundred campaigns of nine tenths of the copies."""
+    """Return a hundred campaigns that hold nine tenths of the copies."""
     each = copies * 9 // 1000
     why = Why(0, 1, 1, 0)
     return Standing(
@@ -190,7 +190,7 @@ def _standing(copies: int) -> Standing:
 
 def _filter(catalogue: Catalogue, line: str, size: str) -> Figure:
     flt = parse(line)
-    kept = catalogue.select(flt)  # as a list does
+    kept = catalogue.select(flt)  # keep them referenced, as a list does
     times = [1000 * seconds(lambda: catalogue.select(flt).rows(0, 50)) for _ in range(9)]
     del kept
     return figure(f"filter {line}", size, times, "ms", target="150 ms", met=lambda _middle, high: high <= 150)

@@ -1,4 +1,4 @@
-"""The console, measured from outside: start, key to paint, filter keystrokes, bytes, memory."""
+"""Measure the console from outside: start, key to paint, filter keystrokes, bytes, memory."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ _CURSOR = _cursor_colour()
 
 
 def console(location: Path) -> Terminal:
-    """A console on a store of ours."""
+    """Run a console on a benchmark store."""
     key = store_maker.key_of(location)
     return Terminal([sys.executable, "-m", "tui", "--store", str(location), "--key-file", str(key)])
 
 
 def shows_rows(frame: Frame) -> bool:
-    """Whether a frame shows the list with its cursor."""
+    """Return True if a frame shows the list with its cursor."""
     return _CURSOR in frame.data
 
 
 def shows_result(frame: Frame) -> bool:
-    """Whether a frame shows another result: the list anew, or other counts."""
+    """Return True if a frame shows a new result: the list anew, or other counts."""
     return len(frame.data) > 3000 or "shown of" in frame.text
 
 
@@ -57,7 +57,7 @@ def shows_all_loaded(frame: Frame) -> bool:
 
 
 def settled(terminal: Terminal) -> int:
-    """Wait until every copy is in the catalogue and nothing is painted any more. Returns the largest frame's bytes."""
+    """Wait until the catalogue is complete and painting has stopped; return the size (bytes) of the largest frame."""
     seen, largest = False, 0
 
     def done(frame: Frame) -> bool:
@@ -71,16 +71,13 @@ def settled(terminal: Terminal) -> int:
 
 
 def press(terminal: Terminal, key: bytes, what: Callable[[Frame], bool] = shows_rows, seconds: float = 5.0) -> float:
-    """Type a key and answer in how many ms what it does was painted."""
+    """Press a key; return the ms until its effect was painted."""
     at = terminal.type(key)
     return (terminal.wait(what, seconds).at - at) * 1000
 
 
-# --- Start ------------------------------------------------------------------------------------------------------------
-
-
 def start(size: str) -> Iterator[Figure]:
-    """Start to first rows and to every filter complete."""
+    """Measure the time from start to first rows and until every filter is complete."""
     copies = store_maker.SIZES[size]
     location = store_maker.store(copies)
 
@@ -92,7 +89,7 @@ def start(size: str) -> Iterator[Figure]:
         with Terminal([sys.executable, "-c", _BARE]) as terminal:
             return terminal.wait_bytes(b"ready to go") - terminal.began
 
-    ours(), bare()  # the first of each reads modules from disk
+    ours(), bare()  # the first run of each reads modules from disk
     taken, base = alternately(ours, bare, times=7)
     yield figure(
         *("start to first rows, snapshot present", size, taken, "s"),
@@ -121,17 +118,14 @@ def start(size: str) -> Iterator[Figure]:
 
 
 def _complete(location: Path) -> float:
-    """Seconds from start until the console says no more that it is reading."""
+    """Return the seconds from start until the console no longer says that it is reading."""
     with console(location) as terminal:
         terminal.wait(lambda frame: "reading" in frame.text)
         return terminal.wait(shows_all_loaded, 120).at - terminal.began
 
 
-# --- Key to paint -----------------------------------------------------------------------------------------------------
-
-
 def keys(size: str) -> Iterator[Figure]:
-    """Key to paint in a list at rest, beside the same list of a thousand copies."""
+    """Measure key to paint in an idle list, next to the same list with a thousand copies."""
     taken: dict[str, list[float]] = {name: [] for name in KEYS}
     small: dict[str, list[float]] = {name: [] for name in KEYS}
     moved = []
@@ -168,15 +162,12 @@ def keys(size: str) -> Iterator[Figure]:
     )
 
 
-# --- In step ----------------------------------------------------------------------------------------------------------
-
-
 def _shows(text: str, frame: Frame) -> bool:
     return text in frame.text
 
 
 def step(size: str) -> Iterator[Figure]:
-    """A copy that another process puts or deletes, until two consoles on the store show another count."""
+    """Measure the time from another process's put or delete until two consoles show the new count."""
     copy = store_maker.copy_of(store_maker.store(store_maker.SIZES[size]), "step.store")
     vault = store_maker.open_made(copy)
     taken = []

@@ -1,4 +1,4 @@
-"""Deleting what is marked, against `rm` of as many files of a Maildir."""
+"""Deleting the marked copies, compared with `rm` on as many Maildir files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, figure, percentile
 
 _MOST = 100_000
-#: The files whose removal is the baseline: making and removing more takes minutes on a slow disk.
+#: Number of files removed for the baseline: making and removing more takes minutes on a slow disk.
 _FILES = 10_000
 
 
 def delete(size: str) -> Iterator[Figure]:
-    """Up to 100,000 copies in one call: the rate, how long the write lock was held, and the space afterwards."""
+    """Delete up to 100,000 copies in one call: measure rate, write lock time, and disk space afterwards."""
     copies = store_maker.SIZES[size]
     copy = store_maker.copy_of(store_maker.store(copies), "delete.store")
-    # Else the first checkpoint waits until the whole new file is on the disk.
+    # Sync first: otherwise the first checkpoint waits until the whole new file is on the disk.
     subprocess.run(["sync", "-f", str(copy)], check=True)
     vault = store_maker.open_made(copy)
     ids = vault.ids()[-_MOST:]
@@ -68,7 +68,7 @@ def delete(size: str) -> Iterator[Figure]:
 
 
 def _removal(count: int) -> float:
-    """Files a second that `rm -r` removes of a Maildir of `count`."""
+    """Return the files per second at which `rm -r` removes a Maildir of `count`."""
     target = store_maker.FOLDER / "delete-maildir"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()

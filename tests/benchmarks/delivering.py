@@ -1,4 +1,4 @@
-"""Deliveries to a sink that drops what it gets, against bare aiosmtplib over as many connections."""
+"""Deliveries to a sink that drops everything, compared with bare aiosmtplib over as many connections."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SIZES = {"6 kB": 6_000, "75 kB": 75_000}
 
 
 def sink_program() -> str | None:
-    """Postfix's smtp-sink, a program in C that takes and drops messages."""
+    """Return the path of Postfix's smtp-sink, a C program that accepts and drops messages."""
     return shutil.which("smtp-sink", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
 
 @contextmanager
 def sink() -> Iterator[int]:
-    """A running sink's port."""
+    """Run a sink; yield its port."""
     program = sink_program()
     assert program is not None
     with socket.socket() as taken:
@@ -48,7 +48,7 @@ def sink() -> Iterator[int]:
 
 
 def queue(location: Path, port: int, count: int) -> Callable[[], int]:
-    """Put `count` copies in the queue of a store, to be delivered there; answers how many still wait."""
+    """Queue `count` copies of a store for delivery to this port; return how many are waiting."""
     vault = store_maker.open_made(location)
     change_settings(vault, Settings(hold=0, hold_many=0, relay=f"smtp://127.0.0.1:{port}", allow_infected=True))
     release(vault, [copy.id for copy in vault.newest(count)], original=True)
@@ -56,7 +56,7 @@ def queue(location: Path, port: int, count: int) -> Callable[[], int]:
 
 
 async def bare(port: int, raw: Sequence[bytes], connections: int) -> float:
-    """Seconds that aiosmtplib takes by itself."""
+    """Return the seconds that aiosmtplib alone takes."""
     from aiosmtplib import SMTP
 
     left = list(enumerate(raw))
@@ -79,7 +79,7 @@ def _at_least(limit: float, middle: float, _high: float) -> bool:
 
 
 def deliver(size: str) -> Iterator[Figure]:
-    """The worker until it is idle; releasing is not in it, and has a line of its own."""
+    """Measure the worker until it is idle; releasing has its own line."""
     if sink_program() is None:
         yield absent("deliver 1,000: smtp-sink (Postfix)", size, "msg/s")
         return

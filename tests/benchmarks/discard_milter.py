@@ -1,9 +1,9 @@
-"""A milter that takes every message in whole and discards it: what the gateway's load is held against.
+"""A milter that reads every message whole and discards it: the baseline for the gateway's load benchmark.
 
     python -m tests.benchmarks.discard_milter SOCKET
 
-It has wire code of its own, and nothing of Mailhold: were it to get faster with the product, the ratio would hide that.
-KEEP IT AS IT IS: with every change of it, the figures from before cannot be compared with those after.
+It has its own wire code and imports nothing of Mailhold: if it became faster together with the product, the ratio would
+hide that. KEEP IT AS IT IS: figures from before a change cannot be compared with figures after it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import cast
 
-#: Milter protocol 6: every reply but that to the end of a message is waived, leading spaces are kept.
+#: Milter protocol 6: no replies except to the end of a message; leading spaces are kept.
 _WANTED = 0x100 | 0x200 | 0x1000 | 0x2000 | 0x4000 | 0x8000 | 0x80 | 0x40000 | 0x80000 | 0x100000
 _DISCARD = struct.pack(">I", 1) + b"d"
 
 
 class Discarding(asyncio.Protocol):
-    """One MTA's session."""
+    """The session of one MTA."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -48,17 +48,17 @@ class Discarding(asyncio.Protocol):
         elif command == ord("E"):  # the end of the message
             self._parts.clear()
             self._transport.write(_DISCARD)
-        elif command == ord("O"):  # what both sides can do
+        elif command == ord("O"):  # negotiation
             _version, _actions, offered = struct.unpack_from(">III", data)
             self._transport.write(struct.pack(">IcIII", 13, b"O", 6, 0, _WANTED & offered))
-        elif command in b"AK":  # the message, or the client, is given up
+        elif command in b"AK":  # message aborted, or connection given up
             self._parts.clear()
         elif command == ord("Q"):
             self._transport.close()
 
 
 async def main(path: Path) -> None:
-    """Serve MTAs on a unix socket that all may open; says `ready` once it does."""
+    """Serve MTAs on a unix socket that everybody may open; print `ready` once listening."""
     server = await asyncio.get_running_loop().create_unix_server(Discarding, path, backlog=256)
     path.chmod(0o666)
     print("ready", flush=True)

@@ -1,4 +1,4 @@
-"""A figure: what was measured, against what, and whether it met its target; and how figures are taken and shown."""
+"""Figures: a measured value, its baseline and whether it met its target; how figures are taken and shown."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """A line of the table. `median` and `p95` are None where it could not be measured (a program is missing).
+    """A line of the table. `median` and `p95` are None if it could not be measured (a program is missing).
 
-    `baseline` is in the same unit, `ratio` is median by baseline, `met` is None where there is no target.
+    `baseline` has the same unit, `ratio` is median divided by baseline, `met` is None if there is no target.
     """
 
     name: str
@@ -28,30 +28,30 @@ class Figure(NamedTuple):
 
 
 def counted(name: str, size: str, value: float | None, unit: str, target: str = "", met: bool | None = None) -> Figure:
-    """A line for what is the same each time it is measured, or is measured once."""
+    """Make a line for a value that is exact or measured only once."""
     return Figure(name, size, value, value, unit, target=target, met=met)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of the values do not exceed."""
+    """Return the smallest value that at least `share` of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value."""
+    """Return the middle value."""
     return percentile(values, 0.5)
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds that a call takes."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def alternately(*measures: Callable[[], float], times: int, budget: float = 20.0) -> list[list[float]]:
-    """Take each of several measures in turn, `times` times or until `budget` seconds have passed; at least once."""
+    """Take the measures in turn, `times` times or until `budget` seconds have passed, at least once."""
     taken: list[list[float]] = [[] for _ in measures]
     until = time.monotonic() + budget
     for _ in range(times):
@@ -72,7 +72,7 @@ def figure(
     target: str = "",
     met: Callable[[float, float], bool] | None = None,
 ) -> Figure:
-    """A figure of several values in `unit`; `met` is asked with their median and their p95."""
+    """Make a figure of several values in `unit`; call `met` with their median and p95."""
     taken = list(values)
     if not taken:
         return Figure(name, size, None, None, unit, baseline, None, target, None)
@@ -84,12 +84,12 @@ def figure(
 
 
 def absent(name: str, size: str, unit: str) -> Figure:
-    """The line of a program that is not installed."""
+    """Make the line for a program that is not installed."""
     return Figure(name, size, None, None, unit, target="not installed")
 
 
 def processes(pid: int) -> list[int]:
-    """A process and all that it started."""
+    """Return a process and all its descendants."""
     found = [pid]
     for parent in found:
         for task in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -101,7 +101,7 @@ def processes(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """MB resident of a process and all that it started; what they share of programs and libraries counts once."""
+    """Return the resident memory (MB) of a process and its descendants, counting shared libraries once."""
     own, shared = 0, 0
     for each in processes(pid):
         try:
@@ -120,17 +120,17 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def processor_time(pid: int) -> float:
-    """Seconds of processor time of a process, and of all that it started; 0.0 where there is none."""
+    """Return the processor time (s) of a process and its descendants; 0.0 if it does not exist."""
     return sum(sum(_ticks(Path(f"/proc/{each}/stat"))) for each in processes(pid)) / _TICK
 
 
 def thread_time(pid: int) -> float:
-    """Seconds of processor time of a process's first thread, where its event loop runs; 0.0 where there is none."""
+    """Return the processor time (s) of a process's first thread, which runs its event loop; 0.0 without a process."""
     return sum(_ticks(Path(f"/proc/{pid}/task/{pid}/stat"))[:2]) / _TICK
 
 
 def _ticks(stat: Path) -> list[int]:
-    """User and system time, and those of the children that ended, in ticks of the clock."""
+    """Return user and system time, including ended children, in clock ticks."""
     try:
         return [int(word) for word in stat.read_text().rpartition(")")[2].split()[11:15]]
     except OSError:
@@ -138,7 +138,7 @@ def _ticks(stat: Path) -> list[int]:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """The figures as lines of text."""
+    """Format the figures as lines of text."""
     lines = [f"{'what':<58} {'median':>10} {'p95':>10} {'unit':<7} {'baseline':>10} {'ratio':>7}  {'target':<34}"]
     lines.append("-" * len(lines[0]))
     for one in figures:

@@ -1,4 +1,4 @@
-"""How the figures grow with the store: from the rows that were kept of the other sizes."""
+"""How the figures grow with the store, from the saved rows of the other sizes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from tests.benchmarks.figures import Figure
 
-#: What may grow with the store and is then measured per copy, because it must read or hold every copy.
+#: Figures that must read or hold every copy: they may grow with the store, so their growth is given per copy.
 _READS_ALL = ("start until every filter", "memory", "filter", "any sort", "list ")
 _LARGEST = 1.5
 _ORDER = ("10k", "100k", "1M")
 
 
 def growth(rows: Sequence[Figure], size: str) -> Iterator[Figure]:
-    """A line for each figure of `size` that there is of the size before: its growth, per copy where it reads all."""
+    """Make a growth line for each figure of `size` that the next smaller size has too; per copy if it reads all."""
     place = _ORDER.index(size)
     if not place:
         return

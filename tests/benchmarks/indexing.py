@@ -1,4 +1,4 @@
-"""What making the traits of copies costs: processor time for each message, and for a store of 40,000."""
+"""The cost of making the traits of copies: processor time per message, and for a store of 40,000."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SYLLABLES = ("pa", "re", "cel", "no", "ti", "in", "voi", "ce", "ver", "sand", "
 
 
 def letters(count: int, size: int) -> list[bytes]:
-    """Letters of about `size` bytes: up to 6 kB of text in HTML and plain, with links; the rest is an attachment."""
+    """Make letters of about `size` bytes: up to 6 kB of HTML and plain text with links, the rest an attachment."""
     rnd = random.Random(5)
 
     def words(number: int) -> str:
@@ -49,7 +49,7 @@ def letters(count: int, size: int) -> list[bytes]:
 
 
 def indexing(size: str) -> Iterator[Figure]:
-    """Parsing and keys of messages of 6 and 75 kB in one process; all of it for a store, with the children's time."""
+    """Measure parsing and keys of 6 and 75 kB messages in one process, and a whole store including children."""
     for kilobytes, target in ((6, 1.0), (75, 3.0)):
         taken = [_milliseconds(letters(MESSAGES, 1000 * kilobytes)) for _ in range(ROUNDS)]
         yield figure(
@@ -67,7 +67,7 @@ def indexing(size: str) -> Iterator[Figure]:
 
 
 def _milliseconds(raws: list[bytes]) -> float:
-    """Processor time of this thread a message."""
+    """Return the processor time of this thread per message (ms)."""
     context = Context("192.0.2.7", ("corp.example",))
     began = time.thread_time()
     for raw in raws:
@@ -77,7 +77,7 @@ def _milliseconds(raws: list[bytes]) -> float:
 
 
 def _stored() -> tuple[float, float]:
-    """Seconds of processors, and seconds, that 40,000 would take, as 2,000 took them."""
+    """Return processor seconds and elapsed seconds for 40,000 copies, extrapolated from 2,000."""
     vault = store_maker.new_store(store_maker.FOLDER / "indexed.store")
     raws = letters(MESSAGES, 6000)
     record = CopyRecord(client_address="192.0.2.7")
@@ -86,7 +86,7 @@ def _stored() -> tuple[float, float]:
     if index(vault).indexed != STORED:
         raise RuntimeError("Not all copies were indexed.")
     wall = time.perf_counter() - began
-    close_children()  # The time of a child counts when it has ended.
+    close_children()  # The time of a child is counted when it has ended.
     processor = _processors() - before
     vault.close()
     return processor * WHOLE / STORED, wall * WHOLE / STORED

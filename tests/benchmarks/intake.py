@@ -47,7 +47,7 @@ def _insert(connection: sqlite3.Connection, raw: bytes) -> None:
 
 
 def put(size: str) -> Iterator[Figure]:
-    """Puts of 75 kB on average: one at a time against plain SQLite, 32 at a time, and into a full store."""
+    """Measure puts of 75 kB on average: one at a time against plain SQLite, 32 at a time, and into a full store."""
     messages = itertools.cycle(store_maker.bodies())
     plain_path = store_maker.FOLDER / "put.sqlite"
     for file in store_maker.FOLDER.glob("put.sqlite*"):
@@ -140,7 +140,7 @@ def _together(vault: Vault, batch: list[bytes]) -> None:
 
 
 def seal(size: str) -> Iterator[Figure]:
-    """Digest, compress and seal a body, against zstd by itself plus what `openssl speed` says of AES-256-GCM."""
+    """Measure digest, compression and sealing of a body against zstd alone plus AES-256-GCM by `openssl speed`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     from store.helpers.zstd import ZstdCompressor
@@ -175,7 +175,7 @@ def seal(size: str) -> Iterator[Figure]:
 
 
 def _openssl(program: str) -> float:
-    """Bytes a second of AES-256-GCM in blocks of 64 kB."""
+    """Return the bytes per second of AES-256-GCM in blocks of 64 kB."""
     line = [program, "speed", "-elapsed", "-seconds", "1", "-bytes", "65536", "-evp", "aes-256-gcm"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     found = re.search(r"AES-256-GCM\s+([\d.]+)k", done.stdout, re.IGNORECASE)
@@ -184,7 +184,7 @@ def _openssl(program: str) -> float:
 
 
 def importing(size: str) -> Iterator[Figure]:
-    """An mbox of 15 kB messages by a process of its own: its rate, and how much more memory the larger one takes."""
+    """Measure importing 15 kB messages from an mbox in its own process: rate, and extra memory for the larger mbox."""
     counts = (1_000, 4_000)
     rates: list[float] = []
     peaks: list[float] = []
@@ -210,7 +210,7 @@ def importing(size: str) -> Iterator[Figure]:
 
 
 def _import(mbox: Path) -> tuple[float, float]:
-    """Messages a second, and MB at the peak."""
+    """Return messages per second and peak memory (MB)."""
     location = store_maker.FOLDER / "import.store"
     store_maker.new_store(location).close()
     line = [sys.executable, "-m", "tests.benchmarks.intake", str(location), str(mbox)]
@@ -253,7 +253,7 @@ def _imported(location: Path, mbox: Path) -> tuple[float, float]:
     result = import_paths(vault, [mbox])
     taken = time.perf_counter() - began
     vault.close()
-    # What getrusage says of the peak begins with that of the process that started this one.
+    # getrusage's peak starts at the peak of the process that started this one.
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     return result.imported / taken, peak * 1.024e-3

@@ -1,4 +1,4 @@
-"""Typing in the filter line: a letter until its result is painted, and the bytes that takes."""
+"""Typing in the filter line: time from a letter until its result is painted, and bytes written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.benchmarks import peers, store_maker
 from tests.benchmarks.console import console, press, settled, shows_result
 from tests.benchmarks.figures import Figure, figure, median, percentile
 
-#: Typed letter by letter: common, rare, in several scripts.
+#: Words typed letter by letter: common, rare, in several scripts.
 TYPED = ("casino", "schmidt", "оплата", "发票", "verify", "straße", "تحديث")
 
 
 def keystrokes(size: str) -> Iterator[Figure]:
-    """A letter typed in the filter line until its result is painted, against the same in plain SQLite."""
+    """Measure from typing a letter in the filter line to its painted result, against plain SQLite."""
     copies = store_maker.SIZES[size]
     connection = sqlite3.connect(f"file:{store_maker.plain_sqlite(copies)}?mode=ro", uri=True)
     sql = (

@@ -1,4 +1,4 @@
-"""What knowing senders costs a gateway: counting what it lets through and writing that, and asking for a copy."""
+"""What known senders cost a gateway: counting passed mail, writing the counts, looking up the sender of a copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store.mail.incoming import Incoming
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, figure
 
-#: Rounds, messages of a round, and how many of them come from each sender.
+#: Rounds, messages per round, and messages per sender.
 ROUNDS, ROUND, FROM_EACH = 7, 1000, 3
 SIZE = 6000
 _SYMBOLS = (*((f"SYMBOL_{number}", number / 10) for number in range(20)), ("DMARC_POLICY_ALLOW", -0.5))
@@ -31,9 +31,9 @@ def _message(number: int, from_each: int) -> Incoming:
 
 
 def knowing(size: str) -> Iterator[Figure]:
-    """Microseconds of processor time a message of 6 kB, in a store that has counters of its senders.
+    """Measure processor time (µs) per 6 kB message, in a store that has counters of its senders.
 
-    At worst each message comes from another sender, whom the store knows.
+    Worst case: each message has another sender, and the store knows all of them.
     """
     for name, values in _taken(FROM_EACH).items():
         goal = name in ("let through", "asked for a copy")
@@ -75,7 +75,7 @@ def _under_100(middle: float, _high: float) -> bool:
 
 
 def _micros(work: Callable[[], object]) -> float:
-    """Processor time of this process, by messages of a round."""
+    """Return the processor time (µs) of this process per message of a round."""
     began = time.process_time()
     work()
     return (time.process_time() - began) / ROUND * 1e6

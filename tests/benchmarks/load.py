@@ -1,8 +1,8 @@
-"""The gateway under load behind a real Postfix, beside Postfix alone and beside a milter that only discards.
+"""The gateway under load behind a real Postfix, next to Postfix alone and a milter that only discards.
 
-The gateway keeps every message durably (its sender is black-listed) and discards it, so a milter that discards is what
-it is held against: mail that Postfix has to queue costs it more than mail that it may forget. Engines are not asked
-about a black-listed sender; where they are measured, an attachment with a banned name takes the place of that.
+The gateway keeps every message durably (its sender is black-listed) and discards it. The baseline is therefore a milter
+that discards: mail that Postfix must queue costs it more than mail it may drop. Engines are not asked about a
+black-listed sender; runs that measure engines use an attachment with a banned name instead.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tests.integration.lab import BLACK, ROOT, SENDER, Lab, send_on, why_not
 from tests.integration.postfix import DOMAIN, Postfix
 
 ROUNDS = 3
-#: Bytes of a message, and how many of them make a round.
+#: Bytes per message, and messages per round.
 SIZES = {"6 kB": (6_000, 1000), "75 kB": (75_000, 400)}
 SESSIONS = (8, 24)
-#: The share of the milter's rate, and the processor time (ms) of a message, that are aimed at.
+#: Targets: share of the milter's rate, and processor time (ms) per message.
 RATE, RATE_SMALL, PROCESSOR = 0.85, 0.75, 1.0
-#: Where engines are asked: a rule that keeps and discards a message for the name of its attachment, and that name.
+#: For runs with engines: a rule that keeps and discards a message because of its attachment's name, and that name.
 NAME = "measured.banned"
 BY_NAME = Rule(
     id=DEFAULT_ID,
@@ -42,12 +42,12 @@ BY_NAME = Rule(
     content=ContentPolicy(banned_names=(NAME,)),
     actions={Engine.CONTENT: {Status.BANNED_FILE_NAME: Action.DELETE_MESSAGE}},
 )
-#: Mail that Postfix takes is dropped behind its queue, so that no mailbox is measured.
+#: Drop the mail that Postfix accepts behind its queue, so that no mailbox is measured.
 DROP = {"virtual_transport": "discard"}
 
 
 class Way(NamedTuple):
-    """A Postfix, the process it asks (0: none), and how many messages that has kept."""
+    """A Postfix, the process it asks (0: none), and the number of messages that process has kept."""
 
     server: Postfix
     pid: int = 0
@@ -56,7 +56,7 @@ class Way(NamedTuple):
 
 
 class Round(NamedTuple):
-    """Messages a second, what a client waited for each of its own (ms), and the process's time for one (ms)."""
+    """Messages per second, a client's wait for each of its own (ms), and the process's time per message (ms)."""
 
     rate: float
     waited: list[float]
@@ -65,17 +65,17 @@ class Round(NamedTuple):
 
 
 def source_program() -> str | None:
-    """Postfix's smtp-source, a program in C that sends messages."""
+    """Return the path of Postfix's smtp-source, a C program that sends messages."""
     return shutil.which("smtp-source", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
 
 def unmeasurable() -> str:
-    """What keeps a Postfix from being measured here, or ""."""
+    """Say why a Postfix cannot be measured here, or return ""."""
     return why_not() or ("" if source_program() else "smtp-source (Postfix) is not installed")
 
 
 def load(size: str) -> Iterator[Figure]:
-    """Rates, waits and processor time, of 6 and 75 kB, over 8 and 24 sessions."""
+    """Measure rates, waits and processor time for 6 and 75 kB over 8 and 24 sessions."""
     if reason := unmeasurable():
         yield Figure("gateway behind Postfix", size, None, None, "msg/s", target=reason)
         return
@@ -90,7 +90,7 @@ def load(size: str) -> Iterator[Figure]:
             for sessions in SESSIONS:
                 took: dict[str, list[Round]] = {name: [] for name in ways}
                 for way in ways.values():
-                    _round(way, raw, file, 50, sessions)  # its processes start
+                    _round(way, raw, file, 50, sessions)  # start its processes
                 for _ in range(ROUNDS):
                     for name, way in ways.items():
                         took[name].append(_round(way, raw, file, count, sessions))
@@ -122,7 +122,7 @@ def _ways(stack: ExitStack) -> dict[str, Way]:
 
 
 def named_attachment(raw: bytes) -> bytes:
-    """The message with its body as an attachment of that name."""
+    """Make the message with its body as an attachment of that name."""
     return b"Content-Disposition: attachment; filename=" + NAME.encode() + b"\r\n" + raw
 
 
@@ -131,7 +131,7 @@ def _gateway(lab: Lab, sender: str = BLACK) -> Way:
 
 
 def _scanned(stack: ExitStack) -> Way | None:
-    """The gateway that asks both scanners about each message; None where one is missing."""
+    """Run a gateway that asks both scanners about each message; yield None if one is missing."""
     if virus.why_not() or spam.why_not():
         return None
     clamd, rspamd = virus.ClamdServer(), spam.RspamdServer()
@@ -143,7 +143,7 @@ def _scanned(stack: ExitStack) -> Way | None:
 
 @contextmanager
 def discard_milter() -> Iterator[tuple[str, int]]:
-    """The address and the process of a milter that takes messages and discards them."""
+    """Run a milter that discards all messages; yield its address and process id."""
     with tempfile.TemporaryDirectory(prefix="mailhold-discards-") as folder:
         Path(folder).chmod(0o755)
         path = Path(folder) / "m"
@@ -159,7 +159,7 @@ def discard_milter() -> Iterator[tuple[str, int]]:
 
 
 def _round(way: Way, raw: bytes, file: Path, count: int, sessions: int) -> Round:
-    """Send `count` messages, each over a connection of its own, and one more client's beside them over one."""
+    """Send `count` messages, each on a new connection, and those of one more client on a single connection."""
     before = way.kept() if way.kept else 0
     processor, loop = processor_time(way.pid), thread_time(way.pid)
     began = time.perf_counter()

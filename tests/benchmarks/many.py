@@ -1,10 +1,10 @@
-"""Very many copies' traits out of those of a wave, made as they are read, so that they never lie in memory together.
+"""Traits of very many copies, multiplied from those of a wave as they are read, so that memory never holds them all.
 
     python -m tests.benchmarks.many COUNT FOLDER ...
 
-Of each copy of the waves several are made: the keys that few others have are drawn anew, and one of its content; so
-what is common stays common, and what is rare is as rare as in a real store. Says in one line of JSON what it took to
-find the handles, beside an interpreter that holds the waves alone.
+Each copy of the waves is repeated. In a repetition the keys that few others have are drawn anew, and one of its content
+keys; so common keys stay common, and rare keys stay as rare as in a real store. Prints one line of JSON with the cost
+of finding the handles, next to an interpreter that holds only the waves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.waves.wave import Size, make
 
 _RARE = 3
 _MASK = (1 << 56) - 1
-#: Copies by the benchmarks' size; minutes of one core and MB that a million may take; copies of the wave behind them.
+#: Copies by the benchmarks' size; minutes of one core and MB allowed per million; copies of the wave they come from.
 _COUNTS = {"10k": 12_000, "100k": 100_000, "1M": 1_000_000}
 _MINUTES, _MEGABYTES, _WAVE = 15, 700, 6_000
 
@@ -41,7 +41,7 @@ class _Source(NamedTuple):
 
 
 class Many:
-    """`count` copies out of waves; copy n has the same traits however often it is read."""
+    """`count` copies multiplied from waves; copy n has the same traits each time it is read."""
 
     def __init__(self, waves: Sequence[Sequence[Entry]], count: int) -> None:
         self._sources = [_Source(entries, _rare(entries)) for entries in waves]
@@ -49,11 +49,11 @@ class Many:
 
     @property
     def ids(self) -> range:
-        """All copies."""
+        """All ids."""
         return range(1, self._count + 1)
 
     def read(self, ids: Sequence[int]) -> Iterator[Entry]:
-        """The copies of these ids."""
+        """Yield the copies of these ids."""
         for copy in ids:
             rng = random.Random(copy)
             source = self._sources[copy % len(self._sources)]
@@ -78,7 +78,7 @@ def _varied(entry: Entry, copy: int, rare: frozenset[int], rng: random.Random) -
 
 
 def figures(size: str) -> Iterator[Figure]:
-    """What it takes to find the handles of very many copies, in a process of its own."""
+    """Measure finding the handles of very many copies, in its own process."""
     count = _COUNTS[size]
     folder = store_maker.FOLDER / f"wave-{_WAVE}"
     if not (folder / "truth.json").exists():
@@ -93,7 +93,7 @@ def figures(size: str) -> Iterator[Figure]:
 
 
 def main() -> int:
-    """Find the handles of many copies, and say what it took."""
+    """Find the handles of many copies and print the cost."""
     from tests.benchmarks.campaigns import wave_of
 
     count, folders = int(sys.argv[1]), sys.argv[2:]

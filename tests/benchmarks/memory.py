@@ -1,4 +1,4 @@
-"""What the console and its processes keep resident, and the same data as one plain Polars frame."""
+"""Resident memory of the console and its processes, compared with the same data in one plain Polars frame."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(next(int(line.split()[1]) for line in status.splitlines() if line.startswi
 
 
 def memory(size: str) -> Iterator[Figure]:
-    """MB resident of the console and its processes: while it loads (peak), and at rest afterwards."""
+    """Measure resident MB of the console and its processes: the peak while loading, and at rest."""
     copies = store_maker.SIZES[size]
     plain = store_maker.plain_sqlite(copies)
     done = subprocess.run([sys.executable, "-c", _FRAME, str(plain)], capture_output=True, text=True, check=True)

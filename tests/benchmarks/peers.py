@@ -1,4 +1,4 @@
-"""Other programs on the same mail: neomutt, notmuch and mu, where they are installed. Their indexes are made once."""
+"""Other programs on the same mail: neomutt, notmuch and mu, if installed. Their indexes are made once."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, absent, figure, median, seconds
 from tests.benchmarks.terminal import Terminal
 
-#: Whole words that both find; Mailhold finds any part of one.
+#: Whole words that both programs find; Mailhold finds any part of a word.
 WORDS = ("casino", "invoice", "verify", "оплата")
-#: Seconds that an index may take to be made.
+#: Seconds allowed for making an index.
 _INDEXING = 420
 
 
 def mail(size: str) -> tuple[Path, str]:
-    """The Maildir for a size, and how many messages it has."""
+    """Return the Maildir for a size, and its number of messages."""
     count = min(store_maker.SIZES[size], store_maker.MOST_PEER_MESSAGES)
     return store_maker.maildir(count), f"{count // 1000}k"
 
 
 def neomutt(size: str) -> Figure:
-    """Start until the index is on screen, header cache warm."""
+    """Measure from start until the index is on screen, with a warm header cache."""
     name = "  neomutt: start to first rows, header cache warm"
     program = shutil.which("neomutt")
     if program is None:
@@ -59,7 +59,7 @@ def _notmuch(folder: Path) -> dict[str, str]:
 
 
 def _indexed(folder: Path, name: str, command: list[list[str]], environment: dict[str, str]) -> float | None:
-    """Seconds that the index took to be made, now or before; None where it takes too long."""
+    """Return the seconds that making the index took, now or before; None if it takes too long."""
     stamp = folder / f"{name}.seconds"
     if stamp.exists():
         return float(stamp.read_text())
@@ -75,7 +75,7 @@ def _indexed(folder: Path, name: str, command: list[list[str]], environment: dic
 
 
 def search(size: str, ours: float) -> Iterator[Figure]:
-    """A whole word by `notmuch search` and `mu find`; the ratio is our keystroke by theirs."""
+    """Search a whole word with `notmuch search` and `mu find`; the ratio is Mailhold's keystroke to their time."""
     folder, count = mail(size)
     index = folder / "mu"
     environment = _notmuch(folder)

@@ -1,4 +1,4 @@
-"""What the Deliver message window says of 1,000 copies: until it says to whom they go, and until all are read."""
+"""The checks of the Deliver message window for 1,000 copies: time to its recipients, and until all are read."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.benchmarks.figures import Figure, figure
 from tui.terminal.preflight_words import sentences
 
 COPIES, RELEASED, ROUNDS = 1_000, 200, 15
-#: Milliseconds aimed at.
+#: Targets (ms).
 TARGET = 300
 
 
 def preflight(size: str) -> Iterator[Figure]:
-    """1,000 copies of 75 kB to three recipients each, a fifth of which wait in the queue already."""
+    """Check 1,000 copies of 75 kB to three recipients each, a fifth of them already in the queue."""
     vault = store_maker.new_store(store_maker.FOLDER / "preflight.store")
     settings = Settings(relay="smtp://127.0.0.1:9")
     change_settings(vault, settings)

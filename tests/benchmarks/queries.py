@@ -1,4 +1,4 @@
-"""Search filters and sort orders in the catalogue, and the same in plain SQLite with indexes; the command line."""
+"""Search filters and sort orders in the catalogue, in plain SQLite with indexes, and on the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from functools import partial
 from tests.benchmarks import store_maker
 from tests.benchmarks.figures import Figure, alternately, figure, median, seconds
 
-#: A filter for each field of the Search filter, and one with all of them set; with it the same condition in SQL.
+#: A filter for each field of the Search filter and one with all fields, each with the same condition in SQL.
 FILTERS = {
     "from:schmidt": "sender LIKE '%schmidt%'",
     "to:u77": "recipient LIKE '%u77%'",
@@ -46,12 +46,12 @@ _COLUMNS = {
 
 
 def filters(size: str) -> Iterator[Figure]:
-    """Each filter as if it were the first of its kind, in a process of its own."""
+    """Measure each filter as if it were the first of its kind, in its own process."""
     yield from _in_child("filters", size)
 
 
 def sorts(size: str) -> Iterator[Figure]:
-    """Each order of each column, of all copies and of what a filter lets through."""
+    """Measure each order of each column, over all copies and over the result of a filter."""
     yield from _in_child("sorts", size)
 
 
@@ -71,7 +71,7 @@ def _measure(what: str, size: str) -> list[Figure]:
     catalogue = Catalogue(vault)
     catalogue.start()
     catalogue.wait_complete()
-    time.sleep(1 + copies / 200_000)  # what it prepares in the background
+    time.sleep(1 + copies / 200_000)  # prepared in the background
 
     def forget() -> None:
         follower = catalogue._follower
@@ -110,7 +110,7 @@ def _measure(what: str, size: str) -> list[Figure]:
         ours, theirs = alternately(partial(select, line, sort), partial(sql, condition, order), times=times, budget=3.0)
         figures.append(_line(name, size, ours, theirs))
     if what == "sorts":
-        # The table has a line for all, and for the slowest.
+        # The table has one line for all orders and one for the slowest.
         slowest = max(figures, key=lambda one: one.p95 or 0)
         ours = [one.median or 0 for one in figures]
         theirs = [one.baseline or 0 for one in figures]
@@ -135,7 +135,7 @@ def _within(limit: float, middle: float, _high: float) -> bool:
 
 
 def command(size: str) -> Iterator[Figure]:
-    """`mailhold list QUERY --json --limit 20`, beside an interpreter that does nothing."""
+    """Measure `mailhold list QUERY --json --limit 20` next to an interpreter that does nothing."""
     location = store_maker.store(store_maker.SIZES[size])
     key = str(store_maker.key_of(location))
     base = [sys.executable, "-c", "pass"]

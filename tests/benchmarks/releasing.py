@@ -1,4 +1,4 @@
-"""Release through the worker into a real Postfix, beside `smtp-source` sending as many messages to the same port."""
+"""Releasing through the worker into a real Postfix, next to `smtp-source` sending as many messages to the same port."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ CONNECTIONS = 4
 COUNT = 600
 ROUNDS = 3
 SIZES = {"6 kB": 6_000, "75 kB": 75_000}
-#: The share of smtp-source's rate, and the processor time (ms) of a message of 6 kB, that are aimed at.
+#: Targets: share of smtp-source's rate, and processor time (ms) of a 6 kB message.
 RATE, PROCESSOR = 0.7, 1.6
 SENDER, RECIPIENT = f"s@{DOMAIN}", f"u@{DOMAIN}"
 
 
 def postfix(size: str) -> Iterator[Figure]:
-    """The worker until it is idle, into a port without a milter behind which all is dropped."""
+    """Measure the worker until it is idle, sending to a port without a milter that drops all mail behind its queue."""
     if reason := unmeasurable():
         yield Figure("release to Postfix", size, None, None, "msg/s", target=reason)
         return
@@ -50,7 +50,7 @@ def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure
     for number in range(ROUNDS + 1):
         anew.append(_source(server, mean))
         kept.append(_source(server, mean, "-d"))
-        # The first round starts Postfix's processes and reads modules from disk: a few messages do.
+        # The first round starts Postfix's processes and reads modules from disk: send only a few messages.
         chosen = ids if number else ids[:50]
         release(vault, chosen, original=True, again=True)
         began, used = time.perf_counter(), time.process_time()
@@ -80,7 +80,7 @@ def _lines(server: Postfix, size: str, label: str, mean: int) -> Iterator[Figure
 
 
 def _source(server: Postfix, mean: int, *options: str) -> float:
-    """Messages a second that smtp-source sends, each over a new connection; with `-d` over those that it has."""
+    """Return smtp-source's messages per second, each on a new connection; with `-d`, on its open connections."""
     line = [
         *(source_program() or "", "-s", str(CONNECTIONS), "-m", str(COUNT), "-l", str(mean), *options),
         *("-f", SENDER, "-t", RECIPIENT, f"inet:127.0.0.1:{server.port}"),

@@ -1,7 +1,7 @@
-"""What is measured: stores, mail folders and plain SQLite files with the same made-up mail, made once under `.bench/`.
+"""Benchmark data: stores, mail folders and plain SQLite files with the same made-up mail, made once under `.bench/`.
 
-The mail is the same for the same size on every machine: names and subjects in several scripts, a few thousand
-recipients, many senders, half of the subjects repeated in campaigns.
+The mail of a given size is the same on every machine: names and subjects in several scripts, a few thousand recipients,
+many senders, half of the subjects repeated in campaigns.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from store.vault.vault import Vault
 
 FOLDER = Path(".bench")
 SIZES = {"1k": 1_000, "10k": 10_000, "100k": 100_000, "1M": 1_000_000}
-#: When the first copy of a store was placed (Unix ms).
+#: Time of a store's first copy (Unix ms).
 START = 1_760_000_000_000
-#: A Maildir for the other programs has at most so many messages: indexing more takes them minutes.
+#: Messages in a Maildir for the other programs, at most: indexing more takes them minutes.
 MOST_PEER_MESSAGES = 100_000
-#: The mean message of the lines that say 75 kB.
+#: Mean message size (bytes) in the lines labelled 75 kB.
 BODY = 75_000
 
 _WORDS = [
@@ -50,7 +50,7 @@ _REASONS = [
 
 
 def records(size: int, seed: int = 1, start: int = START) -> Iterator[tuple[bytes, CopyRecord, int]]:
-    """Copies with bodies of some hundred bytes, one a second from `start` (Unix ms)."""
+    """Yield copies with bodies of some hundred bytes, one per second from `start` (Unix ms)."""
     rnd = random.Random(seed)
     campaigns = [" ".join(rnd.choice(_WORDS) for _ in range(rnd.randint(3, 7))) for _ in range(max(10, size // 50))]
     users = [f"{rnd.choice(_NAMES)} <u{n}@corp.example>" if n % 2 else f"u{n}@corp.example" for n in range(5000)]
@@ -75,7 +75,7 @@ def records(size: int, seed: int = 1, start: int = START) -> Iterator[tuple[byte
 
 
 def bodies(count: int = 50, mean: int = BODY) -> list[bytes]:
-    """Messages of `mean` bytes on average: base64 of random bytes, which compress as attachments do."""
+    """Yield messages of `mean` bytes on average: base64 of random bytes, which compresses like attachments."""
     rnd = random.Random(2)
     head = b"From: a@x.example\r\nTo: u@x.example\r\nSubject: measured\r\n\r\n"
     sizes = [mean * 3 // 4 * (2 * part + 1) // count for part in range(count)]
@@ -83,30 +83,30 @@ def bodies(count: int = 50, mean: int = BODY) -> list[bytes]:
 
 
 def key_of(location: Path) -> Path:
-    """The key file that opens a store of ours."""
+    """Return the key file that opens a benchmark store."""
     return location.with_name(f"{location.name}.key")
 
 
 def open_made(location: Path) -> Vault:
-    """Open a store of ours."""
+    """Open a benchmark store."""
     return open_store(str(location), Unlock.key_file(key_of(location)))
 
 
 def new_store(location: Path) -> Vault:
-    """An empty store in place of what is there."""
+    """Make an empty store, replacing any that is there."""
     remove_store(location)
     location.parent.mkdir(parents=True, exist_ok=True)
     return create_store(str(location), key_file=key_of(location))[0]
 
 
 def remove_store(location: Path) -> None:
-    """Remove a store and everything beside it."""
+    """Remove a store and all files next to it."""
     for file in location.parent.glob(f"{location.name}*"):
         file.unlink()
 
 
 def store(size: int) -> Path:
-    """The store of `size` copies with its snapshot, made where it is not there yet."""
+    """Return the store of `size` copies with its snapshot; make it if it is missing."""
     location = FOLDER / f"mail-{size}.store"
     if not _made(location):
         vault = new_store(location)
@@ -119,7 +119,7 @@ def store(size: int) -> Path:
 
 
 def make_snapshot(location: Path) -> None:
-    """Let a process of its own load the catalogue of a store and save it."""
+    """Load the catalogue of a store in its own process and save the snapshot."""
     code = (
         "import sys; from pathlib import Path; from store.catalogue.catalogue import Catalogue; "
         "from tests.benchmarks import store_maker; vault = store_maker.open_made(Path(sys.argv[1])); "
@@ -129,7 +129,7 @@ def make_snapshot(location: Path) -> None:
 
 
 def copy_of(location: Path, name: str) -> Path:
-    """A copy of a store, its key and its snapshot, to change freely; it shares their bytes where the disk can."""
+    """Copy a store, its key and its snapshot for changing; the bytes are shared if the file system can."""
     target = FOLDER / name
     remove_store(target)
     for suffix in ("", ".key", ".snapshot"):
@@ -144,7 +144,7 @@ def _subset(size: int) -> int:
 
 
 def maildir(size: int) -> Path:
-    """A Maildir with the same mail as headers and short bodies, of 100,000 messages at most."""
+    """Return a Maildir of the same mail as headers and short bodies, at most 100,000 messages."""
     size = _subset(size)
     folder = FOLDER / f"maildir-{size}"
     if not _made(folder):
@@ -159,7 +159,7 @@ def maildir(size: int) -> Path:
 
 
 def mbox(count: int, size: int = 15_000) -> Path:
-    """An mbox of `count` messages of `size` bytes."""
+    """Return an mbox of `count` messages of `size` bytes."""
     file = FOLDER / f"mail-{count}.mbox"
     if not _made(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def mbox(count: int, size: int = 15_000) -> Path:
 
 
 def message(record: CopyRecord, at: int, body: bytes) -> bytes:
-    """A message with a record's header fields, encoded as RFC 2047 asks."""
+    """Format a message with a record's header fields, encoded as in RFC 2047."""
     from email.header import Header
     from email.utils import formatdate
 
@@ -191,7 +191,7 @@ def message(record: CopyRecord, at: int, body: bytes) -> bytes:
 
 
 def plain_sqlite(size: int) -> Path:
-    """The same metadata as plain text in SQLite: one table, with an index on every column that a filter can ask for."""
+    """Write the same metadata as plain text to one SQLite table, with an index on every column that filters use."""
     file = FOLDER / f"plain-{size}.sqlite"
     if not _made(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -224,7 +224,7 @@ def _stamp_of(path: Path) -> Path:
 
 
 def _made(path: Path) -> bool:
-    """Whether `path` was finished by a maker as this file is now."""
+    """Return True if `path` was finished by this version of this file."""
     try:
         return path.exists() and json.loads(_stamp_of(path).read_text()) == _maker()
     except (OSError, ValueError):
@@ -242,7 +242,7 @@ def _maker() -> dict[str, object]:
 
 
 def disk_use() -> int:
-    """The bytes that `.bench/` takes up."""
+    """Return the bytes used by `.bench/`."""
     return sum(
         entry.stat().st_blocks * 512 for root, _, names in os.walk(FOLDER) for entry in map(Path(root).joinpath, names)
     )

@@ -1,7 +1,7 @@
-"""A program in a pseudo-terminal, timed from outside: when a frame that a user could see had arrived in full.
+"""Run a program in a pseudo-terminal and time, from outside, when each visible frame has fully arrived.
 
-The terminal says that it knows synchronised output (mode 2026), so that each update of the screen is one frame with a
-mark at its end. Nothing here draws the screen: that would take longer than what is measured.
+The terminal announces synchronised output (mode 2026), so each screen update is one frame with a mark at its end.
+Nothing here renders the screen: that would take longer than what is measured.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 
 class Frame(NamedTuple):
-    """An update of the screen: when its last byte had come (`time.perf_counter`), and its bytes."""
+    """A screen update: when its last byte arrived (`time.perf_counter`), and its bytes."""
 
     at: float
     data: bytes
 
     @property
     def text(self) -> str:
-        """What it writes, without how."""
+        """Its text, without control sequences."""
         return _ESCAPE.sub(b" ", self.data).decode("utf-8", "replace")
 
 
 class Terminal:
-    """`command` running in a terminal of 120 by 40. `began` is when it was started."""
+    """`command` running in a 120 by 40 terminal. `began` is its start time."""
 
     def __init__(self, command: Sequence[str], *, columns: int = 120, lines: int = 40) -> None:
         self.received = 0
@@ -61,7 +61,7 @@ class Terminal:
                 os._exit(127)
 
     def frame(self, seconds: float) -> Frame | None:
-        """The next frame, or None where none comes within `seconds`."""
+        """Return the next frame, or None if none comes within `seconds`."""
         until = time.perf_counter() + seconds
         while not self._frames:
             if not self._take(until - time.perf_counter()):
@@ -90,7 +90,7 @@ class Terminal:
         return True
 
     def wait(self, what: Callable[[Frame], bool], seconds: float = 60.0) -> Frame:
-        """The first frame from now on of which `what` is true. Raises TimeoutError."""
+        """Return the first frame from now on for which `what` is true. Raises TimeoutError."""
         until = time.perf_counter() + seconds
         while True:
             frame = self.frame(until - time.perf_counter())
@@ -100,7 +100,7 @@ class Terminal:
                 return frame
 
     def wait_bytes(self, what: bytes, seconds: float = 60.0) -> float:
-        """When `what` had come from a program that does not mark its frames. Raises TimeoutError."""
+        """Return when `what` arrived from a program that does not mark its frames. Raises TimeoutError."""
         until = time.perf_counter() + seconds
         while what not in self._buffer and not any(what in frame.data for frame in self._frames):
             if not self._take(until - time.perf_counter()):
@@ -108,7 +108,7 @@ class Terminal:
         return time.perf_counter()
 
     def quiet(self, seconds: float = 0.05) -> int:
-        """Wait until nothing comes for `seconds`, at most ten times as long; returns the bytes that came."""
+        """Wait until nothing comes for `seconds`, at most ten times that long; return the bytes that came."""
         before, until = self.received, time.perf_counter() + 10 * seconds
         while time.perf_counter() < until and self._take(seconds):
             pass
@@ -116,7 +116,7 @@ class Terminal:
         return self.received - before
 
     def quiet_end(self, seconds: float) -> None:
-        """Wait for the program to end by itself, at most so long."""
+        """Wait at most this long for the program to end by itself."""
         until = time.perf_counter() + seconds
         try:
             while (left := until - time.perf_counter()) > 0:
@@ -125,7 +125,7 @@ class Terminal:
             pass
 
     def type(self, keys: bytes) -> float:
-        """Type, and answer when."""
+        """Type text; return when."""
         now = time.perf_counter()
         os.write(self._fd, keys)
         return now

@@ -1,4 +1,4 @@
-"""The benchmarks as far as they can be tested without measuring: their list, their frozen peer, what is missing."""
+"""The parts of the benchmarks that can be tested without measuring: their list, the frozen milter, missing programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 
 
 class Transport:
-    """What a session writes, and whether it closed."""
+    """A transport that records what a session writes and whether it closed."""
 
     def __init__(self) -> None:
         self.written = b""
@@ -73,7 +73,7 @@ def test_the_milter_waives_no_reply_that_was_not_offered() -> None:
 
 
 def test_the_milter_has_nothing_of_the_product() -> None:
-    """Were it to get faster with the product, the ratio would not show that either did."""
+    """If the milter became faster together with the product, the ratio would hide both changes."""
     tree = ast.parse((HERE / "discard_milter.py").read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -99,7 +99,7 @@ def test_processor_time_is_that_of_this_process() -> None:
 
 
 def test_a_snapshot_is_made_by_a_process_of_its_own(tmp_path: Path) -> None:
-    """Its code is a string, which no linter reads."""
+    """Its code is a string, which linters do not read."""
     location = tmp_path / "mail.store"
     vault = store_maker.new_store(location)
     vault.put_many(store_maker.records(SNAPSHOT_COPIES + 1))
@@ -109,7 +109,7 @@ def test_a_snapshot_is_made_by_a_process_of_its_own(tmp_path: Path) -> None:
 
 
 def test_engines_are_asked_about_what_is_sent_where_they_are_measured() -> None:
-    """And it is kept and discarded whatever they say, as all that is measured is."""
+    """The message is kept and discarded whatever the engines say, as in all measurements."""
     raw = load.named_attachment(store_maker.bodies(1, 6000)[0])
     incoming = Incoming(raw, load.SENDER, ["bob@gw.test"])
     lists = AddressLists(black=(load.BLACK,))

@@ -1,6 +1,6 @@
-"""Made the store of format 1 beside this file; `README.md` says from which commit, and how to run it again.
+"""The script that made the format 1 store in this folder; `README.md` names the commit and how to run it again.
 
-It imports what that commit had, and so runs from that commit alone: no test runs it.
+It imports the code of that commit, so it runs only from that commit: no test runs it.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ RECORD = CopyRecord(
 
 
 def raw(number: int) -> bytes:
-    """The message of the copy `number`: every third is long and compresses, every third holds bytes that do not."""
+    """Make the message of copy `number`: every third is long and compresses, every third is incompressible."""
     body = (b"line of text\r\n" * 300, sha256(b"%d" % number).digest() * 20, b"short\r\n")[number % 3]
     return b"Subject: number %d\r\nFrom: zoe@example.org\r\n\r\n" % number + body
 
 
 def put(vault: Vault, first: int, count: int) -> list[int]:
-    """Place copies of the messages from `first` on, in one commit."""
+    """Put copies of the messages from `first` on, in one commit."""
     items = []
     for number in range(first, first + count):
         record = CopyRecord(
@@ -68,10 +68,10 @@ def put(vault: Vault, first: int, count: int) -> list[int]:
 
 
 async def make(folder: Path) -> None:
-    """Make the store, its keys, and `content.json`, which says what is in it."""
+    """Make the store, its keys, and `content.json`, which lists its content."""
     keys.ARGON2_COST = keys.Argon2Cost(64, 1, 1)
     ballast.BALLAST_BYTES = 0
-    placing.ORDER_LIFE = 100 * 365 * 24 * 3600 * 1000  # An order that waits is to be good whenever a test runs.
+    placing.ORDER_LIFE = 100 * 365 * 24 * 3600 * 1000  # The waiting order must be valid whenever a test runs.
     location, key_file = str(folder / "mail.store"), folder / "key-file"
     opened, recovery = create_store(location, passphrase=PASSPHRASE, operator="anna")
     opened.close()
