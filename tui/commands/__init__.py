@@ -1,15 +1,16 @@
-"""The commands of `mailhold`, one a module, imported only when its command is named: start-up time is a feature.
+"""The commands of `mailhold`, one module each.
 
-What a module needs for its options and its words it imports at its top. What opens a store (cryptography and the
-database: 40 to 300 ms of CPU) it imports in `run`, so that `--help` and wrong usage answer at once.
+A module is imported only when its command is named: that keeps start-up short. A module imports at its top only what
+its options and texts need. Imports for opening a store (cryptography and the database: 40 to 300 ms of CPU) belong in
+`run`, so that `--help` and wrong usage answer at once.
 
-Each module has `arguments(parser)`, which declares its options, and `run(args) -> int`, which does it and returns the
-exit code: 0 done, 1 failed or partly done, 2 wrong usage or not confirmed (nothing was done).
+Each module has `arguments(parser)`, which declares its options, and `run(args) -> int`, which executes the command and
+returns the exit code: 0 done, 1 failed or partly done, 2 wrong usage or not confirmed (nothing was done).
 """
 
 from __future__ import annotations
 
-#: name -> (module, one line of help); the order is that of `mailhold --help` and of the table in docs/commands.md.
+#: name -> (module, one line of help), in the order of `mailhold --help` and of the table in docs/commands.md.
 COMMANDS: dict[str, tuple[str, str]] = {
     "console": ("tui.commands.console", "open the console on a store (what `mailhold` does without a command)"),
     "demo": (

@@ -1,7 +1,7 @@
-"""Asking before a command does what cannot be taken back, or does it to many copies.
+"""Questions that a command asks before it does something irreversible, or something to many copies.
 
-Questions go to standard error and answers come from standard input, so that standard output stays clean. Where there
-is no terminal to ask on, or the answer is another one, nothing is done and the command ends with exit code 2.
+Questions go to standard error and answers come from standard input, so that standard output holds results only. Without
+a terminal, or with any other answer, nothing is done and the command ends with exit code 2.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from store.terms.errors import UsageError
 
 
 def can_ask() -> bool:
-    """Whether somebody can answer: questions are shown on standard error and answered on standard input."""
+    """Return True if standard error (for questions) and standard input (for answers) are both a terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def ask(question: str) -> str:
-    """Ask `question` and return what is typed. Ignores what was typed before it was shown. "" at end of file.
+    """Ask `question` and return the typed line, stripped. Discards input typed before the question is shown.
 
-    Raises KeyboardInterrupt, which says that nothing was done.
+    "" at end of file. Raises KeyboardInterrupt, whose message says that nothing was done.
     """
     from tui.terminal.safe import safe
 
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     try:
         print(safe(question, multiline=True), end="", file=sys.stderr, flush=True)
-        select([sys.stdin], [], [])  # Ctrl-C ends this wait, but none for a line: Polars has the system begin that anew
+        select([sys.stdin], [], [])  # Ctrl-C ends select, but not readline: Polars makes the system restart that
         answer = sys.stdin.readline()
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -39,9 +39,9 @@ def ask(question: str) -> str:
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Have y typed before what comes after the sentence `what` is done. Raises UsageError where it is not.
+    """Show the sentence `what` and go on only if the user types y. Raises UsageError for any other answer.
 
-    `yes`, the option of that name, stands for the answer.
+    With `yes` (the --yes option) nothing is asked.
     """
     if yes:
         return
@@ -52,9 +52,9 @@ def confirm(what: str, *, yes: bool) -> None:
 
 
 def confirm_count(what: str, count: int, *, yes: bool) -> None:
-    """Have `count` typed before what the sentence `what` says is done. Raises UsageError where it is not.
+    """Show the sentence `what` and go on only if the user types `count`. Raises UsageError for any other answer.
 
-    `yes`, the option of that name, stands for the typed number. Nothing is asked where `count` is 0.
+    With `yes` (the --yes option), or if `count` is 0, nothing is asked.
     """
     if yes or not count:
         return

@@ -1,4 +1,4 @@
-"""`mailhold backup`: write a copy of the store to a file, while it is in use, and verify it."""
+"""`mailhold backup`: back up the store to a file while it is in use, and verify the backup."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write and verify it; returns 1 where something in it is broken. Raises KeyboardInterrupt, which leaves none.
+    """Write and verify the backup; return 1 if part of it is broken.
 
-    Without a key file, and without a terminal to ask for a passphrase on, no key is used.
+    Without a key file and without a terminal to ask for a passphrase, the store is not unlocked. Raises
+    KeyboardInterrupt if interrupted; then no file is left.
     """
     from store.backing_up.backing_up import back_up, destination
 

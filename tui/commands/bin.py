@@ -1,4 +1,4 @@
-"""`mailhold bin`: the copies that were deleted and can still come back."""
+"""`mailhold bin`: list, restore or delete the copies in the bin."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the bin, bring copies back, or delete them for good; returns 1 where any was not. Raises UsageError."""
+    """List the bin, restore copies or delete them for good; return 1 if a copy was not handled. Raises UsageError."""
     chosen = bool(args.ids) + args.last + (args.act is not None)
     if args.verb == "list" and (chosen or args.yes):
         raise UsageError("`bin list` takes no ids, and neither --last, --act nor --yes.")
@@ -94,7 +94,10 @@ def act_json(act: BinAct) -> dict[str, Any]:
 
 
 def _ids(vault: Vault, args: argparse.Namespace) -> list[int]:
-    """Return the copies that the command names. A range takes what is in the bin. Raises UsageError."""
+    """Return the ids of the copies that the command names. A range stands for the copies in the bin with such ids.
+
+    Raises UsageError.
+    """
     if args.ids:
         there = vault.bin.ids()
         chosen: dict[int, None] = {}

@@ -1,4 +1,4 @@
-"""Who runs a command, from where, and in what words."""
+"""The caller of a command: login name, arguments as text, and whether a terminal is attached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def login_name() -> str:
-    """Return the user's login name for a key slot's label. It comes from the environment: a claim, not a fact."""
+    """Return the user's login name, to label a key slot. It comes from the environment and is not authenticated."""
     try:
         return as_text(os.environ.get("SUDO_USER") or getpass.getuser())
     except (KeyError, OSError):
@@ -17,10 +17,10 @@ def login_name() -> str:
 
 
 def as_text(word: str | Path) -> str:
-    """Decode a word of the command line or a path; bytes that are not UTF-8 are replaced."""
+    """Decode a command-line word or a path. Bytes that are not UTF-8 are replaced."""
     return os.fsencode(word).decode("utf-8", "replace")
 
 
 def is_terminal() -> bool:
-    """Whether the console can be used here: it reads the keys from standard input and draws on standard error."""
+    """Return True if input (keys), output and error (drawing) are a terminal: the console needs all three."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

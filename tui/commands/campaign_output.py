@@ -1,4 +1,4 @@
-"""Campaigns as `mailhold campaigns` prints them: JSON values, and lines that are safe for a terminal."""
+"""Output of `mailhold campaigns`: JSON values, and lines that are safe for a terminal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ _LABEL = 14
 
 
 def called(campaign: Campaign) -> str:
-    """Return a campaign's name: the operators', else its title, else its number. NOT safe."""
+    """Return a campaign's name: the one an operator gave, else its title, else the text of its evidence, else its
+    number. NOT safe.
+    """
     told = (campaign.texts.get(why.key, "") for why in (campaign.seed, *campaign.evidence))
     return campaign.mark.name or campaign.title or next(filter(None, told), f"campaign {campaign.id}")
 
 
 def as_json(campaign: Campaign, summary: Summary | None) -> dict[str, Any]:
-    """Convert a campaign to the JSON object in docs/commands.md; without a `summary`, without what that says."""
+    """Convert a campaign to the JSON object in docs/commands.md. Without a `summary` counts and times are left out."""
     mark = campaign.mark
     sums: dict[str, Any] = {}
     if summary is not None:
@@ -75,7 +77,11 @@ def as_json(campaign: Campaign, summary: Summary | None) -> dict[str, Any]:
 
 
 def members(campaign: Campaign, fine: Mapping[int, Copy], odd: Mapping[int, Copy]) -> dict[str, Any]:
-    """Return the copies that exist, with their fits (0 to 100 %), and the odd ones with their reasons."""
+    """Return the JSON lists of the campaign's copies with their fits (0 to 100 %), and of its odd copies with the
+    reasons.
+
+    `fine` and `odd` map ids to the copies that could be read; other copies are left out.
+    """
     return {
         "members": [
             {"id": copy, "fit": fit_} for copy, fit_ in zip(campaign.copies, campaign.fits, strict=True) if copy in fine
@@ -89,7 +95,7 @@ def members(campaign: Campaign, fine: Mapping[int, Copy], odd: Mapping[int, Copy
 
 
 def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterator[str]:
-    """Yield a line for each campaign, those with an act first."""
+    """Yield a table line for each campaign; campaigns for which an action is offered come first."""
     if not campaigns:
         return
     head = f"{'ID':>6}  {'COPIES':>7}  {'ODD':>4}  {'TO':>6}  {'HELD BY':<14}  {'SINCE':<16}"
@@ -109,7 +115,7 @@ def table(campaigns: Sequence[Campaign], sums: Mapping[int, Summary]) -> Iterato
 
 
 def held_by(verdicts: VerdictCounts) -> str:
-    """Name the verdict that most copies have: ``Spam``; with others ``Spam +2``."""
+    """Name the verdict that most copies have: ``Spam``, or ``Spam +2`` if there are two other verdicts."""
     if not verdicts:
         return "-"
     engine, status, _ = verdicts[0]
@@ -120,7 +126,7 @@ def held_by(verdicts: VerdictCounts) -> str:
 def lines(
     campaign: Campaign, summary: Summary, fine: Mapping[int, Copy], odd: Mapping[int, Copy], shown: int
 ) -> Iterator[str]:
-    """Write a campaign in full: marks, evidence, odd copies, and the copies that fit least."""
+    """Yield the lines of a campaign in full: marks, evidence, odd copies, then the `shown` copies of lowest fit."""
     mark = campaign.mark
     yield f"Campaign {campaign.id}: {safe(called(campaign))}"
     for label, text in (
@@ -158,7 +164,7 @@ def lines(
 
 
 def _evidence(campaign: Campaign) -> list[Why]:
-    """Return the seed, then the other evidence."""
+    """Return the evidence, the seed first."""
     return [campaign.seed, *(why for why in campaign.evidence if why.key != campaign.seed.key)]
 
 

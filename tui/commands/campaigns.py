@@ -1,4 +1,4 @@
-"""`mailhold campaigns`: the copies of Backup by wave, and what operators say of those waves."""
+"""`mailhold campaigns`: list and show campaigns; take copies out, join, name and own them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _READING = ("list", "show")
-#: What each verb takes: the fewest words and the most, and how it is written.
+#: Per verb: least and most words, and its syntax for error messages.
 _WORDS: dict[str, tuple[int, int | None, str]] = {
     "list": (0, 0, "campaigns list"),
     "show": (1, 1, "campaigns show ID"),
@@ -42,7 +42,7 @@ _WORDS: dict[str, tuple[int, int | None, str]] = {
     "state": (2, 2, "campaigns state ID new|open|done"),
 }
 _UNDO = "`mailhold undo` takes it back."
-#: The copies that are shown of a campaign in words, those that fit least.
+#: Copies that `show` prints by default: those with the lowest fit.
 _SHOWN = 20
 
 
@@ -70,7 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show campaigns, or say something of one; returns 1 where a copy or a campaign cannot be read.
+    """List, show or change campaigns; return 1 if a copy or a campaign cannot be read.
 
     Raises UsageError.
     """
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _number(text: str) -> int:
-    """Parse a campaign's id. Raises UsageError."""
+    """Parse one campaign id. Raises UsageError."""
     [(number, last)] = parse_ids([text])
     if number != last:
         raise UsageError("Give one campaign, not a range; `mailhold campaigns` lists them.")
@@ -110,7 +110,7 @@ def _number(text: str) -> int:
 
 
 def _check_words(args: argparse.Namespace) -> None:
-    """Refuse words that cannot be meant, before the store is unlocked. Raises UsageError."""
+    """Check the words of a verb that changes a campaign, before the store is unlocked. Raises UsageError."""
     from store.campaigns.marks import State
 
     if args.verb == "peel":
@@ -122,7 +122,7 @@ def _check_words(args: argparse.Namespace) -> None:
 
 
 def _find(vault: Vault) -> int:
-    """Make traits and campaigns of what is new; returns how much of that failed."""
+    """Index new copies and find campaigns among them; return the number of failures."""
     from store.campaigns.finding import find
     from store.campaigns.reading import StandingReader
 
@@ -141,15 +141,12 @@ def _campaign(standing: Standing, number: int) -> Campaign:
     return found
 
 
-# --- Showing ---------------------------------------------------------------------------------------------------------
-
-
 def _list(vault: Vault, standing: Standing, *, as_json: bool) -> None:
     from tui.commands.campaign_output import as_json as campaign_json
     from tui.commands.campaign_output import table
 
     sums, left = _summaries(vault, standing)
-    # What was deleted into the bin keeps its campaign.
+    # A campaign whose copies are all in the bin still exists, but is not listed.
     there = [one for one in standing.campaigns if sums[one.id].copies or sums[one.id].odd]
     if as_json:
         print_json([campaign_json(one, sums[one.id]) for one in there])
@@ -203,11 +200,8 @@ def _show(vault: Vault, standing: Standing, campaign: Campaign, args: argparse.N
     return say_copies(sorted(damaged.items()))
 
 
-# --- Saying something ------------------------------------------------------------------------------------------------
-
-
 def _say(args: argparse.Namespace, number: int) -> int:
-    """Say something of a campaign, and print what was done."""
+    """Change a campaign (peel, join, name, own, note, state), and print what was done."""
     from store.campaigns import marks
     from store.campaigns.reading import StandingReader
     from tui.commands.campaign_output import as_json
@@ -233,7 +227,7 @@ def _say(args: argparse.Namespace, number: int) -> int:
             said = f"{copies(len(done.copies))} taken out of campaign {number}; what is like them later stays out too."
         elif args.verb == "join":
             into = others[-1].id if len(others) > 1 else 0
-            # As it was asked: the part that stands in another campaign comes out of it, not the whole.
+            # Parting uses the typed id: it may name a part of a joined campaign, and only that part is taken out.
             marks.join(vault, _number(args.words[0]) if not into else number, into, operator=operator)
             said = f"Campaign {number} is joined to campaign {into}." if into else f"Campaign {args.words[0]} is alone."
         elif args.verb == "name":
@@ -257,14 +251,20 @@ def _say(args: argparse.Namespace, number: int) -> int:
 
 
 def _ask_of_colleagues(campaigns: Sequence[Campaign], operator: str, *, yes: bool) -> None:
-    """Ask where a colleague has one of the campaigns. Raises UsageError where the answer is not yes."""
+    """Ask for confirmation if one of the campaigns belongs to another operator.
+
+    Raises UsageError if the answer is not yes.
+    """
     for one in campaigns:
         if one.mark.owner and one.mark.owner != operator:
             confirm(f"Campaign {one.id} belongs to {one.mark.owner}, not to you.", yes=yes)
 
 
 def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
-    """Read the copies of a campaign that ids and ranges name. Raises UsageError if one of them is not in it."""
+    """Return the ids of this campaign's copies that `words` (ids and ranges) name.
+
+    Raises UsageError for an id that is not in it.
+    """
     inside = {*campaign.copies, *(each.copy for each in campaign.odd)}
     chosen: dict[int, None] = {}
     for low, high in parse_ids(words):
@@ -275,7 +275,7 @@ def _copies_out(campaign: Campaign, words: Sequence[str]) -> list[int]:
 
 
 def _stays(campaign: Campaign, out: Sequence[int]) -> int:
-    """Choose the copy that fits best among those that stay. Raises UsageError if none stays."""
+    """Return the id of the best-fitting copy that stays in the campaign. Raises UsageError if none stays."""
     gone = set(out)
     staying = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in gone]
     if not staying:

@@ -1,4 +1,4 @@
-"""`mailhold check`: verify every copy, signature and chain."""
+"""`mailhold check`: verify every copy, signature and hash chain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, having repaired what can be where that is asked for; returns 1 where anything is broken, naming it."""
+    """Check the store, with --repair after repairing it; return 1 if anything is broken. Names each broken item."""
     from store.check import check
 
     with opened(args, Use.WRITE if args.repair else Use.READ, repair=args.repair) as vault:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _repair(vault: Vault) -> None:
-    """Write anew what can be, and say on standard error what that was."""
+    """Repair what can be rewritten without loss, and list it on standard error."""
     from store.opening.repairing import repair
 
     done = repair(vault, operator=vault.opened_by)

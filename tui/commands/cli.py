@@ -1,9 +1,9 @@
-"""The `mailhold` command: finds the command, imports its module alone, and turns every error into one clear sentence.
+"""The `mailhold` command: imports the module of the named command only, and reports every error as one clear sentence.
 
 Exit codes: 0 done; 1 failed or partly done (each item that failed is named on standard error); 2 wrong usage, or not
-confirmed (nothing was done); 130 interrupted. No traceback reaches a user; `MAILHOLD_DEBUG=1` brings it back for a
-developer. What this module imports is loaded already when Python starts: there is hardly a moment in which Ctrl-C is
-not answered by `main`.
+confirmed (nothing was done); 130 interrupted. Users never see a traceback; developers set `MAILHOLD_DEBUG=1` to see it.
+This module imports at its top only what Python has loaded at its start anyway, so that `main` handles Ctrl-C almost
+from the start.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _open_streams() -> None:
-    """Make standard input, output and error usable, whatever the caller left of them.
+    """Make standard input, output and error usable, however the caller left them.
 
-    A closed one becomes /dev/null, so that no file of the store takes its number and is written to as output. A
-    character that the locale cannot show is written as an escape and stops nothing.
+    A closed stream becomes /dev/null; otherwise the next opened file, such as the store, would get its number and be
+    overwritten with output. On standard output, characters that the locale cannot encode are written as escapes.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # opens as the lowest free number, which is `number`
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # it lives as long as the process
     reconfigure = getattr(sys.stdout, "reconfigure", None)
@@ -50,7 +50,7 @@ def _open_streams() -> None:
 
 
 def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] = _run) -> int:
-    """Run `mailhold` with `argv` (the process's own by default) and return the exit code; or `run` as it is run."""
+    """Run `mailhold` with `argv` (default: the process's own arguments) through `run`, and return the exit code."""
     _open_streams()
     try:
         return answered(sys.argv[1:] if argv is None else argv, run)
@@ -58,11 +58,11 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
         if argv is None:
             import signal
 
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one must not interrupt the end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the exit
         _say(str(interrupt) or "interrupted; what was done up to here is kept.")
         return 130
     except BrokenPipeError:
-        # The reader of our output went away: as for any Unix filter, that is the end and no error.
+        # The reader of standard output is gone, as with `| head`: end without a message, as Unix filters do.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None, run: Callable[[Sequence[str]], int] 
 
 
 def answered(argv: Sequence[str], run: Callable[[Sequence[str]], int]) -> int:
-    """Run, and say what an error of our own says."""
+    """Call `run(argv)` and return its exit code. A MailholdError is printed; then return 2 for UsageError, else 1."""
     from store.terms.errors import MailholdError, UsageError
 
     try:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """No option of its own."""
+    """Declare nothing: the console has no options."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Open the console; returns the app's return code. Raises UsageError."""
+    """Open the console and return the app's return code. Raises UsageError."""
     require("The console", "console", textual="Textual", rich="Rich", polars="Polars")
     if not is_terminal():
         raise UsageError("The console needs a terminal; `mailhold --help` lists the commands that do not.")
@@ -33,9 +33,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_console(vault: Vault, operator: str, *, view: bytes = b"", theme: str = "") -> int:
-    """Run the console on an open store, which is closed at the end; returns the app's return code.
+    """Run the console on an open store and close the store at the end; return the app's return code.
 
-    Where it locks, this program goes on as another one (`tui.console.lock`). `view` is what a locked one handed over.
+    If the console locks, this process is replaced by the locked console (`tui.console.lock`) and the call does not
+    return. `view` is the sealed view that a locked console handed over.
     """
     try:
         from tui.console.app import MailholdApp

@@ -1,4 +1,4 @@
-"""`mailhold delete`: copies out of Backup, into the bin or for good."""
+"""`mailhold delete`: delete copies into the bin, or for good."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Delete; returns 1 where any copy was not deleted. Raises UsageError where that is not confirmed."""
+    """Delete the selected copies; return 1 if a copy was not deleted.
+
+    Raises UsageError if the deletion is not confirmed.
+    """
     from store.authority.deleting import delete_copies
     from store.authority.settings import settings_or_former
 
@@ -89,7 +92,7 @@ def _question(what: str, days: int) -> str:
 
 
 def _said(vault: Vault, result: DeleteResult) -> str:
-    """Say what was done, and until when it can be taken back."""
+    """Return a sentence with the number of deleted copies and how long they can be restored."""
     if not result.binned:
         return f"{len(result.deleted):,} deleted"
     from store.space.bin import promise

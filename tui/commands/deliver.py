@@ -1,4 +1,4 @@
-"""`mailhold deliver`: copies into the delivery queue, and with --wait on to their recipients."""
+"""`mailhold deliver`: place copies in the delivery queue and, with --wait, send them to their recipients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SET_LOCAL = ": give --also ADDRESS, or name the local domains with `mailhold se
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ID…, --query, --all, --yes, what says to whom, --wait, --dry-run, --ask-relay and --json."""
+    """Declare ID…, --query, --all, --yes, the options for the recipients, --wait, --dry-run, --ask-relay and --json."""
     add_selection(parser, yes="more than one copy of --query or --all without asking for their number")
     parser.add_argument("--original", action="store_true", help="to the recipients to whom the message was intended")
     parser.add_argument(
@@ -61,9 +61,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Queue (and send); returns 1 where a copy was refused, or a recipient was left out or not served.
+    """Queue the copies and, with --wait, send them.
 
-    With --dry-run only say what would be done.
+    Return 1 if a copy was refused or a recipient was left out or not served. With --dry-run print what would be done,
+    and queue nothing.
 
     Raises UsageError.
     """
@@ -140,8 +141,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = lambda: False) -> dict[int, str]:
-    """Find the copies whose sender only looks like another, and why. Says how many were not compared with their
-    thread.
+    """Return the copies with a look-alike sender, by id, with the reason.
+
+    Prints how many copies were not compared with their thread.
     """
     from store.catalogue.subjects import subjects_of
     from store.delivery.lookalikes import lookalikes
@@ -155,7 +157,10 @@ def _spared(vault: Vault, ids: Sequence[int], cancelled: Callable[[], bool] = la
 
 
 def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:
-    """Wait the hold out, then have it sent; returns what kept it from being sent, or "". Ctrl+C leaves it queued."""
+    """Wait until the hold ends, then send; return why nothing was sent, or "".
+
+    Ctrl-C leaves the deliveries in the queue.
+    """
     from store.delivery.outbox import wait_out
 
     if result.held_until:
@@ -168,7 +173,7 @@ def _send(vault: Vault, result: ReleaseResult, interrupt: Interrupt) -> str:
 
 
 def _held(result: ReleaseResult) -> str:
-    """How long a release is held, and what calls it back, as a sentence."""
+    """Return a sentence with the hold (s) of a release and the command that calls it back."""
     return (
         f"Held for {result.hold // 1000:,} s; `mailhold queue cancel {ranges(result.queued).replace(',', '')}` calls "
         f"{'it' if len(result.queued) == 1 else 'them'} back."
@@ -190,7 +195,7 @@ def _summary(deliveries: list[dict[str, Any]], result: ReleaseResult, *, wait: b
 
 
 def who_sends(gateway: str) -> str:
-    """Return who sends what was queued, as a sentence; `gateway` as `ReleaseResult` has it."""
+    """Return a sentence that says who sends the queued deliveries. `gateway` is `ReleaseResult.gateway`."""
     if gateway:
         return f"The gateway {safe(gateway)} sends it."
     return "An open console sends it, or `mailhold queue send`."

@@ -1,4 +1,4 @@
-"""`mailhold demo`: the console on a throw-away store of sample mail."""
+"""`mailhold demo`: the console on a temporary store of sample mail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose the store, open the console on it, and say at the end where mail lies that was delivered.
+    """Compose the store, open the console on it, and print at the end in which folder the delivered mail is.
 
     Returns the app's return code. Raises UsageError, NotInstalled, OSError.
     """
@@ -43,8 +43,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_demo(messages: int, attack: int = 0) -> int:
-    """Run the demo with so many messages, and so many of an attack wave; returns the app's return code. Raises
-    OSError.
+    """Run the demo with `messages` copies and about `attack` copies of an attack wave; return the app's return code.
+
+    Raises OSError.
     """
     from tui.console import latency
 

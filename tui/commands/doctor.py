@@ -1,4 +1,4 @@
-"""`mailhold doctor`: sends test messages through the MTA and follows them to the store."""
+"""`mailhold doctor`: send test messages through the MTA and check that each arrives in the store."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine the gateway; returns 1 where a step failed. Raises UsageError, AddressError."""
+    """Send the test messages and print each step; return 1 if a step failed. Raises UsageError, AddressError."""
     from store.authority.settings import read_settings
     from store.doctor.doctor import examine, parse_endpoint
     from store.doctor.probes import PROBES
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _gateway(vault: Vault) -> str:
-    """Say what is worth knowing of the gateways if a test failed."""
+    """Return a sentence if no gateway is enrolled or running, which explains a failed test; else ""."""
     from store.enrolment.enrolled import gateways, is_alive
 
     enrolled = [each for each in gateways(vault, on_error=lambda _: None) if not each.revoked]

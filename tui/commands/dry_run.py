@@ -1,4 +1,4 @@
-"""`mailhold deliver --dry-run`: what the release would do, and what would be sent. Nothing is placed in the queue."""
+"""`mailhold deliver --dry-run`: print what the release would do and send, without queueing anything."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from store.delivery.choosing import Choice
     from store.vault.vault import Vault
 
-#: Seconds that a gateway is given to ask its relay.
+#: Seconds to wait until a gateway has asked its relay.
 ASK_WAIT = 15.0
 
 
 def dry_run(
     vault: Vault, ids: Sequence[int], missing: Sequence[int], choice: Choice, *, ask: bool, as_json: bool
 ) -> int:
-    """Print what delivering `ids` would do; with `ask` the relay is asked anew first.
+    """Print what delivering `ids` would do; with `ask` ask the relay again first.
 
-    Returns 1 where a copy or a recipient would be left out or would fail. Raises NoRelay, StoreUnavailable.
+    Returns 1 if a copy or a recipient would be left out or would fail. Raises NoRelay, StoreUnavailable.
     """
     found = look(vault, ids, choice)
     if ask:

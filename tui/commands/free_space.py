@@ -1,4 +1,4 @@
-"""The settings of space: the administrator's notification where a command may have changed it, and what is wrong."""
+"""The free space notification, sent after commands that change the used space, and the warning of damaged settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def look_at_free_space(vault: Vault) -> None:
-    """Send the administrator the free space notification, if it is due now. What keeps it back fails no command."""
+    """Send the administrator the free space notification if it is due.
+
+    A failure is printed and does not fail the command.
+    """
     from store.delivery.administrator import notify_administrator
 
     try:
@@ -22,7 +25,10 @@ def look_at_free_space(vault: Vault) -> None:
 
 
 def warn_of_settings(vault: Vault) -> None:
-    """Say on standard error where the settings do not verify, and what rotation goes by then: they hide no copy."""
+    """Print to standard error that the settings do not verify, and which limits rotation uses meanwhile.
+
+    Copies stay listed.
+    """
     from store.space.limits import last_known
 
     if (known := last_known(vault)) is not None:

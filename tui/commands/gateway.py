@@ -1,4 +1,4 @@
-"""`mailhold gateway`: run the gateway beside an MTA, enrol one, look at its configuration."""
+"""`mailhold gateway`: run the gateway beside an MTA; enrol, list and revoke gateways; check the configuration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CONFIG = "/etc/mailhold/mailhold.toml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare `enroll NAME`, --credentials, --config and what is only printed."""
+    """Declare the verb, NAME, --credentials, --yes, --config and the options that only print something."""
     parser.add_argument(
         "verb", nargs="?", choices=["run", "enroll", "revoke", "list"], default="run", help="default: run"
     )
@@ -39,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked. Raises UsageError where the arguments do not go together, MailholdError."""
+    """Run the verb or the print option. Raises UsageError if the arguments do not go together, MailholdError."""
     if args.verb == "enroll":
         return _enroll(args)
     if args.verb == "revoke":
@@ -109,7 +109,7 @@ def _revoke(args: argparse.Namespace) -> int:
 
 
 def _relay_has_password(vault: Vault) -> bool:
-    """Whether the settings name a password; False where they cannot be read, which other commands say."""
+    """Return True if the relay setting has a password. False also if the settings cannot be read."""
     from store.authority.settings import read_settings
     from store.mail.relay import parse_relay
 
@@ -156,10 +156,10 @@ def _run(path: Path) -> int:
 
 
 def check_config(path: Path, *, usual: Path = Path(_CONFIG)) -> int:
-    """Look whether the gateway can work with the configuration `path`, and print a line for each thing that it needs.
+    """Check that the gateway can work with the configuration `path`, and print a line for each of its requirements.
 
-    As root in a child process that runs as the gateway's user (`store.gateway.proving.user_of`). Returns 1 where
-    something is wrong. Raises UsageError.
+    Run as root, the check runs in a child process as the gateway's user (`store.gateway.proving.user_of`). Returns 1 if
+    a check fails. Raises UsageError.
     """
     from store.gateway.config import read_config
     from store.gateway.proving import as_user, user_of

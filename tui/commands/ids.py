@@ -1,4 +1,4 @@
-"""Ids as they are written on the command line."""
+"""Parsing of the ids and id ranges that a command line names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from store.terms.errors import UsageError
 
 
 def parse_ids(words: Sequence[str]) -> list[tuple[int, int]]:
-    """`["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
+    """Parse ids and ranges: `["3", "7-9"]` -> `[(3, 3), (7, 9)]`. Raises UsageError for anything else."""
     ranges = []
     for word in words:
         first, dash, last = word.partition("-")

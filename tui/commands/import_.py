@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import; returns 1 where any path failed. Raises UsageError where there is no such rule, or nothing to import."""
+    """Import the paths; return 1 if one failed. Raises UsageError if there is no path, or no such rule."""
     if args.known:
         return _known(args)
     if not args.paths:
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         with apart("the settings could not be looked at"):
             warn_of_settings(vault)
             local = settings_or_former(vault).local_domains
-        # The act has ended: it is told before anything else takes time, since run again it would place all of it anew.
+        # Print the result now, before indexing takes time: a user who sees none may import everything again.
         _tell(args, result, local)
         if result.imported and not args.no_index and not interrupt():
             with apart("what was placed could not be indexed"), Progress("Indexing") as progress, later:
@@ -142,7 +142,10 @@ def _known(args: argparse.Namespace) -> int:
 
 
 def parse_verdict(text: str) -> Verdict:
-    """`anti-virus=infected` -> Verdict; labels of the screen work too. Raises UsageError naming what there is."""
+    """Parse `anti-virus=infected` (or the labels on the screen) as a Verdict.
+
+    Raises UsageError, which lists the known names.
+    """
     engine_text, equals, status_text = text.partition("=")
     if not equals:
         raise UsageError(f"`{text}` is no verdict: write ENGINE=STATUS, as anti-virus=infected.")

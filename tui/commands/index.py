@@ -1,4 +1,4 @@
-"""`mailhold index`: make the traits of copies by which campaigns are found."""
+"""`mailhold index`: make the traits of copies, from which campaigns are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Index what is not indexed yet; returns 1 where a copy could not be read, or it was cancelled."""
+    """Index the copies that are not indexed yet; return 1 if a copy could not be read or the command was cancelled."""
     from store.campaigns.checking import unreadable
     from store.campaigns.indexing import index
 

@@ -11,7 +11,7 @@ from tui.commands.printing import print_recovery_key
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """No option of its own: with --key-file nothing is asked."""
+    """Declare nothing: init has no options of its own."""
 
 
 def run(args: argparse.Namespace) -> int:

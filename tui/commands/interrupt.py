@@ -1,4 +1,4 @@
-"""Ctrl-C while a command works."""
+"""Ctrl-C during long work of a command."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 
 
 class Interrupt:
-    """While it is entered, the first Ctrl-C asks the work to stop at a clean point; the second stops it at once.
+    """Context manager: the first Ctrl-C asks the work to stop at a clean point; the second stops it at once.
 
-    Pass the object as `cancelled`; it is true afterwards too, so that the command can say that it was cancelled.
+    Pass the object as `cancelled`. It stays true after the block, so that the command can report the cancellation.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""`mailhold keys`: the ways to unlock the store."""
+"""`mailhold keys`: list, add and remove the passphrases and keys that unlock the store."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb, the slot to remove, what to add, and --json."""
+    """Declare the verb, SLOT, the options of `add`, and --json."""
     parser.add_argument("verb", nargs="?", choices=["list", "add", "remove"], default="list", help="default: list")
     parser.add_argument("slot", metavar="SLOT", nargs="?", help="for remove: the slot's number")
     parser.add_argument(
@@ -40,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or change the key slots; returns 1 where one does not verify.
+    """List or change the key slots; return 1 if a slot does not verify.
 
     Raises LastSlot, KeyFileError, NotMade, UsageError.
     """
@@ -79,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _give(vault: Vault, args: argparse.Namespace) -> None:
-    """Make the key of another user, and say how the store opens with it. Raises UsageError, NotMade, UnlockError."""
+    """Make a key file for another user, and print how that user opens the store.
+
+    Raises UsageError, NotMade, UnlockError.
+    """
     from store.database.connection import is_url, shown_location
     from store.installing.operators import closed_to, give_key, key_file_of
 

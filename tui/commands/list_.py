@@ -46,14 +46,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list; returns 1 where a copy does not verify and is left out. Raises UsageError, FilterError."""
+    """Print the list; return 1 if a copy does not verify and is left out. Raises UsageError, FilterError."""
     if args.limit is not None and args.limit < 0:
         raise UsageError("--limit takes a number of copies: 0 or more.")
     query = " ".join(_quoted(word) for word in args.query) if len(args.query) > 1 else "".join(args.query)
 
-    parse(query)  # a filter that does not parse is said before the store is unlocked
+    parse(query)  # parse the filter before the store is unlocked, so that its errors need no passphrase
     with opened(args, Use.READ) as vault:
-        limit = None if args.limit is None else min(args.limit, 1 << 62)  # no database takes a larger number
+        limit = None if args.limit is None else min(args.limit, 1 << 62)  # databases take no larger number
         damaged: set[int] = set()
         rows, count = select_rows(vault, query, sort=parse_sort(args.sort), limit=limit, damaged=damaged)
         if args.json:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def parse_sort(text: str | None) -> Sort | None:
-    """`size` ascending, `-size` descending; None is the default, newest first. Raises UsageError."""
+    """Parse --sort: `size` is ascending, `-size` descending; None is the default, newest first. Raises UsageError."""
     if text is None:
         return None
     name = text.lstrip("-+").upper()
@@ -93,7 +93,7 @@ def parse_sort(text: str | None) -> Sort | None:
 
 
 def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place | None = None) -> dict[str, Any]:
-    """Convert a list line to the JSON object in docs/commands.md. `place`: where it is among the campaigns."""
+    """Convert a list line to the JSON object in docs/commands.md. `place` is the copy's place in a campaign."""
     return {
         "id": row.id,
         "from": row.from_,
@@ -117,12 +117,12 @@ def as_json(row: Row, reason: Any, outcomes: list[MailboxOutcome], place: Place 
 
 
 def recipient_json(outcome: MailboxOutcome) -> dict[str, Any]:
-    """Convert a mailbox that the copy was released to, to the JSON object in docs/commands.md."""
+    """Convert a recipient of a release, with its outcome, to the JSON object in docs/commands.md."""
     return {"address": outcome.address, "state": outcome.state.value, "at": iso(outcome.at)}
 
 
 def reason_text(reason: Any) -> str | None:
-    """Write a verdict as `Anti-Virus: Infected (Eicar-Signature)`; None stays None."""
+    """Format a verdict as `Anti-Virus: Infected (Eicar-Signature)`. None stays None."""
     if reason is None:
         return None
     text = f"{reason.engine.label}: {reason.status.label}"
@@ -130,7 +130,7 @@ def reason_text(reason: Any) -> str | None:
 
 
 def _quoted(word: str) -> str:
-    # The shell took the quotes off: a word with spaces was one term, as subject:"cheap pills" or "cheap pills".
+    # The shell removed the quotes: a word with spaces was one quoted term, subject:"cheap pills" or "cheap pills".
     if " " not in word or '"' in word:
         return word
     if word.startswith("@"):

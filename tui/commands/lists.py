@@ -1,4 +1,4 @@
-"""`mailhold lists`: the custom black list and white list of addresses, of the organisation and of users."""
+"""`mailhold lists`: show and change the black and white lists of the organisation and of users."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lists_json(lists: AddressLists) -> dict[str, Any]:
-    """All lists as the JSON object that docs/commands.md documents."""
+    """Convert all lists to the JSON object in docs/commands.md."""
     fields: dict[str, Any] = msgspec.to_builtins(lists)
     return fields
 

@@ -1,6 +1,6 @@
-"""`python -m tui.commands.locked N`: what a console becomes when it locks.
+"""`python -m tui.commands.locked N`: the program that replaces a console when it locks.
 
-What it was looking at is in file descriptor N.
+File descriptor N holds the handover, with the sealed view to show again after unlocking.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tui.terminal.ending import ends_cleanly, say_ended
 
 
 def run(argv: Sequence[str]) -> int:
-    """Ask for the passphrase, and go on with the console; returns its return code."""
+    """Ask for the passphrase, then run the console again; return the app's return code."""
     handover = received(int(argv[0]))
     with ends_cleanly():
         latency.prepare()

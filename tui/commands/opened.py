@@ -1,4 +1,4 @@
-"""The store that a command works on: which it is, how it is unlocked, and that it is closed again."""
+"""The store that a command works on: found, unlocked, and closed at the end."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def opened(
 ) -> Iterator[Vault]:
     """Open and unlock the store that `args` name; close it at the end. Raises what `open_vault` raises.
 
-    Where it can only be read, standard error says why. With `former` it may be of a former format, with `repair` its
-    own row may be damaged.
+    If the store is read-only, the reason is printed to standard error. `former` also accepts the format of an older
+    release, `repair` also a damaged store row.
     """
     vault = open_vault(args, use, former=former, repair=repair)
     try:
@@ -39,24 +39,24 @@ def opened(
 
 
 def use_of(args: argparse.Namespace) -> Use:
-    """Return what a command with verbs opens the store for."""
+    """Return the access that the verb needs: Use.READ or Use.WRITE."""
     return Use.READ if args.verb in ("list", "show", "get", "export") else Use.WRITE
 
 
 def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repair: bool = False) -> Vault:
-    """Open and unlock the store that `args` name, for `use`; `former` and `repair` as `open_store` takes them.
+    """Open and unlock the store that `args` name, for `use`. `former` and `repair` are those of `open_store`.
 
-    Raises UsageError where they name none, StoreMissing, StoreFormat, and what `open_store` raises.
+    Raises UsageError if no store is named, StoreMissing, StoreFormat, and what `open_store` raises.
     """
     location = store_location(args)
     if "://" not in location:
-        # Said before a passphrase is asked for, not after.
+        # Check these before asking for a passphrase.
         if not Path(location).exists():
             raise StoreMissing(
                 f"There is no store at {location}: check --store, or create one with `mailhold init --store "
                 f"{location}`."
             )
-        if Path(location).is_fifo() or Path(location).is_char_device():  # reading one could wait for ever
+        if Path(location).is_fifo() or Path(location).is_char_device():  # reading one may block for ever
             raise StoreFormat(f"{location} is not a Mailhold store: name the store's file.")
     from store.opening.opening import open_store
 
@@ -64,9 +64,9 @@ def open_vault(args: argparse.Namespace, use: Use, *, former: bool = False, repa
 
 
 def store_location(args: argparse.Namespace) -> str:
-    """Return the store that `--store` or MAILHOLD_STORE names. Raises UsageError if neither does."""
+    """Return the store's path or URL from `--store` or MAILHOLD_STORE. Raises UsageError if neither is given."""
     location = getattr(args, "store", None)
-    if location is None:  # an empty --store is a script's unset variable: it must not mean another store
+    if location is None:  # an empty --store is an unset variable of a script: do not fall back to another store
         location = os.environ.get("MAILHOLD_STORE")
     if not location:
         raise UsageError(
@@ -77,18 +77,19 @@ def store_location(args: argparse.Namespace) -> str:
 
 
 def key_file(args: argparse.Namespace) -> Path | None:
-    """Return the key file that `--key-file` or MAILHOLD_KEY_FILE names, if any. Raises UsageError for an empty
-    option.
+    """Return the key file from `--key-file` or MAILHOLD_KEY_FILE, None if neither is given.
+
+    Raises UsageError for an empty option.
     """
     name = getattr(args, "key_file", None)
-    if name == "":  # a script's unset variable: it must not mean another key
+    if name == "":  # an unset variable of a script: do not fall back to another key
         raise UsageError("--key-file is empty: name a key file, or leave the option out.")
     name = name or os.environ.get("MAILHOLD_KEY_FILE")
     return Path(name) if name else None
 
 
 def unlocking(args: argparse.Namespace) -> Unlock:
-    """How to unlock the store: the recovery key, the key file, or a passphrase that is asked for."""
+    """Return how to unlock the store: recovery key or passphrase (both are asked for), or key file."""
     from store.opening.opening import Unlock
 
     if getattr(args, "recovery", False):

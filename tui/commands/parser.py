@@ -1,4 +1,4 @@
-"""What `mailhold` understands: its commands and their options, and which words of a command line are which."""
+"""The command line of `mailhold`: commands, options, and the sorting of words before argparse sees them."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from typing import NoReturn
 
 from tui.commands import COMMANDS
 
-#: Options of `mailhold` itself that take a value, so that the command's name is found behind them.
+#: Options of `mailhold` itself that take a value, so that a value is not mistaken for the command's name.
 _VALUE_OPTIONS = ("--store", "--key-file")
 
-#: Options whose value may begin with a dash: a filter line's negated term, a descending order.
+#: Options whose value may begin with a dash: a negated term of a filter line, a descending sort key.
 _DASHED_VALUE_OPTIONS = ("--sort", "--query")
 
 
 class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that suggests where help is, and never abbreviates options."""
+    """An ArgumentParser that ends errors with a hint at --help, and takes no abbreviated options."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # passed through as argparse declares them
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"(://[^:@/?\s]*):\S*@", r"\1:…@", message)  # it may repeat a relay's or a database's password
+        # The message may repeat the password of a relay or database URL.
+        message = re.sub(r"(://[^:@/?\s]*):\S*@", r"\1:…@", message)
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {message}. `{self.prog} --help` shows what there is.\n")
 
 
 def command_name(argv: Sequence[str]) -> str | None:
-    """Return the first word of `argv` that is no option and no option's value; None if there is none."""
+    """Return the command's name: the first word that is neither an option nor an option's value. None without one."""
     position = _position(argv)
     return argv[position] if position < len(argv) else None
 
 
 def _position(argv: Sequence[str]) -> int:
-    """Where the command's name stands in `argv`; its length where there is none."""
+    """Return the index of the command's name in `argv`, or its length if there is none."""
     position = 0
     while position < len(argv):
         if argv[position] in _VALUE_OPTIONS:
@@ -50,7 +51,7 @@ def _position(argv: Sequence[str]) -> int:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse `argv` into command and options, which may stand anywhere. Exits with 2 on wrong usage."""
+    """Parse `argv` into command and options. Options may stand anywhere. Exits with 2 on wrong usage."""
     name = command_name(argv)
     if name not in COMMANDS:
         return build_parser(()).parse_args(argv)
@@ -59,9 +60,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def ordered(argv: Sequence[str], name: str, parser: argparse.ArgumentParser) -> list[str]:
-    """`argv` of the command `name` with all options before its other words: argparse wants those in one piece.
+    """Return `argv` of the command `name` with all options first: argparse wants the other words in one piece.
 
-    A word after `--` is no option; neither is a negated term of a filter line (`list -from:example`).
+    A word after `--` is never an option, and for `list` neither is a negated term (`list -from:example`).
     """
     [commands] = (action.choices for action in parser._actions if isinstance(action.choices, dict))
     own, of_command = parser._option_string_actions, commands[name]._option_string_actions
@@ -86,7 +87,8 @@ def ordered(argv: Sequence[str], name: str, parser: argparse.ArgumentParser) -> 
         if action.nargs == 0 or "=" in word or not words:
             taken.append(word)
         elif words[0] in of_command or words[0] in own:
-            taken.append(word)  # its value is missing: an unset variable must not make the next option one
+            # The value is missing (an unset variable of a script?): do not take the next option as the value.
+            taken.append(word)
         elif option in _DASHED_VALUE_OPTIONS:
             taken.append(f"{word}={words.pop(0)}")
         else:
@@ -96,7 +98,10 @@ def ordered(argv: Sequence[str], name: str, parser: argparse.ArgumentParser) -> 
 
 
 def build_parser(declared: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
-    """Build the parser of every command, with the options of those that are `declared`: each loads a module."""
+    """Build the parser of all commands.
+
+    Only the commands in `declared` get their options: declaring them imports the module.
+    """
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument(
         "--store", metavar="S", help="the store: a file's path or a postgresql:// URL ($MAILHOLD_STORE)"

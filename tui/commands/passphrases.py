@@ -1,4 +1,4 @@
-"""Secrets that are typed unseen on the terminal."""
+"""Passphrases and other secrets typed on the terminal without echo."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.terms.errors import UnlockError, UsageError
 
 
 def can_ask_secret() -> bool:
-    """Whether there is a terminal to ask for a secret on."""
+    """Return True if the process has a terminal to ask for a secret."""
     try:
         with Path("/dev/tty").open("rb"):
             return True
@@ -18,7 +18,7 @@ def can_ask_secret() -> bool:
 
 
 def ask_secret(prompt: str) -> str:
-    """Ask for a secret on the terminal, unseen. Raises UnlockError where there is no terminal to ask on."""
+    """Ask for a secret on the terminal, without echo. Raises UnlockError if there is no terminal."""
     if not can_ask_secret():
         raise UnlockError(
             "The store is locked and there is no terminal to ask for a passphrase on: give --key-file F or set "
@@ -31,7 +31,7 @@ def ask_secret(prompt: str) -> str:
 
 
 def ask_new_passphrase() -> str:
-    """Ask for a new passphrase twice. Raises UsageError where it is empty or the two differ."""
+    """Ask twice for a new passphrase. Raises UsageError if it is empty or the two differ."""
     first = ask_secret("New passphrase: ")
     if not first:
         raise UsageError("An empty passphrase protects nothing: choose one, or use a key file.")

@@ -1,4 +1,4 @@
-"""What commands print on standard output: JSON, times, and a recovery key that must be seen."""
+"""Formats for standard output: JSON, times, and a recovery key whose printing must not fail unnoticed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from store.terms.errors import StoreError
 
 
 def iso(milliseconds: int | None) -> str | None:
-    """Unix milliseconds -> ISO 8601 in UTC, as `2026-11-24T07:41:03.250Z`; None and 0 (unknown) -> None."""
+    """Format Unix ms as ISO 8601 in UTC, as `2026-11-24T07:41:03.250Z`.
+
+    None, 0 (unknown) and impossible times give None.
+    """
     if not milliseconds:
         return None
     try:
@@ -24,7 +27,7 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 def local_time(milliseconds: int) -> str:
-    """Unix milliseconds -> `2026-11-24 09:41` in the local time zone; `no date` where there is no such time."""
+    """Format Unix ms as `2026-11-24 09:41` in the local time zone; `no date` for an impossible time."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
@@ -32,18 +35,21 @@ def local_time(milliseconds: int) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as JSON in ASCII: no byte of a message can act on the terminal it may be shown on."""
+    """Print `value` as JSON in ASCII, so that text from messages cannot control the terminal."""
     print(json.dumps(value, ensure_ascii=True, indent=2 if sys.stdout.isatty() else None))
 
 
 def print_recovery_key(lines: Iterable[str]) -> None:
-    """Print lines that show a recovery key. Raises StoreError where they may not have been seen: nobody has it then."""
+    """Print the lines with a recovery key.
+
+    Raises StoreError if printing fails: the key is shown only once, and is lost then.
+    """
     try:
         for line in lines:
             print(line)
         sys.stdout.flush()
     except OSError as error:
-        # What could not be written must not come out later, at the end of the program.
+        # Send buffered output to /dev/null, so that Python does not try to write it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise StoreError(
             f"The recovery key could not be shown ({error.strerror}), and is lost; the store opens with its other "

@@ -1,4 +1,4 @@
-"""`mailhold queue`: the delivery queue, and what an operator can do to it."""
+"""`mailhold queue`: show the delivery queue; send, retry or cancel deliveries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show or change the queue; returns 1 where something could not be changed or sent, or waits and is damaged.
+    """Show or change the queue; return 1 if something could not be changed or sent, or a waiting delivery is damaged.
 
     Raises UsageError.
     """
@@ -85,10 +85,10 @@ def run(args: argparse.Namespace) -> int:
 def _change(
     vault: Vault, args: argparse.Namespace, ranges: list[tuple[int, int]]
 ) -> tuple[set[int], list[tuple[object, str]]]:
-    """Send, retry or cancel each delivery that `ranges` name; returns their ids, and what failed and why.
+    """Send, retry or cancel the deliveries in `ranges`; return the ids of those affected, and each failure with its
+    reason.
 
-    A range takes what exists in it; of what is to be sent, the ids are those that are. Raises UsageError where sending
-    again is not confirmed.
+    A range stands for the existing deliveries in it. Raises UsageError if sending again is not confirmed.
     """
     from store.delivery.outbox import send_now
     from store.delivery.queue import cancel, deliveries, retry, retry_plan
@@ -131,7 +131,7 @@ def _change(
 
 
 def _told(done: RetryPlan) -> list[tuple[object, str]]:
-    """Name what sending again left out."""
+    """Return a failure line for each recipient that was left out."""
     return [
         (f"delivery {done.delivery_id}", f"{each.address} was left out: {each.reason}; --again sends there too.")
         for each in done.left_out
@@ -139,7 +139,10 @@ def _told(done: RetryPlan) -> list[tuple[object, str]]:
 
 
 def _confirm(plans: list[RetryPlan]) -> None:
-    """Say to whom is sent again, what is known of the last attempt and what may arrive twice, and have it confirmed."""
+    """Show the recipients, the state of each and which of them may get the message twice; ask for yes.
+
+    Raises UsageError for any other answer.
+    """
     lines = []
     for plan in plans:
         when = "is sent at once, to" if plan.live else "is sent again, to"
@@ -158,7 +161,7 @@ def _confirm(plans: list[RetryPlan]) -> None:
 
 
 def send_queue(vault: Vault) -> str:
-    """Send what is due, and wait for the relay's answers. Returns what kept it from being sent, or ""."""
+    """Send what is due and wait for the relay's answers. Returns why deliveries are still waiting, or ""."""
     import asyncio
 
     from store.delivery.queue import queue_length
@@ -172,10 +175,10 @@ def send_queue(vault: Vault) -> str:
 
 
 def queue_json(vault: Vault) -> list[dict[str, Any]]:
-    """Every delivery as a JSON object. `damage` is what is wrong with its rows, or None; `live`: not finished.
+    """Return every delivery as a JSON object. `damage`: what is wrong with its rows, or None; `live`: not finished yet.
 
-    `held_until` is when the first attempt may be made, None where it is not held. `odd_time` says which of its times
-    cannot be, and what that leads to, or None.
+    `held_until`: time of the first attempt, None if it is not held. `odd_time`: which of its times is impossible, and
+    the consequence, or None.
     """
     from store.delivery.queue import deliveries
 

@@ -1,4 +1,4 @@
-"""What a command could not do, each item named on standard error."""
+"""Failures of a command: each failed item is named on standard error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.terminal.safe import safe
 
 
 def say_failed(failures: Iterable[tuple[object, str]]) -> int:
-    """Name each item that failed, and why; returns how many there were."""
+    """Print each failed item with the reason; return their number."""
     count = 0
     for item, why in failures:
         count += 1
@@ -21,7 +21,7 @@ def say_failed(failures: Iterable[tuple[object, str]]) -> int:
 
 
 def say_copies(failed: Iterable[tuple[int, str]], missing: Iterable[int] = ()) -> int:
-    """Name each copy that failed, and why, then each that is not there; returns how many there were."""
+    """Print each failed copy with the reason, then each missing one; return their number."""
     return say_failed(
         (f"copy {copy_id}", why)
         for copy_id, why in (*failed, *((copy_id, str(CopyMissing(copy_id))) for copy_id in missing))
@@ -30,9 +30,9 @@ def say_copies(failed: Iterable[tuple[int, str]], missing: Iterable[int] = ()) -
 
 @contextmanager
 def apart(what: str) -> Iterator[list[str]]:
-    """Let something fail that only adds to the report of work that is done, so that the report is not lost with it.
+    """Catch errors of work that only completes a report, so that the rest of the report is still printed.
 
-    Standard error says that `what` could not be done, and why; the list that it yields holds why.
+    An error is printed as `what` with the reason, and its reason is added to the list that the context manager yields.
     """
     failed: list[str] = []
     try:
@@ -43,5 +43,5 @@ def apart(what: str) -> Iterator[list[str]]:
 
 
 def say_cancelled(interrupt: Interrupt, command: str, what: str) -> int:
-    """Say what became of the rest, where the command was interrupted; returns 1 then, else 0."""
+    """Print `what` if the command was interrupted; return 1 then, else 0."""
     return say_failed([(command, what)] if interrupt() else [])

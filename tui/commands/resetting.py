@@ -1,4 +1,4 @@
-"""`settings reset`, `rules reset`, `lists reset`: write anew what does not verify, once that is confirmed."""
+"""`settings reset`, `rules reset`, `lists reset`: rewrite a part of the configuration that does not verify."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from store.authority.resetting import Damaged, Part
     from store.vault.vault import Vault
 
-#: A line of what is known is cut to so many characters.
+#: Longest line (characters) of what is still known; the rest is cut off.
 _LINE = 300
 
 
@@ -27,7 +27,7 @@ def reset_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def reset(vault: Vault, part: Part[Any], args: argparse.Namespace) -> None:
-    """Write a part of the configuration anew, and say what was done. Raises UsageError where that is not confirmed."""
+    """Rewrite a part of the configuration, and print what was done. Raises UsageError if that is not confirmed."""
     from store.authority.resetting import look, write_anew
 
     damaged = look(vault, part)
@@ -47,7 +47,7 @@ def reset(vault: Vault, part: Part[Any], args: argparse.Namespace) -> None:
 
 
 def known_lines(part: Part[Any], damaged: Damaged[Any]) -> list[str]:
-    """Write what is still known of a part that does not verify, safe to show."""
+    """Return lines, safe to show, with what is still known of a part that does not verify."""
     found, lines = damaged.salvage, []
     if found.former is not None:
         when = local_time(found.former.changed_at)

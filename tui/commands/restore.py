@@ -1,4 +1,4 @@
-"""`mailhold restore`: sign that a store that was put back holds, so that work goes on with it."""
+"""`mailhold restore`: accept a store that was restored from a backup, so that it can be used again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show what is older than what was seen, and sign. Raises UsageError where it is not confirmed."""
+    """Show where the store is older than what was seen before, then sign it. Raises UsageError if not confirmed."""
     from store.backing_up.restoring import restore, standing
 
     with opened(args, repair=True) as vault:

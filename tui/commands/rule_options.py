@@ -1,4 +1,4 @@
-"""The options of `mailhold rules add` and `set`: what they make of a rule."""
+"""The options of `mailhold rules add` and `set`, applied to a rule."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _BANS = {"ban_name": "banned_names", "ban_format": "banned_formats"}
 
 
 def edited(rule: Rule, options: Mapping[str, Any]) -> Rule:
-    """`rule` with what `options` say; None leaves a field as it is. Raises UsageError for a word that is not known."""
+    """Return `rule` changed by `options`. An option that is None leaves its field.
+
+    Raises UsageError for an unknown word.
+    """
     content = {field: _entries(options[name]) for name, field in _BANS.items() if options[name] is not None}
     if options["max_size"] is not None:
         content["max_size"] = parse_size(options["max_size"])  # type: ignore[assignment]  # the one that is no list

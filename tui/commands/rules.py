@@ -1,4 +1,4 @@
-"""`mailhold rules`: the processing rules, in order."""
+"""`mailhold rules`: show and change the processing rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from store.judging.rules.rules import Rule
     from store.vault.vault import Vault
 
-#: verb -> how many words follow it (least, most).
+#: verb -> number of words after it (least, most)
 _VERBS = {
     "list": (0, 0),
     "show": (1, 1),
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:
-    """Convert a rule to the JSON object in docs/commands.md; all actions are written out."""
+    """Convert a rule to the JSON object in docs/commands.md, with every action, defaults included."""
     from store.judging.rules.rules import check_rule
 
     fields: dict[str, Any] = msgspec.to_builtins(check_rule(rule))
@@ -160,14 +160,14 @@ def _change(vault: Vault, args: argparse.Namespace) -> tuple[Rule, ...]:
 
 
 def _edited(rule: Rule, args: argparse.Namespace) -> Rule:
-    """Apply the options to the rule; what they leave out stays."""
+    """Return the rule changed by the given options."""
     from tui.commands.rule_options import edited
 
     return edited(rule, vars(args))
 
 
 def _shown(rules: tuple[Rule, ...], args: argparse.Namespace) -> list[Rule]:
-    """Choose what is printed: all rules, or the one asked for."""
+    """Return the rules to print: all, or the one that was named."""
     from store.judging.rules.edits import find_rule
 
     return [find_rule(rules, _number(args.words[0]))] if args.verb == "show" else list(rules)
@@ -200,7 +200,10 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def read_text(name: str) -> tuple[str, str]:
-    """Read a text file, `-` for standard input; return also its name for errors. Raises UsageError if it is no text."""
+    """Read a text file, or standard input for `-`; return the text and its name for errors.
+
+    Raises UsageError if it is not text.
+    """
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig"), "standard input" if name == "-" else name
@@ -210,7 +213,7 @@ def read_text(name: str) -> tuple[str, str]:
 
 
 def write_text(text: str, target: str) -> None:
-    """Write `text` to a new file that only the user can read, or with `-` to standard output."""
+    """Write `text` to a new file that only its owner can read, or for `-` to standard output."""
     if target != "-":
         from store.helpers.secret_files import write_new
 

@@ -1,4 +1,4 @@
-"""`mailhold save`: copies to files, byte for byte."""
+"""`mailhold save`: save copies to files, byte for byte."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(name: str) -> Path:
-    if not name:  # a script's unset variable: it must not mean the folder at hand
+    if not name:  # an unset variable of a script: do not save into the current folder
         raise argparse.ArgumentTypeError("it is empty: name a folder")
     return Path(name)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Save; returns 1 where any copy was not saved. Raises UsageError where that is not confirmed."""
+    """Save the selected copies; return 1 if one was not saved. Raises UsageError if saving is not confirmed."""
     from store.files.saving import save_copies
 
     check_selection(args)

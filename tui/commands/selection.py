@@ -1,4 +1,4 @@
-"""Which copies a command works on: ID…, `--query` or `--all`, and what a filter line selects."""
+"""The copies that a command works on, given as ID…, `--query` or `--all`; and the rows that a filter line selects."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from store.terms.records import Copy, Row
     from store.vault.vault import Vault
 
-#: With more copies than this, a query without Polars takes about a second and longer.
+#: Number of copies above which a query without Polars takes a second or more.
 MANY_COPIES = 50_000
 
 
 class _Once(argparse.Action):
-    """Stores an option's value, and refuses a second one: the first would be forgotten."""
+    """An argparse action that stores a value and rejects a repeated option: the first value would be lost."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, args: argparse.Namespace, value: Any, option: Any = None
@@ -46,7 +46,7 @@ class _Once(argparse.Action):
 
 
 def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
-    """Declare ID…, --query, --all and --yes; `yes` says what that stands for."""
+    """Declare ID…, --query, --all and --yes. `yes` is the help text of --yes."""
     parser.add_argument("ids", metavar="ID", nargs="*", help="a copy's id, or a range as 17-25")
     parser.add_argument(
         "--query",
@@ -59,9 +59,9 @@ def add_selection(parser: argparse.ArgumentParser, *, yes: str) -> None:
 
 
 def check_selection(args: argparse.Namespace) -> None:
-    """Refuse what selects nothing, or too much, before the store is unlocked. Raises UsageError.
+    """Reject a selection that is empty or ambiguous, before the store is unlocked. Raises UsageError.
 
-    An empty filter line holds for every copy, and is most often a script's variable that is not set.
+    An empty filter line is rejected: it would match every copy, and is most often an unset variable of a script.
     """
     if bool(args.ids) + (args.query is not None) + args.all > 1:
         raise UsageError("Give ids, --query or --all: only one of them.")
@@ -74,7 +74,7 @@ def check_selection(args: argparse.Namespace) -> None:
 
 
 def _require_words(query: str) -> None:
-    """Refuse a filter line in which nothing is set, or nothing but texts of blanks and quotation marks."""
+    """Reject a filter line without terms, or whose only terms are blanks and quotation marks. Raises UsageError."""
     if query.strip(' \t\r\n"'):
         wanted = parse(query)
         texts = {name: getattr(wanted, name) for name in ("from_", "to", "subject", "message_id", "words")}
@@ -88,9 +88,9 @@ def _require_words(query: str) -> None:
 
 
 def selected_ids(vault: Vault, args: argparse.Namespace) -> tuple[list[int], list[int]]:
-    """Select by ID…, --query or --all; return also the single ids that do not exist.
+    """Return the selected ids, and the single ids that do not exist.
 
-    A range takes what exists in it. Raises UsageError as `check_selection` does.
+    A range stands for the existing copies in it. Raises UsageError like `check_selection`.
     """
     check_selection(args)
     if args.query is not None:
@@ -123,10 +123,10 @@ def select_rows(
     sort: Sort | None = None,
     limit: int | None = None,
 ) -> tuple[list[Row], int]:
-    """Select the list lines that match the filter line `query`, and count all matches.
+    """Return the rows that match the filter line `query`, and the number of all matches.
 
-    The ids of copies that were come upon and do not verify go to `damaged`: whether they match, nobody knows. The
-    catalogue is asked only where the database alone cannot answer: a plain newest-first list needs no index.
+    Ids of copies that do not verify are added to `damaged`: whether they match is unknown. The catalogue is loaded only
+    if the database alone cannot answer: a plain newest-first list needs no index.
     """
     flt = parse(written_out(vault, query))
     damaged = set() if damaged is None else damaged
@@ -157,7 +157,7 @@ def select_rows(
 
 
 def written_out(vault: Vault, query: str) -> str:
-    """Write out the saved filters in a filter line. Raises FilterError for a name that nobody saved."""
+    """Replace saved filters (@name) in a filter line by their text. Raises FilterError for an unknown name."""
     if not names_in(query):
         return query
     from store.filters.saved import read_saved_filters
@@ -166,7 +166,7 @@ def written_out(vault: Vault, query: str) -> str:
 
 
 def _standing(vault: Vault, flt: MessageFilter) -> Standing:
-    """Read the campaigns if the filter asks for them; else return none."""
+    """Read the campaigns if the filter refers to them; else return an empty standing."""
     from store.campaigns.standing import Standing
 
     if flt.asks().isdisjoint(CAMPAIGN_FIELDS):
@@ -177,13 +177,13 @@ def _standing(vault: Vault, flt: MessageFilter) -> Standing:
 
 
 def _say_unread(count: int) -> None:
-    """Say of how many copies nobody knows yet whether they match."""
+    """Print the number of copies for which it is unknown whether they match."""
     if count:
         print(f"mailhold: {no_traits(count)}", file=sys.stderr)
 
 
 def say_damaged(damaged: Iterable[int]) -> int:
-    """Name copies that do not verify; returns how many there are."""
+    """Print each copy that does not verify; return their number."""
     why = "it is damaged or was tampered with, and cannot be listed: `mailhold check` says what is wrong with it."
     return say_copies((copy_id, why) for copy_id in sorted(damaged))
 
@@ -191,7 +191,7 @@ def say_damaged(damaged: Iterable[int]) -> int:
 def _walked(
     vault: Vault, flt: MessageFilter, sort: Sort | None, limit: int | None, damaged: set[int]
 ) -> tuple[list[Row], int]:
-    """Select like `select_rows` without Polars; warns on standard error if that is noticeably slow."""
+    """Select like `select_rows`, but without Polars. Warns on standard error if that may be slow."""
     from store.catalogue.beside import besides
     from store.catalogue.walk import first_of
     from store.delivery.releases import Releases
@@ -224,7 +224,7 @@ def _walked(
 
 
 def described(vault: Vault, ids: Sequence[int]) -> str:
-    """Describe copies: one by its sender and subject, several by their number and when they were placed."""
+    """Describe copies for a question: one by its sender and subject, several by their number and times of placement."""
     failed: list[TamperedError] = []
     ends = vault.get_many(sorted({min(ids), max(ids)}), on_error=lambda _id, error: failed.append(error))
     if len(ids) == 1:

@@ -1,4 +1,4 @@
-"""`mailhold settings`: the Backup settings."""
+"""`mailhold settings`: show and change the Backup settings."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     if any("://" in value.partition("=")[0] for value in args.values):
         raise UsageError("An address stands without its setting's name: write relay=smtp://host:port.")
     if args.verb == "get" and any("=" in value for value in args.values):
-        name = next(value for value in args.values if "=" in value).partition("=")[0]  # the value may be a password
+        # Name the setting only: its value may be a password.
+        name = next(value for value in args.values if "=" in value).partition("=")[0]
         raise UsageError(f"To change a setting, write `mailhold settings set {name}=…`.")
     if args.verb == "reset" and args.values:
         raise UsageError("`settings reset` takes no setting: it is for settings that do not verify.")
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say_known(vault: Vault) -> None:
-    """Say on standard error what can still be known of settings that do not verify."""
+    """Print to standard error what is still known of settings that do not verify."""
     from store.authority.resetting import look
     from store.authority.settings import PART
 
@@ -114,7 +115,10 @@ def _say_known(vault: Vault) -> None:
 
 
 def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> Settings:
-    """Put `settings` in force, once the number of copies that go for it is typed. Raises UsageError where it is not."""
+    """Write `settings`. If a smaller maximum removes copies, their number must be typed.
+
+    Raises UsageError if it is not.
+    """
     from store.space.changing_settings import change_settings
     from store.space.rotation import Removal, RemovesMore, would_remove
 
@@ -141,7 +145,7 @@ def _write(vault: Vault, settings: Settings, before: Settings, *, yes: bool) -> 
 
 
 def settings_json(settings: Settings) -> dict[str, Any]:
-    """Convert the settings to plain JSON values: sizes in bytes, without a relay's password."""
+    """Convert the settings to plain JSON values: sizes in bytes, the relay without its password."""
     from store.mail.relay import parse_relay
 
     fields: dict[str, Any] = msgspec.to_builtins(settings)

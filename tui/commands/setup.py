@@ -1,4 +1,4 @@
-"""`mailhold setup`: make what a gateway and its operators need on this machine, shown before and told line by line."""
+"""`mailhold setup`: set up a gateway and its operators on this machine. Lists all steps first, then reports each."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show, ask and make; returns 1 where something could not be made or the gateway lacks something.
+    """Show the steps, ask, and carry them out. Return 1 if a step failed or the gateway's configuration check did.
 
-    What differs stays and is named. Raises UsageError.
+    Things that exist but differ are named and left alone. Raises UsageError.
     """
     from store.installing.installing import steps
     from store.installing.places import Wanted
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     root = Path(args.root).absolute()
     key_file = getattr(args, "key_file", None)
     store = getattr(args, "store", None)
-    if store == "" or key_file == "":  # a script's unset variable
+    if store == "" or key_file == "":  # an unset variable of a script
         raise UsageError("--store or --key-file is empty: name one, or leave the option out.")
     places, wanted = steps(
         Wanted(
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(wanted: list[Step]) -> int:
-    """Print how each step stands; returns how many are to be made."""
+    """Print the state of each step; return how many are missing."""
     from store.installing.step import State
 
     missing = 0
@@ -105,7 +105,7 @@ def _print_look(step: Step, look: Look) -> None:
 
 
 def _make(step: Step) -> bool:
-    """Make what is still missing, and say so; False where that failed."""
+    """Carry out a step if it is still missing, and print the result. False if it failed."""
     from store.installing.step import State
 
     try:
@@ -126,7 +126,7 @@ def _why(error: Exception) -> str:
 
 
 def _prove(places: Places) -> int:
-    """Check the configuration as the gateway's user, and print the result; returns 1 where something is wrong."""
+    """Check the configuration as the gateway's user and print the result; return 1 if a check fails."""
     if not places.config.exists() or os.geteuid() != 0:
         return 0
     from tui.commands.gateway import check_config

@@ -1,4 +1,4 @@
-"""`mailhold show`: everything about a copy, or its bytes."""
+"""`mailhold show`: show all fields of a copy, or the raw message."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def view_fields(vault: Vault, copy: Copy) -> dict[str, Any]:
-    """All the fields of the message view, by their names in the spec, as plain JSON values; times are ISO 8601."""
+    """Return all fields of the message view by their names in the spec, as plain JSON values; times are ISO 8601."""
     from store.delivery.history import last_release
     from store.delivery.outcomes import mailbox_outcomes
 
@@ -131,9 +131,7 @@ def _known(known: KnownSender | None) -> dict[str, Any] | None:
 
 
 def blind_recipients(copy: Copy) -> str:
-    """Join the Bcc field and the envelope's recipients that neither To nor Cc names: MTAs take Bcc out of the
-    header.
-    """
+    """Join the Bcc field and the envelope recipients that are in neither To nor Cc: MTAs remove Bcc from the header."""
     hidden = [recipient.address for recipient in recipients_of(copy) if recipient.source == ENVELOPE and recipient.bcc]
     return ", ".join(filter(None, [copy.record.bcc, *hidden]))
 
@@ -156,7 +154,7 @@ def _print_fields(fields: dict[str, Any], words: str) -> None:
     other = [f"≠ Envelope sender: {envelope}"] if sender_differs(sender, envelope) else []
     for name, value in {**fields, "from": [address_first(sender), *other], "known": words}.items():
         if name in ("authentication", "findings", "client_name"):
-            continue  # They stand in `known`.
+            continue  # `known` shows these.
         label = name.replace("_", " ").capitalize()
         lines = [_line(item) for item in value] if isinstance(value, list) else [_line(value)]
         for number, line in enumerate(lines or [""]):

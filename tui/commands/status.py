@@ -1,4 +1,4 @@
-"""`mailhold status`: copies and space at a glance, and what gateways say is wrong."""
+"""`mailhold status`: show the number of copies, the space used, the queue and problems."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the status; returns 1 where the settings do not verify, having printed what needs none of them."""
+    """Print the status; return 1 if the settings do not verify, after the lines that need no settings."""
     from store.delivery.listing import odd_times
     from store.delivery.releases import Releases
     from store.enrolment.enrolled import Running, gateways, running
@@ -99,13 +99,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bin_words(full: Usage) -> str:
-    """``1,204 copies, 80 MB of the 732 MB that it keeps``."""
+    """Format the bin's contents: ``1,204 copies, 80 MB of the 732 MB that it keeps``."""
     said = f"{copies(full.binned)}, {format_size(full.binned_bytes)}"
     return f"{said} of the {format_size(full.bin_bytes)} that it keeps" if full.max_bytes else said
 
 
 def _troubles(vault: Vault) -> list[Trouble] | None:
-    """Read what gateways say is wrong; None if that cannot be read."""
+    """Read the problems that gateways reported; None if they cannot be read."""
     from store.gateway.standing import troubles
 
     try:

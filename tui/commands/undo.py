@@ -1,4 +1,4 @@
-"""`mailhold undo`: take this operator's last act back, or do again what was taken back."""
+"""`mailhold undo`: undo this operator's last act, or redo an undone one."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show what would be done, ask, and do it; 1 where there is nothing.
+    """Show what would be undone or redone, ask, and do it. Return 1 if there is nothing to do.
 
-    Raises UsageError where it is not confirmed, TamperedError, StoreUnavailable.
+    Raises UsageError if it is not confirmed, TamperedError, StoreUnavailable.
     """
     from store.undoing.undoing import carry_out, next_plan, plans
 

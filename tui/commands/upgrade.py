@@ -1,4 +1,4 @@
-"""`mailhold upgrade`: bring a store that a former release made to this release's format."""
+"""`mailhold upgrade`: upgrade a store from an older release to this release's format."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Upgrade; 0 also where the store has this format already.
+    """Upgrade the store. Return 0 also if it already has this format.
 
-    Raises UsageError where it is not confirmed, StoreUnavailable where gateways are running.
+    Raises UsageError if it is not confirmed, StoreUnavailable if gateways are running.
     """
     from store.database.tables import FORMAT
     from store.upgrading.upgrading import GatewaysRun, format_of, running_gateways, upgrade

@@ -207,8 +207,6 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
         if self._worker is not None:
             self._worker.stop()
 
-    # -- following the store
-
     def _poll(self) -> None:
         if not self._threads.busy("follow"):
             self._threads.start(self._follower.poll, self._take_facts, self._poll_error, "follow")
@@ -235,8 +233,6 @@ class MailholdApp(EndsWithTerminal, TypeAheadApp):
             from store.delivery.worker_thread import start_worker_thread
 
             self._worker = start_worker_thread(self.vault, f"console {self.context.operator}".strip())
-
-    # -- what views ask for (tui.console.context.Shell)
 
     def notice(self, text: str, *, severity: str = "information") -> None:
         self.main.show_notice(text, severity)

@@ -93,8 +93,6 @@ class Receiver:
             loop=self._loop,
         )
 
-    # -- what aiosmtpd calls
-
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:

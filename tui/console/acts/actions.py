@@ -314,9 +314,6 @@ def _do_save(context: ConsoleContext, ids: list[int], folder: Path) -> None:
     context.shell.run_task(Task(f"Saving {copies_words(len(ids))}", work, done))
 
 
-# -- saying what was done
-
-
 def report(
     context: ConsoleContext,
     title: str,

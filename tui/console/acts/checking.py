@@ -85,8 +85,6 @@ class Checking:
         background = self._context.shell.background
         background(lambda: find(closed), self._compared, on_error=self._failed, group="preflight senders")
 
-    # -- senders
-
     def _find(self, cancelled: Callable[[], bool]) -> Found:
         same = same_subject(self._context.catalogue)
         return lookalikes(self._context.vault, self._ids, same_subject=same, cancelled=cancelled)
@@ -176,8 +174,6 @@ class Checking:
     def _is_old(self, found: Preflight) -> bool:
         return found.heard is None or not 0 <= self._context.clock() - found.heard.at < OLD_MS
 
-    # -- reading
-
     def _read_on(self) -> None:
         self._context.shell.background(self._read, self._took, on_error=self._failed, group="preflight messages")
 
@@ -199,8 +195,6 @@ class Checking:
         self._take(said)
         if len(self._contents) < len(self._ids) and not self._closed.is_set():
             self._read_on()
-
-    # -- saying
 
     def _say(self) -> tuple[int, list[Said]]:
         """Return what is known now, with a number that orders it: threads may deliver out of order."""

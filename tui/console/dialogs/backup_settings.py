@@ -106,8 +106,6 @@ class BackupSettingsDialog(Dialog["Settings"]):
             self._judge(name, quiet=True)
         self._explain()
 
-    # -- what is entered
-
     def _value(self, name: str) -> str:
         text = self.query_one(f"#{name}", Field).value.strip()
         return unmasked(text, self.settings.relay) if name == "relay" else text

@@ -260,8 +260,6 @@ class DeliverDialog(Dialog[DeliverChoice]):
         if event.button.id == "ask" and self.check is not None:
             self.check.ask()
 
-    # -- what is chosen
-
     @property
     def original(self) -> bool:
         return self.query_one("#original", CheckBox).value

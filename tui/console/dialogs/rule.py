@@ -117,8 +117,6 @@ class RuleDialog(Dialog[Rule]):
         event.stop()
         self.complain("")
 
-    # -- what is answered
-
     def _text(self, name: str) -> str:
         return self.query_one(f"#{name}", Field).value.strip()
 

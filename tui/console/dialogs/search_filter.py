@@ -97,8 +97,6 @@ class SearchFilterDialog(Dialog[MessageFilter]):
         self.tz = tz
         self.now = now
 
-    # -- what is shown
-
     def body(self) -> Iterable[Widget]:
         for name, label in _TEXTS.items():
             yield self._row(label, Field(_shown_text(getattr(self.filter, name)), id=name))
@@ -175,8 +173,6 @@ class SearchFilterDialog(Dialog[MessageFilter]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         if event.button.id == "clear":
             self.dismiss(MessageFilter())
-
-    # -- what is answered
 
     def _kept(self) -> MessageFilter:
         """Return the part of the filter that has no field here."""

@@ -108,8 +108,6 @@ class TypeAheadApp(OpenApp):
             self._deaf_since = None
         return self._deaf_since is not None
 
-    # -- windows that count nothing before they were seen
-
     def on_mount(self) -> None:
         self.screen_change_signal.subscribe(self, self._comes, immediate=True)
 
@@ -147,8 +145,6 @@ class TypeAheadApp(OpenApp):
             trace.note("painted", window=name, at=at, armed=at + delay)
 
         when_written(self.terminal_driver, written)
-
-    # -- one key after the other
 
     def _reached(self) -> list[MessagePump]:
         """Whom a key reaches: the widget that has the focus, and its ancestors, to whom its messages bubble."""

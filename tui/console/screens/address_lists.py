@@ -48,8 +48,6 @@ class AddressListsView(ListPage[Entry]):
             head = f"{head}  ·  nothing to show" if self._find else "No sender is listed yet."
         self.show_items(entries, head, cursor_on=cursor_on)
 
-    # -- what is shown
-
     def key_of(self, item: Entry) -> Entry:
         return item
 
@@ -59,8 +57,6 @@ class AddressListsView(ListPage[Entry]):
     def list_builder(self) -> Builder:
         entries = self.items
         return lambda width: EntryLines(entries, width)
-
-    # -- actions
 
     def reason_against(self, action: str) -> str | None:
         if action == "remove-address" and self.current is None:

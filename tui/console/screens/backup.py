@@ -88,8 +88,6 @@ class BackupView(Page):
         """Give the list the focus."""
         self.screen.set_focus(self.list)
 
-    # -- the filter and the result
-
     def set_filter(self, flt: MessageFilter, *, text: str | None = None) -> None:
         """Show what a filter matches. `text` is what the user typed for it, else the filter line is rewritten."""
         self._say_problem("")
@@ -239,8 +237,6 @@ class BackupView(Page):
             self._views_mark = self.list.views_mark
             self.post_message(KeysChanged())
 
-    # -- the counts
-
     def on_resize(self) -> None:
         self._show_counts()
 
@@ -262,8 +258,6 @@ class BackupView(Page):
                 wide=self.size.width >= 66,
             )
         )
-
-    # -- actions
 
     def action_deliver(self) -> None:
         self.marking.act(actions.deliver)

@@ -70,8 +70,6 @@ class BinView(ListPage[Held]):
             self._state = read.state
             self.show_items(read.acts, made.summary(read.usage) if read.acts else EMPTY)
 
-    # -- what is shown
-
     def key_of(self, item: Held) -> int:
         return item.act.act
 
@@ -105,8 +103,6 @@ class BinView(ListPage[Held]):
 
         self.context.shell.background(read, show, group="bin-copies")
         return None
-
-    # -- actions
 
     def picked(self) -> None:
         self.action_copies()

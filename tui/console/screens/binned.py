@@ -69,8 +69,6 @@ class BinnedView(Page):
         """Give the list the focus."""
         self.screen.set_focus(self.list)
 
-    # -- what is shown
-
     def follow_store(self) -> None:
         vault, act, shown = self.context.vault, self.held.act.act, self._state
         around = self.list.window()
@@ -132,8 +130,6 @@ class BinnedView(Page):
 
     def on_list_header_sort_by(self, event: ListHeader.SortBy) -> None:
         event.stop()
-
-    # -- actions
 
     def reason_against(self, action: str) -> str | None:
         """Why an action is not possible now, or None."""

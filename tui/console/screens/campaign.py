@@ -86,8 +86,6 @@ class CampaignView(Page):
     def on_unmount(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    # -- reading
-
     @property
     def campaign(self) -> Campaign | None:
         """The campaign as it was read last."""
@@ -176,8 +174,6 @@ class CampaignView(Page):
             group="campaign-facts",
         )
 
-    # -- what is shown
-
     def _draw(self) -> None:
         self._draw_figures()
         self._draw_list()
@@ -209,8 +205,6 @@ class CampaignView(Page):
             self.marked ^= {copy}
             self._draw_list()
 
-    # -- the copies
-
     @property
     def current(self) -> int | None:
         """The copy at the cursor."""
@@ -231,8 +225,6 @@ class CampaignView(Page):
         if self.marked:
             return sorted(self.marked)
         return [] if self.current is None else [self.current]
-
-    # -- actions
 
     def reason_against(self, action: str) -> str | None:
         """Why an action is not possible now, or None."""

@@ -101,8 +101,6 @@ class CampaignsView(ListPage[ListRow]):
             reader, now = self._reader, self.context.clock()
             self.read(lambda: reader.complete(now), self._show, group="campaigns")
 
-    # -- what is shown
-
     def key_of(self, item: ListRow) -> Hashable:
         if isinstance(item, CampaignRow):
             return item.campaign.id
@@ -166,16 +164,12 @@ class CampaignsView(ListPage[ListRow]):
             self._draw_detail()
             self.detail.to_top()
 
-    # -- marks
-
     def on_campaign_list_marked(self, event: CampaignList.Marked) -> None:
         event.stop()
         row = self.items[event.index] if event.index < len(self.items) else None
         if isinstance(row, CampaignRow):
             self.marked ^= {row.campaign.id}
             self.list.build(self.list_builder())
-
-    # -- actions
 
     def picked(self) -> None:
         self.action_open_row()

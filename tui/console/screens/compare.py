@@ -99,8 +99,6 @@ class CompareView(Page):
             self.head.update("▲ One of the two copies is not in Backup any more." if gone else f"▲ {explain(error)}")
             self.lines.build(None)
 
-    # -- actions
-
     def reason_against(self, action: str) -> str | None:
         """Why an action is not possible now, or None."""
         if action in ("compare-next", "compare-previous") and self.neighbour is None:

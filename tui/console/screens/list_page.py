@@ -65,8 +65,6 @@ class ListPage(Page, Generic[Item]):
             yield Rule(line_style="solid")
             yield self.detail
 
-    # -- what the page is
-
     def key_of(self, item: Item) -> Hashable:
         """Return the key by which an item is recognised after it changed."""
         raise NotImplementedError
@@ -82,8 +80,6 @@ class ListPage(Page, Generic[Item]):
     def headings(self, width: int) -> str:
         """Return the line above the list, of pages that have one."""
         return ""
-
-    # -- showing
 
     def _say(self, problem: str) -> None:
         """Put what is wrong in the place of the line above the list; "" brings that back."""
@@ -166,8 +162,6 @@ class ListPage(Page, Generic[Item]):
     def action_detail(self, direction: int) -> None:
         """Scroll the item in full, which the cursor's keys do not reach."""
         self.detail.action_half_page(direction)
-
-    # -- acting
 
     def allowed(self, action: str) -> Item | None:
         """Return the item at the cursor if an action is possible for it; else say why not and return None."""

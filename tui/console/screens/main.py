@@ -104,8 +104,6 @@ class MainScreen(Screen[None]):
         marked = key.id == "view" and self.size.width >= WIDE and self.backup.list.views_mark
         return "View marked" if marked else key.label
 
-    # -- focus, tree and footer
-
     def on_resize(self, event: events.Resize) -> None:
         self._fit_tree()
 
@@ -153,8 +151,6 @@ class MainScreen(Screen[None]):
         else:
             self.console_tree.display = True
             self.console_tree.focus()
-
-    # -- places
 
     def _page_shown(self) -> None:
         self.console_tree.here = self._tree_place()
@@ -215,8 +211,6 @@ class MainScreen(Screen[None]):
     def on_backup_view_filtered(self, event: BackupView.Filtered) -> None:
         event.stop()
         self.console_tree.here = self._tree_place()
-
-    # -- keys as actions
 
     def actions_here(self) -> list[Key]:
         """List the key map's actions that work where the console is, for the palette."""
@@ -325,8 +319,6 @@ class MainScreen(Screen[None]):
             )
         else:
             self.context.shell.end()
-
-    # -- what happened
 
     def show_notice(self, text: str, severity: str = "information") -> None:
         """Show a line above the workspace."""

@@ -126,8 +126,6 @@ class MessageView(Page):
         self.tabs = self.query_one(TabStrip)
         self._load()
 
-    # -- reading
-
     def show_copy(self, copy_id: int) -> None:
         """Show another copy, in the same tab."""
         self.copy_id = copy_id
@@ -215,8 +213,6 @@ class MessageView(Page):
         self._show_head()
         self._show_tab()
 
-    # -- what is shown
-
     def _show_head(self) -> None:
         copy = self.copy
         headline = self.query_one("#headline", Static)
@@ -296,8 +292,6 @@ class MessageView(Page):
     def on_tab_strip_chosen(self, event: TabStrip.Chosen) -> None:
         event.stop()
         self._show_tab()
-
-    # -- actions
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

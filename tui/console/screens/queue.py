@@ -95,8 +95,6 @@ class QueueView(ListPage[Delivery]):
         if due and any(delivery.live for delivery in self.items):
             self.draw()
 
-    # -- what is shown
-
     def key_of(self, item: Delivery) -> int:
         return item.id
 
@@ -111,8 +109,6 @@ class QueueView(ListPage[Delivery]):
         subject, now, zone = made.subject_of(self._subjects, item), self.context.clock(), self.context.tz
         names, idle = self._gateways, self._idle
         return lambda width: made.detail_lines(item, subject, now, zone, width, names, idle)
-
-    # -- actions
 
     def picked(self) -> None:
         delivery = self.current

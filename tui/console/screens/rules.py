@@ -37,8 +37,6 @@ class RulesView(ListPage[Rule]):
         if self.is_attached and (rules != self.items or cursor_on is not None):
             self.show_items(rules, made.summary(rules), cursor_on=cursor_on)
 
-    # -- what is shown
-
     def key_of(self, item: Rule) -> int:
         return item.id
 
@@ -51,8 +49,6 @@ class RulesView(ListPage[Rule]):
 
     def detail_builder(self, item: Rule) -> Builder:
         return lambda width: made.detail_lines(item, width)
-
-    # -- actions
 
     def picked(self) -> None:
         self.action_edit_rule()

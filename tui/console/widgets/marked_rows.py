@@ -91,8 +91,6 @@ class MarkedRows(ScrollView):
         if self.lost and not self.marks:
             self.lost = 0
 
-    # -- marking
-
     def action_mark(self) -> None:
         if self.range_start is not None:
             self._end_range()

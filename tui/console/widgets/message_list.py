@@ -80,8 +80,6 @@ class MessageList(MarkedRows, can_focus=True):
         self._placeholders = False
         self._pool = ThreadPoolExecutor(1, "message-list")
 
-    # -- what is shown
-
     def new_pages(self, result: Result) -> Pages:
         """Pages for a result, to be loaded by the worker that made it and then shown."""
         return Pages(result, self._pool, self._page_arrived)
@@ -158,8 +156,6 @@ class MessageList(MarkedRows, can_focus=True):
                 self._placeholders = False
                 self.refresh()
 
-    # -- moving
-
     @property
     def vertical_scrollbar(self) -> ScrollBar:
         return own_scroll_bar(self, lambda: QuietScrollBar(name="vertical", thickness=self.scrollbar_size_vertical))
@@ -228,8 +224,6 @@ class MessageList(MarkedRows, can_focus=True):
     def action_bottom(self) -> None:
         self._move_to(self.count - 1)
 
-    # -- the mouse
-
     def on_click(self, event: events.Click) -> None:
         index = event.y + round(self.scroll_y)
         if index >= self.count:
@@ -269,8 +263,6 @@ class MessageList(MarkedRows, can_focus=True):
         ids = result.ids(place, place + 1)
         self.viewed = ids[0] if ids else None
         return self.viewed
-
-    # -- drawing
 
     def on_resize(self) -> None:
         self._keep_in_sight()
