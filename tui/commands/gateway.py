@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
 
 _CONFIG = "/etc/mailhold/mailhold.toml"
+#: The unit's StateDirectory, which a gateway with the usual configuration has.
+_STATE = "/var/lib/mailhold"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,6 +170,8 @@ def check_config(path: Path, *, usual: Path = Path(_CONFIG)) -> int:
     if os.geteuid() != 0 or (user := user_of(path, config, usual=usual)).pw_uid == 0:
         return _check(path)
     print(f"as the user {user.pw_name}:", flush=True)
+    if path == usual:
+        os.environ.setdefault("STATE_DIRECTORY", _STATE)
 
     def check() -> int:
         from tui.commands.cli import answered
