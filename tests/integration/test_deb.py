@@ -1,9 +1,10 @@
-"""Debian's package: built, installed on this machine, used, removed and purged; the store outlives it."""
+"""Debian's package: built, installed on this machine, used, upgraded, removed and purged; the store outlives it."""
 
 from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdi
 
 STATE, FOLDER = Path("/var/lib/mailhold"), Path("/etc/mailhold")
 PROGRAM = "/usr/bin/mailhold"
+UNIT = Path("/usr/lib/systemd/system/mailhold-gateway.service")
+DROP_INS = Path("/etc/systemd/system/mailhold-gateway.service.d")
 
 
 def has_user() -> bool:
@@ -29,7 +32,9 @@ def package(tmp_path: Path) -> Iterator[Path]:
     """The package, built; what its installation leaves is removed after the test."""
     if os.geteuid() != 0 or not shutil.which("dpkg-deb") or not Path("/usr/bin/python3").exists():
         pytest.skip("this is no Debian with its own Python, or the tests do not run as root")
-    present = [str(path) for path in (STATE, FOLDER, Path(PROGRAM), Path("/usr/lib/mailhold")) if path.exists()]
+    present = [
+        str(path) for path in (STATE, FOLDER, DROP_INS, Path(PROGRAM), Path("/usr/lib/mailhold")) if path.exists()
+    ]
     if present:
         pytest.skip(f"Mailhold is set up on this machine, which a test must not touch: {', '.join(present)}")
     had_user = has_user()
@@ -43,13 +48,53 @@ def package(tmp_path: Path) -> Iterator[Path]:
         yield built
     finally:
         subprocess.run(["dpkg", "--purge", "mailhold"], capture_output=True, timeout=120, check=False)
-        for path in (STATE, FOLDER, Path("/run/mailhold")):
+        for path in (STATE, FOLDER, DROP_INS, Path("/run/mailhold")):
             shutil.rmtree(path, ignore_errors=True)
         if not had_user and has_user():
             subprocess.run(["userdel", "mailhold"], capture_output=True, timeout=60, check=False)
 
 
-def test_it_is_installed_used_and_purged_and_the_store_stays(package: Path, tmp_path: Path) -> None:
+def next_release(package: Path, folder: Path) -> Path:
+    """The package of a later release: its unit has a line more, and its programs a module more."""
+    tree = folder / "tree"
+    run("dpkg-deb", "--raw-extract", package, tree)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*", "Version: 999-1", control.read_text()))
+    with (tree / UNIT.relative_to("/")).open("a") as unit:
+        unit.write("# a later release\n")
+    [packages] = tree.glob("usr/lib/mailhold/lib/python3*/site-packages")
+    (packages / "store/added_later.py").touch()
+    built = folder / "mailhold_999-1.deb"
+    run("dpkg-deb", "--root-owner-group", "-Znone", "--build", tree, built)
+    return built
+
+
+def is_upgraded(package: Path, folder: Path) -> None:
+    """Install a later release over the present one: what administrators made and changed is as before."""
+    config, own = FOLDER / "mailhold.toml", DROP_INS / "override.conf"
+    config.write_text(config.read_text() + "# mine\n")
+    own.parent.mkdir(parents=True)
+    own.write_text("[Service]\nLimitNOFILE=4096\n")
+    (DROP_INS / "mailhold-setup.conf").write_text("[Service]\nReadWritePaths=/srv\n")
+    kept = [each for each in (*STATE.iterdir(), *FOLDER.iterdir(), *DROP_INS.iterdir()) if each.is_file()]
+
+    def state() -> list[tuple[Path, int, str, str, bytes]]:
+        return [(each, each.stat().st_mode, each.owner(), each.group(), each.read_bytes()) for each in kept]
+
+    before = state()
+    assert {"mail.store", "key", "gateway.credentials", "mailhold.toml"} <= {each.name for each in kept}
+    run("dpkg", "-i", next_release(package, folder))
+    assert run("dpkg-query", "--show", "--showformat=${Version}", "mailhold") == "999-1"
+    assert state() == before
+    assert UNIT.read_text().endswith("# a later release\n")
+    assert (STATE.stat().st_mode & 0o7777, STATE.owner(), STATE.group()) == (0o2770, "mailhold", "mailhold")
+    # The modules are the later release's alone, compiled anew.
+    assert len(list(Path("/usr/lib/mailhold/lib").rglob("__pycache__/added_later.*.pyc"))) == 1
+    assert "opened as gateway mx1" in run(PROGRAM, "gateway", "--check-config")
+    assert "Nothing is missing" in run(PROGRAM, "setup", "--mta", "none", "--name", "mx1", "--yes")
+
+
+def test_it_is_installed_used_upgraded_and_purged_and_the_store_stays(package: Path, tmp_path: Path) -> None:
     run("dpkg", "-i", package)
     assert run(PROGRAM, "--version").startswith("mailhold 0")
     assert has_user()
@@ -70,11 +115,13 @@ def test_it_is_installed_used_and_purged_and_the_store_stays(package: Path, tmp_
     assert "anna@x.example" in run(*clean, "list", *where)
     assert "anna@x.example" in run(*clean, "list", *where, "from:anna", "--sort", "size")  # by polars
     assert "# mailhold.toml" in run(PROGRAM, "gateway", "--example-config")
-    unit = Path("/usr/lib/systemd/system/mailhold-gateway.service").read_text()
+    unit = UNIT.read_text()
     assert "ExecStart=/usr/bin/mailhold gateway --config /etc/mailhold/mailhold.toml\n" in unit
     for name in ("man/man1/mailhold.1.gz", "man/man5/mailhold.toml.5.gz", "zsh/vendor-completions/_mailhold"):
         assert (Path("/usr/share") / name).is_file()
     assert "SupplementaryGroups" not in unit  # it starts where no Postfix is
+    is_upgraded(package, tmp_path)
+    assert "anna@x.example" in run(*clean, "list", *where)
     before = store.read_bytes()
     run("dpkg", "--remove", "mailhold")
     assert not Path(PROGRAM).exists() and not Path("/usr/lib/mailhold").exists()
@@ -82,6 +129,7 @@ def test_it_is_installed_used_and_purged_and_the_store_stays(package: Path, tmp_
     said = run("dpkg", "--purge", "mailhold")
     assert f"{FOLDER} is kept" in said and f"{STATE} is kept" in said
     assert not (FOLDER / "mailhold.toml").exists()
+    assert [each.name for each in DROP_INS.iterdir()] == ["override.conf"]  # an administrator's own
     assert store.read_bytes() == before
     assert key_file.is_file() and (FOLDER / "gateway.credentials").is_file()
     assert run("dpkg-query", "--show", "--showformat=${Package}\n").find("mailhold\n") == -1

@@ -82,9 +82,12 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-def run(command: list[str], home: Path) -> tuple[int, str]:
-    """Run a command on a terminal, as root would have it after a login; its exit code and what it wrote."""
-    path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable).parent) -> tuple[int, str]:
+    """Run a command on a terminal, as root would have it after a login; its exit code and what it wrote.
+
+    `programs` is the folder that `mailhold` is in.
+    """
+    path = f"{programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     environment = {"HOME": str(home), "PATH": path, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     pid, terminal = in_terminal(command, environment=environment, size=(140, 40), cwd=str(home), plainly=True)
     told, answered, quitting, until = "", 0, False, time.monotonic() + PATIENCE

@@ -26,7 +26,7 @@ CHAPTER = (ROOT / "docs/gateway.md").read_text()
 SUBJECT = "Casino-4711"
 ISOLATED = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 #: What the machine has before the chapter begins: a network, the operator, and Postfix for example.org.
-MACHINE = """"$PYTHON" -c "
+MACHINE = """python -c "
 import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sH14x', b'lo', 0x1 | 0x40))  # SIOCSIFFLAGS: up and running
 "
@@ -60,8 +60,8 @@ before=$(grep -c '"address-lists"' {LOG}) || true
 MAILHOLD_KEY_FILE=/etc/mailhold/key mailhold lists add black spam@evil.example
 within takes_lists "$before"
 export MAILHOLD_KEY_FILE=/home/anna/.config/mailhold/key
-"$PYTHON" /root/send.py spam@evil.example {SUBJECT}
-"$PYTHON" /root/send.py good@client.test welcome
+python /root/send.py spam@evil.example {SUBJECT}
+python /root/send.py good@client.test welcome
 within grep -q 'Subject: welcome' /var/mail/anna
 ! grep -q 'Subject: {SUBJECT}' /var/mail/anna
 as_anna mailhold list | grep {SUBJECT}
@@ -112,8 +112,8 @@ def test_from_setup_to_mail_in_the_console(programs: Path, layers: str, tmp_path
     (tmp_path / "layers").mkdir()
     path = tmp_path / "script"
     path.write_text("\n".join(script))
-    begin = f'{layers}export PATH="{programs}:$PATH" PYTHON="{programs}/python"\nexec bash "$2"'
-    code, told = run([*ISOLATED, "bash", "-c", begin, "bash", str(tmp_path / "layers"), str(path)], Path("/root"))
+    line = ["bash", "-c", f'{layers}exec bash "$2"', "bash", str(tmp_path / "layers"), str(path)]
+    code, told = run([*ISOLATED, *line], Path("/root"), programs=programs)
     assert code == 0 and DONE in told.splitlines()[-1], f"exit code {code}:\n{told[-6000:]}"
     assert "✗" not in told and "Traceback" not in told
     # In the console, which is all that is between the two switches of the terminal's screen.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import mailbox
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from tests.integration.test_docs_commands import ENTERED, LEFT
+from tests.integration.test_docs_commands import run as on_terminal
+from tests.readme import README, scripts
 from tests.test_hygiene import ROOT, tracked_files
-from tests.tui.pseudo_terminal import Terminal
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
@@ -113,24 +116,9 @@ def install(python: str, wheel: Path) -> Callable[[str], None]:
     return lambda extras: pip("--python", f"{python}/python", "install", *options, f"{wheel}{extras}") and None
 
 
-@pytest.fixture
-def terminals() -> Iterator[Callable[[Path, Path, list[str]], Terminal]]:
-    """A function that runs a program in a terminal, which is ended with the test."""
-    opened: list[Terminal] = []
-
-    def start(store: Path, key_file: Path, command: list[str]) -> Terminal:
-        opened.append(Terminal(store, key_file, command=command))
-        return opened[-1]
-
-    yield start
-    for each in opened:
-        each.close()
-
-
-def test_the_base_works_and_the_console_opens_with_its_extra(
+def test_the_base_works_and_readme_s_first_minutes_with_the_console(
     python: str,
     install: Callable[[str], None],
-    terminals: Callable[[Path, Path, list[str]], Terminal],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,6 +148,13 @@ def test_the_base_works_and_the_console_opens_with_its_extra(
     assert len(bare.stderr.splitlines()) == 1
     install("[console]")
     assert "anna@x.example" in run(mailhold, "list", "from:anna", "--sort", "size")
-    terminal = terminals(store, key_file, [mailhold])
-    terminal.wait_for("offer", 60)
-    assert terminal.leave() == 0
+    # What the front page has its reader type, in a home with mail of the reader's own.
+    (home := tmp_path / "home").mkdir()
+    maildir = mailbox.Maildir(home / "Maildir", create=True)
+    maildir.add(MAIL.replace(b"offer", b"a first offer"))
+    maildir.add(MAIL.replace(b"x.example", b"example.org"))
+    [minutes] = scripts(README)
+    assert "mailhold init" in minutes and "$HOME/Maildir" in minutes
+    code, told = on_terminal(["bash", "-e", "-c", minutes], home, programs=Path(python))
+    assert code == 0, told
+    assert "a first offer" in told[told.index(ENTERED) : told.rindex(LEFT)]
