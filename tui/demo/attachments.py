@@ -1,4 +1,4 @@
-"""What the demo's messages carry: kinds of files with names people give them, each encoded once and used again."""
+"""The attachments of the demo's messages: kinds of files with plausible names. Each file is encoded once and reused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VARIANTS = 3
 
 
 class Kind(Table, frozen=True):
-    """A kind of file: its declared type, its least and greatest size in bytes, and its names."""
+    """A kind of file: declared MIME type, least and greatest size in bytes, and file names."""
 
     content_type: str
     sizes: tuple[int, int]
@@ -32,7 +32,7 @@ def attachments() -> _Attachments:
     return read("attachments.toml", _Attachments)
 
 
-#: What makes a file of a kind, of about so many bytes.
+#: Per kind, the function that makes a file of about the given size (bytes).
 MAKERS: dict[str, Callable[[Random, int], bytes]] = {
     "pdf": files.pdf,
     "word": files.word,
@@ -64,7 +64,7 @@ MAKERS: dict[str, Callable[[Random, int], bytes]] = {
 
 
 class Files:
-    """Encoded files, made when they are first needed; `rng` decides everything. Sizes are divided by `shrink`."""
+    """Encoded files, each made when first needed. `rng` makes all choices; sizes are divided by `shrink`."""
 
     def __init__(self, rng: Random, shrink: float = 1) -> None:
         self._shrink = shrink
@@ -73,7 +73,7 @@ class Files:
         self._large: dict[int, bytes] = {}
 
     def part(self, kind: str, rng: Random, charset: str) -> tuple[Part, str]:
-        """Make an attachment of that kind, and its name."""
+        """Make an attachment of a kind; return also its name."""
         entry = attachments().kind[kind]
         name = rng.choice(entry.names).replace("{n}", str(rng.randrange(1_000, 99_999)))
         key = (kind, rng.randrange(_VARIANTS))
@@ -84,7 +84,7 @@ class Files:
         return attachment_part(name, entry.content_type, encoded, charset), name
 
     def large(self, megabytes: int, rng: Random) -> tuple[Part, str]:
-        """Make a film of so many megabytes (a little more once it is encoded), and its name."""
+        """Make a film of so many MB (a little more once encoded); return also its name."""
         encoded = self._large.get(megabytes)
         if encoded is None:
             encoded = self._large[megabytes] = base64_lines(files.video(self._rng, megabytes * 750_000))

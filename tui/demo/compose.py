@@ -1,6 +1,6 @@
-"""The demo's mail: `compose` makes any number of different messages, with their records, out of one seed.
+"""The demo's mail: `compose` makes any number of different messages with their records from a seed.
 
-Nothing of it is real, domains are those that are reserved for examples, and one seed and one `now` give the same mail.
+All of it is made up, and domains are those reserved for examples. The same seed and `now` give the same mail.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tui.demo.threads import Thread
 
 Make = Callable[[int], Placed]
 
-#: Under so many messages there is one for each reason in turn; from here on there are campaigns and threads.
+#: Below this number of messages each reason is used in turn; from it on there are campaigns and threads.
 _SMALL = 100
 _CAMPAIGN_SHARE, _THREAD_SHARE = 0.42, 0.07
 _MOST_LARGE = 20
-#: How many came within the last hour.
+#: Most messages placed within the last hour.
 _LATELY = 9
-#: From so many messages on, attachments get smaller, so that a hundred thousand of them fit on a laptop.
+#: Above this number of messages attachments shrink, so that 100,000 messages fit on a laptop.
 _FULL_SIZE = 1_000
 
 
 def compose(count: int, *, now: int, seed: int = 2026) -> Iterator[tuple[bytes, CopyRecord, int]]:
-    """`count` messages with their records and the times (Unix ms, ascending) at which they were placed in Backup."""
+    """Yield `count` messages with their records and the times (Unix ms, ascending) when they were placed in Backup."""
     rng = Random(seed)
     composer = Composer(rng, max(1.0, (count / _FULL_SIZE) ** 0.45))
     for moment, make in _plan(count, composer, Rhythm(now, rng), rng):
@@ -40,7 +40,7 @@ def compose(count: int, *, now: int, seed: int = 2026) -> Iterator[tuple[bytes, 
 
 
 def _plan(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
-    """When each message comes, and what makes it."""
+    """Plan the time of each message (Unix ms) and the function that makes it, sorted by time."""
     plan: list[tuple[int, Make]] = []
     drawn, size_exceeded = scenarios().scenario, scenarios().size_exceeded
     each = cycle((*drawn, size_exceeded))
@@ -78,7 +78,7 @@ def _threads(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> lis
 
 
 def _campaigns(count: int, composer: Composer, rhythm: Rhythm, rng: Random) -> list[tuple[int, Make]]:
-    """Bursts: one text, one sender's domain, one kind of file, and a new recipient each time."""
+    """Plan bursts of messages: each has one text, sender domain and kind of file, and a new recipient per message."""
     drawn = scenarios().scenario
     weights = [scenario.weight for scenario in drawn]
     plan: list[tuple[int, Make]] = []

@@ -1,4 +1,4 @@
-"""One message of the demo at a time: a letter put together from a campaign, its envelope and its verdicts."""
+"""Composes single messages of the demo: a letter from a campaign, with its envelope and verdicts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DATABASE_HOUR = 9 * 3_600_000 + 41 * 60_000
 
 
 class Campaign(NamedTuple):
-    """What the messages of one burst have in common; a single message is a campaign of one."""
+    """Properties shared by the messages of one burst; a single message is a campaign of one."""
 
     scenario: Scenario
     language: Language
@@ -49,12 +49,12 @@ class _Letter(NamedTuple):
 
 
 def _scenario(status: Status) -> Scenario:
-    """Find the first scenario that ends in that status."""
+    """Return the first scenario with that status."""
     return next(scenario for scenario in scenarios().scenario if scenario.status is status)
 
 
 class Composer:
-    """Makes messages; everything it draws comes from `rng`. `shrink` divides the sizes of attachments."""
+    """Composes messages. `rng` makes all choices; `shrink` divides the sizes of attachments."""
 
     def __init__(self, rng: Random, shrink: float = 1) -> None:
         self._rng = rng
@@ -63,7 +63,7 @@ class Composer:
         self._others = [language for language in self._languages.values() if language.code != "en"]
 
     def campaign(self, scenario: Scenario) -> Campaign:
-        """Begin a new campaign for that reason."""
+        """Begin a new campaign for a scenario."""
         rng = self._rng
         english = rng.random() < _ENGLISH_SHARE or scenario.style == "bulk"
         language = self._languages["en"] if english else rng.choice(self._others)
@@ -90,7 +90,7 @@ class Composer:
         )
 
     def letter(self, campaign: Campaign, moment: int) -> Placed:
-        """One message of a campaign, placed in Backup at `moment` (Unix ms)."""
+        """Compose a message of a campaign, placed in Backup at `moment` (Unix ms)."""
         rng = self._rng
         made = self._write(campaign, moment)
         to = recipients(rng)
@@ -109,7 +109,7 @@ class Composer:
         return raw, self._record(raw, campaign, reason, envelope_sender, to, headers, moment)
 
     def turn(self, turn: Turn, status: Status, moment: int) -> Placed:
-        """One message of a conversation."""
+        """Compose a message of a conversation."""
         rng = self._rng
         scenario = _scenario(status)
         files = rng.choice(scenario.files)
@@ -133,7 +133,7 @@ class Composer:
         return raw, self._record(raw, campaign, reason, turn.sender.address, envelope, headers, moment)
 
     def hostile(self, make: Callable[[list[Header]], bytes], status: Status, moment: int) -> Placed:
-        """One of the messages that attack whoever looks at them."""
+        """Compose a message that attacks its reader (see `hostile`)."""
         campaign = self.campaign(_scenario(status))
         made = _Letter(letters.Letter("", Part(b"", b"")), Part(b"", b""), "update.txt")
         to = Recipients(recipients(self._rng).to or (Person("", "info@example.org"),))
@@ -172,7 +172,7 @@ class Composer:
         return _Letter(letter, body, name)
 
     def _attach(self, body: Part, kinds: tuple[str, ...], charset: str) -> tuple[Part, str]:
-        """Add attachments to the body; return also the first one's name."""
+        """Add attachments to the body; return also the name of the first."""
         if not kinds:
             return body, ""
         parts, names = zip(*(self._files.part(kind, self._rng, charset) for kind in kinds), strict=True)

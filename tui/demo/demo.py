@@ -1,7 +1,7 @@
-"""A throw-away store full of composed mail, and a receiver that gets what is delivered from it.
+"""The demo: a temporary store full of composed mail, and a local receiver for deliveries from it.
 
-The store, its key and the Maildir lie in one temporary folder (mode 0700). At the end only mail that arrived is left:
-that is the recipients' mailbox, so it lies there in plain text.
+The store, its key and the Maildir are in one temporary folder (mode 0700). At the end everything but the delivered mail
+is deleted. That mail stays in plain text, as in any recipient's mailbox.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ Composed = tuple[bytes, CopyRecord, int]
 OPERATOR = "r.feldman"
 _NIGHT_OPERATOR = "j.fischer"
 _GROUP = 100
-#: So many more are composed and deleted again, where there are many.
+#: Extra copies that are composed and deleted again, in larger demos.
 _REMOVED = 3
-#: So many more are in the bin in the end: what one operator deleted as a whole, and the rest of what another did.
+#: Extra copies deleted into the bin by each of the two operators, and how many of them are brought back.
 _BINNED, _KEPT_BACK = (9, 5), 2
-#: The part of Backup that is used: enough to see the end of it coming.
+#: Used share of the maximum size: large enough that Monitoring can foresee the end.
 _USED = 0.78
 _SEED = 2026
 _LOCAL = ("example.org", ".example.org")
@@ -63,8 +63,8 @@ def fill_demo(
 ) -> None:
     """Put copies, settings, events and (with a `relay`) deliveries into an empty store.
 
-    With `attack` about so many copies of an attack wave come among them, each copy has what a gateway knew of it, and
-    campaigns are found.
+    With `attack`, about that many copies of an attack wave are mixed in, every copy gets the traits a gateway would
+    seal, and campaigns are found.
     """
     at = now_ms() if now is None else now
     _past(vault, at)
@@ -99,7 +99,7 @@ def fill_demo(
 
 
 class Demo:
-    """The demo's folder with its receiver, which runs. Made by `new_demo`."""
+    """The demo's folder and its running receiver. Made by `new_demo`."""
 
     def __init__(self, folder: Path, receiver: Receiver) -> None:
         self.folder = folder
@@ -107,7 +107,7 @@ class Demo:
         self._before = 0
 
     def store(self, messages: int, progress: Progress | None = None, *, attack: int = 0) -> Vault:
-        """Make a store of so many copies, some delivered to the receiver; open, for the caller to close.
+        """Make a store of so many copies, some of them delivered to the receiver. The caller closes it.
 
         `attack` is as in `fill_demo`. Raises what `create_store` raises.
         """
@@ -123,7 +123,7 @@ class Demo:
         return vault
 
     def farewell(self) -> str:
-        """Say at the end where the delivered mail lies, and what is gone."""
+        """Return the closing message: where the delivered mail is, and what was deleted."""
         arrived = self._receiver.arrived
         if not arrived:
             return "Nothing was delivered. The demo's store is gone again."
@@ -136,7 +136,7 @@ class Demo:
 
 @contextmanager
 def new_demo() -> Iterator[Demo]:
-    """Make a demo. At the end all of it is removed except the delivered mail. Raises OSError."""
+    """Make a demo. At the end its folder is deleted except for delivered mail. Raises OSError."""
     folder = Path(tempfile.mkdtemp(prefix="mailhold-demo-"))
     receiver = Receiver(folder / "received")
     try:
@@ -148,7 +148,7 @@ def new_demo() -> Iterator[Demo]:
 
 
 def _clear(folder: Path, keep: Path) -> None:
-    """Remove all of the demo but mail that arrived."""
+    """Delete the demo's folder, but keep delivered mail."""
     if keep.is_dir() and any((keep / "new").iterdir()):
         for entry in folder.iterdir():
             if entry != keep:
@@ -158,7 +158,7 @@ def _clear(folder: Path, keep: Path) -> None:
 
 
 def _under_attack(vault: Vault, composed: Iterator[Composed], attack: int, now: int, seed: int) -> Iterator[Composed]:
-    """Merge the composed messages, with what is known of them, and the wave, in order of time."""
+    """Merge the composed messages, with a gateway's knowledge added, and the attack wave by time."""
     count_known(vault, now)
     rng = Random(f"{seed}/knowing")
     known = ((raw, with_knowledge(record, rng), at) for raw, record, at in composed)
@@ -166,7 +166,7 @@ def _under_attack(vault: Vault, composed: Iterator[Composed], attack: int, now: 
 
 
 def _past(vault: Vault, now: int) -> None:
-    """Write what operators did before today, as Events lists it."""
+    """Add events of past days, so that Events shows operators at work."""
     for before, operator, action, detail in (
         (61 * DAY + 3 * HOUR, OPERATOR, "settings changed", "if_unavailable: reject -> temporary-fail"),
         (61 * DAY + 2 * HOUR, OPERATOR, "settings changed", "if_unavailable: temporary-fail -> process"),
@@ -177,7 +177,7 @@ def _past(vault: Vault, now: int) -> None:
 
 
 def _remove_some(vault: Vault, now: int) -> None:
-    """Save a few copies for the police, as it were, and delete a few."""
+    """Add save and delete events, and delete the copies of the latter, so that Events is not empty."""
     ids = vault.ids()
     at = len(ids) * 7 // 10
     saved, deleted = ids[at : at + 4], ids[at + 20 : at + 20 + 2 * _REMOVED : 2]
@@ -187,10 +187,10 @@ def _remove_some(vault: Vault, now: int) -> None:
 
 
 def _bin_some(vault: Vault) -> None:
-    """Put into the bin what two operators deleted, and bring some of it back."""
+    """Delete copies into the bin as two operators, and bring some back."""
     newest = vault.newest(2000)
     spam = [copy.id for copy in newest if copy.record.reason and copy.record.reason.status is Status.SPAM]
-    spam += sorted({copy.id for copy in newest}.difference(spam))  # There is too little of it in a small demo.
+    spam += sorted({copy.id for copy in newest}.difference(spam))  # small demos have too little spam
     at = 20
     for operator, count in zip((_NIGHT_OPERATOR, OPERATOR), _BINNED, strict=True):
         delete_copies(vault, spam[at : at + count], operator=operator)
@@ -199,7 +199,7 @@ def _bin_some(vault: Vault) -> None:
 
 
 def _deliver_some(vault: Vault) -> None:
-    """Release a few copies that were held by mistake: most arrive, one recipient is gone, one mailbox is full."""
+    """Release a few copies held by mistake: most arrive, one recipient does not exist, one mailbox is full."""
     from store.delivery.queue import cancel, release
     from store.delivery.worker import DeliveryWorker
 

@@ -1,4 +1,4 @@
-"""The outside of the demo's messages: who receives them, through which servers they came, and their traces."""
+"""Recipients, trace fields and dates of the demo's messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ZONES = (0, 1, 2, 3, 8, 9, -5, -8)
 
 
 class Recipients(NamedTuple):
-    """To and Cc as the header names them, and those whom only the envelope names."""
+    """Recipients in To and Cc, and those that only the envelope has."""
 
     to: tuple[Person, ...]
     cc: tuple[Person, ...] = ()
@@ -23,12 +23,12 @@ class Recipients(NamedTuple):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The envelope's recipients, each once."""
+        """Return the envelope's recipients without duplicates."""
         return tuple(dict.fromkeys(person.address for person in (*self.to, *self.cc, *self.bcc)))
 
 
 def recipients(rng: Random) -> Recipients:
-    """Mostly one; sometimes several, somebody in Cc or Bcc, or nobody in the header at all."""
+    """Choose recipients: mostly one; sometimes several, some in Cc or Bcc, or none in the header."""
     known = people()
     group = rng.choices((known.staff, known.finance, known.board, known.shared), weights=(62, 14, 6, 18))[0]
     first = rng.choice(group)
@@ -46,7 +46,7 @@ def recipients(rng: Random) -> Recipients:
 
 
 def queue_id(rng: Random) -> str:
-    """Make a long queue ID like the MTA's."""
+    """Make a long queue ID as an MTA does."""
     return "4c" + "".join(rng.choices(_QUEUE_LETTERS, k=7)) + "z" + "".join(rng.choices(_QUEUE_LETTERS, k=5))
 
 
@@ -56,7 +56,9 @@ def addresses(people: tuple[Person, ...], charset: str) -> bytes:
 
 
 def trace(client: str, helo: str, mta_id: str, moment: int, rng: Random) -> list[Header]:
-    """`Received` fields: ours on top, then sometimes one of the sender's own servers, and a signature of theirs."""
+    """Write `Received` fields (ours on top, then sometimes one of the sender's servers)
+    and a DKIM signature of theirs.
+    """
     shown = f"IPv6:{client}" if ":" in client else client
     ours = (
         f"from {helo} ({helo} [{shown}])\r\n\tby {HOST} (Postfix) with ESMTPS id {mta_id}\r\n\t"
@@ -78,6 +80,6 @@ def trace(client: str, helo: str, mta_id: str, moment: int, rng: Random) -> list
 
 
 def sent(moment: int, rng: Random) -> bytes:
-    """Write the Date field: mostly a little before `moment`; spam's clocks are sometimes wrong."""
+    """Write the Date field: mostly shortly before `moment` (Unix ms); spam sometimes has a wrong date."""
     early = rng.randrange(2_000, 90_000) if rng.random() < 0.9 else rng.randrange(-7_200_000, 86_400_000)
     return date(moment - early, rng.choice(_ZONES))

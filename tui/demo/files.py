@@ -1,4 +1,4 @@
-"""Files as the demo's messages attach them: each begins as its format prescribes, and none of them does anything."""
+"""Files for the demo's attachments: each begins as its format prescribes, and all are harmless."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ZIP_TIME = (2026, 11, 2, 9, 0, 0)
 
 
 def pdf(rng: Random, size: int) -> bytes:
-    """Make a PDF of one page, with a stream of noise that fills up the size."""
+    """Make a PDF of one page, filled up to the size with noise."""
     text = f"BT /F1 18 Tf 72 760 Td (Document {rng.randrange(10_000, 99_999)}) Tj ET".encode()
     noise = rng.randbytes(max(0, size - 700))
     objects = [
@@ -58,7 +58,7 @@ def encrypted_archive(rng: Random, size: int) -> bytes:
 
 
 def broken_archive(rng: Random, size: int) -> bytes:
-    """Make a ZIP archive that ends in the middle."""
+    """Make a ZIP archive that is cut off in the middle."""
     return archive(rng, size)[: size // 2]
 
 
@@ -75,22 +75,22 @@ def _office(kind: str, main: str, rng: Random, size: int, macros: bool) -> bytes
 
 
 def word(rng: Random, size: int, *, macros: bool = False) -> bytes:
-    """Make a word processor's document in XML; `macros` adds a project that holds noise."""
+    """Make a word processor document (XML); with `macros` it has a macro project that holds noise."""
     return _office("document", "word/document.xml", rng, size, macros)
 
 
 def sheet(rng: Random, size: int, *, macros: bool = False) -> bytes:
-    """Make a spreadsheet in XML."""
+    """Make a spreadsheet (XML)."""
     return _office("workbook", "xl/workbook.xml", rng, size, macros)
 
 
 def ole(rng: Random, size: int) -> bytes:
-    """Make an old binary office document: its magic, and noise."""
+    """Make an old binary office document: the magic number, then noise."""
     return _OLE_MAGIC + bytes(16) + struct.pack("<HHH", 0x3E, 3, 0xFFFE) + rng.randbytes(max(512, size) - 30)
 
 
 def png(rng: Random, size: int) -> bytes:
-    """Make a picture of coloured noise that really decodes."""
+    """Make a PNG of coloured noise that decodes."""
     side = max(8, int((size / 3) ** 0.5))
     rows = b"".join(b"\0" + rng.randbytes(3 * side) for _ in range(side))
 
@@ -108,7 +108,7 @@ def jpeg(rng: Random, size: int) -> bytes:
 
 
 def gif(_rng: Random, _size: int) -> bytes:
-    """Make a transparent GIF of one pixel, as newsletters use to count who reads them."""
+    """Make a transparent GIF of one pixel, as newsletters use to count readers."""
     return bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 
 
@@ -120,12 +120,12 @@ def executable(rng: Random, size: int) -> bytes:
 
 
 def broken_executable(_rng: Random, size: int) -> bytes:
-    """Two letters of a program, and zeros."""
+    """Make a broken program: its first two letters, then zeros."""
     return b"MZ" + bytes(size)
 
 
 def iso(rng: Random, size: int) -> bytes:
-    """Make a disc image: the volume descriptor where it belongs."""
+    """Make a disc image with the volume descriptor in its place."""
     return bytes(0x8000) + b"\x01CD001\x01\x00" + b"WIN32".ljust(32) + b"DOCUMENTS".ljust(32) + rng.randbytes(size)
 
 
@@ -163,7 +163,7 @@ def rar(rng: Random, size: int) -> bytes:
 
 
 def shortcut(rng: Random, _size: int) -> bytes:
-    """Make a Windows shortcut's header that leads nowhere."""
+    """Make the header of a Windows shortcut without a target."""
     return struct.pack("<I", 0x4C) + bytes.fromhex("0114020000000000c000000000000046") + rng.randbytes(300)
 
 
@@ -177,7 +177,7 @@ def calendar(rng: Random, _size: int) -> bytes:
 
 
 def table(rng: Random, size: int) -> bytes:
-    """Numbers with commas between them."""
+    """Make a table of comma-separated numbers."""
     lines = [f"{row},{rng.randrange(10**6)},{rng.random():.4f}" for row in range(max(4, size // 24))]
     return "\r\n".join(["id,value,share", *lines, ""]).encode()
 

@@ -1,6 +1,6 @@
-"""Messages that attack whoever looks at them: escape sequences, markup, bidi overrides, absurd sizes and structures.
+"""Messages that attack their reader: escape sequences, markup, bidi overrides, absurd sizes and structures.
 
-A real Backup holds such mail, so the demo does; the console must show each of them as harmless text.
+A real Backup holds such mail, so the demo does too; the console must show all of it as harmless text.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _no_header(_headers: list[Header]) -> bytes:
 
 Maker = Callable[[list[Header]], bytes]
 
-#: How each is made, and what an engine called it.
+#: Pairs of a function that makes a hostile message, and the status that an engine gave it.
 HOSTILE: tuple[tuple[Maker, Status], ...] = (
     (_escapes, Status.SPAM),
     (_markup, Status.PROBABLE_SPAM),

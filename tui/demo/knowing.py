@@ -1,4 +1,4 @@
-"""What the demo's gateway knew when it took a message in: findings, authentication results, and the sender."""
+"""A gateway's knowledge of the demo's messages: findings, authentication results, and the sender's history."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tui.demo.envelopes import HOST
 from tui.demo.people import people
 from tui.demo.wave import ANTIVIRUS, REQUIRED, SCANNER, texts
 
-#: Domains of partners that others use, too: nobody looks like them, nor they like an own one.
+#: Partners' domains that others use too, so that they count neither as imitated nor as imitating.
 _ANYBODY = ("example.com", "example.net")
 _SCORE = re.compile(r"^(-?\d+(?:\.\d+)?) of 15\.0(?:: (.*))?$")
-#: What the symbols that the demo's scanner names weigh; others 1.
+#: Weights of the symbols that the demo's scanner names; all others weigh 1.
 _WEIGHTS = {"BAYES_SPAM": 5.1, "PHISHING": 8.0, "R_SPF_FAIL": 1.0, "HFILTER_HOSTNAME_UNKNOWN": 2.5}
 
 
 def with_knowledge(record: CopyRecord, rng: Random) -> CopyRecord:
-    """Add to a composed message's record what a gateway would have sealed in it."""
+    """Add to a composed message's record the traits that a gateway would seal."""
     sender = next(iter(addresses(record.from_)), "")
     domain = sender.rpartition("@")[2].lower()
     partner = domain in _partners() and rng.random() < 0.3
@@ -69,7 +69,7 @@ def _findings(record: CopyRecord) -> tuple[Finding, ...]:
 
 
 def count_known(vault: Vault, now: int) -> None:
-    """Fill the counters: whom the good mail is from, and the partners."""
+    """Fill the counters of known senders: senders of good mail, and partners."""
     deltas: dict[Key, tuple[float, float]] = {(DOMAIN, domain): (40, 2) for domain in _partners()}
     deltas.update(((DOMAIN, domain), (60, 20)) for domain in _ANYBODY)
     deltas.update(((DOMAIN, one.address.rpartition("@")[2]), (30, 0)) for one in people().bulk)
@@ -84,7 +84,7 @@ def count_known(vault: Vault, now: int) -> None:
 
 
 def _partners() -> list[str]:
-    """List the domains of the partners alone."""
+    """List the domains that belong to partners only."""
     return [domain for domain in people().partner_domains if domain not in _ANYBODY]
 
 

@@ -1,4 +1,4 @@
-"""The languages that the demo's senders write in, with the charsets that their mail programs use."""
+"""The languages of the demo's senders, with the charsets that their mail programs use."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ _FILES = ("english.toml", "western.toml", "eastern.toml", "asian.toml")
 
 
 class Text(Table, frozen=True):
-    """A message's subject and its text; `{n}`, `{amount}`, `{date}`, `{link}`, `{name}` are filled in."""
+    """A message's subject and text, with placeholders `{n}`, `{amount}`, `{date}`, `{link}`, `{name}`."""
 
     subject: str
     body: str
 
     @property
     def paragraphs(self) -> list[str]:
-        """What blank lines part in the body."""
+        """Return the paragraphs of the text, which blank lines separate."""
         return self.body.strip("\n").split("\n\n")
 
 
 class Language(Table, frozen=True):
-    """One language.
-
-    Charsets by their MIME names, names of people, and what spam, phishing and honest mail say in it.
-    """
+    """A language: charsets (MIME names), names of people, and the texts of spam, phishing and honest mail."""
 
     code: str
     charsets: tuple[str, ...]
@@ -50,5 +47,5 @@ class _Languages(Table, frozen=True):
 
 @cache
 def languages() -> dict[str, Language]:
-    """All of them by code, English first."""
+    """Return all languages by code, English first."""
     return {language.code: language for name in _FILES for language in read(name, _Languages).language}

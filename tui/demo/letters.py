@@ -1,4 +1,4 @@
-"""What the demo's messages say and how they look: plain letters, newsletters, phishing pages, spam."""
+"""Bodies of the demo's messages: plain letters, newsletters, phishing pages, spam."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def _words() -> _Words:
 
 
 def _noise(rng: Random, count: int) -> str:
-    """So many words that say nothing."""
+    """Make so many meaningless words."""
     return " ".join(rng.choices(_words().noise.split(), k=count))
 
 
 class Letter(NamedTuple):
-    """A subject and a body; `shown` and `target` are the host that a link shows and the one it leads to."""
+    """A subject and a body. `shown` is the host that a link displays, `target` the one it opens."""
 
     subject: str
     body: Part
@@ -50,12 +50,12 @@ class Letter(NamedTuple):
 
 
 def fill(text: str, values: dict[str, str]) -> str:
-    """`text` with its `{…}` filled in."""
+    """Fill in the placeholders of `text`."""
     return text.format_map(values) if "{" in text else text
 
 
 def values_for(language: Language, rng: Random, link: str, name: str, moment: int) -> dict[str, str]:
-    """Numbers, sums and dates as they differ from message to message; dates lie around `moment` (Unix ms)."""
+    """Choose numbers, sums and dates for a message; dates are around `moment` (Unix ms)."""
     day = datetime.fromtimestamp(moment / 1000, UTC) + timedelta(days=rng.randrange(-6, 25))
     if language.code in ("zh", "zh-tw", "ja", "ko"):
         date = f"{day:%Y-%m-%d}"
@@ -68,7 +68,7 @@ def values_for(language: Language, rng: Random, link: str, name: str, moment: in
 
 
 def paragraphs(text: Text, values: dict[str, str]) -> list[str]:
-    """Fill in the paragraphs."""
+    """Fill in the placeholders of all paragraphs."""
     return [fill(paragraph, values) for paragraph in text.paragraphs]
 
 
@@ -79,7 +79,7 @@ def plain(text: Text, values: dict[str, str], charset: str, rng: Random) -> Lett
 
 
 def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Letter:
-    """Loud HTML, with words for the filter that a reader does not see."""
+    """Write loud HTML that hides words from the reader but not from filters."""
     lines = "".join(
         f'<p style="font:bold 18px Arial;color:#c00"><a href="{line}">{line}</a></p>'
         if line.startswith("http")
@@ -96,7 +96,7 @@ def spam(text: Text, values: dict[str, str], charset: str, rng: Random) -> Lette
 
 
 def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng: Random) -> Letter:
-    """Write a page in a company's name whose link shows one address and leads to another."""
+    """Write a page in a company's name; its link shows one address and opens another."""
     target = idna(rng.choice(brand.lookalikes))
     scheme, path = "https" if rng.random() < 0.7 else "http", rng.choice(("login", "verify", "id", "secure/pay"))
     url = f"{scheme}://{target}/{path}?s={rng.getrandbits(40):x}"
@@ -122,7 +122,7 @@ def phishing(text: Text, values: dict[str, str], charset: str, brand: Brand, rng
 
 
 def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str, str]:
-    """Write a newsletter's subject, plain text and HTML, with missing pictures and a counting pixel."""
+    """Write a newsletter's subject, plain text and HTML, with missing pictures and a tracking pixel."""
     issue = moment // WEEK - 2_700
     topics = Random(f"{name} {issue}").sample(_words().topic, 3)
     year = datetime.fromtimestamp(moment / 1000, UTC).year
@@ -153,7 +153,7 @@ def newsletter(name: str, host: str, rng: Random, moment: int) -> tuple[str, str
 
 
 def obfuscated(subject: str, rng: Random) -> str:
-    """Write the subject as spammers do to get round filters."""
+    """Obfuscate the subject as spammers do to get past filters."""
     turn = rng.random()
     if turn < 0.12:
         return subject.upper()

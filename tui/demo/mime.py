@@ -1,6 +1,6 @@
-"""Messages as bytes: headers in any charset, bodies in any transfer encoding, parts put together. CRLF throughout.
+"""Messages as bytes: headers in any charset, bodies in any transfer encoding, multipart bodies. CRLF throughout.
 
-Written for speed (a demo store may hold 100,000 messages): strings of bytes are joined, nothing is parsed.
+Written for speed (a demo store may hold 100,000 messages): it joins byte strings and parses nothing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class Part(NamedTuple):
-    """A MIME part: its header lines and its body, both encoded and ending in CRLF."""
+    """A MIME part: header lines and body, both encoded and ending in CRLF."""
 
     head: bytes
     body: bytes
 
 
 def encode(text: str, charset: str) -> tuple[bytes, str]:
-    """`text` in `charset`, or in UTF-8 where that charset cannot say it; and the charset that it is in."""
+    """Encode `text` in `charset`, or in UTF-8 if that charset lacks a character; return also the charset used."""
     try:
         return text.encode(charset), charset
     except UnicodeEncodeError:
@@ -37,7 +37,7 @@ def encode(text: str, charset: str) -> tuple[bytes, str]:
 
 @lru_cache(maxsize=8192)
 def encoded_words(text: str, charset: str, *, quoted: bool = False) -> bytes:
-    """Encode a header's text: plain if it is ASCII, else encoded words of at most 75 characters, folded."""
+    """Encode a header's text: plain if ASCII, else as encoded words of at most 75 characters, folded."""
     if text.isascii():
         return text.encode()
     charset = encode(text, charset)[1]
@@ -68,7 +68,7 @@ _QUOTED = [
 
 
 def mailbox(name: str, address: str, charset: str, *, quoted: bool = False) -> bytes:
-    """`Name <address>` for an address header."""
+    """Write `Name <address>` for an address header."""
     if not name:
         return address.encode()
     if not name.isascii():
@@ -79,7 +79,7 @@ def mailbox(name: str, address: str, charset: str, *, quoted: bool = False) -> b
 
 
 def date(milliseconds: int, offset_hours: int = 0) -> bytes:
-    """Unix ms -> `Tue, 24 Nov 2026 09:41:03 +0200`."""
+    """Write Unix ms as `Tue, 24 Nov 2026 09:41:03 +0200`."""
     zone = timezone(timedelta(hours=offset_hours)) if offset_hours else UTC
     moment = datetime.fromtimestamp(milliseconds / 1000, zone)
     return (
@@ -89,7 +89,7 @@ def date(milliseconds: int, offset_hours: int = 0) -> bytes:
 
 
 def text_part(text: str, charset: str, rng: Random, *, subtype: str = "plain") -> Part:
-    """Make a text part in its charset, in one of the transfer encodings that mail programs use for it."""
+    """Make a text part in a charset, with a transfer encoding that mail programs use for it."""
     data, charset = encode(text.replace("\n", "\r\n"), charset)
     if data.isascii():
         transfer = b"7bit"
@@ -115,13 +115,13 @@ def quoted_printable(data: bytes) -> bytes:
 
 
 def base64_lines(data: bytes) -> bytes:
-    """Base64 in lines of 76 characters."""
+    """Encode `data` as base64 in lines of 76 characters."""
     encoded = binascii.b2a_base64(data, newline=False)
     return b"\r\n".join([*(encoded[at : at + 76] for at in range(0, len(encoded), 76)), b""])
 
 
 def attachment_part(name: str, content_type: str, encoded: bytes, charset: str) -> Part:
-    """Make an attachment from a base64 body; a name that is not ASCII is encoded by RFC 2231."""
+    """Make an attachment part from a base64 body; a non-ASCII name is encoded by RFC 2231."""
     if name.isascii():
         parameter = b'"' + name.translate(_ESCAPES).encode() + b'"'
         type_name, disposition_name = b"; name=" + parameter, b"; filename=" + parameter
@@ -140,7 +140,7 @@ _PERCENT = [
 
 
 def multipart(subtype: str, parts: Sequence[Part], rng: Random) -> Part:
-    """Several parts as one."""
+    """Combine parts into a multipart part."""
     boundary = b"=_%024x" % rng.getrandbits(96)
     edge = b"--" + boundary
     pieces: list[bytes] = []

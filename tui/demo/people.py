@@ -1,4 +1,4 @@
-"""Who writes to whom in the demo: a company at example.org, its partners, and those who pretend to be someone."""
+"""The people of the demo: a company at example.org, its partners, and impostors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tui.demo.texts.reading import Table, read
 
 
 class Person(Table, frozen=True):
-    """A name as it is displayed, and an address."""
+    """A display name and an address."""
 
     name: str
     address: str
 
 
 class Brand(Table, frozen=True):
-    """A made-up company that phishing imitates: its name, its own domain, and domains that look like it."""
+    """A made-up company that phishing imitates: its name, its domain, and look-alike domains."""
 
     name: str
     domain: str
@@ -26,7 +26,7 @@ class Brand(Table, frozen=True):
 
 
 class People(Table, frozen=True):
-    """Everybody but those whose names are made up from a language's: `outsider` does that."""
+    """All people with fixed names; `outsider` makes up the others."""
 
     staff: tuple[Person, ...]
     finance: tuple[Person, ...]
@@ -42,12 +42,12 @@ class People(Table, frozen=True):
 
 @cache
 def people() -> People:
-    """All of them."""
+    """Load all people."""
     return read("people.toml", People)
 
 
 def brand_for(subject: str, rng: Random) -> Brand:
-    """Choose the company that a phishing message of that subject would imitate."""
+    """Choose the company that phishing with this subject imitates."""
     lowered = subject.lower()
     known, brands = people(), people().brand
     if any(word in lowered for word in known.parcel_words):
@@ -58,13 +58,13 @@ def brand_for(subject: str, rng: Random) -> Brand:
 
 
 def idna(domain: str) -> str:
-    """Write the domain as a message has it: each label that is not ASCII as punycode."""
+    """Write a domain as in a message: non-ASCII labels in punycode."""
     return domain.encode("idna").decode()
 
 
 @lru_cache(maxsize=4096)
 def local_part(name: str) -> str:
-    """`Jürgen Groß` -> `jurgen.gross`; a name in another script becomes letters and digits that depend on it."""
+    """Convert `Jürgen Groß` to `jurgen.gross`; a name in another script becomes letters and digits derived from it."""
     decomposed = unicodedata.normalize(
         "NFKD", name.replace("ß", "ss").replace("Ł", "L").replace("ł", "l").replace("ı", "i")
     )
@@ -77,13 +77,13 @@ def local_part(name: str) -> str:
 
 
 def outsider(language: Language, rng: Random, domains: tuple[str, ...]) -> Person:
-    """Someone from outside who writes in that language."""
+    """Make up an external person who writes in that language."""
     name = language.full_name(rng.choice(language.given), rng.choice(language.family))
     return Person(name, f"{local_part(name)}@{rng.choice(domains)}")
 
 
 def client_address(rng: Random) -> str:
-    """Choose a server address out of the blocks that are reserved for documentation."""
+    """Choose a server address from the blocks reserved for documentation."""
     if rng.random() < 0.12:
         return f"2001:db8:{rng.randrange(0x1000, 0xFFFF):x}::{rng.randrange(1, 0xFFFF):x}"
     return f"{rng.choice(('192.0.2', '198.51.100', '203.0.113'))}.{rng.randrange(1, 255)}"

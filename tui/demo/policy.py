@@ -1,4 +1,4 @@
-"""The demo's rules and address lists: those that the copies in its Backup name."""
+"""The demo's rules and address lists; the copies in its Backup refer to these rules."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tui.demo.texts.reading import text_of
 
 @cache
 def rules() -> dict[int, Rule]:
-    """Return the rules by their numbers, in order, Default last."""
+    """Return the rules with their numbers, in order, Default last."""
     return {rule.id: rule for rule in (*parse_rules(text_of("rules.toml")), DEFAULT_RULE)}
 
 
 def rule_for(recipients: tuple[str, ...], sender: str, rng: Random) -> Rule:
-    """Choose the rule that judged a message: by its recipients first, then by its sender."""
+    """Choose the rule that judged a message: by its recipients, then by its sender."""
     first = recipients[0] if recipients else ""
     if first.startswith(("ap@", "payroll@", "ines.")):
         return rules()[3]
@@ -34,6 +34,6 @@ def rule_for(recipients: tuple[str, ...], sender: str, rng: Random) -> Rule:
 
 
 def write_policy(vault: Vault, operator: str) -> None:
-    """Put the rules and the lists in force."""
+    """Write the rules and the lists to the store."""
     write_rules(vault, [*rules().values()], operator)
     write_lists(vault, parse_lists(text_of("lists.toml")), operator)

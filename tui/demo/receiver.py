@@ -1,7 +1,7 @@
-"""The demo's recipient: an SMTP server on the loopback, in a thread of its own, that delivers to a Maildir.
+"""The demo's receiving mail server: SMTP on the loopback interface, in a thread of its own, delivering to a Maildir.
 
-Two addresses it refuses, so that the message queue has something to show: one mailbox is full (tried again later), one
-recipient is gone (never).
+It rejects two addresses, so that the message queue is not empty: one mailbox is full (temporary), one
+recipient does not exist (permanent).
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ _SIZE_LIMIT = 256 << 20
 
 
 class _Server(SMTP):
-    """aiosmtpd's server with room for the long lines that real mail has."""
+    """aiosmtpd's server, with a line limit large enough for real mail."""
 
     line_length_limit = 1 << 20
 
 
 class Receiver:
-    """Accepts mail for everybody but `FULL` and `GONE`; `maildir` is made, each folder for its owner alone."""
+    """Accepts mail for all addresses but `FULL` and `GONE`. Creates `maildir`, whose
+    folders only its owner can read.
+    """
 
     def __init__(self, maildir: Path) -> None:
         self.maildir = maildir
@@ -46,7 +48,7 @@ class Receiver:
         self._failure: OSError | None = None
 
     def start(self) -> None:
-        """Listen; `port` tells where. Raises OSError."""
+        """Start listening on a free port, which `port` then holds. Raises OSError."""
         for name in ("cur", "new", "tmp"):
             (self.maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.maildir.chmod(0o700)
@@ -56,14 +58,14 @@ class Receiver:
             raise self._failure
 
     def stop(self) -> None:
-        """Stop listening; what was accepted is in the Maildir."""
+        """Stop listening. Accepted mail stays in the Maildir."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)
 
     @property
     def arrived(self) -> int:
-        """How many messages lie in the Maildir."""
+        """Count the messages in the Maildir."""
         return sum(1 for name in ("new", "cur") for _ in (self.maildir / name).iterdir())
 
     def _run(self) -> None:
@@ -96,7 +98,7 @@ class Receiver:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Take everybody but the two."""
+        """Accept every recipient but the two (called by aiosmtpd)."""
         refusal = _REFUSALS.get(address.lower())
         if refusal:
             return refusal
@@ -105,7 +107,7 @@ class Receiver:
         return "250 2.1.5 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        """Deliver: on the disk first, then the answer."""
+        """Write the message to the Maildir, then answer (called by aiosmtpd)."""
         content = envelope.original_content or b""
         sender = (envelope.mail_from or "").strip("<>")
         top = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in envelope.rcpt_tos)]

@@ -1,7 +1,4 @@
-"""When the demo's messages arrived.
-
-Three months of working days, nights and weekends, and bursts of the same campaign.
-"""
+"""Arrival times of the demo's messages: three months of working days, nights and weekends, with bursts of campaigns."""
 
 from __future__ import annotations
 
@@ -11,16 +8,16 @@ from itertools import accumulate
 from random import Random
 
 DAY, HOUR = 86_400_000, 3_600_000
-#: How far back the messages go, in days.
+#: Days from the oldest message to now.
 DAYS = 91
 
-#: The share of each hour (UTC), by day and at the weekend: spam does not sleep, but it likes office hours.
+#: Share of each hour (UTC) on weekdays and weekends. Spam arrives all day, but mostly in office hours.
 _WORKDAY = (3, 3, 3, 3, 4, 6, 10, 16, 22, 24, 22, 19, 17, 20, 22, 20, 16, 12, 9, 7, 6, 5, 4, 4)
 _WEEKEND = (4, 3, 3, 3, 3, 3, 4, 5, 6, 7, 7, 7, 7, 7, 6, 6, 6, 6, 5, 5, 5, 4, 4, 4)
 
 
 class Rhythm:
-    """Draws times (Unix ms) between `now` minus three months and `now`."""
+    """Draws times (Unix ms) from the last three months before `now`."""
 
     def __init__(self, now: int, rng: Random) -> None:
         self._now = now
@@ -32,27 +29,27 @@ class Rhythm:
         for back, start in enumerate(self._hours):
             hour = datetime.fromtimestamp(start / 1000, UTC)
             shares: Sequence[int] = _WEEKEND if hour.weekday() >= 5 else _WORKDAY
-            # A little more of everything every week, which is what a forecast is made from, and most of it today.
+            # Each week has a little more mail than the one before, so that Monitoring can forecast; today has the most.
             growth = 1.5 - 0.5 * back / len(self._hours)
             weights.append(shares[hour.hour] * moods[back // 24] * growth * (4 if back < 30 else 1))
         self._weights = list(accumulate(weights))
 
     def moments(self, count: int) -> list[int]:
-        """So many times, in no order."""
+        """Draw so many times, unsorted."""
         starts = self._rng.choices(self._hours, cum_weights=self._weights, k=count)
         return [min(self._now, start + self._rng.randrange(HOUR)) for start in starts]
 
     def lately(self, count: int) -> list[int]:
-        """Choose times within the last hour."""
+        """Draw so many times within the last hour."""
         return [self._now - self._rng.randrange(20_000, HOUR - 60_000) for _ in range(count)]
 
     def burst(self, count: int, hours: float) -> list[int]:
-        """Choose the times of one campaign: dense at the beginning, thinning out over about so many hours."""
+        """Draw the times of a campaign: dense at first, thinning out over about so many hours."""
         start = self.moments(1)[0]
         return [min(self._now, start + int(self._rng.expovariate(2 / (hours * HOUR)))) for _ in range(count)]
 
     def conversation(self, count: int) -> list[int]:
-        """Choose the times of a thread: an answer after minutes, hours or days, in order, ending before now."""
+        """Draw the times of a thread, ascending and before now: each answer after minutes, hours or days."""
         gaps = [
             int(self._rng.choice((20 * 60_000, 3 * HOUR, 20 * HOUR)) * self._rng.uniform(0.4, 1.6))
             for _ in range(count)

@@ -1,4 +1,4 @@
-"""Why the demo's messages were kept: each engine and status of Backup, how often, in whose words, what was done."""
+"""Reasons why the demo's messages were kept: engine, status, frequency, scanner's words, and action."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from tui.demo.texts.reading import Table, read
 
 
 class Scenario(Table, frozen=True):
-    """One reason to be kept. `style` names the kind of letter; `files` are choices of attachments, one of them taken.
+    """One reason. `style` names the kind of letter; one of the attachments in `files` is chosen.
 
-    `details` are the scanner's words: `{k}` a number, `{score}` a score, `{file}`, `{sender}`, `{link}` the message's.
+    `details` are the scanner's words: `{k}` is a number, `{score}` a score; `{file}`, `{sender}`,
+    `{link}` come from the message.
     """
 
     engine: Engine
@@ -25,7 +26,9 @@ class Scenario(Table, frozen=True):
 
 
 class Scenarios(Table, frozen=True):
-    """All reasons. `words` are what a scanner says of a kind of file where it does not say the same of every kind."""
+    """All reasons. `words` are a scanner's words per kind of file, for scanners that do
+    not say the same of every kind.
+    """
 
     scenario: tuple[Scenario, ...]
     size_exceeded: Scenario
@@ -35,12 +38,12 @@ class Scenarios(Table, frozen=True):
 
 @cache
 def scenarios() -> Scenarios:
-    """All of them; `size_exceeded` is not drawn by weight: such a message is as large as it says."""
+    """Load all reasons. `size_exceeded` is not drawn by weight, since its messages must really be that large."""
     return read("scenarios.toml", Scenarios)
 
 
 def verdicts_for(reason: Verdict, rng: Random) -> tuple[Verdict, ...]:
-    """Make what each engine said: the reason, and what the others found before it or besides it."""
+    """Make the verdicts of all engines: the reason, and what the others found before or besides it."""
     if reason.engine is Engine.BLACK_LIST:
         return (reason, *(Verdict(engine, Status.NOT_SCANNED) for engine in _SCANNERS))
     found = []

@@ -1,4 +1,6 @@
-"""Long conversations that Backup holds whole: a mailing list's debate, and a partner whose files are always refused."""
+"""Long conversations, of which Backup holds every message: a mailing list, and a partner
+whose files are always refused.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def _words() -> _Words:
 
 
 class Turn(NamedTuple):
-    """One message of a thread: who writes to whom, its text, its place, and the Message-IDs that it answers."""
+    """One message of a thread: sender, recipient, text, position, and the Message-IDs that it answers."""
 
     sender: Person
     to: Person
@@ -39,7 +41,7 @@ class Turn(NamedTuple):
 
 
 class Thread:
-    """A conversation; `turns()` makes it up once, in order."""
+    """A conversation. `turns()` composes it, once and in order."""
 
     def __init__(self, rng: Random, language: Language) -> None:
         self._rng = rng
@@ -49,7 +51,7 @@ class Thread:
         self.subject = rng.choice(_words().lists if self._listed else _words().partners)
 
     def turns(self, count: int) -> list[Turn]:
-        """So many messages, each answering the one before and quoting it."""
+        """Return so many messages; each answers and quotes the one before."""
         rng = self._rng
         domains, staff, sentences = people().partner_domains, people().staff, _words().sentences
         writers = [outsider(self._language, rng, domains) for _ in range(6 if self._listed else 1)]

@@ -1,7 +1,7 @@
-"""The demo's attack wave: campaigns whose copies differ, good mail that was caught among them, and aimed letters.
+"""The demo's attack wave: campaigns of varied copies, good mail that was caught with them, and targeted letters.
 
-`wave(count, now, seed)` makes about so many copies, with all that a gateway seals with them. One seed and one `now`
-give the same mail.
+`wave(count, now, seed)` makes about `count` copies with all traits that a gateway seals. The same
+seed and `now` give the same mail.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tui.demo.rhythm import HOUR
 from tui.demo.scenarios import scenarios, verdicts_for
 from tui.demo.texts.reading import Table, read
 
-#: The score from which the demo's scanner calls a message spam, and its name.
+#: Score from which the demo's scanner calls a message spam; the scanner's name.
 REQUIRED, SCANNER, ANTIVIRUS = 15.0, "rspamd", "clamd"
 _MISTAKEN = str.maketrans("aeopcx", "аеорсх")
 
@@ -82,7 +82,7 @@ class _Thread(Table, frozen=True):
 
 
 class Wave(Table, frozen=True):
-    """All of it: campaigns, good mail, and a thread with the letters that are aimed at it."""
+    """The wave: campaigns, good mail, and a thread with the letters that target it."""
 
     quotes: tuple[str, ...]
     campaign: tuple[_Campaign, ...]
@@ -91,7 +91,7 @@ class Wave(Table, frozen=True):
 
 
 class _Mail(NamedTuple):
-    """What is to be written: who to whom, the text, and what is known of it."""
+    """A message to compose: sender, recipients, text, and the gateway's knowledge of it."""
 
     at: int
     sender: Person
@@ -115,7 +115,7 @@ def texts() -> Wave:
 
 
 def wave(count: int, *, now: int, seed: int) -> list[tuple[bytes, CopyRecord, int]]:
-    """About `count` messages with their records and the times (Unix ms, ascending) at which they were placed."""
+    """Return about `count` messages with their records and the times (Unix ms, ascending) when they were placed."""
     made = _Maker(now, Random(f"{seed}/wave"), count / sum(one.copies for one in texts().campaign))
     return sorted(made.all(), key=lambda placed: placed[2])
 
@@ -126,7 +126,7 @@ class _Maker:
         self._files = Files(rng, 8)
 
     def all(self) -> Iterator[tuple[bytes, CopyRecord, int]]:
-        """Every message, in no order."""
+        """Yield every message, unsorted."""
         for campaign in texts().campaign:
             for _ in range(max(1, round(campaign.copies * self._scale))):
                 yield self._written(self._of_campaign(campaign))
@@ -136,11 +136,11 @@ class _Maker:
             yield self._written(mail)
 
     def _one(self, choices: str) -> str:
-        """One of what stands between the bars."""
+        """Choose one of the alternatives, which `|` separates."""
         return self._rng.choice(choices.split("|"))
 
     def _drawn(self, pattern: str) -> str:
-        """Draw a digit for each #."""
+        """Replace each # in `pattern` by a random digit."""
         return "".join(self._rng.choice("0123456789") if letter == "#" else letter for letter in pattern)
 
     def _values(self, at: int, to: Recipients, link: str) -> dict[str, str]:
@@ -166,7 +166,7 @@ class _Maker:
         link = self._drawn(rng.choice(campaign.links)) if campaign.links else ""
         values = self._values(at, to, link)
         lines = [self._one(line).format_map(values) for line in letter.lines]
-        if len(lines) > 5 and rng.random() < 0.4:  # The lines between the greeting and the link change places.
+        if len(lines) > 5 and rng.random() < 0.4:  # shuffle the lines between the greeting and the link
             middle = lines[1:-2]
             rng.shuffle(middle)
             lines[1:-2] = middle
@@ -200,7 +200,7 @@ class _Maker:
         )
 
     def _answering(self, text: str, domain: str) -> tuple[str, tuple[Header, ...]]:
-        """Write the text above what it answers, and the headers of an answer."""
+        """Write the text above a quotation, and the header fields of an answer."""
         rng = self._rng
         answered = f"<{rng.getrandbits(60):x}@{domain}>"
         quoted = "\n".join(f"> {sentence}" for sentence in rng.sample(texts().quotes, 3))
@@ -208,7 +208,7 @@ class _Maker:
         return whole, (("In-Reply-To", answered.encode()), ("References", answered.encode()))
 
     def _mistaken(self, text: str) -> str:
-        """Replace letters in some words by others that only look like them."""
+        """Replace letters in some words by look-alikes."""
         return " ".join(
             word.translate(_MISTAKEN) if "://" not in word and self._rng.random() < 0.3 else word
             for word in text.split(" ")
@@ -230,7 +230,7 @@ class _Maker:
         return self._caught(good.from_, good.known, to, at, good.subject, good.text, good.file, fields)
 
     def _thread(self, thread: _Thread) -> Iterator[_Mail]:
-        """Yield the partner's own letters, then those of somebody who is not the partner."""
+        """Yield the partner's own letters, then those of the impostor."""
         rng = self._rng
         clara = next(one for one in people().staff if one.name.startswith("Clara"))
         first = f"<{rng.getrandbits(60):x}@example.org>".encode()
@@ -258,7 +258,7 @@ class _Maker:
                 "",
                 fields,
             )
-            # Who registers such a domain signs for it, too.
+            # The owner of a look-alike domain can sign for it, so it passes DMARC and SPF.
             yield mail._replace(
                 client=f"198.51.100.{rng.randrange(1, 255)}", authentication=_results(("dmarc=pass", "spf=pass"), false)
             )
@@ -274,7 +274,7 @@ class _Maker:
         file: str,
         fields: tuple[Header, ...],
     ) -> _Mail:
-        """Write a letter that a scanner held by mistake, or nearly so."""
+        """Compose a good letter that a scanner held by mistake, or nearly so."""
         rng, domain = self._rng, sender.address.rpartition("@")[2]
         values = self._values(at, to, "")
         score = round(rng.uniform(6.1, 11.8), 1)
@@ -337,6 +337,6 @@ class _Maker:
 
 
 def _results(results: tuple[str, ...], domain: str) -> tuple[Authentication, ...]:
-    """Make authentication results as the demo's gateway tells them."""
+    """Make authentication results as the demo's gateway reports them."""
     pairs = (one.split("=") for one in results)
     return tuple(Authentication(method, result, domain, HOST) for method, result in pairs)

@@ -1,4 +1,4 @@
-"""Words on the bin that console and commands share: until when copies can be brought back, and how sure that is."""
+"""Words about the bin for console and commands: until when copies can be brought back, and how certain that is."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _HOUR, _DAY = 60 * _MINUTE, 24 * 60 * _MINUTE
 
 
 def promise_words(promise: Promise, zone: tzinfo | None = None, now: int | None = None) -> str:
-    """``until 2 Dec``, or ``until 2 Dec, or about 30 hours at this rate``; in the time zone given or the local one."""
+    """Write ``until 2 Dec`` or ``until 2 Dec, or about 30 hours at this rate``, in `zone` (default: the local one)."""
     until = f"until {day(promise.until, zone, now)}"
     return until if promise.lasts is None else f"{until}, or about {length(promise.lasts)} at this rate"
 
 
 def length(milliseconds: int) -> str:
-    """Write a time in the best unit: ``40 minutes``, ``30 hours``, ``5 days``."""
+    """Write a duration in the best unit: ``40 minutes``, ``30 hours``, ``5 days``."""
     for unit, name, from_ in ((_DAY, "day", 3 * _DAY), (_HOUR, "hour", 2 * _HOUR), (_MINUTE, "minute", 0)):
         if milliseconds >= from_:
             return counted(max(1, round(milliseconds / unit)), name, name + "s")
@@ -31,9 +31,9 @@ def length(milliseconds: int) -> str:
 
 
 def day(milliseconds: int, zone: tzinfo | None = None, now: int | None = None) -> str:
-    """``2 Dec``, with its year where that is not the year of `now`; ``no date`` where there is no such time.
+    """Write ``2 Dec``, with the year if it is not that of `now`; ``no date`` for an impossible time.
 
-    `now` (Unix ms) is this moment where it is not given.
+    `milliseconds` and `now` (default: the current time) are Unix ms.
     """
     try:
         when = datetime.fromtimestamp(milliseconds / 1000, zone)
@@ -45,7 +45,9 @@ def day(milliseconds: int, zone: tzinfo | None = None, now: int | None = None) -
 
 
 def standing(act: BinAct) -> str:
-    """Say what became of an act: ``all there``, ``3 of 10 back``, ``3 of 10 back, 2 gone``, ``all back``."""
+    """Say how many copies of a deletion are still in the bin: ``all there``, ``3 of 10 back``, ``3 of
+    10 back, 2 gone``, ``all back``.
+    """
     if act.left == act.copies:
         return "all there"
     if act.restored == act.copies:

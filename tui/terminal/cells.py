@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 
 _UNITS = "KMGT"
-#: Not strftime's %b: that follows the locale, and the console's words are English.
+#: Not strftime's %b, which follows the locale: the console's words are English.
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def short_size(size: int) -> str:
-    """Bytes in at most 5 cells, binary units: ``812``, ``2.1 K``, ``84 K``, ``1.5 G``."""
+    """Write bytes in at most 5 cells, in binary units: ``812``, ``2.1 K``, ``84 K``, ``1.5 G``."""
     if size < 1000:
         return str(size)
     value = float(size)
@@ -24,7 +24,7 @@ def short_size(size: int) -> str:
 
 
 def local(ms: int, zone: tzinfo) -> datetime:
-    """Unix milliseconds as a time in a zone; times that no calendar holds become its ends."""
+    """Convert Unix ms to a time in a zone; a time out of range becomes 1 January 1970 or 9998."""
     try:
         return datetime.fromtimestamp(ms / 1000, zone)
     except (OverflowError, OSError, ValueError):
@@ -32,7 +32,9 @@ def local(ms: int, zone: tzinfo) -> datetime:
 
 
 def placed(ms: int, now: int, zone: tzinfo, width: int) -> str:
-    """When a copy was placed, in 12 cells (``24 Nov 07:41``, ``24 Nov  2024``) or 6 (`` 07:41``, ``24 Nov``)."""
+    """Write when a copy was placed: ``24 Nov 07:41`` or ``24 Nov  2024`` (12 cells),
+    ``07:41`` or ``24 Nov`` (6 cells).
+    """
     when, today = local(ms, zone), local(now, zone)
     day = f"{when.day:2} {MONTHS[when.month - 1]}"
     clock = f"{when.hour:02}:{when.minute:02}"
@@ -44,7 +46,7 @@ def placed(ms: int, now: int, zone: tzinfo, width: int) -> str:
 
 
 def age(ms: int, now: int) -> str:
-    """How long ago, roughly: ``11 days``, ``3 hours``, ``1 minute``."""
+    """Write roughly how long ago: ``11 days``, ``3 hours``, ``1 minute``."""
     seconds = max(0, now - ms) // 1000
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= length:
@@ -54,7 +56,7 @@ def age(ms: int, now: int) -> str:
 
 
 def zone_name(zone: tzinfo, now: int) -> str:
-    """Write a zone as its distance from UTC: ``UTC``, ``UTC+2``, ``UTC-3:30``."""
+    """Write a zone as its offset from UTC: ``UTC``, ``UTC+2``, ``UTC-3:30``."""
     offset = local(now, zone).utcoffset()
     minutes = int(offset.total_seconds() // 60) if offset else 0
     if minutes == 0:
@@ -64,11 +66,11 @@ def zone_name(zone: tzinfo, now: int) -> str:
 
 
 def now_ms() -> int:
-    """Return the time now, Unix milliseconds."""
+    """Return the current time (Unix ms)."""
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def local_zone() -> tzinfo:
-    """Return the zone of the machine."""
+    """Return the machine's time zone."""
     zone = datetime.now().astimezone().tzinfo
     return zone if zone is not None else UTC

@@ -1,4 +1,4 @@
-"""What was checked before campaigns are deleted, in words: lines that say ✓ or ▲, a number, and what is behind it."""
+"""The checks before campaigns are deleted, in words: lines with ✓ or ▲, a number and details."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from store.clearing.checked import Checked, Stay, Weakest
 
 FINE, AGAINST, MORE = "✓", "▲", "·"
-#: Characters of an owner's name that are shown.
+#: Longest owner's name shown (characters).
 _NAME = 20
 
 
 class Line(NamedTuple):
-    """A thing that was checked: its sign, what it is, of how many copies (None: no number), and more about it."""
+    """One check: its sign, what it is about, the number of copies (None: no number), and details."""
 
     sign: str
     what: str
@@ -30,7 +30,9 @@ class Line(NamedTuple):
 
 
 def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[Line]:
-    """Yield the window's lines, safe. `operator` asks: nothing is said of that operator's own campaigns."""
+    """Yield the window's lines, safe to show. `operator` is the asking operator, whose
+    own campaigns are not mentioned.
+    """
     total = checked.total
     yield from _both(
         Line(FINE, "condemned by an engine", checked.condemned, _weakest(checked.weakest)),
@@ -60,7 +62,7 @@ def check_lines(checked: Checked, zone: tzinfo, operator: str = "") -> Iterator[
 
 
 def _both(*lines: Line) -> Iterator[Line]:
-    """Yield the lines that speak of any copy."""
+    """Yield the lines for all checks that concern at least one copy."""
     return (line for line in lines if line.number)
 
 
@@ -72,7 +74,7 @@ def _weakest(weakest: Weakest | None) -> str:
 
 
 def stay_words(stay: Stay) -> str:
-    """``157 stay: 155 in no campaign, 2 that were taken out.``; "" where none does."""
+    """Write ``157 stay: 155 in no campaign, 2 that were taken out.``; "" if no copy stays."""
     if not stay.total:
         return ""
     reasons = (
@@ -88,5 +90,5 @@ def stay_words(stay: Stay) -> str:
 
 
 def gone_words(gone: int) -> str:
-    """``12 copies are not in Backup any more.``; "" where all are."""
+    """Write ``12 copies are not in Backup any more.``; "" if none is gone."""
     return f"{counted(gone, 'copy is', 'copies are')} not in Backup any more." if gone else ""

@@ -1,7 +1,8 @@
-"""How the console ends when it is told to, or when its terminal goes: by the regular way, in bounded time.
+"""Ending the console on SIGHUP, on SIGTERM or when its terminal is lost: by the normal
+exit path, within a bounded time.
 
-A parent may have had SIGHUP ignored (`nohup`, `trap "" HUP`), or keep it from reaching the console (`make`): so the
-console takes SIGHUP whatever was set, and takes a lost terminal for it.
+A parent process may have SIGHUP ignored (`nohup`, `trap "" HUP`) or keep it from reaching the console (`make`). So the
+console always installs a handler for SIGHUP, and treats a lost terminal like SIGHUP.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: What tells the console to end.
+#: Signals that end the console.
 SIGNALS = (signal.SIGHUP, signal.SIGTERM)
-#: Longest time (s) from being told until the process is gone: more than all that is waited for on the way out.
+#: Seconds until the process is killed after such a signal: longer than all waits of the normal exit together.
 LIMIT = 75.0
 
 
 def leave_by_force(number: int) -> None:
-    """End the process after `LIMIT` seconds, whatever holds it up: the store is whole at every moment."""
+    """Start a timer that ends the process after `LIMIT` seconds. That is safe: the store
+    is consistent at every moment.
+    """
     timer = threading.Timer(LIMIT, os._exit, [128 + number])
     timer.daemon = True
     timer.start()
@@ -30,7 +33,9 @@ def leave_by_force(number: int) -> None:
 
 @contextmanager
 def ends_cleanly() -> Iterator[None]:
-    """Around the app: a terminal that goes and a request to end leave by the regular way out, which clears up."""
+    """Make SIGHUP and SIGTERM raise SystemExit in the block, so that the app ends by the
+    normal exit path and cleans up.
+    """
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -44,7 +49,9 @@ def ends_cleanly() -> Iterator[None]:
 
 
 def leave_lost_terminal() -> bool:
-    """Put /dev/null in the place of a terminal that is gone, so that a last sentence is no error. Whether it is."""
+    """Replace a lost terminal by /dev/null, so that writing a last sentence does not
+    fail. Returns True if it was lost.
+    """
     watched = select.poll()
     for stream in (0, 1, 2):
         watched.register(stream, 0)
@@ -58,6 +65,6 @@ def leave_lost_terminal() -> bool:
 
 
 def say_ended(account: Iterable[str]) -> None:
-    """Say on standard error that the console was ended, and what became of the work under way."""
+    """Print to standard error that the console was ended, and what became of unfinished work."""
     leave_lost_terminal()
     print("mailhold: the console was told to end.", *account, file=sys.stderr)

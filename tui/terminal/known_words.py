@@ -1,4 +1,4 @@
-"""What was known of a copy when it came in, in words: one line for the message view. NOT safe for a terminal."""
+"""The message view's line about what was known of a copy at intake: sender, client, scores. NOT safe for a terminal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from store.terms.findings import Finding, KnownSender
     from store.terms.records import CopyRecord
 
-#: Symbols that are named of one scanner.
+#: Most symbols named per scanner.
 _NAMED = 4
 
 
 def known_words(record: CopyRecord) -> str:
-    """``sender: 4 let through before, nobody here wrote to it; client mx.example.net [192.0.2.7]; score 14.2: BAD …``.
+    """Write ``sender: 4 let through before, nobody here wrote to it; client mx.example.net
+    [192.0.2.7]; score 14.2: BAD …``.
 
-    "" where nothing was noted but the client's address.
+    "" if nothing but the client's address is known.
     """
     if record.known is None and not (record.findings or record.authentication or record.client_name):
         return ""

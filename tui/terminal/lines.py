@@ -1,7 +1,7 @@
-"""Lines of styled text that are already safe to show: what the views build in a worker and a `LineView` draws.
+"""Lines of styled text, safe to show: views build them in a worker thread, and a `LineView` draws them.
 
-A line is a tuple of spans; a span is text and its kind, one of `KINDS`. Builders pass message text through `safe`
-as they make a span of it, so nothing that draws has to.
+A line is a tuple of spans; a span is a text and its kind, one of `KINDS`. Builders pass message text through `safe`
+when they make a span of it, so that drawing code need not.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import NamedTuple
 from tui.terminal.safe import safe
 from tui.terminal.widths import cell_len, get_character_cell_size
 
-#: What a span can be: ordinary text, a label, read second, what the eye should find, the severities, the accent.
+#: Kinds of spans: plain text, a label, less important text, emphasis, the severities, the accent colour.
 KINDS = ("text", "label", "muted", "strong", "danger", "risk", "accent")
 
 
 class Span(NamedTuple):
-    """Text, safe to show and without line feeds, and its kind."""
+    """Text (safe to show, without line feeds) and its kind."""
 
     text: str
     kind: str = "text"
@@ -29,7 +29,9 @@ EMPTY: Line = ()
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """Safe `text` (one line) cut into pieces of at most `width` cells, at blanks where there are any. [""] if empty."""
+    """Cut safe `text` (one line) into pieces of at most `width` cells, at blanks if
+    possible. [""] for an empty text.
+    """
     width = max(1, width)
     if text.isascii():
         if len(text) <= width:
@@ -72,7 +74,7 @@ def _wrap_cells(text: str, width: int) -> Iterator[str]:
 
 
 def hang(text: str, width: int, indent: int) -> list[str]:
-    """As `wrap`, but what follows the first piece begins at column `indent`, where that leaves half of the width."""
+    """Wrap like `wrap`, and indent the pieces after the first by `indent` cells, if at most half of the width."""
     pieces = wrap(text, width)
     if len(pieces) == 1 or not 0 < indent <= width // 2:
         return pieces
@@ -105,7 +107,7 @@ def wrap_spans(spans: list[Span], width: int) -> list[Line]:
 
 
 def block(text: str, width: int, kind: str = "text") -> list[Line]:
-    """Message text, made safe, as wrapped lines of one kind; its own line feeds are kept."""
+    """Make message text safe and wrap it into lines of one kind. Its own line feeds are kept."""
     return [(Span(piece, kind),) for line in safe(text, multiline=True).split("\n") for piece in wrap(line, width)]
 
 
@@ -114,7 +116,7 @@ def field(
 ) -> list[Line]:
     """Write a label, wrapped in its column, beside values (message text, kind), each on a line of its own.
 
-    What a value has beyond its first line is indented by so many cells more. No value at all shows a dash.
+    The further lines of a value are indented by `indent` cells. Without any value a dash is shown.
     """
     gap = 2
     room = max(8, width - label_width - gap)

@@ -1,4 +1,4 @@
-"""Why copies are odd in their campaign, and what keys stand for, in plain words."""
+"""Words for the reasons why copies are odd in their campaign, and for the kinds of keys."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ STRANDS = ("Content", "Payload", "Origin")
 
 
 def reasons_words(reasons: Sequence[Reason]) -> str:
-    """``known sender, other text``."""
+    """Write the reasons as ``known sender, other text``."""
     return ", ".join(REASONS[reason] for reason in reasons)
 
 
 def kind_words(key: int) -> str:
-    """Say what sort of thing a key stands for: ``link domain``; ``key`` for a number unknown to this release."""
+    """Name the kind of thing that a key stands for: ``link domain``; ``key`` for a number unknown to this release."""
     try:
         return KINDS[kind_of(key)]
     except ValueError:
@@ -61,7 +61,9 @@ def kind_words(key: int) -> str:
 
 
 def campaigns_words(number: int, fitting: int, odd: int) -> str:
-    """Say how many of `number` copies are in campaigns: a stolen account of a known sender sends such, too."""
+    """Warn how many of `number` copies are in campaigns: even a known sender's account
+    may be stolen and send such mail.
+    """
     if number == 1:
         whose = "fits a campaign" if fitting else "is odd in its campaign"
         return f"This copy {whose}: c shows it." if fitting or odd else ""

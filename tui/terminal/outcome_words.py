@@ -1,4 +1,4 @@
-"""What became of released copies, in signs and words: for the list, the message view, the notice and the top line."""
+"""Signs and words for the outcome of releases: in the list, the message view, the notice and the top line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from store.mail.outcome import Attention, Delivered, State
 from tui.terminal.words import copies
 
-#: One cell each in every terminal: none is of ambiguous width. The second is the kind of span.
+#: Sign and kind of span. Each sign takes one cell in every terminal: none is of ambiguous width.
 SIGNS = {
     Delivered.NO: (" ", "muted"),
     Delivered.WAITING: ("◷", "muted"),
@@ -16,7 +16,7 @@ SIGNS = {
     Delivered.FAILED: ("✗", "danger"),
     Delivered.UNKNOWN: ("?", "risk"),
 }
-#: What the signs mean, for the help.
+#: Meanings of the signs, for the help.
 MEANINGS = {
     Delivered.YES: "delivered to all of its recipients",
     Delivered.PARTLY: "delivered to some, failed for the others",
@@ -31,7 +31,7 @@ _BEFORE = {
     Delivered.FAILED: ("was released before, and failed", "were released before, and failed"),
     Delivered.UNKNOWN: ("may have been delivered before", "may have been delivered before"),
 }
-#: How the deliveries of one act are counted: states, word, sign.
+#: Groups in which an act's deliveries are counted: states, word, sign.
 _PROGRESS = (
     ((State.SENT,), "delivered", "✓"),
     ((State.DEFERRED,), "put off", "◷"),
@@ -43,8 +43,8 @@ _PROGRESS = (
 
 
 def before(outcomes: Mapping[Delivered, int], copies_chosen: int) -> list[str]:
-    """Say what became of earlier releases of the chosen copies, a sentence each: ``✓ 3 copies were delivered
-    before.``
+    """Say what became of earlier releases of the chosen copies, one sentence each: ``✓ 3
+    copies were delivered before.``
     """
     lines = []
     for outcome, (one, many) in _BEFORE.items():
@@ -55,7 +55,7 @@ def before(outcomes: Mapping[Delivered, int], copies_chosen: int) -> list[str]:
 
 
 def progress(states: Mapping[State, int], *, short: bool = False) -> str:
-    """How deliveries stand: ``412 delivered · 3 put off · 1 failed · 88 waiting``, or ``✓412 ◷3 ✗1 ·88``."""
+    """Count the deliveries by state: ``412 delivered · 3 put off · 1 failed · 88 waiting``, or ``✓412 ◷3 ✗1 ·88``."""
     parts = []
     for counted, word, sign in _PROGRESS:
         if number := sum(states.get(state, 0) for state in counted):
@@ -64,7 +64,9 @@ def progress(states: Mapping[State, int], *, short: bool = False) -> str:
 
 
 def attention_words(attention: Attention, *, short: bool) -> list[tuple[str, str]]:
-    """Write the counts of deliveries to look at and the kind of each: ``✗ 3 failed``, or ``✗3`` if `short`."""
+    """Return the counts of deliveries that need attention, each with its kind of span: ``✗ 3
+    failed``, or ``✗3`` if `short`.
+    """
     parts = []
     for ids, sign, kind, word in (
         (attention.failed, "✗", "danger", "failed"),

@@ -1,6 +1,6 @@
-"""How many cells a character takes, by Python's own tables: what the commands count with where Rich is not installed.
+"""Cell widths of characters by Python's own tables: commands use them if Rich is not installed.
 
-For what `safe` lets through it is what `widths` counts with Rich, character by character.
+For every character that `safe` lets through they equal Rich's widths as corrected in `rich_widths`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-#: Unicode 16 made these two cells wide, and so do terminals; Python's tables say so from 3.14 on.
+#: Two cells wide since Unicode 16, also in terminals; in Python's tables only from 3.14 on.
 _WIDE_NOW = ((0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF), (0x1D300, 0x1D356), (0x1D360, 0x1D376))
 
 
 @lru_cache(maxsize=4096)
 def get_character_cell_size(character: str) -> int:
-    """Return the cells of one character: 0 for what combines with the one before it, 2 for the scripts of East Asia."""
+    """Return the cells of one character: 0 for combining characters, 2 for wide East Asian ones, else 1."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0
     code = ord(character)
@@ -24,5 +24,5 @@ def get_character_cell_size(character: str) -> int:
 
 
 def cell_len(text: str) -> int:
-    """Return the cells of `text`, of safe characters."""
+    """Return the cells of `text`, which must be safe."""
     return sum(map(get_character_cell_size, text))

@@ -1,4 +1,4 @@
-"""What a release would do, in sentences: for the Deliver message window and for `mailhold deliver --dry-run`."""
+"""Sentences about what a release would do, for the Deliver message window and `mailhold deliver --dry-run`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from store.delivery.preflight import Content, Preflight, Tally
     from store.mail.dkim import BodyHash
 
-#: Field names that a sentence lists, and characters of each, of a domain and of a server's words.
+#: Limits: field names in a sentence; characters of a field name, of a domain, of a server's reply.
 _NAMES, _NAME, _DOMAIN, _REASON = 8, 40, 100, 120
-#: Copies of look-alike senders that are named, and characters of what is said of each.
+#: Copies with look-alike senders that are named, and the longest reason given for each (characters).
 _LOOKALIKES, _LIKE = 2, 200
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 
@@ -43,7 +43,7 @@ _OF_ADDRESSES = (
 
 
 class Said(NamedTuple):
-    """A sentence, safe for a terminal: whether it tells of a problem, or of how many copies go to whom (`whom`)."""
+    """A sentence, safe for a terminal. `problem`: it reports a problem; `whom`: it says how many copies go to whom."""
 
     text: str
     problem: bool = False
@@ -53,9 +53,9 @@ class Said(NamedTuple):
 def sentences(
     found: Preflight, tally: Tally, contents: Mapping[int, Content], *, now: int, asking: bool = False
 ) -> list[Said]:
-    """Everything worth knowing before the release, what stands in its way first. `now` is Unix ms.
+    """Return all sentences about the release, problems first. `now` is Unix ms.
 
-    `asking` says that the relay is being asked anew.
+    `asking`: the relay is being asked again at the moment.
     """
     said = [*_lookalikes(found), *_who(found, tally), *_relay(found, now, asking)]
     if found.going:
@@ -67,12 +67,12 @@ def sentences(
 
 
 def relay_sentences(found: Preflight, *, now: int, asking: bool = False) -> list[Said]:
-    """Say what is known of the relay before anybody was chosen. `now` and `asking` as `sentences` takes them."""
+    """Return the sentences about the relay, before recipients are chosen. `now` and `asking` as for `sentences`."""
     return list(_relay(found, now, asking))
 
 
 def _lookalikes(found: Preflight) -> Iterator[Said]:
-    """Name the copies whose sender only looks like another: those left out, and those that go all the same."""
+    """Name the copies with a look-alike sender, both those left out and those delivered anyway."""
     out = [each for each in found.refused if each[1].startswith(LOOKALIKE)]
     for some, what in ((out, "is left out"), (found.lookalikes, "goes all the same")):
         for copy_id, reason in some[:_LOOKALIKES]:
@@ -145,7 +145,7 @@ def _relay(found: Preflight, now: int, asking: bool) -> Iterator[Said]:
 
 
 def age(at: int, now: int) -> str:
-    """How long ago `at` was (Unix ms), in words: `2 minutes ago`."""
+    """Say in words how long ago `at` was (Unix ms): `2 minutes ago`."""
     passed = now - at
     if passed < -_MINUTE:
         return "at a time that lies ahead: a clock is wrong"
@@ -185,7 +185,7 @@ def _needs(found: Preflight, tally: Tally) -> Iterator[Said]:
 
 
 def _needed(number: int, found: Preflight, offered: bool) -> str:
-    """How many copies need what the relay may offer."""
+    """Say how many copies need an SMTP extension, and whether the relay offers it."""
     if not number:
         return "not needed"
     words = "needed" if len(found.going) == 1 else counted(number, "copy needs it", "copies need it")
@@ -200,7 +200,7 @@ def _fields(tally: Tally, going: int) -> Iterator[Said]:
 
 
 def _names(counts: Mapping[str, int], going: int, read: int) -> str:
-    """Write the names, each with the number of copies unless it is in every one."""
+    """List the names, each with the number of copies unless all copies have it."""
     names = [
         safe(name, max_len=_NAME) + (f" ({number:,})" if going > 1 and number < read else "")
         for name, number in counts.items()
@@ -240,5 +240,5 @@ def _domain(signed: BodyHash) -> str:
 
 
 def lines(said: Iterable[Said]) -> str:
-    """Join the sentences, one a line, problems with their sign."""
+    """Join the sentences, one per line; problems are marked with ▲."""
     return "\n".join(f"▲ {each.text}" if each.problem else each.text for each in said)

@@ -1,4 +1,4 @@
-"""How far work has come, on standard error."""
+"""A progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class Progress:
-    """A progress bar on standard error while it is entered; silent where that is not a terminal."""
+    """Context manager that shows a progress bar on standard error, or nothing if that is not a terminal."""
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
@@ -18,7 +18,7 @@ class Progress:
         return self
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that `done` of `total` are done; a `total` of 0 is one that nobody knows."""
+        """Show that `done` of `total` items are done. A `total` of 0 means that the number is not known."""
         now = time.monotonic()
         if not self._shown or (now - self._last < 0.1 and done != total):
             return

@@ -1,6 +1,6 @@
-"""What Mailhold takes from Rich that Rich does not promise: here, and in no other file.
+"""The private parts of Rich that Mailhold uses: all of them are in this file.
 
-Both parts are so from Rich 14.3 on, and at 15.0. `test_rich_private.py` has a test of each, against what is seen.
+Both parts exist from Rich 14.3 to 15.0. `test_rich_private.py` tests each by what is drawn.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ __all__ = ["CellTable", "count_by", "table_of"]
 
 
 def table_of(unicode_version: str) -> CellTable:
-    """How many cells the characters of a version of Unicode take, "auto" being the terminal's. Nothing public says."""
+    """Return Rich's table of character widths for a Unicode version; "auto" is the
+    terminal's. Rich has no public way.
+    """
     return load(unicode_version)
 
 
 def count_by(tables: Callable[[str], CellTable]) -> None:
-    """Let Rich, and Textual with it, count cells by what `tables` answers for a version of Unicode.
+    """Make Rich, and thus Textual, measure cells with the table that `tables` returns for a Unicode version.
 
-    Rich takes its table by this name and has no setting for it; what it counted before is forgotten.
+    Rich has no setting for it: it looks the function up by this name. Widths that are cached already are dropped.
     """
     rich.cells.load_cell_table = tables  # type: ignore[assignment]  # it is called, and nothing else
     rich.cells.get_character_cell_size.cache_clear()

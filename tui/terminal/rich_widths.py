@@ -1,9 +1,9 @@
-"""How many cells text takes, by Rich's tables: `widths` hands these functions on.
+"""Cell widths of text by Rich's tables, with one correction; `widths` re-exports these functions.
 
-Of spacing combining marks (the vowel signs of Hindi or Tamil) `rich` says that they take no cell. The
-C library, and with it tmux, xterm and most others, give them one: each such mark would push what follows it in a row
-one column to the right of where the console believes it. So importing this module makes `rich`, and all of Textual with
-it, count them as the C library does.
+For Rich, spacing combining marks (vowel signs of Hindi or Tamil) take no cell. The C library, and with it tmux,
+xterm and most others, give them one. With Rich's widths each such mark would move the rest of its row one
+column to the right of where the console believes it. So importing this module makes Rich, and all of Textual,
+measure them as the C library does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["cell_len", "get_character_cell_size"]
 
 @cache
 def _counted(unicode_version: str = "auto") -> CellTable:
-    """Make the width table of a Unicode version in which spacing marks take one cell."""
+    """Return the width table of a Unicode version, with one cell for spacing marks."""
     table = table_of(unicode_version)
     widths = [entry for start, end, width in table.widths for entry in _without_marks(start, end, width)]
     return table._replace(widths=widths)

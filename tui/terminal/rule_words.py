@@ -1,4 +1,4 @@
-"""A rule in a few words, for lists of rules. The text is the rule's own: NOT safe for a terminal."""
+"""A rule in a few words, for lists of rules. The words contain the rule's own text: NOT safe for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from store.judging.rules.rules import DEFAULT_ACTIONS, SCANNED, IfDown, Rule
 from store.terms.sizes import format_size
 from store.terms.verdicts import Action, Engine, Status
 
-#: Engines as a narrow column can name them.
+#: Short names of the engines, for a narrow column.
 _SHORT = {
     Engine.ANTI_VIRUS: "virus",
     Engine.ANTI_SPAM: "spam",
@@ -19,7 +19,7 @@ _SHORT = {
 
 
 def conditions(rule: Rule) -> str:
-    """`from partner.example, to corp.example +2`, or `every message`."""
+    """Write a rule's conditions: `from partner.example, to corp.example +2`, or `every message`."""
     parts = [
         f"{word} {_some(entries)}"
         for word, entries in (("from", rule.senders), ("to", rule.recipients), ("client", rule.networks))
@@ -39,7 +39,7 @@ def deviations(rule: Rule) -> list[tuple[Engine, Status, Action]]:
 
 
 def effects(rule: Rule) -> str:
-    """Say what the rule does differently from the default, and what it bans: `Spam: Skip; bans 12 names`."""
+    """Write a rule's differences from the default and what it bans: `Spam: Skip; bans 12 names`."""
     said = [
         f"{status.label if status is not Status.BLACKLISTED else f'{_SHORT[engine]} blacklisted'}: {action.label}"
         for engine, status, action in deviations(rule)

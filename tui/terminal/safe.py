@@ -37,14 +37,15 @@ _HIDDEN = frozenset(
 )
 _UNKNOWN, _C1, _BIDI_MARK, _HIDDEN_MARK, _NEWLINE = "⍰", "␦", "⇄", "␢", "␤"
 
-# Handled in context, after translation: joiner, variation selectors, skin tones, marks, conjoining Hangul.
+# Handled in `_in_context` after the translation, since neighbours matter: joiner, variation selectors, skin tones,
+# combining marks, conjoining Hangul.
 _JOINER = "\u200d"
 _SELECTORS = frozenset("\ufe0e\ufe0f")
 _SKIN = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _JAMO = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?")
 _JAMO_REST = re.compile("[\u1160-\u11ff\ud7b0-\ud7ff]")
 
-# What tmux and others draw in more cells than the C library says, or the other way round.
+# Characters that tmux and other terminals draw with a width different from the C library's: replaced in `fit`.
 _DISPUTED = {0x1F1E6 + at: chr(0x41 + at) for at in range(26)} | dict.fromkeys(
     [
         0x261D,
@@ -67,7 +68,7 @@ _DISPUTED = {0x1F1E6 + at: chr(0x41 + at) for at in range(26)} | dict.fromkeys(
 )
 
 _PRINTABLE = re.compile(r"[ -~]*\Z")
-# Ranges in which nothing depends on its neighbours; text within them takes the short way.
+# Characters whose treatment does not depend on their neighbours; a text of only these skips `_in_context`.
 _CONTEXT_FREE = re.compile(
     "[\0-\u02ff\u0370-\u0482\u048a-\u0590\u1e00-\u200c\u200e-\u20cf\u2100-\u2cee\u3000-\u3029\u3030-\u3098\u309b-\ua66e\uac00-\ud7a3"
     "\uff00-\uff9d]*\\Z"
@@ -75,7 +76,7 @@ _CONTEXT_FREE = re.compile(
 
 
 class _Table(dict[int, str]):
-    """What each character becomes; filled as characters are met, and emptied when hostile text has met too many."""
+    """Caches the replacement of each character met. Emptied above `_LIMIT` entries, which hostile text could cause."""
 
     _LIMIT = 30_000
 
@@ -121,10 +122,10 @@ _BLOCK = _Table({0x0A: "\n"})
 
 
 def safe(text: str, *, multiline: bool = False, max_len: int | None = None) -> str:
-    """`text` with everything made visible that a terminal would obey or a reader would not see.
+    """Make everything in `text` visible that a terminal would obey or that a reader would not see.
 
-    One line, unless `multiline` keeps line feeds (CR LF becomes one) and expands tabs. With `max_len`, at most so many
-    characters, the last of them an ellipsis where something was cut off.
+    The result is one line, unless `multiline`, which keeps line feeds (CR LF becomes one) and expands tabs. With
+    `max_len` it has at most so many characters; the last is an ellipsis if text was cut off.
     """
     cut = max_len is not None and len(text) > max_len
     if max_len is not None:
@@ -142,7 +143,8 @@ def _in_context(text: str) -> str:
     text = _JAMO_REST.sub(_UNKNOWN, _JAMO.sub(_syllable, text))
     out: list[str] = []
     marks = 0
-    takes = ""  # what the last character put out may be followed by, unmarked: s(elector), t(one), j(oiner)
+    # Modifiers that may follow the last character without a mark: s = variation selector, t = skin tone, j = joiner.
+    takes = ""
     for character in text:
         category = unicodedata.category(character)
         if category[0] == "M" and character not in _SELECTORS:
@@ -176,16 +178,17 @@ def _syllable(match: re.Match[str]) -> str:
 
 
 def safe_content(text: str, style: str = "", *, multiline: bool = False) -> Content:
-    """Make text from a message safe for a widget, in one style, never parsed as markup. There is no other way."""
+    """Make text from a message safe for a widget, in one style, never parsed as markup. Widgets must use this."""
     from textual.content import Content
 
     return Content.styled(safe(text, multiline=multiline), style)
 
 
 def fit(text: str, width: int) -> str:
-    """`text` made safe and brought to exactly `width` terminal cells: cut with an ellipsis, or padded with spaces.
+    """Make `text` safe and exactly `width` cells wide: cut with an ellipsis or padded with spaces.
 
-    For a cell of a row: flags become their letters, and the few signs of whose width terminals differ a mark.
+    For cells of table rows: flags become their letters, and the few signs whose width
+    differs between terminals become ⍰.
     """
     if width <= 0:
         return ""

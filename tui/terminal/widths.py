@@ -1,6 +1,6 @@
-"""How many cells text takes, as terminals count them. Whoever measures text takes these functions from here.
+"""Cell widths of text in a terminal. All code that measures text takes these functions from here.
 
-They are Rich's where it is installed, so that commands and console count alike; the base has its own.
+They are Rich's if it is installed, so that commands and console agree; else Mailhold's own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Words that console and commands share: counts, and what both say."""
+"""Words that console and commands share, mostly counts."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ NO_PASSPHRASE = (
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """``1 copy``, ``1,204 copies``."""
+    """Write a number with a noun: ``1 copy``, ``1,204 copies``."""
     return f"{number:,} {one if number == 1 else many}"
 
 
 def copies(number: int) -> str:
-    """``1 copy``, ``1,204 copies``."""
+    """Write a number of copies: ``1 copy``, ``1,204 copies``."""
     return counted(number, "copy", "copies")
 
 
 def no_traits(number: int) -> str:
-    """Why an answer on links and files leaves copies out."""
+    """Say how many copies an answer leaves out because their links and files are not indexed yet."""
     who = counted(number, "copy has", "copies have")
     it, them = ("it was", "it") if number == 1 else ("they were", "them")
     return f"{who} no traits yet, so {it} not looked at for links and files: `mailhold index` makes {them}."
 
 
 def addresses(number: int) -> str:
-    """``1 address``, ``3,410 addresses``."""
+    """Write a number of addresses: ``1 address``, ``3,410 addresses``."""
     return counted(number, "address", "addresses")
 
 

@@ -1,1 +1,1 @@
-"""What the demo's mail is made of, as TOML: people, languages, reasons, files and words."""
+"""The raw material of the demo's mail, as TOML: people, languages, reasons, files and words."""

@@ -1,4 +1,4 @@
-"""Reads the tables beside it."""
+"""Reads the TOML and text files of this folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Table(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
-    """A table of such a file: `spam_domains` here is `spam-domains` there."""
+    """Base of the tables: the field `spam_domains` is `spam-domains` in the file."""
 
 
 def text_of(name: str) -> str:
@@ -21,5 +21,5 @@ def text_of(name: str) -> str:
 
 
 def read(name: str, kind: type[T]) -> T:
-    """Read the file of that name as `kind`. Raises msgspec.ValidationError if it holds something else."""
+    """Read the TOML file of that name as `kind`. Raises msgspec.ValidationError if it holds something else."""
     return msgspec.convert(tomllib.loads(text_of(name)), kind)
