@@ -1,4 +1,4 @@
-"""In which order the tests begin: the long ones first, and what waits for a daemon beside what computes."""
+"""The order in which tests start: long ones first, and tests that wait for a daemon next to tests that compute."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def begin(
     waits: Callable[[Test], bool],
     usual: float,
 ) -> list[Test]:
-    """The tests in the order in which they are to begin; those of a group, which one process runs, stay together.
+    """Sort the tests by start; tests of a group, which one process runs, stay together.
 
-    First the groups with a limit (seconds) over the `usual` one, the longest first: one that waits, one that does not,
-    in turn. Then the others, as they came; those that wait spread over the first half, so that they never fill all
-    processes while the processors have nothing to do, and that none is left alone at the end.
+    Groups with a limit (s) over the `usual` one come first, the longest first, alternating between waiting and
+    computing groups. The others keep their order; the waiting ones are spread over the first half, so that they never
+    occupy all processes while the processors are idle, and none is left alone at the end.
     """
     groups: dict[str, list[Test]] = {}
     for test in tests:
@@ -42,18 +42,18 @@ def begin(
 
 
 def group_of(item: pytest.Item) -> str:
-    """The group that a test is marked with (xdist_group), by itself and its module; one without a mark is its own."""
+    """Return the test's group mark (xdist_group), its own or its module's; an unmarked test is its own group."""
     names = sorted({str(mark.args[0]) for mark in item.iter_markers("xdist_group")})
     return f"group {'_'.join(names)}" if names else item.nodeid
 
 
 def limit_of(item: pytest.Item) -> float:
-    """The seconds that a test is marked with (timeout)."""
+    """Return the test's timeout mark (s)."""
     mark = item.get_closest_marker("timeout")
     assert mark is not None
     return float(mark.args[0])
 
 
 def waits(item: pytest.Item) -> bool:
-    """True for a test that waits for other programs most of its time."""
+    """Return True for a test that mostly waits for other programs."""
     return item.nodeid.startswith("tests/integration/")

@@ -1,4 +1,4 @@
-"""Looks for words and keys in files, however they may have been written: plain, hex, base64, UTF-16, zstd."""
+"""Search files for words and keys in any encoding: plain, hex, base64, UTF-16, zstd."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from store.helpers.zstd import ZstdDecompressor, ZstdError
 
-#: Words of fewer bytes stand in megabytes of random bytes by chance; of 8, one in 10^13 positions.
+#: Shorter words occur in megabytes of random bytes by chance; words of 8 bytes once in 10^13 positions.
 WORD = 8
 
 _PRINTABLE = re.compile(rb"[\x20-\x7e]{8,}")
@@ -22,17 +22,17 @@ _LIMIT = 64 << 20
 
 
 def words_of(texts: Iterable[bytes]) -> set[bytes]:
-    """The words of `texts` that are long enough to look for."""
+    """Return the words of `texts` that are long enough to search for."""
     return {word for text in texts for word in _WORD.findall(text)}
 
 
 def written_below(*folders: Path) -> list[Path]:
-    """Every file below `folders`."""
+    """Yield every file below `folders`."""
     return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def views(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """`data` as it is, and all that can be decoded out of it, each with the name of its form."""
+    """Yield `data` itself and everything that can be decoded from it, each with the name of its encoding."""
     yield "plain", data
     for run in _UTF16.findall(data):
         yield "UTF-16", run.replace(b"\x00", b"")
@@ -54,7 +54,7 @@ def views(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def words_in(data: bytes, words: set[bytes]) -> dict[bytes, str]:
-    """Which of `words` stand in `data`, and in which form."""
+    """Return which of `words` are in `data`, and in which encoding."""
     by_start: dict[bytes, list[bytes]] = {}
     for word in words:
         by_start.setdefault(word[:WORD], []).append(word)
@@ -69,5 +69,5 @@ def words_in(data: bytes, words: set[bytes]) -> dict[bytes, str]:
 
 
 def keys_in(data: bytes, keys: dict[str, bytes]) -> dict[str, str]:
-    """Which of the named `keys` stand in `data`, and in which form."""
+    """Return which of the named `keys` are in `data`, and in which encoding."""
     return {name: form for form, view in views(data) for name, key in keys.items() if key in view}

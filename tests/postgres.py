@@ -9,12 +9,12 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-#: Linux's folder of files in memory, and how much must be free there (bytes): a cluster for each process of tests.
+#: Linux's folder of files in memory, and the free bytes it must have: each test process has a cluster.
 _MEMORY, _ROOM = "/dev/shm", 2 << 30
 
 
 class Missing(Exception):
-    """PostgreSQL cannot be run here; says why."""
+    """PostgreSQL cannot be run here; the message says why."""
 
 
 def program(name: str) -> str:
@@ -51,15 +51,15 @@ class Cluster:
         self.resume()
 
     def url(self, schema: str) -> str:
-        """The location of a store in a schema of its own."""
+        """Return the location of a store in its own schema."""
         return f"postgresql://postgres@/postgres?host={self.folder}&options=-csearch_path%3D{schema}"
 
     def database_url(self, database: str) -> str:
-        """The location of a store in a database of its own."""
+        """Return the location of a store in its own database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
     def halt(self) -> None:
-        """Stop the server, and leave what it holds for `resume`."""
+        """Stop the server and keep its data for `resume`."""
         self._run([self._pg_ctl, "-D", str(self._data), "-m", "fast", "-w", "stop"])
 
     def resume(self) -> None:
@@ -79,7 +79,7 @@ class Cluster:
 
 
 def _memory() -> str | None:
-    """The folder of files in memory, where it has room: to copy a database takes a tenth of what it does on a disk."""
+    """Return the folder of files in memory if it has room: copying a database is ten times faster than on disk."""
     try:
         room = os.statvfs(_MEMORY)
     except OSError:

@@ -1,10 +1,10 @@
-"""Processes that begin with everything loaded: to load it takes half a second of a processor, hundreds of times.
+"""Processes forked with all libraries loaded: loading takes half a second of CPU, hundreds of times.
 
-`Popen`, `run` and `in_terminal` begin a Python command (`-m module`, `-c code`, or the installed `mailhold`) as a real
-process of its own: a child of the one that asks, to be waited for, signalled and killed like any other, with its own
-standard streams, terminal, folder and environment. What it does not do anew is to start Python and to load libraries.
-Where the system cannot fork so, where a command is none of those, and with `MAILHOLD_EXEC=1`, it is started plainly.
-Tests of how a program starts, of what it loads and of what is in its memory start it plainly in any case.
+`Popen`, `run` and `in_terminal` start a Python command (`-m module`, `-c code`, or the installed `mailhold`) as a real
+process: a child of the caller, to be waited for, signalled and killed like any other, with its own standard streams,
+terminal, folder and environment. Only the start of Python and the loading of libraries are saved. If the system cannot
+fork this way, for any other command, and with `MAILHOLD_EXEC=1`, the command is started plainly. Tests of how a program
+starts, what it loads and what is in its memory always start it plainly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 MAILHOLD = str(Path(sys.executable).with_name("mailhold"))
-#: What is loaded before: what the console, the gateway and the commands load. No Polars: it starts threads.
+#: Modules loaded in advance: those of the console, the gateway and the commands. No Polars: it starts threads.
 LOADED = (
     *("tui.commands.cli", "tui.commands.console", "tui.commands.gateway", "tui.commands.deliver"),
     *("tui.commands.import_", "tui.commands.list_", "tui.commands.delete", "tui.console.app", "tui.demo.demo"),
@@ -44,7 +44,7 @@ _CLONE3, _CLONE_PARENT, _CLONE_CHILD_SETTID = 435, 0x8000, 0x1000000
 
 
 def words_of(command: Sequence[Any]) -> list[str] | None:
-    """A command's words from `-m` or `-c` on; None where it is not Python with one of these."""
+    """Return a command's words from `-m` or `-c` on; None if it is not Python with one of these."""
     words = [os.fspath(word) for word in command]
     if words[0] == MAILHOLD:
         return ["-m", "tui", *words[1:]]
@@ -52,7 +52,7 @@ def words_of(command: Sequence[Any]) -> list[str] | None:
 
 
 class _Nursery:
-    """The prepared process of this one, which others are forked from."""
+    """The prepared process that new processes are forked from."""
 
     def __init__(self) -> None:
         self._lock, self._pid, self._ended = threading.Lock(), 0, False
@@ -61,9 +61,9 @@ class _Nursery:
     def fork(
         self, words: list[str], cwd: Any, environment: Mapping[str, str] | None, streams: list[int], session: str = ""
     ) -> int:
-        """The process id of a new child that runs `words`; 0 where there can be none.
+        """Fork a child that runs `words`; return its process id, or 0 if that is impossible.
 
-        `session` is "" for that of the caller, "new", or "terminal" for one whose terminal is the standard input.
+        `session` is "" (the caller's), "new", or "terminal" for a session whose terminal is the standard input.
         """
         told = {
             "words": words,
@@ -107,7 +107,7 @@ _nursery = _Nursery()
 
 
 class Popen(subprocess.Popen[Any]):
-    """A `subprocess.Popen` whose process is a prepared one. Of its options, no more than the tests use are kept to."""
+    """A `subprocess.Popen` of a prepared process. It supports only the options that the tests use."""
 
     def __init__(self, args: Sequence[Any], *, start_new_session: bool = False, **options: Any) -> None:
         assert options.keys() <= {"stdin", "stdout", "stderr", "cwd", "env", "text", "encoding"}, options
@@ -129,7 +129,7 @@ class Popen(subprocess.Popen[Any]):
 def run(
     args: Sequence[Any], *, capture_output: bool = False, timeout: float, check: bool, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """`subprocess.run` of a prepared process."""
+    """Run a prepared process like `subprocess.run`."""
     if capture_output:
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with Popen(args, **options) as process:
@@ -153,9 +153,9 @@ def in_terminal(
     stdout: int | None = None,
     plainly: bool = False,
 ) -> tuple[int, int]:
-    """Begin a command on a new terminal of `size` (columns, lines); answers its process id and the terminal.
+    """Start a command on a new terminal of `size` (columns, lines); return its process id and the terminal.
 
-    What it writes to standard output goes to `stdout`, where one is given.
+    Its standard output goes to `stdout` if given.
     """
     environment = dict(os.environ if environment is None else environment)
     words = None if plainly else words_of(command)
@@ -187,9 +187,6 @@ def in_terminal(
     return pid, ours
 
 
-# -- the prepared process
-
-
 def _exactly(connection: socket.socket, count: int) -> bytes:
     got = b""
     while len(got) < count:
@@ -201,7 +198,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _tid_address() -> int:
-    """Where the C library keeps the id of this thread, which it would set itself in a child that it forked. Or 0."""
+    """Return the address of the thread id that the C library keeps, or 0: a raw clone must update it in the child."""
     library = ctypes.CDLL(None)
     library.pthread_self.restype = ctypes.c_void_p
     begin, own = library.pthread_self(), threading.get_native_id()
@@ -209,7 +206,7 @@ def _tid_address() -> int:
 
 
 def _clone() -> int:
-    """Fork a child of this process's parent. Answers 0 in it, and here its process id. Raises OSError."""
+    """Fork a child of this process's parent. Return 0 in the child, its process id here. Raises OSError."""
     python, call = ctypes.pythonapi, ctypes.PyDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
     tid = _tid_address()
@@ -228,13 +225,13 @@ def _clone() -> int:
 
 
 def _serve(number: int) -> list[str]:
-    """Fork a process for each that is asked for, until nobody asks; answers, in each, the words that it is to run."""
+    """Fork a process for each request until the requests end; in each child, return the words to run."""
     connection = socket.socket(fileno=number)
     for name in LOADED:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    try:  # One child that ends at once: does it work here?
+    try:  # Fork one child that ends at once, as a check that it works here.
         if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
             raise OSError("a library has started threads")
         if not _clone():
@@ -261,7 +258,7 @@ def _serve(number: int) -> list[str]:
 
 
 def _become(told: dict[str, Any], streams: list[int]) -> None:
-    """Take the streams, folder, environment and session that were asked for, as a process that just began has them."""
+    """Take over the requested streams, folder, environment and session, like a process that has just started."""
     if told["session"]:
         os.setsid()
     for number, stream in enumerate(streams):
@@ -285,7 +282,7 @@ def _become(told: dict[str, Any], streams: list[int]) -> None:
 
 
 def _run(words: list[str]) -> None:
-    """Run a module or code as Python's command line does."""
+    """Run a module or code like Python's command line."""
     kind, what, *rest = words
     if kind == "-m":
         sys.argv = [what, *rest]

@@ -1,4 +1,4 @@
-"""`python -m tests.readme` writes the tables of the documentation from the code that they describe."""
+"""`python -m tests.readme` writes the tables of the documentation from the code they describe."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-#: Every page: the front page, and the chapters.
+#: Every page: the front page and the chapters.
 PAGES = (README, ROOT / "SECURITY.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
-#: A block of commands, with the comments right before it.
+#: A block of commands, with the comments directly before it.
 _COMMANDS = re.compile(r"((?:^<!-- [^\n]* -->\n)?)^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def scripts(page: Path) -> list[str]:
-    """What a page has its reader type, in order, as shell scripts: each begins on a machine that has nothing yet.
+    """Extract the commands of a page, in order, as shell scripts; each starts on a machine without Mailhold.
 
-    `<!-- not run: why -->` right before a block leaves it out; `<!-- run apart -->` begins another script.
+    `<!-- not run: why -->` directly before a block skips it; `<!-- run apart -->` starts another script.
     """
     found: list[str] = []
     for before, block in _COMMANDS.findall(page.read_text()):
@@ -31,7 +31,7 @@ def scripts(page: Path) -> list[str]:
 
 
 def keys_table() -> str:
-    """The keys of every scope, by what they do."""
+    """Make the table of the keys of every scope, by function."""
     from tui.console.keys.keymap import Keymap, Scope, keys_of
 
     keymap = Keymap()
@@ -44,7 +44,7 @@ def keys_table() -> str:
 
 
 def commands_table() -> str:
-    """Every command with its options."""
+    """Make the table of every command with its options."""
     from tui.commands import COMMANDS
     from tui.commands.parser import build_parser
 
@@ -60,14 +60,14 @@ def commands_table() -> str:
 
 
 def configuration() -> str:
-    """Every key of mailhold.toml, as the commented example has them."""
+    """Make the table of every key of mailhold.toml, from the commented example."""
     from store.gateway.config import example
 
     return f"```toml\n{example().strip()}\n```"
 
 
 def with_tables(text: str) -> str:
-    """A page's text with its tables made anew."""
+    """Return a page's text with its tables regenerated."""
     for name, table in (("keys", keys_table()), ("commands", commands_table()), ("mailhold.toml", configuration())):
         pattern = re.compile(rf"(<!-- {re.escape(name)}: .*? -->\n).*?(<!-- /{re.escape(name)} -->)", re.DOTALL)
         text = pattern.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)

@@ -1,6 +1,6 @@
-"""`make screenshots`: pictures of the real console on the demo store, for the README. Driven by keys, so never stale.
+"""`make screenshots`: pictures of the real console on the demo store, for the README, taken by pressing keys.
 
-Everything is fixed (clock, zone, seed, host), so that a picture changes only where the console does.
+Everything is fixed (clock, zone, seed, host), so that a picture changes only with the console.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Steps = Callable[["Driver"], Awaitable[None]]
 
 
 class Shot(NamedTuple):
-    """A picture: the file's name, what is done before it is taken, the terminal's size, and what the store has.
+    """A picture: file name, steps before it is taken, terminal size, and content of the store.
 
-    `attack`: how many copies of an attack wave.
+    `attack`: the number of copies of an attack wave.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Shot(NamedTuple):
 
 
 class Driver:
-    """The console under a Pilot, waiting after each key until its threads are idle."""
+    """The console under a Pilot that waits after each key until its threads are idle."""
 
     def __init__(self, app: MailholdApp, pilot: Pilot[None]) -> None:
         self.app, self.pilot = app, pilot
 
     async def settle(self) -> None:
-        """Wait until nothing works in the background any more."""
+        """Wait until no background work is left."""
         for _ in range(200):
             await self.pilot.pause(0.02)
             if self.app.idle() and self.app.catalogue.complete:
@@ -71,14 +71,14 @@ class Driver:
         await self.settle()
 
     async def filter(self, text: str) -> None:
-        """Put a line in the filter and go to the list."""
+        """Enter a line in the filter and go to the list."""
         await self.press("slash")
         await self.type(text)
         await self.press("enter")
 
 
 def keys(*names: str) -> Steps:
-    """Steps that press keys."""
+    """Make steps that press keys."""
 
     async def steps(driver: Driver) -> None:
         await driver.press(*names)
@@ -87,7 +87,7 @@ def keys(*names: str) -> Steps:
 
 
 def filtered(line: str, *names: str) -> Steps:
-    """Steps that filter, then press keys."""
+    """Make steps that filter, then press keys."""
 
     async def steps(driver: Driver) -> None:
         await driver.filter(line)
@@ -140,7 +140,7 @@ SHOTS = [
 
 
 def stop_the_clock() -> None:
-    """Let what goes into the bin go there, and into the trail, at `NOW`."""
+    """Fix the time at which copies enter the bin, and of its events, to `NOW`."""
     from store.authority import audit, deleting
     from store.vault import bin as binning
 
@@ -149,7 +149,7 @@ def stop_the_clock() -> None:
 
 
 async def take(shot: Shot, location: str, key_file: Path) -> str:
-    """The picture as an SVG text, without the address of a web font."""
+    """Return the picture as SVG text, without the address of a web font."""
     vault = open_store(location, Unlock.key_file(key_file))
     settings = read_settings(vault)
     if settings.allow_infected != shot.allow_infected:
@@ -182,7 +182,7 @@ def fix_surroundings() -> None:
 
 
 def main(names: list[str]) -> int:
-    """Take the pictures named, or all of them."""
+    """Take the named pictures, or all."""
     fix_surroundings()
     chosen = [shot for shot in SHOTS if not names or shot.name in names]
     FOLDER.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Small file systems of their own, to fill and to mount read-only."""
+"""Small file systems to fill, and to mount read-only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 @contextmanager
 def small_disk(megabytes: int) -> Iterator[Path]:
-    """The folder of an empty file system of that size. Skips the test where none can be mounted."""
+    """Mount an empty file system of that size; yield its folder. Skip the test if mounting is impossible."""
     if os.getuid() or shutil.which("mount") is None:
         pytest.skip("only root can mount a small file system")
     folder = Path(tempfile.mkdtemp(prefix="mailhold-disk-"))
@@ -35,7 +35,7 @@ def small_disk(megabytes: int) -> Iterator[Path]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let the file system of a `small_disk` be read-only."""
+    """Make the file system of a `small_disk` read-only."""
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     try:
         yield
@@ -44,13 +44,13 @@ def read_only(folder: Path) -> Iterator[None]:
 
 
 def fill(folder: Path, name: str = "filler") -> None:
-    """Take all the room that is left, as another program does."""
+    """Use up all free space, like another program."""
     with (folder / name).open("ab", buffering=0) as filler, contextlib.suppress(OSError):
         while True:
             filler.write(bytes(4096))
 
 
-#: Writes to a file whenever there is room.
+#: A program that writes to a file whenever there is free space.
 _EATER = """
 import os, sys, time
 file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -65,7 +65,7 @@ while True:
 
 @contextmanager
 def eater(folder: Path, name: str = "eaten") -> Iterator[None]:
-    """Let another program take what comes free, into a file that stays."""
+    """Let another program use up all space that becomes free, in a file that stays."""
     command = [sys.executable, "-I", "-S", "-c", _EATER, folder / name]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline()

@@ -32,7 +32,7 @@ $final_spam_destiny = D_DISCARD; $final_bad_header_destiny = D_PASS;
 $banned_filename_re = new_RE(qr'.\\.(exe|vbs|pif|scr|bat|cmd|com)$'i);
 1;
 """
-#: Quarantine by LMTP to a port.
+#: Settings for a quarantine by LMTP to a port.
 QUARANTINE = """\
 $virus_quarantine_method = 'lmtp:[127.0.0.1]:{port}'; $spam_quarantine_method = $virus_quarantine_method;
 $banned_files_quarantine_method = $virus_quarantine_method; $virus_quarantine_to = 'virus-quarantine@sink.test';
@@ -41,7 +41,7 @@ $spam_quarantine_to = 'spam-quarantine@sink.test'; $banned_quarantine_to = 'bann
 
 
 def why_not() -> str:
-    """What keeps amavis from being run here, or ""."""
+    """Say why amavis cannot be run here, or return ""."""
     if not shutil.which("amavisd"):
         return "amavis is not installed (apt-get install amavisd-new)"
     return "" if os.getuid() == 0 else "amavis can only be started as root, because it changes users"
@@ -50,8 +50,8 @@ def why_not() -> str:
 class Amavis:
     """A running amavis on `port`.
 
-    It sends mail on to the port `forward` and asks clamd on the port `clamd`; `quarantine` are the lines of its
-    configuration that say where it quarantines to.
+    It sends mail on to the port `forward` and asks clamd on the port `clamd`; `quarantine` holds the configuration
+    lines for its quarantine.
     """
 
     def __init__(self, port: int, *, forward: int, clamd: int, quarantine: str) -> None:
@@ -62,7 +62,7 @@ class Amavis:
             CONFIGURATION.format(folder=self.folder, port=port, forward=forward, clamd=clamd, quarantine=quarantine)
         )
         user = pwd.getpwnam("amavis")
-        # It refuses to start where it could change its own configuration.
+        # amavis refuses to start if it could change its own configuration.
         for name in ("home", "tmp", "db", "run"):
             (self.folder / name).mkdir(mode=0o755)
             os.chown(self.folder / name, user.pw_uid, user.pw_gid)

@@ -1,7 +1,7 @@
-"""A real clamd for tests: on a unix socket and on loopback, with signatures of its own in a temporary folder.
+"""A real clamd for tests: on a unix socket and on loopback, with its own signatures in a temporary folder.
 
-It knows EICAR by its hash and, by its own heuristics, encrypted archives, broken executables and phishing links; no
-database is downloaded. Started as root it goes on as `clamav`.
+It knows EICAR by its hash and, by its heuristics, encrypted archives, broken executables and phishing links; no
+database is downloaded. Started as root, it runs as `clamav`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.integration.postfix import free_port
 from tests.integration.scanner import Scanner, missing, running
 
-#: The harmless test file that every virus scanner reports, in two pieces so that this file is not reported itself.
+#: The harmless test file that every virus scanner reports, in two pieces so that scanners do not report this file.
 EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 SIGNATURES = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
 
@@ -41,12 +41,12 @@ AlertPhishingSSLMismatch yes
 AlertPhishingCloak yes
 HeuristicScanPrecedence no
 """
-#: The largest message that this clamd takes, in bytes.
+#: The largest message that this clamd accepts (bytes).
 STREAM_MAX = 4 * 1024 * 1024
 
 
 def why_not() -> str:
-    """What keeps clamd from being run here, or ""."""
+    """Say why clamd cannot be run here, or return ""."""
     return missing("clamd", "clamav-daemon")
 
 
@@ -82,5 +82,5 @@ class ClamdServer(Scanner):
 
 @pytest.fixture(scope="module")
 def clamd() -> Iterator[Scanner]:
-    """A clamd for the tests of one module; skips, saying why, where there is none."""
+    """Run a clamd for the tests of one module; skip with the reason if it is missing."""
     yield from running(why_not(), ClamdServer)

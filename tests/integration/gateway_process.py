@@ -1,4 +1,4 @@
-"""A real gateway process for tests: its own store, credentials and configuration in a folder that Postfix may enter."""
+"""A real gateway process for tests: its own store, credentials and configuration in a folder that Postfix can enter."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PASSPHRASE = "a passphrase for tests"
 
 
 class GatewayProcess:
-    """A store with its operator's vault, and `mailhold gateway` on it. `extra` is more of mailhold.toml.
+    """A store with its operator's vault, and `mailhold gateway` running on it. `extra` is appended to mailhold.toml.
 
-    `store` is where the store's file goes (a folder of its own by default). With `beside` it is another gateway of that
-    one's store. The process's log is on standard error.
+    `store` is the folder of the store's file (a new folder by default). With `beside`, it is another gateway of that
+    gateway's store. The log of the process goes to standard error.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class GatewayProcess:
         self._log = self.folder / "log"
 
     def vault(self) -> Vault:
-        """The store as an operator opens it; the caller closes it."""
+        """Open the store as an operator; the caller closes it."""
         return open_store(self.location, Unlock.passphrase(PASSPHRASE))
 
     def start(self, *, wait: bool = True, environment: dict[str, str] | None = None) -> None:
-        """Start the process; returns once it said to the service manager that it is ready."""
+        """Start the process; return when it reports to the service manager that it is ready."""
         path = self.folder / "notify"
         if self._notify is not None:
             self._notify.close()
@@ -71,7 +71,7 @@ class GatewayProcess:
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(path))
         self._notify.settimeout(0.1)
-        # What is to load other libraries must not have loaded any yet.
+        # Start plainly if the environment loads other libraries: a prepared process has already loaded some.
         popen = subprocess.Popen if "PYTHONPATH" in (environment or {}) else prepared.Popen
         with self._log.open("ab") as log:
             self.process = popen(
@@ -85,7 +85,7 @@ class GatewayProcess:
             self.wait_notified("READY=1")
 
     def wait_notified(self, line: str, timeout: float = 30) -> None:
-        """Wait until the process told the service manager `line`."""
+        """Wait until the process has sent `line` to the service manager."""
         assert self._notify is not None and self.process is not None
         until = time.monotonic() + timeout
         while time.monotonic() < until:
@@ -99,13 +99,13 @@ class GatewayProcess:
         raise AssertionError(f"no {line} within {timeout} s:\n{self.log_text()}")
 
     def stop(self, timeout: float = 40) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM; return the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(20)
@@ -114,12 +114,12 @@ class GatewayProcess:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def log(self, event: str = "") -> list[dict[str, Any]]:
-        """The log's lines, or those of one event."""
+        """Return the lines of the log, or those of one event."""
         entries = [json.loads(line) for line in self.log_text().splitlines()]
         return [entry for entry in entries if not event or entry["event"] == event]
 
     def wait_for(self, what: Callable[[], Any], timeout: float = 20) -> Any:
-        """Wait until `what` is true, and return it."""
+        """Wait until `what` returns something true, and return it."""
         until = time.monotonic() + timeout
         while True:
             found = what()
@@ -129,7 +129,7 @@ class GatewayProcess:
             time.sleep(0.05)
 
     def close(self) -> None:
-        """End the process and remove everything."""
+        """End the process and remove its files."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
         if self._notify is not None:

@@ -1,6 +1,7 @@
-"""What `test_kill` runs and kills: an import that says what is placed, and a delivery worker.
+"""The processes that `test_kill` runs and kills: an import that reports placed copies, and a delivery worker.
 
 python -m tests.integration.kill_child import STORE KEY_FILE FOLDER
+
 python -m tests.integration.kill_child worker STORE KEY_FILE
 """
 

@@ -1,8 +1,7 @@
-"""The whole loop for tests: Postfix, the gateway as a process of its own on a throw-away store, and an operator.
+"""The complete loop for tests: Postfix, the gateway as its own process on a throw-away store, and an operator.
 
-A `Lab` is an operator's open vault, `python -m tui gateway` with its enrolled credentials and its configuration file,
-and a real Postfix that asks it about each message. What the store releases comes back through the same Postfix, milter
-and all.
+A `Lab` is an operator's open vault, `python -m tui gateway` with its enrolled credentials and configuration file, and a
+real Postfix that asks it about each message. Releases from the store come back through the same Postfix and milter.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from tests.integration import postfix as mta
 from tests.integration.postfix import DOMAIN, Postfix
 
 ROOT = Path(__file__).resolve().parents[2]
-#: The sender that every lab's black list holds: what comes from there is kept, and nobody gets it.
+#: A sender on every lab's black list: its mail is kept and not delivered.
 BLACK = f"black@{DOMAIN}"
 SENDER = f"sender@{DOMAIN}"
 ADMINISTRATOR = f"admin@{DOMAIN}"
@@ -43,7 +42,7 @@ ENROLLED = "mx1.gw.test"
 
 
 class Reply(NamedTuple):
-    """What the client was told about a message."""
+    """The server's reply to a message."""
 
     code: int
     text: str
@@ -55,12 +54,12 @@ class Reply(NamedTuple):
 
 
 def why_not() -> str:
-    """What keeps a lab from being run here, or ""."""
+    """Say why a lab cannot be run here, or return ""."""
     return mta.why_not()
 
 
 class Gateway:
-    """The daemon's process. It may be started, killed and stopped again and again; its log goes on in one file."""
+    """The daemon's process. It can be started, killed and stopped repeatedly; its log continues in one file."""
 
     def __init__(self, folder: Path, location: str, *, engines: str = "", sections: str = "") -> None:
         self.folder = folder
@@ -89,7 +88,7 @@ class Gateway:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self, timeout: float = 60, *, plainly: bool = False) -> None:
-        """Start it, `plainly` with a start of Python of its own, and return once it takes connections."""
+        """Start it, `plainly` as a new Python process, and return once it accepts connections."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAILHOLD_")}
         environment |= {"TMPDIR": str(self.folder / "tmp"), "HOME": str(self.folder / "tmp")}
         with self.log_file.open("ab") as log:
@@ -113,7 +112,7 @@ class Gateway:
         raise RuntimeError(f"the gateway does not listen:\n{self.log()[-3000:]}")
 
     def kill(self) -> bool:
-        """End it at once, with SIGKILL; False where it had already ended."""
+        """Kill it with SIGKILL; return False if it had already ended."""
         if self.process is None:
             return False
         alive = self.process.poll() is None
@@ -123,7 +122,7 @@ class Gateway:
         return alive
 
     def stop(self, timeout: float = 30) -> int:
-        """End it as a service manager does; returns its exit code."""
+        """Stop it as a service manager does; return its exit code."""
         if self.process is None:
             return 0
         self.process.send_signal(signal.SIGTERM)
@@ -133,7 +132,7 @@ class Gateway:
             self.kill()
 
     def wait_for_log(self, pattern: str, timeout: float = 30, after: int = 0) -> str:
-        """The first line of the log, from the character `after`, that has `pattern` (a regular expression)."""
+        """Wait for the first line of the log, from character `after` on, matching `pattern` (a regular expression)."""
         until = time.monotonic() + timeout
         while True:
             found = re.search(f"^.*(?:{pattern}).*$", self.log()[after:], re.MULTILINE | re.IGNORECASE)
@@ -147,8 +146,8 @@ class Gateway:
 class Lab:
     """A store with its operator, the gateway, and Postfix in front of it, in one folder.
 
-    `location` is the store's (a file in the folder where it is ""); `clamd` and `rspamd` are addresses; `milters` are
-    asked before the gateway; `sections` is more of mailhold.toml. Close it.
+    `location` is the store's location ("": a file in the folder); `clamd` and `rspamd` are addresses; `milters` are
+    asked before the gateway; `sections` is appended to mailhold.toml. Close it.
     """
 
     def __init__(
@@ -163,7 +162,7 @@ class Lab:
         sections: str = "",
         start: bool = True,
     ) -> None:
-        # Not below pytest's own folder, which Postfix's user may not enter.
+        # Postfix's user cannot enter pytest's own folder.
         self.folder = Path(tempfile.mkdtemp(prefix="mailhold-lab-"))
         self.folder.chmod(0o755)
         self.store = self.folder / "store"
@@ -195,13 +194,13 @@ class Lab:
                 raise
 
     def send(self, raw: bytes, sender: str = SENDER, to: tuple[str, ...] = (f"bob@{DOMAIN}",)) -> Reply:
-        """Hand a message to Postfix as it is (dots doubled); returns the reply to it, or the first that refused it."""
+        """Send a message to Postfix unchanged (dots doubled); return its reply, or the first one that refused it."""
         with smtplib.SMTP("127.0.0.1", self.postfix.port, local_hostname="client.test", timeout=240) as client:
             client.ehlo()
             return send_on(client, raw, sender, to)
 
     def set(self, **changes: Any) -> None:
-        """Change settings as an operator does; returns once the gateway has taken them up."""
+        """Change settings as an operator; return when the gateway has reloaded them."""
         changed = msgspec.structs.replace(self.settings, **changes)
         if changed == self.settings:
             return
@@ -211,7 +210,7 @@ class Lab:
         self.gateway.wait_for_log('"configuration taken up".*"settings"', after=before)
 
     def mailbox(self) -> list[bytes]:
-        """What arrived, once nothing is left in Postfix's queue."""
+        """Return the delivered mail once Postfix's queue is empty."""
         self.postfix.wait_until_empty()
         return self.postfix.received()
 
@@ -223,7 +222,7 @@ class Lab:
 
 
 def send_on(client: smtplib.SMTP, raw: bytes, sender: str, to: tuple[str, ...]) -> Reply:
-    """Send a message on a connection that is open and has been greeted."""
+    """Send a message on an open connection that has been greeted."""
     answers = [client.mail(sender, ["BODY=8BITMIME"])]
     answers += [client.rcpt(address) for address in to]
     answers.append(client.docmd("DATA"))
@@ -238,19 +237,19 @@ def send_on(client: smtplib.SMTP, raw: bytes, sender: str, to: tuple[str, ...]) 
 
 
 def crlf(raw: bytes) -> bytes:
-    """With the line ends that SMTP has, and one at the end."""
+    """Convert line ends to CR LF and append one at the end."""
     raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
     return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
 
 
 def value_of(content: bytes, name: bytes) -> bytes:
-    """The first header field of that name (lower case) in a message; b"" where there is none."""
+    """Return the first header field of that name (lower case) in a message; b"" if there is none."""
     fields = header_of(content).fields()
     return next((content[each.value : each.end].strip() for each in fields if each.name == name), b"")
 
 
 def wait(look: Callable[[], Any], enough: Callable[[Any], bool], timeout: float = 30) -> Any:
-    """What `look` returns, once that is `enough` or `timeout` seconds are over."""
+    """Return the result of `look` once it is `enough` or `timeout` seconds are over."""
     until = time.monotonic() + timeout
     while True:
         seen = look()

@@ -1,4 +1,4 @@
-"""What a mailbox must hold of a released message, and what Postfix mends in one."""
+"""The expected mailbox content of a released message, and the messages that Postfix repairs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ PREPENDED = {b"return-path", b"x-original-to", b"delivered-to", b"received"}
 
 
 def mailbox_form(raw: bytes) -> bytes:
-    """What the mailbox must hold of `raw`: no trace fields, lines that end in LF, the last one too."""
+    """Convert `raw` to its mailbox form: without trace fields, every line ending in LF, including the last."""
     message = released_message(raw, b"").replace(b"\r\n", b"\n")
     return message if message.endswith(b"\n") else message + b"\n"
 
 
 def is_malformed(raw: bytes) -> bool:
-    """True for what Postfix mends: a header that breaks off, a blank before a colon, and CR on its own."""
+    """Return True for a message that Postfix repairs: broken header, blank before a colon, or a lone CR."""
     message = mailbox_form(raw)
     header = header_of(message)
     fields = list(header.fields())

@@ -1,7 +1,7 @@
 """A real Postfix for tests: on loopback, with its own configuration, spool and mailboxes in a temporary folder.
 
 It runs without systemd and without a resolver. Mail for `gw.test` goes to Maildirs through Postfix's own virtual(8), so
-no other program is needed. It has to be started as root, because virtual(8) and master(8) change users.
+no other program is needed. Start it as root, because virtual(8) and master(8) change users.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 def why_not() -> str:
-    """What keeps Postfix from being run here, or ""."""
+    """Say why Postfix cannot be run here, or return ""."""
     if os.getuid() != 0:
         return "Postfix can only be started as root"
     missing = [name for name in ("postfix", "postconf") if not shutil.which(name)]
@@ -114,7 +114,7 @@ def why_not() -> str:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on."""
+    """Find a loopback port without a listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -123,7 +123,7 @@ def free_port() -> int:
 class Postfix:
     """A running Postfix. `settings` go to main.cf; `services` are lines of master.cf.
 
-    `chroot`: its smtpd sees nothing outside its queue directory.
+    `chroot`: confine its smtpd to the queue directory.
     """
 
     def __init__(self, settings: Mapping[str, str] | None = None, services: str = "", *, chroot: bool = False) -> None:
@@ -154,7 +154,7 @@ class Postfix:
 
     @property
     def ca(self) -> Path:
-        """The certificate that it shows, which is its own authority; good for 127.0.0.1."""
+        """Its self-signed certificate; valid for 127.0.0.1."""
         return self.folder / "cert.pem"
 
     def log(self) -> str:
@@ -162,12 +162,12 @@ class Postfix:
         return path.read_text(errors="replace") if path.exists() else "(no log)"
 
     def received(self) -> list[bytes]:
-        """The messages in the mailbox, as delivered, in order of arrival. Lines end in LF."""
+        """Return the messages in the mailbox as delivered, in order of arrival. Lines end in LF."""
         files = [path for sub in ("new", "cur") for path in (self.maildir / sub).glob("*")]
         return [path.read_bytes() for path in sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name))]
 
     def wait_for(self, count: int, timeout: float = 60) -> list[bytes]:
-        """The messages in the mailbox once there are `count`, or what there is after `timeout` seconds."""
+        """Wait for `count` messages in the mailbox, at most `timeout` seconds; return those that are there."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             if sum(1 for _ in (self.maildir / "new").glob("*")) >= count:
@@ -176,7 +176,7 @@ class Postfix:
         return self.received()
 
     def wait_until_empty(self, timeout: float = 60) -> None:
-        """Wait until nothing is left in Postfix's queue."""
+        """Wait until Postfix's queue is empty."""
         until = time.monotonic() + timeout
         queues = ("incoming", "active", "maildrop", "deferred")
         while time.monotonic() < until:
@@ -225,7 +225,7 @@ def _uid(name: str) -> int:
 
 @pytest.fixture(scope="module")
 def postfix() -> Iterator[Postfix]:
-    """A Postfix for the tests of one module; skips, saying why, where there is none."""
+    """Run a Postfix for the tests of one module; skip with the reason if it is missing."""
     reason = why_not()
     if reason:
         pytest.skip(reason)

@@ -1,7 +1,7 @@
-"""What a running process holds in memory and has written, searched for keys, or for any 8 bytes of one.
+"""Search what a process holds in memory or has written for keys: any 8-byte word of a key counts.
 
-A key is looked for by its four words of 8 bytes, at every offset. So a buffer that was freed and half overwritten still
-counts, and a word of 8 random bytes stands in a gigabyte by chance once in 10^10 times.
+A key is searched as its four words of 8 bytes, at every offset. A freed, half overwritten buffer is therefore still
+found, and a random word of 8 bytes occurs in a gigabyte by chance once in 10^10 times.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _MAP = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r\S{3}) \S+ \S+ \S+\s*(.*)")
 _WORD = 8
 _CHUNK = 64 << 20
 _PAGE = 4096
-#: So many words are found sooner one by one than by looking up each place.
+#: Up to this many words, separate searches are faster than a lookup at each offset.
 _FEW = 200
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes below `pid`, itself first."""
+    """Return the processes below `pid`, itself first."""
     found = [pid]
     for parent in found:
         for path in Path(f"/proc/{parent}/task").glob("*/children"):
@@ -29,7 +29,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def memory_of(pid: int) -> Iterator[bytes]:
-    """Every readable range of the process's memory that is in use, and not a plain copy of a file."""
+    """Read every readable range of the process's memory that is in use and not a plain copy of a file."""
     with Path(f"/proc/{pid}/maps").open() as maps, Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in maps:
             match = _MAP.match(line)
@@ -47,7 +47,7 @@ def memory_of(pid: int) -> Iterator[bytes]:
 
 
 def keys_in(pieces: Iterable[bytes], keys: Mapping[str, bytes]) -> tuple[set[str], int]:
-    """The names of the `keys` of which any word of 8 bytes stands in `pieces`, and how many bytes were searched."""
+    """Return the names of `keys` with any 8-byte word in `pieces`, and how many bytes were searched."""
     words = {key[at : at + _WORD]: name for name, key in keys.items() for at in range(0, len(key), _WORD)}
     search = _few_in if len(words) <= _FEW else _many_in
     found, size = set[bytes](), 0
@@ -59,7 +59,7 @@ def keys_in(pieces: Iterable[bytes], keys: Mapping[str, bytes]) -> tuple[set[str
 
 
 def spans(piece: bytes) -> Iterator[bytes]:
-    """What is left of `piece` without its pages of zeros, but for as much of those as a word can reach into."""
+    """Yield `piece` without its pages of zeros, but keep the margin that a word can reach into."""
     begin = None
     for at in range(0, len(piece) + _PAGE, _PAGE):
         blank = not piece[at : at + _PAGE].strip(b"\0")
@@ -71,12 +71,12 @@ def spans(piece: bytes) -> Iterator[bytes]:
 
 
 def _few_in(piece: bytes, words: Collection[bytes]) -> set[bytes]:
-    """Those that stand in it, each looked for by itself."""
+    """Return the words found, searching each separately."""
     return {word for word in words if word in piece}
 
 
 def _many_in(piece: bytes, words: Collection[bytes]) -> set[bytes]:
-    """Those that stand in it; each place is looked up among them all."""
+    """Return the words found, looking up each offset among all words."""
     numbers = {int.from_bytes(word, sys.byteorder): word for word in words}
     wanted, found, view = frozenset(numbers), set[int](), memoryview(piece)
     for offset in range(_WORD):

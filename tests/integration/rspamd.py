@@ -1,8 +1,8 @@
-"""A real rspamd for tests: on a unix socket and on loopback, offline, with its own folders.
+"""A real rspamd for tests: on a unix socket and on loopback, offline, in its own folders.
 
-Everything that would ask the network is off, or ham would look like spam; a short list of top level domains and slow
-expressions save it half a minute of compiling at its start. Of Debian's configuration only `local.d` is replaced.
-GTUBE means reject, and its two variants add header and rewrite subject. It has to be started as root.
+Everything that would ask the network is off, or ham would look like spam; a short list of top level domains and
+uncompiled expressions save half a minute at its start. Only `local.d` of Debian's configuration is replaced. GTUBE
+gives reject, and its two variants give add header and rewrite subject. Start it as root.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _LOCAL = {
 
 
 def why_not() -> str:
-    """What keeps rspamd from being run here, or ""."""
+    """Say why rspamd cannot be run here, or return ""."""
     return missing("rspamd", "rspamd")
 
 
@@ -101,5 +101,5 @@ class RspamdServer(Scanner):
 
 @pytest.fixture(scope="module")
 def rspamd() -> Iterator[Scanner]:
-    """An rspamd for the tests of one module; skips, saying why, where there is none."""
+    """Run an rspamd for the tests of one module; skip with the reason if it is missing."""
     yield from running(why_not(), RspamdServer)

@@ -1,4 +1,4 @@
-"""A real scanner's daemon for tests: started in a folder of its own, asked until it answers, killed and taken away."""
+"""A real scanner daemon for tests: started in its own folder, polled until it answers, killed and removed."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ import pytest
 
 
 def missing(program: str, package: str) -> str:
-    """What keeps a daemon from being run here, or ""."""
+    """Say why a daemon cannot be run here, or return ""."""
     if not shutil.which(program):
         return f"{program} is not installed (apt-get install {package})"
     return "" if os.getuid() == 0 else f"{program} can only be started as root, because it changes users"
 
 
 class Scanner:
-    """A daemon in a `folder` of its own. A subclass says what lies there, how it is started and what it answers."""
+    """A daemon in its own `folder`. A subclass defines the files in it, the start command and the answer."""
 
     program: ClassVar[str]
-    #: What is sent to it to see whether it is there, how its answer begins, and how long that may take (seconds).
+    #: Probe sent to check that it is running, the start of its answer, and the time limit (s).
     question: ClassVar[bytes]
     answer: ClassVar[bytes]
     patience: ClassVar[float] = 120
-    #: Where its log is, in its folder.
+    #: Its log, relative to its folder.
     log_file: ClassVar[str]
 
     def __init__(self) -> None:
@@ -42,19 +42,19 @@ class Scanner:
         self.start()
 
     def prepare(self) -> None:
-        """Put what the daemon needs into its folder."""
+        """Write the files that the daemon needs to its folder."""
         raise NotImplementedError
 
     def command(self) -> list[str]:
-        """How it is started, in the foreground."""
+        """Return the command that starts it in the foreground."""
         raise NotImplementedError
 
     def connected(self) -> socket.socket:
-        """A connection to it. Raises OSError."""
+        """Connect to it. Raises OSError."""
         raise NotImplementedError
 
     def own(self, user: str) -> None:
-        """Give the folder and all in it to a user."""
+        """Give the folder and everything in it to a user."""
         for path in (self.folder, *self.folder.rglob("*")):
             shutil.chown(path, user, user)
 
@@ -63,7 +63,7 @@ class Scanner:
         return path.read_text(errors="replace") if path.exists() else "(no log)"
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start it; return once it answers."""
         self._process = subprocess.Popen(
             self.command(),
             stdin=subprocess.DEVNULL,
@@ -85,12 +85,12 @@ class Scanner:
         raise RuntimeError(f"{self.program} does not answer:\n{self.log()[-3000:]}")
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it and its children a signal, such as SIGSTOP, which leaves it listening and mute."""
+        """Send a signal to it and its children; with SIGSTOP it keeps listening but does not answer."""
         assert self._process is not None
         os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
-        """End it and its children at once, as a crash would."""
+        """Kill it and its children at once, like a crash."""
         if self._process is not None:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -103,7 +103,7 @@ class Scanner:
 
 
 def running(reason: str, kind: type[Scanner]) -> Iterator[Scanner]:
-    """The body of a fixture: a scanner for the tests of one module; skips where there is a `reason` against it."""
+    """Run a scanner for the tests of one module (the body of a fixture); skip if there is a `reason`."""
     if reason:
         pytest.skip(reason)
     server = kind()

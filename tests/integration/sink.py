@@ -1,4 +1,4 @@
-"""A listener in a thread of its own, whose judge the test may replace."""
+"""A listener in its own thread, whose judge the test can replace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_SIZE = 50_000_000
 
 
 class Sink:
-    """`options` are those of SinkServer. It listens on the loopback port `port`, and on `path` where one is given."""
+    """A listener. `options` are those of SinkServer. It listens on the loopback port `port`, and on `path` if given."""
 
     def __init__(self, *, path: Path | None = None, port: int = 0, **options: Any) -> None:
         self.judge: Callable[[Incoming], Outcome | Sequence[Outcome]] = lambda _incoming: Accept()

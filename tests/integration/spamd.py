@@ -12,7 +12,7 @@ from tests.integration.scanner import Scanner, missing, running
 
 
 def why_not() -> str:
-    """What keeps spamd from being run here, or ""."""
+    """Say why spamd cannot be run here, or return ""."""
     return missing("spamd", "spamd")
 
 
@@ -52,5 +52,5 @@ class SpamdServer(Scanner):
 
 @pytest.fixture(scope="module")
 def spamd() -> Iterator[Scanner]:
-    """A spamd for the tests of one module; skips, saying why, where there is none."""
+    """Run a spamd for the tests of one module; skip with the reason if it is missing."""
     yield from running(why_not(), SpamdServer)

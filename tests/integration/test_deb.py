@@ -29,7 +29,7 @@ def has_user() -> bool:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[Path]:
-    """The package, built; what its installation leaves is removed after the test."""
+    """Build the package; after the test, remove what its installation leaves."""
     if os.geteuid() != 0 or not shutil.which("dpkg-deb") or not Path("/usr/bin/python3").exists():
         pytest.skip("this is no Debian with its own Python, or the tests do not run as root")
     present = [
@@ -100,11 +100,11 @@ def test_it_is_installed_used_upgraded_and_purged_and_the_store_stays(package: P
     assert has_user()
     assert (STATE.stat().st_mode & 0o7777, STATE.owner(), STATE.group()) == (0o2770, "mailhold", "mailhold")
     assert (FOLDER.stat().st_mode & 0o7777, FOLDER.owner(), FOLDER.group()) == (0o750, "root", "mailhold")
-    assert list(STATE.iterdir()) == list(FOLDER.iterdir()) == []  # no store, key or configuration is made unasked
+    assert list(STATE.iterdir()) == list(FOLDER.iterdir()) == []  # installing creates no store, key or configuration
     store, key_file, mail = STATE / "mail.store", FOLDER / "key", tmp_path / "a.eml"
     mail.write_bytes(MAIL)
     where = ["--store", str(store), "--key-file", str(key_file)]
-    # Of the caller's Python nothing is taken: neither modules of the same name nor its variables.
+    # The package ignores the caller's Python: modules of the same name and PYTHON* variables.
     (tmp_path / "store.py").write_text("raise SystemExit('a stranger')\n")
     clean = ["env", "-C", str(tmp_path), f"PYTHONPATH={tmp_path}", PROGRAM]
     said = run(*clean, "setup", "--mta", "none", "--name", "mx1", "--yes")
@@ -113,13 +113,13 @@ def test_it_is_installed_used_upgraded_and_purged_and_the_store_stays(package: P
     assert not Path("/etc/systemd/system/mailhold-gateway.service").exists()
     run(*clean, "import", *where, str(mail), "--verdict", "anti-spam=spam")
     assert "anna@x.example" in run(*clean, "list", *where)
-    assert "anna@x.example" in run(*clean, "list", *where, "from:anna", "--sort", "size")  # by polars
+    assert "anna@x.example" in run(*clean, "list", *where, "from:anna", "--sort", "size")  # required by polars
     assert "# mailhold.toml" in run(PROGRAM, "gateway", "--example-config")
     unit = UNIT.read_text()
     assert "ExecStart=/usr/bin/mailhold gateway --config /etc/mailhold/mailhold.toml\n" in unit
     for name in ("man/man1/mailhold.1.gz", "man/man5/mailhold.toml.5.gz", "zsh/vendor-completions/_mailhold"):
         assert (Path("/usr/share") / name).is_file()
-    assert "SupplementaryGroups" not in unit  # it starts where no Postfix is
+    assert "SupplementaryGroups" not in unit  # the gateway starts without Postfix
     is_upgraded(package, tmp_path)
     assert "anna@x.example" in run(*clean, "list", *where)
     before = store.read_bytes()

@@ -1,4 +1,4 @@
-"""Released through a real Postfix to a real mailbox: byte-identical but for trace fields, refusals per recipient."""
+"""Releases through a real Postfix to a real mailbox: identical except for trace fields, and refusals per recipient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PUT_ON = [b"resent-date", b"resent-from", b"resent-message-id"]
 
 
 class Received(NamedTuple):
-    """A mailbox file taken apart: the relay's own fields by name, and everything below those that a release has."""
+    """A parsed mailbox file: the relay's own fields by name, and the message below the fields that a release adds."""
 
     relay: dict[bytes, bytes]
     message: bytes
@@ -48,7 +48,7 @@ def taken_apart(content: bytes) -> Received:
 
 @pytest.fixture
 def mailbox(postfix: Postfix) -> Iterator[Postfix]:
-    """The module's Postfix with an empty mailbox."""
+    """Empty the mailbox of the module's Postfix."""
     postfix.wait_until_empty()
     for path in postfix.maildir.glob("*/*"):
         path.unlink()
@@ -134,7 +134,7 @@ def test_over_starttls_with_the_relays_own_authority(vault: Vault, mailbox: Post
 def test_real_messages_arrive_byte_for_byte(
     vault: Vault, mailbox: Postfix, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Postfix itself mends malformed headers and stray CR (`is_malformed`); every other message is identical."""
+    """Postfix repairs malformed headers and stray CR (`is_malformed`); every other message is identical."""
     raws = [raw for path in corpus_files if (raw := path.read_bytes()) and len(raw) < 4_000_000]
     ids = vault.put_many((raw, record(f"u{number}@{DOMAIN}"), None) for number, raw in enumerate(raws))
     deliver(vault, f"smtp://127.0.0.1:{mailbox.port}", ids)

@@ -1,7 +1,7 @@
-"""Every command block of the documentation, run in order as it stands there, on a machine that has nothing yet.
+"""Every command block of the documentation, run in order and unchanged on a machine without Mailhold.
 
-Each script gets a view of the file system of its own (a private mount namespace): what it changes below /etc, /var,
-/home, /root and /run is gone with it. It runs on a terminal, where the console's q is typed and questions are answered.
+Each script gets its own view of the file system (a private mount namespace): its changes below /etc, /var, /home, /root
+and /run disappear with it. It runs on a terminal, where the test types q in the console and answers questions.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tests.store.campaigns.mail import letter, single
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("setup")]
 
 SCRIPTS = {f"{page.stem}-{number}": text for page in PAGES for number, text in enumerate(scripts(page), 1)}
-PATIENCE = 120.0  # seconds that a script may take
+PATIENCE = 120.0  # time limit of a script (s)
 DONE = "every line has run"
-#: A layer of memory over each folder that commands change; `$1` is an empty folder.
+#: Mount an overlay in memory on each folder that commands change; `$1` is an empty folder.
 LAYERS = """set -eu
 mount -t tmpfs tmpfs "$1"
 for name in etc var home root; do
@@ -43,7 +43,7 @@ OWN = "export MAILHOLD_STORE=$HOME/backup.store MAILHOLD_KEY_FILE=$HOME/backup.k
 SHARED = """install -d /etc/mailhold /var/lib/mailhold
 mailhold init --store /var/lib/mailhold/mail.store --key-file /etc/mailhold/key
 """
-#: What the reader of a script has done before.
+#: Steps that the reader of a script has already done.
 BEFORE = {
     "commands-1": OWN + "mkdir -p /var/spool/quarantine\ncp message.eml /var/spool/quarantine/spam-1.eml\n",
     "campaigns-1": OWN + "mailhold import --verdict anti-spam=spam wave\n",
@@ -51,16 +51,16 @@ BEFORE = {
     "gateway-1": "useradd --create-home anna\ngetent group postfix || groupadd postfix\n",
     "gateway-2": SHARED + "mkdir -p /etc/systemd/system\n",
 }
-#: Questions, and what is typed; what is in the parentheses of a question is typed for \\1.
+#: Questions, and the answers to type; \1 is the text in the parentheses of the question.
 ANSWERS = ((r"\[y/N\] $", "y\r"), (r"Type ([\d,]+) to confirm: $", r"\1" + "\r"))
-#: What only the console's screen shows, once it takes keys.
+#: Text that only the console shows, once it accepts keys.
 CONSOLE = "Monitoring"
 ENTERED, LEFT = "\x1b[?1049h", "\x1b[?1049l"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The home folder of a reader: mail in the forms that `import` takes."""
+    """Make the home folder of a reader: mail in the forms that `import` accepts."""
     home = tmp_path / "home"
     for name in ("Maildir/cur", "Maildir/new", "Maildir/tmp", "wave"):
         (home / name).mkdir(parents=True)
@@ -95,7 +95,7 @@ def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable)
         while time.monotonic() < until:
             if not select.select([terminal], [], [], 5)[0]:
                 if quitting:
-                    os.write(terminal, b"q")  # what was typed while the console started may be lost
+                    os.write(terminal, b"q")  # keys typed while the console starts may be lost
                 continue
             try:
                 data = os.read(terminal, 1 << 16)
@@ -125,7 +125,7 @@ def run(command: list[str], home: Path, *, programs: Path = Path(sys.executable)
 
 @pytest.fixture(scope="module")
 def layers(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The lines that make the view of a script its own; skips where the machine permits none."""
+    """Return the lines that give a script its own view; skip if the machine does not permit mounts."""
     if os.geteuid() != 0 or not shutil.which("unshare"):
         pytest.skip("only root can give a script a view of the file system of its own, by unshare")
     present = [name for name in ("/etc/mailhold", "/var/lib/mailhold") if Path(name).exists()]

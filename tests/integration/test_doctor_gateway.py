@@ -1,4 +1,4 @@
-"""`mailhold doctor` against the real gateway behind Postfix, with clamd and rspamd; and with a part of it missing."""
+"""`mailhold doctor` against the real gateway behind Postfix, with clamd and rspamd, and with a part of it missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("doctor-gateway")
 
 
 class Lab:
-    """clamd, rspamd, the gateway on a store of its own, and a Postfix that asks it."""
+    """clamd, rspamd, the gateway on its own store, and a Postfix that asks it."""
 
     def __init__(self) -> None:
         self.clamd, self.rspamd = ClamdServer(), RspamdServer()

@@ -1,4 +1,4 @@
-"""The drill: the machine is gone. A backup and the recovery key alone, on a new one, until mail is delivered there."""
+"""The recovery drill: restore onto a new machine from a backup and the recovery key alone, until mail is delivered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MESSAGE = b"From: %s\r\nTo: bob@%s\r\nSubject: %s\r\n\r\nhello\r\n"
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that Postfix's user may enter."""
+    """Make a folder that Postfix's user can enter."""
     if reason := why_not():
         pytest.skip(reason)
     path = Path(tempfile.mkdtemp(prefix="mailhold-drill-"))
@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """A function that runs a command of `mailhold`, which has to succeed, and returns what it printed."""
+    """Return a function that runs a `mailhold` command, which must succeed, and returns its output."""
 
     def command(*words: str) -> str:
         code = main(words)
@@ -94,7 +94,7 @@ def test_a_new_machine(folder: Path, run: Callable[..., str], monkeypatch: pytes
         send(postfix, b"kept anew")
         copies = json.loads(run("list", "--json"))
         assert [(each["id"], each["subject"]) for each in copies] == [(2, "kept anew"), (1, "kept before")]
-        assert postfix.received() == []  # What waited at the time of the backup was called off.
+        assert postfix.received() == []  # Releases that were waiting at the time of the backup are cancelled.
         run("deliver", "--all", "--yes", "--also", f"bob@{DOMAIN}", "--wait")
         subjects = {re.search(rb"Subject: (.*)", each)[1] for each in postfix.wait_for(2)}  # type: ignore[index]
         assert subjects == {b"kept before", b"kept anew"}

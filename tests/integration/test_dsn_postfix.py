@@ -1,4 +1,4 @@
-"""What a sender asked to be told goes by a real Postfix into a copy, and with its release on to the next server."""
+"""DSN parameters of the sender travel through a real Postfix into a copy, and with its release to the next server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ASKED = Dsn(
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[ScriptedServer]:
-    """The server of dsn.test, in a thread of its own."""
+    """Run the server of dsn.test in its own thread."""
     found, ready, stop = ScriptedServer(extensions=("8BITMIME", "DSN")), threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -100,13 +100,13 @@ def test_it_goes_in_is_kept_and_goes_out_with_the_release(
     asked = {address: set(parameters) for address, parameters in receiver.asked.items()}
     assert asked[ANN] == {"NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Ann+2Bold@first.example"}
     assert asked[BOB] == {"NOTIFY=NEVER", f"ORCPT=rfc822;{BOB}"}
-    # What nobody asked is not made up by us; Postfix names the recipient it was given.
+    # Mailhold adds no DSN parameters that were not requested; Postfix adds the original recipient.
     assert asked["carol@dsn.test"] == {"ORCPT=rfc822;carol@dsn.test"}
     vault.close()
 
 
 async def test_a_content_filter_gets_it_too() -> None:
-    """Postfix hands the message to a listener of ours by LMTP, which offers DSN."""
+    """Postfix hands the message to a listener of the gateway by LMTP, which offers DSN."""
     if reason := why_not():
         pytest.skip(reason)
     seen: list[Incoming] = []
@@ -131,7 +131,7 @@ async def test_a_content_filter_gets_it_too() -> None:
 
 
 def _send(postfix: Postfix, *to: str) -> None:
-    """Send the message to these, with what `ASKED` asks for each of its recipients in turn."""
+    """Send the message to these recipients, each with the next parameters of `ASKED`."""
     with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
         client.ehlo("client.test")
         assert "dsn" in client.esmtp_features

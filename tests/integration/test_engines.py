@@ -1,4 +1,4 @@
-"""The real scanners: what each calls infected, spam, phishing and the rest, and what happens when one goes away."""
+"""The real scanners: what each reports as infected, spam, phishing and so on, and what happens when one stops."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def received(raw: bytes, sender: str = "ann@example.org") -> Incoming:
 
 
 def encrypted_zip() -> bytes:
-    """An archive that says that its one file needs a password."""
+    """Make an archive whose only file is marked as encrypted."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("secret.txt", b"x" * 50)
@@ -146,7 +146,7 @@ async def test_clamd_condemns(virus_scanner: Clamd, raw: bytes, verdict: Verdict
     "header", ["X-Odd: 1\r\n", "Comments: x\r\n", "DKIM-Signature: v=1\r\n", "Thread-Index: y\r\n"]
 )
 async def test_clamd_looks_into_a_message_whatever_it_begins_with(virus_scanner: Clamd, header: str) -> None:
-    """Without the line that goes before each message, clamd called some of these clean."""
+    """Without the line prepended to each message, clamd called some of these clean."""
     raw = with_attachment(EICAR, header=header + "Subject: x\r\nMIME-Version: 1.0\r\n")
     assert statuses(await virus_scanner.scan(received(raw))) == {Engine.ANTI_VIRUS: Status.INFECTED}
 
@@ -215,7 +215,7 @@ async def test_spamd(spamd: SpamdServer) -> None:
 
 
 async def test_all_at_once_on_the_corpus(clamd: ClamdServer, rspamd: RspamdServer, corpus_files: list[Path]) -> None:
-    """Real and malformed messages, many at a time: each gets a verdict from each scanner."""
+    """Real and malformed messages, many at a time: each scanner gives a verdict for each message."""
     scanners = [Clamd(clamd.unix, time_limit=60), Rspamd(rspamd.unix, time_limit=60)]
     gate = asyncio.Semaphore(8)
     failed: list[str] = []

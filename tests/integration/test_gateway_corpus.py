@@ -1,7 +1,7 @@
-"""Real messages through the whole loop: each copy is what the client sent, each release what was kept.
+"""Real messages through the complete loop: each copy equals what the client sent, each release equals the copy.
 
-Postfix itself mends malformed headers before any milter sees them, so a milter that does nothing is asked first: what
-that saw is what ours has to keep.
+Postfix repairs malformed headers before any milter sees them. A milter that does nothing is therefore asked first: the
+gateway must keep what that milter saw.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PUT_ON = [b"resent-date", b"resent-from", b"resent-message-id"]
 
 
 class Bare:
-    """A milter in a thread of its own that remembers what it saw, by queue ID, and lets everything pass."""
+    """A milter in its own thread that records messages by queue ID and accepts them all."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ def lab(clamd: ClamdServer, rspamd: RspamdServer, bare: Bare) -> Iterator[Lab]:
 
 
 def trace_taken_off(content: bytes) -> bytes:
-    """A mailbox file without what the release and Postfix put on; asserts that nothing else stands above the rest."""
+    """Remove what the release and Postfix added to a mailbox file; assert that nothing else was added at the top."""
     fields = list(header_of(content).fields())
     first = next(at for at, each in enumerate(fields) if each.name not in PREPENDED)
     assert [each.name for each in fields[first : first + 3]] == PUT_ON
@@ -133,7 +133,7 @@ def test_real_messages_kept_and_released_byte_for_byte(
         address = value_of(content, b"delivered-to").decode()
         assert address not in received, "delivered twice"
         received[address] = content
-    # What servers mend has no marker: it is judged once more when it comes in, and kept once more.
+    # A message that servers repair gets no marker: it is judged and kept again when it comes in.
     unmarked = lab.gateway.log().count('"event":"released without a marker"')
     assert unmarked < 0.02 * len(sent)
     assert len(received) + 2 * (len(refused) + unmarked) == 2 * len(sent), states

@@ -1,4 +1,4 @@
-"""A real clamd that goes away, and comes back: told in the gateway's log and metrics, in the trail and by mail."""
+"""A real clamd that stops and comes back: reported in the gateway's log and metrics, in the trail and by mail."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def gateway() -> Iterator[GatewayProcess]:
 
 
 async def judged(gateway: GatewayProcess) -> bytes:
-    """The letter of the answer to a message."""
+    """Send a message to the milter; return the letter of its answer."""
     client = await MilterClient.unix(gateway.socket)
     await client.put(message("x"))
     return (await client.reply())[:1]

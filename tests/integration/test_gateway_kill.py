@@ -1,7 +1,7 @@
-"""`kill -9` of the gateway under load, 100 times, reconciled: the clients' logs, the store and the mailbox.
+"""Kill the gateway under load with SIGKILL 100 times, then compare the clients' logs, the store and the mailbox.
 
-Every message that a client was told 250 for is in Backup, or was handed on, or both, as its kind wants it. It stands
-twice at most as often as a client sent it again because it got no answer or a temporary one. The counts are printed.
+Every message answered with 250 is in Backup, was handed on, or both, as its kind requires. It occurs twice at most as
+often as a client sent it again after no answer or a temporary one. The counts are printed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdi
 
 SEED = 20261124
 KILLS, CLIENTS = 100, 4
-#: Seconds that the killing may take before it is given up.
+#: Time limit for the killing (s).
 LIMIT = 240
 KINDS = ("kept", "handed on", "both")
 PADDING = b"padding of the body of a message that is six kilobytes long or so\r\n" * 90
-#: A rule that takes attachments off: the message is kept, and goes on without them.
+#: A rule that removes attachments: the message is kept, and passed on without them.
 RULE = Rule(id=DEFAULT_RULE.id, name=DEFAULT_RULE.name, content=ContentPolicy(banned_names=("*.exe",)))
 
 
@@ -64,14 +64,14 @@ def number_of(raw: bytes) -> int:
 
 
 class Clients:
-    """Clients that send numbered messages, each until it was told 250, and write down what they were told."""
+    """Clients that send numbered messages, each until it is answered with 250, and log the answers."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._lock = threading.Lock()
         self._next = 0
         self.taken: set[int] = set()
-        #: How often a message was sent without being told 250 for it.
+        #: How often a message was sent without receiving 250.
         self.unanswered: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
         self._stopping = threading.Event()
@@ -80,7 +80,7 @@ class Clients:
             thread.start()
 
     def finish(self) -> None:
-        """Begin no more messages, and wait until each that was begun was taken."""
+        """Begin no new messages, and wait until every message begun is accepted."""
         self._stopping.set()
         for thread in self._threads:
             thread.join(60)
@@ -98,7 +98,7 @@ class Clients:
             try:
                 with smtplib.SMTP("127.0.0.1", self._port, local_hostname="client.test", timeout=30) as client:
                     client.ehlo()
-                    # Several messages go over one connection, as they do from a real client.
+                    # Send several messages over one connection, like a real client.
                     while (reply := send_on(client, message(number), sender, (f"u{number}@{DOMAIN}",))).code == 250:
                         self.taken.add(number)
                         if number % 7 == 0 or self._stopping.is_set():
@@ -171,8 +171,8 @@ def test_killed_a_hundred_times(lab: Lab, capsys: pytest.CaptureFixture[str]) ->
             f"mailbox; {len(lost)} lost, {dict(twice)} twice after a retry, {len(unexplained)} twice without"
         )
     assert not lost and not unexplained, (lost[:5], unexplained[:5])
-    # A message that comes again because its client had no answer is the copy that was placed. What an answer that was
-    # written, and never read, leaves is a copy more.
+    # A message sent again because its client received no answer maps to the same copy. If an answer was written but
+    # never read, a second copy is stored.
     assert twice["Backup"] <= 2
     assert set(in_store) | set(in_mailbox) <= clients.taken
     assert result.broken == []

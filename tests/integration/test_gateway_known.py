@@ -1,4 +1,4 @@
-"""Gateways of one store that share what they know of senders: written every ten seconds, and when they stop."""
+"""Gateways of one store share their counts of senders: written every ten seconds, and on stopping."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def gateways() -> Iterator[list[GatewayProcess]]:
 
 
 async def send(gateway: GatewayProcess, count: int) -> set[bytes]:
-    """Messages of anna's; the answers."""
+    """Send anna's messages; return the answers."""
     client = await MilterClient.unix(gateway.socket)
     answers = set()
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Metrics that cannot be served, in a real gateway process: mail goes on, and it is said wherever somebody looks."""
+"""Metrics that cannot be served, in a real gateway process: mail continues, and every status view reports it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def gateway() -> Iterator[GatewayProcess]:
 
 
 async def judged(gateway: GatewayProcess) -> bytes:
-    """The answer to a message."""
+    """Send a message; return the answer."""
     client = await MilterClient.unix(gateway.socket)
     await client.put(message("x"))
     return (await client.reply())[:1]

@@ -1,4 +1,4 @@
-"""The gateway beside a real Postfix: copies before actions, live configuration, deliveries out and in, ends."""
+"""The gateway with a real Postfix: copies before actions, live configuration, deliveries out and in, stopping."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def postfix(gateway: GatewayProcess) -> Iterator[Postfix]:
 
 @pytest.fixture
 def vault(gateway: GatewayProcess, postfix: Postfix) -> Iterator[Vault]:
-    """The operator's vault; the settings, rules and lists of every test are the same at its start."""
+    """Return the operator's vault, with the same settings, rules and lists at the start of every test."""
     opened = gateway.vault()
     relay = f"smtp://127.0.0.1:{postfix.port}"
     change_settings(opened, Settings(relay=relay, administrator=f"admin@{DOMAIN}", release_loops=True))
@@ -74,7 +74,7 @@ def vault(gateway: GatewayProcess, postfix: Postfix) -> Iterator[Vault]:
 
 
 def wait_taken_up(gateway: GatewayProcess, vault: Vault) -> None:
-    """Wait until the gateway has surely looked at the configuration as it is now."""
+    """Wait until the gateway has certainly read the current configuration."""
     time.sleep(0.8)
 
 
@@ -162,7 +162,8 @@ def test_what_is_released_goes_out_and_comes_in_once(gateway: GatewayProcess, po
     [copy] = vault.newest(1)
     count = vault.count().messages
     [queued] = release(vault, [copy.id], original=True, operator="olga").queued
-    # The relay is the same Postfix, through the same milter: without the marker it would be judged and kept again.
+    # The relay is the same Postfix, with the same milter: without the marker the release would be judged and kept
+    # again.
     arrived = postfix.wait_for(before + 1)[-1]
     gateway.wait_for(lambda: delivery_of(vault, queued).state == "sent")
     assert vault.models.Delivery.get_by_id(queued).gateway_id == 2
@@ -210,7 +211,7 @@ def test_it_tells_the_watchdog_and_ends_cleanly(gateway: GatewayProcess, postfix
     gateway.wait_notified("WATCHDOG=1")
     assert send(postfix, b"Subject: x\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
     assert gateway.stop() == 0
-    # Every epoch of the gateway is closed: no message was under way.
+    # Every epoch of the gateway is closed: no message was in progress.
     assert [row.id for row in vault.models.Epoch.select() if row.gateway_id == 2 and row.count is None] == []
     assert vault.models.Gateway.get_by_id(2).alive_at == 0
     assert check(vault).broken == []
@@ -243,7 +244,7 @@ def test_a_store_that_was_removed_and_comes_back(gateway: GatewayProcess, postfi
         if other.exists():
             other.rename(file)
     assert send(postfix, b"Subject: 2\r\n\r\nx\r\n", sender=SPAMMER)[0] == 250
-    # Put in its place from a backup: another file.
+    # Replace the store with one from a backup: a different file.
     copied = path.with_name("copied")
     source = sqlite3.connect(path)
     target = sqlite3.connect(copied)

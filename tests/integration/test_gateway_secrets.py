@@ -1,4 +1,4 @@
-"""What a gateway holds and whom it obeys: no key of an earlier message, and nothing that a database writer changed."""
+"""The keys a gateway holds and the orders it obeys: no key of an earlier message, no change by a database writer."""
 
 from __future__ import annotations
 
@@ -40,21 +40,22 @@ def lab(clamd: ClamdServer, rspamd: RspamdServer) -> Iterator[Lab]:
 
 
 def message(number: int) -> tuple[bytes, bytes]:
-    """A message, and a word of its text that no other has and no encoding hides."""
+    """Make a message with a unique word in its text that no encoding hides."""
     word = f"w{number:05}{os.urandom(8).hex()}".encode()
     lines = (b"%s and its text that goes on for a line\r\n" % word) * 40
     return word, b"From: ann@example.org\r\nSubject: number %d\r\nX-Number: %d\r\n\r\n%s" % (number, number, lines)
 
 
 def words_among(words: Iterable[bytes], pieces: Iterable[bytes]) -> set[bytes]:
-    """Those of the messages' words that stand in `pieces`. No two can overlap: each has one "w", at its beginning."""
+    """Return which of the messages' words are in `pieces`. No two can overlap: each has one "w", at its beginning."""
     return {word for piece in pieces for word in re.findall(rb"w\d{5}[0-9a-f]{16}", piece)}.intersection(words)
 
 
 def keys_of(lab: Lab) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The keys of every message but the newest, with each chain that they follow from; and the chain that is in use.
+    """Return the keys of every message but the newest, each chain that they follow from, and the current chain.
 
-    An operator derives them from the store. The newest message's own keys stay until the next overwrites them.
+    An operator derives them from the store. The newest message's keys stay in memory until the next message overwrites
+    them.
     """
     vault = lab.vault
     rows = vault.rows(0, 10_000)
@@ -70,7 +71,7 @@ def keys_of(lab: Lab) -> tuple[dict[str, bytes], dict[str, bytes]]:
 
 
 def send_all(lab: Lab, first: int, count: int) -> list[bytes]:
-    """Send messages that are kept, over a few connections; returns the word of each."""
+    """Send messages that are kept, over a few connections; return the word of each."""
 
     def send_some(numbers: range) -> list[bytes]:
         words = []
@@ -90,7 +91,7 @@ def send_all(lab: Lab, first: int, count: int) -> list[bytes]:
 
 @pytest.mark.timeout(900)
 def test_no_key_of_an_earlier_message(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    """In memory, its children's too, and in every file, after an epoch's end and with some copies released."""
+    """Searched in its memory, its children's memory and every file, after an epoch ended and with releases."""
     words = send_all(lab, 0, MESSAGES)
     ids = lab.vault.ids()
     assert len(ids) == MESSAGES
@@ -129,25 +130,22 @@ def test_no_key_of_an_earlier_message(lab: Lab, capsys: pytest.CaptureFixture[st
     assert readable == []
 
 
-# ---------------------------------------------------------------- a writer of the database
-
-
 def sql(lab: Lab, text: str, *values: object) -> list[tuple[object, ...]]:
-    """Run SQL on the store as whoever may write to the database."""
+    """Run SQL on the store as a writer of the database."""
     with lab.vault.write():
         cursor = lab.vault.db.execute_sql(text, values)
         return list(cursor.fetchall()) if cursor.description else []
 
 
 def flipped(blob: object) -> bytes:
-    """`blob` with one bit in the middle changed."""
+    """Return `blob` with one bit in the middle flipped."""
     assert isinstance(blob, bytes)
     at = len(blob) // 2
     return blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
 
 
 def kept(lab: Lab, sender: str = BLACK) -> int:
-    """Send a message; how many copies it added."""
+    """Send a message; return how many copies it added."""
     before = len(lab.vault.ids())
     assert lab.send(message(0)[1], sender=sender).code in (250, 451)
     return len(lab.vault.ids()) - before
@@ -156,7 +154,7 @@ def kept(lab: Lab, sender: str = BLACK) -> int:
 @pytest.mark.parametrize("name", ["rules", "settings", "address-lists"])
 @pytest.mark.parametrize("way", ["changed", "put back", "removed", "another's"])
 def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, way: str) -> None:
-    """A rule, a setting, a list: the gateway says that it refuses it, and goes by what it knew."""
+    """A rule, a setting, a list: the gateway logs that it refuses the change, and uses the last good version."""
     lab = changing
     columns = "id, name, version, changed_at, sealed, signature"
     present = sql(lab, f"SELECT {columns} FROM configuration WHERE name = ? ORDER BY id", name)
@@ -189,7 +187,7 @@ def test_configuration_that_a_database_writer_changed(changing: Lab, name: str, 
 
 @pytest.fixture(scope="module")
 def changing() -> Iterator[Lab]:
-    """A lab whose configuration was changed once by its operator, so that there is something older to put back."""
+    """Make a lab whose configuration was changed once by its operator, so that an older version can be put back."""
     from store.judging.rules.address_lists import AddressLists, write_lists
 
     if reason := why_not():
@@ -209,7 +207,7 @@ def changing() -> Iterator[Lab]:
 
 
 def test_an_enrolment_that_a_database_writer_changed(changing: Lab) -> None:
-    """Other keys, another name, no row: no copy is placed on the word of such a database, and the log says why."""
+    """Other keys, another name, no row: no copy is placed in such a database, and the log says why."""
     lab = changing
     columns = "id, name, signing_key, delivery_key, enrolled_at, signature, alive_at"
     [row] = sql(lab, f"SELECT {columns} FROM gateway WHERE id = ?", lab.gateway_id)
@@ -232,7 +230,7 @@ def test_an_enrolment_that_a_database_writer_changed(changing: Lab) -> None:
 
 
 def test_a_key_that_a_database_writer_changed(changing: Lab) -> None:
-    """The key that copies are sealed to, and the one that signs: nothing is placed on the word of such a database."""
+    """The key that copies are sealed to, and the signing key: no copy is placed in such a database."""
     lab = changing
     [(read_key, authority)] = sql(lab, "SELECT read_key, authority_key FROM store")
     for column, present in (("read_key", read_key), ("authority_key", authority)):
@@ -248,13 +246,13 @@ def test_a_key_that_a_database_writer_changed(changing: Lab) -> None:
 
 @pytest.mark.parametrize("column", ["order_blob", "order_signature", "sealed_body_key", "copy_id", "expires_at"])
 def test_an_order_that_a_database_writer_changed(changing: Lab, column: str) -> None:
-    """Nothing of it is sent, to nobody, and the log names the delivery."""
+    """No recipient is sent anything, and the log names the delivery."""
     lab = changing
     lab.set(if_unavailable="process")
     while kept(lab, BLACK) == 0 or len(lab.vault.ids()) < 2:
         pass
     first, second = lab.vault.ids()[:2]
-    # In one transaction, so that the gateway never sees the order as it was.
+    # In one transaction, so that the gateway never sees the original order.
     with lab.vault.write():
         [delivery_id] = release(lab.vault, [first], original=True, operator="test").queued
         table = lab.vault.models.Delivery
@@ -270,7 +268,7 @@ def test_an_order_that_a_database_writer_changed(changing: Lab, column: str) -> 
 
 
 def test_an_order_that_a_database_writer_made(changing: Lab) -> None:
-    """An order of the past, made due once more: this machine knows that it sent it, and its key is gone."""
+    """An old order, made due again: the gateway's machine remembers sending it, and its key is gone."""
     lab = changing
     ids = lab.vault.ids() or [kept(lab)]
     [delivery_id] = release(lab.vault, [ids[0]], original=True, operator="test").queued

@@ -1,4 +1,4 @@
-"""Backup made unavailable for real, behind a real Postfix: what the client is told by each setting, and recovery."""
+"""Backup made unavailable behind a real Postfix: the client's answer under each setting, and recovery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def message(word: str, size: int = 20_000) -> bytes:
 
 
 class Trouble:
-    """One lab, what makes its Backup unavailable, and what ends that."""
+    """A lab, a way to make its Backup unavailable, and a way to end that."""
 
     def __init__(self, lab: Lab, begin: Callable[[], None], end: Callable[[], None]) -> None:
         self.lab, self.begin, self.end = lab, begin, end
@@ -44,7 +44,10 @@ class Trouble:
 
 
 def provoke(trouble: Trouble) -> None:
-    """Each setting: well, unavailable, well again. Nothing is lost, nothing half-written, and the daemon lives on."""
+    """Each setting: available, unavailable, available again.
+
+    No message is lost or half-written; the daemon keeps running.
+    """
     lab = trouble.lab
     counts: Counter[str] = Counter()
     for option in Unavailable:
@@ -70,7 +73,7 @@ def provoke(trouble: Trouble) -> None:
         assert wait(recovered, bool, 60), lab.gateway.log()[-3000:]
     assert lab.gateway.running
     subjects = trouble.subjects()
-    # What is processed without its copy is dealt with as its rule says all the same: this sender's mail is deleted.
+    # A message processed without a copy still gets the action of its rule: this sender's mail is deleted.
     assert not [subject for subject in subjects if "during" in subject or "before" in subject]
     assert check(lab.vault).broken == []
     stored = [copy.record.subject for copy in lab.vault.scan()]
@@ -79,7 +82,7 @@ def provoke(trouble: Trouble) -> None:
 
 
 def told(lab: Lab) -> int:
-    """How many mails about it the administrator has."""
+    """Return the number of mails about it to the administrator."""
     return sum(
         value_of(content, b"delivered-to").decode() == ADMINISTRATOR and b"unavailable" in content
         for content in lab.mailbox()
@@ -88,7 +91,7 @@ def told(lab: Lab) -> int:
 
 @pytest.fixture
 def disk() -> Iterator[Path]:
-    """A small file system of its own."""
+    """Mount a small file system."""
     if reason := why_not():
         pytest.skip(reason)
     folder = Path(tempfile.mkdtemp(prefix="mailhold-disk-"))
@@ -158,7 +161,7 @@ def test_a_stopped_postgresql() -> None:
 
 
 def _answers(lab: Lab | None) -> bool:
-    """Whether the operator's own connection is back."""
+    """Return True if the operator's own connection works again."""
     from store.terms.errors import StoreError
 
     assert lab is not None
@@ -170,7 +173,7 @@ def _answers(lab: Lab | None) -> bool:
 
 
 def test_a_removed_database() -> None:
-    """A SQLite file that was moved away takes what is written to it along: that must not count as kept."""
+    """Writes to a SQLite file that was moved away are lost with it: they must not count as stored."""
     if reason := why_not():
         pytest.skip(reason)
     lab = Lab()
@@ -207,9 +210,9 @@ def test_a_maximum_smaller_than_the_message() -> None:
         lab.close()
 
 
-@pytest.mark.xdist_group("locked")  # It does nothing but wait, for longer than the others take together.
+@pytest.mark.xdist_group("locked")  # This test only waits, longer than all others together.
 def test_a_locked_database() -> None:
-    """Somebody holds the write lock for longer than anybody waits: the client is answered all the same."""
+    """Another process holds the write lock longer than the gateway waits: the client is answered nevertheless."""
     if reason := why_not():
         pytest.skip(reason)
     lab = Lab(settings={"if_unavailable": Unavailable.TEMPORARY_FAIL})

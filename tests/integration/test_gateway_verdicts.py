@@ -1,4 +1,4 @@
-"""Each kind of message through Postfix, the gateway, clamd and rspamd: its copy, and what became of it."""
+"""Each kind of message through Postfix, the gateway, clamd and rspamd: its copy, and its outcome."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _words = itertools.count(1)
 
 
 class Kind(NamedTuple):
-    """A kind of message: the rest of its header and its body, and what has to become of it. `engine` None: ham."""
+    """A kind of message: the rest of its header, its body, and the expected outcome. `engine` None: ham."""
 
     content: bytes
     engine: Engine | None = None
@@ -122,7 +122,7 @@ def lab(clamd: ClamdServer, rspamd: RspamdServer) -> Iterator[Lab]:
 
 
 def message(content: bytes) -> tuple[str, bytes]:
-    """A message with a word in its subject that no other has, and that word."""
+    """Make a message with a unique word in its subject; return both."""
     word = f"subjectword{next(_words):04}x"
     header = (
         f"From: Ann <ann@example.org>\r\nTo: {OPEN}\r\nSubject: {word} Lunch on Thursday\r\n"
@@ -132,7 +132,7 @@ def message(content: bytes) -> tuple[str, bytes]:
 
 
 def arrived(lab: Lab, word: str) -> dict[str, bytes]:
-    """What each recipient got of the message with `word` in its subject."""
+    """Return what each recipient received of the message with `word` in its subject."""
     found = [content for content in lab.mailbox() if value_of(content, b"subject").startswith(word.encode())]
     return {value_of(content, b"delivered-to").decode(): content for content in found}
 
@@ -220,7 +220,7 @@ def test_a_running_gateway_takes_up_rules_and_lists(lab: Lab) -> None:
 
 
 def test_the_log_holds_nothing_of_the_messages(lab: Lab) -> None:
-    """Each message's subject has a word of its own; addresses and names of attachments are not there either."""
+    """Each message has a unique word in its subject; the log contains neither it nor addresses or file names."""
     word, raw = message(KINDS["banned name"].content)
     assert lab.send(raw, to=(OPEN, HIDDEN)).code == 250
     log = lab.gateway.log()

@@ -1,8 +1,8 @@
-"""`kill -9` of import, worker and console at seeded random moments, reconciled against a real Postfix's mailbox.
+"""Kill import, worker and console with SIGKILL at seeded random moments; compare with a real Postfix's mailbox.
 
-100 kills in all. No copy that was reported as placed is lost and none is damaged; every delivery that is in the queue
-ends; a recipient gets a message once, or at most once where it is reported as `unknown`, and a second time only where
-an operator sent that again. The counts are printed.
+100 kills in all. No copy reported as placed is lost or damaged. Every delivery in the queue ends. A recipient gets a
+message once, or at most once if it is reported as `unknown`, and a second time only if an operator sent it again. The
+counts are printed.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Store:
-    """A store that this process and those it kills have open."""
+    """A store opened by this process and by the processes that it kills."""
 
     def __init__(self, folder: Path) -> None:
         self.location, self.key_file = str(folder / "mail.store"), folder / "key"
         self.vault, _recovery = create_store(self.location, key_file=self.key_file)
 
     def child(self, mode: str, *rest: str) -> subprocess.Popen[bytes]:
-        """A process of `kill_child`; it writes to a pipe."""
+        """Start a process of `kill_child` that writes to a pipe."""
         arguments = [sys.executable, "-m", "tests.integration.kill_child", mode, self.location, str(self.key_file)]
         return prepared.Popen([*arguments, *rest], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
     def expire_leases(self) -> None:
-        """Let the time pass that a dead worker's leases last."""
+        """Let the leases of a dead worker expire."""
         with self.vault.write():
             self.vault.models.Delivery.update(lease_until=1).where(
                 self.vault.models.Delivery.state == State.SENDING
@@ -88,7 +88,7 @@ def number_of(raw: bytes) -> int:
 
 
 def slain(process: subprocess.Popen[bytes]) -> bool:
-    """Kill a process with SIGKILL; False where it had already ended."""
+    """Kill a process with SIGKILL; return False if it had already ended."""
     alive = process.poll() is None
     process.kill()
     process.wait(30)
@@ -98,9 +98,6 @@ def slain(process: subprocess.Popen[bytes]) -> bool:
 def report(capsys: pytest.CaptureFixture[str], text: str) -> None:
     with capsys.disabled():
         print(f"\n{text}")
-
-
-# ---------------------------------------------------------------- import
 
 
 def test_import(killed: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,11 +154,8 @@ def test_import(killed: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert midway and placed
 
 
-# ---------------------------------------------------------------- reconciling deliveries with the mailbox
-
-
 def fill(vault: Vault, first: int, count: int) -> list[int]:
-    """Copies with numbers from `first`, each to two addresses of its own."""
+    """Put numbered copies from `first` on, each to two unique addresses."""
     items = [
         (
             message(number),
@@ -178,14 +172,14 @@ def fill(vault: Vault, first: int, count: int) -> list[int]:
 
 
 def mailbox(vault: Vault, server: Postfix) -> Counter[tuple[int, str]]:
-    """How often each delivery's message reached each address; asserts that each is the right one, whole."""
+    """Count the arrivals of each delivery's message per address; assert that each message is whole and right."""
     server.wait_until_empty()
     counts: Counter[tuple[int, str]] = Counter()
     for content in server.received():
         address = re.search(rb"^Delivered-To: (\S+)$", content, re.MULTILINE)
         marker = re.search(rb"^X-Mailhold-Delivery: 2; t=(\S+)$", content, re.MULTILINE)
         assert address and marker
-        # Its row was durable before DATA, whoever was killed afterwards.
+        # Its row was durable before DATA, even if the worker was killed later.
         [row] = rows_for(vault, urlsafe_b64decode(marker[1] + b"=="), [address[1].decode()])
         number = number_of(content)
         assert content.endswith(message(number).replace(b"\r\n", b"\n"))
@@ -195,7 +189,10 @@ def mailbox(vault: Vault, server: Postfix) -> Counter[tuple[int, str]]:
 
 
 def reconcile(killed: Store, server: Postfix) -> tuple[int, int, int, int]:
-    """Finish everything and compare. Returns deliveries, recipients sent, unknown, and of those taken by Postfix."""
+    """Finish all deliveries and compare.
+
+    Return the numbers of deliveries, sent, unknown, and those Postfix accepted.
+    """
     vault = killed.vault
     killed.expire_leases()
     asyncio.run(asyncio.wait_for(DeliveryWorker(vault, owner="last").run_until_idle(), 120))
@@ -227,9 +224,6 @@ def reconcile(killed: Store, server: Postfix) -> tuple[int, int, int, int]:
     return len(deliveries(vault)), sent, unknown, taken
 
 
-# ---------------------------------------------------------------- worker
-
-
 @pytest.fixture
 def emptied(postfix: Postfix) -> Postfix:
     for path in postfix.maildir.glob("*/*"):
@@ -258,11 +252,8 @@ def test_worker(killed: Store, emptied: Postfix, capsys: pytest.CaptureFixture[s
     assert kills == WORKERS
 
 
-# ---------------------------------------------------------------- console
-
-
 class Console:
-    """The console in a pseudo-terminal, with a screen that can be read."""
+    """The console in a pseudo-terminal, with a readable screen."""
 
     def __init__(self, killed: Store, begin: type[subprocess.Popen[bytes]]) -> None:
         self._master, slave = pty.openpty()
@@ -275,7 +266,7 @@ class Console:
         self._stream = pyte.ByteStream(self._screen)
 
     def read(self, seconds: float) -> str:
-        """What the screen shows after reading for at most `seconds`."""
+        """Read for at most `seconds`; return the screen."""
         if select.select([self._master], [], [], max(0, seconds))[0]:
             try:
                 self._stream.feed(os.read(self._master, 1 << 16))
@@ -287,7 +278,7 @@ class Console:
         os.write(self._master, keys)
 
     def kill(self) -> bool:
-        """Kill it and what it started; False where it had already ended."""
+        """Kill it and its children; return False if it had already ended."""
         alive = slain(self.process)
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -299,7 +290,7 @@ class Console:
 
 @pytest.fixture
 def consoles() -> Iterator[Callable[..., Console]]:
-    """Starts consoles; the last one is killed where a test fails before it could."""
+    """Start consoles; kill the last one if a test fails before doing so."""
     started: list[Console] = []
 
     def start(killed: Store, *, plainly: bool) -> Console:
@@ -314,7 +305,7 @@ def consoles() -> Iterator[Callable[..., Console]]:
 def test_console(
     killed: Store, emptied: Postfix, consoles: Callable[..., Console], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An operator delivers the newest copy by keyboard, while the console's own worker sends what is queued."""
+    """An operator delivers the newest copy by keyboard while the console's own worker sends the queue."""
     dice = random.Random(SEED + 2)
     vault = killed.vault
     change_settings(vault, Settings(relay=f"smtp://127.0.0.1:{emptied.port}", release_loops=True))
@@ -338,7 +329,7 @@ def test_console(
                 asked = time.monotonic() + 1
             if "[ ] To recipients" in screen:
                 seen = seen or time.monotonic()
-            if not checked and seen and time.monotonic() > seen + 0.4:  # It counts nothing right after it came.
+            if not checked and seen and time.monotonic() > seen + 0.4:  # A window ignores keys right after it opens.
                 console.press(b" ")
                 checked = True
             if not accepted and "[x] To recipients" in screen:

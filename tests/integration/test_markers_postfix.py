@@ -1,7 +1,7 @@
-"""Released mail that comes back in through a real Postfix: by port, by content filter, to another gateway; and forged.
+"""Released mail that comes back through a real Postfix: by port, content filter, to another gateway; and forged mail.
 
-One Postfix has a port without a gateway, one with each gateway's milter, and one behind whose queue the first gateway
-filters. All mail has a black-listed sender: what the marker does not vouch for is kept and discarded.
+One Postfix has a port without a gateway, one port with each gateway's milter, and one port behind whose queue the first
+gateway filters. All mail has a black-listed sender: without a valid marker it is kept and discarded.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ MESSAGE = (
     b'From: <offers@spam.example>\r\nSubject: wanted\r\nContent-Type: multipart/mixed; boundary="one two"\r\n\r\n'
     b"--one two\r\n\r\nwanted after all \xff\r\n--one two--\r\n"
 )
-#: With it set, all of the corpus is released, not every tenth message.
+#: If set, release the entire corpus, not every tenth message.
 WHOLE = "MAILHOLD_WHOLE_CORPUS" in os.environ
 
 
 class Lab:
-    """Two gateways on one store, of which the first delivers, and a Postfix with a port for each way."""
+    """Two gateways on one store, the first of which delivers, and a Postfix with a port for each route."""
 
     def __init__(self) -> None:
         sink = free_port()
@@ -81,7 +81,7 @@ class Lab:
         )
 
     def use(self, way: str, *, loops: bool = True) -> None:
-        """Make the port of a way the relay, and wait until the gateways know."""
+        """Make a route's port the relay; wait until the gateways have read it."""
         relay = f"smtp://127.0.0.1:{self.ports[way]}"
         wanted = Settings(relay=relay, administrator=f"admin@{DOMAIN}", release_loops=loops)
         if wanted == read_settings(self.vault):
@@ -98,7 +98,7 @@ class Lab:
         return queued
 
     def send(self, raw: bytes, way: str = "milter", *, sender: str = SPAMMER, to: tuple[str, ...] = TO) -> bool:
-        """Send a message to a way's port; whether it passed: else it was kept."""
+        """Send a message to a route's port; return True if it passed, False if it was kept."""
         gateway, copies = self.gateways[way], self.vault.count().messages
         seen = len(gateway.log("message"))
         port, self.postfix.port = self.postfix.port, self.ports[way]
@@ -112,7 +112,7 @@ class Lab:
         return bool(passed)
 
     def delivered(self) -> bytes:
-        """A released message as its recipient got it past all gateways: the marker and what stands below it."""
+        """Return a released message as received behind all gateways: the marker and the message below it."""
         before = len(self.postfix.received())
         self.release()
         arrived = self.postfix.wait_for(before + 2)[-1].replace(b"\n", b"\r\n")
@@ -205,7 +205,7 @@ def test_a_revoked_gateways_file_vouches_for_nothing(lab: Lab, tmp_path: Path) -
     revoke(lab.vault, "stolen")
     assert db.execute("SELECT COUNT(*) FROM release").fetchone() == (0,)
     assert not lab.send(messages[1])
-    # Who writes the database, too, puts the rows back.
+    # The forger also writes to the database and puts the rows back.
     with db:
         db.executemany("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?)", rows)
     assert not any(lab.send(messages[1], way) for way in WAYS)
@@ -216,7 +216,7 @@ def test_a_revoked_gateways_file_vouches_for_nothing(lab: Lab, tmp_path: Path) -
 
 
 def sent_by(vault: Vault, gateway: Vault) -> bytes:
-    """A message as a gateway sends it out, whose rows it wrote."""
+    """Return a message as a gateway sends it, with the gateway's rows written."""
     copy_id = vault.put(MESSAGE, CopyRecord(envelope_sender=SPAMMER, envelope_recipients=TO))
     beat(gateway)
     [queued] = release(vault, [copy_id], original=True, operator="op", again=True).queued
@@ -269,7 +269,7 @@ def test_who_writes_the_database_vouches_for_nothing(lab: Lab) -> None:
 def test_real_messages_come_back_as_they_were_sent(
     lab: Lab, way: str, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What Postfix mends on the way gets no marker; every other message passes."""
+    """A message that Postfix repairs on the way gets no marker; every other message passes."""
     lab.use("none")
     lab.use(way)
     raws = [raw for path in corpus_files[:: 1 if WHOLE else 10] if (raw := path.read_bytes()) and len(raw) < 4_000_000]

@@ -1,4 +1,4 @@
-"""The milter against a real Postfix: every message byte for byte, its envelope, and each outcome really taken."""
+"""The milter against a real Postfix: every message byte for byte, its envelope, and each outcome carried out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_SIZE = 2_000_000
 
 
 class Milter:
-    """A milter in a thread of its own, whose judge the test may replace."""
+    """A milter in its own thread, whose judge the test can replace."""
 
     def __init__(self, path: Path, *, mode: int = 0o666, group: str = "") -> None:
         self.judge: Callable[[Incoming], Outcome] = lambda _incoming: Accept()
@@ -51,7 +51,7 @@ class Milter:
 def milter() -> Iterator[Milter]:
     if reason := why_not():
         pytest.skip(reason)
-    # Not below pytest's own folder, which Postfix's user may not enter.
+    # Postfix's user cannot enter pytest's own folder.
     with tempfile.TemporaryDirectory(prefix="mailhold-milter-") as folder:
         Path(folder).chmod(0o755)
         running = Milter(Path(folder) / "m")
@@ -76,7 +76,7 @@ def quiet(milter: Milter) -> None:
 def send(
     postfix: Postfix, raw: bytes, sender: str = f"s@{DOMAIN}", to: tuple[str, ...] = (f"a@{DOMAIN}",)
 ) -> tuple[int, bytes]:
-    """Send the bytes as they are (dots doubled); returns the reply to the message."""
+    """Send the bytes unchanged (dots doubled); return the reply to the message."""
     with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
         client.ehlo("client.test")
         assert client.mail(sender, ["BODY=8BITMIME"])[0] == 250, postfix.log()
@@ -89,7 +89,7 @@ def send(
 
 
 def crlf(raw: bytes) -> bytes:
-    """With the line ends that SMTP has, and one at the end."""
+    """Convert line ends to CR LF and append one at the end."""
     raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
     return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
 
@@ -165,7 +165,7 @@ def test_a_client_that_goes_away_leaves_no_session(milter: Milter, postfix: Post
 def test_the_corpus_arrives_byte_for_byte(
     milter: Milter, postfix: Postfix, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All but what Postfix itself mends before a milter sees it: bare CR, NUL, and a header that is none."""
+    """Except for what Postfix repairs before a milter sees it: bare CR, NUL, and an invalid header."""
     milter.judge = lambda _incoming: Discard()
     sent = [crlf(path.read_bytes()) for path in corpus_files]
     for raw in sent:

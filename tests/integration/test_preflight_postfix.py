@@ -1,4 +1,4 @@
-"""What is said before a release, by what real Postfixes answer to EHLO, is what then becomes of it there."""
+"""The prediction before a release, from the EHLO answers of real Postfixes, equals the outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tui.terminal.preflight_words import lines, sentences
 
 pytestmark = pytest.mark.integration
 
-#: What it offers, and what it takes.
+#: Extensions that the bare Postfix offers, and sizes it accepts.
 FULL: dict[str, str] = {}
 BARE = {
     "smtputf8_enable": "no",
@@ -42,7 +42,7 @@ COPIES = ((PLAIN, "bob"), (EIGHT_BIT, "bob"), (LARGE, "bob"), (PLAIN, "büb"))
 
 @pytest.fixture(params=[FULL, BARE], ids=["full", "bare"])
 def relay(request: pytest.FixtureRequest) -> Iterator[tuple[Postfix, bool]]:
-    """A Postfix, and whether it is the bare one."""
+    """Run a Postfix; return it and whether it is the bare one."""
     if reason := why_not():
         pytest.skip(reason)
     server = Postfix(settings=request.param)

@@ -1,4 +1,4 @@
-"""The search for keys in memory finds what stands there, wherever it stands."""
+"""The search of memory finds every key, at any position."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The gateway chapter's lines for main.cf, master.cf, amavisd.conf and mailhold.toml, run as they are written there.
+"""The gateway chapter's lines for main.cf, master.cf, amavisd.conf and mailhold.toml, run as written there.
 
-Only ports and the queue directory are others, so that a test never meets a service of the machine that it runs on.
+Only ports and the queue directory are replaced, so that a test never touches a service of this machine.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def blocks(file: str) -> list[str]:
 
 
 class Moved:
-    """The chapter's ports, and free ones that stand for them."""
+    """The chapter's ports, each mapped to a free one."""
 
     def __init__(self) -> None:
         self.ports = {name: free_port() for name in ("10026", "10027", "10032")}
@@ -62,7 +62,7 @@ def settings(text: str) -> dict[str, str]:
 
 @contextmanager
 def postfix(main: str, master: str) -> Iterator[Postfix]:
-    """A Postfix with those lines, whose smtpd is confined to its queue directory as Debian's is."""
+    """Run a Postfix with those lines; its smtpd is confined to its queue directory, like Debian's."""
     if reason := why_not():
         pytest.skip(reason)
     running = Postfix(settings=settings(main), services=master, chroot=True)
@@ -90,7 +90,7 @@ def test_the_milter(tmp_path: Path) -> None:
     with postfix(blocks(MAIN)[0], moved(blocks(MASTER)[0])) as running:
         config = parse_config(STORE + blocks(TOML)[0].replace("/var/spool/postfix", str(running.folder / "spool")))
         path = Path(config.milter.listen[0].removeprefix("unix:"))
-        # While nothing listens, mail is kept back.
+        # While nothing listens, mail is deferred.
         with smtplib.SMTP("127.0.0.1", running.port, timeout=30) as client:
             client.ehlo("client.test")
             assert 451 in (client.mail(f"s@{DOMAIN}")[0], client.rcpt(f"a@{DOMAIN}")[0])

@@ -1,7 +1,7 @@
-"""`mailhold setup` on a machine that has nothing, then the gateway as its user, Postfix, and an operator.
+"""`mailhold setup` on a machine without Mailhold, then the gateway as its user, Postfix, and an operator.
 
-The users are this machine's, since files have owners; all else lies below a root of its own. Postfix has the
-gateway chapter's lines.
+The users are those of this machine, because files have owners; everything else is below its own root folder. Postfix
+has the lines of the gateway chapter.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def as_root(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def dropped(user: str) -> list[str]:
-    """What runs the rest of a command line as that user."""
+    """Return the words that run the rest of a command line as that user."""
     return ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--init-groups"]
 
 
 def mailhold(*arguments: object, user: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command, as another user of this machine where one is named."""
+    """Run the command, as another user of this machine if one is named."""
     home = pwd.getpwnam(user or "root").pw_dir
     kept = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
@@ -79,7 +79,7 @@ def why_not_here() -> str:
 
 
 class Machine:
-    """A root of paths below which nothing is installed, the spool of a Postfix in it, and an operator's account."""
+    """A root folder without Mailhold, the spool of a Postfix in it, and an operator's account."""
 
     def __init__(self, running: Postfix) -> None:
         self.postfix = running
@@ -98,7 +98,7 @@ class Machine:
         return mailhold("setup", "--root", self.root, "--name", "mx1", *more, HOME=str(self.root))
 
     def start(self) -> None:
-        """Start the gateway as `mailhold setup` says it, and wait until it listens."""
+        """Start the gateway as `mailhold setup` says, and wait until it listens."""
         with self.log.open("wb") as log:
             self.gateway = subprocess.Popen(
                 [*dropped(USER), sys.executable, "-m", "tui", "gateway", "--config", str(self.config)],
@@ -171,7 +171,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     shown = done(machine.setup("--dry-run", "--operator", OPERATOR))
     assert "to make    system user and group mailhold" in shown and "dry run" in shown
     assert not (machine.root / "etc").exists() and USER not in {entry.pw_name for entry in pwd.getpwall()}
-    # Nobody can answer here, so nothing is made without --yes.
+    # Nobody can answer questions here, so nothing is made without --yes.
     assert machine.setup().returncode == 2
     assert not (machine.root / "etc").exists()
 
@@ -186,7 +186,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     assert access(machine.store.parent) == f"{USER}:{USER} 2770"
     assert access(machine.root / "var/spool/postfix/mailhold") == f"{USER}:postfix 750"
 
-    # Once more: nothing is missing, and nothing is touched.
+    # Run it again: nothing is missing, and nothing is changed.
     before = below(folder)
     again = done(machine.setup("--yes", "--operator", OPERATOR, "--administrator", f"admin@{DOMAIN}"))
     assert "to make" not in again and "differs" not in again and "Nothing is missing" in again
@@ -200,7 +200,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     for secret in (folder / "key", folder / "gateway.credentials"):
         other = mailhold("list", user=OPERATOR, **as_operator | {"MAILHOLD_KEY_FILE": str(secret)})
         assert other.returncode == 1 and "cannot be read" in other.stderr
-    # The gateway says so once when it starts.
+    # The gateway logs this once when it starts.
     taken = machine.log.read_text().count('"address-lists"')
     done(mailhold("lists", "add", "black", BLACK, user=OPERATOR, **as_operator))
     wait(lambda: machine.log.read_text().count('"address-lists"'), lambda count: count > taken)
@@ -209,7 +209,7 @@ def test_from_nothing_to_mail_from_postfix_that_an_operator_reads(machine: Machi
     assert [each["subject"] for each in listed] == ["from Postfix"]
     assert f"{OPERATOR}" in done(mailhold("keys", user=OPERATOR, **as_operator))
 
-    # What the operator makes beside the store the gateway may replace, and the other way round.
+    # The gateway can replace files that the operator makes next to the store, and vice versa.
     beside = [each for each in machine.store.parent.iterdir() if each.name.startswith("mail.store")]
     assert {each.name for each in beside} >= {"mail.store", "mail.store-wal", "mail.store-shm", "mail.store.ballast"}
     assert {access(each).partition(":")[2] for each in beside} == {f"{USER} 660"}
@@ -223,7 +223,7 @@ def test_an_operator_works_with_a_key_that_root_gave(machine: Machine) -> None:
     packaged.parent.mkdir(parents=True)
     text = mailhold("gateway", "--systemd-unit").stdout.replace("/etc/mailhold/mailhold.toml", str(machine.config))
     packaged.write_text(text)
-    # The package's unit opens other folders than those below this root: a drop-in opens these.
+    # The package's unit permits other folders than those below this root: a drop-in permits these.
     said = done(machine.setup("--yes"))
     assert "the package has it at" in said and "the unit lacks ReadWritePaths=" in said
     assert not (machine.root / "etc/systemd/system/mailhold-gateway.service").exists()
@@ -254,7 +254,7 @@ def test_an_operator_works_with_a_key_that_root_gave(machine: Machine) -> None:
     with closing(Terminal(machine.store, key_file, command=command)) as terminal:
         terminal.wait_for("to be read", 60)
         assert terminal.leave() == 0
-    # Another's key file stays closed, and root alone gives keys to others.
+    # Another user's key file is refused, and only root can give keys to others.
     secret = machine.home / "second"
     os.chown(secret, 0, 0)
     other = mailhold("list", user=OPERATOR, **as_operator | {"MAILHOLD_KEY_FILE": str(secret)})
@@ -275,7 +275,7 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
     assert said.returncode == 1
     assert "differs    " in said.stdout and "it has another text" in said.stdout
     assert machine.config.read_text().endswith("# mine\n")
-    # The check says what is wrong as the gateway's user sees it, and what to do.
+    # The check reports problems from the point of view of the gateway's user, and their remedies.
     os.chown(folder / "gateway.credentials", 0, 0)
     (folder / "gateway.credentials").chmod(0o600)
     os.chown(machine.store.parent, 0, 0)
@@ -289,12 +289,13 @@ def test_what_is_there_stays_and_what_differs_is_named(machine: Machine) -> None
 def test_a_store_in_postgresql(machine: Machine, empty_postgres: str) -> None:
     location = f'location = "{empty_postgres}"'
     refused = machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR)
-    # The server's socket lies in a folder of the tests' user: that the gateway's cannot reach it is found at once.
+    # The server's socket is in a folder of the tests' user: setup reports at once that the gateway's user cannot reach
+    # it.
     assert refused.returncode == 1 and "mailhold: store:" in refused.stderr and "Permission denied" in refused.stderr
     Path(parse_qs(urlsplit(empty_postgres).query)["host"][0]).chmod(0o755)
     done(machine.setup("--yes", "--store", empty_postgres, "--operator", OPERATOR))
     assert location in machine.config.read_text() and not machine.store.exists()
-    # The store is the one that mailhold.toml names, without naming it again.
+    # Commands use the store named in mailhold.toml, without an option.
     again = done(machine.setup("--yes", "--operator", OPERATOR))
     assert "Nothing is missing" in again and "differs" not in again
     machine.start()

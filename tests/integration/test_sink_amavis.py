@@ -40,7 +40,7 @@ def sink() -> Iterator[Sink]:
 
 @pytest.fixture(scope="module")
 def postfix(sink: Sink) -> Iterator[Postfix]:
-    """A Postfix that sends everything through amavis."""
+    """Run a Postfix that sends everything through amavis."""
     if reason := why_no_postfix() or amavis_module.why_not() or clamd_module.why_not():
         pytest.skip(reason)
     reinject, port = free_port(), free_port()
@@ -68,7 +68,7 @@ def composed(subject: str, text: str = "Hello.", attachment: tuple[str, bytes] |
 
 
 def send(postfix: Postfix, raw: bytes, to: list[str]) -> str:
-    """Send it; the queue ID that Postfix gave it."""
+    """Send the message; return Postfix's queue ID."""
     with smtplib.SMTP("127.0.0.1", postfix.port, timeout=30) as client:
         client.ehlo("client.test")
         assert client.mail(f"true@{DOMAIN}")[0] == 250

@@ -29,7 +29,7 @@ QUARANTINED = (
 
 
 class Listening:
-    """A gateway that listens for quarantines, trusted and not, and as a content filter before a Postfix."""
+    """A gateway with quarantine listeners, trusted and untrusted, and a content filter in front of a Postfix."""
 
     def __init__(self, clamd: ClamdServer) -> None:
         self.trusted, self.plain, self.filter = [free_port() for _ in range(3)]
@@ -128,7 +128,7 @@ backupfilter unix - - n - 8 smtp
 
 
 def test_a_filter_that_is_killed_loses_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """What the filter had said 250 for is behind it; what it had not, Postfix sends again."""
+    """Messages that the filter answered with 250 have been passed on; Postfix sends all others again."""
     if reason := why_no_postfix():
         pytest.skip(reason)
     hop, port = free_port(), free_port()

@@ -36,7 +36,7 @@ TO = (f"a@{DOMAIN}", UNKNOWN, f"c@{DOMAIN}")
 
 
 class Lab:
-    """A Postfix whose mail goes through `filter` (SMTP, then on to a re-injection port), or into `end` (LMTP)."""
+    """A Postfix whose mail goes through `filter` (SMTP, then to a re-injection port) or into `end` (LMTP)."""
 
     def __init__(self, folder: Path) -> None:
         reinject = free_port()
@@ -70,7 +70,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         pytest.skip(reason)
     import tempfile
 
-    # Not below pytest's own folder, which Postfix's user may not enter.
+    # Postfix's user cannot enter pytest's own folder.
     with tempfile.TemporaryDirectory(prefix="mailhold-sink-") as folder:
         Path(folder).chmod(0o755)
         lab = Lab(Path(folder))
@@ -89,12 +89,12 @@ def message(subject: str, extra: bytes = b"") -> bytes:
 
 
 def words(text: bytes) -> bytes:
-    """Unfolded: a bounce wraps its lines."""
+    """Join wrapped lines: a bounce wraps its lines."""
     return b" ".join(text.split())
 
 
 def statuses(log: str, to: str) -> list[str]:
-    """What became of each attempt to deliver to `to`."""
+    """Return the status of each attempt to deliver to `to`."""
     return re.findall(rf"to=<{re.escape(to)}>,.* status=(\w+)", log)
 
 
@@ -110,7 +110,7 @@ def test_the_filter_knows_the_client_and_the_message_goes_on(lab: Lab) -> None:
     assert (incoming.client_address, incoming.helo) == ("127.0.0.1", "client.test")
     assert incoming.raw.endswith(message("one"))
     assert arrived.endswith(message("one").replace(b"\r\n", b"\n"))
-    # The client of the first Postfix stands in the log of the second, by XFORWARD.
+    # The client of the first Postfix is in the log of the second, by XFORWARD.
     log = lab.postfix.log()
     assert re.search(rf"reinject/smtpd.*orig_queue_id={incoming.queue_id}.*orig_client=unknown\[127\.0\.0\.1\]", log)
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_judged_waits_with_the_mta(lab: Lab) -> None:
 def test_the_corpus_through_the_filter_and_on(
     lab: Lab, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All but what Postfix itself mends: bare CR, NUL, and a header that is none."""
+    """Except for what Postfix repairs: bare CR, NUL, and an invalid header."""
     sent = {b"%d@corpus" % at: crlf(path.read_bytes()) for at, path in enumerate(corpus_files)}
     for name, raw in sent.items():
         assert send(lab.postfix, raw, sender=name.decode())[0] == 250
@@ -201,7 +201,7 @@ def test_the_corpus_through_the_filter_and_on(
 async def test_the_corpus_by_lmtp_byte_for_byte(
     running: Lab, corpus_files: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Straight into the listener, without a Postfix that mends: every message, bare CR, NUL and all."""
+    """Directly into the listener, without a Postfix that repairs: every message, including bare CR and NUL."""
     running.reset()
     sent = [crlf(path.read_bytes()) for path in corpus_files]
     sent += [raw.replace(b"\r\n", b"\n") + b"\r\n" for raw in sent[:20]]

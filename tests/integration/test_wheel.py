@@ -30,14 +30,14 @@ MAIL = b"From: Anna <anna@x.example>\r\nTo: bob@corp.example\r\nSubject: offer\r
 
 
 def run(*words: str | Path) -> str:
-    """What a program prints, on standard output and error together. Fails with it where the program does."""
+    """Run a program; return its output, standard error included. Fail with the output if the program fails."""
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
 def pip(*words: str | Path) -> str:
-    """Run pip; skips where it does not reach a package registry."""
+    """Run pip; skip if it cannot reach a package registry."""
     line = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--retries", "1", *words]
     done = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240, check=False)
     if done.returncode and _UNREACHED.search(done.stdout):
@@ -48,7 +48,7 @@ def pip(*words: str | Path) -> str:
 
 @cache
 def interpreters() -> dict[tuple[int, int], str]:
-    """Every release of Python here from 3.11 on: its version, and where it is."""
+    """List every Python from 3.11 on that is installed here: version and path."""
     names = [f"python3.{minor}" for minor in range(11, 30)]
     found = [shutil.which(name) for name in names] + [
         shutil.which(name, path="/usr/bin:/usr/local/bin") for name in names
@@ -65,7 +65,7 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the committed files alone."""
+    """Build the wheel from the committed files only."""
     source = tmp_path_factory.mktemp("source")
     for path in tracked_files():
         if path.relative_to(ROOT).parts[0] in ("store", "tui", "packaging", "pyproject.toml", "README.md", "LICENSE"):
@@ -97,7 +97,7 @@ def test_it_holds_every_file_of_the_two_packages(wheel: Path) -> None:
 
 @pytest.fixture(params=["3.11", "the newest"])
 def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh environment's folder of programs, without pip."""
+    """Make a fresh environment without pip; return its `bin` folder."""
     known = interpreters()
     if request.param == "the newest":
         program = known[max(known)]
@@ -111,7 +111,7 @@ def python(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def install(python: str, wheel: Path) -> Callable[[str], None]:
-    """A function that installs the wheel with extras (`""`, `"[console]"`)."""
+    """Return a function that installs the wheel with extras (`""`, `"[console]"`)."""
     options = ["--no-compile", "--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt")]
     return lambda extras: pip("--python", f"{python}/python", "install", *options, f"{wheel}{extras}") and None
 

@@ -1,10 +1,10 @@
-"""Changes the rooms at chosen places, one at a time, and runs the tests that execute each: does one of them notice?
+"""Mutate the store's rooms at drawn places, one at a time, and run the tests that execute each place: does one fail?
 
     python -m tests.mutation [--seed 1] [--count 400] [--in store/vault ...] [--again] [--control]
 
-Which tests execute which lines is recorded in `.mutation/`, and again where a file changed. `--again` tries only what
-survived or was never tried; `--control` leaves the modules as they are, so that every test must pass. The outcome
-stands in `results.toml` beside this file, where each survivor has a reason.
+Which tests execute which lines is recorded in `.mutation/`, and recorded again when a file changed. `--again` tries
+only mutants that survived or were never tried; `--control` leaves the modules unchanged, so that every test must pass.
+The outcome is in `results.toml` in this folder, with a reason for each survivor.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tests.mutation.trial import Collected, Trial, imported, warm
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".mutation"
 ROOMS = [f"store/{room}" for room in ("sealing", "vault", "delivery", "space", "filters")]
-#: Where tests are looked for that execute a room.
+#: Folders of the tests that may execute a room.
 _BESIDE = [f"store/{room}" for room in ("authority", "backing_up", "enrolment", "intake", "mail", "opening")]
 TESTS = [f"tests/{room}" for room in (*ROOMS, *_BESIDE)]
-#: Seconds of a processor that one test may take while it is traced, and all that are run for one mutant.
+#: CPU seconds allowed for one traced test, and for all tests of one mutant.
 _LONGEST, _ALL = 8.0, 30.0
 
 
 def draw(rooms: list[str], seed: int, count: int) -> list[Mutant]:
-    """Mutants of the files below `rooms`: each has a place of its own in the draw, whatever else there is."""
+    """Draw mutants of the files below `rooms`; a mutant's rank in the draw does not depend on the other mutants."""
     every = [
         mutant
         for room in rooms
@@ -43,9 +43,9 @@ def draw(rooms: list[str], seed: int, count: int) -> list[Mutant]:
 
 
 def tests_of(mutant: Mutant, known: list[Touched]) -> list[tuple[str, float]]:
-    """The tests that execute it, those of its own room first, the fastest first.
+    """Return the tests that execute it: those of its own room first, then by speed.
 
-    What runs on import may matter to any test of the room, and to every test that executes something of the file.
+    Code that runs on import can affect any test of the room, and every test that executes something of the file.
     """
     lines = set(mutant.lines)
     found = []
@@ -62,7 +62,7 @@ def tests_of(mutant: Mutant, known: list[Touched]) -> list[tuple[str, float]]:
 
 
 def code_of(mutant: Mutant) -> CodeType | None:
-    """The changed module; None where the compiler refuses it."""
+    """Compile the changed module; return None if the compiler refuses it."""
     try:
         return mutant.code(str(ROOT / mutant.path))
     except (SyntaxError, ValueError):
@@ -79,7 +79,7 @@ def tried(at: int, mutant: Mutant, code: CodeType | None, known: list[Touched], 
 
 
 def commit() -> str:
-    """The commit that is checked out, "" where this is no checkout."""
+    """Return the commit that is checked out, "" outside of a checkout."""
     command = ["git", "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 

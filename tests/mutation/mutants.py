@@ -1,8 +1,7 @@
 """Small changes to a module, each of which a test should notice.
 
-A mutant is one syntax tree with one node changed; the lines of all others stay. Texts that only people read are left
-alone: docstrings, annotations, what an exception says, and texts of three words and more. A statement of SQL is changed
-inside its text.
+A mutant is one syntax tree with one node changed; all other lines stay. Texts for people are not changed: docstrings,
+annotations, messages of exceptions, and texts of three words or more. SQL statements are changed within their text.
 """
 
 from __future__ import annotations
@@ -60,15 +59,15 @@ _IN_SQL = [
     ("MAX(", "MIN("),
     ("MIN(", "MAX("),
 ]
-#: Fields of nodes that are not looked into.
+#: Fields of nodes that are skipped.
 _LEFT = {"annotation", "returns", "decorator_list", "bases", "type_comment"}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change. `put` puts it into the file's tree and returns what takes it out again.
+    """One change. `put` applies it to the file's tree and returns a function that reverts it.
 
-    `lines` are those of the statement (of its head, where it has a body), and `at_import` whether it runs on import.
+    `lines` are the lines of the statement (of its head, if it has a body); `at_import` says whether it runs on import.
     """
 
     path: str
@@ -89,11 +88,11 @@ class Mutant:
         return f"{self.path} {self.within}: {self.before} -> {self.after}{count}"
 
     def rank(self, seed: int) -> bytes:
-        """Where it stands among all mutants in the draw of `seed`."""
+        """Return its rank among all mutants in the draw of `seed`."""
         return hashlib.sha256(f"{seed} {self.key}".encode()).digest()
 
     def code(self, filename: str) -> CodeType:
-        """The changed module, compiled. Raises SyntaxError, ValueError where it cannot be."""
+        """Compile the changed module. Raises SyntaxError or ValueError if that is impossible."""
         undo = self.put()
         try:
             return compile(ast.fix_missing_locations(deepcopy(self.tree)), filename, "exec", dont_inherit=True)
@@ -103,7 +102,10 @@ class Mutant:
 
 @dataclass
 class _Place:
-    """Where a node is. `function`: it runs when a function is called, and `outer`: the function's definition does."""
+    """The position of a node.
+
+    `function`: it runs when a function is called; `outer`: it runs when the function is defined.
+    """
 
     within: tuple[str, ...]
     function: bool
@@ -113,7 +115,7 @@ class _Place:
 
 
 def mutants_of(path: str, root: Path) -> list[Mutant]:
-    """All mutants of the module at `path`, below `root`, in the order of the file."""
+    """List all mutants of the module at `path`, below `root`, in file order."""
     tree = ast.parse((root / path).read_text())
     known: dict[str, int] = {}
     found = []
@@ -130,10 +132,10 @@ def mutants_of(path: str, root: Path) -> list[Mutant]:
 
 
 def _putter(parent: ast.AST, name: str, index: int | None, new: ast.AST) -> Callable[[], Callable[[], None]]:
-    """What puts a node into the place of a child, and returns what puts the child back."""
+    """Return a function that replaces a child and returns a function that restores it."""
 
     def assign(value: Any) -> Any:
-        """Returns what was there."""
+        """Assign the node; return the previous one."""
         before = getattr(parent, name)
         if index is None:
             setattr(parent, name, value)
@@ -195,7 +197,7 @@ def _left_alone(parent: ast.AST, name: str, node: ast.AST) -> bool:
 
 
 def _changes(node: ast.AST, parent: ast.AST, name: str, place: _Place) -> Iterator[ast.AST]:
-    """What may stand in the place of a node."""
+    """Yield the replacements for a node."""
     if isinstance(node, ast.stmt):
         yield from _statements(node)
     if isinstance(parent, ast.If | ast.IfExp | ast.While) and name == "test" and not isinstance(node, ast.Constant):

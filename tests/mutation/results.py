@@ -1,4 +1,4 @@
-"""What became of the mutants of a draw: every verdict in a file of this machine, the survivors in `results.toml`."""
+"""Results of the mutants of a draw: all verdicts in a local file, the survivors in `results.toml`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HEAD = """\
 
 @dataclass
 class Tried:
-    """A mutant that was tried: the test that noticed it ("" for none), and the processor's seconds it took."""
+    """A mutant that was tried: the test that noticed it ("" for none), and the CPU seconds used."""
 
     killer: str
     seconds: float
 
 
 def verdicts(path: Path) -> dict[str, Tried]:
-    """What is known by the mutants' keys."""
+    """Read the verdicts by the mutants' keys."""
     try:
         return {key: Tried(**each) for key, each in json.loads(path.read_text()).items()}
     except (OSError, ValueError, TypeError):
@@ -36,16 +36,16 @@ def verdicts(path: Path) -> dict[str, Tried]:
 
 
 def keep(path: Path, known: dict[str, Tried]) -> None:
-    """Write what is known."""
+    """Write the verdicts."""
     path.write_text(json.dumps({key: asdict(each) for key, each in known.items()}, indent=0))
 
 
 def write(
     seed: int, drawn: Sequence[Mutant], known: dict[str, Tried], commit: str, path: Path, others: Iterable[Mutant] = ()
 ) -> str:
-    """Write the survivors of a draw, with the reasons that stand there; returns the figures in one line.
+    """Write the survivors of a draw, keeping their reasons; return the figures in one line.
 
-    `others` are mutants that were not drawn: what stands there of them stays.
+    `others` are mutants that were not drawn: their entries stay.
     """
     old = _reasons(path)
     tried = [mutant for mutant in drawn if mutant.key in known]
@@ -80,6 +80,6 @@ def write(
 
 
 def _reasons(path: Path) -> dict[str, dict[str, Any]]:
-    """What stands in the results of each survivor, by its key."""
+    """Read the reason of each survivor, by its key."""
     tables = tomllib.loads(path.read_text()) if path.exists() else {}
     return {each["mutant"]: each for table in ("elsewhere", "survivor") for each in tables.get(table, [])}

@@ -1,4 +1,4 @@
-"""The tool that changes modules finds the places, leaves texts alone, and tells whether a test notices."""
+"""The mutation tool finds the places, leaves texts unchanged, and reports whether a test notices."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ main.main()
 
 
 def verdicts(tmp_path: Path, room: str, test_room: str) -> set[str]:
-    """What the tool says of every mutant of a module `room`, whose tests are in `test_room`."""
+    """Run the tool on every mutant of a module `room` whose tests are in `test_room`."""
     for folder, name, text in (
         ("sample", "room.py", room),
         ("checks", "__init__.py", ""),
@@ -227,7 +227,7 @@ def test_nothing_that_a_test_started_outlives_it_and_the_next_is_tried(tmp_path:
 
 def test_what_a_test_mounted_goes_with_it(tmp_path: Path) -> None:
     with small_disk.small_disk(1):
-        pass  # Skips where nothing can be mounted.
+        pass  # This skips if nothing can be mounted.
     (tmp_path / "disk").mkdir()
     test_room = f"""
         import subprocess

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-#: Seconds of a processor after which a traced test is left: without the tracing it takes a third of that.
+#: CPU seconds after which a traced test is abandoned: untraced it takes a third of that.
 LONGEST_TRACED = 8.0
 QUIET = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not integration"]
 
 
 @dataclass(frozen=True)
 class Touched:
-    """What a test executes: the lines of each file, and the seconds of a processor that it takes."""
+    """What a test executes: the lines of each file, and the CPU seconds it takes."""
 
     test: str
     seconds: float
@@ -33,9 +33,9 @@ class Touched:
 
 
 class Recorder:
-    """A pytest plugin that traces the lines of files below folders, and knows which tests pass.
+    """A pytest plugin that traces lines of files below folders and records which tests pass.
 
-    What a fixture of several tests executes counts for each of them. A test that takes longer than is of use is left.
+    A fixture's lines count for each test that uses it. Tests that take too long are abandoned.
     """
 
     def __init__(self, root: Path, folders: Iterable[str]) -> None:
@@ -115,7 +115,7 @@ class Recorder:
 
 
 def current(path: Path, root: Path, folders: Sequence[str], tests: Sequence[str]) -> list[Touched]:
-    """What tests execute of the files below folders, kept at `path`; where either changed, recorded anew."""
+    """Return what tests execute of the files below folders; record again if either changed since `path` was written."""
     try:
         kept = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""One mutant and the tests that execute it, in a process that was forked for them.
+"""One mutant and the tests that execute it, in a process forked for them.
 
-A mutant of a function is put into the function as it was loaded, in a fork of a process that has collected the tests.
-One of what a module does on import takes longer: its tests are collected anew, by a process that imports the mutant.
+A mutant within a function is applied to the loaded function, in a fork of a process that has collected the tests. A
+mutant of code that runs on import is slower: a process that imports the mutant collects its tests again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ import pytest
 
 from tests.mutation.touched import QUIET
 
-#: Seconds of a processor that a test may take, whatever it took before, and how often that.
+#: Minimum CPU seconds of a test's limit, and the factor on its previous time.
 _LEAST, _TIMES = 5.0, 10.0
-#: Seconds that a process may take until its first test, and how many seconds on the clock are one of a processor.
+#: Seconds until a process must reach its first test, and clock seconds allowed per CPU second.
 _BEGIN, _WAITED = 120.0, 6
 _MEMORY = 6 << 30
 _FILE = 1 << 30
@@ -46,25 +46,25 @@ Tests = Sequence[tuple[str, float]]
 
 
 class Trial(NamedTuple):
-    """What became of a mutant: the test that noticed it ("" where none did), and the processor's seconds it took."""
+    """The result of a mutant: the test that noticed it ("" if none did), and the CPU seconds used."""
 
     killer: str
     seconds: float
 
 
 class _Chosen:
-    """A pytest plugin that runs chosen tests alone, in their order, each with a limit, and says at which it is."""
+    """A pytest plugin that runs chosen tests in order, each with a limit, and reports the current one."""
 
     def __init__(self) -> None:
         self._limits: dict[str, float] = {}
         self._said = Path(os.devnull)
 
     def choose(self, tests: Tests, said: Path) -> None:
-        """Tests with the seconds that each takes, and the file that says which of them runs, or failed."""
+        """Set the tests with their times (s), and the file for the test that is running or failed."""
         self._limits, self._said = dict(tests), said
 
     def pytest_configure(self) -> None:
-        """The same examples for every mutant, and the first that fails is enough."""
+        """Use the same examples for every mutant, and stop at the first failure."""
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         hypothesis.settings.register_profile(
             "mutation", hypothesis.settings.get_profile("mailhold"), derandomize=True, database=None, phases=phases
@@ -80,7 +80,7 @@ class _Chosen:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         seconds = _LEAST + _TIMES * self._limits[item.nodeid]
-        # pytest's own limit raises in the test, once: what waits for a lock may wait for another in its "finally" then.
+        # pytest's own limit raises only once in the test: its "finally" may then wait for another lock.
         item.add_marker(pytest.mark.timeout(0), append=False)
         _limit(seconds, _WAITED * seconds)
         self._said.write_text(f"{item.nodeid} (took too long)")
@@ -92,20 +92,20 @@ class _Chosen:
             os._exit(0)
 
     def passed(self) -> None:
-        """Say that no test failed."""
+        """Report that no test failed."""
         signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         self._said.write_text("")
 
 
 def _limit(processor: float, clock: float) -> None:
-    """End this process after so many seconds of a processor, or on the clock, whatever its threads wait for by then."""
+    """End this process after this many CPU seconds or clock seconds, even if threads are waiting."""
     signal.setitimer(signal.ITIMER_PROF, processor)
     faulthandler.dump_traceback_later(clock, exit=True, file=2)
 
 
 class _Changed(importlib.abc.MetaPathFinder):
-    """Imports one module with the code of a mutant."""
+    """An importer that loads one module with the code of a mutant."""
 
     def __init__(self, module: str, path: Path, code: CodeType) -> None:
         self._module, self._path, self._code = module, path, code
@@ -119,7 +119,7 @@ class _Changed(importlib.abc.MetaPathFinder):
 
 
 def warm(root: Path) -> None:
-    """Load everything that is not ours, once for all: what is ours each process loads anew."""
+    """Load all libraries once; each process loads Mailhold's modules itself."""
     for path in sorted((root / "store").rglob("*.py")):
         importlib.import_module(".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"))
     for name in [name for name in sys.modules if name.partition(".")[0] in ("store", "tui")]:
@@ -129,7 +129,7 @@ def warm(root: Path) -> None:
 @contextmanager
 def _folder() -> Iterator[Path]:
     folder = tempfile.mkdtemp(prefix="mutation-")
-    Path(folder).chmod(0o755)  # Some tests read what is in it as another user.
+    Path(folder).chmod(0o755)  # Some tests read it as another user.
     try:
         yield Path(folder)
     finally:
@@ -137,7 +137,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _adopt() -> None:
-    """Become the parent of what loses its own below this process, where the system can do that (Linux)."""
+    """Become the parent of orphaned processes below this one, if the system supports it (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -147,9 +147,9 @@ def _children() -> set[int]:
 
 
 def _end(child: int, others: set[int]) -> None:
-    """Kill what a process that was waited for leaves: its group, and what it started outside of that.
+    """Kill what a process that has ended leaves behind: its group, and processes started outside of the group.
 
-    `others` are children that stay.
+    `others` are children to keep.
     """
     try:
         os.killpg(child, signal.SIGKILL)
@@ -162,9 +162,9 @@ def _end(child: int, others: set[int]) -> None:
 
 
 def _forked(run: Callable[[Path, Path], None], patience: float, held: Sequence[int] = ()) -> Trial:
-    """What `run` says in a process of its own, in the file that is its second argument; the first is its folder.
+    """Call `run` in a new process and return what it wrote; `run` gets its folder and its output file.
 
-    After `patience` (seconds on the clock) the process is killed. `held` are descriptors that it must not keep.
+    The process is killed after `patience` (clock seconds). `held` are file descriptors that it must not keep.
     """
     with _folder() as folder:
         said = folder / "said"
@@ -177,7 +177,7 @@ def _forked(run: Callable[[Path, Path], None], patience: float, held: Sequence[i
         while not (ended := os.wait4(child, os.WNOHANG))[0] and time.monotonic() < deadline:
             time.sleep(0.005)
         if not ended[0]:
-            os.kill(child, signal.SIGKILL)  # Its group is not there yet where it hangs in its first moments.
+            os.kill(child, signal.SIGKILL)  # The group does not exist yet if the process hangs at its very start.
             ended = os.wait4(child, 0)
         _end(child, others)
         killer = said.read_text() or ("" if not ended[1] else f"ended with {os.waitstatus_to_exitcode(ended[1])}")
@@ -191,7 +191,8 @@ def _be(run: Callable[[Path, Path], None], folder: Path, said: Path, held: Seque
         if sys.platform == "linux":
             system = ctypes.CDLL(None)
             system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            # What a test mounts goes with the process. Only root can mount, and only root gets a space of its own.
+            # A private mount namespace: mounts of a test disappear with the process. Only root can mount, so only root
+            # gets one.
             if not system.unshare(_CLONE_NEWNS):
                 system.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None)
         for each in held:
@@ -214,7 +215,7 @@ def _patience(tests: Tests) -> float:
 
 
 def imported(root: Path, path: str, code: CodeType | None, tests: Tests) -> Trial:
-    """Run tests where the module at `path` is `code` (None: as it is); each has the seconds of a processor it takes."""
+    """Run tests with `code` as the module at `path` (None: unchanged); each test has its time (CPU seconds)."""
 
     def run(folder: Path, said: Path) -> None:
         os.chdir(root)
@@ -234,7 +235,7 @@ def imported(root: Path, path: str, code: CodeType | None, tests: Tests) -> Tria
 class Collected:
     """A process that has collected tests, and tries mutants of functions in forks of itself.
 
-    It knows `codes`, those that there will be, by their place in the list.
+    It knows the future `codes` by their place in the list.
     """
 
     def __init__(self, root: Path, files: Sequence[str], codes: Sequence[CodeType | None]) -> None:
@@ -259,9 +260,9 @@ class Collected:
         self._questions, self._answered = os.fdopen(asked[1], "w"), os.fdopen(answered[0])
 
     def trial(self, code: int, tests: Tests) -> Trial | None:
-        """Run tests with a code; None where it is in no function that was loaded.
+        """Run tests with a code; return None if it belongs to no loaded function.
 
-        One that ends the process, or that it has no answer for, is noticed too: another process is there for the next.
+        A mutant that ends the process or blocks it counts as noticed: the next one gets a new process.
         """
         print(json.dumps([code, tests]), file=self._questions, flush=True)
         if select.select([self._answered], [], [], 3 * _BEGIN + _patience(tests))[0]:
@@ -278,8 +279,6 @@ class Collected:
         self._questions.close()
         self._answered.close()
         os.waitpid(self._child, 0)
-
-    # --- In that process ---------------------------------------------------------------------------------------------
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
@@ -316,7 +315,7 @@ class Collected:
 
 
 def _functions(root: Path) -> dict[tuple[str, str, int], list[FunctionType]]:
-    """The functions that were loaded from below `root`, by file, qualified name and first line."""
+    """Map the loaded functions below `root`, by file, qualified name and first line."""
     gc.unfreeze()
     found: dict[tuple[str, str, int], list[FunctionType]] = {}
     for each in gc.get_objects():
@@ -333,7 +332,7 @@ def _name(code: CodeType) -> tuple[str, str, int]:
 def _replaced(
     code: CodeType, functions: dict[tuple[str, str, int], list[FunctionType]]
 ) -> list[tuple[FunctionType, CodeType]]:
-    """The functions whose code is another one in a module's `code`, with that."""
+    """Yield the functions whose code differs in a module's `code`, with the new code."""
     found = []
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
