@@ -1,6 +1,6 @@
-"""Deliver, Delete and Save: each looks at what was chosen, asks in its window, does it, and reports.
+"""Deliver, Delete and Save on chosen copies: gather facts, ask in a window, act, report.
 
-The looking and the doing run in threads; the windows only ask, and `store` decides.
+Facts are gathered and acts are carried out in threads. The windows only ask; `store` decides what is allowed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NO_RELAY = "No relay is set, so nothing can be delivered: set one in Settings."
 
 
-#: The actions of the key map that change the store, or leave an event in its trail.
+#: Actions of the key map that change the store or write an event.
 _CHANGING = frozenset(
     name
     for scope in (
@@ -51,7 +51,7 @@ _CHANGING = frozenset(
 
 
 def reason_against(context: ConsoleContext, action: str) -> str | None:
-    """Why an action of the key map is not possible now, so far as the store and the settings decide; else None."""
+    """Return why the store or the settings rule out an action of the key map now, or None."""
     if context.vault.read_only is not None and action in _CHANGING:
         return context.vault.read_only.says("This store")
     if action in ("deliver", "view-deliver", "binned-deliver", "campaign-deliver") and not context.settings.relay:
@@ -60,7 +60,7 @@ def reason_against(context: ConsoleContext, action: str) -> str | None:
 
 
 def _refused(context: ConsoleContext, action: str) -> bool:
-    """Whether an action is not possible now; a notice then says why."""
+    """Return True if an action is not possible now, after showing a notice with the reason."""
     reason = reason_against(context, action)
     if reason is not None:
         context.shell.notice(reason, severity="warning")
@@ -68,7 +68,7 @@ def _refused(context: ConsoleContext, action: str) -> bool:
 
 
 def deliver(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
-    """Ask to whom, then place the copies in the queue for delivery."""
+    """Ask for the recipients, then place the copies in the delivery queue."""
     if _refused(context, "deliver"):
         return
     looking.look(
@@ -157,14 +157,14 @@ def _do_deliver(context: ConsoleContext, ids: list[int], choice: DeliverChoice, 
 
 
 def _why_withheld(result: ReleaseResult, copy_id: int) -> str:
-    """Why a copy was released to nobody: by name where it is one copy, else in words that hold for many."""
+    """Return why a copy was released to nobody: with addresses if it is the only such copy, else in general words."""
     if len(result.withheld) > 1:
         return "everybody it would go to has it already, may have it, or waits for it"
     return "; ".join(f"{each.address} {each.reason}" for each in result.left_out if each.copy_id == copy_id)
 
 
 def _left_out(result: ReleaseResult) -> list[tuple[int, str]]:
-    """Which copies went to fewer than were chosen, and whom they did not go to."""
+    """Return the copies that went to fewer recipients than chosen, each with the reason."""
     withheld = set(result.withheld)
     found = [each for each in result.left_out if each.copy_id not in withheld]
     if len({each.copy_id for each in found}) > 1:
@@ -177,7 +177,7 @@ def _copies_of(left_out: Sequence[LeftOut]) -> list[int]:
 
 
 def delete(context: ConsoleContext, chosen: Chosen | Sequence[int], *, then: Callable[[], None] | None = None) -> None:
-    """Ask, then delete; `then` runs where any copy was deleted."""
+    """Ask, then delete the copies. `then` runs if any copy was deleted."""
     if _refused(context, "delete"):
         return
     looking.look(context, chosen, "Reading", looking.look_bin, lambda looked: _ask_delete(context, looked, then))
@@ -204,7 +204,7 @@ def _ask_delete(context: ConsoleContext, looked: Looked, then: Callable[[], None
 
 
 def _do_delete(context: ConsoleContext, ids: list[int], then: Callable[[], None] | None, days: int) -> None:
-    """Delete as the window said: into the bin for so many days, or with 0 for good."""
+    """Delete as the window announced: into the bin for `days` days, or for good if `days` is 0."""
     trace.note("act", name="delete", copies=len(ids))
 
     def work(progress: Progress, cancelled: Cancelled) -> DeleteResult:
@@ -222,9 +222,9 @@ def run_deletion(
     then: Callable[[], None] | None,
     deleted: Callable[[int], str] = notices.deleted,
 ) -> None:
-    """Run the deletion of the copies `ids`, and report it; `then` runs where any copy was deleted.
+    """Run the deletion of the copies `ids` and report it. `then` runs if any copy was deleted.
 
-    `deleted` says, without a full stop, that so many were.
+    `deleted` formats the report for a number of copies, without a full stop.
     """
 
     def work(progress: Progress, cancelled: Cancelled) -> tuple[DeleteResult, bool]:
@@ -255,7 +255,7 @@ def run_deletion(
 
 
 def _what_else(context: ConsoleContext, result: DeleteResult) -> Iterator[str]:
-    """Sentences: what can be brought back of what was deleted, until when and how, and what was done otherwise."""
+    """Yield sentences for the report: what can be brought back until when, notes, and why bytes were not erased."""
     if result.binned:
         what = "it" if len(result.gone) == 1 else copies_words(len(result.binned)) if result.deleted else "them"
         yield f"z brings {what} back until {day(result.until, context.tz, context.clock())}."
@@ -265,7 +265,7 @@ def _what_else(context: ConsoleContext, result: DeleteResult) -> Iterator[str]:
 
 
 def save(context: ConsoleContext, chosen: Chosen | Sequence[int]) -> None:
-    """Ask for the folder, then save each copy to a file of its own there."""
+    """Ask for a folder, then save each copy to a file of its own in it."""
     if _refused(context, "save"):
         return
     looking.look(context, chosen, "Reading", looking.look_dangerous, lambda looked: _ask_save(context, looked))
@@ -328,7 +328,7 @@ def report(
 ) -> None:
     """Show a notice of what was done, and a window with what was not done and why.
 
-    `after` is said behind that an act was cancelled in its midst.
+    `after` is added to the notice that an act was cancelled half-way.
     """
     failures = list(failed)
     left = len(ids) - done - len(failures)

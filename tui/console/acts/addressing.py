@@ -1,4 +1,4 @@
-"""To whom chosen copies would go: what the Deliver message window lists, and whom it leaves unticked and why."""
+"""The recipients of chosen copies for the Deliver message window: which are listed, which are unticked, and why."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from store.mail.local_domains import LocalDomains
     from store.terms.records import Copy
 
-#: A window lists no more recipients than this; the rest are counted.
+#: Most recipients that the window lists; the rest are counted.
 LISTED = 500
 
 
 @dataclass(frozen=True)
 class Addressed:
-    """The original recipients of chosen copies.
+    """The original recipients of the chosen copies.
 
-    `recipients` are those that are listed, each mailbox once, and `count` is how many there are that would be sent to
-    or are listed. `unticked` tells of listed addresses why they are not ticked: `outsiders` are from a header and not
-    in a local domain, the others are held. `held` are the mailboxes that hold every chosen copy that names them, listed
-    or not, and why. `left_out` is how often another recipient of one of the copies holds it: the store leaves it out.
+    An address "holds" a copy that was, may have been or is being sent to it. `recipients` are the listed ones, one per
+    mailbox. `count` adds the unlisted ones that would be sent to. `unticked` maps listed addresses that are not ticked
+    to the reason: either they are `outsiders` (header addresses outside the local domains), or they are in `held`.
+    `held` maps each mailbox that holds every chosen copy addressed to it to the reason, listed or not. `left_out`
+    counts the pairs of a copy and a further recipient that holds it: the store leaves these out.
     """
 
     recipients: Sequence[Recipient] = ()
@@ -42,7 +43,7 @@ class Addressed:
 
 
 class Gathering:
-    """Gathers the recipients of copies, page by page."""
+    """Collects the recipients of copies, page by page."""
 
     def __init__(self, local_domains: LocalDomains, zone: tzinfo) -> None:
         self._local = local_domains
@@ -54,7 +55,7 @@ class Gathering:
         self._copies = 0
 
     def add(self, copies: Iterable[Copy], held: Mapping[int, Mapping[str, MailboxOutcome]]) -> None:
-        """Take in copies, and who holds each of them (`store.delivery.held.held_of`)."""
+        """Add copies, with the recipients that hold each of them (from `store.delivery.held.held_of`)."""
         for copy in copies:
             self._copies += 1
             for key, outcome in held.get(copy.id, {}).items():
@@ -76,7 +77,7 @@ class Gathering:
             self._listed[key] = recipient
 
     def addressed(self) -> Addressed:
-        """Return what was gathered."""
+        """Return the collected recipients."""
         held = {
             key: self._why(outcomes)
             for key, outcomes in self._holding.items()
@@ -99,7 +100,7 @@ class Gathering:
         )
 
     def _why(self, outcomes: Sequence[MailboxOutcome]) -> str:
-        """Why a mailbox is not ticked, in few words."""
+        """Return in a few words why a mailbox is not ticked."""
         states = {outcome.state for outcome in outcomes}
         if len(outcomes) > 1:
             if states <= {State.SENT}:

@@ -1,7 +1,7 @@
-"""What is done with copies that are in the bin: bringing them back, and deleting them for good.
+"""Acts on copies in the bin: bring them back, or delete them for good.
 
-The looking and the doing run in threads; the windows only ask, and `store` decides. What is chosen is fixed when the
-window opens.
+Facts are gathered and acts are carried out in threads. The windows only ask; `store` decides what is allowed. The
+copies are fixed when the window opens.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Taken = Callable[[Collection[int]], None]
 
 
 def bring_back(context: ConsoleContext, chosen: Chosen, *, which: str = "", taken: Taken | None = None) -> None:
-    """Ask, then bring the copies back. `which` says behind their number which they are: ``that ada deleted``.
+    """Ask, then bring the copies back. `which` follows their number in the question: ``that ada deleted``.
 
-    `taken` gets the ids that are not in the bin any more then.
+    `taken` is called with the ids that are no longer in the bin.
     """
 
     def ask(ids: list[int], summary: Summary, warning: str) -> None:
@@ -61,7 +61,7 @@ def bring_back(context: ConsoleContext, chosen: Chosen, *, which: str = "", take
 def bring_back_first(
     context: ConsoleContext, chosen: Chosen, verb: Literal["deliver", "save"], *, taken: Taken | None = None
 ) -> None:
-    """Ask whether to bring the copies back, since they can be delivered and saved from Backup alone; then go on."""
+    """Ask whether to bring the copies back, then deliver or save them: both work on copies in Backup only."""
 
     def ask(ids: list[int], summary: Summary, warning: str) -> None:
         one = len(ids) == 1
@@ -87,7 +87,7 @@ def delete_for_good(
     taken: Taken | None = None,
     then: Callable[[], None] | None = None,
 ) -> None:
-    """Ask for the number of copies, then delete them from the bin for good; `then` runs where any was deleted."""
+    """Ask for the number of copies, then delete them from the bin for good. `then` runs if any was deleted."""
 
     def ask(ids: list[int], summary: Summary, warning: str) -> None:
         dialog = ConfirmDialog(
@@ -115,7 +115,7 @@ def _these(ids: Sequence[int]) -> str:
 
 
 def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Summary, str], None]) -> None:
-    """Find those of the copies that are in the bin, in a thread; then ask."""
+    """Find the chosen copies that are still in the bin, in a thread; then call `ask`."""
     if not chosen.count:
         context.shell.notice(GONE if chosen.gone else NOTHING, severity="warning")
         return
@@ -132,7 +132,7 @@ def _look(context: ConsoleContext, chosen: Chosen, ask: Callable[[list[int], Sum
             context.shell.notice(NOT_THERE, severity="warning")
             return
         if context.shell.typed != typed:
-            context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+            context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
         gone = chosen.gone + chosen.count - len(found[0])
         warning = counted(gone, "copy that was chosen is", "copies that were chosen are")
         ask(*found, f"{warning} not in the bin any more." if gone > 0 else "")

@@ -1,6 +1,6 @@
-"""What operators say of campaigns: names, owners, states, notes; and what they peel off and join.
+"""Changes to campaigns: name, owner, state and note; peeling copies off; joining campaigns.
 
-Each asks in a window first. What is said is signed configuration: the same in every console, and taken back with `z`.
+Each asks in a window first. The changes are signed configuration: every console sees them, and `z` undoes them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ if TYPE_CHECKING:
     from store.campaigns.standing import Campaign
     from tui.console.context import ConsoleContext
 
-#: What is done with one campaign.
+#: An act on one campaign.
 Act = Callable[["ConsoleContext", "Campaign"], None]
 TITLE = "Campaigns"
 _SHOWN = 60
-#: What the state is said to be next.
+#: The next state when the user changes the state.
 _NEXT = {State.NEW: State.OPEN, State.OPEN: State.DONE, State.DONE: State.OPEN}
 _STATE_WORDS = {State.NEW: "new", State.OPEN: "open: somebody works on it", State.DONE: "done"}
 
 
 def called(campaign: Campaign) -> str:
-    """Name a campaign in a sentence, safe to show."""
+    """Name a campaign within a sentence, safe to show."""
     return f'campaign {campaign.id} ("{safe(name_of(campaign), max_len=_SHOWN)}")'
 
 
 def typical_copy(campaign: Campaign, but: Collection[int] = ()) -> int | None:
-    """Choose the copy that fits a campaign best, none of `but`: the middle one of those that fit best."""
+    """Return the copy that stands for a campaign: the middle one of those that fit best, none of `but`.
+
+    None without one.
+    """
     left = [(fit, copy) for copy, fit in zip(campaign.copies, campaign.fits, strict=True) if copy not in but]
     if not left:
         return next((each.copy for each in campaign.odd if each.copy not in but), None)
@@ -48,13 +51,13 @@ def typical_copy(campaign: Campaign, but: Collection[int] = ()) -> int | None:
 
 
 def colleague_warning(context: ConsoleContext, campaign: Campaign) -> str:
-    """Says that a colleague works on a campaign, "" where none does. Safe to show."""
+    """Return a warning that a colleague works on a campaign, or "". Safe to show."""
     owner = campaign.mark.owner
     return f"{safe(owner, max_len=40)} works on it." if owner and owner != context.operator else ""
 
 
 def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *, odd: bool = False) -> None:
-    """Ask, then take copies out of a campaign; with `odd` they are its odd ones."""
+    """Ask, then take copies out of a campaign. `odd`: the copies are its odd ones."""
     typed = context.shell.typed
 
     def found(stays: int | None) -> None:
@@ -62,7 +65,7 @@ def peel_off(context: ConsoleContext, campaign: Campaign, ids: Sequence[int], *,
             context.shell.notice("One copy must stay in the campaign: peel off fewer.", severity="warning")
             return
         if context.shell.typed != typed:
-            context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+            context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
         _ask_to_peel(context, campaign, ids, stays, odd=odd)
 
     context.shell.background(lambda: typical_copy(campaign, set(ids)), found, group="look")
@@ -105,7 +108,7 @@ def join(context: ConsoleContext, campaigns: Sequence[Campaign], into: Campaign)
 
 
 def part(context: ConsoleContext, campaign: Campaign) -> None:
-    """Ask, then let the campaign that was joined last to this one stand alone again."""
+    """Ask, then separate the campaign that was joined to this one last."""
     number = campaign.parts[-1]
     vault, operator = context.vault, context.operator
     _ask(
@@ -119,7 +122,7 @@ def part(context: ConsoleContext, campaign: Campaign) -> None:
 
 
 def join_or_part(context: ConsoleContext, row: CampaignRow) -> None:
-    """Join a campaign to its elder; where it has none, take apart what was joined to it."""
+    """Join a campaign to its elder; if it has none, separate the campaign that was joined to it last."""
     elder = context.catalogue.standing.campaign(row.elder) if row.elder else None
     if elder is not None and elder.id != row.campaign.id:
         join(context, [row.campaign], elder)
@@ -128,7 +131,10 @@ def join_or_part(context: ConsoleContext, row: CampaignRow) -> None:
 
 
 def delete(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
-    """Delete what fits campaigns, once that is checked and confirmed. What is odd in them must have been seen first."""
+    """Delete the copies that fit the campaigns, after checks and a question.
+
+    Their odd copies must have been shown before.
+    """
     if (reason := reason_against(context, "delete")) is not None:
         context.shell.notice(reason, severity="warning")
         return
@@ -175,7 +181,7 @@ def _clear(context: ConsoleContext, campaigns: Sequence[Campaign]) -> None:
 
 
 def own(context: ConsoleContext, campaign: Campaign) -> None:
-    """Ask, then take a campaign, or give it back where it is the operator's already."""
+    """Ask, then make the operator the owner of a campaign, or remove the owner if that is the operator."""
     vault, operator, number = context.vault, context.operator, campaign.id
     mine = campaign.mark.owner == operator
     if not operator:
@@ -194,7 +200,7 @@ def own(context: ConsoleContext, campaign: Campaign) -> None:
 
 
 def next_state(context: ConsoleContext, campaign: Campaign) -> None:
-    """Ask, then say how far the work on a campaign is: open, done, open again."""
+    """Ask, then set the state of a campaign: new to open, open to done, done to open."""
     vault, operator, number = context.vault, context.operator, campaign.id
     state = _NEXT[campaign.mark.state]
     _ask(
@@ -228,7 +234,7 @@ def rename(context: ConsoleContext, campaign: Campaign) -> None:
 
 
 def write_note(context: ConsoleContext, campaign: Campaign) -> None:
-    """Ask for a note in a window, then say it of a campaign."""
+    """Ask for a note in a window, then set it on a campaign."""
     vault, operator, number = context.vault, context.operator, campaign.id
     dialog = CampaignTextDialog(
         "Note on the campaign",
@@ -255,7 +261,7 @@ def _ask(
 
 
 def _do(context: ConsoleContext, work: Callable[[], object], said: str) -> None:
-    """Change what is said in a thread, then say it."""
+    """Run a change in a thread, then show a notice."""
 
     def done(_: object) -> None:
         context.shell.notice(said)

@@ -1,7 +1,7 @@
-"""Changing the Backup settings: the window, what a smaller maximum would remove and its confirmation, and the writing.
+"""Changing the Backup settings: the window, the confirmation of copies that a smaller maximum removes, and the writing.
 
-The looking and the doing run in threads. What is confirmed is checked again in the transaction that writes, and where
-more copies would go by then, the question comes again.
+Copies are counted and settings written in threads. The writing transaction counts again, and if more copies would be
+removed by then, the question is asked again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def backup_settings(context: ConsoleContext) -> None:
-    """Open the Backup settings window, and write what it answers."""
+    """Open the Backup settings window, and write the settings that it returns."""
     from tui.console.dialogs.backup_settings import BackupSettingsDialog
 
     if context.settings_problem:
@@ -41,7 +41,7 @@ def backup_settings(context: ConsoleContext) -> None:
 
 
 def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
-    """Find out what a smaller maximum would remove, and ask."""
+    """Find out which copies a smaller maximum would remove, then ask for confirmation."""
     from store.space.rotation import Removal, would_remove
 
     if settings.max_size >= shown.max_size:
@@ -57,7 +57,7 @@ def _look(context: ConsoleContext, settings: Settings, shown: Settings) -> None:
 def _confirm(
     context: ConsoleContext, settings: Settings, shown: Settings, removal: Removal, *, again: str = ""
 ) -> None:
-    """Have the number of copies typed that go; then write."""
+    """Ask for the number of copies that would be removed; then write."""
     going = removal.copies + removal.binned
     if not going:
         _write(context, settings, shown, removal)
@@ -84,7 +84,7 @@ def _confirm(
 
 
 def _write(context: ConsoleContext, settings: Settings, shown: Settings, confirmed: Removal) -> None:
-    """Change what differs from what was `shown`: somebody else may have changed the rest meanwhile."""
+    """Write only the fields that differ from `shown`: another console may have changed the others meanwhile."""
     from store.space.rotation import RemovesMore
 
     trace.note("act", name="settings")

@@ -1,8 +1,9 @@
-"""What the Deliver message window says before OK, found out behind it: nothing here runs on the event loop but `show`.
+"""The findings that the Deliver message window shows before OK.
 
-What records and the queue tell is there at once. The messages themselves are read a few at a time, for as long as the
-window is open. Where this host sends by itself, and the relay's last answer is old, it is asked anew. A gateway is told
-to do so on demand alone: a window that was opened by accident writes nothing.
+They are made in threads; `show` runs on the event loop. Facts from the records and the queue are there at once. The
+messages themselves are read a few at a time while the window is open. If this host sends by itself and the relay's last
+answer is old, the relay is asked again. A gateway is told to ask its relay only on demand, so that a window opened by
+accident writes nothing to the store.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
     from store.vault.vault import Vault
     from tui.console.context import ConsoleContext
 
-#: Age of the relay's answer (ms) above which it is asked anew when the window opens.
+#: Age of the relay's answer (ms) above which the relay is asked again when the window opens.
 OLD_MS = 10 * 60_000
-#: Seconds: that a gateway is given to ask its relay, and that messages are read before what they told is shown.
+#: Seconds to wait until a gateway has asked its relay; seconds of reading messages between two updates of the window.
 ASK_WAIT, READ_SECONDS = 15.0, 0.25
 
 NO_ANSWER = "The gateway has not asked its relay within {:g} seconds: it is busy, or does not run."
@@ -52,14 +53,14 @@ Show = Callable[[Sequence[Said]], None]
 
 
 class Checking:
-    """Looks at what delivering the copies `ids` would do, for one window. Its methods belong to the event loop."""
+    """Finds out, for one window, what delivering the copies `ids` would do. Call its methods on the event loop."""
 
     def __init__(self, context: ConsoleContext, ids: Sequence[int]) -> None:
         self._context = context
         self._ids = list(dict.fromkeys(ids))
         self._show: Show = lambda _said: None
         self._closed = threading.Event()
-        # Threads share what follows: what was found last, what was read, and the number of what was said last.
+        # The lock guards what threads share: the last findings, the read messages, the number of the last report.
         self._lock = threading.Lock()
         self._found: Preflight | None = None
         self._contents: dict[int, Content] = {}
@@ -69,7 +70,8 @@ class Checking:
         self._choice: Choice | None = None
         self._alike: Found | None = None
         self._asked = self._asking = False
-        #: The answer of the relay that the store holds; the one that was asked for, and the stored one of that time.
+        #: `_stored`: the relay's answer in the store. `_heard`: the answer that this window asked for. `_instead_of`:
+        #: the stored answer at that time.
         self._stored: Heard | None = None
         self._heard: Heard | None = None
         self._instead_of: Heard | None = None
@@ -78,7 +80,7 @@ class Checking:
         self._shown = 0
 
     def begin(self, show: Show) -> None:
-        """Start; `show` gets what is known whenever that changes."""
+        """Start. `show` is called with the sentences whenever they change."""
         self._show = show
         self._read_on()
         find, closed = self._find, self._closed.is_set
@@ -96,21 +98,21 @@ class Checking:
 
     @property
     def lookalikes(self) -> int:
-        """How many of the copies have a sender who only looks like another, as far as that is known."""
+        """Return the number of copies with a look-alike sender found so far."""
         return len(self._alike.copies) if self._alike is not None else 0
 
     def spared(self) -> Mapping[int, str]:
-        """Return the copies whose sender only looks like another, and why. Blocks until all were compared."""
+        """Return the copies with a look-alike sender, by id, with the reason. Blocks until all copies are compared."""
         if self._alike is None:
             self._alike = self._find(lambda: False)
         return self._alike.reasons
 
     def close(self) -> None:
-        """Note that the window was answered."""
+        """Stop: the window was answered."""
         self._closed.set()
 
     def look(self, choice: Choice | None) -> None:
-        """Look at what a choice would do; None: nobody was chosen yet."""
+        """Find out what a choice would do. None: no recipients are chosen yet."""
 
         self._choice = choice
         spared = self._alike.reasons if self._alike is not None else {}
@@ -141,7 +143,7 @@ class Checking:
         self._context.shell.background(work, looked, on_error=self._failed, group="preflight")
 
     def ask(self) -> None:
-        """Have the relay asked anew."""
+        """Ask the relay again."""
         if (found := self._found) is not None:
             self._ask(found, lambda vault: ask_anew(vault, found.gateway_id, ASK_WAIT, self._closed.is_set))
 
@@ -167,7 +169,10 @@ class Checking:
         background(self._say, self._take, on_error=self._failed, group="preflight asking")
 
     def _go_by_answer(self) -> None:
-        """Go by the answer that was asked for, until another one is stored: clocks may be wrong."""
+        """Use the answer that was asked for until the stored one changes.
+
+        Times are not compared, since clocks may be wrong.
+        """
         if self._found is not None and self._stored in (self._instead_of, self._heard):
             take_up(self._found, self._heard)
 
@@ -178,7 +183,7 @@ class Checking:
         self._context.shell.background(self._read, self._took, on_error=self._failed, group="preflight messages")
 
     def _read(self) -> tuple[int, list[Said]]:
-        """Read some more messages."""
+        """Read some more messages (for `READ_SECONDS`); return the report."""
         vault, until = self._context.vault, time.monotonic() + READ_SECONDS
         if self._dressing is None:
             self._dressing = dressing_of(read_settings(vault), asyncio.run(local_host_name()))
@@ -197,7 +202,10 @@ class Checking:
             self._read_on()
 
     def _say(self) -> tuple[int, list[Said]]:
-        """Return what is known now, with a number that orders it: threads may deliver out of order."""
+        """Return a report number and the sentences known now.
+
+        The number orders reports, which threads may deliver out of order.
+        """
         with self._lock:
             self._said += 1
             return self._said, self._sentences()

@@ -1,6 +1,6 @@
-"""Delete of campaigns: check what it would delete, ask in its window, delete what did not change, and report.
+"""Deletion of campaigns: check, ask in a window, delete the copies whose checks still hold, report.
 
-The looking and the doing run in threads; `store.clearing` decides.
+Checks and deletion run in threads; `store.clearing` decides.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from store.vault.deleting import DeleteResult
     from tui.console.context import ConsoleContext
 
-#: Looking at more copies than this shows a progress bar.
+#: Number of copies above which checking shows a progress bar.
 _MANY = 2_000
 NOTHING = "There is no campaign to delete."
 
 
 @dataclass
 class _Looked:
-    """What was found out before the window asks. `promise` is what it is worth that the bin keeps them."""
+    """The results of the checks. `promise`: how long the bin keeps the copies; None without a bin."""
 
     checked: Checked
     bin_days: int
@@ -50,8 +50,8 @@ def clear(
 ) -> None:
     """Check what deleting the `chosen` campaigns (by id) would do, ask, then delete.
 
-    `scope`: the copies that the choice is about, by default those of the campaigns. `show` gets the copy that fits
-    worst, where the user wants to see it: nothing was deleted then. `then` runs where any copy was deleted.
+    `scope`: the copies that the choice is about, by default those of the campaigns. `show` is called with the copy that
+    fits worst if the user wants to see it instead of deleting. `then` runs if any copy was deleted.
     """
     if reason := actions.reason_against(context, "delete"):
         context.shell.notice(reason, severity="warning")
@@ -76,7 +76,7 @@ def clear(
             context.shell.notice(_nothing(looked.checked), severity="warning")
         else:
             if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
             _ask(context, looked, show, then)
 
     if size > _MANY:
@@ -115,7 +115,7 @@ def _ask(
 
 
 def _do(context: ConsoleContext, looked: _Looked, then: Callable[[], None] | None) -> None:
-    """Delete as the window said; what was peeled off meanwhile, or became odd, is left out."""
+    """Delete as the window announced, except copies that were peeled off or became odd meanwhile."""
     ids = looked.checked.ids
     trace.note("act", name="clear", copies=len(ids))
 

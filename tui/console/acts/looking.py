@@ -1,6 +1,6 @@
-"""What is found out about the chosen copies before a window asks: their ids, fixed from then on, and what they are.
+"""Facts about the chosen copies, gathered before a window asks. The ids are fixed from then on.
 
-The looking runs in threads, with a progress bar where it takes long.
+This runs in threads, with a progress bar for many copies.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tui.console.dialogs.chosen import Summary
 
 _PAGE = 500
-#: Looking at more copies than this shows a progress bar.
+#: Number of copies above which gathering shows a progress bar.
 _MANY = 2_000
-#: So many copies are read for what the window of Delete says of their senders (30 ms a thousand).
+#: Most copies read to count known senders for the Delete window (30 ms per 1,000).
 _READ = 5_000
 
 GONE = "The copies that were marked have been deleted by someone else: nothing was done."
@@ -38,10 +38,10 @@ NOTHING = "There is no message copy to work on."
 
 @dataclass
 class Looked:
-    """What was found out about the chosen copies before a window asks.
+    """Facts about the chosen copies, gathered before a window asks.
 
-    `promise` is what it is worth that the bin keeps them for `bin_days` days, None where there is no bin. `odd` are odd
-    in their campaign, `fitting` fit theirs, `known` are of a known sender, so far as that is found at little cost.
+    `promise`: how long the bin keeps them, given `bin_days` days; None without a bin. `odd` copies are odd in their
+    campaign, `fitting` ones fit theirs, `known` ones have a known sender (0 if counting would take too long).
     """
 
     ids: list[int]
@@ -66,7 +66,7 @@ def look(
     look: Callable[[ConsoleContext, Looked, Progress, Cancelled], None],
     ask: Callable[[Looked], None],
 ) -> None:
-    """Find the ids and what the window needs to say of them, in a thread; then ask."""
+    """Find the ids and the facts for the window in a thread; then call `ask`."""
     if not isinstance(chosen, Chosen):
         chosen = Chosen.of(chosen)
     if not chosen.count:
@@ -90,7 +90,7 @@ def look(
             context.shell.notice(NOTHING, severity="warning")
         else:
             if context.shell.typed != typed:
-                context.shell.drop_typing()  # The user went on to something else: those keys are not the answer.
+                context.shell.drop_typing()  # The user typed on meanwhile: those keys are not meant for the window.
             ask(looked)
 
     if chosen.count > _MANY:
@@ -100,7 +100,9 @@ def look(
 
 
 def summary_of(context: ConsoleContext, ids: Sequence[int], gone: int, *, binned: bool = False) -> Summary:
-    """Which copies of Backup, or of the bin, these are, for the window that asks; `gone` are no more."""
+    """Describe copies of Backup (or of the bin) for the window that asks. `gone` of the
+    chosen copies no longer exist.
+    """
     from tui.console.dialogs.chosen import Summary
 
     if len(ids) == 1:
@@ -155,7 +157,7 @@ def look_bin(context: ConsoleContext, looked: Looked, progress: Progress, cancel
 
 
 def _known_senders(context: ConsoleContext, ids: Sequence[int]) -> int:
-    """How many of the copies are of a sender who is known: of many, only where the catalogue has it at hand."""
+    """Count the copies with a known sender. For more than `_READ` copies only if the catalogue already knows."""
     if len(ids) > _READ:
         return context.catalogue.known_senders(ids) or 0
     copies = context.vault.get_many(ids, on_error=lambda _copy_id, _error: None)
@@ -168,7 +170,7 @@ def look_dangerous(context: ConsoleContext, looked: Looked, progress: Progress, 
 
 
 def open_campaign_of(context: ConsoleContext, copy_id: int) -> None:
-    """Open the campaign in which a copy is, or is odd; where it is in none, say so."""
+    """Open the campaign that a copy is in (odd or not), or say that it is in none."""
     one = campaign_of(context.catalogue.standing, copy_id)
     if one is None:
         context.shell.notice("This copy is in no campaign.")

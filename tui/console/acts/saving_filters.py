@@ -1,4 +1,4 @@
-"""Keeping a filter under a name, and deleting one that was kept. The store is written in threads."""
+"""Saving a filter under a name, and deleting a saved filter. The store is written in threads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_FILTER = "No filter is set."
 
 
 def save(context: ConsoleContext, text: str, flt: MessageFilter) -> None:
-    """Ask for a name, and keep the filter that is shown under it: as `text` was typed, where that is whole."""
+    """Ask for a name and save the filter `flt` under it, as `text` was typed if that means the same."""
     reason = reason_against(context, "save-filter") or (NO_FILTER if flt.is_empty else None)
     if reason is not None:
         context.shell.notice(reason, severity="warning")
@@ -39,7 +39,7 @@ def save(context: ConsoleContext, text: str, flt: MessageFilter) -> None:
 
 
 def _line(context: ConsoleContext, text: str, flt: MessageFilter) -> str:
-    """Return the line to save: without names of other saved filters, which may change."""
+    """Return the line to save. Names of other saved filters are replaced by their text, since they may change."""
     try:
         line = expanded(text, context.saved)
         if parse(line, tz=context.tz) == flt:

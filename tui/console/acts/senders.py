@@ -1,4 +1,4 @@
-"""What else of the senders of released copies waits, as the catalogue knows it."""
+"""Finds further copies in Backup from the senders of released copies."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from store.filters.model import MessageFilter
 if TYPE_CHECKING:
     from tui.console.context import ConsoleContext
 
-#: Released copies whose senders count, and copies of these that are looked at.
+#: Most released copies whose senders are used; most copies of these senders that are read.
 _RELEASED, _WAITING = 200, 1_000
 
 
 class Twins(NamedTuple):
-    """The filter that shows what else waits of the senders of released copies; how many, and of how many senders.
+    """A filter for further copies of the senders of released copies; the numbers of copies and of senders.
 
-    `more`: there may be more, of which nobody looked.
+    `more`: only `_WAITING` copies were read, so there may be more.
     """
 
     filter: MessageFilter
@@ -37,9 +37,9 @@ class Twins(NamedTuple):
 
 
 def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
-    """Find what else of their senders waits, as far as the catalogue is loaded; None if nothing does. Not for the loop.
+    """Find further copies of the senders, among the copies loaded in the catalogue; None if there are none.
 
-    Raises StoreUnavailable.
+    Call it in a thread. Raises StoreUnavailable.
     """
     vault, catalogue = context.vault, context.catalogue
     copies = vault.get_many(released[:_RELEASED], on_error=lambda _copy_id, _error: None)
@@ -59,5 +59,5 @@ def twins(context: ConsoleContext, released: Sequence[int]) -> Twins | None:
 
 
 def waiting_words(found: Twins | None) -> str:
-    """Write what follows the notice of a release: ``. + lists 3 more …``, "" if nothing else waits."""
+    """Return the end of the release notice: ``. + lists 3 more …``, or "" without further copies."""
     return f". {found.words}" if found is not None else ""

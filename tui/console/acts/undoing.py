@@ -1,6 +1,7 @@
-"""Undo: find the operator's last act that can be taken back, ask in its window, take it back, and say what that did.
+"""Undo: find the operator's last act that can be undone, ask in its window, undo it, and report.
 
-The looking and the doing run in threads; `store.undoing` decides, again when it is done.
+Finding and undoing run in threads. `store.undoing` decides what is possible, once for the
+window and again when it is done.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NOTHING_TO_REDO = "Nothing that you took back can be done again."
 
 
 def undo(context: ConsoleContext, *, again: bool = False) -> None:
-    """Ask, then take back the last act of the operator (or do it `again`) that there is."""
+    """Ask, then undo the operator's last act (or redo it, with `again`)."""
     if reason := reason_against(context, "redo" if again else "undo"):
         context.shell.notice(reason, severity="warning")
         return

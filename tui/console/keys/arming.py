@@ -1,7 +1,7 @@
-"""When a window begins to count what is pressed: once it was seen, and typing meant for something else is over.
+"""Arming of windows: a window ignores input until its user has seen it.
 
-A window that acts counts nothing that was pressed before its first frame had been written to the terminal, nor within
-`DELAY` after, nor what follows such a key without a pause: a burst of keys is meant as one.
+A window that acts ignores all input until `DELAY` after its first frame was written to the terminal, and each key that
+follows an ignored one within `PAUSE`: keys in quick succession were typed as one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from textual.driver import Driver
 
 from tui.console.textual_private import output_of, set_output
 
-#: Seconds from a window's first frame until it counts what is pressed: quicker than that nobody has read it.
+#: Seconds from a window's first frame until input counts: nobody reads it faster.
 DELAY = 0.3
-#: A key that comes within this time (s) of one that did not count does not count either.
+#: A key within this time (s) after an ignored key is ignored too.
 PAUSE = 0.1
 
 
@@ -24,34 +24,34 @@ class Arming:
     """The state of one window. Times are those of `time.monotonic` (s), as in the `time` of Textual's events."""
 
     def __init__(self) -> None:
-        #: True from when the window is whole until its first frame is on its way to the terminal.
+        #: True from the time when the window is complete until its first frame is on its way to the terminal.
         self.wanted = False
-        #: When its first frame had been written; None before. A thread sets it.
+        #: When its first frame was written (s); None before. Set by the writing thread.
         self.painted: float | None = None
-        #: How often it came to the front: what was pressed, and painted, before the last time counts no more.
+        #: How often the window came to the front. Input and frames of earlier times do not count.
         self.turn = 0
         self._dropped = float("-inf")
 
     def come(self) -> None:
-        """Note that the window comes to the front now, before it knows itself."""
+        """Note that the window comes to the front. Called by the app, before the window's own events."""
         self.turn += 1
         self.cover()
 
     def begin(self) -> None:
-        """Note that the window comes (or comes back from behind another): its next frame is its first."""
+        """Wait for a first frame: the window comes to the front, for the first time or again."""
         self.wanted, self.painted = True, None
 
     def cover(self) -> None:
-        """Another window comes in front."""
+        """Reset: another window covers this one."""
         self.wanted, self.painted = False, None
 
     def paint(self, at: float, turn: int) -> None:
-        """Note when the first frame of its `turn` in front was written; a thread says so."""
+        """Note when the first frame of this `turn` was written (s). Called in the writing thread."""
         if turn == self.turn:
             self.painted = at
 
     def refuses(self, at: float, delay: float = DELAY) -> bool:
-        """Return True if what was pressed at this time does not count."""
+        """Return True if input at this time (s) is ignored."""
         if self.painted is None or at < self.painted + delay or at < self._dropped + PAUSE:
             self._dropped = max(at, self._dropped)
             return True
@@ -59,7 +59,10 @@ class Arming:
 
 
 class Written(str):
-    """Nothing to write; `then` is called, in the thread that writes, once all before it was handed to the terminal."""
+    """An empty string for the terminal.
+
+    The writing thread calls `then` when everything before it was handed to the terminal.
+    """
 
     then: Callable[[float], None]
 
@@ -70,7 +73,7 @@ class Written(str):
 
 
 class Output:
-    """The file that Textual's thread writes to: it tells each `Written` when its turn came."""
+    """The file that Textual's thread writes to. It calls `then` of each `Written`."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -87,15 +90,15 @@ class Output:
 
 
 def watch_output(driver: Driver) -> None:
-    """Put an `Output` between a driver for terminals and its file, before it starts."""
+    """Put an `Output` between a terminal driver and its file, before the driver starts."""
     file = output_of(driver)
     if file is not None:
         set_output(driver, cast("TextIO", Output(file)))
 
 
 def when_written(driver: Driver | None, then: Callable[[float], None]) -> None:
-    """Call `then` with the time at which all that the driver was given so far had been handed to the terminal."""
+    """Call `then` with the time (s) when all output given to the driver so far was handed to the terminal."""
     if driver is None or not isinstance(output_of(driver), Output):
-        then(time.monotonic())  # There is no terminal.
+        then(time.monotonic())  # no terminal, as in tests
     else:
         driver.write(Written(then))

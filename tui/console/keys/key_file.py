@@ -23,17 +23,17 @@ class KeymapError(UsageError):
 
 
 def default_path() -> Path:
-    """Where the user's key file is looked for."""
+    """Return the path of the user's key file."""
     if named := os.environ.get("MAILHOLD_KEYS"):
         return Path(named)
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "mailhold" / "keys.toml"
 
 
 def load(path: Path | None = None) -> Keymap:
-    """Load the key map with the user's file on top; without a file nothing changes.
+    """Load the key map with the user's changes; without a file, the default one.
 
-    Raises KeymapError, naming the file, where it cannot be read, is not TOML, names an action that is not there, or
-    gives two actions of one scope the same key.
+    Raises KeymapError, naming the file, if it cannot be read, is not TOML, names an unknown action, or gives two
+    actions of one scope the same key.
     """
     path = path or default_path()
     try:

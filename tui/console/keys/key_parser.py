@@ -1,9 +1,9 @@
-"""What a terminal sends, as keys: an Esc is always an Esc, and what is pasted is only ever text.
+"""Parses terminal input into keys: an Esc is always a key of its own, and pasted text never contains keys.
 
-Textual's parser waits a tenth of a second after an Esc, and takes what comes meanwhile for one key with Alt, or drops
-the Esc (before Enter, Tab and Space). A network joins what was typed apart, so an Esc that cancels would be lost, and
-the key behind it would count. No key of Mailhold has an Alt, so each Esc that begins no sequence is told at once. It
-also takes characters behind an Esc in pasted text for keys.
+Textual's parser waits a tenth of a second after an Esc and takes the next character as a key with Alt, or drops the Esc
+(before Enter, Tab and Space). A network may deliver keys together that were typed apart: an Esc that cancels would be
+lost and the next key would count. No key of Mailhold uses Alt, so each Esc that begins no sequence is reported at once.
+Textual's parser also takes characters after an Esc in pasted text for keys; this one does not.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from textual.message import Message
 from tui.console.textual_private import BRACKETED_PASTE_END, BRACKETED_PASTE_START, OpenParser
 
 _ESC = "\x1b"
-#: Each piece begins with an Esc, but for the first.
+#: Splits input before each Esc.
 _PIECES = re.compile(f"{_ESC}[^{_ESC}]*|[^{_ESC}]+")
-#: Behind an Esc these go on to a sequence, as that of an arrow key; anything else is a key of its own.
+#: Characters that continue a sequence after Esc, such as that of an arrow key; any other is a key of its own.
 _GOES_ON = ("[", "O")
 
 
 class KeyParser(OpenParser):
-    """Textual's parser, but that it neither joins an Esc with what follows nor finds keys in what is pasted."""
+    """Textual's parser, but it never joins an Esc with the next character, and finds no keys in pasted text."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self._pasting = False
-        #: The end of what was handed on: an Esc or the beginning of the sign of a paste may stand there.
+        #: The last input handed on: it may end with an Esc or the beginning of a paste marker.
         self._tail = ""
         self._held = ""
 
     def feed(self, data: str) -> Iterable[Message]:
-        """Yield the messages that `data` makes; "" stands for the end of the input."""
+        """Yield the messages that `data` makes; "" is the end of the input."""
         if not data:
             yield from super().feed("")
         while data:
@@ -59,7 +59,7 @@ class KeyParser(OpenParser):
             yield from self.stop_waiting()
         for piece in _PIECES.findall(data):
             if piece[0] == _ESC:
-                yield from self.stop_waiting()  # A sequence that was begun ends here: what there is of it are keys.
+                yield from self.stop_waiting()  # This Esc ends an unfinished sequence: its characters are keys.
                 if len(piece) > 1 and piece[1] not in _GOES_ON:
                     yield from super().feed(_ESC)
                     yield from self.stop_waiting()
@@ -73,5 +73,5 @@ class KeyParser(OpenParser):
 
 
 def _begun(text: str, sign: str) -> str:
-    """Return the longest end of `text` with which `sign` begins."""
+    """Return the longest end of `text` that is a beginning of `sign`."""
     return next((sign[:size] for size in range(len(sign) - 1, 0, -1) if text.endswith(sign[:size])), "")

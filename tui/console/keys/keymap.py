@@ -1,4 +1,4 @@
-"""The console's keys as data: one table, from which the bindings, the footer, the help and the palette are made."""
+"""The console's keys as one table, from which the bindings, the footer, the help and the palette are made."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Scope(StrEnum):
 
 
 class Key(NamedTuple):
-    """An action: its id (unique; what a user's file names), its default keys, what it runs, and its words.
+    """An action: its id (unique, used in key files), its default keys, the method it calls, and its words.
 
-    `label` is for the footer ("" keeps it out of there), `text` for the help and the palette.
+    `label` is for the footer ("" keeps it out), `text` for the help and the palette.
     """
 
     id: str
@@ -228,7 +228,7 @@ KEYS: tuple[Key, ...] = (
 
 @cache
 def by_id() -> dict[str, Key]:
-    """Every key of the table by its id."""
+    """All keys of the table by id."""
     return {key.id: key for key in KEYS}
 
 
@@ -243,7 +243,7 @@ def name_of(action: str) -> str:
 
 
 def bindings(scope: Scope, *, only: Container[str] = (), but: Container[str] = ()) -> list[BindingType]:
-    """Make a widget's bindings for a scope: all its actions, `only` those, or all `but` those (names of actions)."""
+    """Make a widget's bindings for a scope: all actions, `only` these, or all `but` these (action names)."""
     return [
         Binding(key.keys, key.action, key.text, show=bool(key.label), tooltip=key.text, id=key.id)
         for key in keys_of(scope)
@@ -251,7 +251,7 @@ def bindings(scope: Scope, *, only: Container[str] = (), but: Container[str] = (
     ]
 
 
-#: Keys whose usual drawing is a sign rather than a word.
+#: Keys that are drawn as a sign instead of a word.
 _SIGNS = {
     "enter": "⏎",
     "space": "␣",
@@ -270,7 +270,7 @@ _SIGNS = {
 
 
 def draw(key: str) -> str:
-    """Draw a key as footer and help do: ``ctrl+d`` is ``^D``, ``slash`` is ``/``, ``shift+up`` is ``⇧↑``."""
+    """Draw a key for footer and help: ``ctrl+d`` as ``^D``, ``slash`` as ``/``, ``shift+up`` as ``⇧↑``."""
     *modifiers, name = key.strip().split("+")
     sign = _SIGNS.get(name) or (name.upper() if name[:1] == "f" and name[1:].isdigit() else format_key(name))
     if "ctrl" in modifiers:
@@ -281,16 +281,16 @@ def draw(key: str) -> str:
 
 
 class Keymap:
-    """The table with a user's changes: which keys an action has now."""
+    """The key table with a user's changes."""
 
     def __init__(self, overrides: Mapping[str, str] | None = None) -> None:
         self.overrides = dict(overrides or {})
 
     def keys(self, key: Key) -> list[str]:
-        """Return an action's keys, first the one to draw."""
+        """Return an action's keys; the first is the one to draw."""
         return [name.strip() for name in self.overrides.get(key.id, key.keys).split(",")]
 
     def drawn(self, key: Key, *, all_keys: bool = False) -> str:
-        """How the footer (the first key) or the help (all) draws an action's keys."""
+        """Draw an action's keys: the first for the footer, all for the help."""
         names = self.keys(key)
         return " ".join(draw(name) for name in (names if all_keys else names[:1]))

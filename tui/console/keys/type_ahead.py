@@ -1,12 +1,12 @@
-"""Keys that come faster than the console follows: each waits until the one before it has had its effect.
+"""Handles keys that arrive faster than the console follows: each waits until the one before has taken effect.
 
-Textual hands every key at once to the widget that has the focus then. On a slow line several keys come in one piece,
-and those behind a key that moves the focus (`/`, `2`, Enter) would go to the widget that is about to lose it; and a
-window that comes only after some work would get keys that were never meant for it. A window that acts counts nothing
-before it was seen (`tui.console.keys.arming`): that is kept here, where everything that is pressed comes by.
+Textual sends every key at once to the focused widget. On a slow line several keys arrive together. Those after a key
+that moves the focus (`/`, `2`, Enter) would then go to the widget that is about to lose it, and a window that opens
+after some work would get keys that were not meant for it. Windows that act also ignore input until they were seen
+(`tui.console.keys.arming`); this class applies that too, since all input passes it.
 
-What a key is bound to Textual looks up last, once the key has climbed from that widget to the app, and in the window
-that is in front by then. A key that meets another one there than it was pressed in does nothing.
+Textual looks up a key's binding last, after the key has bubbled from the widget to the app, and in the window that is
+in front by then. If that is not the window in which the key was pressed, the key does nothing.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from tui.console.keys.arming import DELAY, Arming, watch_output, when_written
 from tui.console.keys.key_parser import KeyParser
 from tui.console.textual_private import OpenApp, parse_with
 
-#: A widget that does not come to answer in this time (s) holds no key back.
+#: Longest wait (s) for a widget to handle a key.
 _PATIENCE = 1.0
-#: How often it is looked whether what a key opened is there (s).
+#: Interval (s) between checks whether the window or view that a key opened is there.
 _LOOK = 0.01
-#: Typing that was meant for something else is over once no key came for this time (s).
+#: Seconds without a key after which ignored typing is over.
 _QUIET = 0.6
 
-#: What a window that was not seen yet does not count. The mouse may move over it, and let go what it held before.
+#: Input that a window ignores before it was seen. Mouse moves and releases still count.
 _PRESSED = (events.Key, events.Paste, events.MouseDown, events.MouseScrollDown, events.MouseScrollUp)
 
 
 class _Front(NamedTuple):
-    """The window in front, and which time it is there."""
+    """The window in front, and how often it came to the front."""
 
     screen: Screen[Any]
     turn: int
 
 
 class TypeAheadApp(OpenApp):
-    """An app whose keys take effect one after the other. A key that comes alone is not delayed."""
+    """An app in which each key takes effect before the next one. A single key is not delayed."""
 
-    #: Seconds from a window's first frame until it counts what is pressed; None (in tests): it counts everything.
+    #: Seconds from a window's first frame until input counts; None (in tests): all input counts.
     arming_delay: float | None = DELAY
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,17 +56,17 @@ class TypeAheadApp(OpenApp):
         self._waiting: deque[events.Key | events.Paste] = deque()
         self._following: asyncio.Task[None] | None = None
         self._deaf_since: float | None = None
-        #: Where each key that is on its way through the widgets was pressed.
+        #: The window in which each key was pressed that is still bubbling.
         self._pressed_in: WeakKeyDictionary[events.Event, _Front] = WeakKeyDictionary()
-        #: How many keys had an effect so far.
+        #: Number of keys that had an effect.
         self.typed = 0
 
     def changing(self) -> bool:
-        """Return True until the window or view that a key asked for is there: later keys are meant for that."""
+        """Return True until the window or view that a key asked for is there; later keys wait for it."""
         return False
 
     def drop_typing(self) -> None:
-        """Give no key an effect until there was a pause: a window came in the midst of typing."""
+        """Ignore keys until there is a pause: a window opened while the user was typing."""
         self._deaf_since = time.monotonic()
         self._waiting.clear()
 
@@ -82,7 +82,7 @@ class TypeAheadApp(OpenApp):
             if self._counts(event):
                 await super().on_event(event)
             elif isinstance(event, events.MouseDown):
-                self.forget_press()  # Letting go makes no click where pressing did not count.
+                self.forget_press()  # a release after an ignored press must not become a click
         elif self._deaf():
             self._deaf_since = time.monotonic()
             self._note(event, counts=False)
@@ -94,7 +94,7 @@ class TypeAheadApp(OpenApp):
             self._following = asyncio.create_task(self._follow(reached))
 
     async def _hand_on(self, event: events.Key | events.Paste) -> None:
-        """Give a key to the widget that has the focus."""
+        """Send a key to the focused widget."""
         self.typed += 1
         self._pressed_in[event] = self._front()
         await super().on_event(event)
@@ -136,7 +136,7 @@ class TypeAheadApp(OpenApp):
             self._painted(screen, arming)
 
     def _painted(self, screen: Screen[Any], arming: Arming) -> None:
-        """Note that a window's first frame is on its way to the terminal."""
+        """Let a window that shows its first frame learn when that was written to the terminal."""
         arming.wanted = False
         name, delay, turn = type(screen).__name__, self.arming_delay or 0, arming.turn
 
@@ -147,12 +147,12 @@ class TypeAheadApp(OpenApp):
         when_written(self.terminal_driver, written)
 
     def _reached(self) -> list[MessagePump]:
-        """Whom a key reaches: the widget that has the focus, and its ancestors, to whom its messages bubble."""
+        """Return the widgets that a key reaches: the focused one and its ancestors, to which messages bubble."""
         focused = self.focused
         return list(focused.ancestors_with_self) if focused is not None else [self.screen, self]
 
     async def _follow(self, reached: list[MessagePump]) -> None:
-        """Hand on the keys that came meanwhile, each once the one before it was dealt with all the way up."""
+        """Send the waiting keys, each after all reached widgets have handled the one before."""
         try:
             while True:
                 for pump in reached:
@@ -169,7 +169,7 @@ class TypeAheadApp(OpenApp):
             self._following = None
 
     async def _there(self) -> None:
-        """Wait until what a key opened has come and has the focus, or for as long as patience lasts."""
+        """Wait until what a key opened is there and focused, at most `_PATIENCE` seconds."""
         end = time.monotonic() + _PATIENCE
         while self.changing() and time.monotonic() < end:
             await asyncio.sleep(_LOOK)

@@ -1,8 +1,9 @@
-"""A locked console: the process becomes a new one, which holds nothing but where the store is and whom to ask.
+"""Locking: the process is replaced by a new program that knows only the store's location
+and how to ask for a passphrase.
 
-Python frees a text and does not overwrite it, so no amount of letting go makes a process forget. What replaces its
-program does: the kernel takes all of its memory away. Process, terminal and parent stay; what the operator was looking
-at goes along sealed, to be opened by the keys that the passphrase brings back.
+Python frees strings without overwriting them, so a process cannot reliably erase its secrets. Executing another program
+can: the kernel takes away all memory of the old one. Process id, terminal and parent stay the same. The operator's view
+is handed over sealed; the keys that the passphrase unlocks can open it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _ROLE = "console view"
 
 
 class View(msgspec.Struct, frozen=True, array_like=True):
-    """What the operator was looking at: ids of copies, and what the filter line said.
+    """The operator's view, restored after unlocking: ids of copies, and the text of the filter line.
 
-    `line` is where in the list's window the cursor was.
+    `line` is the row of the cursor in the visible part of the list.
     """
 
     place: str = "backup"
@@ -41,7 +42,7 @@ class View(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Handover(msgspec.Struct, frozen=True, array_like=True):
-    """What the locked process is given. `view` is sealed; `echo` says whether the terminal showed what was typed."""
+    """The data given to the locked process. `view` is sealed; `echo`: whether the terminal echoed input before."""
 
     location: str
     theme: str
@@ -51,12 +52,12 @@ class Handover(msgspec.Struct, frozen=True, array_like=True):
 
 
 def sealed(vault: Vault, view: View) -> bytes:
-    """Seal a view so that only this store's operators can read it."""
+    """Seal a view so that only operators of this store can read it."""
     return vault.seal(_ROLE, msgspec.msgpack.encode(view))
 
 
 def unsealed(vault: Vault, view: bytes) -> View:
-    """Open what `sealed` sealed; return the first view if that fails."""
+    """Open a view sealed by `sealed`; return a default view if that fails."""
     try:
         return msgspec.msgpack.decode(vault.unseal(_ROLE, view), type=View)
     except (MailholdError, msgspec.MsgspecError):
@@ -64,9 +65,9 @@ def unsealed(vault: Vault, view: bytes) -> View:
 
 
 def become_locked(handover: Handover, module: str) -> None:
-    """Replace this program by `python -m module N`, which finds the handover in descriptor N; the vault is closed.
+    """Replace this program by `python -m module N`, which reads the handover from file descriptor N.
 
-    Does not return. Raises StoreError where it cannot.
+    Close the vault first. Does not return. Raises StoreError if the program cannot be replaced.
     """
     echo = show_typing(False)
     try:
@@ -77,7 +78,7 @@ def become_locked(handover: Handover, module: str) -> None:
         packages = str(Path(__file__).resolve().parents[3])
         inherited = os.environ.get("PYTHONPATH")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([packages, inherited] if inherited else [packages])}
-        environment.pop("MAILHOLD_TRACE", None)  # which is one console's, and is not written over
+        environment.pop("MAILHOLD_TRACE", None)  # each console writes its own trace file, and never overwrites one
         os.execve(sys.executable, [sys.executable, "-P", "-m", module, str(stream)], environment)
     except OSError as error:
         show_typing(echo)
@@ -87,13 +88,13 @@ def become_locked(handover: Handover, module: str) -> None:
 
 
 def received(stream: int) -> Handover:
-    """Read what `become_locked` left in a file descriptor."""
+    """Read the handover that `become_locked` left in a file descriptor."""
     with open(stream, "rb") as file:
         return msgspec.msgpack.decode(file.read(), type=Handover)
 
 
 def show_typing(show: bool) -> bool:
-    """Whether the terminal is to show what is typed, while no app has it; returns whether it did."""
+    """Switch the terminal's echo while no app controls it; return whether it was on."""
     try:
         attributes = termios.tcgetattr(0)
         shown = bool(attributes[3] & termios.ECHO)

@@ -1,4 +1,4 @@
-"""What a locked console shows: a window that asks for the passphrase, and nothing else."""
+"""The locked console: a window that asks for the passphrase, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Curtain(ModalScreen[None]):
-    """Covers everything while the console is on its way to being locked."""
+    """Covers the whole console while it is being locked."""
 
     DEFAULT_CSS = """
     Curtain { align: center middle; background: $background; & > Static { width: auto; color: $muted; } }
@@ -37,7 +37,7 @@ class Curtain(ModalScreen[None]):
 
 
 class LockDialog(Dialog[str]):
-    """Asks for the passphrase until one opens the store. Esc empties the field: it does not leave."""
+    """Asks for the passphrase until the store opens. Esc empties the field, and does not leave."""
 
     DEFAULT_CSS = """
     LockDialog { background: $background; & > #dialog { width: 64; } }
@@ -95,7 +95,7 @@ class LockDialog(Dialog[str]):
 
 
 class LockApp(EndsWithTerminal):
-    """The locked console on the store at `location`; `vault` is the open store once somebody unlocked it."""
+    """The locked console of the store at `location`. `vault` is the open store once it is unlocked."""
 
     TITLE = "Mailhold"
     ENABLE_COMMAND_PALETTE = False
@@ -112,6 +112,6 @@ class LockApp(EndsWithTerminal):
         self.push_screen(LockDialog(self._location, self._why))
 
     def unlocked(self, vault: Vault) -> None:
-        """Leave for the console."""
+        """End this app, so that the console can open."""
         self.vault = vault
         self.exit()

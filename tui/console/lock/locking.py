@@ -1,6 +1,6 @@
-"""When the console locks, and what comes before: work is done, deliveries are at an end, the view is put away.
+"""When the console locks, and the steps before: work ends, deliveries end, the view is sealed.
 
-`tui.console.lock.lock` is what locking is.
+`tui.console.lock.lock` does the locking itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui.console.lock.lock_app import Curtain
     from tui.console.screens.main import MainScreen
 
-#: A minute of the setting `lock_after`, in seconds.
+#: Seconds per unit (minute) of the setting `lock_after`.
 MINUTE = 60.0
 
 IN_DEMO = "The demo does not lock: no passphrase opens its store."
@@ -31,11 +31,10 @@ _WORK_RUNS = "The console locks once the work that runs is done."
 
 
 class Lock:
-    """The lock of one console. All methods belong to the event loop's thread.
+    """The lock of one console. Call its methods on the event loop's thread.
 
-    `stop_delivering` brings what is being sent from here to its end; it may take seconds. `handover` is what the locked
-    process is to be given, once the console has ended for that. A console that cannot be locked (`possible` False) says
-    so.
+    `stop_delivering` ends the deliveries sent from here, which may take seconds. `handover` is set once the console has
+    ended in order to lock. If locking is impossible (`possible` is False), the console says so.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Lock:
         self._closing = False
 
     def touched(self) -> None:
-        """Note that a key was pressed or the mouse was used."""
+        """Note user activity: a key or the mouse."""
         self._touched = time.monotonic()
 
     def settings_read(self, minutes: int) -> None:
@@ -63,14 +62,14 @@ class Lock:
         self._minutes = minutes
 
     def look(self) -> None:
-        """Lock if it is time, and nothing runs."""
+        """Lock if the idle time is over and no work runs."""
         left = time.monotonic() - self._touched
         due = self.possible and 0 < self._minutes * MINUTE <= left
         if (due or self._wanted) and not self._main.tasks.running:
             self._begin(f"Locked after {counted(self._minutes, 'minute', 'minutes')} without a key." if due else "")
 
     def now(self) -> None:
-        """Lock because the operator wants it."""
+        """Lock at the operator's request."""
         if not self.possible:
             self._context.shell.notice(IN_DEMO, severity="warning")
             return
@@ -110,13 +109,13 @@ class Lock:
         self._app.exit()
 
     def _obstacle(self) -> str:
-        """Why the console cannot lock, or ""."""
+        """Return why the console cannot lock now, or ""."""
         if not self.possible:
             return IN_DEMO
         try:
             return "" if opens_with_passphrase(self._context.vault) else NO_PASSPHRASE
         except MailholdError:
-            return ""  # the store is out of reach: it is no time to leave it open
+            return ""  # lock even if the store cannot be reached: it must not stay open
 
     def _warn(self, obstacle: str) -> None:
         if obstacle:

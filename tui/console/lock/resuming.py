@@ -1,4 +1,4 @@
-"""What the operator was looking at, kept while the console is locked and shown again after."""
+"""The operator's view: taken before the console locks, restored after it is unlocked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
-    """Return what is shown, and a function that finds the marked ids (it takes time)."""
+    """Return the current view, and a function that finds the marked ids (slow, for a thread)."""
     backup, page = main.backup, main.places.page
     view = View(
         place=main.places.place,
@@ -34,7 +34,7 @@ def view_of(main: MainScreen) -> tuple[View, Callable[[], list[int]]]:
 
 
 def resume(main: MainScreen, view: View) -> None:
-    """Show again what `view_of` found. Windows that were open are not: what was typed in them is gone."""
+    """Restore the view. Windows that were open are not restored; text typed in them is lost."""
     main.context.save_folder = Path(view.folder)
     _resume_list(main.backup, view)
     if view.place != "backup":
@@ -44,7 +44,7 @@ def resume(main: MainScreen, view: View) -> None:
 
 
 def _resume_list(backup: BackupView, view: View) -> None:
-    """Filter, sort, mark and stand as before; of the marked copies those that are still there."""
+    """Restore filter, sort order and cursor, and the marks of copies that still exist."""
     backup.once_shown = partial(_stand, backup, view)
     if view.filter:
         backup.line.show_text(view.filter)
@@ -61,7 +61,10 @@ def _resume_list(backup: BackupView, view: View) -> None:
 
 
 def _stand(backup: BackupView, view: View, result: Result) -> bool:
-    """Stand on the copy of before once it is listed, unless a key was pressed meanwhile. True where that is over."""
+    """Move the cursor to the former copy once it is listed, unless the user pressed a key.
+
+    True once there is nothing to do.
+    """
     if backup.context.shell.typed or view.cursor is None:
         return True
     position = result.position(view.cursor)
