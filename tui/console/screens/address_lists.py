@@ -1,4 +1,4 @@
-"""Address lists: the black list and the white list of senders, of the organisation and of users."""
+"""Address lists: the black and white lists of senders, of the organisation and of users."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tui.terminal.words import counted
 
 
 class AddressListsView(ListPage[Entry]):
-    """Every entry of every list. Live: it follows the store; every change is asked for in a window, then written."""
+    """All entries of all lists, kept up to date with the store. Each change is asked for in a window, then written."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.ADDRESSES)
     scope = Scope.ADDRESSES
@@ -66,7 +66,7 @@ class AddressListsView(ListPage[Entry]):
         return None
 
     def action_add_address(self) -> None:
-        """Ask for entries, and add them to a list: by default to that of the entry at the cursor."""
+        """Ask for entries and add them to a list; the list of the entry at the cursor is preselected."""
         here = self.current
         dialog = AddEntriesDialog(here.color, here.user) if here else AddEntriesDialog()
         self.context.shell.ask(dialog, lambda new: self._add(new) if new else None)
@@ -85,7 +85,7 @@ class AddressListsView(ListPage[Entry]):
         )
 
     def action_remove_address(self) -> None:
-        """Remove the entry at the cursor, once that is confirmed."""
+        """Ask, then remove the entry at the cursor."""
         entry = self.allowed("remove-address")
         if entry is None:
             return
@@ -99,7 +99,7 @@ class AddressListsView(ListPage[Entry]):
         self.confirm(question, "Remove", lambda: self._change(change, said))
 
     def action_find_address(self) -> None:
-        """Ask for a text, and show only what has it."""
+        """Ask for a text, and show only the entries that contain it."""
         if self.refused("find-address"):
             return
 
@@ -115,7 +115,7 @@ class AddressListsView(ListPage[Entry]):
             self._list(self._lists)
 
     def action_to_list(self) -> None:
-        """Show all entries again; where all are shown, go back to the message list."""
+        """Show all entries again; if all are shown, go back to the message list."""
         if self._find:
             self._look_for("")
         else:

@@ -1,4 +1,4 @@
-"""The Backup section: the filter, always in sight, and the list of message copies."""
+"""The Backup section: the filter line and the list of message copies."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ from tui.console.widgets.pages import Pages, Result
 from tui.terminal.cells import zone_name
 from tui.terminal.words import no_traits
 
-#: What the list shows below a filter line that cannot be read.
+#: Shown in the list while the filter line cannot be read.
 _STANDS = "The list shows what the last filter found that could be read."
-#: Sort keys whose first order is downward: the newest and the largest come first.
+#: Sort keys that start descending: the newest and the largest come first.
 _DOWNWARD = frozenset({SortKey.PLACED, SortKey.SIZE})
 
 
 class BackupView(Page):
-    """The message list with its filter. What the filter line says is what is listed, and where the tree is."""
+    """The message list with its filter. The filter line decides which copies are listed
+    and which tree line is current.
+    """
 
     DEFAULT_CSS = """
     BackupView > MessageList { height: 1fr; }
@@ -58,7 +60,7 @@ class BackupView(Page):
             self.filter = flt
 
     class Quit(Message):
-        """The user wants to leave the console."""
+        """The user asked to leave the console."""
 
     def __init__(self, context: ConsoleContext) -> None:
         super().__init__(context, id="backup")
@@ -71,7 +73,7 @@ class BackupView(Page):
         self._marked_outside = 0
         self._views_mark = False
         self._loading = False
-        #: Called with each result that was shown, until it answers True.
+        #: Called with each result shown until it returns True.
         self.once_shown: Callable[[Result], bool] | None = None
 
     def compose(self) -> ComposeResult:
@@ -89,48 +91,51 @@ class BackupView(Page):
         self.screen.set_focus(self.list)
 
     def set_filter(self, flt: MessageFilter, *, text: str | None = None) -> None:
-        """Show what a filter matches. `text` is what the user typed for it, else the filter line is rewritten."""
+        """List the copies that a filter matches.
+
+        `text`: what the user typed for it; without, the filter line is rewritten.
+        """
         self._say_problem("")
         if text is None:
             self.line.show_text(print_filter(flt, tz=self.context.tz))
         if flt == self.filter:
             self._show_counts()
             return
-        # Clearing keeps the copy at the cursor: what was found is then seen among its neighbours.
+        # Clearing the filter keeps the cursor on its copy, so that a found copy is seen among its neighbours.
         self._fresh = self._fresh or not flt.is_empty
         self.filter = flt
         self.post_message(self.Filtered(flt))
         self._query()
 
     def set_engine(self, engine: Engine | None) -> None:
-        """Narrow the filter to one engine, or to none (all messages)."""
+        """Narrow the filter to one engine; None removes the narrowing."""
         engines = frozenset() if engine is None else frozenset({engine})
         self.set_filter(msgspec.structs.replace(self.filter, engines=engines, not_engines=frozenset()))
 
     @property
     def engine(self) -> Engine | None:
-        """The one engine that the filter is narrowed to."""
+        """The only engine of the filter, or None."""
         return next(iter(self.filter.engines)) if len(self.filter.engines) == 1 else None
 
     def set_sort(self, sort: Sort) -> None:
-        """Sort the list; it goes to its first row."""
+        """Sort the list, and move to its first row."""
         self.sort = sort
         self.header.sort = (sort.key.value, sort.descending)
         self._fresh = True
         self._query()
 
     def sort_by(self, key: SortKey) -> None:
-        """Sort by a column, or turn the order round where it is sorted by it already."""
+        """Sort by a column; if the list is sorted by it already, reverse the order."""
         same = self.sort.key is key
         self.set_sort(Sort(key, not self.sort.descending if same else key in _DOWNWARD))
 
     @property
     def count(self) -> int:
-        """How many copies are listed."""
+        """Number of copies listed."""
         return self.list.count
 
     def take_facts(self, facts: Facts) -> None:
-        """Take up what changed in the store."""
+        """Show what changed in the store."""
         self.list.forget(facts.gone, others=not self.context.deleting)
         outcomes_changed = self.list.set_outcomes(facts.outcomes)
         loading = loading_words(facts.loaded, facts.total, facts.complete, facts.reading)
@@ -142,7 +147,7 @@ class BackupView(Page):
             self._query()
 
     def follow_store(self) -> None:
-        """Take up what changed in the store; cursor and marks stay on their copies."""
+        """Query again; cursor and marks stay on their copies."""
         self._query()
 
     def _query(self) -> None:
@@ -182,13 +187,13 @@ class BackupView(Page):
         self.context.shell.background(work, done, on_error=failed, group="select")
 
     def _start_loading(self) -> None:
-        """Begin to fill the catalogue once the first rows are painted: what it imports would hold them up."""
+        """Start loading the catalogue after the first rows are painted: its imports would delay them."""
         if not self._loading:
             self._loading = True
             self.call_after_refresh(self.context.catalogue.start)
 
     def edit_filter(self, text: str) -> None:
-        """Show what a text in the filter line matches, or what is wrong with it."""
+        """List the copies that the text in the filter line matches, or show what is wrong with the text."""
         try:
             flt = self.context.parse(text, lenient=True)
         except FilterError as error:
@@ -198,14 +203,14 @@ class BackupView(Page):
         self.set_filter(flt, text=text)
 
     def _say_problem(self, text: str) -> None:
-        """Show below the filter line why it cannot be read ("": it can be), in as many lines as that takes."""
+        """Show below the filter line why it cannot be read, on as many lines as needed; "" removes the message."""
         if text != self._problem:
             self._problem = text
             self.line.show_problem(f"{text} {_STANDS}" if text else "")
             self._say_empty()
 
     def _say_empty(self, result: Result | None = None) -> None:
-        """Let an empty list say why it is: not that nothing matches a filter that could not be read."""
+        """Choose the text of an empty list. If the filter cannot be read, it must not say that nothing matches."""
         if self._problem:
             self.list.empty_text = "Empty: the filter cannot be read."
         elif self.filter.is_empty:
@@ -314,7 +319,7 @@ class BackupView(Page):
         self.context.shell.ask(UnmarkDialog(self.context, self.line.text, marked=bool(self.list.marks)), answered)
 
     def mark_matches(self, flt: MessageFilter, result: Result) -> None:
-        """Mark what a query found, besides what is marked."""
+        """Mark the copies that a query found, in addition to those marked."""
         self.marking.add(flt, self.sort, result)
 
     def action_copy(self) -> None:
@@ -337,6 +342,6 @@ class BackupView(Page):
         self.post_message(self.Quit())
 
     def action_mark_all(self) -> None:
-        """Mark everything the filter matches now; copies that arrive later are not among them."""
+        """Mark all copies that the filter matches now, not those that arrive later."""
         if self.list.pages is not None:
             self.mark_matches(self.filter, self.list.pages.result)

@@ -1,4 +1,4 @@
-"""The Bin: what operators deleted, act by act, above the act at the cursor in full."""
+"""The Bin: deletions by operators, one line per act, above the act at the cursor in full."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tui.console.text import bin_lines as made
 from tui.console.text.bin_lines import Held
 from tui.console.widgets.line_view import Builder
 
-#: So many copies of an act are named where it is shown in full; and of so many acts they are kept.
+#: Copies of an act that are listed by name; acts for which these lists are cached.
 _NAMED, _KEPT = 20, 50
-#: What promises are worth is found anew after so long (ms), where the store changes meanwhile.
+#: Ms after which the next change in the store has the promises computed again, even if the bin did not change.
 _STALE = 60_000
 EMPTY = "The bin is empty."
 
 
 class _Read(NamedTuple):
-    """What was read, and the state of the bin by which to tell whether it is another one."""
+    """The contents read, and a state that changes whenever they do."""
 
     state: tuple[int, ...]
     acts: list[Held]
@@ -36,7 +36,7 @@ class _Read(NamedTuple):
 
 
 class BinView(ListPage[Held]):
-    """The acts that have copies in the bin, newest first. Live: it follows the store."""
+    """The acts that have copies in the bin, newest first. Kept up to date with the store."""
 
     DEFAULT_CSS = """
     BinView > #detail { height: 60%; }
@@ -55,7 +55,7 @@ class BinView(ListPage[Held]):
         vault, shown, now = self.context.vault, self._state, self.context.clock()
 
         def read() -> _Read | None:
-            # The state is read first: what changes after it is found at the next look.
+            # Read the state first: a change after it is noticed at the next poll.
             state = (vault.bin.newest_row(), *vault.bin.totals(), now // _STALE)
             if state == shown:
                 return None
@@ -85,7 +85,7 @@ class BinView(ListPage[Held]):
         return lambda width: made.detail_lines(item, rows, now, zone, width)
 
     def _rows_of(self, item: Held) -> Sequence[Row] | None:
-        """Return an act's first copies; None until they are read."""
+        """Return an act's newest copies; None until they are read."""
         vault, act, key = self.context.vault, item.act.act, (item.act.act, item.act.left)
         if key in self._named:
             return self._named[key]
@@ -108,7 +108,7 @@ class BinView(ListPage[Held]):
         self.action_copies()
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible now, or None."""
+        """Return why an action is not possible now, or None."""
         return actions.reason_against(self.context, action) or (None if self.items else EMPTY)
 
     def action_copies(self) -> None:
@@ -117,17 +117,17 @@ class BinView(ListPage[Held]):
             self.context.shell.open_act(held)
 
     def action_bring_back(self) -> None:
-        """Bring back what is left of the act at the cursor, once that is confirmed."""
+        """Ask, then bring back the remaining copies of the act at the cursor."""
         if held := self.allowed("bin-restore"):
             bring_back(self.context, self._copies(held), which=made.deleted_by(held.act, self.context.tz))
 
     def action_delete(self) -> None:
-        """Delete what is left of the act at the cursor for good, once the number was typed."""
+        """Ask for their number, then delete the remaining copies of the act at the cursor for good."""
         if held := self.allowed("bin-delete"):
             delete_for_good(self.context, self._copies(held), which=made.deleted_by(held.act, self.context.tz))
 
     def action_empty(self) -> None:
-        """Delete all that is in the bin for good, once the number was typed."""
+        """Ask for the number of copies, then empty the bin for good."""
         if self.allowed("bin-empty"):
             count = sum(held.act.left for held in self.items)
             delete_for_good(self.context, Chosen(count, self.context.vault.bin.ids))

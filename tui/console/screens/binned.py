@@ -1,4 +1,4 @@
-"""The copies of one act that are in the bin: read, brought back, or deleted for good, as marked or at the cursor."""
+"""The copies of one act that are in the bin. They can be viewed, brought back or deleted for good."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NONE_LEFT = "Nothing of this act is in the bin any more."
 
 
 class BinnedList(MessageList, inherit_bindings=False):
-    """The message list, of copies that are in the bin."""
+    """The message list, for copies in the bin."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(Scope.LIST, only=MOVES - {"view"}),
@@ -39,7 +39,7 @@ class BinnedList(MessageList, inherit_bindings=False):
 
 
 class BinnedView(Page):
-    """What is left of an act in the bin, the newest copies first. Live: marks and cursor stay on their copies."""
+    """The copies of an act still in the bin, newest first. Updates keep marks and cursor on their copies."""
 
     DEFAULT_CSS = """
     BinnedView {
@@ -103,7 +103,9 @@ class BinnedView(Page):
             self.head.update(f"▲ {explain(error)}")
 
     def _show_head(self) -> None:
-        """``1,204 copies, deleted by ada on 24 Nov 2026 07:41, kept until 2 Dec``; before it how many are marked."""
+        """Show the head line: ``1,204 copies, deleted by ada on 24 Nov 2026 07:41, kept until 2
+        Dec``, with the number of marks.
+        """
         if self.head.has_class("-problem") or self._ids is None:
             return
         marked, lost, act = self.list.marks.count, self.list.lost, self.held.act
@@ -132,31 +134,31 @@ class BinnedView(Page):
         event.stop()
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible now, or None."""
+        """Return why an action is not possible now, or None."""
         if action == "binned-back":
             return None
         return actions.reason_against(self.context, action) or (None if self.list.count else NONE_LEFT)
 
     def action_view(self) -> None:
-        """View a copy, for the footer and the palette."""
+        """View the copy at the cursor. The list handles the key; this is for footer and palette."""
         self.list.action_view()
 
     def action_bring_back(self) -> None:
-        """Bring back what is chosen, once that is confirmed."""
+        """Ask, then bring back the marked copies or the one at the cursor."""
         if not self.refused("binned-restore"):
             bring_back(self.context, self.list.selection(), taken=self._taken)
 
     def action_delete(self) -> None:
-        """Delete what is chosen for good, once the number was typed."""
+        """Ask for their number, then delete the marked copies (or the one at the cursor) for good."""
         if not self.refused("binned-delete"):
             delete_for_good(self.context, self.list.selection(), taken=self._taken)
 
     def action_deliver(self) -> None:
-        """Bring back what is chosen, once that is confirmed, and ask to whom to deliver it."""
+        """Ask, bring back the marked copies or the one at the cursor, then ask to whom to deliver them."""
         self._from_backup("deliver")
 
     def action_save(self) -> None:
-        """Bring back what is chosen, once that is confirmed, and ask where to save it."""
+        """Ask, bring back the marked copies or the one at the cursor, then ask where to save them."""
         self._from_backup("save")
 
     def _from_backup(self, verb: Literal["deliver", "save"]) -> None:
@@ -164,16 +166,16 @@ class BinnedView(Page):
             bring_back_first(self.context, self.list.selection(), verb, taken=self._taken)
 
     def action_mark_all(self) -> None:
-        """Mark all that is left of the act."""
+        """Mark all copies of the act that are still in the bin."""
         self.list.settle_lost()
         self.list.marks.add(self._ids or ())
         self.list.marks_changed()
 
     def action_back(self) -> None:
-        """Drop a range that was begun, else go back to the bin."""
+        """Drop a begun range; without one, go back to the bin."""
         if not self.list.leave_range():
             self.context.shell.close_page()
 
     def _taken(self, ids: Collection[int]) -> None:
-        """Take the marks off copies that an action is done with."""
+        """Remove the marks of copies that left the bin."""
         self.list.forget(list(ids))

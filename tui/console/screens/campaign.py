@@ -1,4 +1,4 @@
-"""A campaign opened: why its copies belong together, and all of them, the odd ones first."""
+"""An open campaign: why its copies belong together, and all its copies, the odd ones first."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from store.catalogue.catalogue import Catalogue
 
 GONE = "Nothing of this campaign is in Backup any more."
-#: Copies around the cursor whose rows are fetched before they are needed.
+#: Rows fetched in advance above and below the cursor.
 _AROUND = 100
 
 
 class _Read(NamedTuple):
-    """The campaign, its copies in Backup in their order, and their rows; `of` tells whether it is read anew."""
+    """The campaign, its copies in Backup in display order, and their rows.
+
+    `of` changes whenever they must be read again.
+    """
 
     of: tuple[object, ...]
     row: CampaignRow
@@ -45,9 +48,9 @@ class _Read(NamedTuple):
 
 
 class CampaignView(Page):
-    """The figures of a campaign above its copies. Live: it follows the store, cursor and marks stay on their copies.
+    """The campaign's figures above its copies. Updates keep cursor and marks on their copies.
 
-    `to_odd` puts the cursor on the first odd copy that was not seen yet.
+    The cursor starts on the copy `copy_id`, without one on the first line.
     """
 
     DEFAULT_CSS = """
@@ -88,11 +91,11 @@ class CampaignView(Page):
 
     @property
     def campaign(self) -> Campaign | None:
-        """The campaign as it was read last."""
+        """The campaign as last read."""
         return self._read.row.campaign if self._read else None
 
     def shows(self, campaign_id: int) -> bool:
-        """Return True if this is that campaign, or the one that it was joined to."""
+        """Return True if this page shows that campaign, also if it was joined into the one shown."""
         one = self.context.catalogue.standing.campaign(campaign_id)
         return campaign_id == self.campaign_id or (one is not None and one is self.campaign)
 
@@ -207,11 +210,11 @@ class CampaignView(Page):
 
     @property
     def current(self) -> int | None:
-        """The copy at the cursor."""
+        """The id of the copy at the cursor, None if there is none."""
         return self._read.order.copy_at(self.list.cursor) if self._read else None
 
     def neighbour(self, copy_id: int, step: int) -> int | None:
-        """Move the cursor to the copy `step` places after another, in the campaign's order, and return it."""
+        """Move the cursor to the copy `step` lines after `copy_id` in this list; return its id, or None at the end."""
         if (read := self._read) is None:
             return None
         place = read.pages.result.position(copy_id)
@@ -221,13 +224,13 @@ class CampaignView(Page):
         return read.order.ids[place + step]
 
     def _chosen(self) -> list[int]:
-        """Return the marked copies, or the one at the cursor."""
+        """Return the ids of the marked copies, or of the one at the cursor."""
         if self.marked:
             return sorted(self.marked)
         return [] if self.current is None else [self.current]
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible now, or None."""
+        """Return why an action is not possible now, or None."""
         if action == "campaign-back":
             return None
         if (reason := actions.reason_against(self.context, action)) is not None:
@@ -246,16 +249,16 @@ class CampaignView(Page):
         return None
 
     def action_view(self) -> None:
-        """View the copy at the cursor; its neighbours are those of the campaign."""
+        """View the copy at the cursor; next and previous follow this list."""
         if not self.refused("campaign-view") and (copy := self.current) is not None:
             self.context.shell.open_copy(copy, self.neighbour)
 
     def action_mark(self) -> None:
-        """Mark the copy at the cursor, for the footer and the palette."""
+        """Mark the copy at the cursor. The list handles the key; this is for footer and palette."""
         self.list.action_mark()
 
     def action_unmark_all(self) -> None:
-        """Take all marks away."""
+        """Clear all marks."""
         self.marked.clear()
         self._draw_list()
 
@@ -265,34 +268,34 @@ class CampaignView(Page):
             self.context.shell.open_compare(self.campaign.id, copy, self.neighbour)
 
     def action_peel(self) -> None:
-        """Peel the marked copies off, or the one at the cursor, once that is confirmed."""
+        """Ask, then peel the marked copies (or the one at the cursor) off the campaign."""
         if not self.refused("campaign-peel") and self.campaign is not None:
             campaigning.peel_off(self.context, self.campaign, self._chosen())
 
     def action_peel_odd(self) -> None:
-        """Peel the odd copies off, once that is confirmed."""
+        """Ask, then peel the odd copies off the campaign."""
         if not self.refused("campaign-peel-odd") and (read := self._read) is not None:
             campaigning.peel_off(self.context, read.row.campaign, read.order.ids[: read.order.odd], odd=True)
 
     def action_join(self) -> None:
-        """Join the campaign to its elder, or take apart what was joined to it, once that is confirmed."""
+        """Ask, then join the campaign to its elder, or separate the campaign that was joined to it last."""
         if not self.refused("campaign-join") and self._read is not None:
             campaigning.join_or_part(self.context, self._read.row)
 
     def action_own(self) -> None:
-        """Take the campaign, or give it back, once that is confirmed."""
+        """Ask, then become the campaign's owner, or give it back."""
         self._of_campaign("campaign-own", campaigning.own)
 
     def action_state(self) -> None:
-        """Say how far the work is, once that is confirmed."""
+        """Ask, then set the campaign's next state."""
         self._of_campaign("campaign-state", campaigning.next_state)
 
     def action_name(self) -> None:
-        """Ask for a name."""
+        """Ask for a name and set it."""
         self._of_campaign("campaign-name", campaigning.rename)
 
     def action_note(self) -> None:
-        """Ask for a note."""
+        """Ask for a note and set it."""
         self._of_campaign("campaign-note", campaigning.write_note)
 
     def _of_campaign(self, action: str, act: campaigning.Act) -> None:
@@ -300,17 +303,17 @@ class CampaignView(Page):
             act(self.context, self.campaign)
 
     def action_deliver(self) -> None:
-        """Ask to whom to deliver the marked copies, or the one at the cursor."""
+        """Ask to whom to deliver the marked copies or the one at the cursor."""
         if not self.refused("campaign-deliver"):
             actions.deliver(self.context, self._chosen())
 
     def action_delete(self) -> None:
-        """Check and ask, then delete what fits the campaign: its odd ones must have been seen."""
+        """Check and ask, then delete the copies that fit the campaign. Its odd copies must have been shown before."""
         if not self.refused("campaign-delete") and self.campaign is not None:
             campaigning.delete(self.context, [self.campaign])
 
     def show_copy(self, copy_id: int) -> None:
-        """Put the cursor on a copy."""
+        """Move the cursor to a copy."""
         if (read := self._read) is None:
             return
         place = read.pages.result.position(copy_id)
@@ -322,12 +325,12 @@ class CampaignView(Page):
         self.figures.action_half_page(direction)
 
     def action_back(self) -> None:
-        """Go back to where the campaign was opened from."""
+        """Go back to the page from which the campaign was opened."""
         self.context.shell.close_page()
 
 
 def _summary(catalogue: Catalogue, campaign: Campaign, order: CopyOrder) -> Summary:
-    """Sum up the copies that fit, or the odd ones if there are no others."""
+    """Summarise the fitting copies, or the odd ones if there are no others."""
     if len(order.ids) == order.odd:
         return summary(catalogue, order.ids)._replace(copies=0, odd=order.odd)
     return summary(catalogue, campaign.copies)._replace(odd=order.odd)

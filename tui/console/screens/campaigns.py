@@ -1,4 +1,4 @@
-"""Campaigns: what acts are offered for, in their order, and below a rule what is in none, by sender."""
+"""The Campaigns page: campaigns with an action in their order, and below a divider the senders of all other copies."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ from tui.console.widgets.key_footer import KeysChanged
 from tui.console.widgets.line_view import Builder
 from tui.console.widgets.pick_list import PickList
 
-#: Campaigns of which what was found out is kept, seconds between looks at rates and times, and until one is looked at.
+#: Campaigns whose facts are cached; seconds between refreshes of rates and times; seconds on a
+#: campaign before its facts are read.
 _KEPT, _TICK, _PAUSE = 100, 2.0, 0.15
-#: Actions that work on the campaign at the cursor.
+#: Actions that need a campaign at the cursor.
 _OF_CURSOR = frozenset(f"campaigns-{name}" for name in ("delete", "peel-odd", "join", "own", "state", "name", "note"))
 NO_CAMPAIGN = "There is no campaign at the cursor."
 BY_SENDER = "Release goes by sender or by copy, never by campaign: open it with Enter, and release from its copies."
 
 
 class CampaignList(PickList):
-    """The lines of the page. A campaign is marked with Space, or by a click on its first cells."""
+    """The lines of the page. Space, or a click on its first two cells, marks a campaign."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.CAMPAIGNS, only={"mark"})
     turns = True
 
     class Marked(Message):
-        """The line is to be marked, or its mark taken away."""
+        """Toggle the mark of a line."""
 
         def __init__(self, index: int) -> None:
             super().__init__()
@@ -53,13 +54,13 @@ class CampaignList(PickList):
         self.action_scroll_down()
 
     def on_click(self, event: events.Click) -> None:
-        # Textual calls the handler of `PickList` as well.
+        # Textual also calls the handler of `PickList`.
         if event.x <= 1 and event.y + round(self.scroll_y) < len(self.lines):
             self.post_message(self.Marked(event.y + round(self.scroll_y)))
 
 
 class CampaignsView(ListPage[ListRow]):
-    """The campaigns, above the one at the cursor in figures. Live: it follows the store."""
+    """The campaigns above figures on the one at the cursor. Kept up to date with the store."""
 
     DEFAULT_CSS = """
     CampaignsView > #detail { height: 45%; }
@@ -123,7 +124,7 @@ class CampaignsView(ListPage[ListRow]):
         return lambda width: detail.overview_lines(item, facts, now, zone, width)
 
     def _facts_of(self, campaign: Campaign) -> CampaignFacts | None:
-        """Return what was found out about a campaign; None until that is done."""
+        """Return the facts about a campaign; None until they are read."""
         key = campaign.id, self._number
         if key in self._facts:
             return self._facts[key]
@@ -144,14 +145,14 @@ class CampaignsView(ListPage[ListRow]):
                 group="campaign-facts",
             )
 
-        # Not of each campaign that the cursor passes.
+        # Wait, so that facts are not read for each campaign that the cursor passes.
         if self._looking is not None:
             self._looking.stop()
         self._looking = self.set_timer(_PAUSE, look)
         return None
 
     def on_pick_list_moved(self, event: PickList.Moved) -> None:
-        # The cursor is painted first, then the campaign that it is on, once for a burst of keys.
+        # Paint the cursor first, then the figures, once per burst of keys.
         event.stop()
         event.prevent_default()
         if not self._drawing:
@@ -175,7 +176,7 @@ class CampaignsView(ListPage[ListRow]):
         self.action_open_row()
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible now, or None."""
+        """Return why an action is not possible now, or None."""
         if (reason := actions.reason_against(self.context, action)) is not None:
             return reason
         if action == "campaigns-open":
@@ -194,7 +195,7 @@ class CampaignsView(ListPage[ListRow]):
         return None
 
     def action_open_row(self) -> None:
-        """Open the campaign at the cursor, or list the copies of the sender there."""
+        """Open the campaign at the cursor; on a sender, list its copies."""
         row = self.current
         if isinstance(row, SenderRow) and row.sender.address:
             self.context.shell.list_messages(MessageFilter(from_=(Term(row.sender.address),)))
@@ -202,11 +203,13 @@ class CampaignsView(ListPage[ListRow]):
             self.context.shell.open_campaign(row.campaign.id)
 
     def action_mark(self) -> None:
-        """Mark the campaign at the cursor, for the footer and the palette."""
+        """Mark the campaign at the cursor. The list handles the key; this is for footer and palette."""
         self.list.action_mark()
 
     def action_mark_sure(self) -> None:
-        """Mark the sure campaigns alone: of no stolen threads, no odd copy that was not seen, no colleague."""
+        """Mark exactly the sure campaigns: not in stolen threads, not done, no
+        colleague's, every odd copy shown before.
+        """
         self.marked = {row.campaign.id for row in self.items if isinstance(row, CampaignRow) and self._is_sure(row)}
         self.list.build(self.list_builder())
         self.post_message(KeysChanged())
@@ -221,7 +224,7 @@ class CampaignsView(ListPage[ListRow]):
         return not row.summary.odd or all(each.copy in seen for each in one.odd)
 
     def action_unmark_all(self) -> None:
-        """Take all marks away."""
+        """Clear all marks."""
         if not self.refused("campaigns-unmark"):
             self.marked.clear()
             self.list.build(self.list_builder())
@@ -235,17 +238,17 @@ class CampaignsView(ListPage[ListRow]):
         return [self.current.campaign] if isinstance(self.current, CampaignRow) else []
 
     def action_delete(self) -> None:
-        """Check and ask, then delete what fits the marked campaigns, or the one at the cursor."""
+        """Check and ask, then delete the copies that fit the marked campaigns or the one at the cursor."""
         if not self.refused("campaigns-delete"):
             campaigning.delete(self.context, self._chosen())
 
     def action_peel_odd(self) -> None:
-        """Peel the odd copies off the campaign at the cursor, once that is confirmed."""
+        """Ask, then peel the odd copies off the campaign at the cursor."""
         if not self.refused("campaigns-peel-odd") and isinstance(row := self.current, CampaignRow):
             campaigning.peel_off(self.context, row.campaign, [each.copy for each in row.campaign.odd], odd=True)
 
     def action_join(self) -> None:
-        """Join the marked campaigns, or the one at the cursor to its elder, once that is confirmed."""
+        """Ask, then join the marked campaigns to the oldest of them, or the one at the cursor to its elder."""
         if self.refused("campaigns-join"):
             return
         if len(self.marked) > 1:
@@ -255,19 +258,19 @@ class CampaignsView(ListPage[ListRow]):
             campaigning.join_or_part(self.context, row)
 
     def action_own(self) -> None:
-        """Take the campaign at the cursor, or give it back, once that is confirmed."""
+        """Ask, then become the owner of the campaign at the cursor, or give it back."""
         self._of_campaign("campaigns-own", campaigning.own)
 
     def action_state(self) -> None:
-        """Say how far the work is, once that is confirmed."""
+        """Ask, then set the next state of the campaign at the cursor."""
         self._of_campaign("campaigns-state", campaigning.next_state)
 
     def action_name(self) -> None:
-        """Ask for a name."""
+        """Ask for a name and set it."""
         self._of_campaign("campaigns-name", campaigning.rename)
 
     def action_note(self) -> None:
-        """Ask for a note."""
+        """Ask for a note and set it."""
         self._of_campaign("campaigns-note", campaigning.write_note)
 
     def _of_campaign(self, action: str, act: campaigning.Act) -> None:
@@ -275,5 +278,5 @@ class CampaignsView(ListPage[ListRow]):
             act(self.context, row.campaign)
 
     def action_release(self) -> None:
-        """Say why nothing is released from here."""
+        """Say why copies are not released from this page."""
         self.context.shell.notice(BY_SENDER)

@@ -1,4 +1,4 @@
-"""A copy of a campaign beside a typical one: what they share, and what not."""
+"""A copy of a campaign beside a typical one: what they have in common, and what not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_OTHER = "There is no other copy of the campaign to compare it with."
 
 
 class CompareView(Page):
-    """The copy at the left, the typical one at the right. Both are taken apart in limited children."""
+    """The copy on the left, the typical one on the right. Both messages are parsed in child processes with limits."""
 
     DEFAULT_CSS = """
     CompareView > #head { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -50,7 +50,7 @@ class CompareView(Page):
 
     @property
     def campaign(self) -> Campaign | None:
-        """The campaign that the copy is in."""
+        """The campaign of the copy."""
         standing = self.context.catalogue.standing
         return standing.campaign(self.campaign_id) or campaign_of(standing, self.copy_id)
 
@@ -100,7 +100,7 @@ class CompareView(Page):
             self.lines.build(None)
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible now, or None."""
+        """Return why an action is not possible now, or None."""
         if action in ("compare-next", "compare-previous") and self.neighbour is None:
             return "Next and previous work on a copy that was compared from its campaign."
         if action == "compare-peel" and self.campaign is None:
@@ -108,7 +108,7 @@ class CompareView(Page):
         return actions.reason_against(self.context, action)
 
     def action_neighbour(self, step: int) -> None:
-        """Compare the next copy of the campaign, or the one before."""
+        """Compare the next or the previous copy of the campaign."""
         if self.refused("compare-next") or self.neighbour is None:
             return
         target = self.neighbour(self.copy_id, step)
@@ -123,7 +123,7 @@ class CompareView(Page):
         self.context.shell.open_copy(self.copy_id, self.neighbour)
 
     def action_peel(self) -> None:
-        """Peel the copy off its campaign, once that is confirmed."""
+        """Ask, then peel the copy off its campaign."""
         if not self.refused("compare-peel") and (campaign := self.campaign) is not None:
             campaigning.peel_off(self.context, campaign, [self.copy_id])
 
@@ -133,7 +133,7 @@ class CompareView(Page):
 
 
 def _place(campaign: Campaign, copy: int) -> str:
-    """Say why a copy is odd in its campaign, or how well it fits. Safe to show."""
+    """Say why the copy is odd in its campaign, or how well it fits. Safe to show."""
     for each in campaign.odd:
         if each.copy == copy:
             return f"odd: {reasons_words(each.reasons)}"

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _OPERATOR, _ACTION = 12, 20
-#: So much of an operator's name is shown beside any uid.
+#: Characters of an operator's name that always stay beside the uid.
 _NAME = 4
-#: Runs of copies' numbers that an event's line names.
+#: Ranges of copy ids that an event's line names.
 _RUNS = 6
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]:
-    """Each event: when, who (the program itself: a dash) with the login's uid, what, on how many copies, details."""
+    """Write the events: time, operator (a dash for the program itself) and login uid, action, copies, details."""
     lines: list[Line] = []
     for event in events:
         what = f"{copies(len(event.copies))}: {ranges(event.copies, _RUNS)}" if event.copies else ""
@@ -65,7 +65,7 @@ def event_lines(events: Sequence[Event], zone: tzinfo, width: int) -> list[Line]
 
 
 def _who(event: Event) -> str:
-    """Write the operator and the user id of the login in one column; a long name is cut before the id."""
+    """Write the operator and the login's user id in one column; a long name is cut, never the id."""
     name = event.operator or "—"
     if event.uid is None:
         return fit(name, _OPERATOR)
@@ -74,7 +74,7 @@ def _who(event: Event) -> str:
 
 
 class EventsView(Page):
-    """Who did what to which copies, and when. Older events are read as the end comes in sight."""
+    """The audit trail. Older events are read when the end of the list comes into view."""
 
     DEFAULT_CSS = """
     EventsView > #events-head { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -97,7 +97,7 @@ class EventsView(Page):
         self.watch(self.lines, "scroll_y", self._scrolled, init=False)
 
     def follow_store(self) -> None:
-        """Put the events that are new before those that are shown."""
+        """Read new events, and put them before those shown."""
         vault, newest = self.context.vault, self.events[0].id if self.events else 0
 
         def read() -> list[Event]:

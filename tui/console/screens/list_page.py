@@ -1,4 +1,4 @@
-"""A page with a list: its items in lines with a cursor, and below them the one at the cursor in full."""
+"""A page with a list of items, and below it the item at the cursor in full."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ R = TypeVar("R")
 
 
 class ListPage(Page, Generic[Item]):
-    """Items of the store. The cursor stays on its item, wherever that goes.
+    """A page of items. Updates keep the cursor on its item.
 
-    Subclasses read the store in `follow_store` and hand what they found to `show_items`; what else they are is in the
-    hooks. A page without a `detail_builder` shows the list alone.
+    Subclasses read the store in `follow_store`, pass the items to `show_items`, and override the hooks. Without
+    `has_detail` only the list is shown.
     """
 
     DEFAULT_CSS = """
@@ -36,11 +36,11 @@ class ListPage(Page, Generic[Item]):
         & > #detail { min-height: 5; }
     }
     """
-    #: What windows that ask are headed with.
+    #: Title of the page's question windows.
     title: ClassVar[str]
-    #: True where a line of headings stands above the list.
+    #: True if column headings stand above the list.
     has_columns: ClassVar[bool] = False
-    #: True where the item at the cursor is shown in full below the list.
+    #: True if the item at the cursor is shown in full below the list.
     has_detail: ClassVar[bool] = True
 
     def __init__(self, context: ConsoleContext) -> None:
@@ -52,7 +52,7 @@ class ListPage(Page, Generic[Item]):
         self.detail = LineView(id="detail")
         self._follow = False
         self._summary = ""
-        #: What keeps the store from being read, or "".
+        #: Why the store cannot be read, or "".
         self.problem = ""
 
     def compose(self) -> ComposeResult:
@@ -66,11 +66,11 @@ class ListPage(Page, Generic[Item]):
             yield self.detail
 
     def key_of(self, item: Item) -> Hashable:
-        """Return the key by which an item is recognised after it changed."""
+        """Return the key that identifies an item in later reads."""
         raise NotImplementedError
 
     def list_builder(self) -> Builder:
-        """Return the builder of the list's lines, one an item."""
+        """Return the builder of the list's lines, one per item."""
         raise NotImplementedError
 
     def detail_builder(self, item: Item) -> Builder:
@@ -78,11 +78,11 @@ class ListPage(Page, Generic[Item]):
         raise NotImplementedError
 
     def headings(self, width: int) -> str:
-        """Return the line above the list, of pages that have one."""
+        """Return the column headings, on pages that have them."""
         return ""
 
     def _say(self, problem: str) -> None:
-        """Put what is wrong in the place of the line above the list; "" brings that back."""
+        """Show a problem in place of the line above the list; "" restores that line."""
         if problem == self.problem or not self.is_attached:
             return
         self.problem = problem
@@ -90,7 +90,10 @@ class ListPage(Page, Generic[Item]):
         self.head.update(f"▲ {problem}" if problem else self._summary)
 
     def read(self, work: Callable[[], R], done: Callable[[R], None], *, group: str) -> None:
-        """Read the store in a thread, for `done` to show. An error stands above the list, which stays as it was."""
+        """Run `work` in a thread and pass its result to `done`.
+
+        An error is shown above the list, which stays as it was.
+        """
 
         def failed(error: Exception) -> None:
             self._say(explain(error))
@@ -103,11 +106,11 @@ class ListPage(Page, Generic[Item]):
 
     @property
     def current(self) -> Item | None:
-        """The item at the cursor."""
+        """The item at the cursor, None if there is none."""
         return self.items[self.list.cursor] if self.list.cursor < len(self.items) else None
 
     def show_items(self, items: Sequence[Item], head: str, *, cursor_on: Hashable = None) -> None:
-        """List these. The cursor stays on its item, or goes to the one whose key is `cursor_on`."""
+        """Show these items. The cursor stays on its item, or goes to the one whose key is `cursor_on`."""
         here = cursor_on
         if here is None and self.current is not None:
             here = self.key_of(self.current)
@@ -116,16 +119,16 @@ class ListPage(Page, Generic[Item]):
         self.draw()
         if here is not None:
             moved = self.go_to(lambda item: self.key_of(item) == here)
-            self._follow = moved or cursor_on is not None  # It may lie below what was listed so far.
+            self._follow = moved or cursor_on is not None  # the item may be below the lines built so far
 
     def go_to(self, wanted: Callable[[Item], bool]) -> bool:
-        """Move the cursor to the first item that is `wanted`; True where that is another one, and moved it."""
+        """Move the cursor to the first item for which `wanted` is True; return True if the cursor moved."""
         before = self.list.cursor
         self.list.cursor = next((at for at, item in enumerate(self.items) if wanted(item)), before)
         return self.list.cursor != before
 
     def draw(self) -> None:
-        """Draw list and detail anew."""
+        """Redraw the list and the item in full."""
         self.list.build(self.list_builder())
         self._draw_detail()
 
@@ -136,7 +139,7 @@ class ListPage(Page, Generic[Item]):
         self.post_message(KeysChanged())
 
     def build_lines(self, event: LineView.Wanted) -> None:
-        # A thousand lines take a few milliseconds; the cursor must find them there.
+        # Build the lines here, not in a thread (1,000 lines take some ms): the cursor needs them at once.
         super().build_lines(event)
         if event.view is not self.list:
             return
@@ -157,25 +160,27 @@ class ListPage(Page, Generic[Item]):
         self.picked()
 
     def picked(self) -> None:
-        """Act on Enter, or a double click, on the item at the cursor. A hook."""
+        """Handle Enter or a double click on the item at the cursor. A hook."""
 
     def action_detail(self, direction: int) -> None:
-        """Scroll the item in full, which the cursor's keys do not reach."""
+        """Scroll the item in full; the movement keys move the cursor instead."""
         self.detail.action_half_page(direction)
 
     def allowed(self, action: str) -> Item | None:
-        """Return the item at the cursor if an action is possible for it; else say why not and return None."""
+        """Return the item at the cursor, or None (after a notice with the reason) if the
+        action is not possible for it.
+        """
         return None if self.refused(action) else self.current
 
     def confirm(
         self, question: str, verb: str, on_yes: Callable[[], None], *, refuse: str = "Cancel", danger: bool = False
     ) -> None:
-        """Ask in a window, whose buttons are `verb` and `refuse`."""
+        """Ask in a window with the buttons `verb` and `refuse`."""
         dialog = ConfirmDialog(self.title, question, verb, refuse=refuse, danger=danger)
         self.context.shell.ask(dialog, lambda yes: on_yes() if yes else None)
 
     def do(self, work: Callable[[], R], done: Callable[[R], str]) -> None:
-        """Change the store in a thread. `done` takes up what came of it, and answers what to say."""
+        """Change the store in a thread. `done` gets the result and returns the text of the notice."""
 
         def finished(result: R) -> None:
             self.context.shell.notice(done(result))

@@ -1,4 +1,4 @@
-"""The console's one screen: top line, tree, workspace, footer. It switches what the workspace shows."""
+"""The console's main screen: top line, tree, workspace, footer. It switches the pages of the workspace."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from tui.terminal.safe import safe
 
 NO_TWINS = "Nothing more waits of the senders that were delivered last."
 
-#: Terminals narrower than this show the tree only while it is used.
+#: Narrower terminals show the tree only while it has the focus.
 WIDE = 100
-#: Seconds between two looks whether the saved filters are to be counted.
+#: Seconds between checks whether the saved filters are due to be counted.
 _LOOK = 1.0
-#: Scopes of whose keys the page says by itself why one is not possible now.
+#: Scopes for which the page itself says why an action is not possible.
 _OF_PAGE = (
     Scope.CAMPAIGNS,
     Scope.CAMPAIGN,
@@ -100,7 +100,7 @@ class MainScreen(Screen[None]):
         return self.keymap.drawn(by_id()[action])
 
     def _label(self, key: Key) -> str:
-        # Where the footer has no room to spare, the longer word would push another key out, and back again.
+        # Not if the footer is short of room: the longer word would push another key out and back in.
         marked = key.id == "view" and self.size.width >= WIDE and self.backup.list.views_mark
         return "View marked" if marked else key.label
 
@@ -126,12 +126,12 @@ class MainScreen(Screen[None]):
             self.call_after_refresh(self._fit_tree)
 
     def refresh_keys(self) -> None:
-        """Let the footer show the keys of what has the focus."""
+        """Show the keys of the focused scope in the footer."""
         self.footer.show(self.scope)
 
     @property
     def scope(self) -> Scope:
-        """Whose keys work where the focus is."""
+        """The scope of the focused widget."""
         focused = self.focused
         for node in focused.ancestors_with_self if focused else ():
             scope = getattr(node, "scope", None)
@@ -164,7 +164,7 @@ class MainScreen(Screen[None]):
         return f"engine:{self.backup.engine.value}" if self.backup.engine else "all"
 
     def choose(self, place: Place, *, focus: bool) -> None:
-        """Go where the tree points."""
+        """Go to the place chosen in the tree."""
         if place.id == "saved" or place.saved:
             self.places.go("backup", focus=focus)
             self._filter_by_saved(place.saved)
@@ -196,7 +196,7 @@ class MainScreen(Screen[None]):
         self.console_tree.here = self._tree_place()
 
     def _look_at_saved(self) -> None:
-        """Count where the counts are to be seen, and no window is open that somebody types in."""
+        """Count the saved filters if the tree is visible and no window is open, in which the user may be typing."""
         if self.console_tree.display and self.is_current:
             self.saved.look()
 
@@ -213,12 +213,12 @@ class MainScreen(Screen[None]):
         self.console_tree.here = self._tree_place()
 
     def actions_here(self) -> list[Key]:
-        """List the key map's actions that work where the console is, for the palette."""
+        """List the actions that work in the focused scope, for the palette."""
         scope = self.scope if self.scope not in (Scope.TREE, Scope.FILTER) else Scope.LIST
         return [key for key in KEYS if key.palette and key.scope in (scope, Scope.APP)]
 
     def cannot(self, action: str) -> str | None:
-        """Why an action of the key map is not possible now, or None if it is."""
+        """Return why an action of the key map is not possible now, or None."""
         if reason := actions.reason_against(self.context, action):
             return reason
         key = by_id().get(action)
@@ -245,7 +245,7 @@ class MainScreen(Screen[None]):
         return None
 
     async def run_key(self, key: Key) -> None:
-        """Do what a key does, for the footer and the palette."""
+        """Run a key's action, for the footer and the palette."""
         if reason := self.cannot(key.id):
             self.show_notice(reason, "warning")
             return
@@ -309,7 +309,7 @@ class MainScreen(Screen[None]):
         self.leave()
 
     def leave(self) -> None:
-        """Leave the console; ask first where that stops work, unless a question is being asked."""
+        """Leave the console. If work is running, ask first, unless a question is open already."""
         from tui.console.dialogs.confirm import ConfirmDialog
 
         if self.tasks.running and not isinstance(self.app.screen, ConfirmDialog):
@@ -321,12 +321,12 @@ class MainScreen(Screen[None]):
             self.context.shell.end()
 
     def show_notice(self, text: str, severity: str = "information") -> None:
-        """Show a line above the workspace."""
+        """Show a notice above the workspace."""
         self.outcome_notice.stop()
         self.notice_line.show(text, severity)
 
     def take_facts(self, facts: Facts) -> None:
-        """Show what is new in the store: top line, tree, list, and the page that is seen."""
+        """Update top line, tree, list and the visible page with new facts about the store."""
         context = self.context
         context.settings, context.settings_problem = facts.settings, facts.settings_problem
         context.outcomes, context.live = facts.outcomes, facts.live

@@ -1,4 +1,4 @@
-"""Marking and unmarking all that a filter matches, and actions that wait until that is done."""
+"""Marking and unmarking all copies that a filter matches, and acts that wait for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Act = Callable[[ConsoleContext, Chosen], None]
 
 
 class Marking:
-    """Adds what filters match to the marks of a list, or takes it out of them: one after the other, as was asked."""
+    """Adds the matches of filters to the marks of a list, or removes them, in the order of the requests."""
 
     def __init__(self, context: ConsoleContext, rows: MarkedRows) -> None:
         self._context = context
@@ -27,19 +27,25 @@ class Marking:
         self._next: deque[Callable[[], None]] = deque()
 
     def act(self, act: Act) -> None:
-        """Act on what is chosen: what was asked for before all marks are gathered waits, and takes all of them."""
+        """Run an act on the chosen copies. If marking is still going on, the act waits for all marks."""
         if self._gathering:
             self._waiting = act
         else:
             act(self._context, self._rows.selection())
 
     def add(self, flt: MessageFilter, sort: Sort, result: Result) -> None:
-        """Mark `result`, what a filter matches now, besides what is marked. Later copies are not among the marks."""
+        """Mark all copies in `result`, the current matches of a filter, in addition to those marked.
+
+        Later copies stay unmarked.
+        """
         frozen = self._freeze(flt, sort, result)
         self._in_turn(lambda: self._add(frozen))
 
     def remove(self, flt: MessageFilter, sort: Sort, result: Result) -> None:
-        """Take the marks off `result`, what a filter matches now: off all of it, also where more of it is found yet."""
+        """Remove the marks of all copies in `result`, the current matches of a filter.
+
+        Waits until all of them are found.
+        """
         frozen = self._freeze(flt, sort, result)
         self._in_turn(lambda: self._remove(frozen))
 
@@ -50,7 +56,7 @@ class Marking:
             step()
 
     def _add(self, frozen: Frozen) -> None:
-        # A filter that was marked before is listed out, which takes a while where it is long: in a worker then.
+        # The ids of a filter marked before are listed now. That may take long, so it runs in a worker thread.
         marks = self._rows.marks
         before = marks.frozen
 
@@ -77,7 +83,7 @@ class Marking:
 
         def done(left: Marks) -> None:
             if marks.version != version:
-                self._remove(frozen)  # Marked or unmarked by hand meanwhile, or copies are gone.
+                self._remove(frozen)  # The marks changed meanwhile: start again.
                 return
             marks.take(left)
             self._rows.marks_changed()
@@ -104,7 +110,7 @@ class Marking:
                 waiting(self._context, self._rows.selection())
 
     def _freeze(self, flt: MessageFilter, sort: Sort, result: Result) -> Frozen:
-        """Freeze a filter: its period no longer moves, and it excludes ids above the newest one."""
+        """Freeze a filter: fix its period, and exclude copies with an id above the newest one."""
         fixed = flt.fixed(self._context.clock())
         catalogue = self._context.catalogue
 

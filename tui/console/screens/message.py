@@ -1,4 +1,4 @@
-"""The message view: one copy, its fields and the message read in other ways, in tabs. Also of a copy in the bin."""
+"""The message view: one copy (in Backup or in the bin), its fields, and the message in several forms, in tabs."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ _BUTTONS = {
     "view-delete": ("Delete", "delete"),
     "view-save": ("Save", "save"),
 }
-#: A copy may go into the bin, and come back, between a look there and one in Backup: so many times nobody does that.
+#: Attempts to find a copy: it may move between Backup and the bin between the two lookups.
 _LOOKS = 5
 _COLOURS = {"danger": "$text-error", "risk": "$text-warning", "muted": "$text-muted"}
 
 
 class _Record(NamedTuple):
-    """A copy, and what became of its releases; with `binned` it is in the bin."""
+    """A copy and the outcome of its releases; `binned`: it is in the bin."""
 
     copy: Copy
     release: Release
@@ -68,7 +68,7 @@ def _copy_of(vault: Vault, copy_id: int) -> tuple[Copy, bool]:
 
 
 def _raw_of(vault: Vault, copy_id: int) -> bytes:
-    """Open a copy's message, from where `_copy_of` finds it."""
+    """Read a copy's message from Backup or the bin. Raises CopyMissing."""
     for _ in range(_LOOKS):
         with suppress(CopyBinned):
             return vault.raw(copy_id)
@@ -82,7 +82,7 @@ NOT_IN_BIN = "This copy is not in the bin."
 
 
 class MessageView(Page):
-    """A copy. Its fields are painted as soon as its record is read; the message is parsed in a child meanwhile."""
+    """Shows a copy. Its fields are painted once its record is read; meanwhile a child process parses the message."""
 
     DEFAULT_CSS = """
     MessageView {
@@ -137,7 +137,7 @@ class MessageView(Page):
         self._load()
 
     def follow_store(self) -> None:
-        """Take up that the copy was released or deleted meanwhile."""
+        """Show that the copy was released, deleted or brought back meanwhile."""
         if self.copy is not None:
             self._read_record(self._still_there)
 
@@ -177,7 +177,7 @@ class MessageView(Page):
         self.context.shell.background(read, done, on_error=self._failed, group="copy-read")
 
     def _parse(self, copy_id: int, raw: bytes) -> None:
-        """Take the message apart, which can take seconds; its source shows meanwhile."""
+        """Parse the message in a child process, which may take seconds; the source can be shown meanwhile."""
 
         def parse() -> ParsedMessage:
             from store.message.message import parse_in_child
@@ -236,7 +236,7 @@ class MessageView(Page):
             button.tooltip = reason_against
 
     def reason_against(self, action: str) -> str | None:
-        """Why the copy cannot be brought back, or None."""
+        """Return why the copy cannot be brought back, or None."""
         return None if self.binned or action != "view-restore" else NOT_IN_BIN
 
     def _reason_against(self, action: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Monitoring: how full Backup is, and what came in."""
+"""Monitoring: how full Backup is, and what has arrived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from tui.console.widgets.line_view import LineView
 
 
 class MonitoringView(Page):
-    """Space, copies by engine and by day, the oldest copy and when rotation reaches it. Live: it follows the store."""
+    """Used space, copies by engine and by day, and when rotation removes the oldest copy.
+
+    Kept up to date with the store.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
 
@@ -30,7 +33,7 @@ class MonitoringView(Page):
         yield self.lines
 
     def follow_store(self) -> None:
-        """Take up what changed in the store."""
+        """Read the figures again."""
         context = self.context
         now, settings = context.clock(), context.settings
         waiting, attention = context.queue_length, context.attention

@@ -1,4 +1,4 @@
-"""What the places of the workspace share: the store around them, and how they follow it."""
+"""The base of the workspace's pages: their context, and how they follow the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tui.console.widgets.line_view import LineView
 
 
 class Page(Widget):
-    """What the workspace shows of one place. Subclasses read the store in `follow_store`, which is called often."""
+    """A page of the workspace. Subclasses read the store in `follow_store`, which is called often."""
 
     DEFAULT_CSS = """
     Page {
@@ -20,7 +20,7 @@ class Page(Widget):
         & > Rule.-horizontal { height: 1; margin: 0; color: $border-blurred; }
     }
     """
-    #: Whose keys work here.
+    #: The scope of the page's keys.
     scope: ClassVar[Scope] = Scope.PAGE
 
     def __init__(self, context: ConsoleContext, *, id: str | None = None) -> None:
@@ -28,30 +28,30 @@ class Page(Widget):
         self.context = context
 
     def on_mount(self) -> None:
-        # A subclass's own `on_mount` runs before this one: Textual calls both.
+        # Runs after a subclass's own `on_mount`: Textual calls both.
         self.follow_store()
 
     def refresh_data(self) -> None:
-        """Take up what changed in the store, once the page is there."""
+        """Read the store again, once the page is mounted."""
         if self.is_mounted and self.is_attached:
             self.follow_store()
 
     def follow_store(self) -> None:
-        """Show what is in the store now. A hook; the page is mounted."""
+        """Show the present state of the store. A hook, called while the page is mounted."""
 
     def entered(self) -> None:
-        """Act when the user came here; a new page is not mounted yet. A hook."""
+        """Handle that the user came to this page; a new page is not mounted yet. A hook."""
 
     def focus_main(self) -> None:
-        """Give the focus to what takes it first."""
+        """Focus the page's first focusable widget."""
         self.screen.set_focus(next((widget for widget in (self, *self.query("*")) if widget.focusable), None))
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action of the page's own keys is not possible now, or None."""
+        """Return why an action of the page's own keys is not possible now, or None."""
         return None
 
     def refused(self, action: str) -> bool:
-        """Return True if an action is not possible now; say why."""
+        """Return True if an action is not possible now, after a notice with the reason."""
         reason = self.reason_against(action)
         if reason is not None:
             self.context.shell.notice(reason, severity="warning")
@@ -62,7 +62,7 @@ class Page(Widget):
         self.build_lines(event)
 
     def build_lines(self, event: LineView.Wanted) -> None:
-        """Build the lines that a view wants, at once: few, or made when they are drawn."""
+        """Build the lines that a view wants, on the event loop: for few lines, or lines made when drawn."""
         event.view.show(event.builder(event.width))
 
     def action_to_list(self) -> None:

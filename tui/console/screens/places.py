@@ -1,4 +1,4 @@
-"""The workspace's pages: one for each place of the tree that was gone to, and what is shown over it, as a copy."""
+"""The workspace's pages: one for each visited place of the tree, and pages opened over it, such as a copy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tui.console.text.bin_lines import Held
 
 
 def make_page(place: str, context: ConsoleContext) -> Page:
-    """Make the widget for a place of the tree, importing it when first needed. Raises ValueError for an unknown
-    place.
-    """
+    """Make the page for a place of the tree, and import its module. Raises ValueError for an unknown place."""
     match place:
         case "monitoring":
             from tui.console.screens.monitoring import MonitoringView
@@ -54,9 +52,9 @@ def make_page(place: str, context: ConsoleContext) -> Page:
 
 
 class Places(Container):
-    """Shows one page, and calls `shown` whenever that is another one.
+    """Shows one page; calls `shown` when that changes.
 
-    `place` is where the tree is, `opening` the page that is made and gets the focus once it is there.
+    `place` is the current place of the tree, `opening` a new page that gets the focus once it is mounted.
     """
 
     DEFAULT_CSS = """
@@ -74,16 +72,16 @@ class Places(Container):
 
     @property
     def page(self) -> Page:
-        """What is shown."""
+        """The page shown."""
         return self._over[-1] if self._over else self._pages[self.place]
 
     @property
     def scope(self) -> Scope:
-        """Whose keys work where nothing of the page has the focus."""
+        """The scope of the keys if no widget of the page is focused."""
         return self.page.scope if self._over else Scope.LIST if self.place == "backup" else Scope.PAGE
 
     def go(self, place: str, *, focus: bool) -> None:
-        """Show a place of the tree, made when it is first shown."""
+        """Show a place of the tree. Its page is made when first shown."""
         self._drop()
         known = place in self._pages
         if not known:
@@ -94,12 +92,12 @@ class Places(Container):
         self.call_after_refresh(self.page.refresh_data)
         self.page.entered()
         if focus and known:
-            self.page.focus_main()  # At once: what was typed ahead is meant for this page.
+            self.page.focus_main()  # now, not after the next refresh: keys typed ahead are meant for this page
         elif focus:
             self._enter(self.page, mounted)
 
     def open_copy(self, copy_id: int, neighbour: Neighbour | None) -> None:
-        """Show a copy instead of what is shown; back is where the first copy was opened from."""
+        """Show a copy over the current page. It replaces a copy shown there; going back leads to the page below."""
         from tui.console.screens.message import MessageView
 
         if isinstance(self.page, MessageView):
@@ -107,13 +105,13 @@ class Places(Container):
         self._open(MessageView(self.context, copy_id, neighbour))
 
     def open_act(self, held: Held) -> None:
-        """Show the copies of an act of the bin over what is shown."""
+        """Show the copies of an act of the bin over the current page."""
         from tui.console.screens.binned import BinnedView
 
         self._open(BinnedView(self.context, held))
 
     def open_campaign(self, campaign_id: int, copy_id: int | None) -> None:
-        """Show a campaign over what is shown; where it lies below that already, go back to it."""
+        """Show a campaign over the current page; if it is open below that already, go back to it."""
         from tui.console.screens.campaign import CampaignView
 
         below = next((one for one in self._over if isinstance(one, CampaignView) and one.shows(campaign_id)), None)
@@ -129,7 +127,7 @@ class Places(Container):
             below.show_copy(copy_id)
 
     def open_compare(self, campaign_id: int, copy_id: int, neighbour: Neighbour | None) -> None:
-        """Show a copy of a campaign beside a typical one, over what is shown."""
+        """Compare a copy of a campaign with a typical one, over the current page."""
         from tui.console.screens.compare import CompareView
 
         self._open(CompareView(self.context, campaign_id, copy_id, neighbour))
@@ -141,11 +139,11 @@ class Places(Container):
         self._enter(page, mounted)
 
     def close_page(self) -> None:
-        """Back from what is shown over another page to that one."""
+        """Close the page on top and show the one below."""
         if self._over:
             self._over.pop().remove()
         self._show()
-        if self._over or self.place != "backup":  # The message list is kept up to date where it is not seen.
+        if self._over or self.place != "backup":  # the message list is updated even while hidden
             self.page.refresh_data()
         self.page.focus_main()
 
@@ -160,7 +158,7 @@ class Places(Container):
         self._shown()
 
     def _enter(self, page: Page, mounted: AwaitMount) -> None:
-        """Give a new page the focus once it has something that takes it."""
+        """Focus a new page once its widgets are mounted."""
         self.opening = page
 
         async def enter() -> None:

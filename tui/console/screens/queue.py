@@ -1,4 +1,4 @@
-"""The Message queue: deliveries, and where each recipient of the one at the cursor stands."""
+"""The Message queue: deliveries, and the state of each recipient of the one at the cursor."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from tui.console.text import queue_lines as made
 from tui.console.widgets.line_view import Builder
 from tui.terminal.words import addresses
 
-#: The newest deliveries that are shown; what waits is among them unless more than this were queued since.
+#: Newest deliveries shown; older ones are shown only if they need attention.
 LIMIT = 1_000
-#: Seconds between looks at times that are left, and after how many of them the time until the next try is drawn anew.
+#: Seconds between updates of the time until a hold ends; number of such updates between those
+#: of the next attempt's time.
 _TICK, _RETRY_TICKS = 1.0, 5
 
 
@@ -31,7 +32,7 @@ class _Read(NamedTuple):
 
 
 class QueueView(ListPage[Delivery]):
-    """Deliveries, newest first, above the recipients of the one at the cursor. Live: it follows the store."""
+    """Deliveries, newest first, above the recipients of the one at the cursor. Kept up to date with the store."""
 
     DEFAULT_CSS = """
     QueueView > #detail { height: 40%; }
@@ -74,7 +75,7 @@ class QueueView(ListPage[Delivery]):
             self._go_to_first()
 
     def entered(self) -> None:
-        """Go to the first delivery that an operator should look at, now or as soon as they are read."""
+        """Move to the first delivery that needs attention, now or once deliveries are read."""
         self._to_first = True
         self._go_to_first()
 
@@ -85,7 +86,7 @@ class QueueView(ListPage[Delivery]):
             self.go_to(lambda delivery: delivery.id in wanted)
 
     def _tick(self) -> None:
-        """Draw anew what is left of a hold each second, what is left until another try each fifth."""
+        """Redraw the rest of a hold every second, and the time until the next attempt every fifth."""
         self._ticks += 1
         if not self.display:
             return
@@ -120,7 +121,7 @@ class QueueView(ListPage[Delivery]):
             self.context.shell.notice("The copy of this delivery was deleted.", severity="warning")
 
     def reason_against(self, action: str) -> str | None:
-        """Why Retry or Cancel delivery is not possible for the delivery at the cursor, or None."""
+        """Return why Retry or Cancel delivery is not possible for the delivery at the cursor, or None."""
         delivery = self.current
         if action not in ("retry", "cancel-delivery"):
             return None
@@ -138,7 +139,7 @@ class QueueView(ListPage[Delivery]):
         return f"Delivery {delivery.id} reached all of its recipients."
 
     def action_retry(self) -> None:
-        """Send the delivery at the cursor again, or now where it is held, once it is said to whom."""
+        """Show the recipients and ask, then send the delivery at the cursor again, or now if it is held."""
         delivery = self.allowed("retry")
         if delivery is None:
             return
@@ -155,7 +156,7 @@ class QueueView(ListPage[Delivery]):
         self.context.shell.background(look, ask, group="look")
 
     def action_cancel_delivery(self) -> None:
-        """Call the delivery at the cursor off, once that is confirmed."""
+        """Ask, then cancel the delivery at the cursor."""
         delivery = self.allowed("cancel-delivery")
         if delivery is None:
             return
@@ -165,7 +166,7 @@ class QueueView(ListPage[Delivery]):
         self.confirm(question, "Cancel delivery", lambda: self._cancel(delivery.id), refuse="Keep")
 
     def _retry(self, plan: RetryPlan, *, held: bool) -> None:
-        """Send again, or now, what was asked about: nothing, where that is not so any more."""
+        """Send a delivery as `plan` says. The store refuses if the plan no longer applies."""
         vault, operator, number = self.context.vault, self.context.operator, plan.delivery_id
         said = f"Delivery {number} is sent {'now' if held else 'again'}"
         self.do(lambda: retry(vault, number, operator, plan=plan), lambda _: self._done(said))

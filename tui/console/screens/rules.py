@@ -1,4 +1,7 @@
-"""Rules: the processing rules in order, above the one at the cursor in full; added, edited, moved and removed."""
+"""Rules: the processing rules in order, above the one at the cursor in full.
+
+They can be added, edited, moved and removed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Change = Callable[[tuple[Rule, ...]], Sequence[Rule]]
 
 
 class RulesView(ListPage[Rule]):
-    """The rules, first to last. Live: it follows the store; every change is asked for in a window, then written."""
+    """The rules in order, kept up to date with the store. Each change is asked for in a window, then written."""
 
     DEFAULT_CSS = """
     RulesView > #detail { height: 60%; }
@@ -54,7 +57,7 @@ class RulesView(ListPage[Rule]):
         self.action_edit_rule()
 
     def reason_against(self, action: str) -> str | None:
-        """Why an action is not possible for the rule at the cursor, or None."""
+        """Return why an action is not possible for the rule at the cursor, or None."""
         rule = self.current
         if action == "add-rule":
             return None
@@ -75,7 +78,7 @@ class RulesView(ListPage[Rule]):
         return None
 
     def action_add_rule(self) -> None:
-        """Open the window for a new rule, which comes last before Default."""
+        """Open the window for a new rule, which becomes the last one before Default."""
         default = next((rule for rule in self.items if rule.id == DEFAULT_ID), DEFAULT_RULE)
         self._ask(Rule(if_down=default.if_down), "Rule {} has been added")
 
@@ -104,7 +107,7 @@ class RulesView(ListPage[Rule]):
         self._change(change, edited.id, said)
 
     def action_delete_rule(self) -> None:
-        """Remove the rule at the cursor, once that is confirmed."""
+        """Ask, then remove the rule at the cursor."""
         rule = self.allowed("delete-rule")
         if rule is None:
             return
@@ -117,7 +120,7 @@ class RulesView(ListPage[Rule]):
         self.confirm(question, "Remove", lambda: self._change(change, rule.id, said), danger=True)
 
     def action_enable_rule(self) -> None:
-        """Enable the rule at the cursor, or disable it, once that is confirmed."""
+        """Ask, then enable or disable the rule at the cursor."""
         rule = self.allowed("enable-rule")
         if rule is None:
             return
@@ -138,7 +141,7 @@ class RulesView(ListPage[Rule]):
         self.confirm(question, verb, lambda: self._change(change, rule.id, said))
 
     def action_move_rule(self, step: int) -> None:
-        """Move the rule at the cursor up or down in the order, once that is confirmed."""
+        """Ask, then move the rule at the cursor up or down."""
         rule = self.allowed("rule-up" if step < 0 else "rule-down")
         if rule is None:
             return
@@ -161,7 +164,7 @@ class RulesView(ListPage[Rule]):
         self.confirm(question, "Move up" if step < 0 else "Move down", lambda: self._change(change, rule.id, said))
 
     def _change(self, change: Change, rule_id: int, said: str) -> None:
-        """Change the rules in the store; the cursor follows the rule (a new one where `rule_id` is 0)."""
+        """Change the rules in the store. The cursor follows the rule `rule_id` (0: a new one)."""
         known = {rule.id for rule in self.items}
 
         def done(rules: tuple[Rule, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Settings: the values in force, and the way to the Backup settings window."""
+"""Settings: the values in force, and a button that opens the Backup settings window."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _LABELS = 36
 
 
 def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Line]:
-    """Each setting under its name in the spec, with its value; then what delivery and notification need.
+    """Write each setting under its name in the spec, with its value; then those for delivery,
+    notification, bin and console.
 
-    `problem` is why the settings cannot be read: they are the last known ones then.
+    `problem`: why the settings cannot be read; then these are the last known ones.
     """
     labels = _LABELS if width >= 60 else 24
     threshold = format_size(settings.notify_below) if settings.notify_below else "No notification"
@@ -73,7 +74,7 @@ def setting_lines(settings: Settings, width: int, problem: str = "") -> list[Lin
 
 
 def _hold_words(settings: Settings) -> str:
-    """How long a release can be called back: ``15 s; 300 s for more than 50 copies``."""
+    """Say how long a release can be called back: ``15 s; 300 s for more than 50 copies``."""
     if not settings.hold and not settings.hold_many:
         return "Not at all: it cannot be called back"
     few, many = shown_hold(settings.hold), shown_hold(settings.hold_many)
@@ -81,7 +82,7 @@ def _hold_words(settings: Settings) -> str:
 
 
 class SettingsView(Page):
-    """The settings as they are. Enter on the button opens the window that changes them."""
+    """Shows the settings. The button opens the window that changes them."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(Scope.PAGE)
 
@@ -97,7 +98,7 @@ class SettingsView(Page):
         yield lines
 
     def follow_store(self) -> None:
-        """Show the settings that the console holds now."""
+        """Show the settings that the console has in memory."""
         settings, problem = self.context.settings, self.context.settings_problem
         if (settings, problem) != self._shown:
             self._shown = settings, problem
