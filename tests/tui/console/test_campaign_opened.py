@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -20,6 +22,7 @@ from tests.tui.console.campaign_data import campaign, make_wave_store, odd, wave
 from tests.tui.console.driven import lines, poll, settle
 from tui.console.acts.campaigning import typical_copy
 from tui.console.app import MailholdApp
+from tui.console.campaign_facts import facts_of
 from tui.console.dialogs.campaign import CampaignTextDialog
 from tui.console.dialogs.confirm import ConfirmDialog
 from tui.console.dialogs.delete_campaigns import DeleteCampaignsDialog
@@ -28,6 +31,7 @@ from tui.console.screens.campaigns import CampaignsView
 from tui.console.screens.compare import CompareView
 from tui.console.screens.message import MessageView
 from tui.console.text.campaign_copies import order_of
+from tui.console.text.campaign_detail import CampaignFacts
 from tui.console.text.campaign_rows import CampaignRow, campaign_of
 
 
@@ -128,6 +132,35 @@ async def test_it_shows_all_copies_and_says_what_the_odd_ones_differ_in(
         assert page._read.order.ids == order_of(one).ids
         await press(pilot, "G")
         await until(pilot, f"{max(one.fits)} %")
+
+
+async def test_the_list_behind_it_does_not_take_its_facts_away(
+    console: MailholdApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, asked = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> CampaignFacts:
+        asked.set()
+        assert found.wait(30)
+        return facts_of(*arguments)
+
+    monkeypatch.setattr("tui.console.screens.campaign.facts_of", slowly)
+    async with console.run_test(size=(120, 40)) as pilot:
+        await settle(pilot)
+        await press(pilot, "8")
+        await until(pilot, "campaigns")
+        behind = console.main.places.page
+        assert isinstance(behind, CampaignsView)
+        await pilot.press("enter")
+        assert await asyncio.to_thread(asked.wait, 30)
+        page = console.main.places.page
+        assert isinstance(page, CampaignView)
+        behind._facts.clear()
+        behind._facts_of(with_odd(console))
+        await asyncio.sleep(0.5)
+        found.set()
+        await until(pilot, "of its")
+        assert page._facts is not None
 
 
 async def test_odd_copies_are_seen_once_they_were_drawn(console: MailholdApp) -> None:

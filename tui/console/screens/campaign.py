@@ -174,7 +174,7 @@ class CampaignView(Page):
         context.shell.background(
             lambda: facts_of(context.vault, context.catalogue, campaign, context.outcomes, now),
             show,
-            group="campaign-facts",
+            group="campaign-page-facts",  # The list behind this page asks in a group of its own.
         )
 
     def _draw(self) -> None:
