@@ -467,6 +467,30 @@ async def test_the_sure_ones_are_marked_alone(console: MailholdApp, vault: Vault
         assert not view.marked
 
 
+async def test_a_cleared_campaign_of_which_odd_copies_are_left_is_marked_no_more(
+    console: MailholdApp, vault: Vault
+) -> None:
+    one = with_odd(console)
+    async with console.run_test(size=(100, 30)) as pilot:
+        await settle(pilot)
+        console.context.seen_odd.update(each.copy for each in one.odd)
+        await press(pilot, "8")
+        await until(pilot, "campaigns")
+        view = console.main.places.page
+        other = next(row.campaign.id for row in view.items if row.campaign.rank.sure and row.campaign.id != one.id)
+        view.marked.update([one.id, other])
+        await press(pilot, "d")
+        await until(pilot, "They go to the bin")
+        await press(pilot, "enter")
+        await until(pilot, "have been deleted")
+        for _ in range(1000):  # Rows are read anew only now and then.
+            await poll(pilot)
+            if not view.marked:
+                break
+            await asyncio.sleep(0.01)
+        assert not view.marked and any(row.campaign.id == one.id for row in view.items)
+
+
 async def test_marked_copies_are_delivered_from_the_campaign(console: MailholdApp) -> None:
     one = with_odd(console)
     async with console.run_test(size=(100, 30)) as pilot:

@@ -95,8 +95,10 @@ class CampaignsView(ListPage[ListRow]):
     def _show(self, read: CampaignsRead | None) -> None:
         if not self.is_attached or read is None or read is self._shown:
             return
+        # A campaign that was cleared loses its mark, though odd copies keep it in the list.
+        cleared = _with_copies(self._shown) - _with_copies(read)
         self._shown, self._number = read, read.standing.number
-        self.marked &= {row.campaign.id for row in read.rows if isinstance(row, CampaignRow)}
+        self.marked = (self.marked - cleared) & {row.campaign.id for row in read.rows if isinstance(row, CampaignRow)}
         self.show_items(read.rows, summary_words(read))
         if read.rough:
             reader, now = self._reader, self.context.clock()
@@ -280,3 +282,9 @@ class CampaignsView(ListPage[ListRow]):
     def action_release(self) -> None:
         """Say why copies are not released from this page."""
         self.context.shell.notice(BY_SENDER)
+
+
+def _with_copies(read: CampaignsRead | None) -> set[int]:
+    """Return the ids of the campaigns of which copies that fit are in Backup."""
+    rows = () if read is None else read.rows
+    return {row.campaign.id for row in rows if isinstance(row, CampaignRow) and row.summary.copies}
